@@ -1,0 +1,59 @@
+"""The readable backend: the fused operations as their formulas, a block of rows at a time."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.costs import Cost, PointCost, row_blocks
+
+
+class NumpyBackend:
+    """NumPy on one thread (its matrix products excepted). The reference for every other backend."""
+
+    name = "numpy"
+
+    @property
+    def xp(self) -> ModuleType:
+        return np
+
+    def asarray(self, values: Any) -> Array:
+        return np.asarray(values)
+
+    def to_numpy(self, array: Array) -> Array:
+        return np.asarray(array)
+
+    def synchronize(self) -> None:
+        """NumPy has finished when it returns."""
+
+    def softmin(self, C: Cost, h: Array, eps: float) -> Array:
+        """-eps log sum_j exp((h_j - C_ij) / eps), shifted by the row maximum: no overflow."""
+        out = np.empty(C.shape[0], dtype=C.dtype)
+        for rows in row_blocks(C):
+            t = (h - C.rows(rows)) / eps
+            shift = t.max(axis=1)
+            out[rows] = -eps * (shift + np.log(np.exp(t - shift[:, None]).sum(axis=1)))
+        return out
+
+    def plan_apply(self, C: Cost, F: Array, G: Array, eps: float, V: Array) -> Array:
+        """P @ V with P_ij = exp((F_i + G_j - C_ij) / eps)."""
+        return np.concatenate([_plan(C, F, G, eps, rows) @ V for rows in row_blocks(C)])
+
+    def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
+        """<P, C>."""
+        return sum(float((_plan(C, F, G, eps, rows) * C.rows(rows)).sum())
+                   for rows in row_blocks(C))
+
+    def plan_cost_gradient(self, C: PointCost, F: Array, G: Array, eps: float) -> Array:
+        """sum_j P_ij d1 c(x_i, y_j)."""
+        return np.concatenate([
+            np.einsum("ij,ijd->id", _plan(C, F, G, eps, rows), C.gradient_rows(rows))
+            for rows in row_blocks(C, depth=C.x.shape[1])
+        ])
+
+
+def _plan(C: Cost, F: Array, G: Array, eps: float, rows: slice) -> Array:
+    return np.exp((F[rows, None] + G - C.rows(rows)) / eps)

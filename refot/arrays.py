@@ -1,0 +1,167 @@
+"""Checked inputs: every public function passes its arguments through here before any work.
+
+Holds the error classes, the array namespace of an argument, and one function for each kind of
+argument (points, weights, matrix, potential, eps). Each returns the argument ready for use, as an
+array of its own library: a NumPy array stays NumPy, a CuPy array stays on its device.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+Array = Any
+"""An array of NumPy or of any library that follows its interface (CuPy)."""
+
+
+class InputError(ValueError):
+    """An argument that cannot be used: names it, what was found, and what is allowed."""
+
+    def __init__(self, name: str, found: str, allowed: str) -> None:
+        super().__init__(f"{name}: {found}; allowed: {allowed}")
+        self.name, self.found, self.allowed = name, found, allowed
+
+
+class TypeInputError(InputError):
+    """An argument of the wrong type or dtype."""
+
+
+class ShapeError(InputError):
+    """An array of the wrong shape, or two arrays whose shapes do not fit."""
+
+
+class WeightError(InputError):
+    """Weights that are negative, or that do not sum to 1."""
+
+
+class UnknownNameError(InputError):
+    """A name that is not in the table it was looked up in."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A solve stopped before it reached its tolerance; the result says how far it came."""
+
+
+def namespace(array: Array) -> ModuleType:
+    """The library an array belongs to: `numpy`, or whichever package defines its type."""
+    return sys.modules.get(type(array).__module__.partition(".")[0], np)
+
+
+def weight_tolerance(dtype: Any) -> float:
+    """How far from 1 a sum of weights may be: 1e-10 in float64, 1e-5 in float32."""
+    return 1e-10 if np.dtype(dtype).itemsize == 8 else 1e-5
+
+
+def _floating(values: Any, name: str, ndim: int) -> Array:
+    """`values` as a float array with `ndim` axes, none of them empty; integers become float64."""
+    xp = namespace(values)
+    if not hasattr(xp, "asarray") or not hasattr(values, "dtype"):
+        xp = np
+    try:
+        array = xp.asarray(values)
+    except (ValueError, TypeError) as error:
+        raise TypeInputError(name, f"not an array ({error})", "an array of real numbers") from None
+    if array.dtype.kind in "iu":
+        array = array.astype(np.float64)
+    if array.dtype not in (np.float64, np.float32):
+        raise TypeInputError(name, f"dtype {array.dtype}", "float64, float32 or integers")
+    if array.ndim != ndim:
+        raise ShapeError(name, f"shape {array.shape}", f"{ndim} dimension{'s' * (ndim > 1)}")
+    if array.size == 0:
+        raise ShapeError(name, f"shape {array.shape}", "at least one element along each axis")
+    return array
+
+
+def _finite(array: Array, name: str) -> Array:
+    xp = namespace(array)
+    finite = xp.isfinite(array)
+    if not bool(finite.all()):
+        first = tuple(int(k) for k in np.unravel_index(int(xp.argmin(finite)), array.shape))
+        at = ", ".join(map(str, first))
+        raise InputError(name, f"{array[first]} at [{at}]", "finite values")
+    return array
+
+
+def as_points(values: Any, name: str = "x") -> Array:
+    """Points (n, d): finite float64 or float32. Raises InputError."""
+    return _finite(_floating(values, name, ndim=2), name)
+
+
+def as_matrix(values: Any, name: str = "C", shape: tuple[int, int] | None = None) -> Array:
+    """A matrix (n, m), of the given shape where one is given: finite. Raises InputError."""
+    matrix = _finite(_floating(values, name, ndim=2), name)
+    if shape is not None and matrix.shape != shape:
+        raise ShapeError(name, f"shape {matrix.shape}", f"{shape}")
+    return matrix
+
+
+def as_vector(values: Any, n: int, name: str) -> Array:
+    """A vector (n,) of finite values, a potential for example. Raises InputError."""
+    vector = _finite(_floating(values, name, ndim=1), name)
+    if vector.shape != (n,):
+        raise ShapeError(name, f"shape {vector.shape}", f"({n},), to fit the other arguments")
+    return vector
+
+
+def as_weights(values: Any, n: int, name: str = "a") -> Array:
+    """Weights (n,): finite, >= 0, with sum 1 up to `weight_tolerance`. Raises InputError.
+
+    A zero weight is allowed: its point carries no mass, and its potential is still defined.
+    """
+    weights = as_vector(values, n, name)
+    if bool((weights < 0).any()):
+        k = int(weights.argmin())
+        raise WeightError(name, f"{weights[k]} at [{k}]", "weights >= 0")
+    total, tolerance = float(weights.sum(dtype=np.float64)), weight_tolerance(weights.dtype)
+    if not abs(total - 1.0) <= tolerance:
+        raise WeightError(name, f"sum {total!r}", f"sum 1 within {tolerance:g}")
+    return weights
+
+
+def uniform(n: int, like: Array | None = None) -> Array:
+    """Uniform weights 1/n (n,), in the library and dtype of `like`."""
+    if like is None:
+        return np.full(n, 1.0 / n)
+    return namespace(like).full(n, 1.0 / n, dtype=like.dtype)
+
+
+def as_number(value: Any, name: str) -> float:
+    """A finite real number. Raises InputError."""
+    if isinstance(value, bool | str | bytes | complex) or getattr(value, "ndim", 0) != 0:
+        raise TypeInputError(name, f"{value!r}", "a real number")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeInputError(name, f"{value!r}", "a real number") from None
+    if not math.isfinite(number):
+        raise InputError(name, f"{number}", "a finite number")
+    return number
+
+
+def as_positive(value: Any, name: str = "eps") -> float:
+    """A finite number > 0, in cost units for eps. Raises InputError."""
+    number = as_number(value, name)
+    if not number > 0:
+        raise InputError(name, f"{number}", "a number > 0")
+    return number
+
+
+def as_count(value: Any, name: str) -> int:
+    """A whole number >= 1: iterations, for example. Raises InputError."""
+    if isinstance(value, bool) or not hasattr(type(value), "__index__"):
+        raise TypeInputError(name, f"{value!r}", "a whole number")
+    count = int(value)
+    if count < 1:
+        raise InputError(name, f"{count}", "a whole number >= 1")
+    return count
+
+
+def lookup(table: dict[str, Any], key: str, name: str) -> Any:
+    """`table[key]`, or an UnknownNameError that lists what there is."""
+    if not isinstance(key, str) or key not in table:
+        raise UnknownNameError(name, f"{key!r}", "one of " + ", ".join(sorted(table)))
+    return table[key]

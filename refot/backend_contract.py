@@ -1,0 +1,141 @@
+"""What a backend is: a handful of named operations of the papers, and how one is chosen.
+
+An equation asks for an operation (`softmin`, `plan_apply`, ...) and never knows how it is computed.
+The choice, strongest first: the `backend=` argument, `use_backend(...)`, `REFOT_BACKEND`, `numpy`.
+A backend module is imported by name when it is first used. Third parties register theirs through
+the entry-point group `refot.backends`: an object, or a function without arguments that returns one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+
+from refot.arrays import Array, UnknownNameError
+from refot.costs import Cost, PointCost
+
+BUILT_IN = {
+    "numpy": "refot.backends.numpy_backend:NumpyBackend",
+    "numba": "refot.backends.numba_backend:NumbaBackend",
+    "cupy": "refot.backends.cupy_backend:CupyBackend",
+}
+ENTRY_POINTS = "refot.backends"
+VARIABLE = "REFOT_BACKEND"
+
+
+class BackendUnavailableError(ValueError):
+    """A backend that is known but cannot run here: says what is missing and how to get it."""
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """The operations of a backend. F = f + eps log a (n,), G = g + eps log b (m,), in cost units,
+    -inf where a weight is 0; the plan is P_ij = exp((F_i + G_j - C_ij) / eps)."""
+
+    name: str
+
+    @property
+    def xp(self) -> ModuleType:
+        """The array namespace: numpy, cupy."""
+
+    def asarray(self, values: Any) -> Array:
+        """`values` as an array of `xp`, dtype kept."""
+
+    def to_numpy(self, array: Array) -> Array:
+        """`array` as a NumPy array."""
+
+    def synchronize(self) -> None:
+        """Return when all work handed to the device is done."""
+
+    def softmin(self, C: Cost, h: Array, eps: float) -> Array:
+        """-eps log sum_j exp((h_j - C_ij) / eps), (n,). B-25, H-8."""
+
+    def plan_apply(self, C: Cost, F: Array, G: Array, eps: float, V: Array) -> Array:
+        """P @ V, (n, k) for V (m, k). Marginals are V = 1."""
+
+    def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
+        """<P, C>."""
+
+    def plan_cost_gradient(self, C: PointCost, F: Array, G: Array, eps: float) -> Array:
+        """sum_j P_ij d1 c(x_i, y_j), (n, d)."""
+
+
+BackendLike: TypeAlias = str | Backend | None
+
+_chosen: ContextVar[Backend | None] = ContextVar("refot_backend", default=None)
+
+
+def backend_names() -> list[str]:
+    """Every name `get_backend` knows: built in, and registered by other packages."""
+    return sorted(set(BUILT_IN) | {entry.name for entry in entry_points(group=ENTRY_POINTS)})
+
+
+@cache
+def _load(name: str) -> Backend:
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        found = getattr(importlib.import_module(module), attribute)
+    else:
+        registered = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+        if name not in registered:
+            known = ", ".join(backend_names())
+            raise UnknownNameError("backend", f"{name!r}", f"one of {known} (or an object)")
+        found = registered[name].load()
+    backend = found if isinstance(found, Backend) and not isinstance(found, type) else found()
+    if not isinstance(backend, Backend):
+        raise BackendUnavailableError(f"backend {name!r}: {backend!r} lacks part of the contract")
+    return backend
+
+
+def get_backend(backend: BackendLike = None) -> Backend:
+    """The backend to compute with: the argument, else `use_backend`, else REFOT_BACKEND, else numpy.
+
+    Raises UnknownNameError for a name that nobody registered, BackendUnavailableError where the
+    package or the device it needs is missing.
+    """
+    if backend is None:
+        backend = _chosen.get() or os.environ.get(VARIABLE) or "numpy"
+    return _load(backend) if isinstance(backend, str) else cast(Backend, backend)
+
+
+@contextmanager
+def use_backend(backend: str | Backend) -> Iterator[Backend]:
+    """Within the `with` block, the default backend of this thread or task is `backend`."""
+    token = _chosen.set(get_backend(backend))
+    try:
+        yield get_backend()
+    finally:
+        _chosen.reset(token)
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """What `refot backends` tells of one backend; `reason` says why it cannot be used."""
+
+    name: str
+    available: bool
+    default: bool
+    reason: str
+
+
+def backend_status() -> list[BackendStatus]:
+    """Every known backend: whether it runs here, whether it is the default, and why not."""
+    chosen = _chosen.get()
+    default = chosen.name if chosen is not None else os.environ.get(VARIABLE) or "numpy"
+    statuses = []
+    for name in backend_names():
+        try:
+            _load(name)
+            available, reason = True, ""
+        except (BackendUnavailableError, ImportError) as error:
+            available, reason = False, str(error)
+        statuses.append(BackendStatus(name, available, name == default, reason))
+    return statuses

@@ -1,0 +1,198 @@
+"""Ground costs c(x, y), their gradients in x, and the cost operands built from them.
+
+A cost operand is what every equation takes as `C`: a dense matrix, or two point clouds with a
+ground cost, whose matrix is never formed as a whole. Both offer `shape`, `T`, `rows(slice)`.
+
+c(x, y) = |x - y|^2 (B section 4, G section 4, L), |x - y| (G learned cost), |x - y|_1 (B Table 1),
+any of them times a positive scale (H: |x - y|^2 / alpha), or any finite matrix (B-5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from refot.arrays import (
+    Array,
+    ShapeError,
+    TypeInputError,
+    as_matrix,
+    as_points,
+    as_positive,
+    lookup,
+    namespace,
+)
+
+BLOCK_ELEMENTS = 1 << 22
+"""Entries of a cost block that are in memory at once (32 MiB in float64)."""
+
+
+# ------------------------------------------------------------------ the ground costs themselves
+def sqeuclidean(x: Array, y: Array) -> Array:
+    """|x - y|^2, by differences and not by |x|^2 - 2x.y + |y|^2: no cancellation. (n, m)."""
+    xp = namespace(x)
+    return sum((xp.subtract.outer(x[:, k], y[:, k]) ** 2 for k in range(1, x.shape[1])),
+               start=xp.subtract.outer(x[:, 0], y[:, 0]) ** 2)
+
+
+def euclidean(x: Array, y: Array) -> Array:
+    """|x - y|. (n, m)."""
+    return namespace(x).sqrt(sqeuclidean(x, y))
+
+
+def l1(x: Array, y: Array) -> Array:
+    """|x - y|_1, the sum of absolute differences. (n, m)."""
+    xp = namespace(x)
+    return sum((abs(xp.subtract.outer(x[:, k], y[:, k])) for k in range(1, x.shape[1])),
+               start=abs(xp.subtract.outer(x[:, 0], y[:, 0])))
+
+
+def sqeuclidean_gradient(x: Array, y: Array) -> Array:
+    """d/dx |x - y|^2 = 2 (x - y). (n, m, d)."""
+    return 2 * (x[:, None, :] - y[None, :, :])
+
+
+def euclidean_gradient(x: Array, y: Array) -> Array:
+    """d/dx |x - y| = (x - y) / |x - y|, and 0 (a subgradient) where x = y. (n, m, d)."""
+    xp = namespace(x)
+    difference = x[:, None, :] - y[None, :, :]
+    r = euclidean(x, y)[:, :, None]
+    return difference / xp.where(r > 0, r, 1)
+
+
+def l1_gradient(x: Array, y: Array) -> Array:
+    """d/dx |x - y|_1 = sign(x - y), and 0 (a subgradient) along coordinates that agree."""
+    return namespace(x).sign(x[:, None, :] - y[None, :, :])
+
+
+@dataclass(frozen=True)
+class GroundCost:
+    """A ground cost by name: its matrix (n, m) and its gradient in x (n, m, d)."""
+
+    name: str
+    matrix: Callable[[Array, Array], Array]
+    gradient: Callable[[Array, Array], Array]
+
+
+GROUND_COSTS = {
+    cost.name: cost
+    for cost in (
+        GroundCost("sqeuclidean", sqeuclidean, sqeuclidean_gradient),
+        GroundCost("euclidean", euclidean, euclidean_gradient),
+        GroundCost("l1", l1, l1_gradient),
+    )
+}
+
+
+# ------------------------------------------------------------------ operands
+@dataclass(frozen=True)
+class DenseCost:
+    """A cost matrix (n, m) as it stands, in cost units."""
+
+    matrix: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.matrix.shape[0], self.matrix.shape[1]
+
+    @property
+    def dtype(self) -> Any:
+        return self.matrix.dtype
+
+    @property
+    def T(self) -> DenseCost:  # the name NumPy gives it
+        return DenseCost(self.matrix.T)
+
+    def rows(self, block: slice) -> Array:
+        """C[block, :]."""
+        return self.matrix[block]
+
+    def dense(self) -> Array:
+        """The whole matrix (n, m)."""
+        return self.matrix
+
+    def scaled(self, factor: float) -> DenseCost:
+        """The cost `factor * C`."""
+        return DenseCost(factor * self.matrix)
+
+    def with_arrays(self, convert: Callable[[Array], Array]) -> DenseCost:
+        """The same operand with its arrays converted (to a device, to float32)."""
+        return DenseCost(convert(self.matrix))
+
+
+@dataclass(frozen=True)
+class PointCost:
+    """The cost `scale * c(x_i, y_j)` between points x (n, d) and y (m, d), formed by blocks."""
+
+    x: Array
+    y: Array
+    ground: GroundCost
+    scale: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.x.shape[0], self.y.shape[0]
+
+    @property
+    def dtype(self) -> Any:
+        return self.x.dtype
+
+    @property
+    def T(self) -> PointCost:  # c(x, y) = c(y, x) for every ground cost of the table
+        return replace(self, x=self.y, y=self.x)
+
+    def rows(self, block: slice) -> Array:
+        """C[block, :], computed now."""
+        C = self.ground.matrix(self.x[block], self.y)
+        return C if self.scale == 1.0 else self.scale * C
+
+    def gradient_rows(self, block: slice) -> Array:
+        """d c(x_i, y_j) / d x_i for i in block, (rows, m, d)."""
+        return self.scale * self.ground.gradient(self.x[block], self.y)
+
+    def dense(self) -> Array:
+        """The whole matrix (n, m)."""
+        return self.rows(slice(None))
+
+    def scaled(self, factor: float) -> PointCost:
+        """The cost `factor * c`."""
+        return replace(self, scale=self.scale * factor)
+
+    def with_arrays(self, convert: Callable[[Array], Array]) -> PointCost:
+        """The same operand with its arrays converted (to a device, to float32)."""
+        return replace(self, x=convert(self.x), y=convert(self.y))
+
+
+Cost: TypeAlias = DenseCost | PointCost
+
+
+def point_cost(x: Any, y: Any, cost: str = "sqeuclidean", scale: float = 1.0) -> PointCost:
+    """The operand `scale * c(x, y)`; x (n, d), y (m, d), `cost` a name of GROUND_COSTS.
+
+    Raises InputError for points that are not finite or do not share d, an unknown cost, scale <= 0.
+    """
+    x, y = as_points(x, "x"), as_points(y, "y")
+    if x.shape[1] != y.shape[1]:
+        raise ShapeError("y", f"dimension {y.shape[1]}", f"dimension {x.shape[1]}, that of x")
+    if x.dtype != y.dtype:
+        raise TypeInputError("y", f"dtype {y.dtype}", f"{x.dtype}, that of x")
+    return PointCost(x, y, lookup(GROUND_COSTS, cost, "cost"), as_positive(scale, "scale"))
+
+
+def as_cost(C: Any) -> Cost:
+    """`C` as a cost operand: an operand as it is, anything else as a finite matrix (n, m)."""
+    return C if isinstance(C, DenseCost | PointCost) else DenseCost(as_matrix(C, "C"))
+
+
+def row_blocks(C: Cost, depth: int = 1) -> Iterator[slice]:
+    """Slices that cover the rows of C, so that `depth` arrays of a block stay within bounds."""
+    n, m = C.shape
+    step = max(1, BLOCK_ELEMENTS // (m * depth))
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+def normalised(C: PointCost, alpha: float | None = None) -> PointCost:
+    """H's cost c / alpha, alpha = mean |y|^2 unless given; it rescales eps (erratum H4)."""
+    alpha = float((C.y**2).sum(axis=1).mean()) if alpha is None else alpha
+    return C.scaled(1.0 / as_positive(alpha, "alpha"))

@@ -1,0 +1,1 @@
+"""The verifier: subjects, cases, checks, certificates, diagnosis, report."""
