@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from refot.arrays import Array, UnknownNameError
 from refot.costs import Cost, PointCost
@@ -96,14 +96,14 @@ def _load(name: str) -> Backend:
 
 
 def get_backend(backend: BackendLike = None) -> Backend:
-    """The backend to compute with: the argument, else `use_backend`, else REFOT_BACKEND, else numpy.
+    """The backend to compute with: the argument, else `use_backend`, else REFOT_BACKEND, numpy.
 
     Raises UnknownNameError for a name that nobody registered, BackendUnavailableError where the
     package or the device it needs is missing.
     """
     if backend is None:
         backend = _chosen.get() or os.environ.get(VARIABLE) or "numpy"
-    return _load(backend) if isinstance(backend, str) else cast(Backend, backend)
+    return _load(backend) if isinstance(backend, str) else backend
 
 
 @contextmanager

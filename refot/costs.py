@@ -170,7 +170,7 @@ Cost: TypeAlias = DenseCost | PointCost
 def point_cost(x: Any, y: Any, cost: str = "sqeuclidean", scale: float = 1.0) -> PointCost:
     """The operand `scale * c(x, y)`; x (n, d), y (m, d), `cost` a name of GROUND_COSTS.
 
-    Raises InputError for points that are not finite or do not share d, an unknown cost, scale <= 0.
+    Raises InputError for points that are not finite or do not share d, unknown cost, scale <= 0.
     """
     x, y = as_points(x, "x"), as_points(y, "y")
     if x.shape[1] != y.shape[1]:
