@@ -56,8 +56,11 @@ def weight_tolerance(dtype: Any) -> float:
     return 1e-10 if np.dtype(dtype).itemsize == 8 else 1e-5
 
 
-def _floating(values: Any, name: str, ndim: int) -> Array:
-    """`values` as a float array with `ndim` axes, none of them empty; integers become float64."""
+def as_floating(values: Any, name: str, ndim: int) -> Array:
+    """`values` as a float array with `ndim` axes, none empty, not yet checked to be finite.
+
+    Integers become float64; any other dtype than float64 and float32 raises TypeInputError.
+    """
     xp = namespace(values)
     if not hasattr(xp, "asarray") or not hasattr(values, "dtype"):
         xp = np
@@ -88,12 +91,12 @@ def _finite(array: Array, name: str) -> Array:
 
 def as_points(values: Any, name: str = "x") -> Array:
     """Points (n, d): finite float64 or float32. Raises InputError."""
-    return _finite(_floating(values, name, ndim=2), name)
+    return _finite(as_floating(values, name, ndim=2), name)
 
 
 def as_matrix(values: Any, name: str = "C", shape: tuple[int, int] | None = None) -> Array:
     """A matrix (n, m), of the given shape where one is given: finite. Raises InputError."""
-    matrix = _finite(_floating(values, name, ndim=2), name)
+    matrix = _finite(as_floating(values, name, ndim=2), name)
     if shape is not None and matrix.shape != shape:
         raise ShapeError(name, f"shape {matrix.shape}", f"{shape}")
     return matrix
@@ -101,7 +104,7 @@ def as_matrix(values: Any, name: str = "C", shape: tuple[int, int] | None = None
 
 def as_vector(values: Any, n: int, name: str) -> Array:
     """A vector (n,) of finite values, a potential for example. Raises InputError."""
-    vector = _finite(_floating(values, name, ndim=1), name)
+    vector = _finite(as_floating(values, name, ndim=1), name)
     if vector.shape != (n,):
         raise ShapeError(name, f"shape {vector.shape}", f"({n},), to fit the other arguments")
     return vector

@@ -192,6 +192,13 @@ def row_blocks(C: Cost, depth: int = 1) -> Iterator[slice]:
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
+def is_symmetric(C: Cost) -> bool:
+    """Whether C = C', exactly: the cost of a measure with itself."""
+    if C.shape[0] != C.shape[1]:
+        return False
+    return all(bool((C.rows(rows) == C.T.rows(rows)).all()) for rows in row_blocks(C))
+
+
 def normalised(C: PointCost, alpha: float | None = None) -> PointCost:
     """H's cost c / alpha, alpha = mean |y|^2 unless given; it rescales eps (erratum H4)."""
     alpha = float((C.y**2).sum(axis=1).mean()) if alpha is None else alpha

@@ -1,0 +1,43 @@
+"""Discrete measures sum_i a_i delta_{x_i}: push-forward (B-3), merged atoms, products (B-4/5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array, as_points, as_weights, namespace, uniform
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Points (n, d) with weights (n,) that sum to 1."""
+
+    points: Array
+    weights: Array
+
+    def integrate(self, h: Callable[[Array], Array]) -> float:
+        """sum_i a_i h(x_i); h maps points (n, d) to values (n,)."""
+        return float(self.weights @ h(self.points))
+
+    def push_forward(self, G: Callable[[Array], Array]) -> Measure:
+        """G_# mu = sum_i a_i delta_{G(x_i)}: points mapped, weights kept. B-3."""
+        return measure(G(self.points), self.weights)
+
+    def merged(self) -> Measure:
+        """The same measure with equal points made one atom: OT values do not change. B-4/5."""
+        points, index = np.unique(self.points, axis=0, return_inverse=True)
+        return Measure(points, np.bincount(index.ravel(), weights=self.weights))
+
+    def product(self, other: Measure) -> Array:
+        """The weights a_i b_j of mu (x) nu, (n, m)."""
+        return namespace(self.weights).outer(self.weights, other.weights)
+
+
+def measure(points: Any, weights: Any | None = None) -> Measure:
+    """The measure of `points` (n, d); uniform weights unless given (n,). Raises InputError."""
+    x = as_points(points, "points")
+    a = uniform(x.shape[0], x) if weights is None else as_weights(weights, x.shape[0], "weights")
+    return Measure(x, a)

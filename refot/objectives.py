@@ -1,0 +1,154 @@
+"""The values: primal (B-10/12/16), dual (B-13/23), semi-dual (B-24/27, H-9), KL (B-8), and the LP.
+
+All in cost units. "The value" is KL-inclusive, F = <C,P> + eps KL(P | a(x)b); the sharp one,
+s = <C,P>, has its own name (G). For any potentials
+    dual  <=  log-form dual  <=  semi-dual  <=  F  <=  primal of any feasible plan,
+with equality at the optimum. B-23 is `dual` of the cost C - lam Q (`information.informative_cost`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import (
+    Array,
+    InputError,
+    ShapeError,
+    as_matrix,
+    as_positive,
+    as_vector,
+    as_weights,
+    namespace,
+)
+from refot.backend_contract import BackendLike
+from refot.problem import problem
+
+
+# ------------------------------------------------------------------ KL and entropy
+def kl(p: Any, q: Any) -> float:
+    """KL(p | q) = sum p log(p / q), infinite where p is not << q; 0 log 0 = 0. B-8.
+
+    p, q: arrays of one shape, >= 0, a vector or a matrix; in nats.
+    """
+    p, q = _as_measure(p, "p"), _as_measure(q, "q")
+    if p.shape != q.shape:
+        raise ShapeError("q", f"shape {q.shape}", f"{p.shape}, that of p")
+    if bool(((p > 0) & (q == 0)).any()):
+        return math.inf
+    xp = namespace(p)
+    ratio = xp.where(p > 0, p, 1) / xp.where(p > 0, q, 1)
+    return float((p * xp.log(ratio)).sum())
+
+
+def entropy(p: Any) -> float:
+    """H(p) = -sum p log p >= 0 for weights or a plan, in nats; 0 log 0 = 0. L."""
+    p = _as_measure(p, "p")
+    xp = namespace(p)
+    return -float((p * xp.log(xp.where(p > 0, p, 1))).sum())
+
+
+# ------------------------------------------------------------------ primal
+def transport_cost(P: Any, C: Any) -> float:
+    """s = <C, P>, the sharp value of a plan P (n, m). B-1, and W_{c,eps} of G."""
+    C = as_matrix(C, "C")
+    P = as_matrix(P, "P", C.shape)
+    return float((P * C).sum())
+
+
+def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:
+    """<C, P> + eps KL(P | a(x)b) for a plan P (n, m), feasible or not. B-10, B-12, B-16, H-2."""
+    C, eps = as_matrix(C, "C"), as_positive(eps, "eps")
+    P = as_matrix(P, "P", C.shape)
+    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    regulariser: float = eps * kl(P, namespace(P).outer(a, b))
+    return transport_cost(P, C) + regulariser
+
+
+def entropic_primal(P: Any, C: Any, lam: Any) -> float:
+    """<P, M> - lam H(P), the value of L; at the optimum F - lam (H(a) + H(b)). Erratum L1."""
+    return transport_cost(P, C) - as_positive(lam, "lam") * entropy(P)
+
+
+# ------------------------------------------------------------------ duals
+def dual(
+    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> float:
+    """a.f + b.g + eps - eps sum_ij P_ij, <= F for any f (n,), g (m,). B-13 with +eps (E1), B-23."""
+    p = problem(C, a, b, eps, backend)
+    f, g = p.row_potential(f), p.column_potential(g)
+    return float(p.a @ f + p.b @ g + p.eps - p.eps * p.row_sums(f, g).sum())
+
+
+def log_dual(
+    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> float:
+    """a.f + b.g - eps log sum_ij P_ij: the dual at its best shift of f. Between dual and semi-dual.
+
+    Never overflows: with t = g^(c,eps), sum_ij P_ij = sum_i a_i exp((f_i - t_i) / eps).
+    """
+    p = problem(C, a, b, eps, backend)
+    f, g = p.row_potential(f), p.column_potential(g)
+    exponent = (p.F(f) - p.transform(g)) / p.eps
+    shift = exponent.max()
+    log_mass = shift + namespace(f).log(namespace(f).exp(exponent - shift).sum())
+    return float(p.a @ f + p.b @ g - p.eps * log_mass)
+
+
+def semi_dual(
+    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> float:
+    """a.g^(c,eps) + b.g <= F for any g (m,); concave, shift invariant. B-24/27 (E2), H-9/20/23."""
+    p = problem(C, a, b, eps, backend)
+    g = p.column_potential(g)
+    return float(p.a @ p.transform(g) + p.b @ g)
+
+
+def semi_dual_gradient(
+    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> Array:
+    """b - a @ chi, (m,): the gradient of `semi_dual`; sums to 0, 0 at the optimum. H-27 (H1)."""
+    p = problem(C, a, b, eps, backend)
+    g = p.column_potential(g)
+    return p.b - p.T.row_sums(g, p.transform(g))
+
+
+# ------------------------------------------------------------------ eps = 0
+def kantorovich_dual(f: Any, g: Any, C: Any, a: Any, b: Any) -> float:
+    """a.f + b.g where f_i + g_j <= C_ij on the support of a(x)b, else -infinity. B-6, H-4, H-10."""
+    C = as_matrix(C, "C")
+    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    f, g = as_vector(f, C.shape[0], "f"), as_vector(g, C.shape[1], "g")
+    on_support = (a[:, None] > 0) & (b > 0)
+    if bool((on_support & (f[:, None] + g > C)).any()):
+        return -math.inf
+    return float(a @ f + b @ g)
+
+
+def kantorovich(C: Any, a: Any, b: Any) -> tuple[float, Array]:
+    """(W0, an optimal plan (n, m)) of the linear programme B-1/2, H-1, G-3, by SciPy's HiGHS.
+
+    For the limits and bounds of small problems: the programme has n m variables.
+    """
+    from scipy.optimize import linprog  # 0.2 s to import: only where it is used
+    from scipy.sparse import kron, vstack
+
+    C = as_matrix(C, "C")
+    n, m = C.shape
+    a, b = as_weights(a, n, "a"), as_weights(b, m, "b")
+    sums = vstack([kron(np.eye(n), np.ones((1, m))), kron(np.ones((1, n)), np.eye(m))])
+    marginals = np.concatenate([a / a.sum(), b / b.sum()])  # the last row is redundant
+    found = linprog(C.ravel(), A_eq=sums.tocsr()[:-1], b_eq=marginals[:-1], method="highs")
+    if found.status != 0:
+        raise ArithmeticError(f"HiGHS did not solve the transport problem: {found.message}")
+    return float(found.fun), found.x.reshape(n, m)
+
+
+def _as_measure(values: Any, name: str) -> Array:
+    ndim = 1 if getattr(values, "ndim", 1) == 1 else 2
+    measure = as_vector(values, len(values), name) if ndim == 1 else as_matrix(values, name)
+    if bool((measure < 0).any()):
+        raise InputError(name, "a negative entry", "entries >= 0")
+    return measure

@@ -1,0 +1,76 @@
+"""Plans from potentials (B-15, B-17, B-29, B-30), their marginals, rounding to feasible plans."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from refot.arrays import Array, InputError, as_matrix, as_weights, namespace
+from refot.backend_contract import BackendLike
+from refot.problem import problem
+
+
+def plan(
+    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> Array:
+    """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m). B-15, B-17.
+
+    Its marginals are a and b only where (f, g) are optimal; (f + t, g - t) gives the same plan.
+    """
+    p = problem(C, a, b, eps, backend)
+    f, g = p.row_potential(f), p.column_potential(g)
+    return namespace(f).exp((p.F(f)[:, None] + p.G(g) - p.C.dense()) / p.eps)
+
+
+def semi_dual_plan(
+    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> Array:
+    """The plan of (g^(c,eps), g), (n, m): rows sum to a for every g. B-29, and B-30 on c(x, x).
+
+    With an informative Q, C is `informative_cost(C, Q, lam)`: erratum E3.
+    """
+    p = problem(C, a, b, eps, backend)
+    g = p.column_potential(g)
+    return plan(p.transform(g), g, p.C, p.a, p.b, p.eps, backend=p.backend)
+
+
+def marginals(
+    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> tuple[Array, Array]:
+    """(P 1 (n,), P'1 (m,)) of the plan of (f, g), which is not formed. B-14."""
+    p = problem(C, a, b, eps, backend)
+    f, g = p.row_potential(f), p.column_potential(g)
+    return p.row_sums(f, g), p.T.row_sums(g, f)
+
+
+def marginal_error(
+    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> float:
+    """|P1 - a|_1 + |P'1 - b|_1 of the plan of (f, g)."""
+    p = problem(C, a, b, eps, backend)
+    rows, columns = marginals(f, g, p.C, p.a, p.b, p.eps, backend=p.backend)
+    return float(abs(rows - p.a).sum() + abs(columns - p.b).sum())
+
+
+def round_to_marginals(P: Any, a: Any, b: Any) -> Array:
+    """A plan (n, m) near P with marginals a and b: Altschuler, Weed, Rigollet 2017, Algorithm 2.
+
+    Scales rows, then columns, down to their marginal, and spreads what is missing as a rank-one
+    term. P (n, m) >= 0. The result moves by at most 2 (|P1 - a|_1 + |P'1 - b|_1) in L1.
+    """
+    P = as_matrix(P, "P")
+    xp = namespace(P)
+    if bool((P < 0).any()):
+        raise InputError("P", "a negative entry", "a plan >= 0")
+    a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
+    P = _shrink_rows(P, a)
+    P = _shrink_rows(P.T, b).T
+    missing_a, missing_b = a - P.sum(axis=1), b - P.sum(axis=0)
+    total = abs(missing_a).sum()
+    return P if total == 0 else P + xp.outer(missing_a, missing_b) / total
+
+
+def _shrink_rows(P: Array, a: Array) -> Array:
+    """P with every row whose sum exceeds a_i scaled down to it."""
+    xp = namespace(P)
+    r = P.sum(axis=1)
+    return P * xp.where(r > a, a / xp.where(r > 0, r, 1), 1)[:, None]

@@ -1,0 +1,49 @@
+"""Equations exactly as the papers print them where that is wrong, to compare with the right ones.
+
+Each names its erratum (docs/errata.md); nothing else in refot calls them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from refot.arrays import Array, as_matrix, as_number, namespace
+from refot.backend_contract import BackendLike
+from refot.objectives import dual, semi_dual, semi_dual_gradient
+from refot.problem import problem
+
+
+def dual_printed(
+    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> float:
+    """B-13 as printed, without +eps: too low by exactly eps. E1."""
+    return dual(f, g, C, a, b, eps, backend=backend) - float(eps)
+
+
+def semi_dual_printed(
+    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> float:
+    """B-24 and B-27 as printed, with +eps and without Q: too high by exactly eps. E2, E3."""
+    return semi_dual(g, C, a, b, eps, backend=backend) + float(eps)
+
+
+def informative_plan_printed(
+    g: Any, C: Any, Q: Any, lam: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> Array:
+    """B-29 with B-25 as printed: Q in the density but not in the transform. E3.
+
+    Row i sums to a_i E_chi0 exp(lam Q / eps), chi0 the Q-free softmax, instead of a_i. (n, m).
+    """
+    p = problem(C, a, b, eps, backend)
+    g = p.column_potential(g)
+    Q = as_matrix(Q, "Q", p.C.shape)
+    exponent = p.F(p.transform(g))[:, None] + p.G(g) + as_number(lam, "lam") * Q - p.C.dense()
+    return namespace(g).exp(exponent / p.eps)
+
+
+def supergradient_printed(
+    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> Array:
+    """H-27 as printed, with the minus sign: -a@chi - b, which sums to -2 and never vanishes. H1."""
+    p = problem(C, a, b, eps, backend)
+    return semi_dual_gradient(g, p.C, p.a, p.b, p.eps, backend=p.backend) - 2 * p.b
