@@ -1,3 +1,113 @@
-"""refot: the reference for entropic optimal transport and the generative models built on it."""
+"""refot: the reference for entropic optimal transport and the generative models built on it.
+
+P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps); f, g, eps in cost units; values are KL-inclusive
+unless the name says otherwise. docs/equations.md maps every equation to its function.
+"""
+
+from refot.arrays import ConvergenceWarning, InputError
+from refot.backend_contract import (
+    Backend,
+    BackendUnavailableError,
+    backend_status,
+    get_backend,
+    use_backend,
+)
+from refot.costs import DenseCost, PointCost, normalised, point_cost
+from refot.divergences import (
+    entropic_value,
+    mmd_squared,
+    mmd_squared_unbiased,
+    sharp_value,
+    sinkhorn_divergence,
+    sinkhorn_loss,
+)
+from refot.information import (
+    informative_cost,
+    informative_plan,
+    kl_dual,
+    mutual_information,
+    q_objective,
+    sum_noise,
+)
+from refot.measures import Measure, measure
+from refot.objectives import (
+    dual,
+    entropic_primal,
+    entropy,
+    kantorovich,
+    kantorovich_dual,
+    kl,
+    log_dual,
+    primal,
+    semi_dual,
+    semi_dual_gradient,
+    transport_cost,
+)
+from refot.plans import marginal_error, marginals, plan, round_to_marginals, semi_dual_plan
+from refot.sinkhorn import (
+    SinkhornResult,
+    scaling_iterates,
+    scaling_loss,
+    sinkhorn_log,
+    sinkhorn_scaling,
+    sinkhorn_symmetric,
+)
+from refot.solvers import solve
+from refot.transforms import c_eps_transform, c_transform, conditional, softmin
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Backend",
+    "BackendUnavailableError",
+    "ConvergenceWarning",
+    "DenseCost",
+    "InputError",
+    "Measure",
+    "PointCost",
+    "SinkhornResult",
+    "backend_status",
+    "c_eps_transform",
+    "c_transform",
+    "conditional",
+    "dual",
+    "entropic_primal",
+    "entropic_value",
+    "entropy",
+    "get_backend",
+    "informative_cost",
+    "informative_plan",
+    "kantorovich",
+    "kantorovich_dual",
+    "kl",
+    "kl_dual",
+    "log_dual",
+    "marginal_error",
+    "marginals",
+    "measure",
+    "mmd_squared",
+    "mmd_squared_unbiased",
+    "mutual_information",
+    "normalised",
+    "plan",
+    "point_cost",
+    "primal",
+    "q_objective",
+    "round_to_marginals",
+    "scaling_iterates",
+    "scaling_loss",
+    "semi_dual",
+    "semi_dual_gradient",
+    "semi_dual_plan",
+    "sharp_value",
+    "sinkhorn_divergence",
+    "sinkhorn_log",
+    "sinkhorn_loss",
+    "sinkhorn_scaling",
+    "sinkhorn_symmetric",
+    "softmin",
+    "solve",
+    "sum_noise",
+    "transport_cost",
+    "use_backend",
+]

@@ -64,9 +64,10 @@ def round_to_marginals(P: Any, a: Any, b: Any) -> Array:
     a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
     P = _shrink_rows(P, a)
     P = _shrink_rows(P.T, b).T
-    missing_a, missing_b = a - P.sum(axis=1), b - P.sum(axis=0)
-    total = abs(missing_a).sum()
-    return P if total == 0 else P + xp.outer(missing_a, missing_b) / total
+    missing_a = xp.maximum(a - P.sum(axis=1), 0)  # >= 0 but for rounding
+    missing_b = xp.maximum(b - P.sum(axis=0), 0)
+    total = missing_a.sum()
+    return P if total == 0 else P + xp.outer(missing_a, missing_b / total)
 
 
 def _shrink_rows(P: Array, a: Array) -> Array:
