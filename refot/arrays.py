@@ -8,6 +8,7 @@ array of its own library: a NumPy array stays NumPy, a CuPy array stays on its d
 from __future__ import annotations
 
 import math
+import operator
 import sys
 from types import ModuleType
 from typing import Any
@@ -56,37 +57,54 @@ def weight_tolerance(dtype: Any) -> float:
     return 1e-10 if np.dtype(dtype).itemsize == 8 else 1e-5
 
 
-def as_floating(values: Any, name: str, ndim: int) -> Array:
+def marginal_tolerance(dtype: Any) -> float:
+    """The marginal error at which a solve stops unless told: 1e-9 in float64, 1e-5 in float32."""
+    return 1e-9 if np.dtype(dtype).itemsize == 8 else 1e-5
+
+
+def as_floating(values: Any, name: str, ndim: int | tuple[int, ...]) -> Array:
     """`values` as a float array with `ndim` axes, none empty, not yet checked to be finite.
 
     Integers become float64; any other dtype than float64 and float32 raises TypeInputError.
     """
     xp = namespace(values)
-    if not hasattr(xp, "asarray") or not hasattr(values, "dtype"):
+    if not hasattr(xp, "asarray") or not isinstance(getattr(values, "dtype", None), np.dtype):
         xp = np
     try:
         array = xp.asarray(values)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:  # the last: a tensor on a device
         raise TypeInputError(name, f"not an array ({error})", "an array of real numbers") from None
     if array.dtype.kind in "iu":
         array = array.astype(np.float64)
     if array.dtype not in (np.float64, np.float32):
         raise TypeInputError(name, f"dtype {array.dtype}", "float64, float32 or integers")
-    if array.ndim != ndim:
-        raise ShapeError(name, f"shape {array.shape}", f"{ndim} dimension{'s' * (ndim > 1)}")
+    allowed = ndim if isinstance(ndim, tuple) else (ndim,)
+    if array.ndim not in allowed:
+        dimensions = " or ".join(f"{k} dimension{'s' * (k > 1)}" for k in allowed)
+        raise ShapeError(name, f"shape {array.shape}", dimensions)
     if array.size == 0:
         raise ShapeError(name, f"shape {array.shape}", "at least one element along each axis")
     return array
 
 
 def _finite(array: Array, name: str) -> Array:
-    xp = namespace(array)
-    finite = xp.isfinite(array)
+    finite = namespace(array).isfinite(array)
     if not bool(finite.all()):
-        first = tuple(int(k) for k in np.unravel_index(int(xp.argmin(finite)), array.shape))
-        at = ", ".join(map(str, first))
-        raise InputError(name, f"{array[first]} at [{at}]", "finite values")
+        raise InputError(name, _first_failure(array, finite), "finite values")
     return array
+
+
+def nonnegative(array: Array, name: str) -> Array:
+    """`array` as it is, where no entry is negative. Raises WeightError."""
+    if not bool((array >= 0).all()):
+        raise WeightError(name, _first_failure(array, array >= 0), "entries >= 0")
+    return array
+
+
+def _first_failure(array: Array, holds: Array) -> str:
+    """The first entry where `holds` is false, and its place."""
+    first = tuple(int(k) for k in np.unravel_index(int(holds.argmin()), array.shape))
+    return f"{array[first]} at [{', '.join(map(str, first))}]"
 
 
 def as_points(values: Any, name: str = "x") -> Array:
@@ -102,6 +120,16 @@ def as_matrix(values: Any, name: str = "C", shape: tuple[int, int] | None = None
     return matrix
 
 
+def as_plan(values: Any, name: str = "P", shape: tuple[int, int] | None = None) -> Array:
+    """A matrix (n, m) of masses: finite, >= 0, of any total. Raises InputError."""
+    return nonnegative(as_matrix(values, name, shape), name)
+
+
+def as_masses(values: Any, name: str) -> Array:
+    """Masses (n,) or (n, m): finite, >= 0, of any total. Raises InputError."""
+    return nonnegative(_finite(as_floating(values, name, ndim=(1, 2)), name), name)
+
+
 def as_vector(values: Any, n: int, name: str) -> Array:
     """A vector (n,) of finite values, a potential for example. Raises InputError."""
     vector = _finite(as_floating(values, name, ndim=1), name)
@@ -115,10 +143,7 @@ def as_weights(values: Any, n: int, name: str = "a") -> Array:
 
     A zero weight is allowed: its point carries no mass, and its potential is still defined.
     """
-    weights = as_vector(values, n, name)
-    if bool((weights < 0).any()):
-        k = int(weights.argmin())
-        raise WeightError(name, f"{weights[k]} at [{k}]", "weights >= 0")
+    weights = nonnegative(as_vector(values, n, name), name)
     total, tolerance = float(weights.sum(dtype=np.float64)), weight_tolerance(weights.dtype)
     if not abs(total - 1.0) <= tolerance:
         raise WeightError(name, f"sum {total!r}", f"sum 1 within {tolerance:g}")
@@ -134,12 +159,15 @@ def uniform(n: int, like: Array | None = None) -> Array:
 
 def as_number(value: Any, name: str) -> float:
     """A finite real number. Raises InputError."""
-    if isinstance(value, bool | str | bytes | complex) or getattr(value, "ndim", 0) != 0:
+    not_real = bool | np.bool_ | str | bytes | complex | np.complexfloating
+    if isinstance(value, not_real) or getattr(value, "ndim", 0) != 0:
         raise TypeInputError(name, f"{value!r}", "a real number")
     try:
         number = float(value)
     except (TypeError, ValueError):
         raise TypeInputError(name, f"{value!r}", "a real number") from None
+    except OverflowError:
+        raise InputError(name, "an integer beyond the range of floats", "a finite number") from None
     if not math.isfinite(number):
         raise InputError(name, f"{number}", "a finite number")
     return number
@@ -155,9 +183,12 @@ def as_positive(value: Any, name: str = "eps") -> float:
 
 def as_count(value: Any, name: str) -> int:
     """A whole number >= 1: iterations, for example. Raises InputError."""
-    if isinstance(value, bool) or not hasattr(type(value), "__index__"):
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise TypeInputError(name, f"{value!r}", "a whole number") from None
+    if isinstance(value, bool):
         raise TypeInputError(name, f"{value!r}", "a whole number")
-    count = int(value)
     if count < 1:
         raise InputError(name, f"{count}", "a whole number >= 1")
     return count

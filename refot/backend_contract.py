@@ -19,7 +19,7 @@ from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from refot.arrays import Array, UnknownNameError
+from refot.arrays import Array, TypeInputError, UnknownNameError
 from refot.costs import Cost, PointCost
 
 BUILT_IN = {
@@ -98,12 +98,16 @@ def _load(name: str) -> Backend:
 def get_backend(backend: BackendLike = None) -> Backend:
     """The backend to compute with: the argument, else `use_backend`, else REFOT_BACKEND, numpy.
 
-    Raises UnknownNameError for a name that nobody registered, BackendUnavailableError where the
-    package or the device it needs is missing.
+    Raises UnknownNameError for a name that nobody registered, TypeInputError for an object that
+    is no backend, BackendUnavailableError where the package or the device it needs is missing.
     """
     if backend is None:
         backend = _chosen.get() or os.environ.get(VARIABLE) or "numpy"
-    return _load(backend) if isinstance(backend, str) else backend
+    if isinstance(backend, str):
+        return _load(backend)
+    if isinstance(backend, type) or not isinstance(backend, Backend):
+        raise TypeInputError("backend", f"{backend!r}", "a name, or an object with the contract")
+    return backend
 
 
 @contextmanager

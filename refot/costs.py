@@ -172,17 +172,24 @@ def point_cost(x: Any, y: Any, cost: str = "sqeuclidean", scale: float = 1.0) ->
 
     Raises InputError for points that are not finite or do not share d, unknown cost, scale <= 0.
     """
-    x, y = as_points(x, "x"), as_points(y, "y")
+    return _checked(PointCost(x, y, lookup(GROUND_COSTS, cost, "cost"), scale))
+
+
+def as_cost(C: Any) -> Cost:
+    """`C` as a checked operand: anything that is not one is taken as a matrix (n, m), finite."""
+    if isinstance(C, PointCost):
+        return _checked(C)
+    return DenseCost(as_matrix(C.matrix if isinstance(C, DenseCost) else C, "C"))
+
+
+def _checked(C: PointCost) -> PointCost:
+    """`C` with finite points of one dimension and dtype, and a scale > 0. Raises InputError."""
+    x, y = as_points(C.x, "x"), as_points(C.y, "y")
     if x.shape[1] != y.shape[1]:
         raise ShapeError("y", f"dimension {y.shape[1]}", f"dimension {x.shape[1]}, that of x")
     if x.dtype != y.dtype:
         raise TypeInputError("y", f"dtype {y.dtype}", f"{x.dtype}, that of x")
-    return PointCost(x, y, lookup(GROUND_COSTS, cost, "cost"), as_positive(scale, "scale"))
-
-
-def as_cost(C: Any) -> Cost:
-    """`C` as a cost operand: an operand as it is, anything else as a finite matrix (n, m)."""
-    return C if isinstance(C, DenseCost | PointCost) else DenseCost(as_matrix(C, "C"))
+    return replace(C, x=x, y=y, scale=as_positive(C.scale, "scale"))
 
 
 def row_blocks(C: Cost, depth: int = 1) -> Iterator[slice]:
@@ -201,5 +208,7 @@ def is_symmetric(C: Cost) -> bool:
 
 def normalised(C: PointCost, alpha: float | None = None) -> PointCost:
     """H's cost c / alpha, alpha = mean |y|^2 unless given; it rescales eps (erratum H4)."""
+    if not isinstance(C, PointCost):
+        raise TypeInputError("C", f"{type(C).__name__}", "a PointCost, as made by point_cost")
     alpha = float((C.y**2).sum(axis=1).mean()) if alpha is None else alpha
     return C.scaled(1.0 / as_positive(alpha, "alpha"))

@@ -19,7 +19,7 @@ from refot.solvers import solve
 
 
 def entropic_value(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float = 1e-9, backend: BackendLike = None
+    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
 ) -> float:
     """F = <C,P> + eps KL(P | a(x)b) at the optimal plan, in cost units. B-10, H-2."""
     p = problem(C, a, b, eps, backend)
@@ -27,7 +27,7 @@ def entropic_value(
 
 
 def sharp_value(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float = 1e-9, backend: BackendLike = None
+    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
 ) -> float:
     """s = <C,P> at the optimal plan of F, in cost units: s = F - eps KL. W_{c,eps} of G."""
     p = problem(C, a, b, eps, backend)
@@ -36,7 +36,7 @@ def sharp_value(
 
 def sinkhorn_divergence(
     x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
-    tol: float = 1e-9, backend: BackendLike = None,
+    tol: float | None = None, backend: BackendLike = None,
 ) -> float:
     """S = F_xy - F_xx / 2 - F_yy / 2, KL-inclusive, in cost units; S(mu, mu) = 0. B-9."""
     F_xy, F_xx, F_yy = (_value(*term) for term in _terms(x, a, y, b, eps, cost, tol, backend))
@@ -45,7 +45,7 @@ def sinkhorn_divergence(
 
 def sinkhorn_loss(
     x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
-    tol: float = 1e-9, backend: BackendLike = None,
+    tol: float | None = None, backend: BackendLike = None,
 ) -> float:
     """2 s_xy - s_xx - s_yy with sharp values: twice the scale of B-9 and another W. G-4."""
     s_xy, s_xx, s_yy = (_sharp(*term) for term in _terms(x, a, y, b, eps, cost, tol, backend))
@@ -82,7 +82,8 @@ def mmd_squared_unbiased(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidea
 
 # ------------------------------------------------------------------ parts
 def _terms(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str, tol: float, backend: BackendLike
+    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str, tol: float | None,
+    backend: BackendLike,
 ) -> list[tuple[Problem, SinkhornResult]]:
     """The three problems xy, xx, yy with their solutions."""
     C = point_cost(x, y, cost)

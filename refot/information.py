@@ -16,6 +16,7 @@ from refot.arrays import (
     as_count,
     as_matrix,
     as_number,
+    as_plan,
     as_weights,
     namespace,
 )
@@ -23,12 +24,13 @@ from refot.backend_contract import BackendLike
 from refot.costs import Cost, DenseCost, as_cost
 from refot.objectives import kl
 from refot.problem import problem
-from refot.sinkhorn import SinkhornResult, sinkhorn_log
+from refot.sinkhorn import SinkhornResult
+from refot.solvers import solve
 
 
 def mutual_information(P: Any) -> float:
     """KL(P | P1 (x) P'1) >= 0 of a joint law P (n1, m), in nats. B-18, with P as proxy in B-19."""
-    P = as_matrix(P, "P")
+    P = as_plan(P, "P")
     return kl(P, namespace(P).outer(P.sum(axis=1), P.sum(axis=0)))
 
 
@@ -59,7 +61,7 @@ def q_objective(Q: Any, P: Any, a: Any, b: Any) -> float:
 
     Q, P (n1, m); a = zeta1 (n1,), b (m,).
     """
-    P = as_matrix(P, "P")
+    P = as_plan(P, "P")
     Q = as_matrix(Q, "Q", P.shape)
     a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
     xp = namespace(P)
@@ -85,12 +87,11 @@ def informative_plan(
     b: Any,
     eps: Any,
     *,
-    tol: float = 1e-9,
-    max_iter: int = 10_000,
+    tol: float | None = None,
     backend: BackendLike = None,
 ) -> tuple[Array, SinkhornResult]:
     """The plan (n, m) of the cost C - lam Q and the solve it comes from. B-21 at fixed Q, B-29."""
     p = problem(informative_cost(C, Q, lam), a, b, eps, backend)
-    solved = sinkhorn_log(p.C, a, b, eps, tol=tol, max_iter=max_iter, backend=backend)
+    solved = solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)
     F, G = p.F(solved.f), p.G(solved.g)
     return namespace(F).exp((F[:, None] + G - p.C.dense()) / p.eps), solved

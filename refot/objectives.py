@@ -15,9 +15,10 @@ import numpy as np
 
 from refot.arrays import (
     Array,
-    InputError,
     ShapeError,
+    as_masses,
     as_matrix,
+    as_plan,
     as_positive,
     as_vector,
     as_weights,
@@ -33,7 +34,7 @@ def kl(p: Any, q: Any) -> float:
 
     p, q: arrays of one shape, >= 0, a vector or a matrix; in nats.
     """
-    p, q = _as_measure(p, "p"), _as_measure(q, "q")
+    p, q = as_masses(p, "p"), as_masses(q, "q")
     if p.shape != q.shape:
         raise ShapeError("q", f"shape {q.shape}", f"{p.shape}, that of p")
     if bool(((p > 0) & (q == 0)).any()):
@@ -45,7 +46,7 @@ def kl(p: Any, q: Any) -> float:
 
 def entropy(p: Any) -> float:
     """H(p) = -sum p log p >= 0 for weights or a plan, in nats; 0 log 0 = 0. L."""
-    p = _as_measure(p, "p")
+    p = as_masses(p, "p")
     xp = namespace(p)
     return -float((p * xp.log(xp.where(p > 0, p, 1))).sum())
 
@@ -54,14 +55,14 @@ def entropy(p: Any) -> float:
 def transport_cost(P: Any, C: Any) -> float:
     """s = <C, P>, the sharp value of a plan P (n, m). B-1, and W_{c,eps} of G."""
     C = as_matrix(C, "C")
-    P = as_matrix(P, "P", C.shape)
+    P = as_plan(P, "P", C.shape)
     return float((P * C).sum())
 
 
 def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:
     """<C, P> + eps KL(P | a(x)b) for a plan P (n, m), feasible or not. B-10, B-12, B-16, H-2."""
     C, eps = as_matrix(C, "C"), as_positive(eps, "eps")
-    P = as_matrix(P, "P", C.shape)
+    P = as_plan(P, "P", C.shape)
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
     regulariser: float = eps * kl(P, namespace(P).outer(a, b))
     return transport_cost(P, C) + regulariser
@@ -144,11 +145,3 @@ def kantorovich(C: Any, a: Any, b: Any) -> tuple[float, Array]:
     if found.status != 0:
         raise ArithmeticError(f"HiGHS did not solve the transport problem: {found.message}")
     return float(found.fun), found.x.reshape(n, m)
-
-
-def _as_measure(values: Any, name: str) -> Array:
-    ndim = 1 if getattr(values, "ndim", 1) == 1 else 2
-    measure = as_vector(values, len(values), name) if ndim == 1 else as_matrix(values, name)
-    if bool((measure < 0).any()):
-        raise InputError(name, "a negative entry", "entries >= 0")
-    return measure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from refot.arrays import Array, InputError, as_matrix, as_weights, namespace
+from refot.arrays import Array, as_plan, as_weights, namespace
 from refot.backend_contract import BackendLike
 from refot.problem import problem
 
@@ -47,8 +47,7 @@ def marginal_error(
 ) -> float:
     """|P1 - a|_1 + |P'1 - b|_1 of the plan of (f, g)."""
     p = problem(C, a, b, eps, backend)
-    rows, columns = marginals(f, g, p.C, p.a, p.b, p.eps, backend=p.backend)
-    return float(abs(rows - p.a).sum() + abs(columns - p.b).sum())
+    return p.marginal_error(p.row_potential(f), p.column_potential(g))
 
 
 def round_to_marginals(P: Any, a: Any, b: Any) -> Array:
@@ -57,17 +56,15 @@ def round_to_marginals(P: Any, a: Any, b: Any) -> Array:
     Scales rows, then columns, down to their marginal, and spreads what is missing as a rank-one
     term. P (n, m) >= 0. The result moves by at most 2 (|P1 - a|_1 + |P'1 - b|_1) in L1.
     """
-    P = as_matrix(P, "P")
+    P = as_plan(P, "P")
     xp = namespace(P)
-    if bool((P < 0).any()):
-        raise InputError("P", "a negative entry", "a plan >= 0")
     a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
     P = _shrink_rows(P, a)
     P = _shrink_rows(P.T, b).T
     missing_a = xp.maximum(a - P.sum(axis=1), 0)  # >= 0 but for rounding
     missing_b = xp.maximum(b - P.sum(axis=0), 0)
     total = missing_a.sum()
-    return P if total == 0 else P + xp.outer(missing_a, missing_b / total)
+    return P if total == 0 else P + xp.outer(missing_a / total, missing_b)
 
 
 def _shrink_rows(P: Array, a: Array) -> Array:

@@ -52,6 +52,11 @@ class Problem:
         ones = namespace(g).ones((self.b.shape[0], 1), dtype=self.C.dtype)
         return self.backend.plan_apply(self.C, self.F(f), self.G(g), self.eps, ones)[:, 0]
 
+    def marginal_error(self, f: Array, g: Array) -> float:
+        """|P1 - a|_1 + |P'1 - b|_1."""
+        rows, columns = self.row_sums(f, g), self.T.row_sums(g, f)
+        return float(abs(rows - self.a).sum() + abs(columns - self.b).sum())
+
     def row_potential(self, f: Any, name: str = "f") -> Array:
         """`f` checked, (n,), on the backend."""
         f = as_vector(f, self.C.shape[0], name)

@@ -21,6 +21,7 @@ from refot.arrays import (
     as_matrix,
     as_positive,
     as_weights,
+    marginal_tolerance,
     namespace,
 )
 from refot.backend_contract import BackendLike
@@ -111,7 +112,7 @@ def sinkhorn_log(
     b: Any,
     eps: Any,
     *,
-    tol: float = 1e-9,
+    tol: float | None = None,
     max_iter: int = 10_000,
     g: Any | None = None,
     backend: BackendLike = None,
@@ -119,11 +120,12 @@ def sinkhorn_log(
     """Potentials by Sinkhorn's algorithm in the log domain, safe for every eps.
 
     C (n, m) or an operand; a (n,), b (m,); `g` (m,) a warm start (default 0). Stops when the L1
-    marginal error is <= tol. Warns (ConvergenceWarning) and says so if it does not get there.
+    marginal error is <= tol (default 1e-9, in float32 1e-5). Warns (ConvergenceWarning) and says so
+    if it does not get there.
     """
     p = problem(C, a, b, eps, backend)
     start = namespace(p.b).zeros_like(p.b) if g is None else p.column_potential(g)
-    return iterate(log_iterates(p, start), tol, max_iter)
+    return iterate(p, log_iterates(p, start), tol, max_iter)
 
 
 def sinkhorn_symmetric(
@@ -131,7 +133,7 @@ def sinkhorn_symmetric(
     a: Any,
     eps: Any,
     *,
-    tol: float = 1e-9,
+    tol: float | None = None,
     max_iter: int = 10_000,
     f: Any | None = None,
     backend: BackendLike = None,
@@ -144,18 +146,25 @@ def sinkhorn_symmetric(
     if not is_symmetric(p.C):
         raise InputError("C", "not symmetric", "c(x, x): a measure with itself")
     start = namespace(p.a).zeros_like(p.a) if f is None else p.row_potential(f)
-    return iterate(symmetric_iterates(p, start), tol, max_iter)
+    return iterate(p, symmetric_iterates(p, start), tol, max_iter)
 
 
 def iterate(
-    iterates: Iterator[tuple[Array, Array, float]], tol: float, max_iter: int
+    p: Problem, iterates: Iterator[tuple[Array, Array, float]], tol: float | None, max_iter: int
 ) -> SinkhornResult:
-    """Take iterates until the marginal error is <= tol, or max_iter of them; warn if it is not."""
-    tol, errors = as_positive(tol, "tol"), []
-    for f, g, error in itertools.islice(iterates, as_count(max_iter, "max_iter")):  # noqa: B007
-        errors.append(error)  # f and g are those of the last iteration, for the result
-        if error <= tol:
+    """Take iterates until the marginal error is <= tol, or max_iter of them; warn if it is not.
+
+    The error an algorithm gets for nothing leaves out rounding (a column that is exact on paper):
+    the one that ends the loop, and that of the result, is evaluated anew at (f, g).
+    """
+    tol = marginal_tolerance(p.C.dtype) if tol is None else as_positive(tol, "tol")
+    errors: list[float] = []
+    for f, g, error in itertools.islice(iterates, as_count(max_iter, "max_iter")):
+        errors.append(p.marginal_error(f, g) if error <= tol else error)
+        if errors[-1] <= tol:
             break
+    else:
+        errors[-1] = p.marginal_error(f, g)
     result = SinkhornResult(f, g, errors[-1] <= tol, errors[-1], tol, tuple(errors))
     if not result.converged:
         warnings.warn(

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from refot.arrays import Array, InputError, as_count, as_positive, lookup, namespace
+from refot.arrays import Array, InputError, lookup, namespace
 from refot.backend_contract import BackendLike
 from refot.costs import row_blocks
 from refot.problem import Problem, problem
@@ -42,7 +42,7 @@ def solve(
     eps: Any,
     *,
     method: str = "auto",
-    tol: float = 1e-9,
+    tol: float | None = None,
     max_iter: int = 10_000,
     g: Any | None = None,
     backend: BackendLike = None,
@@ -56,8 +56,7 @@ def solve(
     p = problem(C, a, b, eps, backend)
     start = namespace(p.b).zeros_like(p.b) if g is None else p.column_potential(g)
     choice = lookup(METHODS, method, "method")
-    as_positive(tol, "tol"), as_count(max_iter, "max_iter")
-    return iterate(choice(p, start), tol, max_iter)
+    return iterate(p, choice(p, start), tol, max_iter)
 
 
 # ------------------------------------------------------------------ the methods
@@ -124,6 +123,8 @@ def newton_iterates(p: Problem, g: Array) -> Iterates:
     while stalled < STALL:
         P = np.exp((p.F(f)[:, None] + p.G(g) - C) / p.eps)
         columns = P.sum(axis=0)
+        if not p.b.all():  # the semi-dual does not see g_j where b_j = 0: it is the transform
+            g = np.where(p.b > 0, g, p.T.transform(f))
         residual = p.b - columns
         error = float(abs(residual).sum() + abs(P.sum(axis=1) - p.a).sum())
         stalled = 0 if error < best else stalled + 1

@@ -1,0 +1,126 @@
+"""What a check is: one invariant, or one certified comparison, of one capability on one case."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from refot.arrays import Array
+
+from .cases import Case
+from .intervals import Interval
+from .probe import Probe
+from .truth import Truth
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was measured, where it should lie, by how much it misses, and how much it may miss."""
+
+    measured: float
+    expected: Interval
+    error: float
+    tolerance: float
+    message: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is within the tolerance; NaN never is."""
+        return self.error <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A check's surroundings: the probe of the subject, the case, its certified truth."""
+
+    probe: Probe
+    case: Case
+    truth: Truth
+
+    @property
+    def rate(self) -> float:
+        """The relative tolerance: the subject's own, else 1e-6 (float64) or 1e-4 (float32).
+
+        1e-6 is what a solve that stopped at a marginal error of 1e-9 still attains where one step
+        of Sinkhorn's algorithm removes a thousandth of the error; 1e-4 the same for 1e-7.
+        """
+        stated = self.probe.part.tolerance
+        usual = 1e-4 if self.case.single else 1e-6
+        return usual if stated is None else max(stated, usual if self.case.single else 0.0)
+
+    @property
+    def rounding(self) -> float:
+        """64 units of rounding of the largest quantity that a value is a sum of."""
+        unit = float(np.finfo(self.case.C.dtype).eps) / 2
+        return 64 * unit * (float(abs(self.case.C).max()) + self.case.eps)
+
+    def value_within(self, measured: float, expected: Interval, message: str = "") -> Finding:
+        """A value in cost units against its interval: rate * (max C - min C) + rounding."""
+        tolerance = self.rate * self.case.spread + self.rounding
+        return Finding(measured, expected, expected.distance(measured), tolerance, message)
+
+    def value_equals(self, measured: float, expected: float, message: str = "") -> Finding:
+        """Two values in cost units that should agree."""
+        return self.value_within(measured, Interval(expected, expected), message)
+
+    def array_equals(self, measured: Array, expected: Array, message: str = "") -> Finding:
+        """The largest difference of two arrays in cost units, at the entry where it is found."""
+        tolerance = self.rate * self.case.spread + self.rounding
+        return self._worst(measured, expected, tolerance, message)
+
+    def mass_error(self, error: float, message: str = "", factor: float = 1.0) -> Finding:
+        """An L1 error of mass, which should be 0: tolerance factor * rate."""
+        return Finding(error, Interval(0.0, 0.0), error, factor * self.rate, message)
+
+    def weights_equal(self, measured: Array, expected: Array, message: str = "") -> Finding:
+        """The largest difference of two vectors of mass."""
+        return self._worst(measured, expected, self.rate, message)
+
+    def _worst(self, measured: Array, expected: Array, tolerance: float, message: str) -> Finding:
+        difference = abs(measured - expected)
+        broken = ~np.isfinite(measured)
+        k = np.unravel_index(int(np.argmax(np.where(broken, math.inf, difference))), measured.shape)
+        at = ", ".join(str(int(i)) for i in k)
+        right = float(expected[k])
+        return Finding(float(measured[k]), Interval(right, right), float(difference[k]), tolerance,
+                       f"{message} (largest at [{at}])".strip())
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named check; `id` is "capability.what", and the sentence says what it means."""
+
+    id: str
+    sentence: str
+    run: Callable[[Trial], Finding]
+    applies: Callable[[Case], bool]
+
+    @property
+    def capability(self) -> str:
+        """The capability that it checks."""
+        return self.id.partition(".")[0]
+
+
+CHECKS: dict[str, Check] = {}
+"""Every check by id, in the order of definition."""
+
+
+def anywhere(case: Case) -> bool:
+    """For checks that make sense on every case."""
+    return True
+
+
+def check(
+    id: str, sentence: str, applies: Callable[[Case], bool] = anywhere
+) -> Callable[[Callable[[Trial], Finding]], Callable[[Trial], Finding]]:
+    """Register the decorated function as the check `id`."""
+
+    def register(run: Callable[[Trial], Finding]) -> Callable[[Trial], Finding]:
+        assert id not in CHECKS, id
+        CHECKS[id] = Check(id, sentence, run, applies)
+        return run
+
+    return register

@@ -1,0 +1,89 @@
+"""Checks of divergences between point clouds: S of B-9, and MMD^2 with kernel -c."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from refot.verification.cases import Case
+from refot.verification.check import Finding, Trial, check
+
+
+def _points(case: Case) -> bool:
+    return case.has_points
+
+
+def _points_well_conditioned(case: Case) -> bool:
+    return case.has_points and case.spread <= 200 * case.eps
+
+
+def _translatable(case: Case) -> bool:
+    """Whether a translation by 8 leaves coordinates (and so the cost) exact enough."""
+    return _points_well_conditioned(case) and not case.single
+
+
+# ------------------------------------------------------------------ Sinkhorn divergence
+def _divergence(trial: Trial, case: Case | None = None) -> float:
+    return trial.probe.number("divergence", *(case or trial.case).clouds)
+
+
+@check("divergence.certified", "S = F_xy - F_xx/2 - F_yy/2 lies in its certified interval", _points)
+def divergence_certified(trial: Trial) -> Finding:
+    return trial.value_within(_divergence(trial), trial.truth.divergence)
+
+
+@check("divergence.self", "A measure has divergence 0 from itself", _points)
+def divergence_self(trial: Trial) -> Finding:
+    return trial.value_equals(_divergence(trial, trial.case.with_itself()), 0.0)
+
+
+@check("divergence.symmetric", "The two measures exchanged: the same divergence",
+       _points_well_conditioned)
+def divergence_symmetric(trial: Trial) -> Finding:
+    return trial.value_equals(_divergence(trial, trial.case.transposed()), _divergence(trial))
+
+
+@check("divergence.translation", "Both clouds moved together: the same divergence", _translatable)
+def divergence_translation(trial: Trial) -> Finding:
+    return trial.value_equals(_divergence(trial, trial.case.translated(8.0)), _divergence(trial))
+
+
+@check("divergence.split", "An atom split in two on each side: the same divergence",
+       _points_well_conditioned)
+def divergence_split(trial: Trial) -> Finding:
+    return trial.value_equals(_divergence(trial, trial.case.split()), _divergence(trial))
+
+
+@check("divergence_gradient.sum", "The gradients of all points sum to 0: translation invariance",
+       _points_well_conditioned)
+def divergence_gradient_sum(trial: Trial) -> Finding:
+    x, a, y, b, eps, cost = trial.case.clouds
+    gradient = trial.probe.array("divergence_gradient", x.shape, x, a, y, b, eps, cost)
+    moved = trial.probe.array("divergence_gradient", y.shape, y, b, x, a, eps, cost)
+    return trial.array_equals(gradient.sum(axis=0), -moved.sum(axis=0),
+                              "sum over x against minus the sum over y")
+
+
+# ------------------------------------------------------------------ MMD
+def _mmd(trial: Trial, case: Case | None = None) -> float:
+    x, a, y, b, _, cost = (case or trial.case).clouds
+    return trial.probe.number("mmd", x, a, y, b, cost)
+
+
+@check("mmd.value", "MMD^2 = 2 a'C_xy b - a'C_xx a - b'C_yy b, with the self pairs", _points)
+def mmd_value(trial: Trial) -> Finding:
+    return trial.value_equals(_mmd(trial), trial.truth.mmd)
+
+
+@check("mmd.self", "A measure has MMD 0 from itself", _points)
+def mmd_self(trial: Trial) -> Finding:
+    return trial.value_equals(_mmd(trial, trial.case.with_itself()), 0.0)
+
+
+@check("mmd.split", "An atom split in two on each side: the same MMD", _points)
+def mmd_split(trial: Trial) -> Finding:
+    return trial.value_equals(_mmd(trial, trial.case.split()), _mmd(trial))
+
+
+@check("mmd.nonnegative", "MMD^2 is not negative", _points)
+def mmd_nonnegative(trial: Trial) -> Finding:
+    return trial.value_equals(float(np.minimum(_mmd(trial), 0)), 0.0, "the part below 0")

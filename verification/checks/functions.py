@@ -1,0 +1,155 @@
+"""Checks of functions of given arguments, which need no solver: softmin, dual, semi-dual, scaling.
+
+The right answers are refot's NumPy equations at the same arguments in float64; that those are
+right is shown in the tests against ball arithmetic and against the properties asserted here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from refot import objectives, sinkhorn
+from refot.arrays import Array
+from refot.transforms import softmin
+from refot.verification.cases import Case
+from refot.verification.check import Finding, Trial, check
+from refot.verification.intervals import Interval
+
+
+def _potentials(trial: Trial) -> tuple[Array, Array]:
+    """Potentials of moderate size that are not optimal, the same for every subject."""
+    rng = np.random.default_rng(7)
+    n, m = trial.case.C.shape
+    unit = min(trial.case.eps, trial.case.spread) if trial.case.spread > 0 else 1.0
+    f, g = rng.normal(size=n) * unit, rng.normal(size=m) * unit
+    shift = float(np.median(trial.case.C))  # so that exp((f + g - C) / eps) does not just vanish
+    return (f + shift).astype(trial.case.C.dtype), g.astype(trial.case.C.dtype)
+
+
+def _column_scores(trial: Trial) -> Array:
+    """h = g + eps log b on the support, and -1e3 eps below where b = 0: finite everywhere."""
+    _, g = _potentials(trial)
+    b = trial.truth.b
+    log_b = np.where(b > 0, np.log(np.where(b > 0, b, 1)), -1e3)
+    return (g + trial.case.eps * log_b).astype(trial.case.C.dtype)
+
+
+# ------------------------------------------------------------------ softmin
+@check("softmin.value", "-eps log sum_j exp((h_j - C_ij) / eps), entry by entry")
+def softmin_value(trial: Trial) -> Finding:
+    case, h = trial.case, _column_scores(trial)
+    answer = trial.probe.array("softmin", case.a.shape, case.C, h, case.eps)
+    right = softmin(trial.truth.C, h.astype(np.float64), case.eps, backend="numpy")
+    return trial.array_equals(answer, right)
+
+
+@check("softmin.shift", "A constant added to h is subtracted from the softmin: no overflow")
+def softmin_shift(trial: Trial) -> Finding:
+    case, h = trial.case, _column_scores(trial)
+    far = h + h.dtype.type(1000 * case.eps)
+    answer = trial.probe.array("softmin", case.a.shape, case.C, far, case.eps)
+    right = softmin(trial.truth.C, far.astype(np.float64), case.eps, backend="numpy")
+    return trial.array_equals(answer, right, "h + 1000 eps")
+
+
+@check("softmin.bound", "The softmin lies in [min - eps log m, min] of C - h")
+def softmin_bound(trial: Trial) -> Finding:
+    case, h = trial.case, _column_scores(trial)
+    answer = trial.probe.array("softmin", case.a.shape, case.C, h, case.eps)
+    least = (trial.truth.C - h).min(axis=1)
+    excess = np.maximum(answer - least, least - case.eps * np.log(len(h)) - answer)
+    return trial.array_equals(np.where(np.isnan(excess), excess, np.maximum(excess, 0)),
+                              np.zeros_like(answer), "outside by")
+
+
+# ------------------------------------------------------------------ dual
+def _dual_arguments(trial: Trial) -> tuple[object, ...]:
+    return (*_potentials(trial), *trial.case.matrix)
+
+
+@check("dual.value", "The dual B-13 (with +eps) at potentials that are not optimal",
+       lambda case: case.spread <= 200 * case.eps)
+def dual_value(trial: Trial) -> Finding:
+    truth = trial.truth
+    f, g = (v.astype(np.float64) for v in _potentials(trial))
+    right = objectives.dual(f, g, truth.C, truth.a, truth.b, trial.case.eps, backend="numpy")
+    measured = trial.probe.number("dual", *_dual_arguments(trial))
+    tolerance = trial.rate * max(trial.case.spread, abs(right)) + trial.rounding
+    return Finding(measured, Interval(right, right), abs(measured - right), tolerance)
+
+
+@check("dual.optimum", "At the optimal potentials the dual is F")
+def dual_optimum(trial: Trial) -> Finding:
+    solved = trial.truth.solved
+    f, g = (v.astype(trial.case.C.dtype) for v in (solved.f, solved.g))
+    return trial.value_within(trial.probe.number("dual", f, g, *trial.case.matrix),
+                              trial.truth.value)
+
+
+# ------------------------------------------------------------------ semi-dual
+@check("semidual.value", "The semi-dual B-24 (without +eps) at a potential that is not optimal")
+def semidual_value(trial: Trial) -> Finding:
+    truth, (_, g) = trial.truth, _potentials(trial)
+    right = objectives.semi_dual(g.astype(np.float64), truth.C, truth.a, truth.b, trial.case.eps,
+                                 backend="numpy")
+    return trial.value_equals(trial.probe.number("semidual", g, *trial.case.matrix), right)
+
+
+@check("semidual.optimum", "At the optimal potential the semi-dual is F")
+def semidual_optimum(trial: Trial) -> Finding:
+    g = trial.truth.solved.g.astype(trial.case.C.dtype)
+    return trial.value_within(trial.probe.number("semidual", g, *trial.case.matrix),
+                              trial.truth.value)
+
+
+@check("semidual.shift", "A constant added to g changes nothing")
+def semidual_shift(trial: Trial) -> Finding:
+    _, g = _potentials(trial)
+    moved = g + g.dtype.type(trial.case.spread)
+    return trial.value_equals(trial.probe.number("semidual", moved, *trial.case.matrix),
+                              trial.probe.number("semidual", g, *trial.case.matrix))
+
+
+@check("semidual_gradient.value", "The gradient of the semi-dual is b - a @ chi")
+def semidual_gradient_value(trial: Trial) -> Finding:
+    truth, (_, g) = trial.truth, _potentials(trial)
+    right = objectives.semi_dual_gradient(g.astype(np.float64), truth.C, truth.a, truth.b,
+                                          trial.case.eps, backend="numpy")
+    return trial.weights_equal(_semidual_gradient(trial, g), right)
+
+
+@check("semidual_gradient.sum", "The gradient of the semi-dual sums to 0")
+def semidual_gradient_sum(trial: Trial) -> Finding:
+    _, g = _potentials(trial)
+    return trial.mass_error(abs(float(_semidual_gradient(trial, g).sum())))
+
+
+@check("semidual_gradient.optimum", "The gradient of the semi-dual is 0 at the optimum",
+       lambda case: not case.single)
+def semidual_gradient_optimum(trial: Trial) -> Finding:
+    gradient = _semidual_gradient(trial, trial.truth.solved.g)
+    return trial.weights_equal(gradient, np.zeros_like(gradient))
+
+
+def _semidual_gradient(trial: Trial, g: Array) -> Array:
+    return trial.probe.array("semidual_gradient", trial.case.b.shape, g, *trial.case.matrix)
+
+
+# ------------------------------------------------------------------ scaling loss
+def _scaling_is_finite(case: Case) -> bool:
+    """Whether exp(-C / eps) keeps full precision in float64 and float32."""
+    return bool(abs(case.C).max() <= 60 * case.eps) and bool((case.a > 0).all())
+
+
+def _scaling(steps: int) -> None:
+    @check(f"scaling_loss.steps-{steps}", f"The sharp loss G-8 after exactly {steps} steps from "
+           "v = b", _scaling_is_finite)
+    def run(trial: Trial) -> Finding:
+        truth = trial.truth
+        right = sinkhorn.scaling_loss(truth.C, truth.a, truth.b, trial.case.eps, steps)
+        return trial.value_equals(
+            trial.probe.number("scaling_loss", *trial.case.matrix, steps), right)
+
+
+for _steps in (1, 2, 10):
+    _scaling(_steps)

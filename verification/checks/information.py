@@ -1,0 +1,87 @@
+"""Checks of the informative regularisation: Q objective, informative plan, mutual information."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from refot import information
+from refot.arrays import Array
+from refot.objectives import kl
+from refot.verification.check import Finding, Trial, check
+from refot.verification.intervals import Interval
+from refot.verification.truth import Truth
+
+
+def _table(trial: Trial) -> Array:
+    """A function Q (n, m) of moderate size, the same for every subject."""
+    return np.random.default_rng(11).normal(size=trial.case.C.shape)
+
+
+def _nats(trial: Trial, measured: float, expected: float, message: str = "") -> Finding:
+    """Two numbers without unit that should agree: tolerance rate * (1 + |expected|)."""
+    tolerance = trial.rate * (1 + abs(expected))
+    return Finding(measured, Interval(expected, expected), abs(measured - expected), tolerance,
+                   message)
+
+
+# ------------------------------------------------------------------ mutual information
+@check("mutual_information.plan", "KL of the plan to the product of its own marginals")
+def mutual_information_plan(trial: Trial) -> Finding:
+    P = trial.truth.plan
+    return _nats(trial, trial.probe.number("mutual_information", P),
+                 kl(P, np.outer(P.sum(axis=1), P.sum(axis=0))))
+
+
+@check("mutual_information.independent", "Independent variables share no information")
+def mutual_information_independent(trial: Trial) -> Finding:
+    product = np.outer(trial.truth.a, trial.truth.b)
+    return _nats(trial, trial.probe.number("mutual_information", product), 0.0)
+
+
+# ------------------------------------------------------------------ Q objective
+@check("q_objective.value", "sum(-Q P + a b exp Q), B-31")
+def q_objective_value(trial: Trial) -> Finding:
+    truth, Q = trial.truth, _table(trial)
+    right = information.q_objective(Q, truth.plan, truth.a, truth.b)
+    return _nats(trial, trial.probe.number("q_objective", Q, truth.plan, truth.a, truth.b), right)
+
+
+@check("q_objective.minimum", "At Q = log(P / (a(x)b)) the Q objective is 1 - KL(P | a(x)b)",
+       lambda case: case.spread <= 200 * case.eps)
+def q_objective_minimum(trial: Trial) -> Finding:
+    truth = trial.truth
+    mass, P = np.outer(truth.a, truth.b), truth.plan
+    Q = np.where(P > 0, np.log(np.where(P > 0, P, 1) / np.where(mass > 0, mass, 1)), 0.0)
+    empty = float(mass[P == 0].sum())  # exp(0) a b there, instead of the limit 0
+    return _nats(trial, trial.probe.number("q_objective", Q, P, truth.a, truth.b),
+                 1 - kl(P, mass) + empty)
+
+
+# ------------------------------------------------------------------ informative plan
+def _informative(trial: Trial, lam: float) -> tuple[Array, Truth]:
+    C, a, b, eps = trial.case.matrix
+    Q = _table(trial).astype(C.dtype)
+    P = trial.probe.array("informative_plan", C.shape, C, Q, lam, a, b, eps)
+    return P, trial.truth
+
+
+@check("informative_plan.marginals", "The plan of the cost C - lam Q has marginals a and b (E3)")
+def informative_plan_marginals(trial: Trial) -> Finding:
+    P, truth = _informative(trial, 0.5 * trial.case.eps)
+    error = abs(P.sum(axis=1) - truth.a).sum() + abs(P.sum(axis=0) - truth.b).sum()
+    return trial.mass_error(float(error), "L1 error of both")
+
+
+@check("informative_plan.zero", "With lam = 0 it is the plan of the cost C",
+       lambda case: case.spread <= 200 * case.eps)
+def informative_plan_zero(trial: Trial) -> Finding:
+    P, truth = _informative(trial, 0.0)
+    return trial.mass_error(float(abs(P - truth.plan).sum()), "L1 distance", 10)
+
+
+@check("informative_plan.direction", "The mean of Q under the plan rises with lam")
+def informative_plan_direction(trial: Trial) -> Finding:
+    P, _ = _informative(trial, 0.5 * trial.case.eps)
+    P0, Q = trial.truth.plan, _table(trial)
+    fall = max(0.0, float((Q * (P0 - P)).sum()))
+    return _nats(trial, fall, 0.0, "the mean of Q fell by")

@@ -1,0 +1,107 @@
+"""From the TARGET of the command line to a subject.
+
+`pot`, `ott`, `geomloss`, `numpy`, `numba`, `cupy`: built in. `package.module:attr` is imported,
+`path/file.py:attr` is loaded from the file. The attribute is a subject: an object that offers
+capabilities as methods, a class (instantiated without arguments), a module, or, with
+`--as CAPABILITY`, a bare function.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from refot.arrays import lookup
+from refot.backend_contract import BackendUnavailableError, get_backend
+from refot.conventions import CONVENTIONS
+
+from .subjects import CAPABILITIES, Part, Subject
+
+PEERS = ("pot", "ott", "geomloss")
+BACKENDS = ("numpy", "numba", "cupy")
+
+
+class TargetError(ValueError):
+    """The target could not be loaded: says what was looked for and what went wrong."""
+
+
+def load(target: str, capability: str | None = None) -> Subject:
+    """The subject that TARGET names. Raises TargetError."""
+    if capability is not None:
+        lookup(CAPABILITIES, capability, "--as")
+    try:
+        if target in PEERS:
+            adapter = importlib.import_module(f"refot.verification.adapters.{target}")
+            return adapter.subject()  # type: ignore[no-any-return]
+        if target in BACKENDS:
+            from .adapters.refot_itself import subject
+
+            return subject(get_backend(target))
+    except (ImportError, BackendUnavailableError) as error:
+        raise TargetError(f"{target}: {error}") from error
+    return as_subject(_attribute(target), target, capability)
+
+
+def as_subject(found: Any, target: str, capability: str | None = None) -> Subject:
+    """Any object as a subject of one part."""
+    if isinstance(found, Subject):
+        return found
+    if capability is not None:
+        if not callable(found):
+            raise TargetError(f"{target}: a {type(found).__name__} is no {capability}")
+        offered = {capability: found}
+    else:
+        found = found() if isinstance(found, type) else found
+        offered = {name: getattr(found, name) for name in CAPABILITIES
+                   if callable(getattr(found, name, None))}
+    if not offered:
+        raise TargetError(
+            f"{target}: offers none of {', '.join(CAPABILITIES)}; for a bare function, "
+            "say which one it is with --as CAPABILITY")
+    name, convention = str(getattr(found, "name", target)), getattr(found, "convention", "refot")
+    lookup(dict(CONVENTIONS), convention, f"{target}.convention")
+    part = Part(name, offered, convention, getattr(found, "tolerance", None))
+    return Subject(name, str(getattr(found, "version", "")), (part,))
+
+
+def _attribute(target: str) -> Any:
+    place, colon, path = target.rpartition(":")
+    if not colon or not place or not path:
+        names = ", ".join((*PEERS, *BACKENDS))
+        raise TargetError(f"{target!r}: neither one of {names} nor module:attribute "
+                          "nor path/file.py:attribute")
+    found: Any = _file(Path(place)) if place.endswith(".py") else _module(place)
+    for name in path.split("."):
+        if not hasattr(found, name):
+            raise TargetError(f"{target}: {place} has no attribute {name!r}")
+        found = getattr(found, name)
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    sys.path.insert(0, "")  # the folder where the user stands, as `python -m` has it
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise TargetError(f"{name}: cannot be imported: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove("")
+
+
+def _file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise TargetError(f"{path}: no such file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise TargetError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise TargetError(f"{path}: fails on import: {type(error).__name__}: {error}") from error
+    return module
