@@ -5,10 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array
+from refot.conventions import (
+    Convention,
+    Divergence,
+    PotentialForm,
+    ValueKind,
+    convention,
+    divergence_to_refot,
+    potentials_to_refot,
+    value_to_refot,
+)
 
 from .cases import Case
 from .intervals import Interval
@@ -40,6 +51,37 @@ class Trial:
     case: Case
     truth: Truth
 
+    # -------------------------------------------------------------- answers, in refot's convention
+    @property
+    def declared(self) -> Convention:
+        """The convention in which the subject says it answers."""
+        return convention(self.probe.part.convention)
+
+    def value(self, capability: str, case: Case) -> float:
+        """The answer to `value` (KL-inclusive) or `transport_cost` (sharp) on a case."""
+        answer, kind = self.probe.number(capability, *case.matrix), self.declared.value
+        if capability != "value" or kind in (None, ValueKind.KL):
+            return answer
+        return value_to_refot(answer, kind, **_weights(case), kl=self.truth.kl)
+
+    def potentials(self, case: Case) -> tuple[Array, Array]:
+        """The answer to `potentials`, in density form."""
+        f, g = self.probe.pair("potentials", *case.matrix)
+        form = self.declared.potentials
+        if form in (PotentialForm.NONE, PotentialForm.DENSITY):
+            return f, g
+        return potentials_to_refot(f, g, form, **_weights(case), C=self.truth.C)
+
+    def divergence(self, case: Case) -> float:
+        """The answer to `divergence`, as S of B-9."""
+        answer, declared = self.probe.number("divergence", *case.clouds), self.declared
+        if declared.value is None or declared.divergence is Divergence.NONE:
+            return answer
+        xx, yy = self.truth.selves
+        return divergence_to_refot(answer, declared.divergence, declared.value, **_weights(case),
+                                   kl=(self.truth.kl, xx.kl, yy.kl))
+
+    # -------------------------------------------------------------- tolerances
     @property
     def rate(self) -> float:
         """The relative tolerance: the subject's own, else 1e-6 (float64) or 1e-4 (float32).
@@ -87,6 +129,12 @@ class Trial:
         right = float(expected[k])
         return Finding(float(measured[k]), Interval(right, right), float(difference[k]), tolerance,
                        f"{message} (largest at [{at}])".strip())
+
+
+def _weights(case: Case) -> dict[str, Any]:
+    """a, b, eps of a case, in float64, normalised: what a conversion needs."""
+    a, b = (weights.astype(np.float64) for weights in (case.a, case.b))
+    return {"a": a / a.sum(), "b": b / b.sum(), "eps": case.eps}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from refot.problem import Problem, problem
 from refot.sinkhorn import log_iterates
 
 from .cases import Case
-from .check import Check, Finding, Trial
+from .check import Finding, Trial
+from .intervals import Interval
 from .plan_diagnosis import diagnose_plan
 from .probe import SubjectError
 from .truth import Truth
@@ -37,36 +38,34 @@ ITERATIONS = 1_000
 """How many iterations of Sinkhorn's algorithm are compared with a value that misses."""
 
 
-def diagnose(check: Check, trial: Trial, found: Finding) -> str:
+def diagnose(capability: str, trial: Trial, found: Finding) -> str:
     """A sentence that names the mistake, or "" where none is known to fit."""
     if not math.isfinite(found.measured):
         return _not_finite(trial.case)
-    if check.capability in ("plan", "potentials"):
-        return diagnose_plan(check.capability, trial)
-    if check.capability not in CATALOGUE:
+    if capability in ("plan", "potentials"):
+        return diagnose_plan(capability, trial)
+    if capability not in CATALOGUE:
         return ""
-    alternatives = CATALOGUE[check.capability]
     try:
-        measured, truth = _base_value(check, trial, found)
+        measured, truth = _base_value(capability, trial, found)
     except SubjectError:
         return ""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        for sentence, value in alternatives(trial):
+        for sentence, value in CATALOGUE[capability](trial):
             if _explains(value, measured, truth, found):
                 return sentence
     return ""
 
 
-def _base_value(check: Check, trial: Trial, found: Finding) -> tuple[float, float]:
+def _base_value(capability: str, trial: Trial, found: Finding) -> tuple[float, float]:
     """What to explain: the value on the case itself, also where an invariant of it failed."""
-    middle = found.expected.midpoint
-    if check.capability in ("value", "transport_cost"):
-        interval = getattr(trial.truth, check.capability)
-        return trial.probe.number(check.capability, *trial.case.matrix), interval.midpoint
-    if check.capability == "divergence":
-        return trial.probe.number("divergence", *trial.case.clouds), trial.truth.divergence.midpoint
-    return found.measured, middle
+    if capability in ("value", "transport_cost"):
+        truth: Interval = getattr(trial.truth, capability)
+        return trial.value(capability, trial.case), truth.midpoint
+    if capability == "divergence":
+        return trial.divergence(trial.case), trial.truth.divergence.midpoint
+    return found.measured, found.expected.midpoint
 
 
 def _explains(value: float, measured: float, truth: float, found: Finding) -> bool:

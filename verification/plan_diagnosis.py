@@ -36,7 +36,7 @@ def diagnose_plan(capability: str, trial: Trial) -> str:
 def _plan(capability: str, trial: Trial) -> Array:
     if capability == "plan":
         return trial.probe.array("plan", trial.case.C.shape, *trial.case.matrix)
-    f, g = trial.probe.pair("potentials", *trial.case.matrix)
+    f, g = trial.potentials(trial.case)
     with np.errstate(over="ignore", invalid="ignore"):
         P = np.outer(trial.truth.a, trial.truth.b) * np.exp(
             (f[:, None] + g - trial.truth.C) / trial.case.eps)

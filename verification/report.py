@@ -1,0 +1,137 @@
+"""A report on the terminal: failures first, with what was measured, what is certified, and why."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .checks import CHECKS
+from .run import CheckResult, Report
+from .subjects import CAPABILITIES
+
+COLOURS = {"passed": "green", "failed": "red", "error": "magenta", "not_provided": "dim"}
+
+
+def print_report(report: Report, console: Console) -> None:
+    """The whole report, for a person."""
+    failures = [check for check in report.checks if check.status in ("failed", "error")]
+    for part in report.subject.parts:
+        _print_failures(part.name, [check for check in failures if check.part == part.name],
+                        report.warnings.get(part.name, ()), console)
+    _print_summary(report, console)
+    missing = [check.capability for check in report.checks if check.status == "not_provided"]
+    if missing:
+        console.print(f"[dim]not provided: {', '.join(missing)}[/dim]")
+    for case, reason in report.left_out.items():
+        console.print(f"[yellow]left out: {case}: {escape(reason)}[/yellow]")
+    console.print(_verdict(report))
+
+
+def _print_failures(
+    part: str, failures: list[CheckResult], warned: tuple[str, ...], console: Console
+) -> None:
+    if not failures:
+        return
+    table = Table(title=escape(part), title_justify="left", title_style="bold red",
+                  show_lines=False, pad_edge=False)
+    for heading in ("check", "case"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("measured", "certified", "off by", "allowed"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("diagnosis", ratio=1)
+    for check in failures:
+        table.add_row(check.id, check.case, *_numbers(check), escape(_explanation(check)))
+    console.print(table)
+    for sentence in sorted({f"{check.id}: {CHECKS[check.id].sentence}" for check in failures}):
+        console.print(f"  [dim]{escape(sentence)}[/dim]")
+    for warning in warned[:3]:
+        console.print(f"  [yellow]it warned: {escape(warning)}[/yellow]")
+    if len(warned) > 3:
+        console.print(f"  [yellow]... and {len(warned) - 3} other warnings[/yellow]")
+    console.print()
+
+
+def _numbers(check: CheckResult) -> tuple[str, str, str, str]:
+    if check.measured is None or check.expected is None:
+        return ("-",) * 4
+    return (f"{check.measured:.8g}", interval_text(*check.expected), f"{check.error:.1e}",
+            f"{check.tolerance:.1e}")
+
+
+def interval_text(lower: float, upper: float) -> str:
+    """An interval in as few digits as tell its ends apart, at least eight."""
+    if lower == upper:
+        return f"{lower:.8g}"
+    for digits in range(8, 18):
+        low, high = f"{lower:.{digits}g}", f"{upper:.{digits}g}"
+        if low != high:
+            break
+    return f"[{low}, {high}]"
+
+
+def _explanation(check: CheckResult) -> str:
+    return "; ".join(filter(None, (check.diagnosis, check.message)))
+
+
+def _print_summary(report: Report, console: Console) -> None:
+    table = Table(title=f"{report.subject.name} {report.subject.version}, profile "
+                  f"{report.profile}", title_justify="left", pad_edge=False)
+    table.add_column("part")
+    table.add_column("capabilities")
+    for heading in ("passed", "failed", "errors"):
+        table.add_column(heading, justify="right")
+    for part in report.subject.parts:
+        counts = {status: sum(check.part == part.name and check.status == status
+                              for check in report.checks) for status in COLOURS}
+        colour = "red" if counts["failed"] + counts["error"] else "green"
+        table.add_row(f"[{colour}]{escape(part.name)}[/{colour}]", ", ".join(part.capabilities),
+                      *(str(counts[status]) for status in ("passed", "failed", "error")))
+    console.print(table)
+
+
+def _verdict(report: Report) -> str:
+    passed, failed = report.count("passed"), report.count("failed")
+    errors, missing = report.count("error"), report.count("not_provided")
+    colour = "red" if report.exit_status else "green"
+    return (f"[bold {colour}]{passed} passed, {failed} failed, {errors} errors, "
+            f"{missing} capabilities not provided[/bold {colour}]")
+
+
+def print_list(console: Console) -> None:
+    """The capabilities with their signatures, and every check with its sentence."""
+    capabilities = Table("capability", "returns (refot's convention)", pad_edge=False)
+    for capability, signature in CAPABILITIES.items():
+        capabilities.add_row(capability, escape(signature))
+    checks = Table("check", "what it means", pad_edge=False)
+    order = list(CAPABILITIES)
+    for check in sorted(CHECKS.values(), key=lambda check: order.index(check.capability)):
+        checks.add_row(check.id, escape(check.sentence))
+    console.print(capabilities)
+    console.print(checks)
+
+
+def write_json(report: Report, path: Path) -> None:
+    """The report as strict JSON (a number that is not finite as a string), moved into place."""
+    text = json.dumps(_strict(report.as_dict()), indent=1, allow_nan=False)
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=path.name, delete=False, encoding="utf-8"
+    ) as file:
+        file.write(text + "\n")
+    os.replace(file.name, path)
+
+
+def _strict(value: object) -> object:
+    """`value` with NaN and infinities as the strings "nan", "inf", "-inf": JSON has no others."""
+    if isinstance(value, dict):
+        return {key: _strict(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(entry) for entry in value]
+    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
+        return str(value)
+    return value
