@@ -109,7 +109,7 @@ _POT_ROWS = (
         costs=_POT_SAMPLE_COSTS, potentials=PotentialForm.LOG_SCALING,
         stopping="1-norm of the row error <= 1e-9, seen every 10 iterations, at most 1000; warns",
         defaults_of="ot:solve_sample",
-        defaults={"metric": "sqeuclidean", "reg_type": "KL", "lazy": False, "debias": False,
+        defaults={"metric": "sqeuclidean", "reg_type": "KL", "lazy": False,
                   "max_iter": None, "tol": None},
         note="value is None; without lazy it is pot.solve", source="ot/solvers/_linear.py",
     ),
@@ -118,7 +118,7 @@ _POT_ROWS = (
         call="ot.solve_sample(X_a, X_b, a, b, reg=reg, debias=True).value", value=ValueKind.KL,
         divergence=Divergence.HALVES, costs=_POT_SAMPLE_COSTS,
         potentials=PotentialForm.LOG_SCALING, stopping="as pot.solve", defaults_of="", defaults={},
-        note="new in 0.9.7; potentials and plan are those of (x, y), not debiased",
+        note="not in 0.9.6; potentials and plan are those of (x, y), not debiased",
         source="ot/solvers/_linear.py",
     ),
     replace(
@@ -128,7 +128,7 @@ _POT_ROWS = (
         potentials=PotentialForm.NONE, stopping="as pot.sinkhorn2, at most 10000; warns",
         defaults_of="ot.bregman:empirical_sinkhorn_divergence",
         defaults={"metric": "sqeuclidean", "numIterMax": 10000, "stopThr": 1e-9, "warn": True},
-        note="sharp values, where the paper it cites (feydy2019interpolating) has KL ones",
+        note="cites genevay2018learning: sharp values as there, but half of its divergence",
         source="ot/bregman/_empirical.py",
     ),
     replace(
@@ -232,7 +232,7 @@ _GEOMLOSS_SAMPLE = replace(
     "max_iter values of eps from diameter^2 down to reg, one full update at the end",
     defaults_of="geomloss.ot:solve_sample",
     defaults={"cost": "sqeuclidean", "debias": False, "reg": None, "blur": None, "max_iter": None},
-    note="debias=True gives halves of the same value; its potentials stay those of (x, y)",
+    note="its blur is that of SamplesLoss(p=2), whose cost is halved",
     source="geomloss/ot/_implementations/sample.py",
 )
 _GEOMLOSS_ROWS = (
@@ -248,7 +248,13 @@ _GEOMLOSS_ROWS = (
         _GEOMLOSS_SAMPLE, name="geomloss.ot.solve_sample(blur)",
         call="geomloss.ot.solve_sample(X_a, X_b, a, b, blur=blur, max_iter=n).value",
         parameter="blur", eps=EpsParameter.TWICE_BLUR_SQUARED, defaults_of="", defaults={},
-        note="the blur of SamplesLoss(p=2), whose cost is halved",
+        note="another parameter of geomloss.ot.solve_sample",
+    ),
+    replace(
+        _GEOMLOSS_SAMPLE, name="geomloss.ot.solve_sample(debias=True)",
+        call="geomloss.ot.solve_sample(X_a, X_b, a, b, reg=reg, max_iter=n, debias=True).value",
+        divergence=Divergence.HALVES, defaults_of="", defaults={},
+        note="potential_a, potential_b stay those of (x, y), unlike those of SamplesLoss",
     ),
     replace(
         _GEOMLOSS_SAMPLE, name="geomloss.ot.solve",
@@ -267,7 +273,7 @@ _FLASH = Convention(
     stopping="none: one update at each eps from diameter^2 down by scaling^2 to blur^2; or eps, "
     "n_iters and a threshold on the change of the potentials",
     note="debias is False here, True in GeomLoss and in its README's examples; float32 throughout, "
-    "points and products rounded to TF32 unless allow_tf32=False; NVIDIA only",
+    "points and products rounded to TF32 unless allow_tf32=False; CUDA only",
     source="flash_sinkhorn/samples_loss.py, _autograd.py",
 )
 _OTHER_ROWS = (
@@ -332,7 +338,7 @@ _OTHER_ROWS = (
         costs=(TheirCost("|x - y|^2 / mean |y|^2", "sqeuclidean", None),), parameter="lambd",
         potentials=PotentialForm.DENSITY, stopping="none: an ascent of the semi-dual in psi",
         note="log nu is inside the softmin, but the other term is mean(psi): right for uniform nu "
-        "only, and on a batch of k of the m points off by eps log(m/k)",
+        "only, and on a batch of k of the m points too high by eps log(m/k)",
         source="github.com/ahoudard/SDOT, expe_tmlr/discriminator.py",
     ),
 )

@@ -6,13 +6,15 @@ UNIT |mid| for the rounding of the midpoint, plus TINY for underflow; `enclosure
 radius by GROWTH for the rounding of the radius itself. docs/certificates.md derives each rule.
 
 Assumed of the machine: +, -, *, / of IEEE 754, to nearest; sums and products of matrices in any
-order, with or without fused multiply-add; NumPy's exp, log and expm1 within 4 ulp (the test suite
-measures them against flint). A midpoint that is not finite becomes the ball of all reals.
+order, with or without fused multiply-add; NumPy's exp, expm1, log and log1p within 4 ulp (the test
+suite measures them against flint). A midpoint that is not finite becomes the ball of all reals.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -27,7 +29,7 @@ TINY = 2.0**-1022
 """The least normal number; what underflow can take from one operation is less."""
 
 FUNCTION_ERROR = 8 * UNIT
-"""exp, log, expm1 relative to their result: 4 ulp, and an ulp is at most 2 UNIT |result|."""
+"""exp, expm1, log, log1p relative to their result: 4 ulp, and an ulp is at most 2 UNIT |result|."""
 
 GROWTH = 1 + 2.0**-48
 """Covers the roundings of a radius: at most 12 operations (12 UNIT) and one expm1 (8 UNIT)."""
@@ -47,11 +49,13 @@ class Ball:
     __array_ufunc__ = None  # an array on the left leaves the operation to the ball on the right
 
     @property
+    @_silent
     def lower(self) -> Floats:
         """Floats below every member."""
         return np.nextafter(self.mid - self.rad, -np.inf)
 
     @property
+    @_silent
     def upper(self) -> Floats:
         """Floats above every member."""
         return np.nextafter(self.mid + self.rad, np.inf)
@@ -94,15 +98,18 @@ class Ball:
 
     @_silent
     def __matmul__(self, other: Operand) -> Ball:
-        """Matrix and scalar products, `np.matmul` for up to two axes; length k in any order:
-        |fl - sum x y| <= gamma_k sum |x| |y|, with gamma_k = k UNIT / (1 - k UNIT)."""
+        """Matrix and scalar products, `np.matmul` for up to two axes: |fl - sum x y| is at most
+        gamma_r sum |x| |y|, with r the roundings that a term goes through in `_in_pieces`."""
         y = ball(other)
         k = self.mid.shape[-1]
+        error = gamma(2 * math.isqrt(k) + 2)
         spread = (
-            abs(self.mid) @ (y.rad + gamma(k) * abs(y.mid))
+            abs(self.mid) @ (y.rad + error * abs(y.mid))
             + self.rad @ (abs(y.mid) + y.rad)
         )
-        return enclosure(self.mid @ y.mid, spread * (1 + 2 * gamma(k + 2)) + k * TINY)
+        return enclosure(
+            _in_pieces(self.mid, y.mid), spread * (1 + 2 * gamma(k + 2)) + k * TINY
+        )
 
     def __radd__(self, other: Operand) -> Ball:
         return self + other
@@ -150,6 +157,14 @@ def ball(x: Operand) -> Ball:
     return Ball(mid, np.zeros_like(mid))
 
 
+def _in_pieces(x: Floats, y: Floats) -> Floats:
+    """x @ y as a sum of at most l products of length l, with l = isqrt(k) + 1: a term is rounded
+    at most l times in its product, whatever the order, and l times in the sum; not k times."""
+    k = x.shape[-1]
+    l = math.isqrt(k) + 1
+    return reduce(np.add, (x[..., i : i + l] @ y[i : i + l] for i in range(0, k, l)))
+
+
 def gamma(k: int) -> float:
     """gamma_k = k UNIT / (1 - k UNIT), rounded up: the error of k roundings in a row."""
     return k * UNIT / (1 - k * UNIT) * GROWTH
@@ -162,13 +177,24 @@ def concatenate(x: Ball, y: Ball) -> Ball:
 
 @_silent
 def exp(x: Ball) -> Ball:
-    """e^X <= e^x + e^(x + r) (1 - e^(-r)), the larger of the two sides.
+    """e^X, never negative."""
+    mid = np.exp(x.mid)
+    return enclosure(mid, _exp_spread(x) + FUNCTION_ERROR * mid)
+
+
+@_silent
+def expm1(x: Ball) -> Ball:
+    """e^X - 1, relatively accurate near 0."""
+    mid = np.expm1(x.mid)
+    return enclosure(mid, _exp_spread(x) + FUNCTION_ERROR * abs(mid))
+
+
+def _exp_spread(x: Ball) -> Floats:
+    """|e^X - e^x| <= e^(x + r) - e^x = e^(x + r) (1 - e^(-r)).
 
     Rounding x + r moves its exponential by less than e^(745 UNIT) - 1 < 2^-43 where it is not 0.
     """
-    mid = np.exp(x.mid)
-    spread = np.exp(x.mid + x.rad) * -np.expm1(-x.rad) * (1 + 2.0**-42)
-    return enclosure(mid, spread + FUNCTION_ERROR * mid)
+    return np.exp(x.mid + x.rad) * -np.expm1(-x.rad) * (1 + 2.0**-42)
 
 
 @_silent
@@ -176,6 +202,14 @@ def log(x: Ball) -> Ball:
     """|log X - log x| <= r / (x - r), where x - r > 0; otherwise nothing is known."""
     least = x.mid - x.rad
     mid = np.log(np.where(least > 0, x.mid, 1))
+    return enclosure(mid, x.rad / np.where(least > 0, least, 0) + FUNCTION_ERROR * abs(mid))
+
+
+@_silent
+def log1p(x: Ball) -> Ball:
+    """|log(1 + X) - log(1 + x)| <= r / (1 + x - r), where that is > 0: log near 1."""
+    least = (1 + x.mid) * (1 - 2.0**-50) - x.rad
+    mid = np.log1p(np.where(least > 0, x.mid, 0))
     return enclosure(mid, x.rad / np.where(least > 0, least, 0) + FUNCTION_ERROR * abs(mid))
 
 

@@ -29,13 +29,18 @@ from .truth import Truth
 
 @dataclass(frozen=True)
 class Finding:
-    """What was measured, where it should lie, by how much it misses, and how much it may miss."""
+    """What was measured, where it should lie, by how much it misses, and how much it may miss.
+
+    `expected` is None where nothing can be expected, because an answer it rests on is not a number.
+    `derived` is the case on which it was measured, where that is not the case itself.
+    """
 
     measured: float
-    expected: Interval
+    expected: Interval | None
     error: float
     tolerance: float
     message: str = ""
+    derived: Case | None = None
 
     @property
     def passed(self) -> bool:
@@ -60,7 +65,7 @@ class Trial:
     def value(self, capability: str, case: Case) -> float:
         """The answer to `value` (KL-inclusive) or `transport_cost` (sharp) on a case."""
         answer, kind = self.probe.number(capability, *case.matrix), self.declared.value
-        if capability != "value" or kind in (None, ValueKind.KL):
+        if capability != "value" or kind in (None, ValueKind.KL) or not math.isfinite(answer):
             return answer
         return value_to_refot(answer, kind, **_weights(case), kl=self.truth.kl)
 
@@ -76,6 +81,8 @@ class Trial:
         """The answer to `divergence`, as S of B-9."""
         answer, declared = self.probe.number("divergence", *case.clouds), self.declared
         if declared.value is None or declared.divergence is Divergence.NONE:
+            return answer
+        if not math.isfinite(answer):
             return answer
         xx, yy = self.truth.selves
         return divergence_to_refot(answer, declared.divergence, declared.value, **_weights(case),
@@ -106,6 +113,8 @@ class Trial:
 
     def value_equals(self, measured: float, expected: float, message: str = "") -> Finding:
         """Two values in cost units that should agree."""
+        if not math.isfinite(expected):
+            return Finding(measured, None, math.nan, 0.0, f"{message} ({expected})".strip())
         return self.value_within(measured, Interval(expected, expected), message)
 
     def array_equals(self, measured: Array, expected: Array, message: str = "") -> Finding:
@@ -123,12 +132,12 @@ class Trial:
 
     def _worst(self, measured: Array, expected: Array, tolerance: float, message: str) -> Finding:
         difference = abs(measured - expected)
-        broken = ~np.isfinite(measured)
+        broken = ~(np.isfinite(measured) & np.isfinite(expected))
         k = np.unravel_index(int(np.argmax(np.where(broken, math.inf, difference))), measured.shape)
         at = ", ".join(str(int(i)) for i in k)
-        right = float(expected[k])
-        return Finding(float(measured[k]), Interval(right, right), float(difference[k]), tolerance,
-                       f"{message} (largest at [{at}])".strip())
+        right, text = float(expected[k]), f"{message} (largest at [{at}])".strip()
+        interval = Interval(right, right) if math.isfinite(right) else None
+        return Finding(float(measured[k]), interval, float(difference[k]), tolerance, text)
 
 
 def _weights(case: Case) -> dict[str, Any]:

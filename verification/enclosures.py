@@ -210,8 +210,8 @@ def _bits(digits: int) -> int:
 
 
 def _scale(p: _ExactProblem) -> float:
-    """The largest cost in magnitude, or eps where that is larger."""
-    return max(float(abs(p.C.dense()).max()), float(p.eps))
+    """The largest cost in magnitude; eps where all costs are 0."""
+    return float(abs(p.C.dense()).max()) or float(p.eps)
 
 
 def _sharp(x: arb, digits: int, size: arb) -> bool:
@@ -244,13 +244,9 @@ def _enclosed(p: _ExactProblem, digits: int) -> Enclosure | None:
     if g_core is None:
         return None
     f, g = _everywhere(p, C, core, g_core)
-    P = [
-        [arb(ai * bj) * ((fi + gj - c) / p.eps).exp() for bj, gj, c in zip(p.b, g, C_i, strict=True)]
-        for ai, fi, C_i in zip(p.a, f, C, strict=True)
-    ]
+    P = _plan(p, C, f, g)
     F = value(core, h)
-    s = sum((c * x for C_i, P_i in zip(C, P, strict=True)
-             for c, x in zip(C_i, P_i, strict=True)), arb(0))
+    s = sum((c * x for pair in zip(C, P, strict=True) for c, x in zip(*pair, strict=True)), arb(0))
     largest = max(abs(t.mid()) for t in f + g).max(_least_size(p, digits))
     if (
         _values_sharp(p, digits, F, s)
@@ -259,6 +255,14 @@ def _enclosed(p: _ExactProblem, digits: int) -> Enclosure | None:
     ):
         return Enclosure(F, s, (F - s) / p.eps, tuple(f), tuple(g), tuple(map(tuple, P)))
     return None
+
+
+def _plan(p: _ExactProblem, C: Matrix, f: Vector, g: Vector) -> Matrix:
+    """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), 0 where a weight is 0. B-15."""
+    return [
+        [ai * bj * ((fi + gj - c) / p.eps).exp() for bj, gj, c in zip(p.b, g, row, strict=True)]
+        for ai, fi, row in zip(p.a, f, C, strict=True)
+    ]
 
 
 def _values_sharp(p: _ExactProblem, digits: int, *values: arb) -> bool:

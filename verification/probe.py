@@ -1,12 +1,14 @@
-"""Calls into a subject: each made once, warnings kept, exceptions named, the answer checked.
+"""Calls into a subject: made once, what it warns or prints kept, the answer checked.
 
 Nothing a subject returns is trusted: the shape and type of an answer are part of what is verified.
 """
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Hashable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +62,8 @@ class Probe:
 
     def _fresh(self, capability: str, arguments: tuple[Any, ...]) -> Any:
         copies = [value.copy() if isinstance(value, np.ndarray) else value for value in arguments]
-        with warnings.catch_warnings(record=True) as caught:
+        printed = io.StringIO()
+        with warnings.catch_warnings(record=True) as caught, redirect_stdout(printed):
             warnings.simplefilter("always")
             try:
                 return self.part.capabilities[capability](*copies)
@@ -68,6 +71,7 @@ class Probe:
                 return SubjectError(f"{type(error).__name__}: {_short(str(error))}")
             finally:
                 self.warned |= {_short(str(warning.message)) for warning in caught}
+                self.warned |= {_short(line) for line in printed.getvalue().splitlines()}
 
 
 def _key(argument: Any) -> Hashable:
@@ -78,9 +82,12 @@ def _key(argument: Any) -> Hashable:
 
 def _floats(answer: Any) -> Array:
     try:
-        return np.asarray(answer, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        array = np.asarray(answer)
+    except (TypeError, ValueError, RuntimeError) as error:
         raise SubjectError(f"returned {type(answer).__name__}, not numbers ({error})") from None
+    if array.dtype.kind not in "fiu":
+        raise SubjectError(f"returned {type(answer).__name__} of {array.dtype}, not numbers")
+    return array.astype(np.float64)
 
 
 def _shaped(answer: Any, shape: tuple[int, ...]) -> Array:

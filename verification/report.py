@@ -58,10 +58,10 @@ def _print_failures(
 
 
 def _numbers(check: CheckResult) -> tuple[str, str, str, str]:
-    if check.measured is None or check.expected is None:
+    if check.measured is None:
         return ("-",) * 4
-    return (f"{check.measured:.8g}", interval_text(*check.expected), f"{check.error:.1e}",
-            f"{check.tolerance:.1e}")
+    certified = "-" if check.expected is None else interval_text(*check.expected)
+    return f"{check.measured:.8g}", certified, f"{check.error:.1e}", f"{check.tolerance:.1e}"
 
 
 def interval_text(lower: float, upper: float) -> str:

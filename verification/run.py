@@ -60,7 +60,7 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape of docs/report-format.md."""
-        conventions = sorted({part.convention for part in self.subject.parts})
+        conventions = sorted({part.calls or part.convention for part in self.subject.parts})
         return {
             "refot": refot.__version__,
             "subject": {"name": self.subject.name, "version": self.subject.version,
@@ -111,11 +111,11 @@ def _run_check(check: Check, trial: Trial) -> CheckResult:
         found = check.run(trial)
     except SubjectError as error:
         return CheckResult(check.id, part.name, check.capability, name, "error", message=str(error))
+    expected = None if found.expected is None else (found.expected.lower, found.expected.upper)
     diagnosis = "" if found.passed else diagnose(check.capability, trial, found)
     return CheckResult(
         check.id, part.name, check.capability, name, "passed" if found.passed else "failed",
-        found.measured, (found.expected.lower, found.expected.upper), found.error,
-        found.tolerance, found.message, diagnosis,
+        found.measured, expected, found.error, found.tolerance, found.message, diagnosis,
     )
 
 

@@ -36,12 +36,14 @@ class Part:
 
     Each capability takes and returns NumPy arrays and floats with the signature of CAPABILITIES.
     What it returns is in the named convention of `refot.conventions` ("refot" unless declared).
+    `calls` names the convention of the library call behind an adapter that has converted already.
     """
 
     name: str
     capabilities: Mapping[str, Callable[..., Any]]
     convention: str = "refot"
     tolerance: float | None = None
+    calls: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The checks, a file a family: transport, given potentials, divergences, information."""
 
+from refot.verification.check import CHECKS
 from refot.verification.checks import divergences, functions, information, transport
 
-__all__ = ["divergences", "functions", "information", "transport"]
+__all__ = ["CHECKS", "divergences", "functions", "information", "transport"]

@@ -23,7 +23,7 @@ def _translatable(case: Case) -> bool:
 
 # ------------------------------------------------------------------ Sinkhorn divergence
 def _divergence(trial: Trial, case: Case | None = None) -> float:
-    return trial.probe.number("divergence", *(case or trial.case).clouds)
+    return trial.divergence(case or trial.case)
 
 
 @check("divergence.certified", "S = F_xy - F_xx/2 - F_yy/2 lies in its certified interval", _points)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,10 +11,7 @@ from refot.arrays import Array
 from refot.objectives import semi_dual
 from refot.verification.cases import Case
 from refot.verification.check import Finding, Trial, check
-from refot.verification.intervals import Interval
-
-RELATIVE_FLOOR = 1e-200
-"""Entries of a plan below this are left out where its logarithm is taken: they may underflow."""
+from refot.verification.gibbs import double_differences
 
 
 def _well_conditioned(case: Case) -> bool:
@@ -47,19 +45,12 @@ def plan_entries(trial: Trial) -> Finding:
 @check("plan.gibbs", "eps log(P / (a(x)b)) + C is a sum f_i + g_j, converged or not",
        lambda case: min(case.C.shape) > 1)
 def plan_gibbs(trial: Trial) -> Finding:
-    P, truth, eps = _plan(trial), trial.truth, trial.case.eps
-    rows, columns = truth.a > 0, truth.b > 0
-    density = (P / np.outer(np.where(rows, truth.a, 1), np.where(columns, truth.b, 1)))
-    density, C = density[np.ix_(rows, columns)], truth.C[np.ix_(rows, columns)]
-    kept = density > RELATIVE_FLOOR
-    if not kept.any():
-        return Finding(np.nan, Interval(0, 0), np.nan, trial.rate, "no entry above underflow")
-    sums = np.where(kept, eps * np.log(np.where(kept, density, 1)) + C, 0)
-    i, j = np.unravel_index(int(np.where(kept, density, 0).argmax()), density.shape)
-    crossed = sums - sums[i] - sums[:, [j]] + sums[i, j]  # 0 where all four entries are kept
-    complete = kept & kept[i] & kept[:, [j]]
-    worst = float(abs(crossed[complete]).max())
-    return trial.value_equals(worst, 0.0, "largest double difference of f_i + g_j")
+    truth = trial.truth
+    energy, cost = double_differences(_plan(trial), truth.C, truth.a, truth.b, trial.case.eps)
+    if not energy.size:
+        return Finding(np.nan, None, np.nan, trial.rate, "too few entries above underflow")
+    return trial.value_equals(float(abs(energy - cost).max()), 0.0,
+                              "largest double difference of f_i + g_j")
 
 
 # ------------------------------------------------------------------ potentials
@@ -74,7 +65,7 @@ def potentials_marginals(trial: Trial) -> Finding:
 
 @check("potentials.optimal", "The semi-dual at g lies in the certified interval of F")
 def potentials_optimal(trial: Trial) -> Finding:
-    _, g = trial.probe.pair("potentials", *trial.case.matrix)
+    _, g = trial.potentials(trial.case)
     truth = trial.truth
     g = np.where(truth.b > 0, g, 0)  # the potential of an atom without mass is nobody's business
     if not np.isfinite(g).all():
@@ -84,7 +75,7 @@ def potentials_optimal(trial: Trial) -> Finding:
 
 
 def _plan_of_potentials(trial: Trial) -> Array:
-    f, g = trial.probe.pair("potentials", *trial.case.matrix)
+    f, g = trial.potentials(trial.case)
     truth = trial.truth
     mass = np.outer(truth.a, truth.b)
     with np.errstate(all="ignore"):  # what overflows is infinite, and fails
@@ -95,17 +86,17 @@ def _plan_of_potentials(trial: Trial) -> Array:
 # ------------------------------------------------------------------ value and transport cost
 @check("value.certified", "The KL-inclusive value lies in its certified interval")
 def value_certified(trial: Trial) -> Finding:
-    return trial.value_within(trial.probe.number("value", *trial.case.matrix), trial.truth.value)
+    return trial.value_within(trial.value("value", trial.case), trial.truth.value)
 
 
 @check("transport_cost.certified", "The sharp value <C,P> lies in its certified interval")
 def transport_cost_certified(trial: Trial) -> Finding:
-    measured = trial.probe.number("transport_cost", *trial.case.matrix)
-    finding = trial.value_within(measured, trial.truth.transport_cost)
-    below = measured < trial.truth.kantorovich - finding.tolerance
-    return finding if not below else trial.value_within(
-        measured, finding.expected, f"below W0 = {trial.truth.kantorovich:.6g}: no coupling of a "
-        "and b costs so little")
+    measured = trial.value("transport_cost", trial.case)
+    found = trial.value_within(measured, trial.truth.transport_cost)
+    if measured < trial.truth.kantorovich - found.tolerance:
+        W0 = trial.truth.kantorovich
+        return replace(found, message=f"below W0 = {W0:.6g}, which no coupling of a and b is")
+    return found
 
 
 def _invariant(
@@ -116,9 +107,9 @@ def _invariant(
 
     @check(f"{capability}.{what}", sentence, applies)
     def run(trial: Trial) -> Finding:
-        value = trial.probe.number(capability, *trial.case.matrix)
-        derived = trial.probe.number(capability, *derive(trial.case).matrix)
-        return trial.value_equals(derived, expected(value))
+        value, derived = trial.value(capability, trial.case), derive(trial.case)
+        found = trial.value_equals(trial.value(capability, derived), expected(value))
+        return replace(found, derived=derived)
 
 
 for _capability in ("value", "transport_cost"):

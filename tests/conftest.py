@@ -1,0 +1,26 @@
+"""What every test shares: the backends that run here, and how hypothesis draws.
+
+`HYPOTHESIS_PROFILE=dev` (default) draws new examples each time; `ci` draws more of them, and the
+same ones every time. Neither has a deadline: the first call of a compiled backend takes seconds.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+import refot
+
+settings.register_profile("dev", max_examples=20, deadline=None)
+settings.register_profile("ci", max_examples=50, deadline=None, derandomize=True, database=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+BACKENDS = [status.name for status in refot.backend_status() if status.available]
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """The name of a backend; a test that takes it runs on every backend that is present."""
+    return str(request.param)
