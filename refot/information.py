@@ -1,11 +1,14 @@
-"""The informative regularisation of B: mutual information, its dual, Q, and the perturbed cost.
+"""The informative regularisation of B: MI (B-18), its bounds (B-20, B-22), Q (B-31), B-19 and B-21.
 
 zeta = zeta1 (x) zeta2 is the latent law; `codes` (n,) says which informative code z1 each latent
-sample carries, and M sums a plan over the noise z2, from (n, m) to (n1, m).
+sample carries, and M sums a plan over the noise z2, from (n, m) to (n1, m). So zeta1 = M a, a table
+Q (n1, m) of z1 and y has the table M'Q = Q[codes] (n, m) of z and y, and <M'Q, P> = <Q, MP>.
+`informative_plans` finds the plan that minimises B-19.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from refot.arrays import (
@@ -13,41 +16,68 @@ from refot.arrays import (
     InputError,
     ShapeError,
     TypeInputError,
+    WeightError,
     as_count,
+    as_floating,
     as_matrix,
     as_number,
     as_plan,
     as_weights,
     namespace,
+    weight_tolerance,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import Cost, DenseCost, as_cost
-from refot.objectives import kl
+from refot.costs import Cost, DenseCost, as_cost, point_cost
+from refot.objectives import kl, primal, semi_dual
 from refot.problem import problem
-from refot.sinkhorn import SinkhornResult
+from refot.sinkhorn import SinkhornResult, sinkhorn_symmetric
 from refot.solvers import solve
 
 
+# ------------------------------------------------------------------ the informative code of a plan
 def mutual_information(P: Any) -> float:
     """KL(P | P1 (x) P'1) >= 0 of a joint law P (n1, m), in nats. B-18, with P as proxy in B-19."""
     P = as_plan(P, "P")
     return kl(P, namespace(P).outer(P.sum(axis=1), P.sum(axis=0)))
 
 
+def as_codes(codes: Any, like: Array) -> Array:
+    """The code of each sample, (n,) integers >= 0 beside the rows of `like`. Raises InputError."""
+    codes = namespace(like).asarray(codes)
+    if codes.dtype.kind not in "iu":
+        raise TypeInputError("codes", f"dtype {codes.dtype}", "integers")
+    if codes.shape != like.shape[:1]:
+        raise ShapeError("codes", f"shape {codes.shape}", f"({like.shape[0]},), one for each row")
+    if int(codes.min()) < 0:
+        raise InputError("codes", f"{codes.min()}", "integers >= 0")
+    return codes
+
+
+def as_lam(lam: Any) -> float:
+    """The weight of the information, >= 0, in cost units. Raises InputError."""
+    lam = as_number(lam, "lam")
+    if lam < 0:
+        raise InputError("lam", f"{lam}", "a number >= 0")
+    return float(lam)
+
+
 def sum_noise(P: Any, codes: Any, n_codes: int) -> Array:
     """(M P)_kj = sum of P_ij over the samples i with code k, (n_codes, m). pi_(z1,y) of B."""
     P, n_codes = as_matrix(P, "P"), as_count(n_codes, "n_codes")
-    xp = namespace(P)
-    codes = xp.asarray(codes)
-    if codes.dtype.kind not in "iu":
-        raise TypeInputError("codes", f"dtype {codes.dtype}", "integers")
-    if codes.shape != (P.shape[0],):
-        raise ShapeError("codes", f"shape {codes.shape}", f"({P.shape[0]},), the rows of P")
-    if int(codes.min()) < 0 or int(codes.max()) >= n_codes:
+    codes = as_codes(codes, P)
+    if int(codes.max()) >= n_codes:
         raise InputError("codes", f"{codes.min()}..{codes.max()}", f"0..{n_codes - 1}")
-    return (xp.arange(n_codes)[:, None] == codes).astype(P.dtype) @ P
+    return (namespace(P).arange(n_codes)[:, None] == codes).astype(P.dtype) @ P
 
 
+def code_weights(a: Any, codes: Any, n_codes: int) -> Array:
+    """zeta1 = M a, (n_codes,): the law of z1, from the weights a (n,) of the latent samples."""
+    a = as_floating(a, "a", ndim=1)
+    a = as_weights(a, a.shape[0], "a")
+    return sum_noise(a[:, None], codes, n_codes)[:, 0]
+
+
+# ------------------------------------------------------------------ the dual of KL, B-20 and B-31
 def kl_dual(Q: Any, P: Any, a: Any, b: Any) -> float:
     """<Q, P> + 1 - sum a b exp(Q) <= KL(P | a(x)b), equal at Q = log(P / (a(x)b)). B-20.
 
@@ -68,14 +98,116 @@ def q_objective(Q: Any, P: Any, a: Any, b: Any) -> float:
     return float((xp.outer(a, b) * xp.exp(Q) - Q * P).sum())
 
 
+def optimal_q(P: Any, a: Any, b: Any) -> Array:
+    """Q* = log(P / (a(x)b)), (n1, m): where B-20 is largest and B-31 smallest, in nats.
+
+    P (n1, m) = M P; a = zeta1 (n1,), b (m,). An entry P_kj = 0 has Q* = -infinity: it is taken as
+    the least normal number (log -708 in float64), so that lam Q stays finite. Where a_k b_j = 0
+    any Q is optimal, and it is 0.
+    """
+    P = as_plan(P, "P")
+    a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
+    xp = namespace(P)
+    product, least = xp.outer(a, b), xp.finfo(P.dtype).tiny
+    log_ratio = xp.log(xp.maximum(P, least)) - xp.log(xp.where(product > 0, product, 1))
+    return xp.where(product > 0, log_ratio, 0)
+
+
+# ------------------------------------------------------------------ Barber and Agakov's bound, B-22
+def barber_agakov(q: Any, P: Any, a: Any) -> float:
+    """sum_kj P_kj log q(k | j) <= KL(P | a(x)b), in nats: -infinity where q = 0 < P. B-22.
+
+    q (n1, m): for each y_j a density of z1 **with respect to a = zeta1** (n1,), sum_k a_k q_kj = 1
+    (erratum E8), or WeightError. P (n1, m) = M P. It is `kl_dual` at Q = log q, because
+    sum a b q = 1; equal to the mutual information of P at its `posterior_density`.
+    """
+    P = as_plan(P, "P")
+    q, a = as_plan(q, "q", P.shape), as_weights(a, P.shape[0], "a")
+    worst = float(abs(a @ q - 1).max())
+    if not worst <= weight_tolerance(q.dtype):
+        raise WeightError("q", f"sum_k a_k q_kj up to {worst:.3g} from 1",
+                          "densities of z1 with respect to a = zeta1: each sum 1 (erratum E8)")
+    if bool(((P > 0) & (q == 0)).any()):
+        return -math.inf
+    xp = namespace(P)
+    return float((P * xp.log(xp.where(P > 0, q, 1))).sum())
+
+
+def softmax_density(logits: Any, a: Any) -> Array:
+    """q = softmax_k(logits) / zeta1, (n1, m): log q = log softmax - log zeta1. B-22, erratum E8.
+
+    logits (n1, m) of z1 for each y_j; a = zeta1 (n1,), positive.
+    """
+    logits = as_matrix(logits, "logits")
+    a = as_weights(a, logits.shape[0], "a")
+    if not bool((a > 0).all()):
+        raise WeightError("a", "a code without mass", "weights > 0: z1 has a density there")
+    p = namespace(logits).exp(logits - logits.max(axis=0))
+    return p / p.sum(axis=0) / a[:, None]
+
+
+def posterior_density(P: Any) -> Array:
+    """q(k | j) = P_kj / ((P1)_k (P'1)_j), (n1, m): B-22 is tight there. 1 where there is no mass.
+
+    P (n1, m): the joint law of z1 and y.
+    """
+    P = as_plan(P, "P")
+    xp = namespace(P)
+    product = xp.outer(P.sum(axis=1), P.sum(axis=0))
+    return xp.where(product > 0, P / xp.where(product > 0, product, 1), 1)
+
+
+# ------------------------------------------------------------------ the objectives, B-19 and B-21
+def informative_objective(
+    P: Any, C: Any, a: Any, b: Any, eps: Any, lam: Any, codes: Any
+) -> float:
+    """<C,P> + eps KL(P | a(x)b) - lam KL(M P | zeta1 (x) b), in cost units. B-19, what P moves.
+
+    P, C (n, m); a (n,), b (m,); lam >= 0 in cost units; codes (n,). The generator's term
+    -F_xx / 2 does not depend on P: it is in `informative_loss`.
+    """
+    P, lam = as_plan(P, "P"), as_lam(lam)
+    codes = as_codes(codes, P)
+    n_codes = int(codes.max()) + 1
+    joint, zeta1 = sum_noise(P, codes, n_codes), code_weights(a, codes, n_codes)
+    information = kl(joint, namespace(P).outer(zeta1, as_weights(b, P.shape[1], "b")))
+    return primal(P, C, a, b, eps) - lam * information
+
+
+def perturbed_objective(
+    Q: Any, P: Any, C: Any, a: Any, b: Any, eps: Any, lam: Any, codes: Any
+) -> float:
+    """<C - lam M'Q, P> + eps KL(P | a(x)b) - lam + lam sum zeta1 b exp(Q). B-21, what P, Q move.
+
+    >= `informative_objective`, equal at Q = `optimal_q`; with -lam, which the print lacks (E4).
+    Q (n1, m); the rest as there.
+    """
+    Q, lam = as_matrix(Q, "Q"), as_lam(lam)
+    joint, zeta1 = sum_noise(P, codes, Q.shape[0]), code_weights(a, codes, Q.shape[0])
+    return primal(P, C, a, b, eps) + lam * (q_objective(Q, joint, zeta1, b) - 1)
+
+
+def informative_loss(
+    x: Any, a: Any, y: Any, b: Any, P: Any, eps: Any, lam: Any, codes: Any,
+    cost: str = "sqeuclidean", *, tol: float | None = None, backend: BackendLike = None,
+) -> float:
+    """`informative_objective` - F_xx / 2, in cost units: the whole of B-19, which G minimises.
+
+    x = G(z) (n, d), a (n,), y (m, d), b (m,); P (n, m); `cost` a name of GROUND_COSTS.
+    """
+    C, self_cost = point_cost(x, y, cost), point_cost(x, x, cost)
+    f = sinkhorn_symmetric(self_cost, a, eps, tol=tol, backend=backend).f
+    self_term = semi_dual(f, self_cost, a, a, eps, backend=backend)
+    return informative_objective(P, C.dense(), a, b, eps, lam, codes) - self_term / 2
+
+
+# ------------------------------------------------------------------ the perturbed cost, B-23
 def informative_cost(C: Any, Q: Any, lam: Any) -> Cost:
     """The operand C - lam Q: B-23, and inside the transforms of B-24/25/29 (erratum E3).
 
     Q (n, m) is the table Q(z1_i, y_j), in nats; lam >= 0 in cost units.
     """
-    C, lam = as_cost(C), as_number(lam, "lam")
-    if lam < 0:
-        raise InputError("lam", f"{lam}", "a number >= 0")
+    C, lam = as_cost(C), as_lam(lam)
     return DenseCost(C.dense() - lam * as_matrix(Q, "Q", C.shape))
 
 
@@ -87,11 +219,16 @@ def informative_plan(
     b: Any,
     eps: Any,
     *,
+    method: str = "auto",
     tol: float | None = None,
+    g: Any | None = None,
     backend: BackendLike = None,
 ) -> tuple[Array, SinkhornResult]:
-    """The plan (n, m) of the cost C - lam Q and the solve it comes from. B-21 at fixed Q, B-29."""
+    """The plan (n, m) of the cost C - lam Q and the solve it comes from. B-21 at fixed Q, B-29.
+
+    Q (n, m); `method`, `tol` and the warm start `g` (m,) as in `solve`.
+    """
     p = problem(informative_cost(C, Q, lam), a, b, eps, backend)
-    solved = solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)
+    solved = solve(p.C, p.a, p.b, p.eps, method=method, tol=tol, g=g, backend=p.backend)
     F, G = p.F(solved.f), p.G(solved.g)
     return namespace(F).exp((F[:, None] + G - p.C.dense()) / p.eps), solved

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from refot.arrays import Array, as_matrix, as_number, namespace
+from refot.arrays import Array, as_matrix, as_number, as_plan, namespace
 from refot.backend_contract import BackendLike
+from refot.information import perturbed_objective
 from refot.objectives import dual, semi_dual, semi_dual_gradient
 from refot.problem import problem
 
@@ -47,3 +48,21 @@ def supergradient_printed(
     """H-27 as printed, with the minus sign: -a@chi - b, which sums to -2 and never vanishes. H1."""
     p = problem(C, a, b, eps, backend)
     return semi_dual_gradient(g, p.C, p.a, p.b, p.eps, backend=p.backend) - 2 * p.b
+
+
+def perturbed_objective_printed(
+    Q: Any, P: Any, C: Any, a: Any, b: Any, eps: Any, lam: Any, codes: Any
+) -> float:
+    """B-21 as printed, without -lam: too high by exactly lam at every Q, also at the best. E4."""
+    return perturbed_objective(Q, P, C, a, b, eps, lam, codes) + as_number(lam, "lam")
+
+
+def barber_agakov_printed(logits: Any, P: Any) -> float:
+    """sum P log softmax_k(logits), B-22 with q a density for counting: too low by H(zeta1). E8.
+
+    logits, P (n1, m). Still a lower bound of the mutual information of P, but never tight.
+    """
+    P = as_plan(P, "P")
+    logits = as_matrix(logits, "logits", P.shape)
+    xp, shifted = namespace(P), logits - logits.max(axis=0)
+    return float((P * (shifted - xp.log(xp.exp(shifted).sum(axis=0)))).sum())

@@ -25,7 +25,7 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import is_symmetric
+from refot.costs import as_cost, is_symmetric
 from refot.problem import Problem, problem
 
 
@@ -92,6 +92,7 @@ def log_iterates(p: Problem, g: Array) -> Iterator[tuple[Array, Array, float]]:
     while True:
         g = p.T.transform(f)
         f_next = p.transform(g)
+        f = on_support(p, f, f_next)
         rows = namespace(f).exp((p.F(f) - f_next) / p.eps)
         yield f, g, float(abs(rows - p.a).sum())
         f = f_next
@@ -101,9 +102,15 @@ def symmetric_iterates(p: Problem, f: Array) -> Iterator[tuple[Array, Array, flo
     """(f, f, marginal error) for a = b and C = C': f <- (f + f^(c,eps)) / 2. Self terms of B-9."""
     while True:
         f_next = p.transform(f)
+        f = on_support(p, f, f_next)
         rows = namespace(f).exp((p.F(f) - f_next) / p.eps)
         yield f, f, 2 * float(abs(rows - p.a).sum())
         f = (f + f_next) / 2
+
+
+def on_support(p: Problem, f: Array, transform: Array) -> Array:
+    """f, and where a_i = 0 the transform of g, which no marginal error sees converge."""
+    return namespace(f).where(p.a > 0, f, transform)
 
 
 def sinkhorn_log(
@@ -142,9 +149,10 @@ def sinkhorn_symmetric(
 
     The averaged iteration converges in tens of steps where the alternating one needs thousands.
     """
-    p = problem(C, a, a, eps, backend)
-    if not is_symmetric(p.C):
+    C = as_cost(C)
+    if not is_symmetric(C):
         raise InputError("C", "not symmetric", "c(x, x): a measure with itself")
+    p = problem(C, a, a, eps, backend)
     start = namespace(p.a).zeros_like(p.a) if f is None else p.row_potential(f)
     return iterate(p, symmetric_iterates(p, start), tol, max_iter)
 

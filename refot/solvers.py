@@ -18,7 +18,7 @@ from refot.arrays import Array, InputError, lookup, namespace
 from refot.backend_contract import BackendLike
 from refot.costs import row_blocks
 from refot.problem import Problem, problem
-from refot.sinkhorn import SinkhornResult, iterate, log_iterates
+from refot.sinkhorn import SinkhornResult, iterate, log_iterates, on_support
 
 Iterates: TypeAlias = Iterator[tuple[Array, Array, float]]
 
@@ -70,9 +70,10 @@ def newton(p: Problem, g: Array) -> Iterates:
     if p.backend.xp is not np or p.C.dtype != np.float64:
         raise InputError("method", "'newton' off the CPU or in float32", "float64 NumPy arrays")
     if p.C.shape[1] <= p.C.shape[0]:
-        return annealed(p, g, newton_iterates)
-    transposed = annealed(p.T, p.transform(g), newton_iterates)
-    return ((f, g, error) for g, f, error in transposed)
+        yield from annealed(p, g, newton_iterates)
+    else:
+        for columns, rows, error in annealed(p.T, p.transform(g), newton_iterates):
+            yield rows, columns, error
 
 
 def auto(p: Problem, g: Array) -> Iterates:
@@ -97,7 +98,7 @@ def annealed(p: Problem, g: Array, stage: Callable[[Problem, Array], Iterates]) 
             g = g_stage
             if error < STAGE_ERROR:
                 break
-    return stage(p, g)
+    yield from stage(p, g)
 
 
 def eps_schedule(first: float, eps: float) -> Iterator[float]:
@@ -123,8 +124,8 @@ def newton_iterates(p: Problem, g: Array) -> Iterates:
     while stalled < STALL:
         P = np.exp((p.F(f)[:, None] + p.G(g) - C) / p.eps)
         columns = P.sum(axis=0)
-        if not p.b.all():  # the semi-dual does not see g_j where b_j = 0: it is the transform
-            g = np.where(p.b > 0, g, p.T.transform(f))
+        if not p.b.all():
+            g = on_support(p.T, g, p.T.transform(f))
         residual = p.b - columns
         error = float(abs(residual).sum() + abs(P.sum(axis=1) - p.a).sum())
         stalled = 0 if error < best else stalled + 1

@@ -52,6 +52,16 @@ class Case:
         return self.x is not None
 
     @property
+    def well_conditioned(self) -> bool:
+        """Whether a small marginal error means a small error of the plan itself."""
+        return self.spread <= 200 * self.eps
+
+    @property
+    def plain(self) -> bool:
+        """Whether invariants are checked on it: what holds on small problems needs no large one."""
+        return self.well_conditioned and self.C.size <= 600
+
+    @property
     def spread(self) -> float:
         """max C - min C: the unit in which errors of values are judged."""
         return float(self.C.max() - self.C.min())

@@ -20,8 +20,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
-
 from refot.costs import point_cost, row_blocks
 
 from .balls import TINY, UNIT, Ball, Floats, ball, exp, expm1, log, log1p, maximum
@@ -69,7 +67,8 @@ def certify(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Certificate:
     step = half_step(p, g)
     value = _value(p, step)
     hard = float((p.a @ step.hard + p.b @ step.g).lower)  # <= W0 <= s <= F
-    s = _strongly_convex(p, step).intersection(Interval(hard, value.upper))
+    least = max(hard, float(step.C_min.lower.min()))
+    s = _strongly_convex(p, step).intersection(Interval(least, value.upper))
     error = float((p.b @ abs(step.excess)).upper)
     bracket = _bracket(p, step)
     if bracket is None:
@@ -159,6 +158,8 @@ def _bracket(p: ExactProblem, h: HalfStep) -> tuple[HalfStep, Floats] | None:
     c_j(g+) >= 1 for all j < m implies g+ >= g*, and c_j(g-) <= 1 implies g- <= g*. Candidates:
     Newton's step, plus and minus what it would take to outweigh the rounding of c.
     """
+    from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
     if len(h.g) > BRACKET_LIMIT:
         return None
     A = _laplacian(p, h.g)[:-1, :-1]

@@ -16,9 +16,9 @@ from .enclosure_newton import ArbProblem, HalfStep, Vector, half_step, laplacian
 
 
 def value(p: ArbProblem, h: HalfStep) -> arb:
-    """F: from the semi-dual a.f + b.g up to the value of the rounded plan."""
+    """F: from the semi-dual a.f + b.g up to the value of the rounded plan, and in [min C, max C]."""
     L = _semi_dual(p, h)
-    return L.union(L + _gap(p, h))
+    return L.union(L + _gap(p, h)).intersection(_costs(p))
 
 
 def transport_cost(p: ArbProblem, h: HalfStep) -> arb:
@@ -33,7 +33,7 @@ def transport_cost(p: ArbProblem, h: HalfStep) -> arb:
     least, most = -_largest(-c for row in p.C for c in row), _largest(highest)
     returned = (least * sum(missing, arb(0))).union(_dot(missing, highest))
     moved = (most - least) / 2 * (2 * _gap(p, h).upper().max(arb(0)) / p.eps).sqrt()
-    return kept + returned + moved * arb(0, 1)
+    return (kept + returned + moved * arb(0, 1)).intersection(_costs(p))
 
 
 def bracket(p: ArbProblem, h: HalfStep) -> Vector | None:
@@ -64,6 +64,11 @@ def bracket(p: ArbProblem, h: HalfStep) -> Vector | None:
 
 def _semi_dual(p: ArbProblem, h: HalfStep) -> arb:
     return _dot(p.a, h.f) + _dot(p.b, h.g)
+
+
+def _costs(p: ArbProblem) -> arb:
+    """The ball from min C to max C."""
+    return reduce(arb.union, (c for row in p.C for c in row))
 
 
 def _columns(p: ArbProblem, h: HalfStep) -> Vector:

@@ -23,6 +23,10 @@ class SubjectError(Exception):
     """The subject raised, or answered with something that is not an answer."""
 
 
+class NotOfferedError(SubjectError):
+    """The subject raised NotImplementedError: it does not offer this variant, and says so."""
+
+
 @dataclass
 class Probe:
     """A part under test. Answers are remembered, so that several checks share one call.
@@ -67,6 +71,8 @@ class Probe:
             warnings.simplefilter("always")
             try:
                 return self.part.capabilities[capability](*copies)
+            except NotImplementedError as error:
+                return NotOfferedError(_short(str(error)))
             except Exception as error:  # noqa: BLE001 - whatever a subject raises is a finding
                 return SubjectError(f"{type(error).__name__}: {_short(str(error))}")
             finally:

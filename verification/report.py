@@ -25,7 +25,8 @@ def print_report(report: Report, console: Console) -> None:
         _print_failures(part.name, [check for check in failures if check.part == part.name],
                         report.warnings.get(part.name, ()), console)
     _print_summary(report, console)
-    missing = [check.capability for check in report.checks if check.status == "not_provided"]
+    missing = [check.capability for check in report.checks
+               if check.status == "not_provided" and not check.case]
     if missing:
         console.print(f"[dim]not provided: {', '.join(missing)}[/dim]")
     for case, reason in report.left_out.items():
@@ -100,7 +101,7 @@ def _verdict(report: Report) -> str:
     errors, missing = report.count("error"), report.count("not_provided")
     colour = "red" if report.exit_status else "green"
     return (f"[bold {colour}]{passed} passed, {failed} failed, {errors} errors, "
-            f"{missing} capabilities not provided[/bold {colour}]")
+            f"{missing} not provided[/bold {colour}]")
 
 
 def print_list(console: Console) -> None:

@@ -14,7 +14,7 @@ from .cases import SEEDS, Case, collect
 from .check import Check, Trial
 from .checks import CHECKS
 from .diagnosis import diagnose
-from .probe import Probe, SubjectError
+from .probe import NotOfferedError, Probe, SubjectError
 from .subjects import CAPABILITIES, Part, Subject
 from .truth import Truth
 
@@ -110,7 +110,8 @@ def _run_check(check: Check, trial: Trial) -> CheckResult:
     try:
         found = check.run(trial)
     except SubjectError as error:
-        return CheckResult(check.id, part.name, check.capability, name, "error", message=str(error))
+        status = "not_provided" if isinstance(error, NotOfferedError) else "error"
+        return CheckResult(check.id, part.name, check.capability, name, status, message=str(error))
     expected = None if found.expected is None else (found.expected.lower, found.expected.upper)
     diagnosis = "" if found.passed else diagnose(check.capability, trial, found)
     return CheckResult(

@@ -12,13 +12,13 @@ def _points(case: Case) -> bool:
     return case.has_points
 
 
-def _points_well_conditioned(case: Case) -> bool:
-    return case.has_points and case.spread <= 200 * case.eps
+def _plain_points(case: Case) -> bool:
+    return case.has_points and case.plain
 
 
 def _translatable(case: Case) -> bool:
     """Whether a translation by 8 leaves coordinates (and so the cost) exact enough."""
-    return _points_well_conditioned(case) and not case.single
+    return _plain_points(case) and not case.single
 
 
 # ------------------------------------------------------------------ Sinkhorn divergence
@@ -37,7 +37,7 @@ def divergence_self(trial: Trial) -> Finding:
 
 
 @check("divergence.symmetric", "The two measures exchanged: the same divergence",
-       _points_well_conditioned)
+       _plain_points)
 def divergence_symmetric(trial: Trial) -> Finding:
     return trial.value_equals(_divergence(trial, trial.case.transposed()), _divergence(trial))
 
@@ -48,13 +48,13 @@ def divergence_translation(trial: Trial) -> Finding:
 
 
 @check("divergence.split", "An atom split in two on each side: the same divergence",
-       _points_well_conditioned)
+       _plain_points)
 def divergence_split(trial: Trial) -> Finding:
     return trial.value_equals(_divergence(trial, trial.case.split()), _divergence(trial))
 
 
 @check("divergence_gradient.sum", "The gradients of all points sum to 0: translation invariance",
-       _points_well_conditioned)
+       _plain_points)
 def divergence_gradient_sum(trial: Trial) -> Finding:
     x, a, y, b, eps, cost = trial.case.clouds
     gradient = trial.probe.array("divergence_gradient", x.shape, x, a, y, b, eps, cost)

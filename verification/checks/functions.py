@@ -68,7 +68,7 @@ def _dual_arguments(trial: Trial) -> tuple[object, ...]:
 
 
 @check("dual.value", "The dual B-13 (with +eps) at potentials that are not optimal",
-       lambda case: case.spread <= 200 * case.eps)
+       lambda case: case.well_conditioned)
 def dual_value(trial: Trial) -> Finding:
     truth = trial.truth
     f, g = (v.astype(np.float64) for v in _potentials(trial))

@@ -47,7 +47,7 @@ def q_objective_value(trial: Trial) -> Finding:
 
 
 @check("q_objective.minimum", "At Q = log(P / (a(x)b)) the Q objective is 1 - KL(P | a(x)b)",
-       lambda case: case.spread <= 200 * case.eps)
+       lambda case: case.well_conditioned)
 def q_objective_minimum(trial: Trial) -> Finding:
     truth = trial.truth
     mass, P = np.outer(truth.a, truth.b), truth.plan
@@ -73,7 +73,7 @@ def informative_plan_marginals(trial: Trial) -> Finding:
 
 
 @check("informative_plan.zero", "With lam = 0 it is the plan of the cost C",
-       lambda case: case.spread <= 200 * case.eps)
+       lambda case: case.well_conditioned)
 def informative_plan_zero(trial: Trial) -> Finding:
     P, truth = _informative(trial, 0.0)
     return trial.mass_error(float(abs(P - truth.plan).sum()), "L1 distance", 10)
