@@ -55,10 +55,10 @@ def as_codes(codes: Any, like: Array) -> Array:
 
 def as_lam(lam: Any) -> float:
     """The weight of the information, >= 0, in cost units. Raises InputError."""
-    lam = as_number(lam, "lam")
-    if lam < 0:
-        raise InputError("lam", f"{lam}", "a number >= 0")
-    return float(lam)
+    weight = as_number(lam, "lam")
+    if weight < 0:
+        raise InputError("lam", f"{weight}", "a number >= 0")
+    return weight
 
 
 def sum_noise(P: Any, codes: Any, n_codes: int) -> Array:
@@ -166,12 +166,12 @@ def informative_objective(
     P, C (n, m); a (n,), b (m,); lam >= 0 in cost units; codes (n,). The generator's term
     -F_xx / 2 does not depend on P: it is in `informative_loss`.
     """
-    P, lam = as_plan(P, "P"), as_lam(lam)
+    P = as_plan(P, "P")
     codes = as_codes(codes, P)
     n_codes = int(codes.max()) + 1
     joint, zeta1 = sum_noise(P, codes, n_codes), code_weights(a, codes, n_codes)
-    information = kl(joint, namespace(P).outer(zeta1, as_weights(b, P.shape[1], "b")))
-    return primal(P, C, a, b, eps) - lam * information
+    information = as_lam(lam) * kl(joint, namespace(P).outer(zeta1, as_weights(b, P.shape[1], "b")))
+    return primal(P, C, a, b, eps) - information
 
 
 def perturbed_objective(
@@ -182,9 +182,10 @@ def perturbed_objective(
     >= `informative_objective`, equal at Q = `optimal_q`; with -lam, which the print lacks (E4).
     Q (n1, m); the rest as there.
     """
-    Q, lam = as_matrix(Q, "Q"), as_lam(lam)
+    Q = as_matrix(Q, "Q")
     joint, zeta1 = sum_noise(P, codes, Q.shape[0]), code_weights(a, codes, Q.shape[0])
-    return primal(P, C, a, b, eps) + lam * (q_objective(Q, joint, zeta1, b) - 1)
+    information = as_lam(lam) * kl_dual(Q, joint, zeta1, b)
+    return primal(P, C, a, b, eps) - information
 
 
 def informative_loss(
@@ -219,16 +220,11 @@ def informative_plan(
     b: Any,
     eps: Any,
     *,
-    method: str = "auto",
     tol: float | None = None,
-    g: Any | None = None,
     backend: BackendLike = None,
 ) -> tuple[Array, SinkhornResult]:
-    """The plan (n, m) of the cost C - lam Q and the solve it comes from. B-21 at fixed Q, B-29.
-
-    Q (n, m); `method`, `tol` and the warm start `g` (m,) as in `solve`.
-    """
+    """The plan (n, m) of the cost C - lam Q and the solve it comes from. B-21 at fixed Q, B-29."""
     p = problem(informative_cost(C, Q, lam), a, b, eps, backend)
-    solved = solve(p.C, p.a, p.b, p.eps, method=method, tol=tol, g=g, backend=p.backend)
+    solved = solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)
     F, G = p.F(solved.f), p.G(solved.g)
     return namespace(F).exp((F[:, None] + G - p.C.dense()) / p.eps), solved

@@ -43,7 +43,8 @@ def diagnose(capability: str, trial: Trial, found: Finding) -> str:
         here = trial if case is trial.case else Trial(trial.probe, case, Truth(case))
         measured, truth = _value(capability, here, found)
         if abs(measured - truth) > found.tolerance:
-            return _explanation(capability, here, measured, truth, found.tolerance)
+            return (_explanation(capability, here, measured, truth, found.tolerance)
+                    or _infeasible(capability, here, measured, found.tolerance))
     return ""
 
 
@@ -55,6 +56,14 @@ def _explanation(
         if abs(measured - value) <= min(miss / 100, max(tolerance, 1e-9 * abs(measured))):
             return sentence
     return ""
+
+
+def _infeasible(capability: str, trial: Trial, measured: float, tolerance: float) -> str:
+    """No coupling costs less than W0: a sharp cost below it is that of a plan with other marginals."""
+    if capability != "transport_cost" or measured >= trial.truth.kantorovich - tolerance:
+        return ""
+    return (f"not converged: below W0 = {trial.truth.kantorovich:.6g}, so the marginals of its plan "
+            "are not a and b")
 
 
 def _value(capability: str, trial: Trial, found: Finding) -> tuple[float, float]:

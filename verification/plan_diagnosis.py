@@ -15,8 +15,11 @@ def diagnose_plan(capability: str, trial: Trial) -> str:
     P, truth, eps = _plan(capability, trial), trial.truth, trial.case.eps
     if not np.isfinite(P).all():
         return "the plan of the potentials is not finite"
+    empty_atoms = bool((truth.a == 0).any() or (truth.b == 0).any())
     if P.sum() == 0:
-        return "the plan is empty: exp(-C / eps) has underflowed"
+        return "the plan is empty" + (": a weight is 0" if empty_atoms else
+                                      f": exp(-C / eps) underflows at max C / eps = "
+                                      f"{abs(truth.C).max() / eps:.3g}")
     a, b, exact = truth.a, truth.b, 1e-6 * trial.case.spread
     t, misfit = slope(*double_differences(P, truth.C, a, b, eps))
     if misfit < exact and abs(t - 1) > 1e-3:

@@ -47,7 +47,7 @@ def _print_failures(
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("diagnosis", ratio=1)
     for check in failures:
-        table.add_row(check.id, check.case, *_numbers(check), escape(_explanation(check)))
+        table.add_row(check.id, check.case, *_numbers(check), escape(check.diagnosis or check.message))
     console.print(table)
     for sentence in sorted({f"{check.id}: {CHECKS[check.id].sentence}" for check in failures}):
         console.print(f"  [dim]{escape(sentence)}[/dim]")
@@ -74,10 +74,6 @@ def interval_text(lower: float, upper: float) -> str:
         if low != high:
             break
     return f"[{low}, {high}]"
-
-
-def _explanation(check: CheckResult) -> str:
-    return "; ".join(filter(None, (check.diagnosis, check.message)))
 
 
 def _print_summary(report: Report, console: Console) -> None:
