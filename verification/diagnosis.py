@@ -51,19 +51,20 @@ def diagnose(capability: str, trial: Trial, found: Finding) -> str:
 def _explanation(
     capability: str, trial: Trial, measured: float, truth: float, tolerance: float
 ) -> str:
+    """The first alternative that fits; 0 fits nothing, for too many mistakes end there."""
     miss = abs(measured - truth)
     for sentence, value in CATALOGUE[capability](trial):
-        if abs(measured - value) <= min(miss / 100, max(tolerance, 1e-9 * abs(measured))):
+        if abs(value) > tolerance and abs(measured - value) <= min(miss / 100, max(tolerance, 1e-9 * abs(measured))):
             return sentence
     return ""
 
 
 def _infeasible(capability: str, trial: Trial, measured: float, tolerance: float) -> str:
-    """No coupling costs less than W0: a sharp cost below it is that of a plan with other marginals."""
-    if capability != "transport_cost" or measured >= trial.truth.kantorovich - tolerance:
+    """No coupling costs less than W0: a sharp cost below it comes from a plan of other marginals."""
+    W0 = trial.truth.kantorovich
+    if capability != "transport_cost" or measured >= W0 - tolerance:
         return ""
-    return (f"not converged: below W0 = {trial.truth.kantorovich:.6g}, so the marginals of its plan "
-            "are not a and b")
+    return f"not converged: below W0 = {W0:.6g}, so the marginals of its plan are not a and b"
 
 
 def _value(capability: str, trial: Trial, found: Finding) -> tuple[float, float]:

@@ -47,7 +47,8 @@ def _print_failures(
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("diagnosis", ratio=1)
     for check in failures:
-        table.add_row(check.id, check.case, *_numbers(check), escape(check.diagnosis or check.message))
+        why = check.diagnosis or check.message
+        table.add_row(check.id, check.case, *_numbers(check), escape(why))
     console.print(table)
     for sentence in sorted({f"{check.id}: {CHECKS[check.id].sentence}" for check in failures}):
         console.print(f"  [dim]{escape(sentence)}[/dim]")
