@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from refot.costs import point_cost, row_blocks
 
 from .balls import TINY, UNIT, Ball, Floats, ball, exp, expm1, log, log1p, maximum
@@ -156,25 +157,25 @@ def _bracket(p: ExactProblem, h: HalfStep) -> tuple[HalfStep, Floats] | None:
 
     The column sums c_j increase in g_j and decrease in every other g_k. Hence, with g_m fixed,
     c_j(g+) >= 1 for all j < m implies g+ >= g*, and c_j(g-) <= 1 implies g- <= g*. Candidates:
-    Newton's step, plus and minus what it would take to outweigh the rounding of c.
+    Newton's step d, plus and minus what it takes to outweigh the rounding of c and the curvature
+    sum_k -A_jk (d_j - d_k)^2 = 2 d_j (A d)_j - (A d^2)_j.
     """
     from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
     if len(h.g) > BRACKET_LIMIT:
         return None
-    A = _laplacian(p, h.g)[:-1, :-1]
+    A = _laplacian(p, h.g)
     surplus, doubt = -p.b.mid * h.excess.mid, p.b.mid * h.excess.rad
     if not (np.isfinite(A).all() and np.isfinite(doubt).all()):
         return None
     try:
-        factor = cho_factor(A)
+        factor = cho_factor(A[:-1, :-1])
     except LinAlgError:  # not positive definite in float64: parts of the plan hardly coupled
         return None
-    newton = p.eps * cho_solve(factor, surplus[:-1])
-    curvature = min(1.0, float(abs(newton).max(initial=0)) / p.eps)
-    margin = p.eps * cho_solve(factor, (4 * doubt + 2 * curvature * abs(surplus))[:-1])
-    centre = h.g + np.append(newton, 0)
-    above, below = centre + np.append(margin, 0), centre - np.append(margin, 0)
+    d = np.append(cho_solve(factor, surplus[:-1]), 0)
+    curvature = abs(2 * d * (A @ d) - A @ (d * d))
+    margin = np.append(cho_solve(factor, (4 * doubt + curvature)[:-1]), 0)
+    above, below = h.g + p.eps * (d + margin), h.g + p.eps * (d - margin)
     upper, lower = half_step(p, above), half_step(p, below)
     if (upper.excess.lower[:-1] >= 0).all() and (lower.excess.upper[:-1] <= 0).all():
         return upper, (ball(above) - below).upper

@@ -52,15 +52,15 @@ def _explanation(
     capability: str, trial: Trial, measured: float, truth: float, tolerance: float
 ) -> str:
     """The first alternative that fits; 0 fits nothing, for too many mistakes end there."""
-    miss = abs(measured - truth)
+    near = min(abs(measured - truth) / 100, max(tolerance, 1e-9 * abs(measured)))
     for sentence, value in CATALOGUE[capability](trial):
-        if abs(value) > tolerance and abs(measured - value) <= min(miss / 100, max(tolerance, 1e-9 * abs(measured))):
+        if abs(measured - value) <= near and abs(value) > tolerance:
             return sentence
     return ""
 
 
 def _infeasible(capability: str, trial: Trial, measured: float, tolerance: float) -> str:
-    """No coupling costs less than W0: a sharp cost below it comes from a plan of other marginals."""
+    """No coupling costs less than W0: a sharp cost below it has a plan of other marginals."""
     W0 = trial.truth.kantorovich
     if capability != "transport_cost" or measured >= W0 - tolerance:
         return ""

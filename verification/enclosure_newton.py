@@ -67,26 +67,31 @@ def _ratios(x: Vector, y: Vector) -> Vector:
 
 
 # ------------------------------------------------------------------ Newton
-def laplacian_solve(p: ArbProblem, h: HalfStep, right: Vector) -> Vector | None:
-    """About A^-1 right, eps times, with entry m fixed at 0; None where A is singular at sight.
+def laplacian(p: ArbProblem, h: HalfStep) -> arb_mat:
+    """A = diag(q) - P' diag(1/a) P, (m, m): the Hessian of -eps * semi-dual, on midpoints.
 
-    A = diag(q) - P' diag(1/a) P without its last row and column. Its diagonal is summed from the
-    other entries of the row (a graph Laplacian): weak couplings keep their relative accuracy.
+    A graph Laplacian: its diagonal is summed from the other entries of the row, so that weak
+    couplings keep their relative accuracy.
     """
     m = len(p.b)
-    if m == 1:
-        return [arb(0)]
     P = arb_mat(h.P).mid()
     scaled = arb_mat([[x / ai for x in row] for row, ai in zip(h.P, p.a, strict=True)]).mid()
     A = (-(P.transpose() * scaled).mid()).tolist()
     for j in range(m):
         A[j][j] = -sum((A[j][k] for k in range(m) if k != j), arb(0))
-    inner = arb_mat([row[:-1] for row in A[:-1]]).mid()
+    return arb_mat(A).mid()
+
+
+def grounded_solve(A: arb_mat, right: Vector) -> Vector | None:
+    """About the x with A x = right and x_m = 0; None where A is singular at this precision."""
+    inner = arb_mat([row[:-1] for row in A.tolist()[:-1]])
+    if not right[:-1]:
+        return [arb(0)]
     try:
         found = inner.solve(arb_mat([[x.mid()] for x in right[:-1]]), algorithm="approx")
     except ZeroDivisionError:
         return None
-    return [(p.eps * x).mid() for x in found.entries()] + [arb(0)]
+    return [x.mid() for x in found.entries()] + [arb(0)]
 
 
 def newton(p: ArbProblem, g: Vector, step_target: float) -> Vector:
@@ -100,12 +105,12 @@ def newton(p: ArbProblem, g: Vector, step_target: float) -> Vector:
     for _ in range(STAGE_STEPS):
         h = half_step(p, g)
         surplus = [bj - qj for bj, qj in zip(p.b, h.q, strict=True)]
-        step = laplacian_solve(p, h, surplus)
+        step = grounded_solve(laplacian(p, h), surplus)
         if step is None or sum(abs(x.mid()) for x in surplus) < rounding:
             break
-        d = float(max(abs(x) for x in step) / p.eps)
+        d = float(max(abs(x) for x in step))
         damping = math.log1p(d) / d if d > 0.5 else 1.0
-        g = [(gj + damping * x).mid() for gj, x in zip(g, step, strict=True)]
+        g = [(gj + damping * p.eps * x).mid() for gj, x in zip(g, step, strict=True)]
         if d < step_target:
             break
     return g

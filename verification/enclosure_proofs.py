@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import reduce
 
-from flint import arb
+from flint import arb, arb_mat
 
-from .enclosure_newton import ArbProblem, HalfStep, Vector, half_step, laplacian_solve
+from .enclosure_newton import ArbProblem, HalfStep, Vector, grounded_solve, half_step, laplacian
 
 
 def value(p: ArbProblem, h: HalfStep) -> arb:
-    """F: from the semi-dual a.f + b.g up to the value of the rounded plan, and in [min C, max C]."""
+    """F: from the semi-dual a.f + b.g up to the value of the rounded plan, within the costs."""
     L = _semi_dual(p, h)
     return L.union(L + _gap(p, h)).intersection(_costs(p))
 
@@ -40,20 +40,27 @@ def bracket(p: ArbProblem, h: HalfStep) -> Vector | None:
     """Balls around g* with g*_m = g_m exactly; None where this precision does not prove any.
 
     With g_m fixed: all q_j(above) >= b_j, j < m, implies above >= g*; q_j(below) <= b_j, below <=
-    g*. Candidates: Newton's step, plus and minus what outweighs the radius of q and the curvature.
+    g*. Candidates: Newton's step d, plus and minus what outweighs the radius of q and the curvature
+    sum_k -A_jk (d_j - d_k)^2 = 2 d_j (A d)_j - (A d^2)_j.
     """
+    A = laplacian(p, h)
     surplus = [bj - qj for bj, qj in zip(p.b, h.q, strict=True)]
-    newton = laplacian_solve(p, h, surplus)
+    newton = grounded_solve(A, surplus)
     if newton is None:
         return None
-    curvature = (_largest(abs(x) for x in newton) / p.eps).min(arb(1))
-    doubt = [4 * x.rad() + 2 * curvature * abs(x) for x in surplus]
-    margin = laplacian_solve(p, h, doubt)
+    curvature = [
+        abs(2 * d * linear - square)
+        for d, linear, square in zip(
+            newton, _product(A, newton), _product(A, [d * d for d in newton]), strict=True
+        )
+    ]
+    doubt = [4 * x.rad() + c for x, c in zip(surplus, curvature, strict=True)]
+    margin = grounded_solve(A, doubt)
     if margin is None:
         return None
-    centre = [(gj + x).mid() for gj, x in zip(h.g, newton, strict=True)]
-    above = [(c + w).mid() for c, w in zip(centre, margin, strict=True)]
-    below = [(c - w).mid() for c, w in zip(centre, margin, strict=True)]
+    centre = [gj + p.eps * d for gj, d in zip(h.g, newton, strict=True)]
+    above = [(c + p.eps * w).mid() for c, w in zip(centre, margin, strict=True)]
+    below = [(c - p.eps * w).mid() for c, w in zip(centre, margin, strict=True)]
     enough, at_most = half_step(p, above).q[:-1], half_step(p, below).q[:-1]
     if all(q >= b for q, b in zip(enough, p.b, strict=False)) and all(
         q <= b for q, b in zip(at_most, p.b, strict=False)
@@ -91,6 +98,10 @@ def _gap(p: ArbProblem, h: HalfStep) -> arb:
     ]
     excess = [cj.max(arb(1)).log() for cj in _columns(p, h)]
     return _dot(_missing(p, h), spread) - p.eps * _dot(p.b, excess)
+
+
+def _product(A: arb_mat, x: Vector) -> Vector:
+    return list((A * arb_mat([[t.mid()] for t in x])).mid().entries())
 
 
 def _dot(x: Iterable[arb], y: Iterable[arb]) -> arb:
