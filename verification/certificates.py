@@ -152,6 +152,7 @@ def _strongly_convex(p: ExactProblem, h: HalfStep) -> Interval:
     return Interval(float((lowest - moved).lower), float((highest + moved).upper))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite proves nothing
 def _bracket(p: ExactProblem, h: HalfStep) -> tuple[HalfStep, Floats] | None:
     """(half step at g+, g+ - g- rounded up) with g- <= g* <= g+, g*_m = g_m; None if not proven.
 
@@ -174,7 +175,7 @@ def _bracket(p: ExactProblem, h: HalfStep) -> tuple[HalfStep, Floats] | None:
         return None
     d = np.append(cho_solve(factor, surplus[:-1]), 0)
     curvature = abs(2 * d * (A @ d) - A @ (d * d))
-    margin = np.append(cho_solve(factor, (4 * doubt + curvature)[:-1]), 0)
+    margin = np.append(cho_solve(factor, (4 * doubt + curvature)[:-1], check_finite=False), 0)
     above, below = h.g + p.eps * (d + margin), h.g + p.eps * (d - margin)
     upper, lower = half_step(p, above), half_step(p, below)
     if (upper.excess.lower[:-1] >= 0).all() and (lower.excess.upper[:-1] <= 0).all():
@@ -182,7 +183,6 @@ def _bracket(p: ExactProblem, h: HalfStep) -> tuple[HalfStep, Floats] | None:
     return None
 
 
-@np.errstate(over="ignore", invalid="ignore")  # the caller looks whether the result is finite
 def _laplacian(p: ExactProblem, g: Floats) -> Floats:
     """A = diag(q) - sum_i a_i chi_i chi_i', the Hessian of -eps * semi-dual, (m, m), plain float64.
 

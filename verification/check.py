@@ -130,6 +130,14 @@ class Trial:
         """The largest difference of two vectors of mass."""
         return self._worst(measured, expected, self.rate, message)
 
+    def slopes_equal(self, measured: Array, expected: Array, condition: float) -> Finding:
+        """Gradients: the largest difference, in units of rate times the largest entry.
+
+        `condition` >= 1 says by how much a small error of the potentials grows in the gradient.
+        """
+        scale = float(abs(expected).max()) * max(1.0, condition)
+        return self._worst(measured, expected, self.rate * scale + self.rounding, "")
+
     def _worst(self, measured: Array, expected: Array, tolerance: float, message: str) -> Finding:
         difference = abs(measured - expected)
         broken = ~(np.isfinite(measured) & np.isfinite(expected))

@@ -6,7 +6,6 @@ Everything runs at flint's present working precision, on the midpoints of balls.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from flint import arb, arb_mat, ctx
@@ -88,10 +87,10 @@ def grounded_solve(A: arb_mat, right: Vector) -> Vector | None:
     if not right[:-1]:
         return [arb(0)]
     try:
-        found = inner.solve(arb_mat([[x.mid()] for x in right[:-1]]), algorithm="approx")
+        found = inner.solve(arb_mat([[x.mid()] for x in right[:-1]]), algorithm="approx").entries()
     except ZeroDivisionError:
         return None
-    return [x.mid() for x in found.entries()] + [arb(0)]
+    return [x.mid() for x in found] + [arb(0)] if all(x.is_finite() for x in found) else None
 
 
 def newton(p: ArbProblem, g: Vector, step_target: float) -> Vector:
@@ -108,8 +107,8 @@ def newton(p: ArbProblem, g: Vector, step_target: float) -> Vector:
         step = grounded_solve(laplacian(p, h), surplus)
         if step is None or sum(abs(x.mid()) for x in surplus) < rounding:
             break
-        d = float(max(abs(x) for x in step))
-        damping = math.log1p(d) / d if d > 0.5 else 1.0
+        d = max(abs(x) for x in step)
+        damping = (1 + d).log() / d if d > 0.5 else arb(1)
         g = [(gj + damping * p.eps * x).mid() for gj, x in zip(g, step, strict=True)]
         if d < step_target:
             break
@@ -119,8 +118,8 @@ def newton(p: ArbProblem, g: Vector, step_target: float) -> Vector:
 def annealed(p: ArbProblem) -> Vector:
     """A potential g at eps, by way of larger ones, each solved roughly from the last."""
     entries = [c.mid() for row in p.C for c in row]
-    stage, g = float(max(entries) - min(entries)), [arb(0)] * len(p.b)
+    stage, g = (max(entries) - min(entries)).mid(), [arb(0)] * len(p.b)
     while stage > p.eps:
-        g = newton(replace(p, eps=arb(stage)), g, 0.1)
-        stage /= SCHEDULE_FACTOR
+        g = newton(replace(p, eps=stage), g, 0.1)
+        stage = (stage / SCHEDULE_FACTOR).mid()
     return newton(p, g, 0.0)

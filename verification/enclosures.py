@@ -32,8 +32,8 @@ from .intervals import Interval
 LARGEST_SIZE = 256
 """n and m at most: beyond it Newton's method in multiple precision takes minutes."""
 
-MOST_BITS = 8_192
-"""Working precision at most: the potentials of a problem need about max C / (eps log 2) bits."""
+MOST_BITS = 4_096
+"""Working precision at most: the potentials of a problem may need max C / (eps log 2) bits."""
 
 GUARD_BITS = 64
 """Bits beyond the digits asked for, with which the first attempt is made."""
@@ -49,8 +49,9 @@ class EnclosureError(ValueError):
 class Enclosure:
     """Balls that contain the true quantities of a problem, in cost units (kl in nats).
 
-    value: F. transport_cost: s = <C,P>. kl: KL(P | a(x)b) = (F - s) / eps. f (n,), g (m,): the
-    potentials with g_m = 0; where a weight is 0, the transform of the other side. plan (n, m).
+    value: F. transport_cost: s = <C,P>. kl: KL(P | a(x)b) = (F - s) / eps, to the accuracy of that
+    difference. f (n,), g (m,): the potentials with g_m = 0 (the last one); where a weight is 0, the
+    transform of the other side. plan (n, m).
     """
 
     value: arb
@@ -93,7 +94,10 @@ def enclose_values(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> tuple[
 def enclose_divergence(
     x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", digits: int = 30
 ) -> arb:
-    """S = F_xy - F_xx/2 - F_yy/2 (B-9), to `digits` digits, or to 10^-digits of them of F."""
+    """S = F_xy - F_xx/2 - F_yy/2 (B-9), to 10^-digits of itself or 10^(-2 digits) of the values F.
+
+    x (n, d), a (n,), y (m, d), b (m,). Raises InputError, and EnclosureError where it cannot.
+    """
     digits = as_count(digits, "digits")
 
     def value(x: Any, a: Any, y: Any, b: Any) -> arb:
@@ -118,7 +122,7 @@ def interval(x: arb) -> Interval:
 
 
 def decimals(x: arb, digits: int = 30) -> tuple[str, str]:
-    """(mid, rad) as exact decimals: the true number is within rad of mid. mid has >= `digits`."""
+    """(mid, rad) as exact decimals: the true number is within rad of mid."""
     mid, rad, exponent = (int(part) for part in x.mid_rad_10exp(digits))
     return _decimal(mid, exponent), _decimal(rad, exponent)
 
@@ -131,12 +135,16 @@ def _decimal(mantissa: int, exponent: int) -> str:
 # ------------------------------------------------------------------ the problem, exactly
 @dataclass(frozen=True)
 class _ExactProblem:
-    """Cost operand in float64, rational weights that sum to 1, dyadic eps; where the mass is."""
+    """Cost operand, rational weights that sum to 1, dyadic eps; where the mass is.
+
+    scale: the largest cost in magnitude, about; eps where all costs are 0.
+    """
 
     C: Cost
     a: list[fmpq]
     b: list[fmpq]
     eps: arb
+    scale: arb
 
     @property
     def rows(self) -> list[int]:
@@ -152,7 +160,9 @@ def _exact_problem(C: Any, a: Any, b: Any, eps: Any) -> _ExactProblem:
     if max(C.shape) > LARGEST_SIZE:
         raise EnclosureError(f"C: shape {C.shape}; enclosures go up to {LARGEST_SIZE} a side")
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
-    return _ExactProblem(C, _normalised(a), _normalised(b), arb(eps))
+    largest = max(abs(c).mid() for row in _cost_matrix(C) for c in row)
+    scale = largest if largest > 0 else arb(eps)
+    return _ExactProblem(C, _normalised(a), _normalised(b), arb(eps), scale)
 
 
 def _normalised(weights: Any) -> list[fmpq]:
@@ -191,7 +201,7 @@ def _on_support(p: _ExactProblem, C: Matrix) -> ArbProblem:
 # ------------------------------------------------------------------ precision
 def _with_enough_bits(p: _ExactProblem, digits: int, attempt: Callable[[], Found | None]) -> Found:
     """The first result of `attempt`, which gets twice the working precision each time."""
-    bits = _bits(digits) + abs(math.frexp(_scale(p) / float(p.eps))[1])
+    bits = _bits(digits) + math.ceil(abs(float((p.scale / p.eps).log())) / math.log(2))
     while bits <= MOST_BITS:
         with ctx.workprec(bits):
             found = attempt()
@@ -199,19 +209,14 @@ def _with_enough_bits(p: _ExactProblem, digits: int, attempt: Callable[[], Found
             return found
         bits *= 2
     raise EnclosureError(
-        f"not certified with {MOST_BITS} bits: at eps = {float(p.eps):g} and costs up to "
-        f"{_scale(p):g} the plan couples its parts too weakly; allowed: larger eps, fewer digits, "
-        f"or F and s alone (enclose_values)"
+        f"not certified with {MOST_BITS} bits: at eps = {p.eps.str(5, radius=False)} and costs up "
+        f"to {p.scale.str(5, radius=False)} the plan couples its parts too weakly; allowed: larger "
+        f"eps, fewer digits, or F and s alone (enclose_values)"
     )
 
 
 def _bits(digits: int) -> int:
     return math.ceil(digits * math.log2(10)) + GUARD_BITS
-
-
-def _scale(p: _ExactProblem) -> float:
-    """The largest cost in magnitude; eps where all costs are 0."""
-    return float(abs(p.C.dense()).max()) or float(p.eps)
 
 
 def _sharp(x: arb, digits: int, size: arb) -> bool:
@@ -271,7 +276,7 @@ def _values_sharp(p: _ExactProblem, digits: int, *values: arb) -> bool:
 
 def _least_size(p: _ExactProblem, digits: int) -> arb:
     """10^-digits of the costs: what is smaller than that may as well be 0."""
-    return arb(10) ** -digits * _scale(p)
+    return arb(10) ** -digits * p.scale
 
 
 def _everywhere(

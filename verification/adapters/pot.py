@@ -149,7 +149,10 @@ def _solve_sample(ot: ModuleType) -> Iterator[Part]:
 
 
 def _lazy(ot: ModuleType) -> Part:
-    """The solver that forms the cost by blocks, at every iteration: the points of `as_clouds`."""
+    """The solver that forms the cost by blocks, at every iteration: the points of `as_clouds`.
+
+    Its result has no value: that attribute is None.
+    """
 
     @once
     def solve(C: Array, a: Array, b: Array, eps: float) -> tuple[Any, Array]:
@@ -164,15 +167,12 @@ def _lazy(ot: ModuleType) -> Part:
 
     def transport_cost(C: Array, a: Array, b: Array, eps: float) -> float:
         solved, r = solve(C, a, b, eps)
-        return float(solved.value_linear - a @ r)
-
-    def value(C: Array, a: Array, b: Array, eps: float) -> float | None:
-        solved, r = solve(C, a, b, eps)  # documented as "optimal value"; None in 0.9.7
-        return None if solved.value is None else float(solved.value - a @ r)
+        rows = solved.lazy_plan[:].sum(axis=1)  # not a, where the solve did not converge
+        return float(solved.value_linear - rows @ r)
 
     return Part("ot.solve_sample(lazy=True)", {
         "plan": lambda *problem: solve(*problem)[0].lazy_plan[:],
-        "potentials": potentials, "value": value, "transport_cost": transport_cost,
+        "potentials": potentials, "transport_cost": transport_cost,
     }, calls="pot.solve_sample(lazy)")
 
 

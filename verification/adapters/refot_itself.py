@@ -8,6 +8,8 @@ from typing import Any
 import refot
 from refot.arrays import Array
 from refot.backend_contract import Backend
+from refot.gradients import sinkhorn_divergence_gradient
+from refot.unrolled import scaling_loss_gradient
 from refot.verification.subjects import Part, Subject
 
 
@@ -23,7 +25,9 @@ def subject(backend: Backend) -> Subject:
         "semidual": partial(refot.semi_dual, backend=backend),
         "semidual_gradient": partial(_on_host, backend, refot.semi_dual_gradient),
         "scaling_loss": refot.scaling_loss,
+        "scaling_loss_gradient": scaling_loss_gradient,
         "divergence": partial(refot.sinkhorn_divergence, backend=backend),
+        "divergence_gradient": partial(_on_host, backend, sinkhorn_divergence_gradient),
         "mmd": refot.mmd_squared,
         "q_objective": refot.q_objective,
         "informative_plan": partial(_informative_plan, backend),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from refot.arrays import Array
+from refot.gradients import sinkhorn_divergence_gradient
 from refot.verification.cases import Case
 from refot.verification.check import Finding, Trial, check
 
@@ -53,12 +55,32 @@ def divergence_split(trial: Trial) -> Finding:
     return trial.value_equals(_divergence(trial, trial.case.split()), _divergence(trial))
 
 
+def _gradient(trial: Trial, case: Case) -> Array:
+    x, *rest = case.clouds
+    return trial.probe.array("divergence_gradient", x.shape, x, *rest)
+
+
+@check("divergence_gradient.value", "The gradient of S in x, both slots of the self term",
+       _plain_points)
+def divergence_gradient_value(trial: Trial) -> Finding:
+    truth, (x, _, y, _, eps, cost) = trial.truth, trial.case.clouds
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    right = sinkhorn_divergence_gradient(x, truth.a, y, truth.b, eps, cost, backend="numpy")
+    condition = trial.case.spread / trial.case.eps
+    return trial.slopes_equal(_gradient(trial, trial.case), right, condition)
+
+
+@check("divergence_gradient.self", "It is 0 where the two measures are the same", _plain_points)
+def divergence_gradient_self(trial: Trial) -> Finding:
+    gradient = _gradient(trial, trial.case.with_itself())
+    return trial.array_equals(gradient, np.zeros_like(gradient))
+
+
 @check("divergence_gradient.sum", "The gradients of all points sum to 0: translation invariance",
        _plain_points)
 def divergence_gradient_sum(trial: Trial) -> Finding:
-    x, a, y, b, eps, cost = trial.case.clouds
-    gradient = trial.probe.array("divergence_gradient", x.shape, x, a, y, b, eps, cost)
-    moved = trial.probe.array("divergence_gradient", y.shape, y, b, x, a, eps, cost)
+    gradient = _gradient(trial, trial.case)
+    moved = _gradient(trial, trial.case.transposed())
     return trial.array_equals(gradient.sum(axis=0), -moved.sum(axis=0),
                               "sum over x against minus the sum over y")
 

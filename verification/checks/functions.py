@@ -11,6 +11,7 @@ import numpy as np
 from refot import objectives, sinkhorn
 from refot.arrays import Array
 from refot.transforms import softmin
+from refot.unrolled import scaling_loss_gradient
 from refot.verification.cases import Case
 from refot.verification.check import Finding, Trial, check
 from refot.verification.intervals import Interval
@@ -153,3 +154,22 @@ def _scaling(steps: int) -> None:
 
 for _steps in (1, 2, 10):
     _scaling(_steps)
+
+
+def _scaling_gradient(trial: Trial, steps: int) -> Array:
+    return trial.probe.array("scaling_loss_gradient", trial.case.C.shape, *trial.case.matrix, steps)
+
+
+@check("scaling_loss_gradient.value", "The gradient in C of the sharp loss G-8 after 3 steps",
+       _scaling_is_finite)
+def scaling_loss_gradient_value(trial: Trial) -> Finding:
+    truth = trial.truth
+    right = scaling_loss_gradient(truth.C, truth.a, truth.b, trial.case.eps, 3)
+    condition = trial.case.spread / trial.case.eps
+    return trial.slopes_equal(_scaling_gradient(trial, 3), right, condition)
+
+
+@check("scaling_loss_gradient.sum", "It sums to 1: a constant added to the cost adds to the loss",
+       _scaling_is_finite)
+def scaling_loss_gradient_sum(trial: Trial) -> Finding:
+    return trial.mass_error(abs(float(_scaling_gradient(trial, 3).sum()) - 1), "sum - 1", 10)
