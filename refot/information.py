@@ -163,15 +163,15 @@ def informative_objective(
 ) -> float:
     """<C,P> + eps KL(P | a(x)b) - lam KL(M P | zeta1 (x) b), in cost units. B-19, what P moves.
 
-    P, C (n, m); a (n,), b (m,); lam >= 0 in cost units; codes (n,). The generator's term
-    -F_xx / 2 does not depend on P: it is in `informative_loss`.
+    P (n, m); C (n, m) or an operand; a (n,), b (m,); lam >= 0 in cost units; codes (n,). The term
+    -F_xx / 2 of the generator does not depend on P: it is in `informative_loss`.
     """
     P = as_plan(P, "P")
     codes = as_codes(codes, P)
     n_codes = int(codes.max()) + 1
     joint, zeta1 = sum_noise(P, codes, n_codes), code_weights(a, codes, n_codes)
     information = as_lam(lam) * kl(joint, namespace(P).outer(zeta1, as_weights(b, P.shape[1], "b")))
-    return primal(P, C, a, b, eps) - information
+    return primal(P, as_cost(C).dense(), a, b, eps) - information
 
 
 def perturbed_objective(
@@ -185,7 +185,7 @@ def perturbed_objective(
     Q = as_matrix(Q, "Q")
     joint, zeta1 = sum_noise(P, codes, Q.shape[0]), code_weights(a, codes, Q.shape[0])
     information = as_lam(lam) * kl_dual(Q, joint, zeta1, b)
-    return primal(P, C, a, b, eps) - information
+    return primal(P, as_cost(C).dense(), a, b, eps) - information
 
 
 def informative_loss(

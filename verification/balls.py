@@ -32,7 +32,7 @@ FUNCTION_ERROR = 8 * UNIT
 """exp, expm1, log, log1p relative to their result: 4 ulp, and an ulp is at most 2 UNIT |result|."""
 
 GROWTH = 1 + 2.0**-48
-"""Covers the roundings of a radius: at most 12 operations (12 UNIT) and one expm1 (8 UNIT)."""
+"""Covers the roundings of a radius: 12 operations at most, or 6 and two functions of 8 UNIT."""
 
 
 _silent = np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore")

@@ -60,6 +60,7 @@ class ExactProblem:
         return enclosure(C, gamma(d + 4) * C + d * scale * math.sqrt(TINY))
 
 
+@np.errstate(over="ignore")  # a g of 1e308 proves nothing, and says so
 def exact_problem(C: Any, a: Any, b: Any, eps: Any, g: Any) -> tuple[ExactProblem, Floats]:
     """The checked problem on the support of its weights, in float64, and g there, centred."""
     C, eps = as_cost(C), as_positive(eps, "eps")

@@ -24,7 +24,7 @@ class SubjectError(Exception):
 
 
 class NotOfferedError(SubjectError):
-    """The subject raised NotImplementedError: it does not offer this variant, and says so."""
+    """The subject does not offer this variant, or lacks a package that it needs for it."""
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Probe:
             warnings.simplefilter("always")
             try:
                 return self.part.capabilities[capability](*copies)
-            except NotImplementedError as error:
+            except (NotImplementedError, ImportError) as error:
                 return NotOfferedError(_short(str(error)))
             except Exception as error:  # noqa: BLE001 - whatever a subject raises is a finding
                 return SubjectError(f"{type(error).__name__}: {_short(str(error))}")

@@ -1,0 +1,67 @@
+"""Starting a threaded kernel safely from any thread and any process. No equation here.
+
+Two limits of Numba's threading layers are turned into order and into a clear error: the simplest
+layer ends the process when two threads start kernels at once, and GNU OpenMP ends a forked child
+that starts a kernel after its parent did.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numba
+
+
+SMALL = 1 << 22
+"""Operations (about 0.1 ms of them) below which one thread is used: where others keep the machine
+busy, waiting for a second one to be scheduled has taken 20 ms."""
+
+
+class ForkedProcessError(RuntimeError):
+    """A kernel was asked for in a forked child of a process that had used OpenMP threads."""
+
+
+class Launcher:
+    """Runs one kernel at a time: each has all the threads."""
+
+    def __init__(self) -> None:
+        self._one_at_a_time = threading.Lock()
+        self._started = self._lost_to_fork = False
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+
+    def _after_fork(self) -> None:
+        self._one_at_a_time = threading.Lock()  # another thread may have held it
+        self._lost_to_fork = self._started and numba.threading_layer() == "omp"
+
+    def __call__(self, operations: int, kernel: Callable[..., None], *arguments: Any) -> None:
+        """`kernel(*arguments)`, of about so many operations. Raises ForkedProcessError."""
+        if self._lost_to_fork:
+            raise ForkedProcessError(
+                "numba: this process was forked from one that had already run a kernel, and GNU "
+                "OpenMP cannot go on in a fork; start it with multiprocessing's 'spawn' or "
+                "'forkserver', or use the numpy backend"
+            )
+        with self._one_at_a_time, _threads(1 if operations < SMALL else numba.get_num_threads()):
+            kernel(*arguments)
+            self._started = True
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = numba.get_num_threads()
+    numba.set_num_threads(number)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
+def block_size(n: int, unit: int, most: int) -> int:
+    """Rows in a block: about four blocks for each thread; a multiple of `unit`, at most `most`."""
+    rows = -(-n // (4 * int(numba.get_num_threads())))
+    return min(most, -(-rows // unit) * unit)

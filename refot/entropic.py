@@ -1,0 +1,69 @@
+"""The entropy-regularised transport of L: W_L = min <P, M> - lam H(P), and the cost in features.
+
+On the polytope H(P) = H(a) + H(b) - KL(P | a(x)b), so that at eps = lam (erratum L1)
+    W_L = F - lam (H(a) + H(b)),
+with the plan and the gradient in points of F. But W_L can be negative, falls to -infinity with lam,
+is not 0 between a law and itself, and has another gradient in the weights. L's polytope lacks
+P >= 0, without which H is not defined; its first argument is the data, in B the generated sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from refot.arrays import Array, ShapeError, WeightError, as_points
+from refot.backend_contract import BackendLike
+from refot.costs import PointCost, point_cost
+from refot.divergences import entropic_value
+from refot.gradients import TOLERANCE, centred, entropic_value_gradient_weights
+from refot.objectives import entropy
+from refot.problem import log_weights, problem
+
+
+def entropic_transport_value(
+    M: Any, a: Any, b: Any, lam: Any, *, tol: float | None = None, backend: BackendLike = None
+) -> float:
+    """W_L = min <P, M> - lam H(P) = F - lam (H(a) + H(b)), in cost units. L, erratum L1.
+
+    M (n, m) or an operand; a (n,), b (m,); lam > 0 in cost units. The optimal plan is that of F;
+    `objectives.entropic_primal` is the value of any plan.
+    """
+    p = problem(M, a, b, lam, backend)
+    F = entropic_value(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)
+    return F - p.eps * (entropy(p.a) + entropy(p.b))
+
+
+def entropic_transport_gradient_weights(
+    M: Any, a: Any, b: Any, lam: Any, *, tol: float = TOLERANCE, backend: BackendLike = None
+) -> Array:
+    """dW_L/da = f + lam log a, centred to sum 0, (n,): that of F and of -lam H(a). L, erratum L1.
+
+    a > 0 everywhere, or WeightError: where a_i = 0 the slope is -infinity. In b: exchange.
+    """
+    p = problem(M, a, b, lam, backend)
+    if not bool((p.a > 0).all()):
+        raise WeightError("a", "a weight of 0", "weights > 0: at 0 the slope is -infinity")
+    f = entropic_value_gradient_weights(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)
+    return centred(f + p.eps * log_weights(p.a))
+
+
+def feature_cost(
+    x: Any, y: Any, feature: Callable[[Array], Array], cost: str = "sqeuclidean"
+) -> PointCost:
+    """M_ij = |feature(x_i) - feature(y_j)|^2, the cost in feature space, an operand. L; G's c_phi.
+
+    x (n, d), y (m, d); feature maps points (n, d) to features (n, k). `cost` a name of
+    GROUND_COSTS: G takes "euclidean". A push-forward: the transport is between the features' laws.
+    """
+    return point_cost(_features(x, feature, "x"), _features(y, feature, "y"), cost)
+
+
+def _features(points: Any, feature: Callable[[Array], Array], name: str) -> Array:
+    """feature(points), (n, k), checked to hold a row for each point."""
+    points = as_points(points, name)
+    found = as_points(feature(points), f"feature({name})")
+    if found.shape[0] != points.shape[0]:
+        raise ShapeError(f"feature({name})", f"shape {found.shape}",
+                         f"({points.shape[0]}, k): a row for each point")
+    return found

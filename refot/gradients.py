@@ -1,0 +1,272 @@
+"""Gradients by the envelope theorem: H-14..17, H-24, H-29/30, B-24, B-31, B-32, and MMD (G-2).
+
+At the optimal potentials a value has the derivative that it would have if they were fixed. So
+F(C, a, b) has the gradients
+    dF/dC = P,      dF/da = f + constant,      dF/db = g + constant,
+and every gradient in points is a chain rule through the cost matrix (`points_gradient`).
+`implicit` differentiates the sharp value, where the envelope theorem does not hold (erratum G1);
+`unrolled` differentiates L steps of the algorithm (G-8). The gradient of B-24 and of B-27 in the
+potential is `objectives.semi_dual_gradient`.
+
+Second argument: the gradient in y or b is that of the exchanged problem, (C.T, b, a), (y, b, x, a).
+Where x_i = y_j, the costs "euclidean" and "l1" have a kink; the pair contributes 0, which is the
+mean of the two one-sided derivatives, along any direction. So all is finite for duplicate points.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from refot.arrays import Array, TypeInputError, as_matrix, as_number, as_weights, namespace
+from refot.backend_contract import BackendLike
+from refot.costs import PointCost, point_cost, row_blocks
+from refot.divergences import _distinct_pairs
+from refot.information import informative_cost
+from refot.objectives import transport_cost
+from refot.plans import semi_dual_plan
+from refot.problem import Problem, problem
+from refot.sinkhorn import sinkhorn_symmetric
+from refot.solvers import solve
+
+TOLERANCE = 1e-12
+"""Default L1 marginal error of the solves: a gradient is wrong to first order in it, a value only
+to second. Float64 reaches it down to eps of about 1e-4 max C."""
+
+
+# ------------------------------------------------------------------ from the cost to the points
+def as_point_cost(C: Any) -> PointCost:
+    """`C` as a cost between points: a matrix has none to differentiate in. Raises InputError."""
+    if not isinstance(C, PointCost):
+        raise TypeInputError("C", f"{type(C).__name__}", "a point cost: point_cost(x, y, cost)")
+    return C
+
+
+def points_gradient(T: Any, C: Any) -> Array:
+    """sum_j T_ij d1 c(x_i, y_j), (n, d): from the gradient T (n, m) in the cost to that in x.
+
+    C: the PointCost of x and y. In y: `points_gradient(T.T, C.T)`. Of a function of the self cost
+    c(x, x), where x fills both slots: `points_gradient(T + T.T, C)`.
+    """
+    C = as_point_cost(C)
+    T = as_matrix(T, "T", C.shape)
+    xp = namespace(T)
+    C = C.with_arrays(xp.asarray)  # T may come from a device that x and y are not on
+    blocks = row_blocks(C, depth=C.x.shape[1])
+    return xp.concatenate(
+        [xp.einsum("ij,ijd->id", T[rows], C.gradient_rows(rows)) for rows in blocks]
+    )
+
+
+# ------------------------------------------------------------------ F, B-10
+def entropic_value_gradient_points(
+    C: Any, a: Any, b: Any, eps: Any, *, tol: float = TOLERANCE, backend: BackendLike = None
+) -> Array:
+    """dF/dx_i = sum_j P_ij d1 c(x_i, y_j) at the optimal plan, (n, d). H-24; B-32 without eta.
+
+    C: the PointCost of x (n, d) and y (m, d); a (n,), b (m,); eps in cost units. Warns as `solve`.
+    """
+    p = problem(as_point_cost(C), a, b, eps, backend)
+    f, g = _potentials(p, tol)
+    return p.backend.plan_cost_gradient(as_point_cost(p.C), p.F(f), p.G(g), p.eps)
+
+
+def entropic_value_gradient_weights(
+    C: Any, a: Any, b: Any, eps: Any, *, tol: float = TOLERANCE, backend: BackendLike = None
+) -> Array:
+    """dF/da = f - mean f, (n,): centred, for weights can only move with their sum fixed at 1.
+
+    From H-9 at the optimal psi. Where a_i = 0 it is the one-sided derivative, into the simplex.
+    """
+    p = problem(C, a, b, eps, backend)
+    return centred(_potentials(p, tol)[0])
+
+
+# ------------------------------------------------------------------ S, B-9
+def sinkhorn_divergence_gradient(
+    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
+    tol: float = TOLERANCE, backend: BackendLike = None,
+) -> Array:
+    """dS/dx_i = sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d). B-9, B-11.
+
+    x fills both slots of F_xx / 2; Pxx is symmetric, so that they add up to the second sum, which
+    over i is 0: F_xx is translation invariant. x (n, d), a (n,), y (m, d), b (m,).
+    """
+    xy = point_cost(x, y, cost)
+    xx = problem(PointCost(xy.x, xy.x, xy.ground), a, a, eps, backend)
+    F = xx.F(_self_potential(xx, tol))
+    self_term = xx.backend.plan_cost_gradient(as_point_cost(xx.C), F, F, xx.eps)
+    return entropic_value_gradient_points(xy, a, b, eps, tol=tol, backend=backend) - self_term
+
+
+def sinkhorn_divergence_gradient_weights(
+    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
+    tol: float = TOLERANCE, backend: BackendLike = None,
+) -> Array:
+    """dS/da = f_xy - f_xx, centred to sum 0, (n,): a fills both slots of F_xx / 2. B-9."""
+    xy = point_cost(x, y, cost)
+    xx = problem(PointCost(xy.x, xy.x, xy.ground), a, a, eps, backend)
+    f_xx = xx.transform(_self_potential(xx, tol))  # defined at zero weights too
+    f_xy = entropic_value_gradient_weights(xy, a, b, eps, tol=tol, backend=backend)
+    return centred(f_xy - f_xx)
+
+
+# ------------------------------------------------------------------ semi-dual, B-24 and H-23
+def semi_dual_gradient_points(
+    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> Array:
+    """a_i sum_j chi_ij d1 c(x_i, y_j), (n, d): the gradient of `semi_dual` in x at any g (m,).
+
+    H-29/30: with x_i = g_theta(z_i) and a = 1/|B'|, the gradient in theta is sum_i J_i' of it,
+    J_i the Jacobian of g_theta at z_i. C: the PointCost of x and y. With Q: `points_gradient` of
+    `semi_dual_plan(g, informative_cost(C, Q, lam), ...)`.
+    """
+    p = problem(as_point_cost(C), a, b, eps, backend)
+    g = p.column_potential(g)
+    return p.backend.plan_cost_gradient(
+        as_point_cost(p.C), p.F(p.transform(g)), p.G(g), p.eps
+    )
+
+
+def semi_dual_gradient_q(
+    g: Any, C: Any, Q: Any, lam: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> Array:
+    """-lam a_i chi_ij, (n, m): the gradient of B-24 in the table Q (n, m), at any g (m,).
+
+    chi is the softmax of log b + (g + lam Q - C) / eps (erratum E3). In the network of a dot
+    product, Q = z1 D_Q': `dot_product_gradient`.
+    """
+    plan = semi_dual_plan(g, informative_cost(C, Q, lam), a, b, eps, backend=backend)
+    return -as_number(lam, "lam") * plan
+
+
+# ------------------------------------------------------------------ Q, B-31
+def q_objective_gradient(Q: Any, P: Any, a: Any, b: Any) -> Array:
+    """a_i b_j exp(Q_ij) - P_ij, (n1, m): the gradient of `q_objective` in Q. B-31.
+
+    0 at Q = log(P / (a(x)b)). Q, P (n1, m); a = zeta1 (n1,), b (m,).
+    """
+    P = as_matrix(P, "P")
+    Q = as_matrix(Q, "Q", P.shape)
+    a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
+    xp = namespace(P)
+    return xp.outer(a, b) * xp.exp(Q) - P
+
+
+def dot_product_gradient(dQ: Any, z1: Any) -> Array:
+    """dQ' z1, (m, k): from the gradient in Q (n, m) to that in D_Q, for Q_ij = z1_i . D_Q(y_j).
+
+    B section 4.1. z1 (n, k): the code of each row; D_Q (m, k): the network's output at each y_j.
+    """
+    dQ = as_matrix(dQ, "dQ")
+    z1 = as_matrix(z1, "z1")
+    return dQ.T @ as_matrix(z1, "z1", (dQ.shape[0], z1.shape[1]))
+
+
+# ------------------------------------------------------------------ the generator's loss, B-32
+def generator_loss(
+    x1: Any, x2: Any, y: Any, P: Any, eta: Any, cost: str = "sqeuclidean"
+) -> float:
+    """<c(x', y), P> - <c(x', x''), eta> / 2 at fixed plans, in cost units. B-32.
+
+    x1 = x' = G(z') (n, d), x2 = x'' = G(z'') (k, d), y (m, d); P (n, m), eta (n, k).
+    """
+    C, C_self = point_cost(x1, y, cost), point_cost(x1, x2, cost)
+    return transport_cost(P, C.dense()) - transport_cost(eta, C_self.dense()) / 2
+
+
+def generator_loss_gradient(
+    x1: Any, x2: Any, y: Any, P: Any, eta: Any, cost: str = "sqeuclidean"
+) -> tuple[Array, Array]:
+    """The gradients of `generator_loss` in x' (n, d) and x'' (k, d). B-32.
+
+    sum_j P_ij d1 c(x'_i, y_j) - sum_k eta_ik d1 c(x'_i, x''_k) / 2, and
+    -sum_i eta_ik d1 c(x''_k, x'_i) / 2. At the optimal plans of x' = x'' they add up to the
+    gradient of B-9.
+    """
+    C, C_self = point_cost(x1, y, cost), point_cost(x1, x2, cost)
+    eta = as_matrix(eta, "eta", C_self.shape)
+    return (
+        points_gradient(P, C) - points_gradient(eta, C_self) / 2,
+        -points_gradient(eta.T, C_self.T) / 2,
+    )
+
+
+# ------------------------------------------------------------------ MMD^2 with kernel -c, G-2
+def mmd_squared_gradient(
+    x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
+) -> Array:
+    """2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_k a_k d1 c(x_i, x_k)), (n, d): of `mmd_squared` in x.
+
+    G-2, as a V-statistic. With "euclidean", the gradient of the energy distance.
+    """
+    xy, xx, a, b = _two_samples(x, a, y, b, cost)
+    return 2 * a[:, None] * (_mean_gradient(xy, b) - _mean_gradient(xx, a))
+
+
+def mmd_squared_gradient_weights(
+    x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
+) -> Array:
+    """2 C_xy b - 2 C_xx a, centred to sum 0, (n,): the gradient of `mmd_squared` in a. G-2."""
+    xy, xx, a, b = _two_samples(x, a, y, b, cost)
+    return centred(2 * (_mean_rows(xy, b) - _mean_rows(xx, a)))
+
+
+def mmd_squared_unbiased_gradient(
+    x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
+) -> Array:
+    """The gradient of `mmd_squared_unbiased` in x, (n, d): the self term over q = 1 - sum a^2.
+
+    2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_k a_k d1 c(x_i, x_k) / q). G-2, erratum G8.
+    """
+    xy, xx, a, b = _two_samples(x, a, y, b, cost)
+    q = _distinct_pairs(a, "a")
+    return 2 * a[:, None] * (_mean_gradient(xy, b) - _mean_gradient(xx, a) / q)
+
+
+def mmd_squared_unbiased_gradient_weights(
+    x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
+) -> Array:
+    """The gradient of `mmd_squared_unbiased` in a, centred to sum 0, (n,). G-2, erratum G8.
+
+    2 C_xy b - 2 C_xx a / q - 2 (a'C_xx a) a / q^2: q = 1 - sum a^2 depends on a too.
+    """
+    xy, xx, a, b = _two_samples(x, a, y, b, cost)
+    q = _distinct_pairs(a, "a")
+    self_cost = _mean_rows(xx, a) / q
+    return centred(2 * (_mean_rows(xy, b) - self_cost - (a @ self_cost / q) * a))
+
+
+# ------------------------------------------------------------------ parts
+def centred(gradient: Array) -> Array:
+    """gradient - its mean: what is left of a gradient in weights whose sum cannot change."""
+    return gradient - gradient.mean()
+
+
+def _potentials(p: Problem, tol: float) -> tuple[Array, Array]:
+    """Optimal (f, g) with f = g^(c,eps), which is defined at zero weights too."""
+    g = solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend).g
+    return p.transform(g), g
+
+
+def _self_potential(p: Problem, tol: float) -> Array:
+    return sinkhorn_symmetric(p.C, p.a, p.eps, tol=tol, backend=p.backend).f
+
+
+def _two_samples(
+    x: Any, a: Any, y: Any, b: Any, cost: str
+) -> tuple[PointCost, PointCost, Array, Array]:
+    """The costs xy and xx, and the weights checked."""
+    xy = point_cost(x, y, cost)
+    a, b = as_weights(a, xy.shape[0], "a"), as_weights(b, xy.shape[1], "b")
+    return xy, PointCost(xy.x, xy.x, xy.ground), a, b
+
+
+def _mean_gradient(C: PointCost, b: Array) -> Array:
+    """sum_j b_j d1 c(x_i, y_j), (n, d)."""
+    xp, blocks = namespace(b), row_blocks(C, depth=C.x.shape[1])
+    return xp.concatenate([xp.einsum("j,ijd->id", b, C.gradient_rows(rows)) for rows in blocks])
+
+
+def _mean_rows(C: PointCost, b: Array) -> Array:
+    """C b, (n,)."""
+    return namespace(b).concatenate([C.rows(rows) @ b for rows in row_blocks(C)])

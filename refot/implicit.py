@@ -1,0 +1,115 @@
+"""Implicit differentiation of the sharp value s = <C, P> of G at the optimal plan.
+
+The envelope theorem does not apply to s (erratum G1). The potentials solve P1 = a, P'1 = b; their
+differentials solve the linear system A of those two equations, and the adjoint state (p, q) solves
+    A (p, q) = (fb, gb),   A = [[diag a, P], [P', diag b]],
+    fb = (P * C / eps) 1,  gb = (P * C / eps)'1   (the derivatives of s in f and in g).
+Then  ds/dC = P - P * C / eps + P_ij (p_i + q_j),  ds/da = eps p,  ds/db = eps q  up to constants.
+A is singular along the gauge (1, -1), which none of the three sees.
+
+In y or b: exchange the measures, (C.T, b, a). Where x_i = y_j, as in `gradients`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from refot.arrays import Array, namespace
+from refot.backend_contract import BackendLike
+from refot.costs import PointCost, point_cost
+from refot.gradients import TOLERANCE, as_point_cost, centred, points_gradient
+from refot.problem import Problem, problem
+from refot.solvers import solve
+
+
+def sharp_value_gradient(
+    C: Any, a: Any, b: Any, eps: Any, *, tol: float = TOLERANCE, backend: BackendLike = None
+) -> Array:
+    """ds/dC = P - P * C / eps + P_ij (p_i + q_j), (n, m), for `sharp_value`. W_{c,eps} of G.
+
+    C (n, m) or an operand; a (n,), b (m,); eps in cost units. The entries sum to 1. Forms the
+    plan, and solves a linear system of its smaller side. Warns as `solve` does.
+    """
+    return _adjoint(problem(C, a, b, eps, backend), tol).cost_gradient
+
+
+def sharp_value_gradient_points(
+    C: Any, a: Any, b: Any, eps: Any, *, tol: float = TOLERANCE, backend: BackendLike = None
+) -> Array:
+    """ds/dx_i = sum_j ds/dC_ij d1 c(x_i, y_j), (n, d); C the PointCost of x (n, d), y (m, d)."""
+    p = problem(as_point_cost(C), a, b, eps, backend)
+    return points_gradient(_adjoint(p, tol).cost_gradient, p.C)
+
+
+def sharp_value_gradient_weights(
+    C: Any, a: Any, b: Any, eps: Any, *, tol: float = TOLERANCE, backend: BackendLike = None
+) -> Array:
+    """ds/da = eps p, centred to sum 0, (n,). Where a_i = 0 it is the one-sided derivative.
+
+    Its error grows as the plan decouples (small eps), with the inverse of the smallest non-zero
+    eigenvalue of the Schur complement: mass that cannot move changes nothing to first order.
+    """
+    p = problem(C, a, b, eps, backend)
+    return centred(p.eps * _adjoint(p, tol).p)
+
+
+def sinkhorn_loss_gradient(
+    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
+    tol: float = TOLERANCE, backend: BackendLike = None,
+) -> Array:
+    """The gradient in x, (n, d), of `sinkhorn_loss`, 2 s_xy - s_xx - s_yy. G-4.
+
+    With T = ds/dC of the self term, x in both slots gives sum_k (T + T')_ik d1 c(x_i, x_k).
+    """
+    xy = point_cost(x, y, cost)
+    xx = PointCost(xy.x, xy.x, xy.ground)
+    T = sharp_value_gradient(xx, a, a, eps, tol=tol, backend=backend)
+    cross = sharp_value_gradient_points(xy, a, b, eps, tol=tol, backend=backend)
+    return 2 * cross - points_gradient(T + T.T, xx)
+
+
+# ------------------------------------------------------------------ the adjoint system
+@dataclass(frozen=True)
+class _Adjoint:
+    """The optimal plan (n, m), C / eps, and the adjoint state p (n,), q (m,), in nats."""
+
+    P: Array
+    C_over_eps: Array
+    p: Array
+    q: Array
+
+    @property
+    def cost_gradient(self) -> Array:
+        return self.P * (1 - self.C_over_eps + self.p[:, None] + self.q)
+
+
+def _adjoint(pr: Problem, tol: float) -> _Adjoint:
+    """Solve for (p, q). With chi = P / a, the first equation reads p = (chi * C / eps) 1 - chi q,
+    which holds, as a limit, at zero weights too."""
+    xp, C_over_eps = namespace(pr.a), pr.C.dense() / pr.eps
+    g = solve(pr.C, pr.a, pr.b, pr.eps, tol=tol, backend=pr.backend).g
+    f = pr.transform(g)
+    chi = xp.exp((f[:, None] + pr.G(g)) / pr.eps - C_over_eps)
+    P = pr.a[:, None] * chi
+    q = _second_unknown(P, P * C_over_eps)
+    return _Adjoint(P, C_over_eps, (chi * C_over_eps).sum(axis=1) - chi @ q, q)
+
+
+def _second_unknown(P: Array, W: Array) -> Array:
+    """q (m,) of A (p, q) = (W 1, W'1), from the Schur complement of the smaller side.
+
+    Without p: (diag b - P' diag(1/a) P) q = W'1 - P'(W 1 / a). Singular along q + t, and where a
+    weight is 0: the solution of least norm.
+    """
+    xp, a, b = namespace(P), _or_one(P.sum(axis=1)), _or_one(P.sum(axis=0))
+    if P.shape[1] > P.shape[0]:
+        p = _second_unknown(P.T, W.T)
+        return (W.sum(axis=0) - P.T @ p) / b
+    S = xp.diag(P.sum(axis=0)) - P.T @ (P / a[:, None])
+    return xp.linalg.lstsq(S, W.sum(axis=0) - P.T @ (W.sum(axis=1) / a), rcond=None)[0]
+
+
+def _or_one(weights: Array) -> Array:
+    """The weights, 1 in place of 0: to divide by."""
+    return namespace(weights).where(weights > 0, weights, 1)

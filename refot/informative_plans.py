@@ -1,0 +1,213 @@
+"""The informative plan of B: B-19 minimised over plans by differences of convex functions (Fig. 2).
+
+    P_0 = Sinkhorn(C);  Q_k = log(M P_k / (zeta1 (x) b));  P_{k+1} = Sinkhorn(C - lam M'Q_k)
+
+Each step minimises B-21 exactly, over Q and then over P, so B-19 falls, for every lam >= 0:
+    J(P_k) - J(P_{k+1}) = eps KL(P_k | P_{k+1}) + lam KL(M P_{k+1} | M P_k).
+With the conditional information K(P) = KL(P | MP (x) zeta2), what z2 tells of y once z1 is known,
+    J(P) = <C, P> + (eps - lam) KL(P | a (x) b) + lam K(P),
+which is convex for lam <= eps: the limit is then the global minimum. For lam > eps it is not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from refot.arrays import (
+    Array,
+    ConvergenceWarning,
+    ShapeError,
+    as_count,
+    as_matrix,
+    as_plan,
+    as_positive,
+    as_weights,
+    marginal_tolerance,
+    namespace,
+)
+from refot.backend_contract import BackendLike
+from refot.costs import DenseCost
+from refot.information import (
+    as_codes,
+    as_lam,
+    code_weights,
+    informative_cost,
+    informative_objective,
+    optimal_q,
+    sum_noise,
+)
+from refot.objectives import kl
+from refot.plans import plan
+from refot.problem import Problem, problem
+from refot.sinkhorn import SinkhornResult, iterate, log_iterates
+from refot.solvers import NEWTON_LIMIT, Iterates, auto, newton_iterates, solve
+
+WARM_ITERATIONS, SOLVE_ITERATIONS = 100, 10_000
+"""The most iterations of a solve from the last potential, and in all. Newton's takes 1 to 3."""
+
+
+class IllPosedWarning(UserWarning):
+    """lam > eps: B-19 is not convex, and has no lower bound for laws without atoms (erratum E7)."""
+
+
+@dataclass(frozen=True)
+class InformativeResult:
+    """The plan P (n, m), the table Q (n1, m) that it is the plan of, and how far the solve came.
+
+    P is the plan of the cost C - lam M'Q, of potentials f (n,), g (m,) in cost units, its marginals
+    right to `marginal_error` in L1. `objectives` holds B-19, less its self term, at P_0, ..., P;
+    `steps` the L1 distances |M P_k - M P_{k-1}|. `converged` says whether the last step is
+    <= `tolerance` and every solve reached its own: P is then a fixed point to that accuracy. How
+    far the exact one is follows from the linear rate r of the steps: r / (1 - r) last steps.
+    """
+
+    P: Array
+    Q: Array
+    f: Array
+    g: Array
+    converged: bool
+    marginal_error: float
+    tolerance: float
+    objectives: tuple[float, ...]
+    steps: tuple[float, ...]
+
+    @property
+    def iterations(self) -> int:
+        """The number of steps that were taken."""
+        return len(self.steps)
+
+
+# ------------------------------------------------------------------ the algorithm
+Step: TypeAlias = tuple[Array, Array, SinkhornResult]
+"""A plan (n, m), the table Q (n1, m) it is the plan of, and the solve it comes from."""
+
+
+def solve_informative(
+    C: Any,
+    a: Any,
+    b: Any,
+    eps: Any,
+    lam: Any,
+    codes: Any,
+    *,
+    Q: Any | None = None,
+    tol: float | None = None,
+    max_iter: int = 1_000,
+    backend: BackendLike = None,
+) -> InformativeResult:
+    """The plan that minimises B-19 for a fixed G, by the iteration above. B section 3.2, Fig. 2.
+
+    C (n, m) or an operand; a (n,), b (m,); eps > 0 and lam >= 0 in cost units; codes (n,) integers;
+    `Q` (n1, m) a start (default 0: P_0 is the plan of C). Stops when |M P_k - M P_{k-1}|_1 <= tol
+    (default 1e-8, in float32 1e-4); the solves within go to tol / 10. Warns (ConvergenceWarning)
+    and says so if it does not get there. For lam > eps it warns (IllPosedWarning): it then ends in
+    a local minimum, and the start decides in which.
+    """
+    p = problem(C, a, b, eps, backend)
+    p = replace(p, C=DenseCost(p.C.dense()))
+    weight, codes = as_lam(lam), as_codes(codes, p.a)
+    tol = 10 * marginal_tolerance(p.C.dtype) if tol is None else as_positive(tol, "tol")
+    start = _start(Q, codes, p)
+    if weight > p.eps:
+        warnings.warn(f"lam {weight:g} > eps {p.eps:g}: B-19 is not convex; a local minimum is "
+                      "found, and for laws without atoms there is no minimum at all",
+                      IllPosedWarning, stacklevel=2)
+    steps = informative_iterates(p, weight, codes, start, tol / 10)
+    result = _descend(p, weight, codes, steps, tol, as_count(max_iter, "max_iter"))
+    if not result.converged:
+        warnings.warn(f"step {result.steps[-1]:.3g}, marginal error {result.marginal_error:.3g}, "
+                      f"tol {tol:g} after {result.iterations} steps", ConvergenceWarning,
+                      stacklevel=2)
+    return result
+
+
+def informative_iterates(
+    p: Problem, lam: float, codes: Array, Q: Array, tol: float
+) -> Iterator[Step]:
+    """(P_k, the Q that it is the plan of, its solve), k = 0, 1, ...; each starts at the last g."""
+    zeta1 = code_weights(p.a, codes, Q.shape[0])
+    tilted = replace(p, C=informative_cost(p.C, Q[codes], lam))
+    solved = solve(tilted.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)
+    while True:
+        P = plan(solved.f, solved.g, tilted.C, p.a, p.b, p.eps, backend=p.backend)
+        yield P, Q, solved
+        Q = optimal_q(sum_noise(P, codes, Q.shape[0]), zeta1, p.b)
+        tilted = replace(p, C=informative_cost(p.C, Q[codes], lam))
+        solved = iterate(tilted, _warm_iterates(tilted, solved.g), tol, SOLVE_ITERATIONS)
+
+
+def _warm_iterates(p: Problem, g: Array) -> Iterates:
+    """Newton's method, where it is cheap, or Sinkhorn's, from a g that is nearly right already.
+
+    Without the eps schedule, which would throw that g away; with it if they lose their way, as they
+    may where lam > eps moves the cost far in one step.
+    """
+    newton = p.backend.xp is np and p.C.dtype == np.float64 and min(p.C.shape) <= NEWTON_LIMIT
+    if not newton:
+        yield from itertools.islice(log_iterates(p, g), WARM_ITERATIONS)
+    elif p.C.shape[1] <= p.C.shape[0]:
+        yield from itertools.islice(newton_iterates(p, g), WARM_ITERATIONS)
+    else:
+        columns_first = newton_iterates(p.T, p.transform(g))
+        for columns, rows, error in itertools.islice(columns_first, WARM_ITERATIONS):
+            yield rows, columns, error
+    yield from auto(p, g)
+
+
+def _start(Q: Any | None, codes: Array, p: Problem) -> Array:
+    """The first table (n1, m): `Q` checked, or zeros with a row for each code."""
+    rows, m = int(codes.max()) + 1, p.b.shape[0]
+    if Q is None:
+        return namespace(p.b).zeros((rows, m), dtype=p.b.dtype)
+    Q = as_matrix(p.backend.asarray(Q), "Q")
+    if Q.shape[0] < rows or Q.shape[1] != m:
+        raise ShapeError("Q", f"shape {Q.shape}", f"({rows}, {m}): a row for each code")
+    return Q.astype(p.b.dtype, copy=False)
+
+
+def _descend(
+    p: Problem, lam: float, codes: Array, iterates: Iterator[Step], tol: float, max_iter: int
+) -> InformativeResult:
+    """Take iterates until a step moves M P by <= tol in L1, or max_iter of them."""
+    P, Q, solved = next(iterates)
+    joint, all_solved = sum_noise(P, codes, Q.shape[0]), solved.converged
+    objectives = [informative_objective(P, p.C, p.a, p.b, p.eps, lam, codes)]
+    steps: list[float] = []
+    for P, Q, solved in itertools.islice(iterates, max_iter):
+        last, joint = joint, sum_noise(P, codes, Q.shape[0])
+        all_solved = all_solved and solved.converged
+        objectives.append(informative_objective(P, p.C, p.a, p.b, p.eps, lam, codes))
+        steps.append(float(abs(joint - last).sum()))
+        if steps[-1] <= tol:
+            break
+    return InformativeResult(P, Q, solved.f, solved.g, all_solved and steps[-1] <= tol,
+                             solved.marginal_error, tol, tuple(objectives), tuple(steps))
+
+
+# ------------------------------------------------------------------ what the plan looks like
+def conditional_information(P: Any, a: Any, codes: Any) -> float:
+    """K(P) = KL(P | MP (x) zeta2) >= 0 in nats: what the noise z2 tells of y once z1 is known.
+
+    The reference is (M P)_kj a_i / zeta1_k, k the code of i. P (n, m) with first marginal a (n,):
+    KL(P | a(x)b) = KL(M P | zeta1(x)b) + K(P), the chain rule.
+    """
+    P = as_plan(P, "P")
+    codes, a = as_codes(codes, P), as_weights(a, P.shape[0], "a")
+    n_codes = int(codes.max()) + 1
+    joint, zeta1 = sum_noise(P, codes, n_codes), code_weights(a, codes, n_codes)[codes]
+    share = a / namespace(P).where(zeta1 > 0, zeta1, 1)
+    return kl(P, joint[codes] * share[:, None])
+
+
+def entries_with_mass(P: Any, fraction: float = 0.99) -> int:
+    """How few entries of a joint law P (n1, m) carry this fraction of its mass: its sparsity."""
+    P, share = as_plan(P, "P"), as_positive(fraction, "fraction")
+    xp = namespace(P)
+    carried = xp.cumsum(xp.sort(P.ravel())[::-1])
+    return int((carried < share * carried[-1]).sum()) + 1

@@ -1,0 +1,106 @@
+"""The gradient of L steps of Sinkhorn's algorithm, G-8: adjoints in scaling and in log form.
+
+What automatic differentiation does to Algorithm 2 of G, written out: the steps forward, kept, then
+their derivatives backward. A bar is the derivative of the loss in that variable: Cb in C, ub in u.
+The envelope theorem plays no part: the gradient is that of the unconverged sharp loss.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from refot.arrays import Array, as_count, as_matrix, as_positive, as_weights, namespace
+from refot.backend_contract import BackendLike
+from refot.gradients import as_point_cost, points_gradient
+from refot.problem import problem
+from refot.sinkhorn import log_iterates, scaling_iterates
+
+
+def scaling_loss_gradient(C: Any, a: Any, b: Any, eps: Any, L: int) -> Array:
+    """The gradient of `scaling_loss` in C, (n, m), in the scaling form of G-7. G-8, Algorithm 2.
+
+    With M = K * C, q = K'u, p = Kv:  ub = M v, vb = M'u, Cb = K * uv', Kb = C * uv';  l = L..1:
+        qb = -vb v_l^2 / b,   Kb += u_l qb',       ub += K qb        (v_l = b / q_l)
+        pb = -ub u_l^2 / a,   Kb += pb v_{l-1}',   vb = K'pb, ub = 0 (u_l = a / p_l)
+    and Cb -= K * Kb / eps. C (n, m), a (n,), b (m,), eps in cost units. Underflows where G-7 does,
+    at C / eps > 745 in float64: see `scaling_loss_gradient_log`.
+    """
+    C, eps = as_matrix(C, "C"), as_positive(eps, "eps")
+    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    xp = namespace(C)
+    K = xp.exp(-C / eps)
+    steps = list(itertools.islice(scaling_iterates(C, a, b, eps), as_count(L, "L")))
+    v_before = [b, *(v for _, v in steps)]
+    u, v = steps[-1]
+    Cb, Kb = K * xp.outer(u, v), C * xp.outer(u, v)
+    ub, vb = (K * C) @ v, (K * C).T @ u
+    for (u, v), v_last in zip(reversed(steps), reversed(v_before[:-1]), strict=True):
+        qb = -vb * _square_over(v, b)
+        Kb += xp.outer(u, qb)
+        pb = -(ub + K @ qb) * _square_over(u, a)
+        Kb += xp.outer(pb, v_last)
+        ub, vb = xp.zeros_like(u), K.T @ pb
+    return Cb - K * Kb / eps
+
+
+def scaling_loss_gradient_log(
+    C: Any, a: Any, b: Any, eps: Any, L: int, *, backend: BackendLike = None
+) -> Array:
+    """The gradient of `scaling_loss` in C, (n, m), in the log domain: safe for every eps. G-8.
+
+    With P the last plan:  Cb = P - P * C / eps, fb = (P * C / eps) 1, gb = (P * C / eps)'1;
+    for l = L..1, T and R the softmax weights of the two transforms:
+        T_ij = a_i exp((f_l + g_l - C) / eps),      Cb += T gb_j,  fb -= T gb      (g_l = f_l^c)
+        R_ij = b_j exp((f_l + g_{l-1} - C) / eps),  Cb += R fb_i,  gb = -R'fb, fb = 0
+    C may be an operand.
+    """
+    p = problem(C, a, b, eps, backend)
+    xp, C = namespace(p.b), p.C.dense()
+    start = xp.zeros_like(p.b)
+    steps = [(f, g) for f, g, _ in itertools.islice(log_iterates(p, start), as_count(L, "L"))]
+    g_before = [start, *(g for _, g in steps)]
+    f, g = steps[-1]
+    P = xp.exp((p.F(f)[:, None] + p.G(g) - C) / p.eps)
+    W = P * C / p.eps
+    Cb, fb, gb = P - W, W.sum(axis=1), W.sum(axis=0)
+    for (f, g), g_last in zip(reversed(steps), reversed(g_before[:-1]), strict=True):
+        T = xp.exp((p.F(f)[:, None] + g - C) / p.eps)
+        Cb += T * gb
+        fb = fb - T @ gb
+        R = xp.exp((f[:, None] + p.G(g_last) - C) / p.eps)
+        Cb += R * fb[:, None]
+        fb, gb = xp.zeros_like(f), -R.T @ fb
+    return Cb
+
+
+def scaling_loss_gradient_points(
+    C: Any, a: Any, b: Any, eps: Any, L: int, *, backend: BackendLike = None
+) -> tuple[Array, Array]:
+    """The gradients of `scaling_loss` in x (n, d) and y (m, d): G-8 through the cost.
+
+    C: the PointCost of x and y. The learned cost of G, c_phi = |f_phi(x) - f_phi(y)|, is
+    `point_cost(f_phi(x), f_phi(y), "euclidean")`: the result is the gradient in the features,
+    sum_j Cb_ij N_ij and -sum_i Cb_ij N_ij, N = (u - v) / |u - v|, 0 where u = v.
+    """
+    C = as_point_cost(C)
+    Cb = scaling_loss_gradient_log(C, a, b, eps, L, backend=backend)
+    return points_gradient(Cb, C), points_gradient(Cb.T, C.T)
+
+
+def scaling_loss_gradient_self(
+    C: Any, a: Any, eps: Any, L: int, *, backend: BackendLike = None
+) -> Array:
+    """The gradient in x (n, d) of the self term, `scaling_loss` of c(x, x) with weights a twice.
+
+    sum_k (Cb + Cb')_ik d1 c(x_i, x_k): x fills both slots, and Cb is not symmetric at finite L.
+    C: `point_cost(x, x, cost)`. G-4 in Algorithm 1 of G.
+    """
+    Cb = scaling_loss_gradient_log(C, a, a, eps, L, backend=backend)
+    return points_gradient(Cb + Cb.T, C)
+
+
+def _square_over(u: Array, a: Array) -> Array:
+    """u^2 / a, where u = a / (K v): 0 where a = 0."""
+    xp = namespace(a)
+    return xp.where(a > 0, u**2 / xp.where(a > 0, a, 1), 0)

@@ -1,0 +1,211 @@
+"""Every backend that is present computes what the NumPy backend does, on generated problems.
+
+The reference is the NumPy backend on the same inputs one precision up (float32 in float64, float64
+in the longest float of the machine), so what is measured is the other backend's own rounding.
+
+Tolerances, with u the unit roundoff of the cost's dtype. A cost is a scaled sum over d coordinates:
+an error of (d + 3) u c. F + G - C adds 2 u of its operands, 1 / eps another u of the exponent. So
+- softmin: (d + 6) u (max|h| + max|C|) for the exponents, and for the sum of m exponentials, each
+  right to 1.3 ulp, and its logarithm: 32 u (1 + log m) eps;
+- an entry of the plan: relative error exp(e) - 1, e = (d + 6) u (max|F| + max|G| + max|C|) / eps
+  + 32 u, the 32 for the exponential and the sum over j. Sums are compared with e times the sum of
+  their terms' absolute values, and what underflows is allowed for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refot.backend_contract import backend_status, get_backend
+from refot.backends.numpy_backend import NumpyBackend
+from refot.costs import GROUND_COSTS, Cost, DenseCost, PointCost, point_cost
+
+REFERENCE = NumpyBackend()
+OTHERS = [s.name for s in backend_status() if s.available and s.name != "numpy"]
+WIDER = {np.float32: np.float64, np.float64: np.longdouble}
+
+every_backend = pytest.mark.parametrize("name", OTHERS)
+both_precisions = pytest.mark.parametrize("dtype", [np.float64, np.float32])
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A cost, potentials with -inf where a weight is 0, an eps, and V; all of one dtype."""
+
+    C: Cost
+    F: Any
+    G: Any
+    eps: float
+    V: Any
+
+    @property
+    def dtype(self) -> Any:
+        return self.G.dtype.type
+
+    def converted(self, convert: Callable[[Any], Any]) -> Problem:
+        return Problem(self.C.with_arrays(convert), convert(self.F), convert(self.G), self.eps,
+                       convert(self.V))
+
+    @property
+    def reference(self) -> Problem:
+        return self.converted(lambda array: np.asarray(array, WIDER[self.dtype]))
+
+    @property
+    def exponent_error(self) -> float:
+        """(d + 6) u times the largest operands, in cost units."""
+        d = self.C.x.shape[1] if isinstance(self.C, PointCost) else 0
+        size = abs(self.C.dense()).max() + sum(finite_max(h) for h in (self.F, self.G))
+        return (d + 6) * unit(self.dtype) * float(size)
+
+    @property
+    def entry_error(self) -> float:
+        """The relative error allowed for an entry of the plan and for a sum of entries."""
+        return float(np.expm1(self.exponent_error / self.eps + 32 * unit(self.dtype)))
+
+    def underflow(self, largest_factor: Any) -> float:
+        """What entries that underflow may add up to, each times at most `largest_factor`."""
+        m = self.C.shape[1]
+        return 2 * m * float(np.finfo(self.dtype).tiny) * float(largest_factor)
+
+
+def unit(dtype: Any) -> float:
+    return float(np.finfo(dtype).eps) / 2
+
+
+def finite_max(h: Any) -> float:
+    """max|h| over the points that carry mass; 0 where none does."""
+    return float(abs(h[np.isfinite(h)]).max(initial=0))
+
+
+@st.composite
+def problems(draw: st.DrawFn, dtype: Any, dense: bool | None = None) -> Problem:
+    """Sizes around those of a tile and of a block, all costs, duplicates, offsets, zero weights.
+
+    F = softmin of G, so that the entries of the plan are at most 1: rows of a conditional law.
+    """
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n, m = draw(st.sampled_from([1, 2, 5, 8, 33, 70])), draw(st.sampled_from([1, 3, 64, 700, 1025]))
+    d = draw(st.sampled_from([1, 2, 3, 5, 17, 64])) if n <= 8 else draw(st.sampled_from([1, 2, 3]))
+    x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d))
+    if draw(st.booleans()):  # points that coincide, within y and between x and y
+        y[rng.random(m) < 0.5] = y[0]
+        x[rng.random(n) < 0.5] = y[0]
+    offset = draw(st.sampled_from([0.0, 1e4]))
+    name, scale = draw(st.sampled_from(sorted(GROUND_COSTS))), draw(st.sampled_from([1.0, 0.37]))
+    C: Cost = point_cost((x + offset).astype(dtype), (y + offset).astype(dtype), name, scale)
+    if draw(st.booleans()) if dense is None else dense:
+        matrix = C.dense() + dtype(draw(st.sampled_from([0.0, 1e4])))
+        C = DenseCost(np.asfortranarray(matrix) if draw(st.booleans()) else matrix)
+    spread = float(abs(C.dense()).max()) or 1.0
+    eps = spread * draw(st.sampled_from([1e-3, 1e-2, 0.3, 5.0, 1e6]))
+    G = (rng.normal(size=m) * spread * draw(st.sampled_from([0.0, 0.1, 1.0]))).astype(dtype)
+    F = REFERENCE.softmin(C, G, eps).astype(dtype)
+    if draw(st.booleans()):
+        massless = rng.random(m) < 0.3
+        massless[rng.integers(m)] = False
+        G[massless], F[rng.random(n) < 0.3] = -np.inf, -np.inf
+    V = rng.normal(size=(m, draw(st.sampled_from([1, 2, 7])))).astype(dtype)
+    return Problem(C, F, G, eps, V)
+
+
+def computed(name: str, problem: Problem) -> tuple[Any, Problem]:
+    """The backend of that name, and the problem with its arrays moved to it."""
+    backend = get_backend(name)
+    return backend, problem.converted(backend.asarray)
+
+
+def assert_within(got: Any, want: Any, bound: Any) -> None:
+    """|got - want| <= bound, entry by entry; equal where want is infinite."""
+    got, want = np.asarray(got, np.longdouble), np.asarray(want, np.longdouble)
+    assert got.shape == want.shape
+    finite = np.isfinite(want)
+    np.testing.assert_array_equal(got[~finite], want[~finite])
+    excess = abs(got - want)[finite] - np.broadcast_to(bound, want.shape)[finite]
+    assert excess.max(initial=-np.inf) <= 0
+
+
+@every_backend
+@both_precisions
+@given(data=st.data())
+def test_softmin(name: str, dtype: Any, data: st.DataObject) -> None:
+    problem = data.draw(problems(dtype))
+    backend, p = computed(name, problem)
+    got = backend.to_numpy(backend.softmin(p.C, p.G, p.eps))
+    r = problem.reference
+    want = REFERENCE.softmin(r.C, r.G, r.eps)
+    rounding = 32 * unit(dtype) * (1 + np.log(problem.C.shape[1])) * problem.eps
+    assert got.dtype == dtype
+    assert_within(got, want, problem.exponent_error + rounding)
+
+
+@every_backend
+@both_precisions
+@given(data=st.data())
+def test_plan_apply(name: str, dtype: Any, data: st.DataObject) -> None:
+    problem = data.draw(problems(dtype))
+    backend, p = computed(name, problem)
+    got = backend.to_numpy(backend.plan_apply(p.C, p.F, p.G, p.eps, p.V))
+    r = problem.reference
+    want = REFERENCE.plan_apply(r.C, r.F, r.G, r.eps, r.V)
+    absolute = REFERENCE.plan_apply(r.C, r.F, r.G, r.eps, abs(r.V))
+    assert got.dtype == dtype
+    assert_within(got, want, problem.entry_error * absolute + problem.underflow(abs(r.V).max()))
+    assert (got[np.isneginf(problem.F)] == 0).all()  # a point without mass sends none
+
+
+@every_backend
+@both_precisions
+@given(data=st.data())
+def test_plan_cost(name: str, dtype: Any, data: st.DataObject) -> None:
+    problem = data.draw(problems(dtype))
+    backend, p = computed(name, problem)
+    got = backend.plan_cost(p.C, p.F, p.G, p.eps)
+    r = problem.reference
+    want = float(REFERENCE.plan_cost(r.C, r.F, r.G, r.eps))  # C >= 0: it is its own absolute value
+    assert isinstance(got, float)
+    largest = problem.C.shape[0] * abs(r.C.dense()).max()
+    assert_within(got, want, problem.entry_error * want + problem.underflow(largest))
+
+
+@every_backend
+@both_precisions
+@given(data=st.data())
+def test_plan_cost_gradient(name: str, dtype: Any, data: st.DataObject) -> None:
+    problem = data.draw(problems(dtype, dense=False))
+    backend, p = computed(name, problem)
+    got = backend.to_numpy(backend.plan_cost_gradient(p.C, p.F, p.G, p.eps))
+    r = problem.reference
+    want = REFERENCE.plan_cost_gradient(r.C, r.F, r.G, r.eps)
+    slopes = abs(r.C.gradient_rows(slice(None)))
+    P = np.exp((r.F[:, None] + r.G - r.C.dense()) / r.eps)
+    assert got.dtype == dtype
+    bound = problem.entry_error * np.einsum("ij,ijd->id", P, slopes)
+    assert_within(got, want, bound + problem.underflow(slopes.max()))
+
+
+@every_backend
+@both_precisions
+@given(data=st.data())
+def test_transposed_operand(name: str, dtype: Any, data: st.DataObject) -> None:
+    """C.T is a view: softmin and plan_apply down the columns agree with a matrix of its own."""
+    problem = data.draw(problems(dtype))
+    backend, p = computed(name, problem)
+    matrix = backend.asarray(np.ascontiguousarray(problem.C.T.dense()))
+    massless = np.isneginf(problem.F).all()  # then there is nothing to sum over
+    h = backend.asarray(np.zeros_like(problem.F) if massless else problem.F)
+    view = backend.to_numpy(backend.softmin(p.C.T, h, p.eps))
+    own = backend.to_numpy(backend.softmin(DenseCost(matrix), h, p.eps))
+    rounding = 32 * unit(dtype) * (1 + np.log(problem.C.shape[0])) * problem.eps
+    assert_within(view, own, 2 * (problem.exponent_error + rounding))
+    ones = backend.asarray(np.ones((problem.C.shape[0], 1), dtype))
+    columns = backend.to_numpy(backend.plan_apply(p.C.T, p.G, p.F, p.eps, ones))
+    columns_own = backend.to_numpy(backend.plan_apply(DenseCost(matrix), p.G, p.F, p.eps, ones))
+    assert_within(columns, columns_own,
+                  2 * problem.entry_error * columns_own + problem.underflow(problem.C.shape[0]))

@@ -1,0 +1,386 @@
+"""The Numba kernels on their own: the exponential in ulp, vector code, safety, memory, threads.
+
+What they compute is compared with the NumPy backend in `test_backend_parity.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from refot.arrays import ShapeError, TypeInputError, UnknownNameError
+from refot.costs import DenseCost, GroundCost, PointCost, point_cost
+
+numba = pytest.importorskip("numba")
+llvmlite = pytest.importorskip("llvmlite.binding")
+flint = pytest.importorskip("flint")
+
+from refot.backends import numba_columns, numba_costs, numba_exponential, numba_kernels  # noqa: E402
+from refot.backends.numba_backend import NumbaBackend  # noqa: E402
+
+BACKEND = NumbaBackend()
+DTYPES = [np.float64, np.float32]
+LEAST = {np.float64: -1021, np.float32: -125}
+"""The exponent below which (by more than a half) the kernels' exponential is 0."""
+LARGEST = {np.float64: 1023, np.float32: 127}
+
+
+# ------------------------------------------------------------------ the exponential
+@numba.njit
+def _exp2_bounded(t: Any, k: Any, out: Any) -> None:
+    for j in range(t.size):
+        out[j] = numba_exponential.exp2_bounded(t[j], k)
+
+
+@numba.njit
+def _exp2_scaled(t: Any, k: Any, out: Any) -> None:
+    for j in range(t.size):
+        out[j] = numba_exponential.exp2_scaled(t[j], k)
+
+
+def exp2(t: Any, k: Any, function: Any = _exp2_bounded) -> Any:
+    t = np.asarray(t)
+    out = np.empty_like(t)
+    function(t, t.dtype.type(k), out)
+    return out
+
+
+def ulps(values: Any, t: Any, k: Any) -> float:
+    """The largest distance of `values` from 2^(t k), in units in their last place, by balls of
+    120 bits."""
+    flint.ctx.prec = 120
+    log2 = flint.arb(2).log()
+    worst = 0.0
+    for value, t_j in zip(values, t, strict=True):
+        exact = (flint.arb(float(t_j)) * flint.arb(float(k)) * log2).exp()
+        error = abs(flint.arb(float(value)) - exact) / float(np.spacing(abs(value)))
+        worst = max(worst, float(error.upper()))
+    return worst
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_exponential_is_within_its_stated_ulps(dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    t = np.concatenate([
+        rng.uniform(LEAST[dtype] - 0.49, LARGEST[dtype] + 0.49, 4000),  # the whole range
+        rng.integers(LEAST[dtype], LARGEST[dtype], 500) + 0.5,  # where n changes
+        rng.uniform(-0.5, 0.5, 3000),
+        rng.uniform(-0.5, -0.47, 500),  # the ulp halves below 1: the worst place
+        rng.uniform(-1, 1, 500) * 2.0 ** -rng.integers(1, 60, 500),
+    ]).astype(dtype)
+    t = np.clip(t, LEAST[dtype] - dtype(0.49), LARGEST[dtype] + dtype(0.49))
+    assert ulps(exp2(t, 1), t, dtype(1)) <= 1.1
+    below = t[t <= 0]
+    np.testing.assert_array_equal(exp2(below, 1, _exp2_scaled), exp2(below, 1))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("k", [1.4426950408889634, 1e-3, 777.7, 1e5])
+def test_exponential_of_a_product_adds_little(dtype: Any, k: float) -> None:
+    k = dtype(k)
+    t = (np.random.default_rng(1).uniform(LEAST[dtype], LARGEST[dtype], 3000) / k).astype(dtype)
+    assert ulps(exp2(t, k), t, k) <= 1.3
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_exponential_at_the_ends_of_its_range(dtype: Any) -> None:
+    least, largest, inf = LEAST[dtype], LARGEST[dtype], np.inf
+    whole = np.arange(least, largest + 1, dtype=dtype)
+    np.testing.assert_array_equal(exp2(whole, 1), np.ldexp(dtype(1), whole.astype(int)))
+    flushed = np.array([least - 0.6, least - 1, 2 * least, -1e6, -np.finfo(dtype).max, -inf], dtype)
+    for function in (_exp2_scaled, _exp2_bounded):
+        assert (exp2(flushed, 1, function) == 0).all()
+        assert np.isnan(exp2(np.array([np.nan], dtype), 1, function)).all()
+    over = np.array([largest + 0.6, largest + 1, 1e6, np.finfo(dtype).max, inf], dtype)
+    assert (exp2(over, 1) == inf).all()
+
+
+# ------------------------------------------------------------------ vector code
+def innermost_loops(dtype: Any) -> dict[str, Any]:
+    """Every loop that runs once for each pair of points, compiled for `dtype`."""
+    one, h = dtype(1), np.zeros((1, numba_costs.TILE), dtype)
+    t, top, out = np.zeros(8 * numba_costs.TILE, dtype), np.zeros(8, dtype), np.zeros((8, 1))
+    x, y = np.zeros((8, 9), dtype), np.zeros((1, 9, numba_costs.TILE), dtype)
+    C, F, V = numba_costs.Euclidean(x, y, one), np.zeros(8, dtype), np.zeros((1, 1, 1024), dtype)
+    M, part, sums = np.zeros((16, 64), dtype), np.zeros(64, dtype), np.zeros((1, 64))
+    h_column, t_column = np.zeros(16, dtype), np.zeros((16, 64), dtype)
+    kernels, columns = numba_kernels, numba_columns
+    calls = {
+        kernels._exponents: (h, one, 0, 8, 1024, t, top),
+        kernels._row_sum: (t, 0, 1024, one, one),
+        kernels._entries: (F, h, one, one, 0, 8, 0, 1024, t),
+        kernels._product: (t, V, 0, 8, 0, 1024, out),
+        kernels._row_cost: (one, h, one, one, 0, 0, 1024, t),
+        kernels._weights: (C, F, h, one, 0, 8, 0, 1024, t),
+        kernels._pull: (C, 0, 8, 0, 1024, t, np.zeros((8, 9))),
+        columns._exponents: (M, h_column, 0, 0, t_column, part),
+        columns._add_terms: (t_column, part, one, part, sums[0]),
+        columns._entries: (M, part, h_column, one, 0, 0, t_column),
+        columns._add_products: (t_column, np.zeros((16, 1), dtype), 0, 0, part, sums),
+        numba_costs._first_coordinates(numba_costs._square, 2): (x, y, 0, 8, 0, 1024, t),
+        numba_costs._next_coordinates(numba_costs._absolute, 4): (x, y, 0, 0, 8, 0, 1024, t),
+    }
+    for function, arguments in calls.items():
+        function(*arguments)
+    return {function.py_func.__name__ + str(i): function for i, function in enumerate(calls)}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_innermost_loops_are_vector_code_without_calls(dtype: Any) -> None:
+    number = {np.float64: "double", np.float32: "float"}[dtype]
+    wide = llvmlite.get_host_cpu_features().get("avx512f", False)
+    for name, function in innermost_loops(dtype).items():
+        (signature,) = (s for s in function.signatures
+                        if ("float32" in str(s)) == (dtype is np.float32))
+        code = function.inspect_llvm(signature)
+        lanes = [int(w) for w in re.findall(rf"f(?:add|sub|mul)[a-z ]* <(\d+) x {number}>", code)]
+        assert lanes, f"{name}: no vector arithmetic in {number}"
+        if wide:
+            assert max(lanes) * np.dtype(dtype).itemsize == 64, f"{name}: {max(lanes)} lanes"
+        called = re.findall(r"call[^@\n]*@\"?([\w.]+)", code)
+        assert not [c for c in called if re.match(r"(llvm\.)?(exp|pow|log)", c)], name
+
+
+# ------------------------------------------------------------------ safety of the softmin
+def reference_softmin(C: Any, h: Any, eps: float) -> Any:
+    """With the exact maximum of each row as shift, in the widest float there is."""
+    t = (np.asarray(h, np.longdouble) - np.asarray(C, np.longdouble)) / eps
+    shift = t.max(axis=1)
+    return -eps * (shift + np.log(np.exp(t - shift[:, None]).sum(axis=1)))
+
+
+def both_layouts(C: Any) -> list[DenseCost]:
+    return [DenseCost(C), DenseCost(np.asfortranarray(C))]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("order", ["rising", "falling", "one_late_peak", "jumps"])
+def test_running_maximum_survives_any_order_of_terms(dtype: Any, order: str) -> None:
+    m = 3000
+    h = {
+        "rising": np.linspace(-4000, 4000, m),
+        "falling": np.linspace(4000, -4000, m),
+        "one_late_peak": np.where(np.arange(m) == 2500, 9000.0, np.linspace(-50, 0, m)),
+        "jumps": np.where(np.arange(m) % 700 == 699, np.arange(m) * 10.0, 0.0),
+    }[order].astype(dtype)
+    C = np.random.default_rng(2).uniform(0, 1, (5, m)).astype(dtype)
+    for eps in (1e-3, 1.0, 50.0):
+        want = reference_softmin(C, h, eps)
+        bound = np.finfo(dtype).eps * (4 * np.abs(h).max() + 64 * eps * np.log(m))
+        for cost in both_layouts(C):
+            got = BACKEND.softmin(cost, h, eps)
+            assert got.dtype == dtype
+            assert np.abs(got - want).max() <= bound
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmin_of_extreme_potentials_is_finite_and_right(dtype: Any) -> None:
+    largest = float(np.finfo(dtype).max)
+    C = np.random.default_rng(3).uniform(0, 1, (9, 1100)).astype(dtype)
+    for level in (0.4 * largest, -0.4 * largest, 1e30, -1e30):
+        h = np.full(1100, level, dtype)
+        h[::3] = -np.inf
+        for cost in both_layouts(C):
+            np.testing.assert_allclose(BACKEND.softmin(cost, h, 1.0), -h[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("eps", [1e-300, 1e-30, 1e-12])
+def test_softmin_at_vanishing_eps_is_the_minimum(dtype: Any, eps: float) -> None:
+    rng = np.random.default_rng(4)
+    C, h = rng.uniform(0, 1, (7, 1500)).astype(dtype), rng.normal(size=1500).astype(dtype)
+    want = (C - h).min(axis=1)
+    for cost in both_layouts(C):
+        np.testing.assert_allclose(BACKEND.softmin(cost, h, eps), want, rtol=0,
+                                   atol=1500 * eps + np.finfo(dtype).eps * np.abs(want).max())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_nothing_to_sum_is_inf_and_nan_is_not_hidden(dtype: Any) -> None:
+    C = np.random.default_rng(5).uniform(0, 1, (3, 1030)).astype(dtype)
+    nothing = np.full(1030, -np.inf, dtype)
+    spoilt = np.zeros(1030, dtype)
+    spoilt[1029] = np.nan
+    V = np.ones((1030, 1), dtype)
+    for cost in both_layouts(C):
+        assert (BACKEND.softmin(cost, nothing, 0.1) == np.inf).all()
+        assert (BACKEND.plan_apply(cost, np.zeros(3, dtype), nothing, 0.1, V) == 0).all()
+        assert BACKEND.plan_cost(cost, np.zeros(3, dtype), nothing, 0.1) == 0
+        assert np.isnan(BACKEND.softmin(cost, spoilt, 0.1)).all()
+        assert np.isnan(BACKEND.plan_apply(cost, np.zeros(3, dtype), spoilt, 0.1, V)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_tiles_left_out_do_not_show(dtype: Any) -> None:
+    """Three tiles: the first holds every term that counts, the others lie around the threshold."""
+    u, m = np.finfo(dtype).eps / 2, 3 * numba_costs.TILE
+    h = np.zeros(m, dtype)
+    for exponent in (0.5, 0.9, 1.0, 1.1, 1.5):
+        h[numba_costs.TILE:] = exponent * np.log(u / (2 * m))
+        want = reference_softmin(np.zeros((4, m), dtype), h, 1.0)
+        got = BACKEND.softmin(DenseCost(np.zeros((4, m), dtype)), h, 1.0)
+        assert np.abs(got - want).max() <= 2 * u * np.abs(want).max()
+
+
+def test_large_overflow_is_inf_in_both_precisions() -> None:
+    for dtype in DTYPES:
+        C = DenseCost(np.zeros((2, 3), dtype))
+        F, G = np.full(2, 800, dtype), np.zeros(3, dtype)
+        assert (BACKEND.plan_apply(C, F, G, 1.0, np.ones((3, 1), dtype)) == np.inf).all()
+
+
+# ------------------------------------------------------------------ shapes, layouts and dtypes
+@pytest.mark.parametrize("n", [1, 3, 4, 8, 9, 65, 129])
+@pytest.mark.parametrize("m", [1, 2, 1023, 1024, 1025, 2049])
+def test_every_row_and_column_is_reached_once(n: int, m: int) -> None:
+    """With zero costs and G = 0, P = 1: sums count columns, and V marks each of them."""
+    zeros = [DenseCost(np.zeros((n, m))), DenseCost(np.zeros((m, n)).T),
+             point_cost(np.ones((n, 1)), np.ones((m, 1)))]
+    V = np.column_stack([np.ones(m), np.arange(m)])
+    for C in zeros:
+        np.testing.assert_allclose(BACKEND.softmin(C, np.zeros(m), 1.0), -np.log(m), atol=1e-14)
+        P_V = BACKEND.plan_apply(C, np.zeros(n), np.zeros(m), 1.0, V)
+        np.testing.assert_array_equal(P_V, np.tile([m, m * (m - 1) // 2], (n, 1)))
+
+
+def test_layouts_and_read_only_arrays_give_one_result() -> None:
+    rng = np.random.default_rng(6)
+    wide = rng.uniform(0, 1, (80, 300))
+    frozen = np.ascontiguousarray(wide[::2, ::3])
+    frozen.flags.writeable = False
+    h, F, V = rng.normal(size=100), rng.normal(size=40), rng.normal(size=(100, 2))
+    h.flags.writeable = F.flags.writeable = V.flags.writeable = False
+    want = BACKEND.softmin(DenseCost(frozen.copy()), h, 0.1)
+    want_V = BACKEND.plan_apply(DenseCost(frozen.copy()), F, h, 0.1, V)
+    for matrix in (frozen, wide[::2, ::3], np.asfortranarray(frozen)):
+        np.testing.assert_allclose(BACKEND.softmin(DenseCost(matrix), h, 0.1), want, rtol=1e-14)
+        np.testing.assert_allclose(BACKEND.plan_apply(DenseCost(matrix), F, h, 0.1, V), want_V,
+                                   rtol=1e-12)
+
+
+def test_results_have_the_dtype_of_the_cost() -> None:
+    rng = np.random.default_rng(7)
+    x, y = rng.normal(size=(6, 2)).astype(np.float32), rng.normal(size=(5, 2)).astype(np.float32)
+    F, G, V = rng.normal(size=6), rng.normal(size=5), rng.normal(size=(5, 2))  # float64
+    C = point_cost(x, y)
+    for result in (BACKEND.softmin(C, G, 0.5), BACKEND.plan_apply(C, F, G, 0.5, V),
+                   BACKEND.plan_cost_gradient(C, F, G, 0.5)):
+        assert result.dtype == np.float32
+    assert isinstance(BACKEND.plan_cost(C, F, G, 0.5), float)
+
+
+def test_shapes_that_do_not_fit_and_unknown_costs_are_refused() -> None:
+    C = point_cost(np.zeros((3, 2)), np.zeros((4, 2)))
+    F, G, V = np.zeros(3), np.zeros(4), np.zeros((4, 1))
+    calls = {
+        "h": lambda: BACKEND.softmin(C, F, 1.0),
+        "F": lambda: BACKEND.plan_apply(C, G, G, 1.0, V),
+        "G": lambda: BACKEND.plan_cost(C, F, F, 1.0),
+        "V": lambda: BACKEND.plan_apply(C, F, G, 1.0, V[:3]),
+    }
+    for name, call in calls.items():
+        with pytest.raises(ShapeError, match=name):
+            call()
+    with pytest.raises(ShapeError, match="V"):
+        BACKEND.plan_apply(C, F, G, 1.0, np.zeros(4))
+    with pytest.raises(TypeInputError, match="DenseCost"):
+        BACKEND.plan_cost_gradient(DenseCost(np.zeros((3, 4))), F, G, 1.0)  # type: ignore[arg-type]
+    own = GroundCost("sqeuclidean", lambda x, y: 0 * x @ y.T, lambda x, y: x)
+    with pytest.raises(UnknownNameError, match="sqeuclidean"):
+        BACKEND.softmin(PointCost(C.x, C.y, own), G, 1.0)
+
+
+# ------------------------------------------------------------------ memory, threads, processes
+def test_memory_does_not_grow_with_the_matrix() -> None:
+    resource = pytest.importorskip("resource")
+    rng = np.random.default_rng(8)
+    n = 12_000  # the matrix would take 1.1 GB
+    C, h = point_cost(rng.normal(size=(n, 2)), rng.normal(size=(n, 2))), np.zeros(n)
+    BACKEND.softmin(point_cost(C.x[:9], C.y), h, 1.0)
+    unit = 1 if sys.platform == "darwin" else 1024
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    result = BACKEND.softmin(C, h, 1e-6)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before
+    assert grown < 100e6
+    nearest = point_cost(C.x[:50], C.y).dense().min(axis=1)
+    np.testing.assert_allclose(result[:50], nearest, rtol=0, atol=1e-6 * np.log(n))
+
+
+def test_python_threads_may_call_at_once() -> None:
+    rng = np.random.default_rng(9)
+    C, h = point_cost(rng.normal(size=(500, 2)), rng.normal(size=(700, 2))), rng.normal(size=700)
+    want, results = BACKEND.softmin(C, h, 0.1), {}
+
+    def work(k: int) -> None:
+        for _ in range(5):
+            results[k] = BACKEND.softmin(C, h, 0.1)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 6
+    for result in results.values():
+        np.testing.assert_array_equal(result, want)
+
+
+FORK = """
+import os, sys
+import numpy as np, numba
+from refot.backends.numba_backend import NumbaBackend
+from refot.costs import DenseCost
+backend, C, h = NumbaBackend(), DenseCost(np.eye(3)), np.zeros(3)
+backend.softmin(C, h, 1.0)
+print(numba.threading_layer(), flush=True)
+child = os.fork()
+if child == 0:
+    try:
+        backend.softmin(C, h, 1.0)
+    except RuntimeError as error:
+        print("refused" if "spawn" in str(error) else error, flush=True)
+        os._exit(0)
+    print("ran", flush=True)
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, "the child was ended"
+backend.softmin(C, h, 1.0)
+print("parent ran", flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_child_is_refused_or_served_but_never_killed() -> None:
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=True)
+    layer, child, parent = done.stdout.split("\n")[:3]
+    assert child == ("refused" if layer == "omp" else "ran")
+    assert parent == "parent ran"
+
+
+CACHED = """
+import numpy as np
+from refot.backends import numba_kernels
+from refot.backends.numba_backend import NumbaBackend
+from refot.costs import DenseCost
+print(NumbaBackend().plan_cost(DenseCost(np.eye(2)), np.zeros(2), np.zeros(2), 1.0))
+print(sum(numba_kernels.plan_cost.stats.cache_hits.values()))
+"""
+
+
+def test_kernels_are_kept_on_disk(tmp_path: Any) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    outputs = [
+        subprocess.run([sys.executable, "-c", CACHED], capture_output=True, text=True, check=True,
+                       env=environment).stdout.split()
+        for _ in range(2)
+    ]
+    values, hits = zip(*outputs, strict=True)
+    assert hits == ("0", "1")
+    assert values[0] == values[1]
+    np.testing.assert_allclose(float(values[0]), 2 / np.e, rtol=1e-15)
