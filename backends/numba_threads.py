@@ -2,7 +2,7 @@
 
 Two limits of Numba's threading layers are turned into order and into a clear error: the simplest
 layer ends the process when two threads start kernels at once, and GNU OpenMP ends a forked child
-that starts a kernel after its parent did.
+that starts a kernel after its parent did. Small problems run on the calling thread alone.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from typing import Any
 
 import numba
 
-
 SMALL = 1 << 22
-"""Operations (about 0.1 ms of them) below which one thread is used: where others keep the machine
-busy, waiting for a second one to be scheduled has taken 20 ms."""
+"""Operations below which one thread is used, about 0.1 ms of them: on a busy machine, waiting for a
+second thread to be scheduled can take 20 ms."""
 
 
 class ForkedProcessError(RuntimeError):

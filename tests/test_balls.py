@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from flint import arb, ctx
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from refot.verification import balls
@@ -65,6 +65,7 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", BINARY)
+@example(x=5e-324, rx=0.0, s=-1.0, y=2.2250738585e-313, ry=1e-9, t=-1.0)  # the radius underflows
 @given(x=numbers, rx=shares, s=places, y=numbers, ry=shares, t=places)
 @settings(max_examples=150, deadline=None)
 def test_arithmetic_contains(
@@ -102,7 +103,11 @@ def test_functions_contain(name: str, x: float, rx: float, s: float) -> None:
     assert_contains(in_balls(X), exact(true))
 
 
-@given(st.lists(st.tuples(numbers, radii, numbers, radii), min_size=1, max_size=9), places, places)
+@example(entries=[(6.530219459687222e17, 0.0, 2.225073858507203e-309, 0.0)], s=-1.0, t=-1.0)
+@given(
+    entries=st.lists(st.tuples(numbers, radii, numbers, radii), min_size=1, max_size=9),
+    s=places, t=places,
+)
 @settings(max_examples=100, deadline=None)
 def test_reductions_contain(entries: list[tuple[float, ...]], s: float, t: float) -> None:
     """Sum, scalar product, extremes: every member moved the same way, the worst case for a sum."""

@@ -93,7 +93,8 @@ class Ball:
         y = ball(other)
         least = abs(y.mid) - y.rad
         quotient = self.mid / y.mid
-        spread = (self.rad + (abs(quotient) + TINY) * y.rad) / np.where(least > 0, least, 0)
+        change = self.rad + ((abs(quotient) + TINY) * y.rad + TINY)  # underflow grows by 1 / least
+        spread = change / np.where(least > 0, least, 0)
         return _rounded(quotient, spread)
 
     @_silent
@@ -104,7 +105,7 @@ class Ball:
         k = self.mid.shape[-1]
         error = gamma(2 * math.isqrt(k) + 2)
         spread = (
-            abs(self.mid) @ (y.rad + error * abs(y.mid))
+            abs(self.mid) @ (y.rad + (error * abs(y.mid) + TINY))  # underflow grows by |x|
             + self.rad @ (abs(y.mid) + y.rad)
         )
         return enclosure(

@@ -26,6 +26,8 @@ class FileError(ValueError):
 
 def read_problem(path: Path) -> tuple[Problem, Any | None]:
     """The problem of an .npz file, and the column potential g where it holds one."""
+    if not path.is_file():
+        raise FileError(f"{path}: no such file")
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}

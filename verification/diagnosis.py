@@ -32,7 +32,7 @@ UNDERFLOW = {4: 87, 8: 708}
 def diagnose(capability: str, trial: Trial, found: Finding) -> str:
     """A sentence that names the mistake, or "" where none is known to fit."""
     if not math.isfinite(found.measured) or found.expected is None:
-        return _not_finite(trial.case)
+        return _not_finite(capability, trial.case)
     if capability in ("plan", "potentials"):
         return diagnose_plan(capability, trial)
     if capability not in CATALOGUE:
@@ -44,7 +44,8 @@ def diagnose(capability: str, trial: Trial, found: Finding) -> str:
         measured, truth = _value(capability, here, found)
         if abs(measured - truth) > found.tolerance:
             return (_explanation(capability, here, measured, truth, found.tolerance)
-                    or _infeasible(capability, here, measured, found.tolerance))
+                    or _infeasible(capability, here, measured, found.tolerance)
+                    or _own_plan(here))
     return ""
 
 
@@ -67,6 +68,15 @@ def _infeasible(capability: str, trial: Trial, measured: float, tolerance: float
     return f"not converged: below W0 = {W0:.6g}, so the marginals of its plan are not a and b"
 
 
+def _own_plan(trial: Trial) -> str:
+    """What is wrong with the plan or the potentials that the same part returns."""
+    for capability in ("plan", "potentials"):
+        if capability in trial.probe.part.capabilities:
+            sentence = diagnose_plan(capability, trial)
+            return f"its own {capability}: {sentence}" if sentence else ""
+    return ""
+
+
 def _value(capability: str, trial: Trial, found: Finding) -> tuple[float, float]:
     """(measured, true) value on a case; what an invariant of it measured does not say as much."""
     if capability in ("value", "transport_cost"):
@@ -78,13 +88,15 @@ def _value(capability: str, trial: Trial, found: Finding) -> tuple[float, float]
     return found.measured, found.expected.midpoint
 
 
-def _not_finite(case: Case) -> str:
+def _not_finite(capability: str, case: Case) -> str:
     ratio = float(abs(case.C).max()) / case.eps
     if ratio > UNDERFLOW[case.C.dtype.itemsize]:
         return (f"not finite: max C / eps = {ratio:.3g}, so exp(-C / eps) underflows; the scaling "
                 "form needs the log domain or absorption")
     if bool((case.a == 0).any() or (case.b == 0).any()):
         return "not finite: a weight is 0, and its logarithm or quotient is taken"
+    if capability == "divergence_gradient" and case.cost == "euclidean":
+        return "not finite: the gradient of |x - y| at x = y, as in the self term, is not set to 0"
     return ""
 
 
@@ -136,6 +148,7 @@ def _of_divergence(trial: Trial) -> Alternatives:
     F, F_self = xy.F, (xx.F + yy.F) / 2
     S, sharp = F - F_self, xy.s - (xx.s + yy.s) / 2
     yield "twice the divergence (2W - W - W)", 2 * S
+    yield "half of the divergence", S / 2
     yield "sharp values <C,P> in all three terms: eps KL is missing", sharp
     yield "sharp values <C,P> in all three terms, clamped at 0", max(sharp, 0.0)
     yield "the loss G-4 (2W - W - W with sharp values): twice the scale, eps KL missing", 2 * sharp

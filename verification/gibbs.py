@@ -15,14 +15,13 @@ FLOOR = 1e-200
 
 
 def double_differences(P: Array, C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
-    """(of -eps log(P / (a(x)b)), of C), around the largest density, where four entries are kept."""
+    """(of -eps log(P / (a(x)b)), of C), around the entry that makes most quadruples complete."""
     rows, columns = a > 0, b > 0
     density = P[np.ix_(rows, columns)] / np.outer(a[rows], b[columns])
     C = C[np.ix_(rows, columns)]
     kept = density > FLOOR
-    if not kept.any():
-        return np.empty(0), np.empty(0)
-    i, j = map(int, np.unravel_index(np.where(kept, density, 0).argmax(), density.shape))
+    K = kept.astype(np.float64)
+    i, j = map(int, np.unravel_index((K * (K @ K.T @ K)).argmax(), K.shape))
     energy = -eps * np.log(np.where(kept, density, 1))
     complete = kept & kept[i] & kept[:, [j]]
     complete[i], complete[:, j] = False, False  # there the differences are 0 whatever P is

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from refot.arrays import lookup
+from refot.arrays import as_positive, lookup
 from refot.backend_contract import BackendUnavailableError, get_backend
-from refot.conventions import CONVENTIONS
+from refot.conventions import convention
 
 from .subjects import CAPABILITIES, Part, Subject
 
@@ -55,17 +55,32 @@ def as_subject(found: Any, target: str, capability: str | None = None) -> Subjec
             raise TargetError(f"{target}: a {type(found).__name__} is no {capability}")
         offered = {capability: found}
     else:
-        found = found() if isinstance(found, type) else found
+        found = _instance(found, target) if isinstance(found, type) else found
         offered = {name: getattr(found, name) for name in CAPABILITIES
                    if callable(getattr(found, name, None))}
     if not offered:
         raise TargetError(
             f"{target}: offers none of {', '.join(CAPABILITIES)}; for a bare function, "
             "say which one it is with --as CAPABILITY")
-    name, convention = str(getattr(found, "name", target)), getattr(found, "convention", "refot")
-    lookup(dict(CONVENTIONS), convention, f"{target}.convention")
-    part = Part(name, offered, convention, getattr(found, "tolerance", None))
-    return Subject(name, str(getattr(found, "version", "")), (part,))
+    name, version = str(_stated(found, "name", target)), str(_stated(found, "version", ""))
+    declared, tolerance = _stated(found, "convention", "refot"), _stated(found, "tolerance", None)
+    if tolerance is not None:
+        tolerance = as_positive(tolerance, f"{target}.tolerance")
+    return Subject(name, version, (Part(name, offered, convention(declared).name, tolerance),))
+
+
+def _stated(found: Any, attribute: str, default: Any) -> Any:
+    """What the subject says of itself; None is as good as nothing."""
+    stated = getattr(found, attribute, None)
+    return default if stated is None else stated
+
+
+def _instance(found: type, target: str) -> Any:
+    try:
+        return found()
+    except Exception as error:
+        raise TargetError(f"{target}: {found.__name__}() fails: {type(error).__name__}: {error}"
+                          ) from error
 
 
 def _attribute(target: str) -> Any:
@@ -86,7 +101,7 @@ def _module(name: str) -> ModuleType:
     sys.path.insert(0, "")  # the folder where the user stands, as `python -m` has it
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TargetError(f"{name}: cannot be imported: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove("")
@@ -100,8 +115,9 @@ def _file(path: Path) -> ModuleType:
         raise TargetError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    sys.path.insert(0, str(path.resolve().parent))  # its siblings, as `python path/file.py` has them
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TargetError(f"{path}: fails on import: {type(error).__name__}: {error}") from error
     return module

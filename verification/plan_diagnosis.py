@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from refot.arrays import Array
+from refot.conventions import PotentialForm
 
 from .check import Trial
 from .gibbs import double_differences, slope
@@ -12,6 +13,8 @@ from .gibbs import double_differences, slope
 
 def diagnose_plan(capability: str, trial: Trial) -> str:
     """A sentence that names what is wrong with the plan (or the plan of the potentials), or ""."""
+    if capability == "potentials" and (form := _other_form(trial)):
+        return f"these potentials are in the form {form!r}: declare a `convention` that says so"
     P, truth, eps = _plan(capability, trial), trial.truth, trial.case.eps
     if not np.isfinite(P).all():
         return "the plan of the potentials is not finite"
@@ -39,6 +42,20 @@ def _plan(capability: str, trial: Trial) -> Array:
     with np.errstate(all="ignore"):  # what is not finite is told
         density = np.exp((f[:, None] + g - trial.truth.C) / trial.case.eps)
         return np.where(mass > 0, mass * density, 0)
+
+
+def _other_form(trial: Trial) -> str:
+    """The form of potentials under which the plan has the right marginals, or ""."""
+    C, a, b, eps = trial.truth.C, trial.truth.a, trial.truth.b, trial.case.eps
+    f, g = trial.probe.pair("potentials", *trial.case.matrix)
+    for form in (PotentialForm.PLAIN, PotentialForm.LOG_SCALING):
+        exponent = f[:, None] + g - C / eps if form is PotentialForm.LOG_SCALING else (
+            f[:, None] + g - C) / eps
+        with np.errstate(all="ignore"):
+            P = np.exp(exponent)
+        if _distance(P.sum(axis=1), a) + _distance(P.sum(axis=0), b) < trial.rate:
+            return str(form)
+    return ""
 
 
 def _marginals(P: Array, a: Array, b: Array, rate: float) -> str:

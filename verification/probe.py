@@ -73,7 +73,7 @@ class Probe:
                 return self.part.capabilities[capability](*copies)
             except (NotImplementedError, ImportError) as error:
                 return NotOfferedError(_short(str(error)))
-            except Exception as error:  # noqa: BLE001 - whatever a subject raises is a finding
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - all it raises is a finding
                 return SubjectError(f"{type(error).__name__}: {_short(str(error))}")
             finally:
                 self.warned |= {_short(str(warning.message)) for warning in caught}

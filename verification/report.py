@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -78,8 +77,8 @@ def interval_text(lower: float, upper: float) -> str:
 
 
 def _print_summary(report: Report, console: Console) -> None:
-    table = Table(title=f"{report.subject.name} {report.subject.version}, profile "
-                  f"{report.profile}", title_justify="left", pad_edge=False)
+    table = Table(title=" ".join(filter(None, (
+        report.subject.name, report.subject.version))) + f", profile {report.profile}", title_justify="left", pad_edge=False)
     table.add_column("part")
     table.add_column("capabilities")
     for heading in ("passed", "failed", "errors"):
@@ -117,11 +116,9 @@ def print_list(console: Console) -> None:
 def write_json(report: Report, path: Path) -> None:
     """The report as strict JSON (a number that is not finite as a string), moved into place."""
     text = json.dumps(_strict(report.as_dict()), indent=1, allow_nan=False)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=path.name, delete=False, encoding="utf-8"
-    ) as file:
-        file.write(text + "\n")
-    os.replace(file.name, path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text + "\n", encoding="utf-8")
+    os.replace(beside, path)
 
 
 def _strict(value: object) -> object:

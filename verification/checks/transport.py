@@ -41,10 +41,12 @@ def plan_entries(trial: Trial) -> Finding:
 @check("plan.gibbs", "eps log(P / (a(x)b)) + C is a sum f_i + g_j, converged or not",
        lambda case: min(case.C.shape) > 1)
 def plan_gibbs(trial: Trial) -> Finding:
-    truth = trial.truth
-    energy, cost = double_differences(_plan(trial), truth.C, truth.a, truth.b, trial.case.eps)
-    if not energy.size:
-        return Finding(np.nan, None, np.nan, trial.rate, "too few entries above underflow")
+    P, truth = _plan(trial), trial.truth
+    if not np.isfinite(P).all():
+        return Finding(np.nan, None, np.nan, trial.rate, "the plan is not finite")
+    energy, cost = double_differences(P, truth.C, truth.a, truth.b, trial.case.eps)
+    if not energy.size:  # the marginals judge such a plan
+        return trial.mass_error(0.0, "no four entries above underflow to compare")
     return trial.value_equals(float(abs(energy - cost).max()), 0.0,
                               "largest double difference of f_i + g_j")
 
