@@ -115,7 +115,7 @@ def _file(path: Path) -> ModuleType:
         raise TargetError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    sys.path.insert(0, str(path.resolve().parent))  # its siblings, as `python path/file.py` has them
+    sys.path.insert(0, str(path.resolve().parent))  # its siblings, as for `python path/file.py`
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:

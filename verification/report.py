@@ -77,8 +77,9 @@ def interval_text(lower: float, upper: float) -> str:
 
 
 def _print_summary(report: Report, console: Console) -> None:
-    table = Table(title=" ".join(filter(None, (
-        report.subject.name, report.subject.version))) + f", profile {report.profile}", title_justify="left", pad_edge=False)
+    subject = f"{report.subject.name} {report.subject.version}".strip()
+    table = Table(title=f"{subject}, profile {report.profile}", title_justify="left",
+                  pad_edge=False)
     table.add_column("part")
     table.add_column("capabilities")
     for heading in ("passed", "failed", "errors"):
