@@ -21,6 +21,27 @@ from refot.divergences import (
     sinkhorn_divergence,
     sinkhorn_loss,
 )
+from refot.gradients import (
+    entropic_value_gradient_points,
+    entropic_value_gradient_weights,
+    generator_loss,
+    generator_loss_gradient,
+    mmd_squared_gradient,
+    mmd_squared_gradient_weights,
+    mmd_squared_unbiased_gradient,
+    mmd_squared_unbiased_gradient_weights,
+    q_objective_gradient,
+    semi_dual_gradient_points,
+    semi_dual_gradient_q,
+    sinkhorn_divergence_gradient,
+    sinkhorn_divergence_gradient_weights,
+)
+from refot.implicit import (
+    sharp_value_gradient,
+    sharp_value_gradient_points,
+    sharp_value_gradient_weights,
+    sinkhorn_loss_gradient,
+)
 from refot.information import (
     informative_cost,
     informative_plan,
@@ -54,6 +75,12 @@ from refot.sinkhorn import (
 )
 from refot.solvers import solve
 from refot.transforms import c_eps_transform, c_transform, conditional, softmin
+from refot.unrolled import (
+    scaling_loss_gradient,
+    scaling_loss_gradient_log,
+    scaling_loss_gradient_points,
+    scaling_loss_gradient_self,
+)
 
 __version__ = "0.1.0"
 
@@ -73,7 +100,11 @@ __all__ = [
     "dual",
     "entropic_primal",
     "entropic_value",
+    "entropic_value_gradient_points",
+    "entropic_value_gradient_weights",
     "entropy",
+    "generator_loss",
+    "generator_loss_gradient",
     "get_backend",
     "informative_cost",
     "informative_plan",
@@ -86,23 +117,40 @@ __all__ = [
     "marginals",
     "measure",
     "mmd_squared",
+    "mmd_squared_gradient",
+    "mmd_squared_gradient_weights",
     "mmd_squared_unbiased",
+    "mmd_squared_unbiased_gradient",
+    "mmd_squared_unbiased_gradient_weights",
     "mutual_information",
     "normalised",
     "plan",
     "point_cost",
     "primal",
     "q_objective",
+    "q_objective_gradient",
     "round_to_marginals",
     "scaling_iterates",
     "scaling_loss",
+    "scaling_loss_gradient",
+    "scaling_loss_gradient_log",
+    "scaling_loss_gradient_points",
+    "scaling_loss_gradient_self",
     "semi_dual",
     "semi_dual_gradient",
+    "semi_dual_gradient_points",
+    "semi_dual_gradient_q",
     "semi_dual_plan",
     "sharp_value",
+    "sharp_value_gradient",
+    "sharp_value_gradient_points",
+    "sharp_value_gradient_weights",
     "sinkhorn_divergence",
+    "sinkhorn_divergence_gradient",
+    "sinkhorn_divergence_gradient_weights",
     "sinkhorn_log",
     "sinkhorn_loss",
+    "sinkhorn_loss_gradient",
     "sinkhorn_scaling",
     "sinkhorn_symmetric",
     "softmin",

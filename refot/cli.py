@@ -109,6 +109,19 @@ def certify(
 
 
 @app.command()
+def plan(
+    out: Annotated[Path, typer.Argument(metavar="OUT.png", help="Where the picture goes.")],
+    eps: Annotated[float, typer.Option(help="Entropic regularisation, in cost units.")] = 5.0,
+    lam: Annotated[float, typer.Option(help="Weight of the informative term.")] = 5.0,
+) -> None:
+    """Draw Fig. 2 of Bréchet et al.: the plan without and with the informative term."""
+    from refot.plan_command import draw_figure_2
+
+    for line in draw_figure_2(out, eps=eps, lam=lam):
+        console.print(line, highlight=False)
+
+
+@app.command()
 def backends() -> None:
     """What is installed, which backend is used, and why another is not."""
     table = Table("backend", "usable", "default", "why not", pad_edge=False)

@@ -75,8 +75,8 @@ def mmd_squared_unbiased(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidea
     xx, yy = PointCost(xy.x, xy.x, xy.ground), PointCost(xy.y, xy.y, xy.ground)
     return (
         2 * _mean_cost(xy, a, b)
-        - _mean_cost(xx, a, a) / _distinct_pairs(a, "a")
-        - _mean_cost(yy, b, b) / _distinct_pairs(b, "b")
+        - _mean_cost(xx, a, a) / distinct_pairs(a, "a")
+        - _mean_cost(yy, b, b) / distinct_pairs(b, "b")
     )
 
 
@@ -111,7 +111,7 @@ def _mean_cost(C: PointCost, a: Array, b: Array) -> float:
     return sum(float(a[rows] @ C.rows(rows) @ b) for rows in row_blocks(C))
 
 
-def _distinct_pairs(a: Array, name: str) -> float:
+def distinct_pairs(a: Array, name: str) -> float:
     """1 - sum a_i^2: the mass of pairs of different atoms."""
     mass = 1.0 - float((a.astype(np.float64) ** 2).sum())
     if not mass > 1e-12:

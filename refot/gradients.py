@@ -17,10 +17,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from refot.arrays import Array, TypeInputError, as_matrix, as_number, as_weights, namespace
 from refot.backend_contract import BackendLike
 from refot.costs import PointCost, point_cost, row_blocks
-from refot.divergences import _distinct_pairs
+from refot.divergences import distinct_pairs
 from refot.information import informative_cost
 from refot.objectives import transport_cost
 from refot.plans import semi_dual_plan
@@ -29,8 +31,8 @@ from refot.sinkhorn import sinkhorn_symmetric
 from refot.solvers import solve
 
 TOLERANCE = 1e-12
-"""Default L1 marginal error of the solves: a gradient is wrong to first order in it, a value only
-to second. Float64 reaches it down to eps of about 1e-4 max C."""
+"""Default L1 marginal error of the solves in float64: a gradient is wrong to first order in it, a
+value only to second. Float64 reaches it down to eps of about 1e-4 max C."""
 
 
 # ------------------------------------------------------------------ from the cost to the points
@@ -59,7 +61,7 @@ def points_gradient(T: Any, C: Any) -> Array:
 
 # ------------------------------------------------------------------ F, B-10
 def entropic_value_gradient_points(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float = TOLERANCE, backend: BackendLike = None
+    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """dF/dx_i = sum_j P_ij d1 c(x_i, y_j) at the optimal plan, (n, d). H-24; B-32 without eta.
 
@@ -71,7 +73,7 @@ def entropic_value_gradient_points(
 
 
 def entropic_value_gradient_weights(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float = TOLERANCE, backend: BackendLike = None
+    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """dF/da = f - mean f, (n,): centred, for weights can only move with their sum fixed at 1.
 
@@ -84,7 +86,7 @@ def entropic_value_gradient_weights(
 # ------------------------------------------------------------------ S, B-9
 def sinkhorn_divergence_gradient(
     x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
-    tol: float = TOLERANCE, backend: BackendLike = None,
+    tol: float | None = None, backend: BackendLike = None,
 ) -> Array:
     """dS/dx_i = sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d). B-9, B-11.
 
@@ -100,7 +102,7 @@ def sinkhorn_divergence_gradient(
 
 def sinkhorn_divergence_gradient_weights(
     x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
-    tol: float = TOLERANCE, backend: BackendLike = None,
+    tol: float | None = None, backend: BackendLike = None,
 ) -> Array:
     """dS/da = f_xy - f_xx, centred to sum 0, (n,): a fills both slots of F_xx / 2. B-9."""
     xy = point_cost(x, y, cost)
@@ -219,7 +221,7 @@ def mmd_squared_unbiased_gradient(
     2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_k a_k d1 c(x_i, x_k) / q). G-2, erratum G8.
     """
     xy, xx, a, b = _two_samples(x, a, y, b, cost)
-    q = _distinct_pairs(a, "a")
+    q = distinct_pairs(a, "a")
     return 2 * a[:, None] * (_mean_gradient(xy, b) - _mean_gradient(xx, a) / q)
 
 
@@ -231,7 +233,7 @@ def mmd_squared_unbiased_gradient_weights(
     2 C_xy b - 2 C_xx a / q - 2 (a'C_xx a) a / q^2: q = 1 - sum a^2 depends on a too.
     """
     xy, xx, a, b = _two_samples(x, a, y, b, cost)
-    q = _distinct_pairs(a, "a")
+    q = distinct_pairs(a, "a")
     self_cost = _mean_rows(xx, a) / q
     return centred(2 * (_mean_rows(xy, b) - self_cost - (a @ self_cost / q) * a))
 
@@ -242,13 +244,20 @@ def centred(gradient: Array) -> Array:
     return gradient - gradient.mean()
 
 
-def _potentials(p: Problem, tol: float) -> tuple[Array, Array]:
+def gradient_tolerance(p: Problem, tol: float | None) -> float | None:
+    """`tol`, or the default of gradients: TOLERANCE in float64; in float32 what a solve reaches."""
+    return TOLERANCE if tol is None and p.C.dtype == np.float64 else tol
+
+
+def _potentials(p: Problem, tol: float | None) -> tuple[Array, Array]:
     """Optimal (f, g) with f = g^(c,eps), which is defined at zero weights too."""
+    tol = gradient_tolerance(p, tol)
     g = solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend).g
     return p.transform(g), g
 
 
-def _self_potential(p: Problem, tol: float) -> Array:
+def _self_potential(p: Problem, tol: float | None) -> Array:
+    tol = gradient_tolerance(p, tol)
     return sinkhorn_symmetric(p.C, p.a, p.eps, tol=tol, backend=p.backend).f
 
 

@@ -18,13 +18,13 @@ from typing import Any
 from refot.arrays import Array, namespace
 from refot.backend_contract import BackendLike
 from refot.costs import PointCost, point_cost
-from refot.gradients import TOLERANCE, as_point_cost, centred, points_gradient
+from refot.gradients import as_point_cost, centred, gradient_tolerance, points_gradient
 from refot.problem import Problem, problem
 from refot.solvers import solve
 
 
 def sharp_value_gradient(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float = TOLERANCE, backend: BackendLike = None
+    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """ds/dC = P - P * C / eps + P_ij (p_i + q_j), (n, m), for `sharp_value`. W_{c,eps} of G.
 
@@ -35,7 +35,7 @@ def sharp_value_gradient(
 
 
 def sharp_value_gradient_points(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float = TOLERANCE, backend: BackendLike = None
+    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """ds/dx_i = sum_j ds/dC_ij d1 c(x_i, y_j), (n, d); C the PointCost of x (n, d), y (m, d)."""
     p = problem(as_point_cost(C), a, b, eps, backend)
@@ -43,7 +43,7 @@ def sharp_value_gradient_points(
 
 
 def sharp_value_gradient_weights(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float = TOLERANCE, backend: BackendLike = None
+    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """ds/da = eps p, centred to sum 0, (n,). Where a_i = 0 it is the one-sided derivative.
 
@@ -56,7 +56,7 @@ def sharp_value_gradient_weights(
 
 def sinkhorn_loss_gradient(
     x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
-    tol: float = TOLERANCE, backend: BackendLike = None,
+    tol: float | None = None, backend: BackendLike = None,
 ) -> Array:
     """The gradient in x, (n, d), of `sinkhorn_loss`, 2 s_xy - s_xx - s_yy. G-4.
 
@@ -84,10 +84,11 @@ class _Adjoint:
         return self.P * (1 - self.C_over_eps + self.p[:, None] + self.q)
 
 
-def _adjoint(pr: Problem, tol: float) -> _Adjoint:
+def _adjoint(pr: Problem, tol: float | None) -> _Adjoint:
     """Solve for (p, q). With chi = P / a, the first equation reads p = (chi * C / eps) 1 - chi q,
     which holds, as a limit, at zero weights too."""
     xp, C_over_eps = namespace(pr.a), pr.C.dense() / pr.eps
+    tol = gradient_tolerance(pr, tol)
     g = solve(pr.C, pr.a, pr.b, pr.eps, tol=tol, backend=pr.backend).g
     f = pr.transform(g)
     chi = xp.exp((f[:, None] + pr.G(g)) / pr.eps - C_over_eps)

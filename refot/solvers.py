@@ -138,18 +138,16 @@ def newton_step(P: Array, columns: Array, residual: Array, p: Problem) -> Array:
     """The regularised Newton direction, (m,): an ascent direction of the semi-dual.
 
     The Hessian is singular along shifts, and nearly so where the plan decouples: the first is
-    lifted, the second damped in proportion to the error, and harder if the factorisation fails.
+    lifted, the second damped in proportion to the error, and harder until the step ascends.
     """
-    from scipy.linalg import LinAlgError, cho_factor, cho_solve
-
     size, scale = columns.shape[0], columns.mean()
     H = np.diag(columns) - P.T @ (P / np.where(p.a > 0, p.a, 1)[:, None]) + scale / size
     damping = scale * max(1e-2 * abs(residual).sum(), 1e-15)
     while True:
-        try:
-            return p.eps * cho_solve(cho_factor(H + damping * np.eye(size)), residual)
-        except LinAlgError:
-            damping *= 10
+        step = np.linalg.solve(H + damping * np.eye(size), residual)
+        if step @ residual >= 0:
+            return p.eps * step
+        damping *= 10
 
 
 def line_search(

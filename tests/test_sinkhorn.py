@@ -183,20 +183,22 @@ def test_the_result_tells_the_error_at_its_own_potentials(backend, case, digits,
     assert abs(exact - found.marginal_error) <= case.rounding(found.f, found.g) / case.eps
 
 
-@pytest.mark.parametrize("shape", [(1, 5), (5, 1), (4, 3)])
+@pytest.mark.parametrize(
+    ("shape", "offset", "eps"), [((4, 3), 1e4, 1e-5), ((5, 5), 1e4, 1e-5), ((1, 5), 0.0, 1e-6)])
 @pytest.mark.parametrize("method", ["sinkhorn", "schedule", "newton"])
-def test_a_tolerance_below_the_rounding_floor_is_not_met(backend, shape, method):
+def test_a_tolerance_below_the_rounding_floor_is_not_met(backend, shape, offset, eps, method):
     """The iterates reach a fixed point of floating point, at which f no longer moves: that is no
-    proof that the marginals are met. At C / eps = 1e9 they are met to 1e-8, not to 1e-12."""
-    rng = np.random.default_rng(5)
-    C = 1e4 + rng.random(shape)
+    proof that the marginals are met. At C / eps = 1e9 they are met to 1e-8, at 1e6 to 1e-11."""
+    C = offset + np.random.default_rng(5).random(shape)
     a, b = np.full(shape[0], 1 / shape[0]), np.full(shape[1], 1 / shape[1])
     with pytest.warns(ConvergenceWarning, match="marginal error"):
-        found = refot.solve(C, a, b, 1e-5, method=method, tol=1e-12, max_iter=30, backend=backend)
+        found = refot.solve(C, a, b, eps, method=method, tol=1e-14, max_iter=30, backend=backend)
     assert not found.converged
-    assert exact_marginal_error(found.f, found.g, C, a, b, 1e-5) > 1e-12
-    again = refot.marginal_error(found.f, found.g, C, a, b, 1e-5, backend=backend)
+    assert found.marginal_error > 1e-12
+    again = refot.marginal_error(found.f, found.g, C, a, b, eps, backend=backend)
     assert found.marginal_error == pytest.approx(again, rel=1e-6)
+    rounding = Case(refot.DenseCost(C), a, b, eps).rounding(found.f, found.g) / eps
+    assert abs(exact_marginal_error(found.f, found.g, C, a, b, eps) - again) <= rounding
 
 
 @pytest.mark.parametrize("solver", ["sinkhorn_log", "sinkhorn_symmetric"])
