@@ -114,6 +114,12 @@ def test_import_refot_is_light():
     assert done.stdout.strip() == "[]"
 
 
+def test_the_backends_of_the_runtime_dependencies_run():
+    """NumPy and Numba are required: a fixture that silently had only one would test too little."""
+    available = {status.name for status in refot.backend_status() if status.available}
+    assert {"numpy", "numba"} <= available
+
+
 def test_every_public_name_exists_and_is_listed_in_order():
     assert refot.__all__ == sorted(refot.__all__)
     assert all(getattr(refot, name).__doc__ for name in refot.__all__)
