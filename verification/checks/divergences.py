@@ -33,7 +33,7 @@ def divergence_certified(trial: Trial) -> Finding:
     return trial.value_within(_divergence(trial), trial.truth.divergence)
 
 
-@check("divergence.self", "A measure has divergence 0 from itself", _points)
+@check("divergence.self", "A measure has divergence 0 from itself", _plain_points)
 def divergence_self(trial: Trial) -> Finding:
     return trial.value_equals(_divergence(trial, trial.case.with_itself()), 0.0)
 
