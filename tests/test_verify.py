@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flint import arb
 
 import refot
 from refot.verification import run as running
@@ -18,6 +19,7 @@ from refot.verification.cases import REAL, Case, collect
 from refot.verification.check import Finding, Trial
 from refot.verification.checks import CHECKS
 from refot.verification.diagnosis import diagnose
+from refot.verification.enclosures import enclose_values
 from refot.verification.intervals import Interval
 from refot.verification.loading import as_subject
 from refot.verification.probe import Probe, SubjectError
@@ -210,6 +212,17 @@ def test_truth_is_consistent(case: Case) -> None:
     assert truth.transport_cost.lower <= truth.value.upper
     slack = 1e-9 * case.spread + 1e-9
     assert truth.kantorovich <= truth.transport_cost.upper + slack
+
+
+@pytest.mark.parametrize("case", collect("quick")[0], ids=lambda case: case.name)
+def test_certificates_contain_the_value_to_30_digits(case: Case) -> None:
+    truth = Truth(case)
+    a, b = (weights.astype(np.float64) for weights in (case.a, case.b))
+    F, s = enclose_values(truth.C, a / a.sum(), b / b.sum(), case.eps)
+    assert F.rad() < 1e-28 * abs(truth.C).max()
+    for certified, true in ((truth.value, F), (truth.transport_cost, s)):
+        assert arb(certified.lower) <= true
+        assert true <= arb(certified.upper)
 
 
 def test_unknown_diagnosis_is_silent() -> None:
