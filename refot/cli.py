@@ -132,6 +132,35 @@ def backends() -> None:
     console.print(f"The default is set by {VARIABLE}, or refot.use_backend(...) in a program.")
 
 
+vectors = typer.Typer(help="Certified vectors: problems with answers enclosed to 30 digits.",
+                      no_args_is_help=True)
+app.add_typer(vectors, name="vectors")
+
+
+@vectors.command("list")
+def list_vectors() -> None:
+    """Every case, a line each."""
+    for line in _verification("vectors").list_vectors():
+        typer.echo(line)
+
+
+@vectors.command("show")
+def show_vector(case: Annotated[str, typer.Argument(help="The id of a case.")]) -> None:
+    """One case: its inputs, its enclosed answer, the mistakes it catches."""
+    typer.echo(_verification("vectors").show(case))
+
+
+@vectors.command("check")
+def check_answers(
+    file: Annotated[Path, typer.Argument(help="A JSON object: case id to answer.")],
+) -> None:
+    """Compare somebody's answers with the enclosures. Exit status: 0 all right, 1 some wrong."""
+    lines, status = _verification("vectors").check(file)
+    for line in lines:
+        typer.echo(line)
+    raise typer.Exit(status)
+
+
 def main() -> None:
     """Run the command line; a wrong call is one sentence on stderr and exit status 2."""
     warnings.simplefilter("default")
