@@ -9,6 +9,7 @@ with equality at the optimum. B-23 is `dual` of the cost C - lam Q (`information
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import BackendLike
+from refot.costs import PointCost, row_blocks
 from refot.problem import problem
 
 
@@ -126,6 +128,24 @@ def kantorovich_dual(f: Any, g: Any, C: Any, a: Any, b: Any) -> float:
     if bool((on_support & (f[:, None] + g > C)).any()):
         return -math.inf
     return float(a @ f + b @ g)
+
+
+def kantorovich_rubinstein(fx: Any, fy: Any, C: PointCost, a: Any, b: Any) -> float:
+    """a.f(x) - b.f(y) where f is 1-Lipschitz for the cost on all points, else -infinity. H-6/11/13.
+
+    fx (n,), fy (m,): the values of one function at the points of C = `point_cost(x, y, cost)`; for
+    a cost that is a metric ("euclidean", "l1") the maximum over f is W0. WGAN's critic.
+    """
+    n, m = C.shape
+    fx, fy = as_vector(fx, n, "fx"), as_vector(fy, m, "fy")
+    a, b = as_weights(a, n, "a"), as_weights(b, m, "b")
+    xp = namespace(fx)
+    values, points = xp.concatenate([fx, fy]), xp.concatenate([C.x, C.y])
+    everywhere = replace(C, x=points, y=points)
+    for rows in row_blocks(everywhere):
+        if bool((values[rows, None] - values > everywhere.rows(rows)).any()):
+            return -math.inf
+    return float(a @ fx - b @ fy)
 
 
 def kantorovich(C: Any, a: Any, b: Any) -> tuple[float, Array]:

@@ -333,3 +333,36 @@ def test_kantorovich_duality_is_tight_at_the_optimum():
     f, g = np.array([0.0, -1.0]), np.array([0.0, 3.0])
     assert W0 == refot.kantorovich_dual(f, g, C, a, b) == 1.75
     np.testing.assert_array_equal(P, [[0.25, 0.25], [0.0, 0.5]])
+
+
+# ------------------------------------------------------------------ 1-Lipschitz functions, H-6
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["euclidean", "l1"]))
+def test_no_lipschitz_function_is_above_the_exact_cost(seed, cost):
+    rng = np.random.default_rng(seed)
+    x, y, centre = rng.normal(size=(6, 2)), rng.normal(size=(4, 2)), rng.normal(size=(1, 2))
+    a, b = rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(4))
+    C = refot.point_cost(x, y, cost)
+    W0, _ = refot.kantorovich(C.dense(), a, b)
+    slope = 0.999 * rng.choice([-1.0, 1.0])  # a distance is 1-Lipschitz, up to rounding
+    fx, fy = (slope * refot.point_cost(points, centre, cost).dense()[:, 0] for points in (x, y))
+    value = refot.kantorovich_rubinstein(fx, fy, C, a, b)
+    assert value == pytest.approx(a @ fx - b @ fy, abs=1e-14)
+    assert value <= W0 + 1e-12
+    assert refot.kantorovich_rubinstein(3 * fx, 3 * fy, C, a, b) == -math.inf
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_on_the_line_a_lipschitz_function_reaches_the_exact_cost(seed):
+    """Its slope is minus the sign of the difference of the distribution functions."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(7, 1)), rng.normal(size=(5, 1))
+    a, b = rng.dirichlet(np.ones(7)), rng.dirichlet(np.ones(5))
+    C = refot.point_cost(x, y, "euclidean")
+    W0, _ = refot.kantorovich(C.dense(), a, b)
+    points, mass = np.concatenate([x, y])[:, 0], np.concatenate([a, -b])
+    order = np.argsort(points)
+    slopes = -np.sign(np.cumsum(mass[order])[:-1])
+    f = np.empty(12)
+    f[order] = np.concatenate([[0.0], np.cumsum(slopes * np.diff(points[order]))])
+    f *= 1 - 1e-12  # 1-Lipschitz after rounding too
+    assert refot.kantorovich_rubinstein(f[:7], f[7:], C, a, b) == pytest.approx(W0, abs=1e-10)
