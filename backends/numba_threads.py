@@ -8,12 +8,18 @@ that starts a kernel after its parent did. Small problems run on the calling thr
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numba
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 SMALL = 1 << 22
 """Operations below which one thread is used, about 0.1 ms of them: on a busy machine, waiting for a
@@ -45,9 +51,26 @@ class Launcher:
                 "OpenMP cannot go on in a fork; start it with multiprocessing's 'spawn' or "
                 "'forkserver', or use the numpy backend"
             )
-        with self._one_at_a_time, _threads(1 if operations < SMALL else numba.get_num_threads()):
+        threads = 1 if operations < SMALL else numba.get_num_threads()
+        with self._one_at_a_time, _threads(threads), _compiling(kernel, arguments):
             kernel(*arguments)
             self._started = True
+
+
+@contextmanager
+def _compiling(kernel: Any, arguments: tuple[Any, ...]) -> Iterator[None]:
+    """Where the kernel is not compiled yet, hold a lock that all processes of this user share.
+
+    Two processes that compile two types of one kernel at once may write the same file of Numba's
+    disk cache. Where there is no fcntl (Windows), nothing is held.
+    """
+    if fcntl is None or tuple(map(numba.typeof, arguments)) in kernel.overloads:
+        yield
+        return
+    path = os.path.join(tempfile.gettempdir(), f"refot-numba-{os.getuid()}.lock")
+    with open(path, "a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # released as the file is closed, or the process ends
+        yield
 
 
 @contextmanager

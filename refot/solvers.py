@@ -143,11 +143,15 @@ def newton_step(P: Array, columns: Array, residual: Array, p: Problem) -> Array:
     size, scale = columns.shape[0], columns.mean()
     H = np.diag(columns) - P.T @ (P / np.where(p.a > 0, p.a, 1)[:, None]) + scale / size
     damping = scale * max(1e-2 * abs(residual).sum(), 1e-15)
-    while True:
-        step = np.linalg.solve(H + damping * np.eye(size), residual)
+    while np.isfinite(damping):
+        try:
+            step = np.linalg.solve(H + damping * np.eye(size), residual)
+        except np.linalg.LinAlgError:
+            step = np.full(size, np.nan)
         if step @ residual >= 0:
             return p.eps * step
         damping *= 10
+    return np.zeros(size)  # nothing ascends: the iterates stall, and the solve says so
 
 
 def line_search(
