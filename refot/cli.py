@@ -1,4 +1,4 @@
-"""The command line: `refot verify`, `refot certify`, `refot backends`. Stands above everything."""
+"""The command line: verify, certify, vectors, plan, backends. Stands above everything."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def verify(
         return
     if target is None:
         raise typer.BadParameter("say what to verify, e.g. `refot verify pot`; or --list")
-    if json is not None and not json.resolve().parent.is_dir():
-        raise typer.BadParameter(f"--json {json}: the folder does not exist")
+    if json is not None and (json.is_dir() or not json.resolve().parent.is_dir()):
+        raise typer.BadParameter(f"--json {json}: not a file in a folder that exists")
     subject = loading.load(target, capability)
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
                   console=complaints, transient=True) as bar:

@@ -8,6 +8,7 @@ eps schedule elsewhere.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -103,14 +104,18 @@ def annealed(p: Problem, g: Array, stage: Callable[[Problem, Array], Iterates]) 
 
 def eps_schedule(first: float, eps: float) -> Iterator[float]:
     """first, first/2, first/4, ... while above eps."""
-    stages = (first / SCHEDULE_FACTOR**k for k in itertools.count())
-    return itertools.takewhile(lambda stage: stage > eps, stages)
+    while first > eps:
+        yield first
+        first /= SCHEDULE_FACTOR
 
 
 def cost_range(p: Problem) -> float:
     """max C - min C: where the schedule starts; an offset of the cost does not matter."""
     blocks = [p.C.rows(rows) for rows in row_blocks(p.C)]
-    return float(max(C.max() for C in blocks) - min(C.min() for C in blocks))
+    spread = float(max(C.max() for C in blocks)) - float(min(C.min() for C in blocks))
+    if not math.isfinite(spread):
+        raise InputError("C", f"costs that range over {spread}", "a range that floats can hold")
+    return spread
 
 
 # ------------------------------------------------------------------ Newton

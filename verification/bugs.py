@@ -1,8 +1,7 @@
 """The zoo: subjects that are right but for one realistic defect, to show that the checks can fail.
 
 Each bug is a few lines, as it would stand in somebody's code, with the check that must fail and a
-part of the diagnosis that must be given. Numbers in `source` are those of the list of bugs that a
-verifier must catch (docs/verifying-your-code.md).
+part of the diagnosis that must be given.
 """
 
 from __future__ import annotations

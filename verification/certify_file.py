@@ -28,10 +28,12 @@ def read_problem(path: Path) -> tuple[Problem, Any | None]:
     """The problem of an .npz file, and the column potential g where it holds one."""
     if not path.is_file():
         raise FileError(f"{path}: no such file")
+    if not zipfile.is_zipfile(path):
+        raise FileError(f"{path}: not an .npz file (no zip archive)")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a corrupt archive raises almost anything
         raise FileError(f"{path}: not an .npz file of plain arrays ({error})") from error
     missing = [name for name in REQUIRED if name not in arrays]
     if missing:

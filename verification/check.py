@@ -73,7 +73,8 @@ class Trial:
         """The answer to `potentials`, in density form."""
         f, g = self.probe.pair("potentials", *case.matrix)
         form = self.declared.potentials
-        if form in (PotentialForm.NONE, PotentialForm.DENSITY):
+        finite = bool(np.isfinite(f[case.a > 0]).all() and np.isfinite(g[case.b > 0]).all())
+        if form in (PotentialForm.NONE, PotentialForm.DENSITY) or not finite:
             return f, g
         return potentials_to_refot(f, g, form, **_weights(case), C=self.truth.C)
 

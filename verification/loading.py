@@ -33,6 +33,8 @@ def load(target: str, capability: str | None = None) -> Subject:
     """The subject that TARGET names. Raises TargetError."""
     if capability is not None:
         lookup(CAPABILITIES, capability, "--as")
+    if capability is not None and target in (*PEERS, *BACKENDS):
+        raise TargetError(f"--as {capability}: {target} says itself what its parts offer")
     try:
         if target in PEERS:
             adapter = importlib.import_module(f"refot.verification.adapters.{target}")
@@ -110,7 +112,7 @@ def _module(name: str) -> ModuleType:
 def _file(path: Path) -> ModuleType:
     if not path.is_file():
         raise TargetError(f"{path}: no such file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"_refot_target_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise TargetError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)

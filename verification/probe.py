@@ -71,7 +71,7 @@ class Probe:
             warnings.simplefilter("always")
             try:
                 return self.part.capabilities[capability](*copies)
-            except (NotImplementedError, ImportError) as error:
+            except NotImplementedError as error:
                 return NotOfferedError(_short(str(error)))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - all it raises is a finding
                 return SubjectError(f"{type(error).__name__}: {_short(str(error))}")

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import refot
 from refot.arrays import lookup
 from refot.backend_contract import get_backend
+from refot.conventions import ConversionError
 
 from .cases import SEEDS, Case, collect
 from .check import Check, Trial
@@ -82,6 +83,7 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 def run(subject: Subject, profile: str = "quick", progress: Progress | None = None) -> Report:
     """Verify a subject: every check of every capability of every part, on every case of it."""
     lookup(SEEDS, profile, "profile")
+    backend = get_backend().name  # a wrong REFOT_BACKEND is told before any work
     cases, left_out = collect(profile)
     truths = [Truth(case) for case in cases]
     results: list[CheckResult] = []
@@ -96,7 +98,7 @@ def run(subject: Subject, profile: str = "quick", progress: Progress | None = No
         warned[part.name] = tuple(sorted(probe.warned))
     results += _not_provided(subject)
     results.sort(key=lambda result: STATUSES.index(result.status))
-    return Report(subject, profile, get_backend().name, tuple(results), left_out, warned)
+    return Report(subject, profile, backend, tuple(results), left_out, warned)
 
 
 def _run_case(probe: Probe, case: Case, truth: Truth) -> Iterator[CheckResult]:
@@ -109,7 +111,7 @@ def _run_check(check: Check, trial: Trial) -> CheckResult:
     part, name = trial.probe.part, trial.case.name
     try:
         found = check.run(trial)
-    except SubjectError as error:
+    except (SubjectError, ConversionError) as error:
         status = "not_provided" if isinstance(error, NotOfferedError) else "error"
         return CheckResult(check.id, part.name, check.capability, name, status, message=str(error))
     expected = None if found.expected is None else (found.expected.lower, found.expected.upper)

@@ -164,6 +164,8 @@ def _few(names: list[str]) -> str:
 def read_answers(path: Path) -> dict[str, Any]:
     """{"case id": answer} of a JSON file, every number finite. Raises AnswersError."""
     try:
+        if path.exists() and not path.is_file():
+            raise AnswersError(f"{path}: not a plain file")
         if path.stat().st_size > LARGEST_FILE:
             raise AnswersError(f"{path}: more than {LARGEST_FILE >> 20} MiB")
         found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number,

@@ -25,12 +25,16 @@ Answer = TypeVar("Answer")
 Capabilities: TypeAlias = dict[str, Callable[..., Any]]
 
 
+class MissingPackageError(ImportError, NotImplementedError):
+    """A package is not installed, so that what needs it is not offered: says how to get it."""
+
+
 def require(module: str, library: str) -> ModuleType:
-    """The imported module, or an ImportError that says how to install its library."""
+    """The imported module. Raises MissingPackageError, which says how to install its library."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f"{library} is not installed ({error}): pip install 'refot[peers]'"
         ) from error
 

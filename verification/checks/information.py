@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from refot import information
@@ -77,6 +79,15 @@ def informative_plan_marginals(trial: Trial) -> Finding:
 def informative_plan_zero(trial: Trial) -> Finding:
     P, truth = _informative(trial, 0.0)
     return trial.mass_error(float(abs(P - truth.plan).sum()), "L1 distance", 10)
+
+
+@check("informative_plan.entries", "The plan is the certified one of the cost C - lam Q, in L1",
+       lambda case: case.plain)
+def informative_plan_entries(trial: Trial) -> Finding:
+    lam = 0.5 * trial.case.eps
+    P, truth = _informative(trial, lam)
+    perturbed = Truth(replace(trial.case, C=truth.C - lam * _table(trial), x=None, y=None))
+    return trial.mass_error(float(abs(P - perturbed.plan).sum()), "L1 distance", 10)
 
 
 @check("informative_plan.direction", "The mean of Q under the plan rises with lam")
