@@ -1,0 +1,123 @@
+"""Checkpoints: named arrays and a JSON header in one `.npz`, complete or not there at all.
+
+Nothing is pickled. A file is written beside its target and moved into place, so that a run that is
+killed while it writes leaves the checkpoint before. Loading checks every byte (CRC of the archive).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from refot.arrays import Array, InputError, TypeInputError, namespace
+
+FORMAT = "refot checkpoint 1"
+
+
+class CheckpointError(InputError):
+    """A file that is no checkpoint, not a whole one, or one of another network."""
+
+
+def save_checkpoint(path: str | Path, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
+    """Write `arrays` (of NumPy or CuPy, no objects) and `meta` (what JSON holds) to `path`.
+
+    Raises TypeInputError, before anything is written, for what cannot be stored.
+    """
+    try:
+        header = json.dumps({"format": FORMAT, "meta": dict(meta)}, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise TypeInputError("meta", f"not JSON ({error})", "what JSON holds") from None
+    members = {f"arrays/{name}": on_host(array) for name, array in arrays.items()}
+    for name, array in members.items():
+        if array.dtype.hasobject:
+            raise TypeInputError(name, f"dtype {array.dtype}", "numbers")
+    members["header"] = np.frombuffer(header.encode(), dtype=np.uint8)
+    target = Path(path)
+    handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **members)
+            file.flush()
+            os.fsync(file.fileno())  # the move must not reach the disk before the bytes
+        os.replace(beside, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside)
+        raise
+
+
+def load_checkpoint(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    """(arrays on the host, meta). Raises CheckpointError for a file that is not a whole one."""
+    try:
+        members = read_members(Path(path))
+        header = json.loads(members.pop("header").tobytes())
+        if header["format"] != FORMAT:
+            raise ValueError(f"its format is {header['format']!r}")
+        meta = dict(header["meta"])
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError,
+            RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # Runtime: an encrypted one
+        found = f"{type(error).__name__}: {error}"
+        raise CheckpointError("path", f"{path}: {found}", f"a whole file of {FORMAT!r}") from error
+    return {name.removeprefix("arrays/"): array for name, array in members.items()}, meta
+
+
+def read_members(path: Path) -> dict[str, Array]:
+    """Every array of an `.npz`, read now."""
+    with path.open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError("not a whole archive")
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+
+
+def copy_into(target: Mapping[str, Array], arrays: Mapping[str, Array]) -> None:
+    """Write the arrays of a checkpoint into those of a network, in place; all fit, or none moves.
+
+    Raises CheckpointError where names, shapes or dtypes differ.
+    """
+    if target.keys() != arrays.keys():
+        odd = ", ".join(sorted(target.keys() ^ arrays.keys()))
+        raise CheckpointError("arrays", f"names that only one side has: {odd}", "the same names")
+    for name, array in arrays.items():
+        w = target[name]
+        if (array.shape, array.dtype) != (w.shape, w.dtype):
+            raise CheckpointError(name, f"{array.dtype} {array.shape}", f"{w.dtype} {w.shape}")
+    for name, array in arrays.items():
+        target[name][...] = namespace(target[name]).asarray(array)
+
+
+def on_host(array: Array) -> Array:
+    """`array` as NumPy's: CuPy hands its own over with `get`."""
+    return array.get() if hasattr(array, "get") else np.asarray(array)
+
+
+# ------------------------------------------------------------------ random draws
+def generator_state(rng: np.random.Generator) -> dict[str, Any]:
+    """The state of a PCG64 generator (that of `default_rng`), as JSON holds it."""
+    return dict(_pcg64(rng).state)
+
+
+def restore_generator(rng: np.random.Generator, state: Mapping[str, Any]) -> None:
+    """Put `rng` where `generator_state` was taken, in place: it draws the same numbers again."""
+    try:
+        _pcg64(rng).state = cast(Any, dict(state))
+    except (TypeError, ValueError, KeyError) as error:
+        raise CheckpointError("state", f"{type(error).__name__}: {error}",
+                              "what generator_state returns") from None
+
+
+def _pcg64(rng: np.random.Generator) -> np.random.PCG64:
+    generator = getattr(rng, "bit_generator", None)
+    if not isinstance(generator, np.random.PCG64):
+        raise TypeInputError("rng", f"{type(generator).__name__}", "a generator of PCG64")
+    return generator

@@ -1,0 +1,195 @@
+"""Descent: w <- w - (rate and direction), in place, over buffers that are made once.
+
+g is the gradient plus weight_decay * w (the gradient of weight_decay |w|^2 / 2). An ascent is the
+caller's sign: minus the gradient, or minus the dy it came from. Formulas and defaults are those of
+PyTorch, whose trajectories the tests follow.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import (
+    Array,
+    InputError,
+    ShapeError,
+    UnknownNameError,
+    as_number,
+    as_positive,
+    namespace,
+)
+
+
+class Optimiser(ABC):
+    """A rule for one weight, applied to each by name; each name has its own state and its own t.
+
+    A name's t counts its own steps, so that a head that moves less often than the trunk has its
+    own bias correction.
+    """
+
+    slots: tuple[str, ...] = ()
+    """The names of the arrays, shaped as the weight, that the rule keeps for it."""
+
+    def __init__(self, lr: float, weight_decay: float) -> None:
+        self.lr = as_positive(lr, "lr")
+        self.weight_decay = as_nonnegative(weight_decay, "weight_decay")
+        self._arrays: dict[str, Array] = {}  # "slot/name", and the work space "work0/name"
+        self._steps: dict[str, int] = {}
+
+    @abstractmethod
+    def rule(self, g: Array, t: int, work: Array, *slots: Array) -> None:
+        """Write into `work` what is to be subtracted from w in step t; g must not change."""
+
+    def step(self, weights: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
+        """One step down, in place, for the names in `gradients` only.
+
+        Raises UnknownNameError for a gradient without its weight, ShapeError where shapes differ.
+        """
+        for name, g in gradients.items():
+            if name not in weights:
+                raise UnknownNameError("gradients", repr(name), "the names of the weights")
+            w = weights[name]
+            if g.shape != w.shape:
+                raise ShapeError(name, f"gradient of shape {g.shape}", f"{w.shape}, of its weight")
+        for name, g in gradients.items():
+            w = weights[name]
+            xp = namespace(w)
+            t = self._steps.get(name, 0) + 1
+            work, decayed = self._array("work0", name, w), g
+            if self.weight_decay:
+                decayed = self._array("work1", name, w)
+                xp.multiply(w, self.weight_decay, out=decayed)
+                decayed += g
+            self.rule(decayed, t, work, *(self._array(slot, name, w) for slot in self.slots))
+            w -= work
+            self._steps[name] = t
+
+    def state(self) -> dict[str, Array]:
+        """A copy of all that the next step depends on: "slot/name" arrays, and "t/name"."""
+        arrays = {key: array.copy() for key, array in self._arrays.items()
+                  if not key.startswith("work")}
+        return arrays | {f"t/{name}": np.array(t) for name, t in self._steps.items()}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Take up where `state()` was taken. Raises InputError for another optimiser's state."""
+        known = {*self.slots, "t"}
+        for key in state:
+            if key.partition("/")[0] not in known:
+                raise UnknownNameError("state", repr(key),
+                                       f"keys of {type(self).__name__}: {sorted(known)}")
+        self._steps = {key.partition("/")[2]: int(t) for key, t in state.items()
+                       if key.startswith("t/")}
+        self._arrays = {key: array.copy() for key, array in state.items()
+                        if not key.startswith("t/")}
+
+    def _array(self, slot: str, name: str, w: Array) -> Array:
+        """The buffer of a weight, in its library: zero at first, or as restored."""
+        key = f"{slot}/{name}"
+        array: Array = self._arrays.get(key)
+        if type(array) is not type(w):  # not made yet, or restored from a file to a device
+            xp = namespace(w)
+            array = self._arrays[key] = xp.zeros_like(w) if array is None else xp.asarray(array)
+        if array.shape != w.shape or array.dtype != w.dtype:
+            raise ShapeError(key, f"state of shape {array.shape}, {array.dtype}",
+                             f"{w.shape}, {w.dtype}, those of its weight")
+        return array
+
+
+class SGD(Optimiser):
+    """w <- w - lr g."""
+
+    def __init__(self, lr: float, weight_decay: float = 0.0) -> None:
+        super().__init__(lr, weight_decay)
+
+    def rule(self, g: Array, t: int, work: Array, *slots: Array) -> None:
+        namespace(g).multiply(g, self.lr, out=work)
+
+
+class RMSProp(Optimiser):
+    """v <- alpha v + (1 - alpha) g^2;  w <- w - lr g / (sqrt(v) + eps). v starts at 0."""
+
+    slots = ("v",)
+
+    def __init__(
+        self, lr: float, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(lr, weight_decay)
+        self.alpha, self.eps = as_decay(alpha, "alpha"), as_positive(eps, "eps")
+
+    def rule(self, g: Array, t: int, work: Array, *slots: Array) -> None:
+        xp, (v,) = namespace(g), slots
+        move_to_square(v, g, self.alpha, work)
+        xp.sqrt(v, out=work)
+        work += self.eps
+        xp.divide(g, work, out=work)
+        work *= self.lr
+
+
+class Adam(Optimiser):
+    """m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2;
+    w <- w - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps). m, v start at 0.
+    """
+
+    slots = ("m", "v")
+
+    def __init__(
+        self,
+        lr: float,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(lr, weight_decay)
+        self.beta1, self.beta2 = as_decay(beta1, "beta1"), as_decay(beta2, "beta2")
+        self.eps = as_positive(eps, "eps")
+
+    def rule(self, g: Array, t: int, work: Array, *slots: Array) -> None:
+        xp, (m, v) = namespace(g), slots
+        xp.multiply(g, 1 - self.beta1, out=work)
+        m *= self.beta1
+        m += work
+        move_to_square(v, g, self.beta2, work)
+        xp.sqrt(v, out=work)
+        # Both sides of the fraction times sqrt(1 - beta2^t): one pass over the weights less.
+        root = math.sqrt(1 - self.beta2**t)
+        work += self.eps * root
+        xp.divide(m, work, out=work)
+        work *= self.lr * root / (1 - self.beta1**t)
+
+
+def move_to_square(v: Array, g: Array, decay: float, work: Array) -> None:
+    """v <- decay v + (1 - decay) g^2, in place."""
+    xp = namespace(v)
+    xp.multiply(g, g, out=work)
+    work *= 1 - decay
+    v *= decay
+    v += work
+
+
+def clip_weights(weights: Mapping[str, Array], c: float) -> None:
+    """Each entry into [-c, c], in place: the clipping of WGAN and of Algorithm 1 of G."""
+    c = as_positive(c, "c")
+    for w in weights.values():
+        namespace(w).clip(w, -c, c, out=w)
+
+
+def as_decay(value: Any, name: str) -> float:
+    """A number in [0, 1): the weight of the past in a running mean. Raises InputError."""
+    number = as_nonnegative(value, name)
+    if not number < 1:
+        raise InputError(name, f"{number}", "a number in [0, 1)")
+    return number
+
+
+def as_nonnegative(value: Any, name: str) -> float:
+    """A finite number >= 0. Raises InputError."""
+    number = as_number(value, name)
+    if number < 0:
+        raise InputError(name, f"{number}", "a number >= 0")
+    return number

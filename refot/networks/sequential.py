@@ -1,0 +1,142 @@
+"""Networks: layers in a row, with the weights, running statistics and gradients by name."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from refot.arrays import Array, InputError, ShapeError, TypeInputError, as_count
+
+from .layers import BatchNorm, Dense, Layer, LeakyReLU
+
+
+class Cache(NamedTuple):
+    """What one forward pass leaves for its backward pass."""
+
+    layers: tuple[Any, ...]  # each layer's own
+    y_shape: tuple[int, ...]
+
+
+class Sequential:
+    """layers[-1] o ... o layers[0], and their arrays.
+
+    `weights` maps "k.name" to an array of layer k ("0.W"), `statistics` likewise ("1.mean"). They
+    are changed in place, `weights["0.W"][...] = W`: optimisers and heads hold the same arrays.
+    Draws come from `rng` in the order of the layers; each layer's docstring says which. `dtype` is
+    float32, float64, or complex128 (for derivatives by complex step); `xp` is NumPy or CuPy.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        rng: np.random.Generator,
+        dtype: Any = np.float32,
+        xp: ModuleType = np,
+    ) -> None:
+        self.layers = tuple(layers)
+        self.dtype = np.dtype(dtype)
+        if not self.layers or not all(isinstance(layer, Layer) for layer in self.layers):
+            raise TypeInputError("layers", f"{list(layers)!r}", "one Layer or more")
+        if self.dtype not in (np.float32, np.float64, np.complex128):
+            raise TypeInputError("dtype", f"{self.dtype}", "float32, float64 or complex128")
+        self.weights: dict[str, Array] = {}
+        self.statistics: dict[str, Array] = {}
+        self._names = []  # of each layer: those of its weights, those of its statistics
+        for k, layer in enumerate(self.layers):
+            weights = {f"{k}.{name}": w for name, w in layer.initial_weights(rng).items()}
+            statistics = {f"{k}.{name}": s for name, s in layer.initial_statistics().items()}
+            self.weights |= {name: xp.asarray(w, dtype=self.dtype) for name, w in weights.items()}
+            self.statistics |= {name: xp.asarray(s, dtype=self.dtype)
+                                for name, s in statistics.items()}
+            self._names.append((tuple(weights), tuple(statistics)))
+
+    def __repr__(self) -> str:
+        return f"Sequential([{', '.join(map(str, self.layers))}], dtype={self.dtype})"
+
+    def layer_weights(self, k: int) -> tuple[Array, ...]:
+        """The weights of layer k, in its order."""
+        return tuple(self.weights[name] for name in self._names[k][0])
+
+    def weight_names(self, k: int) -> tuple[str, ...]:
+        """The names of the weights of layer k, in its order."""
+        return self._names[k][0]
+
+    def forward(self, x: Array, train: bool = True) -> tuple[Array, Cache]:
+        """(y, cache) of a batch x (n, ...). train=True: batch statistics, and update the running.
+
+        Raises TypeInputError unless x has the dtype of the network, ShapeError where x or what a
+        layer hands on does not fit the next.
+        """
+        if getattr(x, "dtype", None) != self.dtype:
+            raise TypeInputError("x", f"dtype {getattr(x, 'dtype', None)}",
+                                 f"{self.dtype}, that of the network")
+        caches = []
+        for k, layer in enumerate(self.layers):
+            statistics = tuple(self.statistics[name] for name in self._names[k][1])
+            x, cache = layer.forward(x, self.layer_weights(k), statistics, train)
+            caches.append(cache)
+        return x, Cache(tuple(caches), x.shape)
+
+    def backward(self, cache: Cache, dy: Array) -> tuple[Array, dict[str, Array]]:
+        """(dx, gradients): those of <dy, y> in x and in the weights, by their names.
+
+        dy: the shape of y and the dtype of the network. The cache may be used again.
+        """
+        if dy.shape != cache.y_shape:
+            raise ShapeError("dy", f"shape {dy.shape}", f"{cache.y_shape}, that of y")
+        if dy.dtype != self.dtype:
+            raise TypeInputError("dy", f"dtype {dy.dtype}", f"{self.dtype}, that of the network")
+        gradients: dict[str, Array] = {}
+        for k in reversed(range(len(self.layers))):
+            dy, dw = self.layers[k].backward(dy, cache.layers[k], self.layer_weights(k))
+            gradients |= zip(self._names[k][0], dw, strict=True)
+        return dy, gradients
+
+
+def mlp(
+    sizes: Sequence[int],
+    rng: np.random.Generator,
+    activation: Layer | Callable[[], Layer] = LeakyReLU,
+    batch_norm: bool = False,
+    output: Layer | Callable[[], Layer] | None = None,
+    dtype: Any = np.float32,
+    xp: ModuleType = np,
+) -> Sequential:
+    """Dense layers of the given sizes, input first, [BatchNorm and] activation between them.
+
+    `activation` and `output`: a layer, `LeakyReLU(.2)`, or its class; `output` follows the last
+    dense layer, which has no batch norm.
+    """
+    if len(sizes) < 2:
+        raise InputError("sizes", f"{list(sizes)}", "two sizes or more: input and output")
+    *hidden, last = [Dense(as_count(d_in, "sizes"), as_count(d_out, "sizes"))
+                     for d_in, d_out in itertools.pairwise(sizes)]
+    layers: list[Layer] = []
+    for dense in hidden:
+        layers.append(dense)
+        if batch_norm:
+            layers.append(BatchNorm(dense.d_out))
+        layers.append(_layer(activation))
+    layers.append(last)
+    if output is not None:
+        layers.append(_layer(output))
+    return Sequential(layers, rng, dtype, xp)
+
+
+def _layer(given: Layer | Callable[[], Layer]) -> Layer:
+    return given if isinstance(given, Layer) else given()
+
+
+class HasWeights(Protocol):
+    """A Sequential or a Heads."""
+
+    weights: dict[str, Array]
+
+
+def parameter_count(net: HasWeights) -> int:
+    """The number of weights, running statistics not counted."""
+    return sum(int(w.size) for w in net.weights.values())
