@@ -24,6 +24,7 @@ from refot.systems.info_sinkhorn_presets import TABLE_1
 from refot.systems.info_sinkhorn_tasks import Points
 from refot.systems.latent import Latent
 from refot.systems.system import make_system, presets
+from refot.systems.traversal import vary_category, vary_uniform
 
 SMALL = replace(TABLE_1, batch=24, n_D=2)
 
@@ -129,7 +130,9 @@ def slope(loss: Callable[[], float], w: Array, direction: Array) -> float:
     return (values[0] - values[1]) / (2 * h)
 
 
-def check(gradients: dict[str, Array], weights: dict[str, Array], loss: Callable[[], float]) -> None:
+def check(
+    gradients: dict[str, Array], weights: dict[str, Array], loss: Callable[[], float]
+) -> None:
     """Each gradient is the slope of the loss along a random direction, to finite differences."""
     rng = np.random.default_rng(5)
     assert gradients
@@ -235,3 +238,41 @@ def test_a_short_run_of_the_quick_preset_learns_the_codes() -> None:
 def test_every_preset_names_its_source() -> None:
     for name, preset in presets("info_sinkhorn").items():
         assert "B " in preset.about or "lam = 0" in preset.about or "erratum" in preset.about, name
+
+
+# ------------------------------------------------------------------ codes, varied
+def test_a_row_of_figure_3_differs_in_its_category_alone() -> None:
+    latent = Latent(4, 2, 3)
+    z = vary_category(latent, 5, np.random.default_rng(0))
+    assert z.shape == (5, 4, latent.size)
+    assert (latent.category(z) == np.arange(4)).all()
+    assert (z[..., 4:6] == 0).all()
+    assert (z[..., 6:] == z[:, :1, 6:]).all()
+    assert len(np.unique(z[:, 0, 6])) == 5
+
+
+def test_a_row_of_figure_4_differs_in_one_uniform_code() -> None:
+    latent = Latent(4, 2, 3)
+    z = vary_uniform(latent, 1, 7, np.random.default_rng(0))
+    assert z.shape == (4, 7, latent.size)
+    assert (latent.category(z) == np.arange(4)[:, None]).all()
+    np.testing.assert_allclose(z[..., 5], np.tile(np.linspace(-1, 1, 7), (4, 1)), atol=1e-7)
+    assert (z[..., 4] == 0).all()
+    assert (z[..., 6:] == z[0, 0, 6:]).all()
+    with pytest.raises(refot.InputError, match="code"):
+        vary_uniform(latent, 2, 7, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("name", ["mnist", "mnist-quick"])
+def test_the_networks_of_table_3b_fit_each_other(name: str) -> None:
+    """Latents of 100 (28 in the quick one) to images of 32 x 32 (28 x 28), to one number each."""
+    s = make_system("info_sinkhorn", name, 0, "numpy", {"batch": 4, "n_D": 1})
+    assert isinstance(s, InfoSinkhorn)
+    batch = s.draw()
+    x, _ = s.G.forward(batch["z"][0, 0])
+    side = 32 if name == "mnist" else 28
+    assert x.shape == batch["y"][0].shape == (4, 1, side, side)
+    assert s.D.forward(x, "D2")[0].shape == (4, 1)
+    assert s.D.forward(x, "Q")[0].shape == (4, s.latent.informative)
+    assert s.latent.size == (100 if name == "mnist" else 28)
+    assert np.isfinite(list(s.step().values())).all()

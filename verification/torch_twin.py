@@ -144,7 +144,8 @@ class PairedTimes:
 def paired_times(system: InfoSinkhorn, pairs: int, warm_up: int = 3) -> PairedTimes:
     """Time steps of the system and of its twin in turn, on the same batches."""
     twin = TorchInfoSinkhorn(system)
-    ours, theirs = [], []
+    ours: list[float] = []
+    theirs: list[float] = []
     for _ in range(warm_up + pairs):
         batch = system.draw()
         for update, times in ((system.update, ours), (twin.update, theirs)):

@@ -12,7 +12,7 @@ Where the print is wrong (E2, E3) this is the corrected form: lam Q inside the t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from .batch_plan import BatchPlan, batch_plan, printed_batch_plan
 from .info_sinkhorn_tasks import Task
 from .latent import Latent
 from .network_system import Batch, NetworkSystem, chunks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ class InfoSinkhorn(NetworkSystem):
         C = self.cost(x, y)
         gamma = self.plan(D2[:, 0], C.dense(), self.lamQ(z, h))  # line 8
         losses["W_xy"], losses["G"] = float(gamma.value), float((gamma.P * C.dense()).sum())
-        _, gradients = self.G.backward(cache, points_gradient(gamma.P, C))
+        _, gradients = self.G.backward(cache, points_gradient(gamma.P, C).reshape(x.shape))
         if s.debiased:
             losses["W_xx"], self_loss, of_self = self.self_term(z1, z2)
             losses["G"] -= self_loss
@@ -162,8 +165,8 @@ class InfoSinkhorn(NetworkSystem):
         D4, _ = self.D.forward(x2, "D4")
         C = self.cost(x1, x2)
         eta = batch_plan(D4[:, 0], C.dense(), self.settings.eps)
-        _, of_x1 = self.G.backward(cache1, points_gradient(eta.P, C) / 2)
-        _, of_x2 = self.G.backward(cache2, points_gradient(eta.P.T, C.T) / 2)
+        _, of_x1 = self.G.backward(cache1, points_gradient(eta.P / 2, C).reshape(x1.shape))
+        _, of_x2 = self.G.backward(cache2, points_gradient(eta.P.T / 2, C.T).reshape(x2.shape))
         loss = float((eta.P * C.dense()).sum()) / 2
         return float(eta.value), loss, {key: of_x1[key] + of_x2[key] for key in of_x1}
 
@@ -223,3 +226,7 @@ class InfoSinkhorn(NetworkSystem):
         """The task's measures of what is generated, with the categorical code beside it."""
         z = self.latent.draw(rng, self.task.judged)
         return dict(self.task.judge(self.generate(z), self.latent.category(z)))
+
+    def picture(self, rng: np.random.Generator) -> Figure:
+        """What the task draws of it: data coloured by code, or a row of codes a noise (Fig. 3)."""
+        return self.task.picture(self.generate, self.latent, rng)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -36,6 +36,10 @@ from refot.scores_classifier import classifier_frechet_distance, classifier_scor
 
 from .digit_classifier import digit_classifier
 from .latent import Latent
+from .traversal import vary_category
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Task(Protocol):
@@ -59,6 +63,11 @@ class Task(Protocol):
 
     def shown(self, x: Array) -> Array:
         """Data as it is drawn: points (n, 2) or images (n, h, w)."""
+
+    def picture(
+        self, generate: Callable[[Array], Array], latent: Latent, rng: np.random.Generator
+    ) -> Figure:
+        """How the codes show in the data that `generate` makes of latents (n, size)."""
 
 
 def hidden(d_in: int, d_out: int) -> list[Layer]:
@@ -109,6 +118,15 @@ class Points:
     def shown(self, x: Array) -> Array:
         return x
 
+    def picture(
+        self, generate: Callable[[Array], Array], latent: Latent, rng: np.random.Generator
+    ) -> Figure:
+        """1,000 points coloured by their code, over as many of the data. B Fig. 3a, b."""
+        from refot.plots_training import plot_points
+
+        z = latent.draw(rng, 1_000)
+        return plot_points(generate(z), self.draw(rng, 1_000), latent.category(z))
+
 
 # ------------------------------------------------------------------ MNIST
 class Digits:
@@ -146,6 +164,15 @@ class Digits:
 
     def shown(self, x: Array) -> Array:
         return x[:, 0]
+
+    def picture(
+        self, generate: Callable[[Array], Array], latent: Latent, rng: np.random.Generator
+    ) -> Figure:
+        """A row for each noise, a column for each category. B Fig. 3c, d."""
+        from refot.plots_training import plot_images
+
+        z = vary_category(latent, 8, rng).reshape(-1, latent.size)
+        return plot_images(self.shown(generate(z)), columns=latent.categories, low=-1, high=1)
 
 
 class ConvolutionalDigits(Digits):
