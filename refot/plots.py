@@ -65,7 +65,7 @@ def plot_joint_laws(
     """
     from matplotlib.colors import LogNorm
 
-    figure = _figure(1.5 + 4.3 * len(laws), 4.9)
+    figure = new_figure(1.5 + 4.3 * len(laws), 4.9)
     grid = figure.add_gridspec(2, 3 * len(laws), height_ratios=[1, 5],
                                width_ratios=[5, 1, 0.25] * len(laws))
     x_edges, y_edges = _edges(z1), _edges(y)
@@ -97,7 +97,7 @@ def _bars(
 
 def plot_descent(results: Mapping[str, InformativeResult]) -> Figure:
     """How the iteration goes: how much B-19 falls in each step, and how far it moves. By label."""
-    figure = _figure(9.6, 4.0)
+    figure = new_figure(9.6, 4.0)
     falls, steps = figure.subplots(1, 2, sharex=True)
     for (label, result), (colour, _, line) in zip(results.items(), STYLES, strict=False):
         k, fall = np.arange(1, 1 + result.iterations), -np.diff(result.objectives)
@@ -116,7 +116,7 @@ def plot_descent(results: Mapping[str, InformativeResult]) -> Figure:
 # ------------------------------------------------------------------ limits in eps
 def plot_limits(sweep: EpsSweep, limits: DivergenceLimits) -> Figure:
     """F, s, S and G's loss along eps, with both limits of each and the bounds for every measure."""
-    figure = _figure(10.2, 7.2)
+    figure = new_figure(10.2, 7.2)
     (value, sharp), (divergence, loss) = figure.subplots(2, 2, sharex=True)
     xy, mmd = limits.xy, limits.mmd_squared
     _panel(value, sweep.eps, sweep.value, xy.value_bounds, xy.exact, xy.independent,
@@ -155,7 +155,7 @@ def _panel(
 
 def plot_rates(sweep: EpsSweep, limits: CostLimits) -> Figure:
     """F and s: their distances to both limits along eps, with the bounds and the exact rates."""
-    figure = _figure(10.2, 4.6)
+    figure = new_figure(10.2, 4.6)
     near, far = figure.subplots(1, 2)
     eps, A = sweep.eps, limits.independent
     for name, values, part, (colour, marker, line) in (
@@ -189,7 +189,7 @@ def plot_softmin_bias(
     sizes: Sequence[int], means: Array, errors: Array, predicted: Array
 ) -> Figure:
     """The bias of batch softmins (k,) against batch size: measured, with errors, and predicted."""
-    figure = _figure(5.4, 4.0)
+    figure = new_figure(5.4, 4.0)
     axes = figure.subplots()
     axes.loglog(sizes, predicted, color=BLACK, linewidth=1,
                 label=r"$\varepsilon\,\mathrm{Var}/(2B\,\mathrm{mean}^2)$")
@@ -207,7 +207,7 @@ def plot_sample_complexity(tables: Mapping[int, SampleComplexity]) -> Figure:
     """S between two samples of one law against n, a panel for each dimension, with the slopes."""
     from refot.limits import decay_rate
 
-    figure = _figure(1.2 + 3.6 * len(tables), 4.6)
+    figure = new_figure(1.2 + 3.6 * len(tables), 4.6)
     panels = np.atleast_1d(figure.subplots(1, len(tables), sharey=True))
     for axes, (d, table) in zip(panels, tables.items(), strict=True):
         curves = [(rf"$\varepsilon = {eps:g}$", values) for eps, values in
@@ -230,7 +230,7 @@ def plot_sample_complexity(tables: Mapping[int, SampleComplexity]) -> Figure:
 
 
 # ------------------------------------------------------------------ parts
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches, laid out so that nothing overlaps."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
