@@ -6,13 +6,16 @@ cost units, the same in all three terms. A solve that does not reach `tol` warns
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array, InputError, as_weights
+from refot.arrays import Array, InputError, as_weights, namespace
 from refot.backend_contract import BackendLike
-from refot.costs import PointCost, point_cost, row_blocks
+from refot.costs import Cost, DenseCost, PointCost, point_cost, row_blocks
 from refot.problem import Problem, problem
 from refot.sinkhorn import SinkhornResult, sinkhorn_symmetric
 from refot.solvers import solve
@@ -29,9 +32,17 @@ def entropic_value(
 def sharp_value(
     C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
 ) -> float:
-    """s = <C,P> at the optimal plan of F, in cost units: s = F - eps KL. W_{c,eps} of G."""
-    p = problem(C, a, b, eps, backend)
-    return _sharp(p, solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend))
+    """s = <C,P> at the optimal plan of F, in cost units: s = F - eps KL. W_{c,eps} of G.
+
+    s is no minimum, so that the default of `tol` is `first_order_tolerance`. The least entry of a
+    cost matrix is taken out first: it would multiply the rounding of the mass of P, which is 1.
+    """
+    p, least = problem(C, a, b, eps, backend), 0.0
+    if isinstance(p.C, DenseCost):
+        least = float(p.C.matrix.min())
+        p = replace(p, C=DenseCost(p.C.matrix - least))
+    tol = first_order_tolerance(p, tol)
+    return least + _sharp(p, solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend))
 
 
 def sinkhorn_divergence(
@@ -39,7 +50,8 @@ def sinkhorn_divergence(
     tol: float | None = None, backend: BackendLike = None,
 ) -> float:
     """S = F_xy - F_xx / 2 - F_yy / 2, KL-inclusive, in cost units; S(mu, mu) = 0. B-9."""
-    F_xy, F_xx, F_yy = (_value(*term) for term in _terms(x, a, y, b, eps, cost, tol, backend))
+    problems = _problems(x, a, y, b, eps, cost, backend)
+    F_xy, F_xx, F_yy = (_value(*term) for term in _solutions(problems, lambda p: tol))
     return F_xy - (F_xx + F_yy) / 2
 
 
@@ -47,8 +59,13 @@ def sinkhorn_loss(
     x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> float:
-    """2 s_xy - s_xx - s_yy with sharp values: twice the scale of B-9 and another W. G-4."""
-    s_xy, s_xx, s_yy = (_sharp(*term) for term in _terms(x, a, y, b, eps, cost, tol, backend))
+    """2 s_xy - s_xx - s_yy with sharp values: twice the scale of B-9 and another W. G-4.
+
+    `tol`: by default `first_order_tolerance`, as for `sharp_value`.
+    """
+    problems = _problems(x, a, y, b, eps, cost, backend)
+    s_xy, s_xx, s_yy = (_sharp(*term) for term in _solutions(
+        problems, lambda p: first_order_tolerance(p, tol)))
     return 2 * s_xy - s_xx - s_yy
 
 
@@ -60,7 +77,7 @@ def mmd_squared(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean") -> fl
     """
     xy = point_cost(x, y, cost)
     a, b = as_weights(a, xy.shape[0], "a"), as_weights(b, xy.shape[1], "b")
-    xx, yy = PointCost(xy.x, xy.x, xy.ground), PointCost(xy.y, xy.y, xy.ground)
+    xx, yy = self_costs(xy)
     return 2 * _mean_cost(xy, a, b) - _mean_cost(xx, a, a) - _mean_cost(yy, b, b)
 
 
@@ -72,7 +89,7 @@ def mmd_squared_unbiased(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidea
     """
     xy = point_cost(x, y, cost)
     a, b = as_weights(a, xy.shape[0], "a"), as_weights(b, xy.shape[1], "b")
-    xx, yy = PointCost(xy.x, xy.x, xy.ground), PointCost(xy.y, xy.y, xy.ground)
+    xx, yy = self_costs(xy)
     return (
         2 * _mean_cost(xy, a, b)
         - _mean_cost(xx, a, a) / distinct_pairs(a, "a")
@@ -81,20 +98,49 @@ def mmd_squared_unbiased(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidea
 
 
 # ------------------------------------------------------------------ parts
-def _terms(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str, tol: float | None,
-    backend: BackendLike,
-) -> list[tuple[Problem, SinkhornResult]]:
-    """The three problems xy, xx, yy with their solutions."""
+def self_costs(C: PointCost) -> tuple[PointCost, PointCost]:
+    """c(x, x) and c(y, y), of the cost between x and y."""
+    return replace(C, y=C.x), replace(C, x=C.y)
+
+
+def first_order_tolerance(p: Problem, tol: float | None = None) -> float | None:
+    """`tol`, or the default of what is wrong to first order in the marginal error: s, gradients.
+
+    In float64 what a solve can reach: u (16 max|C| / eps + 64 sqrt(n + m)), u = 2^-53, for the
+    rounding of the exponents and of the sums. In float32 None, the default of `solve`.
+    """
+    if tol is not None or p.C.dtype != np.float64:
+        return tol
+    return 2.0**-53 * (16 * _largest_cost(p.C) / p.eps + 64 * math.sqrt(sum(p.C.shape)))
+
+
+def _largest_cost(C: Cost) -> float:
+    """max |C|; of points at most what the box around all of them allows, without the matrix."""
+    if isinstance(C, DenseCost):
+        return float(abs(C.matrix).max())
+    xp = namespace(C.x)
+    lowest, highest = xp.minimum(C.x.min(0), C.y.min(0)), xp.maximum(C.x.max(0), C.y.max(0))
+    return float(replace(C, x=lowest[None], y=highest[None]).dense()[0, 0])
+
+
+def _problems(
+    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str, backend: BackendLike
+) -> tuple[Problem, Problem, Problem]:
+    """The three problems xy, xx, yy."""
     C = point_cost(x, y, cost)
-    xy = problem(C, a, b, eps, backend)
-    xx = problem(PointCost(C.x, C.x, C.ground), a, a, eps, backend)
-    yy = problem(PointCost(C.y, C.y, C.ground), b, b, eps, backend)
-    return [
-        (xy, solve(xy.C, xy.a, xy.b, xy.eps, tol=tol, backend=xy.backend)),
-        (xx, sinkhorn_symmetric(xx.C, xx.a, xx.eps, tol=tol, backend=xx.backend)),
-        (yy, sinkhorn_symmetric(yy.C, yy.a, yy.eps, tol=tol, backend=yy.backend)),
-    ]
+    xx, yy = self_costs(C)
+    return (problem(C, a, b, eps, backend), problem(xx, a, a, eps, backend),
+            problem(yy, b, b, eps, backend))
+
+
+def _solutions(
+    problems: tuple[Problem, Problem, Problem], tol: Callable[[Problem], float | None]
+) -> list[tuple[Problem, SinkhornResult]]:
+    """Each with its solution, the self terms by the symmetric iteration."""
+    xy, xx, yy = problems
+    solved = solve(xy.C, xy.a, xy.b, xy.eps, tol=tol(xy), backend=xy.backend)
+    return [(xy, solved), *((p, sinkhorn_symmetric(p.C, p.a, p.eps, tol=tol(p), backend=p.backend))
+                            for p in (xx, yy))]
 
 
 def _value(p: Problem, solved: SinkhornResult) -> float:

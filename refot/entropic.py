@@ -16,7 +16,7 @@ from refot.arrays import Array, ShapeError, WeightError, as_points
 from refot.backend_contract import BackendLike
 from refot.costs import PointCost, point_cost
 from refot.divergences import entropic_value
-from refot.gradients import TOLERANCE, centred, entropic_value_gradient_weights
+from refot.gradients import centred, entropic_value_gradient_weights
 from refot.objectives import entropy
 from refot.problem import log_weights, problem
 
@@ -35,7 +35,7 @@ def entropic_transport_value(
 
 
 def entropic_transport_gradient_weights(
-    M: Any, a: Any, b: Any, lam: Any, *, tol: float = TOLERANCE, backend: BackendLike = None
+    M: Any, a: Any, b: Any, lam: Any, *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """dW_L/da = f + lam log a, centred to sum 0, (n,): that of F and of -lam H(a). L, erratum L1.
 

@@ -9,6 +9,7 @@ and every gradient in points is a chain rule through the cost matrix (`points_gr
 potential is `objectives.semi_dual_gradient`.
 
 Second argument: the gradient in y or b is that of the exchanged problem, (C.T, b, a), (y, b, x, a).
+`tol`, the L1 marginal error of a solve, is by default `divergences.first_order_tolerance`.
 Where x_i = y_j, the costs "euclidean" and "l1" have a kink; the pair contributes 0, which is the
 mean of the two one-sided derivatives, along any direction. So all is finite for duplicate points.
 """
@@ -17,22 +18,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from refot.arrays import Array, TypeInputError, as_matrix, as_number, as_weights, namespace
 from refot.backend_contract import BackendLike
 from refot.costs import PointCost, point_cost, row_blocks
-from refot.divergences import distinct_pairs
-from refot.information import informative_cost
+from refot.divergences import distinct_pairs, first_order_tolerance, self_costs
+from refot.information import informative_cost, tilted_product
 from refot.objectives import transport_cost
 from refot.plans import semi_dual_plan
 from refot.problem import Problem, problem
 from refot.sinkhorn import sinkhorn_symmetric
 from refot.solvers import solve
-
-TOLERANCE = 1e-12
-"""Default L1 marginal error of the solves in float64: a gradient is wrong to first order in it, a
-value only to second. Float64 reaches it down to eps of about 1e-4 max C."""
 
 
 # ------------------------------------------------------------------ from the cost to the points
@@ -94,7 +89,7 @@ def sinkhorn_divergence_gradient(
     over i is 0: F_xx is translation invariant. x (n, d), a (n,), y (m, d), b (m,).
     """
     xy = point_cost(x, y, cost)
-    xx = problem(PointCost(xy.x, xy.x, xy.ground), a, a, eps, backend)
+    xx = problem(self_costs(xy)[0], a, a, eps, backend)
     F = xx.F(_self_potential(xx, tol))
     self_term = xx.backend.plan_cost_gradient(as_point_cost(xx.C), F, F, xx.eps)
     return entropic_value_gradient_points(xy, a, b, eps, tol=tol, backend=backend) - self_term
@@ -106,7 +101,7 @@ def sinkhorn_divergence_gradient_weights(
 ) -> Array:
     """dS/da = f_xy - f_xx, centred to sum 0, (n,): a fills both slots of F_xx / 2. B-9."""
     xy = point_cost(x, y, cost)
-    xx = problem(PointCost(xy.x, xy.x, xy.ground), a, a, eps, backend)
+    xx = problem(self_costs(xy)[0], a, a, eps, backend)
     f_xx = xx.transform(_self_potential(xx, tol))  # defined at zero weights too
     f_xy = entropic_value_gradient_weights(xy, a, b, eps, tol=tol, backend=backend)
     return centred(f_xy - f_xx)
@@ -150,8 +145,7 @@ def q_objective_gradient(Q: Any, P: Any, a: Any, b: Any) -> Array:
     P = as_matrix(P, "P")
     Q = as_matrix(Q, "Q", P.shape)
     a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
-    xp = namespace(P)
-    return xp.outer(a, b) * xp.exp(Q) - P
+    return tilted_product(Q, a, b) - P
 
 
 def dot_product_gradient(dQ: Any, z1: Any) -> Array:
@@ -244,20 +238,15 @@ def centred(gradient: Array) -> Array:
     return gradient - gradient.mean()
 
 
-def gradient_tolerance(p: Problem, tol: float | None) -> float | None:
-    """`tol`, or the default of gradients: TOLERANCE in float64; in float32 what a solve reaches."""
-    return TOLERANCE if tol is None and p.C.dtype == np.float64 else tol
-
-
 def _potentials(p: Problem, tol: float | None) -> tuple[Array, Array]:
     """Optimal (f, g) with f = g^(c,eps), which is defined at zero weights too."""
-    tol = gradient_tolerance(p, tol)
+    tol = first_order_tolerance(p, tol)
     g = solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend).g
     return p.transform(g), g
 
 
 def _self_potential(p: Problem, tol: float | None) -> Array:
-    tol = gradient_tolerance(p, tol)
+    tol = first_order_tolerance(p, tol)
     return sinkhorn_symmetric(p.C, p.a, p.eps, tol=tol, backend=p.backend).f
 
 
@@ -267,7 +256,7 @@ def _two_samples(
     """The costs xy and xx, and the weights checked."""
     xy = point_cost(x, y, cost)
     a, b = as_weights(a, xy.shape[0], "a"), as_weights(b, xy.shape[1], "b")
-    return xy, PointCost(xy.x, xy.x, xy.ground), a, b
+    return xy, self_costs(xy)[0], a, b
 
 
 def _mean_gradient(C: PointCost, b: Array) -> Array:

@@ -17,8 +17,9 @@ from typing import Any
 
 from refot.arrays import Array, namespace
 from refot.backend_contract import BackendLike
-from refot.costs import PointCost, point_cost
-from refot.gradients import as_point_cost, centred, gradient_tolerance, points_gradient
+from refot.costs import point_cost
+from refot.divergences import first_order_tolerance, self_costs
+from refot.gradients import as_point_cost, centred, points_gradient
 from refot.problem import Problem, problem
 from refot.solvers import solve
 
@@ -63,7 +64,7 @@ def sinkhorn_loss_gradient(
     With T = ds/dC of the self term, x in both slots gives sum_k (T + T')_ik d1 c(x_i, x_k).
     """
     xy = point_cost(x, y, cost)
-    xx = PointCost(xy.x, xy.x, xy.ground)
+    xx, _ = self_costs(xy)
     T = sharp_value_gradient(xx, a, a, eps, tol=tol, backend=backend)
     cross = sharp_value_gradient_points(xy, a, b, eps, tol=tol, backend=backend)
     return 2 * cross - points_gradient(T + T.T, xx)
@@ -88,7 +89,7 @@ def _adjoint(pr: Problem, tol: float | None) -> _Adjoint:
     """Solve for (p, q). With chi = P / a, the first equation reads p = (chi * C / eps) 1 - chi q,
     which holds, as a limit, at zero weights too."""
     xp, C_over_eps = namespace(pr.a), pr.C.dense() / pr.eps
-    tol = gradient_tolerance(pr, tol)
+    tol = first_order_tolerance(pr, tol)
     g = solve(pr.C, pr.a, pr.b, pr.eps, tol=tol, backend=pr.backend).g
     f = pr.transform(g)
     chi = xp.exp((f[:, None] + pr.G(g)) / pr.eps - C_over_eps)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from refot.arrays import (
     Array,
     InputError,
@@ -23,33 +25,50 @@ from refot.arrays import (
     as_number,
     as_plan,
     as_weights,
+    marginal_tolerance,
     namespace,
     weight_tolerance,
 )
 from refot.backend_contract import BackendLike
 from refot.costs import Cost, DenseCost, as_cost, point_cost
-from refot.objectives import kl, primal, semi_dual
+from refot.objectives import kl_from_product, primal, semi_dual
 from refot.problem import problem
 from refot.sinkhorn import SinkhornResult, sinkhorn_symmetric
 from refot.solvers import solve
 
+MOST_CODES = 1 << 16
+"""More codes than this are refused: a table Q has a row for each, drawn or not."""
+
 
 # ------------------------------------------------------------------ the informative code of a plan
 def mutual_information(P: Any) -> float:
-    """KL(P | P1 (x) P'1) >= 0 of a joint law P (n1, m), in nats. B-18, with P as proxy in B-19."""
+    """KL(P | P1 (x) P'1) >= 0 of a joint law P (n1, m), in nats. B-18, with P as proxy in B-19.
+
+    The mass of P is 1, up to the marginal error that a solve leaves (1e-9, in float32 1e-5), or
+    WeightError: counts are no law, and their KL is another number.
+    """
     P = as_plan(P, "P")
-    return kl(P, namespace(P).outer(P.sum(axis=1), P.sum(axis=0)))
+    mass, tolerance = float(P.sum(dtype=np.float64)), marginal_tolerance(P.dtype)
+    if not abs(mass - 1) <= tolerance:
+        raise WeightError("P", f"mass {mass!r}", f"a joint law, of mass 1 within {tolerance:g}")
+    return kl_from_product(P, P.sum(axis=1), P.sum(axis=0))
 
 
 def as_codes(codes: Any, like: Array) -> Array:
     """The code of each sample, (n,) integers >= 0 beside the rows of `like`. Raises InputError."""
-    codes = namespace(like).asarray(codes)
+    try:
+        codes = namespace(like).asarray(codes)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise TypeInputError("codes", f"not an array ({error})", "a list of integers") from None
     if codes.dtype.kind not in "iu":
         raise TypeInputError("codes", f"dtype {codes.dtype}", "integers")
     if codes.shape != like.shape[:1]:
         raise ShapeError("codes", f"shape {codes.shape}", f"({like.shape[0]},), one for each row")
     if int(codes.min()) < 0:
         raise InputError("codes", f"{codes.min()}", "integers >= 0")
+    if int(codes.max()) >= MOST_CODES:
+        raise InputError("codes", f"{codes.max()}",
+                         f"integers < {MOST_CODES}: each is a row of the table Q")
     return codes
 
 
@@ -64,6 +83,8 @@ def as_lam(lam: Any) -> float:
 def sum_noise(P: Any, codes: Any, n_codes: int) -> Array:
     """(M P)_kj = sum of P_ij over the samples i with code k, (n_codes, m). pi_(z1,y) of B."""
     P, n_codes = as_matrix(P, "P"), as_count(n_codes, "n_codes")
+    if n_codes > MOST_CODES:
+        raise InputError("n_codes", f"{n_codes}", f"at most {MOST_CODES}")
     codes = as_codes(codes, P)
     if int(codes.max()) >= n_codes:
         raise InputError("codes", f"{codes.min()}..{codes.max()}", f"0..{n_codes - 1}")
@@ -94,8 +115,16 @@ def q_objective(Q: Any, P: Any, a: Any, b: Any) -> float:
     P = as_plan(P, "P")
     Q = as_matrix(Q, "Q", P.shape)
     a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
-    xp = namespace(P)
-    return float((xp.outer(a, b) * xp.exp(Q) - Q * P).sum())
+    return float((tilted_product(Q, a, b) - Q * P).sum())
+
+
+def tilted_product(Q: Array, a: Array, b: Array) -> Array:
+    """a_i b_j exp(Q_ij), (n1, m), 0 where a weight is 0: (a exp(Q/2)) (b exp(Q/2)), so that exp(Q)
+    may leave the range of floats where the product does not."""
+    xp = namespace(Q)
+    mass = (a > 0)[:, None] & (b > 0)
+    root = xp.exp(xp.where(mass, Q, 0) / 2)
+    return xp.where(mass, (a[:, None] * root) * (b * root), 0)
 
 
 def optimal_q(P: Any, a: Any, b: Any) -> Array:
@@ -170,7 +199,7 @@ def informative_objective(
     codes = as_codes(codes, P)
     n_codes = int(codes.max()) + 1
     joint, zeta1 = sum_noise(P, codes, n_codes), code_weights(a, codes, n_codes)
-    information = as_lam(lam) * kl(joint, namespace(P).outer(zeta1, as_weights(b, P.shape[1], "b")))
+    information = as_lam(lam) * kl_from_product(joint, zeta1, as_weights(b, P.shape[1], "b"))
     return primal(P, as_cost(C).dense(), a, b, eps) - information
 
 

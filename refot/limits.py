@@ -14,19 +14,39 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from refot.arrays import Array, InputError, as_count, as_positive, as_vector, as_weights
+from refot.arrays import (
+    Array,
+    InputError,
+    ShapeError,
+    TypeInputError,
+    as_count,
+    as_positive,
+    as_vector,
+    as_weights,
+)
 from refot.backend_contract import BackendLike
-from refot.costs import PointCost, as_cost, point_cost
-from refot.divergences import _sharp, _terms, _value, mmd_squared, sinkhorn_divergence
+from refot.costs import as_cost, point_cost
+from refot.divergences import (
+    _problems,
+    _sharp,
+    _solutions,
+    _value,
+    first_order_tolerance,
+    mmd_squared,
+    self_costs,
+    sinkhorn_divergence,
+)
 from refot.objectives import entropy, kantorovich
 from refot.transforms import c_eps_transform
 
 Bounds: TypeAlias = tuple[float, float]
 """(lower, upper), in cost units."""
+
+Number = TypeVar("Number", int, float)
 
 
 # ------------------------------------------------------------------ one problem: F and s
@@ -111,11 +131,9 @@ def divergence_limits(
 ) -> DivergenceLimits:
     """The limits of S and of the loss between two clouds: x (n, d), a (n,), y (m, d), b (m,)."""
     C = point_cost(x, y, cost)
+    xx, yy = self_costs(C)
     return DivergenceLimits(
-        cost_limits(C, a, b),
-        cost_limits(PointCost(C.x, C.x, C.ground), a, a, exact=0.0),
-        cost_limits(PointCost(C.y, C.y, C.ground), b, b, exact=0.0),
-    )
+        cost_limits(C, a, b), cost_limits(xx, a, a, exact=0.0), cost_limits(yy, b, b, exact=0.0))
 
 
 @dataclass(frozen=True)
@@ -135,8 +153,9 @@ def eps_sweep(
 ) -> EpsSweep:
     """F, s, S and G's loss between two clouds along `epsilons` (k,), in cost units."""
     rows = []
-    for eps in epsilons:
-        terms = _terms(x, a, y, b, eps, cost, tol, backend)
+    for eps in _each(epsilons, "epsilons", as_positive):
+        problems = _problems(x, a, y, b, eps, cost, backend)
+        terms = _solutions(problems, lambda p: first_order_tolerance(p, tol))
         F_xy, F_xx, F_yy = (_value(*term) for term in terms)
         s_xy, s_xx, s_yy = (_sharp(*term) for term in terms)
         rows.append((eps, F_xy, s_xy, F_xy - (F_xx + F_yy) / 2, 2 * s_xy - s_xx - s_yy))
@@ -210,6 +229,7 @@ def sample_complexity(
     """
     if as_count(repeats, "repeats") < 2:
         raise InputError("repeats", f"{repeats}", "at least 2: a standard error is reported")
+    sizes, epsilons = _each(sizes, "sizes", as_count), _each(epsilons, "epsilons", as_positive)
     rng, table = np.random.default_rng(seed), []
     for n in sizes:
         a = np.full(n, 1 / n)
@@ -226,5 +246,25 @@ def sample_complexity(
 
 
 def decay_rate(sizes: Any, values: Any) -> float:
-    """The slope of log values (k,) against log sizes (k,), by least squares: -1 for 1/n."""
+    """The slope of log values (k,) against log sizes (k,), by least squares: -1 for 1/n.
+
+    Both positive, and at least two different sizes, or InputError.
+    """
+    sizes, values = (_each(v, name, as_positive) for v, name in ((sizes, "sizes"),
+                                                                 (values, "values")))
+    if len(values) != len(sizes):
+        raise ShapeError("values", f"{len(values)} of them", f"{len(sizes)}, one for each size")
+    if len(set(sizes)) < 2:
+        raise InputError("sizes", f"{sizes}", "at least two different sizes: a slope is asked for")
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
+def _each(values: Any, name: str, check: Callable[[Any, str], Number]) -> list[Number]:
+    """The entries of a list, each checked, at least one. Raises InputError."""
+    try:
+        entries = list(values)
+    except TypeError:
+        raise TypeInputError(name, f"{values!r}", "a list of numbers") from None
+    if not entries:
+        raise InputError(name, "an empty list", "at least one number")
+    return [check(entry, f"{name}[{k}]") for k, entry in enumerate(entries)]

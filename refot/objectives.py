@@ -24,6 +24,7 @@ from refot.arrays import (
     as_vector,
     as_weights,
     namespace,
+    nonnegative,
 )
 from refot.backend_contract import BackendLike
 from refot.costs import PointCost, row_blocks
@@ -41,9 +42,33 @@ def kl(p: Any, q: Any) -> float:
         raise ShapeError("q", f"shape {q.shape}", f"{p.shape}, that of p")
     if bool(((p > 0) & (q == 0)).any()):
         return math.inf
-    xp = namespace(p)
-    ratio = xp.where(p > 0, p, 1) / xp.where(p > 0, q, 1)
-    return float((p * xp.log(ratio)).sum())
+    return _divergence(p, q)
+
+
+def kl_from_product(P: Any, a: Any, b: Any) -> float:
+    """KL(P | a(x)b) = sum P_ij log(P_ij / (a_i b_j)), in nats; infinite where P is not << it. B-8.
+
+    P (n, m), a (n,), b (m,), all >= 0, of any mass. Right also where a_i b_j underflows.
+    """
+    P = as_plan(P, "P")
+    n, m = P.shape
+    a, b = (nonnegative(as_vector(w, k, name), name) for w, k, name in ((a, n, "a"), (b, m, "b")))
+    if bool(((P > 0) & ~((a > 0)[:, None] & (b > 0))).any()):
+        return math.inf
+    return _divergence(P, a[:, None], b)
+
+
+def _divergence(p: Array, *factors: Array) -> float:
+    """sum p log(p / q), where q, the product of the factors, is > 0 wherever p is."""
+    xp, mass = namespace(p), p > 0
+    on_support, *parts = (xp.where(mass, x, 1) for x in (p, *factors))
+    with np.errstate(over="ignore", under="ignore", divide="ignore"):
+        q = math.prod(parts[1:], start=parts[0])
+        ratio = on_support / q
+    least = xp.finfo(p.dtype).tiny
+    normal = (q >= least) & (ratio >= least) & (ratio < xp.inf)
+    apart = xp.log(on_support) - sum(xp.log(x) for x in parts)  # where p / q leaves the range
+    return float((p * xp.where(normal, xp.log(xp.where(normal, ratio, 1)), apart)).sum())
 
 
 def entropy(p: Any) -> float:
@@ -66,8 +91,8 @@ def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:
     C, eps = as_matrix(C, "C"), as_positive(eps, "eps")
     P = as_plan(P, "P", C.shape)
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
-    regulariser: float = eps * kl(P, namespace(P).outer(a, b))
-    return transport_cost(P, C) + regulariser
+    value: float = transport_cost(P, C) + eps * kl_from_product(P, a, b)
+    return value
 
 
 def entropic_primal(P: Any, C: Any, lam: Any) -> float:

@@ -166,10 +166,13 @@ def counter_example_f_slopes(
 ) -> tuple[float, float]:
     """(left, right) derivatives at theta, along `direction` (d,), of F(psi_*, .), psi_* of theta.
 
-    All terms of the minimum are equal there, so right = min_j, left = max_j of their slopes.
-    F(psi_*, .) is differentiable, and H-24 true, iff all y_j give one gradient of |theta - y_j|^p.
-    H states that they never do. They do for p = 1 on the line through y_1 and y_2 outside the
-    segment (erratum H2); for p > 1 nowhere, as v -> p |v|^(p-2) v is injective.
+    All terms of the minimum are equal there: right = min_j of their right slopes, left = max_j of
+    their left ones. Where theta is no y_j, F(psi_*, .) is differentiable, and H-24 true, iff all
+    y_j give one gradient of |theta - y_j|^p. H states that they never do. They do for p = 1 on the
+    line through y_1 and y_2 outside the segment (erratum H2); for p > 1 nowhere, as
+    v -> p |v|^(p-2) v is injective. At theta = y_j itself and p = 1 the term |theta - y_j|, a cone,
+    lies above the other one, so that F(psi_*, .) has the gradient of the other one; but h has a
+    kink, and H-24 fails because its left side does not exist.
     """
     backward = _power_slopes(theta, -as_floating(direction, "direction", ndim=1), y, p)
     return -float(backward.min()), float(_power_slopes(theta, direction, y, p).min())

@@ -10,13 +10,24 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from refot.arrays import Array, as_count, as_matrix, as_positive, as_weights, namespace
+import numpy as np
+
+from refot.arrays import (
+    Array,
+    InputError,
+    as_count,
+    as_matrix,
+    as_positive,
+    as_weights,
+    namespace,
+)
 from refot.backend_contract import BackendLike
 from refot.gradients import as_point_cost, points_gradient
 from refot.problem import problem
 from refot.sinkhorn import log_iterates, scaling_iterates
 
 
+@np.errstate(all="ignore")  # the iteration warns of what is not finite
 def scaling_loss_gradient(C: Any, a: Any, b: Any, eps: Any, L: int) -> Array:
     """The gradient of `scaling_loss` in C, (n, m), in the scaling form of G-7. G-8, Algorithm 2.
 
@@ -24,7 +35,7 @@ def scaling_loss_gradient(C: Any, a: Any, b: Any, eps: Any, L: int) -> Array:
         qb = -vb v_l^2 / b,   Kb += u_l qb',       ub += K qb        (v_l = b / q_l)
         pb = -ub u_l^2 / a,   Kb += pb v_{l-1}',   vb = K'pb, ub = 0 (u_l = a / p_l)
     and Cb -= K * Kb / eps. C (n, m), a (n,), b (m,), eps in cost units. Underflows where G-7 does,
-    at C / eps > 745 in float64: see `scaling_loss_gradient_log`.
+    at C / eps > 745 in float64, with its ScalingWarning: see `scaling_loss_gradient_log`.
     """
     C, eps = as_matrix(C, "C"), as_positive(eps, "eps")
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
@@ -94,8 +105,11 @@ def scaling_loss_gradient_self(
     """The gradient in x (n, d) of the self term, `scaling_loss` of c(x, x) with weights a twice.
 
     sum_k (Cb + Cb')_ik d1 c(x_i, x_k): x fills both slots, and Cb is not symmetric at finite L.
-    C: `point_cost(x, x, cost)`. G-4 in Algorithm 1 of G.
+    C: `point_cost(x, x, cost)`, or InputError. G-4 in Algorithm 1 of G.
     """
+    C = as_point_cost(C)
+    if C.x.shape != C.y.shape or not bool((C.x == C.y).all()):
+        raise InputError("C", "a cost between two sets of points", "point_cost(x, x, cost)")
     Cb = scaling_loss_gradient_log(C, a, a, eps, L, backend=backend)
     return points_gradient(Cb + Cb.T, C)
 

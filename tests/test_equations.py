@@ -22,7 +22,8 @@ import refot
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "equations.md"
-ISSUES = {"REGISTER", "SYSTEMS", "KIT", "SPEED"}
+ISSUES = {"SYSTEMS"}
+"""The pieces of work that a row may wait for: networks and training. Everything else is there."""
 
 
 def numbered(work: str, last: int) -> list[str]:
@@ -158,10 +159,16 @@ def source(name: str) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
+@cache
+def parsed(text: str) -> ast.Module:
+    """The syntax tree of a file, built once for all the tests that are looked up in it."""
+    return ast.parse(text)
+
+
 def is_a_test(name: str) -> bool:
     """Whether `tests/test_x.py::[Class::]test_y` is defined there."""
     _, *path = name.split("::")
-    body: list[ast.stmt] = ast.parse(source(name)).body
+    body = parsed(source(name)).body
     for part in path:
         found = [node for node in body
                  if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == part]
@@ -220,10 +227,11 @@ def test_good_rows_are_read() -> None:
     ("`refot.objectives.kl`", "", "neither a function nor `missing: ISSUE`"),
     ("`refot.objectives.kl`", "kl", "neither a function nor `missing: ISSUE`"),
     ("`refot.objectives.kl`", "`refot.objectives.kl` and more", "'andmore' in the function cell"),
-    ("`refot.objectives.kl`", "`refot.objectives.kl` missing: KIT", "although it names a function"),
-    ("`refot.objectives.kl`", "missing: KIT", "says missing although it names a test"),
+    ("`refot.objectives.kl`", "`refot.objectives.kl` missing: SYSTEMS", "it names a function"),
+    ("`refot.objectives.kl`", "missing: SYSTEMS", "says missing although it names a test"),
     ("`refot.objectives.kl`", "`refot.unrolled.scaling_loss_gradient`", "mentions"),
     ("| missing: SYSTEMS | missing", "| missing: SYSTEM | missing", "missing: SYSTEM is no issue"),
+    ("| missing: SYSTEMS | missing", "| missing: KIT | missing", "missing: KIT is no issue"),
     ("| missing: SYSTEMS | |", "| | |", "neither a test nor `missing: ISSUE`"),
     ("| E1 |", "| E14 |", "erratum E14 is not known"),
     ("; Theorem 1", "", "Theorem 1: has no row"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from strategies import TOL, UNIT, Case, mild_cases, multiples, plans, solved, weights
 
 import refot
+from refot.arrays import InputError, WeightError
 
 tables = st.tuples(st.integers(1, 5), st.integers(1, 5))
 
@@ -263,3 +264,35 @@ def test_b21_at_the_best_q_is_b19(drawn, data):
     through_q = 1 - refot.q_objective(Q, joint, zeta1, case.b)
     through_q += float(product[joint == 0].sum())  # exp(0) where the ratio is 0
     assert abs(through_q - refot.kl(joint, product)) <= 4 * sum_rounding(Q, np.exp(Q))
+
+
+# ------------------------------------------------------------------ extremes, and what is refused
+def test_the_objective_of_q_where_exp_q_is_infinite():
+    """A weight 0 times exp(800) is 0; weights 1e-200 times exp(800) are exp(800 - 400 log 10)."""
+    assert refot.q_objective([[800.0, 0.0]], [[0.0, 1.0]], [1.0], [0.0, 1.0]) == 1
+    tiny = np.array([1e-200, 1 - 1e-200])
+    Q, P = np.array([[800.0, 0.0], [0.0, 0.0]]), np.diag([0.0, 1.0])
+    expected = 1 + np.exp(800 - 400 * np.log(10))
+    assert refot.q_objective(Q, P, tiny, tiny) == pytest.approx(expected, rel=1e-12)
+    gradient = refot.q_objective_gradient(Q, P, tiny, tiny)
+    assert np.isfinite(gradient).all()
+    assert gradient[0, 0] == pytest.approx(expected - 1, rel=1e-12)
+
+
+@pytest.mark.parametrize("P", [[[0.5, 0.6]], [[1.0, 2.0], [3.0, 4.0]], [[0.0]]])
+def test_mutual_information_of_what_is_no_law_is_refused(P):
+    with pytest.raises(WeightError, match=r"^P: mass .* of mass 1"):
+        refot.mutual_information(P)
+
+
+@pytest.mark.parametrize("codes", [
+    [[0], [1, 2]], [0, 10**12], [0, 10**30], ["a", "b"], [0, None], [0, -1], [0.0, 1.0]])
+def test_codes_of_any_other_kind_are_refused(codes):
+    """Ragged, far too large for a table, or no integers."""
+    with pytest.raises(InputError, match=r"^codes: "):
+        refot.sum_noise(np.eye(2), codes, 2)
+
+
+def test_a_table_too_large_to_hold_is_refused():
+    with pytest.raises(InputError, match=r"^n_codes: "):
+        refot.sum_noise(np.eye(2), [0, 1], 10**12)

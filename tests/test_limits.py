@@ -258,3 +258,24 @@ def test_bad_input_is_named():
         cost_limits(np.eye(2), [0.5, 0.5], [0.5, 0.5]).value_bounds(0.0)
     with pytest.raises(InputError, match="B"):
         softmin_batch_bias([0.0], [[1.0]], [1.0], 1.0, 0)
+
+
+NONE_OR_EMPTY = {
+    "a size of 0": (lambda: sample_complexity(cube(2), [4, 0], [1.0], 2, 0), r"sizes\[1\]: 0"),
+    "no sizes": (lambda: sample_complexity(cube(2), [], [1.0], 2, 0), "sizes: an empty list"),
+    "no eps": (lambda: sample_complexity(cube(2), [4], [], 2, 0), "epsilons: an empty list"),
+    "a number for a list": (lambda: sample_complexity(cube(2), 4, [1.0], 2, 0), "sizes: 4"),
+    "an eps of 0": (lambda: sample_complexity(cube(2), [4], [0.0], 2, 0), r"epsilons\[0\]: 0"),
+    "no sweep": (lambda: eps_sweep([[0.0]], [1.0], [[1.0]], [1.0], []), "epsilons: an empty list"),
+    "a value of 0": (lambda: decay_rate([1, 2], [1.0, 0.0]), r"values\[1\]: 0"),
+    "a size of 0 in a slope": (lambda: decay_rate([0, 2], [1.0, 1.0]), r"sizes\[0\]: 0"),
+    "one size": (lambda: decay_rate([2, 2], [1.0, 3.0]), "at least two different sizes"),
+    "lengths that differ": (lambda: decay_rate([1, 2], [1.0]), "values: 1 of them"),
+}
+
+
+@pytest.mark.parametrize("case", NONE_OR_EMPTY.values(), ids=NONE_OR_EMPTY)
+def test_what_has_no_mean_or_slope_is_refused(case):
+    call, message = case
+    with pytest.raises(InputError, match=f"{message}"):
+        call()

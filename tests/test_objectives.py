@@ -19,6 +19,7 @@ from strategies import (
     matrix_cases,
     mild_cases,
     multiples,
+    plans,
     potentials,
     solved,
     weights,
@@ -366,3 +367,31 @@ def test_on_the_line_a_lipschitz_function_reaches_the_exact_cost(seed):
     f[order] = np.concatenate([[0.0], np.cumsum(slopes * np.diff(points[order]))])
     f *= 1 - 1e-12  # 1-Lipschitz after rounding too
     assert refot.kantorovich_rubinstein(f[:7], f[7:], C, a, b) == pytest.approx(W0, abs=1e-10)
+
+
+# ------------------------------------------------------------------ where products leave the range
+def test_kl_of_quotients_that_floats_cannot_hold():
+    """1 / 1e-310 overflows, 1e-300 / 1e300 underflows; their logarithms are tame."""
+    log_10 = np.log(10)
+    assert refot.kl([1.0], [1e-310]) == pytest.approx(310 * log_10, rel=1e-13)
+    assert refot.kl([1.0, 1e-310], [1e-310, 1.0]) == pytest.approx(310 * log_10, rel=1e-13)
+    assert refot.kl([1.0, 1e-300], [1.0, 1e300]) == pytest.approx(-600 * log_10 * 1e-300, rel=1e-13)
+    assert refot.kl([1e-310, 1.0], [1e-310, 1.0]) == 0
+
+
+def test_kl_from_a_product_that_underflows():
+    """a_i b_j = 1e-400 is no 0: the primal of the diagonal plan is finite, and by hand."""
+    tiny = 1e-200
+    a = np.array([tiny, 1.0])
+    P, expected = np.diag(a), -tiny * np.log(tiny)
+    assert refot.kl_from_product(P, a, a) == pytest.approx(expected, rel=1e-14)
+    assert refot.primal(P, np.zeros((2, 2)), a, a, 2.0) == pytest.approx(2 * expected, rel=1e-14)
+    assert refot.mutual_information(P) == pytest.approx(expected, rel=1e-14)
+    assert refot.kl_from_product([[0.5, 0.5]], [1.0], [1.0, 0.0]) == np.inf
+
+
+@given(plans(), st.data())
+def test_kl_from_a_product_is_kl(P, data):
+    a, b = (data.draw(weights(k, positive=True)) for k in P.shape)
+    assert refot.kl_from_product(P, a, b) == pytest.approx(
+        refot.kl(P, np.outer(a, b)), rel=1e-13, abs=64 * UNIT)

@@ -1,18 +1,15 @@
-"""H: H_lambda on samples, supergradient, averaged SGD and its rate, counter-example, c/alpha.
+"""H_lambda on samples, its supergradient (H-27) and gradient in the samples (H-29/30), c / alpha.
 
-Where a number is known in closed form (one dimension, two atoms), it is the expected value; the
-rest are properties on generated batches, for lam = 0 and lam > 0 alike.
+For lam = 0 and lam > 0 alike, on generated batches.
 """
 
 from __future__ import annotations
-
-import itertools
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from semidiscrete_cases import GRID, STEP, B, Y, batches, draws, nth
 
 from refot import (
     InputError,
@@ -31,50 +28,12 @@ from refot.semidiscrete import (
     assignment,
     averaged_sgd,
     averaged_sgd_bound,
-    counter_example_f,
-    counter_example_f_slopes,
     counter_example_h,
-    counter_example_h_slope,
-    counter_example_psi,
     generator_gradient,
     regularised_c_transform,
     semi_discrete_objective,
     supergradient,
 )
-
-STEP = 1e-30
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Samples x of mu_theta, the support y of nu with weights b, psi, and lam >= 0."""
-
-    x: np.ndarray
-    y: np.ndarray
-    b: np.ndarray
-    psi: np.ndarray
-    lam: float
-    rng: np.random.Generator
-
-    @property
-    def C(self):
-        return point_cost(self.x, self.y)
-
-    @property
-    def arguments(self):
-        return self.psi, self.C, self.b, self.lam
-
-
-@st.composite
-def batches(draw, regularised=None):
-    """lam = 0 in half of the batches, unless `regularised` says which half."""
-    n, m, d = draw(st.integers(1, 8)), draw(st.integers(2, 6)), draw(st.integers(1, 3))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d))
-    positive = draw(st.booleans()) if regularised is None else regularised
-    lam = rng.uniform(0.2, 1.0) * point_cost(x, y).dense().max() if positive else 0.0
-    psi = rng.normal(size=m) * (lam if lam > 0 else 1.0)
-    return Batch(x, y, rng.dirichlet(np.full(m, 2.0)), psi, lam, rng)
 
 
 # ------------------------------------------------------------------ H_lambda, H-7, 8, 23
@@ -215,262 +174,6 @@ def test_generator_gradient_is_the_derivative_in_the_samples(batch):
     cost = ((at[:, None, :] - batch.y) ** 2).sum(axis=-1)
     F = (-lam * np.log((b * np.exp((psi - cost) / lam)).sum(axis=-1))).mean()
     assert (found * v).sum() == pytest.approx(F.imag / STEP, abs=4e-15 * size * abs(v).sum())
-
-
-# ------------------------------------------------------------------ averaged SGD, H-28
-def draws(y, size):
-    """Batches of the uniform law on [0, 1], against the support y (m, 1)."""
-    return lambda rng: point_cost(rng.uniform(size=(size, 1)), y)
-
-
-Y = np.array([[-0.5], [0.1], [0.4], [1.3]])
-B = np.array([0.1, 0.3, 0.4, 0.2])
-GRID = ((np.arange(1000) + 0.5) / 1000)[:, None]
-"""Midpoints of [0, 1]: integrals over the uniform law to about 1e-7."""
-
-
-@pytest.mark.parametrize("lam", [0.0, 0.2])
-@pytest.mark.parametrize("alpha", [0.3, 0.5])
-def test_three_steps_by_hand(lam, alpha):
-    """psi_k is the mean of psi_tilde_1..psi_tilde_k; the start is not in it."""
-    start, gamma = np.array([0.3, -0.1, 0.2, 0.0]), 0.7
-    rng = np.random.default_rng(5)
-    tilde = [start]
-    for k in (1, 2, 3):
-        x = rng.uniform(size=(2, 1))
-        scores = tilde[-1] - (x - Y[:, 0]) ** 2
-        if lam:
-            chi = B * np.exp(scores / lam)
-            chi /= chi.sum(axis=1, keepdims=True)
-        else:
-            chi = np.eye(4)[scores.argmax(axis=1)]
-        tilde.append(tilde[-1] + gamma / k**alpha * (B - chi).mean(axis=0))
-    steps = averaged_sgd(
-        draws(Y, 2), np.random.default_rng(5), B, lam, gamma, alpha=alpha, psi=start)
-    for k, (psi_tilde, psi) in zip((1, 2, 3), steps, strict=False):
-        np.testing.assert_allclose(psi_tilde, tilde[k], rtol=0, atol=4e-16)
-        np.testing.assert_allclose(psi, sum(tilde[1 : k + 1]) / k, rtol=0, atol=4e-16)
-        assert abs(psi - np.mean(tilde[: k + 1], axis=0)).max() > 1e-3
-
-
-def test_steps_start_at_zero_and_keep_what_was_yielded():
-    steps = averaged_sgd(draws(Y, 2), np.random.default_rng(5), B, 0.0, 1.0)
-    (first, mean), (second, _) = itertools.islice(steps, 2)
-    np.testing.assert_array_equal(first, mean)
-    assert first.sum() == pytest.approx(0, abs=1e-15)
-    assert (first != second).any()
-
-
-def test_the_same_generator_gives_the_same_steps():
-    runs = [
-        next(itertools.islice(averaged_sgd(draws(Y, 3), np.random.default_rng(1), B, 0.1, 1.0),
-                              20, None))
-        for _ in range(2)
-    ]
-    np.testing.assert_array_equal(runs[0], runs[1])
-
-
-def test_warm_start_continues_where_the_last_loop_ended():
-    """Algorithm 1 of H: from psi_{n-1}, a short inner loop is nearer to the maximum than from 0."""
-    lam, C = 0.05, point_cost(GRID, Y)
-    best = maximum(lam)[0]
-    cold, warm = [], []
-    for seed in range(4):
-        rng = np.random.default_rng(seed)
-        previous = nth(averaged_sgd(draws(Y, 8), rng, B, lam, 0.5), 200)
-        for start, gaps in ((None, cold), (previous, warm)):
-            psi = nth(averaged_sgd(draws(Y, 8), rng, B, lam, 0.1, psi=start), 10)
-            gaps.append(best - semi_discrete_objective(psi, C, B, lam))
-    assert np.mean(warm) < np.mean(cold) / 5
-
-
-def nth(steps, k):
-    """psi_k."""
-    return next(itertools.islice(steps, k - 1, None))[1]
-
-
-def maximum(lam):
-    """(max H_lam, the maximiser with mean 0) for the uniform law on [0, 1] and nu = (Y, B).
-
-    lam = 0 in closed form: cells are the intervals of lengths b_j in order, and the costs less psi
-    of two neighbours are equal at their common end.
-    """
-    if lam > 0:
-        psi = solve(point_cost(GRID, Y), np.full(1000, 1e-3), B, lam).g
-        psi = psi - psi.mean()
-        return semi_discrete_objective(psi, point_cost(GRID, Y), B, lam), psi
-    ends, y = np.concatenate([[0.0], np.cumsum(B)]), Y[:, 0]
-    W = ((ends[1:] - y) ** 3 - (ends[:-1] - y) ** 3).sum() / 3
-    t = ends[1:-1]
-    psi = np.concatenate([[0.0], np.cumsum((t - y[1:]) ** 2 - (t - y[:-1]) ** 2)])
-    return W, psi - psi.mean()
-
-
-def test_the_closed_form_maximum_is_one():
-    """H there is W up to the quadrature, D vanishes, and both agree with the linear programme."""
-    W, psi = maximum(0.0)
-    C = point_cost(GRID, Y)
-    assert semi_discrete_objective(psi, C, B, 0.0) == pytest.approx(W, abs=1e-6)
-    assert abs(supergradient(psi, C, B, 0.0).mean(axis=0)).max() <= 1e-12
-    coarse = point_cost(((np.arange(60) + 0.5) / 60)[:, None], Y)
-    assert kantorovich(coarse.dense(), np.full(60, 1 / 60), B)[0] == pytest.approx(W, abs=1e-4)
-
-
-def gaps_of_averaged_sgd(draw, objective, best, b, lam, gamma, ks, seeds):
-    """max H - H(psi_k) for k in ks, averaged over seeds, (len(ks),)."""
-    total = np.zeros(len(ks))
-    for seed in range(seeds):
-        steps = averaged_sgd(draw, np.random.default_rng(seed), b, lam, gamma)
-        at = {k: psi for k, (_, psi) in zip(range(1, ks[-1] + 1), steps, strict=False) if k in ks}
-        total += [best - objective(at[k]) for k in ks]
-    return total / seeds
-
-
-@pytest.mark.parametrize("lam", [0.0, 0.1])
-def test_rate_of_averaged_sgd(lam):
-    """E[max H - H(psi_k)] <= const log k / sqrt k, with the constant that is proved.
-
-    Seen: slopes in k -1.19 and -1.25 (smooth here; -1/2 is proved), gap / bound < .05.
-    """
-    gamma, ks = 0.5, [1, 4, 16, 64, 256, 1024]
-    best, psi = maximum(lam)
-    C = point_cost(GRID, Y)
-    gaps = gaps_of_averaged_sgd(
-        draws(Y, 4), lambda psi: semi_discrete_objective(psi, C, B, lam),
-        best, B, lam, gamma, ks, seeds=6)
-    bounds = [averaged_sgd_bound(k, gamma, np.linalg.norm(psi)) for k in ks]
-    assert (gaps > -1e-6).all()
-    assert (gaps <= bounds).all()
-    assert np.polyfit(np.log(ks[2:]), np.log(gaps[2:]), 1)[0] <= -0.5
-
-
-def test_the_root_is_reached_where_H_has_a_kink():
-    """mu_theta = delta_0, lam = 0: psi_tilde saws about the kink, unevenly, and the gap of psi_k
-    falls as 1 / sqrt k and no faster. Seen: slope -.48, gap sqrt k .29 to .31."""
-    y, b = np.array([[-1.0], [2.0]]), np.array([0.1, 0.9])
-    C = point_cost(np.zeros((1, 1)), y)
-    psi = C.dense()[0]  # maximises H, whose maximum is b.psi
-    gamma, ks = 2.0, [64, 256, 1024, 4096]
-    gaps = gaps_of_averaged_sgd(
-        lambda _: C, lambda psi: semi_discrete_objective(psi, C, b, 0.0),
-        b @ psi, b, 0.0, gamma, ks, seeds=1)
-    distance = np.linalg.norm(psi - psi.mean())
-    assert (gaps <= [averaged_sgd_bound(k, gamma, distance) for k in ks]).all()
-    assert -0.6 <= np.polyfit(np.log(ks), np.log(gaps), 1)[0] <= -0.45
-
-
-# ------------------------------------------------------------------ the counter-example, H2
-TWO = st.integers(0, 2**32 - 1).map(np.random.default_rng)
-
-
-@given(TWO, st.integers(1, 3), st.sampled_from([1.0, 1.5, 2.0, 3.0]))
-def test_counter_example_values(rng, d, p):
-    """h is the transport cost; psi_* is a maximiser: H(psi_*, theta) = h(theta), an upper bound."""
-    theta, y = rng.normal(size=d), rng.normal(size=(2, d))
-    h = counter_example_h(theta, y, p)
-    cost = np.linalg.norm(theta - y, axis=1) ** p
-    assert h == pytest.approx(kantorovich(cost[None], [1.0], [0.5, 0.5])[0], rel=1e-12)
-
-    def H(psi):
-        return counter_example_f(psi, theta, y, p) + psi.mean()
-
-    psi = counter_example_psi(theta, y, p)
-    assert H(psi) == pytest.approx(h, rel=1e-13)
-    assert H(psi + rng.normal()) == pytest.approx(h, rel=1e-12, abs=1e-12)
-    moved = psi + np.array([rng.normal(), 0])
-    assert H(moved) < h
-    if p == 2:
-        value = semi_discrete_objective(moved, point_cost(theta[None], y), [0.5, 0.5], 0.0)
-        assert H(moved) == pytest.approx(value, rel=1e-12, abs=1e-12)
-
-
-@given(TWO, st.integers(1, 3), st.sampled_from([1.0, 1.5, 2.0, 3.0]))
-def test_one_sided_slopes_are_those_of_difference_quotients(rng, d, p):
-    theta, y, e = rng.normal(size=d), rng.normal(size=(2, d)), rng.normal(size=d)
-    psi = counter_example_psi(theta, y, p)
-
-    def quotient(function, t):
-        return (function(theta + t * e) - function(theta)) / t
-
-    left, right = counter_example_f_slopes(theta, e, y, p)
-    t = 1e-7 * np.linalg.norm(theta - y, axis=1).min()
-    for slope, step in ((left, -t), (right, t)):
-        found = quotient(lambda theta: counter_example_f(psi, theta, y, p), step)
-        assert found == pytest.approx(slope, rel=1e-4, abs=1e-4)
-    h_slope = counter_example_h_slope(theta, e, y, p)
-    found = quotient(lambda theta: counter_example_h(theta, y, p), t)
-    assert found == pytest.approx(h_slope, rel=1e-4, abs=1e-4)
-    assert h_slope == pytest.approx((left + right) / 2, rel=1e-12, abs=1e-12)
-
-
-@given(TWO, st.integers(1, 3), st.floats(0.1, 5.0), st.booleans())
-def test_H_is_wrong_on_the_line_outside_the_segment_for_p_1(rng, d, beyond, at_y2):
-    """Erratum H2: both gradients of |theta - y_j| are one unit vector there: H-24 holds."""
-    y, e = rng.normal(size=(2, d)), rng.normal(size=d)
-    end, other = (y[1], y[0]) if at_y2 else (y[0], y[1])
-    theta = end + beyond * (end - other)
-    left, right = counter_example_f_slopes(theta, e, y, 1)
-    h_slope = counter_example_h_slope(theta, e, y, 1)
-    assert left == pytest.approx(right, rel=1e-12, abs=1e-12)
-    assert h_slope == pytest.approx(right, rel=1e-12, abs=1e-12)
-
-
-@given(TWO, st.integers(1, 3), st.floats(0.05, 0.95))
-def test_H_is_right_inside_the_segment_for_p_1(rng, d, t):
-    """Along the segment the slopes are +|e| and -|e|, and h' = 0."""
-    y = rng.normal(size=(2, d))
-    theta, e = (1 - t) * y[0] + t * y[1], y[1] - y[0]
-    length = np.linalg.norm(e)
-    left, right = counter_example_f_slopes(theta, e, y, 1)
-    assert left == pytest.approx(length, rel=1e-12)
-    assert right == pytest.approx(-length, rel=1e-12)
-    assert abs(counter_example_h_slope(theta, e, y, 1)) <= 1e-13 * length
-
-
-@given(TWO, st.integers(2, 3), st.floats(0.1, 3.0))
-def test_H_is_right_off_the_line_for_p_1(rng, d, away):
-    y = rng.normal(size=(2, d))
-    e = y[1] - y[0]
-    normal = rng.normal(size=d)
-    normal -= (normal @ e) / (e @ e) * e
-    theta = y[0] + rng.normal() * e + away * normal
-    left, right = counter_example_f_slopes(theta, e, y, 1)
-    assert left > right
-    assert right < counter_example_h_slope(theta, e, y, 1) < left
-
-
-@given(TWO, st.integers(1, 3), st.sampled_from([1.5, 2.0, 3.0]), st.floats(-4, 4))
-def test_H_is_right_everywhere_for_p_above_1(rng, d, p, t):
-    """On the line through y1 and y2 too, at y1 and y2 too: v -> p |v|^(p-2) v is injective."""
-    y = rng.normal(size=(2, d))
-    e = y[1] - y[0]
-    left, right = counter_example_f_slopes(y[0] + t * e, e, y, p)
-    assert left > right
-    for j in (0, 1):
-        left, right = counter_example_f_slopes(y[j], e, y, p)
-        assert left > right
-
-
-def test_the_numbers_of_erratum_H2():
-    """y = -1, 1 in one dimension, theta = 2 and 0; (0, 3) against (-1, 0), (1, 0) in two."""
-    y = np.array([[-1.0], [1.0]])
-    assert counter_example_f_slopes([2.0], [1.0], y, 1) == (1.0, 1.0)
-    assert counter_example_h_slope([2.0], [1.0], y, 1) == 1.0
-    assert counter_example_f_slopes([0.0], [1.0], y, 1) == (1.0, -1.0)
-    plane = np.array([[-1.0, 0.0], [1.0, 0.0]])
-    slopes = counter_example_f_slopes([0.0, 3.0], [1.0, 0.0], plane, 1)
-    assert slopes == pytest.approx((0.1**0.5, -(0.1**0.5)), rel=1e-14)  # .316
-    assert counter_example_f_slopes([2.0], [1.0], y, 2) == (6.0, 2.0)
-
-
-def test_h_has_a_kink_at_the_two_points_for_p_1_alone():
-    """H's first claim: h is differentiable elsewhere for p = 1, everywhere for p > 1."""
-    y = np.array([[-1.0, 0.0], [1.0, 0.0]])
-    e = np.array([0.0, 1.0])
-    for p, kink in ((1, 1.0), (1.5, 0.0), (2, 0.0)):
-        right = counter_example_h_slope(y[0], e, y, p)
-        left = -counter_example_h_slope(y[0], -e, y, p)
-        assert right - left == pytest.approx(kink, abs=1e-15)
 
 
 # ------------------------------------------------------------------ the cost c / alpha, H4

@@ -15,31 +15,34 @@ import numpy as np
 
 from refot.costs import GROUND_COSTS
 
+from . import rounding_bounds as bounds
+from .balls import UNIT
 from .cases import Case
 from .enclosure_functions import (
-    enclose_divergence_gradient,
     enclose_dual,
-    enclose_informative_plan,
     enclose_mmd,
     enclose_mutual_information,
     enclose_q_objective,
+    enclose_q_optimum,
     enclose_scaling,
     enclose_scaling_loss,
     enclose_scaling_loss_gradient,
     enclose_semidual,
     enclose_semidual_gradient,
     enclose_softmin,
-    enclose_weight_gradient,
-    leaves,
 )
+from .enclosure_gradients import (
+    enclose_divergence_gradient,
+    enclose_divergence_weight_gradient,
+    enclose_informative_plan,
+    enclose_weight_gradient,
+)
+from .enclosure_precision import leaves
 from .enclosures import Enclosure, enclose, enclose_divergence
 from .vector_cases import all_cases, joint, potentials, table
 
 DIGITS = 32
 """Digits that each enclosure has at least, two more than is promised."""
-
-UNIT = 2.0**-53
-"""Unit roundoff of float64."""
 
 RATE = 1e-6
 """Relative error that a converged solve may have."""
@@ -75,8 +78,7 @@ def _potential(case: Case) -> float:
 
 def rounding(case: Case, *more: Any) -> float:
     """64 roundings of the largest things that a number in cost units is a sum of."""
-    largest = (float(abs(np.asarray(x)).max()) for x in (case.C, *more))
-    return 64 * UNIT * sum(largest, case.eps)
+    return bounds.roundings(case.C, *more, case.eps)
 
 
 def _slopes(case: Case) -> float:
@@ -88,12 +90,6 @@ def _slopes(case: Case) -> float:
     gradient = GROUND_COSTS[case.cost].gradient
     largest = max(float(abs(gradient(x, points)).max()) for points in (x, y))
     return (RATE + 64 * UNIT * case.spread / case.eps) * float(case.a.max()) * (largest or 1.0)
-
-
-def _unrolled(case: Case, L: int) -> float:
-    """64 roundings of L steps, each with relative error (max C / eps + n + m) roundings."""
-    n, m = case.C.shape
-    return float(64 * UNIT * L * (abs(case.C).max() / case.eps + n + m))
 
 
 # ------------------------------------------------------------------ a maker a capability
@@ -142,49 +138,46 @@ def softmin(case: Case) -> Iterator[Vector]:
     for suffix, far in (("", h), ("+1000eps", h + 1024 * 2.0 ** np.ceil(np.log2(case.eps)))):
         given = {"C": case.C, "h": far, "eps": case.eps}
         balls = enclose_softmin(**given, digits=DIGITS)
-        allowed = rounding(case, far, case.eps * np.log(len(h)))
-        yield Vector(case, given, {"softmin": (balls, allowed)}, suffix)
+        yield Vector(case, given, {"softmin": (balls, bounds.softmin(**given))}, suffix)
 
 
 def dual(case: Case) -> Iterator[Vector]:
     f, g = potentials(case)
     given = {"f": f, "g": g, **_matrix(case)}
-    density = np.exp(np.minimum((f[:, None] + g - case.C) / case.eps, 700))
-    terms = case.eps + abs(f[:, None]) + abs(g) + abs(case.C)
-    allowed = rounding(case, f, g) + 64 * UNIT * float(case.a @ (density * terms) @ case.b)
-    yield Vector(case, given, {"dual": (enclose_dual(**given, digits=DIGITS), allowed)})
+    balls = enclose_dual(**given, digits=DIGITS)
+    yield Vector(case, given, {"dual": (balls, bounds.dual(**given))})
 
 
 def semidual(case: Case) -> Iterator[Vector]:
     _, g = potentials(case)
     given = {"g": g, **_matrix(case)}
     balls = enclose_semidual(**given, digits=DIGITS)
-    yield Vector(case, given, {"semidual": (balls, rounding(case, g, g))})
+    yield Vector(case, given, {"semidual": (balls, bounds.semidual(**given))})
 
 
 def semidual_gradient(case: Case) -> Iterator[Vector]:
     _, g = potentials(case)
     given = {"g": g, **_matrix(case)}
     balls = enclose_semidual_gradient(**given, digits=DIGITS)
-    yield Vector(case, given, {"semidual_gradient": (balls, rounding(case, g) / case.eps)})
+    yield Vector(case, given, {"semidual_gradient": (balls, bounds.semidual_gradient(**given))})
 
 
 def scaling_loss(case: Case) -> Iterator[Vector]:
     """With the golden steps u_l, v_l."""
     for L in (1, 4):
         given = {**_matrix(case), "L": L}
-        allowed = _unrolled(case, L)
+        allowed = bounds.unrolled(case.C, case.eps, L)
         loss = enclose_scaling_loss(**given, digits=DIGITS)
         u, v = enclose_scaling(**given, digits=DIGITS)
         yield Vector(case, given, {
-            "scaling_loss": (loss, allowed * float(abs(case.C).max())),
+            "scaling_loss": (loss, bounds.scaling_loss(**given)),
             "u": (u, allowed * _largest(u)), "v": (v, allowed * _largest(v))}, f"-L{L}")
 
 
 def scaling_loss_gradient(case: Case) -> Iterator[Vector]:
     given = {**_matrix(case), "L": 3}
     balls = enclose_scaling_loss_gradient(**given, digits=DIGITS)
-    allowed = _unrolled(case, 3) * (1 + float(abs(case.C).max()) / case.eps)
+    allowed = bounds.scaling_loss_gradient(**given)
     yield Vector(case, given, {"scaling_loss_gradient": (balls, allowed)}, "-L3")
 
 
@@ -195,22 +188,28 @@ def divergence(case: Case) -> Iterator[Vector]:
 
 def divergence_gradient(case: Case) -> Iterator[Vector]:
     balls = enclose_divergence_gradient(*case.clouds, digits=DIGITS)
-    yield Vector(case, _clouds(case), {"divergence_gradient": (balls, _slopes(case))})
+    in_a = enclose_divergence_weight_gradient(*case.clouds, digits=DIGITS)
+    yield Vector(case, _clouds(case), {"divergence_gradient": (balls, _slopes(case)),
+                                       "gradient_in_a": (in_a, 2 * _potential(case))})
 
 
 def mmd(case: Case) -> Iterator[Vector]:
     given = {key: value for key, value in _clouds(case).items() if key != "eps"}
-    scale = max(case.spread, float(case.C.max()), 1.0)
     balls = enclose_mmd(**given, digits=DIGITS)
-    yield Vector(case, given, {"mmd": (balls, 256 * UNIT * scale)})
+    yield Vector(case, given, {"mmd": (balls, bounds.mmd(**given))})
 
 
 def q_objective(case: Case) -> Iterator[Vector]:
     Q, P = table(case), joint(case)
     given = {"Q": Q, "P": P, "a": case.a, "b": case.b}
-    size = float((abs(Q) * P).sum() + case.a @ (np.exp(Q) * (1 + abs(Q))) @ case.b)
     balls = enclose_q_objective(**given, digits=DIGITS)
-    yield Vector(case, given, {"q_objective": (balls, 64 * UNIT * size)})
+    outputs = {"q_objective": (balls, bounds.q_objective(**given))}
+    if (P > 0)[np.outer(case.a, case.b) == 0].any():  # no minimum
+        yield Vector(case, given, outputs)
+        return
+    largest = 1 + float(abs(np.log(P[P > 0] / np.outer(case.a, case.b)[P > 0])).max())
+    optimum = enclose_q_optimum(P, case.a, case.b, digits=DIGITS)
+    yield Vector(case, given, outputs | {"optimum": (optimum, 64 * UNIT * largest)})
 
 
 def informative_plan(case: Case) -> Iterator[Vector]:
@@ -223,9 +222,8 @@ def informative_plan(case: Case) -> Iterator[Vector]:
 
 def mutual_information(case: Case) -> Iterator[Vector]:
     P = joint(case)
-    size = 1 + float(-np.log(P[P > 0].min()))
     balls = enclose_mutual_information(P, DIGITS)
-    yield Vector(case, {"P": P}, {"mutual_information": (balls, 64 * UNIT * size)})
+    yield Vector(case, {"P": P}, {"mutual_information": (balls, bounds.mutual_information(P))})
 
 
 SOLVED = ("gaussian euclidean l1 eps-ten huge-eps one-by-one one-row small-eps square-uniform "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn
@@ -56,8 +57,9 @@ def show(name: str) -> str:
     """One case as indented JSON. Raises InputError for an unknown id."""
     cases = every_case()
     if name not in cases:
-        near = [known for known in cases if name and name in known] or list(CAPABILITIES)
-        raise InputError("name", f"{name!r}", f"an id of `refot vectors list`, e.g. {near[0]}")
+        near = [known for known in cases if name and name in known] or list(cases)
+        close = (get_close_matches(name, cases, 1) + near)[0]
+        raise InputError("name", f"{name!r}", f"an id of `refot vectors list`, e.g. {close}")
     return json.dumps(cases[name], indent=2)
 
 
@@ -168,7 +170,7 @@ def read_answers(path: Path) -> dict[str, Any]:
             raise AnswersError(f"{path}: not a plain file")
         if path.stat().st_size > LARGEST_FILE:
             raise AnswersError(f"{path}: more than {LARGEST_FILE >> 20} MiB")
-        found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number,
+        found = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_no_number,
                            object_pairs_hook=_no_duplicates)
         if not isinstance(found, dict) or not found:
             raise AnswersError('not an object {"case id": answer} with at least one answer')
