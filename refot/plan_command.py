@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array, ConvergenceWarning, as_count
+from refot.arrays import Array, ConvergenceWarning, InputError, as_count
 from refot.backend_contract import BackendLike
 from refot.costs import PointCost, point_cost
 from refot.information import mutual_information, sum_noise
@@ -28,6 +28,10 @@ EPS, LAM = 5.0, 5.0
 """B's lam, and eps = lam: the least eps at which B-19 is convex, so that (b) does not depend on a
 start, and B's own advice (section 4.1). Far above it (b) stays as diffuse as (a); below it the
 iteration ends within 10 steps in a local minimum."""
+
+
+FORMATS = (".png", ".pdf", ".svg")
+"""What `draw_figure_2` writes; of the others that Matplotlib knows, some need more packages."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,11 @@ def draw_figure_2(
     (a) is the plan at lam = 0, (b) that at `lam`, after at most `max_iter` steps: the lines that
     are returned say how many, and whether they were enough. Warns (IllPosedWarning) for lam > eps.
     """
+    if not str(path).lower().endswith(FORMATS):
+        raise InputError("path", f"{str(path)!r}", "a name that ends in " + ", ".join(FORMATS))
     target = as_figure_path(path)
+    if target.is_dir():
+        raise InputError("path", f"{str(target)!r}, a folder", "a file that can be written")
     problem = figure_2_problem(side, atoms)
     panels, lines = {}, []
     for letter, weight in (("a", 0.0), ("b", lam)):

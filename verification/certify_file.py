@@ -2,7 +2,7 @@
 
 The file holds `a` (n,), `b` (m,), `eps` and either `C` (n, m) or `x` (n, d), `y` (m, d) and
 optionally `cost` (a name of GROUND_COSTS, default "sqeuclidean"); optionally `g` (m,), the column
-potential to start from. Nothing pickled is ever loaded.
+potential to start from. Nothing pickled is ever loaded, nor what unpacks to more than 1 GiB.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from refot.problem import Problem, problem
 
 REQUIRED = ("a", "b", "eps")
 
+LARGEST = 1 << 30
+"""Bytes of all arrays of a file together, at most: a cost of 11000 x 11000 fits."""
+
 
 class FileError(ValueError):
     """The file cannot be read, or does not hold a problem: says what is missing."""
@@ -30,6 +33,7 @@ def read_problem(path: Path) -> tuple[Problem, Any | None]:
         raise FileError(f"{path}: no such file")
     if not zipfile.is_zipfile(path):
         raise FileError(f"{path}: not an .npz file (no zip archive)")
+    _bounded(path)
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -40,6 +44,17 @@ def read_problem(path: Path) -> tuple[Problem, Any | None]:
         raise FileError(f"{path}: lacks {', '.join(missing)}; it holds {', '.join(arrays) or '-'}")
     p = problem(_cost(arrays, path), arrays["a"], arrays["b"], arrays["eps"], "numpy")
     return p, arrays.get("g")
+
+
+def _bounded(path: Path) -> None:
+    """Refuse a file whose arrays take more than LARGEST: a few kB may unpack to any size."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise FileError(f"{path}: not an .npz file ({error})") from error
+    if size > LARGEST:
+        raise FileError(f"{path}: unpacks to {size} bytes; allowed: {LARGEST}")
 
 
 def _cost(arrays: dict[str, Any], path: Path) -> Cost:

@@ -1,0 +1,217 @@
+"""`refot verify --command`: a program in any language as a subject.
+
+Without `{in}` and `{out}` in the command, one process stays and answers each request as it comes.
+With them, what the checks will ask is found out first, by a run of the checks on answers of zeros
+(what they ask depends on the case and never on an answer), and asked in one file; what is asked
+besides, or again, is asked in a file of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+import warnings
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .cases import Case, collect
+from .check import Trial
+from .checks import CHECKS
+from .limits import Limits, timed
+from .loading import TargetError, load
+from .probe import Probe
+from .programs import ProgramError, Resident, work_through
+from .protocol import (
+    DISCOVERY,
+    AnswerError,
+    ProgramSaysError,
+    description,
+    numbers,
+    read_answer,
+    request_line,
+)
+from .subjects import Part, Subject
+from .truth import solution_of
+
+MOST_FAILURES = 10
+"""After so many processes that died, hung or were out of step, the program is asked no more."""
+
+
+class Program:
+    """A command with its processes, and with answers that were read ahead."""
+
+    def __init__(self, command: str, limits: Limits) -> None:
+        self.words = _words(command)
+        self.limits = limits
+        self.through_files = any("{in}" in word for word in self.words)
+        self._resident: Resident | None = None
+        self._ahead: dict[bytes, deque[tuple[int, bytes]]] = defaultdict(deque)
+        self._asked, self._failures, self._spent = 0, 0, 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_resident": None}  # another process starts its own
+
+    def ask(self, capability: str, arguments: tuple[Any, ...]) -> Any:
+        """The result that the program gives, as JSON has it.
+
+        Raises ProgramError, AnswerError, ProgramSaysError, NotImplementedError.
+        """
+        ahead = self._ahead.get(request_line(0, capability, arguments))
+        if ahead:
+            number, line = ahead.popleft()
+            return read_answer(line, number)
+        self._asked += 1
+        seconds = self._seconds()
+        start = time.monotonic()
+        try:
+            line = self._exchange(request_line(self._asked, capability, arguments), seconds)
+            return read_answer(line, self._asked)
+        except (ProgramError, AnswerError):
+            self._failures += 1
+            self.stop()
+            raise
+        finally:
+            self._spent += time.monotonic() - start
+
+    def ask_ahead(self, requests: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
+        """Put many requests in one file, in half of the time that is left, and keep the answers.
+
+        Where the program fails on the way, the requests without answer are put again one by one,
+        when they are needed, so that the failure is told of the request that it belongs to.
+        """
+        first = self._asked + 1
+        self._asked += len(requests)
+        lines = [request_line(first + k, *request) for k, request in enumerate(requests)]
+        start = time.monotonic()
+        answers, _ = work_through(self.words, b"".join(lines),
+                                  (self.limits.run - self._spent) / 2, self.limits.memory)
+        self._spent += time.monotonic() - start
+        for k, (request, answer) in enumerate(zip(requests, answers, strict=False)):
+            self._ahead[request_line(0, *request)].append((first + k, answer))
+
+    def stop(self) -> None:
+        """End the process that stays, if there is one."""
+        if self._resident is not None:
+            self._resident.stop()
+        self._resident = None
+
+    def _seconds(self) -> float:
+        """How long the next answer may take. Raises ProgramError where there is no more time."""
+        if self._failures >= MOST_FAILURES:
+            raise ProgramError(f"not asked: it has failed to answer {MOST_FAILURES} times")
+        left = self.limits.run - self._spent
+        if left <= 0:
+            raise ProgramError(f"not asked: it has taken {self.limits.run:g} s in all")
+        return min(self.limits.call, left)
+
+    def _exchange(self, line: bytes, seconds: float) -> bytes:
+        if self.through_files:
+            answers, wrong = work_through(self.words, line, seconds, self.limits.memory)
+            if not answers:
+                raise ProgramError(wrong or "it wrote no answer")
+            return answers[0]
+        if self._resident is None or self._resident.owner != os.getpid():
+            self._resident = Resident(self.words, self.limits.memory)
+        return self._resident.ask(line, seconds)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """One capability of a program, as a function."""
+
+    program: Program
+    capability: str
+
+    def __call__(self, *arguments: Any) -> Any:
+        return numbers(self.program.ask(self.capability, arguments), self.capability)
+
+
+def load_subject(
+    target: str | None, command: str | None, capability: str | None, profile: str, limits: Limits,
+    seed: int = 0,
+) -> Subject:
+    """The subject of a TARGET or of a --command, every call of it under its limits.
+
+    Raises TargetError.
+    """
+    if command is None:
+        assert target is not None
+        return timed(load(target, capability), limits.call)
+    if capability is not None:
+        raise TargetError(f"--as {capability}: a --command says itself what it offers")
+    return load_command(command, profile, limits, seed)
+
+
+def load_command(command: str, profile: str, limits: Limits, seed: int = 0) -> Subject:
+    """The program of a command line as a subject, asked for what it offers.
+
+    The words are split as a shell does, and no shell sees them. Profile and seed say for which
+    cases the answers are read ahead. Raises TargetError.
+    """
+    program = Program(command, limits)
+    try:
+        said = description(program.ask(DISCOVERY, ()), program.words[0])
+        if program.through_files:
+            program.ask_ahead(questions(said["capabilities"], collect(profile, seed)[0]))
+    except (ProgramError, AnswerError, ProgramSaysError, NotImplementedError, ValueError) as error:
+        raise TargetError(f"--command {command!r}: asked for its {DISCOVERY}: {error}") from None
+    remote = {name: Remote(program, name) for name in said["capabilities"]}
+    part = Part(said["name"], remote, said["convention"], said["tolerance"])
+    return Subject(said["name"], said["version"], (part,))
+
+
+def _words(command: str) -> list[str]:
+    if os.name != "posix":
+        raise TargetError("--command: needs a POSIX system")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise TargetError(f"--command {command!r}: {error}") from None
+    if not words:
+        raise TargetError("--command: no program")
+    if any("{in}" in word for word in words) != any("{out}" in word for word in words):
+        raise TargetError(f"--command {command!r}: both {{in}} and {{out}} are due, or neither")
+    return words
+
+
+# ------------------------------------------------------------------ what the checks will ask
+def questions(capabilities: list[str], cases: list[Case]) -> list[tuple[str, tuple[Any, ...]]]:
+    """Every call that the checks of these capabilities make on these cases, in order."""
+    asked: list[tuple[str, tuple[Any, ...]]] = []
+    offered = {name: _Recorder(name, asked) for name in capabilities}
+    probe = Probe(Part("questions", offered))
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for case in cases:
+            truth = solution_of(case)
+            for check in CHECKS.values():
+                if check.capability in offered and check.applies(case):
+                    try:
+                        check.run(Trial(probe, case, truth))
+                    except Exception:  # noqa: BLE001 - zeros are no answer; the run itself judges
+                        continue
+    return asked
+
+
+@dataclass(frozen=True)
+class _Recorder:
+    """Writes down with what it is called, and answers zeros of the shape that is due."""
+
+    capability: str
+    asked: list[tuple[str, tuple[Any, ...]]]
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.asked.append((self.capability, arguments))
+        matrix = next((v for v in arguments if getattr(v, "ndim", 0) == 2), np.zeros((1, 1)))
+        shapes = {"softmin": matrix.shape[:1], "semidual_gradient": matrix.shape[1:]}
+        if self.capability == "potentials":
+            return np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1])
+        if self.capability in ("plan", "informative_plan") or self.capability.endswith(
+                ("loss_gradient", "divergence_gradient")):
+            return np.zeros(matrix.shape)
+        return np.zeros(shapes.get(self.capability, ()))

@@ -1,0 +1,181 @@
+"""Processes of a program under test: one that stays, and one that works through a file.
+
+Either is in a session of its own and is killed with its whole process group; no read or write waits
+longer than it may, whatever the program does. POSIX only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from .limits import LARGEST_FILE, limit_process
+from .protocol import LONGEST_LINE
+
+GRACE = 1.0
+"""Seconds that a program has to end after its input has ended."""
+
+
+class ProgramError(Exception):
+    """The program could not be started, ended, or did not answer in time: says which."""
+
+
+class Resident:
+    """One process for many requests, a line each on its standard input; answers on its output."""
+
+    def __init__(self, words: Sequence[str], memory: int) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - `stop` closes it
+        self._process = _start(words, memory, self._errors, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        for pipe in (self._stdin, self._stdout):
+            os.set_blocking(pipe.fileno(), False)
+        self.owner = os.getpid()  # a fork shares the pipes, and must not use them
+        self.stop = weakref.finalize(self, _stop, self._process, self._errors, self.owner)
+
+    def ask(self, line: bytes, seconds: float) -> bytes:
+        """The line that answers a line. Raises ProgramError; the process is then of no more use."""
+        deadline = time.monotonic() + seconds
+        unsent, answer = memoryview(line), bytearray()
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(self._stdout, selectors.EVENT_READ)
+            waiting.register(self._stdin, selectors.EVENT_WRITE)
+            while not answer.endswith(b"\n"):
+                ready = waiting.select(max(0.0, deadline - time.monotonic()))
+                if not ready or time.monotonic() > deadline:
+                    raise ProgramError(f"no answer within {seconds:.3g} s")
+                for key, _ in ready:
+                    if key.fileobj is self._stdin:
+                        unsent = unsent[self._send(unsent):]
+                        if not unsent:
+                            waiting.unregister(self._stdin)
+                    else:
+                        answer += self._received()
+                if len(answer) > LONGEST_LINE:
+                    raise ProgramError(f"an answer of more than {LONGEST_LINE >> 20} MiB")
+        if unsent or answer.count(b"\n", 0, -1):
+            raise ProgramError("it writes more than one line, or before it was asked")
+        return bytes(answer)
+
+    def _send(self, unsent: memoryview) -> int:
+        try:
+            return os.write(self._stdin.fileno(), unsent)
+        except BlockingIOError:
+            return 0
+        except OSError:  # it has closed its input: what it wrote before that, or its end, is read
+            return len(unsent)
+
+    def _received(self) -> bytes:
+        try:
+            received = os.read(self._stdout.fileno(), 1 << 16)
+        except BlockingIOError:
+            return b""
+        if not received:
+            raise ProgramError(_end(self._process, self._errors))
+        return received
+
+
+def work_through(
+    words: Sequence[str], requests: bytes, seconds: float, memory: int
+) -> tuple[list[bytes], str]:
+    """Run a program once on a file of requests: (the lines it answered, what went wrong or "").
+
+    `{in}` and `{out}` in the words become the names of two files in a temporary folder.
+    """
+    with (tempfile.TemporaryDirectory(prefix="refot-", ignore_cleanup_errors=True) as folder,
+          tempfile.TemporaryFile() as errors):
+        names = {"{in}": f"{folder}/in.jsonl", "{out}": f"{folder}/out.jsonl"}
+        Path(names["{in}"]).write_bytes(requests)
+        process = _start([_filled(word, names) for word in words], memory, errors,
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            status = process.wait(seconds)
+            wrong = _end(process, errors) if status else ""
+        except subprocess.TimeoutExpired:
+            wrong = f"not ended within {seconds:.3g} s"
+        finally:
+            _kill(process)
+        try:
+            written = _read_plain(Path(names["{out}"]))
+        except OSError as error:
+            return [], wrong or f"wrote no plain file {{out}} ({error.strerror})"
+        *lines, last = written.split(b"\n")
+        return lines + [last] * bool(last and not wrong), wrong
+
+
+def _filled(word: str, names: dict[str, str]) -> str:
+    for placeholder, name in names.items():
+        word = word.replace(placeholder, name)
+    return word
+
+
+def _read_plain(path: Path) -> bytes:
+    """A file that the program wrote: no link and no pipe is followed or waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(0, "not a plain file")
+        return file.read(LARGEST_FILE)
+
+
+# ------------------------------------------------------------------ start and end
+def _start(
+    words: Sequence[str], memory: int, errors: IO[bytes], stdin: int, stdout: int
+) -> subprocess.Popen[bytes]:
+    try:
+        process = subprocess.Popen(words, bufsize=0, stdin=stdin, stdout=stdout, stderr=errors,
+                                   start_new_session=True)
+    except (OSError, ValueError) as error:  # not found, not executable, a NUL in a word
+        errors.close()
+        raise ProgramError(f"cannot be started: {error}") from None
+    limit_process(process.pid, memory)
+    return process
+
+
+def _stop(process: subprocess.Popen[bytes], errors: IO[bytes], owner: int) -> None:
+    """End a resident process: its input ends, and it is killed if it does not end with it."""
+    if os.getpid() != owner:
+        return
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
+    _kill(process)
+    if process.stdout is not None:
+        process.stdout.close()
+    errors.close()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)  # its children, where it has ended itself
+    process.wait()
+
+
+def _end(process: subprocess.Popen[bytes], errors: IO[bytes]) -> str:
+    """How a process ended, with the last line that it wrote to its standard error."""
+    try:
+        status = process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        return "it closed its standard output or input before it answered"
+    if status < 0:
+        how = f"ended by {signal.Signals(-status).name}"
+    else:
+        how = f"ended with status {status}"
+    errors.seek(0, os.SEEK_END)
+    errors.seek(max(0, errors.tell() - 400))
+    said = errors.read().decode("utf-8", "replace").strip().splitlines()
+    return f"{how} before it answered" + (f": {said[-1]}" if said else "")

@@ -1,0 +1,32 @@
+"""The door of the pytest plugin: its options, and nothing that takes time to import.
+
+Installed as a package of its own, `pytest_refot`: pytest imports the module of every plugin in
+every run, and `import refot` brings NumPy. The plugin itself is `refot.verification.pytest_plugin`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def pytest_addoption(parser: Any) -> None:
+    """The options; none has a default that does anything."""
+    group = parser.getgroup("refot", "refot: certified checks of entropic optimal transport")
+    group.addoption("--refot-subject", metavar="TARGET",
+                    help="verify this, each check on each case one test: as `refot verify TARGET`")
+    group.addoption("--refot-command", metavar='"PROG"',
+                    help="the same for a program: as `refot verify --command`")
+    group.addoption("--refot-as", metavar="CAPABILITY",
+                    help="what a bare function is: as `refot verify --as`")
+    group.addoption("--refot-profile", metavar="PROFILE", default="quick",
+                    help="quick (default) or full")
+    group.addoption("--refot-skip", metavar="FILE", help="a list of checks that are not run")
+    group.addoption("--refot-xfail", metavar="FILE", help="a list of checks that are to fail")
+
+
+def pytest_configure(config: Any) -> None:
+    """Load the plugin where one of the options asks for it."""
+    if any(config.getoption(f"refot_{name}") for name in ("subject", "command", "skip", "xfail")):
+        from refot.verification.pytest_plugin import register
+
+        register(config)
