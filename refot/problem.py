@@ -43,9 +43,12 @@ class Problem:
         """g + eps log b: the column potential with its weights folded in."""
         return g + self.eps * log_weights(self.b)
 
-    def transform(self, g: Array) -> Array:
-        """The (c,eps)-transform of g, (n,): B-25. That of f is `p.T.transform(f)`."""
-        return self.backend.softmin(self.C, self.G(g), self.eps)
+    def transform(self, g: Array, guess: Array | None = None) -> Array:
+        """The (c,eps)-transform of g, (n,): B-25. That of f is `p.T.transform(f)`.
+
+        `guess` (n,), the previous f for example, may save time and changes nothing.
+        """
+        return self.backend.softmin(self.C, self.G(g), self.eps, guess)
 
     def row_sums(self, f: Array, g: Array) -> Array:
         """P 1, (n,), for P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps)."""

@@ -8,10 +8,13 @@ Stopping rule, the same everywhere: the L1 norm of the marginal error of the pla
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from refot.arrays import (
     Array,
@@ -26,7 +29,9 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike
 from refot.costs import as_cost, is_symmetric
+from refot.gap import CertifiedGap
 from refot.problem import Problem, problem
+from refot.stopping import Control, Watch
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,10 @@ class SinkhornResult:
     """Potentials f (n,), g (m,) in cost units, and how far the solve came.
 
     `marginal_error` is the L1 error of both marginals of the plan of (f, g); `converged` says
-    whether it is <= `tolerance`. `errors` holds that error after each iteration.
+    whether it is <= `tolerance`, or the certified gap is what was asked for. `errors` holds that
+    error after each iteration, inf after one that belongs to a larger eps or a lower precision.
+    `stopped_by`: "tolerance", "gap", "time limit", "max_iter", or "stall" (the rounding floor).
+    `gap` is an interval around F, where one was asked for; `seconds` what the iterations took.
     """
 
     f: Array
@@ -43,6 +51,9 @@ class SinkhornResult:
     marginal_error: float
     tolerance: float
     errors: tuple[float, ...]
+    stopped_by: str
+    seconds: float
+    gap: CertifiedGap | None = None
 
     @property
     def iterations(self) -> int:
@@ -50,20 +61,41 @@ class SinkhornResult:
         return len(self.errors)
 
 
+class ScalingWarning(ConvergenceWarning):
+    """The scaling form G-7 left the range of floats: what it returns is infinite or NaN."""
+
+
 # ------------------------------------------------------------------ scaling form, G-7
 def scaling_iterates(C: Any, a: Any, b: Any, eps: Any) -> Iterator[tuple[Array, Array]]:
     """(u_l, v_l) for l = 1, 2, ...: u = a / (K v), v = b / (K'u), K = exp(-C / eps). G-7.
 
     Starts at v = b, i.e. g = 0 (G starts at 1/n, its uniform b). The plan is diag(u) K diag(v).
-    K underflows where C / eps > 745 (float64): u and v then become infinite or NaN, as G-7 does.
+    K underflows where C / eps > 745 (float64), overflows where it is < -709: u and v may then
+    become infinite or NaN, as in G-7, and the first step in which they do warns (ScalingWarning).
     """
     C, eps = as_matrix(C, "C"), as_positive(eps, "eps")
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
-    K = namespace(C).exp(-C / eps)
-    v = b
-    while True:
-        u = a / (K @ v)
-        v = b / (K.T @ u)
+    return _scaling_steps(C / eps, a, b)
+
+
+def _scaling_steps(exponent: Array, a: Array, b: Array) -> Iterator[tuple[Array, Array]]:
+    """The steps for K = exp(-exponent), in plain floating point."""
+    xp = namespace(exponent)
+    with np.errstate(over="ignore"):
+        K = xp.exp(-exponent)
+    v, sound = b, True
+    for l in itertools.count(1):
+        with np.errstate(all="ignore"):  # said once, below, and not at every operation
+            u = a / (K @ v)
+            v = b / (K.T @ u)
+        if sound and not bool(xp.isfinite(u).all() and xp.isfinite(v).all()):
+            sound = False
+            warnings.warn(
+                f"step {l}: u or v is not finite: C / eps goes from {float(exponent.min()):.4g} to "
+                f"{float(exponent.max()):.4g}, too far for K = exp(-C / eps); the log domain "
+                "(sinkhorn_log, scaling_loss_gradient_log) has no such limit",
+                ScalingWarning, stacklevel=2,
+            )
         yield u, v
 
 
@@ -74,11 +106,15 @@ def sinkhorn_scaling(C: Any, a: Any, b: Any, eps: Any, L: int) -> tuple[Array, A
 
 
 def scaling_loss(C: Any, a: Any, b: Any, eps: Any, L: int) -> float:
-    """sum_ij u_i (K_ij C_ij) v_j after L steps: the sharp loss G-8, in cost units."""
+    """sum_ij u_i (K_ij C_ij) v_j after L steps: the sharp loss G-8, in cost units.
+
+    NaN, with a ScalingWarning, where u or v leaves the range of floats.
+    """
     u, v = sinkhorn_scaling(C, a, b, eps, L)
     C = as_matrix(C, "C")
-    K = namespace(C).exp(-C / as_positive(eps, "eps"))
-    return float(u @ (K * C) @ v)
+    with np.errstate(all="ignore"):  # the iteration has warned
+        K = namespace(C).exp(-C / as_positive(eps, "eps"))
+        return float(u @ (K * C) @ v)
 
 
 # ------------------------------------------------------------------ log domain
@@ -90,8 +126,8 @@ def log_iterates(p: Problem, g: Array) -> Iterator[tuple[Array, Array, float]]:
     """
     f = p.transform(g)
     while True:
-        g = p.T.transform(f)
-        f_next = p.transform(g)
+        g = p.T.transform(f, g)
+        f_next = p.transform(g, f)
         f = on_support(p, f, f_next)
         rows = namespace(f).exp((p.F(f) - f_next) / p.eps)
         yield f, g, float(abs(rows - p.a).sum())
@@ -101,7 +137,7 @@ def log_iterates(p: Problem, g: Array) -> Iterator[tuple[Array, Array, float]]:
 def symmetric_iterates(p: Problem, f: Array) -> Iterator[tuple[Array, Array, float]]:
     """(f, f, marginal error) for a = b and C = C': f <- (f + f^(c,eps)) / 2. Self terms of B-9."""
     while True:
-        f_next = p.transform(f)
+        f_next = p.transform(f, f)
         f = on_support(p, f, f_next)
         rows = namespace(f).exp((p.F(f) - f_next) / p.eps)
         yield f, f, 2 * float(abs(rows - p.a).sum())
@@ -158,26 +194,39 @@ def sinkhorn_symmetric(
 
 
 def iterate(
-    p: Problem, iterates: Iterator[tuple[Array, Array, float]], tol: float | None, max_iter: int
+    p: Problem,
+    iterates: Iterator[tuple[Array, Array, float]],
+    tol: float | None,
+    max_iter: int,
+    control: Control | None = None,
 ) -> SinkhornResult:
-    """Take iterates until the marginal error is <= tol, or max_iter of them; warn if it is not.
+    """Take iterates until the marginal error is <= tol, there are max_iter of them, or `control`
+    says stop; warn if neither the error nor the gap that was asked for was reached.
 
     The error an algorithm gets for nothing leaves out rounding (a column that is exact on paper):
     the one that ends the loop, and that of the result, is evaluated anew at (f, g).
     """
     tol = marginal_tolerance(p.C.dtype) if tol is None else as_positive(tol, "tol")
     errors: list[float] = []
-    for f, g, error in itertools.islice(iterates, as_count(max_iter, "max_iter")):
-        errors.append(p.marginal_error(f, g) if error <= tol else error)
-        if errors[-1] <= tol:
-            break
-    else:
-        errors[-1] = p.marginal_error(f, g)
-    result = SinkhornResult(f, g, errors[-1] <= tol, errors[-1], tol, tuple(errors))
+    with Watch(control or Control(), p, tol) as watch:
+        for f, g, error in itertools.islice(iterates, as_count(max_iter, "max_iter")):
+            errors.append(p.marginal_error(f, g) if error <= tol else error)
+            watch.tell(len(errors), errors[-1])
+            stopped_by = "tolerance" if errors[-1] <= tol else watch.reason(errors[-1], g)
+            if stopped_by:
+                break
+        else:
+            stopped_by = "max_iter" if len(errors) == max_iter else "stall"
+        if stopped_by != "tolerance":
+            f = f if errors[-1] < math.inf else p.transform(g)  # that of another eps is no use
+            errors[-1] = p.marginal_error(f, g)
+        gap = watch.certificate(g)
+        result = SinkhornResult(f, g, stopped_by == "gap" or errors[-1] <= tol, errors[-1], tol,
+                                tuple(errors), stopped_by, watch.elapsed, gap)
     if not result.converged:
         warnings.warn(
             f"marginal error {result.marginal_error:.3g} > tol {tol:g} "
-            f"after {result.iterations} iterations",
+            f"after {result.iterations} iterations (stopped by {stopped_by})",
             ConvergenceWarning,
             stacklevel=3,
         )

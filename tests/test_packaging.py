@@ -19,8 +19,9 @@ LAYERS = [
     {"arrays"},
     {"costs", "measures"},
     {"backend_contract"},
-    {"problem"},
-    {"transforms"},
+    {"problem", "memory", "progress"},
+    {"transforms", "gap"},
+    {"stopping"},
     {"sinkhorn", "solvers"},
     {"objectives", "plans"},
     {"divergences", "information", "gradients", "printed"},
@@ -70,7 +71,7 @@ EVERY_FILE = [path for files in FOLDERS.values() for path in files.values()]
 
 
 def test_the_walk_sees_the_package():
-    assert set(RANK) - {"networks", "systems", "gradients"} <= set(CORE)
+    assert set(RANK) - {"networks", "solvers", "systems", "gradients"} <= set(CORE)
     assert "numpy_backend" in FOLDERS["backends"]
     assert within_refot(CORE["problem"]) == {"arrays", "backend_contract", "costs"}
 

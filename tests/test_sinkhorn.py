@@ -22,7 +22,7 @@ from strategies import (
 import refot
 from refot import ConvergenceWarning
 from refot.problem import problem
-from refot.sinkhorn import log_iterates
+from refot.sinkhorn import ScalingWarning, log_iterates
 
 steps = st.integers(1, 6)
 
@@ -97,13 +97,29 @@ def test_scaling_loss_tends_to_the_sharp_value(case):
 def test_the_scaling_form_underflows_where_the_log_form_does_not():
     """C / eps = 760 in float64: K = 0, and u = a / 0."""
     C, a = np.array([[760.0, 760.0], [760.0, 761.0]]), np.array([0.5, 0.5])
-    with pytest.warns(RuntimeWarning):
+    with pytest.warns(ScalingWarning, match=r"step 1: .* from 760 to 761.*sinkhorn_log"):
         u, _ = refot.sinkhorn_scaling(C, a, a, 1.0, 1)
     assert not np.isfinite(u).all()
+    for of in (refot.scaling_loss, refot.scaling_loss_gradient):
+        with pytest.warns(ScalingWarning) as told:
+            assert np.isnan(of(C, a, a, 1.0, 4)).all()
+        assert len(told) == 1  # said once, and not by NumPy as well
     solved_log = refot.sinkhorn_log(C, a, a, 1.0)
     assert solved_log.converged
     value = refot.semi_dual(solved_log.g, C, a, a, 1.0)
     assert 760 <= value <= 760.25
+
+
+def test_costs_far_below_zero_overflow_the_scaling_form():
+    C, a = np.array([[-800.0, 0.0], [0.0, -800.0]]), np.array([0.5, 0.5])
+    with pytest.warns(ScalingWarning, match="from -800 to 0"):
+        refot.sinkhorn_scaling(C, a, a, 1.0, 1)
+
+
+def test_the_scaling_form_checks_its_arguments_when_it_is_called():
+    """And not when the first step is asked for."""
+    with pytest.raises(refot.InputError, match=r"^eps: "):
+        refot.scaling_iterates(np.eye(2), [0.5, 0.5], [0.5, 0.5], -1.0)
 
 
 # ------------------------------------------------------------------ the log domain

@@ -1,0 +1,52 @@
+"""method="auto": which method a problem gets, and when it changes hands."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.costs import DenseCost
+from refot.memory import fits_matrix
+from refot.problem import Problem
+
+from .newton import newton
+from .newton_cg import newton_cg_iterates
+from .overrelaxed import overrelaxed
+from .schedule import Iterates
+from .stabilised import stabilised
+
+SMALL = 256
+"""Up to this many points on the smaller side Newton with a dense Hessian: to the rounding floor."""
+
+SLOW, SLOW_PRODUCTS = 0.9, 0.98
+"""A rate of the marginal error per iteration above this hands over to Newton-CG (the second where
+an iteration is two matrix-vector products, which cost less)..."""
+
+SEEN = 16
+"""... once it is the mean over so many iterations."""
+
+
+def auto(p: Problem, g: Array) -> Iterates:
+    """Newton with a dense Hessian for a small side; else over-relaxation under an eps schedule, and
+    Newton-CG from the moment on that it turns out slow.
+
+    The transforms of over-relaxation come from an absorbed kernel where two matrices fit the budget
+    and the cost is a matrix, or the backend "numpy": its exponential is dear; else from softmin.
+    """
+    if p.backend.xp is np and p.C.dtype == np.float64 and min(p.C.shape) <= SMALL:
+        return newton(p, g)
+    products = p.backend.name == "numpy" or isinstance(p.C, DenseCost)
+    if products and fits_matrix(p.C, copies=2):
+        return watched(p, stabilised(p, g), SLOW_PRODUCTS)
+    return watched(p, overrelaxed(p, g), SLOW)
+
+
+def watched(p: Problem, iterates: Iterates, slow: float) -> Iterates:
+    """`iterates` while their rate is below `slow`, then Newton-CG from where they came to."""
+    errors: list[float] = []
+    for f, g, error in iterates:
+        yield f, g, error
+        errors.append(error)
+        if len(errors) > SEEN and error > slow**SEEN * errors[-1 - SEEN]:
+            break
+    yield from newton_cg_iterates(p, g)

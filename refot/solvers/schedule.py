@@ -1,0 +1,88 @@
+"""An eps schedule around any method: rough solves at falling eps, each started at the last g.
+
+(Kosowsky and Yuille 1994; Schmitzer 2019.)
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TypeAlias
+
+from refot.arrays import Array, InputError, namespace
+from refot.costs import DenseCost, row_blocks
+from refot.problem import Problem
+from refot.sinkhorn import log_iterates
+
+Iterates: TypeAlias = Iterator[tuple[Array, Array, float]]
+
+SCHEDULE_FACTOR = 4.0
+"""eps falls by this factor from one stage of the schedule to the next."""
+
+STAGE_ERROR, STAGE_ITERATIONS = 0.1, 10
+"""A stage above the final eps ends at this marginal error, or after so many iterations."""
+
+WARM_ERROR = 0.5
+"""A start whose plan misses b by less than this in L1 needs no schedule."""
+
+
+def schedule(p: Problem, g: Array) -> Iterates:
+    """Sinkhorn's algorithm under an eps schedule."""
+    return annealed(p, g, log_iterates)
+
+
+def annealed(p: Problem, g: Array, stage: Callable[[Problem, Array], Iterates]) -> Iterates:
+    """Run `stage` roughly at each eps of a falling schedule, then at eps for good.
+
+    A start that is good at eps itself is kept: no schedule then. The iterates of the stages have
+    error inf, for they belong to another eps.
+    """
+    if not is_warm(p, g):
+        for eps in eps_schedule(cost_scale(p), p.eps):
+            rough = itertools.islice(stage(replace(p, eps=eps), g), STAGE_ITERATIONS)
+            for f, g_stage, error in rough:
+                g = g_stage
+                yield f, g, math.inf
+                if error < STAGE_ERROR:
+                    break
+    yield from stage(p, g)
+
+
+def is_warm(p: Problem, g: Array) -> bool:
+    """Whether g was given (it is not 0), and |P'1 - b|_1 at (g^(c,eps), g) is small."""
+    if not bool((g != 0).any()):
+        return False
+    columns = p.T.row_sums(g, p.transform(g))
+    return bool(abs(columns - p.b).sum() < WARM_ERROR)
+
+
+def eps_schedule(first: float, eps: float) -> Iterator[float]:
+    """first, first/4, first/16, ... while above eps."""
+    while first > eps:
+        yield first
+        first /= SCHEDULE_FACTOR
+
+
+def cost_range(p: Problem) -> float:
+    """max C - min C, exactly, in one pass over the costs."""
+    blocks = [p.C.rows(rows) for rows in row_blocks(p.C)]
+    return _finite(float(max(C.max() for C in blocks)) - float(min(C.min() for C in blocks)))
+
+
+def cost_scale(p: Problem) -> float:
+    """Where the schedule starts: max C - min C of a matrix, and of points what the box around them
+    allows, without a pass over all pairs. An offset of the cost does not matter."""
+    if isinstance(p.C, DenseCost):
+        return _finite(float(p.C.matrix.max()) - float(p.C.matrix.min()))
+    x, y, xp = p.C.x, p.C.y, namespace(p.C.x)
+    farthest = xp.maximum(abs(x.max(axis=0) - y.min(axis=0)), abs(y.max(axis=0) - x.min(axis=0)))
+    corner = xp.zeros_like(farthest)[None]
+    return _finite(float(p.C.scale * p.C.ground.matrix(corner, farthest[None])[0, 0]))
+
+
+def _finite(spread: float) -> float:
+    if not math.isfinite(spread):
+        raise InputError("C", f"costs that range over {spread}", "a range that floats can hold")
+    return spread
