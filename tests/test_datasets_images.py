@@ -16,7 +16,8 @@ from refot.arrays import InputError, ShapeError
 from refot.datasets import DataUnavailableError
 from refot.datasets_cifar import cifar10, read_batch
 from refot.datasets_gaussians import GaussianGrid
-from refot.datasets_images import DataFileError, LabelledImages, mnist, padded, scaled
+from refot.datasets_images import DataFileError, LabelledImages, padded, scaled
+from refot.datasets_mnist import mnist
 from refot.datasets_pickle import read_inert
 
 RNG = np.random.default_rng(0)

@@ -15,7 +15,8 @@ import numpy as np
 from refot import datasets
 from refot.arrays import Array
 from refot.backend_contract import BackendLike
-from refot.datasets_images import LabelledImages, mnist
+from refot.datasets_images import LabelledImages
+from refot.datasets_mnist import mnist
 from refot.networks import Adam, ReLU, Sequential, mlp
 from refot.scores_classifier import classifier_score
 

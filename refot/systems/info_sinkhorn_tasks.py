@@ -10,7 +10,8 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.datasets_gaussians import GaussianGrid
-from refot.datasets_images import mnist, padded, scaled
+from refot.datasets_images import padded, scaled
+from refot.datasets_mnist import mnist
 from refot.networks import (
     BatchNorm,
     Conv4x4,
