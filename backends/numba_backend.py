@@ -11,7 +11,6 @@ number of threads, all processors unless given.
 from __future__ import annotations
 
 import math
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,49 +19,42 @@ from refot.arrays import Array, ShapeError, TypeInputError
 from refot.backend_contract import BackendUnavailableError
 from refot.costs import Cost, DenseCost, PointCost
 
+from .numpy_backend import NumpyArrays
+
 try:
     from . import numba_columns as columns
     from . import numba_kernels as kernels
-    from .numba_costs import ROWS, by_tiles, operand
-    from .numba_threads import Launcher, block_size
+    from .numba_costs import by_tiles, operand, row_by_tiles
+    from .numba_products import in_many_dimensions, product_blocks
+    from .numba_rows import in_order, operations, plan_apply_in_order, softmin_by_rows
+    from .numba_threads import Launcher
 except ImportError as error:
     raise BackendUnavailableError(f"numba: {error}; pip install numba") from error
 
 _run = Launcher()
 
 
-class NumbaBackend:
+class NumbaBackend(NumpyArrays):
     """NumPy arrays, compiled kernels on all processors."""
 
     name = "numba"
 
-    @property
-    def xp(self) -> ModuleType:
-        return np
-
-    def asarray(self, values: Any) -> Array:
-        return np.asarray(values)
-
-    def to_numpy(self, array: Array) -> Array:
-        return np.asarray(array)
-
-    def synchronize(self) -> None:
-        """A kernel has finished when it returns."""
-
-    def softmin(self, C: Cost, h: Array, eps: float) -> Array:
-        """-eps log sum_j exp((h_j - C_ij) / eps), (n,), each row shifted by its largest exponent so
-        far. A row sum leaves out at most u / 2 of itself; inf where every h_j is -inf."""
+    def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
+        """-eps log sum_j exp((h_j - C_ij) / eps), (n,), each row shifted by about its largest
+        exponent; inf where every h_j is -inf. `shift` saves the search for a first shift."""
         (n, m), dtype = C.shape, C.dtype
-        h, k = _vector(h, m, "h", dtype), _per_eps(eps, dtype)
-        out = np.empty(n, dtype)
-        if np.isnan(h).any():  # every sum has that term
-            out.fill(np.nan)
+        h, out = _vector(h, m, "h", dtype), np.empty(n, dtype)
+        guess = None if shift is None else _vector(shift, n, "shift", dtype)
+        if not h.max() > -np.inf:  # NaN is in every sum; -inf everywhere leaves nothing to sum
+            out.fill(-h.max())
         elif (M := _transposed(C)) is not None:
-            _run(_operations(C), columns.softmin_columns, M, h, float(eps), k, _width(n), out)
+            _run(n, operations(C), columns.softmin_columns, M, h, float(eps), _per_eps(eps, dtype),
+                 out, unit=64, most=columns.WIDTH)
+        elif in_many_dimensions(C):
+            for rows, block in product_blocks(C, _run):
+                out[rows] = self.softmin(block, h, eps, None if guess is None else guess[rows])
         else:
-            cut = dtype.type(math.log2(np.finfo(dtype).eps / (4 * m)))  # m terms of 2^cut: u / 2
-            _run(_operations(C), kernels.softmin, operand(C), _by_tiles(h), m, float(eps), k, cut,
-                 _height(n), out)
+            softmin_by_rows(C, h, eps, guess, _run, out)
         return out
 
     def plan_apply(self, C: Cost, F: Array, G: Array, eps: float, V: Array) -> Array:
@@ -72,13 +64,18 @@ class NumbaBackend:
         V = np.array(V, dtype, order="C")
         if V.ndim != 2 or len(V) != m:
             raise ShapeError("V", f"shape {V.shape}", f"({m}, k), to fit C")
-        out, k = np.zeros((n, V.shape[1])), _per_eps(eps, dtype)
+        if in_many_dimensions(C):
+            return np.concatenate([self.plan_apply(block, F[rows], G, eps, V)
+                                   for rows, block in product_blocks(C, _run)])
+        out, k, work = np.zeros((n, V.shape[1])), _per_eps(eps, dtype), operations(C) + V.shape[1]
         if (M := _transposed(C)) is not None:
-            _run(_operations(C, V.shape[1]), columns.plan_apply_columns, M, F, G, k, V, _width(n),
-                 out)
+            _run(n, work, columns.plan_apply_columns, M, F, G, k, V, out, unit=64,
+                 most=columns.WIDTH)
+        elif in_order(C):
+            plan_apply_in_order(C, F, G, k, V, _run, out)
         else:
-            _run(_operations(C, V.shape[1]), kernels.plan_apply, operand(C), F, _by_tiles(G), m, k,
-                 by_tiles(V, dtype), _height(n), out)
+            _run(n, work, kernels.plan_apply, operand(C), F, row_by_tiles(G), m, k,
+                 by_tiles(V, dtype), out)
         return _rounded(out, dtype)
 
     def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
@@ -87,11 +84,11 @@ class NumbaBackend:
             return self.plan_cost(C.T, G, F, eps)
         (n, m), dtype = C.shape, C.dtype
         F, G = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype)
-        size = _height(n)
-        parts = np.empty(-(-n // size))
-        _run(_operations(C), kernels.plan_cost, operand(C), F, _by_tiles(G), m,
-             _per_eps(eps, dtype), size, parts)
-        return float(parts.sum())
+        if in_many_dimensions(C):
+            return math.fsum(self.plan_cost(block, F[rows], G, eps)
+                             for rows, block in product_blocks(C, _run))
+        return float(sum(_run(n, operations(C), kernels.plan_cost, operand(C), F, row_by_tiles(G),
+                              m, _per_eps(eps, dtype))))
 
     def plan_cost_gradient(self, C: PointCost, F: Array, G: Array, eps: float) -> Array:
         """sum_j P_ij d1 c(x_i, y_j), (n, d)."""
@@ -100,8 +97,8 @@ class NumbaBackend:
         (n, m), dtype = C.shape, C.dtype
         F, G = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype)
         out = np.zeros(C.x.shape)
-        _run(_operations(C, C.x.shape[1]), kernels.plan_cost_gradient, operand(C), F, _by_tiles(G),
-             m, _per_eps(eps, dtype), _height(n), out)
+        _run(n, 2 * operations(C), kernels.plan_cost_gradient, operand(C), F, row_by_tiles(G), m,
+             _per_eps(eps, dtype), out)
         return _rounded(C.scale * out, dtype)
 
 
@@ -112,11 +109,6 @@ def _vector(values: Array, size: int, name: str, dtype: Any) -> Array:
     if vector.shape != (size,):
         raise ShapeError(name, f"shape {vector.shape}", f"({size},), to fit C")
     return vector
-
-
-def _by_tiles(vector: Array) -> Array:
-    """(m,) as (tiles, TILE)."""
-    return by_tiles(vector[:, None], vector.dtype)[:, 0]
 
 
 def _per_eps(eps: float, dtype: Any) -> Any:
@@ -136,17 +128,3 @@ def _transposed(C: Cost) -> Array | None:
     if isinstance(C, DenseCost) and not C.matrix.flags.c_contiguous:
         return C.matrix.T if C.matrix.T.flags.c_contiguous else None
     return None
-
-
-def _operations(C: Cost, columns_of_result: int = 0) -> int:
-    """Vector operations on numbers, roughly: 20 for an exponential, 2 for each coordinate."""
-    d = C.x.shape[1] if isinstance(C, PointCost) else 0
-    return C.shape[0] * C.shape[1] * (20 + 2 * d + columns_of_result)
-
-
-def _height(n: int) -> int:
-    return block_size(n, ROWS, kernels.BLOCK)
-
-
-def _width(n: int) -> int:
-    return block_size(n, 64, columns.WIDTH)

@@ -11,17 +11,16 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from refot.arrays import Array
 
 from .numba_exponential import exp2_scaled
-from .numba_kernels import entry, term
+from .numba_kernels import entry
 from .numba_vectors import elementwise, full_width, kernel, larger, reduction
 
 DEPTH = 16
 WIDTH = 512
-"""A chunk is DEPTH rows by WIDTH columns of M: 64 KiB in float64."""
+"""A chunk is DEPTH rows by at most WIDTH columns of M: 64 KiB in float64."""
 
 
 @elementwise
@@ -34,6 +33,12 @@ def _exponents(M: Any, h: Any, j0: Any, i0: Any, t: Any, top: Any) -> None:
         for l in range(np.uintp(top.size)):
             t[r, l] = h[j] - M[j, i + l]
             top[l] = larger(top[l], t[r, l])
+
+
+@elementwise
+def term(t: Any, shift: Any, k: Any) -> Any:
+    """exp((t - shift) / eps) for shift >= t."""
+    return exp2_scaled(t - shift, k)
 
 
 @reduction
@@ -68,9 +73,9 @@ def _add_terms(t: Any, shift: Any, k: Any, part: Any, total: Any) -> None:
         total[l] += part[l]
 
 
-@elementwise
-def _softmin_columns(M: Any, h: Any, eps: Any, k: Any, i0: Any, i1: Any, out: Any) -> None:
-    """The softmin of columns i0 to i1 of M."""
+@kernel
+def softmin_columns(M: Array, h: Array, eps: float, k: Any, out: Array, i0: int, i1: int) -> None:
+    """out_i = -eps log sum_j exp((h_j - M_ji) / eps) for columns i0 to i1 of M."""
     width = i1 - i0
     t, part = np.empty((DEPTH, width), M.dtype), np.empty(width, M.dtype)
     shift, total = np.full(width, -np.finfo(M.dtype).max, M.dtype), np.zeros(width)
@@ -83,14 +88,6 @@ def _softmin_columns(M: Any, h: Any, eps: Any, k: Any, i0: Any, i1: Any, out: An
         _add_terms(chunk, shift, k, part, total)
     for l in range(width):
         out[i0 + l] = -(shift[l] + eps * math.log(total[l]))
-
-
-@kernel
-def softmin_columns(M: Array, h: Array, eps: float, k: Any, width: int, out: Array) -> None:
-    """out_i = -eps log sum_j exp((h_j - M_ji) / eps), (n,)."""
-    n = out.size
-    for b in prange((n + width - 1) // width):
-        _softmin_columns(M, h, eps, k, b * width, min(b * width + width, n), out)
 
 
 @elementwise
@@ -118,8 +115,10 @@ def _add_products(t: Any, V: Any, j0: Any, c: Any, part: Any, total: Any) -> Non
         total[c, l] += part[l]
 
 
-@elementwise
-def _apply_columns(M: Any, F: Any, G: Any, k: Any, V: Any, i0: Any, i1: Any, out: Any) -> None:
+@kernel
+def plan_apply_columns(M: Array, F: Array, G: Array, k: Any, V: Array, out: Array, i0: int,
+                       i1: int) -> None:
+    """out_i = (P @ V)_i for i0 <= i < i1, P_ij = exp((F_i + G_j - M_ji) / eps); V row-major."""
     width = i1 - i0
     t, part = np.empty((DEPTH, width), M.dtype), np.empty(width, M.dtype)
     total = np.zeros((V.shape[1], width))
@@ -131,12 +130,3 @@ def _apply_columns(M: Any, F: Any, G: Any, k: Any, V: Any, i0: Any, i1: Any, out
     for l in range(width):
         for c in range(V.shape[1]):
             out[i0 + l, c] = total[c, l]
-
-
-@kernel
-def plan_apply_columns(M: Array, F: Array, G: Array, k: Any, V: Array, width: int,
-                       out: Array) -> None:
-    """out = P @ V, (n, k), where P_ij = exp((F_i + G_j - M_ji) / eps); V (m, k) row-major."""
-    n = out.shape[0]
-    for b in prange((n + width - 1) // width):
-        _apply_columns(M, F, G, k, V, b * width, min(b * width + width, n), out)

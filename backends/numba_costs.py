@@ -16,7 +16,7 @@ import numpy as np
 from refot.arrays import Array, UnknownNameError
 from refot.costs import GROUND_COSTS, Cost, GroundCost, PointCost
 
-from .numba_vectors import elementwise, full_width, implements
+from .numba_vectors import elementwise, full_width, implements, variant
 
 TILE = 1024
 ROWS = 8
@@ -66,6 +66,11 @@ def by_tiles(columns: Array, dtype: Any) -> Array:
     return padded.reshape(tiles, TILE, k).transpose(0, 2, 1).copy()
 
 
+def row_by_tiles(vector: Array) -> Array:
+    """(m,) as (tiles, TILE)."""
+    return by_tiles(vector[:, None], vector.dtype)[:, 0]
+
+
 POINTS: dict[GroundCost, Any] = {
     GROUND_COSTS["sqeuclidean"]: SquaredEuclidean,
     GROUND_COSTS["euclidean"]: Euclidean,
@@ -105,6 +110,7 @@ def _first_coordinates(term: Any, width: int) -> Any:
     """The loop t[r, j] = sum_k term(x[i + r, k] - y[j, k]) over coordinates 0 to width - 1."""
 
     @elementwise
+    @variant(term, width)
     def loop(x: Any, y: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
         full_width()
         for r in range(rows):
@@ -123,6 +129,7 @@ def _next_coordinates(term: Any, width: int) -> Any:
     on, four rows at once so that y is loaded once; beyond the last row, that row again."""
 
     @elementwise
+    @variant(term, width)
     def loop(x: Any, y: Any, start: Any, i: Any, rows: Any, tile: Any, columns: Any,
              t: Any) -> None:
         full_width()
@@ -153,6 +160,7 @@ def _distances(term: Any) -> Any:
     next_4 = _next_coordinates(term, 4)
 
     @elementwise
+    @variant(term)
     def fill(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
         x, y, d = C.x, C.y, C.x.shape[1]
         width = (d - 1) % 4 + 1
@@ -212,6 +220,75 @@ def fill(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
 def _fill(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> Any:
     chosen = FILL[C.instance_class]
     return lambda C, i, rows, tile, columns, t: chosen(C, i, rows, tile, columns, t)
+
+
+# ------------------------------------------------------------------ one cost at a time
+DIRECT = (1, 2, 3)
+"""Dimensions in which a kernel computes c_ij where it uses it, without a block."""
+
+
+def _direct(term: Any, width: int, finish: Any) -> Any:
+    """finish(sum_k term(x_ik - y_jk)) in `width` dimensions."""
+
+    @elementwise
+    @variant(term, width, finish)
+    def cost(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
+        c = term(C.x[i, 0] - C.y[tile, 0, j])
+        for k in range(1, width):
+            c += term(C.x[i, k] - C.y[tile, k, j])
+        return finish(c)
+
+    return cost
+
+
+@elementwise
+def _itself(u: Any) -> Any:
+    return u
+
+
+@elementwise
+def _root(u: Any) -> Any:
+    return math.sqrt(u)
+
+
+@elementwise
+def _in_block(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
+    return t[np.uintp(r) * _1 + j]
+
+
+@elementwise
+def _in_matrix(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
+    return C.matrix[np.uintp(i), np.uintp(tile) * _1 + j]
+
+
+POINT_TERMS = {SquaredEuclidean: (_square, _itself), Euclidean: (_square, _root),
+               ManhattanL1: (_absolute, _itself)}
+
+costs_at: dict[tuple[Any, int], Any] = {
+    (Rows, 0): _in_matrix,
+    **{(kind, 0): _in_block for kind in POINT_TERMS},
+    **{(kind, d): _direct(term, d, finish)
+       for kind, (term, finish) in POINT_TERMS.items() for d in DIRECT},
+}
+"""How c_ij, unscaled, is had: cost(C, t, i, r, tile, j), by operand and dimension; dimension 0 is
+any other, from a block t that `prepare` has filled."""
+
+
+def prepare(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
+    """Fill the block t, where `costs_at` reads from it."""
+    raise NotImplementedError("compiled code only")
+
+
+@implements(prepare)
+def _prepare(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> Any:
+    if C.instance_class is Rows:
+        return lambda C, i, rows, tile, columns, t: None
+
+    def points(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
+        if C.x.shape[1] > DIRECT[-1]:
+            fill(C, i, rows, tile, columns, t)
+
+    return points
 
 
 # ------------------------------------------------------------------ d1 c = weight along (x - y)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from .numba_vectors import add_exponent, elementwise, fma, implements
+from .numba_vectors import add_exponent, elementwise, fma, implements, larger
 
 # Coefficients of f^1 .. f^11 and f^1 .. f^6; the constant term is 1, so that 2^0 = 1 exactly.
 A1, A2, A3, A4, A5, A6, A7, A8, A9, A10, A11 = (
@@ -40,10 +40,12 @@ B1, B2, B3, B4, B5, B6 = (
 
 @elementwise
 def _power64(f: Any) -> Any:
-    """2^f for float64 f in [-1/2, 1/2], by Horner's rule."""
-    p = fma(f, fma(f, fma(f, fma(f, A11, A10), A9), A8), A7)
-    p = fma(f, fma(f, fma(f, fma(f, p, A6), A5), A4), A3)
-    return fma(f, fma(f, fma(f, p, A2), A1), 1.0)
+    """2^f for float64 f in [-1/2, 1/2], odd and even powers from f^2 on apart: not as deep
+    as Horner's rule, whose chain of 11 the processor cannot overlap with enough others."""
+    f2 = f * f
+    even = fma(f2, fma(f2, fma(f2, fma(f2, A10, A8), A6), A4), A2)
+    odd = fma(f2, fma(f2, fma(f2, fma(f2, A11, A9), A7), A5), A3)
+    return fma(f, fma(f, fma(f, odd, even), A1), 1.0)
 
 
 @elementwise
@@ -68,6 +70,24 @@ def _constants(number: Any) -> tuple[Any, ...]:
     if number == types.float64:
         return _power64, np.float64(1.5 * 2.0**52), np.float64(-1021), np.float64(1023)
     return _power32, np.float32(1.5 * 2.0**23), np.float32(-125), np.float32(127)
+
+
+def exp2_about(e: Any, s: Any) -> Any:
+    """2^(e - s) for a whole s, |s| < 2^51 (float32: 2^22), and e - s <= 1023 (127): s only moves
+    the number that rounds e. Below 2^-1021 (2^-125) the result is that, not 0. Inside kernels."""
+    raise NotImplementedError("compiled code only")
+
+
+@implements(exp2_about)
+def _exp2_about(e: Any, s: Any) -> Any:
+    power, magic, lowest, _ = _constants(e)
+
+    def implementation(e: Any, s: Any) -> Any:
+        e = larger(e, s + lowest)
+        marked = e + (magic - s)
+        return add_exponent(power(e - (marked - (magic - s))), marked)
+
+    return implementation
 
 
 @implements(exp2_scaled)

@@ -1,17 +1,20 @@
-"""Starting a threaded kernel safely from any thread and any process. No equation here.
+"""Running a kernel over blocks of rows on several threads, once it is compiled. No equation here.
 
-Two limits of Numba's threading layers are turned into order and into a clear error: the simplest
-layer ends the process when two threads start kernels at once, and GNU OpenMP ends a forked child
-that starts a kernel after its parent did. Small problems run on the calling thread alone.
+A kernel works on rows i0 to i1 without the interpreter's lock, so that Python's own threads are
+enough: no threading layer of Numba's is started, which could neither be entered by two threads at
+once nor survive a fork. Small problems run on the calling thread alone.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import tempfile
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -25,65 +28,84 @@ SMALL = 1 << 22
 """Operations below which one thread is used, about 0.1 ms of them: on a busy machine, waiting for a
 second thread to be scheduled can take 20 ms."""
 
+LARGE = 1 << 34
+"""Operations in a block at most, about half a second: an interrupt waits no longer than that."""
 
-class ForkedProcessError(RuntimeError):
-    """A kernel was asked for in a forked child of a process that had used OpenMP threads."""
+PATIENCE = 0.5
+"""Seconds of waiting for a kernel after which the user is told that it is being compiled."""
+
+_log = logging.getLogger(__name__)
 
 
 class Launcher:
-    """Runs one kernel at a time: each has all the threads."""
+    """Runs kernels on as many threads as Numba is told to use (NUMBA_NUM_THREADS)."""
 
     def __init__(self) -> None:
-        self._one_at_a_time = threading.Lock()
-        self._started = self._lost_to_fork = False
+        self._start_afresh()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork)
+            os.register_at_fork(after_in_child=self._start_afresh)  # threads are not forked
 
-    def _after_fork(self) -> None:
-        self._one_at_a_time = threading.Lock()  # another thread may have held it
-        self._lost_to_fork = self._started and numba.threading_layer() == "omp"
+    def _start_afresh(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._starting = threading.Lock()
 
-    def __call__(self, operations: int, kernel: Callable[..., None], *arguments: Any) -> None:
-        """`kernel(*arguments)`, of about so many operations. Raises ForkedProcessError."""
-        if self._lost_to_fork:
-            raise ForkedProcessError(
-                "numba: this process was forked from one that had already run a kernel, and GNU "
-                "OpenMP cannot go on in a fork; start it with multiprocessing's 'spawn' or "
-                "'forkserver', or use the numpy backend"
-            )
-        threads = 1 if operations < SMALL else numba.get_num_threads()
-        with self._one_at_a_time, _threads(threads), _compiling(kernel, arguments):
-            kernel(*arguments)
-            self._started = True
+    def __call__(self, n: int, operations: int, kernel: Callable[..., Any], *arguments: Any,
+                 unit: int = 8, most: int = sys.maxsize) -> list[Any]:
+        """[kernel(*arguments, i0, i1)] over blocks of the n rows, in order; a block is a multiple
+        of `unit` and at most `most`, itself one. `operations` is what a row takes, roughly."""
+        def rows(i0: int) -> Any:
+            return kernel(*arguments, i0, min(i0 + size, n))
+
+        threads = int(numba.config.NUMBA_NUM_THREADS) if n * operations > SMALL else 1
+        size = min(-(-n // (4 * threads)), max(LARGE // operations, 1)) if threads > 1 else n
+        size = min(-(-size // unit) * unit, most)
+        with _compiling(kernel, (*arguments, 0, n)):
+            first = rows(0)
+        starts = range(size, n, size)
+        if threads == 1:
+            return [first, *map(rows, starts)]
+        return [first, *self._threads(threads).map(rows, starts)]
+
+    def _threads(self, number: int) -> ThreadPoolExecutor:
+        with self._starting:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(number, "refot-numba")
+            return self._pool
 
 
 @contextmanager
 def _compiling(kernel: Any, arguments: tuple[Any, ...]) -> Iterator[None]:
-    """Where the kernel is not compiled yet, hold a lock that all processes of this user share.
+    """Where the kernel is not compiled yet, hold its lock, and tell the user if it takes long.
 
     Two processes that compile two types of one kernel at once may write the same file of Numba's
-    disk cache. Where there is no fcntl (Windows), nothing is held.
+    disk cache, so each kernel has a lock in the cache's folder, which lets one process at a time
+    look for its types there, compile and save. Where there is no fcntl (Windows), nothing is held.
     """
-    if fcntl is None or tuple(map(numba.typeof, arguments)) in kernel.overloads:
+    if tuple(map(numba.typeof, arguments)) in kernel.overloads:
         yield
         return
-    path = os.path.join(tempfile.gettempdir(), f"refot-numba-{os.getuid()}.lock")
-    with open(path, "a", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # released as the file is closed, or the process ends
+    folder = Path(kernel.stats.cache_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    name = kernel.py_func.__name__
+    with open(folder / f"{name}.lock", "a", encoding="utf-8") as file, _telling(name):
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)  # released as the file is closed, or the process ends
         yield
 
 
 @contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = numba.get_num_threads()
-    numba.set_num_threads(number)
+def _telling(name: str) -> Iterator[None]:
+    """One line, to the log at INFO and to a terminal, once PATIENCE is over."""
+    def tell() -> None:
+        line = f"refot: compiling the kernel {name}: some seconds, once; it is kept on disk"
+        _log.info(line)
+        if sys.stderr.isatty():
+            sys.stderr.write(line + "\n")
+
+    timer = threading.Timer(PATIENCE, tell)
+    timer.daemon = True
+    timer.start()
     try:
         yield
     finally:
-        numba.set_num_threads(before)
-
-
-def block_size(n: int, unit: int, most: int) -> int:
-    """Rows in a block: about four blocks for each thread; a multiple of `unit`, at most `most`."""
-    rows = -(-n // (4 * int(numba.get_num_threads())))
-    return min(most, -(-rows // unit) * unit)
+        timer.cancel()

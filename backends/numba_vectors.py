@@ -41,21 +41,37 @@ def implements(function: Callable[..., Any]) -> Callable[[Function], Function]:
     return chooser
 
 
+def variant(*of: Any) -> Callable[[Function], Function]:
+    """The decorated inner function gets a name of its own, from the functions and numbers that it
+    is made of.
+
+    Two variants of one name and one type would be the same symbol in code kept on disk by different
+    processes, and where one process loads both, one variant would be called for the other.
+    """
+    parts = "_".join(getattr(getattr(part, "py_func", part), "__qualname__", str(part))
+                     for part in of)
+
+    def rename(function: Function) -> Function:
+        function.__qualname__ += f"_{parts}"
+        return function
+
+    return rename
+
+
 _SOURCES = zlib.crc32(b"".join(
     file.read_bytes() for file in sorted(Path(__file__).parent.glob("numba_*.py"))
 ))
 
 
 def kernel(function: Function) -> Function:
-    """`function` compiled with threads, when first used, and kept on disk for other processes.
+    """`function` compiled when first used, to run without the interpreter's lock (`numba_threads`
+    splits its rows), and kept on disk for other processes.
 
     The disk cache goes by a function's name and the time of its own file, so the name is given a
     checksum of all the files whose functions may be compiled into it.
     """
     function.__qualname__ += f"_{_SOURCES:08x}"
-    compiler: Callable[[Function], Function] = njit(
-        parallel=True, cache=True, nogil=True, error_model="numpy"
-    )
+    compiler: Callable[[Function], Function] = njit(cache=True, nogil=True, **ELEMENTWISE)
     return compiler(function)
 
 

@@ -11,10 +11,8 @@ from refot.arrays import Array
 from refot.costs import Cost, PointCost, row_blocks
 
 
-class NumpyBackend:
-    """NumPy on one thread (its matrix products excepted). The reference for every other backend."""
-
-    name = "numpy"
+class NumpyArrays:
+    """The part of a backend that is about arrays, where these are NumPy's."""
 
     @property
     def xp(self) -> ModuleType:
@@ -27,15 +25,22 @@ class NumpyBackend:
         return np.asarray(array)
 
     def synchronize(self) -> None:
-        """NumPy has finished when it returns."""
+        """An operation has finished when it returns."""
 
-    def softmin(self, C: Cost, h: Array, eps: float) -> Array:
-        """-eps log sum_j exp((h_j - C_ij) / eps), shifted by the row maximum: no overflow."""
+
+class NumpyBackend(NumpyArrays):
+    """NumPy on one thread (its matrix products excepted). The reference for every other backend."""
+
+    name = "numpy"
+
+    def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
+        """-eps log sum_j exp((h_j - C_ij) / eps), shifted by the row maximum: no overflow, and no
+        guess needed."""
         out = np.empty(C.shape[0], dtype=C.dtype)
         for rows in row_blocks(C):
-            t = (h - C.rows(rows)) / eps
-            shift = t.max(axis=1)
-            out[rows] = -eps * (shift + np.log(np.exp(t - shift[:, None]).sum(axis=1)))
+            t = h - C.rows(rows)
+            top = t.max(axis=1)
+            out[rows] = -(top + eps * np.log(np.exp((t - top[:, None]) / eps).sum(axis=1)))
         return out
 
     def plan_apply(self, C: Cost, F: Array, G: Array, eps: float, V: Array) -> Array:

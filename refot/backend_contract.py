@@ -55,8 +55,13 @@ class Backend(Protocol):
     def synchronize(self) -> None:
         """Return when all work handed to the device is done."""
 
-    def softmin(self, C: Cost, h: Array, eps: float) -> Array:
-        """-eps log sum_j exp((h_j - C_ij) / eps), (n,). B-25, H-8."""
+    def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
+        """-eps log sum_j exp((h_j - C_ij) / eps), (n,). B-25, H-8.
+
+        `shift` (n,) is a guess of the result, the previous potential for example. A backend may
+        save a pass with it, or ignore it: it changes the result by rounding at most, whatever it
+        holds.
+        """
 
     def plan_apply(self, C: Cost, F: Array, G: Array, eps: float, V: Array) -> Array:
         """P @ V, (n, k) for V (m, k). Marginals are V = 1."""

@@ -8,16 +8,8 @@ backend takes seconds, and a busy machine is no defect of the code.
 from __future__ import annotations
 
 import os
-import tempfile
-from pathlib import Path
 
 import pytest
-
-if worker := os.environ.get("PYTEST_XDIST_WORKER"):
-    # Two processes that compile one kernel at once may write the same file of Numba's disk cache.
-    own = Path(tempfile.gettempdir()) / f"refot-{os.environ['PYTEST_XDIST_TESTRUNUID']}" / worker
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(own))
-
 from hypothesis import HealthCheck, settings
 
 import refot

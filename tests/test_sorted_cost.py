@@ -1,0 +1,78 @@
+"""Points in order: an ordinary cost for every backend, and for numba less work within a bound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refot import solve
+from refot.arrays import TypeInputError
+from refot.backend_contract import get_backend
+from refot.costs import DenseCost, point_cost
+from refot.sorted_cost import CLUSTER, SortedCost, box_corners, left_out, sorted_cost, spatial_order
+
+
+@given(n=st.integers(1, 700), d=st.integers(1, 4), ties=st.booleans(), seed=st.integers(0, 99))
+def test_order_is_a_permutation_into_small_boxes(n: int, d: int, ties: bool, seed: int) -> None:
+    points = np.random.default_rng(seed).normal(size=(n, d))
+    if ties:
+        points = np.round(points)
+    order = spatial_order(points)
+    np.testing.assert_array_equal(np.sort(order), np.arange(n))
+    low, high = box_corners(points[order])
+    assert len(low) == -(-n // CLUSTER)
+    group = np.arange(n) // CLUSTER
+    assert ((low[group] <= points[order]) & (points[order] <= high[group])).all()
+
+
+def test_boxes_of_a_square_are_much_smaller_than_it() -> None:
+    points = np.random.default_rng(0).random((64 * CLUSTER, 2))
+    low, high = box_corners(points[spatial_order(points)])
+    assert (high - low).mean() < 1.5 / 8  # 64 boxes: 8 by 8
+
+
+def test_operand_keeps_its_order_through_every_change() -> None:
+    rng = np.random.default_rng(1)
+    C = sorted_cost(point_cost(rng.random((90, 2)), rng.random((130, 2)), "l1", 0.5))
+    for changed in (C.T.T, C.scaled(1.0), C.with_arrays(np.asarray)):
+        assert isinstance(changed, SortedCost)
+        np.testing.assert_array_equal(changed.x_order, C.x_order)
+    np.testing.assert_array_equal(C.T.x_order, C.y_order)
+    ordered = C.in_order().dense()
+    np.testing.assert_array_equal(ordered, C.dense()[C.x_order][:, C.y_order])
+    with pytest.raises(TypeInputError, match="PointCost"):
+        sorted_cost(DenseCost(np.eye(3)))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_is_left_out_does_not_show(backend: str, dtype: Any) -> None:
+    """Small eps, potentials of a solve, some columns without mass: most tiles are left out."""
+    rng, on, u = np.random.default_rng(2), get_backend(backend), np.finfo(dtype).eps / 2
+    x, y = rng.random((700, 2)).astype(dtype), rng.random((1500, 2)).astype(dtype)
+    C, eps = point_cost(on.asarray(x), on.asarray(y)), 2e-4
+    h = (0.01 * rng.normal(size=1500)).astype(dtype)
+    h[rng.random(1500) < 0.2] = -np.inf
+    ordinary = on.to_numpy(on.softmin(C, on.asarray(h), eps))
+    in_order = on.to_numpy(on.softmin(sorted_cost(point_cost(x, y)), on.asarray(h), eps))
+    finite = abs(h[np.isfinite(h)]).max()
+    rounding = 2 * (8 * u * (finite + 2) + 32 * u * np.log(1500) * eps)
+    assert abs(ordinary - in_order).max() <= eps * left_out(dtype) + rounding
+    V = rng.normal(size=(1500, 3)).astype(dtype)
+    arguments = (on.asarray(ordinary), on.asarray(h), eps, on.asarray(V))
+    P_V = on.to_numpy(on.plan_apply(C, *arguments))
+    P_V_in_order = on.to_numpy(on.plan_apply(sorted_cost(point_cost(x, y)), *arguments))
+    bound = (left_out(dtype) + np.expm1(2 * 8 * u * (2 * finite + 4) / eps + 64 * u)) * 1.01
+    assert abs(P_V - P_V_in_order).max() <= bound * abs(V).max()  # rows of P sum to 1
+
+
+def test_a_solve_gives_the_same_potentials() -> None:
+    rng = np.random.default_rng(3)
+    C = point_cost(rng.random((150, 2)), rng.random((200, 2)))
+    a, b = np.full(150, 1 / 150), np.full(200, 1 / 200)
+    ordinary, in_order = (solve(cost, a, b, 0.01, backend="numba") for cost in (C, sorted_cost(C)))
+    shift = ordinary.f[0] - in_order.f[0]
+    np.testing.assert_allclose(in_order.f + shift, ordinary.f, rtol=0, atol=1e-9)
