@@ -276,3 +276,35 @@ def test_the_networks_of_table_3b_fit_each_other(name: str) -> None:
     assert s.D.forward(x, "Q")[0].shape == (4, s.latent.informative)
     assert s.latent.size == (100 if name == "mnist" else 28)
     assert np.isfinite(list(s.step().values())).all()
+
+
+def test_the_networks_of_table_3a_have_its_sizes() -> None:
+    """FC 512 three times; b.n. in the duals and not in G; 128 latents; one number, or |Z1| = 25."""
+    s = make_system("info_sinkhorn", "gaussians25", 0, "numpy", {"batch": 2, "n_D": 1})
+    assert isinstance(s, InfoSinkhorn)
+    sizes = [w.shape for key, w in s.G.weights.items() if key.endswith("W")]
+    assert sizes == [(128, 512), (512, 512), (512, 512), (512, 2)]
+    assert not s.G.statistics
+    trunk = [w.shape for key, w in s.D.trunk.weights.items() if key.endswith("W")]
+    assert trunk == [(2, 512), (512, 512)]
+    heads = {name: [w.shape for key, w in head.weights.items() if key.endswith("W")]
+             for name, head in s.D.heads.items()}
+    assert heads == {"D2": [(512, 512), (512, 1)], "D4": [(512, 512), (512, 1)],
+                     "Q": [(512, 512), (512, 25)]}
+    assert sum(key.endswith("mean") for key in s.D.statistics) == 5
+
+
+def test_the_presets_hold_the_numbers_of_tables_1_and_2() -> None:
+    table_1 = (1.5, 1.0, "l1", 5, (0.0, 0.9), 2e-4, 50_000, Latent(25, 0, 103))
+    table_2 = (0.05, 0.05, "l1", 5, (0.5, 0.99), 2e-4, 24_200, Latent(10, 2, 88))
+    for name, expected in (("gaussians25", table_1), ("mnist", table_2)):
+        s = make_system("info_sinkhorn", name, 0, "numpy")
+        assert isinstance(s, InfoSinkhorn)
+        eps, lam, cost, n_D, betas, rate, iterations, latent = expected
+        assert (s.settings.eps, s.settings.lam, s.settings.cost) == (eps, lam, cost)
+        assert s.settings.n_D == n_D
+        assert s.settings.rates.betas == betas
+        assert s.settings.rates.D == s.settings.rates.Q == s.settings.rates.G == rate
+        assert s.settings.rates.weight_decay_Q == (1e-3 if name == "mnist" else 0)
+        assert presets("info_sinkhorn")[name].iterations == iterations
+        assert s.latent == latent

@@ -21,8 +21,9 @@ from refot.networks import Adam, ReLU, Sequential, mlp
 from refot.scores_classifier import classifier_score
 
 from .network_system import Batch, NetworkSystem
-from .system import Preset, System, make_system
-from .training_folder import RunFolder, RunFolderError, held_by
+from .system import Preset, System
+from .trained import load_system
+from .training_folder import RunFolderError
 
 HELD_OUT = 5
 """One image in so many is held out, for the measures."""
@@ -140,16 +141,8 @@ PRESETS = {
 
 def load_classifier(folder: str | Path) -> Classifier:
     """The classifier that `refot train classifier` left in a folder. Raises RunFolderError."""
-    path = Path(folder)
-    held = held_by(path)
-    if held is None or held.identity.system != ClassifierSystem.name:
-        raise RunFolderError("folder", f"{path} holds no run of {ClassifierSystem.name}",
+    system = load_system(folder)
+    if not isinstance(system, ClassifierSystem):
+        raise RunFolderError("folder", f"{folder} holds no run of {ClassifierSystem.name}",
                              "the --out of `refot train classifier`")
-    snapshot = RunFolder(path, held.identity).load()
-    if snapshot is None:
-        raise RunFolderError("folder", f"{path} has no checkpoint", "a run that was saved")
-    run = held.identity
-    system = make_system(run.system, run.preset, run.seed, "numpy", run.settings)
-    system.restore(snapshot.arrays)
-    assert isinstance(system, ClassifierSystem)
     return system.classifier()

@@ -37,7 +37,9 @@ QUICK_2 = replace(
                 decay=(QUICK_DIGITS // 2, QUICK_DIGITS)))
 QUICK_LATENT_2 = replace(LATENT_2, noise=16)
 
-FIGURE_1 = replace(QUICK_1, lam=0.0)
+CLUSTERED_STEPS = 2_000
+CLUSTERED = replace(QUICK_1, lam=0.0, rates=replace(
+    QUICK_1.rates, decay=(CLUSTERED_STEPS // 2, CLUSTERED_STEPS)))
 CLUSTERS = GaussianGrid(side=3, spacing=4.0, std=0.5)
 
 
@@ -92,19 +94,19 @@ PRESETS: dict[str, Preset] = {
     "gaussians25-quick-baseline": _points(
         "gaussians25-quick-baseline", replace(QUICK_1, lam=0.0), QUICK_LATENT_1, _GRID, 128,
         QUICK_POINTS, f"lam = 0, {_CUT}."),
-    "figure1-S-l1": _points(
-        "figure1-S-l1", FIGURE_1, QUICK_LATENT_1, CLUSTERS, 128, QUICK_POINTS,
-        "9 wide Gaussians under S, l1: clusters keep their variance. B Fig. 1b."),
-    "figure1-W-l1": _points(
-        "figure1-W-l1", replace(FIGURE_1, debiased=False), QUICK_LATENT_1, CLUSTERS, 128,
-        QUICK_POINTS, "9 wide Gaussians under W, l1: clusters collapse to medians. B Fig. 1a."),
-    "figure1-S-l2": _points(
-        "figure1-S-l2", replace(FIGURE_1, cost="sqeuclidean"), QUICK_LATENT_1, CLUSTERS, 128,
-        QUICK_POINTS, "9 wide Gaussians under S, squared l2. B Fig. 1d."),
-    "figure1-W-l2": _points(
-        "figure1-W-l2", replace(FIGURE_1, cost="sqeuclidean", debiased=False), QUICK_LATENT_1,
-        CLUSTERS, 128, QUICK_POINTS,
-        "9 wide Gaussians under W, squared l2: clusters collapse to means. B Fig. 1c."),
+    "clusters-S-l1": _points(
+        "clusters-S-l1", CLUSTERED, QUICK_LATENT_1, CLUSTERS, 128, CLUSTERED_STEPS,
+        "9 wide Gaussians under S, l1, lam = 0. The loss of B Fig. 1b."),
+    "clusters-W-l1": _points(
+        "clusters-W-l1", replace(CLUSTERED, debiased=False), QUICK_LATENT_1, CLUSTERS, 128,
+        CLUSTERED_STEPS, "9 wide Gaussians under W, l1, lam = 0. The loss of B Fig. 1a."),
+    "clusters-S-l2": _points(
+        "clusters-S-l2", replace(CLUSTERED, cost="sqeuclidean"), QUICK_LATENT_1, CLUSTERS, 128,
+        CLUSTERED_STEPS, "9 wide Gaussians under S, squared l2, lam = 0. The loss of B Fig. 1d."),
+    "clusters-W-l2": _points(
+        "clusters-W-l2", replace(CLUSTERED, cost="sqeuclidean", debiased=False), QUICK_LATENT_1,
+        CLUSTERS, 128, CLUSTERED_STEPS,
+        "9 wide Gaussians under W, squared l2, lam = 0. The loss of B Fig. 1c."),
     "mnist": _digits(
         "mnist", ConvolutionalDigits, TABLE_2, LATENT_2, 24_200,
         "MNIST 32 x 32, convolutions. B Tables 2, 3b; the cost is a pixel mean (E10)."),

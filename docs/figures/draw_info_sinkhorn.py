@@ -1,0 +1,110 @@
+"""The figures of systems-info-sinkhorn.md, from the folders of the runs that the page lists.
+
+    python docs/figures/draw_info_sinkhorn.py RUNS
+
+RUNS holds the --out folders: gaussians25-quick, gaussians25-quick-baseline, mnist-quick, mnist-quick-baseline.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import refot
+from refot.datasets_gaussians import GaussianGrid
+from refot.plots import BLUE, new_figure, save_figure
+from refot.plots_training import tiled
+from refot.scores import nearest_modes, within_cluster_variance
+from refot.systems.info_sinkhorn import InfoSinkhorn
+from refot.systems.info_sinkhorn_tasks import Points
+from refot.systems.particles import particle_flow
+from refot.systems.trained import load_system
+from refot.systems.traversal import vary_category, vary_uniform
+
+HERE = Path(__file__).parent
+
+
+def trained(runs: Path, preset: str) -> InfoSinkhorn:
+    """The system of that preset's run."""
+    system = load_system(runs / preset)
+    assert isinstance(system, InfoSinkhorn)
+    return system
+
+
+def scatter(axes: Any, system: InfoSinkhorn, count: int, title: str) -> None:
+    """Data in grey, generated points coloured by their code."""
+    rng = np.random.default_rng(0)
+    z = system.latent.draw(rng, count)
+    x, codes = system.generate(z), system.latent.category(z)
+    assert isinstance(system.task, Points)
+    real = system.task.grid.sample(count, rng)[0]
+    axes.scatter(*real.T, s=5, color="0.8", linewidths=0)
+    axes.scatter(*x.T, s=4, c=codes, cmap="gist_ncar", linewidths=0)
+    axes.set(title=title, xticks=[], yticks=[])
+    axes.set_aspect("equal")
+
+
+def digits(axes: Any, system: InfoSinkhorn, z: Any, title: str) -> None:
+    """Images of latents (rows, columns, size), row by row."""
+    columns, size = z.shape[1:]
+    images = system.task.shown(system.generate(z.reshape(-1, size)))
+    axes.imshow(tiled(images, columns, -1.0), cmap="gray", vmin=-1, vmax=1)
+    axes.set(title=title, xticks=[], yticks=[])
+
+
+def collapse(panels: Any, cost: str, steps: int, rate: float) -> None:
+    """B Fig. 1 with 180 points: W on one panel, S on the next; prints the variance ratios."""
+    grid, n, eps = GaussianGrid(side=3, spacing=4.0, std=0.5), 180, 1.5
+    rng = np.random.default_rng(0)
+    y, _ = grid.sample(n, rng)
+    start = grid.sample(n, rng)[0] + 0.5 * rng.normal(size=(n, 2))
+    a = np.full(n, 1 / n)
+    losses = {
+        "W": lambda x: refot.entropic_value_gradient_points(
+            refot.point_cost(x, y, cost), a, a, eps, tol=1e-6),
+        "S": lambda x: refot.sinkhorn_divergence_gradient(x, a, y, a, eps, cost, tol=1e-6),
+    }
+    for name, gradient in losses.items():
+        x = particle_flow(start, gradient, steps, rate)
+        spreads = [within_cluster_variance(z, nearest_modes(z, grid.modes)[0]) for z in (x, y)]
+        print(f"{name} {cost}: variance ratio {spreads[0] / spreads[1]:.3g}")
+        axes = next(panels)
+        axes.scatter(*y.T, s=7, color="0.75", linewidths=0)
+        axes.scatter(*x.T, s=7, color=BLUE, linewidths=0)
+        axes.set(title=f"{name}, {cost}", xticks=[], yticks=[])
+        axes.set_aspect("equal")
+
+
+def main(runs: Path) -> None:
+    figure = new_figure(8.6, 4.6)
+    panels = figure.subplots(1, 2)
+    for axes, preset, title in zip(
+            panels, ("gaussians25-quick-baseline", "gaussians25-quick"),
+            ("Sinkhorn, lam = 0", "Info-Sinkhorn, lam = 1"), strict=True):
+        scatter(axes, trained(runs, preset), 2_000, title)
+    save_figure(figure, HERE / "info-sinkhorn-gaussians.png")
+
+    figure = new_figure(8.8, 2.7)
+    panels = iter(figure.subplots(1, 4))
+    for cost, steps, rate in (("l1", 300, 0.3), ("sqeuclidean", 150, 0.2)):
+        collapse(panels, cost, steps, rate)
+    save_figure(figure, HERE / "info-sinkhorn-collapse.png")
+
+    figure = new_figure(8.8, 8.2)
+    panels = figure.subplots(2, 2)
+    for k, (preset, title) in enumerate(
+            (("mnist-quick-baseline", "lam = 0"), ("mnist-quick", "lam = eps = .05"))):
+        system = trained(runs, preset)
+        rng = np.random.default_rng(1)
+        digits(panels[0, k], system, vary_category(system.latent, 10, rng),
+               f"{title}: category across, noise down")
+        digits(panels[1, k], system, vary_uniform(system.latent, 0, 10, rng),
+               f"{title}: first uniform code across, category down")
+    save_figure(figure, HERE / "info-sinkhorn-mnist.png")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
