@@ -182,6 +182,13 @@ def as_cost(C: Any) -> Cost:
     return DenseCost(as_matrix(C.matrix if isinstance(C, DenseCost) else C, "C"))
 
 
+def as_point_cost(C: Any) -> PointCost:
+    """`C` as a cost between points: a matrix has none to differentiate in. Raises InputError."""
+    if not isinstance(C, PointCost):
+        raise TypeInputError("C", f"{type(C).__name__}", "a point cost: point_cost(x, y, cost)")
+    return C
+
+
 def _checked(C: PointCost) -> PointCost:
     """`C` with finite points of one dimension and dtype, and a scale > 0. Raises InputError."""
     x, y = as_points(C.x, "x"), as_points(C.y, "y")
@@ -208,7 +215,6 @@ def is_symmetric(C: Cost) -> bool:
 
 def normalised(C: PointCost, alpha: float | None = None) -> PointCost:
     """H's cost c / alpha, alpha = mean |y|^2 unless given; it rescales eps (erratum H4)."""
-    if not isinstance(C, PointCost):
-        raise TypeInputError("C", f"{type(C).__name__}", "a PointCost, as made by point_cost")
+    C = as_point_cost(C)
     alpha = float((C.y**2).sum(axis=1).mean()) if alpha is None else alpha
     return C.scaled(1.0 / as_positive(alpha, "alpha"))

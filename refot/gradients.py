@@ -18,9 +18,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from refot.arrays import Array, TypeInputError, as_matrix, as_number, as_weights, namespace
+from refot.arrays import Array, as_matrix, as_number, as_weights, namespace
 from refot.backend_contract import BackendLike
-from refot.costs import PointCost, point_cost, row_blocks
+from refot.costs import PointCost, as_point_cost, point_cost, row_blocks
 from refot.divergences import distinct_pairs, first_order_tolerance, self_costs
 from refot.information import informative_cost, tilted_product
 from refot.objectives import transport_cost
@@ -31,13 +31,6 @@ from refot.solvers import solve
 
 
 # ------------------------------------------------------------------ from the cost to the points
-def as_point_cost(C: Any) -> PointCost:
-    """`C` as a cost between points: a matrix has none to differentiate in. Raises InputError."""
-    if not isinstance(C, PointCost):
-        raise TypeInputError("C", f"{type(C).__name__}", "a point cost: point_cost(x, y, cost)")
-    return C
-
-
 def points_gradient(T: Any, C: Any) -> Array:
     """sum_j T_ij d1 c(x_i, y_j), (n, d): from the gradient T (n, m) in the cost to that in x.
 

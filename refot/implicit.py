@@ -17,9 +17,9 @@ from typing import Any
 
 from refot.arrays import Array, namespace
 from refot.backend_contract import BackendLike
-from refot.costs import point_cost
+from refot.costs import as_point_cost, point_cost
 from refot.divergences import first_order_tolerance, self_costs
-from refot.gradients import as_point_cost, centred, points_gradient
+from refot.gradients import centred, points_gradient
 from refot.problem import Problem, problem
 from refot.solvers import solve
 

@@ -137,9 +137,9 @@ def optimal_q(P: Any, a: Any, b: Any) -> Array:
     P = as_plan(P, "P")
     a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
     xp = namespace(P)
-    product, least = xp.outer(a, b), xp.finfo(P.dtype).tiny
-    log_ratio = xp.log(xp.maximum(P, least)) - xp.log(xp.where(product > 0, product, 1))
-    return xp.where(product > 0, log_ratio, 0)
+    mass, least = (a > 0)[:, None] & (b > 0), xp.finfo(P.dtype).tiny
+    log_a, log_b = (xp.log(xp.where(w > 0, w, 1)) for w in (a, b))  # a_k b_j may underflow
+    return xp.where(mass, xp.log(xp.maximum(P, least)) - log_a[:, None] - log_b, 0)
 
 
 # ------------------------------------------------------------------ Barber and Agakov's bound, B-22
@@ -182,8 +182,9 @@ def posterior_density(P: Any) -> Array:
     """
     P = as_plan(P, "P")
     xp = namespace(P)
-    product = xp.outer(P.sum(axis=1), P.sum(axis=0))
-    return xp.where(product > 0, P / xp.where(product > 0, product, 1), 1)
+    rows, columns = P.sum(axis=1)[:, None], P.sum(axis=0)
+    mass = (rows > 0) & (columns > 0)  # whose product may underflow
+    return xp.where(mass, P / xp.where(mass, rows, 1) / xp.where(mass, columns, 1), 1)
 
 
 # ------------------------------------------------------------------ the objectives, B-19 and B-21

@@ -22,6 +22,7 @@ import numpy as np
 from refot.arrays import (
     Array,
     ConvergenceWarning,
+    InputError,
     ShapeError,
     as_count,
     as_matrix,
@@ -206,8 +207,10 @@ def conditional_information(P: Any, a: Any, codes: Any) -> float:
 
 
 def entries_with_mass(P: Any, fraction: float = 0.99) -> int:
-    """How few entries of a joint law P (n1, m) carry this fraction of its mass: its sparsity."""
+    """How few entries of a joint law P (n1, m) carry this fraction, in (0, 1], of its mass."""
     P, share = as_plan(P, "P"), as_positive(fraction, "fraction")
+    if share > 1:
+        raise InputError("fraction", f"{share}", "a number in (0, 1]")
     xp = namespace(P)
     carried = xp.cumsum(xp.sort(P.ravel())[::-1])
     return int((carried < share * carried[-1]).sum()) + 1

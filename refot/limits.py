@@ -27,6 +27,7 @@ from refot.arrays import (
     as_positive,
     as_vector,
     as_weights,
+    namespace,
 )
 from refot.backend_contract import BackendLike
 from refot.costs import as_cost, point_cost
@@ -166,11 +167,17 @@ def eps_sweep(
 def softmin_density(g: Any, C: Any, b: Any, eps: Any) -> Array:
     """r_ij = exp((g^(c,eps)_i + g_j - C_ij) / eps), (n, m): mean 1 under b in every row. B-29.
 
-    C (n, m) or an operand, g (m,), b (m,).
+    C (n, m) or an operand, g (m,), b (m,). 0 where b_j = 0: it is never drawn, and may overflow.
     """
+    return np.exp(_log_density(g, C, b, eps))
+
+
+def _log_density(g: Any, C: Any, b: Any, eps: Any) -> Array:
+    """log r_ij, (n, m): -infinity where b_j = 0."""
     C = as_cost(C)
     f = c_eps_transform(g, C, b, eps)
-    return np.exp((f[:, None] + as_vector(g, C.shape[1], "g") - C.dense()) / eps)
+    g, b = as_vector(g, C.shape[1], "g"), as_weights(b, C.shape[1], "b")
+    return namespace(g).where(b > 0, (f[:, None] + g - C.dense()) / eps, -np.inf)
 
 
 def softmin_batch_bias(g: Any, C: Any, b: Any, eps: Any, B: int) -> Array:
@@ -192,11 +199,11 @@ def sampled_softmin_bias(
 
     Each batch is B columns drawn from b with replacement, the same for every row. In cost units.
     """
-    r = softmin_density(g, C, b, eps)
-    b = as_weights(b, r.shape[1], "b")
-    shape = (as_count(repeats, "repeats"), as_count(B, "B"))
+    log_r = _log_density(g, C, b, eps)
+    b = as_weights(b, log_r.shape[1], "b")
+    shape = (_repeats(repeats), as_count(B, "B"))
     batches = rng.choice(b.shape[0], size=shape, p=b / b.sum())
-    excess = -as_positive(eps) * np.log(np.stack([row[batches].mean(axis=1) for row in r]))
+    excess = -as_positive(eps) * np.stack([_log_mean_exp(row[batches]) for row in log_r])
     return excess.mean(axis=1), excess.std(axis=1, ddof=1) / math.sqrt(shape[0])
 
 
@@ -227,8 +234,7 @@ def sample_complexity(
     draw(rng, n) returns n points (n, d) of the law; every eps sees the same samples, 2 `repeats`
     of each size. The population value is 0, so each mean is the error that n points make.
     """
-    if as_count(repeats, "repeats") < 2:
-        raise InputError("repeats", f"{repeats}", "at least 2: a standard error is reported")
+    repeats = _repeats(repeats)
     sizes, epsilons = _each(sizes, "sizes", as_count), _each(epsilons, "epsilons", as_positive)
     rng, table = np.random.default_rng(seed), []
     for n in sizes:
@@ -257,6 +263,19 @@ def decay_rate(sizes: Any, values: Any) -> float:
     if len(set(sizes)) < 2:
         raise InputError("sizes", f"{sizes}", "at least two different sizes: a slope is asked for")
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
+
+
+def _log_mean_exp(exponents: Array) -> Array:
+    """log of the mean of exp along the last axis, where no exp may underflow to 0 throughout."""
+    largest = exponents.max(axis=-1)
+    return largest + np.log(np.exp(exponents - largest[..., None]).mean(axis=-1))
+
+
+def _repeats(repeats: Any) -> int:
+    """A count of at least 2. Raises InputError."""
+    if as_count(repeats, "repeats") < 2:
+        raise InputError("repeats", f"{repeats}", "at least 2: a standard error is reported")
+    return int(repeats)
 
 
 def _each(values: Any, name: str, check: Callable[[Any, str], Number]) -> list[Number]:

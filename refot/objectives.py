@@ -18,7 +18,6 @@ from refot.arrays import (
     Array,
     ShapeError,
     as_masses,
-    as_matrix,
     as_plan,
     as_positive,
     as_vector,
@@ -27,7 +26,7 @@ from refot.arrays import (
     nonnegative,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import PointCost, row_blocks
+from refot.costs import PointCost, as_cost, as_point_cost, row_blocks
 from refot.problem import problem
 
 
@@ -81,14 +80,14 @@ def entropy(p: Any) -> float:
 # ------------------------------------------------------------------ primal
 def transport_cost(P: Any, C: Any) -> float:
     """s = <C, P>, the sharp value of a plan P (n, m). B-1, and W_{c,eps} of G."""
-    C = as_matrix(C, "C")
+    C = as_cost(C).dense()
     P = as_plan(P, "P", C.shape)
     return float((P * C).sum())
 
 
 def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:
     """<C, P> + eps KL(P | a(x)b) for a plan P (n, m), feasible or not. B-10, B-12, B-16, H-2."""
-    C, eps = as_matrix(C, "C"), as_positive(eps, "eps")
+    C, eps = as_cost(C).dense(), as_positive(eps, "eps")
     P = as_plan(P, "P", C.shape)
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
     value: float = transport_cost(P, C) + eps * kl_from_product(P, a, b)
@@ -146,7 +145,7 @@ def semi_dual_gradient(
 # ------------------------------------------------------------------ eps = 0
 def kantorovich_dual(f: Any, g: Any, C: Any, a: Any, b: Any) -> float:
     """a.f + b.g where f_i + g_j <= C_ij on the support of a(x)b, else -infinity. B-6, H-4, H-10."""
-    C = as_matrix(C, "C")
+    C = as_cost(C).dense()
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
     f, g = as_vector(f, C.shape[0], "f"), as_vector(g, C.shape[1], "g")
     on_support = (a[:, None] > 0) & (b > 0)
@@ -161,7 +160,7 @@ def kantorovich_rubinstein(fx: Any, fy: Any, C: PointCost, a: Any, b: Any) -> fl
     fx (n,), fy (m,): the values of one function at the points of C = `point_cost(x, y, cost)`; for
     a cost that is a metric ("euclidean", "l1") the maximum over f is W0. WGAN's critic.
     """
-    n, m = C.shape
+    n, m = as_point_cost(C).shape
     fx, fy = as_vector(fx, n, "fx"), as_vector(fy, m, "fy")
     a, b = as_weights(a, n, "a"), as_weights(b, m, "b")
     xp = namespace(fx)
@@ -176,17 +175,23 @@ def kantorovich_rubinstein(fx: Any, fy: Any, C: PointCost, a: Any, b: Any) -> fl
 def kantorovich(C: Any, a: Any, b: Any) -> tuple[float, Array]:
     """(W0, an optimal plan (n, m)) of the linear programme B-1/2, H-1, G-3, by SciPy's HiGHS.
 
-    For the limits and bounds of small problems: the programme has n m variables.
+    For the limits and bounds of small problems: the programme has n m variables. It is solved for
+    the cost moved to [0, 1], because HiGHS takes reduced costs above -1e-10 for none.
     """
     from scipy.optimize import linprog  # 0.2 s to import: only where it is used
     from scipy.sparse import kron, vstack
 
-    C = as_matrix(C, "C")
+    C = as_cost(C).dense()
     n, m = C.shape
     a, b = as_weights(a, n, "a"), as_weights(b, m, "b")
     sums = vstack([kron(np.eye(n), np.ones((1, m))), kron(np.ones((1, n)), np.eye(m))])
     marginals = np.concatenate([a / a.sum(), b / b.sum()])  # the last row is redundant
-    found = linprog(C.ravel(), A_eq=sums.tocsr()[:-1], b_eq=marginals[:-1], method="highs")
+    spread = float(C.max() - C.min()) or 1.0
+    unit_cost = ((C - C.min()) / spread).ravel()
+    exact = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+    found = linprog(
+        unit_cost, A_eq=sums.tocsr()[:-1], b_eq=marginals[:-1], method="highs", options=exact)
     if found.status != 0:
         raise ArithmeticError(f"HiGHS did not solve the transport problem: {found.message}")
-    return float(found.fun), found.x.reshape(n, m)
+    P = found.x.reshape(n, m)
+    return float((P * C).sum()), P

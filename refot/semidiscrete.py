@@ -113,7 +113,8 @@ def averaged_sgd(
     """
     gamma, alpha, lam = as_positive(gamma, "gamma"), _as_exponent(alpha), _as_lam(lam)
     on = get_backend(backend)
-    b = on.asarray(as_weights(b, len(b), "b"))
+    b = as_floating(b, "b", ndim=1)
+    b = on.asarray(as_weights(b, b.shape[0], "b"))
     total = namespace(b).zeros_like(b)
     psi_tilde = total if psi is None else on.asarray(as_vector(psi, len(b), "psi"))
     for k in itertools.count(1):

@@ -16,13 +16,13 @@ from refot.arrays import (
     Array,
     InputError,
     as_count,
-    as_matrix,
     as_positive,
     as_weights,
     namespace,
 )
 from refot.backend_contract import BackendLike
-from refot.gradients import as_point_cost, points_gradient
+from refot.costs import as_cost, as_point_cost
+from refot.gradients import points_gradient
 from refot.problem import problem
 from refot.sinkhorn import log_iterates, scaling_iterates
 
@@ -37,7 +37,7 @@ def scaling_loss_gradient(C: Any, a: Any, b: Any, eps: Any, L: int) -> Array:
     and Cb -= K * Kb / eps. C (n, m), a (n,), b (m,), eps in cost units. Underflows where G-7 does,
     at C / eps > 745 in float64, with its ScalingWarning: see `scaling_loss_gradient_log`.
     """
-    C, eps = as_matrix(C, "C"), as_positive(eps, "eps")
+    C, eps = as_cost(C).dense(), as_positive(eps, "eps")
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
     xp = namespace(C)
     K = xp.exp(-C / eps)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from semidiscrete_cases import GRID, B, Y, draws, nth
 
-from refot import kantorovich, point_cost, solve
+from refot import InputError, kantorovich, point_cost, solve
 from refot.semidiscrete import (
     averaged_sgd,
     averaged_sgd_bound,
@@ -18,6 +18,12 @@ from refot.semidiscrete import (
 
 
 # ------------------------------------------------------------------ averaged SGD, H-28
+@pytest.mark.parametrize("b", [None, 5, [0.5, 0.6]])
+def test_bad_weights_are_named(b):
+    with pytest.raises(InputError, match=r"^b: "):
+        next(averaged_sgd(draws(Y, 1), np.random.default_rng(0), b, 0.2, 1.0))
+
+
 @pytest.mark.parametrize("lam", [0.0, 0.2])
 @pytest.mark.parametrize("alpha", [0.3, 0.5])
 def test_three_steps_by_hand(lam, alpha):
@@ -126,6 +132,17 @@ def test_rate_of_averaged_sgd(lam):
     assert (gaps > -1e-6).all()
     assert (gaps <= bounds).all()
     assert np.polyfit(np.log(ks[2:]), np.log(gaps[2:]), 1)[0] <= -0.5
+
+
+@pytest.mark.parametrize("k", [1, 10, 1000])
+@pytest.mark.parametrize(("gamma", "R"), [(0.5, 0.0), (2.0, 3.0)])
+def test_bound_is_what_its_proof_sums_up(k, gamma, R):
+    """2 gamma_(k+1) sum of gaps <= R^2 + 2 sum gamma_l^2, l to k + 1; 1 + log n is at most
+    1 - .577 above the sum of 1/l to n."""
+    steps = gamma / np.sqrt(np.arange(1, k + 2))
+    summed = (R**2 + 2 * (steps**2).sum()) / (2 * steps[-1] * k)
+    beyond = averaged_sgd_bound(k, gamma, R) - summed
+    assert 0 <= beyond <= 2 * gamma**2 * 0.423 / (2 * steps[-1] * k)
 
 
 def test_the_root_is_reached_where_H_has_a_kink():

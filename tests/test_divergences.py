@@ -176,3 +176,15 @@ def measures_of(pair):
 def rounding_of(pair):
     """A sum of three means of costs."""
     return 64 * UNIT * (pair.case().matrix.max() + sum(c.matrix.max() for c in pair.self_cases()))
+
+
+@pytest.mark.parametrize("eps", [1e3, 1e6, 1e9, 1e12, 1e15, 1e100, 1e300])
+def test_a_value_far_above_the_cost_loses_nothing(backend, eps):
+    """F = A - Var(Ct) / (2 eps) + O(eps^-2): no digit goes to the rounding of eps log b."""
+    rng = np.random.default_rng(0)
+    C = rng.uniform(0, 1, (6, 8))
+    a, b = rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(8))
+    centred = C - (C @ b)[:, None] - a @ C + a @ C @ b
+    expected = a @ C @ b - a @ centred**2 @ b / (2 * eps)
+    found = refot.entropic_value(C, a, b, eps, backend=backend)
+    assert abs(found - expected) < 4e-16 + 0.1 / eps**2

@@ -55,6 +55,8 @@ def test_lam_equal_to_eps_already_shows_the_sparsity(figure, at_the_edge):
     assert mutual_information(diffuse) == pytest.approx(0.033, abs=5e-4)
     assert mutual_information(sparse) == pytest.approx(1.973, abs=5e-4)
     assert (entries_with_mass(diffuse), entries_with_mass(sparse)) == (152, 23)
+    with pytest.raises(InputError, match=r"^fraction: 2"):
+        entries_with_mass(diffuse, 2.0)
     assert isinstance(at_the_edge, InformativeResult)
     assert not at_the_edge.converged
     assert (np.diff(at_the_edge.objectives) < 0).all()

@@ -55,6 +55,14 @@ def test_optimal_q_is_finite_where_there_is_no_mass():
     assert optimal_q(P.astype(np.float32), np.float32(a), np.float32(b)).dtype == np.float32
 
 
+def test_optimal_q_and_posterior_where_the_product_of_weights_underflows():
+    a = np.array([1 - 1e-170, 1e-170])
+    P = np.array([[1.0, 0.0], [0.0, 1e-170]])
+    expected = -math.log(1e-170)
+    assert optimal_q(P, a, a)[1, 1] == pytest.approx(expected, rel=4 * UNIT)
+    assert math.log(posterior_density(P)[1, 1]) == pytest.approx(expected, rel=4 * UNIT)
+
+
 # ------------------------------------------------------------------ B-19 and B-21
 @given(with_plan(), st.data())
 def test_b21_lies_above_b19_and_meets_it_at_the_best_q(drawn, data):

@@ -201,6 +201,14 @@ def test_sampled_bias_agrees_with_the_exact_one():
     np.testing.assert_allclose(scaled, 3 * softmin_batch_bias([0.0, 0.0], C, b, 1.0, 4))
 
 
+def test_bias_is_finite_at_small_eps_and_zero_weights():
+    """A column that is never drawn would overflow; a batch without the nearest one underflows."""
+    C, b, eps = np.array([[2.0, 3.0, 0.0]]), [0.5, 0.5, 0.0], 1e-3
+    assert softmin_batch_bias(np.zeros(3), C, b, eps, 4) == pytest.approx(eps / 8)
+    mean, _ = sampled_softmin_bias(np.zeros(3), C, b, eps, 1, 1000, np.random.default_rng(0))
+    assert mean == pytest.approx(0.5, abs=0.05)  # half of the batches see only the cost 3
+
+
 def test_b24_on_batches_is_no_lower_bound_of_the_value():
     """At the optimal g its mean exceeds F, which the exact semi-dual never does."""
     rng = np.random.default_rng(2)
@@ -254,6 +262,8 @@ def test_large_eps_has_the_rate_of_the_energy_distance_and_small_eps_that_of_tra
 def test_bad_input_is_named():
     with pytest.raises(InputError, match="repeats"):
         sample_complexity(cube(2), [4], [1.0], repeats=1, seed=0)
+    with pytest.raises(InputError, match="repeats"):
+        sampled_softmin_bias([0.0], [[1.0]], [1.0], 1.0, 4, 1, np.random.default_rng(0))
     with pytest.raises(InputError, match="eps"):
         cost_limits(np.eye(2), [0.5, 0.5], [0.5, 0.5]).value_bounds(0.0)
     with pytest.raises(InputError, match="B"):

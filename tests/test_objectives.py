@@ -336,7 +336,35 @@ def test_kantorovich_duality_is_tight_at_the_optimum():
     np.testing.assert_array_equal(P, [[0.25, 0.25], [0.0, 0.5]])
 
 
+@pytest.mark.parametrize("unit", [1e-200, 1e-8, 1e-6, 1e6, 1e200])
+def test_kantorovich_takes_costs_in_any_unit(unit):
+    """HiGHS has absolute tolerances: solved in the given unit, W0 was 2.3 times too large at 1e-8,
+    and 1e200 was not solved."""
+    rng = np.random.default_rng(5)
+    C, a, b = rng.random((6, 5)), rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(5))
+    expected = refot.kantorovich(C, a, b)[0] * unit
+    assert refot.kantorovich(C * unit, a, b)[0] == pytest.approx(expected, rel=1e-13)
+
+
+def test_what_needs_the_whole_matrix_takes_operands_too():
+    C = refot.point_cost([[0.0], [2.0]], [[1.0], [5.0]])
+    P, w = np.full((2, 2), 0.25), [0.5, 0.5]
+    for function, *rest in ((refot.transport_cost,), (refot.primal, w, w, 1.0),
+                            (refot.entropic_primal, 1.0)):
+        assert function(P, C, *rest) == function(P, C.dense(), *rest)
+    for scaling_form in (refot.scaling_loss, refot.scaling_loss_gradient):
+        np.testing.assert_array_equal(scaling_form(C, w, w, 1.0, 2),
+                                      scaling_form(C.dense(), w, w, 1.0, 2))
+    assert refot.kantorovich(C, w, w)[0] == refot.kantorovich(C.dense(), w, w)[0] == 5.0
+    assert refot.kantorovich_dual([0.0, 0.0], [1.0, 9.0], C, w, w) == 5.0
+
+
 # ------------------------------------------------------------------ 1-Lipschitz functions, H-6
+def test_a_matrix_has_no_distances_between_its_rows():
+    with pytest.raises(refot.InputError, match=r"^C: ndarray; allowed: a point cost"):
+        refot.kantorovich_rubinstein([0.0], [0.0], np.ones((1, 1)), [1.0], [1.0])
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["euclidean", "l1"]))
 def test_no_lipschitz_function_is_above_the_exact_cost(seed, cost):
     rng = np.random.default_rng(seed)

@@ -287,6 +287,8 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AnswersError, match="cannot be read"):
         check(tmp_path / "none.json")
+    with pytest.raises(AnswersError, match=f"^{re.escape(str(tmp_path))}: not a plain file$"):
+        check(tmp_path)
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe{")
     with pytest.raises(AnswersError, match="decode"):
         check(tmp_path / "bytes.json")

@@ -150,12 +150,12 @@ def _leaves(nested: Any) -> Iterator[Any]:
         yield nested
 
 
-def _shape(nested: Any) -> tuple[int, ...]:
-    """The shape of nested lists, of which every one of a level has the same length; else (-1,)."""
+def _shape(nested: Any) -> tuple[int | str, ...]:
+    """The shape of nested lists; with "ragged" where those of one level have different shapes."""
     if not isinstance(nested, list):
         return ()
-    shapes = {_shape(part) for part in nested}
-    return (len(nested), *shapes.pop()) if len(shapes) == 1 else (-1,)
+    shapes = {_shape(part) for part in nested} or {()}
+    return (len(nested), *(shapes.pop() if len(shapes) == 1 else ("ragged",)))
 
 
 def _few(names: list[str]) -> str:
@@ -167,9 +167,9 @@ def read_answers(path: Path) -> dict[str, Any]:
     """{"case id": answer} of a JSON file, every number finite. Raises AnswersError."""
     try:
         if path.exists() and not path.is_file():
-            raise AnswersError(f"{path}: not a plain file")
+            raise AnswersError("not a plain file")
         if path.stat().st_size > LARGEST_FILE:
-            raise AnswersError(f"{path}: more than {LARGEST_FILE >> 20} MiB")
+            raise AnswersError(f"more than {LARGEST_FILE >> 20} MiB")
         found = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_no_number,
                            object_pairs_hook=_no_duplicates)
         if not isinstance(found, dict) or not found:
