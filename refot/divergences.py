@@ -20,7 +20,6 @@ from refot.problem import Problem, problem
 from refot.sinkhorn import SinkhornResult, sinkhorn_symmetric
 from refot.solvers import solve
 
-
 WIDE = 1e2
 """Where eps is above this many times max |C|, F is evaluated about the mean cost."""
 
