@@ -1,10 +1,14 @@
-"""The command line: verify, certify, vectors, plan, backends. Stands above everything."""
+"""The command line, above everything: verify, compare, certify, vectors, trajectories, plan,
+train, backends."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import traceback
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,8 +19,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import refot
-from refot.arrays import InputError
-from refot.backend_contract import VARIABLE, backend_status
+from refot.arrays import lookup
+from refot.backend_contract import VARIABLE, backend_status, get_backend
+from refot.train_command import train
 
 app = typer.Typer(
     help="Entropic optimal transport: certified values, and a verifier for implementations.",
@@ -52,25 +57,57 @@ def verify(
     ] = None,
     capability: Annotated[str | None, typer.Option(
         "--as", metavar="CAPABILITY", help="What a bare function is; see --list.")] = None,
+    command: Annotated[str | None, typer.Option(
+        metavar='"PROG [{in} {out}]"',
+        help="A program in any language, see docs/any-language.md, in place of TARGET.")] = None,
+    time_limit: Annotated[float, typer.Option(
+        metavar="SECONDS", min=0.001, help="One call may take this long.")] = 120.0,
+    run_limit: Annotated[float, typer.Option(
+        metavar="SECONDS", min=0.001, help="All calls of a --command together.")] = 1200.0,
+    memory_limit: Annotated[float, typer.Option(
+        metavar="GIB", min=0.01, help="Memory of a --command, on Linux.")] = 4.0,
     profile: Annotated[str, typer.Option(help="quick (one seed) or full (five).")] = "quick",
+    seed: Annotated[int, typer.Option(min=0, help="Draw other synthetic cases.")] = 0,
+    processes: Annotated[int | None, typer.Option(
+        min=1, help="Spread the cases over so many; by default two where it is worth it.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(
+        help="Write it as one page for a browser, too, see docs/reports.md.")] = None,
+    check: Annotated[str | None, typer.Option(
+        metavar="ID", help="This check only; see --list.")] = None,
+    case: Annotated[str | None, typer.Option(metavar="NAME", help="This case only.")] = None,
+    part: Annotated[str | None, typer.Option(metavar="NAME", help="This part only.")] = None,
+    debug: Annotated[bool, typer.Option(
+        "--debug", help="Stop at the first failure, in a Python console with its arrays.")] = False,
     list_: Annotated[bool, typer.Option(
         "--list", help="List the capabilities and the checks, and stop.")] = False,
 ) -> None:
     """Check an implementation against certified numbers.
 
-    Exit status: 0 all provided checks pass, 1 some failed, 2 the target could not be loaded or the
-    call was wrong.
+    Exit status: 0 all provided checks pass, 1 some failed, 2 the target could not be loaded, offers
+    nothing that can be checked, or the call was wrong, 130 interrupted.
     """
-    report, loading, run = map(_verification, ("report", "loading", "run"))
+    report, run = map(_verification, ("report", "run"))
     if list_:
         report.print_list(console)
         return
-    if target is None:
-        raise typer.BadParameter("say what to verify, e.g. `refot verify pot`; or --list")
-    if json is not None and (json.is_dir() or not json.resolve().parent.is_dir()):
-        raise typer.BadParameter(f"--json {json}: not a file in a folder that exists")
-    subject = loading.load(target, capability)
+    lookup(_verification("cases").SEEDS, profile, "profile")
+    if (target is None) == (command is None):
+        raise typer.BadParameter("say what to verify, e.g. `refot verify pot`, or --command, "
+                                 "or --list")
+    if debug and (json is not None or html is not None):
+        raise typer.BadParameter("--debug stops at one check, and writes no report")
+    for option, file in (("--json", json), ("--html", html)):
+        if file is not None and (file.is_dir() or not file.resolve().parent.is_dir()):
+            raise typer.BadParameter(f"{option} {file}: not a file in a folder that exists")
+    limits = _verification("limits").Limits(1e6 if debug else time_limit, run_limit,
+                                            int(memory_limit * 2**30))
+    subject = _verification("command_subject").load_subject(
+        target, command, capability, profile, limits, seed)
+    selection = _verification("debug").Selection(check, case, part)
+    if debug:
+        stopped = _verification("debug").stop(subject, selection, profile, seed)
+        raise typer.Exit(int(stopped.status in ("failed", "error")))
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
                   console=complaints, transient=True) as bar:
         task = bar.add_task("loading", total=None)
@@ -78,10 +115,47 @@ def verify(
         def progress(what: str, done: int, steps: int) -> None:
             bar.update(task, description=escape(what), completed=done, total=steps)
 
-        found = run.run(subject, profile, progress)
+        spread = processes or _worth_spreading(subject, command, profile)
+        if selection.some:
+            found = _verification("debug").run_selection(subject, selection, profile, seed)
+        elif spread > 1 and command is None:
+            load = partial(_verification("command_subject").load_subject,
+                           target, command, capability, profile, limits, seed)
+            found = _verification("spread").run_spread(
+                load, subject, profile, spread, progress, seed)
+        else:
+            found = run.run(subject, profile, progress, seed)
     report.print_report(found, console)
     if json is not None:
         report.write_json(found, json)
+    if html is not None:
+        words = _verification("html_report_source").words(
+            target, command, capability, profile, seed)
+        _verification("html_report").write_html(found, html, words, seed)
+    raise typer.Exit(found.exit_status)
+
+
+def _worth_spreading(subject: Any, command: str | None, profile: str) -> int:
+    """2 for many parts or many cases, where there are processors; a small run ends sooner in 1."""
+    many = len(subject.parts) > 1 or profile != "quick"
+    return min(2, os.cpu_count() or 1) if many and command is None else 1
+
+
+@app.command()
+def compare(
+    old: Annotated[Path, typer.Argument(metavar="A.json", help="Of refot verify --json.")],
+    new: Annotated[Path, typer.Argument(metavar="B.json", help="A later one.")],
+    factor: Annotated[float, typer.Option(
+        min=1.0, help="Errors that changed by more than this are told.")] = 10.0,
+) -> None:
+    """What changed between two reports.
+
+    Exit status: 0 nothing is worse, 1 a check fails that did not or one that passed is not there
+    any more, 2 a file is no report.
+    """
+    found = _verification("compare").compare(old, new, factor)
+    for line in found.report():
+        typer.echo(line)
     raise typer.Exit(found.exit_status)
 
 
@@ -97,6 +171,8 @@ def certify(
     Exit status: 0, or 1 if a --value lies outside, or 2 if the call was wrong.
     """
     judge = _verification("judge")
+    if value is not None:
+        judge.value_convention(convention)  # refused before any work
     p, g = _verification("certify_file").read_problem(file)
     judged = judge.certified(p, g)
     for line in judged.lines():
@@ -121,15 +197,58 @@ def plan(
         console.print(line, highlight=False)
 
 
+app.command()(train)
+
+
+@app.command()
+def bench(
+    full: Annotated[bool, typer.Option(
+        "--full/--quick", help="Every size, for hours; or n = 1,000, for minutes.")] = False,
+    peers: Annotated[str | None, typer.Option(
+        metavar="A,B", help="Whom to run beside refot; see --list. Or module:attribute.")] = None,
+    only: Annotated[list[str] | None, typer.Option(
+        metavar="TEXT", help="Problems whose name contains it: \"gaussians n=1000\".")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Pairs of runs.")] = 5,
+    time_limit: Annotated[float, typer.Option(
+        metavar="SECONDS", min=0.1, help="One run of a peer may take this long.")] = 60.0,
+    memory_limit: Annotated[float, typer.Option(
+        metavar="GIB", min=0.1, help="Memory of one peer, on Linux.")] = 12.0,
+    data: Annotated[Path | None, typer.Option(help="Folder of MNIST's IDX files.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw time against n: a PNG.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables for a page.")] = None,
+    training: Annotated[bool, typer.Option(
+        "--training", help="Only: steps of Info-Sinkhorn beside PyTorch's.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List peers and problems.")] = False,
+) -> None:
+    """Time refot beside POT, OTT-JAX, GeomLoss and others, held to one criterion.
+
+    Exit status: 0, whoever wins; 2 if the call was wrong.
+    """
+    command = _verification("bench.command")
+    if list_:
+        command.print_list(console)
+    elif training:
+        command.print_training(console)
+    else:
+        asked = command.Asked("full" if full else "quick", peers, tuple(only or ()), repeats,
+                              time_limit, memory_limit, data, json, plot, markdown)
+        command.run(asked, console, complaints)
+
+
 @app.command()
 def backends() -> None:
-    """What is installed, which backend is used, and why another is not."""
+    """What is installed, which backend is used, and why another is not.
+
+    Exit status: 0, or 2 if the default backend is unknown or cannot run.
+    """
     table = Table("backend", "usable", "default", "why not", pad_edge=False)
     for status in backend_status():
         table.add_row(status.name, "yes" if status.available else "no",
                       "*" if status.default else "", escape(status.reason))
     console.print(table)
     console.print(f"The default is set by {VARIABLE}, or refot.use_backend(...) in a program.")
+    get_backend()  # one that is not there, or cannot run, is an error here too
 
 
 vectors = typer.Typer(help="Certified vectors: problems with answers enclosed to 30 digits.",
@@ -161,12 +280,43 @@ def check_answers(
     raise typer.Exit(status)
 
 
+trajectories = typer.Typer(help="Golden trajectories: three steps of each training algorithm.",
+                           no_args_is_help=True)
+app.add_typer(trajectories, name="trajectories")
+
+
+@trajectories.command("list")
+def list_trajectories() -> None:
+    """Every algorithm, a line each."""
+    for line in _verification("trajectories").list_trajectories():
+        typer.echo(line)
+
+
+@trajectories.command("show")
+def show_trajectory(algorithm: Annotated[str, typer.Argument(help="Its name.")]) -> None:
+    """One trajectory: settings, weights, batches, and the losses and gradients of each step."""
+    typer.echo(_verification("trajectories").show(algorithm))
+
+
 def main() -> None:
-    """Run the command line; a wrong call is one sentence on stderr and exit status 2."""
+    """Run the command line. Exit status 2: a wrong call is one sentence on stderr, and a defect of
+    refot itself a traceback; 130: interrupted."""
     warnings.simplefilter("default")
     try:
         app()
-    except (InputError, ValueError) as error:
+    except KeyboardInterrupt:
+        complaints.print("interrupted")
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - told apart, and told
+        if not _is_a_wrong_call(error):
+            complaints.print("[bold red]refot:[/bold red] a defect of refot itself; please report:")
+            traceback.print_exc()
+            sys.exit(2)
         complaints.print(f"[bold red]refot:[/bold red] {escape(str(error))}", highlight=False,
                          soft_wrap=True)
         sys.exit(2)
+
+
+def _is_a_wrong_call(error: Exception) -> bool:
+    """Whether it is one of the errors with which refot answers a wrong call, by their classes."""
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] == "refot"

@@ -116,7 +116,7 @@ _POT_ROWS = (
     replace(
         _POT, name="pot.solve_sample(debias)",
         call="ot.solve_sample(X_a, X_b, a, b, reg=reg, debias=True).value", value=ValueKind.KL,
-        divergence=Divergence.HALVES, costs=_POT_SAMPLE_COSTS,
+        divergence=Divergence.HALVES, returns_divergence=True, costs=_POT_SAMPLE_COSTS,
         potentials=PotentialForm.LOG_SCALING, stopping="as pot.solve", defaults_of="", defaults={},
         note="not in 0.9.6; potentials and plan are those of (x, y), not debiased",
         source="ot/solvers/_linear.py",
@@ -124,7 +124,7 @@ _POT_ROWS = (
     replace(
         _POT, name="pot.empirical_sinkhorn_divergence",
         call="ot.bregman.empirical_sinkhorn_divergence(X_s, X_t, reg, a, b)",
-        divergence=Divergence.HALVES_CLAMPED, costs=_POT_SAMPLE_COSTS,
+        divergence=Divergence.HALVES_CLAMPED, returns_divergence=True, costs=_POT_SAMPLE_COSTS,
         potentials=PotentialForm.NONE, stopping="as pot.sinkhorn2, at most 10000; warns",
         defaults_of="ot.bregman:empirical_sinkhorn_divergence",
         defaults={"metric": "sqeuclidean", "numIterMax": 10000, "stopThr": 1e-9, "warn": True},
@@ -192,7 +192,7 @@ _OTT_ROWS = (
     replace(
         _OTT, name="ott.sinkhorn_divergence",
         call="ott.tools.sinkhorn_divergence.sinkhorn_divergence(geom, x, y, ...)",
-        divergence=Divergence.HALVES,
+        divergence=Divergence.HALVES, returns_divergence=True,
         stopping="as ott.reg_ot_cost, for each of three solves; (x,x), (y,y) by averaged updates",
         defaults_of="ott.tools.sinkhorn_divergence:sinkhorn_divergence",
         defaults={"static_b": False, "share_epsilon": True, "symmetric_sinkhorn": True},
@@ -205,7 +205,7 @@ _OTT_ROWS = (
 _GEOMLOSS = Convention(
     name="geomloss.SamplesLoss(p=2)", library="GeomLoss",
     call="geomloss.SamplesLoss('sinkhorn', p=2)(a, x, b, y)", version="0.3.1",
-    checked=Evidence.RUN, value=ValueKind.KL, divergence=Divergence.HALVES,
+    checked=Evidence.RUN, value=ValueKind.KL, divergence=Divergence.HALVES, returns_divergence=True,
     costs=(TheirCost("|x - y|^2 / 2", "sqeuclidean", 0.5),), parameter="blur",
     eps=EpsParameter.BLUR_SQUARED, potentials=PotentialForm.DEBIASED,
     stopping="none: one averaged update at each eps from diameter^p down by scaling^p to blur^p, "
@@ -226,7 +226,8 @@ _GEOMLOSS_P1 = replace(
 _GEOMLOSS_SAMPLE = replace(
     _GEOMLOSS, name="geomloss.ot.solve_sample",
     call="geomloss.ot.solve_sample(X_a, X_b, a, b, reg=reg, max_iter=n).value",
-    divergence=Divergence.NONE, potentials=PotentialForm.DENSITY, costs=SQEUCLIDEAN,
+    divergence=Divergence.NONE, returns_divergence=False, potentials=PotentialForm.DENSITY,
+    costs=SQEUCLIDEAN,
     parameter="reg", eps=EpsParameter.EPS,
     stopping="none: max_iter must be given, tol is refused; one averaged update at each of "
     "max_iter values of eps from diameter^2 down to reg, one full update at the end",
@@ -240,8 +241,8 @@ _GEOMLOSS_ROWS = (
     _GEOMLOSS_P1,
     *(replace(row, name=row.name.replace(")", ", debias=False)"),
               call=row.call.replace(")(", ", debias=False)("), divergence=Divergence.NONE,
-              potentials=PotentialForm.DENSITY, defaults_of="", defaults={},
-              note="potentials=True returns f, g, one batch axis added")
+              returns_divergence=False, potentials=PotentialForm.DENSITY, defaults_of="",
+              defaults={}, note="potentials=True returns f, g, one batch axis added")
       for row in (_GEOMLOSS, _GEOMLOSS_P1)),
     _GEOMLOSS_SAMPLE,
     replace(
@@ -253,7 +254,7 @@ _GEOMLOSS_ROWS = (
     replace(
         _GEOMLOSS_SAMPLE, name="geomloss.ot.solve_sample(debias=True)",
         call="geomloss.ot.solve_sample(X_a, X_b, a, b, reg=reg, max_iter=n, debias=True).value",
-        divergence=Divergence.HALVES, defaults_of="", defaults={},
+        divergence=Divergence.HALVES, returns_divergence=True, defaults_of="", defaults={},
         note="potential_a, potential_b stay those of (x, y), unlike those of SamplesLoss",
     ),
     replace(
@@ -281,7 +282,7 @@ _OTHER_ROWS = (
     replace(
         _FLASH, name="flash_sinkhorn.SamplesLoss(debias=True)",
         call="flash_sinkhorn.SamplesLoss('sinkhorn', debias=True)(a, x, b, y)",
-        divergence=Divergence.HALVES,
+        divergence=Divergence.HALVES, returns_divergence=True,
         note="potentials=True returns those of (x, y), not the differences that GeomLoss returns",
     ),
     Convention(

@@ -90,7 +90,9 @@ class TheirCost:
 class Convention:
     """What one call of one library, or one paper, means by its inputs and outputs.
 
-    `value` is None where only a plan is returned. The first of `costs` is the default of the call.
+    `value` is None where only a plan is returned. `divergence` is how values make one; the call
+    itself returns it where `returns_divergence`, and one of the values where not. The first of
+    `costs` is the default of the call.
     `defaults` are those of the callable `defaults_of` ("module:attribute").
     """
 
@@ -110,6 +112,7 @@ class Convention:
     defaults: Mapping[str, object] = field(default_factory=dict, hash=False)
     note: str = ""
     source: str
+    returns_divergence: bool = False
 
 
 class ConversionError(ValueError):

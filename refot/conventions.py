@@ -63,6 +63,7 @@ __all__ = [
     "divergence_to_refot",
     "eps_from_refot",
     "eps_to_refot",
+    "parameter_from_eps",
     "potentials_from_refot",
     "potentials_to_refot",
     "problem_to_refot",
@@ -267,8 +268,15 @@ def eps_from_refot(
 ) -> float:
     """The parameter with which a call solves refot's problem at `eps` on refot's ground cost."""
     called = convention(name)
+    t = _scale(_their_cost(called, cost), scale)
+    return parameter_from_eps(called, t * as_positive(eps, "eps"))
+
+
+def parameter_from_eps(name: str | Convention, eps: Any) -> float:
+    """The parameter of a call for `eps` in the units of its own cost."""
+    called = convention(name)
     _, from_eps = _EPS[called.eps]
-    return from_eps(as_positive(eps, "eps") * _scale(_their_cost(called, cost), scale))
+    return from_eps(as_positive(eps, "eps"))
 
 
 def _their_cost(called: Convention, cost: str | None) -> TheirCost:

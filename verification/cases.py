@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refot import datasets
-from refot.arrays import Array
+from refot.arrays import Array, lookup
 from refot.costs import point_cost
 
 
@@ -63,8 +63,13 @@ class Case:
 
     @property
     def spread(self) -> float:
-        """max C - min C: the unit in which errors of values are judged."""
+        """max C - min C."""
         return float(self.C.max() - self.C.min())
+
+    @property
+    def unit(self) -> float:
+        """The unit in which errors of values are judged: the spread, of a constant cost max |C|."""
+        return self.spread or float(abs(self.C).max())
 
     @property
     def single(self) -> bool:
@@ -153,6 +158,8 @@ def synthetic(seed: int = 0) -> Iterator[Case]:
                b[4:] / b[4:].sum(), 0.4)
     yield Case("offset", "cost + 1e4: no shift in the log-sum-exp overflows or drowns",
                C + 1e4, a[:8] / a[:8].sum(), b[4:] / b[4:].sum(), 0.4)
+    yield Case("negative", "costs below 0: a value may be negative, too", C - 6,
+               a[:8] / a[:8].sum(), b[4:] / b[4:].sum(), 0.4)
     a, b = a.copy(), b.copy()
     a[[1, 5]], b[7] = 0, 0
     yield clouds("zero-weights", "atoms without mass", x, y, 0.1, a=a / a.sum(), b=b / b.sum())
@@ -199,11 +206,14 @@ SEEDS = {"quick": (0,), "full": (0, 1, 2, 3, 4)}
 """The seeds of the synthetic cases in each profile."""
 
 
-def collect(profile: str) -> tuple[list[Case], dict[str, str]]:
-    """The cases of a profile, and the real ones that were left out, each with the reason."""
-    seeds = SEEDS[profile]
-    cases = [case if seed == 0 else replace(case, name=f"{case.name}#{seed}")
-             for seed in seeds for case in synthetic(seed)]
+def collect(profile: str, seed: int = 0) -> tuple[list[Case], dict[str, str]]:
+    """The cases of a profile, and the real ones that were left out, each with the reason.
+
+    `seed` is added to the seeds of the profile. Raises InputError.
+    """
+    seeds = [first + seed for first in lookup(SEEDS, profile, "profile")]
+    cases = [case if k == 0 else replace(case, name=f"{case.name}#{k}")
+             for k in seeds for case in synthetic(k)]
     left_out = {}
     for name, load in REAL.items():
         try:

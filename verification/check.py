@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array
-from refot.conventions import (
-    Convention,
-    Divergence,
-    PotentialForm,
-    ValueKind,
-    convention,
-    divergence_to_refot,
-    potentials_to_refot,
-    value_to_refot,
-)
+from refot.conventions import Convention, convention
 
 from .cases import Case
 from .intervals import Interval
 from .probe import Probe
+from .translation import (
+    divergence_from_subject,
+    divergence_gradient_from_subject,
+    potentials_from_subject,
+    to_subject,
+    value_from_subject,
+)
 from .truth import Truth
 
 
@@ -32,7 +31,6 @@ class Finding:
     """What was measured, where it should lie, by how much it misses, and how much it may miss.
 
     `expected` is None where nothing can be expected, because an answer it rests on is not a number.
-    `derived` is the case on which it was measured, where that is not the case itself.
     """
 
     measured: float
@@ -40,7 +38,6 @@ class Finding:
     error: float
     tolerance: float
     message: str = ""
-    derived: Case | None = None
 
     @property
     def passed(self) -> bool:
@@ -49,45 +46,89 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Call:
+    """One call that a check made: its arguments in refot's terms, its answer in refot's."""
+
+    capability: str
+    arguments: tuple[Any, ...]
+    answer: Any
+    single: bool
+
+
+@dataclass(frozen=True)
 class Trial:
-    """A check's surroundings: the probe of the subject, the case, its certified truth."""
+    """A check's surroundings: the probe of the subject, the case, its certified truth.
+
+    What a check asks of the subject it asks here: the declared convention is translated on the way
+    there and back, and each call is kept for the diagnosis.
+    """
 
     probe: Probe
     case: Case
     truth: Truth
+    calls: list[Call] = field(default_factory=list)
 
     # -------------------------------------------------------------- answers, in refot's convention
-    @property
+    @cached_property
     def declared(self) -> Convention:
         """The convention in which the subject says it answers."""
         return convention(self.probe.part.convention)
 
-    def value(self, capability: str, case: Case) -> float:
-        """The answer to `value` (KL-inclusive) or `transport_cost` (sharp) on a case."""
-        answer, kind = self.probe.number(capability, *case.matrix), self.declared.value
-        if capability != "value" or kind in (None, ValueKind.KL) or not math.isfinite(answer):
-            return answer
-        return value_to_refot(answer, kind, **_weights(case), kl=self.truth.kl)
+    def number(self, capability: str, *arguments: Any) -> float:
+        """A scalar answer."""
+        answer = self.probe.number(capability, *self._theirs(capability, arguments))
+        if capability == "value":
+            answer = value_from_subject(self.declared, answer, *arguments)
+        if capability == "divergence":
+            answer = divergence_from_subject(self.declared, answer, *arguments)
+        self._keep(capability, arguments, answer)
+        return answer
 
-    def potentials(self, case: Case) -> tuple[Array, Array]:
+    def array(self, capability: str, shape: tuple[int, ...], *arguments: Any) -> Array:
+        """An array answer of the shape that is due."""
+        answer = self.probe.array(capability, shape, *self._theirs(capability, arguments))
+        if capability == "divergence_gradient":
+            answer = divergence_gradient_from_subject(self.declared, answer, *arguments)
+        self._keep(capability, arguments, answer)
+        return answer
+
+    def pair(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
         """The answer to `potentials`, in density form."""
-        f, g = self.probe.pair("potentials", *case.matrix)
-        form = self.declared.potentials
-        finite = bool(np.isfinite(f[case.a > 0]).all() and np.isfinite(g[case.b > 0]).all())
-        if form in (PotentialForm.NONE, PotentialForm.DENSITY) or not finite:
-            return f, g
-        return potentials_to_refot(f, g, form, **_weights(case), C=self.truth.C)
+        answer = self.probe.pair(capability, *self._theirs(capability, arguments))
+        converted = potentials_from_subject(self.declared, answer, *arguments)
+        self._keep(capability, arguments, converted)
+        return converted
 
-    def divergence(self, case: Case) -> float:
-        """The answer to `divergence`, as S of B-9."""
-        answer, declared = self.probe.number("divergence", *case.clouds), self.declared
-        if declared.value is None or declared.divergence is Divergence.NONE:
-            return answer
-        if not math.isfinite(answer):
-            return answer
-        xx, yy = self.truth.selves
-        return divergence_to_refot(answer, declared.divergence, declared.value, **_weights(case),
-                                   kl=(self.truth.kl, xx.kl, yy.kl))
+    def again(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
+        """The answers to the same call made twice, flat and as the subject gives them."""
+        return self.probe.again(capability, *self._theirs(capability, arguments))
+
+    def raw(self, capability: str, *arguments: Any) -> Array:
+        """The answer as the subject gives it, flat, whatever its shape; not kept."""
+        return self.probe.flat(capability, *self._theirs(capability, arguments))
+
+    def warnings(self, capability: str, *arguments: Any) -> list[str]:
+        """What the subject warned of when it was given these arguments."""
+        return self.probe.warnings(*self._theirs(capability, arguments))
+
+    def plan(self) -> Array:
+        """The answer to `plan` on the case."""
+        return self.array("plan", self.case.C.shape, *self.case.matrix)
+
+    def plan_of_potentials(self) -> Array:
+        """a_i b_j exp((f_i + g_j - C_ij) / eps) of the answer to `potentials` on the case."""
+        f, g = self.pair("potentials", *self.case.matrix)
+        mass = np.outer(self.truth.a, self.truth.b)
+        with np.errstate(all="ignore"):  # what overflows is infinite, and fails
+            density = np.exp((f[:, None] + g - self.truth.C) / self.case.eps)
+            return np.where(mass > 0, mass * density, 0)
+
+    def _theirs(self, capability: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        return to_subject(self.declared, capability, arguments)
+
+    def _keep(self, capability: str, arguments: tuple[Any, ...], answer: Any) -> None:
+        single = self.probe.single(capability, *self._theirs(capability, arguments))
+        self.calls.append(Call(capability, arguments, answer, single))
 
     # -------------------------------------------------------------- tolerances
     @property
@@ -108,8 +149,10 @@ class Trial:
         return 64 * unit * (float(abs(self.case.C).max()) + self.case.eps)
 
     def value_within(self, measured: float, expected: Interval, message: str = "") -> Finding:
-        """A value in cost units against its interval: rate * (max C - min C) + rounding."""
-        tolerance = self.rate * self.case.spread + self.rounding
+        """A value in cost units against its interval: rate * (max C - min C) + rounding.
+
+        Of a constant cost, max |C| is the unit."""
+        tolerance = self.rate * self.case.unit + self.rounding
         return Finding(measured, expected, expected.distance(measured), tolerance, message)
 
     def value_equals(self, measured: float, expected: float, message: str = "") -> Finding:
@@ -120,16 +163,23 @@ class Trial:
 
     def array_equals(self, measured: Array, expected: Array, message: str = "") -> Finding:
         """The largest difference of two arrays in cost units, at the entry where it is found."""
-        tolerance = self.rate * self.case.spread + self.rounding
-        return self._worst(measured, expected, tolerance, message)
+        tolerance = self.rate * self.case.unit + self.rounding
+        return self.worst(measured, expected, tolerance, message)
 
     def mass_error(self, error: float, message: str = "", factor: float = 1.0) -> Finding:
         """An L1 error of mass, which should be 0: tolerance factor * rate."""
         return Finding(error, Interval(0.0, 0.0), error, factor * self.rate, message)
 
+    def marginals_right(self, P: Array) -> Finding:
+        """The L1 errors of both marginals of a plan, which should be 0."""
+        rows = float(abs(P.sum(axis=1) - self.truth.a).sum())
+        columns = float(abs(P.sum(axis=0) - self.truth.b).sum())
+        return self.mass_error(rows + columns,
+                               f"L1 errors: rows {rows:.2g}, columns {columns:.2g}")
+
     def weights_equal(self, measured: Array, expected: Array, message: str = "") -> Finding:
         """The largest difference of two vectors of mass."""
-        return self._worst(measured, expected, self.rate, message)
+        return self.worst(measured, expected, self.rate, message)
 
     def slopes_equal(self, measured: Array, expected: Array, condition: float) -> Finding:
         """Gradients: the largest difference, in units of rate times the largest entry.
@@ -137,9 +187,10 @@ class Trial:
         `condition` >= 1 says by how much a small error of the potentials grows in the gradient.
         """
         scale = float(abs(expected).max()) * max(1.0, condition)
-        return self._worst(measured, expected, self.rate * scale + self.rounding, "")
+        return self.worst(measured, expected, self.rate * scale + self.rounding, "")
 
-    def _worst(self, measured: Array, expected: Array, tolerance: float, message: str) -> Finding:
+    def worst(self, measured: Array, expected: Array, tolerance: float, message: str) -> Finding:
+        """The largest difference of two arrays, at the entry where it is found."""
         difference = abs(measured - expected)
         broken = ~(np.isfinite(measured) & np.isfinite(expected))
         k = np.unravel_index(int(np.argmax(np.where(broken, math.inf, difference))), measured.shape)
@@ -147,12 +198,6 @@ class Trial:
         right, text = float(expected[k]), f"{message} (largest at [{at}])".strip()
         interval = Interval(right, right) if math.isfinite(right) else None
         return Finding(float(measured[k]), interval, float(difference[k]), tolerance, text)
-
-
-def _weights(case: Case) -> dict[str, Any]:
-    """a, b, eps of a case, in float64, normalised: what a conversion needs."""
-    a, b = (weights.astype(np.float64) for weights in (case.a, case.b))
-    return {"a": a / a.sum(), "b": b / b.sum(), "eps": case.eps}
 
 
 @dataclass(frozen=True)

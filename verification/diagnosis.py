@@ -1,216 +1,225 @@
-"""Diagnosis: where an answer misses, which known mistake gives exactly that answer.
+"""Diagnosis: where answers miss, which known mistake gives exactly these answers.
 
-A catalogue of alternatives (sharp for full, missing +eps, no weights, not converged, ...), each a
-number computed for the case at hand. One is named only if it explains the error: it lies a hundred
-times nearer to the measured value than the truth does, and within the check's own tolerance.
-Where nothing explains it, the diagnosis is empty: we do not guess.
+Every call of a failed check is compared with a catalogue of mistakes, each a function of the same
+arguments. One fits a call if it lies a hundred times nearer to the answer than the truth does; it
+speaks against itself where it lies ten times further off than that. On a degenerate problem two
+mistakes coincide, so nothing is named call by call: `named` lets all failed calls of one capability
+vote. Where nothing fits, nothing is said.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from refot import objectives
-from refot.divergences import mmd_squared_unbiased
+from refot.arrays import Array, InputError
 
-from .cases import Case
-from .check import Finding, Trial
-from .intervals import Interval
-from .plan_diagnosis import diagnose_plan
-from .truth import Iterate, Truth
+from . import (
+    diagnosis_divergences,
+    diagnosis_functions,
+    diagnosis_information,
+    diagnosis_transport,
+)
+from .check import Call, Finding, Trial
+from .diagnosis_causes import cause, not_finite
+from .truth import solution
 
-Alternatives: TypeAlias = Iterator[tuple[str, float]]
+MISTAKES = (diagnosis_transport.MISTAKES | diagnosis_divergences.MISTAKES
+            | diagnosis_functions.MISTAKES | diagnosis_information.MISTAKES)
+"""What each mistake answers, by capability and sentence."""
 
-UNDERFLOW = {4: 87, 8: 708}
-"""C / eps at which exp(-C / eps) leaves the normal numbers, by bytes of the dtype."""
-
-
-SOLVED = ("plan", "potentials", "value", "transport_cost", "divergence", "semidual_gradient")
-"""Capabilities in which exp(-C / eps) and the weights stand, so that either may not be finite."""
-
-
-def diagnose(capability: str, trial: Trial, found: Finding) -> str:
-    """A sentence that names the mistake, or "" where none is known to fit."""
-    if not math.isfinite(found.measured) or found.expected is None:
-        return _not_finite(capability, trial.case)
-    if capability in ("plan", "potentials"):
-        return diagnose_plan(capability, trial)
-    if capability not in CATALOGUE:
-        return ""
-    for case in (trial.case, found.derived):  # an invariant fails on one of its two cases
-        if case is None:
-            continue
-        here = trial if case is trial.case else Trial(trial.probe, case, Truth(case))
-        measured, truth = _value(capability, here, found)
-        if abs(measured - truth) > found.tolerance:
-            return (_explanation(capability, here, measured, truth, found.tolerance)
-                    or _infeasible(capability, here, measured, found.tolerance)
-                    or _own_plan(here))
-    return ""
-
-
-def _explanation(
-    capability: str, trial: Trial, measured: float, truth: float, tolerance: float
-) -> str:
-    """The first alternative that fits; 0 fits nothing, for too many mistakes end there."""
-    near = min(abs(measured - truth) / 100, max(tolerance, 1e-9 * abs(measured)))
-    for sentence, value in CATALOGUE[capability](trial):
-        if abs(measured - value) <= near and abs(value) > tolerance:
-            return sentence
-    return ""
-
-
-def _infeasible(capability: str, trial: Trial, measured: float, tolerance: float) -> str:
-    """No coupling costs less than W0: a sharp cost below it has a plan of other marginals."""
-    W0 = trial.truth.kantorovich
-    if capability != "transport_cost" or measured >= W0 - tolerance:
-        return ""
-    return f"not converged: below W0 = {W0:.6g}, so the marginals of its plan are not a and b"
-
-
-def _own_plan(trial: Trial) -> str:
-    """What is wrong with the plan or the potentials that the same part returns."""
-    for capability in ("plan", "potentials"):
-        if capability in trial.probe.part.capabilities:
-            sentence = diagnose_plan(capability, trial)
-            return f"its own {capability}: {sentence}" if sentence else ""
-    return ""
-
-
-def _value(capability: str, trial: Trial, found: Finding) -> tuple[float, float]:
-    """(measured, true) value on a case; what an invariant of it measured does not say as much."""
-    if capability in ("value", "transport_cost"):
-        true: Interval = getattr(trial.truth, capability)
-        return trial.value(capability, trial.case), true.midpoint
-    if capability == "divergence":
-        return trial.divergence(trial.case), trial.truth.divergence.midpoint
-    assert found.expected is not None
-    return found.measured, found.expected.midpoint
-
-
-def _not_finite(capability: str, case: Case) -> str:
-    ratio = float(abs(case.C).max()) / case.eps
-    if capability not in (*SOLVED, "divergence_gradient"):
-        return ""
-    if ratio > UNDERFLOW[case.C.dtype.itemsize]:
-        return (f"not finite: max C / eps = {ratio:.3g}, so exp(-C / eps) underflows; the scaling "
-                "form needs the log domain or absorption")
-    if bool((case.a == 0).any() or (case.b == 0).any()):
-        return "not finite: a weight is 0, and its logarithm or quotient is taken"
-    if capability == "divergence_gradient" and case.cost == "euclidean":
-        return "not finite: the gradient of |x - y| at x = y, as in the self term, is not set to 0"
-    return ""
-
-
-# ------------------------------------------------------------------ the catalogue
-def _scaled(name: str, value: float) -> Alternatives:
-    yield f"twice {name}", 2 * value
-    yield f"half of {name}", value / 2
-    yield f"minus {name}", -value
-
-
-def _of_value(trial: Trial) -> Alternatives:
-    truth, eps = trial.truth, trial.case.eps
-    F, s = truth.F, truth.s
-    entropies = objectives.entropy(truth.a) + objectives.entropy(truth.b)
-    yield "the sharp cost <C,P>: eps KL(P | a(x)b) is missing", s
-    yield "eps too much (erratum E2: + eps in a semi-dual)", F + eps
-    yield "eps is missing (erratum E1: + eps in the dual B-13)", F - eps
-    yield "entropy for KL: <C,P> - eps H(P), the value of L", F - eps * entropies
-    yield "eps KL is subtracted", 2 * s - F
-    yield from _scaled("the value", F)
-    for mistake, other in truth.neighbours.items():
-        yield mistake, other.F
-        yield f"the sharp cost <C,P>, and {mistake}", other.s
-    for step in truth.trajectory:
-        yield _stopped(step), step.value
-        yield _stopped(step), step.transport_cost
-
-
-def _of_transport_cost(trial: Trial) -> Alternatives:
-    truth = trial.truth
-    entropies = objectives.entropy(truth.a) + objectives.entropy(truth.b)
-    yield "the KL-inclusive value, not the sharp cost <C,P>", truth.F
-    yield "the entropic value <C,P> - eps H(P), not <C,P>", truth.F - trial.case.eps * entropies
-    yield "the unregularised W0", truth.kantorovich
-    yield from _scaled("the sharp cost", truth.s)
-    for mistake, other in truth.neighbours.items():
-        yield mistake, other.s
-    for step in truth.trajectory:
-        yield _stopped(step), step.transport_cost
-
-
-def _stopped(step: Iterate) -> str:
-    return (f"not converged: the answer after {step.number} iterations, "
-            f"marginal error {step.marginal_error:.1g}")
-
-
-def _of_divergence(trial: Trial) -> Alternatives:
-    eps, xy, (xx, yy) = trial.case.eps, trial.truth, trial.truth.selves
-    F, F_self = xy.F, (xx.F + yy.F) / 2
-    S, sharp = F - F_self, xy.s - (xx.s + yy.s) / 2
-    yield "twice the divergence (2W - W - W)", 2 * S
-    yield "half of the divergence", S / 2
-    yield "sharp values <C,P> in all three terms: eps KL is missing", sharp
-    yield "sharp values <C,P> in all three terms, clamped at 0", max(sharp, 0.0)
-    yield "the loss G-4 (2W - W - W with sharp values): twice the scale, eps KL missing", 2 * sharp
-    yield "the self terms are missing: F_xy", F
-    yield "the factors 1/2 of the self terms are missing", F - 2 * F_self
-    yield "one self term is missing", F - xx.F / 2
-    yield "one self term is missing", F - yy.F / 2
-    yield "eps / 2 too much (erratum E2 in one term)", S + eps / 2
-    yield "eps is missing in the cross term (erratum E1)", S - eps
-    if S > 0:
-        yield "the square root of the divergence", math.sqrt(S)
-    for mistake, other in xy.neighbours.items():
-        if mistake in xx.neighbours and mistake in yy.neighbours:
-            selves = xx.neighbours[mistake].F + yy.neighbours[mistake].F
-            yield mistake, other.F - selves / 2
-
-
-def _of_dual(trial: Trial) -> Alternatives:
-    yield from _off_by_eps(trial, "of the dual B-13")
-
-
-def _of_semidual(trial: Trial) -> Alternatives:
-    yield from _off_by_eps(trial, "of the semi-dual B-24")
-
-
-def _off_by_eps(trial: Trial, what: str) -> Alternatives:
-    """The dual and semi-dual at the optimum, where F is what both should be."""
-    F, eps = trial.truth.F, trial.case.eps
-    yield f"eps is missing: + eps {what} (erratum E1)", F - eps
-    yield f"eps too much: the printed + eps {what} (erratum E2)", F + eps
-
-
-def _of_mmd(trial: Trial) -> Alternatives:
-    x, a, y, b, _, cost = trial.case.clouds
-    mmd = trial.truth.mmd
-    yield "the square root: MMD, not MMD^2", math.sqrt(max(mmd, 0.0))
-    yield "half of MMD^2 (the limit of B-9, erratum E13)", mmd / 2
-    yield from _scaled("MMD^2", mmd)
-    if min(len(a), len(b)) > 1:
-        yield "the U-statistic, without the self pairs", mmd_squared_unbiased(x, a, y, b, cost)
-
-
-def _of_mutual_information(trial: Trial) -> Alternatives:
-    P = trial.truth.plan
-    nats = objectives.kl(P, np.outer(P.sum(axis=1), P.sum(axis=0)))
-    yield "in bits, not nats", nats / math.log(2)
-    yield "the entropy of the plan", objectives.entropy(P)
-    yield from _scaled("the information", nats)
-
-
-CATALOGUE: dict[str, Callable[[Trial], Alternatives]] = {
-    "value": _of_value,
-    "transport_cost": _of_transport_cost,
-    "divergence": _of_divergence,
-    "dual": _of_dual,
-    "semidual": _of_semidual,
-    "mmd": _of_mmd,
-    "mutual_information": _of_mutual_information,
+RIGHT: dict[str, Callable[..., Any]] = {
+    "value": lambda *problem: solution(*problem).F,
+    "transport_cost": lambda *problem: solution(*problem).s,
+    "plan": lambda *problem: solution(*problem).plan,
+    "potentials": lambda *problem: diagnosis_transport.right_sums(solution(*problem)),
+    **diagnosis_divergences.RIGHT,
+    **diagnosis_functions.RIGHT,
+    **diagnosis_information.RIGHT,
 }
+"""What is right, by capability, in float64."""
+
+FITS, SPEAKS_AGAINST = 1 / 100, 1 / 10
+"""In units of how far the answer is from the truth: nearer than this, farther than this."""
+
+SINGLE = "computed in float32: the answers are float32 numbers, the arguments float64"
+"""The mistake that is seen in the digits of the answer."""
+
+SINGLE_ERROR = 1e-2
+"""The relative error up to which float32 explains an answer."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one call of a failed check says: the mistakes that fit, and those it speaks against.
+
+    `call` tells calls apart; `clean` ones (float64, well conditioned) have a veto. `cause` is what
+    numerics alone explain (underflow, not converged), which is no vote. `off` is the error.
+    """
+
+    call: str
+    clean: bool
+    fits: tuple[str, ...]
+    against: tuple[str, ...]
+    cause: str
+    off: str
+
+
+@dataclass
+class Suspects:
+    """The evidence of one part. What fitted once is asked first: most calls share one mistake."""
+
+    fitted: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def evidence(self, trial: Trial, found: Finding) -> tuple[Evidence, ...]:
+        """The evidence of the calls that a failed check made."""
+        with np.errstate(all="ignore"):
+            return tuple(self._call(trial, call, found) for call in _missing(trial, found))
+
+    def _call(self, trial: Trial, call: Call, found: Finding) -> Evidence:
+        case, capability, answer = trial.case, call.capability, _observed(call)
+        label = f"{case.name}/{hash(tuple(map(_key, call.arguments)))}"
+        if not np.isfinite(answer).all():
+            return Evidence(label, False, (), (), not_finite(call, case), "")
+        right = np.asarray(RIGHT[capability](*_doubles(call.arguments)))
+        comparison = Comparison(answer, right, found.tolerance, capability == "plan")
+        suspects = [key for cap, key in self.fitted if cap == capability]
+        fits, against = comparison.of(_alternatives(call, suspects))
+        if not fits:
+            others = [key for key in MISTAKES[capability] if key not in suspects]
+            more, contradicted = comparison.of(_alternatives(call, others))
+            fits, against = more, against + contradicted
+        if not case.single and call.single and comparison.relative < SINGLE_ERROR:
+            fits = (*fits, SINGLE)
+        elif not case.single and not call.single:
+            against = (*against, SINGLE)
+        self.fitted.update((capability, key) for key in fits if key != SINGLE)
+        clean = case.well_conditioned and not case.single
+        return Evidence(label, clean, fits, against,
+                        "" if fits else cause(trial, call, found), comparison.off)
+
+
+# ------------------------------------------------------------------ one call
+@dataclass(frozen=True)
+class Comparison:
+    """An answer, the right one, and the tolerance; plans by their L1 distance, others by max."""
+
+    answer: Array
+    right: Array
+    tolerance: float
+    mass: bool
+
+    def distance(self, p: Array, q: Array) -> float:
+        difference = abs(p - q)
+        return float(difference.sum() if self.mass else difference.max())
+
+    @property
+    def error(self) -> float:
+        """How far the answer is from the truth."""
+        return self.distance(self.answer, self.right)
+
+    @property
+    def relative(self) -> float:
+        """That error in units of the right answer."""
+        return self.error / (self.distance(self.right, np.zeros_like(self.right)) or math.inf)
+
+    @property
+    def off(self) -> str:
+        """A number's error, in words."""
+        return "" if self.answer.ndim else f"off by {float(self.answer - self.right):.4g}"
+
+    def of(self, alternatives: Iterator[tuple[str, Array]]) -> tuple[tuple[str, ...], ...]:
+        """(the sentences that fit, those that the call speaks against)."""
+        fits, against, number = [], [], not self.answer.ndim
+        for sentence, value in alternatives:
+            apart = self.distance(self.answer, value)
+            near = self.error * FITS
+            if number:
+                near = min(near, max(self.tolerance, 1e-9 * abs(float(self.answer))))
+            else:  # far from the truth everything is near: it must be near in its own units, too
+                near = min(near, self.distance(value, np.zeros_like(value)) * FITS)
+            if apart <= near:
+                fits.append(sentence)
+            elif apart > self.error * SPEAKS_AGAINST:
+                against.append(sentence)
+        return tuple(fits), tuple(against)
+
+
+def _alternatives(call: Call, sentences: Iterable[str]) -> Iterator[tuple[str, Array]]:
+    """What these mistakes answer to the arguments of the call, where that is a finite answer."""
+    arguments, shape = _doubles(call.arguments), _observed(call).shape
+    for sentence in sentences:
+        try:
+            found = MISTAKES[call.capability][sentence](*arguments)
+        except InputError:  # the mistake ends in an argument that refot refuses
+            continue
+        value = np.asarray(np.nan if found is None else found, dtype=np.float64)
+        if value.shape == shape and np.isfinite(value).all():
+            yield sentence, value
+
+
+def _observed(call: Call) -> Array:
+    """The answer as one array; of potentials f_i + g_j, which is the same in every gauge."""
+    if call.capability == "potentials":
+        return diagnosis_transport.sums(*call.answer)
+    return np.asarray(call.answer)
+
+
+def _missing(trial: Trial, found: Finding) -> Iterator[Call]:
+    """The calls of a check whose answers are not right, each once."""
+    for call in {(c.capability, *map(_key, c.arguments)): c for c in trial.calls}.values():
+        answer = _observed(call)
+        if not np.isfinite(answer).all():
+            yield call
+            continue
+        right = np.asarray(RIGHT[call.capability](*_doubles(call.arguments)))
+        off = abs(answer - right)
+        scale = float(abs(right).sum() if call.capability == "plan" else abs(right).max())
+        allowed = found.tolerance if not answer.ndim else trial.rate * scale / 10
+        if float(off.sum() if call.capability == "plan" else off.max()) > allowed:
+            yield call
+
+
+def _doubles(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arrays in float64."""
+    return tuple(x.astype(np.float64) if isinstance(x, np.ndarray) else x for x in arguments)
+
+
+def _key(argument: Any) -> Any:
+    if isinstance(argument, np.ndarray):
+        return argument.shape, argument.tobytes()
+    return argument
+
+
+# ------------------------------------------------------------------ the vote
+def named(evidence: Iterable[Evidence]) -> dict[str, tuple[str, int, int]]:
+    """For each mistake that stands: how the evidence for it reads, and the calls that it explains.
+
+    It stands if it fits at least one call and no clean call speaks against it. Returns, by
+    sentence, (the error it explains, calls that fit, calls that failed with a finite answer).
+    """
+    calls = {each.call: each for each in evidence}.values()
+    vetoed = {key for each in calls if each.clean for key in each.against}
+    fits = Counter(key for each in calls for key in each.fits if key not in vetoed)
+    finite = [each for each in calls if each.fits or each.against]
+    off = {key: each.off for each in reversed(finite) for key in each.fits}
+    return {key: (off[key], count, len(finite)) for key, count in fits.most_common()}
+
+
+def sentence(own: tuple[Evidence, ...], standing: dict[str, tuple[str, int, int]]) -> str:
+    """What is said of one failed check: the mistake that explains most calls, this one's among
+    them; if several explain equally many, they could not be told apart, and two are named."""
+    fitting = [key for key in standing if any(key in each.fits for each in own)]
+    if not fitting:
+        return next((each.cause for each in own if each.cause), "")
+    most = max(standing[key][1] for key in fitting)
+    alike = [key for key in fitting if standing[key][1] == most]
+    _, count, total = standing[alike[0]]
+    here = next(each.off for each in own if alike[0] in each.fits)
+    evidence = ", ".join(filter(None, (here, f"fits {count} of {total} failed calls")))
+    return f"{' - or: '.join(alike[:2])} ({evidence})"

@@ -1,8 +1,8 @@
 """What a subject does to the interpreter stays with the subject.
 
-`np.seterr`, warning filters, the folder, prints: all as before once a call returns. The seeds of
-NumPy and Python's `random` are as before once a run is over, and not after each call, so that an
-answer that draws from them without a seed is seen to differ from call to call.
+`np.seterr`, warning filters, the folder, prints, torch's switch of gradients: all as before once a
+call returns. The seeds of NumPy and Python's `random` are as before once a run is over, and not
+after each call, so that an answer that draws from them without a seed is seen to differ.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import os
 import random
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -47,6 +48,8 @@ def isolated() -> Iterator[Said]:
     Ctrl-C that the subject swallowed is raised again on leaving.
     """
     said, text, folder = Said(), CappedText(), os.getcwd()
+    torch = sys.modules.get("torch")
+    gradients = torch is not None and torch.is_grad_enabled()
     try:
         with ExitStack() as stack:
             stack.enter_context(np.errstate())
@@ -60,6 +63,8 @@ def isolated() -> Iterator[Said]:
                 said.printed += [one_line(line) for line in text.getvalue().splitlines()]
     finally:
         os.chdir(folder)
+        if torch is not None:  # GeomLoss, for one, leaves them off where it raises
+            torch.set_grad_enabled(gradients)
         if _interrupted.is_set():
             raise KeyboardInterrupt
 

@@ -19,7 +19,8 @@ from refot.arrays import as_positive, lookup
 from refot.backend_contract import BackendUnavailableError, get_backend
 from refot.conventions import convention
 
-from .subjects import CAPABILITIES, Part, Subject
+from .isolation import isolated
+from .subjects import CAPABILITIES, TRAINING, Part, Subject
 
 PEERS = ("pot", "ott", "geomloss")
 BACKENDS = ("numpy", "numba", "cupy")
@@ -32,7 +33,7 @@ class TargetError(ValueError):
 def load(target: str, capability: str | None = None) -> Subject:
     """The subject that TARGET names. Raises TargetError."""
     if capability is not None:
-        lookup(CAPABILITIES, capability, "--as")
+        lookup(CAPABILITIES | TRAINING, capability, "--as")
     if capability is not None and target in (*PEERS, *BACKENDS):
         raise TargetError(f"--as {capability}: {target} says itself what its parts offer")
     try:
@@ -58,11 +59,11 @@ def as_subject(found: Any, target: str, capability: str | None = None) -> Subjec
         offered = {capability: found}
     else:
         found = _instance(found, target) if isinstance(found, type) else found
-        offered = {name: getattr(found, name) for name in CAPABILITIES
+        offered = {name: getattr(found, name) for name in CAPABILITIES | TRAINING
                    if callable(getattr(found, name, None))}
     if not offered:
         raise TargetError(
-            f"{target}: offers none of {', '.join(CAPABILITIES)}; for a bare function, "
+            f"{target}: offers none of {', '.join(CAPABILITIES | TRAINING)}; for a bare function, "
             "say which one it is with --as CAPABILITY")
     name, version = str(_stated(found, "name", target)), str(_stated(found, "version", ""))
     declared, tolerance = _stated(found, "convention", "refot"), _stated(found, "tolerance", None)
@@ -79,7 +80,8 @@ def _stated(found: Any, attribute: str, default: Any) -> Any:
 
 def _instance(found: type, target: str) -> Any:
     try:
-        return found()
+        with isolated():
+            return found()
     except Exception as error:
         raise TargetError(f"{target}: {found.__name__}() fails: {type(error).__name__}: {error}"
                           ) from error
@@ -102,7 +104,8 @@ def _attribute(target: str) -> Any:
 def _module(name: str) -> ModuleType:
     sys.path.insert(0, "")  # the folder where the user stands, as `python -m` has it
     try:
-        return importlib.import_module(name)
+        with isolated():
+            return importlib.import_module(name)
     except (Exception, SystemExit) as error:
         raise TargetError(f"{name}: cannot be imported: {type(error).__name__}: {error}") from error
     finally:
@@ -119,7 +122,8 @@ def _file(path: Path) -> ModuleType:
     sys.modules[spec.name] = module
     sys.path.insert(0, str(path.resolve().parent))  # its siblings, as for `python path/file.py`
     try:
-        spec.loader.exec_module(module)
+        with isolated():
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise TargetError(f"{path}: fails on import: {type(error).__name__}: {error}") from error
     return module

@@ -5,10 +5,7 @@ Nothing a subject returns is trusted: the shape and type of an answer are part o
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Hashable
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +13,7 @@ import numpy as np
 
 from refot.arrays import Array
 
+from .isolation import isolated, one_line
 from .subjects import Part
 
 
@@ -32,18 +30,18 @@ class Probe:
     """A part under test. Answers are remembered, so that several checks share one call.
 
     Each method takes the capability and the arguments in the order of `subjects.CAPABILITIES`.
+    `warned` and `printed` hold what all calls gave on the side.
     """
 
     part: Part
     warned: set[str] = field(default_factory=set)
+    printed: set[str] = field(default_factory=set)
     _answers: dict[Hashable, Any] = field(default_factory=dict)
+    _warnings: dict[tuple[Hashable, ...], list[str]] = field(default_factory=dict)
 
     def number(self, capability: str, *arguments: Any) -> float:
         """A scalar answer, as float."""
-        answer = _floats(self._call(capability, arguments))
-        if answer.size != 1:
-            raise SubjectError(f"returned shape {answer.shape} where a number is due")
-        return float(answer.reshape(()))
+        return _number(self._call(capability, arguments))
 
     def array(self, capability: str, shape: tuple[int, ...], *arguments: Any) -> Array:
         """An array answer of the shape that is due, as float64."""
@@ -56,28 +54,65 @@ class Probe:
             raise SubjectError(f"returned {type(answer).__name__} where a pair (f, g) is due")
         return _shaped(answer[0], C.shape[:1]), _shaped(answer[1], C.shape[1:])
 
+    def again(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
+        """(the answer, the answer to the same call made once more), each as one flat array."""
+        memo = _memo(capability, arguments)
+        first = self._call(capability, arguments)
+        del self._answers[memo]
+        return _flat(first), _flat(self._call(capability, arguments))
+
+    def answer(self, capability: str, name: str, *arguments: Any) -> Any:
+        """The answer as it is, to a call whose arguments are known by `name`: made each time."""
+        answer = self._fresh((capability, name), capability, arguments)
+        if isinstance(answer, SubjectError):
+            raise answer
+        return answer
+
+    def flat(self, capability: str, *arguments: Any) -> Array:
+        """The answer as one flat array, whatever its shape."""
+        return _flat(self._call(capability, arguments))
+
+    def single(self, capability: str, *arguments: Any) -> bool:
+        """Whether the answer is one of float32 numbers, by its dtype or to the last digit."""
+        answer = _flat(self._call(capability, arguments))
+        with np.errstate(over="ignore"):
+            return bool(np.isfinite(answer).all() and answer.any()
+                        and (answer == answer.astype(np.float32)).all())
+
+    def warnings(self, *arguments: Any) -> list[str]:
+        """What any call with these arguments warned of: a subject may solve once for several."""
+        _, *asked = _memo("", arguments)
+        return [line for (_, *given), lines in self._warnings.items() if given == asked
+                for line in lines]
+
     def _call(self, capability: str, arguments: tuple[Any, ...]) -> Any:
-        memo = (capability, *map(_key, arguments))
+        memo = _memo(capability, arguments)
         if memo not in self._answers:
-            self._answers[memo] = self._fresh(capability, arguments)
+            self._answers[memo] = self._fresh(memo, capability, arguments)
         if isinstance(self._answers[memo], SubjectError):
             raise self._answers[memo]
         return self._answers[memo]
 
-    def _fresh(self, capability: str, arguments: tuple[Any, ...]) -> Any:
+    def _fresh(
+        self, memo: tuple[Hashable, ...], capability: str, arguments: tuple[Any, ...]
+    ) -> Any:
         copies = [value.copy() if isinstance(value, np.ndarray) else value for value in arguments]
-        printed = io.StringIO()
-        with warnings.catch_warnings(record=True) as caught, redirect_stdout(printed):
-            warnings.simplefilter("always")
+        with isolated() as said:
             try:
-                return self.part.capabilities[capability](*copies)
+                answer = self.part.capabilities[capability](*copies)
             except NotImplementedError as error:
-                return NotOfferedError(_short(str(error)))
+                answer = NotOfferedError(one_line(str(error)))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - all it raises is a finding
-                return SubjectError(f"{type(error).__name__}: {_short(str(error))}")
-            finally:
-                self.warned |= {_short(str(warning.message)) for warning in caught}
-                self.warned |= {_short(line) for line in printed.getvalue().splitlines()}
+                answer = SubjectError(f"{type(error).__name__}: {one_line(str(error))}")
+        if said.warnings:
+            self._warnings[memo] = said.warnings
+        self.warned |= set(said.warnings)
+        self.printed |= set(said.printed)
+        return answer
+
+
+def _memo(capability: str, arguments: tuple[Any, ...]) -> tuple[Hashable, ...]:
+    return (capability, *map(_key, arguments))
 
 
 def _key(argument: Any) -> Hashable:
@@ -89,11 +124,18 @@ def _key(argument: Any) -> Hashable:
 def _floats(answer: Any) -> Array:
     try:
         array = np.asarray(answer)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # noqa: BLE001 - `__array__` is the subject's code too
         raise SubjectError(f"returned {type(answer).__name__}, not numbers ({error})") from None
     if array.dtype.kind not in "fiu":
         raise SubjectError(f"returned {type(answer).__name__} of {array.dtype}, not numbers")
     return array.astype(np.float64)
+
+
+def _number(answer: Any) -> float:
+    array = _floats(answer)
+    if array.size != 1:
+        raise SubjectError(f"returned shape {array.shape} where a number is due")
+    return float(array.reshape(()))
 
 
 def _shaped(answer: Any, shape: tuple[int, ...]) -> Array:
@@ -103,6 +145,6 @@ def _shaped(answer: Any, shape: tuple[int, ...]) -> Array:
     return array
 
 
-def _short(message: str, length: int = 120) -> str:
-    line = " ".join(message.split())
-    return line if len(line) <= length else line[: length - 1] + "…"
+def _flat(answer: Any) -> Array:
+    parts = answer if isinstance(answer, tuple | list) else (answer,)
+    return np.concatenate([_floats(part).ravel() for part in parts])

@@ -12,7 +12,12 @@ from rich.table import Table
 
 from .checks import CHECKS
 from .run import CheckResult, Report
-from .subjects import CAPABILITIES
+from .subjects import CAPABILITIES, TRAINING
+
+NARROW = 150
+"""A terminal of fewer columns has no room for the table of failures."""
+
+HEADINGS = ("measured", "certified", "off by", "allowed")
 
 COLOURS = {"passed": "green", "failed": "red", "error": "magenta", "not_provided": "dim"}
 
@@ -22,7 +27,8 @@ def print_report(report: Report, console: Console) -> None:
     failures = [check for check in report.checks if check.status in ("failed", "error")]
     for part in report.subject.parts:
         _print_failures(part.name, [check for check in failures if check.part == part.name],
-                        report.warnings.get(part.name, ()), console)
+                        report.warnings.get(part.name, ()), report.printed.get(part.name, ()),
+                        console)
     _print_summary(report, console)
     missing = [check.capability for check in report.checks
                if check.status == "not_provided" and not check.case]
@@ -34,28 +40,57 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def _print_failures(
-    part: str, failures: list[CheckResult], warned: tuple[str, ...], console: Console
+    part: str, failures: list[CheckResult], warned: tuple[str, ...], printed: tuple[str, ...],
+    console: Console,
 ) -> None:
     if not failures:
         return
+    if console.width < NARROW:
+        _print_blocks(part, failures, console)
+    else:
+        _print_table(part, failures, console)
+    for sentence in sorted({f"{check.id}: {CHECKS[check.id].sentence}" for check in failures}):
+        console.print(f"  [dim]{escape(sentence)}[/dim]")
+    _print_said("warned", warned, console)
+    _print_said("printed", printed, console)
+    console.print()
+
+
+def _print_said(how: str, lines: tuple[str, ...], console: Console) -> None:
+    for line in lines[:3]:
+        console.print(f"  [yellow]it {how}: {escape(line)}[/yellow]")
+    if len(lines) > 3:
+        console.print(f"  [yellow]... and {how} {len(lines) - 3} other lines[/yellow]")
+
+
+def _print_table(part: str, failures: list[CheckResult], console: Console) -> None:
+    """A line for each failure."""
     table = Table(title=escape(part), title_justify="left", title_style="bold red",
                   show_lines=False, pad_edge=False)
     for heading in ("check", "case"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("measured", "certified", "off by", "allowed"):
+    for heading in HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("diagnosis", ratio=1)
     for check in failures:
-        why = check.diagnosis or check.message
-        table.add_row(check.id, check.case, *_numbers(check), escape(why))
+        table.add_row(check.id, check.case, *_numbers(check), escape(_why(check)))
     console.print(table)
-    for sentence in sorted({f"{check.id}: {CHECKS[check.id].sentence}" for check in failures}):
-        console.print(f"  [dim]{escape(sentence)}[/dim]")
-    for warning in warned[:3]:
-        console.print(f"  [yellow]it warned: {escape(warning)}[/yellow]")
-    if len(warned) > 3:
-        console.print(f"  [yellow]... and {len(warned) - 3} other warnings[/yellow]")
-    console.print()
+
+
+def _print_blocks(part: str, failures: list[CheckResult], console: Console) -> None:
+    """A few lines for each failure, where a table would cut its columns."""
+    console.print(f"[bold red]{escape(part)}[/bold red]")
+    for check in failures:
+        console.print(f"[bold]{escape(check.id)}[/bold] on {escape(check.case)}", highlight=False)
+        if check.measured is not None:
+            for heading, number in zip(HEADINGS, _numbers(check), strict=True):
+                console.print(f"  {heading + ':':10} {escape(number)}", highlight=False)
+        if why := _why(check):
+            console.print(f"  {escape(why)}", highlight=False)
+
+
+def _why(check: CheckResult) -> str:
+    return check.diagnosis or check.message
 
 
 def _numbers(check: CheckResult) -> tuple[str, str, str, str]:
@@ -97,17 +132,18 @@ def _verdict(report: Report) -> str:
     passed, failed = report.count("passed"), report.count("failed")
     errors, missing = report.count("error"), report.count("not_provided")
     colour = "red" if report.exit_status else "green"
-    return (f"[bold {colour}]{passed} passed, {failed} failed, {errors} errors, "
+    nothing = "nothing was checked: " if not passed + failed + errors else ""
+    return (f"[bold {colour}]{nothing}{passed} passed, {failed} failed, {errors} errors, "
             f"{missing} not provided[/bold {colour}]")
 
 
 def print_list(console: Console) -> None:
     """The capabilities with their signatures, and every check with its sentence."""
     capabilities = Table("capability", "returns (refot's convention)", pad_edge=False)
-    for capability, signature in CAPABILITIES.items():
+    for capability, signature in (CAPABILITIES | TRAINING).items():
         capabilities.add_row(capability, escape(signature))
     checks = Table("check", "what it means", pad_edge=False)
-    order = list(CAPABILITIES)
+    order = list(CAPABILITIES | TRAINING)
     for check in sorted(CHECKS.values(), key=lambda check: order.index(check.capability)):
         checks.add_row(check.id, escape(check.sentence))
     console.print(capabilities)
@@ -116,9 +152,13 @@ def print_list(console: Console) -> None:
 
 def write_json(report: Report, path: Path) -> None:
     """The report as strict JSON (a number that is not finite as a string), moved into place."""
-    text = json.dumps(_strict(report.as_dict()), indent=1, allow_nan=False)
+    write_whole(path, json.dumps(_strict(report.as_dict()), indent=1, allow_nan=False) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """The text under a temporary name, then moved into place: the file is whole or not there."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text + "\n", encoding="utf-8")
+    beside.write_text(text, encoding="utf-8")
     os.replace(beside, path)
 
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
 import refot
-from refot.arrays import lookup
 from refot.backend_contract import get_backend
 from refot.conventions import ConversionError
 
-from .cases import SEEDS, Case, collect
+from .cases import Case, collect
 from .check import Check, Trial
 from .checks import CHECKS
-from .diagnosis import diagnose
+from .diagnosis import Evidence, Suspects, named, sentence
+from .isolation import undisturbed
 from .probe import NotOfferedError, Probe, SubjectError
 from .subjects import CAPABILITIES, Part, Subject
-from .truth import Truth
+from .truth import solution_of
 
 STATUSES = ("failed", "error", "not_provided", "passed")
 """In the order in which a reader wants them."""
+
+PRINTED = 100
+"""So many different lines that a part printed are reported."""
+
 
 @dataclass(frozen=True)
 class CheckResult:
@@ -49,6 +54,7 @@ class Report:
     checks: tuple[CheckResult, ...]
     left_out: dict[str, str] = field(default_factory=dict)
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    printed: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def count(self, status: str) -> int:
         """How many checks have this status."""
@@ -56,8 +62,10 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """0 if every provided check passed, 1 if not."""
-        return int(self.count("failed") + self.count("error") > 0)
+        """0 if every provided check passed, 1 if not, 2 if nothing was provided to check."""
+        if self.count("failed") + self.count("error"):
+            return 1
+        return 0 if self.count("passed") else 2
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape of docs/report-format.md."""
@@ -73,6 +81,7 @@ class Report:
             "checks": [asdict(check) for check in self.checks],
             "left_out": self.left_out,
             "warnings": self.warnings,
+            "printed": self.printed,
         }
 
 
@@ -80,45 +89,89 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 """Told what is being done, how many steps are done, and how many there are."""
 
 
-def run(subject: Subject, profile: str = "quick", progress: Progress | None = None) -> Report:
-    """Verify a subject: every check of every capability of every part, on every case of it."""
-    lookup(SEEDS, profile, "profile")
-    backend = get_backend().name  # a wrong REFOT_BACKEND is told before any work
-    cases, left_out = collect(profile)
-    truths = [Truth(case) for case in cases]
-    results: list[CheckResult] = []
-    warned = {}
-    for k, part in enumerate(subject.parts):
-        probe = Probe(part)
-        for i, (case, truth) in enumerate(zip(cases, truths, strict=True)):
+@dataclass(frozen=True)
+class Examined:
+    """One result with its evidence: what is wrong is said once all cases have given theirs."""
+
+    result: CheckResult
+    evidence: tuple[Evidence, ...] = ()
+
+
+def run(
+    subject: Subject, profile: str = "quick", progress: Progress | None = None, seed: int = 0
+) -> Report:
+    """Verify a subject: every check of every capability of every part, on every case of it.
+
+    `seed` >= 0 draws other synthetic cases. Raises InputError for an unknown profile.
+    """
+    get_backend()  # a wrong REFOT_BACKEND is told before any work
+    probes = [Probe(part) for part in subject.parts]
+    with undisturbed():
+        cases, left_out = collect(profile, seed)
+        examined = list(examine(probes, cases, progress))
+    return report(subject, profile, examined, left_out, probes)
+
+
+def examine(
+    probes: list[Probe], cases: list[Case], progress: Progress | None = None,
+    suspects: list[Suspects] | None = None,
+) -> Iterator[Examined]:
+    """Every check of every part on these cases, with the evidence on what is wrong."""
+    suspects = suspects or [Suspects() for _ in probes]
+    for i, case in enumerate(cases):
+        truth = solution_of(case)
+        for k, (probe, part) in enumerate(zip(probes, suspects, strict=True)):
             if progress is not None:
-                progress(f"{part.name} on {case.name}", k * len(cases) + i,
-                         len(subject.parts) * len(cases))
-            results += _run_case(probe, case, truth)
-        warned[part.name] = tuple(sorted(probe.warned))
-    results += _not_provided(subject)
-    results.sort(key=lambda result: STATUSES.index(result.status))
-    return Report(subject, profile, backend, tuple(results), left_out, warned)
+                progress(f"{case.name}: {probe.part.name}", i * len(probes) + k,
+                         len(cases) * len(probes))
+            for check in CHECKS.values():
+                if check.capability in probe.part.capabilities and check.applies(case):
+                    yield run_check(check, Trial(probe, case, truth), part)
 
 
-def _run_case(probe: Probe, case: Case, truth: Truth) -> Iterator[CheckResult]:
-    for check in CHECKS.values():
-        if check.capability in probe.part.capabilities and check.applies(case):
-            yield _run_check(check, Trial(probe, case, truth))
-
-
-def _run_check(check: Check, trial: Trial) -> CheckResult:
+def run_check(check: Check, trial: Trial, suspects: Suspects | None = None) -> Examined:
+    """One check: its result, without a diagnosis, and the evidence for one."""
     part, name = trial.probe.part, trial.case.name
     try:
         found = check.run(trial)
     except (SubjectError, ConversionError) as error:
         status = "not_provided" if isinstance(error, NotOfferedError) else "error"
-        return CheckResult(check.id, part.name, check.capability, name, status, message=str(error))
+        return Examined(CheckResult(check.id, part.name, check.capability, name, status,
+                                    message=str(error)))
     expected = None if found.expected is None else (found.expected.lower, found.expected.upper)
-    diagnosis = "" if found.passed else diagnose(check.capability, trial, found)
-    return CheckResult(
+    result = CheckResult(
         check.id, part.name, check.capability, name, "passed" if found.passed else "failed",
-        found.measured, expected, found.error, found.tolerance, found.message, diagnosis,
+        found.measured, expected, found.error, found.tolerance, found.message)
+    return Examined(result, () if found.passed else (suspects or Suspects()).evidence(trial, found))
+
+
+def diagnosed(examined: list[Examined]) -> list[CheckResult]:
+    """The results, those that failed with what all failed calls of their capability agree on."""
+    groups: dict[tuple[str, str], list[Evidence]] = defaultdict(list)
+    for each in examined:
+        groups[each.result.part, each.result.capability] += each.evidence
+    standing = {key: named(evidence) for key, evidence in groups.items()}
+    return [
+        replace(each.result, diagnosis=sentence(
+            each.evidence, standing[each.result.part, each.result.capability]))
+        if each.result.status == "failed" else each.result
+        for each in examined
+    ]
+
+
+def report(
+    subject: Subject, profile: str, examined: list[Examined], left_out: dict[str, str],
+    probes: list[Probe],
+) -> Report:
+    """What was examined as a report: failed checks first."""
+    results = diagnosed(examined) + _not_provided(subject)
+    part_order = {part.name: k for k, part in enumerate(subject.parts)}
+    results.sort(key=lambda result: (STATUSES.index(result.status),
+                                     part_order.get(result.part, 0)))
+    return Report(
+        subject, profile, get_backend().name, tuple(results), left_out,
+        {probe.part.name: tuple(sorted(probe.warned)) for probe in probes},
+        {probe.part.name: tuple(sorted(probe.printed)[:PRINTED]) for probe in probes},
     )
 
 

@@ -1,4 +1,4 @@
-"""A run spread over processes, a case at a time: for targets that each process can load itself.
+"""A run spread over processes, a few cases at a time: for targets that a process can load itself.
 
 Processes are spawned, not forked, which is safe for what JAX, torch and Numba start. Each loads the
 target anew; a case is examined by one of them, and its evidence comes back for the common vote.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -38,7 +39,7 @@ class _Worker:
 
 @dataclass(frozen=True)
 class Share:
-    """What one case gave: results with evidence, and what each part said on the side."""
+    """What some cases gave: results with evidence, and what each part said on the side."""
 
     examined: list[Examined]
     warned: list[set[str]] = field(default_factory=list)
@@ -54,9 +55,9 @@ def _start(load: Load) -> None:
     _worker.append(_Worker(probes, [Suspects() for _ in probes]))
 
 
-def _share(case: Case) -> Share:
+def _share(cases: list[Case]) -> Share:
     (worker,) = _worker
-    examined = list(examine(worker.probes, [case], suspects=worker.suspects))
+    examined = list(examine(worker.probes, cases, suspects=worker.suspects))
     return Share(examined, [probe.warned for probe in worker.probes],
                  [probe.printed for probe in worker.probes])
 
@@ -72,16 +73,18 @@ def run_spread(
     context = multiprocessing.get_context("spawn")
     with undisturbed(), ProcessPoolExecutor(processes, context, _start, (load,)) as pool:
         try:
-            waiting = {pool.submit(_share, case): case for case in _longest_first(cases)}
+            waiting = {pool.submit(_share, alike): alike for alike in _alike(cases)}
             for future in as_completed(waiting):
-                shares[order[waiting[future].name]] = _result(future, waiting[future])
+                first = waiting[future][0]
+                shares[order[first.name]] = _result(future, first)
                 if progress is not None:
-                    progress(waiting[future].name, len(shares), len(cases))
+                    progress(first.name, len(shares), len(waiting))
         except BaseException:
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
-    examined = [each for _, share in sorted(shares.items()) for each in share.examined]
+    examined = sorted((each for share in shares.values() for each in share.examined),
+                      key=lambda each: order[each.result.case])
     probes = [Probe(part) for part in subject.parts]
     for share in shares.values():
         for probe, warned, printed in zip(probes, share.warned, share.printed, strict=True):
@@ -90,9 +93,17 @@ def run_spread(
     return report(subject, profile, examined, left_out, probes)
 
 
-def _longest_first(cases: list[Case]) -> list[Case]:
-    """Large and ill-conditioned cases first, so that no process is left with one at the end."""
-    return sorted(cases, key=lambda case: -case.C.size * min(case.spread / case.eps, 1e4))
+def _alike(cases: list[Case]) -> list[list[Case]]:
+    """The cases by their shapes and dtypes, for which JAX compiles once, and those that take long
+    first, so that no process is left with them at the end."""
+    groups: dict[object, list[Case]] = defaultdict(list)
+    for case in cases:
+        groups[case.C.shape, case.C.dtype].append(case)
+
+    def work(alike: list[Case]) -> float:
+        return sum(float(case.C.size) * min(case.spread / case.eps, 1e4) for case in alike)
+
+    return sorted(groups.values(), key=work, reverse=True)
 
 
 def _result(future: Future[Share], case: Case) -> Share:

@@ -29,6 +29,12 @@ CAPABILITIES: dict[str, str] = {
     "mutual_information": "mutual_information(P) -> KL of P to the product of its marginals",
 }
 
+TRAINING: dict[str, str] = {
+    "train_step": "train_step(algorithm, settings, weights, batches) -> [{losses, weights"
+                  "[, gradients]}], a step for each batch",
+}
+"""What is checked against the golden trajectories and not on problems: see `trajectories`."""
+
 
 @dataclass(frozen=True)
 class Part:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -124,33 +125,6 @@ class Truth:
 
     # -------------------------------------------------------------- what a mistake computes instead
     @cached_property
-    def neighbours(self) -> dict[str, Truth]:
-        """Neighbouring problems that a mistake solves in place of the one asked, by the mistake."""
-        C, a, b, eps = self.C, self.a, self.b, self.case.eps
-        found = {
-            "eps is halved": _problem(C, a, b, eps / 2),
-            "eps is doubled": _problem(C, a, b, 2 * eps),
-            "the cost is halved (c / 2)": _problem(C / 2, a, b, eps),
-            "the cost is doubled": _problem(2 * C, a, b, eps),
-        }
-        if C.shape[0] == C.shape[1]:
-            found["the cost is transposed"] = _problem(np.ascontiguousarray(C.T), a, b, eps)
-        even_a, even_b = np.full_like(a, 1 / len(a)), np.full_like(b, 1 / len(b))
-        uneven_a, uneven_b = bool((a != even_a).any()), bool((b != even_b).any())
-        if uneven_a and uneven_b:
-            found["the weights a and b are ignored (uniform ones used)"] = _problem(
-                C, even_a, even_b, eps)
-        if uneven_a:
-            found["the weights a are ignored (uniform ones used)"] = _problem(C, even_a, b, eps)
-        if uneven_b:
-            found["the weights b are ignored (uniform ones used)"] = _problem(C, a, even_b, eps)
-        if self.case.cost == "euclidean":
-            found["the norm is squared"] = _problem(C**2, a, b, eps)
-        if self.case.cost == "sqeuclidean":
-            found["the plain norm stands for the squared one"] = _problem(np.sqrt(C), a, b, eps)
-        return found
-
-    @cached_property
     def trajectory(self) -> tuple[Iterate, ...]:
         """The iterates of Sinkhorn's algorithm from its two usual starts, g = 0 and v = 1."""
         p = problem(self.C, self.a, self.b, self.case.eps, "numpy")
@@ -166,13 +140,46 @@ class Truth:
         return tuple(found)
 
 
-def _problem(C: Array, a: Array, b: Array, eps: float) -> Truth:
-    return Truth(Case("a neighbour", "", C, a, b, eps))
-
-
 def _self_term(x: Array, a: Array, eps: float, cost: str) -> Truth:
     x = x.astype(np.float64)
     return Truth(Case("self", "", point_cost(x, x, cost).dense(), a, a, eps, x, x, cost))
+
+
+# ------------------------------------------------------------------ by its arguments
+REMEMBERED = 512
+"""So many solutions are kept: those of the cases of a run and of their neighbours."""
+
+_solutions: dict[Hashable, Truth] = {}
+
+
+def solution(C: Array, a: Array, b: Array, eps: float) -> Truth:
+    """The truth of the problem with these arguments: solved once, whoever asks."""
+    key = (C.shape, *((array.dtype.str, array.tobytes()) for array in (C, a, b)), eps)
+    return _remembered(key, Case("a problem", "", C, a, b, eps))
+
+
+def solution_of(case: Case) -> Truth:
+    """The truth of a case, and of its points where it has any: solved once, whoever asks."""
+    key = (case.name, case.eps, case.C.dtype.str, case.C.tobytes(), case.a.tobytes(),
+           case.b.tobytes())
+    return _remembered(key, case)
+
+
+def _remembered(key: Hashable, case: Case) -> Truth:
+    if key not in _solutions:
+        while len(_solutions) >= REMEMBERED:
+            del _solutions[next(iter(_solutions))]
+        _solutions[key] = Truth(case)
+    return _solutions[key]
+
+
+def point_solutions(
+    x: Array, a: Array, y: Array, b: Array, eps: float, cost: str
+) -> tuple[Truth, Truth, Truth]:
+    """The truths of the three problems (x, y), (x, x), (y, y) of a divergence."""
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    C, C_xx, C_yy = (point_cost(p, q, cost).dense() for p, q in ((x, y), (x, x), (y, y)))
+    return solution(C, a, b, eps), solution(C_xx, a, a, eps), solution(C_yy, b, b, eps)
 
 
 def _normalised(weights: Array) -> Array:

@@ -1,6 +1,16 @@
-"""The checks, a file a family: transport, given potentials, divergences, information."""
+"""The checks, a file a family: transport, given potentials, divergences, information,
+behaviour, training.
+"""
 
 from refot.verification.check import CHECKS
-from refot.verification.checks import divergences, functions, information, transport
+from refot.verification.checks import (
+    behaviour,
+    divergences,
+    functions,
+    information,
+    training,
+    transport,
+)
 
-__all__ = ["CHECKS", "divergences", "functions", "information", "transport"]
+__all__ = ["CHECKS", "behaviour", "divergences", "functions", "information", "training",
+           "transport"]

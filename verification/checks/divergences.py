@@ -25,7 +25,7 @@ def _translatable(case: Case) -> bool:
 
 # ------------------------------------------------------------------ Sinkhorn divergence
 def _divergence(trial: Trial, case: Case | None = None) -> float:
-    return trial.divergence(case or trial.case)
+    return trial.number("divergence", *(case or trial.case).clouds)
 
 
 @check("divergence.certified", "S = F_xy - F_xx/2 - F_yy/2 lies in its certified interval", _points)
@@ -57,7 +57,7 @@ def divergence_split(trial: Trial) -> Finding:
 
 def _gradient(trial: Trial, case: Case) -> Array:
     x, *rest = case.clouds
-    return trial.probe.array("divergence_gradient", x.shape, x, *rest)
+    return trial.array("divergence_gradient", x.shape, x, *rest)
 
 
 @check("divergence_gradient.value", "The gradient of S in x, both slots of the self term",
@@ -88,7 +88,7 @@ def divergence_gradient_sum(trial: Trial) -> Finding:
 # ------------------------------------------------------------------ MMD
 def _mmd(trial: Trial, case: Case | None = None) -> float:
     x, a, y, b, _, cost = (case or trial.case).clouds
-    return trial.probe.number("mmd", x, a, y, b, cost)
+    return trial.number("mmd", x, a, y, b, cost)
 
 
 @check("mmd.value", "MMD^2 = 2 a'C_xy b - a'C_xx a - b'C_yy b, with the self pairs", _points)

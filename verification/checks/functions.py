@@ -39,7 +39,7 @@ def _column_scores(trial: Trial) -> Array:
 @check("softmin.value", "-eps log sum_j exp((h_j - C_ij) / eps), entry by entry")
 def softmin_value(trial: Trial) -> Finding:
     case, h = trial.case, _column_scores(trial)
-    answer = trial.probe.array("softmin", case.a.shape, case.C, h, case.eps)
+    answer = trial.array("softmin", case.a.shape, case.C, h, case.eps)
     right = softmin(trial.truth.C, h.astype(np.float64), case.eps, backend="numpy")
     return trial.array_equals(answer, right)
 
@@ -48,7 +48,7 @@ def softmin_value(trial: Trial) -> Finding:
 def softmin_shift(trial: Trial) -> Finding:
     case, h = trial.case, _column_scores(trial)
     far = h + h.dtype.type(1000 * case.eps)
-    answer = trial.probe.array("softmin", case.a.shape, case.C, far, case.eps)
+    answer = trial.array("softmin", case.a.shape, case.C, far, case.eps)
     right = softmin(trial.truth.C, far.astype(np.float64), case.eps, backend="numpy")
     return trial.array_equals(answer, right, "h + 1000 eps")
 
@@ -56,7 +56,7 @@ def softmin_shift(trial: Trial) -> Finding:
 @check("softmin.bound", "The softmin lies in [min - eps log m, min] of C - h")
 def softmin_bound(trial: Trial) -> Finding:
     case, h = trial.case, _column_scores(trial)
-    answer = trial.probe.array("softmin", case.a.shape, case.C, h, case.eps)
+    answer = trial.array("softmin", case.a.shape, case.C, h, case.eps)
     least = (trial.truth.C - h).min(axis=1)
     excess = np.maximum(answer - least, least - case.eps * np.log(len(h)) - answer)
     return trial.array_equals(np.where(np.isnan(excess), excess, np.maximum(excess, 0)),
@@ -74,8 +74,8 @@ def dual_value(trial: Trial) -> Finding:
     truth = trial.truth
     f, g = (v.astype(np.float64) for v in _potentials(trial))
     right = objectives.dual(f, g, truth.C, truth.a, truth.b, trial.case.eps, backend="numpy")
-    measured = trial.probe.number("dual", *_dual_arguments(trial))
-    tolerance = trial.rate * max(trial.case.spread, abs(right)) + trial.rounding
+    measured = trial.number("dual", *_dual_arguments(trial))
+    tolerance = trial.rate * max(trial.case.unit, abs(right)) + trial.rounding
     return Finding(measured, Interval(right, right), abs(measured - right), tolerance)
 
 
@@ -83,7 +83,7 @@ def dual_value(trial: Trial) -> Finding:
 def dual_optimum(trial: Trial) -> Finding:
     solved = trial.truth.solved
     f, g = (v.astype(trial.case.C.dtype) for v in (solved.f, solved.g))
-    return trial.value_within(trial.probe.number("dual", f, g, *trial.case.matrix),
+    return trial.value_within(trial.number("dual", f, g, *trial.case.matrix),
                               trial.truth.value)
 
 
@@ -93,13 +93,13 @@ def semidual_value(trial: Trial) -> Finding:
     truth, (_, g) = trial.truth, _potentials(trial)
     right = objectives.semi_dual(g.astype(np.float64), truth.C, truth.a, truth.b, trial.case.eps,
                                  backend="numpy")
-    return trial.value_equals(trial.probe.number("semidual", g, *trial.case.matrix), right)
+    return trial.value_equals(trial.number("semidual", g, *trial.case.matrix), right)
 
 
 @check("semidual.optimum", "At the optimal potential the semi-dual is F")
 def semidual_optimum(trial: Trial) -> Finding:
     g = trial.truth.solved.g.astype(trial.case.C.dtype)
-    return trial.value_within(trial.probe.number("semidual", g, *trial.case.matrix),
+    return trial.value_within(trial.number("semidual", g, *trial.case.matrix),
                               trial.truth.value)
 
 
@@ -107,8 +107,8 @@ def semidual_optimum(trial: Trial) -> Finding:
 def semidual_shift(trial: Trial) -> Finding:
     _, g = _potentials(trial)
     moved = g + g.dtype.type(trial.case.spread)
-    return trial.value_equals(trial.probe.number("semidual", moved, *trial.case.matrix),
-                              trial.probe.number("semidual", g, *trial.case.matrix))
+    return trial.value_equals(trial.number("semidual", moved, *trial.case.matrix),
+                              trial.number("semidual", g, *trial.case.matrix))
 
 
 @check("semidual_gradient.value", "The gradient of the semi-dual is b - a @ chi")
@@ -133,7 +133,7 @@ def semidual_gradient_optimum(trial: Trial) -> Finding:
 
 
 def _semidual_gradient(trial: Trial, g: Array) -> Array:
-    return trial.probe.array("semidual_gradient", trial.case.b.shape, g, *trial.case.matrix)
+    return trial.array("semidual_gradient", trial.case.b.shape, g, *trial.case.matrix)
 
 
 # ------------------------------------------------------------------ scaling loss
@@ -149,7 +149,7 @@ def _scaling(steps: int) -> None:
         truth = trial.truth
         right = sinkhorn.scaling_loss(truth.C, truth.a, truth.b, trial.case.eps, steps)
         return trial.value_equals(
-            trial.probe.number("scaling_loss", *trial.case.matrix, steps), right)
+            trial.number("scaling_loss", *trial.case.matrix, steps), right)
 
 
 for _steps in (1, 2, 10):
@@ -157,7 +157,7 @@ for _steps in (1, 2, 10):
 
 
 def _scaling_gradient(trial: Trial, steps: int) -> Array:
-    return trial.probe.array("scaling_loss_gradient", trial.case.C.shape, *trial.case.matrix, steps)
+    return trial.array("scaling_loss_gradient", trial.case.C.shape, *trial.case.matrix, steps)
 
 
 @check("scaling_loss_gradient.value", "The gradient in C of the sharp loss G-8 after 3 steps",

@@ -30,14 +30,14 @@ def _nats(trial: Trial, measured: float, expected: float, message: str = "") -> 
 @check("mutual_information.plan", "KL of the plan to the product of its own marginals")
 def mutual_information_plan(trial: Trial) -> Finding:
     P = trial.truth.plan
-    return _nats(trial, trial.probe.number("mutual_information", P),
+    return _nats(trial, trial.number("mutual_information", P),
                  kl(P, np.outer(P.sum(axis=1), P.sum(axis=0))))
 
 
 @check("mutual_information.independent", "Independent variables share no information")
 def mutual_information_independent(trial: Trial) -> Finding:
     product = np.outer(trial.truth.a, trial.truth.b)
-    return _nats(trial, trial.probe.number("mutual_information", product), 0.0)
+    return _nats(trial, trial.number("mutual_information", product), 0.0)
 
 
 # ------------------------------------------------------------------ Q objective
@@ -45,7 +45,7 @@ def mutual_information_independent(trial: Trial) -> Finding:
 def q_objective_value(trial: Trial) -> Finding:
     truth, Q = trial.truth, _table(trial)
     right = information.q_objective(Q, truth.plan, truth.a, truth.b)
-    return _nats(trial, trial.probe.number("q_objective", Q, truth.plan, truth.a, truth.b), right)
+    return _nats(trial, trial.number("q_objective", Q, truth.plan, truth.a, truth.b), right)
 
 
 @check("q_objective.minimum", "At Q = log(P / (a(x)b)) the Q objective is 1 - KL(P | a(x)b)",
@@ -55,7 +55,7 @@ def q_objective_minimum(trial: Trial) -> Finding:
     mass, P = np.outer(truth.a, truth.b), truth.plan
     Q = np.where(P > 0, np.log(np.where(P > 0, P, 1) / np.where(mass > 0, mass, 1)), 0.0)
     empty = float(mass[P == 0].sum())  # exp(0) a b there, instead of the limit 0
-    return _nats(trial, trial.probe.number("q_objective", Q, P, truth.a, truth.b),
+    return _nats(trial, trial.number("q_objective", Q, P, truth.a, truth.b),
                  1 - kl(P, mass) + empty)
 
 
@@ -63,7 +63,7 @@ def q_objective_minimum(trial: Trial) -> Finding:
 def _informative(trial: Trial, lam: float) -> tuple[Array, Truth]:
     C, a, b, eps = trial.case.matrix
     Q = _table(trial).astype(C.dtype)
-    P = trial.probe.array("informative_plan", C.shape, C, Q, lam, a, b, eps)
+    P = trial.array("informative_plan", C.shape, C, Q, lam, a, b, eps)
     return P, trial.truth
 
 

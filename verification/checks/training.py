@@ -1,0 +1,46 @@
+"""Checks of `train_step`: three steps of a named algorithm, against its golden trajectory."""
+
+from __future__ import annotations
+
+import math
+
+from refot.verification.cases import Case
+from refot.verification.check import Finding, Trial, check
+from refot.verification.intervals import Interval
+from refot.verification.probe import SubjectError
+from refot.verification.trajectories import OF_A_MOVE, algorithms, differences, load, question
+
+
+def _once(case: Case) -> bool:
+    """The weights and batches are the trajectory's own: one case is enough."""
+    return case.name == "gaussian"
+
+
+def follow(trial: Trial, algorithm: str) -> Finding:
+    """The first comparison that misses by more than it may, or the worst of those that do not."""
+    file = load(algorithm)
+    answer = trial.probe.answer("train_step", algorithm, *question(file))
+    try:
+        found = list(differences(file, answer))
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise SubjectError(f"not the steps that are due: {error}") from None
+    allowed = max(OF_A_MOVE, trial.probe.part.tolerance or 0.0)
+    missed = [each for each in found if not each.relative <= allowed]
+    worst = missed[0] if missed else max(found, key=lambda each: each.relative)
+    interval = Interval(worst.expected, worst.expected)
+    relative = worst.relative if math.isfinite(worst.relative) else math.nan
+    return Finding(worst.measured, interval, relative, allowed,
+                   f"{worst.what}: off by this share of its size or move; "
+                   f"{len(missed)} of {len(found)} comparisons fail")
+
+
+def _registered(algorithm: str) -> None:
+    @check(f"train_step.{algorithm}",
+           f"Three steps of {algorithm} from given weights and batches: losses, gradients, weights",
+           _once)
+    def run(trial: Trial) -> Finding:
+        return follow(trial, algorithm)
+
+
+for _algorithm in algorithms():
+    _registered(_algorithm)

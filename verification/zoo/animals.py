@@ -1,0 +1,69 @@
+"""What a bug of the zoo is, and how it is run: on the small cases that show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from refot.verification.cases import Case, synthetic
+from refot.verification.probe import Probe
+from refot.verification.run import CheckResult, diagnosed, examine
+from refot.verification.subjects import Part, Subject
+
+USUAL = ("gaussian", "euclidean", "one-by-one", "square-uniform", "asymmetric")
+"""The cases on which most bugs show: n != m, n = m, a single atom, two ground costs."""
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A defect: its capability, the check meant for it, what must be said of it ("" if nothing is
+    known to say), the cases that show it."""
+
+    name: str
+    function: Callable[..., Any]
+    caught_by: str
+    diagnosis: str
+    cases: tuple[str, ...]
+
+    @property
+    def capability(self) -> str:
+        """The capability in which the defect sits."""
+        return self.caught_by.partition(".")[0]
+
+    def subject(self) -> Subject:
+        """The buggy function as a subject of one part."""
+        return Subject(self.name, "", (Part(self.name, {self.capability: self.function}),))
+
+    def results(self, seed: int = 0) -> list[CheckResult]:
+        """The checks of the bug on the cases that show it."""
+        return examined_on(self.subject(), small_cases(seed, self.cases))
+
+
+BUGS: dict[str, Bug] = {}
+"""Every bug by name."""
+
+
+def bug(
+    name: str, caught_by: str, diagnosis: str, function: Callable[..., Any],
+    cases: tuple[str, ...] = USUAL,
+) -> None:
+    """Register a bug."""
+    assert name not in BUGS, name
+    BUGS[name] = Bug(name, function, caught_by, diagnosis, cases)
+
+
+@cache
+def _synthetic(seed: int) -> dict[str, Case]:
+    return {case.name: case for case in synthetic(seed)}
+
+
+def small_cases(seed: int, names: tuple[str, ...]) -> list[Case]:
+    """The synthetic cases of a seed with these names."""
+    return [_synthetic(seed)[name] for name in names]
+
+
+def examined_on(subject: Subject, cases: list[Case]) -> list[CheckResult]:
+    """The results of a subject on some cases."""
+    return diagnosed(list(examine([Probe(part) for part in subject.parts], cases)))

@@ -1,0 +1,144 @@
+"""Bugs of divergences between point clouds: S of B-9, its gradient, MMD."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import refot
+from refot.arrays import Array
+from refot.costs import point_cost
+from refot.gradients import points_gradient
+
+from .animals import bug
+from .bugs_transport import even, plan, sharp, value
+
+CLOUDS = ("gaussian", "euclidean", "l1", "one-by-one", "square-uniform")
+
+
+def _terms(W: Any, x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> Any:
+    """(W_xy, W_xx, W_yy)."""
+    return (W(point_cost(x, y, cost).dense(), a, b, eps),
+            W(point_cost(x, x, cost).dense(), a, a, eps),
+            W(point_cost(y, y, cost).dense(), b, b, eps))
+
+
+def _made(form: Any, W: Any = value) -> Any:
+    """A divergence from its three values: form(xy, xx, yy)."""
+    return lambda *clouds: form(*_terms(W, *clouds))
+
+
+def _halves(xy: float, xx: float, yy: float) -> float:
+    return xy - xx / 2 - yy / 2
+
+
+def _on(change: Any) -> Any:
+    """The right divergence of changed arguments."""
+    return lambda *clouds: _halves(*_terms(value, *change(*clouds)))
+
+
+for _name, _check, _said, _divergence in (
+    ("halves missing", "self", "the factors 1/2 of the self terms are missing",  # 6
+     _made(lambda xy, xx, yy: xy - xx - yy)),
+    ("twice", "certified", "twice the divergence", _made(  # 7
+        lambda xy, xx, yy: 2 * xy - xx - yy)),
+    ("no self terms", "self", "the self terms are missing: F_xy", _made(lambda xy, xx, yy: xy)),
+    ("one self term", "symmetric", "the self term of y is missing", _made(
+        lambda xy, xx, yy: xy - xx / 2)),
+    ("self terms added", "self", "the self terms are added", _made(
+        lambda xy, xx, yy: xy + xx / 2 + yy / 2)),
+    ("sharp values", "certified", "sharp values <C,P> in all three", _made(_halves, sharp)),  # 8
+    ("G-4", "certified", "the loss G-4", _made(lambda xy, xx, yy: 2 * xy - xx - yy, sharp)),
+    ("square root", "certified", "the square root", _made(
+        lambda *terms: max(_halves(*terms), 0.0) ** 0.5)),
+    ("the other cost", "certified", "the cost is euclidean", _on(  # 14
+        lambda x, a, y, b, eps, cost: (x, a, y, b, eps, "euclidean"))),
+    ("blur for eps", "certified", "eps is squared", _on(
+        lambda x, a, y, b, eps, cost: (x, a, y, b, eps**2, cost))),
+    ("weights ignored", "split", "the weights a and b are ignored", _on(
+        lambda x, a, y, b, eps, cost: (x, even(a), y, even(b), eps, cost))),
+    ("eps too much in the cross term", "certified", "",
+     lambda *clouds: _halves(*_terms(value, *clouds)) + clouds[4]),
+):
+    bug(f"divergence: {_name}", f"divergence.{_check}", _said, _divergence, CLOUDS)
+
+bug("divergence: moved to the positive quadrant first", "divergence.translation", "",
+    _on(lambda x, a, y, b, eps, cost: (np.clip(x, 0, None), a, np.clip(y, 0, None), b, eps, cost)),
+    ("gaussian",))
+
+
+# ------------------------------------------------------------------ its gradient
+def _slopes(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> tuple[Array, Array]:
+    """(that of F_xy, that of one slot of F_xx)."""
+    xy, xx = point_cost(x, y, cost), point_cost(x, x, cost)
+    return (points_gradient(plan(xy.dense(), a, b, eps), xy),
+            points_gradient(plan(xx.dense(), a, a, eps), xx))
+
+
+for _name, _check, _said, _gradient in (
+    ("one self slot", "self", "one slot of the self term only", lambda G, H: G - H / 2),  # 23
+    ("self term detached", "self", "the self term is missing", lambda G, H: G),  # 21
+    ("half of the self term forgotten", "self", "the factor 1/2 is missing",
+     lambda G, H: G - 2 * H),
+    ("twice", "value", "twice the gradient", lambda G, H: 2 * (G - H)),  # 7
+    ("descent", "value", "minus the gradient", lambda G, H: H - G),  # 36
+    ("mean over the batch", "value", "divided by n", lambda G, H: (G - H) / len(G)),  # 31
+):
+    bug(f"divergence_gradient: {_name}", f"divergence_gradient.{_check}", _said,
+        lambda *clouds, form=_gradient: form(*_slopes(*clouds)), CLOUDS)
+
+
+def _difference(*clouds: Any) -> Array:
+    """dS/dx, right."""
+    cross, own = _slopes(*clouds)
+    return cross - own
+
+
+def _nan_at_zero(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> Array:
+    """Bug 24: (x - y) / |x - y| with 0 / 0 on the diagonal of the self term."""
+    if cost != "euclidean":
+        return _difference(x, a, y, b, eps, cost)
+    r = x[:, None] - x
+    unit = r / np.sqrt((r**2).sum(-1))[..., None]
+    own = (plan(point_cost(x, x, cost).dense(), a, a, eps)[..., None] * unit).sum(1)
+    return _slopes(x, a, y, b, eps, cost)[0] - own
+
+
+bug("divergence_gradient: NaN at r = 0", "divergence_gradient.value",
+    "is not set to 0", _nan_at_zero, ("gaussian", "euclidean"))
+bug("divergence_gradient: per unit of mass", "divergence_gradient.value", "not multiplied by a_i",
+    lambda x, a, *rest: _difference(x, a, *rest) / a[:, None], CLOUDS)  # 11
+
+
+# ------------------------------------------------------------------ MMD
+def _means(x: Array, a: Array, y: Array, b: Array, cost: str) -> tuple[float, float, float]:
+    xy, xx, yy = (p @ point_cost(u, v, cost).dense() @ q
+                  for u, p, v, q in ((x, a, y, b), (x, a, x, a), (y, b, y, b)))
+    return xy, xx, yy
+
+
+def _not_doubled(*clouds: Any) -> float:
+    """a'C_xy b - a'C_xx a - b'C_yy b."""
+    xy, xx, yy = _means(*clouds)
+    return xy - xx - yy
+
+
+def _unbiased(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
+    """Bug 32: the U-statistic, where there are pairs."""
+    if min(len(a), len(b)) == 1:
+        return refot.mmd_squared(x, a, y, b, cost)
+    return refot.mmd_squared_unbiased(x, a, y, b, cost)
+
+
+for _name, _check, _said, _mmd in (
+    ("U-statistic", "value", "the U-statistic", _unbiased),
+    ("square root", "value", "the square root",
+     lambda *clouds: max(refot.mmd_squared(*clouds), 0.0) ** 0.5),
+    ("half", "value", "half of MMD^2", lambda *clouds: refot.mmd_squared(*clouds) / 2),
+    ("cross term not doubled", "self", "the cross term is not doubled",
+     _not_doubled),
+    ("weights ignored", "split", "the weights a and b are ignored",
+     lambda x, a, y, b, cost: refot.mmd_squared(x, even(a), y, even(b), cost)),
+):
+    bug(f"mmd: {_name}", f"mmd.{_check}", _said, _mmd, CLOUDS)
