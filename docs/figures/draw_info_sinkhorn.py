@@ -2,7 +2,7 @@
 
     python docs/figures/draw_info_sinkhorn.py RUNS
 
-RUNS holds the --out folders: gaussians25-quick, gaussians25-quick-baseline, mnist-quick, mnist-quick-baseline.
+RUNS holds the --out folders gaussians25-quick and mnist-quick, each also with -baseline.
 """
 
 from __future__ import annotations

@@ -146,7 +146,8 @@ class Digits:
         """NMI and purity of the code and the digit that the classifier sees; its two scores."""
         classifier = digit_classifier(self.data)
         images = self._for_classifier(x[:, 0])
-        real = self._for_classifier(self.images[:: len(self.images) // len(x)][: len(x)])
+        order = np.random.default_rng(0).permutation(len(self.images))  # they come digit by digit
+        real = self._for_classifier(self.images[order[: len(x)]])
         p = classifier.probabilities(images)
         digits = p.argmax(axis=1)
         return {

