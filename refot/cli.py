@@ -213,6 +213,8 @@ def bench(
         metavar="SECONDS", min=0.1, help="One run of a peer may take this long.")] = 60.0,
     memory_limit: Annotated[float, typer.Option(
         metavar="GIB", min=0.1, help="Memory of one peer, on Linux.")] = 12.0,
+    threads: Annotated[int, typer.Option(
+        min=1, help="Cores and threads of each peer [all].")] = os.cpu_count() or 1,
     data: Annotated[Path | None, typer.Option(help="Folder of MNIST's IDX files.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw time against n: a PNG.")] = None,
@@ -232,7 +234,7 @@ def bench(
         command.print_training(console)
     else:
         asked = command.Asked("full" if full else "quick", peers, tuple(only or ()), repeats,
-                              time_limit, memory_limit, data, json, plot, markdown)
+                              time_limit, memory_limit, threads, data, json, plot, markdown)
         command.run(asked, console, complaints)
 
 

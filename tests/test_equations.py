@@ -229,7 +229,7 @@ def test_good_rows_are_read() -> None:
     ("`refot.objectives.kl`", "`refot.objectives.kl` and more", "'andmore' in the function cell"),
     ("`refot.objectives.kl`", "`refot.objectives.kl` missing: SYSTEMS", "it names a function"),
     ("`refot.objectives.kl`", "missing: SYSTEMS", "says missing although it names a test"),
-    ("`refot.objectives.kl`", "`refot.unrolled.scaling_loss_gradient`", "mentions"),
+    ("`refot.objectives.kl`", "`refot.semidiscrete.averaged_sgd`", "mentions"),
     ("| missing: SYSTEMS | missing", "| missing: SYSTEM | missing", "missing: SYSTEM is no issue"),
     ("| missing: SYSTEMS | missing", "| missing: KIT | missing", "missing: KIT is no issue"),
     ("| missing: SYSTEMS | |", "| | |", "neither a test nor `missing: ISSUE`"),
