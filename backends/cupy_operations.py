@@ -18,9 +18,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from refot.arrays import Array, ShapeError, TypeInputError
+from refot.backend_contract import Entries
 from refot.costs import Cost, DenseCost, PointCost
 
 from .cupy_sources import Build, build
+from .plan_entries import entries_by_blocks
 
 BLOCKS_EACH = 16
 """Blocks per multiprocessor from which the columns are no longer split: eight rounds of two."""
@@ -99,6 +101,11 @@ class FusedOperations(ABC):
         parts = self.xp.empty((at.splits, *C.x.shape), np.float64)
         at.run("plan_cost_gradient", "plan_cost_gradient", F, G, parts)
         return (C.scale * parts.sum(axis=0)).astype(C.dtype, copy=False)
+
+    def plan_entries(self, C: Cost, F: Array, G: Array, eps: float, least: float,
+                     most: int) -> Entries | None:
+        """The entries P_ij > least as (values, columns, row starts); None if more than `most`."""
+        return entries_by_blocks(C, *self._potentials(C, F, G), eps, least, most)
 
     def _potentials(self, C: Cost, F: Array, G: Array) -> tuple[Array, Array]:
         n, m = C.shape

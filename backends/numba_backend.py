@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array, ShapeError, TypeInputError
-from refot.backend_contract import BackendUnavailableError
+from refot.backend_contract import BackendUnavailableError, Entries
 from refot.costs import Cost, DenseCost, PointCost
 
 from .numpy_backend import NumpyArrays
@@ -25,6 +25,7 @@ try:
     from . import numba_columns as columns
     from . import numba_kernels as kernels
     from .numba_costs import by_tiles, operand, row_by_tiles
+    from .numba_entries import entries
     from .numba_products import in_many_dimensions, product_blocks
     from .numba_rows import in_order, operations, plan_apply_in_order, softmin_by_rows
     from .numba_threads import Launcher
@@ -71,7 +72,7 @@ class NumbaBackend(NumpyArrays):
         if (M := _transposed(C)) is not None:
             _run(n, work, columns.plan_apply_columns, M, F, G, k, V, out, unit=64,
                  most=columns.WIDTH)
-        elif in_order(C):
+        elif in_order(C, eps):
             plan_apply_in_order(C, F, G, k, V, _run, out)
         else:
             _run(n, work, kernels.plan_apply, operand(C), F, row_by_tiles(G), m, k,
@@ -100,6 +101,12 @@ class NumbaBackend(NumpyArrays):
         _run(n, 2 * operations(C), kernels.plan_cost_gradient, operand(C), F, row_by_tiles(G), m,
              _per_eps(eps, dtype), out)
         return _rounded(C.scale * out, dtype)
+
+    def plan_entries(self, C: Cost, F: Array, G: Array, eps: float, least: float,
+                     most: int) -> Entries | None:
+        """The entries P_ij > least as (values, columns, row starts); None if more than `most`."""
+        F, G = _vector(F, C.shape[0], "F", C.dtype), _vector(G, C.shape[1], "G", C.dtype)
+        return entries(C, F, G, eps, _per_eps(eps, C.dtype), least, most, _run)
 
 
 def _vector(values: Array, size: int, name: str, dtype: Any) -> Array:

@@ -10,18 +10,18 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.costs import Cost, DenseCost, PointCost
-from refot.sorted_cost import CLUSTER, SortedCost, box_corners, left_out
+from refot.sorted_cost import CLUSTER, SortedCost, left_out
 
 from .numba_costs import DIRECT, by_tiles, operand, row_by_tiles
 from .numba_softmin import RANGES, softmin
-from .numba_sorted import Boxes, plan_apply_sorted, softmin_sorted
+from .numba_sorted import Groups, groups_of, plan_apply_sorted, softmin_sorted
 from .numba_threads import Launcher
 from .numpy_backend import NumpyBackend
 
 
-def in_order(C: Cost) -> TypeGuard[SortedCost]:
-    """Whether far groups of points of C can be left out: sorted, and in few dimensions."""
-    return isinstance(C, SortedCost) and C.x.shape[1] in DIRECT
+def in_order(C: Cost, eps: float) -> TypeGuard[SortedCost]:
+    """Whether far groups of points of C are left out: sorted, few dimensions, eps small enough."""
+    return isinstance(C, SortedCost) and C.x.shape[1] in DIRECT and eps <= C.largest_eps
 
 
 def operations(C: Cost) -> int:
@@ -40,7 +40,7 @@ def softmin_by_rows(C: Cost, h: Array, eps: float, guess: Array | None, run: Lau
         h_2 = (h * k).astype(dtype)
         guesses = [] if guess is None else [np.rint(guess * -k).astype(dtype)]
     for whole in (*guesses, np.full(len(out), np.nan, dtype)):
-        if in_order(C):
+        if in_order(C, eps):
             _in_order(C, h_2, ks, float(eps), whole, run, out)
         else:
             run(len(out), operations(C), softmin, operand(C), row_by_tiles(h_2), len(h), ks,
@@ -58,8 +58,7 @@ def _in_order(C: SortedCost, h: Array, ks: Any, eps: float, guess: Array, run: L
     """The softmin of points in order; h and guess in base 2."""
     points, h, rows = C.in_order(), h[C.y_order], np.empty_like(out)
     run(len(out), operations(C), softmin_sorted, operand(points), row_by_tiles(h), len(h), ks, eps,
-        RANGES[out.dtype], guess[C.x_order], _boxes(points), _highest(h), _cut(C), rows,
-        unit=CLUSTER)
+        RANGES[out.dtype], guess[C.x_order], *_groups(points), _cut(C), rows, unit=CLUSTER)
     out[C.x_order] = rows
 
 
@@ -68,18 +67,13 @@ def plan_apply_in_order(C: SortedCost, F: Array, G: Array, k: Any, V: Array, run
     """P @ V into `out` (n, k), float64, for points in order."""
     points, G, rows = C.in_order(), G[C.y_order], np.zeros_like(out)
     run(len(out), operations(C), plan_apply_sorted, operand(points), F[C.x_order], row_by_tiles(G),
-        len(G), k, by_tiles(V[C.y_order], F.dtype), _boxes(points), _highest(G), _cut(C), rows,
-        unit=CLUSTER)
+        len(G), k, by_tiles(V[C.y_order], F.dtype), *_groups(points), _cut(C), rows, unit=CLUSTER)
     out[C.x_order] = rows
 
 
-def _boxes(points: PointCost) -> Boxes:
-    return Boxes(*box_corners(points.x), *box_corners(points.y))
-
-
-def _highest(h: Array) -> Array:
-    """The largest of each group of columns, (groups,)."""
-    return np.maximum.reduceat(h, np.arange(0, len(h), CLUSTER))
+def _groups(points: PointCost) -> tuple[Groups, Groups]:
+    curved = points.ground.name == "sqeuclidean"
+    return groups_of(points.x, curved), groups_of(points.y, curved)
 
 
 def _cut(C: Cost) -> Any:

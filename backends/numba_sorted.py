@@ -1,10 +1,14 @@
 """softmin and P @ V over points in order: groups of columns too far to matter are left out.
 
-A group of CLUSTER rows A and one of columns B lie in boxes with least cost c(A, B). In base 2 every
-exponent between them is at most (max_B h - c(A, B)) log2(e) / eps. The group B with the largest
-bound goes first, for each row of A; from then on a group is left out where its bound is more than
-`cut` below what each row already has. With cut = log2(m / left_out) + 1, all of them together are
-less than the share left_out / 2 of the row's sum; the other half is for the rounding of the bounds.
+Let A be a group of CLUSTER rows and B one of columns, x = x_A + u and y = y_B + w with the centres
+of their boxes, D = x_A - y_B and p = c'(D). Costs are convex in x - y, |x - y|^2 is a parabola:
+    c(x, y) >= c(D) + p.(u - w) + q (|u|^2 + |w|^2) - 2 q r_A.r_B,    q = 1 for it, otherwise 0,
+with the half-widths r of the boxes. So the largest exponent between A and B is at most a maximum
+over A plus one over B, and slopes of the potentials, which follow p, do no harm. The groups B with
+the largest bounds go first, for each row of A; from then on a group is left out where its bound is
+more than `cut` below what each row already has. With cut = log2(m / left_out) + 1, all of them
+together are less than the share left_out / 2 of the row's sum; the other half is for the rounding
+of the bounds.
 """
 
 from __future__ import annotations
@@ -14,9 +18,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refot.arrays import Array
-from refot.sorted_cost import CLUSTER
+from refot.sorted_cost import CLUSTER, box_corners
 
-from .numba_costs import DIRECT, POINT_TERMS, TILE, costs_at
+from .numba_costs import (
+    DIRECT,
+    POINT_TERMS,
+    TILE,
+    SquaredEuclidean,
+    costs_at,
+    gradient_along,
+    gradient_weight,
+)
 from .numba_kernels import entry
 from .numba_softmin import Range, finish, take
 from .numba_vectors import (
@@ -29,42 +41,98 @@ from .numba_vectors import (
     variant,
 )
 
+NEAREST = 4
+"""Groups of columns that a group of rows takes before others are left out."""
 
-class Boxes(NamedTuple):
-    """Corners (groups, d) of the groups of rows and of columns."""
 
-    x_low: Array
-    x_high: Array
-    y_low: Array
-    y_high: Array
+class Groups(NamedTuple):
+    """The groups of n points: centre and half-width r of each box, (groups, d); the points
+    less their centre, (d, n), and q times the squared length of that, (n,)."""
+
+    centre: Array
+    half: Array
+    offset: Array
+    bent: Array
+
+
+def groups_of(points: Array, curved: bool) -> Groups:
+    """The groups of `points` (n, d) in order; q = 1 where `curved`."""
+    low, high = box_corners(points)
+    centre = (low + high) / 2
+    near = points - np.repeat(centre, CLUSTER, axis=0)[:len(points)]
+    half = np.maximum(high - centre, centre - low)
+    return Groups(centre, half, near.T.copy(), float(curved) * (near**2).sum(axis=1))
 
 
 # ------------------------------------------------------------------ bounds, and what they leave
-def least_cost(C: Any, boxes: Any, A: Any, B: Any) -> Any:
-    """The least cost c(A, B), unscaled, between the boxes of two groups."""
+def cost_of(C: Any, D: Any) -> Any:
+    """c(D), unscaled, for a difference D of points."""
     raise NotImplementedError("compiled code only")
 
 
-@implements(least_cost)
-def _least_cost(C: Any, boxes: Any, A: Any, B: Any) -> Any:
+@implements(cost_of)
+def _cost_of(C: Any, D: Any) -> Any:
     term, finish_cost = POINT_TERMS[C.instance_class]
 
-    def implementation(C: Any, boxes: Any, A: Any, B: Any) -> Any:
-        total = C.x.dtype.type(0)
-        for k in range(C.x.shape[1]):
-            gap = max(boxes.y_low[B, k] - boxes.x_high[A, k],
-                      boxes.x_low[A, k] - boxes.y_high[B, k])
-            total += term(max(gap, C.x.dtype.type(0)))
+    def implementation(C: Any, D: Any) -> Any:
+        total = D.dtype.type(0)
+        for k in range(D.size):
+            total += term(D[k])
         return finish_cost(total)
 
     return implementation
 
 
+def curvature(C: Any) -> Any:
+    """q: 1 for the squared Euclidean cost, 0 for the others."""
+    raise NotImplementedError("compiled code only")
+
+
+@implements(curvature)
+def _curvature(C: Any) -> Any:
+    q = int(C.instance_class is SquaredEuclidean)
+    return lambda C: q
+
+
+@reduction
+def _largest(level: Any, start: Any, points: Any, first: Any, stop: Any, scale: Any, slope: Any,
+             v: Any) -> Any:
+    """max_l level[start + l] + scale (slope.offset_l - bent_l) over the points first to stop."""
+    full_width()
+    offset, bent, size = points.offset, points.bent, np.uintp(stop - first)
+    for l in range(size):
+        v[l] = level[np.uintp(start) + l] - scale * bent[np.uintp(first) + l]
+    for k in range(slope.size):
+        step = scale * slope[k]
+        for l in range(size):
+            v[l] += step * offset[k, np.uintp(first) + l]
+    largest = v.dtype.type(-np.inf)
+    for l in range(size):
+        largest = larger(largest, v[l])
+    return largest
+
+
 @elementwise
-def _bound(C: Any, boxes: Any, A: Any, highest: Any, scale: Any, bounds: Any) -> None:
-    """bounds[B] = max_B h - scale c(A, B)."""
+def _bound(C: Any, rows: Any, columns: Any, A: Any, level: Any, h: Any, scale: Any, v: Any, D: Any,
+           p: Any, bounds: Any) -> None:
+    """bounds[B] >= level_i + h_j - scale c_ij for i in A, j in B; level (rows of A,)."""
+    n, m = rows.bent.size, columns.bent.size
+    one = D.dtype.type(1)
     for B in range(bounds.size):
-        bounds[B] = highest[B] - scale * least_cost(C, boxes, A, B)
+        slack = D.dtype.type(0)
+        for k in range(D.size):
+            D[k] = rows.centre[A, k] - columns.centre[B, k]
+            slack += rows.half[A, k] * columns.half[B, k]
+        c = cost_of(C, D)
+        weight = gradient_weight(C, one, c)
+        for k in range(D.size):
+            p[k] = gradient_along(C, weight, D[k])
+        i, j = A * CLUSTER, B * CLUSTER
+        highest = _largest(h[j // TILE], j % TILE, columns, j, min(j + CLUSTER, m), scale, p, v)
+        for k in range(D.size):
+            p[k] = -p[k]
+        highest += _largest(level, 0, rows, i, min(i + CLUSTER, n), scale, p, v)
+        bounds[B] = highest - scale * (c - 2 * curvature(C) * slack)
 
 
 @elementwise
@@ -81,26 +149,53 @@ def _next_run(bounds: Any, B: Any, floor: Any) -> Any:
 
 
 # ------------------------------------------------------------------ softmin
+@elementwise
+def _best(bounds: Any) -> Any:
+    """The group with the largest bound that is not NaN; bounds.size where there is none."""
+    best = bounds.size
+    for B in range(bounds.size):
+        if not np.isnan(bounds[B]) and (best == bounds.size or bounds[B] > bounds[best]):
+            best = B
+    return best
+
+
+@elementwise
+def _take_groups(C: Any, t: Any, start: Any, B: Any, B1: Any, m: Any, h: Any, ks: Any, span: Any,
+                 shift: Any, top: Any, total: Any) -> None:
+    """The groups B to B1, of one tile, added to the sums of the rows from `start` on."""
+    tile = B * CLUSTER // TILE
+    j0, j1 = B * CLUSTER - tile * TILE, min(B1 * CLUSTER, m) - tile * TILE
+    for r in range(top.size):
+        take(C, t, start + r, 0, tile, j0, j1, h, ks, span, r, shift, top, total)
+
+
 @kernel
 def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range, guess: Array,
-                   boxes: Boxes, highest: Array, cut: Any, out: Array, i0: int, i1: int) -> None:
-    """As `numba_softmin.softmin`; i0 is a multiple of CLUSTER, `highest` (groups,) = max_B h."""
-    t, shift = np.empty(1, h.dtype), guess[i0:i1].copy()
-    top, total = np.full(i1 - i0, -np.finfo(h.dtype).max, h.dtype), np.zeros(i1 - i0)
-    bounds = np.empty_like(highest)
+                   rows: Groups, columns: Groups, cut: Any, out: Array, i0: int, i1: int) -> None:
+    """As `numba_softmin.softmin`; i0 is a multiple of CLUSTER."""
+    t, span, (groups, d) = np.empty(1, h.dtype), allowed.span, columns.centre.shape
+    bounds, v, taken = np.empty(groups, h.dtype), np.empty(CLUSTER, h.dtype), np.empty(groups)
+    D, p = np.empty(d, h.dtype), np.empty(d, h.dtype)
     for start in range(i0, i1, CLUSTER):
-        stop = min(start + CLUSTER, i1)
-        _bound(C, boxes, start // CLUSTER, highest, ks, bounds)
-        B, after = int(np.argmax(bounds)), 0
-        bounds[B], B1 = np.nan, B + 1
-        while bounds.size > B:
-            tile = B * CLUSTER // TILE
-            j0, j1 = B * CLUSTER - tile * TILE, min(B1 * CLUSTER, m) - tile * TILE
-            for i in range(start, stop):
-                take(C, t, i, 0, tile, j0, j1, h, ks, allowed.span, i - i0, shift, top, total)
-            B, B1 = _next_run(bounds, after, top[start - i0:stop - i0].min() - cut)
-            after = B1
-    finish(shift, total, eps, allowed, out[i0:i1])
+        stop, A = min(start + CLUSTER, i1), start // CLUSTER
+        shift, total = guess[start:stop].copy(), np.zeros(stop - start)
+        top = np.full(stop - start, -np.finfo(h.dtype).max, h.dtype)
+        level = np.where(np.isfinite(shift), -shift, h.dtype.type(0))
+        _bound(C, rows, columns, A, level, h, ks, v, D, p, bounds)
+        taken[:] = 0
+        for _ in range(NEAREST):
+            B = _best(bounds)
+            if groups > B:
+                _take_groups(C, t, start, B, B + 1, m, h, ks, span, shift, top, total)
+                bounds[B], taken[B] = np.nan, 1
+        level = -top
+        _bound(C, rows, columns, A, level, h, ks, v, D, p, bounds)
+        bounds[taken > 0] = np.nan
+        B, B1 = _next_run(bounds, 0, -cut)
+        while groups > B:
+            _take_groups(C, t, start, B, B1, m, h, ks, span, shift, top, total)
+            B, B1 = _next_run(bounds, B1, (top + level).min() - cut)
+        finish(shift, total, eps, allowed, out[start:stop])
 
 
 # ------------------------------------------------------------------ the plan times a matrix
@@ -159,13 +254,15 @@ def _add_product(t: Any, V: Any, tile: Any, j0: Any, width: Any, out_i: Any) -> 
 
 
 @kernel
-def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, boxes: Boxes,
-                      highest: Array, cut: Any, out: Array, i0: int, i1: int) -> None:
-    """out += P @ V, (n, k) in float64; i0 is a multiple of CLUSTER, `highest` = max_B G."""
-    t, bounds, top = np.empty(TILE, F.dtype), np.empty_like(highest), np.zeros(i1 - i0, F.dtype)
+def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, rows: Groups,
+                      columns: Groups, cut: Any, out: Array, i0: int, i1: int) -> None:
+    """out += P @ V, (n, k) in float64; i0 is a multiple of CLUSTER."""
+    t, top = np.empty(TILE, F.dtype), np.zeros(i1 - i0, F.dtype)
+    bounds, v = np.empty(columns.centre.shape[0], F.dtype), np.empty(CLUSTER, F.dtype)
+    D, p = np.empty(C.x.shape[1], F.dtype), np.empty(C.x.shape[1], F.dtype)
     for start in range(i0, i1, CLUSTER):
         stop = min(start + CLUSTER, i1)
-        _bound(C, boxes, start // CLUSTER, highest, C.scale, bounds)
+        _bound(C, rows, columns, start // CLUSTER, F[start:stop], G, C.scale, v, D, p, bounds)
         B, after = int(np.argmax(bounds)), 0
         bounds[B], B1 = np.nan, B + 1
         while bounds.size > B:
@@ -176,6 +273,6 @@ def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, boxe
                 if F[i] > -np.inf:
                     entries(C, F[i], G, k, i, tile, j0, j1, t)
                     top[i - i0] = max(top[i - i0], _add_product(t, V, tile, j0, j1 - j0, out[i]))
-                    floor = min(floor, (np.log2(top[i - i0]) - cut) / k - F[i])
+                    floor = min(floor, (np.log2(top[i - i0]) - cut) / k)
             B, B1 = _next_run(bounds, after, floor)
             after = B1

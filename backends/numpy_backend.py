@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array
+from refot.backend_contract import Entries
 from refot.costs import Cost, PointCost, row_blocks
+
+from .plan_entries import entries_by_blocks
 
 
 class NumpyArrays:
@@ -58,6 +61,11 @@ class NumpyBackend(NumpyArrays):
             np.einsum("ij,ijd->id", _plan(C, F, G, eps, rows), C.gradient_rows(rows))
             for rows in row_blocks(C, depth=C.x.shape[1])
         ])
+
+    def plan_entries(self, C: Cost, F: Array, G: Array, eps: float, least: float,
+                     most: int) -> Entries | None:
+        """The entries P_ij > least as (values, columns, row starts); None if more than `most`."""
+        return entries_by_blocks(C, F, G, eps, least, most)
 
 
 def _plan(C: Cost, F: Array, G: Array, eps: float, rows: slice) -> Array:

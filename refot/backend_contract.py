@@ -22,6 +22,9 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from refot.arrays import Array, TypeInputError, UnknownNameError
 from refot.costs import Cost, PointCost
 
+Entries: TypeAlias = tuple[Array, Array, Array]
+"""A sparse matrix by rows: values, their columns, and where each row starts, (n + 1,)."""
+
 BUILT_IN = {
     "numpy": "refot.backends.numpy_backend:NumpyBackend",
     "numba": "refot.backends.numba_backend:NumbaBackend",
@@ -71,6 +74,11 @@ class Backend(Protocol):
 
     def plan_cost_gradient(self, C: PointCost, F: Array, G: Array, eps: float) -> Array:
         """sum_j P_ij d1 c(x_i, y_j), (n, d)."""
+
+    def plan_entries(
+        self, C: Cost, F: Array, G: Array, eps: float, least: float, most: int
+    ) -> Entries | None:
+        """The entries P_ij > least (> 0), each row's in any order; None if more than `most`."""
 
 
 BackendLike: TypeAlias = str | Backend | None

@@ -20,6 +20,7 @@ from refot.arrays import Array, namespace
 from refot.backend_contract import BackendLike
 from refot.costs import PointCost
 from refot.problem import Problem, log_weights, problem
+from refot.sorted_cost import SortedCost, left_out
 
 PRODUCT = 2.0**60
 """At eps = 2^60 max|C| the plan of (eps log e, eps log h) is e h' to float64: B's limit of eps."""
@@ -118,12 +119,14 @@ def rounding(p: Problem, f: Array, g: Array) -> float:
 
     A term that counts in a softmin has C_ij near f_i + g_j: forming its exponent errs by a few u of
     their sizes, the cost by d + 3 u of itself; a sum of m terms by m u relative, eps m u after the
-    logarithm. Factor 4 for what is summed again in the rounded plan.
+    logarithm. Points in order leave out eps `left_out` of a softmin, and that share of the sums of
+    the plan. Factor 4 for what is summed again in the rounded plan.
     """
     (n, m), unit = p.C.shape, float(np.finfo(p.C.dtype).eps)
     d = p.C.x.shape[1] if isinstance(p.C, PointCost) else 0
     size = float(abs(f).max() + abs(g).max()) + p.eps * (1 + abs(math.log(_least(p))))
-    return 4 * unit * ((8 + d) * size + p.eps * (n + m))
+    skipped = left_out(p.C.dtype) * size if isinstance(p.C, SortedCost) else 0.0
+    return 4 * (unit * ((8 + d) * size + p.eps * (n + m)) + skipped)
 
 
 def _least(p: Problem) -> float:

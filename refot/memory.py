@@ -16,6 +16,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from refot.arrays import Array, InputError, as_count, namespace
 from refot.costs import BLOCK_ELEMENTS, Cost, DenseCost, PointCost
 
@@ -111,8 +113,13 @@ def fits_matrix(C: Cost, copies: int = 1) -> bool:
 
 
 def kept(C: Cost) -> Cost:
-    """C, formed once where it is a cost of points in many dimensions and the budget allows it."""
-    if isinstance(C, DenseCost) or C.x.shape[1] < DEAR_DIMENSION or not fits_matrix(C):
+    """C, formed once where it is a cost of points in many dimensions and the budget allows it.
+
+    The budget is of the host's memory: a cost on a device stays as it is.
+    """
+    if isinstance(C, DenseCost) or namespace(C.x) is not np:
+        return C
+    if C.x.shape[1] < DEAR_DIMENSION or not fits_matrix(C):
         return C
     return formed(C)
 

@@ -21,7 +21,6 @@ from refot.arrays import (
     ConvergenceWarning,
     InputError,
     as_count,
-    as_matrix,
     as_positive,
     as_weights,
     marginal_tolerance,
@@ -73,7 +72,7 @@ def scaling_iterates(C: Any, a: Any, b: Any, eps: Any) -> Iterator[tuple[Array, 
     K underflows where C / eps > 745 (float64), overflows where it is < -709: u and v may then
     become infinite or NaN, as in G-7, and the first step in which they do warns (ScalingWarning).
     """
-    C, eps = as_matrix(C, "C"), as_positive(eps, "eps")
+    C, eps = as_cost(C).dense(), as_positive(eps, "eps")
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
     return _scaling_steps(C / eps, a, b)
 
@@ -111,7 +110,7 @@ def scaling_loss(C: Any, a: Any, b: Any, eps: Any, L: int) -> float:
     NaN, with a ScalingWarning, where u or v leaves the range of floats.
     """
     u, v = sinkhorn_scaling(C, a, b, eps, L)
-    C = as_matrix(C, "C")
+    C = as_cost(C).dense()
     with np.errstate(all="ignore"):  # the iteration has warned
         K = namespace(C).exp(-C / as_positive(eps, "eps"))
         return float(u @ (K * C) @ v)

@@ -11,6 +11,7 @@ potentials and results keep the caller's order throughout.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,28 +31,39 @@ def left_out(dtype: Any) -> float:
 
 @dataclass(frozen=True)
 class SortedCost(PointCost):
-    """A PointCost with an order of its x (n,) and of its y (m,) in which neighbours are near."""
+    """A PointCost with an order of its x (n,) and of its y (m,) in which neighbours are near.
+
+    Above `largest_eps` it is an ordinary PointCost: nothing is far there.
+    """
 
     x_order: Array = None
     y_order: Array = None
+    largest_eps: float = math.inf
 
     @property
     def T(self) -> SortedCost:
         return replace(self, x=self.y, y=self.x, x_order=self.y_order, y_order=self.x_order)
+
+    def scaled(self, factor: float) -> SortedCost:
+        """The cost `factor * c`."""
+        return replace(self, scale=self.scale * factor, largest_eps=self.largest_eps * factor)
 
     def in_order(self) -> PointCost:
         """The same cost between the points in their order."""
         return PointCost(self.x[self.x_order], self.y[self.y_order], self.ground, self.scale)
 
 
-def sorted_cost(C: Cost) -> SortedCost:
+def sorted_cost(C: Cost, largest_eps: float = math.inf) -> SortedCost:
     """`C` with its points in order; they are sorted here, once, in O(n log^2 n).
+
+    `largest_eps`, in cost units: above it no tile is looked at whether it is far.
 
     Raises TypeInputError for anything but a PointCost of NumPy arrays.
     """
     if not isinstance(C, PointCost) or namespace(C.x) is not np:
         raise TypeInputError("C", type(C).__name__, "a PointCost, its points NumPy arrays")
-    return SortedCost(C.x, C.y, C.ground, C.scale, spatial_order(C.x), spatial_order(C.y))
+    x_order, y_order = spatial_order(C.x), spatial_order(C.y)
+    return SortedCost(C.x, C.y, C.ground, C.scale, x_order, y_order, largest_eps)
 
 
 def spatial_order(points: Array) -> Array:
@@ -73,7 +85,7 @@ def spatial_order(points: Array) -> Array:
     return order
 
 
-def box_corners(points: Array) -> tuple[Array, Array]:
-    """The lowest and the highest corners, (groups, d) each, of CLUSTER points after another."""
-    starts = np.arange(0, len(points), CLUSTER)
+def box_corners(points: Array, group: int = CLUSTER) -> tuple[Array, Array]:
+    """The lowest and the highest corners, (groups, d) each, of `group` points after another."""
+    starts = np.arange(0, len(points), group)
     return np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)

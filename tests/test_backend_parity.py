@@ -198,6 +198,32 @@ def test_plan_cost_gradient(name: str, dtype: Any, data: st.DataObject) -> None:
 @every_backend
 @both_precisions
 @given(data=st.data())
+def test_plan_entries(name: str, dtype: Any, data: st.DataObject) -> None:
+    """The entries above `least` and no others, but for those within rounding of it."""
+    problem, least = data.draw(problems(dtype)), data.draw(st.sampled_from([1e-12, 1e-5, 0.3]))
+    backend, p = computed(name, problem)
+    n, m = problem.C.shape
+    found = backend.plan_entries(p.C, p.F, p.G, p.eps, least, n * m)
+    assert found is not None
+    values, columns, starts = (backend.to_numpy(array) for array in found)
+    assert values.dtype == dtype
+    rows = np.repeat(np.arange(n), np.diff(starts))
+    assert len(set(zip(rows, columns, strict=True))) == values.size == starts[-1]
+    got = np.zeros((n, m), dtype)
+    got[rows, columns] = values
+    r = problem.reference
+    P = np.exp((r.F[:, None] + r.G - r.C.dense()) / r.eps)
+    kept, error = got > 0, problem.entry_error
+    assert_within(got[kept], P[kept], error * P[kept])
+    assert (kept | (least * (1 + error) >= P)).all()
+    assert (~kept | (P * (1 + error) >= least)).all()
+    if starts[-1] > 0:
+        assert backend.plan_entries(p.C, p.F, p.G, p.eps, least, int(starts[-1]) - 1) is None
+
+
+@every_backend
+@both_precisions
+@given(data=st.data())
 def test_transposed_operand(name: str, dtype: Any, data: st.DataObject) -> None:
     """C.T is a view: softmin and plan_apply down the columns agree with a matrix of its own."""
     problem = data.draw(problems(dtype))

@@ -13,6 +13,8 @@ from refot import solve
 from refot.arrays import TypeInputError
 from refot.backend_contract import get_backend
 from refot.costs import DenseCost, point_cost
+from refot.problem import problem
+from refot.solvers.far_tiles import in_order
 from refot.sorted_cost import CLUSTER, SortedCost, box_corners, left_out, sorted_cost, spatial_order
 
 
@@ -73,6 +75,59 @@ def test_a_solve_gives_the_same_potentials() -> None:
     rng = np.random.default_rng(3)
     C = point_cost(rng.random((150, 2)), rng.random((200, 2)))
     a, b = np.full(150, 1 / 150), np.full(200, 1 / 200)
-    ordinary, in_order = (solve(cost, a, b, 0.01, backend="numba") for cost in (C, sorted_cost(C)))
-    shift = ordinary.f[0] - in_order.f[0]
-    np.testing.assert_allclose(in_order.f + shift, ordinary.f, rtol=0, atol=1e-9)
+    ordinary, ordered = (solve(cost, a, b, 0.01, backend="numba") for cost in (C, sorted_cost(C)))
+    shift = ordinary.f[0] - ordered.f[0]
+    np.testing.assert_allclose(ordered.f + shift, ordinary.f, rtol=0, atol=1e-9)
+
+
+def test_slopes_of_the_potential_hide_no_tile_that_counts(backend: str) -> None:
+    """Points moved by (3, 3): h rises by 8 across a box. Every ground cost, with and without a
+    guess, good or wrong."""
+    rng, eps = np.random.default_rng(4), 2e-3
+    x, y = rng.random((300, 2)), rng.random((900, 2)) + 3
+    for ground in ("sqeuclidean", "euclidean", "l1"):
+        C, on = point_cost(x, y, ground), get_backend(backend)
+        h = -on.softmin(C.T, np.zeros(300), eps) + 1e-2 * rng.normal(size=900)
+        want = on.softmin(C, h, eps)
+        rounding = 2.0**-53 * (32 * (abs(h).max() + 40) + 64 * eps * np.log(900))
+        for guess in (None, want, want + rng.normal(size=300), want + 1, want - 1):
+            got = on.softmin(sorted_cost(C), h, eps, guess)
+            assert abs(got - want).max() <= eps * left_out(np.float64) + rounding
+
+
+def test_above_the_largest_eps_it_is_an_ordinary_cost() -> None:
+    """The same sums in the same order, bit for bit; scaling the cost scales the limit."""
+    rng, on = np.random.default_rng(5), get_backend("numba")
+    C, h = point_cost(rng.random((200, 2)), rng.random((300, 2))), np.zeros(300)
+    limited = sorted_cost(C, 0.5)
+    assert (on.softmin(limited, h, 0.6) == on.softmin(C, h, 0.6)).all()
+    assert limited.scaled(3.0).largest_eps == 1.5
+
+
+def test_solve_puts_points_in_order_where_that_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    C, a = point_cost(rng.random((300, 2)), rng.random((300, 2))), np.full(300, 1 / 300)
+    monkeypatch.setattr("refot.solvers.far_tiles.MANY", 300)
+    for eps, sorted_there in ((1e-4, True), (1e-2, False)):
+        found = in_order(problem(C, a, a, eps, "numba"))
+        assert isinstance(found, SortedCost) == sorted_there
+        assert in_order(problem(C, a, a, eps, "numpy")) is not found
+    here = solve(C, a, a, 1e-4, tol=1e-7, certified=True, backend="numba")
+    there = solve(C, a, a, 1e-4, tol=1e-7, certified=True, backend="numpy")
+    assert here.gap is not None
+    assert there.gap is not None
+    assert abs(here.gap.lower - there.gap.lower) <= 1e-9
+    assert here.gap.lower <= there.gap.upper
+    assert there.gap.lower <= here.gap.upper
+
+
+def test_groups_without_mass_and_wild_guesses_count_no_group_twice() -> None:
+    """One group of eight carries mass; guesses of every size, and none that is a number."""
+    rng, on, eps = np.random.default_rng(7), get_backend("numba"), 1e-2
+    C = point_cost(rng.random((70, 2)), rng.random((8 * CLUSTER, 2)))
+    h = np.full(8 * CLUSTER, -np.inf)
+    h[spatial_order(C.y)[2 * CLUSTER:3 * CLUSTER]] = 0.0
+    want = get_backend("numpy").softmin(C, h, eps)
+    for wild in (None, 0.0, np.inf, -np.inf, np.nan, 1e300, -1e300):
+        guess = None if wild is None else want + wild
+        assert abs(on.softmin(sorted_cost(C), h, eps, guess) - want).max() < 1e-13

@@ -42,8 +42,9 @@ def scatter(axes: Any, system: InfoSinkhorn, count: int, title: str) -> None:
     assert isinstance(system.task, Points)
     real = system.task.grid.sample(count, rng)[0]
     axes.scatter(*real.T, s=5, color="0.8", linewidths=0)
-    axes.scatter(*x.T, s=4, c=codes, cmap="gist_ncar", linewidths=0)
-    axes.set(title=title, xticks=[], yticks=[])
+    axes.scatter(*x.T, s=4, c=codes, cmap="hsv", linewidths=0)
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(title, fontsize=9)
     axes.set_aspect("equal")
 
 
@@ -52,7 +53,8 @@ def digits(axes: Any, system: InfoSinkhorn, z: Any, title: str) -> None:
     columns, size = z.shape[1:]
     images = system.task.shown(system.generate(z.reshape(-1, size)))
     axes.imshow(tiled(images, columns, -1.0), cmap="gray", vmin=-1, vmax=1)
-    axes.set(title=title, xticks=[], yticks=[])
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(title, fontsize=9)
 
 
 def collapse(panels: Any, cost: str, steps: int, rate: float) -> None:
@@ -74,12 +76,13 @@ def collapse(panels: Any, cost: str, steps: int, rate: float) -> None:
         axes = next(panels)
         axes.scatter(*y.T, s=7, color="0.75", linewidths=0)
         axes.scatter(*x.T, s=7, color=BLUE, linewidths=0)
-        axes.set(title=f"{name}, {cost}", xticks=[], yticks=[])
+        axes.set(xticks=[], yticks=[])
+        axes.set_title(f"{name}, {cost}", fontsize=9)
         axes.set_aspect("equal")
 
 
 def main(runs: Path) -> None:
-    figure = new_figure(8.6, 4.6)
+    figure = new_figure(8.6, 4.9)
     panels = figure.subplots(1, 2)
     for axes, preset, title in zip(
             panels, ("gaussians25-quick-baseline", "gaussians25-quick"),
@@ -87,22 +90,22 @@ def main(runs: Path) -> None:
         scatter(axes, trained(runs, preset), 2_000, title)
     save_figure(figure, HERE / "info-sinkhorn-gaussians.png")
 
-    figure = new_figure(8.8, 2.7)
+    figure = new_figure(8.8, 2.9)
     panels = iter(figure.subplots(1, 4))
     for cost, steps, rate in (("l1", 300, 0.3), ("sqeuclidean", 150, 0.2)):
         collapse(panels, cost, steps, rate)
     save_figure(figure, HERE / "info-sinkhorn-collapse.png")
 
-    figure = new_figure(8.8, 8.2)
+    figure = new_figure(8.8, 8.6)
     panels = figure.subplots(2, 2)
     for k, (preset, title) in enumerate(
             (("mnist-quick-baseline", "lam = 0"), ("mnist-quick", "lam = eps = .05"))):
         system = trained(runs, preset)
         rng = np.random.default_rng(1)
         digits(panels[0, k], system, vary_category(system.latent, 10, rng),
-               f"{title}: category across, noise down")
+               f"{title}; across: category, down: noise")
         digits(panels[1, k], system, vary_uniform(system.latent, 0, 10, rng),
-               f"{title}: first uniform code across, category down")
+               f"{title}; across: first uniform code, down: category")
     save_figure(figure, HERE / "info-sinkhorn-mnist.png")
 
 

@@ -15,6 +15,7 @@ from refot.sinkhorn import SinkhornResult, iterate, log_iterates
 from refot.stopping import Control
 
 from .auto import auto
+from .far_tiles import in_order
 from .mixed import mixed
 from .newton import newton
 from .newton_cg import newton_cg
@@ -69,6 +70,7 @@ def solve(
     with within(memory):
         require_working_set(p.C)
         p = replace(p, C=kept(p.C))
+        p = replace(p, C=in_order(p))
         return iterate(p, choice(p, start(p, f, g)), tol, max_iter, control)
 
 

@@ -29,9 +29,6 @@ NEGLIGIBLE, PER_ERROR = 1e-5, 1e-3
 """Entries P_ij below this part of a_i, or this part of the marginal error where that is less, are
 left out of the Hessian: what remains of the error sits where parts of the plan hardly couple."""
 
-BLOCK = 1 << 16
-"""Entries that are looked at together: they stay in the cache."""
-
 STEPS = 500
 """At most so many steps of conjugate gradients for one direction."""
 
@@ -128,20 +125,10 @@ def sparse_plan(p: Problem, f: Array, g: Array, least: float) -> tuple[Array, Ar
     """The entries of P above least a_i as (P, P'), both by rows; None beyond the budget."""
     from scipy.sparse import csr_matrix  # 0.1 s to import: only where it is used
 
-    (n, m), G, cut = p.C.shape, p.G(g), p.eps * math.log(max(least, 1e-300))
-    allowed = budget() // 48  # an entry takes 12 bytes, twice, and as much again while it is built
-    step, found, total = max(1, BLOCK // m), [], 0
-    for start in range(0, n, step):
-        rows = slice(start, min(start + step, n))
-        exponents = (G - p.C.rows(rows) + f[rows, None]).ravel()
-        kept = np.flatnonzero(exponents > cut)
-        total += kept.size
-        if total > allowed:
-            return None
-        i = kept // m
-        values = np.exp(exponents[kept] / p.eps) * p.a[rows][i]
-        found.append((values, (kept - i * m).astype(np.int32),
-                      np.bincount(i, minlength=rows.stop - start)))
-    values, columns, counts = (np.concatenate(part) for part in zip(*found, strict=True))
-    P = csr_matrix((values, columns, np.concatenate([[0], counts.cumsum()])), shape=(n, m))
+    most = budget() // 48  # an entry takes 12 bytes, twice, and as much again while it is built
+    found = p.backend.plan_entries(p.C, f, p.G(g), p.eps, max(least, 1e-300), most)
+    if found is None:
+        return None
+    conditional, columns, starts = found  # P_ij / a_i
+    P = csr_matrix((conditional * np.repeat(p.a, np.diff(starts)), columns, starts), p.C.shape)
     return P, P.T.tocsr()
