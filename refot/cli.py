@@ -61,11 +61,11 @@ def verify(
         metavar='"PROG [{in} {out}]"',
         help="A program in any language, see docs/any-language.md, in place of TARGET.")] = None,
     time_limit: Annotated[float, typer.Option(
-        metavar="SECONDS", min=0.001, help="One call may take this long.")] = 120.0,
+        metavar="SECONDS", min=0.001, max=1e6, help="One call may take this long.")] = 120.0,
     run_limit: Annotated[float, typer.Option(
-        metavar="SECONDS", min=0.001, help="All calls of a --command together.")] = 1200.0,
+        metavar="SECONDS", min=0.001, max=1e6, help="All calls of a --command together.")] = 1200.0,
     memory_limit: Annotated[float, typer.Option(
-        metavar="GIB", min=0.01, help="Memory of a --command, on Linux.")] = 4.0,
+        metavar="GIB", min=0.01, max=1e6, help="Memory of a --command, on Linux.")] = 4.0,
     profile: Annotated[str, typer.Option(help="quick (one seed) or full (five).")] = "quick",
     seed: Annotated[int, typer.Option(min=0, help="Draw other synthetic cases.")] = 0,
     processes: Annotated[int | None, typer.Option(
@@ -100,6 +100,8 @@ def verify(
     for option, file in (("--json", json), ("--html", html)):
         if file is not None and (file.is_dir() or not file.resolve().parent.is_dir()):
             raise typer.BadParameter(f"{option} {file}: not a file in a folder that exists")
+    if json is not None and html is not None and json.resolve() == html.resolve():
+        raise typer.BadParameter(f"--json {json}, --html {html}: one file for two reports")
     limits = _verification("limits").Limits(1e6 if debug else time_limit, run_limit,
                                             int(memory_limit * 2**30))
     subject = _verification("command_subject").load_subject(

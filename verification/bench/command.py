@@ -1,0 +1,85 @@
+"""What `refot bench` does with its options: refuse what cannot be, run, print, write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from refot.arrays import InputError
+from refot.plots import as_figure_path, save_figure
+
+from . import report as pages
+from .child import Limits
+from .peers import DEFAULT, find_peer, known_peers
+from .problems import GRIDS, grid
+from .run import Report, bench
+from .training import lines
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options, as they came."""
+
+    grid: str
+    peers: str | None
+    only: tuple[str, ...]
+    repeats: int
+    seconds: float
+    gibibytes: float
+    threads: int
+    data: Path | None
+    json: Path | None
+    plot: Path | None
+    markdown: Path | None
+
+
+def run(asked: Asked, console: Console, complaints: Console) -> None:
+    """The whole command. Raises InputError for what cannot be, before any work."""
+    names = tuple(asked.peers.split(",")) if asked.peers else DEFAULT
+    for name in names:
+        find_peer(name)
+    for path in (asked.json, asked.markdown):
+        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+            raise InputError("file", f"{path}", "a file in a folder that exists")
+    figure = as_figure_path(asked.plot) if asked.plot is not None else None
+    cells = grid(asked.grid, asked.data, asked.only)
+    limits = Limits(asked.seconds, int(asked.gibibytes * 2**30), asked.threads)
+    with Progress(TextColumn("{task.description}"), TimeElapsedColumn(), console=complaints,
+                  transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def tell(cell: str, peer: str) -> None:
+            bar.update(task, description=escape(f"{cell}: {peer}"))
+
+        def keep(found: Report) -> None:
+            if asked.json is not None:
+                pages.write_json(found, asked.json)
+            if asked.markdown is not None:
+                asked.markdown.write_text(pages.markdown(found), encoding="utf-8")
+            if figure is not None and found.cells:
+                save_figure(pages.plot(found), figure)
+
+        found = bench(cells, names, limits, asked.repeats, tell=tell, keep=keep)
+    pages.print_report(found, console)
+
+
+def print_list(console: Console) -> None:
+    """The peers, whether they are here, and the problems of each grid."""
+    table = Table("peer", "installed", "compared unless told", pad_edge=False)
+    for name, peer in known_peers().items():
+        here = peer.version if peer.installed else "no"
+        table.add_row(name, here, "*" if name in DEFAULT else "")
+    console.print(table)
+    for name in GRIDS:
+        console.print(f"{name}: " + "; ".join(cell.name for cell in grid(name)), highlight=False)
+
+
+def print_training(console: Console) -> None:
+    """A line for each preset as it comes."""
+    for line in lines():
+        console.print(line, highlight=False)

@@ -1,0 +1,128 @@
+"""The problems of the benchmark: 2-D Gaussians and MNIST images, eps in units of max C.
+
+|x - y|^2 between two clouds of n points with uniform weights, float64, from fixed seeds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from refot.arrays import Array, InputError, as_count, as_positive, lookup, uniform
+from refot.costs import Cost, DenseCost, PointCost, point_cost
+from refot.memory import formed
+
+EPS = (1e-1, 1e-2, 1e-3, 1e-4)
+
+HIGH = 16
+"""From this dimension on the problem is its matrix: forming it is not what is compared."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A problem of the grid: `family` a name of FAMILIES, n points on each side, eps / max C."""
+
+    family: str
+    n: int
+    eps: float
+    data: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables, and what `--only` looks into."""
+        return f"{self.family} n={self.n} eps={self.eps:.0e}"
+
+    def instance(self) -> Instance:
+        """The problem itself. Raises InputError for a family, n or eps that cannot be."""
+        draw = lookup(FAMILIES, self.family, "family")
+        x, y = draw(as_count(self.n, "n"), self.data)
+        C: Cost = point_cost(x, y)
+        if x.shape[1] >= HIGH:
+            C = formed(C)
+        return Instance(x, y, C, as_positive(self.eps, "eps") * largest(C))
+
+
+@dataclass(frozen=True)
+class Instance:
+    """Points x, y (n, d), the operand C as refot takes it, eps in cost units."""
+
+    x: Array
+    y: Array
+    C: Cost
+    eps: float
+
+    @property
+    def n(self) -> int:
+        """Points on each side."""
+        return len(self.x)
+
+    @cached_property
+    def a(self) -> Array:
+        """Uniform weights (n,), of both sides."""
+        return uniform(len(self.x))
+
+    @cached_property
+    def matrix(self) -> Array:
+        """C (n, n), for peers that take no points; formed outside their time."""
+        return formed(self.C).matrix
+
+
+def largest(C: Cost) -> float:
+    """max C. In few dimensions from the corners of the hulls: c(x, y) is convex in x and in y."""
+    if isinstance(C, DenseCost):
+        return float(C.matrix.max())
+    from scipy.spatial import ConvexHull
+
+    x, y = (points[ConvexHull(points).vertices] for points in (C.x, C.y))
+    return float(PointCost(x, y, C.ground, C.scale).dense().max())
+
+
+# ------------------------------------------------------------------ the two families
+def gaussians(n: int, data: Path | None = None) -> tuple[Array, Array]:
+    """Standard normal in the plane, and the same 1 further along each axis; (n, 2) each."""
+    rng = np.random.default_rng(n)
+    return rng.normal(size=(n, 2)), rng.normal(size=(n, 2)) + 1
+
+
+def mnist_images(n: int, data: Path | None = None) -> tuple[Array, Array]:
+    """Pixels in [0, 1] of two sets of n images, (n, 784) each.
+
+    The sets are disjoint where there are 2 n images (`data`, a folder of IDX files, has 60,000);
+    else y is drawn among all of them and mirrored left to right.
+    """
+    from refot.datasets_mnist import mnist
+
+    images = mnist(data).images
+    if n > len(images):
+        raise InputError("n", f"{n}", f"at most {len(images)}, the images there are")
+    order = np.random.default_rng(n).permutation(len(images))
+    x, y = images[order[:n]], images[order[-n:]]
+    if 2 * n > len(images):
+        y = y[:, :, ::-1]
+    return x.reshape(n, -1) / 255.0, y.reshape(n, -1) / 255.0
+
+
+FAMILIES = {"gaussians": gaussians, "mnist": mnist_images}
+
+
+# ------------------------------------------------------------------ the grid
+GRIDS = {
+    "quick": (("gaussians", 1_000), ("mnist", 1_000)),
+    "full": (("gaussians", 1_000), ("gaussians", 10_000), ("gaussians", 100_000),
+             ("mnist", 1_000), ("mnist", 5_000)),
+}
+"""Family and n; each with every eps of EPS."""
+
+
+def grid(name: str, data: Path | None = None, only: tuple[str, ...] = ()) -> list[Cell]:
+    """The cells of a grid of GRIDS; with `only`, those whose name contains one of these texts."""
+    cells = [Cell(family, n, eps, data) for family, n in lookup(GRIDS, name, "grid")
+             for eps in EPS]
+    kept = [cell for cell in cells if not only or any(text in cell.name for text in only)]
+    if not kept:
+        raise InputError("only", ", ".join(only), "part of one of " +
+                         ", ".join(cell.name for cell in cells))
+    return kept

@@ -1,0 +1,194 @@
+"""What a run found, as tables (terminal and Markdown), as JSON, and as a log-log plot."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .criterion import CRITERIA
+from .run import Report
+from .throughput import Rate
+from .timing import REFERENCE, Entry, Spread
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MARGINAL, GAP = (criterion.name for criterion in CRITERIA)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table before it is drawn: its title, its heads, and its rows of text."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+# ------------------------------------------------------------------ numbers as text
+def short(number: float | None) -> str:
+    """Two or three digits: 0.042, 1.7, 350."""
+    if number is None:
+        return ""
+    return f"{number:.0f}" if abs(number) >= 100 else f"{number:.2g}"
+
+
+def spread(ratio: Spread | None) -> str:
+    """The median, and the least and the most in brackets."""
+    return "" if ratio is None else (
+        f"{short(ratio.median)} ({short(ratio.least)}-{short(ratio.most)})")
+
+
+# ------------------------------------------------------------------ the tables
+def sheets(report: Report) -> Iterator[Sheet]:
+    """A sheet for each cell, one for throughput."""
+    heads = ("peer", f"s to {MARGINAL}", "x refot (min-max)", "x refot, processor", "iterations",
+             "ms an iteration", f"s to {GAP}", "x refot (min-max)", "peak MB")
+    for name, entries in report.cells.items():
+        yield Sheet(name, heads, tuple(cells(entry) for entry in entries))
+    if report.throughput:
+        yield Sheet("one half-iteration, n = 10,000, d = 2",
+                    ("peer", "1e9 pairs a second", "refot is faster by (min-max)"),
+                    tuple(half_cells(rate) for rate in report.throughput))
+
+
+def cells(entry: Entry) -> tuple[str, ...]:
+    """The row of a peer on a cell; where it did not get there, why."""
+    marginal, gap = entry.timings.get(MARGINAL), entry.timings.get(GAP)
+    left: tuple[str, ...] = (entry.failures.get(MARGINAL, ""), "", "", "", "")
+    right: tuple[str, ...] = (entry.failures.get(GAP, ""), "")
+    if marginal is not None:
+        left = (short(marginal.seconds), spread(marginal.ratio),
+                spread(marginal.processor_ratio), short_count(marginal.iterations),
+                short(per_iteration(entry, 1e3)))
+    if gap is not None:
+        right = (short(gap.seconds), spread(gap.ratio))
+    return (entry.peer, *left, *right, short(entry.peak / 1e6) if entry.timings else "")
+
+
+def half_cells(rate: Rate) -> tuple[str, ...]:
+    """The row of a peer in the table of half-iterations."""
+    if rate.pairs_per_second is None:
+        return rate.peer, rate.failure, ""
+    return rate.peer, short(rate.pairs_per_second / 1e9), spread(rate.ratio)
+
+
+def short_count(count: int | None) -> str:
+    return "" if count is None else f"{count}"
+
+
+def per_iteration(entry: Entry, unit: float = 1.0) -> float | None:
+    """Seconds (times `unit`) of one iteration on the way to the marginal error."""
+    timing = entry.timings.get(MARGINAL)
+    return unit * timing.seconds / timing.iterations if timing and timing.iterations else None
+
+
+def preface(report: Report) -> Iterator[str]:
+    """What the numbers belong to, a line each."""
+    about = report.machine
+    yield (f"{about['processor']}, {about['cores']} cores, {about['memory_GiB']} GiB; "
+           f"{about['system']}, Python {about['python']}, NumPy {about['numpy']}")
+    yield (f"threads and cores for each: {report.limits.threads}; "
+           f"limit {report.limits.seconds:g} s a run, {report.limits.memory / 2**30:g} GiB a "
+           f"process; {report.repeats} pairs at most; compilation is not counted")
+    yield f"load average meanwhile: {min(report.loads):.1f} to {max(report.loads):.1f}"
+    for dtype, share in report.shares.items():
+        yield (f"softmin, {dtype}, one processor: {share['pairs'] / 1e9:.2f}e9 pairs a second of "
+               f"{share['slots']:.0f} slots, {share['multiply_adds'] / 1e9:.1f}e9 multiply-adds a "
+               f"second: {100 * share['reached']:.0f} % of them")
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Every sheet, on the terminal."""
+    for line in preface(report):
+        console.print(line, highlight=False)
+    for sheet in sheets(report):
+        table = Table(*sheet.heads, title=sheet.title, title_justify="left", pad_edge=False)
+        for row in sheet.rows:
+            table.add_row(*map(escape, row), style="bold" if row[0] == REFERENCE else None)
+        console.print(table)
+
+
+def markdown(report: Report) -> str:
+    """The same for a page."""
+    lines = [f"- {line}" for line in preface(report)]
+    for sheet in sheets(report):
+        lines += ["", f"### {sheet.title}", "", "| " + " | ".join(sheet.heads) + " |",
+                  "|---" * len(sheet.heads) + "|"]
+        lines += ["| " + " | ".join(row) + " |" for row in sheet.rows]
+    return "\n".join(lines) + "\n"
+
+
+def write_json(report: Report, path: Path) -> None:
+    """The whole report, moved into place."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(json.dumps(report.as_dict(), indent=1) + "\n", encoding="utf-8")
+    os.replace(beside, path)
+
+
+# ------------------------------------------------------------------ the plot
+def plot(report: Report) -> Figure:
+    """Seconds to the marginal error (above) and seconds an iteration (below) against n, by eps."""
+    from matplotlib.figure import Figure
+
+    curves = points(report)
+    eps = sorted({key[1] for key in curves}, reverse=True)
+    figure = Figure(figsize=(3.2 * len(eps), 6.4), layout="constrained")
+    axes = figure.subplots(2, len(eps), squeeze=False, sharex=True, sharey="row")
+    names = list(dict.fromkeys(key[0] for key in curves))
+    for column, value in enumerate(eps):
+        for row, ylabel in enumerate((f"s to {MARGINAL}", "s an iteration")):
+            axis = axes[row, column]
+            for k, name in enumerate(names):
+                draw(axis, name, k, curves.get((name, value), []), row)
+            guide(axis)
+            axis.set(xscale="log", yscale="log", title=f"eps = {value:g} max C" * (row == 0),
+                     xlabel="n" * (row == 1), ylabel=ylabel * (column == 0))
+    axes[0, -1].legend(fontsize=6)
+    return figure
+
+
+def points(report: Report) -> dict[tuple[str, float], list[tuple[float, float, float | None]]]:
+    """(curve, eps) -> [(n, seconds, seconds an iteration)], for peers that got there."""
+    found: dict[tuple[str, float], list[tuple[float, float, float | None]]] = {}
+    for name, entries in report.cells.items():
+        cell = report.places[name]
+        for entry in entries:
+            timing = entry.timings.get(MARGINAL)
+            if timing is not None:
+                curve = f"{entry.peer}, {cell.family}"
+                found.setdefault((curve, cell.eps), []).append(
+                    (cell.n, timing.seconds, per_iteration(entry)))
+    return found
+
+
+def draw(axis: Axes, name: str, k: int, values: list[tuple[float, float, float | None]],
+         row: int) -> None:
+    """One curve, refot's thicker; dashed for the family in many dimensions."""
+    places = sorted((value[0], height) for value in values
+                    if (height := value[row + 1]) is not None)
+    ours, high = name.startswith(f"{REFERENCE},"), name.endswith("mnist")
+    axis.plot([n for n, _ in places], [height for _, height in places],
+              color="black" if ours else f"C{k % 10}", linestyle="--" if high else "-",
+              marker="osDv^<>p*h"[k % 10], markersize=4, linewidth=2 if ours else 1, label=name)
+
+
+def guide(axis: Axes) -> None:
+    """The slope of n^2, through the lower left of what is drawn."""
+    lines: list[Any] = list(axis.get_lines())
+    x = [value for line in lines for value in line.get_xdata()]
+    y = [value for line in lines for value in line.get_ydata()]
+    if not x:
+        return
+    low, high = min(x), max(x)
+    axis.plot([low, high], [min(y), min(y) * (high / low) ** 2], color="grey", linestyle=":",
+              linewidth=1, label="n^2")

@@ -1,0 +1,107 @@
+"""A whole run: the machine, every cell of a grid, throughput, and what the processor allows."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import refot
+
+from .child import Limits
+from .peers import find_peer
+from .problems import Cell
+from .throughput import Rate, rates
+from .timing import Entry, compare
+
+HALF = Cell("gaussians", 10_000, 1e-2)
+"""The problem on which half-iterations are timed."""
+
+HALF_REPEATS = 5
+
+
+@dataclass
+class Report:
+    """Everything a run found; `loads`: the machine's load average before and after."""
+
+    machine: dict[str, Any]
+    limits: Limits
+    repeats: int
+    cells: dict[str, list[Entry]] = field(default_factory=dict)
+    places: dict[str, Cell] = field(default_factory=dict)
+    throughput: list[Rate] = field(default_factory=list)
+    shares: dict[str, dict[str, float]] = field(default_factory=dict)
+    loads: list[float] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "refot": refot.__version__, "machine": self.machine, "limits": asdict(self.limits),
+            "repeats": self.repeats, "loads": self.loads, "shares": self.shares,
+            "throughput": [asdict(rate) for rate in self.throughput],
+            "cells": [{"family": cell.family, "n": cell.n, "eps": cell.eps,
+                       "entries": [asdict(entry) for entry in self.cells[name]]}
+                      for name, cell in self.places.items()],
+        }
+
+
+def bench(
+    cells: Sequence[Cell], peers: Sequence[str], limits: Limits, repeats: int,
+    half: Cell | None = HALF, tell: Callable[[str, str], object] = lambda cell, peer: None,
+    keep: Callable[[Report], object] = lambda report: None,
+) -> Report:
+    """Half-iterations on `half`, then every peer on every cell. Unknown peers: UnknownNameError.
+
+    `tell(cell, peer)` is called before each, `keep(report)` with what there is after each cell. No
+    run ends because a peer does not get there.
+    """
+    for name in peers:
+        find_peer(name)
+    report = Report(machine(), limits, repeats, loads=[os.getloadavg()[0]])
+    if half is not None:
+        tell("half-iteration", half.name)
+        report.throughput = rates(half, ["refot-float32", *peers], limits, HALF_REPEATS)
+        tell("half-iteration", "the share of multiply-adds")
+        report.shares = shares()
+        report.loads.append(os.getloadavg()[0])
+        keep(report)
+    for cell in cells:
+        report.places[cell.name] = cell
+        report.cells[cell.name] = compare(cell, peers, limits, repeats, partial(tell, cell.name))
+        report.loads.append(os.getloadavg()[0])
+        keep(report)
+    return report
+
+
+def shares() -> dict[str, dict[str, float]]:
+    """What softmin reaches of the multiply-adds of one processor, by dtype."""
+    from refot.verification.machine import softmin_share
+
+    found = {dtype: softmin_share(np.dtype(dtype)) for dtype in ("float64", "float32")}
+    return {dtype: asdict(share) | {"reached": share.reached} for dtype, share in found.items()}
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, memory and versions."""
+    return {"processor": processor(), "cores": os.cpu_count(),
+            "memory_GiB": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+            "system": platform.system(), "python": platform.python_version(),
+            "numpy": np.__version__}
+
+
+def processor() -> str:
+    """Its name, and its widest vectors where the system tells."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor()
+    lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    fields = {key.strip(): value.strip() for key, value in lines.items()}
+    name = fields.get("model name", platform.processor())
+    return name + (", AVX-512" if "avx512f" in fields.get("flags", "") else "")

@@ -1,0 +1,77 @@
+"""The loosest accuracy at which a peer meets a criterion: what its time is measured at.
+
+No peer is charged for a tolerance that is tighter than ours asks: each is run at accuracies that
+close in on the loosest one that meets the target by our measure, to a factor of 4.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .criterion import Criterion, Judgement
+from .worker import Run
+
+ATTEMPTS = 8
+"""Runs for one criterion, at most."""
+
+CLOSE = 4.0
+"""Near enough: measure >= target / CLOSE, or a failing accuracy within that factor of a good."""
+
+@dataclass(frozen=True)
+class Trial:
+    """A run, and what we measured on its answer."""
+
+    run: Run
+    judged: Judgement
+
+
+Attempt = Callable[[float], Trial]
+
+
+def search(attempt: Attempt, criterion: Criterion, history: list[Trial]) -> Trial | None:
+    """The trial at the loosest accuracy that meets the criterion; None where none did.
+
+    New trials are appended to `history`, which may hold those of another criterion.
+    """
+    for _ in range(ATTEMPTS):
+        accuracy = following(criterion, history)
+        if accuracy is None:
+            break
+        history.append(attempt(accuracy))
+    return best(criterion, history)
+
+
+def best(criterion: Criterion, history: list[Trial]) -> Trial | None:
+    """The good trial of the loosest accuracy."""
+    good = [trial for trial in history if criterion.measure(trial.judged) <= criterion.target]
+    return max(good, key=lambda trial: trial.run.accuracy, default=None)
+
+
+def following(criterion: Criterion, history: list[Trial]) -> float | None:
+    """The accuracy to try next, as if the measure went in proportion; None: enough is known."""
+    if not history:
+        return criterion.target
+    found, target = best(criterion, history), criterion.target
+    if found is None:
+        return tighter(criterion, history)
+    accuracy, measure = found.run.accuracy, criterion.measure(found.judged)
+    beyond = [trial.run.accuracy for trial in history if trial.run.accuracy > accuracy]
+    if measure >= target / CLOSE or (beyond and min(beyond) <= CLOSE * accuracy):
+        return None
+    if beyond:
+        return math.sqrt(accuracy * min(beyond))
+    wider = accuracy * min(0.7 * target / max(measure, 1e-300), 1e3)
+    return wider if wider < 0.5 else None
+
+
+def tighter(criterion: Criterion, history: list[Trial]) -> float | None:
+    """The next accuracy where none was good; None where the last two gained nothing."""
+    by_accuracy = sorted(history, key=lambda trial: trial.run.accuracy)
+    measures = [criterion.measure(trial.judged) for trial in by_accuracy]
+    if len(measures) >= 3 and not measures[0] < 0.9 * min(measures[1:]):
+        return None
+    factor = 0.5 * criterion.target / measures[0] if measures[0] < math.inf else 1e-2
+    accuracy = by_accuracy[0].run.accuracy * max(factor, 1e-3)
+    return accuracy if accuracy > 1e-16 else None

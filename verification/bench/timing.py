@@ -1,0 +1,179 @@
+"""Each peer beside refot: pairs of runs in turn, on one problem, each at the accuracy it needs.
+
+A ratio is the peer's seconds over refot's of the same pair; above 1 refot is faster. The seconds
+that are reported are medians over the pairs.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from .child import Child, Limits, PeerFailed
+from .criterion import CRITERIA, Criterion
+from .peers import find_peer
+from .problems import Cell, Instance
+from .search import Trial, search
+from .worker import Run
+
+REFERENCE = "refot"
+"""Beside which every peer runs."""
+
+COPIES = 3
+"""Matrices that a peer which needs one has at least: its own, a kernel, a temporary."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The smallest, the median and the largest of several numbers."""
+
+    least: float
+    median: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """That of `values`, at least one."""
+        return cls(min(values), statistics.median(values), max(values))
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds to a criterion, of the clock and of all processors; ratios to refot's in its turn,
+    None where refot itself did not get there."""
+
+    seconds: float
+    processor: float
+    ratio: Spread | None
+    processor_ratio: Spread | None
+    pairs: int
+    accuracy: float
+    iterations: int | None
+    marginal_error: float
+    gap: float
+
+
+@dataclass
+class Entry:
+    """A peer on a cell: a Timing for each criterion it met, by name, or why there is none."""
+
+    peer: str
+    version: str = ""
+    warm_up: float = 0.0
+    peak: int = 0
+    timings: dict[str, Timing] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+class Runner:
+    """A child with the trials it has been through; started again once it was killed."""
+
+    def __init__(self, name: str, instance: Instance, limits: Limits) -> None:
+        self.name, self.instance, self.limits = name, instance, limits
+        self.child = Child(name, instance, limits)
+        self.history: list[Trial] = []
+        self.failed: dict[str, str] = {}
+        self.peak = 0
+
+    def attempt(self, accuracy: float) -> Trial:
+        """One run, judged."""
+        if not self.child.alive:
+            self.child = Child(self.name, self.instance, self.limits)
+        run = self.child.run(accuracy)
+        self.peak = self.peak or run.peak  # before our judging can have raised it
+        return Trial(run, self.child.judge())
+
+    def search(self, criterion: Criterion) -> Trial:
+        """The trial that meets the criterion. Raises PeerFailed, which says how far it came."""
+        if criterion.name in self.failed:
+            raise PeerFailed(self.failed[criterion.name])
+        reason, found = "does not get there", None
+        try:
+            found = search(self.attempt, criterion, self.history)
+        except PeerFailed as failed:
+            reason = str(failed)
+        if found is not None:
+            return found
+        least = min((criterion.measure(trial.judged) for trial in self.history), default=None)
+        self.failed[criterion.name] = reason + ("" if least is None else f"; reached {least:.1e}")
+        raise PeerFailed(self.failed[criterion.name])
+
+
+def compare(
+    cell: Cell, names: Sequence[str], limits: Limits, repeats: int, tell: Callable[[str], object]
+) -> list[Entry]:
+    """An entry for refot and one for each peer, on one cell. `tell` gets each name before."""
+    tell(REFERENCE)
+    reference = Runner(REFERENCE, cell.instance(), limits)
+    entries = []
+    try:
+        for name in (REFERENCE, *names):
+            tell(name)
+            entries.append(entry_of(name, reference, repeats))
+    finally:
+        reference.child.close()
+    return entries
+
+
+def entry_of(name: str, reference: Runner, repeats: int) -> Entry:
+    """One peer beside the reference; the reference beside itself tells the noise."""
+    entry, reason = Entry(name), refused(name, reference.instance.n, reference.limits)
+    runner = None
+    try:
+        if reason:
+            raise PeerFailed(reason)
+        runner = Runner(name, reference.instance, reference.limits)
+        entry.version, entry.warm_up = runner.child.ready.version, runner.child.ready.warm_up
+        for criterion in CRITERIA:
+            try:
+                entry.timings[criterion.name] = paired(runner, reference, criterion, repeats)
+            except PeerFailed as failed:
+                entry.failures[criterion.name] = str(failed)
+        entry.peak = runner.peak
+    except PeerFailed as failed:
+        entry.failures = {criterion.name: str(failed) for criterion in CRITERIA}
+    finally:
+        if runner is not None:
+            runner.child.close()
+    return entry
+
+
+def refused(name: str, n: int, limits: Limits) -> str:
+    """Why a peer is not even started: not installed, or a matrix that cannot be; "" if neither."""
+    peer = find_peer(name)
+    if not peer.installed:
+        return f"{peer.package[0]} is not installed"
+    needed = COPIES * 8 * n**2
+    if peer.matrix and needed > limits.memory:
+        return f"needs matrices of {needed / 2**30:.0f} GiB"
+    return ""
+
+
+def paired(runner: Runner, reference: Runner, criterion: Criterion, repeats: int) -> Timing:
+    """Both at the accuracies they need, in turn, `repeats` times or until the limit is spent."""
+    theirs = runner.search(criterion)
+    try:
+        ours = [reference.search(criterion).run.accuracy]
+    except PeerFailed:
+        ours = []  # the peer is timed alone
+    runs: list[Run] = []
+    references: list[Run] = []
+    begun = time.perf_counter()
+    while len(runs) < repeats and time.perf_counter() - begun < reference.limits.seconds:
+        references += [reference.child.run(accuracy) for accuracy in ours]
+        runs.append(runner.child.run(theirs.run.accuracy))
+    return Timing(
+        seconds=statistics.median(run.seconds for run in runs),
+        processor=statistics.median(run.processor for run in runs),
+        ratio=ratios([run.seconds for run in runs], [run.seconds for run in references]),
+        processor_ratio=ratios([run.processor for run in runs],
+                               [run.processor for run in references]),
+        pairs=len(runs), accuracy=theirs.run.accuracy, iterations=theirs.run.iterations,
+        marginal_error=theirs.judged.marginal_error, gap=theirs.judged.gap)
+
+
+def ratios(theirs: Sequence[float], ours: Sequence[float]) -> Spread | None:
+    """theirs / ours, pair by pair; None without ours."""
+    return Spread.of([t / o for t, o in zip(theirs, ours, strict=True)]) if ours else None

@@ -1,0 +1,162 @@
+"""The process in which one peer works on one problem: it answers requests until the pipe closes.
+
+A request is ("run", accuracy), ("judge",) for the answer of the last run, or ("half",) for one
+half-iteration. A reply is a Ready, a Run, a Judgement, seconds, or a Failure that ends the process.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from refot.verification.limits import limit_process
+
+from .criterion import Answer, Judgement, judge
+from .peers import Peer, Solve, find_peer
+from .problems import Instance
+
+WARM_UP = 0.5
+"""The accuracy of a first run, which is not counted: it compiles."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The peer has its problem; what its warm-up took, compilation included."""
+
+    version: str
+    warm_up: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: seconds of the clock and of all processors, iterations where the peer tells them,
+    and the peak memory of the process so far, in bytes, above what it had with the problem given.
+    """
+
+    accuracy: float
+    seconds: float
+    processor: float
+    iterations: int | None
+    peak: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no result, in a line."""
+
+    reason: str
+
+
+Reply: TypeAlias = Ready | Run | Judgement | float | Failure
+
+
+class Worker:
+    """A peer, its problem, and its last answer."""
+
+    def __init__(self, peer: Peer, instance: Instance, base: int) -> None:
+        self.peer, self.instance, self.base = peer, instance, base
+        self._solve: Solve | None = None
+        self._half: Callable[[], Any] | None = None
+        self.answer: Answer | None = None
+
+    def run(self, accuracy: float) -> Run:
+        """One solve to that accuracy; the problem is prepared before the first."""
+        if self._solve is None:
+            self._solve = self.peer.prepare(self.instance)
+        begun, processor = time.perf_counter(), time.process_time()
+        self.answer = self._solve(accuracy)
+        return Run(accuracy, time.perf_counter() - begun, time.process_time() - processor,
+                   self.answer.iterations, peak_memory() - self.base)
+
+    def judge(self) -> Judgement:
+        """The measures of the last answer."""
+        assert self.answer is not None
+        return judge(self.instance, self.answer)
+
+    def half(self) -> float:
+        """Seconds of a half-iteration; a first one, not counted, compiles."""
+        if self._half is None:
+            assert self.peer.half is not None
+            self._half = self.peer.half(self.instance)
+            self._half()
+        begun = time.perf_counter()
+        self._half()
+        return time.perf_counter() - begun
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has had resident, since `forget_peak` where that is known.
+
+    Linux says so; elsewhere it is what `resource` has, of the whole life of the process.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return 1024 * int(status.read_text(encoding="ascii").split("VmHWM:")[1].split()[0])
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def forget_peak() -> None:
+    """From now on the peak is that of what follows, where the system can (Linux)."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def serve(
+    connection: Connection, name: str, instance: Instance, memory: int, threads: int, solving: bool
+) -> None:
+    """Answer requests about one peer on one problem, within so many bytes and on so many cores."""
+    warnings.simplefilter("ignore")  # a peer that warns is judged all the same
+    with silence(), connection:
+        try:
+            limit_process(os.getpid(), memory)
+            keep_to(threads)
+            worker, ready = start(name, instance, solving)
+            connection.send(ready)
+            while True:
+                verb, *arguments = connection.recv()
+                connection.send(getattr(worker, verb)(*arguments))
+        except EOFError:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever a peer raises is its result
+            connection.send(Failure(f"{type(error).__name__}: {error}".splitlines()[0][:200]))
+
+
+def keep_to(threads: int) -> None:
+    """Use no more cores than threads, where the system can: XLA asks for no number of threads."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+def start(name: str, instance: Instance, solving: bool) -> tuple[Worker, Ready]:
+    """The worker of a peer, warmed up: by a run where it is to solve, else by a half-iteration."""
+    peer = find_peer(name)
+    importlib.import_module(peer.package[0])
+    forget_peak()
+    worker = Worker(peer, instance, peak_memory())
+    begun = time.perf_counter()
+    if solving:
+        worker.run(WARM_UP)
+    else:
+        worker.half()
+    return worker, Ready(peer.version, time.perf_counter() - begun)
+
+
+@contextmanager
+def silence() -> Any:
+    """What compilers and peers print goes nowhere."""
+    with Path(os.devnull).open("w") as nowhere:
+        for stream in (1, 2):
+            os.dup2(nowhere.fileno(), stream)
+        yield
