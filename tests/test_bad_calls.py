@@ -60,6 +60,9 @@ def test_plan_with_a_bad_out(
     ((), "say what to verify"), (("--command", "true", "numpy"), "say what to verify"),
     (("--time-limit", "0", "numpy"), "time-limit"), (("--time-limit", "nan", "numpy"), "time"),
     (("--memory-limit", "-1", "numpy"), "memory-limit"),
+    (("--time-limit", "inf", "numpy"), "time-limit"), (("--run-limit", "inf", "numpy"), "run-lim"),
+    (("--memory-limit", "inf", "numpy"), "memory-limit"),
+    (("--json", "report", "--html", "./report", "numpy"), "one file for two reports"),
 ])
 def test_verify_refuses_before_it_loads(
     words: tuple[str, ...], complaint: str, refot, monkeypatch: pytest.MonkeyPatch  # type: ignore[no-untyped-def]

@@ -20,7 +20,7 @@ import refot
 from refot.verification import run as running
 from refot.verification.cases import collect
 from refot.verification.isolation import CappedText, isolated, undisturbed
-from refot.verification.loading import as_subject
+from refot.verification.loading import TargetError, as_subject, load
 from refot.verification.probe import Probe, SubjectError
 from refot.verification.subjects import Part
 
@@ -42,6 +42,7 @@ def test_what_a_subject_sets_is_undone(tmp_path: Path) -> None:
         random.seed(1)
         return answer
 
+    collect("quick")  # imports libraries, which add filters of their own
     before = np.geterr(), list(warnings.filters), Path.cwd(), random.getstate()
     report = running.run(as_subject(vandal, "vandal", "value"))
     assert report.exit_status == 0
@@ -49,8 +50,6 @@ def test_what_a_subject_sets_is_undone(tmp_path: Path) -> None:
 
 
 def test_what_a_module_sets_on_import_is_undone(tmp_path: Path) -> None:
-    from refot.verification.loading import load
-
     (tmp_path / "mine.py").write_text("import numpy as np\nnp.seterr(all='raise')\n"
                                       "def value(*problem): return 1.0\n")
     before = np.geterr()
@@ -72,6 +71,59 @@ def test_what_an_array_raises_is_an_error_of_the_subject() -> None:
 
     with pytest.raises(SubjectError, match="not numbers"):
         Probe(Part("rude", {"value": lambda *_: Rude()})).number("value", 1.0)
+
+
+class UnprintableError(ArithmeticError):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(("raised", "told"), [
+    (SystemExit(3), "SystemExit: 3"),
+    (GeneratorExit(), "GeneratorExit"),
+    (type("OfItsOwn", (BaseException,), {})("base"), "OfItsOwn: base"),
+    (UnprintableError(), "UnprintableError: .without text: its __str__ raises RuntimeError."),
+])
+def test_whatever_a_subject_raises_is_an_error_of_the_subject(
+    raised: BaseException, told: str
+) -> None:
+    def fail(_: float) -> float:
+        raise raised
+
+    with pytest.raises(SubjectError, match=told):
+        Probe(Part("fails", {"value": fail})).number("value", 1.0)
+
+
+def test_a_subject_may_close_its_output() -> None:
+    def rude(answer: float) -> float:
+        print("said")
+        sys.stdout.close()
+        return answer
+
+    probe = Probe(Part("rude", {"value": rude}))
+    assert probe.number("value", 1.0) == 1.0
+    assert probe.printed == {"said"}
+
+
+def test_an_answer_that_would_fill_the_memory_is_refused() -> None:
+    huge = np.broadcast_to(1.0, (100_000, 100_000))  # one number; a copy would take 75 GiB
+    probe = Probe(Part("huge", {"plan": lambda _: huge}))
+    with pytest.raises(SubjectError, match="more numbers than any answer has"):
+        probe.array("plan", (2, 2), 1.0)
+
+
+@pytest.mark.parametrize(("body", "told"), [
+    ("def __init__(self): raise SystemExit(1)", "fails: SystemExit: 1"),
+    ("plan = property(lambda self: 1 / 0)", "its attribute plan raises ZeroDivisionError"),
+    ("name = property(lambda self: 1 / 0)", "its attribute name raises ZeroDivisionError"),
+])
+def test_an_object_that_fails_when_it_is_looked_at_is_no_target(
+    body: str, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        f"class Mine:\n    def value(self, *problem): return 1.0\n    {body}\n")
+    with pytest.raises(TargetError, match=told):
+        load(f"{tmp_path / 'mine.py'}:Mine")
 
 
 def test_an_interrupt_that_is_swallowed_ends_the_run_all_the_same() -> None:

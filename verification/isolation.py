@@ -32,6 +32,9 @@ class CappedText(io.StringIO):
         super().write(text[: max(0, KEPT - self.tell())])
         return len(text)
 
+    def close(self) -> None:
+        """Nothing: a subject that closes its output has not said less for that."""
+
 
 @dataclass
 class Said:
@@ -59,7 +62,7 @@ def isolated() -> Iterator[Said]:
             try:
                 yield said
             finally:
-                said.warnings += [one_line(str(warning.message)) for warning in caught]
+                said.warnings += [one_line(text_of(warning.message)) for warning in caught]
                 said.printed += [one_line(line) for line in text.getvalue().splitlines()]
     finally:
         os.chdir(folder)
@@ -67,6 +70,14 @@ def isolated() -> Iterator[Said]:
             torch.set_grad_enabled(gradients)
         if _interrupted.is_set():
             raise KeyboardInterrupt
+
+
+def text_of(said: object) -> str:
+    """`str(said)`, which is the subject's code where the class of it is."""
+    try:
+        return str(said)
+    except Exception as error:  # noqa: BLE001 - whatever it raises, there is no text
+        return f"(without text: its __str__ raises {type(error).__name__})"
 
 
 def one_line(message: str, length: int = 120) -> str:

@@ -19,7 +19,7 @@ from refot.arrays import as_positive, lookup
 from refot.backend_contract import BackendUnavailableError, get_backend
 from refot.conventions import convention
 
-from .isolation import isolated
+from .isolation import isolated, text_of
 from .subjects import CAPABILITIES, TRAINING, Part, Subject
 
 PEERS = ("pot", "ott", "geomloss")
@@ -59,22 +59,28 @@ def as_subject(found: Any, target: str, capability: str | None = None) -> Subjec
         offered = {capability: found}
     else:
         found = _instance(found, target) if isinstance(found, type) else found
-        offered = {name: getattr(found, name) for name in CAPABILITIES | TRAINING
-                   if callable(getattr(found, name, None))}
+        offered = {name: attribute for name in CAPABILITIES | TRAINING
+                   if callable(attribute := _stated(found, name, None, target))}
     if not offered:
         raise TargetError(
             f"{target}: offers none of {', '.join(CAPABILITIES | TRAINING)}; for a bare function, "
             "say which one it is with --as CAPABILITY")
-    name, version = str(_stated(found, "name", target)), str(_stated(found, "version", ""))
-    declared, tolerance = _stated(found, "convention", "refot"), _stated(found, "tolerance", None)
+    name, version, declared, tolerance = (
+        _stated(found, attribute, default, target) for attribute, default in (
+            ("name", target), ("version", ""), ("convention", "refot"), ("tolerance", None)))
     if tolerance is not None:
         tolerance = as_positive(tolerance, f"{target}.tolerance")
-    return Subject(name, version, (Part(name, offered, convention(declared).name, tolerance),))
+    part = Part(str(name), offered, convention(declared).name, tolerance)
+    return Subject(part.name, str(version), (part,))
 
 
-def _stated(found: Any, attribute: str, default: Any) -> Any:
+def _stated(found: Any, attribute: str, default: Any, target: str) -> Any:
     """What the subject says of itself; None is as good as nothing."""
-    stated = getattr(found, attribute, None)
+    try:
+        stated = getattr(found, attribute, None)
+    except Exception as error:
+        raise TargetError(f"{target}: its attribute {attribute} raises {type(error).__name__}: "
+                          f"{text_of(error)}") from error
     return default if stated is None else stated
 
 
@@ -82,9 +88,9 @@ def _instance(found: type, target: str) -> Any:
     try:
         with isolated():
             return found()
-    except Exception as error:
-        raise TargetError(f"{target}: {found.__name__}() fails: {type(error).__name__}: {error}"
-                          ) from error
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"{target}: {found.__name__}() fails: {type(error).__name__}: "
+                          f"{text_of(error)}") from error
 
 
 def _attribute(target: str) -> Any:

@@ -13,8 +13,11 @@ import numpy as np
 
 from refot.arrays import Array
 
-from .isolation import isolated, one_line
+from .isolation import isolated, one_line, text_of
 from .subjects import Part
+
+LARGEST = 10_000_000
+"""Numbers in an answer that are looked at: a thousand times those of the largest case."""
 
 
 class SubjectError(Exception):
@@ -101,9 +104,11 @@ class Probe:
             try:
                 answer = self.part.capabilities[capability](*copies)
             except NotImplementedError as error:
-                answer = NotOfferedError(one_line(str(error)))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - all it raises is a finding
-                answer = SubjectError(f"{type(error).__name__}: {one_line(str(error))}")
+                answer = NotOfferedError(one_line(text_of(error)))
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - all else it raises is a finding
+                answer = SubjectError(f"{type(error).__name__}: {one_line(text_of(error))}")
         if said.warnings:
             self._warnings[memo] = said.warnings
         self.warned |= set(said.warnings)
@@ -125,9 +130,12 @@ def _floats(answer: Any) -> Array:
     try:
         array = np.asarray(answer)
     except Exception as error:  # noqa: BLE001 - `__array__` is the subject's code too
-        raise SubjectError(f"returned {type(answer).__name__}, not numbers ({error})") from None
+        raise SubjectError(f"returned {type(answer).__name__}, not numbers ({text_of(error)})"
+                           ) from None
     if array.dtype.kind not in "fiu":
         raise SubjectError(f"returned {type(answer).__name__} of {array.dtype}, not numbers")
+    if array.size > LARGEST:
+        raise SubjectError(f"returned shape {array.shape}: more numbers than any answer has")
     return array.astype(np.float64)
 
 
