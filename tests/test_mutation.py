@@ -12,7 +12,12 @@ from refot.verification import mutation_run
 from refot.verification.mutation import mutants
 from refot.verification.mutation_run import Sandbox, judged, sample
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="needs fork"),
+    # JAX, which another test of this worker may have loaded, warns of every fork; the child runs a
+    # test of arithmetic, and nothing of JAX.
+    pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning"),
+]
 
 
 def changes(body: str, arguments: str = "a, b, f, g, C, eps, xp") -> set[tuple[str, str, str]]:
