@@ -29,18 +29,18 @@ LONGEST = 60
 def train(
     system: Annotated[str | None, typer.Argument(help="What to train; see --list.")] = None,
     preset: Annotated[str | None, typer.Option(help="Its hyper-parameters; see --list.")] = None,
-    iterations: Annotated[int | None, typer.Option(help="Steps [the preset's].")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all that is drawn [0].")] = None,
-    backend: Annotated[str | None, typer.Option(help="What computes [the default one].")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Steps; by default the preset's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all that is drawn; by default 0.")] = None,
+    backend: Annotated[str | None, typer.Option(help="What computes; see refot backends.")] = None,
     out: Annotated[Path | None, typer.Option(
-        help="Folder of the run [runs/SYSTEM-PRESET-SEED].")] = None,
+        help="Folder of the run; by default runs/SYSTEM-PRESET-SEED.")] = None,
     resume: Annotated[bool, typer.Option(
         "--resume", help="Go on with the run in --out, from its last checkpoint.")] = False,
     data: Annotated[Path | None, typer.Option(
         help="Folder with the data, where a preset takes one.")] = None,
     checkpoint_seconds: Annotated[float, typer.Option(help="Time between checkpoints.")] = 60.0,
     measure_every: Annotated[int | None, typer.Option(
-        help="Steps between measures and pictures [twenty in a run].")] = None,
+        help="Steps between measures and pictures; by default twenty in a run.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List systems and presets.")] = False,
 ) -> None:
     """Train a system of the papers: metrics, pictures, checkpoints in --out.
@@ -50,12 +50,15 @@ def train(
     """
     from refot.datasets import DataUnavailableError
     from refot.systems import training
+    from refot.systems.system import presets
 
     if list_:
         print_systems()
         return
-    if system is None or preset is None:
+    if system is None:
         raise typer.BadParameter("say what to train: `refot train SYSTEM --preset P`; or --list")
+    if preset is None:
+        raise typer.BadParameter(f"say which --preset of {system}: " + ", ".join(presets(system)))
     out = out or Path("runs") / f"{system}-{preset}-{seed or 0}"
     try:
         with Bar() as bar:

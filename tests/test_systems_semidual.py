@@ -8,7 +8,7 @@ import pytest
 from small_systems import captured, check, resumed_alike, transport_to_data
 
 import refot
-from refot.arrays import Array, ShapeError
+from refot.arrays import Array, InputError, ShapeError
 from refot.networks import parameter_count
 from refot.semidiscrete import (
     averaged_sgd,
@@ -17,7 +17,7 @@ from refot.semidiscrete import (
     semi_discrete_objective,
     supergradient,
 )
-from refot.systems.finite_tasks import ConvolutionalDigits, Crop, FlatDigits
+from refot.systems.finite_tasks import ConvolutionalDigits, Crop, FlatDigits, GridPoints
 from refot.systems.semidual import (
     SDOT,
     SDOTNN,
@@ -112,6 +112,34 @@ def test_the_network_psi_climbs_h(lam: float) -> None:
     check(gradients, s.networks["psi"].weights, lambda: -float(s.plan(s.psi(), z).value))
 
 
+@pytest.mark.parametrize("lam", [0.0, 0.01])
+def test_adam_on_a_network_is_nearer_to_the_maximum_than_averaged_sgd(lam: float) -> None:
+    """H, experiments: after 100 steps on one theta, at small lam, whichever gamma ASGD is given."""
+    task = GridPoints(J=100, width=64)
+    held = task.latent(np.random.default_rng(1), 200)
+    a, b = np.full(200, 1 / 200), np.full(100, 1 / 100)
+
+    def gap(s: SemiDual) -> float:
+        s.g.weights["6.W"] *= 20  # at random, g leaves all points near 0
+        C = refot.point_cost(s.generate(held).astype(float), task.data, scale=1 / s.cost.alpha)
+        best = refot.entropic_value(C, a, b, lam) if lam else refot.kantorovich(C.dense(), a, b)[0]
+        draws = np.random.default_rng(5).integers(200, size=(100, 64))
+        s.ascend([s.on_device(held[index]) for index in draws])
+        return float(best - semi_discrete_objective(s.psi().astype(float), C, b, lam))
+
+    asgd = [gap(SDOT("held", 0, "numpy", task, VectorSettings(
+        lam=lam, K=100, b=64, rate=1e-3, gamma=gamma))) for gamma in (3.0, 10.0, 30.0)]
+    adam = gap(SDOTNN("held", 0, "numpy", task, NetworkSettings(
+        lam=lam, K=100, b=64, rate=1e-3, psi_rate=1e-3)))
+    assert 0 < adam < min(asgd) / 2
+
+
+@pytest.mark.parametrize("K", [0, -1, 1.5])
+def test_psi_takes_one_step_or_more(K: float) -> None:
+    with pytest.raises(InputError, match=r"^K: "):
+        sdot(K=K)  # type: ignore[arg-type]
+
+
 # ------------------------------------------------------------------ step 2
 @pytest.mark.parametrize("make", [sdot, sdotnn])
 @pytest.mark.parametrize("lam", LAMS)
@@ -180,6 +208,33 @@ def test_crop_keeps_the_middle_and_its_backward_is_the_adjoint() -> None:
 
 
 # ------------------------------------------------------------------ presets
+@pytest.mark.parametrize(("system", "preset", "wrong"), [
+    ("semidual", "sdot-gaussians25-quick", {"lam": -1.0}),
+    ("semidual", "sdot-gaussians25-quick", {"b": 0}),
+    ("info_sinkhorn", "gaussians25-quick", {"eps": -0.1}),
+    ("info_sinkhorn", "gaussians25-quick", {"lam": -0.1}),
+    ("info_sinkhorn", "gaussians25-quick", {"batch": 0}),
+    ("info_sinkhorn", "gaussians25-quick", {"cost": "l3"}),
+    ("baselines", "mmd-energy-gaussians25-quick", {"m": 0}),
+    ("sinkhorn_autodiff", "iris-ellipses", {"L": 0}),
+])
+def test_a_setting_out_of_range_is_named(
+    system: str, preset: str, wrong: dict[str, object]
+) -> None:
+    """Before or in the first step, and not a run that means nothing."""
+    pytest.importorskip("sklearn")
+    (name,) = wrong
+    with pytest.raises(InputError, match=f"^{name}: "):
+        make_system(system, preset, 0, "numpy", wrong).step()
+
+
+def test_a_setting_that_is_not_there_and_a_seed_below_zero_are_named() -> None:
+    with pytest.raises(InputError, match=r"settings: 'lamb'; allowed: one of K, b, .*, lam, rate"):
+        make_system("semidual", "sdot-gaussians25-quick", 0, "numpy", {"lamb": 0.1})
+    with pytest.raises(InputError, match="seed: -1; allowed: a whole number >= 0"):
+        make_system("semidual", "sdot-gaussians25-quick", -1, "numpy")
+
+
 @pytest.mark.parametrize("name", [name for name in presets("semidual") if "gaussians25" in name])
 def test_presets_in_the_plane_take_a_step(name: str) -> None:
     s = make_system("semidual", name, 0, "numpy", {"K": 1, "b": 16})

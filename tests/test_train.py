@@ -335,4 +335,6 @@ def test_the_command_lists_fails_and_refuses(
         app, ["train", "toy", "--preset", "quadratic", "--out", str(tmp_path)])
     assert failed.exit_code == 1
     assert "step 1: loss quadratic is not finite" in failed.output
-    assert CliRunner().invoke(app, ["train", "toy"]).exit_code == 2
+    unsaid = CliRunner().invoke(app, ["train", "toy"])
+    assert unsaid.exit_code == 2
+    assert all(name in unsaid.output for name in toy_system.PRESETS)

@@ -22,7 +22,7 @@ from .baselines import (
 from .batch_costs import Euclidean, MinusGaussianKernel
 from .finite_tasks import FlatDigits, GridPoints
 from .generator_system import GeneratorSystem
-from .system import Preset
+from .system import Preset, with_changes
 
 ENERGY = MMDSettings(Euclidean(), m=256, rate=1e-3)
 GAUSSIAN = MMDSettings(MinusGaussianKernel(1.0), m=256, rate=1e-3)
@@ -38,7 +38,8 @@ def _preset(name: str, kind: Any, settings: Any, task: Callable[[str | None], An
 
     def make(seed: int, backend: BackendLike, data: str | None = None,
              **changed: Any) -> GeneratorSystem:
-        made: GeneratorSystem = kind(name, seed, backend, task(data), replace(settings, **changed))
+        made: GeneratorSystem = kind(name, seed, backend, task(data),
+                                     with_changes(settings, changed))
         return made
 
     return Preset(make, iterations, about, takes_data)

@@ -40,7 +40,7 @@ def entropic_plan(
         iterates = log_iterates(p, namespace(p.b).zeros_like(p.b))
     f, g, error = next(iterate for step, iterate in enumerate(iterates, start=1)
                        if iterate[2] <= tol or step == max_steps)
-    P = plan(f, g, M, a, b, lam)
+    P = plan(f, g, M, a, b, lam, backend=backend)
     return EntropicPlan(P, entropic_primal(P, M, lam), error)
 
 

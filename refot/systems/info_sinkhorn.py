@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from refot.arrays import Array
+from refot.arrays import Array, as_count, as_positive, lookup
 from refot.backend_contract import BackendLike
 from refot.costs import GROUND_COSTS, PointCost
 from refot.gradients import dot_product_gradient, points_gradient
 from refot.networks import Adam, Heads, Sequential, only
+from refot.networks.optimisers import as_nonnegative
 
 from .batch_plan import BatchPlan, batch_plan, printed_batch_plan
 from .info_sinkhorn_tasks import Task
@@ -66,6 +67,14 @@ class Settings:
     cost_scale: float = 1.0
     debiased: bool = True
     printed: bool = False
+
+    def __post_init__(self) -> None:
+        as_positive(self.eps, "eps")
+        as_nonnegative(self.lam, "lam")
+        as_positive(self.cost_scale, "cost_scale")
+        as_count(self.n_D, "n_D")
+        as_count(self.batch, "batch")
+        lookup(GROUND_COSTS, self.cost, "cost")
 
 
 class InfoSinkhorn(NetworkSystem):

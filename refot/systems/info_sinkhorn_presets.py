@@ -15,7 +15,7 @@ from refot.datasets_gaussians import GaussianGrid
 from .info_sinkhorn import InfoSinkhorn, Rates, Settings
 from .info_sinkhorn_tasks import ConvolutionalDigits, DenseDigits, Points, Task
 from .latent import Latent
-from .system import Preset
+from .system import Preset, with_changes
 
 TABLE_1 = Settings(eps=1.5, lam=1.0, cost="l1", rates=Rates(2e-4, 2e-4, 2e-4, (0.0, 0.9)))
 LATENT_1 = Latent(categories=25, uniform=0, noise=103)
@@ -49,7 +49,7 @@ def _points(name: str, settings: Settings, latent: Latent, grid: GaussianGrid, w
 
     def make(seed: int, backend: BackendLike, **changed: Any) -> InfoSinkhorn:
         return InfoSinkhorn(name, seed, backend, Points(grid, width), latent,
-                            replace(settings, **changed))
+                            with_changes(settings, changed))
 
     return Preset(make, iterations, about)
 
@@ -62,7 +62,7 @@ def _digits(name: str, task: type[ConvolutionalDigits] | Any, settings: Settings
         seed: int, backend: BackendLike, data: str | None = None, **changed: Any
     ) -> InfoSinkhorn:
         made: Task = task(data)
-        return InfoSinkhorn(name, seed, backend, made, latent, replace(settings, **changed))
+        return InfoSinkhorn(name, seed, backend, made, latent, with_changes(settings, changed))
 
     return Preset(make, iterations, about, takes_data=True)
 

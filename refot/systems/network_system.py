@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from refot.arrays import Array, UnknownNameError
+from refot.arrays import Array, UnknownNameError, namespace
 from refot.backend_contract import Backend, BackendLike, get_backend
 from refot.networks import Heads, Optimiser, Sequential
 
@@ -35,7 +35,7 @@ class NetworkSystem(ABC):
         self.rng = np.random.default_rng(seed)
         self.networks: dict[str, Sequential | Heads] = {}
         self.optimisers: dict[str, Optimiser] = {}
-        self.extra: dict[str, Array] = {}
+        self.extra: dict[str, Array] = {}  # on the backend or, counters for example, NumPy's
 
     @abstractmethod
     def draw(self) -> Batch:
@@ -67,7 +67,7 @@ class NetworkSystem(ABC):
             for key, array in (network.weights | network.statistics).items():
                 array[...] = self.xp.asarray(_taken(state, f"{name}/{key}"))
         for key, array in self.extra.items():
-            array[...] = self.xp.asarray(_taken(state, f"extra/{key}"))
+            array[...] = namespace(array).asarray(_taken(state, f"extra/{key}"))
         for name, optimiser in self.optimisers.items():
             prefix = f"optimiser {name}/"
             mine = [key for key in state if key.startswith(prefix)]

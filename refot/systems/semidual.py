@@ -19,9 +19,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from refot.arrays import Array, namespace
+from refot.arrays import Array, as_count, namespace
 from refot.backend_contract import BackendLike
 from refot.networks import Adam, Sequential
+from refot.networks.optimisers import as_nonnegative
 
 from .batch_plan import BatchPlan, batch_plan
 from .generator_system import GenerationTask, GeneratorSystem
@@ -124,7 +125,8 @@ class SemiDual(GeneratorSystem):
     def __init__(self, preset: str, seed: int, backend: BackendLike, task: SupportedTask,
                  settings: Settings, dtype: Any = np.float32) -> None:
         super().__init__(preset, seed, backend, task, dtype)  # theta at random
-        self.lam, self.K, self.b = settings.lam, settings.K, settings.b
+        self.lam = as_nonnegative(settings.lam, "lam")
+        self.K, self.b = as_count(settings.K, "K"), as_count(settings.b, "b")
         self.cost = NormalisedCost(self.on_device(task.data))
         self.optimisers = {"g": Adam(settings.rate, *settings.betas)}
 

@@ -20,7 +20,7 @@ from .semidual import (
     Settings,
     VectorSettings,
 )
-from .system import Preset
+from .system import Preset, with_changes
 
 SYSTEMS_OF: dict[type[Settings], type[SDOT] | type[SDOTNN]] = {
     VectorSettings: SDOT, NetworkSettings: SDOTNN}
@@ -38,7 +38,7 @@ def _points(name: str, settings: Settings, J: int, width: int, iterations: int,
     def make(seed: int, backend: BackendLike, **changed: Any) -> SemiDual:
         system: Any = SYSTEMS_OF[type(settings)]
         made: SemiDual = system(name, seed, backend, GridPoints(J, width),
-                                replace(settings, **changed))
+                                with_changes(settings, changed))
         return made
 
     return Preset(make, iterations, about)
@@ -51,7 +51,7 @@ def _digits(name: str, settings: Settings, kind: type[FlatDigits], sizes: dict[s
     def make(seed: int, backend: BackendLike, data: str | None = None, **changed: Any) -> SemiDual:
         system: Any = SYSTEMS_OF[type(settings)]
         made: SemiDual = system(name, seed, backend, kind(data, **sizes),
-                                replace(settings, **changed))
+                                with_changes(settings, changed))
         return made
 
     return Preset(make, iterations, about, takes_data=True)

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from refot.arrays import Array, InputError, lookup
+from refot.arrays import Array, InputError, UnknownNameError, lookup
 from refot.backend_contract import BackendLike
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from matplotlib.figure import Figure
+
+S = TypeVar("S", bound="DataclassInstance")
 
 SYSTEMS: dict[str, str] = {
     "info_sinkhorn": "refot.systems.info_sinkhorn_presets",
@@ -82,6 +85,15 @@ class Preset:
     takes_data: bool = False
 
 
+def with_changes(settings: S, changes: Mapping[str, Any]) -> S:
+    """A preset's settings but those given by name. Raises UnknownNameError for one it has not."""
+    known = sorted(field.name for field in fields(settings))
+    for name in changes:
+        if name not in known:
+            raise UnknownNameError("settings", repr(name), "one of " + ", ".join(known))
+    return replace(settings, **changes)
+
+
 def presets(system: str) -> Mapping[str, Preset]:
     """The presets of a system, by name. Raises UnknownNameError."""
     module = importlib.import_module(lookup(SYSTEMS, system, "SYSTEM"))
@@ -99,8 +111,12 @@ def make_system(
     system: str, preset: str, seed: int, backend: BackendLike = None,
     settings: Mapping[str, Any] | None = None,
 ) -> System:
-    """A new run at iteration 0. Raises UnknownNameError, InputError for a folder not wanted."""
+    """A new run at iteration 0. Raises UnknownNameError, InputError for a folder not wanted or a
+    seed below 0.
+    """
     found = find_preset(system, preset)
+    if seed < 0:
+        raise InputError("seed", f"{seed}", "a whole number >= 0")
     given = dict(settings or {})
     if "data" in given and not found.takes_data:
         raise InputError("data", f"{given['data']}", f"none: {system} {preset} has its own data")
