@@ -1,6 +1,6 @@
 """The CUDA source of each fused operation, and the compile options that make a kernel of it.
 
-A kernel is compiled for one number type, one ground cost (or a matrix) and one dimension: up to
+A kernel is compiled for one number type, one cost of points (or a matrix) and one dimension: up to
 UNROLLED coordinates are unrolled, more are a loop. `cupy_kernels/` holds the source; `tiles.cuh`
 there says how a block of threads goes about its work.
 """
@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from refot.arrays import UnknownNameError
-from refot.costs import GROUND_COSTS, Cost, PointCost
+from refot.costs import POINT_COSTS, Cost, PointCost
 
 FOLDER = Path(__file__).parent / "cupy_kernels"
 
-KINDS = {"sqeuclidean": "SQEUCLIDEAN", "euclidean": "EUCLIDEAN", "l1": "L1"}
-"""Ground cost of `refot.costs` -> its name in `tiles.cuh`; that knows MATRIX and DOT (-x.y) too."""
+KINDS = {"sqeuclidean": "SQEUCLIDEAN", "euclidean": "EUCLIDEAN", "l1": "L1", "dot": "DOT"}
+"""Cost of `refot.costs` -> its name in `tiles.cuh`; that knows MATRIX too."""
 
 UNROLLED = 4
 """The largest dimension that has a kernel of its own."""
@@ -75,12 +75,12 @@ DEVICE_OPTIONS = ("--ftz=true",)
 
 
 def build(C: Cost, values: int, threads: tuple[int, int]) -> Build:
-    """The compilation for a cost operand. Raises UnknownNameError for a ground cost that is not in
+    """The compilation for a cost operand. Raises UnknownNameError for a cost that is not in
     the table of `refot.costs`."""
     dtype = np.dtype(C.dtype).name
     if not isinstance(C, PointCost):
         return Build(dtype, "MATRIX", 0, values, threads)
-    if GROUND_COSTS.get(C.ground.name) != C.ground or C.ground.name not in KINDS:
+    if POINT_COSTS.get(C.ground.name) != C.ground or C.ground.name not in KINDS:
         known = ", ".join(KINDS)
         raise UnknownNameError("cost", f"{C.ground!r}",
                                f"refot's own {known} on the cupy backend; any on numpy")

@@ -18,6 +18,7 @@ import numpy as np
 from refot.arrays import Array, ShapeError, TypeInputError
 from refot.backend_contract import BackendUnavailableError, Entries
 from refot.costs import Cost, DenseCost, PointCost
+from refot.sorted_cost import SortedCost
 
 from .numpy_backend import NumpyArrays
 
@@ -26,8 +27,9 @@ try:
     from . import numba_kernels as kernels
     from .numba_costs import by_tiles, operand, row_by_tiles
     from .numba_entries import entries
+    from .numba_grouping import grouping
     from .numba_products import in_many_dimensions, product_blocks
-    from .numba_rows import in_order, operations, plan_apply_in_order, softmin_by_rows
+    from .numba_rows import operations, plan_apply_in_order, softmin_by_rows
     from .numba_threads import Launcher
 except ImportError as error:
     raise BackendUnavailableError(f"numba: {error}; pip install numba") from error
@@ -72,8 +74,8 @@ class NumbaBackend(NumpyArrays):
         if (M := _transposed(C)) is not None:
             _run(n, work, columns.plan_apply_columns, M, F, G, k, V, out, unit=64,
                  most=columns.WIDTH)
-        elif in_order(C, eps):
-            plan_apply_in_order(C, F, G, k, V, _run, out)
+        elif isinstance(C, SortedCost) and (groups := grouping(C, eps)):
+            plan_apply_in_order(C, groups, F, G, k, V, _run, out)
         else:
             _run(n, work, kernels.plan_apply, operand(C), F, row_by_tiles(G), m, k,
                  by_tiles(V, dtype), out)

@@ -1,9 +1,9 @@
-"""Cost operands inside the Numba kernels, and the loops that fill a block of c(x_i, y_j).
+"""Costs inside the Numba kernels: the operands that they take, and how one c_ij is had.
 
 A kernel works on ROWS rows by TILE columns at a time: 8 x 1024 costs, held in the cache, never the
-whole matrix. Squared Euclidean and l1 costs are sums over coordinates, four rows by four
-coordinates in one pass, so that each y is loaded once for four rows; by differences, as in
-`refot.costs`: no cancellation. A column operand is laid out by tiles, (tiles, d, TILE).
+whole matrix. A column operand is laid out by tiles, (tiles, d, TILE). In a few dimensions c_ij is
+computed where it is used, else read from a block that `numba_blocks` has filled; by differences, as
+in `refot.costs`: no cancellation.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from refot.arrays import Array, UnknownNameError
-from refot.costs import GROUND_COSTS, Cost, GroundCost, PointCost
+from refot.costs import POINT_COSTS, Cost, PairCost, PointCost
 
-from .numba_vectors import elementwise, full_width, implements, variant
+from .numba_vectors import elementwise, implements, variant
 
 TILE = 1024
 ROWS = 8
 
-# Row starts in a flat block: unsigned and known to the compiler, which can then see that the rows
-# do not overlap.
-_1, _2, _3 = np.uintp(TILE), np.uintp(2 * TILE), np.uintp(3 * TILE)
+_1 = np.uintp(TILE)
 
 
 class SquaredEuclidean(NamedTuple):
@@ -44,6 +42,14 @@ class Euclidean(NamedTuple):
 
 class ManhattanL1(NamedTuple):
     """scale * |x_i - y_j|_1: x (n, d), y by tiles (tiles, d, TILE)."""
+
+    x: Array
+    y: Array
+    scale: Any
+
+
+class Dot(NamedTuple):
+    """-scale * <x_i, y_j>: x (n, d), y by tiles (tiles, d, TILE)."""
 
     x: Array
     y: Array
@@ -71,18 +77,19 @@ def row_by_tiles(vector: Array) -> Array:
     return by_tiles(vector[:, None], vector.dtype)[:, 0]
 
 
-POINTS: dict[GroundCost, Any] = {
-    GROUND_COSTS["sqeuclidean"]: SquaredEuclidean,
-    GROUND_COSTS["euclidean"]: Euclidean,
-    GROUND_COSTS["l1"]: ManhattanL1,
+POINTS: dict[PairCost, Any] = {
+    POINT_COSTS["sqeuclidean"]: SquaredEuclidean,
+    POINT_COSTS["euclidean"]: Euclidean,
+    POINT_COSTS["l1"]: ManhattanL1,
+    POINT_COSTS["dot"]: Dot,
 }
-Operand: TypeAlias = SquaredEuclidean | Euclidean | ManhattanL1 | Rows
+Operand: TypeAlias = SquaredEuclidean | Euclidean | ManhattanL1 | Dot | Rows
 
 
 def operand(C: Cost) -> Operand:
     """`C` as the kernels take it: points are copied, a matrix only if it is not row-major.
 
-    Raises UnknownNameError for a ground cost that is not in the table of `refot.costs`.
+    Raises UnknownNameError for a cost that is not in the table of `refot.costs`.
     """
     scalar = C.dtype.type
     if not isinstance(C, PointCost):
@@ -96,6 +103,7 @@ def operand(C: Cost) -> Operand:
     return points
 
 
+# ------------------------------------------------------------------ one coordinate
 @elementwise
 def _square(u: Any) -> Any:
     return u * u
@@ -104,141 +112,6 @@ def _square(u: Any) -> Any:
 @elementwise
 def _absolute(u: Any) -> Any:
     return abs(u)
-
-
-def _first_coordinates(term: Any, width: int) -> Any:
-    """The loop t[r, j] = sum_k term(x[i + r, k] - y[j, k]) over coordinates 0 to width - 1."""
-
-    @elementwise
-    @variant(term, width)
-    def loop(x: Any, y: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
-        full_width()
-        for r in range(rows):
-            o = np.uintp(r) * _1
-            for j in range(np.uintp(columns)):
-                c = term(x[i + r, 0] - y[tile, 0, j])
-                for k in range(1, width):
-                    c += term(x[i + r, k] - y[tile, k, j])
-                t[o + j] = c
-
-    return loop
-
-
-def _next_coordinates(term: Any, width: int) -> Any:
-    """The loop t[r, j] += sum_k term(x[i + r, k] - y[j, k]) over `width` coordinates from `start`
-    on, four rows at once so that y is loaded once; beyond the last row, that row again."""
-
-    @elementwise
-    @variant(term, width)
-    def loop(x: Any, y: Any, start: Any, i: Any, rows: Any, tile: Any, columns: Any,
-             t: Any) -> None:
-        full_width()
-        last = x.shape[0] - 1
-        for r in range(0, rows, 4):
-            a, b = min(i + r, last), min(i + r + 1, last)
-            c, d = min(i + r + 2, last), min(i + r + 3, last)
-            o = np.uintp(r) * _1
-            for j in range(np.uintp(columns)):
-                t_a, t_b, t_c, t_d = t[o + j], t[o + _1 + j], t[o + _2 + j], t[o + _3 + j]
-                for k in range(start, start + width):
-                    y_j = y[tile, k, j]
-                    t_a += term(x[a, k] - y_j)
-                    t_b += term(x[b, k] - y_j)
-                    t_c += term(x[c, k] - y_j)
-                    t_d += term(x[d, k] - y_j)
-                t[o + j], t[o + _1 + j], t[o + _2 + j], t[o + _3 + j] = t_a, t_b, t_c, t_d
-
-    return loop
-
-
-def _distances(term: Any) -> Any:
-    """The function that fills a block with sum_k term(x_ik - y_jk): the first 1 to 4 coordinates,
-    then the others by fours."""
-    first_1, first_2, first_3, first_4 = (
-        _first_coordinates(term, width) for width in (1, 2, 3, 4)
-    )
-    next_4 = _next_coordinates(term, 4)
-
-    @elementwise
-    @variant(term)
-    def fill(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
-        x, y, d = C.x, C.y, C.x.shape[1]
-        width = (d - 1) % 4 + 1
-        if width == 1:
-            first_1(x, y, i, rows, tile, columns, t)
-        elif width == 2:
-            first_2(x, y, i, rows, tile, columns, t)
-        elif width == 3:
-            first_3(x, y, i, rows, tile, columns, t)
-        else:
-            first_4(x, y, i, rows, tile, columns, t)
-        for start in range(width, d, 4):
-            next_4(x, y, start, i, rows, tile, columns, t)
-
-    return fill
-
-
-_squared_distances, _l1_distances = _distances(_square), _distances(_absolute)
-
-
-@elementwise
-def _roots(t: Any) -> None:
-    full_width()
-    for j in range(t.size):
-        t[j] = math.sqrt(t[j])
-
-
-@elementwise
-def _euclidean_distances(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
-    _squared_distances(C, i, rows, tile, columns, t)
-    _roots(t)
-
-
-@elementwise
-def _copied_rows(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
-    full_width()
-    for r in range(rows):
-        row, start = np.uintp(i + r), np.uintp(tile * TILE)
-        for j in range(np.uintp(columns)):
-            t[np.uintp(r) * _1 + j] = C.matrix[row, start + j]
-
-
-FILL = {
-    SquaredEuclidean: _squared_distances,
-    Euclidean: _euclidean_distances,
-    ManhattanL1: _l1_distances,
-    Rows: _copied_rows,
-}
-
-
-def fill(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
-    """t[r * TILE + j] = c(x_(i + r), y_(tile * TILE + j)), r < rows, j < columns; unscaled."""
-    raise NotImplementedError("compiled code only")
-
-
-@implements(fill)
-def _fill(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> Any:
-    chosen = FILL[C.instance_class]
-    return lambda C, i, rows, tile, columns, t: chosen(C, i, rows, tile, columns, t)
-
-
-# ------------------------------------------------------------------ one cost at a time
-DIRECT = (1, 2, 3)
-"""Dimensions in which a kernel computes c_ij where it uses it, without a block."""
-
-
-def _direct(term: Any, width: int, finish: Any) -> Any:
-    """finish(sum_k term(x_ik - y_jk)) in `width` dimensions."""
-
-    @elementwise
-    @variant(term, width, finish)
-    def cost(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
-        c = term(C.x[i, 0] - C.y[tile, 0, j])
-        for k in range(1, width):
-            c += term(C.x[i, k] - C.y[tile, k, j])
-        return finish(c)
-
-    return cost
 
 
 @elementwise
@@ -251,6 +124,56 @@ def _root(u: Any) -> Any:
     return math.sqrt(u)
 
 
+POINT_TERMS = {SquaredEuclidean: (_square, _itself), Euclidean: (_square, _root),
+               ManhattanL1: (_absolute, _itself)}
+"""(term, finish) of a ground cost: finish(sum_k term(x_k - y_k))."""
+
+
+def _of_difference(term: Any) -> Any:
+    """(x, y) -> term(x - y)."""
+
+    @elementwise
+    @variant(term)
+    def of(x: Any, y: Any) -> Any:
+        return term(x - y)
+
+    return of
+
+
+@elementwise
+def minus_product(x: Any, y: Any) -> Any:
+    """-x y."""
+    return -(x * y)
+
+
+squared_difference, absolute_difference = _of_difference(_square), _of_difference(_absolute)
+
+PAIR_TERMS = {SquaredEuclidean: (squared_difference, _itself),
+              Euclidean: (squared_difference, _root),
+              ManhattanL1: (absolute_difference, _itself),
+              Dot: (minus_product, _itself)}
+"""(term, finish) of any cost of points: finish(sum_k term(x_k, y_k))."""
+
+
+# ------------------------------------------------------------------ one cost at a time
+DIRECT = (1, 2, 3)
+"""Dimensions in which a kernel computes c_ij where it uses it, without a block."""
+
+
+def _direct(term: Any, width: int, finish: Any) -> Any:
+    """finish(sum_k term(x_ik, y_jk)) in `width` dimensions."""
+
+    @elementwise
+    @variant(term, width, finish)
+    def cost(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
+        c = term(C.x[i, 0], C.y[tile, 0, j])
+        for k in range(1, width):
+            c += term(C.x[i, k], C.y[tile, k, j])
+        return finish(c)
+
+    return cost
+
+
 @elementwise
 def _in_block(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
     return t[np.uintp(r) * _1 + j]
@@ -261,39 +184,19 @@ def _in_matrix(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
     return C.matrix[np.uintp(i), np.uintp(tile) * _1 + j]
 
 
-POINT_TERMS = {SquaredEuclidean: (_square, _itself), Euclidean: (_square, _root),
-               ManhattanL1: (_absolute, _itself)}
-
 costs_at: dict[tuple[Any, int], Any] = {
     (Rows, 0): _in_matrix,
-    **{(kind, 0): _in_block for kind in POINT_TERMS},
+    **{(kind, 0): _in_block for kind in PAIR_TERMS},
     **{(kind, d): _direct(term, d, finish)
-       for kind, (term, finish) in POINT_TERMS.items() for d in DIRECT},
+       for kind, (term, finish) in PAIR_TERMS.items() for d in DIRECT},
 }
 """How c_ij, unscaled, is had: cost(C, t, i, r, tile, j), by operand and dimension; dimension 0 is
-any other, from a block t that `prepare` has filled."""
+any other, from a block t that `numba_blocks.prepare` has filled."""
 
 
-def prepare(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
-    """Fill the block t, where `costs_at` reads from it."""
-    raise NotImplementedError("compiled code only")
-
-
-@implements(prepare)
-def _prepare(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> Any:
-    if C.instance_class is Rows:
-        return lambda C, i, rows, tile, columns, t: None
-
-    def points(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
-        if C.x.shape[1] > DIRECT[-1]:
-            fill(C, i, rows, tile, columns, t)
-
-    return points
-
-
-# ------------------------------------------------------------------ d1 c = weight along (x - y)
+# ------------------------------------------------------------------ d1 c = weight along x - y, or y
 def gradient_weight(C: Any, entry: Any, c: Any) -> Any:
-    """2 P_ij, P_ij / |x - y| (0 where x = y) or P_ij: squared Euclidean, Euclidean, l1."""
+    """2 P_ij, P_ij / |x - y| (0 where x = y) or P_ij: squared Euclidean, Euclidean, others."""
     raise NotImplementedError("compiled code only")
 
 
@@ -316,3 +219,15 @@ def _gradient_along(C: Any, weight: Any, u: Any) -> Any:
     if C.instance_class is ManhattanL1:
         return lambda C, weight, u: weight * np.sign(u)
     return lambda C, weight, u: weight * u
+
+
+def gradient_term(C: Any, weight: Any, x: Any, y: Any) -> Any:
+    """The coordinate of weight d1 c in which the points have x and y; -weight y for the product."""
+    raise NotImplementedError("compiled code only")
+
+
+@implements(gradient_term)
+def _gradient_term(C: Any, weight: Any, x: Any, y: Any) -> Any:
+    if C.instance_class is Dot:
+        return lambda C, weight, x, y: -weight * y
+    return lambda C, weight, x, y: gradient_along(C, weight, x - y)

@@ -14,10 +14,11 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.backend_contract import Entries
-from refot.costs import Cost
+from refot.costs import Cost, GroundCost
 from refot.sorted_cost import CLUSTER, SortedCost, box_corners
 
-from .numba_costs import ROWS, TILE, fill, operand, row_by_tiles
+from .numba_blocks import fill
+from .numba_costs import ROWS, TILE, operand, row_by_tiles
 from .numba_exponential import exp2_bounded
 from .numba_threads import Launcher
 from .numba_vectors import elementwise, full_width, kernel, reduction
@@ -104,8 +105,9 @@ def entries(C: Cost, F: Array, G: Array, eps: float, k: Any, least: float, most:
     n, m = C.shape
     cut = C.dtype.type(eps * math.log(least))
     rows, names = np.arange(n), np.arange(m, dtype=np.int32)
-    if isinstance(C, SortedCost):
-        rows, names, C = C.x_order, C.y_order.astype(np.int32), C.in_order()
+    if isinstance(C, SortedCost) and isinstance(C.ground, GroundCost):
+        rows, names = C.rows_in_order.order, C.columns_in_order.order.astype(np.int32)
+        C = C.in_order()
         F, G = F[rows], G[names]
         reach = _reach(C, F, G, cut)
     else:

@@ -1,7 +1,7 @@
 """The operations on the plan as Numba kernels: P_ij = exp((F_i + G_j - C_ij) / eps), never formed.
 
 Each kernel takes a block of rows through the columns tile by tile: fill t with costs
-(`numba_costs`), turn them into plan entries, add up along the row. With k = log2(e) / eps,
+(`numba_blocks`), turn them into plan entries, add up along the row. With k = log2(e) / eps,
 exp(t / eps) = 2^(t k): t stays in cost units until the exponential. Sums over a tile are in the
 dtype of the cost, sums over tiles in float64. A row vector is laid out by tiles, (tiles, TILE).
 """
@@ -14,7 +14,8 @@ import numpy as np
 
 from refot.arrays import Array
 
-from .numba_costs import ROWS, TILE, fill, gradient_along, gradient_weight
+from .numba_blocks import fill
+from .numba_costs import ROWS, TILE, gradient_term, gradient_weight
 from .numba_exponential import exp2_bounded
 from .numba_vectors import elementwise, full_width, kernel, reduction
 
@@ -107,14 +108,14 @@ def _weights(C: Any, F: Any, G: Any, k: Any, i: Any, rows: Any, tile: Any, colum
 
 @reduction
 def _pull(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any, out: Any) -> None:
-    """out[i + r, c] += sum_j of the weights t[r, j] along x_ic - y_jc."""
+    """out[i + r, c] += sum_j of the weights t[r, j] times d1 c, coordinate by coordinate."""
     full_width()
     for r in range(rows):
         o = np.uintp(r) * _1
         for c in range(C.x.shape[1]):
             total = t.dtype.type(0)
             for j in range(np.uintp(columns)):
-                total += gradient_along(C, t[o + j], C.x[i + r, c] - C.y[tile, c, j])
+                total += gradient_term(C, t[o + j], C.x[i + r, c], C.y[tile, c, j])
             out[i + r, c] += total
 
 

@@ -1,7 +1,7 @@
-"""Distances in high dimension by a matrix product: |x|^2 + |y|^2 - 2 x.y, by blocks of rows.
+"""Costs in high dimension by a matrix product, by blocks of rows: -x.y, |x|^2 + |y|^2 - 2 x.y.
 
-In many dimensions most of the work is x.y, which BLAS does at the processor's peak. Points are
-first centred. With u the unit roundoff, the error of c = |x - y|^2 is at most
+In many dimensions most of the work is x.y, which BLAS does at the processor's peak. For a
+distance, points are first centred. With u the unit roundoff, the error of c = |x - y|^2 is at most
 (d + 8) u (|x|^2 + |y|^2), centred: near neighbours would be lost in it. Where
 c < NEAR (|x|^2 + |y|^2) the cost is computed again by differences, so that every cost has a
 relative error of at most (d + 8) u / NEAR, and points that coincide have cost 0.
@@ -16,7 +16,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from refot.arrays import Array
-from refot.costs import GROUND_COSTS, Cost, DenseCost, PointCost
+from refot.costs import POINT_COSTS, Cost, DenseCost, DotProduct, PointCost
 
 from .numba_costs import ROWS
 from .numba_threads import Launcher
@@ -31,29 +31,37 @@ NEAR = 2.0**-6
 BLOCK_ELEMENTS = 1 << 20
 """Costs in a block: 8 MiB in float64, read again while they are in the cache."""
 
-FAR_GROUNDS = (GROUND_COSTS["sqeuclidean"], GROUND_COSTS["euclidean"])
+BY_PRODUCTS = tuple(POINT_COSTS[name] for name in ("sqeuclidean", "euclidean", "dot"))
 
 
 def in_many_dimensions(C: Cost) -> TypeGuard[PointCost]:
     """Whether the blocks of C are made by products."""
-    return isinstance(C, PointCost) and C.x.shape[1] >= MANY and C.ground in FAR_GROUNDS
+    return isinstance(C, PointCost) and C.x.shape[1] >= MANY and C.ground in BY_PRODUCTS
 
 
 def product_blocks(C: PointCost, run: Launcher) -> Iterator[tuple[slice, DenseCost]]:
     """(rows, C[rows, :]), block after block, in one buffer: a block is gone when the next comes."""
-    n, m = C.shape
-    x, y = np.array(C.x, order="C"), np.array(C.y, order="C")
+    x, y, scale = np.array(C.x, order="C"), np.array(C.y, order="C"), C.dtype.type(C.scale)
+    if isinstance(C.ground, DotProduct):
+        yield from ((rows, DenseCost(c)) for rows, c in _products(-scale * x, y))
+        return
     centre = (x.mean(axis=0, dtype=np.float64) + y.mean(axis=0, dtype=np.float64)) / 2
     x_c, y_c = (np.ascontiguousarray(z - centre.astype(z.dtype)) for z in (x, y))
     x_2, y_2 = (np.einsum("id,id->i", z, z) for z in (x_c, y_c))
-    step = min(n, max(ROWS, BLOCK_ELEMENTS // m))
-    buffer, scale = np.empty((step, m), C.dtype), C.dtype.type(C.scale)
     root = C.ground.name == "euclidean"
+    for rows, c in _products(x_c, y_c):
+        run(len(c), 8 * len(y), distances, c, x[rows], y, x_2[rows], y_2, root, scale)
+        yield rows, DenseCost(c)
+
+
+def _products(x: Array, y: Array) -> Iterator[tuple[slice, Array]]:
+    """(rows, x[rows] y'), block after block, in one buffer."""
+    n, m = len(x), len(y)
+    step = min(n, max(ROWS, BLOCK_ELEMENTS // m))
+    buffer = np.empty((step, m), x.dtype)
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
-        c = np.matmul(x_c[rows], y_c.T, out=buffer[:rows.stop - start])
-        run(len(c), 8 * m, distances, c, x[rows], y, x_2[rows], y_2, root, scale)
-        yield rows, DenseCost(c)
+        yield rows, np.matmul(x[rows], y.T, out=buffer[:rows.stop - start])
 
 
 @reduction

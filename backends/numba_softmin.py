@@ -19,7 +19,8 @@ import numpy as np
 
 from refot.arrays import Array
 
-from .numba_costs import DIRECT, ROWS, TILE, costs_at, prepare
+from .numba_blocks import prepare
+from .numba_costs import DIRECT, ROWS, TILE, costs_at
 from .numba_exponential import exp2_about
 from .numba_vectors import (
     elementwise,
@@ -48,79 +49,95 @@ RANGES = {np.dtype(np.float64): Range(1000.0, 2.0**-900, 2.0**50),
           np.dtype(np.float32): Range(100.0, 2.0**-60, 2.0**21)}
 
 
-# ------------------------------------------------------------------ the loop over the columns
-def _sum_loop(cost: Any) -> Any:
-    """The loop (sum_j 2^(e_ij - s), max(top, max_j e_ij)), j from j0 to j1 of a tile, where
-    e_ij = h_j - ks c_ij and c_ij = cost(C, t, i, r, tile, j)."""
+# ------------------------------------------------------------------ the loop over a block
+def _block_loop(cost: Any) -> Any:
+    """The loop part_r = sum_j 2^(e_ij - shift_r), top_r = max(top_r, max_j e_ij) for rows
+    i = start + r and columns j0 to j1 of a tile, where e_ij = h_j - ks c_ij and
+    c_ij = cost(C, t, i, at + r, tile, j)."""
 
     @reduction
     @variant(cost)
-    def loop(C: Any, t: Any, i: Any, r: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any, s: Any,
-             top: Any) -> Any:
+    def loop(C: Any, t: Any, start: Any, at: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any,
+             shift: Any, top: Any, part: Any) -> None:
         full_width()
-        total = t.dtype.type(0)
-        for j in range(np.uintp(j0), np.uintp(j1)):
-            e = fma(-ks, cost(C, t, i, r, tile, j), h[tile, j])
-            top = larger(top, e)
-            total += exp2_about(e, s)
-        return total, top
+        for r in range(top.size):
+            i, row, s = start + r, at + r, shift[r]
+            largest, total = top[r], t.dtype.type(0)
+            for j in range(np.uintp(j0), np.uintp(j1)):
+                e = fma(-ks, cost(C, t, i, row, tile, j), h[tile, j])
+                largest = larger(largest, e)
+                total += exp2_about(e, s)
+            top[r], part[r] = largest, total
 
     return loop
 
 
-def sums(C: Any, t: Any, i: Any, r: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any, s: Any,
-         top: Any) -> Any:
-    """sum_j 2^(e_ij - s), and max(top, max_j e_ij), over columns j0 to j1 of a tile; row i is row r
-    of the prepared block t."""
+def block(C: Any, t: Any, start: Any, at: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any,
+          shift: Any, top: Any, part: Any) -> None:
+    """The loop for the cost; row start + r is row at + r of the prepared block t."""
     raise NotImplementedError("compiled code only")
 
 
-_LOOPS = {cost: _sum_loop(cost) for cost in set(costs_at.values())}
+_LOOPS = {cost: _block_loop(cost) for cost in set(costs_at.values())}
 LOOPS = {found: _LOOPS[cost] for found, cost in costs_at.items()}
 """One loop for each way to come by a cost."""
 
 
-@implements(sums)
-def _sums(C: Any, t: Any, i: Any, r: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any, s: Any,
-          top: Any) -> Any:
+@implements(block)
+def _block(C: Any, t: Any, start: Any, at: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any,
+           shift: Any, top: Any, part: Any) -> Any:
     kind = C.instance_class
     prepared = LOOPS[kind, 0]
     if (kind, 1) not in LOOPS:
-        return lambda C, t, i, r, tile, j0, j1, h, ks, s, top: prepared(
-            C, t, i, r, tile, j0, j1, h, ks, s, top)
+        return lambda C, t, start, at, tile, j0, j1, h, ks, shift, top, part: prepared(
+            C, t, start, at, tile, j0, j1, h, ks, shift, top, part)
     one, two, three = (LOOPS[kind, d] for d in DIRECT)
 
-    def chosen(C: Any, t: Any, i: Any, r: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any,
-               s: Any, top: Any) -> Any:
+    def chosen(C: Any, t: Any, start: Any, at: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any,
+               shift: Any, top: Any, part: Any) -> None:
         d = C.x.shape[1]
         if d == 1:
-            return one(C, t, i, r, tile, j0, j1, h, ks, s, top)
-        if d == 2:
-            return two(C, t, i, r, tile, j0, j1, h, ks, s, top)
-        if d == 3:
-            return three(C, t, i, r, tile, j0, j1, h, ks, s, top)
-        return prepared(C, t, i, r, tile, j0, j1, h, ks, s, top)
+            one(C, t, start, at, tile, j0, j1, h, ks, shift, top, part)
+        elif d == 2:
+            two(C, t, start, at, tile, j0, j1, h, ks, shift, top, part)
+        elif d == 3:
+            three(C, t, start, at, tile, j0, j1, h, ks, shift, top, part)
+        else:
+            prepared(C, t, start, at, tile, j0, j1, h, ks, shift, top, part)
 
     return chosen
 
 
 # ------------------------------------------------------------------ the rows
 @elementwise
-def take(C: Any, t: Any, i: Any, r: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any, span: Any,
-         b: Any, shift: Any, top: Any, total: Any) -> None:
-    """Columns j0 to j1 of a tile added to the sum total[b] of row i, in units of 2^shift[b]."""
-    width = j1 - j0
-    if np.isnan(shift[b]):  # the first columns, and no guess
-        shift[b], width = 0, min(PROBE, j1 - j0)
+def take(C: Any, t: Any, start: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any, span: Any,
+         shift: Any, top: Any, total: Any, part: Any) -> None:
+    """Columns j0 to j1 of a tile added to the sums total_r of the rows from `start` on, in units of
+    2^shift_r; t is prepared for these rows."""
+    block(C, t, start, 0, tile, j0, j1, h, ks, shift, top, part)
+    for r in range(top.size):
+        if top[r] - shift[r] <= span:
+            total[r] += part[r]
+        else:
+            _take_again(C, t, start, r, tile, j0, j1, h, ks, span, shift, top, total, part)
+
+
+@elementwise
+def _take_again(C: Any, t: Any, start: Any, r: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any,
+                span: Any, shift: Any, top: Any, total: Any, part: Any) -> None:
+    """`take` for a row with a shift that is too low, or none yet."""
+    one, width = slice(r, r + 1), j1 - j0
+    if np.isnan(shift[r]):  # the first columns tell
+        shift[r], width = 0, min(PROBE, width)
     while True:
-        part, top[b] = sums(C, t, i, r, tile, j0, j0 + width, h, ks, shift[b], top[b])
-        if width == j1 - j0 and not top[b] - shift[b] > span:
+        block(C, t, start + r, r, tile, j0, j0 + width, h, ks, shift[one], top[one], part[one])
+        if width == j1 - j0 and not top[r] - shift[r] > span:
             break
-        higher = np.rint(top[b])
-        if total[b] > 0:
-            total[b] *= 2.0 ** np.float64(shift[b] - higher)
-        shift[b], width = higher, j1 - j0
-    total[b] += part
+        higher = np.rint(top[r])
+        if total[r] > 0:
+            total[r] *= 2.0 ** np.float64(shift[r] - higher)
+        shift[r], width = higher, j1 - j0
+    total[r] += part[r]
 
 
 @elementwise
@@ -139,12 +156,13 @@ def softmin(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range, guess
     ks = scale log2(e) / eps."""
     t, shift = np.empty(ROWS * TILE, h.dtype), guess[i0:i1].copy()
     top, total = np.full(i1 - i0, -np.finfo(h.dtype).max, h.dtype), np.zeros(i1 - i0)
+    part = np.empty(ROWS, h.dtype)
     for tile in range(h.shape[0]):
         columns = min(TILE, m - tile * TILE)
         for first in range(i0, i1, ROWS):
             rows = min(ROWS, i1 - first)
+            some = slice(first - i0, first - i0 + rows)
             prepare(C, first, rows, tile, columns, t)
-            for r in range(rows):
-                take(C, t, first + r, r, tile, 0, columns, h, ks, allowed.span, first + r - i0,
-                     shift, top, total)
+            take(C, t, first, tile, 0, columns, h, ks, allowed.span, shift[some], top[some],
+                 total[some], part)
     finish(shift, total, eps, allowed, out[i0:i1])

@@ -1,35 +1,35 @@
-"""softmin and P @ V over points in order: groups of columns too far to matter are left out.
+"""softmin and P @ V over points in order: by groups, each pair of them in the cheapest way.
 
-Let A be a group of CLUSTER rows and B one of columns, x = x_A + u and y = y_B + w with the centres
-of their boxes, D = x_A - y_B and p = c'(D). Costs are convex in x - y, |x - y|^2 is a parabola:
-    c(x, y) >= c(D) + p.(u - w) + q (|u|^2 + |w|^2) - 2 q r_A.r_B,    q = 1 for it, otherwise 0,
-with the half-widths r of the boxes. So the largest exponent between A and B is at most a maximum
-over A plus one over B, and slopes of the potentials, which follow p, do no harm. The groups B with
-the largest bounds go first, for each row of A; from then on a group is left out where its bound is
-more than `cut` below what each row already has. With cut = log2(m / left_out) + 1, all of them
-together are less than the share left_out / 2 of the row's sum; the other half is for the rounding
-of the bounds.
+The exponents between a group A of rows and a group B of columns are a part of the row, one of the
+column, and what couples them (`numba_groups`). Where their largest is more than `cut` below what
+each row of A already has, B is left out: with cut = log2(m / share) + 1, all that is left out is
+less than half the share of the row's sum; the other half is for the rounding of the bound. Where
+the coupling is short, exp of it is a sum of products (`numba_series`). Else term by term.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array
-from refot.sorted_cost import CLUSTER, box_corners
 
-from .numba_costs import (
-    DIRECT,
-    POINT_TERMS,
-    TILE,
-    SquaredEuclidean,
-    costs_at,
-    gradient_along,
-    gradient_weight,
+from .numba_costs import DIRECT, TILE, costs_at
+from .numba_exponential import exp2_about, exp2_bounded
+from .numba_groups import (
+    LOG2_E,
+    Groups,
+    Pair,
+    between,
+    curvature,
+    exponents,
+    highest,
+    tangent,
+    visits,
 )
 from .numba_kernels import entry
+from .numba_series import AXES, CHUNK, TERMS, Series, moments, polynomial, terms
 from .numba_softmin import Range, finish, take
 from .numba_vectors import (
     elementwise,
@@ -41,238 +41,207 @@ from .numba_vectors import (
     variant,
 )
 
-NEAREST = 4
-"""Groups of columns that a group of rows takes before others are left out."""
-
-
-class Groups(NamedTuple):
-    """The groups of n points: centre and half-width r of each box, (groups, d); the points
-    less their centre, (d, n), and q times the squared length of that, (n,)."""
-
-    centre: Array
-    half: Array
-    offset: Array
-    bent: Array
-
-
-def groups_of(points: Array, curved: bool) -> Groups:
-    """The groups of `points` (n, d) in order; q = 1 where `curved`."""
-    low, high = box_corners(points)
-    centre = (low + high) / 2
-    near = points - np.repeat(centre, CLUSTER, axis=0)[:len(points)]
-    half = np.maximum(high - centre, centre - low)
-    return Groups(centre, half, near.T.copy(), float(curved) * (near**2).sum(axis=1))
-
-
-# ------------------------------------------------------------------ bounds, and what they leave
-def cost_of(C: Any, D: Any) -> Any:
-    """c(D), unscaled, for a difference D of points."""
-    raise NotImplementedError("compiled code only")
-
-
-@implements(cost_of)
-def _cost_of(C: Any, D: Any) -> Any:
-    term, finish_cost = POINT_TERMS[C.instance_class]
-
-    def implementation(C: Any, D: Any) -> Any:
-        total = D.dtype.type(0)
-        for k in range(D.size):
-            total += term(D[k])
-        return finish_cost(total)
-
-    return implementation
-
-
-def curvature(C: Any) -> Any:
-    """q: 1 for the squared Euclidean cost, 0 for the others."""
-    raise NotImplementedError("compiled code only")
-
-
-@implements(curvature)
-def _curvature(C: Any) -> Any:
-    q = int(C.instance_class is SquaredEuclidean)
-    return lambda C: q
-
-
-@reduction
-def _largest(level: Any, start: Any, points: Any, first: Any, stop: Any, scale: Any, slope: Any,
-             v: Any) -> Any:
-    """max_l level[start + l] + scale (slope.offset_l - bent_l) over the points first to stop."""
-    full_width()
-    offset, bent, size = points.offset, points.bent, np.uintp(stop - first)
-    for l in range(size):
-        v[l] = level[np.uintp(start) + l] - scale * bent[np.uintp(first) + l]
-    for k in range(slope.size):
-        step = scale * slope[k]
-        for l in range(size):
-            v[l] += step * offset[k, np.uintp(first) + l]
-    largest = v.dtype.type(-np.inf)
-    for l in range(size):
-        largest = larger(largest, v[l])
-    return largest
-
 
 @elementwise
-def _bound(C: Any, rows: Any, columns: Any, A: Any, level: Any, h: Any, scale: Any, v: Any, D: Any,
-           p: Any, bounds: Any) -> None:
-    """bounds[B] >= level_i + h_j - scale c_ij for i in A, j in B; level (rows of A,)."""
-    n, m = rows.bent.size, columns.bent.size
-    one = D.dtype.type(1)
-    for B in range(bounds.size):
-        slack = D.dtype.type(0)
-        for k in range(D.size):
-            D[k] = rows.centre[A, k] - columns.centre[B, k]
-            slack += rows.half[A, k] * columns.half[B, k]
-        c = cost_of(C, D)
-        weight = gradient_weight(C, one, c)
-        for k in range(D.size):
-            p[k] = gradient_along(C, weight, D[k])
-        i, j = A * CLUSTER, B * CLUSTER
-        highest = _largest(h[j // TILE], j % TILE, columns, j, min(j + CLUSTER, m), scale, p, v)
-        for k in range(D.size):
-            p[k] = -p[k]
-        highest += _largest(level, 0, rows, i, min(i + CLUSTER, n), scale, p, v)
-        bounds[B] = highest - scale * (c - 2 * curvature(C) * slack)
-
-
-@elementwise
-def _next_run(bounds: Any, B: Any, floor: Any) -> Any:
-    """The next groups B to B1, in one tile and one after the other, whose bounds reach the floor;
-    they are marked as done by NaN, which reaches no floor."""
-    while bounds.size > B and not bounds[B] >= floor:
-        B += 1
-    B1 = B
-    while bounds.size > B1 and bounds[B1] >= floor and (B1 == B or B1 * CLUSTER % TILE != 0):
-        bounds[B1] = np.nan
-        B1 += 1
-    return B, B1
+def _room(number: Any) -> Any:
+    """A Pair, y and M of `moments`, to be filled."""
+    dtype = number.dtype
+    pair = Pair(np.empty(AXES, dtype), np.empty(AXES, dtype), np.empty(AXES, dtype),
+                np.empty(AXES, dtype), np.empty(AXES, dtype))
+    runs = TERMS * (TERMS + 1) // 2
+    return pair, np.empty((AXES, TERMS + CHUNK), dtype), np.empty((runs, TERMS + CHUNK), dtype)
 
 
 # ------------------------------------------------------------------ softmin
 @elementwise
-def _best(bounds: Any) -> Any:
-    """The group with the largest bound that is not NaN; bounds.size where there is none."""
-    best = bounds.size
-    for B in range(bounds.size):
-        if not np.isnan(bounds[B]) and (best == bounds.size or bounds[B] > bounds[best]):
-            best = B
-    return best
+def _powers(v: Any, size: Any, s: Any, t: Any) -> None:
+    """t[0, l] = 2^(v_l - s)."""
+    full_width()
+    for l in range(np.uintp(size)):
+        t[0, l] = exp2_about(v[l], s)
 
 
 @elementwise
-def _take_groups(C: Any, t: Any, start: Any, B: Any, B1: Any, m: Any, h: Any, ks: Any, span: Any,
-                 shift: Any, top: Any, total: Any) -> None:
-    """The groups B to B1, of one tile, added to the sums of the rows from `start` on."""
-    tile = B * CLUSTER // TILE
-    j0, j1 = B * CLUSTER - tile * TILE, min(B1 * CLUSTER, m) - tile * TILE
-    for r in range(top.size):
-        take(C, t, start + r, 0, tile, j0, j1, h, ks, span, r, shift, top, total)
+def _raise_shifts(v: Any, s: Any, span: Any, shift: Any, total: Any) -> None:
+    """Shifts of rows that 2^(v_l + s) would exceed by more than the span, and those not set yet."""
+    for l in range(total.size):
+        if not v[l] + s - shift[l] <= span:
+            higher = np.rint(v[l] + s)
+            if total[l] > 0:
+                total[l] *= 2.0 ** np.float64(shift[l] - higher)
+            shift[l] = higher
+
+
+@elementwise
+def _add(S: Any, v: Any, s: Any, low: Any, shift: Any, top: Any, total: Any) -> None:
+    """total_l += S[0, l] 2^(v_l + s), in units of 2^shift_l; top_l is at least v_l + low."""
+    full_width()
+    for l in range(total.size):
+        total[l] += S[0, l] * exp2_about(v[l] + s, shift[l])
+        top[l] = larger(top[l], v[l] + low)
 
 
 @kernel
 def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range, guess: Array,
-                   rows: Groups, columns: Groups, cut: Any, out: Array, i0: int, i1: int) -> None:
-    """As `numba_softmin.softmin`; i0 is a multiple of CLUSTER."""
-    t, span, (groups, d) = np.empty(1, h.dtype), allowed.span, columns.centre.shape
-    bounds, v, taken = np.empty(groups, h.dtype), np.empty(CLUSTER, h.dtype), np.empty(groups)
-    D, p = np.empty(d, h.dtype), np.empty(d, h.dtype)
-    for start in range(i0, i1, CLUSTER):
-        stop, A = min(start + CLUSTER, i1), start // CLUSTER
-        shift, total = guess[start:stop].copy(), np.zeros(stop - start)
-        top = np.full(stop - start, -np.finfo(h.dtype).max, h.dtype)
-        level = np.where(np.isfinite(shift), -shift, h.dtype.type(0))
-        _bound(C, rows, columns, A, level, h, ks, v, D, p, bounds)
-        taken[:] = 0
-        for _ in range(NEAREST):
-            B = _best(bounds)
-            if groups > B:
-                _take_groups(C, t, start, B, B + 1, m, h, ks, span, shift, top, total)
-                bounds[B], taken[B] = np.nan, 1
-        level = -top
-        _bound(C, rows, columns, A, level, h, ks, v, D, p, bounds)
-        bounds[taken > 0] = np.nan
-        B, B1 = _next_run(bounds, 0, -cut)
-        while groups > B:
-            _take_groups(C, t, start, B, B1, m, h, ks, span, shift, top, total)
-            B, B1 = _next_run(bounds, B1, (top + level).min() - cut)
-        finish(shift, total, eps, allowed, out[start:stop])
+                   rows: Groups, columns: Groups, series: Series, most: int, cut: Any,
+                   height: Array, slope: Array, out: Array, i0: int, i1: int) -> None:
+    """As `numba_softmin.softmin`; i0 is a multiple of the size of the groups, which divides TILE;
+    series of up to `most` terms; `height` and `slope`: `tangents` of h."""
+    size, dtype = rows.size, h.dtype
+    pair, y, M = _room(h)
+    t, S, slope_A = np.empty((3, size), dtype), np.empty((3, size), dtype), np.empty(AXES, dtype)
+    v_rows, v_columns, zero = np.empty(size, dtype), np.empty(size, dtype), np.zeros(size, dtype)
+    expected, order = np.empty(height.size, dtype), np.empty(height.size, np.intp)
+    flat, q_ks, span, height_A = h.reshape(h.size), curvature(C) * ks, allowed.span, dtype.type(0)
+    for start in range(i0, i1, size):
+        A, n_A = start // size, min(size, i1 - start)
+        shift, total, part = guess[start:start + n_A].copy(), np.zeros(n_A), np.empty(n_A, dtype)
+        top = np.full(n_A, -np.finfo(dtype).max, dtype)
+        first = visits(C, rows, columns, A, ks, height, pair, expected, order)
+        for step in range(height.size):
+            if step == first:
+                height_A = tangent(-top, 0, rows, start, n_A, slope_A)
+            B = order[step]
+            j = B * size
+            tile, n_B = j // TILE, min(size, m - j)
+            j0 = j - tile * TILE
+            base, rho = between(C, rows, columns, A, B, ks, pair)
+            if (step >= first and highest(pair, base, height_A, slope_A, height[B],
+                                          slope[B]) < -cut) or height[B] == -np.inf:
+                continue
+            p = terms(series.reach, rho)
+            if p > most:
+                take(C, zero, start, tile, j0, j0 + n_B, h, ks, span, shift, top, total, part)
+                continue
+            v = exponents(flat, j, dtype.type(0), columns, j, n_B, q_ks, pair.up, v_columns)
+            exponents(zero, 0, -base, rows, start, n_A, q_ks, pair.down, v_rows)
+            s, bend = np.rint(v), rho * dtype.type(LOG2_E)
+            _raise_shifts(v_rows, s, span / 2, shift, total)
+            _powers(v_columns, n_B, s, t)
+            moments(columns.offset, j, n_B, p, pair.coupling, series.factors[p - 1], t, y, M)
+            polynomial(rows.offset, start, n_A, p, pair.coupling, M, S)
+            _add(S, v_rows, s, v - bend, shift, top, total)
+        finish(shift, total, eps, allowed, out[start:start + n_A])
 
 
 # ------------------------------------------------------------------ the plan times a matrix
-def _entry_loop(cost: Any) -> Any:
-    """The loop t[j - j0] = P_ij for columns j0 to j1 of a tile."""
+def _product_loop(cost: Any) -> Any:
+    """The loop out_ic += sum_j P_ij V_jc, largest_r = max_j P_ij for rows i = start + r and columns
+    j0 to j1 of a tile; t holds a row of P."""
 
-    @elementwise
+    @reduction
     @variant(cost)
-    def loop(C: Any, F_i: Any, G: Any, k: Any, i: Any, tile: Any, j0: Any, j1: Any,
-             t: Any) -> None:
+    def loop(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any, j1: Any, V: Any,
+             t: Any, largest: Any, out: Any) -> None:
         full_width()
-        for j in range(np.uintp(j1 - j0)):
-            c = cost(C, t, i, 0, tile, np.uintp(j0) + j)
-            t[j] = entry(F_i, G[tile, np.uintp(j0) + j], c, C.scale, k)
+        for r in range(largest.size):
+            i, most = start + r, t.dtype.type(0)
+            for l in range(np.uintp(j1 - j0)):
+                j = np.uintp(j0) + l
+                t[l] = entry(F[i], G[tile, j], cost(C, t, i, 0, tile, j), C.scale, k)
+                most = larger(most, t[l])
+            for c in range(V.shape[1]):
+                total = t.dtype.type(0)
+                for l in range(np.uintp(j1 - j0)):
+                    total += t[l] * V[tile, c, np.uintp(j0) + l]
+                out[i, c] += total
+            largest[r] = most
 
     return loop
 
 
-def entries(C: Any, F_i: Any, G: Any, k: Any, i: Any, tile: Any, j0: Any, j1: Any, t: Any) -> None:
-    """t[j - j0] = P_ij for columns j0 to j1 of a tile, in DIRECT dimensions."""
+def product(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any, j1: Any, V: Any, t: Any,
+            largest: Any, out: Any) -> None:
+    """The loop for the cost, in DIRECT dimensions."""
     raise NotImplementedError("compiled code only")
 
 
-ENTRY_LOOPS = {found: _entry_loop(cost) for found, cost in costs_at.items() if found[1] in DIRECT}
+PRODUCT_LOOPS = {found: _product_loop(cost) for found, cost in costs_at.items()
+                 if found[1] in DIRECT}
 
 
-@implements(entries)
-def _entries(C: Any, F_i: Any, G: Any, k: Any, i: Any, tile: Any, j0: Any, j1: Any, t: Any) -> Any:
-    one, two, three = (ENTRY_LOOPS[C.instance_class, d] for d in DIRECT)
+@implements(product)
+def _product(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any, j1: Any, V: Any,
+             t: Any, largest: Any, out: Any) -> Any:
+    one, two, three = (PRODUCT_LOOPS[C.instance_class, d] for d in DIRECT)
 
-    def chosen(C: Any, F_i: Any, G: Any, k: Any, i: Any, tile: Any, j0: Any, j1: Any,
-               t: Any) -> None:
+    def chosen(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any, j1: Any, V: Any,
+               t: Any, largest: Any, out: Any) -> None:
         if C.x.shape[1] == 1:
-            one(C, F_i, G, k, i, tile, j0, j1, t)
+            one(C, F, start, G, k, tile, j0, j1, V, t, largest, out)
         elif C.x.shape[1] == 2:
-            two(C, F_i, G, k, i, tile, j0, j1, t)
+            two(C, F, start, G, k, tile, j0, j1, V, t, largest, out)
         else:
-            three(C, F_i, G, k, i, tile, j0, j1, t)
+            three(C, F, start, G, k, tile, j0, j1, V, t, largest, out)
 
     return chosen
 
 
-@reduction
-def _add_product(t: Any, V: Any, tile: Any, j0: Any, width: Any, out_i: Any) -> Any:
-    """out_i[c] += sum_j t[j] V_jc; the largest t[j]."""
+@elementwise
+def _weighted(weights: Any, V: Any, tile: Any, c: Any, j0: Any, size: Any, t: Any) -> None:
+    """t[0, l] = weights[l] V_lc."""
     full_width()
-    for c in range(V.shape[1]):
-        total = t.dtype.type(0)
-        for j in range(np.uintp(width)):
-            total += t[j] * V[tile, c, np.uintp(j0) + j]
-        out_i[c] += total
-    largest = t.dtype.type(0)
-    for j in range(np.uintp(width)):
-        largest = larger(largest, t[j])
-    return largest
+    for l in range(np.uintp(size)):
+        t[0, l] = weights[l] * V[tile, c, np.uintp(j0) + l]
+
+
+@elementwise
+def _bounded(v: Any, size: Any, s: Any) -> None:
+    """v_l <- 2^(v_l + s)."""
+    full_width()
+    for l in range(np.uintp(size)):
+        v[l] = exp2_bounded(v[l] + s, v.dtype.type(1))
+
+
+@elementwise
+def _add_scaled(S: Any, weights: Any, size: Any, out: Any, start: Any, c: Any) -> None:
+    for l in range(size):
+        out[start + l, c] += weights[l] * S[0, l]
 
 
 @kernel
 def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, rows: Groups,
-                      columns: Groups, cut: Any, out: Array, i0: int, i1: int) -> None:
-    """out += P @ V, (n, k) in float64; i0 is a multiple of CLUSTER."""
-    t, top = np.empty(TILE, F.dtype), np.zeros(i1 - i0, F.dtype)
-    bounds, v = np.empty(columns.centre.shape[0], F.dtype), np.empty(CLUSTER, F.dtype)
-    D, p = np.empty(C.x.shape[1], F.dtype), np.empty(C.x.shape[1], F.dtype)
-    for start in range(i0, i1, CLUSTER):
-        stop = min(start + CLUSTER, i1)
-        _bound(C, rows, columns, start // CLUSTER, F[start:stop], G, C.scale, v, D, p, bounds)
-        B, after = int(np.argmax(bounds)), 0
-        bounds[B], B1 = np.nan, B + 1
-        while bounds.size > B:
-            tile = B * CLUSTER // TILE
-            j0, j1 = B * CLUSTER - tile * TILE, min(B1 * CLUSTER, m) - tile * TILE
-            floor = np.inf
-            for i in range(start, stop):
-                if F[i] > -np.inf:
-                    entries(C, F[i], G, k, i, tile, j0, j1, t)
-                    top[i - i0] = max(top[i - i0], _add_product(t, V, tile, j0, j1 - j0, out[i]))
-                    floor = min(floor, (np.log2(top[i - i0]) - cut) / k)
-            B, B1 = _next_run(bounds, after, floor)
-            after = B1
+                      columns: Groups, series: Series, most: int, cut: Any, height: Array,
+                      slope: Array, out: Array, i0: int, i1: int) -> None:
+    """out += P @ V, (n, k) in float64; i0 and the other arguments as for `softmin_sorted`,
+    `tangents` of k G."""
+    size, dtype, height_A = rows.size, F.dtype, F.dtype.type(0)
+    pair, y, M = _room(F)
+    t, S, slope_A = np.empty((3, size), dtype), np.empty((3, size), dtype), np.empty(AXES, dtype)
+    v_rows, v_columns, single = np.empty(size, dtype), np.empty(size, dtype), np.empty(size, dtype)
+    expected, order = np.empty(height.size, dtype), np.empty(height.size, np.intp)
+    ks, f, g = C.scale * k, F * k, G.reshape(G.size) * k
+    q_ks = curvature(C) * ks
+    for start in range(i0, i1, size):
+        A, n_A = start // size, min(size, i1 - start)
+        top, largest = np.full(n_A, -np.finfo(dtype).max, dtype), np.empty(n_A, dtype)
+        first = visits(C, rows, columns, A, ks, height, pair, expected, order)
+        for step in range(height.size):
+            if step == first:
+                height_A = tangent(f[start:start + n_A] - top, 0, rows, start, n_A, slope_A)
+            B = order[step]
+            j = B * size
+            tile, n_B = j // TILE, min(size, m - j)
+            j0 = j - tile * TILE
+            base, rho = between(C, rows, columns, A, B, ks, pair)
+            if (step >= first and highest(pair, base, height_A, slope_A, height[B],
+                                          slope[B]) < -cut) or height[B] == -np.inf:
+                continue
+            p = terms(series.reach, rho)
+            if p > most:
+                product(C, F, start, G, k, tile, j0, j0 + n_B, V, single, largest, out)
+                for r in range(n_A):
+                    top[r] = max(top[r], np.log2(largest[r]))
+                continue
+            v = exponents(g, j, dtype.type(0), columns, j, n_B, q_ks, pair.up, v_columns)
+            exponents(f, start, -base, rows, start, n_A, q_ks, pair.down, v_rows)
+            s, low = np.rint(v), v - rho * dtype.type(LOG2_E)
+            for l in range(n_A):
+                top[l] = max(top[l], v_rows[l] + low)
+            _bounded(v_columns, n_B, -s)
+            _bounded(v_rows, n_A, s)
+            for c in range(V.shape[1]):
+                _weighted(v_columns, V, tile, c, j0, n_B, t)
+                moments(columns.offset, j, n_B, p, pair.coupling, series.factors[p - 1], t, y, M)
+                polynomial(rows.offset, start, n_A, p, pair.coupling, M, S)
+                _add_scaled(S, v_rows, n_A, out, start, c)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 
 try:
     import fcntl
@@ -73,6 +74,10 @@ class Launcher:
             return self._pool
 
 
+_compiled: set[Any] = set()
+"""What `_kind` says of kernels and arguments that have run."""
+
+
 @contextmanager
 def _compiling(kernel: Any, arguments: tuple[Any, ...]) -> Iterator[None]:
     """Where the kernel is not compiled yet, hold its lock, and tell the user if it takes long.
@@ -81,7 +86,9 @@ def _compiling(kernel: Any, arguments: tuple[Any, ...]) -> Iterator[None]:
     disk cache, so each kernel has a lock in the cache's folder, which lets one process at a time
     look for its types there, compile and save. Where there is no fcntl (Windows), nothing is held.
     """
-    if tuple(map(numba.typeof, arguments)) in kernel.overloads:
+    kind = kernel, _kind(arguments)
+    if kind in _compiled or tuple(map(numba.typeof, arguments)) in kernel.overloads:
+        _compiled.add(kind)
         yield
         return
     folder = Path(kernel.stats.cache_path)
@@ -91,6 +98,17 @@ def _compiling(kernel: Any, arguments: tuple[Any, ...]) -> Iterator[None]:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX)  # released as the file is closed, or the process ends
         yield
+
+
+def _kind(argument: Any) -> Any:
+    """What Numba's type of an argument depends on, in a twentieth of the time of `typeof`."""
+    if isinstance(argument, np.ndarray):
+        flags = argument.flags
+        return (argument.dtype, argument.ndim, flags.c_contiguous, flags.f_contiguous,
+                flags.writeable, flags.aligned)
+    if isinstance(argument, tuple):
+        return type(argument), *map(_kind, argument)
+    return type(argument)
 
 
 @contextmanager

@@ -189,8 +189,9 @@ def as_count(value: Any, name: str) -> int:
         raise TypeInputError(name, f"{value!r}", "a whole number") from None
     if isinstance(value, bool):
         raise TypeInputError(name, f"{value!r}", "a whole number")
-    if count < 1:
-        raise InputError(name, f"{count}", "a whole number >= 1")
+    if not 1 <= count <= sys.maxsize:
+        found = f"{count}" if abs(count) <= sys.maxsize else "an integer beyond the range of counts"
+        raise InputError(name, found, "a whole number >= 1")
     return count
 
 

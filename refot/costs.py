@@ -1,10 +1,12 @@
-"""Ground costs c(x, y), their gradients in x, and the cost operands built from them.
+"""Costs of two points c(x, y), their gradients in x, and the cost operands built from them.
 
 A cost operand is what every equation takes as `C`: a dense matrix, or two point clouds with a
-ground cost, whose matrix is never formed as a whole. Both offer `shape`, `T`, `rows(slice)`.
+cost by name, whose matrix is never formed as a whole. Both offer `shape`, `T`, `rows(slice)`.
 
-c(x, y) = |x - y|^2 (B section 4, G section 4, L), |x - y| (G learned cost), |x - y|_1 (B Table 1),
-any of them times a positive scale (H: |x - y|^2 / alpha), or any finite matrix (B-5).
+Ground costs, of the difference x - y and 0 where x = y: |x - y|^2 (B section 4, G section 4, L),
+|x - y| (G learned cost), |x - y|_1 (B Table 1). Beside them -<x, y>, |x - y|^2 / 2 less what
+depends on one point alone: the same plans, potentials less |x|^2 / 2 and |y|^2 / 2. Any of them
+times a positive scale (H: |x - y|^2 / alpha), or any finite matrix (B-5).
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ BLOCK_ELEMENTS = 1 << 22
 """Entries of a cost block that are in memory at once (32 MiB in float64)."""
 
 
-# ------------------------------------------------------------------ the ground costs themselves
+# ------------------------------------------------------------------ the costs themselves
 def sqeuclidean(x: Array, y: Array) -> Array:
     """|x - y|^2, by differences and not by |x|^2 - 2x.y + |y|^2: no cancellation. (n, m)."""
     xp = namespace(x)
@@ -68,12 +70,54 @@ def l1_gradient(x: Array, y: Array) -> Array:
 
 @dataclass(frozen=True)
 class GroundCost:
-    """A ground cost by name: its matrix (n, m) and its gradient in x (n, m, d)."""
+    """A cost c(x - y) by name: its matrix (n, m) and its gradient in x (n, m, d).
+
+    c is even, and grows with the absolute value of each coordinate of x - y, from 0.
+    """
 
     name: str
     matrix: Callable[[Array, Array], Array]
     gradient: Callable[[Array, Array], Array]
 
+    def bound(self, x: Array, y: Array) -> float:
+        """At least max |c|, from the boxes around x (n, d) and y (m, d): c at their far corners."""
+        xp = namespace(x)
+        farthest = xp.maximum(abs(x.max(axis=0) - y.min(axis=0)),
+                              abs(y.max(axis=0) - x.min(axis=0)))
+        return float(self.matrix(xp.zeros_like(farthest)[None], farthest[None])[0, 0])
+
+    def spread(self, x: Array, y: Array) -> float:
+        """At least max c - min c, from the boxes: `bound`, for min c >= 0."""
+        return self.bound(x, y)
+
+
+@dataclass(frozen=True)
+class DotProduct:
+    """c(x, y) = -<x, y>: near where it is negative, at no distance from itself but -|x|^2."""
+
+    name: str = "dot"
+
+    def matrix(self, x: Array, y: Array) -> Array:
+        """-<x, y>, (n, m): right to d u sum_k |x_k y_k|, not to a share of itself."""
+        return -(x @ y.T)
+
+    def gradient(self, x: Array, y: Array) -> Array:
+        """d/dx -<x, y> = -y, whatever x is. (n, m, d)."""
+        return namespace(x).broadcast_to(-y, (x.shape[0], *y.shape))
+
+    def bound(self, x: Array, y: Array) -> float:
+        """At least max |c|: sum_k max |x_k| max |y_k|, which its rounding is relative to."""
+        return float(abs(x).max(axis=0) @ abs(y).max(axis=0))
+
+    def spread(self, x: Array, y: Array) -> float:
+        """At least max c - min c, from the boxes: each x_k y_k is between those of its corners."""
+        xp, x_ends, y_ends = namespace(x), (x.min(axis=0), x.max(axis=0)), (y.min(0), y.max(0))
+        corners = xp.stack([s * t for s in x_ends for t in y_ends])
+        return float((corners.max(axis=0) - corners.min(axis=0)).sum())
+
+
+PairCost: TypeAlias = GroundCost | DotProduct
+"""What a PointCost takes: `name`, `matrix`, `gradient`, `bound`, `spread`; c(x, y) = c(y, x)."""
 
 GROUND_COSTS = {
     cost.name: cost
@@ -83,6 +127,10 @@ GROUND_COSTS = {
         GroundCost("l1", l1, l1_gradient),
     )
 }
+"""The costs of a difference: where a distance is meant, only these will do."""
+
+POINT_COSTS: dict[str, PairCost] = {**GROUND_COSTS, "dot": DotProduct()}
+"""Every cost that `point_cost` takes."""
 
 
 # ------------------------------------------------------------------ operands
@@ -127,7 +175,7 @@ class PointCost:
 
     x: Array
     y: Array
-    ground: GroundCost
+    ground: PairCost
     scale: float = 1.0
 
     @property
@@ -139,7 +187,7 @@ class PointCost:
         return self.x.dtype
 
     @property
-    def T(self) -> PointCost:  # c(x, y) = c(y, x) for every ground cost of the table
+    def T(self) -> PointCost:  # c(x, y) = c(y, x) for every cost of the table
         return replace(self, x=self.y, y=self.x)
 
     def rows(self, block: slice) -> Array:
@@ -155,6 +203,14 @@ class PointCost:
         """The whole matrix (n, m)."""
         return self.rows(slice(None))
 
+    def bound(self) -> float:
+        """At least max |C|, in O((n + m) d)."""
+        return self.scale * self.ground.bound(self.x, self.y)
+
+    def spread(self) -> float:
+        """At least max C - min C, in O((n + m) d)."""
+        return self.scale * self.ground.spread(self.x, self.y)
+
     def scaled(self, factor: float) -> PointCost:
         """The cost `factor * c`."""
         return replace(self, scale=self.scale * factor)
@@ -168,11 +224,13 @@ Cost: TypeAlias = DenseCost | PointCost
 
 
 def point_cost(x: Any, y: Any, cost: str = "sqeuclidean", scale: float = 1.0) -> PointCost:
-    """The operand `scale * c(x, y)`; x (n, d), y (m, d), `cost` a name of GROUND_COSTS.
+    """The operand `scale * c(x, y)`; x (n, d), y (m, d), `cost` a name of POINT_COSTS.
 
-    Raises InputError for points that are not finite or do not share d, unknown cost, scale <= 0.
+    "sqeuclidean" |x - y|^2, "euclidean" |x - y|, "l1" |x - y|_1, "dot" -<x, y> (with the minus:
+    to minimise it aligns the points). Raises InputError for points that are not finite or do not
+    share d, unknown cost, scale <= 0.
     """
-    return _checked(PointCost(x, y, lookup(GROUND_COSTS, cost, "cost"), scale))
+    return _checked(PointCost(x, y, lookup(POINT_COSTS, cost, "cost"), scale))
 
 
 def as_cost(C: Any) -> Cost:
@@ -180,6 +238,12 @@ def as_cost(C: Any) -> Cost:
     if isinstance(C, PointCost):
         return _checked(C)
     return DenseCost(as_matrix(C.matrix if isinstance(C, DenseCost) else C, "C"))
+
+
+def ground_point_cost(x: Any, y: Any, cost: str = "sqeuclidean") -> PointCost:
+    """`point_cost` where c(x, x) = 0 and c >= 0 are needed: a name of GROUND_COSTS, else
+    UnknownNameError."""
+    return point_cost(x, y, lookup(GROUND_COSTS, cost, "cost").name)
 
 
 def as_point_cost(C: Any) -> PointCost:

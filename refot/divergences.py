@@ -121,9 +121,7 @@ def _largest_cost(C: Cost) -> float:
     """max |C|; of points at most what the box around all of them allows, without the matrix."""
     if isinstance(C, DenseCost):
         return float(abs(C.matrix).max())
-    xp = namespace(C.x)
-    lowest, highest = xp.minimum(C.x.min(0), C.y.min(0)), xp.maximum(C.x.max(0), C.y.max(0))
-    return float(replace(C, x=lowest[None], y=highest[None]).dense()[0, 0])
+    return C.bound()
 
 
 def _problems(

@@ -18,9 +18,9 @@ import numpy as np
 
 from refot.arrays import Array, namespace
 from refot.backend_contract import BackendLike
-from refot.costs import PointCost
+from refot.costs import DotProduct, PointCost
 from refot.problem import Problem, log_weights, problem
-from refot.sorted_cost import SortedCost, left_out
+from refot.sorted_cost import SortedCost, misjudged
 
 PRODUCT = 2.0**60
 """At eps = 2^60 max|C| the plan of (eps log e, eps log h) is e h' to float64: B's limit of eps."""
@@ -101,10 +101,7 @@ def _largest(p: Problem) -> float:
     """max |C|, or for points a bound of it: 1 where all costs are 0."""
     if not isinstance(p.C, PointCost):
         return float(abs(p.C.matrix).max()) or 1.0
-    xp = namespace(p.C.x)
-    low = xp.minimum(p.C.x.min(axis=0), p.C.y.min(axis=0))
-    high = xp.maximum(p.C.x.max(axis=0), p.C.y.max(axis=0))
-    return float(replace(p.C, x=low[None], y=high[None]).dense()[0, 0]) or 1.0
+    return p.C.bound() or 1.0
 
 
 def _kl(q: Array, weights: Array) -> float:
@@ -119,13 +116,15 @@ def rounding(p: Problem, f: Array, g: Array) -> float:
 
     A term that counts in a softmin has C_ij near f_i + g_j: forming its exponent errs by a few u of
     their sizes, the cost by d + 3 u of itself; a sum of m terms by m u relative, eps m u after the
-    logarithm. Points in order leave out eps `left_out` of a softmin, and that share of the sums of
+    logarithm. Points in order leave out eps `misjudged` of a softmin, and that share of the sums of
     the plan. Factor 4 for what is summed again in the rounded plan.
     """
     (n, m), unit = p.C.shape, float(np.finfo(p.C.dtype).eps)
     d = p.C.x.shape[1] if isinstance(p.C, PointCost) else 0
     size = float(abs(f).max() + abs(g).max()) + p.eps * (1 + abs(math.log(_least(p))))
-    skipped = left_out(p.C.dtype) * size if isinstance(p.C, SortedCost) else 0.0
+    if isinstance(p.C, PointCost) and isinstance(p.C.ground, DotProduct):
+        size += p.C.bound()  # <x, y> is rounded to a share of its terms, not of itself
+    skipped = misjudged(p.C.dtype) * size if isinstance(p.C, SortedCost) else 0.0
     return 4 * (unit * ((8 + d) * size + p.eps * (n + m)) + skipped)
 
 

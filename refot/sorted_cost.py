@@ -1,75 +1,104 @@
-"""A point cost whose points have been put in order once, so that a backend can skip far tiles.
+"""A point cost whose points have been put in order once, so that a backend can treat groups alike.
 
-At small eps and in low dimension nearly all of exp((h_j - C_ij) / eps) is 0 to working precision.
-A backend that knows groups of CLUSTER points which lie together (numba) bounds whole tiles, group
-by group, from the boxes around them, and leaves out what provably cannot matter: of the sum of a
-row of the plan, or of a softmin, at most the share `left_out`, u / 2 with u the unit roundoff
-(2^-54 in float64, 2^-25 in float32). So a softmin moves by at most eps u / 2, and P @ V by at most
-u / 2 max|V| times the row sum of P. Every other backend sees an ordinary PointCost. Points,
-potentials and results keep the caller's order throughout.
+A backend that knows groups of points which lie together (numba) bounds their exponents from the
+boxes around them: at small eps it leaves out what provably cannot matter, nearly all of
+exp((h_j - C_ij) / eps); at larger eps, for the squared Euclidean cost, it takes a group for all of
+another at once, by a series. Of the sum of a row of the plan, or of a softmin, that is wrong by at
+most the share `misjudged`, u, the unit roundoff (2^-53 in float64, 2^-24 in float32). So a softmin
+moves by at most eps u, and P @ V by at most u max|V| times the row sum of P. Every other backend
+sees an ordinary PointCost. Points, potentials and results keep the caller's order throughout.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array, TypeInputError, namespace
-from refot.costs import Cost, PointCost
+from refot.arrays import Array, TypeInputError, UnknownNameError, namespace
+from refot.costs import GROUND_COSTS, Cost, PointCost
 
 CLUSTER = 64
-"""Points in a group: one after the other in the order."""
+"""Points in the smallest group: one after the other in the order."""
 
 
-def left_out(dtype: Any) -> float:
-    """The largest share of a row's sum that is left out: u / 2."""
-    return float(np.finfo(dtype).eps) / 4
+def misjudged(dtype: Any) -> float:
+    """The largest share of a row's sum that is left out or off: u."""
+    return float(np.finfo(dtype).eps) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class OrderedPoints:
+    """Points (n, d) in an order (n,) of theirs in which neighbours are near.
+
+    `derived` is for what a backend computes from them and wants to find again.
+    """
+
+    points: Array
+    order: Array
+    derived: dict[Any, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
 class SortedCost(PointCost):
-    """A PointCost with an order of its x (n,) and of its y (m,) in which neighbours are near.
+    """A PointCost with its x and its y in order as well.
 
-    Above `largest_eps` it is an ordinary PointCost: nothing is far there.
+    `largest_eps`, in cost units: above it no group is looked at whether it is far.
     """
 
-    x_order: Array = None
-    y_order: Array = None
+    rows_in_order: OrderedPoints = None  # type: ignore[assignment]
+    columns_in_order: OrderedPoints = None  # type: ignore[assignment]
     largest_eps: float = math.inf
 
     @property
     def T(self) -> SortedCost:
-        return replace(self, x=self.y, y=self.x, x_order=self.y_order, y_order=self.x_order)
+        return replace(self, x=self.y, y=self.x, rows_in_order=self.columns_in_order,
+                       columns_in_order=self.rows_in_order)
 
     def scaled(self, factor: float) -> SortedCost:
         """The cost `factor * c`."""
         return replace(self, scale=self.scale * factor, largest_eps=self.largest_eps * factor)
 
+    def with_arrays(self, convert: Callable[[Array], Array]) -> SortedCost:
+        """The same operand with its points converted; their order stays."""
+        x, y = convert(self.x), convert(self.y)
+        return replace(self, x=x, y=y, rows_in_order=_taken(x, self.rows_in_order.order),
+                       columns_in_order=_taken(y, self.columns_in_order.order))
+
     def in_order(self) -> PointCost:
         """The same cost between the points in their order."""
-        return PointCost(self.x[self.x_order], self.y[self.y_order], self.ground, self.scale)
+        return PointCost(self.rows_in_order.points, self.columns_in_order.points, self.ground,
+                         self.scale)
 
 
 def sorted_cost(C: Cost, largest_eps: float = math.inf) -> SortedCost:
     """`C` with its points in order; they are sorted here, once, in O(n log^2 n).
 
-    `largest_eps`, in cost units: above it no tile is looked at whether it is far.
+    `largest_eps`, in cost units: above it no group is looked at whether it is far.
 
-    Raises TypeInputError for anything but a PointCost of NumPy arrays.
+    Raises TypeInputError for anything but a PointCost of NumPy arrays, UnknownNameError for a cost
+    that is not one of a difference of points.
     """
     if not isinstance(C, PointCost) or namespace(C.x) is not np:
         raise TypeInputError("C", type(C).__name__, "a PointCost, its points NumPy arrays")
-    x_order, y_order = spatial_order(C.x), spatial_order(C.y)
-    return SortedCost(C.x, C.y, C.ground, C.scale, x_order, y_order, largest_eps)
+    if C.ground not in GROUND_COSTS.values():
+        raise UnknownNameError("C", f"{C.ground!r}", f"one of {', '.join(GROUND_COSTS)}")
+    return SortedCost(C.x, C.y, C.ground, C.scale, _taken(C.x, spatial_order(C.x)),
+                      _taken(C.y, spatial_order(C.y)), largest_eps)
+
+
+def _taken(points: Array, order: Array) -> OrderedPoints:
+    return OrderedPoints(points[order], order)
 
 
 def spatial_order(points: Array) -> Array:
-    """The order (n,) of points (n, d) in which each CLUSTER of them fills a small box.
+    """The order (n,) of points (n, d) in which CLUSTER 2^k of them after another, from a multiple
+    of that on, fill a small box.
 
-    Halves are split again at the median of their widest coordinate, at a multiple of CLUSTER.
+    A part is split at the median of its widest coordinate, or the power of two next to that.
     """
     order = np.arange(len(points))
     halves = [(0, len(points))]
@@ -78,7 +107,7 @@ def spatial_order(points: Array) -> Array:
         if stop - start > CLUSTER:
             part = points[order[start:stop]]
             widest = int(np.ptp(part, axis=0).argmax())
-            middle = CLUSTER * -(-(stop - start) // (2 * CLUSTER))
+            middle = CLUSTER << (-(-(stop - start) // CLUSTER) - 1).bit_length() - 1
             by_median = np.argpartition(part[:, widest], middle)
             order[start:stop] = order[start:stop][by_median]
             halves += [(start, start + middle), (start + middle, stop)]

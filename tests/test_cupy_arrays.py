@@ -207,7 +207,7 @@ def test_every_method_of_solve(method: str, worlds: tuple[World, World]) -> None
 
 
 def test_the_dense_newton_method_is_refused_off_the_processor(worlds: tuple[World, World]) -> None:
-    with pytest.raises(refot.InputError, match="off the CPU"):
+    with pytest.raises(refot.InputError, match="newton-cg"):
         refot.solve(*worlds[1].problem, method="newton", backend=worlds[1].on)
 
 
@@ -230,8 +230,11 @@ OTHERS: dict[str, Callable[[World], Any]] = {
         lambda w: informative_plans.conditional_information(w.P, w.P.sum(axis=1), w.codes),
     "optimal_q": lambda w: information.optimal_q(w.P1, w.P1.sum(axis=1), w.b),
     "cost_limits": lambda w: limits.cost_limits(w.C, w.a, w.b, exact=0.0).independent,
-    "softmin_density": lambda w: limits.softmin_density(w.g, w.C, w.b, EPS),
-    "softmin_batch_bias": lambda w: limits.softmin_batch_bias(w.g, w.C, w.b, EPS, 3),
+    "softmin_density": lambda w: limits.softmin_density(w.g, w.C, w.b, EPS, backend=w.on),
+    "softmin_batch_bias":
+        lambda w: limits.softmin_batch_bias(w.g, w.C, w.b, EPS, 3, backend=w.on),
+    "sampled_softmin_bias": lambda w: w.on.asarray(limits.sampled_softmin_bias(
+        w.g, w.C, w.b, EPS, 3, 4, np.random.default_rng(0), backend=w.on)[0]),  # NumPy's draws
     "assignment": lambda w: semidiscrete.assignment(w.g, w.C, w.b, LAM, backend=w.on),
     "semi_discrete_objective":
         lambda w: semidiscrete.semi_discrete_objective(w.g, w.C, w.b, LAM, backend=w.on),

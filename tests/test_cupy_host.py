@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from refot.arrays import ShapeError, TypeInputError, UnknownNameError
 from refot.backend_contract import Backend
-from refot.backends.cupy_sources import FOLDER, KINDS, Build
+from refot.backends.cupy_sources import FOLDER, Build
 from refot.backends.numpy_backend import NumpyBackend
-from refot.costs import GROUND_COSTS, DenseCost, GroundCost, PointCost, point_cost
+from refot.costs import POINT_COSTS, DenseCost, GroundCost, PointCost, point_cost
 
 pytestmark = pytest.mark.skipif(COMPILER is None and os.environ.get("CI") != "true",
                                 reason="no g++ here; CI has one")
@@ -53,7 +53,7 @@ def on_device(backend: HostBackend, C: Any, *arrays: Any) -> tuple[Any, ...]:
     return C.with_arrays(backend.asarray), *map(backend.asarray, arrays)
 
 
-@pytest.mark.parametrize(("d", "cost"), [(1, "sqeuclidean"), *((3, c) for c in GROUND_COSTS)])
+@pytest.mark.parametrize(("d", "cost"), [(1, "sqeuclidean"), *((3, c) for c in POINT_COSTS)])
 def test_unrolled_kernels_are_the_loop(d: int, cost: str) -> None:
     """The kernel of one dimension does the same operations in the same order as that of any."""
     unrolled = HostBackend(threads=(2, 3), multiprocessors=2, unrolled=(d,))
@@ -115,21 +115,6 @@ def test_every_stride_of_a_matrix(dtype: Any) -> None:
         C = DenseCost(BLOCKS.asarray(M)).with_arrays(lambda _, v=view: BLOCKS.asarray(v))
         np.testing.assert_allclose(BLOCKS.softmin(C, BLOCKS.asarray(h), 0.2).get(), want,
                                    rtol=64 * np.finfo(dtype).eps)
-
-
-def test_the_kernels_know_the_dot_product(monkeypatch: pytest.MonkeyPatch) -> None:
-    """c(x, y) = -x.y, which `refot.costs` does not name: what it needs there is one line."""
-    dot = GroundCost("dot", lambda x, y: -x @ y.T,
-                     lambda x, y: np.broadcast_to(-y, (len(x), *y.shape)))
-    monkeypatch.setitem(GROUND_COSTS, "dot", dot)
-    monkeypatch.setitem(KINDS, "dot", "DOT")
-    C, G = clouds(6, 50, 5, np.float64), np.random.default_rng(5).normal(size=50)
-    C = PointCost(C.x, C.y, dot, 0.7)
-    F = NUMPY.softmin(C, G, 0.5)
-    on, f, g = on_device(BLOCKS, C, F, G)
-    np.testing.assert_allclose(BLOCKS.softmin(on, g, 0.5).get(), F, rtol=1e-13)
-    np.testing.assert_allclose(BLOCKS.plan_cost_gradient(on, f, g, 0.5).get(),
-                               NUMPY.plan_cost_gradient(C, F, G, 0.5), rtol=1e-12)
 
 
 # ------------------------------------------------------------------ the exponential

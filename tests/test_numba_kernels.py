@@ -25,10 +25,13 @@ numba = pytest.importorskip("numba")
 llvmlite = pytest.importorskip("llvmlite.binding")
 
 from refot.backends import (  # noqa: E402
+    numba_blocks,
     numba_columns,
     numba_costs,
+    numba_groups,
     numba_kernels,
     numba_products,
+    numba_series,
     numba_softmin,
     numba_sorted,
     numba_threads,
@@ -46,14 +49,26 @@ def innermost_loops(dtype: Any) -> dict[str, Any]:
     t, out = np.zeros(8 * numba_costs.TILE, dtype), np.zeros((8, 1))
     x, y = np.zeros((8, 9), dtype), np.zeros((1, 9, numba_costs.TILE), dtype)
     C, F, V = numba_costs.Euclidean(x, y, one), np.zeros(8, dtype), np.zeros((1, 1, 1024), dtype)
+    dot = numba_costs.Dot(x, y, one)
     M, part, sums = np.zeros((16, 64), dtype), np.zeros(64, dtype), np.zeros((1, 64))
     h_column, t_column = np.zeros(16, dtype), np.zeros((16, 64), dtype)
     kernels, columns, in_order = numba_kernels, numba_columns, numba_sorted
+    groups, thrice = numba_groups.groups_of(np.zeros((64, 3), dtype), 64), np.zeros((3, 64), dtype)
+    table = np.zeros((numba_series.TERMS**2, numba_series.TERMS + numba_series.CHUNK), dtype)
+    blocks = numba_blocks
     calls = {
-        **{numba_softmin.LOOPS[numba_costs.Euclidean, d]: (C, t, 0, 0, 0, 0, 1024, h, one, one, one)
+        **{numba_softmin.LOOPS[numba_costs.Euclidean, d]: (C, t, 0, 0, 0, 0, 1024, h, one, F, F, F)
            for d in (0, 1, 2, 3)},
-        in_order.ENTRY_LOOPS[numba_costs.Euclidean, 2]: (C, one, h, one, 0, 0, 0, 1024, t),
-        in_order._add_product: (t, V, 0, 0, 1024, sums[0]),
+        numba_softmin.LOOPS[numba_costs.Dot, 3]: (dot, t, 0, 0, 0, 0, 1024, h, one, F, F, F),
+        in_order.PRODUCT_LOOPS[numba_costs.Euclidean, 2]: (C, F, 0, h, one, 0, 0, 1024, V, t, F,
+                                                           out),
+        numba_groups.exponents: (t, 0, one, groups, 0, 64, one, part, part),
+        numba_groups._rest: (t, 0, groups, 0, 64, part),
+        in_order._powers: (part, 64, one, thrice),
+        in_order._weighted: (part, V, 0, 0, 0, 64, thrice),
+        in_order._bounded: (part, 64, one),
+        numba_series.moments: (groups.offset, 0, 64, 8, part, part, thrice, table, table),
+        numba_series.polynomial: (groups.offset, 0, 64, 8, part, table, thrice),
         numba_products._far: (t, one, t),
         numba_products._scaled: (t, True, one),
         kernels._entries: (F, h, one, one, 0, 8, 0, 1024, t),
@@ -65,8 +80,9 @@ def innermost_loops(dtype: Any) -> dict[str, Any]:
         columns._add_terms: (t_column, part, one, part, sums[0]),
         columns._entries: (M, part, h_column, one, 0, 0, t_column),
         columns._add_products: (t_column, np.zeros((16, 1), dtype), 0, 0, part, sums),
-        numba_costs._first_coordinates(numba_costs._square, 2): (x, y, 0, 8, 0, 1024, t),
-        numba_costs._next_coordinates(numba_costs._absolute, 4): (x, y, 0, 0, 8, 0, 1024, t),
+        blocks._first_coordinates(numba_costs.squared_difference, 2): (x, y, 0, 8, 0, 1024, t),
+        blocks._next_coordinates(numba_costs.absolute_difference, 4): (x, y, 0, 0, 8, 0, 1024, t),
+        blocks._next_coordinates(numba_costs.minus_product, 4): (x, y, 0, 0, 8, 0, 1024, t),
     }
     for function, arguments in calls.items():
         function(*arguments)
@@ -81,7 +97,10 @@ def test_innermost_loops_are_vector_code_without_calls(dtype: Any) -> None:
         signatures = [s for s in function.signatures
                       if ("float32" in str(s)) == (dtype is np.float32)]
         code = "\n".join(map(function.inspect_llvm, signatures))  # other tests may add some
-        lanes = [int(w) for w in re.findall(rf"f(?:add|sub|mul)[a-z ]* <(\d+) x {number}>", code)]
+        bits = 8 * np.dtype(dtype).itemsize
+        lanes = [int(w) for pattern in (rf"f(?:add|sub|mul)[a-z ]* <(\d+) x {number}>",
+                                        rf"@llvm\.fmuladd\.v(\d+)f{bits}\(")
+                 for w in re.findall(pattern, code)]
         assert lanes, f"{name}: no vector arithmetic in {number}"
         if wide:
             assert max(lanes) * np.dtype(dtype).itemsize == 64, f"{name}: {max(lanes)} lanes"

@@ -1,4 +1,5 @@
-"""Costs by products: the stated bounds, near neighbours kept, points that coincide at cost 0."""
+"""Costs by products: the stated bounds, near neighbours kept, points that coincide at distance 0.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +30,19 @@ def test_every_cost_is_within_its_relative_bound(dtype: Any, cost: str, offset: 
     assert got.dtype == dtype
     assert (got[np.arange(10), np.arange(10)] == 0).all()
     assert (abs(got - exact) <= (d + 8) * u / NEAR * exact).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_dot_products_are_within_their_bound(dtype: Any) -> None:
+    """(d + 2) u times the sum of the absolute values of the terms, the scale among the factors."""
+    rng, d, u = np.random.default_rng(1), MANY, np.finfo(dtype).eps / 2
+    x, y = (rng.normal(size=(n, d)).astype(dtype) for n in (40, 90))
+    C = point_cost(x, y, "dot", 0.3)
+    got = np.concatenate([np.array(block.matrix) for _, block in product_blocks(C, Launcher())])
+    wide = C.with_arrays(lambda z: z.astype(np.longdouble))
+    assert got.dtype == dtype
+    sizes = abs(wide.with_arrays(abs).dense())
+    assert (abs(got - wide.dense()) <= (d + 2) * u * sizes).all()
 
 
 def test_every_variant_of_a_loop_has_a_name_of_its_own() -> None:

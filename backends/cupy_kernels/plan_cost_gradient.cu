@@ -1,6 +1,6 @@
 // plan_cost_gradient: sum_j P_ij d1 c(x_i, y_j), (n, d), without the scale of the cost, for points.
 //
-// d1 c = weight(c) slope(x - y), coordinate by coordinate, VALUES of them at a time (blockIdx.z).
+// d1 c = weight(c) slope(x, y), coordinate by coordinate, VALUES of them at a time (blockIdx.z).
 
 // What d1 c has in common over the coordinates; 0 (a subgradient) where x = y.
 __device__ __forceinline__ T weight(T cost) {

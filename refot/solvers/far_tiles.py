@@ -1,30 +1,30 @@
-"""Whether a solve puts its points in order, so that far tiles are left out (`sorted_cost`).
+"""Whether a solve puts its points in order, so that groups of them are treated alike.
 
-What is left out of a softmin is within eps u / 2, and enters the certified gap (`gap.rounding`).
+What that changes in a softmin is within eps u, and enters the certified gap (`gap.rounding`).
 """
 
 from __future__ import annotations
 
 import math
 
-from refot.costs import Cost, PointCost
+from refot.costs import GROUND_COSTS, Cost, PointCost
 from refot.problem import Problem
-from refot.sorted_cost import left_out, sorted_cost
+from refot.sorted_cost import misjudged, sorted_cost
 
 from .schedule import cost_scale
 
-MANY = 8_000
-"""Points on the smaller side from which leaving out pays in one or two dimensions (in three it
-gained 5 % at n = 50,000)..."""
+MANY = 500
+"""Points on the smaller side from which an order pays: it takes as long as a few iterations."""
 
-FAR = 0.008
-"""... at an eps so small that what is left out begins at this part of the range of the cost."""
+FAR, MANY_FAR = 0.02, 4_000
+"""Groups are looked at whether they are far from so many points on, at an eps so small that what is
+left out begins at this part of the range of the cost."""
 
 
 def in_order(p: Problem) -> Cost:
-    """The cost of p, in order where that pays: numba, few dimensions, many points, small eps."""
-    if p.backend.name != "numba" or type(p.C) is not PointCost or p.C.x.shape[1] > 2:
+    """The cost of p, in order where that pays: numba, one to three dimensions, enough points."""
+    if (p.backend.name != "numba" or type(p.C) is not PointCost or p.C.x.shape[1] > 3
+            or p.C.ground not in GROUND_COSTS.values() or min(p.C.shape) < MANY):
         return p.C
-    largest_eps = FAR * cost_scale(p) / math.log(p.C.shape[1] / left_out(p.C.dtype))
-    pays = min(p.C.shape) >= MANY and p.eps <= largest_eps
-    return sorted_cost(p.C, largest_eps) if pays else p.C
+    far = FAR * cost_scale(p) if min(p.C.shape) >= MANY_FAR else 0.0
+    return sorted_cost(p.C, far / math.log(p.C.shape[1] / misjudged(p.C.dtype)))
