@@ -14,7 +14,7 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.backend_contract import Entries
-from refot.costs import Cost, GroundCost
+from refot.costs import Cost
 from refot.sorted_cost import CLUSTER, SortedCost, box_corners
 
 from .numba_blocks import fill
@@ -105,7 +105,7 @@ def entries(C: Cost, F: Array, G: Array, eps: float, k: Any, least: float, most:
     n, m = C.shape
     cut = C.dtype.type(eps * math.log(least))
     rows, names = np.arange(n), np.arange(m, dtype=np.int32)
-    if isinstance(C, SortedCost) and isinstance(C.ground, GroundCost):
+    if isinstance(C, SortedCost):
         rows, names = C.rows_in_order.order, C.columns_in_order.order.astype(np.int32)
         C = C.in_order()
         F, G = F[rows], G[names]

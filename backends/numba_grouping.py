@@ -17,11 +17,14 @@ import numpy as np
 from refot.arrays import Array
 from refot.sorted_cost import CLUSTER, OrderedPoints, SortedCost, misjudged
 
-from .numba_costs import DIRECT, TILE
+from .numba_costs import DIRECT
 from .numba_groups import Groups, groups_of
 from .numba_series import CHUNK, TERMS, Series, series
 
 TERM, PAIR, EXPONENTS, RUN, POWER = 27.0, 2000.0, 130.0, 350.0, 5.0
+
+SIZES = [CLUSTER << k for k in range(8)]
+"""64 to 8,192 points in a group."""
 
 WORTH = 0.8
 """Groups are used where they take at most this part of the slots of all terms."""
@@ -55,8 +58,7 @@ def _grouping(C: SortedCost, eps: float) -> Grouping | None:
     table = series(C.dtype, misjudged(C.dtype) / 2)
     curved = C.ground.name == "sqeuclidean"
     coupling = 2 * C.scale / eps if curved else np.inf
-    sizes = [CLUSTER << k for k in range((TILE // CLUSTER).bit_length())
-             if k == 0 or CLUSTER << k <= min(C.shape) // 2]
+    sizes = [size for size in SIZES if size == CLUSTER or size <= min(C.shape) // 4]
     work = [_slots(C, size, coupling, table) for size in sizes]
     best = int(np.argmin(work))
     if work[best] > WORTH * TERM and eps > C.largest_eps:

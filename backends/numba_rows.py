@@ -11,7 +11,7 @@ from refot.arrays import Array
 from refot.costs import Cost, DenseCost, PointCost
 from refot.sorted_cost import SortedCost, misjudged
 
-from .numba_costs import by_tiles, operand, row_by_tiles
+from .numba_costs import operand, row_by_tiles
 from .numba_grouping import Grouping, grouping
 from .numba_groups import tangents
 from .numba_series import AXES
@@ -68,7 +68,7 @@ def plan_apply_in_order(C: SortedCost, groups: Grouping, F: Array, G: Array, k: 
     order, columns = C.rows_in_order.order, C.columns_in_order.order
     G, rows = G[columns], np.zeros_like(out)
     run(len(out), operations(C), plan_apply_sorted, operand(C.in_order()), F[order],
-        row_by_tiles(G), len(G), k, by_tiles(V[columns], F.dtype), *groups, _cut(C),
+        row_by_tiles(G), len(G), k, V[columns].T.copy(), *groups, _cut(C),
         *_tangents(G * k, groups, run), rows, unit=groups.rows.size)
     out[order] = rows
 

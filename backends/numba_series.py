@@ -30,7 +30,7 @@ TERMS = 16
 """The largest p."""
 
 LONGEST = 1.2
-"""The largest rho: where z = -rho the rounding of terms up to exp(rho) shows, exp(2 rho) u = 11 u."""
+"""The largest rho: at z = -rho the rounding of terms up to exp(rho) shows, exp(2 rho) u = 11 u."""
 
 
 class Series(NamedTuple):

@@ -85,7 +85,7 @@ def _add(S: Any, v: Any, s: Any, low: Any, shift: Any, top: Any, total: Any) -> 
 def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range, guess: Array,
                    rows: Groups, columns: Groups, series: Series, most: int, cut: Any,
                    height: Array, slope: Array, out: Array, i0: int, i1: int) -> None:
-    """As `numba_softmin.softmin`; i0 is a multiple of the size of the groups, which divides TILE;
+    """As `numba_softmin.softmin`; i0 is a multiple of the size of the groups, a power of two;
     series of up to `most` terms; `height` and `slope`: `tangents` of h."""
     size, dtype = rows.size, h.dtype
     pair, y, M = _room(h)
@@ -103,15 +103,17 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range
                 height_A = tangent(-top, 0, rows, start, n_A, slope_A)
             B = order[step]
             j = B * size
-            tile, n_B = j // TILE, min(size, m - j)
-            j0 = j - tile * TILE
+            n_B = min(size, m - j)
             base, rho = between(C, rows, columns, A, B, ks, pair)
             if (step >= first and highest(pair, base, height_A, slope_A, height[B],
                                           slope[B]) < -cut) or height[B] == -np.inf:
                 continue
             p = terms(series.reach, rho)
             if p > most:
-                take(C, zero, start, tile, j0, j0 + n_B, h, ks, span, shift, top, total, part)
+                for first_j in range(j, j + n_B, TILE):
+                    tile, j0 = first_j // TILE, first_j % TILE
+                    j1 = min(j0 + j + n_B - first_j, TILE)
+                    take(C, zero, start, tile, j0, j1, h, ks, span, shift, top, total, part)
                 continue
             v = exponents(flat, j, dtype.type(0), columns, j, n_B, q_ks, pair.up, v_columns)
             exponents(zero, 0, -base, rows, start, n_A, q_ks, pair.down, v_rows)
@@ -140,10 +142,10 @@ def _product_loop(cost: Any) -> Any:
                 j = np.uintp(j0) + l
                 t[l] = entry(F[i], G[tile, j], cost(C, t, i, 0, tile, j), C.scale, k)
                 most = larger(most, t[l])
-            for c in range(V.shape[1]):
+            for c in range(V.shape[0]):
                 total = t.dtype.type(0)
                 for l in range(np.uintp(j1 - j0)):
-                    total += t[l] * V[tile, c, np.uintp(j0) + l]
+                    total += t[l] * V[c, np.uintp(tile * TILE + j0) + l]
                 out[i, c] += total
             largest[r] = most
 
@@ -178,11 +180,11 @@ def _product(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any, j1:
 
 
 @elementwise
-def _weighted(weights: Any, V: Any, tile: Any, c: Any, j0: Any, size: Any, t: Any) -> None:
-    """t[0, l] = weights[l] V_lc."""
+def _weighted(weights: Any, V: Any, c: Any, at: Any, size: Any, t: Any) -> None:
+    """t[0, l] = weights[l] V[c, at + l]."""
     full_width()
     for l in range(np.uintp(size)):
-        t[0, l] = weights[l] * V[tile, c, np.uintp(j0) + l]
+        t[0, l] = weights[l] * V[c, np.uintp(at) + l]
 
 
 @elementwise
@@ -203,12 +205,12 @@ def _add_scaled(S: Any, weights: Any, size: Any, out: Any, start: Any, c: Any) -
 def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, rows: Groups,
                       columns: Groups, series: Series, most: int, cut: Any, height: Array,
                       slope: Array, out: Array, i0: int, i1: int) -> None:
-    """out += P @ V, (n, k) in float64; i0 and the other arguments as for `softmin_sorted`,
-    `tangents` of k G."""
+    """out += P @ V, (n, k) in float64, V (k, m); i0 and the other arguments as for
+    `softmin_sorted`, `tangents` of k G."""
     size, dtype, height_A = rows.size, F.dtype, F.dtype.type(0)
     pair, y, M = _room(F)
     t, S, slope_A = np.empty((3, size), dtype), np.empty((3, size), dtype), np.empty(AXES, dtype)
-    v_rows, v_columns, single = np.empty(size, dtype), np.empty(size, dtype), np.empty(size, dtype)
+    v_rows, v_columns, single = np.empty(size, dtype), np.empty(size, dtype), np.empty(TILE, dtype)
     expected, order = np.empty(height.size, dtype), np.empty(height.size, np.intp)
     ks, f, g = C.scale * k, F * k, G.reshape(G.size) * k
     q_ks = curvature(C) * ks
@@ -221,17 +223,19 @@ def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, rows
                 height_A = tangent(f[start:start + n_A] - top, 0, rows, start, n_A, slope_A)
             B = order[step]
             j = B * size
-            tile, n_B = j // TILE, min(size, m - j)
-            j0 = j - tile * TILE
+            n_B = min(size, m - j)
             base, rho = between(C, rows, columns, A, B, ks, pair)
             if (step >= first and highest(pair, base, height_A, slope_A, height[B],
                                           slope[B]) < -cut) or height[B] == -np.inf:
                 continue
             p = terms(series.reach, rho)
             if p > most:
-                product(C, F, start, G, k, tile, j0, j0 + n_B, V, single, largest, out)
-                for r in range(n_A):
-                    top[r] = max(top[r], np.log2(largest[r]))
+                for first_j in range(j, j + n_B, TILE):
+                    tile, j0 = first_j // TILE, first_j % TILE
+                    j1 = min(j0 + j + n_B - first_j, TILE)
+                    product(C, F, start, G, k, tile, j0, j1, V, single, largest, out)
+                    for r in range(n_A):
+                        top[r] = max(top[r], np.log2(largest[r]))
                 continue
             v = exponents(g, j, dtype.type(0), columns, j, n_B, q_ks, pair.up, v_columns)
             exponents(f, start, -base, rows, start, n_A, q_ks, pair.down, v_rows)
@@ -240,8 +244,8 @@ def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, rows
                 top[l] = max(top[l], v_rows[l] + low)
             _bounded(v_columns, n_B, -s)
             _bounded(v_rows, n_A, s)
-            for c in range(V.shape[1]):
-                _weighted(v_columns, V, tile, c, j0, n_B, t)
+            for c in range(V.shape[0]):
+                _weighted(v_columns, V, c, j, n_B, t)
                 moments(columns.offset, j, n_B, p, pair.coupling, series.factors[p - 1], t, y, M)
                 polynomial(rows.offset, start, n_A, p, pair.coupling, M, S)
                 _add_scaled(S, v_rows, n_A, out, start, c)

@@ -16,7 +16,7 @@ from .schedule import cost_scale
 MANY = 500
 """Points on the smaller side from which an order pays: it takes as long as a few iterations."""
 
-FAR, MANY_FAR = 0.02, 4_000
+FAR, MANY_FAR = 0.05, 4_000
 """Groups are looked at whether they are far from so many points on, at an eps so small that what is
 left out begins at this part of the range of the cost."""
 

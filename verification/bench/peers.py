@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -74,27 +74,29 @@ def refot_solve(
     return solve
 
 
-def refot_sorted(instance: Instance) -> Solve:
-    """`refot.solve` on points that are put in order first, within the time: far tiles skipped."""
+def refot_log(instance: Instance) -> Solve:
+    """`refot.sinkhorn_log`: the plain iteration, term by term, the points as they come."""
     import refot
-    from refot.sorted_cost import sorted_cost
 
     def solve(accuracy: float) -> Answer:
-        found = refot.solve(sorted_cost(instance.C), instance.a, instance.a, instance.eps,
-                            tol=accuracy, max_iter=UNBOUNDED, backend="numba")
+        found = refot.sinkhorn_log(instance.C, instance.a, instance.a, instance.eps, tol=accuracy,
+                                   max_iter=UNBOUNDED, backend="numba")
         return Answer(found.f, found.g, found.iterations)
 
     return solve
 
 
 def refot_half(
-    instance: Instance, *, backend: str = "numba", dtype: str = "float64"
+    instance: Instance, *, backend: str = "numba", dtype: str = "float64", ordered: bool = True
 ) -> Callable[[], Any]:
-    """The softmin, with the previous potential as its shift, as within a solve."""
+    """The softmin, with the previous potential as its shift, as within `refot.solve`; else, points
+    as they come, as within `refot.sinkhorn_log`."""
     from refot.problem import problem
+    from refot.solvers.far_tiles import in_order
 
     C, a = instance.C.with_arrays(lambda x: x.astype(dtype)), instance.a.astype(dtype)
     p = problem(C, a, a, instance.eps, backend)
+    p = replace(p, C=in_order(p)) if ordered else p
     g = np.zeros(len(a), dtype)
     f = p.transform(g)
     return lambda: p.transform(g, f)
@@ -110,7 +112,7 @@ def refots() -> list[Peer]:
              half=partial(refot_half, dtype="float32")),
         Peer("refot-numpy", partial(refot_solve, backend="numpy"),
              half=partial(refot_half, backend="numpy")),
-        Peer("refot-sorted", refot_sorted, package),
+        Peer("refot-log", refot_log, package, half=partial(refot_half, ordered=False)),
         *(Peer(f"refot-{method}", partial(refot_solve, method=method), package)
           for method in methods),
     ]
@@ -188,7 +190,7 @@ def known_peers() -> dict[str, Peer]:
     return {peer.name: peer for group in groups for peer in group}
 
 
-DEFAULT = ("refot-numpy", "refot-sorted", "pot-log", "pot-scaling", "pot-stabilized", "pot-lazy",
+DEFAULT = ("refot-numpy", "refot-log", "pot-log", "pot-scaling", "pot-stabilized", "pot-lazy",
            "ott-lse", "ott-momentum", "ott-anderson", "geomloss-tensorized", "geomloss-online",
            "geomloss-multiscale", "regot-lbfgs", "regot-splr", "regot-ssns", "mdot-tnt",
            "flash-sinkhorn")
