@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 import warnings
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,7 +54,8 @@ def _options(
 @app.command()
 def verify(
     target: Annotated[str | None, typer.Argument(
-        help="pot, ott, geomloss, numpy, numba, cupy, package.module:attr or path/file.py:attr"),
+        help="pot, ott, geomloss, keops, mdot-tnt, regot, flash-sinkhorn, numpy, numba, cupy, "
+             "package.module:attr or path/file.py:attr"),
     ] = None,
     capability: Annotated[str | None, typer.Option(
         "--as", metavar="CAPABILITY", help="What a bare function is; see --list.")] = None,
@@ -65,7 +67,8 @@ def verify(
     run_limit: Annotated[float, typer.Option(
         metavar="SECONDS", min=0.001, max=1e6, help="All calls of a --command together.")] = 1200.0,
     memory_limit: Annotated[float, typer.Option(
-        metavar="GIB", min=0.01, max=1e6, help="Memory of a --command, on Linux.")] = 4.0,
+        metavar="GIB", min=0.01, max=1e6,
+        help="Memory of a --command, or of one call, on Linux.")] = 4.0,
     profile: Annotated[str, typer.Option(help="quick (one seed) or full (five).")] = "quick",
     seed: Annotated[int, typer.Option(min=0, help="Draw other synthetic cases.")] = 0,
     processes: Annotated[int | None, typer.Option(
@@ -79,6 +82,8 @@ def verify(
     part: Annotated[str | None, typer.Option(metavar="NAME", help="This part only.")] = None,
     debug: Annotated[bool, typer.Option(
         "--debug", help="Stop at the first failure, in a Python console with its arrays.")] = False,
+    scaling: Annotated[bool, typer.Option(
+        "--scaling", help="Measure time and memory against n, as profile full does.")] = False,
     list_: Annotated[bool, typer.Option(
         "--list", help="List the capabilities and the checks, and stop.")] = False,
 ) -> None:
@@ -127,6 +132,10 @@ def verify(
                 load, subject, profile, spread, progress, seed)
         else:
             found = run.run(subject, profile, progress, seed)
+        if scaling or (profile == "full" and not selection.some):
+            bar.update(task, description="time and memory", total=None)
+            found = replace(found, scaling=_verification("scaling").measured(
+                subject, memory=command is None))
     report.print_report(found, console)
     if json is not None:
         report.write_json(found, json)

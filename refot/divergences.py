@@ -1,6 +1,6 @@
 """Divergences between point clouds: B-9, G-4, MMD (G-2), and the two values they are made of.
 
-x (n, d) with weights a (n,), y (m, d) with weights b (m,); `cost` a name of GROUND_COSTS; eps in
+x (n, d) with weights a (n,), y (m, d) with weights b (m,); `cost` a name of POINT_COSTS; eps in
 cost units, the same in all three terms. A solve that does not reach `tol` warns.
 """
 

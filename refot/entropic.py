@@ -54,7 +54,7 @@ def feature_cost(
     """M_ij = |feature(x_i) - feature(y_j)|^2, the cost in feature space, an operand. L; G's c_phi.
 
     x (n, d), y (m, d); feature maps points (n, d) to features (n, k). `cost` a name of
-    GROUND_COSTS: G takes "euclidean". A push-forward: the transport is between the features' laws.
+    POINT_COSTS: G takes "euclidean". A push-forward: the transport is between the features' laws.
     """
     return point_cost(_features(x, feature, "x"), _features(y, feature, "y"), cost)
 

@@ -224,7 +224,7 @@ def informative_loss(
 ) -> float:
     """`informative_objective` - F_xx / 2, in cost units: the whole of B-19, which G minimises.
 
-    x = G(z) (n, d), a (n,), y (m, d), b (m,); P (n, m); `cost` a name of GROUND_COSTS.
+    x = G(z) (n, d), a (n,), y (m, d), b (m,); P (n, m); `cost` a name of POINT_COSTS.
     """
     C, self_cost = point_cost(x, y, cost), point_cost(x, x, cost)
     f = sinkhorn_symmetric(self_cost, a, eps, tol=tol, backend=backend).f

@@ -25,12 +25,11 @@ from refot.arrays import (
     TypeInputError,
     as_count,
     as_positive,
-    as_vector,
     as_weights,
     namespace,
 )
-from refot.backend_contract import BackendLike
-from refot.costs import as_cost, point_cost
+from refot.backend_contract import BackendLike, get_backend
+from refot.costs import as_cost, ground_point_cost
 from refot.divergences import (
     _problems,
     _sharp,
@@ -42,7 +41,7 @@ from refot.divergences import (
     sinkhorn_divergence,
 )
 from refot.objectives import entropy, kantorovich
-from refot.transforms import c_eps_transform
+from refot.transforms import _rows_unweighted
 
 Bounds: TypeAlias = tuple[float, float]
 """(lower, upper), in cost units."""
@@ -130,8 +129,11 @@ class DivergenceLimits:
 def divergence_limits(
     x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
 ) -> DivergenceLimits:
-    """The limits of S and of the loss between two clouds: x (n, d), a (n,), y (m, d), b (m,)."""
-    C = point_cost(x, y, cost)
+    """The limits of S and of the loss between two clouds: x (n, d), a (n,), y (m, d), b (m,).
+
+    `cost` a name of GROUND_COSTS, or UnknownNameError: they rest on W0 = 0 of a cloud to itself.
+    """
+    C = ground_point_cost(x, y, cost)
     xx, yy = self_costs(C)
     return DivergenceLimits(
         cost_limits(C, a, b), cost_limits(xx, a, a, exact=0.0), cost_limits(yy, b, b, exact=0.0))
@@ -164,43 +166,52 @@ def eps_sweep(
 
 
 # ------------------------------------------------------------------ the softmin of a batch
-def softmin_density(g: Any, C: Any, b: Any, eps: Any) -> Array:
+def softmin_density(
+    g: Any, C: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> Array:
     """r_ij = exp((g^(c,eps)_i + g_j - C_ij) / eps), (n, m): mean 1 under b in every row. B-29.
 
     C (n, m) or an operand, g (m,), b (m,). 0 where b_j = 0: it is never drawn, and may overflow.
     """
-    return np.exp(_log_density(g, C, b, eps))
+    log_r, _ = _log_density(g, C, b, eps, backend)
+    return namespace(log_r).exp(log_r)
 
 
-def _log_density(g: Any, C: Any, b: Any, eps: Any) -> Array:
-    """log r_ij, (n, m): -infinity where b_j = 0."""
-    C = as_cost(C)
-    f = c_eps_transform(g, C, b, eps)
-    g, b = as_vector(g, C.shape[1], "g"), as_weights(b, C.shape[1], "b")
-    return namespace(g).where(b > 0, (f[:, None] + g - C.dense()) / eps, -np.inf)
+def _log_density(
+    g: Any, C: Any, b: Any, eps: Any, backend: BackendLike
+) -> tuple[Array, Array]:
+    """(log r_ij (n, m), -infinity where b_j = 0; b), both on the backend."""
+    p = _rows_unweighted(C, b, eps, backend)
+    g = p.column_potential(g)
+    exponents = (p.transform(g)[:, None] + g - p.C.dense()) / p.eps
+    return namespace(g).where(p.b > 0, exponents, -np.inf), p.b
 
 
-def softmin_batch_bias(g: Any, C: Any, b: Any, eps: Any, B: int) -> Array:
+def softmin_batch_bias(
+    g: Any, C: Any, b: Any, eps: Any, B: int, *, backend: BackendLike = None
+) -> Array:
     """eps Var_b(r_i) / (2 B), (n,) in cost units: how far batch softmins lie too high, on average.
 
     To first order in 1/B; r is the `softmin_density`, so that Var_b(r) = Var(w) / mean(w)^2 of
     w_j = exp((g_j - C_ij) / eps). A batch softmin is -eps log of the mean of w over B draws from b,
     the transform B-25 with the batch for nu. So B-24 on batches is no lower bound of the value.
     """
-    r = softmin_density(g, C, b, eps)
-    b = as_weights(b, r.shape[1], "b")
-    return as_positive(eps) * (r - 1) ** 2 @ b / (2 * as_count(B, "B"))
+    log_r, b = _log_density(g, C, b, eps, backend)
+    variance = namespace(b).expm1(log_r) ** 2 @ b
+    return as_positive(eps) * variance / (2 * as_count(B, "B"))
 
 
 def sampled_softmin_bias(
-    g: Any, C: Any, b: Any, eps: Any, B: int, repeats: int, rng: np.random.Generator
+    g: Any, C: Any, b: Any, eps: Any, B: int, repeats: int, rng: np.random.Generator, *,
+    backend: BackendLike = None,
 ) -> tuple[Array, Array]:
     """(mean, standard error) (n,) of the batch softmin less the exact one, over `repeats` batches.
 
-    Each batch is B columns drawn from b with replacement, the same for every row. In cost units.
+    Each batch is B columns drawn from b with replacement, the same for every row. In cost units;
+    NumPy arrays, for the draws are NumPy's.
     """
-    log_r = _log_density(g, C, b, eps)
-    b = as_weights(b, log_r.shape[1], "b")
+    on = get_backend(backend)
+    log_r, b = map(on.to_numpy, _log_density(g, C, b, eps, on))
     shape = (_repeats(repeats), as_count(B, "B"))
     batches = rng.choice(b.shape[0], size=shape, p=b / b.sum())
     excess = -as_positive(eps) * np.stack([_log_mean_exp(row[batches]) for row in log_r])

@@ -1,9 +1,9 @@
 """How much memory a solve may take, and whether a cost between points is formed once and kept.
 
-The budget, strongest first: `memory=` of `solve`, the environment variable REFOT_MEMORY (bytes, or
-"500M", "2G"), a quarter of what is free. Within it a cost that is dearer to compute than to read
-becomes a matrix; beyond it everything is streamed; where not even one block of rows and the vectors
-fit, `MemoryBudgetError` says so before any work.
+The budget, strongest first: `memory=` of `solve`, the environment variable REFOT_MEMORY (each in
+bytes, or "500M", "2G"), a quarter of what is free. Within it a cost that is dearer to compute than
+to read becomes a matrix; beyond it everything is streamed; where not even one block of rows and the
+vectors fit, `MemoryBudgetError` says so before any work.
 """
 
 from __future__ import annotations
@@ -47,11 +47,13 @@ class MemoryBudgetError(InputError):
 # ------------------------------------------------------------------ the budget
 @contextmanager
 def within(memory: Any | None) -> Iterator[None]:
-    """Within the `with` block the budget is `memory` bytes; None changes nothing."""
+    """Within the `with` block the budget is `memory`, bytes or a size as in REFOT_MEMORY; None
+    changes nothing."""
     if memory is None:
         yield
         return
-    token = _given.set(as_count(memory, "memory"))
+    size = _as_bytes(memory, "memory") if isinstance(memory, str) else as_count(memory, "memory")
+    token = _given.set(size)
     try:
         yield
     finally:
@@ -64,14 +66,14 @@ def budget() -> int:
     if given is not None:
         return given
     text = os.environ.get(VARIABLE)
-    return int(SHARE * free_memory()) if not text else _as_bytes(text)
+    return int(SHARE * free_memory()) if not text else _as_bytes(text, VARIABLE)
 
 
-def _as_bytes(text: str) -> int:
+def _as_bytes(text: str, name: str) -> int:
     """ "2G" -> 2,000,000,000."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", text.upper())
     if found is None or not float(found[1]) > 0:
-        raise InputError(VARIABLE, repr(text), "bytes, with K, M, G or T behind: 500M, 2G")
+        raise InputError(name, repr(text), "bytes, with K, M, G or T behind: 500M, 2G")
     return int(float(found[1]) * _UNITS[found[2]])
 
 

@@ -62,9 +62,11 @@ class SortedCost(PointCost):
         """The cost `factor * c`."""
         return replace(self, scale=self.scale * factor, largest_eps=self.largest_eps * factor)
 
-    def with_arrays(self, convert: Callable[[Array], Array]) -> SortedCost:
-        """The same operand with its points converted; their order stays."""
+    def with_arrays(self, convert: Callable[[Array], Array]) -> PointCost:
+        """The same operand, its points converted; in order still, unless they leave NumPy."""
         x, y = convert(self.x), convert(self.y)
+        if namespace(x) is not np:
+            return PointCost(x, y, self.ground, self.scale)
         return replace(self, x=x, y=y, rows_in_order=_taken(x, self.rows_in_order.order),
                        columns_in_order=_taken(y, self.columns_in_order.order))
 

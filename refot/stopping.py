@@ -31,6 +31,8 @@ class Control:
         for name in ("time_limit", "gap"):
             if getattr(self, name) is not None:
                 as_positive(getattr(self, name), name)
+        if not isinstance(self.certified, bool):
+            raise TypeInputError("certified", repr(self.certified), "True or False")
         if not isinstance(self.progress, bool) and not callable(self.progress):
             raise TypeInputError("progress", repr(self.progress), "a function, True or False")
 

@@ -144,9 +144,9 @@ def test_sweep_is_each_value_at_each_eps():
 
 # ------------------------------------------------------------------ the softmin of a batch
 @given(mild_cases, st.data())
-def test_softmin_density_has_mean_one_and_gives_the_plan(case, data):
+def test_softmin_density_has_mean_one_and_gives_the_plan(backend, case, data):
     g = data.draw(potentials(case.b.size))
-    r = softmin_density(g, case.C, case.b, case.eps)
+    r = softmin_density(g, case.C, case.b, case.eps, backend=backend)
     rtol = 16 * UNIT + 2 * case.rounding(g) / case.eps
     np.testing.assert_allclose(r @ case.b, 1, rtol=rtol)
     P = refot.semi_dual_plan(g, *case)
@@ -189,15 +189,16 @@ def test_batch_bias_of_the_size_quoted():
     assert predicted[2] == pytest.approx(measured[2], rel=0.15)
 
 
-def test_sampled_bias_agrees_with_the_exact_one():
+def test_sampled_bias_agrees_with_the_exact_one(backend):
     """Within four standard errors, at a seed; and the scale of eps is that of the cost."""
     C, b = two_points(0.4, 2.0)
     rng = np.random.default_rng(0)
     for B in (4, 16):
-        mean, error = sampled_softmin_bias([0.0, 0.0], C, b, 1.0, B, 20_000, rng)
+        mean, error = sampled_softmin_bias([0.0, 0.0], C, b, 1.0, B, 20_000, rng,
+                                           backend=backend)
         assert abs(mean[0] - exact_bias(0.4, 2.0, B)) <= 4 * error[0]
         assert error[0] < 0.1 * mean[0]
-    scaled = softmin_batch_bias([0.0, 0.0], 3 * C, b, 3.0, 4)
+    scaled = softmin_batch_bias([0.0, 0.0], 3 * C, b, 3.0, 4, backend=backend)
     np.testing.assert_allclose(scaled, 3 * softmin_batch_bias([0.0, 0.0], C, b, 1.0, 4))
 
 

@@ -51,6 +51,13 @@ def test_the_environment_sets_it(monkeypatch, text, size):
     assert budget() == size
 
 
+def test_the_argument_takes_the_same_sizes():
+    with within("1.5 MB"):
+        assert budget() == 1_500_000
+    with pytest.raises(refot.InputError, match=r"memory: 'much'; allowed: bytes"):
+        refot.solve([[1.0]], [1.0], [1.0], 1.0, memory="much")
+
+
 @pytest.mark.parametrize("text", ["much", "-5", "0", "3X", "G"])
 def test_a_size_that_is_none_is_refused(monkeypatch, text):
     monkeypatch.setenv("REFOT_MEMORY", text)
@@ -81,6 +88,8 @@ def test_the_stabilised_method_says_where_its_matrices_do_not_fit():
     C, a = points(3000, 2), np.full(3000, 1 / 3000)
     with pytest.raises(refot.InputError, match="stabilised"):
         refot.solve(C, a, a, 1.0, method="stabilised", memory=140_000_000)
+    with pytest.raises(refot.InputError, match=r"'newton', which forms 4 matrices.*'newton-cg'"):
+        refot.solve(C, a, a, 1.0, method="newton", memory="280M")
 
 
 def test_many_dimensions_are_formed_and_few_are_not():

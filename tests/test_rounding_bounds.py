@@ -17,7 +17,7 @@ from refot.problem import problem
 from refot.verification import vectors
 from refot.verification.adapters.refot_itself import subject
 from refot.verification.rounding_bounds import ROUNDING_BOUNDS, rounding_bound
-from refot.verification.subjects import CAPABILITIES
+from refot.verification.subjects import OF_A_PROBLEM
 
 
 def arguments(case: dict[str, Any]) -> list[Any]:
@@ -68,7 +68,7 @@ def excesses(case: dict[str, Any], answer: Any) -> Iterator[float]:
                 yield float(outside / Fraction(float(most))) if outside else 0.0
 
 
-@pytest.mark.parametrize("capability", CAPABILITIES)
+@pytest.mark.parametrize("capability", OF_A_PROBLEM)
 def test_answers_are_in_the_enclosures_widened_by_the_rounding_bound(
     capability: str, backend: str
 ) -> None:
@@ -78,7 +78,7 @@ def test_answers_are_in_the_enclosures_widened_by_the_rounding_bound(
         assert max(excesses(case, answer(*arguments(case)))) <= 1, case["id"]
 
 
-@pytest.mark.parametrize("capability", CAPABILITIES)
+@pytest.mark.parametrize("capability", OF_A_PROBLEM)
 def test_the_bounds_are_rounding_and_not_tolerances(capability: str) -> None:
     """Relative to the size of the answer's terms, (C, potentials) / eps roundings and what the
     condition of the problem makes of them: 1e-8 at most, where a solve by default stops at 1e-9."""
@@ -127,6 +127,6 @@ def test_the_default_tolerance_is_within_reach(exponent: int, offset: float) -> 
 
 
 def test_every_capability_has_a_bound() -> None:
-    assert set(ROUNDING_BOUNDS) == set(CAPABILITIES)
+    assert set(ROUNDING_BOUNDS) == set(OF_A_PROBLEM)
     with pytest.raises(UnknownNameError, match="capability"):
         rounding_bound("train_step")

@@ -57,6 +57,11 @@ def test_limits_that_are_none_are_refused(name, value):
         refot.solve(*hard(5), **{name: value})
 
 
+def test_a_certificate_is_wanted_or_not():
+    with pytest.raises(InputError, match="certified: 'yes'; allowed: True or False"):
+        refot.solve(*hard(5), certified="yes")
+
+
 def test_a_progress_that_cannot_be_called_is_refused():
     with pytest.raises(InputError, match="progress"):
         refot.solve(*hard(5), progress="yes")

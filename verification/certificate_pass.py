@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import as_positive, as_vector, as_weights
-from refot.costs import Cost, DenseCost, PointCost, as_cost, row_blocks
+from refot.costs import Cost, DenseCost, DotProduct, PointCost, as_cost, row_blocks
 
 from .balls import (
     TINY,
@@ -51,13 +51,16 @@ class ExactProblem:
         """C[rows, :]: exact for a matrix, with the rounding of c(x, y) for points.
 
         At most d + 3 roundings for each cost of the table; underflow of a square can move a root by
-        2^-511. gamma(d + 4) refers them to the computed cost.
+        2^-511. gamma(d + 4) refers them to the computed cost; of -<x, y> to that of |x| and |y|,
+        the sum of the sizes of its terms.
         """
         C = np.asarray(self.C.rows(rows))
         if isinstance(self.C, DenseCost):
             return ball(C)
-        d, scale = self.C.x.shape[1], self.C.scale
-        return enclosure(C, gamma(d + 4) * C + d * scale * math.sqrt(TINY))
+        d, scale, sizes = self.C.x.shape[1], self.C.scale, C
+        if isinstance(self.C.ground, DotProduct):
+            sizes = abs(self.C.with_arrays(abs).rows(rows))
+        return enclosure(C, gamma(d + 4) * sizes + d * scale * math.sqrt(TINY))
 
 
 @np.errstate(over="ignore")  # a g of 1e308 proves nothing, and says so

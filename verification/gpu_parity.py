@@ -19,7 +19,7 @@ import numpy as np
 from refot.arrays import Array
 from refot.backend_contract import Backend
 from refot.backends.numpy_backend import NumpyBackend
-from refot.costs import GROUND_COSTS, Cost, DenseCost, PointCost, point_cost
+from refot.costs import POINT_COSTS, Cost, DenseCost, DotProduct, PointCost, point_cost
 
 WIDER = {np.float32: np.float64, np.float64: np.longdouble}
 REFERENCE = NumpyBackend()
@@ -73,8 +73,8 @@ def parity(backend: Backend) -> Iterator[ParityResult]:
 
 
 def cases(dtype: Any) -> Iterator[ParityCase]:
-    """All ground costs and matrices, d = 1 to 784, n and m from 1 to 3,000, offsets, tiny eps."""
-    for cost in sorted(GROUND_COSTS):
+    """All costs of points, matrices, d = 1 to 784, n and m from 1 to 3,000, offsets, tiny eps."""
+    for cost in sorted(POINT_COSTS):
         for n, m, d in ((1, 700, 3), (333, 1, 1), (700, 1030, 2), (64, 3000, 5), (130, 257, 64)):
             for offset, eps in ((0.0, 0.05), (1e4, 0.05), (0.0, 1e-5)):
                 yield _case(f"{cost} n={n} m={m} d={d} x+{offset:g}", n, m, d, cost, offset, eps,
@@ -94,7 +94,7 @@ def _case(name: str, n: int, m: int, d: int, cost: str, offset: float, eps: floa
     x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d))
     y[: m // 4] = x[0]  # points that coincide
     C = point_cost((x + offset).astype(dtype), (y + offset).astype(dtype), cost)
-    spread = float(C.dense().max())
+    spread = float(abs(C.dense()).max())
     G = (0.1 * spread * rng.normal(size=m)).astype(dtype)
     G[rng.random(m) < (0.2 if m > 1 else 0)] = -np.inf
     F = REFERENCE.softmin(C, G, eps * spread)  # so that no entry of the plan exceeds 1
@@ -107,8 +107,8 @@ def compared(backend: Backend, case: ParityCase) -> Iterator[ParityResult]:
     dtype = case.G.dtype.type
     u, (_, m) = float(np.finfo(dtype).eps) / 2, case.C.shape
     p, r = case.on(backend.asarray), case.on(lambda array: np.asarray(array, WIDER[dtype]))
-    C = r.C.dense()
-    size = float(abs(C).max()) + _largest(r.G)
+    C, sizes = r.C.dense(), _sizes(r.C)
+    size = float(sizes.max()) + _largest(r.G)
 
     def result(operation: str, got: Any, want: Any, allowed: Any) -> ParityResult:
         errors = abs(np.asarray(got, WIDER[dtype]) - want)
@@ -124,14 +124,19 @@ def compared(backend: Backend, case: ParityCase) -> Iterator[ParityResult]:
     least = 2 * m * float(np.finfo(dtype).tiny)  # what may underflow
     yield result("plan_apply", backend.to_numpy(backend.plan_apply(p.C, p.F, p.G, p.eps, p.V)),
                  P @ r.V, term * (P @ abs(r.V)) + least)
-    cost = (P * C).sum()
-    yield result("plan_cost", backend.plan_cost(p.C, p.F, p.G, p.eps), cost,
-                 term * cost + least * size * len(C))
+    yield result("plan_cost", backend.plan_cost(p.C, p.F, p.G, p.eps), (P * C).sum(),
+                 term * (P * sizes).sum() + least * size * len(C))
     if isinstance(p.C, PointCost) and isinstance(r.C, PointCost):
         slopes = r.C.gradient_rows(slice(None))
         got = backend.to_numpy(backend.plan_cost_gradient(p.C, p.F, p.G, p.eps))
         yield result("plan_cost_gradient", got, np.einsum("ij,ijd->id", P, slopes),
                      term * np.einsum("ij,ijd->id", P, abs(slopes)) + least * (1 + size))
+
+
+def _sizes(C: Cost) -> Array:
+    """The sum of the absolute values of the terms of each cost, (n, m)."""
+    dot = isinstance(C, PointCost) and isinstance(C.ground, DotProduct)
+    return abs(C.with_arrays(abs).dense() if dot else C.dense())
 
 
 def _largest(potential: Array) -> float:

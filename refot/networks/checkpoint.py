@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
+import secrets
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -42,7 +42,8 @@ def save_checkpoint(path: str | Path, arrays: Mapping[str, Array], meta: Mapping
             raise TypeInputError(name, f"dtype {array.dtype}", "numbers")
     members["header"] = np.frombuffer(header.encode(), dtype=np.uint8)
     target = Path(path)
-    handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    beside = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)  # less the umask
     try:
         with os.fdopen(handle, "wb") as file:
             np.savez(file, **members)

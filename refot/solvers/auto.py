@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from refot.arrays import Array
@@ -9,11 +11,11 @@ from refot.costs import DenseCost
 from refot.memory import fits_matrix
 from refot.problem import Problem
 
-from .newton import newton
+from .newton import MATRICES, newton
 from .newton_cg import newton_cg_iterates
 from .overrelaxed import overrelaxed
 from .schedule import Iterates
-from .stabilised import stabilised
+from .stabilised import stabilised, stabilised_later
 
 SMALL = 256
 """Up to this many points on the smaller side Newton with a dense Hessian: to the rounding floor."""
@@ -25,19 +27,27 @@ an iteration is two matrix-vector products, which cost less)..."""
 SEEN = 16
 """... once it is the mean over so many iterations."""
 
+MANY = 1 << 22
+"""Costs of points from which on a kernel of them is not formed: it leaves the processor's cache."""
+
 
 def auto(p: Problem, g: Array) -> Iterates:
     """Newton with a dense Hessian for a small side; else over-relaxation under an eps schedule, and
     Newton-CG from the moment on that it turns out slow.
 
-    The transforms of over-relaxation come from an absorbed kernel where two matrices fit the budget
-    and the cost is a matrix, or the backend "numpy": its exponential is dear; else from softmin.
+    The transforms of over-relaxation come from an absorbed kernel, where the matrices fit the
+    budget: from the start where the cost is a matrix, or the backend "numpy", whose exponential is
+    dear; on the processor, for up to MANY costs of points, once a few have come from softmin; else
+    all come from softmin.
     """
-    if p.backend.xp is np and p.C.dtype == np.float64 and min(p.C.shape) <= SMALL:
+    on_processor = p.backend.xp is np
+    small = min(p.C.shape) <= SMALL and fits_matrix(p.C, copies=MATRICES)
+    if small and on_processor and p.C.dtype == np.float64:
         return newton(p, g)
-    products = p.backend.name == "numpy" or isinstance(p.C, DenseCost)
-    if products and fits_matrix(p.C, copies=2):
+    if (p.backend.name == "numpy" or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
         return watched(p, stabilised(p, g), SLOW_PRODUCTS)
+    if on_processor and math.prod(p.C.shape) <= MANY and fits_matrix(p.C):
+        return watched(p, stabilised_later(p, g), SLOW_PRODUCTS)
     return watched(p, overrelaxed(p, g), SLOW)
 
 

@@ -24,7 +24,7 @@ PATIENCE = 20
 def mixed(p: Problem, g: Array) -> Iterates:
     """Over-relaxation under an eps schedule: in float32 as far as that goes, then in float64."""
     if p.C.dtype != np.float64:
-        raise InputError("method", f"'mixed' on {p.C.dtype}", "float64 problems")
+        raise InputError("method", f"'mixed' on {p.C.dtype}", "float64 problems, or 'overrelaxed'")
     for f, swept in single_sweeps(p, g):
         g = swept
         yield f, g, math.inf

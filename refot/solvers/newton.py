@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from refot.arrays import Array, InputError
+from refot.memory import fits_matrix
 from refot.problem import Problem
 from refot.sinkhorn import on_support
 
@@ -13,6 +14,9 @@ from .schedule import Iterates, annealed
 NEWTON_LIMIT = 1_500
 """Newton's method factors a matrix of the smaller side: under a second up to this size."""
 
+MATRICES = 4
+"""The cost, the plan and two that a step needs on the way are matrices (n, m)."""
+
 STALL = 10
 """Newton's method ends after so many iterations without a new smallest error: rounding floor."""
 
@@ -20,7 +24,11 @@ STALL = 10
 def newton(p: Problem, g: Array) -> Iterates:
     """Newton's method under an eps schedule, in the potential of the smaller side."""
     if p.backend.xp is not np or p.C.dtype != np.float64:
-        raise InputError("method", "'newton' off the CPU or in float32", "float64 NumPy arrays")
+        raise InputError("method", f"'newton' on {p.C.dtype} arrays of backend {p.backend.name!r}",
+                         "float64 on numpy or numba; or 'newton-cg', on any backend")
+    if not fits_matrix(p.C, copies=MATRICES):
+        raise InputError("method", f"'newton', which forms {MATRICES} matrices beyond the budget",
+                         "more memory=, or 'newton-cg'")
     if p.C.shape[1] <= p.C.shape[0]:
         yield from annealed(p, g, newton_iterates)
     else:

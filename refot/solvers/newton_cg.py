@@ -3,8 +3,8 @@
 The Hessian -(diag c - P' diag(1/a) P) / eps is applied through products with the plan: the
 contract's `plan_apply` on any backend, or, on the CPU, a sparse matrix of the entries that count.
 At small eps nearly all of a plan is negligible; leaving it out changes the direction a little,
-never the answer, since gradient and line search are exact. (Tang, Shavlovsky, Rahmanian, Tardini,
-Thekumparampil, Xiao, Ying 2024, "Accelerating Sinkhorn algorithm with sparse Newton iterations".)
+never the answer, since gradient and line search are exact. (tang2024accelerating in
+docs/references.bib.)
 """
 
 from __future__ import annotations

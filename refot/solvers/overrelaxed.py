@@ -2,8 +2,8 @@
 
 Near the optimum Sinkhorn's iteration is a linear block Gauss-Seidel iteration of some rate theta;
 the best w, 2 / (1 + sqrt(1 - theta)), turns that rate into w - 1: N steps become about sqrt(N).
-(Thibault, Chizat, Dossal, Papadakis 2021; Lehmann, von Renesse, Sambale, Uschmajew 2022.) theta
-is not known: it is read off the errors by the formula of successive over-relaxation (Young 1971),
+(thibault2021overrelaxed, lehmann2022note in docs/references.bib.) theta is not known: it is read
+off the errors by the formula of successive over-relaxation (young1971iterative),
 (l + w - 1)^2 = l w^2 theta for an observed rate l. Safeguard (Thibault et al.): the dual rises.
 """
 
@@ -21,8 +21,8 @@ from refot.sinkhorn import on_support
 
 from .schedule import Iterates, annealed
 
-Transform: TypeAlias = Callable[[Array, Array], Array]
-"""(g, previous f) -> g^(c,eps)."""
+Transform: TypeAlias = Callable[[Array, Array | None], Array]
+"""(g, previous f if there is one) -> g^(c,eps)."""
 
 WINDOW = 4
 """The rate is read off the errors of so many steps, once as many have passed since w changed."""
@@ -48,7 +48,7 @@ def relax(p: Problem, g: Array, rows: Transform, columns: Transform) -> Iterates
     own side, and the next transform tells those of the other side.
     """
     xp, w, errors = namespace(g), 1.0, [math.inf]
-    f = f_next = p.transform(g)
+    f = f_next = rows(g, None)
     while True:
         f, _ = half_step(p.a, f, f_next, p.eps, w)
         g, column_error = half_step(p.b, g, columns(f, g), p.eps, w)
@@ -70,11 +70,13 @@ def half_step(
 
     With d = (transform - f) / eps the dual rises by eps weights.(w d - exp((w - 1) d) + exp(-d)).
     """
+    if w == 1.0:
+        return transform, 0.0
     xp = namespace(f)
     d = xp.where(weights > 0, (transform - f) / eps, 0)
     with np.errstate(over="ignore", invalid="ignore"):
         rise = float(weights @ (w * d - (xp.exp((w - 1) * d) - xp.exp(-d))))
-    if w == 1.0 or not rise >= 0:  # not NaN either
+    if not rise >= 0:  # not NaN either
         return transform, 0.0
     error = float(abs(weights * xp.expm1((w - 1) * d)).sum())
     return xp.where(weights > 0, f + w * (transform - f), transform), error

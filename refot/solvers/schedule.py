@@ -1,6 +1,6 @@
 """An eps schedule around any method: rough solves at falling eps, each started at the last g.
 
-(Kosowsky and Yuille 1994; Schmitzer 2019.)
+(kosowsky1994invisible; schmitzer2019stabilized: docs/references.bib.)
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeAlias
 
-from refot.arrays import Array, InputError, namespace
+from refot.arrays import Array, InputError
 from refot.costs import DenseCost, row_blocks
 from refot.problem import Problem
 from refot.sinkhorn import log_iterates
 
 Iterates: TypeAlias = Iterator[tuple[Array, Array, float]]
+
+SCHEDULE_START = 1 / 16
+"""The schedule starts at this part of the range of the cost: above it sweeps from 0 are quick."""
 
 SCHEDULE_FACTOR = 4.0
 """eps falls by this factor from one stage of the schedule to the next."""
@@ -40,7 +43,7 @@ def annealed(p: Problem, g: Array, stage: Callable[[Problem, Array], Iterates]) 
     error inf, for they belong to another eps.
     """
     if not is_warm(p, g):
-        for eps in eps_schedule(cost_scale(p), p.eps):
+        for eps in eps_schedule(SCHEDULE_START * cost_scale(p), p.eps):
             rough = itertools.islice(stage(replace(p, eps=eps), g), STAGE_ITERATIONS)
             for f, g_stage, error in rough:
                 g = g_stage
@@ -72,14 +75,11 @@ def cost_range(p: Problem) -> float:
 
 
 def cost_scale(p: Problem) -> float:
-    """Where the schedule starts: max C - min C of a matrix, and of points what the box around them
-    allows, without a pass over all pairs. An offset of the cost does not matter."""
+    """The range of the cost: max C - min C of a matrix, and of points what the boxes around
+    them allow, without a pass over all pairs. An offset of the cost does not matter."""
     if isinstance(p.C, DenseCost):
         return _finite(float(p.C.matrix.max()) - float(p.C.matrix.min()))
-    x, y, xp = p.C.x, p.C.y, namespace(p.C.x)
-    farthest = xp.maximum(abs(x.max(axis=0) - y.min(axis=0)), abs(y.max(axis=0) - x.min(axis=0)))
-    corner = xp.zeros_like(farthest)[None]
-    return _finite(float(p.C.scale * p.C.ground.matrix(corner, farthest[None])[0, 0]))
+    return _finite(p.C.spread())
 
 
 def _finite(spread: float) -> float:
