@@ -16,8 +16,15 @@ import numpy as np
 import pytest
 
 from refot.verification import run as running
-from refot.verification.command_subject import MOST_FAILURES, Program, load_command
-from refot.verification.limits import Limits
+from refot.verification.cases import synthetic
+from refot.verification.command_subject import (
+    MOST_FAILURES,
+    Program,
+    Questions,
+    load_command,
+    questions,
+)
+from refot.verification.limits import Limits, refusal_expected, time_limit
 from refot.verification.loading import TargetError
 from refot.verification.programs import ProgramError
 from refot.verification.protocol import AnswerError
@@ -216,7 +223,7 @@ def test_many_requests_are_one_process_of_a_program_on_files(tmp_path: Path) -> 
 def test_a_program_on_files_that_does_not_behave(
     body: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("refot.verification.command_subject.questions", lambda *_: [])
+    monkeypatch.setattr("refot.verification.command_subject.questions", lambda *_: Questions())
     with pytest.raises(ProgramError, match=complaint):
         ask(python(body, tmp_path, " {in} {out}"), Limits(0.3 if "sleep" in body else 20, 60))
 
@@ -230,6 +237,34 @@ def test_a_failure_half_way_is_told_of_its_own_request(tmp_path: Path) -> None:
         program.ask("softmin", (C, H, 2.0))
     assert program.ask("softmin", (C, H, 3.0)) == [0, 5]  # asked again, by itself
     assert program.ask("softmin", (C, H, 1.0)) == [0, 6]  # what was asked twice is answered twice
+
+
+def test_dying_of_bad_input_is_no_failure_and_the_program_is_asked_on(tmp_path: Path) -> None:
+    body = "sys.exit(5) if request['arguments']['eps'] == 2 else say([0, 0])"
+    for files in ("", " {in} {out}"):
+        program = Program(python(body, tmp_path, files), LIMITS)
+        for _ in range(MOST_FAILURES + 1):
+            with refusal_expected(), pytest.raises(ProgramError, match="status 5"):
+                program.ask("softmin", (C, H, 2.0))
+        assert program.ask("softmin", (C, H, 1.0)) == [0, 0]
+
+
+def test_what_is_to_be_refused_is_asked_ahead_in_a_file_of_its_own() -> None:
+    asked = questions(["softmin"], [next(synthetic())])
+    assert len(asked.to_be_refused) == 2  # a NaN, and more scores than columns
+    assert all(len(arguments[1]) != 6 or np.isnan(arguments[0]).any()
+               for _, arguments in asked.to_be_refused)
+    assert all(np.isfinite(arguments[0]).all() for _, arguments in asked.sound)
+
+
+def test_a_time_limit_from_outside_leaves_no_answer_behind(tmp_path: Path) -> None:
+    """The answer to a request that was given up would be read as that to the next."""
+    body = "time.sleep(0.4 if request['arguments']['eps'] == 2 else 0)\nsay([0, 0])"
+    program = Program(python(body, tmp_path), LIMITS)
+    assert program.ask("softmin", (C, H, 1.0)) == [0, 0]
+    with pytest.raises(TimeoutError), time_limit(0.1):
+        program.ask("softmin", (C, H, 2.0))
+    assert program.ask("softmin", (C, H, 1.0)) == [0, 0]
 
 
 def test_nothing_is_left_of_a_program_on_files(

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from refot.cli import app
-from refot.verification.compare import CompareError, Judged, Line, compare, read
+from refot.verification.compare import CompareError, Judged, Line, cause, compare, read
 from refot.verification.compare import Comparison as Changes
 from refot.verification.loading import as_subject
 from refot.verification.report import write_json
@@ -160,3 +160,20 @@ def test_what_a_file_says_cannot_steer_a_terminal(files: tuple[Path, Path], tmp_
     lines = list(compare(files[0], file).report())
     assert len(lines) > 3
     assert all(said.isprintable() for said in lines)
+
+
+@pytest.mark.parametrize(("diagnosis", "said"), [
+    ("not converged: marginal errors 0.4 (rows) and 1e-14 (columns)",
+     "not converged: marginal errors … (rows) and … (columns)"),
+    ("not converged: marginal errors 0.04 (rows) and 1 (columns)",
+     "not converged: marginal errors … (rows) and … (columns)"),
+    ("the plan has mass 1.9e+28, not 1", "the plan has mass …, not 1"),
+    ("not converged: below W0 = 0.0174, so the marginals of its plan are not a and b",
+     "not converged: below W0 = …, so the marginals of its plan are not a and b"),
+    ("the cost |x - y|^2 is halved: 1 / 2 of it (off by 0.3, fits 3 of 4 failed calls)",
+     "the cost |x - y|^2 is halved: 1 / 2 of it"),
+    ("bad input is not refused (zero eps): a number comes back",
+     "bad input is not refused (zero eps): a number comes back"),
+])
+def test_a_cause_is_a_diagnosis_without_what_was_measured(diagnosis: str, said: str) -> None:
+    assert cause(diagnosis) == said

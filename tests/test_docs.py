@@ -39,8 +39,10 @@ EXTRAS = {
     "pot": ("ot",),
     "peers": ("ot", "ott", "geomloss", "torch"),
     "data": ("sklearn",),
+    "solvers": ("pykeops", "mdot_tnt", "regot", "geomloss", "torch"),
 }
-"""The packages that an extra brings, by the names under which they are imported."""
+"""The packages that an extra brings, by the names under which they are imported; `solvers` is no
+extra of refot, but what docs/findings-solvers.md says how to install."""
 
 NEEDS = re.compile(r"<!-- needs: (?P<extras>[a-z, ]+) -->")
 BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import resource
 import struct
+import sys
 import threading
 import time
 import tracemalloc
@@ -21,12 +24,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from refot.arrays import InputError
+from refot.arrays import InputError, as_count
+from refot.networks.checkpoint import save_checkpoint
 from refot.verification import certify_file, protocol, vectors
 from refot.verification.certify_file import FileError, read_problem
 from refot.verification.exclusions import ExclusionError, read_exclusions
-from refot.verification.limits import time_limit, timed
+from refot.verification.limits import limited, memory_limit, time_limit
 from refot.verification.loading import TargetError, as_subject, load
+from refot.verification.probe import Probe, SubjectError
 from refot.verification.protocol import AnswerError, ProgramSaysError
 
 JSON_VALUES = st.recursive(
@@ -67,7 +72,7 @@ def test_any_description_is_one_or_refused(result: Any) -> None:
             json.dumps({"id": 7, "result": result}).encode(), 7), "prog")
     except (AnswerError, InputError):
         return
-    assert set(said["capabilities"]) <= set(protocol.CAPABILITIES)
+    assert set(said["capabilities"]) <= set(protocol.OF_A_PROBLEM | protocol.STATEMENTS)
 
 
 @given(hnp.arrays(st.sampled_from([np.float64, np.float32]), (2, 3),
@@ -200,7 +205,8 @@ def test_a_call_that_takes_too_long_is_interrupted() -> None:
             except Exception:  # noqa: BLE001 - what a subject may do
                 pass
 
-    (part,) = timed(as_subject(stubborn, "stubborn", "mutual_information"), 0.05).parts
+    (part,) = as_subject(stubborn, "stubborn", "mutual_information").parts
+    part = limited(part, 0.05)
     start = time.monotonic()
     with pytest.raises(TimeoutError, match=r"no answer within 0.05 s"):
         part.capabilities["mutual_information"](np.ones((1, 1)))
@@ -225,3 +231,56 @@ def test_in_a_thread_there_is_no_limit_and_no_harm() -> None:
     thread.start()
     thread.join()
     assert found == ["done"]
+
+
+def test_of_two_limits_the_first_to_end_holds() -> None:
+    start = time.monotonic()
+    for outer, inner in ((0.05, 30), (30, 0.05)):
+        with pytest.raises(TimeoutError, match=r"within 0.05 s"), time_limit(outer), (
+                time_limit(inner)):
+            time.sleep(5)
+
+    def two_calls() -> None:
+        with time_limit(0.05):
+            pass
+        time.sleep(5)
+
+    with pytest.raises(TimeoutError, match=r"within 0.1 s"), time_limit(0.1):
+        two_calls()
+    assert time.monotonic() - start < 4
+
+
+# ------------------------------------------------------------------ memory
+@pytest.mark.skipif(sys.platform != "linux", reason="the data segment is bounded on Linux only")
+def test_a_call_that_takes_too_much_memory_is_an_error_and_the_limit_is_lifted() -> None:
+    def greedy(P: Any) -> float:
+        return float(np.ones((40 << 20) // 8).sum())  # 40 MiB
+
+    (part,) = as_subject(greedy, "greedy", "mutual_information").parts
+    with pytest.raises(SubjectError, match="MemoryError: Unable to allocate"):
+        Probe(limited(part, 10.0, 20 << 20)).number("mutual_information", np.ones((1, 1)))
+    assert Probe(limited(part, 10.0, 80 << 20)).number("mutual_information", np.ones((1, 1))) > 0
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with memory_limit(1 << 20), pytest.raises(MemoryError):
+        np.ones(1 << 20)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+# ------------------------------------------------------------------ counts and files
+@pytest.mark.parametrize("count", [10**400, -(10**400), sys.maxsize + 1])
+def test_a_count_beyond_all_machines_is_refused_in_one_sentence(count: int) -> None:
+    with pytest.raises(InputError, match="beyond the range of counts"):
+        as_count(count, "max_iter")
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_a_checkpoint_has_the_mode_that_the_user_asked_for(
+    mask: int, mode: int, tmp_path: Path
+) -> None:
+    before = os.umask(mask)
+    try:
+        save_checkpoint(tmp_path / "w.npz", {"w": np.ones(2)}, {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "w.npz").stat().st_mode & 0o777 == mode
+    assert [path.name for path in tmp_path.iterdir()] == ["w.npz"]

@@ -47,7 +47,7 @@ def test_dot_products_are_within_their_bound(dtype: Any) -> None:
 
 def test_every_variant_of_a_loop_has_a_name_of_its_own() -> None:
     """One name for two of them is one symbol in the code on disk: the wrong one may be called."""
-    for variants in (numba_costs.costs_at, numba_softmin.LOOPS, numba_sorted.ENTRY_LOOPS):
+    for variants in (numba_costs.costs_at, numba_softmin.LOOPS, numba_sorted.PRODUCT_LOOPS):
         different = {id(variant): variant for variant in variants.values()}
         names = {variant.py_func.__qualname__ for variant in different.values()}
         assert len(names) == len(different)

@@ -80,9 +80,10 @@ def test_the_walk_sees_the_package():
     assert within_refot(CORE["problem"]) == {"arrays", "backend_contract", "costs"}
 
 
-@pytest.mark.parametrize("name", sorted(set(CORE) - {"cli"}))
+@pytest.mark.parametrize("name", sorted(set(CORE) - {"cli", "__main__"}))
 def test_refot_never_imports_its_backends_or_its_verifier(name):
-    """The contract loads a backend by name, when it is first used; only cli stands above all."""
+    """The contract loads a backend by name, when it is first used; only cli stands above all, and
+    `__main__`, which calls it."""
     assert not within_refot(CORE[name]) & {"backends", "verification", "cli"}
 
 
@@ -164,3 +165,9 @@ def test_an_uninstalled_checkout_sees_the_same_names():
 def test_the_package_says_that_it_is_typed(project):
     assert (ROOT / "refot" / "py.typed").is_file()
     assert project["tool"]["setuptools"]["package-data"]["refot"] == ["py.typed"]
+
+
+def test_python_m_refot_is_the_command():
+    found = subprocess.run([sys.executable, "-m", "refot", "--version"], capture_output=True,
+                           text=True, check=True)
+    assert found.stdout == f"refot {refot.__version__}\n"

@@ -14,7 +14,7 @@ from refot.verification import protocol
 from refot.verification.cases import collect
 from refot.verification.command_subject import questions
 from refot.verification.protocol import AnswerError, ProgramSaysError, request_line
-from refot.verification.subjects import CAPABILITIES
+from refot.verification.subjects import OF_A_PROBLEM, STATEMENTS
 
 SCHEMA = json.loads((Path(protocol.__file__).parent / "protocol_schema.json").read_text())
 
@@ -25,13 +25,16 @@ def faults(value: Any, part: str) -> list[str]:
 
 def test_the_schema_knows_every_capability() -> None:
     known = SCHEMA["$defs"]["request"]["properties"]["capability"]["enum"]
-    assert known == [protocol.DISCOVERY, *CAPABILITIES]
+    assert known == [protocol.DISCOVERY, *OF_A_PROBLEM, *STATEMENTS]
 
 
 def test_every_question_of_the_checks_is_as_the_schema_says() -> None:
-    asked = questions(list(CAPABILITIES), [c for c in collect("quick")[0] if c.C.size <= 144])
-    lines = [request_line(k, *question) for k, question in enumerate(asked)]
-    assert {capability for capability, _ in asked} == set(CAPABILITIES)
+    offered = [*OF_A_PROBLEM, *STATEMENTS]
+    asked = questions(offered, [c for c in collect("quick")[0] if c.C.size <= 144])
+    every = [*asked.sound, *asked.to_be_refused]
+    lines = [request_line(k, *question) for k, question in enumerate(every)]
+    assert {capability for capability, _ in asked.sound} == set(offered)
+    assert {capability for capability, _ in asked.to_be_refused} == set(OF_A_PROBLEM)
     assert [faults(json.loads(line), "request") for line in lines
             if faults(json.loads(line), "request")] == []
     assert all(b" " not in line and line.count(b"\n") == 1 for line in lines)

@@ -23,7 +23,7 @@ from refot.information import optimal_q, q_objective
 from refot.objectives import kl_from_product
 from refot.verification import vector_mistakes, vectors, vectors_generate
 from refot.verification.adapters.refot_itself import subject
-from refot.verification.subjects import CAPABILITIES
+from refot.verification.subjects import OF_A_PROBLEM
 from refot.verification.vectors import AnswersError, check, every_case, list_vectors, load, show
 
 PAGE = Path(__file__).parent.parent / "docs" / "vectors.md"
@@ -57,12 +57,12 @@ def written(path: Path, answers: Any) -> Path:
 violations = JsonSchema(SCHEMA).violations
 
 
-@pytest.mark.parametrize("capability", CAPABILITIES)
+@pytest.mark.parametrize("capability", OF_A_PROBLEM)
 def test_a_file_is_as_the_schema_says(capability: str) -> None:
     file = json.loads((vectors.FOLDER / f"{capability}.json").read_text(encoding="utf-8"))
     assert violations(file, SCHEMA) == []
     assert file["capability"] == capability
-    assert file["signature"] == CAPABILITIES[capability]
+    assert file["signature"] == OF_A_PROBLEM[capability]
     assert all(case["id"].startswith(f"{capability}/") for case in file["cases"])
 
 
@@ -85,13 +85,13 @@ def test_what_is_not_as_the_schema_says_is_found(change: Any, fault: str) -> Non
 # ------------------------------------------------------------------ what is there
 def test_there_is_enough_of_everything() -> None:
     files = list(vectors.FOLDER.glob("*.json"))
-    assert {file.stem for file in files} == {*CAPABILITIES, "schema"}
+    assert {file.stem for file in files} == {*OF_A_PROBLEM, "schema"}
     assert sum(file.stat().st_size for file in files) < 1_500_000
-    assert len(all_cases()) == sum(len(load(capability)) for capability in CAPABILITIES) >= 150
+    assert len(all_cases()) == sum(len(load(capability)) for capability in OF_A_PROBLEM) >= 150
     kinds = Counter(kind for case in all_cases().values() for kind in case["kinds"])
     known = SCHEMA["$defs"]["case"]["properties"]["kinds"]["items"]["enum"]
     assert {kind for kind in known if kinds[kind] >= 8} == set(known)
-    assert f"{len(all_cases())} small problems over the {len(CAPABILITIES)} capabilities" in (
+    assert f"{len(all_cases())} small problems over the {len(OF_A_PROBLEM)} capabilities" in (
         PAGE.read_text(encoding="utf-8"))
 
 
@@ -110,7 +110,7 @@ def test_every_mistake_is_caught_by_some_case() -> None:
     assert set(vector_mistakes.ARGUMENTS) <= everything
 
 
-@pytest.mark.parametrize("capability", CAPABILITIES)
+@pytest.mark.parametrize("capability", OF_A_PROBLEM)
 def test_inputs_are_exact_and_outputs_have_thirty_digits(capability: str) -> None:
     for case in load(capability):
         for name in {"a", "b", "P"} & set(case["inputs"]):
@@ -128,7 +128,7 @@ def test_the_last_point_carries_mass_so_that_the_gauge_is_due() -> None:
 
 
 # ------------------------------------------------------------------ the generator
-@pytest.mark.parametrize("capability", CAPABILITIES)
+@pytest.mark.parametrize("capability", OF_A_PROBLEM)
 def test_a_file_is_written_anew_to_the_same_bytes(capability: str) -> None:
     pytest.importorskip("sklearn", reason="the real data come with scikit-learn")
     path = vectors.FOLDER / f"{capability}.json"
@@ -136,7 +136,7 @@ def test_a_file_is_written_anew_to_the_same_bytes(capability: str) -> None:
 
 
 # ------------------------------------------------------------------ refot's own answers
-@pytest.mark.parametrize("capability", CAPABILITIES)
+@pytest.mark.parametrize("capability", OF_A_PROBLEM)
 def test_refot_is_within_a_tenth_of_the_tolerance(capability: str) -> None:
     """On every backend it is within its rounding bounds: tests/test_rounding_bounds.py."""
     right = subject(get_backend("numpy")).parts[0].capabilities[capability]
@@ -196,7 +196,7 @@ def test_every_case_is_listed_and_can_be_shown() -> None:
 
 
 def test_right_answers_pass_and_what_lacks_is_said(tmp_path: Path) -> None:
-    answers = right_answers(*CAPABILITIES)
+    answers = right_answers(*OF_A_PROBLEM)
     lines, status = check(written(tmp_path / "all.json", answers))
     assert (len(lines), status) == (1, 0)
     assert lines[0].startswith(f"{len(all_cases())} passed, 0 failed, 0 not answered")

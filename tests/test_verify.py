@@ -22,7 +22,7 @@ from refot.verification.intervals import Interval
 from refot.verification.loading import as_subject
 from refot.verification.probe import Probe, SubjectError
 from refot.verification.report import write_json
-from refot.verification.subjects import CAPABILITIES, TRAINING, Part, Subject
+from refot.verification.subjects import CAPABILITIES, STATEMENTS, Part, Subject
 from refot.verification.truth import Truth
 
 AVAILABLE = [status.name for status in refot.backend_status() if status.available]
@@ -170,7 +170,7 @@ def test_failures_come_first() -> None:
 # ------------------------------------------------------------------ checks, cases, truth
 def test_every_check_belongs_to_a_capability_and_has_a_sentence() -> None:
     for check in CHECKS.values():
-        assert check.capability in CAPABILITIES | TRAINING
+        assert check.capability in CAPABILITIES | STATEMENTS
         assert len(check.sentence) > 20
 
 
@@ -223,7 +223,7 @@ def test_json_is_strict_and_whole(tmp_path: Path) -> None:
     write_json(report, target)
     read = json.loads(target.read_text(), parse_constant=pytest.fail)
     assert list(read) == ["refot", "subject", "backend", "profile", "summary", "checks",
-                          "left_out", "warnings", "printed"]
+                          "left_out", "warnings", "printed", "scaling"]
     assert read["subject"] == {"name": "half", "version": "1.0", "convention": "refot"}
     assert sum(read["summary"].values()) == len(read["checks"])
     assert {"nan"} <= {check["measured"] for check in read["checks"]}

@@ -17,8 +17,8 @@ from refot.verification.probe import NotOfferedError, Probe
 from refot.verification.subjects import Part
 from refot.verification.translation import scale_on, to_subject
 from refot.verification.truth import Truth, solution_of
+from refot.verification.zoo import RIGHT
 from refot.verification.zoo.animals import small_cases
-from refot.verification.zoo.right import RIGHT
 
 (GAUSSIAN,) = small_cases(0, ("gaussian",))
 

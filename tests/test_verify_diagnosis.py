@@ -9,7 +9,7 @@ import refot
 from refot.verification.diagnosis import MISTAKES, RIGHT, Evidence, named, sentence
 from refot.verification.loading import as_subject
 from refot.verification.run import CheckResult
-from refot.verification.subjects import CAPABILITIES
+from refot.verification.subjects import OF_A_PROBLEM
 from refot.verification.zoo.animals import examined_on, small_cases
 
 
@@ -69,12 +69,12 @@ def test_an_error_of_no_known_kind_gets_no_name(change) -> None:  # type: ignore
         lambda *problem: change(refot.entropic_value(*problem, backend="numpy"), problem[3]),
         "value", "gaussian", "asymmetric", "square-uniform")
     assert failed
-    assert {check.diagnosis for check in failed} == {""}
+    assert {check.diagnosis for check in failed if ".refuses-" not in check.id} == {""}
 
 
 def test_a_constant_gets_no_name() -> None:
     failed = failures(lambda *_: 0.5, "value", "gaussian", "asymmetric")
-    assert {check.diagnosis for check in failed} == {""}
+    assert {check.diagnosis for check in failed if ".refuses-" not in check.id} == {""}
 
 
 def test_float32_inside_is_seen_in_the_digits() -> None:
@@ -86,5 +86,5 @@ def test_float32_inside_is_seen_in_the_digits() -> None:
 
 
 def test_every_capability_has_a_catalogue_and_a_right_answer() -> None:
-    assert MISTAKES.keys() == RIGHT.keys() == CAPABILITIES.keys()
+    assert MISTAKES.keys() == RIGHT.keys() == OF_A_PROBLEM.keys()
     assert all(len(mistakes) >= 8 for mistakes in MISTAKES.values())

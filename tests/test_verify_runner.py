@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -169,8 +170,10 @@ def folder(tmp_path: Path) -> Path:
                 except BaseException:
                     return 0.0
 
-        def crash(*problem):
-            os._exit(3)
+        def crash(C, *problem):
+            if C.shape == (1, 1):
+                os._exit(3)
+            return float("nan")
     """))
     return tmp_path
 
@@ -238,7 +241,12 @@ def test_two_processes_find_what_one_finds(folder: Path) -> None:
     assert "the sharp cost <C,P>" in one.stdout
 
 
-def test_a_process_that_dies_is_told(folder: Path) -> None:
-    done = refot_in(folder, "verify", "mine.py:crash", "--as", "value", "--processes", "2")
-    assert done.returncode == 2
-    assert "a process died" in done.stderr
+def test_a_process_that_dies_is_an_error_of_its_case_and_the_run_goes_on(folder: Path) -> None:
+    done = refot_in(folder, "verify", "mine.py:crash", "--as", "value", "--processes", "2",
+                    "--json", "report.json")
+    assert done.returncode == 1
+    checks = json.loads((folder / "report.json").read_text())["checks"]
+    errors = [check for check in checks if check["status"] == "error"]
+    assert {check["case"] for check in errors} == {"one-by-one"}
+    assert all("crashed the interpreter" in check["message"] for check in errors)
+    assert {check["case"] for check in checks if check["status"] == "failed"} > {"gaussian"}

@@ -31,6 +31,7 @@ class Finding:
     """What was measured, where it should lie, by how much it misses, and how much it may miss.
 
     `expected` is None where nothing can be expected, because an answer it rests on is not a number.
+    `cause` is the diagnosis, where the check knows it without the catalogue of mistakes.
     """
 
     measured: float
@@ -38,6 +39,7 @@ class Finding:
     error: float
     tolerance: float
     message: str = ""
+    cause: str = ""
 
     @property
     def passed(self) -> bool:
@@ -74,9 +76,13 @@ class Trial:
         """The convention in which the subject says it answers."""
         return convention(self.probe.part.convention)
 
+    def theirs(self, capability: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        """refot's arguments as the declared convention has them."""
+        return to_subject(self.declared, capability, arguments)
+
     def number(self, capability: str, *arguments: Any) -> float:
         """A scalar answer."""
-        answer = self.probe.number(capability, *self._theirs(capability, arguments))
+        answer = self.probe.number(capability, *self.theirs(capability, arguments))
         if capability == "value":
             answer = value_from_subject(self.declared, answer, *arguments)
         if capability == "divergence":
@@ -86,7 +92,7 @@ class Trial:
 
     def array(self, capability: str, shape: tuple[int, ...], *arguments: Any) -> Array:
         """An array answer of the shape that is due."""
-        answer = self.probe.array(capability, shape, *self._theirs(capability, arguments))
+        answer = self.probe.array(capability, shape, *self.theirs(capability, arguments))
         if capability == "divergence_gradient":
             answer = divergence_gradient_from_subject(self.declared, answer, *arguments)
         self._keep(capability, arguments, answer)
@@ -94,22 +100,30 @@ class Trial:
 
     def pair(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
         """The answer to `potentials`, in density form."""
-        answer = self.probe.pair(capability, *self._theirs(capability, arguments))
+        answer = self.probe.pair(capability, *self.theirs(capability, arguments))
         converted = potentials_from_subject(self.declared, answer, *arguments)
         self._keep(capability, arguments, converted)
         return converted
 
+    def offers(self, capability: str) -> bool:
+        """Whether the part under test offers it."""
+        return capability in self.probe.part.capabilities
+
+    def flag(self, capability: str, *arguments: Any) -> bool:
+        """An answer that is yes or no."""
+        return self.probe.flag(capability, *self.theirs(capability, arguments))
+
     def again(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
         """The answers to the same call made twice, flat and as the subject gives them."""
-        return self.probe.again(capability, *self._theirs(capability, arguments))
+        return self.probe.again(capability, *self.theirs(capability, arguments))
 
     def raw(self, capability: str, *arguments: Any) -> Array:
         """The answer as the subject gives it, flat, whatever its shape; not kept."""
-        return self.probe.flat(capability, *self._theirs(capability, arguments))
+        return self.probe.flat(capability, *self.theirs(capability, arguments))
 
     def warnings(self, capability: str, *arguments: Any) -> list[str]:
         """What the subject warned of when it was given these arguments."""
-        return self.probe.warnings(*self._theirs(capability, arguments))
+        return self.probe.warnings(*self.theirs(capability, arguments))
 
     def plan(self) -> Array:
         """The answer to `plan` on the case."""
@@ -123,11 +137,8 @@ class Trial:
             density = np.exp((f[:, None] + g - self.truth.C) / self.case.eps)
             return np.where(mass > 0, mass * density, 0)
 
-    def _theirs(self, capability: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        return to_subject(self.declared, capability, arguments)
-
     def _keep(self, capability: str, arguments: tuple[Any, ...], answer: Any) -> None:
-        single = self.probe.single(capability, *self._theirs(capability, arguments))
+        single = self.probe.single(capability, *self.theirs(capability, arguments))
         self.calls.append(Call(capability, arguments, answer, single))
 
     # -------------------------------------------------------------- tolerances

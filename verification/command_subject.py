@@ -8,21 +8,22 @@ besides, or again, is asked in a file of its own.
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import time
 import warnings
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .cases import Case, collect
 from .check import Trial
 from .checks import CHECKS
-from .limits import Limits, timed
+from .limits import REFUSAL, Limits, limited_subject
 from .loading import TargetError, load
 from .probe import Probe
 from .programs import ProgramError, Resident, work_through
@@ -39,7 +40,15 @@ from .subjects import Part, Subject
 from .truth import solution_of
 
 MOST_FAILURES = 10
-"""After so many processes that died, hung or were out of step, the program is asked no more."""
+"""After so many processes that died, hung or were out of step, the program is asked no more. Those
+are not counted that died of what they were to refuse."""
+
+REFUSALS_AHEAD = 20.0
+"""Seconds for the file of requests that are to be refused."""
+
+
+Request: TypeAlias = tuple[str, tuple[Any, ...]]
+"""A capability and its arguments."""
 
 
 class Program:
@@ -71,25 +80,31 @@ class Program:
         try:
             line = self._exchange(request_line(self._asked, capability, arguments), seconds)
             return read_answer(line, self._asked)
-        except (ProgramError, AnswerError):
-            self._failures += 1
+        except (ProgramSaysError, NotImplementedError):
+            raise
+        except BaseException:  # a time limit from outside, too, leaves it out of step
+            self._failures += not REFUSAL.get()
             self.stop()
             raise
         finally:
             self._spent += time.monotonic() - start
 
-    def ask_ahead(self, requests: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
-        """Put many requests in one file, in half of the time that is left, and keep the answers.
+    def ask_ahead(self, requests: Sequence[Request], seconds: float = math.inf) -> None:
+        """Put many requests in one file, and keep the answers that come in so many seconds, or in
+        half of the time that is left.
 
         Where the program fails on the way, the requests without answer are put again one by one,
         when they are needed, so that the failure is told of the request that it belongs to.
         """
+        if not requests:
+            return
         first = self._asked + 1
         self._asked += len(requests)
         lines = [request_line(first + k, *request) for k, request in enumerate(requests)]
         start = time.monotonic()
         answers, _ = work_through(self.words, b"".join(lines),
-                                  (self.limits.run - self._spent) / 2, self.limits.memory)
+                                  min(seconds, (self.limits.run - self._spent) / 2),
+                                  self.limits.memory)
         self._spent += time.monotonic() - start
         for k, (request, answer) in enumerate(zip(requests, answers, strict=False)):
             self._ahead[request_line(0, *request)].append((first + k, answer))
@@ -141,7 +156,7 @@ def load_subject(
     """
     if command is None:
         assert target is not None
-        return timed(load(target, capability), limits.call)
+        return limited_subject(load(target, capability), limits)
     if capability is not None:
         raise TargetError(f"--as {capability}: a --command says itself what it offers")
     return load_command(command, profile, limits, seed)
@@ -157,7 +172,9 @@ def load_command(command: str, profile: str, limits: Limits, seed: int = 0) -> S
     try:
         said = description(program.ask(DISCOVERY, ()), program.words[0])
         if program.through_files:
-            program.ask_ahead(questions(said["capabilities"], collect(profile, seed)[0]))
+            asked = questions(said["capabilities"], collect(profile, seed)[0])
+            program.ask_ahead(asked.sound)
+            program.ask_ahead(asked.to_be_refused, REFUSALS_AHEAD)
     except (ProgramError, AnswerError, ProgramSaysError, NotImplementedError, ValueError) as error:
         raise TargetError(f"--command {command!r}: asked for its {DISCOVERY}: {error}") from None
     remote = {name: Remote(program, name) for name in said["capabilities"]}
@@ -180,9 +197,17 @@ def _words(command: str) -> list[str]:
 
 
 # ------------------------------------------------------------------ what the checks will ask
-def questions(capabilities: list[str], cases: list[Case]) -> list[tuple[str, tuple[Any, ...]]]:
-    """Every call that the checks of these capabilities make on these cases, in order."""
-    asked: list[tuple[str, tuple[Any, ...]]] = []
+@dataclass
+class Questions:
+    """What the checks ask, in order; what is to be refused apart."""
+
+    sound: list[Request] = field(default_factory=list)
+    to_be_refused: list[Request] = field(default_factory=list)
+
+
+def questions(capabilities: list[str], cases: list[Case]) -> Questions:
+    """Every call that the checks of these capabilities make on these cases."""
+    asked = Questions()
     offered = {name: _Recorder(name, asked) for name in capabilities}
     probe = Probe(Part("questions", offered))
     with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -203,10 +228,13 @@ class _Recorder:
     """Writes down with what it is called, and answers zeros of the shape that is due."""
 
     capability: str
-    asked: list[tuple[str, tuple[Any, ...]]]
+    asked: Questions
 
     def __call__(self, *arguments: Any) -> Any:
-        self.asked.append((self.capability, arguments))
+        if REFUSAL.get():
+            self.asked.to_be_refused.append((self.capability, arguments))
+            raise ValueError("refused")
+        self.asked.sound.append((self.capability, arguments))
         matrix = next((v for v in arguments if getattr(v, "ndim", 0) == 2), np.zeros((1, 1)))
         shapes = {"softmin": matrix.shape[:1], "semidual_gradient": matrix.shape[1:]}
         if self.capability == "potentials":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,13 @@ from typing import Any
 from .run import STATUSES
 
 WRONG = ("failed", "error")
+
+EVIDENCE = re.compile(r" \(\D*\d[^()]*\)$")
+MEASURED = re.compile(r"""(?<![\w<>^|])(?:
+    [-+]?\d+(?:\.\d+)?e[-+]?\d+ | [-+]?\d+\.\d+ | [-+]?\d\d+  # what was measured,
+    | \d(?=\ \()                                          # a digit before "(rows)", too,
+)(?!\w)""", re.VERBOSE)  # and not the 0, 1, 2 of a formula
+"""The evidence of one call at the end of a diagnosis, and the numbers within it."""
 
 Key = tuple[str, str, str]
 """(part, check, case)."""
@@ -115,7 +123,7 @@ class Comparison:
     def said_otherwise(self) -> list[Key]:
         """What fails in both, with another diagnosis."""
         return self._both(lambda old, new: old.wrong and new.wrong
-                          and _cause(old.diagnosis) != _cause(new.diagnosis))
+                          and cause(old.diagnosis) != cause(new.diagnosis))
 
     @property
     def moved(self) -> list[Key]:
@@ -181,9 +189,9 @@ def compare(old: Path, new: Path, factor: float = 10.0) -> Comparison:
     return Comparison(read(old), read(new), factor)
 
 
-def _cause(diagnosis: str) -> str:
-    """A diagnosis without its evidence, which comes last and in parentheses."""
-    return diagnosis.rpartition(" (")[0] or diagnosis
+def cause(diagnosis: str) -> str:
+    """A diagnosis without its evidence, which comes last and in parentheses, and its numbers."""
+    return MEASURED.sub("…", EVIDENCE.sub("", diagnosis))
 
 
 def _entry(key: Key, words: str) -> str:

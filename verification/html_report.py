@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import platform
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from importlib import metadata, resources
@@ -19,8 +18,10 @@ from xml.etree.ElementTree import Element
 import refot
 
 from .cases import collect
+from .compare import cause
 from .html_report_elements import Child, page, table, tag
 from .html_report_results import errors, failures, passed, rest
+from .html_report_scaling import scalings
 from .html_report_source import Rerun, Source
 from .report import write_whole
 from .run import Report
@@ -48,7 +49,8 @@ def html(source: Source) -> str:
         tag("title", f"refot verify: {source.title}"),
         tag("style", style))
     main = tag("main", *_summary(source), *_diagnoses(source), *failures(source),
-               *errors(source), *passed(source), *rest(source), *_versions(source))
+               *errors(source), *scalings(source), *passed(source), *rest(source),
+               *_versions(source))
     body = tag("body", tag("header", tag("h1", source.title), _verdict(source.report)), main,
                tag("script", script))
     return page(tag("html", head, body, lang="en"))
@@ -91,7 +93,7 @@ def _diagnoses(source: Source) -> Iterator[Element]:
         return
     parts: dict[str, Counter[str]] = {}
     for result in wrong:
-        said = re.sub(r" \([^()]*\)$", "", result.diagnosis)  # without the evidence of one call
+        said = cause(result.diagnosis)
         parts.setdefault(said or "no known mistake gives these answers", Counter()
                          )[result.part] += 1
     rows: list[list[Child]] = [

@@ -1,6 +1,6 @@
 """From the TARGET of the command line to a subject.
 
-`pot`, `ott`, `geomloss`, `numpy`, `numba`, `cupy`: built in. `package.module:attr` is imported,
+The names of PEERS and BACKENDS are built in. `package.module:attr` is imported,
 `path/file.py:attr` is loaded from the file. The attribute is a subject: an object that offers
 capabilities as methods, a class (instantiated without arguments), a module, or, with
 `--as CAPABILITY`, a bare function.
@@ -20,9 +20,9 @@ from refot.backend_contract import BackendUnavailableError, get_backend
 from refot.conventions import convention
 
 from .isolation import isolated, text_of
-from .subjects import CAPABILITIES, TRAINING, Part, Subject
+from .subjects import CAPABILITIES, STATEMENTS, Part, Subject
 
-PEERS = ("pot", "ott", "geomloss")
+PEERS = ("pot", "ott", "geomloss", "keops", "mdot-tnt", "regot", "flash-sinkhorn")
 BACKENDS = ("numpy", "numba", "cupy")
 
 
@@ -33,12 +33,13 @@ class TargetError(ValueError):
 def load(target: str, capability: str | None = None) -> Subject:
     """The subject that TARGET names. Raises TargetError."""
     if capability is not None:
-        lookup(CAPABILITIES | TRAINING, capability, "--as")
+        lookup(CAPABILITIES | STATEMENTS, capability, "--as")
     if capability is not None and target in (*PEERS, *BACKENDS):
         raise TargetError(f"--as {capability}: {target} says itself what its parts offer")
     try:
         if target in PEERS:
-            adapter = importlib.import_module(f"refot.verification.adapters.{target}")
+            module = target.replace("-", "_")
+            adapter = importlib.import_module(f"refot.verification.adapters.{module}")
             return adapter.subject()  # type: ignore[no-any-return]
         if target in BACKENDS:
             from .adapters.refot_itself import subject
@@ -59,12 +60,12 @@ def as_subject(found: Any, target: str, capability: str | None = None) -> Subjec
         offered = {capability: found}
     else:
         found = _instance(found, target) if isinstance(found, type) else found
-        offered = {name: attribute for name in CAPABILITIES | TRAINING
+        offered = {name: attribute for name in CAPABILITIES | STATEMENTS
                    if callable(attribute := _stated(found, name, None, target))}
     if not offered:
         raise TargetError(
-            f"{target}: offers none of {', '.join(CAPABILITIES | TRAINING)}; for a bare function, "
-            "say which one it is with --as CAPABILITY")
+            f"{target}: offers none of {', '.join(CAPABILITIES | STATEMENTS)}; for a "
+            "bare function, say which one it is with --as CAPABILITY")
     name, version, declared, tolerance = (
         _stated(found, attribute, default, target) for attribute, default in (
             ("name", target), ("version", ""), ("convention", "refot"), ("tolerance", None)))

@@ -5,6 +5,7 @@ Nothing a subject returns is trusted: the shape and type of an answer are part o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,11 +22,18 @@ LARGEST = 10_000_000
 
 
 class SubjectError(Exception):
-    """The subject raised, or answered with something that is not an answer."""
+    """The subject raised, or answered with something that is not an answer; `raised` is the class
+    of what it raised."""
+
+    raised: type[BaseException] | None = None
 
 
 class NotOfferedError(SubjectError):
     """The subject does not offer this variant, or lacks a package that it needs for it."""
+
+
+class NoAnswerError(SubjectError):
+    """The subject did not answer in time."""
 
 
 @dataclass
@@ -46,6 +54,14 @@ class Probe:
         """A scalar answer, as float."""
         return _number(self._call(capability, arguments))
 
+    def flag(self, capability: str, *arguments: Any) -> bool:
+        """An answer that is yes or no: a boolean of Python, NumPy, or an array of one."""
+        answer = self._call(capability, arguments)
+        array = np.asarray(answer)
+        if array.dtype != np.bool_ or array.size != 1:
+            raise SubjectError(f"returned {one_line(repr(answer))} where True or False is due")
+        return bool(array.reshape(()))
+
     def array(self, capability: str, shape: tuple[int, ...], *arguments: Any) -> Array:
         """An array answer of the shape that is due, as float64."""
         return _shaped(self._call(capability, arguments), shape)
@@ -64,6 +80,15 @@ class Probe:
         del self._answers[memo]
         return _flat(first), _flat(self._call(capability, arguments))
 
+    def seconds(self, capability: str, *arguments: Any) -> float:
+        """How long a call takes, made anew each time. Raises SubjectError."""
+        start = time.perf_counter()
+        answer = self._fresh((capability, "timed"), capability, arguments)
+        taken = time.perf_counter() - start
+        if isinstance(answer, SubjectError):
+            raise answer
+        return taken
+
     def answer(self, capability: str, name: str, *arguments: Any) -> Any:
         """The answer as it is, to a call whose arguments are known by `name`: made each time."""
         answer = self._fresh((capability, name), capability, arguments)
@@ -77,10 +102,7 @@ class Probe:
 
     def single(self, capability: str, *arguments: Any) -> bool:
         """Whether the answer is one of float32 numbers, by its dtype or to the last digit."""
-        answer = _flat(self._call(capability, arguments))
-        with np.errstate(over="ignore"):
-            return bool(np.isfinite(answer).all() and answer.any()
-                        and (answer == answer.astype(np.float32)).all())
+        return is_single(_flat(self._call(capability, arguments)))
 
     def warnings(self, *arguments: Any) -> list[str]:
         """What any call with these arguments warned of: a subject may solve once for several."""
@@ -105,15 +127,25 @@ class Probe:
                 answer = self.part.capabilities[capability](*copies)
             except NotImplementedError as error:
                 answer = NotOfferedError(one_line(text_of(error)))
+            except TimeoutError as error:
+                answer = NoAnswerError(one_line(text_of(error)))
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # noqa: BLE001 - all else it raises is a finding
                 answer = SubjectError(f"{type(error).__name__}: {one_line(text_of(error))}")
+                answer.raised = type(error)
         if said.warnings:
             self._warnings[memo] = said.warnings
         self.warned |= set(said.warnings)
         self.printed |= set(said.printed)
         return answer
+
+
+def is_single(answer: Array) -> bool:
+    """Whether these are numbers of float32, to the last digit, and not just zeros."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(answer).all() and answer.any()
+                    and (answer == answer.astype(np.float32)).all())
 
 
 def _memo(capability: str, arguments: tuple[Any, ...]) -> tuple[Hashable, ...]:

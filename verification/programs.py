@@ -30,6 +30,10 @@ class ProgramError(Exception):
     """The program could not be started, ended, or did not answer in time: says which."""
 
 
+class ProgramTimeoutError(ProgramError, TimeoutError):
+    """The program did not answer in time."""
+
+
 class Resident:
     """One process for many requests, a line each on its standard input; answers on its output."""
 
@@ -55,7 +59,7 @@ class Resident:
             while not answer.endswith(b"\n"):
                 ready = waiting.select(max(0.0, deadline - time.monotonic()))
                 if not ready or time.monotonic() > deadline:
-                    raise ProgramError(f"no answer within {seconds:.3g} s")
+                    raise ProgramTimeoutError(f"no answer within {seconds:.3g} s")
                 for key, _ in ready:
                     if key.fileobj is self._stdin:
                         unsent = unsent[self._send(unsent):]

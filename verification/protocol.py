@@ -18,7 +18,7 @@ import numpy as np
 from refot.arrays import as_positive
 from refot.conventions import convention
 
-from .subjects import CAPABILITIES
+from .subjects import OF_A_PROBLEM, STATEMENTS
 
 DISCOVERY = "capabilities"
 """The request that a program answers with the list of what it offers."""
@@ -42,10 +42,10 @@ class ProgramSaysError(Exception):
 
 # ------------------------------------------------------------------ requests
 def argument_names(capability: str) -> list[str]:
-    """The names of the arguments in order, as the signature in CAPABILITIES has them."""
+    """The names of the arguments in order, as the signature in OF_A_PROBLEM has them."""
     if capability == DISCOVERY:
         return []
-    return CAPABILITIES[capability].partition("(")[2].partition(")")[0].split(", ")
+    return (OF_A_PROBLEM | STATEMENTS)[capability].partition("(")[2].partition(")")[0].split(", ")
 
 
 def request_line(number: int, capability: str, arguments: tuple[Any, ...]) -> bytes:
@@ -97,10 +97,14 @@ def read_answer(line: bytes, number: int) -> Any:
 
 
 def numbers(result: Any, capability: str) -> Any:
-    """A result as float, array, or pair (f, g) of arrays. Raises AnswerError.
+    """A result as float, array, pair (f, g) of arrays, or yes or no. Raises AnswerError.
 
     Whether the shape is the one that is due is for the checks to say.
     """
+    if capability in STATEMENTS:
+        if not isinstance(result, bool):
+            raise AnswerError(f"a {_kind(result)} where true or false is due")
+        return result
     if capability == "potentials":
         if not isinstance(result, list) or len(result) != 2:
             raise AnswerError(f"a {_kind(result)} where a pair [f, g] is due")
@@ -122,10 +126,11 @@ def description(result: Any, command: str) -> dict[str, Any]:
         if not isinstance(value, known[name]):
             raise AnswerError(f"{name}: a {_kind(value)} where a {known[name].__name__} is due")
     offered = result.get("capabilities", [])
-    unknown = [name for name in offered if not isinstance(name, str) or name not in CAPABILITIES]
+    known_names = OF_A_PROBLEM | STATEMENTS
+    unknown = [name for name in offered if not isinstance(name, str) or name not in known_names]
     if not offered or unknown:
         raise AnswerError(f"capabilities: {str(unknown)[:80] if unknown else 'none'}; allowed: "
-                          + ", ".join(CAPABILITIES))
+                          + ", ".join(known_names))
     tolerance = result.get("tolerance")
     return {
         "name": _excerpt(result.get("name", command)),

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from . import scaling
 from .checks import CHECKS
 from .run import CheckResult, Report
-from .subjects import CAPABILITIES, TRAINING
+from .subjects import CAPABILITIES, STATEMENTS
 
 NARROW = 150
 """A terminal of fewer columns has no room for the table of failures."""
@@ -30,6 +31,7 @@ def print_report(report: Report, console: Console) -> None:
                         report.warnings.get(part.name, ()), report.printed.get(part.name, ()),
                         console)
     _print_summary(report, console)
+    _print_scaling(report, console)
     missing = [check.capability for check in report.checks
                if check.status == "not_provided" and not check.case]
     if missing:
@@ -128,6 +130,19 @@ def _print_summary(report: Report, console: Console) -> None:
     console.print(table)
 
 
+def _print_scaling(report: Report, console: Console) -> None:
+    """Time and memory at the largest size, and how they grow."""
+    if not report.scaling:
+        return
+    table = Table(title="time and memory of n points against n, not judged", title_justify="left",
+                  pad_edge=False)
+    for k, heading in enumerate(scaling.HEADINGS):
+        table.add_column(heading, justify="left" if k < 2 else "right")
+    for row in scaling.rows(report.scaling):
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
 def _verdict(report: Report) -> str:
     passed, failed = report.count("passed"), report.count("failed")
     errors, missing = report.count("error"), report.count("not_provided")
@@ -140,10 +155,10 @@ def _verdict(report: Report) -> str:
 def print_list(console: Console) -> None:
     """The capabilities with their signatures, and every check with its sentence."""
     capabilities = Table("capability", "returns (refot's convention)", pad_edge=False)
-    for capability, signature in (CAPABILITIES | TRAINING).items():
+    for capability, signature in (CAPABILITIES | STATEMENTS).items():
         capabilities.add_row(capability, escape(signature))
     checks = Table("check", "what it means", pad_edge=False)
-    order = list(CAPABILITIES | TRAINING)
+    order = list(CAPABILITIES | STATEMENTS)
     for check in sorted(CHECKS.values(), key=lambda check: order.index(check.capability)):
         checks.add_row(check.id, escape(check.sentence))
     console.print(capabilities)

@@ -17,6 +17,7 @@ from .checks import CHECKS
 from .diagnosis import Evidence, Suspects, named, sentence
 from .isolation import undisturbed
 from .probe import NotOfferedError, Probe, SubjectError
+from .scaling import Scaling
 from .subjects import CAPABILITIES, Part, Subject
 from .truth import solution_of
 
@@ -55,6 +56,7 @@ class Report:
     left_out: dict[str, str] = field(default_factory=dict)
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     printed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    scaling: tuple[Scaling, ...] = ()
 
     def count(self, status: str) -> int:
         """How many checks have this status."""
@@ -82,6 +84,7 @@ class Report:
             "left_out": self.left_out,
             "warnings": self.warnings,
             "printed": self.printed,
+            "scaling": [each.as_dict() for each in self.scaling],
         }
 
 
@@ -130,7 +133,7 @@ def examine(
 
 
 def run_check(check: Check, trial: Trial, suspects: Suspects | None = None) -> Examined:
-    """One check: its result, without a diagnosis, and the evidence for one."""
+    """One check: its result, and where it does not know the cause, the evidence for one."""
     part, name = trial.probe.part, trial.case.name
     try:
         found = check.run(trial)
@@ -141,8 +144,10 @@ def run_check(check: Check, trial: Trial, suspects: Suspects | None = None) -> E
     expected = None if found.expected is None else (found.expected.lower, found.expected.upper)
     result = CheckResult(
         check.id, part.name, check.capability, name, "passed" if found.passed else "failed",
-        found.measured, expected, found.error, found.tolerance, found.message)
-    return Examined(result, () if found.passed else (suspects or Suspects()).evidence(trial, found))
+        found.measured, expected, found.error, found.tolerance, found.message,
+        "" if found.passed else found.cause)
+    known = found.passed or found.cause
+    return Examined(result, () if known else (suspects or Suspects()).evidence(trial, found))
 
 
 def diagnosed(examined: list[Examined]) -> list[CheckResult]:
@@ -152,7 +157,7 @@ def diagnosed(examined: list[Examined]) -> list[CheckResult]:
         groups[each.result.part, each.result.capability] += each.evidence
     standing = {key: named(evidence) for key, evidence in groups.items()}
     return [
-        replace(each.result, diagnosis=sentence(
+        replace(each.result, diagnosis=each.result.diagnosis or sentence(
             each.evidence, standing[each.result.part, each.result.capability]))
         if each.result.status == "failed" else each.result
         for each in examined

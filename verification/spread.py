@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections import defaultdict
-from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 
 from .cases import Case, collect
+from .checks import CHECKS
 from .diagnosis import Suspects
 from .isolation import undisturbed
 from .probe import Probe
-from .run import Examined, Progress, Report, examine, report
+from .run import CheckResult, Examined, Progress, Report, examine, report
 from .subjects import Subject
 
 Load = Callable[[], Subject]
 """Loads the subject; can be pickled."""
-
-
-class DiedError(ValueError):
-    """A process ended in the middle of a call: the subject crashed the interpreter."""
 
 
 @dataclass
@@ -66,31 +63,88 @@ def run_spread(
     load: Load, subject: Subject, profile: str, processes: int, progress: Progress | None = None,
     seed: int = 0,
 ) -> Report:
-    """As `run.run`, over so many processes. Raises DiedError, InputError."""
+    """As `run.run`, over so many processes. Raises InputError.
+
+    Where a process dies, because the subject crashed the interpreter, what it had in hand is done
+    again case by case, and the cases on which one dies again are errors of all their checks.
+    """
     cases, left_out = collect(profile, seed)
+    shares: list[Share] = []
+    groups = _alike(cases)
+    with undisturbed():
+        for alike, share in _work(load, groups, processes):
+            shares += [share] if share is not None else _salvaged(load, subject, alike)
+            if progress is not None:
+                progress(alike[0].name, len(shares), len(groups))
     order = {case.name: k for k, case in enumerate(cases)}
-    shares: dict[int, Share] = {}
-    context = multiprocessing.get_context("spawn")
-    with undisturbed(), ProcessPoolExecutor(processes, context, _start, (load,)) as pool:
-        try:
-            waiting = {pool.submit(_share, alike): alike for alike in _alike(cases)}
-            for future in as_completed(waiting):
-                first = waiting[future][0]
-                shares[order[first.name]] = _result(future, first)
-                if progress is not None:
-                    progress(first.name, len(shares), len(waiting))
-        except BaseException:
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-    examined = sorted((each for share in shares.values() for each in share.examined),
+    examined = sorted((each for share in shares for each in share.examined),
                       key=lambda each: order[each.result.case])
     probes = [Probe(part) for part in subject.parts]
-    for share in shares.values():
-        for probe, warned, printed in zip(probes, share.warned, share.printed, strict=True):
+    for share in shares:
+        for probe, warned, printed in zip(probes, share.warned, share.printed, strict=False):
             probe.warned |= warned
             probe.printed |= printed
     return report(subject, profile, examined, left_out, probes)
+
+
+def _work(
+    load: Load, groups: list[list[Case]], processes: int
+) -> Iterator[tuple[list[Case], Share | None]]:
+    """Each group with what it gave, as they are done; None for those in hand where a process died.
+
+    No more are in hand than there are processes, so that a death accuses few.
+    """
+    context, left = multiprocessing.get_context("spawn"), deque(groups)
+    while left:
+        with ProcessPoolExecutor(processes, context, _start, (load,)) as pool:
+            try:
+                yield from _until_one_dies(pool, left, processes)
+            except BaseException:
+                for process in multiprocessing.active_children():
+                    process.terminate()
+                raise
+
+
+def _until_one_dies(
+    pool: ProcessPoolExecutor, left: deque[list[Case]], processes: int
+) -> Iterator[tuple[list[Case], Share | None]]:
+    """What is left, taken from it as it is begun."""
+    in_hand: dict[Future[Share], list[Case]] = {}
+    while left or in_hand:
+        while left and len(in_hand) < processes:
+            try:
+                in_hand[pool.submit(_share, left[0])] = left[0]
+            except BrokenProcessPool:  # one in hand has died, and is told below
+                break
+            left.popleft()
+        for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
+            alike = in_hand.pop(future)
+            try:
+                yield alike, future.result()
+            except BrokenProcessPool:
+                yield alike, None
+                yield from ((other, None) for other in in_hand.values())
+                return
+
+
+def _salvaged(load: Load, subject: Subject, alike: list[Case]) -> list[Share]:
+    """What can be had of a group with which a process died: first as a whole, then case by case."""
+    ((_, share),) = _work(load, [alike], 1)
+    if share is not None:
+        return [share]
+    if len(alike) == 1:
+        return [Share(list(_crashed(subject, alike[0])))]
+    return [share for case in alike for share in _salvaged(load, subject, [case])]
+
+
+def _crashed(subject: Subject, case: Case) -> Iterator[Examined]:
+    """An error of each check of a case."""
+    for part in subject.parts:
+        for check in CHECKS.values():
+            if check.capability in part.capabilities and check.applies(case):
+                yield Examined(CheckResult(
+                    check.id, part.name, check.capability, case.name, "error",
+                    message="not known: a call on this case crashed the interpreter"))
 
 
 def _alike(cases: list[Case]) -> list[list[Case]]:
@@ -104,11 +158,3 @@ def _alike(cases: list[Case]) -> list[list[Case]]:
         return sum(float(case.C.size) * min(case.spread / case.eps, 1e4) for case in alike)
 
     return sorted(groups.values(), key=work, reverse=True)
-
-
-def _result(future: Future[Share], case: Case) -> Share:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        raise DiedError(f"a process died on the case {case.name} or one beside it: what is "
-                        "verified crashed the interpreter") from None

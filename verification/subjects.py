@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-CAPABILITIES: dict[str, str] = {
+OF_A_PROBLEM: dict[str, str] = {
     "plan": "plan(C, a, b, eps) -> P (n, m)",
     "potentials": "potentials(C, a, b, eps) -> (f (n,), g (m,)), any gauge",
     "value": "value(C, a, b, eps) -> KL-inclusive F",
@@ -28,12 +28,21 @@ CAPABILITIES: dict[str, str] = {
     "informative_plan": "informative_plan(C, Q, lam, a, b, eps) -> plan of cost C - lam Q",
     "mutual_information": "mutual_information(P) -> KL of P to the product of its marginals",
 }
+"""The functions of one problem: numbers and arrays in, a number or arrays out, in any language."""
+
+STATEMENTS: dict[str, str] = {
+    "converged": "converged(C, a, b, eps) -> whether the solve of these arguments converged",
+}
+"""What a subject may say of its own answers. Nobody misses it where it is not there."""
 
 TRAINING: dict[str, str] = {
     "train_step": "train_step(algorithm, settings, weights, batches) -> [{losses, weights"
                   "[, gradients]}], a step for each batch",
 }
 """What is checked against the golden trajectories and not on problems: see `trajectories`."""
+
+CAPABILITIES = OF_A_PROBLEM | TRAINING
+"""Everything a subject may offer; what it does not is reported as not provided."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,8 @@ class Part:
     Each capability takes and returns NumPy arrays and floats with the signature of CAPABILITIES.
     What it returns is in the named convention of `refot.conventions` ("refot" unless declared).
     `calls` names the convention of the library call behind an adapter that has converted already.
+    `allows` names faults of the input (`checks.faults`) to which its documentation gives a meaning,
+    each with what it says: there a number is no failure.
     """
 
     name: str
@@ -50,6 +61,7 @@ class Part:
     convention: str = "refot"
     tolerance: float | None = None
     calls: str = ""
+    allows: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""Pictures of a report as inline SVG: a measured value against its interval, errors against x.
+"""Pictures of a report as inline SVG: a measured value against its interval, errors against x,
+and what grows with n.
 
 Colours and strokes are classes of templates/report.css, so that both colour schemes have their own.
 """
@@ -89,23 +90,48 @@ def error_picture(points: list[Point], label: str) -> Element:
     Points on one spot are drawn once, and counted: a failed one hides passed ones, not the reverse.
     """
     width, height = 380.0, 230.0
-    decades = [math.log10(point.x) for point in points]
-    low, high = math.floor(min(decades)), math.ceil(max(decades))
-    across = Axis(low, max(high, low + 1), 52, width - 14)
+    across = _spanning([point.x for point in points], 52, width - 14)
     up = Axis(-6, 6, height - 44, 12)
     one = _px(up.at(1))
-    drawing = [tag("title", f"error / allowed against {label}"), *_grid(across, up)]
+    drawing = [*_frame(across, up, label, "error / allowed", height)]
     drawing.append(tag("line", x1=_px(across.start), x2=_px(across.end), y1=one, y2=one,
                        class_="limit"))
-    drawing.append(_text((across.start + across.end) / 2, height - 6, label, "middle"))
-    drawing.append(tag("text", "error / allowed", class_="label", text_anchor="middle",
-                       transform=f"translate(11 {_px((up.start + up.end) / 2)}) rotate(-90)"))
     spots: dict[tuple[float, float], list[Point]] = {}
     for point in points:
         spots.setdefault((round(across.at(point.x)), round(up.at(point.error))), []).append(point)
     on_top_last = sorted(spots.items(), key=lambda spot: not all(p.passed for p in spot[1]))
     drawing += [_mark(*place, here) for place, here in on_top_last]
     return _svg(width, height, "errors", drawing)
+
+
+def growth_picture(curves: dict[str, list[tuple[float, float]]], label: str, what: str) -> Element:
+    """Curves through points (x, y) > 0, both logarithmic, each with its name."""
+    width, height = 380.0, 230.0
+    across, up = (_spanning([point[k] for curve in curves.values() for point in curve], *ends)
+                  for k, ends in enumerate(((52, width - 14), (height - 44, 12))))
+    drawing = [*_frame(across, up, label, what, height)]
+    for name, curve in curves.items():
+        places = [(_px(across.at(x)), _px(up.at(y))) for x, y in curve]
+        drawing.append(tag("polyline", tag("title", name),
+                           points=" ".join(",".join(place) for place in places), class_="curve"))
+        drawing += [tag("circle", cx=x, cy=y, r="2.5", class_="size") for x, y in places]
+    return _svg(width, height, "growth", drawing)
+
+
+def _spanning(values: list[float], start: float, end: float) -> Axis:
+    """The axis of whole decades that holds the values."""
+    decades = [math.log10(value) for value in values]
+    low, high = math.floor(min(decades)), math.ceil(max(decades))
+    return Axis(low, max(high, low + 1), start, end)
+
+
+def _frame(across: Axis, up: Axis, label: str, what: str, height: float) -> Iterable[Element]:
+    """The title, the grid, and what is drawn against what."""
+    yield tag("title", f"{what} against {label}")
+    yield from _grid(across, up)
+    yield _text((across.start + across.end) / 2, height - 6, label, "middle")
+    yield tag("text", what, class_="label", text_anchor="middle",
+              transform=f"translate(11 {_px((up.start + up.end) / 2)}) rotate(-90)")
 
 
 def _grid(across: Axis, up: Axis) -> Iterable[Element]:

@@ -71,12 +71,15 @@ def as_arrays(lists: Mapping[str, Any]) -> dict[str, Array]:
 # ------------------------------------------------------------------ comparing
 @dataclass(frozen=True)
 class Difference:
-    """What was compared, and by how much it misses in units of what it may be judged by."""
+    """What was compared in which step, and by how much it misses in units of what it may be judged
+    by. `name` is that of a weight, and "" for losses and gradients."""
 
+    step: int
     what: str
     measured: float
     expected: float
     relative: float
+    name: str = ""
 
 
 def differences(file: Mapping[str, Any], answer: Any) -> Iterator[Difference]:
@@ -91,7 +94,7 @@ def differences(file: Mapping[str, Any], answer: Any) -> Iterator[Difference]:
     for k, (step, given) in enumerate(zip(file["steps"], answer, strict=True), 1):
         for name, loss in step["losses"].items():
             found = _due(given, "losses", name, k)
-            yield _worst(f"step {k}, loss {name}", found, np.array(loss),
+            yield _worst(k, f"step {k}, loss {name}", found, np.array(loss),
                          max(SMALL_LOSS, abs(loss)))
         if "gradients" in given:
             yield from _gradients(step["gradients"], given["gradients"], k)
@@ -99,8 +102,8 @@ def differences(file: Mapping[str, Any], answer: Any) -> Iterator[Difference]:
                  for name, w in step["weights"].items()}
         for name, w in step["weights"].items():
             scale = moves[name] or max(moves.values())
-            yield _worst(f"step {k}, weight {name}", _due(given, "weights", name, k),
-                         np.array(w), scale)
+            yield _worst(k, f"step {k}, weight {name}", _due(given, "weights", name, k),
+                         np.array(w), scale, name)
 
 
 def _gradients(expected: list[Any], given: Any, k: int) -> Iterator[Difference]:
@@ -110,7 +113,7 @@ def _gradients(expected: list[Any], given: Any, k: int) -> Iterator[Difference]:
     for n, (right, found) in enumerate(zip(expected, given, strict=True), 1):
         for name, g in right["gradients"].items():
             g = np.array(g)
-            yield _worst(f"step {k}, {right['optimiser']}'s gradient {n}, {name}",
+            yield _worst(k, f"step {k}, {right['optimiser']}'s gradient {n}, {name}",
                          _due(found, "gradients", name, k), g, float(abs(g).max()))
 
 
@@ -122,11 +125,13 @@ def _due(given: Any, kind: str, name: str, k: int) -> Array:
     return np.asarray(held[name], dtype=np.float64)
 
 
-def _worst(what: str, found: Array, right: Array, scale: float) -> Difference:
+def _worst(
+    step: int, what: str, found: Array, right: Array, scale: float, name: str = ""
+) -> Difference:
     """The entry that misses by most, relative to `scale`; NaN counts as infinitely far."""
     if found.shape != right.shape:
         raise ValueError(f"{what}: shape {found.shape}; due {right.shape}")
     error = np.where(np.isfinite(found), abs(found - right), math.inf).ravel()
     at = int(error.argmax())
-    return Difference(what, float(found.ravel()[at]), float(right.ravel()[at]),
-                      float(error[at]) / scale)
+    return Difference(step, what, float(found.ravel()[at]), float(right.ravel()[at]),
+                      float(error[at]) / scale, name)

@@ -97,25 +97,29 @@ class InfoSinkhorn64(InfoSinkhorn):
 # ------------------------------------------------------------------ the algorithms
 @dataclass(frozen=True)
 class Golden:
-    """An algorithm with its numbers: `make(settings)` is its system at random weights."""
+    """An algorithm with its numbers: `make(settings)` is its system at random weights.
+
+    `make(settings, kind)` is one of another class, which has changed something of it.
+    """
 
     source: str
     about: str
     settings: Any
-    make: Callable[[Any], NetworkSystem]
+    make: Callable[..., NetworkSystem]
 
 
-def _made(kind: Any) -> Callable[[Any], NetworkSystem]:
-    def make(settings: Any) -> NetworkSystem:
+def _made(its_kind: Any) -> Callable[..., NetworkSystem]:
+    def make(settings: Any, kind: Any = its_kind) -> NetworkSystem:
         system: NetworkSystem = kind("golden", 3, "numpy", TinyTask(), settings, np.float64)
         return system
 
     return make
 
 
-def _info(settings: Any) -> NetworkSystem:
+def _info(settings: Any, kind: Any = InfoSinkhorn64) -> NetworkSystem:
     task: Any = TinyInfoTask()  # what draws and makes networks; it judges nothing
-    return InfoSinkhorn64("golden", 3, "numpy", task, Latent(2, 1, 1), settings)
+    system: NetworkSystem = kind("golden", 3, "numpy", task, Latent(2, 1, 1), settings)
+    return system
 
 
 GOLDEN: dict[str, Golden] = {
@@ -162,10 +166,13 @@ GOLDEN: dict[str, Golden] = {
 }
 
 
-def golden_system(algorithm: str) -> NetworkSystem:
-    """That algorithm's system, its weights on the grid. Raises UnknownNameError."""
+def golden_system(algorithm: str, *kind: type[NetworkSystem]) -> NetworkSystem:
+    """That algorithm's system, its weights on the grid; of another `kind` where one is given.
+
+    Raises UnknownNameError.
+    """
     golden: Golden = lookup(GOLDEN, algorithm, "algorithm")
-    system = golden.make(golden.settings)
+    system = golden.make(golden.settings, *kind)
     for network in system.networks.values():
         for w in network.weights.values():
             w[...] = gridded(w)
@@ -230,7 +237,13 @@ def train_step(
 
     `settings` are those of `described`, which fix the system; they are refot's own here.
     """
-    system = golden_system(algorithm)
+    return steps_of(golden_system(algorithm), weights, batches)
+
+
+def steps_of(
+    system: NetworkSystem, weights: Mapping[str, Array], batches: list[Batch]
+) -> list[dict[str, Any]]:
+    """A step of the system for each batch from these weights: losses, gradients, weights."""
     for name, net in system.networks.items():
         for key, w in (net.weights | net.statistics).items():
             w[...] = weights[f"{name}/{key}"]

@@ -28,8 +28,8 @@ from refot.conventions import (
 from .probe import NotOfferedError
 from .truth import point_solutions, solution
 
-EPS_AT = {"plan": 3, "potentials": 3, "value": 3, "transport_cost": 3, "divergence": 4,
-          "divergence_gradient": 4}
+EPS_AT = {"plan": 3, "potentials": 3, "value": 3, "transport_cost": 3, "converged": 3,
+          "divergence": 4, "divergence_gradient": 4}
 """The capabilities that a convention speaks of, and which argument is eps. The others take refot's
 arguments and have one meaning."""
 

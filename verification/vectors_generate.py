@@ -22,7 +22,7 @@ from refot.backend_contract import get_backend
 
 from .adapters.refot_itself import subject
 from .enclosures import decimals
-from .subjects import CAPABILITIES
+from .subjects import OF_A_PROBLEM
 from .vector_cases import all_cases, kinds
 from .vector_makers import DIGITS, MAKERS, Vector
 from .vector_mistakes import wrong_answers
@@ -98,7 +98,7 @@ def cases_of(capability: str, names: str = "") -> Iterator[dict[str, Any]]:
 def text(capability: str) -> str:
     """The file of a capability: one case a line."""
     head = {"$schema": "schema.json", "capability": capability,
-            "signature": CAPABILITIES[capability]}
+            "signature": OF_A_PROBLEM[capability]}
     lines = ",\n".join(line(case) for case in cases_of(capability))
     return json.dumps(head, indent=0)[:-2] + ',\n"cases": [\n' + lines + "\n]\n}\n"
 
@@ -110,7 +110,7 @@ def line(case: dict[str, Any]) -> str:
 
 def write(folder: Path) -> None:
     """Every file into the folder, each moved into place when it is whole."""
-    for capability in CAPABILITIES:
+    for capability in OF_A_PROBLEM:
         path = folder / f"{capability}.json"
         beside = path.with_name(f".{path.name}.{os.getpid()}")
         beside.write_text(text(capability), encoding="utf-8")

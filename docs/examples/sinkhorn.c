@@ -173,15 +173,24 @@ static void normalise(Array weights) { /* float32 weights sum to 1 in float32 on
     for (size_t k = 0; k < weights.size; k++) weights.at[k] /= sum;
 }
 
+/* Whether there is anything to solve: shapes that fit, weights >= 0, and 0 < eps < infinity. */
+static int sound(Array C, Array a, Array b, Array eps) {
+    for (size_t k = 0; k < a.size; k++) if (!(a.at[k] >= 0)) return 0;
+    for (size_t k = 0; k < b.size; k++) if (!(b.at[k] >= 0)) return 0;
+    if (eps.size != 1 || !(*eps.at > 0) || !isfinite(*eps.at)) return 0; /* "nan" has no size */
+    return C.size > 0 && C.rows == a.size && C.size == a.size * b.size;
+}
+
 static void answer_problem(const char *line, const char *capability) {
     Array C = argument(line, "C"), a = argument(line, "a"), b = argument(line, "b");
     Array eps = argument(line, "eps");
+    int solved = sound(C, a, b, eps);
+    if (!solved) printf("\"error\":\"bad input\"");
     normalise(a), normalise(b);
-    Problem p = {a.size, b.size, C.at, a.at, b.at, *eps.at, calloc(a.size, sizeof(double)),
+    Problem p = {a.size, b.size, C.at, a.at, b.at, solved ? *eps.at : 0, calloc(a.size, sizeof(double)),
                  calloc(b.size, sizeof(double)), calloc(C.size, sizeof(double))};
-    int solved = solve(&p);
-    if (!solved) printf("\"error\":\"not converged\"");
-    else printf("\"result\":");
+    if (solved && !(solved = solve(&p))) printf("\"error\":\"not converged\"");
+    if (solved) printf("\"result\":");
     if (solved && strcmp(capability, "plan") == 0)
         for (size_t i = 0; i < p.n; i++) {
             putchar(i == 0 ? '[' : ',');

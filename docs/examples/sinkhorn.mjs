@@ -55,11 +55,20 @@ function newton(P, missing, g, a, b, eps) {
   return length === 0 ? g : g.map((v, j) => v + (eps * step[j] * Math.log1p(length)) / length);
 }
 
+/** Throws where there is nothing to solve. */
+function mustBeSound(C, a, b, eps) {
+  if (![...C.flat(), ...a, ...b, eps].every(Number.isFinite)) throw new Error("not finite");
+  if (!(eps > 0)) throw new Error(`eps = ${eps}`);
+  if ([...a, ...b].some((weight) => weight < 0)) throw new Error("a weight below 0");
+  if (C.length === 0 || C.length !== a.length || C.some((row) => row.length !== b.length))
+    throw new Error("the cost does not fit the weights");
+}
+
 /** { f, g, P } at eps, which is come down to by halves. Throws where that does not converge. */
 function solve(C, a, b, eps) {
+  mustBeSound(C, a, b, eps);
   const least = Math.min(...C.map((row) => Math.min(...row)));
   const most = Math.max(...C.map((row) => Math.max(...row)));
-  if (![least, most, ...a, ...b, eps].every(Number.isFinite)) throw new Error("not finite");
   let g = b.map(() => 0);
   for (let stage = Math.max(most - least, eps); ; stage = Math.max(stage / 2, eps)) {
     const allowed = stage > eps ? 1e-3 : 1e-9;

@@ -27,6 +27,10 @@ def newton(g, C, a, b, eps, tol):
 
 def solve(C, a, b, eps, tol=1e-8):
     C, a, b = (np.asarray(array, dtype=float) for array in (C, a, b))
+    if C.shape != (len(a), len(b)) or not C.size or not (np.isfinite(C).all() and 0 < eps < np.inf):
+        raise ValueError("due: finite costs (n, m) for weights (n,) and (m,), and eps > 0")
+    if min(a.min(), b.min()) < 0 or abs(a.sum() - 1) + abs(b.sum() - 1) > 1e-5:
+        raise ValueError("due: weights >= 0 with sum 1")
     a, b = a / a.sum(), b / b.sum()
     g, stage = np.zeros(len(b)), max(np.ptp(C), eps)
     while stage > eps:

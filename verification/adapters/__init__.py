@@ -1,4 +1,4 @@
-"""Other libraries as subjects: POT, OTT-JAX, GeomLoss, each of their functions a part of its own.
+"""Other libraries as subjects, one a file, each of their functions a part of its own.
 
 A part is named as a user calls the function. It runs at the library's own tolerances and iteration
 limits unless its name says otherwise, and offers what the documentation of the function promises.
@@ -29,14 +29,14 @@ class MissingPackageError(ImportError, NotImplementedError):
     """A package is not installed, so that what needs it is not offered: says how to get it."""
 
 
-def require(module: str, library: str) -> ModuleType:
-    """The imported module. Raises MissingPackageError, which says how to install its library."""
+def require(
+    module: str, library: str, how: str = "pip install 'refot[peers]'"
+) -> ModuleType:
+    """The imported module. Raises MissingPackageError, which says `how` to install its library."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise MissingPackageError(
-            f"{library} is not installed ({error}): pip install 'refot[peers]'"
-        ) from error
+        raise MissingPackageError(f"{library} is not installed ({error}): {how}") from error
 
 
 def once(solve: Callable[..., Answer]) -> Callable[..., Answer]:
@@ -68,6 +68,13 @@ def as_clouds(C: Array) -> tuple[Array, Array, Array]:
     t = C.dtype.type(np.sqrt(2 / longest) if longest > 0 else 1.0)
     x, y = -t * centred / 2, np.eye(m, dtype=C.dtype) / t
     return x, y, (x**2).sum(axis=1) + 1 / t**2 - C.mean()
+
+
+def in_double(weights: Array) -> Array:
+    """Weights in float64 that sum to 1 there: float32 ones are off by more than a solver's 1e-8."""
+    exact = weights.astype(np.float64)
+    normalised: Array = exact / exact.sum()
+    return normalised
 
 
 def unsupported(function: str, cost: str, allowed: str) -> NotImplementedError:

@@ -48,17 +48,17 @@ def subject() -> Subject:
 def _debiased() -> Iterator[Part]:
     for p, costs in ((2, {"sqeuclidean": None}), (1, {"euclidean": None, "l1": _l1})):
         called, name = f"geomloss.SamplesLoss(p={p})", f"SamplesLoss('sinkhorn', p={p}"
-        value, gradient = _loss(called, costs, p=p)
+        value, gradient = samples_loss(called, costs, p=p)
         yield Part(f"{name})", {"divergence": value, "divergence_gradient": gradient},
                    calls=called)
-        value, gradient = _loss(called, costs, p=p, scaling=ACCURATE)
+        value, gradient = samples_loss(called, costs, p=p, scaling=ACCURATE)
         yield Part(f"{name}, scaling={ACCURATE})", {"divergence": value}, calls=called,
                    tolerance=SQUARED_LAG)
         yield Part(f"{name}, scaling={ACCURATE}).backward()", {"divergence_gradient": gradient},
                    calls=called, tolerance=PER_ATOM)
 
 
-def _loss(
+def samples_loss(
     called: str, costs: dict[str, Any], **options: Any
 ) -> tuple[Callable[..., float], Callable[..., Array]]:
     """S and its gradient in x, on refot's cost and at refot's eps."""

@@ -84,7 +84,8 @@ def _solver(lse_mode: bool) -> Solver:
     def solve(C: Any, a: Any, b: Any, eps: Any, threshold: Any) -> dict[str, Any]:
         solver = Sinkhorn(lse_mode=lse_mode, threshold=threshold)
         solved = solver(LinearProblem(Geometry(C, epsilon=eps), a=a, b=b))
-        held = ("matrix", "f", "g", "reg_ot_cost", "primal_cost", "ent_reg_cost", "dual_cost")
+        held = ("matrix", "f", "g", "reg_ot_cost", "primal_cost", "ent_reg_cost", "dual_cost",
+                "converged")
         return {name: getattr(solved, name) for name in held}
 
     compiled = _compiled(solve)
@@ -99,6 +100,7 @@ def _output(solve: Solver) -> dict[str, Callable[..., Any]]:
     return {
         "plan": lambda *problem: solve(*problem)["matrix"],
         "potentials": potentials,
+        "converged": lambda *problem: solve(*problem)["converged"],
         "value": lambda *problem: solve(*problem)["reg_ot_cost"],
         "transport_cost": lambda *problem: solve(*problem)["primal_cost"],
     }

@@ -51,6 +51,10 @@ DUAL_STEPS = 4_000
 """Steps of the dual SGD (default 10 000), which are dearer: about .3 s."""
 
 
+EXACT = {"zero-eps": "reg = 0 is exact transport"}
+"""What `ot.solve` and `ot.solve_sample` say of a fault of input."""
+
+
 def _sgd_tolerance(steps: int) -> float:
     """What is asked of ASGD and of the dual SGD: their error falls as 1 / sqrt(steps), with a
     constant that is not documented; a factor 10 is granted."""
@@ -93,7 +97,7 @@ def _solve(ot: ModuleType) -> Iterator[Part]:
             return ot.solve(C, a, b, reg=eps, reg_type=reg_type)
 
         yield Part(f"ot.solve(reg_type='{reg_type}')", _result(once(solve), called),
-                   calls=called)
+                   calls=called, allows=EXACT)
 
 
 def _result(solve: Callable[..., Any], called: str) -> Capabilities:
@@ -132,7 +136,8 @@ def _solve_sample(ot: ModuleType) -> Iterator[Part]:
         rows, columns, metric = _indexed(C)
         return ot.solve_sample(rows, columns, a, b, metric=metric, reg=eps)
 
-    yield Part("ot.solve_sample", _result(once(dense), "pot.solve"), calls="pot.solve")
+    yield Part("ot.solve_sample", _result(once(dense), "pot.solve"), calls="pot.solve",
+               allows=EXACT)
     yield _lazy(ot)
 
     def divergence(x: Any, a: Any, y: Any, b: Any, eps: float, cost: str) -> Any:
@@ -147,7 +152,7 @@ def _solve_sample(ot: ModuleType) -> Iterator[Part]:
 
     yield Part("ot.solve_sample(debias=True)",
                {"divergence": divergence, "divergence_gradient": gradient},
-               calls="pot.solve_sample(debias)")
+               calls="pot.solve_sample(debias)", allows=EXACT)
 
 
 def _lazy(ot: ModuleType) -> Part:

@@ -18,6 +18,7 @@ def subject(backend: Backend) -> Subject:
     part = Part(f"refot on {backend.name}", {
         "plan": partial(_plan, backend),
         "potentials": partial(_potentials, backend),
+        "converged": partial(_converged, backend),
         "value": partial(refot.entropic_value, backend=backend),
         "transport_cost": partial(refot.sharp_value, backend=backend),
         "softmin": partial(_on_host, backend, refot.softmin),
@@ -43,6 +44,10 @@ def _on_host(backend: Backend, equation: Any, *arguments: Any) -> Array:
 def _potentials(backend: Backend, C: Any, a: Any, b: Any, eps: float) -> tuple[Array, Array]:
     solved = refot.solve(C, a, b, eps, backend=backend)
     return backend.to_numpy(solved.f), backend.to_numpy(solved.g)
+
+
+def _converged(backend: Backend, C: Any, a: Any, b: Any, eps: float) -> bool:
+    return refot.solve(C, a, b, eps, backend=backend).converged
 
 
 def _plan(backend: Backend, C: Any, a: Any, b: Any, eps: float) -> Array:

@@ -1,16 +1,15 @@
-"""The checks, a file a family: transport, given potentials, divergences, information,
-behaviour, training.
+"""The checks, a file a family, in the order in which they are made and told: what is answered, how
+(honesty, behaviour, precision), and what is not to be answered (bad input).
 """
 
 from refot.verification.check import CHECKS
-from refot.verification.checks import (
-    behaviour,
-    divergences,
-    functions,
-    information,
-    training,
-    transport,
-)
+from refot.verification.checks import divergences, functions, information, training, transport
 
-__all__ = ["CHECKS", "behaviour", "divergences", "functions", "information", "training",
-           "transport"]
+# isort: split
+from refot.verification.checks import behaviour, honesty, precision
+
+# isort: split
+from refot.verification.checks import bad_input
+
+__all__ = ["CHECKS", "bad_input", "behaviour", "divergences", "functions", "honesty",
+           "information", "precision", "training", "transport"]

@@ -14,31 +14,14 @@ from refot.transforms import softmin
 from refot.unrolled import scaling_loss_gradient
 from refot.verification.cases import Case
 from refot.verification.check import Finding, Trial, check
+from refot.verification.checks.ordinary import column_scores, potentials
 from refot.verification.intervals import Interval
-
-
-def _potentials(trial: Trial) -> tuple[Array, Array]:
-    """Potentials of moderate size that are not optimal, the same for every subject."""
-    rng = np.random.default_rng(7)
-    n, m = trial.case.C.shape
-    unit = min(trial.case.eps, trial.case.spread) if trial.case.spread > 0 else 1.0
-    f, g = rng.normal(size=n) * unit, rng.normal(size=m) * unit
-    shift = float(np.median(trial.case.C))  # so that exp((f + g - C) / eps) does not just vanish
-    return (f + shift).astype(trial.case.C.dtype), g.astype(trial.case.C.dtype)
-
-
-def _column_scores(trial: Trial) -> Array:
-    """h = g + eps log b on the support, and -1e3 eps below where b = 0: finite everywhere."""
-    _, g = _potentials(trial)
-    b = trial.truth.b
-    log_b = np.where(b > 0, np.log(np.where(b > 0, b, 1)), -1e3)
-    return (g + trial.case.eps * log_b).astype(trial.case.C.dtype)
 
 
 # ------------------------------------------------------------------ softmin
 @check("softmin.value", "-eps log sum_j exp((h_j - C_ij) / eps), entry by entry")
 def softmin_value(trial: Trial) -> Finding:
-    case, h = trial.case, _column_scores(trial)
+    case, h = trial.case, column_scores(trial)
     answer = trial.array("softmin", case.a.shape, case.C, h, case.eps)
     right = softmin(trial.truth.C, h.astype(np.float64), case.eps, backend="numpy")
     return trial.array_equals(answer, right)
@@ -46,7 +29,7 @@ def softmin_value(trial: Trial) -> Finding:
 
 @check("softmin.shift", "A constant added to h is subtracted from the softmin: no overflow")
 def softmin_shift(trial: Trial) -> Finding:
-    case, h = trial.case, _column_scores(trial)
+    case, h = trial.case, column_scores(trial)
     far = h + h.dtype.type(1000 * case.eps)
     answer = trial.array("softmin", case.a.shape, case.C, far, case.eps)
     right = softmin(trial.truth.C, far.astype(np.float64), case.eps, backend="numpy")
@@ -55,7 +38,7 @@ def softmin_shift(trial: Trial) -> Finding:
 
 @check("softmin.bound", "The softmin lies in [min - eps log m, min] of C - h")
 def softmin_bound(trial: Trial) -> Finding:
-    case, h = trial.case, _column_scores(trial)
+    case, h = trial.case, column_scores(trial)
     answer = trial.array("softmin", case.a.shape, case.C, h, case.eps)
     least = (trial.truth.C - h).min(axis=1)
     excess = np.maximum(answer - least, least - case.eps * np.log(len(h)) - answer)
@@ -65,14 +48,14 @@ def softmin_bound(trial: Trial) -> Finding:
 
 # ------------------------------------------------------------------ dual
 def _dual_arguments(trial: Trial) -> tuple[object, ...]:
-    return (*_potentials(trial), *trial.case.matrix)
+    return (*potentials(trial), *trial.case.matrix)
 
 
 @check("dual.value", "The dual B-13 (with +eps) at potentials that are not optimal",
        lambda case: case.well_conditioned)
 def dual_value(trial: Trial) -> Finding:
     truth = trial.truth
-    f, g = (v.astype(np.float64) for v in _potentials(trial))
+    f, g = (v.astype(np.float64) for v in potentials(trial))
     right = objectives.dual(f, g, truth.C, truth.a, truth.b, trial.case.eps, backend="numpy")
     measured = trial.number("dual", *_dual_arguments(trial))
     tolerance = trial.rate * max(trial.case.unit, abs(right)) + trial.rounding
@@ -90,7 +73,7 @@ def dual_optimum(trial: Trial) -> Finding:
 # ------------------------------------------------------------------ semi-dual
 @check("semidual.value", "The semi-dual B-24 (without +eps) at a potential that is not optimal")
 def semidual_value(trial: Trial) -> Finding:
-    truth, (_, g) = trial.truth, _potentials(trial)
+    truth, (_, g) = trial.truth, potentials(trial)
     right = objectives.semi_dual(g.astype(np.float64), truth.C, truth.a, truth.b, trial.case.eps,
                                  backend="numpy")
     return trial.value_equals(trial.number("semidual", g, *trial.case.matrix), right)
@@ -105,7 +88,7 @@ def semidual_optimum(trial: Trial) -> Finding:
 
 @check("semidual.shift", "A constant added to g changes nothing")
 def semidual_shift(trial: Trial) -> Finding:
-    _, g = _potentials(trial)
+    _, g = potentials(trial)
     moved = g + g.dtype.type(trial.case.spread)
     return trial.value_equals(trial.number("semidual", moved, *trial.case.matrix),
                               trial.number("semidual", g, *trial.case.matrix))
@@ -113,7 +96,7 @@ def semidual_shift(trial: Trial) -> Finding:
 
 @check("semidual_gradient.value", "The gradient of the semi-dual is b - a @ chi")
 def semidual_gradient_value(trial: Trial) -> Finding:
-    truth, (_, g) = trial.truth, _potentials(trial)
+    truth, (_, g) = trial.truth, potentials(trial)
     right = objectives.semi_dual_gradient(g.astype(np.float64), truth.C, truth.a, truth.b,
                                           trial.case.eps, backend="numpy")
     return trial.weights_equal(_semidual_gradient(trial, g), right)
@@ -121,7 +104,7 @@ def semidual_gradient_value(trial: Trial) -> Finding:
 
 @check("semidual_gradient.sum", "The gradient of the semi-dual sums to 0")
 def semidual_gradient_sum(trial: Trial) -> Finding:
-    _, g = _potentials(trial)
+    _, g = potentials(trial)
     return trial.mass_error(abs(float(_semidual_gradient(trial, g).sum())))
 
 

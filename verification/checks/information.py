@@ -10,13 +10,9 @@ from refot import information
 from refot.arrays import Array
 from refot.objectives import kl
 from refot.verification.check import Finding, Trial, check
+from refot.verification.checks.ordinary import table
 from refot.verification.intervals import Interval
 from refot.verification.truth import Truth
-
-
-def _table(trial: Trial) -> Array:
-    """A function Q (n, m) of moderate size, the same for every subject."""
-    return np.random.default_rng(11).normal(size=trial.case.C.shape)
 
 
 def _nats(trial: Trial, measured: float, expected: float, message: str = "") -> Finding:
@@ -43,7 +39,7 @@ def mutual_information_independent(trial: Trial) -> Finding:
 # ------------------------------------------------------------------ Q objective
 @check("q_objective.value", "sum(-Q P + a b exp Q), B-31")
 def q_objective_value(trial: Trial) -> Finding:
-    truth, Q = trial.truth, _table(trial)
+    truth, Q = trial.truth, table(trial)
     right = information.q_objective(Q, truth.plan, truth.a, truth.b)
     return _nats(trial, trial.number("q_objective", Q, truth.plan, truth.a, truth.b), right)
 
@@ -62,7 +58,7 @@ def q_objective_minimum(trial: Trial) -> Finding:
 # ------------------------------------------------------------------ informative plan
 def _informative(trial: Trial, lam: float) -> tuple[Array, Truth]:
     C, a, b, eps = trial.case.matrix
-    Q = _table(trial).astype(C.dtype)
+    Q = table(trial).astype(C.dtype)
     P = trial.array("informative_plan", C.shape, C, Q, lam, a, b, eps)
     return P, trial.truth
 
@@ -86,13 +82,13 @@ def informative_plan_zero(trial: Trial) -> Finding:
 def informative_plan_entries(trial: Trial) -> Finding:
     lam = 0.5 * trial.case.eps
     P, truth = _informative(trial, lam)
-    perturbed = Truth(replace(trial.case, C=truth.C - lam * _table(trial), x=None, y=None))
+    perturbed = Truth(replace(trial.case, C=truth.C - lam * table(trial), x=None, y=None))
     return trial.mass_error(float(abs(P - perturbed.plan).sum()), "L1 distance", 10)
 
 
 @check("informative_plan.direction", "The mean of Q under the plan rises with lam")
 def informative_plan_direction(trial: Trial) -> Finding:
     P, _ = _informative(trial, 0.5 * trial.case.eps)
-    P0, Q = trial.truth.plan, _table(trial)
+    P0, Q = trial.truth.plan, table(trial)
     fall = max(0.0, float((Q * (P0 - P)).sum()))
     return _nats(trial, fall, 0.0, "the mean of Q fell by")

@@ -6,6 +6,8 @@ import math
 
 from refot.verification.cases import Case
 from refot.verification.check import Finding, Trial, check
+from refot.verification.checks.ordinary import first
+from refot.verification.diagnosis_training import training_cause
 from refot.verification.intervals import Interval
 from refot.verification.probe import SubjectError
 from refot.verification.trajectories import OF_A_MOVE, algorithms, differences, load, question
@@ -13,7 +15,7 @@ from refot.verification.trajectories import OF_A_MOVE, algorithms, differences, 
 
 def _once(case: Case) -> bool:
     """The weights and batches are the trajectory's own: one case is enough."""
-    return case.name == "gaussian"
+    return first(case)
 
 
 def follow(trial: Trial, algorithm: str) -> Finding:
@@ -31,7 +33,8 @@ def follow(trial: Trial, algorithm: str) -> Finding:
     relative = worst.relative if math.isfinite(worst.relative) else math.nan
     return Finding(worst.measured, interval, relative, allowed,
                    f"{worst.what}: off by this share of its size or move; "
-                   f"{len(missed)} of {len(found)} comparisons fail")
+                   f"{len(missed)} of {len(found)} comparisons fail",
+                   training_cause(file, found, answer, allowed))
 
 
 def _registered(algorithm: str) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
-from refot.arrays import Array
 from refot.objectives import semi_dual
 from refot.verification.cases import Case
 from refot.verification.check import Finding, Trial, check
@@ -64,24 +62,6 @@ def potentials_optimal(trial: Trial) -> Finding:
         return trial.value_within(float("nan"), truth.value, "g is not finite on the support")
     value = semi_dual(g, truth.C, truth.a, truth.b, trial.case.eps, backend="numpy")
     return trial.value_within(value, truth.value)
-
-
-# ------------------------------------------------------------------ does it say so?
-def _honest(capability: str, plan: Callable[[Trial], Array]) -> None:
-    """Register a check that a solve that did not converge warns or raises."""
-
-    @check(f"{capability}.honest",
-           "Where the marginals are missed, the call warns or raises: no silent failure")
-    def run(trial: Trial) -> Finding:
-        missed = trial.marginals_right(plan(trial))
-        warned = trial.warnings(capability, *trial.case.matrix)
-        if missed.passed or warned:
-            return trial.mass_error(0.0, warned[0] if warned else "")
-        return replace(missed, message=f"not a word; {missed.message}")
-
-
-_honest("plan", Trial.plan)
-_honest("potentials", Trial.plan_of_potentials)
 
 
 # ------------------------------------------------------------------ value and transport cost

@@ -5,9 +5,19 @@ would in somebody's code, with the check that is meant for it and a part of the 
 be given. `python -m refot.verification.zoo` runs all of it over as many seeds as wanted.
 """
 
-from refot.verification.zoo import bugs_divergences, bugs_functions, bugs_numerics, bugs_transport
+from refot.verification.zoo import (
+    bugs_divergences,
+    bugs_functions,
+    bugs_input,
+    bugs_numerics,
+    bugs_training,
+    bugs_transport,
+    right_conventions,
+    right_ways,
+)
 from refot.verification.zoo.animals import BUGS, Bug, examined_on, small_cases
 from refot.verification.zoo.right import RIGHT
 
-__all__ = ["BUGS", "RIGHT", "Bug", "bugs_divergences", "bugs_functions", "bugs_numerics",
-           "bugs_transport", "examined_on", "small_cases"]
+__all__ = ["BUGS", "RIGHT", "Bug", "bugs_divergences", "bugs_functions", "bugs_input",
+           "bugs_numerics", "bugs_training", "bugs_transport", "examined_on",
+           "right_conventions", "right_ways", "small_cases"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -19,13 +19,14 @@ USUAL = ("gaussian", "euclidean", "one-by-one", "square-uniform", "asymmetric")
 @dataclass(frozen=True)
 class Bug:
     """A defect: its capability, the check meant for it, what must be said of it ("" if nothing is
-    known to say), the cases that show it."""
+    known to say), the cases that show it, and what else the part offers, which is right."""
 
     name: str
     function: Callable[..., Any]
     caught_by: str
     diagnosis: str
     cases: tuple[str, ...]
+    beside: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
     @property
     def capability(self) -> str:
@@ -34,7 +35,8 @@ class Bug:
 
     def subject(self) -> Subject:
         """The buggy function as a subject of one part."""
-        return Subject(self.name, "", (Part(self.name, {self.capability: self.function}),))
+        offered = {self.capability: self.function, **self.beside}
+        return Subject(self.name, "", (Part(self.name, offered),))
 
     def results(self, seed: int = 0) -> list[CheckResult]:
         """The checks of the bug on the cases that show it."""
@@ -47,11 +49,11 @@ BUGS: dict[str, Bug] = {}
 
 def bug(
     name: str, caught_by: str, diagnosis: str, function: Callable[..., Any],
-    cases: tuple[str, ...] = USUAL,
+    cases: tuple[str, ...] = USUAL, **beside: Callable[..., Any],
 ) -> None:
     """Register a bug."""
     assert name not in BUGS, name
-    BUGS[name] = Bug(name, function, caught_by, diagnosis, cases)
+    BUGS[name] = Bug(name, function, caught_by, diagnosis, cases, beside)
 
 
 @cache

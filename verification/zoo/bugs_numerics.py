@@ -76,20 +76,21 @@ bug("plan: exponents clipped at 50", "plan.entries", "the independent coupling",
 bug("plan: float32 inside", "plan.entries", "float32", _single, ("gaussian", "offset"))
 bug("plan: negative entries", "plan.nonnegative", "",
     lambda *problem: plan(*problem) - 1e-4 * np.eye(len(problem[1]), len(problem[2])))
-bug("plan: NaN taken for 0", "plan.refuses-nan", "",
+bug("plan: NaN taken for 0", "plan.refuses-nan", "a number comes back",
     lambda C, *rest: plan(np.nan_to_num(C), *rest), ("gaussian",))
 bug("plan: noise of a random start", "plan.repeatable", "",
     lambda C, a, b, eps: plan(C + np.random.default_rng().normal(0, 1e-3, C.shape), a, b, eps),
     ("gaussian",))
 bug("value: a row drawn anew at each call", "value.repeatable", "", _noisy, ("gaussian",))
-bug("value: NaN taken for 0", "value.refuses-nan", "",
+bug("value: NaN taken for 0", "value.refuses-nan", "a number comes back",
     lambda C, *rest: value(np.nan_to_num(C), *rest), ("gaussian",))
 bug("value: log of a zero weight", "value.certified", "a weight is 0", _log_of_zero,
     ("gaussian", "zero-weights"))
 bug("value: float32 inside", "value.certified", "float32",
     lambda C, a, b, eps: np.float32(value(C, a, b, eps)), (*USUAL, "offset"))
-bug("transport_cost: NaN taken for 0", "transport_cost.refuses-nan", "",
+bug("transport_cost: NaN taken for 0", "transport_cost.refuses-nan", "a number comes back",
     lambda C, *rest: sharp(np.nan_to_num(C), *rest), ("gaussian",))
-bug("divergence: NaN taken for 0", "divergence.refuses-nan", "", _forgiving, ("gaussian",))
-bug("mmd: NaN taken for 0", "mmd.refuses-nan", "",
+bug("divergence: NaN taken for 0", "divergence.refuses-nan", "a number comes back", _forgiving,
+    ("gaussian",))
+bug("mmd: NaN taken for 0", "mmd.refuses-nan", "a number comes back",
     lambda x, *rest: refot.mmd_squared(np.nan_to_num(x), *rest), ("gaussian",))

@@ -1,0 +1,6 @@
+"""`python -m refot`: the command `refot`."""
+
+from refot.cli import main
+
+if __name__ == "__main__":
+    main()

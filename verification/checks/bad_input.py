@@ -1,0 +1,106 @@
+"""Checks of bad input: an error or a NaN, within seconds, and not a number.
+
+What a documentation gives a meaning to (`Part.allows`), and what has one as a limit, may be
+answered with a number: the check then passes, and its message says what the number stands for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from refot.arrays import Array, InputError
+from refot.verification.check import Finding, Trial, check
+from refot.verification.checks.faults import FAULTS, Change, Fault
+from refot.verification.checks.ordinary import ORDINARY, Arguments, first
+from refot.verification.limits import limited, refusal_expected
+from refot.verification.probe import NoAnswerError, NotOfferedError, Probe, SubjectError
+from refot.verification.protocol import argument_names
+
+MATRIX = argument_names("converged")
+"""The arguments of a solve of a matrix."""
+
+PATIENCE = 10.0
+"""Seconds for a call with bad input; the sound one before it took milliseconds and compiled what
+there was to compile."""
+
+
+def refuses(trial: Trial, capability: str, fault: Fault) -> Finding:
+    """Whether the subject refuses the fault; the sound call comes first, and must be answered."""
+    sound = ORDINARY[capability](trial)
+    if not np.isfinite(trial.raw(capability, *sound)).all():  # raises where that does
+        return Finding(np.nan, None, np.nan, 0.0, "it is not finite on sound input either")
+    if fault.name in trial.probe.part.allows:
+        return trial.mass_error(0.0, f"documented: {trial.probe.part.allows[fault.name]}")
+    hurried = Probe(limited(trial.probe.part, PATIENCE))
+    theirs = _changed(fault.change, capability, trial.theirs(capability, sound))
+    try:
+        with refusal_expected():
+            answer = hurried.flat(capability, *theirs)
+    except NoAnswerError as error:
+        return _failed(trial, f"bad input is not refused ({fault.noun}): the call does not end",
+                       str(error))
+    except SubjectError as error:
+        if trial.probe.part.calls and issubclass(error.raised or object, InputError):
+            raise NotOfferedError(f"refused by refot's conversion of the answer: {error}") from None
+        return trial.mass_error(0.0, f"it raises: {error}")
+    if not (answer.size and np.isfinite(answer).all()):
+        return trial.mass_error(0.0, "its answer is not finite" if answer.size else "it is empty")
+    usual = set(trial.warnings(capability, *sound))
+    if fault.a_warning_tells and (said := _says(hurried, theirs, usual)):
+        return trial.mass_error(0.0, said)
+    if fault.limit is not None and _agrees(trial, capability, answer, fault.limit, sound):
+        return trial.mass_error(0.0, fault.meaning)
+    return _failed(trial, f"bad input is not refused ({fault.noun}): a number comes back",
+                   f"it answers {_excerpt(answer)}")
+
+
+def _failed(trial: Trial, cause: str, message: str) -> Finding:
+    return replace(trial.mass_error(1.0, message), cause=cause)
+
+
+def _changed(change: Change, capability: str, arguments: Arguments) -> Arguments:
+    named = dict(zip(argument_names(capability), arguments, strict=True))
+    return tuple(change(named).values())
+
+
+def _says(probe: Probe, arguments: Arguments, usual: set[str]) -> str:
+    """A warning that is not usual, or that the solve of a matrix did not converge; or ""."""
+    if telling := probe.warned - usual:
+        return f"it warns: {min(telling)}"
+    if "converged" not in probe.part.capabilities or len(arguments) != len(MATRIX):
+        return ""
+    try:
+        with refusal_expected():
+            converged = probe.flag("converged", *arguments)
+    except SubjectError as error:
+        return f"`converged` raises: {error}"
+    return "" if converged else "it says that it did not converge"
+
+
+def _agrees(
+    trial: Trial, capability: str, answer: Array, limit: Change, sound: Arguments
+) -> bool:
+    """Whether the subject answers the same where the arguments mean the same and are sound."""
+    try:
+        same = trial.raw(capability, *_changed(limit, capability, sound))
+    except SubjectError:
+        return False
+    scale = float(abs(same).max())
+    return answer.shape == same.shape and bool((abs(answer - same) <= trial.rate * scale).all())
+
+
+def _excerpt(answer: Array) -> str:
+    return f"{answer[0]:.6g}" + (f", ... ({answer.size} numbers)" if answer.size > 1 else "")
+
+
+def _registered(capability: str, fault: Fault) -> None:
+    @check(f"{capability}.refuses-{fault.name}", fault.sentence, first)
+    def run(trial: Trial) -> Finding:
+        return refuses(trial, capability, fault)
+
+
+for _fault in FAULTS:
+    for _capability in _fault.capabilities:
+        _registered(_capability, _fault)

@@ -1,0 +1,108 @@
+"""Checks of honesty: a solve that did not converge says so, and one that says it converged has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.verification.cases import Case, synthetic
+from refot.verification.check import Finding, Trial, check
+from refot.verification.checks.ordinary import first
+from refot.verification.probe import NotOfferedError, SubjectError
+from refot.verification.truth import solution_of
+
+PLANS: dict[str, Callable[[Trial], Array]] = {"plan": Trial.plan,
+                                              "potentials": Trial.plan_of_potentials}
+"""The plan of a case, from what a part may offer."""
+
+
+# ------------------------------------------------------------------ the call says so
+def _honest(capability: str) -> None:
+    """Register a check that a solve that did not converge warns, raises, or says so if asked."""
+
+    @check(f"{capability}.honest", "Where the marginals are missed, the call warns or raises, or "
+           "`converged` says no: no silent failure")
+    def run(trial: Trial) -> Finding:
+        missed = trial.marginals_right(PLANS[capability](trial))
+        if missed.passed:
+            return trial.mass_error(0.0)
+        if trial.offers("converged") and not trial.flag("converged", *trial.case.matrix):
+            return trial.mass_error(0.0, "it says that it did not converge")
+        warned = trial.warnings(capability, *trial.case.matrix)
+        usual = _usual_warnings(trial, capability) if warned else set()
+        telling = [line for line in warned if _wording(line) not in usual]
+        if telling:
+            return trial.mass_error(0.0, telling[0])
+        if warned:
+            return replace(missed, message=f"it warns, as where it converged: {warned[0]}",
+                           cause="it warns whether it converged or not")
+        return replace(missed, message=f"not a word; {missed.message}")
+
+
+def _usual_warnings(trial: Trial, capability: str) -> set[str]:
+    """What the call warns of on an easy problem that it solves: there it means nothing."""
+    case = _easy()
+    easy = replace(trial, case=case, truth=solution_of(case), calls=[])
+    try:
+        solved = easy.marginals_right(PLANS[capability](easy)).passed
+    except SubjectError:
+        return set()
+    warned = easy.warnings(capability, *case.matrix)
+    return {_wording(line) for line in warned} if solved else set()
+
+
+@cache
+def _easy() -> Case:
+    return next(synthetic())
+
+
+def _wording(line: str) -> str:
+    """A warning without its numbers."""
+    return re.sub(r"\d[\d.e+-]*", "#", line)
+
+
+for _capability in PLANS:
+    _honest(_capability)
+
+
+# ------------------------------------------------------------------ `converged`
+@check("converged.true", "Where it says that it converged, what it answers is right: marginals of "
+       "plan and potentials, value, cost")
+def converged_true(trial: Trial) -> Finding:
+    if not trial.flag("converged", *trial.case.matrix):
+        return trial.mass_error(0.0, "it says that it did not converge")
+    return replace(max(_errors(trial), key=_share),
+                   cause="`converged` says yes to a solve that did not converge")
+
+
+@check("converged.known", "On an ordinary problem that it solved it says that it converged", first)
+def converged_known(trial: Trial) -> Finding:
+    says = trial.flag("converged", *trial.case.matrix)
+    solved = all(found.passed for found in _errors(trial))
+    return replace(trial.mass_error(float(solved and not says)),
+                   cause="`converged` says no to a solve that converged")
+
+
+def _errors(trial: Trial) -> list[Finding]:
+    """Of each answer of the part that says how far a solve came. Raises NotOfferedError."""
+    found = [trial.marginals_right(plan(trial)) for name, plan in PLANS.items()
+             if trial.offers(name)]
+    for name in ("value", "transport_cost"):
+        if trial.offers(name):
+            right = getattr(trial.truth, name)
+            found.append(trial.value_within(trial.number(name, *trial.case.matrix), right))
+    if not found:
+        raise NotOfferedError("`converged` alone says nothing of an answer: offer plan, "
+                              "potentials, value or transport_cost beside it")
+    return found
+
+
+def _share(found: Finding) -> float:
+    """The error in units of what is allowed; a NaN is the worst."""
+    share = found.error / found.tolerance
+    return np.inf if np.isnan(share) else share

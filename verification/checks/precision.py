@@ -1,0 +1,136 @@
+"""Checks of precision: float64 for float64, and float32 within a budget of float32 roundings.
+
+The budget is that of refot's own float64 answers (`rounding_bounds`), in roundings of float32, and
+for what is solved for, on top of it, what a solve leaves that stops at the subject's rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.verification.balls import UNIT
+from refot.verification.cases import Case, synthetic
+from refot.verification.check import Finding, Trial, check
+from refot.verification.checks.ordinary import ORDINARY, first
+from refot.verification.diagnosis import RIGHT, SINGLE
+from refot.verification.diagnosis_transport import sums
+from refot.verification.intervals import Interval
+from refot.verification.probe import is_single
+from refot.verification.rounding_bounds import ROUNDING_BOUNDS
+from refot.verification.truth import solution_of
+
+LOSS = float(np.finfo(np.float32).eps) / 2 / UNIT
+"""Roundings of float64 in one of float32: 2^29."""
+
+MASSES = ("plan", "informative_plan")
+COSTS = ("potentials", "value", "transport_cost", "divergence")
+"""What is solved for, by its unit; the gradient of a divergence has one of its own."""
+
+ADMITTED = 1e-5
+"""A stated tolerance from which on nobody expects float64: a hundred roundings of float32."""
+
+
+# ------------------------------------------------------------------ float64
+def _double(capability: str) -> None:
+    @check(f"{capability}.float64",
+           "Called in float64 it answers in float64, or states a tolerance that float32 keeps",
+           first)
+    def run(trial: Trial) -> Finding:
+        case = _another()
+        other = replace(trial, case=case, truth=solution_of(case), calls=[])
+        one, two = (asked.raw(capability, *ORDINARY[capability](asked)) for asked in (trial, other))
+        if not (np.isfinite(one).all() and np.isfinite(two).all()):
+            return Finding(np.nan, None, np.nan, 0.0, "the answer is not finite")
+        constant = one.shape == two.shape and bool((one == two).all())  # 0.5 is one of float32
+        single = is_single(one) and is_single(two) and not constant
+        stated = trial.probe.part.tolerance
+        if single and stated is not None and stated >= ADMITTED:
+            return trial.mass_error(0.0, f"float32 numbers, and a tolerance of {stated:g}")
+        return replace(trial.mass_error(float(single)), cause=SINGLE)
+
+
+@cache
+def _another() -> Case:
+    """A case of the size of the first, of a seed that no profile draws."""
+    return next(synthetic(1_000_003))
+
+
+# ------------------------------------------------------------------ float32
+def in_single(case: Case) -> Case:
+    """The case with float32 arrays."""
+    arrays = {name: getattr(case, name).astype(np.float32) for name in ("C", "a", "b", "x", "y")}
+    return replace(case, name=f"{case.name}.float32", **arrays)
+
+
+def _single(capability: str) -> None:
+    @check(f"{capability}.float32",
+           "Called in float32 it is as right as in float64, but for a bound on float32 roundings",
+           first)
+    def run(trial: Trial) -> Finding:
+        case = in_single(trial.case)
+        asked = replace(trial, case=case, truth=solution_of(case), calls=[])
+        arguments = tuple(_to_single(each) for each in ORDINARY[capability](asked))
+        exact = tuple(map(_exact, arguments))
+        right = np.asarray(RIGHT[capability](*exact))
+        answer = _answer(asked, capability, right.shape, arguments)
+        bound = np.asarray(ROUNDING_BOUNDS[capability](*exact))
+        budget = np.broadcast_to(LOSS * bound + _stop(asked, capability, right), right.shape)
+        off = abs(answer - right)
+        worst = np.unravel_index(int(np.argmax(np.where(np.isfinite(off), off / budget, np.inf))),
+                                 right.shape)
+        if not off[worst] <= budget[worst] and _off_in_double(asked, capability, right, exact, off):
+            return trial.mass_error(0.0, "as far off in float64: no matter of precision")
+        expected = float(right[worst])
+        return Finding(float(answer[worst]), Interval(expected, expected), float(off[worst]),
+                       float(budget[worst]), "the entry that is worst against its budget")
+
+
+def _to_single(argument: Any) -> Any:
+    return argument.astype(np.float32) if isinstance(argument, np.ndarray) else argument
+
+
+def _exact(argument: Any) -> Any:
+    """The same numbers in float64; masses with the sum 1 that those of float32 nearly have."""
+    if not isinstance(argument, np.ndarray):
+        return argument
+    array = argument.astype(np.float64)
+    total = array.sum()
+    return array / total if (array >= 0).all() and abs(total - 1) < 1e-5 else array
+
+
+def _answer(trial: Trial, capability: str, shape: tuple[int, ...], arguments: Any) -> Array:
+    """The answer as one array; of potentials f_i + g_j, which is the same in every gauge."""
+    if capability == "potentials":
+        return sums(*trial.pair(capability, *arguments))
+    if shape:
+        return trial.array(capability, shape, *arguments)
+    return np.asarray(trial.number(capability, *arguments))
+
+
+def _off_in_double(
+    trial: Trial, capability: str, right: Array, exact: tuple[Any, ...], off: Array
+) -> bool:
+    """Whether the same numbers in float64 get an answer that is at least half as wrong, or none."""
+    answer = _answer(trial, capability, right.shape, exact)
+    return not float(abs(answer - right).max()) < float(off.max()) / 2
+
+
+def _stop(trial: Trial, capability: str, right: Array) -> float:
+    """What a solve leaves that stops at the rate, in the units of the answer; else 0."""
+    if capability in MASSES:
+        return trial.rate
+    if capability in COSTS:
+        return trial.rate * trial.case.unit
+    if capability == "divergence_gradient":
+        return trial.rate * float(abs(right).max()) * max(1.0, trial.case.spread / trial.case.eps)
+    return 0.0
+
+
+for _capability in ORDINARY:
+    _double(_capability)
+    _single(_capability)

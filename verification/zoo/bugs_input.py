@@ -1,0 +1,151 @@
+"""Bugs of bad input, honesty and precision: a number where there is none, a yes where there is no.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+import refot
+from refot.arrays import Array
+
+from .animals import bug
+from .bugs_transport import at, plan, sharp, value
+
+FIRST = ("gaussian",)
+NUMBER = "a number comes back"
+
+
+def _log_sinkhorn(C: Array, a: Array, b: Array, eps: float, steps: int = 300) -> Array:
+    """As people write it: nothing is looked at before the loop."""
+    g = np.zeros_like(b)
+    with np.errstate(all="ignore"):
+        for _ in range(steps):
+            f = -eps * np.log(np.exp((g - C) / eps) @ b)
+            g = -eps * np.log(np.exp((f[:, None] - C) / eps).T @ a)
+        return np.outer(a, b) * np.exp((f[:, None] + g - C) / eps)
+
+
+def _broadcast(C: Array, a: Array, b: Array, eps: float) -> float:
+    """A single weight stands for all of them."""
+    return value(C, np.full(len(C), a[0] / len(C)) if len(a) == 1 else a, b, eps)
+
+
+def _cut(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> float:
+    """The dimensions that both clouds have."""
+    d = min(x.shape[1], y.shape[1])
+    return refot.sinkhorn_divergence(x[:, :d], a, y[:, :d], b, eps, cost, backend="numpy")
+
+
+def _cut_mmd(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
+    d = min(x.shape[1], y.shape[1])
+    return refot.mmd_squared(x[:, :d], a, y[:, :d], b, cost)
+
+
+def _positive_entries(P: Array) -> float:
+    """0 log 0 = 0, and whatever is below counts as that, too."""
+    here = P > 0
+    mass = np.outer(P.sum(axis=1), P.sum(axis=0))
+    with np.errstate(all="ignore"):
+        return float((P[here] * np.log(abs(P[here] / mass[here]))).sum())
+
+
+def _eps_at_least(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array, Array, float]:
+    """eps not below 1e-3, "for stability"; NaN among what is below."""
+    return C, a, b, eps if eps > 1e-3 else 1e-3
+
+
+# ------------------------------------------------------------------ eps
+bug("plan: eps < 0 solves something", "plan.refuses-negative-eps", NUMBER, _log_sinkhorn, FIRST)
+bug("value: eps at least 1e-3", "value.refuses-zero-eps", NUMBER, at(_eps_at_least, value), FIRST)
+bug("transport_cost: eps = NaN taken for 1e-3", "transport_cost.refuses-nan-eps", NUMBER,
+    at(_eps_at_least, sharp), FIRST)
+bug("value: an infinite eps taken for 1", "value.refuses-infinite-eps", NUMBER,
+    at(lambda C, a, b, eps: (C, a, b, eps if np.isfinite(eps) else 1.0), value), FIRST)
+
+# ------------------------------------------------------------------ weights
+bug("plan: weights below 0 cut", "plan.refuses-negative-weight", NUMBER,
+    at(lambda C, a, b, eps: (C, np.maximum(a, 0) / np.maximum(a, 0).sum(), b, eps), plan), FIRST)
+bug("plan: masses not compared", "plan.refuses-unequal-masses", NUMBER, _log_sinkhorn, FIRST)
+bug("value: a single weight stands for all", "value.refuses-one-weight", NUMBER, _broadcast, FIRST)
+bug("value: weights cut to the cost", "value.refuses-long-weights", NUMBER,
+    at(lambda C, a, b, eps: (C, a[: len(C)], b, eps), value), FIRST)
+
+# ------------------------------------------------------------------ costs and points
+bug("value: an infinite cost taken for 0", "value.refuses-infinite-cost", NUMBER,
+    at(lambda C, a, b, eps: (np.where(np.isfinite(C), C, 0), a, b, eps), value), FIRST)
+bug("value: no atoms cost nothing", "value.refuses-no-atoms", NUMBER,
+    lambda C, a, b, eps: value(C, a, b, eps) if C.size else 0.0, FIRST)
+bug("divergence: dimensions cut", "divergence.refuses-other-dimension", NUMBER, _cut, FIRST)
+bug("mmd: dimensions cut", "mmd.refuses-other-dimension", NUMBER, _cut_mmd, FIRST)
+bug("mmd: far points cut", "mmd.refuses-infinite-point", NUMBER,
+    lambda x, a, y, b, cost: refot.mmd_squared(np.clip(x, -1e3, 1e3), a, y, b, cost), FIRST)
+
+bug("divergence: far points cut", "divergence.refuses-infinite-point", NUMBER,
+    lambda x, *others: refot.sinkhorn_divergence(np.clip(x, -1e3, 1e3), *others, backend="numpy"),
+    FIRST)
+
+# ------------------------------------------------------------------ given arguments
+bug("softmin: scores cut", "softmin.refuses-long-scores", NUMBER,
+    lambda C, h, eps: refot.softmin(C, h[: C.shape[1]], eps, backend="numpy"), FIRST)
+bug("semidual: NaN taken for 0", "semidual.refuses-nan", NUMBER,
+    lambda g, *problem: refot.semi_dual(np.nan_to_num(g), *problem, backend="numpy"), FIRST)
+bug("mutual_information: entries below 0 left out", "mutual_information.refuses-negative-mass",
+    NUMBER, _positive_entries, FIRST)
+
+# ------------------------------------------------------------------ precision
+
+
+def _tensor_core(x: Array) -> Array:
+    """As a product on tensor cores sees a float32 number: a mantissa of 10 bits."""
+    return (x.astype(np.float32).view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
+
+
+def _expanded(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
+    """|x|^2 - 2 x.y + |y|^2 with x.y in TF32 where the points are float32."""
+    if x.dtype != np.float32 or cost != "sqeuclidean":
+        return refot.mmd_squared(x, a, y, b, cost)
+
+    def C(p: Array, q: Array) -> Array:
+        return (p**2).sum(1)[:, None] - 2 * _tensor_core(p) @ _tensor_core(q).T + (q**2).sum(1)
+
+    return float(2 * a @ C(x, y) @ b - a @ C(x, x) @ a - b @ C(y, y) @ b)
+
+
+bug("mmd: products in TF32", "mmd.float32", "", _expanded, FIRST)
+bug("dual: answers in float32", "dual.float64", "float32",
+    lambda *arguments: np.float32(refot.dual(*arguments, backend="numpy")), FIRST)
+bug("divergence: float32 inside", "divergence.float64", "float32",
+    lambda x, a, y, b, eps, cost: np.float32(
+        refot.sinkhorn_divergence(x, a, y, b, eps, cost, backend="numpy")), FIRST)
+
+
+# ------------------------------------------------------------------ honesty
+def _always_warns(C: Array, a: Array, b: Array, eps: float) -> Array:
+    """The same warning whether it converged or not."""
+    warnings.warn(f"stopped after 300 iterations at eps = {eps}", stacklevel=1)
+    return _stopped(C, a, b, eps)
+
+
+def _potentials(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
+    """300 iterations, whatever comes of them."""
+    g = np.zeros_like(b)
+    for _ in range(300):
+        f = refot.c_eps_transform(g, C, b, eps, backend="numpy")
+        g = refot.c_eps_transform(f, C.T, a, eps, backend="numpy")
+    return f, g
+
+
+def _stopped(*problem: Any) -> Array:
+    """The plan after 300 iterations, without a word."""
+    return refot.plan(*_potentials(*problem), *problem, backend="numpy")
+
+
+bug("plan: warns, whatever came of it", "plan.honest", "warns whether it converged or not",
+    _always_warns, ("gaussian", "tiny-eps"))
+bug("converged: always yes", "converged.true", "says yes", lambda *problem: True,
+    ("gaussian", "tiny-eps"), plan=_stopped)
+bug("converged: always no", "converged.known", "says no", lambda *problem: False, FIRST,
+    plan=_stopped)

@@ -1,0 +1,165 @@
+"""Bugs of training steps: refot's systems with one method wrong, run on the golden trajectories.
+
+Which of them a batch shows depends on nothing random: weights and batches are those of the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.networks.layers import BatchNorm
+from refot.systems.network_system import NetworkSystem
+from refot.systems.semidual import SDOT, semi_discrete_plan
+from refot.verification.trajectory_systems import InfoSinkhorn64, golden_system, steps_of
+
+from .animals import bug
+
+
+def _steps(algorithm: str, kind: type[NetworkSystem]) -> Callable[..., Any]:
+    """The train_step of somebody who has this one algorithm, and has it wrong."""
+
+    def train_step(asked: str, settings: Any, weights: Any, batches: Any) -> Any:
+        if asked != algorithm:
+            raise NotImplementedError(asked)
+        return steps_of(golden_system(algorithm, kind), weights, batches)
+
+    return train_step
+
+
+# ------------------------------------------------------------------ Q of Info-Sinkhorn
+class QOfGenerated(InfoSinkhorn64):
+    """Bug 26: D_Q sees the generated x_i where it is due the data y_j."""
+
+    def lamQ(self, z: Array, h: Array) -> Array:
+        return super().lamQ(z, self.of_generated(z))
+
+    def descend_Q(self, z: Array, h: Array, P: Array) -> float:
+        return super().descend_Q(z, self.of_generated(z), P)
+
+    def of_generated(self, z: Array) -> Array:
+        """The trunk's h of G(z)."""
+        x, _ = self.G.forward(z)
+        h, _ = self.D.trunk.forward(x)
+        return h
+
+
+class QSeesNoise(InfoSinkhorn64):
+    """Bug 27: the informative codes are counted from the wrong end, where the noise z2 is."""
+
+    def lamQ(self, z: Array, h: Array) -> Array:
+        return super().lamQ(z[:, ::-1], h)
+
+    def descend_Q(self, z: Array, h: Array, P: Array) -> float:
+        return super().descend_Q(z[:, ::-1], h, P)
+
+
+class QNotRecomputed(InfoSinkhorn64):
+    """Bug 30: lam Q by the weights that D_Q had at the start, for ever."""
+
+    def lamQ(self, z: Array, h: Array) -> Array:
+        head = self.D.heads["Q"]
+        if not hasattr(self, "start"):
+            self.start = {key: w.copy() for key, w in head.weights.items()}
+        now = {key: w.copy() for key, w in head.weights.items()}
+        self.put(self.start)
+        lamQ = super().lamQ(z, h)
+        self.put(now)
+        return lamQ
+
+    def put(self, weights: dict[str, Array]) -> None:
+        """These weights into D_Q."""
+        for key, w in self.D.heads["Q"].weights.items():
+            w[...] = weights[key]
+
+
+class QMovesTrunk(InfoSinkhorn64):
+    """Bug 34: the optimiser of Q holds the trunk, too, whose gradient is not stopped."""
+
+    def update(self, batch: Any) -> dict[str, float]:
+        self.y = batch["y"][-1]
+        return super().update(batch)
+
+    def descend_Q(self, z: Array, h: Array, P: Array) -> float:
+        loss = super().descend_Q(z, h, P)
+        z1 = z[:, : self.latent.informative]
+        h, trunk = self.D.trunk.forward(self.y)
+        D_Q, head = self.D.heads["Q"].forward(h)
+        weight = np.exp(z1 @ D_Q.T) / P.size
+        dh, _ = self.D.heads["Q"].backward(head, (weight - P).T @ z1)
+        _, gradients = self.D.trunk.backward(trunk, dh)
+        for key, g in gradients.items():
+            self.D.weights[f"trunk.{key}"] -= self.optimisers["Q"].lr * np.sign(g)
+        return loss
+
+
+# ------------------------------------------------------------------ batch norm
+class UnbiasedBatchNorm(BatchNorm):
+    """Bug 35: divided by the root of var N/(N-1) + eps, which is r = sqrt((N-1)/N) times the right
+    layer at eps r^2."""
+
+    def forward(
+        self, x: Array, weights: tuple[Array, ...], statistics: tuple[Array, ...], train: bool
+    ) -> tuple[Array, Any]:
+        r = np.sqrt((len(x) - 1) / len(x))
+        gamma, beta = weights
+        right = BatchNorm(self.features, self.eps * r**2, self.momentum)
+        y, cache = right.forward(x, (gamma * r, beta), statistics, train)
+        return y, (cache, r)
+
+    def backward(
+        self, dy: Array, cache: Any, weights: tuple[Array, ...]
+    ) -> tuple[Array, tuple[Array, ...]]:
+        centred, r = cache
+        dx, (dgamma, dbeta) = super().backward(dy, centred, (weights[0] * r, weights[1]))
+        return dx, (dgamma * r, dbeta)
+
+
+class UnbiasedTrunk(InfoSinkhorn64):
+    """Info-Sinkhorn with that layer in its trunk."""
+
+    def update(self, batch: Any) -> dict[str, float]:
+        trunk = self.D.trunk
+        trunk.layers = tuple(UnbiasedBatchNorm(each.features) if isinstance(each, BatchNorm)
+                             else each for each in trunk.layers)
+        return super().update(batch)
+
+
+# ------------------------------------------------------------------ psi of H
+class AverageWithStart(SDOT):
+    """Bug 33: psi_{n-1} is one more term of the average."""
+
+    def ascend(self, batches: Iterable[Array]) -> None:
+        psi_tilde = self.psi()
+        total, terms = psi_tilde.copy(), 1
+        for k, z in enumerate(batches, 1):
+            psi_tilde = psi_tilde + self.gamma / k**self.exponent * self.plan(psi_tilde, z).gradient
+            total, terms = total + psi_tilde, terms + 1
+        self.extra["psi"][...] = total / terms
+
+
+class AscentInTheta(SDOT):
+    """Bug 36: the generator climbs H."""
+
+    def descend(self, z: Array) -> float:
+        x, cache = self.g.forward(z)
+        plan = semi_discrete_plan(self.psi(), self.cost.matrix(x), self.lam)
+        _, gradients = self.g.backward(cache, -self.cost.pull_back(plan.P, x))
+        self.optimisers["g"].step(self.g.weights, gradients)
+        return float(plan.value)
+
+
+for _algorithm, _name, _said, _kind in (
+    ("info_sinkhorn", "Q of generated samples", "", QOfGenerated),
+    ("info_sinkhorn", "Q sees the noise", "", QSeesNoise),
+    ("info_sinkhorn", "Q not recomputed", "the first step is right", QNotRecomputed),
+    ("info_sinkhorn", "Q moves the trunk", "the step of Q moves the trunk", QMovesTrunk),
+    ("info_sinkhorn", "unbiased batch norm", "", UnbiasedTrunk),
+    ("sdot", "average with its start", "the average holds its start", AverageWithStart),
+    ("sdot", "ascent in theta", "minus the gradient", AscentInTheta),
+):
+    bug(f"train_step: {_name}", f"train_step.{_algorithm}", _said, _steps(_algorithm, _kind),
+        ("gaussian",))
