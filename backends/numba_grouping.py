@@ -10,6 +10,7 @@ n = 10,000 in two and three dimensions, eps = 1e-1 to 1e-4 of max C.
 
 from __future__ import annotations
 
+import weakref
 from typing import NamedTuple
 
 import numpy as np
@@ -45,7 +46,7 @@ class Grouping(NamedTuple):
 def grouping(C: SortedCost, eps: float) -> Grouping | None:
     """The best groups for the problem; None where the points had better be taken as they come."""
     found = C.rows_in_order.derived
-    key = C.columns_in_order, C.ground, C.scale / eps, eps <= C.largest_eps
+    key = weakref.ref(C.columns_in_order), C.ground, C.scale / eps, eps <= C.largest_eps
     if key not in found:
         found[key] = _grouping(C, eps)
     chosen: Grouping | None = found[key]

@@ -32,26 +32,35 @@ def misjudged(dtype: Any) -> float:
 
 @dataclass(frozen=True, eq=False)
 class OrderedPoints:
-    """Points (n, d) in an order (n,) of theirs in which neighbours are near.
+    """The points of `source` (n, d) in an order (n,) in which neighbours are near.
 
     `derived` is for what a backend computes from them and wants to find again.
     """
 
-    points: Array
+    source: Array
     order: Array
+    points: Array
     derived: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __reduce__(self) -> Any:  # a copy in another process finds nothing derived
+        return OrderedPoints, (self.source, self.order, self.points)
 
 
 @dataclass(frozen=True)
 class SortedCost(PointCost):
     """A PointCost with its x and its y in order as well.
 
-    `largest_eps`, in cost units: above it no group is looked at whether it is far.
+    `largest_eps`, in cost units: above it no group is looked at whether it is far. What is in order
+    follows x and y wherever they are replaced; as many points as before keep their order.
     """
 
     rows_in_order: OrderedPoints = None  # type: ignore[assignment]
     columns_in_order: OrderedPoints = None  # type: ignore[assignment]
     largest_eps: float = math.inf
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows_in_order", _ordered(self.x, self.rows_in_order))
+        object.__setattr__(self, "columns_in_order", _ordered(self.y, self.columns_in_order))
 
     @property
     def T(self) -> SortedCost:
@@ -67,8 +76,7 @@ class SortedCost(PointCost):
         x, y = convert(self.x), convert(self.y)
         if namespace(x) is not np:
             return PointCost(x, y, self.ground, self.scale)
-        return replace(self, x=x, y=y, rows_in_order=_taken(x, self.rows_in_order.order),
-                       columns_in_order=_taken(y, self.columns_in_order.order))
+        return replace(self, x=x, y=y)
 
     def in_order(self) -> PointCost:
         """The same cost between the points in their order."""
@@ -88,12 +96,16 @@ def sorted_cost(C: Cost, largest_eps: float = math.inf) -> SortedCost:
         raise TypeInputError("C", type(C).__name__, "a PointCost, its points NumPy arrays")
     if C.ground not in GROUND_COSTS.values():
         raise UnknownNameError("C", f"{C.ground!r}", f"one of {', '.join(GROUND_COSTS)}")
-    return SortedCost(C.x, C.y, C.ground, C.scale, _taken(C.x, spatial_order(C.x)),
-                      _taken(C.y, spatial_order(C.y)), largest_eps)
+    return SortedCost(C.x, C.y, C.ground, C.scale, largest_eps=largest_eps)
 
 
-def _taken(points: Array, order: Array) -> OrderedPoints:
-    return OrderedPoints(points[order], order)
+def _ordered(points: Array, before: OrderedPoints | None) -> OrderedPoints:
+    """`points` in order: what there was before where it is of them, or in that order."""
+    if before is not None and before.source is points:
+        return before
+    as_many = before is not None and len(before.order) == len(points)
+    order = before.order if before is not None and as_many else spatial_order(points)
+    return OrderedPoints(points, order, points[order])
 
 
 def spatial_order(points: Array) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from refot import solve
 from refot.arrays import TypeInputError, UnknownNameError
 from refot.backend_contract import get_backend
-from refot.costs import DenseCost, point_cost
+from refot.costs import DenseCost, PointCost, point_cost
 from refot.problem import problem
 from refot.solvers.far_tiles import in_order
 from refot.sorted_cost import (
@@ -58,6 +60,25 @@ def test_operand_keeps_its_order_through_every_change() -> None:
         sorted_cost(DenseCost(np.eye(3)))
     with pytest.raises(UnknownNameError, match="sqeuclidean, euclidean, l1"):
         sorted_cost(point_cost(C.x, C.y, "dot"))
+
+
+def test_order_follows_points_that_are_replaced(backend: str) -> None:
+    """`replace`, as a divergence does: y by x, other points, fewer, another dtype; in place of a
+    stale order the right sums."""
+    rng, on = np.random.default_rng(9), get_backend(backend)
+    x, y = rng.random((150, 2)), rng.random((200, 2))
+    C = sorted_cost(point_cost(x, y))
+    assert replace(C, scale=2.0).rows_in_order is C.rows_in_order
+    on.softmin(C, on.asarray(np.zeros(200)), 0.3)
+    copy = pickle.loads(pickle.dumps(C))
+    assert copy.rows_in_order.source is copy.x
+    for changed in (replace(C, y=C.x), replace(C, x=x + 1), replace(C, x=x[:70]),
+                    C.with_arrays(lambda points: points.astype(np.float32))):
+        plain = PointCost(on.asarray(changed.x), on.asarray(changed.y), C.ground, C.scale)
+        h = np.zeros(len(changed.y), changed.dtype)
+        got = on.to_numpy(on.softmin(changed, on.asarray(h), 0.3))
+        want = on.to_numpy(on.softmin(plain, on.asarray(h), 0.3))
+        np.testing.assert_allclose(got, want, atol=20 * np.finfo(changed.dtype).eps)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
