@@ -21,7 +21,8 @@ def test_slots_of_a_pair_are_those_of_the_assembly(dtype: Any) -> None:
     one, block = dtype(1), np.zeros((1, 2, numba_costs.TILE), dtype)
     C = numba_costs.SquaredEuclidean(np.zeros((8, 2), dtype), block, one)
     loop = numba_softmin.LOOPS[numba_costs.SquaredEuclidean, 2]
-    loop(C, block[0, 0], 0, 0, 0, 0, 1024, block[:, 0], one, one, one)
+    rows = np.zeros(8, dtype)
+    loop(C, block[0, 0], 0, 0, 0, 0, 1024, block[:, 0], one, rows, rows, rows)
     (code,) = (code for types, code in loop.inspect_asm().items()
                if ("float32" in str(types)) == (dtype is np.float32))
     bodies = re.findall(r"^(\.LBB\d+_\d+):\n((?:(?!\.LBB).*\n)*?)\tj\w+\t\1$", code, re.MULTILINE)

@@ -74,13 +74,15 @@ def refot_solve(
     return solve
 
 
-def refot_log(instance: Instance) -> Solve:
+def refot_log(instance: Instance, *, dtype: str = "float64") -> Solve:
     """`refot.sinkhorn_log`: the plain iteration, term by term, the points as they come."""
     import refot
 
+    C, a = instance.C.with_arrays(lambda x: x.astype(dtype)), instance.a.astype(dtype)
+
     def solve(accuracy: float) -> Answer:
-        found = refot.sinkhorn_log(instance.C, instance.a, instance.a, instance.eps, tol=accuracy,
-                                   max_iter=UNBOUNDED, backend="numba")
+        found = refot.sinkhorn_log(C, a, a, instance.eps, tol=accuracy, max_iter=UNBOUNDED,
+                                   backend="numba")
         return Answer(found.f, found.g, found.iterations)
 
     return solve
@@ -113,6 +115,8 @@ def refots() -> list[Peer]:
         Peer("refot-numpy", partial(refot_solve, backend="numpy"),
              half=partial(refot_half, backend="numpy")),
         Peer("refot-log", refot_log, package, half=partial(refot_half, ordered=False)),
+        Peer("refot-log-float32", partial(refot_log, dtype="float32"), package,
+             half=partial(refot_half, dtype="float32", ordered=False)),
         *(Peer(f"refot-{method}", partial(refot_solve, method=method), package)
           for method in methods),
     ]
@@ -190,7 +194,7 @@ def known_peers() -> dict[str, Peer]:
     return {peer.name: peer for group in groups for peer in group}
 
 
-DEFAULT = ("refot-numpy", "refot-log", "pot-log", "pot-scaling", "pot-stabilized", "pot-lazy",
+DEFAULT = ("refot-numpy", "pot-log", "pot-scaling", "pot-stabilized", "pot-lazy",
            "ott-lse", "ott-momentum", "ott-anderson", "geomloss-tensorized", "geomloss-online",
            "geomloss-multiscale", "regot-lbfgs", "regot-splr", "regot-ssns", "mdot-tnt",
            "flash-sinkhorn")

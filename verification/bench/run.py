@@ -25,6 +25,9 @@ HALF = Cell("gaussians", 10_000, 1e-2)
 
 HALF_REPEATS = 5
 
+OURS = ("refot-float32", "refot-log", "refot-log-float32")
+"""What else of refot is timed on it: in float32, and term by term."""
+
 
 @dataclass
 class Report:
@@ -66,7 +69,7 @@ def bench(
     report = Report(machine(), limits, repeats, loads=[os.getloadavg()[0]])
     if half is not None:
         tell("half-iteration", half.name)
-        report.throughput = rates(half, ["refot-float32", *peers], limits, HALF_REPEATS)
+        report.throughput = rates(half, [*OURS, *peers], limits, HALF_REPEATS)
         tell("half-iteration", "the share of multiply-adds")
         report.shares = shares()
         report.loads.append(os.getloadavg()[0])
