@@ -10,17 +10,17 @@ n = 10,000 in two and three dimensions, eps = 1e-1 to 1e-4 of max C.
 
 from __future__ import annotations
 
-import weakref
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from refot.arrays import Array
-from refot.sorted_cost import CLUSTER, OrderedPoints, SortedCost, misjudged
+from refot.sorted_cost import CLUSTER, OrderedPoints, SortedCost, box_corners, misjudged
 
 from .numba_costs import DIRECT
 from .numba_groups import Groups, groups_of
-from .numba_series import CHUNK, TERMS, Series, series
+from .numba_series import CHUNK, PARTS, TERMS, Series, series
 
 TERM, PAIR, EXPONENTS, RUN, POWER = 27.0, 2000.0, 130.0, 350.0, 5.0
 
@@ -45,28 +45,31 @@ class Grouping(NamedTuple):
 
 def grouping(C: SortedCost, eps: float) -> Grouping | None:
     """The best groups for the problem; None where the points had better be taken as they come."""
-    found = C.rows_in_order.derived
-    key = weakref.ref(C.columns_in_order), C.ground, C.scale / eps, eps <= C.largest_eps
-    if key not in found:
-        found[key] = _grouping(C, eps)
-    chosen: Grouping | None = found[key]
-    return chosen
-
-
-def _grouping(C: SortedCost, eps: float) -> Grouping | None:
     if C.x.shape[1] not in DIRECT:
         return None
-    table = series(C.dtype, misjudged(C.dtype) / 2)
     curved = C.ground.name == "sqeuclidean"
-    coupling = 2 * C.scale / eps if curved else np.inf
+    table = series(C.dtype, misjudged(C.dtype) / 2)
+    ks = C.scale / eps if curved else np.inf
+    choices = C.rows_in_order.derived.setdefault("choices", WeakKeyDictionary())
+    found = choices.setdefault(C.columns_in_order, {})
+    if (ks, eps <= C.largest_eps) not in found:
+        found[ks, eps <= C.largest_eps] = _chosen(C, ks, eps, table)
+    size, most = found[ks, eps <= C.largest_eps]
+    if size == 0:
+        return None
+    return Grouping(_groups(C.rows_in_order, size, curved),
+                    _groups(C.columns_in_order, size, curved), table, most)
+
+
+def _chosen(C: SortedCost, ks: float, eps: float, table: Series) -> tuple[int, int]:
+    """The size of the groups, 0 for none, and the largest number of terms of a series that pays."""
     sizes = [size for size in SIZES if size == CLUSTER or size <= min(C.shape) // 4]
-    work = [_slots(C, size, coupling, table) for size in sizes]
+    work = [_slots(C, size, ks, table) for size in sizes]
     best = int(np.argmin(work))
     if work[best] > WORTH * TERM and eps > C.largest_eps:
-        return None
-    size = sizes[best]
-    most = int(np.searchsorted(by_series(size, C.x.shape[1]), TERM)) if curved else 0
-    return Grouping(_groups(C.rows_in_order, size), _groups(C.columns_in_order, size), table, most)
+        return 0, 0
+    pays = int(np.searchsorted(by_series(sizes[best], C.x.shape[1]), TERM))
+    return sizes[best], pays if ks < np.inf else 0
 
 
 def by_series(size: int, d: int) -> Array:
@@ -82,18 +85,23 @@ def _powers(p: int, d: int) -> int:
     return sum(_powers(p - power, d - 1) for power in range(p))
 
 
-def _slots(C: SortedCost, size: int, coupling: float, table: Series) -> float:
-    """Slots per pair of points in groups of that size, the mean over a sample of them."""
-    halves = [_groups(side, size).half for side in (C.rows_in_order, C.columns_in_order)]
-    rows, columns = (half[:: -(-len(half) // SAMPLE)] for half in halves)
-    with np.errstate(invalid="ignore"):  # inf for a box of width 0: no series
-        terms = np.searchsorted(table.reach, coupling * (rows @ columns.T))
+def _slots(C: SortedCost, size: int, ks: float, table: Series) -> float:
+    """Slots per pair of points in groups of that size, the mean over a sample of them; the parts of
+    exponents in units of log2(e)."""
+    halves = []
+    for side in (C.rows_in_order, C.columns_in_order):
+        low, high = box_corners(side.points, size)
+        halves.append((high - low)[:: -(-len(low) // SAMPLE)] / 2)
+    rows, columns = halves
+    with np.errstate(invalid="ignore", over="ignore"):  # inf and NaN: no series
+        terms = np.searchsorted(table.reach, 2 * ks * (rows @ columns.T))
+        parts = ks * ((rows**2).sum(axis=1)[:, None] + (columns**2).sum(axis=1))
     cost = np.append(np.minimum(by_series(size, C.x.shape[1]), TERM), TERM)
-    return float(cost[terms].mean())
+    return float(cost[np.where(parts <= PARTS, terms, TERMS)].mean())
 
 
-def _groups(side: OrderedPoints, size: int) -> Groups:
-    found: dict[int, Groups] = side.derived
-    if size not in found:
-        found[size] = groups_of(side.points, size)
-    return found[size]
+def _groups(side: OrderedPoints, size: int, curved: bool) -> Groups:
+    found: dict[Any, Groups] = side.derived
+    if (size, curved) not in found:
+        found[size, curved] = groups_of(side.points, size, curved)
+    return found[size, curved]

@@ -25,6 +25,9 @@ from .numba_vectors import elementwise, fma, full_width, implements, kernel, lar
 NEAREST = 4
 """Groups of columns that a group of rows takes before others are left out."""
 
+WILD = 2.0**40
+"""Levels beyond this, in base 2, stand for no mass or for all: no slope is taken from them."""
+
 LN2, LOG2_E = 0.6931471805599453, 1.4426950408889634
 
 
@@ -40,8 +43,8 @@ class Groups(NamedTuple):
     bent: Array
 
 
-def groups_of(points: Array, size: int) -> Groups:
-    """The groups of `points` (n, d) in order."""
+def groups_of(points: Array, size: int, curved: bool) -> Groups:
+    """The groups of `points` (n, d) in order; squared lengths where `curved`, else 0."""
     n, d = points.shape
     low, high = box_corners(points, size)
     middle = (low + high) / 2
@@ -50,8 +53,10 @@ def groups_of(points: Array, size: int) -> Groups:
     units = np.repeat(widths, size, axis=0)[:n]
     parts = np.divide(near, units, out=np.zeros_like(near), where=units > 0)
     lacking = ((0, 0), (AXES - d, 0))
+    with np.errstate(over="ignore"):  # inf: a group too wide for any series
+        bent = (near**2).sum(axis=1) if curved else np.zeros(n, points.dtype)
     return Groups(size, np.pad(middle, lacking), np.pad(widths, lacking),
-                  np.pad(parts, lacking).T.copy(), (near**2).sum(axis=1))
+                  np.pad(parts, lacking).T.copy(), bent)
 
 
 class Pair(NamedTuple):
@@ -97,8 +102,8 @@ def _curvature(C: Any) -> Any:
 
 @elementwise
 def between(C: Any, rows: Any, columns: Any, A: Any, B: Any, ks: Any, pair: Any) -> Any:
-    """Fill `pair`; (ks c(D), the sum rho of the coupling)."""
-    one, reach = pair.D.dtype.type(1), pair.D.dtype.type(0)
+    """Fill `pair`; (ks c(D), the sum rho of the coupling, q ks (|r_A|^2 + |r_B|^2))."""
+    one, reach, parts = pair.D.dtype.type(1), pair.D.dtype.type(0), pair.D.dtype.type(0)
     for k in range(AXES):
         pair.D[k] = rows.centre[A, k] - columns.centre[B, k]
     c = cost_of(C, pair.D)
@@ -109,7 +114,8 @@ def between(C: Any, rows: Any, columns: Any, A: Any, B: Any, ks: Any, pair: Any)
         pair.down[k], pair.up[k] = -slope * r_A, slope * r_B
         pair.coupling[k] = 2 * LN2 * curvature(C) * ks * r_A * r_B
         reach += pair.coupling[k]
-    return ks * c, reach
+        parts += curvature(C) * ks * (r_A * r_A + r_B * r_B)
+    return ks * c, reach, parts
 
 
 @reduction
@@ -130,16 +136,16 @@ def exponents(level: Any, first: Any, base: Any, groups: Any, at: Any, size: Any
 
 
 @reduction
-def _slope(level: Any, first: Any, x: Any, size: Any, lowest: Any) -> Any:
-    """The slope of level against x by least squares, over the levels above the lowest float."""
+def _slope(level: Any, first: Any, x: Any, size: Any) -> Any:
+    """The slope of level against x by least squares, over the levels within WILD; 0 where none."""
     full_width()
     zero = level.dtype.type(0)
     count, sum_x, sum_y, sum_xx, sum_xy = zero, zero, zero, zero, zero
     for l in range(np.uintp(size)):
-        y_l = larger(level[np.uintp(first) + l], lowest)
-        there = level.dtype.type(1) if y_l > lowest else zero
-        x_l, y_l = there * x[l], there * y_l
-        count += there
+        there = abs(level[np.uintp(first) + l]) <= WILD
+        x_l = x[l] if there else zero
+        y_l = level[np.uintp(first) + l] if there else zero
+        count += level.dtype.type(1) if there else zero
         sum_x += x_l
         sum_y += y_l
         sum_xx += x_l * x_l
@@ -166,8 +172,7 @@ def tangent(level: Any, first: Any, groups: Any, at: Any, size: Any, slope: Any)
     """`slope` (AXES,) and the returned height, such that level[first + l] <= height +
     slope.offset_l for the points from `at` on, l < size; about the least height."""
     for k in range(AXES):
-        slope[k] = _slope(level, first, groups.offset[k, at:at + size], size,
-                          level.dtype.type(np.finfo(level.dtype).min))
+        slope[k] = _slope(level, first, groups.offset[k, at:at + size], size)
     return _rest(level, first, groups, at, size, slope)
 
 
@@ -181,13 +186,17 @@ def tangents(level: Array, groups: Groups, height: Array, slope: Array, i0: int,
 
 
 @elementwise
-def highest(pair: Any, base: Any, height_A: Any, slope_A: Any, height_B: Any, slope_B: Any) -> Any:
+def highest(pair: Any, base: Any, height_A: Any, slope_A: Any, height_B: Any, slope_B: Any,
+            unit: Any) -> Any:
     """At least level_i + level_j - ks c_ij between two groups, from their tangents: the parts that
-    are bent and what couples them are together -q ks |u - w|^2 <= 0."""
+    are bent and what couples them are together -q ks |u - w|^2 <= 0. Raised by 16 u of all that is
+    added up, for its rounding; `unit` is u."""
     bound = height_A + height_B - base
+    parts = abs(height_A) + abs(height_B) + base
     for k in range(AXES):
         bound += abs(slope_A[k] + pair.down[k]) + abs(slope_B[k] + pair.up[k])
-    return bound
+        parts += abs(slope_A[k]) + abs(pair.down[k]) + abs(slope_B[k]) + abs(pair.up[k])
+    return bound + 16 * unit * parts
 
 
 @elementwise
@@ -196,7 +205,7 @@ def visits(C: Any, rows: Any, columns: Any, A: Any, ks: Any, height: Any, pair: 
     """All groups of columns, into `order`: those first that have the largest exponents at their
     middles. The number of these, which are to be taken before others are left out."""
     for B in range(order.size):
-        base, _ = between(C, rows, columns, A, B, ks, pair)
+        base, _, _ = between(C, rows, columns, A, B, ks, pair)
         expected[B], order[B] = height[B] - base, B
     first = min(NEAREST, order.size)
     for k in range(first):

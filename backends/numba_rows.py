@@ -64,13 +64,16 @@ def _in_order(C: SortedCost, groups: Grouping, h: Array, ks: Any, eps: float, gu
 
 def plan_apply_in_order(C: SortedCost, groups: Grouping, F: Array, G: Array, k: Any, V: Array,
                         run: Launcher, out: Array) -> None:
-    """P @ V into `out` (n, k), float64, for points in order."""
+    """P @ V into `out` (n, k), float64, for points in order; V in units of its largest entries,
+    which moments of a series might otherwise carry beyond the floats."""
     order, columns = C.rows_in_order.order, C.columns_in_order.order
-    G, rows = G[columns], np.zeros_like(out)
+    G, rows, largest = G[columns], np.zeros_like(out), abs(V).max(axis=0)
+    largest[largest == 0] = 1
+    V = (V[columns] / largest).T.copy()
     run(len(out), operations(C), plan_apply_sorted, operand(C.in_order()), F[order],
-        row_by_tiles(G), len(G), k, V[columns].T.copy(), *groups, _cut(C),
+        row_by_tiles(G), len(G), k, RANGES[F.dtype], V, *groups, _cut(C),
         *_tangents(G * k, groups, run), rows, unit=groups.rows.size)
-    out[order] = rows
+    out[order] = largest * rows
 
 
 def _tangents(level: Array, groups: Grouping, run: Launcher) -> tuple[Array, Array]:
@@ -82,5 +85,5 @@ def _tangents(level: Array, groups: Grouping, run: Launcher) -> tuple[Array, Arr
 
 
 def _cut(C: Cost) -> Any:
-    """log2(m / (misjudged / 2)) + 1."""
-    return C.dtype.type(math.log2(C.shape[1] / (misjudged(C.dtype) / 2)) + 1)
+    """log2(m / (misjudged / 2)): half of what may be misjudged is left out."""
+    return C.dtype.type(math.log2(2 * C.shape[1] / misjudged(C.dtype)))

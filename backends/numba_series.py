@@ -32,6 +32,10 @@ TERMS = 16
 LONGEST = 1.2
 """The largest rho: at z = -rho the rounding of terms up to exp(rho) shows, exp(2 rho) u = 11 u."""
 
+PARTS = 64.0
+"""The largest ks (|r_A|^2 + |r_B|^2), in base 2: exponents are sums of parts of this size, and off
+by u of them. For points that are nowhere dense rho <= LONGEST alone keeps them below 10."""
+
 
 class Series(NamedTuple):
     """For p = 1 to TERMS: the largest rho at which p terms are enough, (TERMS,), and c_l l! there,
@@ -73,9 +77,10 @@ def _chebyshev(rho: float, count: int) -> Array:
 
 # ------------------------------------------------------------------ inside kernels
 @elementwise
-def terms(reach: Any, rho: Any) -> Any:
-    """The least p that is enough at rho; TERMS + 1 where none is."""
-    p = 1
+def terms(reach: Any, rho: Any, parts: Any) -> Any:
+    """The least p that is enough at rho; TERMS + 1 where none is, or the parts of the exponents
+    outside the series, which cancel, are beyond PARTS."""
+    p = 1 if parts <= PARTS else TERMS + 1
     while p <= TERMS and reach[p - 1] < rho:
         p += 1
     return p

@@ -2,9 +2,9 @@
 
 The exponents between a group A of rows and a group B of columns are a part of the row, one of the
 column, and what couples them (`numba_groups`). Where their largest is more than `cut` below what
-each row of A already has, B is left out: with cut = log2(m / share) + 1, all that is left out is
-less than half the share of the row's sum; the other half is for the rounding of the bound. Where
-the coupling is short, exp of it is a sum of products (`numba_series`). Else term by term.
+each row of A already has, B is left out: with cut = log2(m / share), all that is left out is less
+than the share of the row's sum. Where the coupling is short, exp of it is a sum of products
+(`numba_series`). Else term by term.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range
                    height: Array, slope: Array, out: Array, i0: int, i1: int) -> None:
     """As `numba_softmin.softmin`; i0 is a multiple of the size of the groups, a power of two;
     series of up to `most` terms; `height` and `slope`: `tangents` of h."""
-    size, dtype = rows.size, h.dtype
+    size, dtype, none = rows.size, h.dtype, 2 * allowed.limit  # such exponents are as good as -inf
+    unit = dtype.type(np.finfo(dtype).eps / 2)
     pair, y, M = _room(h)
     t, S, slope_A = np.empty((3, size), dtype), np.empty((3, size), dtype), np.empty(AXES, dtype)
     v_rows, v_columns, zero = np.empty(size, dtype), np.empty(size, dtype), np.zeros(size, dtype)
@@ -104,11 +105,11 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range
             B = order[step]
             j = B * size
             n_B = min(size, m - j)
-            base, rho = between(C, rows, columns, A, B, ks, pair)
-            if (step >= first and highest(pair, base, height_A, slope_A, height[B],
-                                          slope[B]) < -cut) or height[B] == -np.inf:
+            base, rho, parts = between(C, rows, columns, A, B, ks, pair)
+            if step >= first and highest(pair, base, height_A, slope_A, height[B], slope[B],
+                                         unit) < -cut:
                 continue
-            p = terms(series.reach, rho)
+            p = terms(series.reach, rho, parts)
             if p > most:
                 for first_j in range(j, j + n_B, TILE):
                     tile, j0 = first_j // TILE, first_j % TILE
@@ -116,6 +117,8 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range
                     take(C, zero, start, tile, j0, j1, h, ks, span, shift, top, total, part)
                 continue
             v = exponents(flat, j, dtype.type(0), columns, j, n_B, q_ks, pair.up, v_columns)
+            if v < -none:
+                continue
             exponents(zero, 0, -base, rows, start, n_A, q_ks, pair.down, v_rows)
             s, bend = np.rint(v), rho * dtype.type(LOG2_E)
             _raise_shifts(v_rows, s, span / 2, shift, total)
@@ -202,12 +205,13 @@ def _add_scaled(S: Any, weights: Any, size: Any, out: Any, start: Any, c: Any) -
 
 
 @kernel
-def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, rows: Groups,
-                      columns: Groups, series: Series, most: int, cut: Any, height: Array,
-                      slope: Array, out: Array, i0: int, i1: int) -> None:
+def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, allowed: Range, V: Array,
+                      rows: Groups, columns: Groups, series: Series, most: int, cut: Any,
+                      height: Array, slope: Array, out: Array, i0: int, i1: int) -> None:
     """out += P @ V, (n, k) in float64, V (k, m); i0 and the other arguments as for
     `softmin_sorted`, `tangents` of k G."""
     size, dtype, height_A = rows.size, F.dtype, F.dtype.type(0)
+    unit, none = dtype.type(np.finfo(dtype).eps / 2), 2 * allowed.limit
     pair, y, M = _room(F)
     t, S, slope_A = np.empty((3, size), dtype), np.empty((3, size), dtype), np.empty(AXES, dtype)
     v_rows, v_columns, single = np.empty(size, dtype), np.empty(size, dtype), np.empty(TILE, dtype)
@@ -224,11 +228,11 @@ def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, rows
             B = order[step]
             j = B * size
             n_B = min(size, m - j)
-            base, rho = between(C, rows, columns, A, B, ks, pair)
-            if (step >= first and highest(pair, base, height_A, slope_A, height[B],
-                                          slope[B]) < -cut) or height[B] == -np.inf:
+            base, rho, parts = between(C, rows, columns, A, B, ks, pair)
+            if step >= first and highest(pair, base, height_A, slope_A, height[B], slope[B],
+                                         unit) < -cut:
                 continue
-            p = terms(series.reach, rho)
+            p = terms(series.reach, rho, parts)
             if p > most:
                 for first_j in range(j, j + n_B, TILE):
                     tile, j0 = first_j // TILE, first_j % TILE
@@ -238,6 +242,8 @@ def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, rows
                         top[r] = max(top[r], np.log2(largest[r]))
                 continue
             v = exponents(g, j, dtype.type(0), columns, j, n_B, q_ks, pair.up, v_columns)
+            if v < -none:
+                continue
             exponents(f, start, -base, rows, start, n_A, q_ks, pair.down, v_rows)
             s, low = np.rint(v), v - rho * dtype.type(LOG2_E)
             for l in range(n_A):

@@ -116,15 +116,16 @@ def rounding(p: Problem, f: Array, g: Array) -> float:
 
     A term that counts in a softmin has C_ij near f_i + g_j: forming its exponent errs by a few u of
     their sizes, the cost by d + 3 u of itself; a sum of m terms by m u relative, eps m u after the
-    logarithm. Points in order leave out eps `misjudged` of a softmin, and that share of the sums of
-    the plan. Factor 4 for what is summed again in the rounded plan.
+    logarithm. Points in order misjudge a softmin by eps `misjudged`, the sums of the plan by that
+    share, and exponents by a few u of parts up to 64 (`numba_series.PARTS`). Factor 4 for what is
+    summed again in the rounded plan.
     """
     (n, m), unit = p.C.shape, float(np.finfo(p.C.dtype).eps)
     d = p.C.x.shape[1] if isinstance(p.C, PointCost) else 0
     size = float(abs(f).max() + abs(g).max()) + p.eps * (1 + abs(math.log(_least(p))))
     if isinstance(p.C, PointCost) and isinstance(p.C.ground, DotProduct):
         size += p.C.bound()  # <x, y> is rounded to a share of its terms, not of itself
-    skipped = misjudged(p.C.dtype) * size if isinstance(p.C, SortedCost) else 0.0
+    skipped = misjudged(p.C.dtype) * (size + 512 * p.eps) if isinstance(p.C, SortedCost) else 0.0
     return 4 * (unit * ((8 + d) * size + p.eps * (n + m)) + skipped)
 
 

@@ -29,8 +29,9 @@ SHARE = 0.25
 DEAR_DIMENSION = 16
 """From this dimension on, a compiled kernel computes c(x_i, y_j) in more time than it reads it."""
 
-VECTORS, BLOCKS = 16, 4
-"""A solve holds about 16 vectors (potentials, trial steps) and 4 arrays of a block of rows."""
+VECTORS, BLOCKS = 32, 4
+"""A solve holds about 32 vectors (potentials, trial steps, points in order and their groups) and 4
+arrays of a block of rows."""
 
 LOST = 2.0**-4
 """|x - y|^2 below this part of |x|^2 + |y|^2 is computed again by differences."""

@@ -12,7 +12,7 @@ sees an ordinary PointCost. Points, potentials and results keep the caller's ord
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,10 +48,10 @@ class OrderedPoints:
 
 @dataclass(frozen=True)
 class SortedCost(PointCost):
-    """A PointCost with its x and its y in order as well.
+    """A PointCost with its x and its y in order as well, and a copy of them that nobody writes to.
 
-    `largest_eps`, in cost units: above it no group is looked at whether it is far. What is in order
-    follows x and y wherever they are replaced; as many points as before keep their order.
+    `largest_eps`, in cost units: up to it groups are formed in any case, for some may be far; above
+    it only where a series pays. What is in order follows x and y wherever they are replaced.
     """
 
     rows_in_order: OrderedPoints = None  # type: ignore[assignment]
@@ -59,8 +59,12 @@ class SortedCost(PointCost):
     largest_eps: float = math.inf
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rows_in_order", _ordered(self.x, self.rows_in_order))
-        object.__setattr__(self, "columns_in_order", _ordered(self.y, self.columns_in_order))
+        before = self.rows_in_order, self.columns_in_order
+        rows = _ordered(self.x, before)
+        columns = _ordered(self.y, (*before, rows))
+        for name, value in (("rows_in_order", rows), ("x", rows.source),
+                            ("columns_in_order", columns), ("y", columns.source)):
+            object.__setattr__(self, name, value)  # the way round `frozen` in a constructor
 
     @property
     def T(self) -> SortedCost:
@@ -72,7 +76,7 @@ class SortedCost(PointCost):
         return replace(self, scale=self.scale * factor, largest_eps=self.largest_eps * factor)
 
     def with_arrays(self, convert: Callable[[Array], Array]) -> PointCost:
-        """The same operand, its points converted; in order still, unless they leave NumPy."""
+        """The same operand, its points converted; in order again, unless they leave NumPy."""
         x, y = convert(self.x), convert(self.y)
         if namespace(x) is not np:
             return PointCost(x, y, self.ground, self.scale)
@@ -87,7 +91,7 @@ class SortedCost(PointCost):
 def sorted_cost(C: Cost, largest_eps: float = math.inf) -> SortedCost:
     """`C` with its points in order; they are sorted here, once, in O(n log^2 n).
 
-    `largest_eps`, in cost units: above it no group is looked at whether it is far.
+    `largest_eps`, in cost units: above it groups are formed only where a series pays.
 
     Raises TypeInputError for anything but a PointCost of NumPy arrays, UnknownNameError for a cost
     that is not one of a difference of points.
@@ -99,13 +103,14 @@ def sorted_cost(C: Cost, largest_eps: float = math.inf) -> SortedCost:
     return SortedCost(C.x, C.y, C.ground, C.scale, largest_eps=largest_eps)
 
 
-def _ordered(points: Array, before: OrderedPoints | None) -> OrderedPoints:
-    """`points` in order: what there was before where it is of them, or in that order."""
-    if before is not None and before.source is points:
-        return before
-    as_many = before is not None and len(before.order) == len(points)
-    order = before.order if before is not None and as_many else spatial_order(points)
-    return OrderedPoints(points, order, points[order])
+def _ordered(points: Array, known: Sequence[OrderedPoints | None]) -> OrderedPoints:
+    """`points` in order: found among the known, or sorted now, of a copy."""
+    for one in known:
+        if one is not None and one.source is points:
+            return one
+    source, order = points.copy(), spatial_order(points)
+    source.flags.writeable = False
+    return OrderedPoints(source, order, source[order])
 
 
 def spatial_order(points: Array) -> Array:

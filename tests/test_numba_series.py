@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,34 +21,23 @@ from refot.costs import point_cost
 from refot.sorted_cost import CLUSTER, SortedCost, misjudged, sorted_cost
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_polynomials_keep_their_bound_relative_to_exp(dtype: Any) -> None:
-    """On the whole of [-reach, reach], but for the rounding of the terms, up to exp(|z|)."""
-    unit = float(np.finfo(dtype).eps)
-    tolerance = misjudged(np.dtype(dtype)) / 2
-    table = series(np.dtype(dtype), tolerance)
-    assert (np.diff(table.reach) >= 0).all()
-    assert table.reach[-1] > 1
-    for p in range(2, TERMS + 1):
-        z = np.linspace(-1, 1, 501) * float(table.reach[p - 1])
-        factorials = np.array([math.factorial(power) for power in range(p)], float)
-        value = np.polynomial.polynomial.polyval(z, table.factors[p - 1, :p] / factorials)
-        assert (abs(value / np.exp(z) - 1) <= tolerance + 2 * unit * np.exp(2 * abs(z))).all()
-        assert (table.factors[p - 1, p:] == 0).all()
-
-
-def test_one_term_less_would_not_do() -> None:
-    """The reach is the largest: 5 % beyond it the cut series misses about the tolerance."""
-    tolerance = 1e-6
+@pytest.mark.parametrize("tolerance", [1e-3, 2.0**-25, 1e-12])
+def test_series_is_cut_where_its_error_reaches_the_tolerance(tolerance: float) -> None:
+    """Relative to exp, on all of [-reach, reach]: never more, and at the ends at least a quarter,
+    so that a longer reach, or a term less, would not do."""
     table = series(np.dtype(np.float64), tolerance)
+    assert (np.diff(table.reach) >= 0).all()
     for p in range(2, TERMS + 1):
-        if table.reach[p - 1] > LONGEST - 1e-6:
-            break
-        z = -1.05 * float(table.reach[p - 1])
+        reach, factors = float(table.reach[p - 1]), table.factors[p - 1]
+        z = np.linspace(-1, 1, 501) * reach
         factorials = np.array([math.factorial(power) for power in range(p)], float)
-        value = np.polynomial.polynomial.polyval(z, table.factors[p - 1, :p] / factorials)
-        assert abs(value / math.exp(z) - 1) > tolerance / 4
-    assert p > 5
+        value = np.polynomial.polynomial.polyval(z, factors[:p] / factorials)
+        error = abs(value / np.exp(z) - 1)
+        rounding = 2.0**-52 * np.exp(2 * abs(z))
+        assert (error <= tolerance + rounding).all()
+        assert error.max() >= tolerance / 4 or reach > LONGEST - 1e-6
+        assert (factors[p:] == 0).all()
+    assert table.reach[-1] > 1
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -70,7 +61,8 @@ def test_groups_of_every_size_give_the_plain_sums(
     def chosen(C: SortedCost, eps: float) -> Grouping:
         sides = C.rows_in_order.points, C.columns_in_order.points
         used.append(series(C.dtype, misjudged(C.dtype) / 2))
-        return Grouping(*(groups_of(points, size) for points in sides), used[-1], TERMS)
+        rows, columns = (groups_of(points, size, True) for points in sides)
+        return Grouping(rows, columns, used[-1], TERMS)
 
     monkeypatch.setattr(numba_rows, "grouping", chosen)
     monkeypatch.setattr("refot.backends.numba_backend.grouping", chosen)
@@ -97,7 +89,9 @@ def test_the_count_prefers_larger_groups_at_larger_eps() -> None:
         found = grouping(C, eps)
         assert found is not None
         sizes.append(found.rows.size)
-        assert found is grouping(C, eps)  # kept
+        again = grouping(C, eps)
+        assert again is not None
+        assert again.rows is found.rows  # kept
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[-1] == 1024
     assert grouping(C, 1e-3) is None
@@ -111,3 +105,53 @@ def test_the_count_prefers_larger_groups_at_larger_eps() -> None:
 def test_the_count_grows_with_the_terms() -> None:
     for d in (1, 2, 3):
         assert (np.diff(by_series(256, d)) >= 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("wide", [1e2, 1e4, 1e6])
+def test_duplicates_beside_a_wide_group_keep_their_digits(wide: float, dtype: Any) -> None:
+    """Columns 64-fold in one place, rows far apart: nothing couples them, but parts of the
+    exponents would cancel."""
+    rng, u = np.random.default_rng(3), float(np.finfo(dtype).eps) / 2
+    x = (wide * rng.random((640, 1))).astype(dtype)
+    y = np.repeat(x[::20], 64, axis=0)
+    C, h, eps = sorted_cost(point_cost(x, y)), np.zeros(len(y), dtype), 1e-2
+    f = get_backend("numba").softmin(C, h, eps)
+    want = get_backend("numpy").softmin(C.with_arrays(np.float64), h.astype(float), eps)
+    assert (abs(f - want) <= 16 * u * (abs(want) + 10 * eps)).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_lowest_floats_stand_for_no_mass(dtype: Any) -> None:
+    rng, lowest = np.random.default_rng(4), np.finfo(dtype).min
+    x, y = rng.random((300, 2)).astype(dtype), rng.random((900, 2)).astype(dtype)
+    C, h = sorted_cost(point_cost(x, y)), np.zeros(900, dtype)
+    nothing = rng.random(900) < 0.1
+    for eps in (0.05, 20.0):
+        h[nothing] = -np.inf
+        want = get_backend("numba").softmin(C, h, eps)
+        h[nothing] = lowest
+        got = get_backend("numba").softmin(C, h, eps)
+        np.testing.assert_allclose(got, want, rtol=8 * float(np.finfo(dtype).eps))
+    h[:] = lowest
+    alone = get_backend("numba").softmin(C, h, 20.0)
+    np.testing.assert_allclose(alone, -float(lowest), rtol=8 * float(np.finfo(dtype).eps))
+
+
+def test_products_with_large_numbers_stay_within_float32() -> None:
+    rng, f32 = np.random.default_rng(5), np.float32
+    C = sorted_cost(point_cost(rng.random((300, 2)).astype(f32), rng.random((900, 2)).astype(f32)))
+    F, G = np.full(300, -9, f32), np.zeros(900, f32)
+    V = np.full((900, 1), 1e37, f32)
+    numba, numpy = get_backend("numba"), get_backend("numpy")
+    want = numpy.plan_apply(C.with_arrays(np.float64), F, G, 0.5, V.astype(float))
+    np.testing.assert_allclose(numba.plan_apply(C, F, G, 0.5, V), want, rtol=1e-4)
+
+
+def test_groups_of_other_columns_are_not_kept() -> None:
+    rng = np.random.default_rng(6)
+    C = sorted_cost(point_cost(rng.random((300, 2)), rng.random((300, 2))))
+    for _ in range(3):
+        assert grouping(replace(C, y=rng.random((300, 2))), 1.0) is not None
+        gc.collect()
+    assert len(C.rows_in_order.derived["choices"]) == 0

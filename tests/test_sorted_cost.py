@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from dataclasses import replace
 from typing import Any
@@ -69,6 +70,12 @@ def test_order_follows_points_that_are_replaced(backend: str) -> None:
     x, y = rng.random((150, 2)), rng.random((200, 2))
     C = sorted_cost(point_cost(x, y))
     assert replace(C, scale=2.0).rows_in_order is C.rows_in_order
+    assert replace(C, y=C.x).columns_in_order is C.rows_in_order
+    before = C.dense()
+    x += 1  # the operand has points of its own
+    np.testing.assert_array_equal(C.dense(), before)
+    with pytest.raises(ValueError, match="read-only"):
+        C.x[0] = 0
     on.softmin(C, on.asarray(np.zeros(200)), 0.3)
     copy = pickle.loads(pickle.dumps(C))
     assert copy.rows_in_order.source is copy.x
@@ -170,3 +177,19 @@ def test_groups_without_mass_and_wild_guesses_count_no_group_twice() -> None:
     for wild in (None, 0.0, np.inf, -np.inf, np.nan, 1e300, -1e300):
         guess = None if wild is None else want + wild
         assert abs(on.softmin(sorted_cost(C), h, eps, guess) - want).max() < 1e-13
+
+
+@pytest.mark.parametrize("ground", ["sqeuclidean", "euclidean", "l1"])
+def test_what_is_left_out_is_less_than_u_and_would_show(
+    ground: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groups on a line, each with a 2^-6 part of the one before it: cut where it is, nothing shows;
+    cut at 2^-30 it does, so that the test can see."""
+    on, eps = get_backend("numba"), 1e-3
+    y = np.repeat(np.arange(40.0), CLUSTER)[:, None]
+    x, cost = np.zeros((CLUSTER, 1)), point_cost(np.zeros((1, 1)), y, ground)
+    C, h = sorted_cost(point_cost(x, y, ground)), cost.dense()[0] - eps * math.log(2) * 6 * y[:, 0]
+    exact = -eps * math.log(CLUSTER / (1 - 2.0**-6))
+    assert abs(on.softmin(C, h, eps) - exact).max() <= 8 * 2.0**-53 * eps * 6 + 2.0**-53
+    monkeypatch.setattr("refot.backends.numba_rows._cut", lambda C: 24.0)
+    assert abs(on.softmin(C, h, eps) - exact).max() > 1e-10 * eps

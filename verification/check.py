@@ -15,7 +15,7 @@ from refot.conventions import Convention, convention
 
 from .cases import Case
 from .intervals import Interval
-from .probe import Probe
+from .probe import Probe, SubjectError
 from .translation import (
     divergence_from_subject,
     divergence_gradient_from_subject,
@@ -118,8 +118,12 @@ class Trial:
         return self.probe.again(capability, *self.theirs(capability, arguments))
 
     def raw(self, capability: str, *arguments: Any) -> Array:
-        """The answer as the subject gives it, flat, whatever its shape; not kept."""
-        return self.probe.flat(capability, *self.theirs(capability, arguments))
+        """The answer as the subject gives it, flat, whatever its shape, of at least one number; not
+        kept."""
+        answer = self.probe.flat(capability, *self.theirs(capability, arguments))
+        if not answer.size:
+            raise SubjectError("returned no numbers at all")
+        return answer
 
     def warnings(self, capability: str, *arguments: Any) -> list[str]:
         """What the subject warned of when it was given these arguments."""

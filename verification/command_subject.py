@@ -15,7 +15,7 @@ import time
 import warnings
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,7 +23,8 @@ import numpy as np
 from .cases import Case, collect
 from .check import Trial
 from .checks import CHECKS
-from .limits import REFUSAL, Limits, limited_subject
+from .isolation import printable
+from .limits import REFUSAL, Clocked, Limits, limited_subject
 from .loading import TargetError, load
 from .probe import Probe
 from .programs import ProgramError, Resident, work_through
@@ -65,8 +66,10 @@ class Program:
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_resident": None}  # another process starts its own
 
-    def ask(self, capability: str, arguments: tuple[Any, ...]) -> Any:
-        """The result that the program gives, as JSON has it.
+    def ask(
+        self, capability: str, arguments: tuple[Any, ...], seconds: float = math.inf
+    ) -> Any:
+        """The result that the program gives within so many seconds, as JSON has it.
 
         Raises ProgramError, AnswerError, ProgramSaysError, NotImplementedError.
         """
@@ -75,7 +78,7 @@ class Program:
             number, line = ahead.popleft()
             return read_answer(line, number)
         self._asked += 1
-        seconds = self._seconds()
+        seconds = min(seconds, self._seconds())
         start = time.monotonic()
         try:
             line = self._exchange(request_line(self._asked, capability, arguments), seconds)
@@ -110,10 +113,11 @@ class Program:
             self._ahead[request_line(0, *request)].append((first + k, answer))
 
     def stop(self) -> None:
-        """End the process that stays, if there is one."""
-        if self._resident is not None:
-            self._resident.stop()
-        self._resident = None
+        """End the process that stays, if there is one. It is forgotten first: nothing that happens
+        while it ends lets the next request find it."""
+        resident, self._resident = self._resident, None
+        if resident is not None:
+            resident.kill()
 
     def _seconds(self) -> float:
         """How long the next answer may take. Raises ProgramError where there is no more time."""
@@ -128,7 +132,7 @@ class Program:
         if self.through_files:
             answers, wrong = work_through(self.words, line, seconds, self.limits.memory)
             if not answers:
-                raise ProgramError(wrong or "it wrote no answer")
+                raise wrong or ProgramError("it wrote no answer")
             return answers[0]
         if self._resident is None or self._resident.owner != os.getpid():
             self._resident = Resident(self.words, self.limits.memory)
@@ -136,14 +140,19 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Remote:
+class Remote(Clocked):
     """One capability of a program, as a function."""
 
     program: Program
     capability: str
+    seconds: float = math.inf
 
     def __call__(self, *arguments: Any) -> Any:
-        return numbers(self.program.ask(self.capability, arguments), self.capability)
+        return numbers(self.program.ask(self.capability, arguments, self.seconds), self.capability)
+
+    def within(self, seconds: float) -> Remote:
+        """The capability, with so many seconds for each call."""
+        return replace(self, seconds=seconds)
 
 
 def load_subject(
@@ -176,7 +185,8 @@ def load_command(command: str, profile: str, limits: Limits, seed: int = 0) -> S
             program.ask_ahead(asked.sound)
             program.ask_ahead(asked.to_be_refused, REFUSALS_AHEAD)
     except (ProgramError, AnswerError, ProgramSaysError, NotImplementedError, ValueError) as error:
-        raise TargetError(f"--command {command!r}: asked for its {DISCOVERY}: {error}") from None
+        raise TargetError(f"--command {command!r}: asked for its {DISCOVERY}: "
+                          f"{printable(str(error))}") from None
     remote = {name: Remote(program, name) for name in said["capabilities"]}
     part = Part(said["name"], remote, said["convention"], said["tolerance"])
     return Subject(said["name"], said["version"], (part,))

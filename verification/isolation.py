@@ -8,6 +8,7 @@ after each call, so that an answer that draws from them without a seed is seen t
 from __future__ import annotations
 
 import io
+import multiprocessing
 import os
 import random
 import signal
@@ -73,16 +74,25 @@ def isolated() -> Iterator[Said]:
 
 
 def text_of(said: object) -> str:
-    """`str(said)`, which is the subject's code where the class of it is."""
+    """`str(said)`, which is the subject's code where the class of it is, in letters that can be
+    written anywhere."""
     try:
-        return str(said)
-    except Exception as error:  # noqa: BLE001 - whatever it raises, there is no text
+        return printable(str(said))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever it raises, there is no text
         return f"(without text: its __str__ raises {type(error).__name__})"
+
+
+def printable(text: str) -> str:
+    """The text with each half of a surrogate pair, which no file and no terminal takes, as \\udXXX.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def one_line(message: str, length: int = 120) -> str:
     """`message` on one line of at most `length` characters."""
-    line = " ".join(message.split())
+    line = printable(" ".join(message.split()))
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
@@ -91,13 +101,20 @@ _interrupted = threading.Event()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    """The first Ctrl-C is an exception; the second ends the process, whoever swallowed the first.
+    """
+    if _interrupted.is_set():
+        for child in multiprocessing.active_children():
+            child.kill()
+        os._exit(130)
     _interrupted.set()
     raise KeyboardInterrupt
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """A run: afterwards the seeds are as before, and during it Ctrl-C cannot be swallowed."""
+    """A run: afterwards the seeds are as before. During it a subject may swallow Ctrl-C once, and
+    not for longer than its call; a second one ends the process with status 130."""
     states = np.random.get_state(), random.getstate()  # noqa: NPY002 - the subject's, not ours
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, _interrupt) if main else None

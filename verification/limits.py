@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -108,9 +109,23 @@ class _Limited:
             return self.function(*arguments)
 
 
+class Clocked(ABC):
+    """A capability that keeps the time itself: what waits for a program kills it where it is late,
+    and an alarm that rang meanwhile would interrupt just that."""
+
+    @abstractmethod
+    def within(self, seconds: float) -> Callable[..., Any]:
+        """The capability, with so many seconds for each call."""
+
+
 def limited(part: Part, seconds: float, memory: int | None = None) -> Part:
     """The part with every call under a limit of time, and of memory where one is given."""
-    return replace(part, capabilities={name: _Limited(function, seconds, memory)
+    def bounded(function: Callable[..., Any]) -> Callable[..., Any]:
+        if isinstance(function, Clocked):
+            return function.within(seconds)
+        return _Limited(function, seconds, memory)
+
+    return replace(part, capabilities={name: bounded(function)
                                        for name, function in part.capabilities.items()})
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -66,12 +67,14 @@ def as_subject(found: Any, target: str, capability: str | None = None) -> Subjec
         raise TargetError(
             f"{target}: offers none of {', '.join(CAPABILITIES | STATEMENTS)}; for a "
             "bare function, say which one it is with --as CAPABILITY")
-    name, version, declared, tolerance = (
+    name, version, declared, tolerance, allows = (
         _stated(found, attribute, default, target) for attribute, default in (
-            ("name", target), ("version", ""), ("convention", "refot"), ("tolerance", None)))
+            ("name", target), ("version", ""), ("convention", "refot"), ("tolerance", None),
+            ("allows", {})))
     if tolerance is not None:
         tolerance = as_positive(tolerance, f"{target}.tolerance")
-    part = Part(str(name), offered, convention(declared).name, tolerance)
+    part = Part(str(name), offered, convention(declared).name, tolerance,
+                allows=_allowed(allows, f"{target}.allows"))
     return Subject(part.name, str(version), (part,))
 
 
@@ -83,6 +86,19 @@ def _stated(found: Any, attribute: str, default: Any, target: str) -> Any:
         raise TargetError(f"{target}: its attribute {attribute} raises {type(error).__name__}: "
                           f"{text_of(error)}") from error
     return default if stated is None else stated
+
+
+def _allowed(allows: Any, what: str) -> dict[str, str]:
+    """The faults of input that a documentation gives a meaning to, each with what it says."""
+    from .checks.faults import FAULTS  # with all checks, which most that import this do not need
+
+    if not isinstance(allows, Mapping):
+        raise TargetError(f"{what}: a {type(allows).__name__} where a dict is due, of a fault of "
+                          "the input to what the documentation says of it")
+    known = {fault.name: fault for fault in FAULTS}
+    for name in allows:
+        lookup(known, name, what)
+    return {name: text_of(said) for name, said in allows.items()}
 
 
 def _instance(found: type, target: str) -> Any:

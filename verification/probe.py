@@ -6,7 +6,8 @@ Nothing a subject returns is trusted: the shape and type of an answer are part o
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,10 +58,11 @@ class Probe:
     def flag(self, capability: str, *arguments: Any) -> bool:
         """An answer that is yes or no: a boolean of Python, NumPy, or an array of one."""
         answer = self._call(capability, arguments)
-        array = np.asarray(answer)
-        if array.dtype != np.bool_ or array.size != 1:
-            raise SubjectError(f"returned {one_line(repr(answer))} where True or False is due")
-        return bool(array.reshape(()))
+        with looking_at("True or False"):
+            array = np.asarray(answer)
+            if array.dtype == np.bool_ and array.size == 1:
+                return bool(array.reshape(()))
+        raise SubjectError(f"returned {one_line(text_of(answer))} where True or False is due")
 
     def array(self, capability: str, shape: tuple[int, ...], *arguments: Any) -> Array:
         """An array answer of the shape that is due, as float64."""
@@ -69,16 +71,21 @@ class Probe:
     def pair(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
         """An answer (f (n,), g (m,)) to a problem (C, a, b, eps)."""
         answer, (C, *_) = self._call(capability, arguments), arguments
-        if not isinstance(answer, tuple | list) or len(answer) != 2:
-            raise SubjectError(f"returned {type(answer).__name__} where a pair (f, g) is due")
-        return _shaped(answer[0], C.shape[:1]), _shaped(answer[1], C.shape[1:])
+        with looking_at("a pair (f, g)"):
+            if isinstance(answer, tuple | list) and len(answer) == 2:
+                return _shaped(answer[0], C.shape[:1]), _shaped(answer[1], C.shape[1:])
+        raise SubjectError(f"returned {type(answer).__name__} where a pair (f, g) is due")
 
     def again(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
-        """(the answer, the answer to the same call made once more), each as one flat array."""
+        """(the answer, the answer to the same call made once more), each as one flat array of
+        at least one number."""
         memo = _memo(capability, arguments)
         first = self._call(capability, arguments)
         del self._answers[memo]
-        return _flat(first), _flat(self._call(capability, arguments))
+        pair = _flat(first), _flat(self._call(capability, arguments))
+        if not all(answer.size for answer in pair):
+            raise SubjectError("returned no numbers at all")
+        return pair
 
     def seconds(self, capability: str, *arguments: Any) -> float:
         """How long a call takes, made anew each time. Raises SubjectError."""
@@ -158,12 +165,22 @@ def _key(argument: Any) -> Hashable:
     return argument  # type: ignore[no-any-return]
 
 
-def _floats(answer: Any) -> Array:
+@contextmanager
+def looking_at(due: str) -> Iterator[None]:
+    """Look at an answer, whose methods (`__array__`, `__len__`) are the subject's code too: whatever
+    they raise is a SubjectError, that the answer is not what is due."""
     try:
+        yield
+    except (SubjectError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001 - all else it raises is a finding
+        raise SubjectError(f"returned what is not {due} ({type(error).__name__}: "
+                           f"{one_line(text_of(error))})") from None
+
+
+def _floats(answer: Any) -> Array:
+    with looking_at("numbers"):
         array = np.asarray(answer)
-    except Exception as error:  # noqa: BLE001 - `__array__` is the subject's code too
-        raise SubjectError(f"returned {type(answer).__name__}, not numbers ({text_of(error)})"
-                           ) from None
     if array.dtype.kind not in "fiu":
         raise SubjectError(f"returned {type(answer).__name__} of {array.dtype}, not numbers")
     if array.size > LARGEST:
@@ -187,4 +204,5 @@ def _shaped(answer: Any, shape: tuple[int, ...]) -> Array:
 
 def _flat(answer: Any) -> Array:
     parts = answer if isinstance(answer, tuple | list) else (answer,)
-    return np.concatenate([_floats(part).ravel() for part in parts])
+    with looking_at("numbers"):
+        return np.concatenate([np.empty(0), *(_floats(part).ravel() for part in parts)])

@@ -47,7 +47,13 @@ class Resident:
         for pipe in (self._stdin, self._stdout):
             os.set_blocking(pipe.fileno(), False)
         self.owner = os.getpid()  # a fork shares the pipes, and must not use them
-        self.stop = weakref.finalize(self, _stop, self._process, self._errors, self.owner)
+        self._stop = weakref.finalize(self, _stop, self._process, self._errors, self.owner)
+
+    def kill(self) -> None:
+        """End it at once, with all that it started: it is out of step, and is given no time."""
+        if os.getpid() == self.owner:
+            _kill(self._process)
+        self._stop()
 
     def ask(self, line: bytes, seconds: float) -> bytes:
         """The line that answers a line. Raises ProgramError; the process is then of no more use."""
@@ -93,8 +99,8 @@ class Resident:
 
 def work_through(
     words: Sequence[str], requests: bytes, seconds: float, memory: int
-) -> tuple[list[bytes], str]:
-    """Run a program once on a file of requests: (the lines it answered, what went wrong or "").
+) -> tuple[list[bytes], ProgramError | None]:
+    """Run a program once on a file of requests: (the lines it answered, what went wrong or None).
 
     `{in}` and `{out}` in the words become the names of two files in a temporary folder.
     """
@@ -104,17 +110,18 @@ def work_through(
         Path(names["{in}"]).write_bytes(requests)
         process = _start([_filled(word, names) for word in words], memory, errors,
                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        wrong: ProgramError | None = None
         try:
-            status = process.wait(seconds)
-            wrong = _end(process, errors) if status else ""
+            if process.wait(seconds):
+                wrong = ProgramError(_end(process, errors))
         except subprocess.TimeoutExpired:
-            wrong = f"not ended within {seconds:.3g} s"
+            wrong = ProgramTimeoutError(f"not ended within {seconds:.3g} s")
         finally:
             _kill(process)
         try:
             written = _read_plain(Path(names["{out}"]))
         except OSError as error:
-            return [], wrong or f"wrote no plain file {{out}} ({error.strerror})"
+            return [], wrong or ProgramError(f"wrote no plain file {{out}} ({error.strerror})")
         *lines, last = written.split(b"\n")
         return lines + [last] * bool(last and not wrong), wrong
 

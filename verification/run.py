@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -115,11 +115,16 @@ def run(
     return report(subject, profile, examined, left_out, probes)
 
 
+def every_check(part: Part, check: Check) -> bool:
+    """For runs that leave out no check of any part."""
+    return True
+
+
 def examine(
-    probes: list[Probe], cases: list[Case], progress: Progress | None = None,
-    suspects: list[Suspects] | None = None,
+    probes: list[Probe], cases: Sequence[Case], progress: Progress | None = None,
+    suspects: list[Suspects] | None = None, wanted: Callable[[Part, Check], bool] = every_check,
 ) -> Iterator[Examined]:
-    """Every check of every part on these cases, with the evidence on what is wrong."""
+    """Every wanted check of every part on these cases, with the evidence on what is wrong."""
     suspects = suspects or [Suspects() for _ in probes]
     for i, case in enumerate(cases):
         truth = solution_of(case)
@@ -128,7 +133,8 @@ def examine(
                 progress(f"{case.name}: {probe.part.name}", i * len(probes) + k,
                          len(cases) * len(probes))
             for check in CHECKS.values():
-                if check.capability in probe.part.capabilities and check.applies(case):
+                if (check.capability in probe.part.capabilities and check.applies(case)
+                        and wanted(probe.part, check)):
                     yield run_check(check, Trial(probe, case, truth), part)
 
 

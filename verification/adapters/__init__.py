@@ -22,6 +22,9 @@ from refot.arrays import Array
 
 Answer = TypeVar("Answer")
 
+ROUNDED = 1e-5
+"""How far the sum of float32 weights may be from 1."""
+
 Capabilities: TypeAlias = dict[str, Callable[..., Any]]
 
 
@@ -71,10 +74,13 @@ def as_clouds(C: Array) -> tuple[Array, Array, Array]:
 
 
 def in_double(weights: Array) -> Array:
-    """Weights in float64 that sum to 1 there: float32 ones are off by more than a solver's 1e-8."""
-    exact = weights.astype(np.float64)
-    normalised: Array = exact / exact.sum()
-    return normalised
+    """Weights in float64 that sum to 1 there: float32 ones are off by more than a solver's 1e-8.
+
+    Those of another sum keep it: what a library says of them is its own matter.
+    """
+    exact: Array = weights.astype(np.float64)
+    total = exact.sum()
+    return exact / total if abs(total - 1) < ROUNDED else exact
 
 
 def unsupported(function: str, cost: str, allowed: str) -> NotImplementedError:

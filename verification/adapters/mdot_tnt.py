@@ -57,8 +57,10 @@ def _unit(torch: ModuleType, C: Array, a: Array, b: Array, eps: float) -> Unit:
     low, spread = 0.0, 1.0
     if C.size and np.isfinite(C).all():  # what is not finite has no scale, and goes as it is
         low, spread = float(C.min()), float(np.ptp(C)) or 1.0  # a constant cost becomes 0
-    return Unit(torch.tensor(a), torch.tensor(b), torch.tensor((C - low) / spread),
-                spread / eps, low, spread)
+    with np.errstate(all="ignore"):  # eps = 0 is an infinite gamma, which the library is to refuse
+        gamma = float(np.divide(spread, eps))
+    return Unit(torch.tensor(a), torch.tensor(b), torch.tensor((C - low) / spread), gamma, low,
+                spread)
 
 
 # ------------------------------------------------------------------ what its README calls
@@ -93,7 +95,7 @@ def _mirror_descent(torch: ModuleType) -> Part:
     """`mdot` with the exponent p at which it stops at 1e-9, and its plan without rounding.
 
     It stops at the 1-norm error min(H(r), H(c)) / gamma^p, which sets p, in float64; where that
-    cannot be, of a single atom, p is its default.
+    cannot be, of a single atom or a gamma that is none, p is its default.
     """
     mdot = require("mdot_tnt.mdot", "MDOT-TNT", HOW).mdot
 
@@ -101,7 +103,7 @@ def _mirror_descent(torch: ModuleType) -> Part:
     def solve(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
         unit = _unit(torch, C.astype(np.float64), in_double(a), in_double(b), eps)
         least = min(float(entropy(weights)) for weights in (a, b))
-        possible = least > ACCURATE and unit.gamma != 1
+        possible = least > ACCURATE and 0 < unit.gamma < math.inf and unit.gamma != 1
         options = {"p": math.log(least / ACCURATE) / math.log(unit.gamma)} if possible else {}
         u, v, *_ = mdot(unit.r, unit.c, unit.C, unit.gamma, **options)
         return u.numpy() + unit.low / eps, v.numpy()

@@ -1,5 +1,7 @@
 """Checks of bad input: an error or a NaN, within seconds, and not a number.
 
+Who has no answer to sound input either is not asked: other checks say so. Nor is a refusal by
+`NotImplementedError` counted, which adapters of libraries raise in front of the library.
 What a documentation gives a meaning to (`Part.allows`), and what has one as a limit, may be
 answered with a number: the check then passes, and its message says what the number stands for.
 """
@@ -13,7 +15,7 @@ import numpy as np
 from refot.arrays import Array, InputError
 from refot.verification.check import Finding, Trial, check
 from refot.verification.checks.faults import FAULTS, Change, Fault
-from refot.verification.checks.ordinary import ORDINARY, Arguments, first
+from refot.verification.checks.ordinary import ORDINARY, Arguments, first, wording
 from refot.verification.limits import limited, refusal_expected
 from refot.verification.probe import NoAnswerError, NotOfferedError, Probe, SubjectError
 from refot.verification.protocol import argument_names
@@ -22,38 +24,50 @@ MATRIX = argument_names("converged")
 """The arguments of a solve of a matrix."""
 
 PATIENCE = 10.0
-"""Seconds for a call with bad input; the sound one before it took milliseconds and compiled what
-there was to compile."""
+"""Seconds for a call with bad input; a sound one before it has started and compiled what there was
+to start and to compile."""
 
 
 def refuses(trial: Trial, capability: str, fault: Fault) -> Finding:
-    """Whether the subject refuses the fault; the sound call comes first, and must be answered."""
+    """Whether the subject refuses the fault; a sound call comes first, and must be answered."""
     sound = ORDINARY[capability](trial)
-    if not np.isfinite(trial.raw(capability, *sound)).all():  # raises where that does
-        return Finding(np.nan, None, np.nan, 0.0, "it is not finite on sound input either")
+    _answered(trial, capability, sound)
     if fault.name in trial.probe.part.allows:
         return trial.mass_error(0.0, f"documented: {trial.probe.part.allows[fault.name]}")
+    trial.probe.answer(capability, "sound", *trial.theirs(capability, sound))  # starts what died
     hurried = Probe(limited(trial.probe.part, PATIENCE))
     theirs = _changed(fault.change, capability, trial.theirs(capability, sound))
     try:
         with refusal_expected():
             answer = hurried.flat(capability, *theirs)
     except NoAnswerError as error:
-        return _failed(trial, f"bad input is not refused ({fault.noun}): the call does not end",
-                       str(error))
+        return _failed(trial, f"bad input is not refused ({fault.noun}): no answer within "
+                       f"{PATIENCE:g} s", str(error))
+    except NotOfferedError:
+        raise
     except SubjectError as error:
         if trial.probe.part.calls and issubclass(error.raised or object, InputError):
             raise NotOfferedError(f"refused by refot's conversion of the answer: {error}") from None
         return trial.mass_error(0.0, f"it raises: {error}")
     if not (answer.size and np.isfinite(answer).all()):
         return trial.mass_error(0.0, "its answer is not finite" if answer.size else "it is empty")
-    usual = set(trial.warnings(capability, *sound))
+    usual = set(map(wording, trial.warnings(capability, *sound)))
     if fault.a_warning_tells and (said := _says(hurried, theirs, usual)):
         return trial.mass_error(0.0, said)
     if fault.limit is not None and _agrees(trial, capability, answer, fault.limit, sound):
         return trial.mass_error(0.0, fault.meaning)
     return _failed(trial, f"bad input is not refused ({fault.noun}): a number comes back",
                    f"it answers {_excerpt(answer)}")
+
+
+def _answered(trial: Trial, capability: str, sound: Arguments) -> None:
+    """Raises NotOfferedError where sound input gets no answer: once is enough to say so."""
+    try:
+        finite = np.isfinite(trial.raw(capability, *sound)).all()
+    except SubjectError as error:
+        raise NotOfferedError(f"not asked: sound input has no answer either ({error})") from None
+    if not finite:
+        raise NotOfferedError("not asked: sound input has no finite answer either")
 
 
 def _failed(trial: Trial, cause: str, message: str) -> Finding:
@@ -66,8 +80,9 @@ def _changed(change: Change, capability: str, arguments: Arguments) -> Arguments
 
 
 def _says(probe: Probe, arguments: Arguments, usual: set[str]) -> str:
-    """A warning that is not usual, or that the solve of a matrix did not converge; or ""."""
-    if telling := probe.warned - usual:
+    """A warning in words that are not usual, or that the solve of a matrix did not converge; or "".
+    """
+    if telling := [line for line in probe.warned if wording(line) not in usual]:
         return f"it warns: {min(telling)}"
     if "converged" not in probe.part.capabilities or len(arguments) != len(MATRIX):
         return ""

@@ -32,6 +32,9 @@ FAR = 2e3
 WIDE = 1e9
 """eps in units of the largest cost at which it might as well be infinite."""
 
+NARROW = 1e-9
+"""The same of 0."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -76,12 +79,16 @@ def _eps(change: Callable[[float], float]) -> Change:
     return lambda named: named | {"eps": change(named["eps"])}
 
 
-def _negative_weight(named: Named) -> Named:
-    """a_0 < 0, and a sum that is still 1."""
-    a = named["a"].copy()
-    a[1] += 2 * a[0]
-    a[0] = -a[0]
-    return named | {"a": a}
+def _negative_weight(side: str) -> Change:
+    """The first weight of a side below 0, and a sum that is still 1."""
+
+    def change(named: Named) -> Named:
+        weights = named[side].copy()
+        weights[1] += 2 * weights[0]
+        weights[0] = -weights[0]
+        return named | {side: weights}
+
+    return change
 
 
 def _one_too_many(name: str) -> Change:
@@ -108,10 +115,9 @@ def _forbidden(named: Named) -> Named:
     return named | {"C": C}
 
 
-def _wide(named: Named) -> Named:
-    """eps at infinity: the independent coupling."""
-    first = next(iter(named.values()))
-    return named | {"eps": WIDE * float(abs(first).max())}
+def _scaled(share: float) -> Change:
+    """eps in units of the largest number of the first argument."""
+    return lambda named: named | {"eps": share * float(abs(next(iter(named.values()))).max())}
 
 
 FAULTS = (
@@ -124,21 +130,34 @@ FAULTS = (
           ON_MATRICES, _at_first("C", np.inf), _forbidden, "it takes it as a forbidden pair"),
     Fault("infinite-point", "A point at infinity gives an error or a NaN, not a number",
           ON_POINTS, _at_first("x", np.inf)),
+    Fault("nan-target", "A NaN in the points y gives an error or a NaN, not a number",
+          ON_POINTS, _at_first("y", np.nan)),
+    Fault("unknown-cost", "A ground cost that nobody knows gives an error, not a number",
+          ON_POINTS, lambda named: named | {"cost": "no such cost"}),
     Fault("nan-eps", "eps = NaN gives an error or a NaN, not a number",
           SOLVERS, _eps(lambda eps: np.nan)),
     Fault("negative-eps", "eps < 0 gives an error or a NaN, not a number",
-          SOLVERS, _eps(lambda eps: -eps)),
+          (*SOLVERS, "softmin", *OF_POTENTIALS), _eps(lambda eps: -eps)),
     Fault("zero-eps", "eps = 0 gives an error or a NaN, not a number",
-          SOLVERS, _eps(lambda eps: 0.0)),
+          (*SOLVERS, "dual", "scaling_loss", "scaling_loss_gradient"), _eps(lambda eps: 0.0)),
+    Fault("zero-eps", "eps = 0 gives an error, a NaN, or the limit",
+          ("softmin", "semidual", "semidual_gradient"), _eps(lambda eps: 0.0), _scaled(NARROW),
+          "it gives the limit"),
     Fault("infinite-eps", "An infinite eps gives an error, a NaN, or the limit",
-          SOLVERS, _eps(lambda eps: np.inf), _wide, "it gives the limit"),
+          SOLVERS, _eps(lambda eps: np.inf), _scaled(WIDE), "it gives the limit"),
     Fault("negative-weight", "A negative weight gives an error or a NaN, not a number",
-          SOLVERS, _negative_weight),
+          SOLVERS, _negative_weight("a")),
+    Fault("negative-weight-b", "A negative weight in b gives an error or a NaN, not a number",
+          SOLVERS, _negative_weight("b")),
+    Fault("nan-weight-b", "A NaN in the weights b gives an error or a NaN, not a number",
+          (*SOLVERS, *OF_POTENTIALS, "q_objective", "mmd"), _at_first("b", np.nan)),
     Fault("unequal-masses", "Weights of sums 1 and 2 have no coupling: an error, warning or NaN",
           SOLVERS, lambda named: named | {"b": 2 * named["b"]}, lambda named: named,
           "it takes weights as shares of their sum", a_warning_tells=True),
     Fault("long-weights", "More weights than atoms give an error, not a number",
           (*SOLVERS, *OF_POTENTIALS, "q_objective", "mmd"), _one_too_many("a")),
+    Fault("long-weights-b", "More weights b than atoms give an error, not a number",
+          (*SOLVERS, *OF_POTENTIALS, "q_objective", "mmd"), _one_too_many("b")),
     Fault("one-weight", "A single weight for many atoms gives an error, not a number",
           SOLVERS, lambda named: named | {"a": named["a"][:1] / named["a"][0]}),
     Fault("long-scores", "More scores than columns give an error, not a number",

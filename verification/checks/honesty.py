@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -12,7 +11,7 @@ import numpy as np
 from refot.arrays import Array
 from refot.verification.cases import Case, synthetic
 from refot.verification.check import Finding, Trial, check
-from refot.verification.checks.ordinary import first
+from refot.verification.checks.ordinary import first, wording
 from refot.verification.probe import NotOfferedError, SubjectError
 from refot.verification.truth import solution_of
 
@@ -35,7 +34,7 @@ def _honest(capability: str) -> None:
             return trial.mass_error(0.0, "it says that it did not converge")
         warned = trial.warnings(capability, *trial.case.matrix)
         usual = _usual_warnings(trial, capability) if warned else set()
-        telling = [line for line in warned if _wording(line) not in usual]
+        telling = [line for line in warned if wording(line) not in usual]
         if telling:
             return trial.mass_error(0.0, telling[0])
         if warned:
@@ -53,17 +52,12 @@ def _usual_warnings(trial: Trial, capability: str) -> set[str]:
     except SubjectError:
         return set()
     warned = easy.warnings(capability, *case.matrix)
-    return {_wording(line) for line in warned} if solved else set()
+    return {wording(line) for line in warned} if solved else set()
 
 
 @cache
 def _easy() -> Case:
     return next(synthetic())
-
-
-def _wording(line: str) -> str:
-    """A warning without its numbers."""
-    return re.sub(r"\d[\d.e+-]*", "#", line)
 
 
 for _capability in PLANS:

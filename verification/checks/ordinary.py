@@ -1,10 +1,12 @@
-"""Ordinary arguments of each capability on a case: the same for every subject, and every check.
+"""Ordinary arguments of each capability on a case: the same for every subject, and every check;
+and when two warnings are one.
 
 What depends on a random draw (potentials, scores, tables) has a seed of its own.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -78,6 +80,11 @@ ORDINARY: dict[str, Callable[[Trial], Arguments]] = {
     "mutual_information": lambda trial: (trial.truth.plan,),
 }
 """Arguments of each capability, in the order of its signature, on a case with points."""
+
+
+def wording(warning: str) -> str:
+    """A warning without its numbers: one that differs in them only is no other."""
+    return re.sub(r"\d[\d.e+-]*", "#", warning)
 
 
 def first(case: Case) -> bool:

@@ -9,7 +9,7 @@ from refot.verification.check import Finding, Trial, check
 from refot.verification.checks.ordinary import first
 from refot.verification.diagnosis_training import training_cause
 from refot.verification.intervals import Interval
-from refot.verification.probe import SubjectError
+from refot.verification.probe import looking_at
 from refot.verification.trajectories import OF_A_MOVE, algorithms, differences, load, question
 
 
@@ -22,19 +22,18 @@ def follow(trial: Trial, algorithm: str) -> Finding:
     """The first comparison that misses by more than it may, or the worst of those that do not."""
     file = load(algorithm)
     answer = trial.probe.answer("train_step", algorithm, *question(file))
-    try:
+    with looking_at("the steps that are due"):
         found = list(differences(file, answer))
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise SubjectError(f"not the steps that are due: {error}") from None
     allowed = max(OF_A_MOVE, trial.probe.part.tolerance or 0.0)
     missed = [each for each in found if not each.relative <= allowed]
     worst = missed[0] if missed else max(found, key=lambda each: each.relative)
     interval = Interval(worst.expected, worst.expected)
     relative = worst.relative if math.isfinite(worst.relative) else math.nan
+    with looking_at("the steps that are due"):
+        cause = training_cause(file, found, answer, allowed)
     return Finding(worst.measured, interval, relative, allowed,
                    f"{worst.what}: off by this share of its size or move; "
-                   f"{len(missed)} of {len(found)} comparisons fail",
-                   training_cause(file, found, answer, allowed))
+                   f"{len(missed)} of {len(found)} comparisons fail", cause)
 
 
 def _registered(algorithm: str) -> None:
