@@ -145,10 +145,12 @@ def plot(report: Report) -> Figure:
     figure = Figure(figsize=(3.2 * len(eps), 6.4), layout="constrained")
     axes = figure.subplots(2, len(eps), squeeze=False, sharex=True, sharey="row")
     names = list(dict.fromkeys(key[0] for key in curves))
+    peers = list(dict.fromkeys(name.split(", ")[0] for name in names))
     for column, value in enumerate(eps):
         for row, ylabel in enumerate((f"s to {MARGINAL}", "s an iteration")):
             axis = axes[row, column]
-            for k, name in enumerate(names):
+            for name in names:
+                k = peers.index(name.split(", ")[0])
                 draw(axis, name, k, curves.get((name, value), []), row)
             guide(axis)
             axis.set(xscale="log", yscale="log", title=f"eps = {value:g} max C" * (row == 0),
@@ -173,13 +175,15 @@ def points(report: Report) -> dict[tuple[str, float], list[tuple[float, float, f
 
 def draw(axis: Axes, name: str, k: int, values: list[tuple[float, float, float | None]],
          row: int) -> None:
-    """One curve, refot's thicker; dashed for the family in many dimensions."""
+    """One curve in the colour of the k-th peer, refot's thicker; the family in many dimensions
+    dashed, its marks hollow."""
     places = sorted((value[0], height) for value in values
                     if (height := value[row + 1]) is not None)
     ours, high = name.startswith(f"{REFERENCE},"), name.endswith("mnist")
     axis.plot([n for n, _ in places], [height for _, height in places],
               color="black" if ours else f"C{k % 10}", linestyle="--" if high else "-",
-              marker="osDv^<>p*h"[k % 10], markersize=4, linewidth=2 if ours else 1, label=name)
+              marker="osDv^<>p*h"[k % 10], markersize=4, linewidth=2 if ours else 1,
+              markerfacecolor="white" if high else None, label=name)
 
 
 def guide(axis: Axes) -> None:
