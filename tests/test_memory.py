@@ -75,7 +75,7 @@ def test_a_budget_below_the_working_set_is_refused_before_any_work(backend):
 def test_without_room_for_a_matrix_a_solve_streams_to_the_same_answer(backend):
     """n = 600: a matrix takes 2.9 MB. `stabilised` needs two and says so; auto does without."""
     C, a = points(600, 20), np.full(600, 1 / 600)
-    small = 16 * 8 * 1200 + 4 * 8 * 600**2 + 1
+    small = 32 * 8 * 1200 + 4 * 8 * 600**2 + 1
     with within(small // 8):
         assert not fits_matrix(C)
         assert kept(C) is C
