@@ -8,8 +8,8 @@ import os
 import sys
 import traceback
 import warnings
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +20,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import refot
-from refot.arrays import lookup
 from refot.backend_contract import VARIABLE, backend_status, get_backend
 from refot.train_command import train
 
@@ -92,64 +91,50 @@ def verify(
     Exit status: 0 all provided checks pass, 1 some failed, 2 the target could not be loaded, offers
     nothing that can be checked, or the call was wrong, 130 interrupted.
     """
-    report, run = map(_verification, ("report", "run"))
     if list_:
-        report.print_list(console)
+        _verification("report").print_list(console)
         return
-    lookup(_verification("cases").SEEDS, profile, "profile")
     if (target is None) == (command is None):
         raise typer.BadParameter("say what to verify, e.g. `refot verify pot`, or --command, "
                                  "or --list")
-    if debug and (json is not None or html is not None):
-        raise typer.BadParameter("--debug stops at one check, and writes no report")
+    _refuse_files(json, html, debug, scaling)
+    limits = _verification("limits").Limits(1e6 if debug else time_limit, run_limit,
+                                            int(memory_limit * 2**30))
+    asked = _verification("verify_command").Asked(
+        target, command, capability, limits, profile, seed,
+        _verification("debug").Selection(check, case, part), processes, scaling)
+    if debug:
+        raise typer.Exit(int(asked.stopped().status in ("failed", "error")))
+    with _progress() as progress:
+        found = asked.found(progress)
+    _verification("report").print_report(found, console)
+    asked.write(found, json, html)
+    raise typer.Exit(found.exit_status)
+
+
+def _refuse_files(json: Path | None, html: Path | None, debug: bool, scaling: bool) -> None:
+    """Raise BadParameter where a report cannot be written to these files, or there is none."""
+    if debug and (json is not None or html is not None or scaling):
+        raise typer.BadParameter("--debug stops at one check: it writes no report, and measures "
+                                 "no --scaling")
     for option, file in (("--json", json), ("--html", html)):
         if file is not None and (file.is_dir() or not file.resolve().parent.is_dir()):
             raise typer.BadParameter(f"{option} {file}: not a file in a folder that exists")
     if json is not None and html is not None and json.resolve() == html.resolve():
         raise typer.BadParameter(f"--json {json}, --html {html}: one file for two reports")
-    limits = _verification("limits").Limits(1e6 if debug else time_limit, run_limit,
-                                            int(memory_limit * 2**30))
-    subject = _verification("command_subject").load_subject(
-        target, command, capability, profile, limits, seed)
-    selection = _verification("debug").Selection(check, case, part)
-    if debug:
-        stopped = _verification("debug").stop(subject, selection, profile, seed)
-        raise typer.Exit(int(stopped.status in ("failed", "error")))
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr, and what it is to be told: what is done, how many steps are, of how many."""
     with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
                   console=complaints, transient=True) as bar:
         task = bar.add_task("loading", total=None)
 
-        def progress(what: str, done: int, steps: int) -> None:
+        def tell(what: str, done: int, steps: int) -> None:
             bar.update(task, description=escape(what), completed=done, total=steps)
 
-        spread = processes or _worth_spreading(subject, command, profile)
-        if selection.some:
-            found = _verification("debug").run_selection(subject, selection, profile, seed)
-        elif spread > 1 and command is None:
-            load = partial(_verification("command_subject").load_subject,
-                           target, command, capability, profile, limits, seed)
-            found = _verification("spread").run_spread(
-                load, subject, profile, spread, progress, seed)
-        else:
-            found = run.run(subject, profile, progress, seed)
-        if scaling or (profile == "full" and not selection.some):
-            bar.update(task, description="time and memory", total=None)
-            found = replace(found, scaling=_verification("scaling").measured(
-                subject, memory=command is None))
-    report.print_report(found, console)
-    if json is not None:
-        report.write_json(found, json)
-    if html is not None:
-        words = _verification("html_report_source").words(
-            target, command, capability, profile, seed)
-        _verification("html_report").write_html(found, html, words, seed)
-    raise typer.Exit(found.exit_status)
-
-
-def _worth_spreading(subject: Any, command: str | None, profile: str) -> int:
-    """2 for many parts or many cases, where there are processors; a small run ends sooner in 1."""
-    many = len(subject.parts) > 1 or profile != "quick"
-    return min(2, os.cpu_count() or 1) if many and command is None else 1
+        yield tell
 
 
 @app.command()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from refot.verification.adapters.tables import by_capability, by_case, main
+from refot.verification.adapters.tables import by_capability, by_case, main, totals
 
 
 def report(name: str, *checks: tuple[str, str, str, str]) -> dict[str, Any]:
     """A report of checks (part, capability.what, case, status)."""
-    return {"subject": {"name": name, "version": "1"}, "checks": [
+    count = Counter(status for *_, status in checks)
+    summary = {"passed": count["passed"], "failed": count["failed"], "errors": count["error"],
+               "not_provided": count["not_provided"]}
+    return {"subject": {"name": name, "version": "1"}, "summary": summary, "checks": [
         {"part": part, "id": f"{of}.x" if "." not in of else of, "case": case, "status": status,
          "capability": of.partition(".")[0]} for part, of, case, status in checks]}
 
@@ -43,7 +47,12 @@ def test_by_case_copies_are_one_case_and_errors_no_pass() -> None:
         "| `offset` | - | 0 of 1 |", "| `tiny-eps` | 0 of 2 | - |", "| `bad input` | 0 of 1 | - |"]
 
 
-def test_the_program_prints_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_in_the_totals_errors_are_no_pass_and_what_is_not_provided_is_not_counted() -> None:
+    assert totals([TWO, ONE]) == "In all they pass: two 3 of 7, one 1 of 5."
+
+
+def test_the_program_prints_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "two.json").write_text(json.dumps(TWO))
     main([str(tmp_path / "two.json")])
-    assert capsys.readouterr().out == f"{by_capability([TWO])}\n\n{by_case([TWO])}\n"
+    printed = [by_capability([TWO]), by_case([TWO]), totals([TWO])]
+    assert capsys.readouterr().out == "\n\n".join(printed) + "\n"

@@ -16,7 +16,7 @@ import pytest
 from adapter_problem import EPS, PROBLEM, A, B, C, measured
 
 from refot.conventions import CONVENTIONS
-from refot.verification.adapters import in_double
+from refot.verification.adapters import in_double, mdot_tnt
 from refot.verification.adapters.regot import CRASHES, SOLVERS
 from refot.verification.loading import TargetError, load
 from refot.verification.subjects import CAPABILITIES, STATEMENTS
@@ -128,6 +128,17 @@ def test_float32_weights_sum_to_1_in_float64():
     weights = np.full(7, 1 / 7, dtype=np.float32)
     assert abs(weights.astype(np.float64).sum() - 1) > 1e-9
     assert abs(in_double(weights).sum() - 1) < 1e-15
+
+
+def test_weights_of_another_sum_reach_the_library_as_they_are():
+    assert (in_double(2 * B) == 2 * B).all()
+    assert np.isnan(in_double(np.append(B, np.nan))).any()
+
+
+def test_eps_0_reaches_mdot_tnt_as_an_infinite_gamma():
+    torch = pytest.importorskip("torch")
+    assert mdot_tnt._unit(torch, C, A, B, 0.0).gamma == np.inf
+    assert mdot_tnt._unit(torch, C, A, B, -EPS).gamma < 0
 
 
 def test_keops_takes_any_cost_by_points_of_one_dimension():

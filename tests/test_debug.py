@@ -130,9 +130,10 @@ def test_the_command_line_stops_and_says_how_it_ended(tmp_path: Path) -> None:
     assert stopped.returncode == 1
     assert "n 9" in stopped.stdout
     assert "value.certified on gaussian: failed" in stopped.stderr
-    both = CliRunner().invoke(app, [*arguments, "--debug", "--html", "page.html"])
-    assert both.exit_code == 2
-    assert "writes no report" in " ".join(both.output.split())
+    for other in (["--html", "page.html"], ["--scaling"]):
+        both = CliRunner().invoke(app, [*arguments, "--debug", *other])
+        assert both.exit_code == 2
+        assert "writes no report" in " ".join(both.output.split())
     ran = refot_("--html", "page.html")
     assert ran.returncode == 1
     assert "0 passed, 1 failed" in ran.stdout

@@ -53,7 +53,8 @@ def innermost_loops(dtype: Any) -> dict[str, Any]:
     M, part, sums = np.zeros((16, 64), dtype), np.zeros(64, dtype), np.zeros((1, 64))
     h_column, t_column = np.zeros(16, dtype), np.zeros((16, 64), dtype)
     kernels, columns, in_order = numba_kernels, numba_columns, numba_sorted
-    groups, thrice = numba_groups.groups_of(np.zeros((64, 3), dtype), 64, True), np.zeros((3, 64), dtype)
+    groups = numba_groups.groups_of(np.zeros((64, 3), dtype), 64, True)
+    thrice = np.zeros((3, 64), dtype)
     table = np.zeros((numba_series.TERMS**2, numba_series.TERMS + numba_series.CHUNK), dtype)
     blocks = numba_blocks
     calls = {

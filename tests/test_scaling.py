@@ -13,9 +13,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from refot.verification import scaling
+from refot.verification import command_subject, scaling
+from refot.verification.cases import synthetic
+from refot.verification.command_subject import Program, Remote
 from refot.verification.html_report import html
 from refot.verification.html_report_source import Rerun, Source
+from refot.verification.limits import Limits
+from refot.verification.probe import Probe
+from refot.verification.protocol import request_line
 from refot.verification.report import print_report, write_json
 from refot.verification.run import Report
 from refot.verification.scaling import Scaling, Watch, exponent, measured
@@ -23,6 +28,14 @@ from refot.verification.subjects import Part, Subject
 from refot.verification.svg import growth_picture
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak")
+
+
+CASE = next(synthetic())
+
+CONSTANT = """import json, sys
+for line in sys.stdin:
+    print(json.dumps({"id": json.loads(line)["id"], "result": 0.0}), flush=True)"""
+"""A program that answers 0 to everything."""
 
 
 def subject(**capabilities: Any) -> Subject:
@@ -63,6 +76,45 @@ def test_a_quadratic_subject_is_found_quadratic(monkeypatch: pytest.MonkeyPatch)
     (blind,) = measured(subject(value=value), memory=False)
     assert blind.bytes == (None,) * 3
     assert blind.memory_exponent is None
+
+
+@LINUX
+def test_what_refot_prepares_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaling, "SIZES", (1024,))
+    (found,) = measured(subject(value=lambda *_: 0.0))  # its arguments alone are 8 MiB
+    assert found.bytes[0] is not None
+    assert found.bytes[0] < 1 << 20
+
+
+def test_each_call_has_its_own_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def writes(C: Any, a: Any, b: Any, eps: float) -> float:
+        asked.append(float(C.max()))
+        C += 1
+        return 0.0
+
+    monkeypatch.setattr(scaling, "SIZES", (64,))
+    assert measured(subject(value=writes))
+    assert len(asked) == 8
+    assert len(set(asked)) == 1
+
+
+def test_a_program_is_not_timed_while_refot_writes_its_request(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*arguments: Any) -> bytes:
+        time.sleep(0.05)
+        return request_line(*arguments)
+
+    program = Program(f"{sys.executable} -c '{CONSTANT}'", Limits())
+    monkeypatch.setattr(command_subject, "request_line", slowly)
+    try:
+        part = Part("constant", {"value": Remote(program, "value")})
+        seconds = min(Probe(part).seconds("value", *CASE.matrix) for _ in range(3))
+    finally:
+        program.stop()
+    assert seconds < 0.04
 
 
 def test_it_ends_where_a_call_raises_or_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,13 +173,17 @@ def test_it_is_in_the_terminal_the_json_and_the_page(
     assert first["time_exponent"] == pytest.approx(2)
     assert second["memory_exponent"] is None
     page = html(Source(report(), {}, Rerun(("x.py:f",))))
-    assert page.count('class="growth"') == 2
+    assert page.count('class="growth"') == 3  # seconds of both, MiB of one
+    assert page.count("<figcaption>other</figcaption>") == 1
     assert "n^2.0" in page
     assert "a <b>" not in page  # a name is text
 
 
 def test_a_curve_goes_up_where_the_numbers_do() -> None:
-    picture = growth_picture({"mine": [(64.0, 0.1), (128.0, 0.4), (256.0, 1.6)]}, "n", "seconds")
+    picture = growth_picture({"mine": [(64.0, 0.1), (128.0, 0.4), (256.0, 1.6)],
+                              "theirs": [(64.0, 10.0)]}, "mine", "n", "seconds")
+    assert [element.get("class") for element in picture if element.tag == "polyline"] == [
+        "other", "curve"]  # its own on top
     (line,) = [element for element in picture if element.get("class") == "curve"]
     places = [tuple(map(float, place.split(","))) for place in line.get("points", "").split()]
     (x0, y0), (x1, y1), (x2, y2) = places

@@ -5,19 +5,23 @@ The zoo (test_zoo) shows that each kind is caught; here is what else may be answ
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import refot
+from refot.arrays import UnknownNameError
 from refot.verification.cases import synthetic
 from refot.verification.check import Finding, Trial
 from refot.verification.checks import CHECKS, bad_input
 from refot.verification.checks.faults import FAULTS, Fault
 from refot.verification.checks.ordinary import ORDINARY
+from refot.verification.loading import TargetError, as_subject
 from refot.verification.probe import NotOfferedError, Probe
 from refot.verification.protocol import argument_names
 from refot.verification.subjects import Part
@@ -55,9 +59,10 @@ def test_a_fault_changes_one_thing_and_not_the_sound_arguments(
     assert all((np.array(sound[name]) == before[name]).all() for name in sound)
     touched = [name for name in sound if not np.array_equal(changed[name], sound[name])]
     assert len(touched) == 1 or fault.name == "no-atoms"
-    if fault.name == "negative-weight":
-        assert changed["a"].min() < 0
-        assert changed["a"].sum() == pytest.approx(1)
+    if fault.name.startswith("negative-weight"):
+        side = "b" if fault.name.endswith("b") else "a"
+        assert changed[side].min() < 0
+        assert changed[side].sum() == pytest.approx(1)
 
 
 def test_every_fault_is_a_check_of_its_capabilities() -> None:
@@ -88,6 +93,27 @@ def test_what_an_adapter_refuses_is_not_counted_for_the_library() -> None:
     with pytest.raises(NotOfferedError, match="refused by refot's conversion"):
         judged("value.refuses-negative-eps", value, calls="pot.solve")
     assert judged("value.refuses-negative-eps", value).passed  # refot itself
+
+
+def test_what_is_not_called_with_bad_input_has_not_refused_it() -> None:
+    def guarded(C: Any, a: Any, b: Any, eps: float) -> float:
+        if not C.size:
+            raise NotImplementedError("not called: no atoms end the process")
+        return value(C, a, b, eps)
+
+    with pytest.raises(NotOfferedError, match="not called"):
+        judged("value.refuses-no-atoms", guarded)
+
+
+def test_who_has_no_answer_to_sound_input_is_not_asked_and_fails_elsewhere() -> None:
+    def nan(*_: Any) -> float:
+        return np.nan
+
+    with pytest.raises(NotOfferedError, match="sound input has no finite answer"):
+        judged("value.refuses-nan", nan)
+    assert not judged("value.certified", nan).passed
+    with pytest.raises(NotOfferedError, match="ZeroDivisionError"):
+        judged("value.refuses-nan", lambda *_: 1 // 0)
 
 
 def forbidding(C: Any, a: Any, b: Any, eps: float) -> Any:
@@ -128,6 +154,24 @@ def test_what_a_documentation_allows_passes_and_is_told() -> None:
     assert found.message == "documented: exact transport"
 
 
+def test_a_subject_says_what_it_allows() -> None:
+    allows = {"zero-eps": "exact transport"}
+    said = as_subject(SimpleNamespace(value=value, allows=allows), "mine").parts[0].allows
+    assert said == allows
+    with pytest.raises(UnknownNameError, match="zero-eps"):
+        as_subject(SimpleNamespace(value=value, allows={"zero-epsilon": ""}), "mine")
+    with pytest.raises(TargetError, match="a list where a dict is due"):
+        as_subject(SimpleNamespace(value=value, allows=["zero-eps"]), "mine")
+
+
+def test_a_warning_with_other_numbers_is_no_other_warning() -> None:
+    def reports(C: Any, a: Any, b: Any, eps: float) -> float:
+        warnings.warn(f"stopped at an error of {abs(b.sum() - 1):.3g}", stacklevel=1)
+        return value(C, a, b / b.sum(), eps) * b.sum()
+
+    assert not judged("value.refuses-unequal-masses", reports).passed
+
+
 def test_of_masses_without_coupling_a_flag_tells_as_a_warning_does() -> None:
     def scaled(C: Any, a: Any, b: Any, eps: float) -> float:
         return value(C, a, b / b.sum(), eps) * b.sum()
@@ -160,8 +204,29 @@ def test_a_call_that_does_not_end_fails_and_the_run_goes_on(
 
     found = judged("value.refuses-zero-eps", endless)
     assert not found.passed
-    assert found.cause == "bad input is not refused (zero eps): the call does not end"
+    assert found.cause == "bad input is not refused (zero eps): no answer within 0.05 s"
     assert judged("value.refuses-nan", endless).passed
+
+
+def test_what_starts_anew_after_it_died_starts_outside_the_clock(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bad_input, "PATIENCE", 0.05)
+    started: list[bool] = []
+
+    def slow_starter(C: Any, a: Any, b: Any, eps: float) -> float:
+        if not started:
+            time.sleep(0.1)
+            started.append(True)
+        if not eps > 0:
+            started.clear()
+            raise ChildProcessError("it died")
+        return value(C, a, b, eps)
+
+    asked = trial(slow_starter)
+    for fault in ("negative-eps", "zero-eps", "nan-eps"):
+        found = CHECKS[f"value.refuses-{fault}"].run(asked)
+        assert found.message == "it raises: ChildProcessError: it died"
 
 
 def test_what_is_said_of_bad_input_is_not_said_of_the_run() -> None:

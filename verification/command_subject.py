@@ -62,6 +62,7 @@ class Program:
         self._resident: Resident | None = None
         self._ahead: dict[bytes, deque[tuple[int, bytes]]] = defaultdict(deque)
         self._asked, self._failures, self._spent = 0, 0, 0.0
+        self.waited = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_resident": None}  # another process starts its own
@@ -73,8 +74,7 @@ class Program:
 
         Raises ProgramError, AnswerError, ProgramSaysError, NotImplementedError.
         """
-        ahead = self._ahead.get(request_line(0, capability, arguments))
-        if ahead:
+        if self._ahead and (ahead := self._ahead.get(request_line(0, capability, arguments))):
             number, line = ahead.popleft()
             return read_answer(line, number)
         self._asked += 1
@@ -129,6 +129,13 @@ class Program:
         return min(self.limits.call, left)
 
     def _exchange(self, line: bytes, seconds: float) -> bytes:
+        start = time.monotonic()
+        try:
+            return self._answer(line, seconds)
+        finally:
+            self.waited += time.monotonic() - start
+
+    def _answer(self, line: bytes, seconds: float) -> bytes:
         if self.through_files:
             answers, wrong = work_through(self.words, line, seconds, self.limits.memory)
             if not answers:
@@ -153,6 +160,10 @@ class Remote(Clocked):
     def within(self, seconds: float) -> Remote:
         """The capability, with so many seconds for each call."""
         return replace(self, seconds=seconds)
+
+    def clock(self) -> float:
+        """Seconds in which the program had a request and gave no answer yet, all together."""
+        return self.program.waited
 
 
 def load_subject(

@@ -18,7 +18,8 @@ from .subjects import Subject
 Load: TypeAlias = Callable[[], Subject]
 """Loads the subject; can be pickled."""
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 # ------------------------------------------------------------------ in a process of the crew

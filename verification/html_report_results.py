@@ -169,7 +169,7 @@ def rest(source: Source) -> Iterator[Element]:
     reasons = Counter((result.part, result.id, result.message) for result in missing)
     rows: list[list[Child]] = [[part, id, message, str(count)]
                                for (part, id, message), count in reasons.items()]
-    rows += [["", f"case {case}", reason, ""] for case, reason in source.report.left_out.items()]
+    rows += [["", what, reason, ""] for what, reason in source.report.left_out.items()]
     if rows:
         yield tag("h2", "Not checked")
         yield tag("details", tag("summary", f"{len(rows)} things that the subject does not "

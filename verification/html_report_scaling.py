@@ -13,24 +13,29 @@ from .svg import growth_picture
 
 
 def scalings(source: Source) -> Iterator[Element]:
-    """For each measured capability the curves of all parts, and a table of the largest sizes."""
+    """For each measured capability a small picture a part, and a table of the largest sizes."""
     found = source.report.scaling
     if not found:
         return
     yield tag("h2", "Time and memory against n")
-    yield tag("p", "Measured on this machine and not judged: the least time of three calls, and "
-              "the most memory above what the process held before.", class_="key")
-    figures = []
+    yield tag("p", "Measured on this machine and not judged: the least time of four calls, and "
+              "the most memory above what the process held before. The other functions are "
+              "drawn pale.", class_="key")
     for capability in dict.fromkeys(each.capability for each in found):
         own = [each for each in found if each.capability == capability]
-        pictures = [growth_picture({each.part: _seconds(each) for each in own}, "n", "seconds")]
-        taking = {each.part: curve for each in own if (curve := _mebibytes(each))}
-        if taking:
-            pictures.append(growth_picture(taking, "n", "MiB"))
-        figures.append(tag("figure", tag("figcaption", capability), *pictures))
-    yield tag("div", *figures, class_="figures")
+        for what, curves in (("seconds", {each.part: _seconds(each) for each in own}),
+                             ("MiB", {each.part: curve for each in own
+                                      if (curve := _mebibytes(each))})):
+            if curves:
+                yield tag("h3", f"{capability}: {what}")
+                yield tag("div", *(_figure(curves, part, what) for part in curves),
+                          class_="growths")
     rows: list[list[Child]] = [list(row) for row in scaling.rows(found)]
     yield table(scaling.HEADINGS, rows)
+
+
+def _figure(curves: dict[str, list[tuple[float, float]]], part: str, what: str) -> Element:
+    return tag("figure", growth_picture(curves, part, "n", what), tag("figcaption", part))
 
 
 def _seconds(each: Scaling) -> list[tuple[float, float]]:

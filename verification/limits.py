@@ -114,8 +114,17 @@ class Clocked(ABC):
     and an alarm that rang meanwhile would interrupt just that."""
 
     @abstractmethod
+    def __call__(self, *arguments: Any) -> Any:
+        """The answer. Raises TimeoutError where it is late."""
+
+    @abstractmethod
     def within(self, seconds: float) -> Callable[..., Any]:
         """The capability, with so many seconds for each call."""
+
+    @abstractmethod
+    def clock(self) -> float:
+        """Seconds for which answers were waited, all together: what refot does itself with what is
+        asked and answered is no time of the subject."""
 
 
 def limited(part: Part, seconds: float, memory: int | None = None) -> Part:

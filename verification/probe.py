@@ -16,6 +16,7 @@ import numpy as np
 from refot.arrays import Array
 
 from .isolation import isolated, one_line, text_of
+from .limits import Clocked
 from .subjects import Part
 
 LARGEST = 10_000_000
@@ -88,10 +89,15 @@ class Probe:
         return pair
 
     def seconds(self, capability: str, *arguments: Any) -> float:
-        """How long a call takes, made anew each time. Raises SubjectError."""
-        start = time.perf_counter()
-        answer = self._fresh((capability, "timed"), capability, arguments)
-        taken = time.perf_counter() - start
+        """How long a call with these very arguments takes, made anew each time.
+
+        By the clock of what keeps the time itself. Raises SubjectError.
+        """
+        function = self.part.capabilities[capability]
+        clock = function.clock if isinstance(function, Clocked) else time.perf_counter
+        start = clock()
+        answer = self._made((capability, "timed"), capability, arguments)
+        taken: float = clock() - start
         if isinstance(answer, SubjectError):
             raise answer
         return taken
@@ -128,10 +134,16 @@ class Probe:
     def _fresh(
         self, memo: tuple[Hashable, ...], capability: str, arguments: tuple[Any, ...]
     ) -> Any:
-        copies = [value.copy() if isinstance(value, np.ndarray) else value for value in arguments]
+        copies = tuple(v.copy() if isinstance(v, np.ndarray) else v for v in arguments)
+        return self._made(memo, capability, copies)
+
+    def _made(
+        self, memo: tuple[Hashable, ...], capability: str, arguments: tuple[Any, ...]
+    ) -> Any:
+        """The answer to a call that may write into its arguments."""
         with isolated() as said:
             try:
-                answer = self.part.capabilities[capability](*copies)
+                answer = self.part.capabilities[capability](*arguments)
             except NotImplementedError as error:
                 answer = NotOfferedError(one_line(text_of(error)))
             except TimeoutError as error:
@@ -167,7 +179,7 @@ def _key(argument: Any) -> Hashable:
 
 @contextmanager
 def looking_at(due: str) -> Iterator[None]:
-    """Look at an answer, whose methods (`__array__`, `__len__`) are the subject's code too: whatever
+    """Look at an answer, whose methods (`__array__`, `__len__`) are the subject's code too: what
     they raise is a SubjectError, that the answer is not what is due."""
     try:
         yield

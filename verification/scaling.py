@@ -1,9 +1,10 @@
 """Time and peak memory of a subject's answers against n: reported, and not judged.
 
 Two Gaussian clouds of n points at eps = max C / 10, which a few dozen iterations solve. Time is the
-least of three calls; memory the most that the process held above what it held before, which only
-Linux tells, and only of a subject in this process. An exponent is the slope of the three largest
-sizes on logarithmic axes.
+least of four calls; memory the most that the process held above what it held before, which only
+Linux tells, and only of a subject in this process. The arguments are there before either begins;
+of a program the time is that from the request to its answer, without refot's JSON. An exponent is
+the slope of the three largest sizes on logarithmic axes.
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from refot.conventions import ConversionError
+from refot.conventions import ConversionError, convention
 
-from .cases import Case, clouds
-from .check import Trial
+from .cases import clouds
 from .isolation import undisturbed
 from .probe import Probe, SubjectError
 from .subjects import Part, Subject
-from .truth import Truth
+from .translation import to_subject
 
 MEASURED = ("value", "potentials", "plan", "divergence")
 """The capabilities whose cost is of interest: the whole of a solve."""
@@ -37,7 +37,7 @@ PATIENCE = 0.5
 """Seconds of a call after which no larger size is tried: it would take four times as long or more.
 """
 
-REPEATS = 3
+CALLS = 4
 
 LEAST_MEMORY = 1 << 20
 """Bytes that a size must take to be told from the noise of an interpreter."""
@@ -90,10 +90,11 @@ def measured(subject: Subject, memory: bool = True) -> tuple[Scaling, ...]:
 def of_capability(part: Part, capability: str, memory: bool) -> Scaling:
     """One capability of one part, up to the size at which it raises or takes long."""
     rows: list[tuple[int, float, int | None]] = []
-    _least_time(part, capability, _case(SIZES[0]))  # what it loads and compiles is no part of it
+    _least_time(part, capability, _calls(part, capability, SIZES[0]))  # it loads and compiles
     for n in SIZES:
-        case, watch = _case(n), Watch() if memory else None
-        seconds = _least_time(part, capability, case)
+        calls = _calls(part, capability, n)
+        watch = Watch() if memory else None
+        seconds = _least_time(part, capability, calls)
         if seconds is None:
             break
         rows.append((n, seconds, watch.peak() if watch is not None else None))
@@ -103,26 +104,33 @@ def of_capability(part: Part, capability: str, memory: bool) -> Scaling:
     return Scaling(part.name, capability, sizes, times, taken)
 
 
-def _case(n: int) -> Case:
+def _calls(part: Part, capability: str, n: int) -> list[tuple[Any, ...]]:
+    """The arguments of each call, which may write into its own; none where the convention of the
+    part does not say what they are."""
     rng = np.random.default_rng(n)
     x, y = rng.normal(size=(n, 2)), rng.normal(size=(n, 2)) + 1
-    return clouds(f"n = {n}", "", x, y, 0.1)
-
-
-def _least_time(part: Part, capability: str, case: Case) -> float | None:
-    """The least of some calls, the first of which may compile; None where one raises."""
-    trial = Trial(Probe(part), case, Truth(case))
+    case = clouds(f"n = {n}", "", x, y, 0.1)
     asked = case.clouds if capability == "divergence" else case.matrix
-    least = math.inf
-    for _ in range(1 + REPEATS):
+    try:
+        theirs = to_subject(convention(part.convention), capability, asked)
+    except (SubjectError, ConversionError):
+        return []
+    return [tuple(value.copy() if isinstance(value, np.ndarray) else value for value in theirs)
+            for _ in range(CALLS)]
+
+
+def _least_time(part: Part, capability: str, calls: list[tuple[Any, ...]]) -> float | None:
+    """The least of the calls, the first of which may compile; None where one raises."""
+    probe, least = Probe(part), math.inf
+    for arguments in calls:
         try:
-            seconds = trial.probe.seconds(capability, *trial.theirs(capability, asked))
-        except (SubjectError, ConversionError):
+            seconds = probe.seconds(capability, *arguments)
+        except SubjectError:
             return None
         least = min(least, seconds)
         if seconds > PATIENCE:
             break
-    return least
+    return least if calls else None
 
 
 # ------------------------------------------------------------------ memory

@@ -39,6 +39,11 @@ class Job:
     cases: tuple[Case, ...]
     selection: Selection
 
+    @property
+    def one_check(self) -> bool:
+        """Whether it cannot be told apart any further."""
+        return len(self.cases) == 1 and None not in (self.selection.check, self.selection.part)
+
     def pieces(self, subject: Subject) -> list[Job]:
         """Its cases one by one; of one case its checks one by one."""
         if len(self.cases) > 1:
@@ -82,7 +87,7 @@ def _without_calls() -> Subject:
     """The subject as another process may know it: what it offers, and nothing to call."""
     subject = subject_here()
     return replace(subject, parts=tuple(
-        replace(part, capabilities=dict.fromkeys(part.capabilities, _elsewhere), allows={})
+        replace(part, capabilities=dict.fromkeys(part.capabilities, _elsewhere))
         for part in subject.parts))
 
 
@@ -183,25 +188,23 @@ def _salvaged(crew: Crew, subject: Subject, job: Job) -> Iterator[Share]:
     """What can be had of a job with which a process died: piece by piece. A check with which one
     died is asked again in a fresh one, so that nothing before it is to blame."""
     for piece in job.pieces(subject):
-        one_check = piece.selection.check is not None and len(piece.cases) == 1
-        share = crew.alone(_share, piece) if crew.deaths < MOST_DEATHS else None
-        if share is None and one_check and crew.deaths < MOST_DEATHS:
+        if crew.deaths >= MOST_DEATHS:
+            yield _crashed(subject, piece,
+                           f"it has crashed {MOST_DEATHS} times, and is asked no more")
+            continue
+        share = crew.alone(_share, piece)
+        if share is None and piece.one_check:
             share = crew.alone(_share, piece)
-        if share is not None:
-            yield share
-        elif one_check or crew.deaths >= MOST_DEATHS:
-            yield Share(list(_crashed(subject, piece, crew.deaths >= MOST_DEATHS)))
-        else:
-            yield from _salvaged(crew, subject, piece)
+            share = share or _crashed(subject, piece, "this check crashed the interpreter")
+        yield from _salvaged(crew, subject, piece) if share is None else [share]
 
 
-def _crashed(subject: Subject, job: Job, blurred: bool) -> Iterator[Examined]:
-    """An error of each check of a job; `blurred` where it was not asked by itself."""
-    why = (f"not known: the interpreter crashed {MOST_DEATHS} times, and is not asked on check by "
-           "check" if blurred else "not known: this check crashed the interpreter")
-    for part, case, check in job.selection.among(subject, job.cases):
-        yield Examined(CheckResult(check.id, part.name, check.capability, case.name, "error",
-                                   message=why))
+def _crashed(subject: Subject, job: Job, why: str) -> Share:
+    """An error of each check of a job."""
+    return Share([
+        Examined(CheckResult(check.id, part.name, check.capability, case.name, "error",
+                             message=f"not known: {why}"))
+        for part, case, check in job.selection.among(subject, job.cases)])
 
 
 def _probes(subject: Subject, shares: list[Share]) -> list[Probe]:

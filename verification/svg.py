@@ -80,8 +80,9 @@ class Axis:
 
     @property
     def ticks(self) -> range:
-        """The decades that are written, at most seven."""
-        return range(self.low, self.high + 1, max(1, math.ceil((self.high - self.low) / 6)))
+        """The decades that are written: at most seven, and 24 units apart."""
+        most = min(6, int(abs(self.end - self.start) / 24))
+        return range(self.low, self.high + 1, max(1, math.ceil((self.high - self.low) / most)))
 
 
 def error_picture(points: list[Point], label: str) -> Element:
@@ -104,17 +105,23 @@ def error_picture(points: list[Point], label: str) -> Element:
     return _svg(width, height, "errors", drawing)
 
 
-def growth_picture(curves: dict[str, list[tuple[float, float]]], label: str, what: str) -> Element:
-    """Curves through points (x, y) > 0, both logarithmic, each with its name."""
-    width, height = 380.0, 230.0
+def growth_picture(
+    curves: dict[str, list[tuple[float, float]]], own: str, label: str, what: str
+) -> Element:
+    """The curve named `own` through points (x, y) > 0, both logarithmic, among the others, pale.
+
+    The axes are those of all curves, so that one picture can be held against the next.
+    """
+    width, height = 170.0, 130.0
     across, up = (_spanning([point[k] for curve in curves.values() for point in curve], *ends)
-                  for k, ends in enumerate(((52, width - 14), (height - 44, 12))))
+                  for k, ends in enumerate(((48, width - 10), (height - 36, 8))))
     drawing = [*_frame(across, up, label, what, height)]
-    for name, curve in curves.items():
-        places = [(_px(across.at(x)), _px(up.at(y))) for x, y in curve]
-        drawing.append(tag("polyline", tag("title", name),
-                           points=" ".join(",".join(place) for place in places), class_="curve"))
-        drawing += [tag("circle", cx=x, cy=y, r="2.5", class_="size") for x, y in places]
+    places = {name: [(_px(across.at(x)), _px(up.at(y))) for x, y in curve]
+              for name, curve in curves.items()}
+    for name in sorted(curves, key=lambda name: name == own):  # its own on top
+        drawing.append(tag("polyline", points=" ".join(",".join(place) for place in places[name]),
+                           class_="curve" if name == own else "other"))
+    drawing += [tag("circle", cx=x, cy=y, r="2.5", class_="size") for x, y in places[own]]
     return _svg(width, height, "growth", drawing)
 
 

@@ -101,6 +101,8 @@ def _mirror_descent(torch: ModuleType) -> Part:
 
     @once
     def solve(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
+        if not eps:
+            raise NotImplementedError("not called: log scalings hold no cost / eps at eps = 0")
         unit = _unit(torch, C.astype(np.float64), in_double(a), in_double(b), eps)
         least = min(float(entropy(weights)) for weights in (a, b))
         possible = least > ACCURATE and 0 < unit.gamma < math.inf and unit.gamma != 1

@@ -1,6 +1,7 @@
 """Tables of peers from the reports of `refot verify TARGET --json`: by capability, and by case.
 
-`python -m refot.verification.adapters.tables pot.json ott.json ...` prints both, in Markdown. A
+`python -m refot.verification.adapters.tables pot.json ott.json ...` prints both, in Markdown, and a
+line of totals. A
 function, which is a part of a report, is right where it passes every check; an error is no pass.
 What is asked of bad input, which most functions do not refuse, is a row of its own in the second.
 """
@@ -41,6 +42,16 @@ def by_case(reports: Sequence[Report]) -> str:
     """A row a case: how many of the functions that answer there pass every check on it."""
     names = [*(case.name for case in synthetic(0)), *REAL, BAD_INPUT]
     return _table("case", reports, names, _family, _count)
+
+
+def totals(reports: Sequence[Report]) -> str:
+    """How many of all checks that were made each library passes, bad input included."""
+    def passed(report: Report) -> str:
+        summary = report["summary"]
+        made = sum(summary[status] for status in ("passed", "failed", "errors"))
+        return f"{report['subject']['name']} {summary['passed']} of {made}"
+
+    return f"In all they pass: {', '.join(map(passed, reports))}."
 
 
 def _family(check: Mapping[str, str]) -> str:
@@ -96,9 +107,9 @@ def _best(functions: Functions) -> str:
 
 
 def main(paths: Sequence[str]) -> None:
-    """Print both tables of the reports of these files."""
+    """Print both tables and the totals of the reports of these files."""
     reports = [json.loads(Path(path).read_text(encoding="utf-8")) for path in paths]
-    print(by_capability(reports), by_case(reports), sep="\n\n")
+    print(by_capability(reports), by_case(reports), totals(reports), sep="\n\n")
 
 
 if __name__ == "__main__":

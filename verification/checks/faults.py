@@ -133,7 +133,7 @@ FAULTS = (
     Fault("nan-target", "A NaN in the points y gives an error or a NaN, not a number",
           ON_POINTS, _at_first("y", np.nan)),
     Fault("unknown-cost", "A ground cost that nobody knows gives an error, not a number",
-          ON_POINTS, lambda named: named | {"cost": "no such cost"}),
+          ON_POINTS, lambda named: named | {"cost": "no-such-cost"}),
     Fault("nan-eps", "eps = NaN gives an error or a NaN, not a number",
           SOLVERS, _eps(lambda eps: np.nan)),
     Fault("negative-eps", "eps < 0 gives an error or a NaN, not a number",
