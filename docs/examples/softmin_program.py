@@ -7,6 +7,8 @@ import sys
 
 def softmin(C, h, eps):
     """-eps log sum_j exp((h_j - C_ij) / eps), row by row."""
+    if not eps > 0:
+        raise ValueError("eps is to be above 0")
     found = []
     for row in C:
         scores = [(h_j - cost) / eps for h_j, cost in zip(h, row, strict=True)]
