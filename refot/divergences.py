@@ -118,7 +118,7 @@ def first_order_tolerance(p: Problem, tol: float | None = None) -> float | None:
 
 
 def _largest_cost(C: Cost) -> float:
-    """max |C|; of points at most what the box around all of them allows, without the matrix."""
+    """max |C|; of points at most what the boxes around x and y allow, without the matrix."""
     if isinstance(C, DenseCost):
         return float(abs(C.matrix).max())
     return C.bound()

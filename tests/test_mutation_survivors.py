@@ -36,13 +36,13 @@ def test_every_error_of_the_symmetric_iteration_is_that_of_its_iterate() -> None
 
 @pytest.mark.parametrize("cost", ["sqeuclidean", "euclidean", "l1"])
 def test_the_first_order_tolerance_is_its_formula(cost: str) -> None:
-    """u (16 max|C| / eps + 64 sqrt(n + m)); of points max|C| is that of the box around them."""
+    """u (16 max|C| / eps + 64 sqrt(n + m)); of points max|C| is that between the boxes around
+    x and around y."""
     rng = np.random.default_rng(1)
     x, y, eps = rng.normal(size=(4, 3)), rng.normal(size=(6, 3)) + 1, 0.25
-    points = np.concatenate([x, y])
-    low, high = points.min(axis=0, keepdims=True), points.max(axis=0, keepdims=True)
+    farthest = np.maximum(x.max(axis=0) - y.min(axis=0), y.max(axis=0) - x.min(axis=0))[None]
     C = refot.point_cost(x, y, cost)
-    largest = {"box": float(refot.point_cost(low, high, cost).dense()[0, 0]),
+    largest = {"box": float(refot.point_cost(0 * farthest, farthest, cost).dense()[0, 0]),
                "matrix": float(C.dense().max())}
     assert largest["box"] >= largest["matrix"]
     a, b = np.full(4, 1 / 4), np.full(6, 1 / 6)
