@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refot.verification import spread
+from refot.verification import crew, spread
 from refot.verification.cases import synthetic
 from refot.verification.check import Trial
 from refot.verification.checks import CHECKS
 from refot.verification.debug import Selection
 from refot.verification.isolation import one_line
-from refot.verification.loading import as_subject, load
+from refot.verification.loading import TargetError, as_subject, load
 from refot.verification.probe import Probe, SubjectError
 from refot.verification.run import Examined, run_check
 from refot.verification.subjects import Part
@@ -112,6 +112,19 @@ def test_a_target_that_ends_the_interpreter_on_import_is_no_target(tmp_path: Pat
 
 
 # ------------------------------------------------------------------ Ctrl-C
+def test_a_target_that_cannot_be_loaded_for_any_reason_is_told(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library that reads a broken cache as it is imported, for example."""
+    def broken() -> Any:
+        raise EOFError("Ran out of input")
+
+    monkeypatch.setattr(crew, "_subject", [])
+    monkeypatch.setattr(crew, "_load", [broken])
+    with pytest.raises(TargetError, match="to load it raises EOFError: Ran out of input"):
+        crew.subject_here()
+
+
 def test_a_second_ctrl_c_ends_a_subject_that_swallows_every_one() -> None:
     swallows = """
 from refot.verification.isolation import isolated, undisturbed
