@@ -40,7 +40,7 @@ def subject_here() -> Subject:
             _subject.append(load())
         except InputError as error:  # of three arguments, so that it cannot be pickled
             raise TargetError(str(error)) from None
-        except Exception as error:  # a library that is broken here, say
+        except Exception as error:  # noqa: BLE001 - a library that is broken here, say
             raise TargetError(f"to load it raises {type(error).__name__}: {error}") from None
     return _subject[0]
 
