@@ -125,6 +125,44 @@ def test_a_target_that_cannot_be_loaded_for_any_reason_is_told(
         crew.subject_here()
 
 
+SLEEPY = """
+import os, time
+
+def sleepy(C, h, eps):
+    open(f"pid{os.getpid()}", "w").close()
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks a process up in /proc")
+def test_no_process_outlives_the_first_one_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(SLEEPY)
+    verify = subprocess.Popen([*REFOT, "verify", "mine.py:sleepy", "--as", "softmin"], cwd=tmp_path,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until(lambda: any(tmp_path.glob("pid*")))
+    verify.kill()
+    verify.wait()
+    (pid, *_) = (int(file.name[3:]) for file in tmp_path.glob("pid*"))
+    until(lambda: "Z" in status(pid))
+
+
+def status(pid: int) -> str:
+    """The line of /proc/PID/status that says whether it runs; "Z" where it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return "Z"
+    return next(line for line in text.splitlines() if line.startswith("State:"))
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until it holds; fail where it does not in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_a_second_ctrl_c_ends_a_subject_that_swallows_every_one() -> None:
     swallows = """
 from refot.verification.isolation import isolated, undisturbed
