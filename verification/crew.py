@@ -50,6 +50,8 @@ def subject_here() -> Subject:
         (load,) = _load
         try:
             _subject.append(load())
+        except TargetError:
+            raise
         except InputError as error:  # of three arguments, so that it cannot be pickled
             raise TargetError(str(error)) from None
         except Exception as error:  # noqa: BLE001 - a library that is broken here, say
