@@ -22,7 +22,7 @@ from refot.backend_contract import Entries
 from refot.costs import Cost, DenseCost, PointCost
 
 from .cupy_sources import Build, build
-from .plan_entries import entries_by_blocks
+from .array_blocks import entries_by_blocks, gibbs_by_blocks
 
 BLOCKS_EACH = 16
 """Blocks per multiprocessor from which the columns are no longer split: eight rounds of two."""
@@ -106,6 +106,16 @@ class FusedOperations(ABC):
                      most: int) -> Entries | None:
         """The entries P_ij > least as (values, columns, row starts); None if more than `most`."""
         return entries_by_blocks(C, *self._potentials(C, F, G), eps, least, most)
+
+    def gibbs(self, C: Cost, f: Array, g: Array, eps: float, least: float, K: Array) -> None:
+        """K_ij = max(exp((f_i + g_j - C_ij) / eps), least), into K (n, m)."""
+        gibbs_by_blocks(C, *self._potentials(C, f, g), eps, least, K)
+
+    def sweep(self, K: Array, v: Array, s: Array, w: float) -> tuple[Array, Array]:
+        """(K v, K'u) with u = s / (K v)^w: two products of CuPy's, in the dtype of K."""
+        v, s = v.astype(K.dtype, copy=False), s.astype(K.dtype, copy=False)
+        r = K @ v
+        return r, (s / r**w) @ K
 
     def _potentials(self, C: Cost, F: Array, G: Array) -> tuple[Array, Array]:
         n, m = C.shape

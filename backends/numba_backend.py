@@ -20,11 +20,13 @@ from refot.backend_contract import BackendUnavailableError, Entries
 from refot.costs import Cost, DenseCost, PointCost
 from refot.sorted_cost import SortedCost
 
+from .array_blocks import blocks
 from .numpy_backend import NumpyArrays
 
 try:
     from . import numba_columns as columns
     from . import numba_kernels as kernels
+    from . import numba_sweeps as sweeps
     from .numba_costs import by_tiles, operand, row_by_tiles
     from .numba_entries import entries
     from .numba_grouping import grouping
@@ -109,6 +111,28 @@ class NumbaBackend(NumpyArrays):
         """The entries P_ij > least as (values, columns, row starts); None if more than `most`."""
         F, G = _vector(F, C.shape[0], "F", C.dtype), _vector(G, C.shape[1], "G", C.dtype)
         return entries(C, F, G, eps, _per_eps(eps, C.dtype), least, most, _run)
+
+    def gibbs(self, C: Cost, f: Array, g: Array, eps: float, least: float, K: Array) -> None:
+        """K_ij = max(exp((f_i + g_j - C_ij) / eps), least), into K (n, m)."""
+        (n, m), dtype = C.shape, C.dtype
+        f, g = _vector(f, n, "f", dtype), _vector(g, m, "g", dtype)
+        if in_many_dimensions(C):
+            for rows, block in product_blocks(C, _run):
+                self.gibbs(block, f[rows], g, eps, least, K[rows])
+        elif (M := _transposed(C)) is not None:
+            for rows in blocks(C.shape):
+                part = DenseCost(np.ascontiguousarray(M[:, rows].T))
+                self.gibbs(part, f[rows], g, eps, least, K[rows])
+        else:
+            _run(n, operations(C), sweeps.gibbs, operand(C), f, row_by_tiles(g), m,
+                 _per_eps(eps, dtype), dtype.type(least), K)
+
+    def sweep(self, K: Array, v: Array, s: Array, w: float) -> tuple[Array, Array]:
+        """(K v, K'u) with u = s / (K v)^w, sums in float64: K is read once."""
+        v, s = v.astype(np.float64, copy=False), s.astype(np.float64, copy=False)
+        r = np.empty(len(s))
+        parts = _run(len(s), 4 * len(v), sweeps.sweep, K, v, s, float(w), r)
+        return r, np.sum(parts, axis=0)
 
 
 def _vector(values: Array, size: int, name: str, dtype: Any) -> Array:

@@ -11,7 +11,7 @@ from refot.arrays import Array
 from refot.backend_contract import Entries
 from refot.costs import Cost, PointCost, row_blocks
 
-from .plan_entries import entries_by_blocks
+from .array_blocks import blocks, entries_by_blocks, gibbs_by_blocks
 
 
 class NumpyArrays:
@@ -66,6 +66,20 @@ class NumpyBackend(NumpyArrays):
                      most: int) -> Entries | None:
         """The entries P_ij > least as (values, columns, row starts); None if more than `most`."""
         return entries_by_blocks(C, F, G, eps, least, most)
+
+    def gibbs(self, C: Cost, f: Array, g: Array, eps: float, least: float, K: Array) -> None:
+        """K_ij = max(exp((f_i + g_j - C_ij) / eps), least), into K (n, m)."""
+        gibbs_by_blocks(C, f, g, eps, least, K)
+
+    def sweep(self, K: Array, v: Array, s: Array, w: float) -> tuple[Array, Array]:
+        """(K v, K'u) with u = s / (K v)^w: a block of rows is used twice while it is in the cache.
+        """
+        r, c = np.empty_like(s), np.zeros_like(v)
+        for rows in blocks(K.shape):
+            block = K[rows].astype(v.dtype, copy=False)
+            r[rows] = block @ v
+            c += (s[rows] / r[rows] ** w) @ block
+        return r, c
 
 
 def _plan(C: Cost, F: Array, G: Array, eps: float, rows: slice) -> Array:

@@ -80,6 +80,16 @@ class Backend(Protocol):
     ) -> Entries | None:
         """The entries P_ij > least (> 0), each row's in any order; None if more than `most`."""
 
+    def gibbs(self, C: Cost, f: Array, g: Array, eps: float, least: float, K: Array) -> None:
+        """K_ij = max(exp((f_i + g_j - C_ij) / eps), least): the kernel of G-7 with potentials
+        absorbed, into K (n, m), in the dtype of C or in float32. Entries too large become inf."""
+
+    def sweep(self, K: Array, v: Array, s: Array, w: float) -> tuple[Array, Array]:
+        """(K v (n,), K'u (m,)) with u = s / (K v)^w: an iteration of G-7 where w = 1, s = a.
+
+        Sums are at least as precise as v and s; nothing is said of what is not finite.
+        """
+
 
 BackendLike: TypeAlias = str | Backend | None
 

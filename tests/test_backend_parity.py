@@ -234,6 +234,46 @@ def test_plan_entries(name: str, dtype: Any, data: st.DataObject) -> None:
 @every_backend
 @both_precisions
 @given(data=st.data())
+def test_gibbs(name: str, dtype: Any, data: st.DataObject) -> None:
+    """Each entry is right as one of a plan is; in float32, rounded to it; none below `least`."""
+    problem, least = data.draw(problems(dtype)), data.draw(st.sampled_from([2e-38, 1e-5]))
+    kept = data.draw(st.sampled_from([dtype, np.float32]))
+    backend, p = computed(name, problem)
+    K = backend.asarray(np.full(problem.C.shape, np.nan, kept))
+    backend.gibbs(p.C, p.F, p.G, p.eps, least, K)
+    r = problem.reference
+    P = np.exp((r.F[:, None] + r.G - r.C.dense()) / r.eps)
+    error = problem.entry_error + 2 * unit(kept)
+    assert_within(backend.to_numpy(K), np.maximum(P, least), error * np.maximum(P, least))
+
+
+@every_backend
+@both_precisions
+@given(data=st.data())
+def test_sweep(name: str, dtype: Any, data: st.DataObject) -> None:
+    """(K v, K'u), u = s / (K v)^w, of any size: m sums of n positive terms; a power of r errs by
+    w times what r does. K in float32 is taken as it is."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    n, m = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
+    kept = data.draw(st.sampled_from([dtype, np.float32]))
+    w = data.draw(st.sampled_from([1.0, 1.7, -1.0]))
+    K = np.exp(rng.uniform(-20, 3, (n, m))).astype(kept)
+    v, s = (np.exp(rng.uniform(-3, 3, size)).astype(dtype) for size in (m, n))
+    v[rng.random(m) < 0.2], s[rng.random(n) < 0.2] = 0, 0
+    v[rng.integers(m)] = 1
+    backend = get_backend(name)
+    got = backend.sweep(*map(backend.asarray, (K, v, s)), w)
+    wider = WIDER[dtype]
+    rows = K.astype(wider) @ v.astype(wider)
+    columns = (s / rows**w) @ K.astype(wider)
+    rounding = unit(dtype if backend.xp is np else kept) * (n + 2 * m + 8)
+    for found, want in zip(got, (rows, columns), strict=True):
+        assert_within(backend.to_numpy(found), want, rounding * want)
+
+
+@every_backend
+@both_precisions
+@given(data=st.data())
 def test_transposed_operand(name: str, dtype: Any, data: st.DataObject) -> None:
     """C.T is a view: softmin and plan_apply down the columns agree with a matrix of its own."""
     problem = data.draw(problems(dtype))

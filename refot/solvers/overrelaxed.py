@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeAlias
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -21,8 +22,18 @@ from refot.sinkhorn import on_support
 
 from .schedule import Iterates, annealed
 
-Transform: TypeAlias = Callable[[Array, Array | None], Array]
-"""(g, previous f if there is one) -> g^(c,eps)."""
+
+class Swept(NamedTuple):
+    """What a sweep makes of (f, g): f moved towards g^(c,eps), the L1 error of the sums of its
+    side, and f^(c,eps) at the new f, towards which g is to move."""
+
+    f: Array
+    row_error: float
+    transform: Array
+
+
+Sweep: TypeAlias = Callable[[Array | None, Array, float], Swept]
+"""(f, or None before the first, g, w) -> Swept."""
 
 WINDOW = 4
 """The rate is read off the errors of so many steps, once as many have passed since w changed."""
@@ -38,26 +49,31 @@ def overrelaxed(p: Problem, g: Array) -> Iterates:
 
 def overrelaxed_iterates(p: Problem, g: Array) -> Iterates:
     """Over-relaxation with the transforms of the backend."""
-    return relax(p, g, p.transform, p.T.transform)
+    return relax(p, g, partial(swept, p))
 
 
-def relax(p: Problem, g: Array, rows: Transform, columns: Transform) -> Iterates:
-    """(f, g, marginal error) for any way to compute g^(c,eps) and f^(c,eps).
+def swept(p: Problem, f: Array | None, g: Array, w: float) -> Swept:
+    """A sweep by two transforms of the backend."""
+    transform = p.transform(g, f)
+    f, row_error = (transform, 0.0) if f is None else half_step(p.a, f, transform, p.eps, w)
+    return Swept(f, row_error, p.T.transform(f, g))
+
+
+def relax(p: Problem, g: Array, sweep: Sweep) -> Iterates:
+    """(f, g, marginal error) for any way to sweep; g is half a step behind f.
 
     The error is exact and free: a half-step leaves the sums b exp((w - 1) (g^ - g) / eps) on its
-    own side, and the next transform tells those of the other side.
+    own side, and the transform g^ = f^(c,eps) tells those of the other, b exp((g - g^) / eps).
     """
-    xp, w, errors = namespace(g), 1.0, [math.inf]
-    f = f_next = rows(g, None)
+    f, w, errors = None, 1.0, [math.inf]
     while True:
-        f, _ = half_step(p.a, f, f_next, p.eps, w)
-        g, column_error = half_step(p.b, g, columns(f, g), p.eps, w)
-        f_next = rows(g, f)
-        f = on_support(p, f, f_next)
+        f, row_error, transform = sweep(f, g, w)
+        g = on_support(p.T, g, transform)
         with np.errstate(over="ignore"):
-            row_error = float(abs(p.a * xp.exp((f - f_next) / p.eps) - p.a).sum())
-        errors.append(row_error + column_error)
+            columns = p.b * namespace(g).exp((g - transform) / p.eps)
+        errors.append(row_error + float(abs(columns - p.b).sum()))
         yield f, g, errors[-1]
+        g, _ = half_step(p.b, g, transform, p.eps, w)
         faster = next_relaxation(errors, w)
         if faster > w:
             w, errors = faster, errors[-1:]
@@ -66,7 +82,8 @@ def relax(p: Problem, g: Array, rows: Transform, columns: Transform) -> Iterates
 def half_step(
     weights: Array, f: Array, transform: Array, eps: float, w: float
 ) -> tuple[Array, float]:
-    """(f + w (transform - f), the L1 error of the sums of its side); w = 1 where the dual falls.
+    """(f + w (transform - f), the L1 error of the sums of its side); `transform` itself, as with
+    w = 1, where the dual would fall.
 
     With d = (transform - f) / eps the dual rises by eps weights.(w d - exp((w - 1) d) + exp(-d)).
     """

@@ -1,127 +1,155 @@
 """Sinkhorn's algorithm as matrix-vector products, safe for every eps: the absorbed kernel.
 
-K_ij = exp((f0_i + g0_j - C_ij) / eps) is formed once. Its products give the transforms,
-f = f0 - eps log K (b e^{(g - g0) / eps}), as long as f, g stay near f0, g0; when they have moved
-too far they are absorbed into a new K (schmitzer2019stabilized in docs/references.bib, section 3).
-A product reads K once, which takes less time than the exponentials of a transform; K takes n m
-floats of memory.
+K_ij = exp((f0_i + g0_j - C_ij) / eps) is formed once. With the scaling v = b e^{(g - g0) / eps} its
+products give the transforms, g^(c,eps) = f0 - eps log K v, as long as f, g stay near f0, g0; when
+they have moved too far they are absorbed into a new K (schmitzer2019stabilized in
+docs/references.bib, section 3). A sweep, K v and K'u, reads K once (`sweep` of the contract), which
+takes less time than the exponentials of a transform.
+
+K is kept in float32 at first, half as large: its entries, right to 2^-24, move a marginal by no
+more than that. Below SINGLE_ERROR it is formed in the precision of the problem; so it is from the
+start where a weight is 0, for no marginal tells how right a potential is there, and on a device.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from refot.arrays import Array, InputError, namespace
+from refot.arrays import Array, InputError
 from refot.costs import Cost
 from refot.memory import fits_matrix, formed
 from refot.problem import Problem
 
-from .overrelaxed import relax
+from .overrelaxed import Swept, half_step, relax, swept
 from .schedule import Iterates, annealed
 
-BLOCK_ELEMENTS = 1 << 15
-"""Entries of K that are formed together: they stay in the cache."""
+SINGLE_ERROR = 2.0**-21
+"""Marginal errors that K in float32 leaves room for: four times what its rounding can add to the
+error of both sides."""
 
-AFTER = 12
-"""Compiled transforms that take about as long as to form one kernel (7 on one thread)."""
+AFTER = 2
+"""Compiled sweeps that take about as long as to form one kernel, and to sweep with it."""
 
 
 class Range(NamedTuple):
-    """What a dtype allows: `far`, how far potentials may move from those absorbed, in eps; `none`,
-    the smallest entry of K, to which smaller ones are raised (a product of numbers below the normal
-    ones takes ten times as long); `least`, the smallest sum to which these, at most m none e^far
-    together, do not matter."""
+    """What a dtype of K allows: `far`, how far potentials may move from those absorbed, in eps;
+    `none`, the smallest entry of K, to which smaller ones are raised (a product of numbers below
+    the normal ones takes ten times as long); `least`, the smallest sum to which these, at most
+    none e^far together, do not matter."""
 
     far: float
     none: float
     least: float
 
 
-RANGES = {8: Range(100.0, 1e-200, 1e-130), 4: Range(10.0, 1e-28, 1e-12)}
-"""By the size of a float: m none e^far / least is m 3e-27, in float32 m 2e-12."""
+RANGES = {8: Range(100.0, 1e-200, 1e-130), 4: Range(20.0, 2e-38, 1e-12)}
+"""By the size of a float: none e^far / least is 3e-27, in float32 1e-17."""
 
 
 class Kernel:
-    """K at (f0, g0) with the transforms it gives; where they fail, the backend's, absorbed anew.
+    """K at (f0, g0) with the sweeps it gives; where they fail, the backend's, absorbed anew.
 
-    `after` transforms of the backend come first at each eps: few iterations do not repay K. One
-    matrix serves all the stages of a schedule, and the potentials of one stage serve the next: an
-    exponent grows by no more than the factor by which eps falls.
+    `after` sweeps of the backend come first at each eps: few iterations do not repay K. The
+    potentials of one stage of a schedule serve the next: an exponent grows by no more than the
+    factor by which eps falls.
     """
 
     def __init__(self, C: Cost, after: int = 0) -> None:
-        self.C, self.after, self.allowed = C, after, RANGES[C.dtype.itemsize]
+        self.C, self.after = C, after
+        self.K: Array | None = None
+        self.dtype: Any = None
         self.f: Array | None = None
 
-    @cached_property
-    def K(self) -> Array:
-        """The matrix (n, m), not yet filled."""
-        return namespace(self.C.rows(slice(0, 1))).empty(self.C.shape, dtype=self.C.dtype)
-
     def iterates(self, p: Problem, g: Array) -> Iterates:
-        """Over-relaxation of one stage, with the transforms of the kernel."""
-        self.p, self.left = p, self.after
-        if not self.left:
-            self.absorb(p.transform(g) if self.f is None else self.f, g)
-        return relax(p, g, self.rows, self.columns)
+        """Over-relaxation of one stage, with the sweeps of the kernel."""
+        if self.dtype is None:
+            roughly = p.backend.xp is np and p.a.all() and p.b.all()
+            self.dtype = np.dtype(np.float32) if roughly else p.C.dtype
+        self.p, self.left, self.absorbed = p, self.after, False
+        for f, g, error in relax(p, g, self.sweep):
+            yield f, g, error
+            if error <= SINGLE_ERROR:
+                self.refine()
+
+    def refine(self) -> None:
+        """From now on K in the precision of the problem."""
+        if self.dtype != self.p.C.dtype:
+            self.dtype, self.K, self.absorbed = self.p.C.dtype, None, False
+
+    def sweep(self, f: Array | None, g: Array, w: float) -> Swept:
+        """As `swept`: with K, where it is due and floats can tell."""
+        found = None if self.left else self._by_kernel(f, g, w)
+        if found is None:
+            self.left = max(self.left - 1, 0)
+            found = swept(self.p, f, g, w)
+        self.f = found.f
+        return found
 
     def absorb(self, f: Array, g: Array) -> None:
-        """Form K anew."""
-        self.f, self.g = f, g
-        xp, lowest, (n, m) = namespace(f), math.log(self.allowed.none), self.C.shape
-        step = max(1, BLOCK_ELEMENTS // m)
-        for start in range(0, n, step):
-            rows = slice(start, start + step)
-            K = self.K[rows]
-            xp.subtract(g, self.C.rows(rows), out=K)
-            K += f[rows, None]
-            K *= 1 / self.p.eps
-            xp.maximum(K, lowest, out=K)
-            with np.errstate(over="ignore"):  # only off the support, where `_log_sums` finds it
-                xp.exp(K, out=K)
+        """Form K anew at (f, g)."""
+        if self.K is None:
+            self.K = self.p.backend.xp.empty(self.C.shape, dtype=self.dtype)
+        self.f0, self.g0, self.absorbed = f, g, True
+        none = RANGES[self.dtype.itemsize].none
+        self.p.backend.gibbs(self.C, f, g, self.p.eps, none, self.K)
 
-    def rows(self, g: Array, f: Array | None) -> Array:
-        """g^(c,eps)."""
-        if not self.left:
-            log_sums = self._log_sums(self.p.b, g - self.g, self.K)
-            if log_sums is not None:
-                return self.f - log_sums
-        f = self.p.transform(g, f)
-        self._transformed(f, g)
-        return f
+    def _by_kernel(self, f: Array | None, g: Array, w: float) -> Swept | None:
+        """The sweep with K, absorbed where (f, g) is far; None where floats cannot tell, after
+        which K is formed anew, and no longer in float32."""
+        p = self.p
+        if not self.absorbed or self._far(p.b, g, self.g0) or self._far(p.a, f, self.f0):
+            known = self.f if f is None else f
+            self.absorb(p.transform(g) if known is None else known, g)
+        found = self._swept(f, g, w)
+        if found is None:
+            self.absorbed = False
+            self.refine()
+        return found
 
-    def columns(self, f: Array, g: Array | None) -> Array:
-        """f^(c,eps)."""
-        if not self.left:
-            log_sums = self._log_sums(self.p.a, f - self.f, self.K.T)
-            if log_sums is not None:
-                return self.g - log_sums
-        g = self.p.T.transform(f, g)
-        self._transformed(f, g)
-        return g
-
-    def _transformed(self, f: Array, g: Array) -> None:
-        """Count a transform of the backend; absorb where it was the last one for now."""
-        self.left = max(self.left - 1, 0)
-        if not self.left:
-            self.absorb(f, g)
-
-    def _log_sums(self, weights: Array, moved: Array, K: Array) -> Array | None:
-        """eps log K (weights e^{moved / eps}), or None where floats cannot tell."""
-        xp = namespace(moved)
-        exponent = xp.where(weights > 0, moved / self.p.eps, 0)
-        if not float(abs(exponent).max()) <= self.allowed.far:
+    def _swept(self, f: Array | None, g: Array, w: float) -> Swept | None:
+        p, xp = self.p, self.p.backend.xp
+        v = p.b * xp.exp(self._moved(p.b, g, self.g0))
+        s = p.a if f is None else p.a * xp.exp((1 - w) * self._moved(p.a, f, self.f0))
+        row_sums, column_sums = self._sums(v, s, w)
+        if not self._tell(row_sums):
             return None
-        with np.errstate(invalid="ignore"):
-            sums = K @ (weights * xp.exp(exponent))
-        if not self.allowed.least < float(sums.min()) <= float(sums.max()) < np.inf:
+        transform = self._less_log(self.f0, row_sums)
+        if f is None:
+            f, row_error = transform, 0.0
+        else:
+            f, row_error = half_step(p.a, f, transform, p.eps, w)
+            if f is transform and w != 1:
+                _, column_sums = self._sums(v, p.a, 1.0)
+        if self._far(p.a, f, self.f0) or not self._tell(column_sums):
             return None
-        return self.p.eps * xp.log(sums)
+        return Swept(f, row_error, self._less_log(self.g0, column_sums))
+
+    def _sums(self, v: Array, s: Array, w: float) -> tuple[Array, Array]:
+        with np.errstate(all="ignore"):  # what is not finite is found by `_tell`
+            return self.p.backend.sweep(self.K, v, s, w)
+
+    def _moved(self, weights: Array, h: Array, h0: Array) -> Array:
+        """(h - h0) / eps on the support, else 0."""
+        return self.p.backend.xp.where(weights > 0, (h - h0) / self.p.eps, 0)
+
+    def _far(self, weights: Array, h: Array | None, h0: Array) -> bool:
+        """Whether h is too far from h0."""
+        if h is None:
+            return False
+        allowed = RANGES[self.dtype.itemsize].far
+        return not float(abs(self._moved(weights, h, h0)).max()) <= allowed
+
+    def _tell(self, sums: Array) -> bool:
+        """Whether no sum is lost in what was raised, or beyond the floats."""
+        return RANGES[self.dtype.itemsize].least < float(sums.min()) <= float(sums.max()) < np.inf
+
+    def _less_log(self, h0: Array, sums: Array) -> Array:
+        """h0 - eps log(sums), in the dtype of the problem."""
+        return (h0 - self.p.eps * self.p.backend.xp.log(sums)).astype(h0.dtype, copy=False)
 
 
 def stabilised(p: Problem, g: Array) -> Iterates:
@@ -135,5 +163,5 @@ def stabilised(p: Problem, g: Array) -> Iterates:
 
 def stabilised_later(p: Problem, g: Array) -> Iterates:
     """The same without a cost matrix, and with a kernel only where an eps takes more than AFTER
-    transforms."""
+    sweeps."""
     return annealed(p, g, Kernel(p.C, AFTER).iterates)
