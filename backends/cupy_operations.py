@@ -21,8 +21,8 @@ from refot.arrays import Array, ShapeError, TypeInputError
 from refot.backend_contract import Entries
 from refot.costs import Cost, DenseCost, PointCost
 
-from .cupy_sources import Build, build
 from .array_blocks import entries_by_blocks, gibbs_by_blocks
+from .cupy_sources import Build, build
 
 BLOCKS_EACH = 16
 """Blocks per multiprocessor from which the columns are no longer split: eight rounds of two."""
@@ -111,11 +111,18 @@ class FusedOperations(ABC):
         """K_ij = max(exp((f_i + g_j - C_ij) / eps), least), into K (n, m)."""
         gibbs_by_blocks(C, *self._potentials(C, f, g), eps, least, K)
 
-    def sweep(self, K: Array, v: Array, s: Array, w: float) -> tuple[Array, Array]:
-        """(K v, K'u) with u = s / (K v)^w: two products of CuPy's, in the dtype of K."""
+    def sweep(self, K: Array | Entries, v: Array, s: Array, w: float) -> tuple[Array, Array]:
+        """(K v, K'u) with u = s / (K v)^w: two products of CuPy's, in the dtype of K; of a sparse K
+        sums by rows and by columns."""
+        if isinstance(K, tuple):
+            values, columns, starts = K
+            n, m, bincount = len(s), len(v), self.xp.bincount
+            rows = self.xp.repeat(self.xp.arange(n), self.xp.diff(starts).tolist())
+            r = bincount(rows, values * v[columns], n)
+            return r, bincount(columns, values * (s * r**-w)[rows], m)
         v, s = v.astype(K.dtype, copy=False), s.astype(K.dtype, copy=False)
         r = K @ v
-        return r, (s / r**w) @ K
+        return r, (s * r**-w) @ K
 
     def _potentials(self, C: Cost, F: Array, G: Array) -> tuple[Array, Array]:
         n, m = C.shape

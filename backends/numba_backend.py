@@ -26,6 +26,7 @@ from .numpy_backend import NumpyArrays
 try:
     from . import numba_columns as columns
     from . import numba_kernels as kernels
+    from . import numba_laplacian as laplacian
     from . import numba_sweeps as sweeps
     from .numba_costs import by_tiles, operand, row_by_tiles
     from .numba_entries import entries
@@ -37,6 +38,9 @@ except ImportError as error:
     raise BackendUnavailableError(f"numba: {error}; pip install numba") from error
 
 _run = Launcher()
+
+ALONE = 1 << 18
+"""Entries of a sparse plan up to which one thread is as fast as two, and no call is made a step."""
 
 
 class NumbaBackend(NumpyArrays):
@@ -127,12 +131,25 @@ class NumbaBackend(NumpyArrays):
             _run(n, operations(C), sweeps.gibbs, operand(C), f, row_by_tiles(g), m,
                  _per_eps(eps, dtype), dtype.type(least), K)
 
-    def sweep(self, K: Array, v: Array, s: Array, w: float) -> tuple[Array, Array]:
+    def sweep(self, K: Array | Entries, v: Array, s: Array, w: float) -> tuple[Array, Array]:
         """(K v, K'u) with u = s / (K v)^w, sums in float64: K is read once."""
         v, s = v.astype(np.float64, copy=False), s.astype(np.float64, copy=False)
-        r = np.empty(len(s))
-        parts = _run(len(s), 4 * len(v), sweeps.sweep, K, v, s, float(w), r)
+        r, n = np.empty(len(s)), len(s)
+        if isinstance(K, tuple):
+            parts = _run(n, 8 * len(K[0]) // n, sweeps.sparse_sweep, *K, v, s, float(w), r)
+        else:
+            parts = _run(n, 4 * len(v), sweeps.sweep, K, v, s, float(w), r)
         return r, np.sum(parts, axis=0)
+
+    def laplacian_solve(self, P: Entries, s: Array, diagonal: Array, y: Array, accuracy: float,
+                        most: int) -> Array | None:
+        """x with (diag d - P' diag(s) P) x = y, by one thread; None where more would pay."""
+        if len(P[0]) > ALONE:
+            return None
+        s, diagonal, y = (vector.astype(np.float64, copy=False) for vector in (s, diagonal, y))
+        x = np.zeros_like(y)
+        _run(1, 1, laplacian.conjugate_gradients, *P, s, diagonal, y, accuracy, most, x, unit=1)
+        return x
 
 
 def _vector(values: Array, size: int, name: str, dtype: Any) -> Array:

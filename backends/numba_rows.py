@@ -20,6 +20,10 @@ from .numba_sorted import plan_apply_sorted, softmin_sorted
 from .numba_threads import Launcher
 from .numpy_backend import NumpyBackend
 
+FEW = 0.2
+"""Rows without a good guess, as a share, up to which they are summed term by term, and not all by
+groups again."""
+
 
 def operations(C: Cost) -> int:
     """Vector operations on numbers for one row, roughly: 20 for an exponential, 2 a coordinate."""
@@ -29,26 +33,45 @@ def operations(C: Cost) -> int:
 
 def softmin_by_rows(C: Cost, h: Array, eps: float, guess: Array | None, run: Launcher,
                     out: Array) -> None:
-    """The softmin into `out` (n,): with the guess, without it where that was bad, and by NumPy in
-    cost units where exponents are beyond the range of the kernel."""
+    """The softmin into `out` (n,): with the guess; without it the rows for which that was bad; and
+    by NumPy in cost units those whose exponents are beyond the range of the kernel."""
+    _by_kernel(C, h, eps, guess, run, out)
+    far = np.isnan(out)
+    if guess is not None and far.any():
+        if isinstance(C, SortedCost) and far.mean() > FEW:
+            _by_kernel(C, h, eps, None, run, out)
+        else:
+            rows = out[far]
+            _by_kernel(_rows_of(C, far), h, eps, None, run, rows)
+            out[far] = rows
+        far = np.isnan(out)
+    if far.any():
+        some = _rows_of(C, far).with_arrays(np.float64)
+        with np.errstate(over="ignore"):  # of an exponent, to -inf: its term is 0
+            out[far] = NumpyBackend().softmin(some, h.astype(float), eps)
+
+
+def _rows_of(C: Cost, some: Array) -> Cost:
+    """The cost of some of the rows; their points in no order."""
+    if isinstance(C, PointCost):
+        return PointCost(C.x[some], C.y, C.ground, C.scale)
+    return DenseCost(C.matrix[some])
+
+
+def _by_kernel(C: Cost, h: Array, eps: float, guess: Array | None, run: Launcher, out: Array
+               ) -> None:
+    """The softmin into `out`; NaN where the guess or the range failed."""
     k, dtype = math.log2(math.e) / eps, out.dtype
     with np.errstate(over="ignore"):  # such a row becomes NaN
         ks = dtype.type(min(float(getattr(C, "scale", 1.0)) * k, np.finfo(dtype).max))
-        h_2 = (h * k).astype(dtype)
-        guesses = [] if guess is None else [np.rint(guess * -k).astype(dtype)]
-    for whole in (*guesses, np.full(len(out), np.nan, dtype)):
-        if isinstance(C, SortedCost) and (groups := grouping(C, eps)):
-            _in_order(C, groups, h_2, ks, float(eps), whole, run, out)
-        else:
-            run(len(out), operations(C), softmin, operand(C), row_by_tiles(h_2), len(h), ks,
-                float(eps), RANGES[dtype], whole, out)
-        if not np.isnan(out).any():
-            return
-    far = np.isnan(out)
-    some = (PointCost(C.x[far], C.y, C.ground, C.scale) if isinstance(C, PointCost)
-            else DenseCost(C.matrix[far]))
-    with np.errstate(over="ignore"):  # of an exponent, to -inf: its term is 0
-        out[far] = NumpyBackend().softmin(some.with_arrays(np.float64), h.astype(float), eps)
+        h = (h * k).astype(dtype)
+        whole = (np.full(len(out), np.nan, dtype) if guess is None
+                 else np.rint(guess * -k).astype(dtype))
+    if isinstance(C, SortedCost) and (groups := grouping(C, eps)):
+        _in_order(C, groups, h, ks, float(eps), whole, run, out)
+    else:
+        run(len(out), operations(C), softmin, operand(C), row_by_tiles(h), len(h), ks, float(eps),
+            RANGES[dtype], whole, out)
 
 
 def _in_order(C: SortedCost, groups: Grouping, h: Array, ks: Any, eps: float, guess: Array,

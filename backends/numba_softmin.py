@@ -126,17 +126,20 @@ def take(C: Any, t: Any, start: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: An
 def _take_again(C: Any, t: Any, start: Any, r: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any,
                 span: Any, shift: Any, top: Any, total: Any, part: Any) -> None:
     """`take` for a row with a shift that is too low, or none yet."""
-    one, width = slice(r, r + 1), j1 - j0
+    one = slice(r, r + 1)
     if np.isnan(shift[r]):  # the first columns tell
-        shift[r], width = 0, min(PROBE, width)
+        shift[r] = 0
+        block(C, t, start + r, r, tile, j0, min(j0 + PROBE, j1), h, ks, shift[one], top[one],
+              part[one])
+        shift[r] = np.rint(top[r])
     while True:
-        block(C, t, start + r, r, tile, j0, j0 + width, h, ks, shift[one], top[one], part[one])
-        if width == j1 - j0 and not top[r] - shift[r] > span:
+        block(C, t, start + r, r, tile, j0, j1, h, ks, shift[one], top[one], part[one])
+        if not top[r] - shift[r] > span:
             break
         higher = np.rint(top[r])
         if total[r] > 0:
             total[r] *= 2.0 ** np.float64(shift[r] - higher)
-        shift[r], width = higher, j1 - j0
+        shift[r] = higher
     total[r] += part[r]
 
 

@@ -50,6 +50,14 @@ def gibbs(C: Any, f: Array, g: Array, m: int, k: Any, least: Any, K: Array, i0: 
 
 
 # ------------------------------------------------------------------ an iteration
+@elementwise
+def _over_power(s: Any, r: Any, w: Any) -> Any:
+    """s / r^w; the two powers that most calls need take no call."""
+    if w == 1:
+        return s / r
+    return s * r if w == -1 else s * r ** -w
+
+
 @reduction
 def _row_sums(K: Any, v: Any, i_0: Any, i_1: Any, i_2: Any, i_3: Any) -> Any:
     """(K v) of four rows."""
@@ -82,9 +90,25 @@ def sweep(K: Array, v: Array, s: Array, w: float, r: Array, i0: int, i1: int) ->
         i_0, i_1 = np.uintp(i), np.uintp(min(i + 1, last))
         i_2, i_3 = np.uintp(min(i + 2, last)), np.uintp(min(i + 3, last))
         r[i_0], r[i_1], r[i_2], r[i_3] = _row_sums(K, v, i_0, i_1, i_2, i_3)
-        u_0 = s[i_0] * r[i_0] ** -w
-        u_1 = s[i_1] * r[i_1] ** -w if i + 1 <= last else 0.0
-        u_2 = s[i_2] * r[i_2] ** -w if i + 2 <= last else 0.0
-        u_3 = s[i_3] * r[i_3] ** -w if i + 3 <= last else 0.0
+        u_0 = _over_power(s[i_0], r[i_0], w)
+        u_1 = _over_power(s[i_1], r[i_1], w) if i + 1 <= last else 0.0
+        u_2 = _over_power(s[i_2], r[i_2], w) if i + 2 <= last else 0.0
+        u_3 = _over_power(s[i_3], r[i_3], w) if i + 3 <= last else 0.0
         _add_rows(K, i_0, i_1, i_2, i_3, u_0, u_1, u_2, u_3, c)
+    return c
+
+
+@kernel
+def sparse_sweep(values: Array, columns: Array, starts: Array, v: Array, s: Array, w: float,
+                 r: Array, i0: int, i1: int) -> Array:
+    """The same for the entries of a sparse K, row i from starts[i] on."""
+    c = np.zeros(v.size)
+    for i in range(i0, i1):
+        total = 0.0
+        for k in range(np.uintp(starts[i]), np.uintp(starts[i + 1])):
+            total += values[k] * v[np.uintp(columns[k])]
+        r[i] = total
+        u = _over_power(s[i], total, w)
+        for k in range(np.uintp(starts[i]), np.uintp(starts[i + 1])):
+            c[np.uintp(columns[k])] += u * values[k]
     return c

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ except ImportError:  # Windows
 SMALL = 1 << 22
 """Operations below which one thread is used, about 0.1 ms of them: on a busy machine, waiting for a
 second thread to be scheduled can take 20 ms."""
+
+BLOCKS = 8
+"""Blocks for each thread: the last to finish keeps the others waiting for half a block."""
 
 LARGE = 1 << 34
 """Operations in a block at most, about half a second: an interrupt waits no longer than that."""
@@ -54,23 +58,47 @@ class Launcher:
                  unit: int = 8, most: int = sys.maxsize) -> list[Any]:
         """[kernel(*arguments, i0, i1)] over blocks of the n rows, in order; a block is a multiple
         of `unit` and at most `most`, itself one. `operations` is what a row takes, roughly."""
-        def rows(i0: int) -> Any:
-            return kernel(*arguments, i0, min(i0 + size, n))
-
         threads = int(numba.config.NUMBA_NUM_THREADS) if n * operations > SMALL else 1
-        size = min(-(-n // (4 * threads)), max(LARGE // operations, 1)) if threads > 1 else n
+        size = min(-(-n // (BLOCKS * threads)), max(LARGE // operations, 1)) if threads > 1 else n
         size = min(-(-size // unit) * unit, most)
-        with _compiling(kernel, (*arguments, 0, n)):
-            first = rows(0)
-        starts = range(size, n, size)
-        if threads == 1:
-            return [first, *map(rows, starts)]
-        return [first, *self._threads(threads).map(rows, starts)]
+        starts = range(0, n, size)
+        results: list[Any] = [None] * len(starts)
+
+        def work(block: int) -> None:
+            i0 = starts[block]
+            results[block] = kernel(*arguments, i0, min(i0 + size, n))
+
+        left = deque(range(len(starts)))
+        with _compiling(kernel, (*arguments, 0, n)) as compiled:
+            if not compiled:
+                work(left.popleft())
+        self._share(work, left, min(threads, len(left)))
+        return results
+
+    def _share(self, work: Callable[[int], None], left: deque[int], threads: int) -> None:
+        """Do the work that is left, on the calling thread and on others that come to help: nobody
+        waits for a thread that the system has not given a processor yet."""
+        def help_out() -> None:
+            while left:
+                try:
+                    block = left.popleft()
+                except IndexError:  # another thread took the last
+                    return
+                work(block)
+
+        helpers = [self._threads(threads).submit(help_out) for _ in range(threads - 1)]
+        try:
+            help_out()
+        finally:
+            left.clear()  # where the calling thread was interrupted
+            for helper in helpers:
+                if not helper.cancel():
+                    helper.result()
 
     def _threads(self, number: int) -> ThreadPoolExecutor:
         with self._starting:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(number, "refot-numba")
+                self._pool = ThreadPoolExecutor(number - 1, "refot-numba")
             return self._pool
 
 
@@ -79,8 +107,8 @@ _compiled: set[Any] = set()
 
 
 @contextmanager
-def _compiling(kernel: Any, arguments: tuple[Any, ...]) -> Iterator[None]:
-    """Where the kernel is not compiled yet, hold its lock, and tell the user if it takes long.
+def _compiling(kernel: Any, arguments: tuple[Any, ...]) -> Iterator[bool]:
+    """Whether the kernel is compiled; if not, hold its lock, and tell the user if it takes long.
 
     Two processes that compile two types of one kernel at once may write the same file of Numba's
     disk cache, so each kernel has a lock in the cache's folder, which lets one process at a time
@@ -89,7 +117,7 @@ def _compiling(kernel: Any, arguments: tuple[Any, ...]) -> Iterator[None]:
     kind = kernel, _kind(arguments)
     if kind in _compiled or tuple(map(numba.typeof, arguments)) in kernel.overloads:
         _compiled.add(kind)
-        yield
+        yield True
         return
     folder = Path(kernel.stats.cache_path)
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,7 +125,7 @@ def _compiling(kernel: Any, arguments: tuple[Any, ...]) -> Iterator[None]:
     with open(folder / f"{name}.lock", "a", encoding="utf-8") as file, _telling(name):
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX)  # released as the file is closed, or the process ends
-        yield
+        yield False
 
 
 def _kind(argument: Any) -> Any:

@@ -84,11 +84,23 @@ class Backend(Protocol):
         """K_ij = max(exp((f_i + g_j - C_ij) / eps), least): the kernel of G-7 with potentials
         absorbed, into K (n, m), in the dtype of C or in float32. Entries too large become inf."""
 
-    def sweep(self, K: Array, v: Array, s: Array, w: float) -> tuple[Array, Array]:
-        """(K v (n,), K'u (m,)) with u = s / (K v)^w: an iteration of G-7 where w = 1, s = a.
+    def sweep(self, K: Array | Entries, v: Array, s: Array, w: float) -> tuple[Array, Array]:
+        """(K v (n,), K'u (m,)) with u = s / (K v)^w, K a matrix or sparse: an iteration of G-7
+        where w = 1, s = a; K' diag(s) K v where w = -1.
 
         Sums are at least as precise as v and s; nothing is said of what is not finite.
         """
+
+
+@runtime_checkable
+class DirectionSolver(Protocol):
+    """What a backend may offer beyond the contract: Newton's direction from a sparse plan."""
+
+    def laplacian_solve(self, P: Entries, s: Array, diagonal: Array, y: Array, accuracy: float,
+                        most: int) -> Array | None:
+        """x (m,) with (diag d - P' diag(s) P) x = y, by conjugate gradients which diag d
+        preconditions, to a relative `accuracy` in the norm of 1 / d or for at most `most` steps.
+        None where products, one after the other, are as fast."""
 
 
 BackendLike: TypeAlias = str | Backend | None

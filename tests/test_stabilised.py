@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +12,12 @@ import pytest
 
 import refot
 from refot.problem import problem
-from refot.solvers import auto
 from refot.solvers.overrelaxed import swept
-from refot.solvers.stabilised import RANGES, SINGLE_ERROR, Kernel
+from refot.solvers.schedule import cost_scale
+from refot.solvers.stabilised import AFTER, RANGES, SINGLE_ERROR, Kernel, due
+from refot.sorted_cost import sorted_cost
+
+auto = sys.modules["refot.solvers.auto"]  # the module; the package has the function of its name
 
 
 def clouds(n=70, m=50, dtype=np.float64):
@@ -42,7 +47,8 @@ def test_sweeps_are_those_of_the_backend(backend, kept, dtype, moved):
         near = float(8 * np.finfo(dtype).eps * size + 2.0**-22 * p.eps * (kept == np.float32))
         np.testing.assert_allclose(got.f, want.f, rtol=0, atol=near)
         np.testing.assert_allclose(got.transform, p.T.transform(got.f), rtol=0, atol=near)
-        assert got.row_error == pytest.approx(want.row_error, rel=4 * near / p.eps, abs=near / p.eps)
+        assert got.row_error == pytest.approx(want.row_error, rel=4 * near / p.eps,
+                                              abs=near / p.eps)
 
 
 @pytest.mark.parametrize("kept", [np.float64, np.float32])
@@ -81,29 +87,38 @@ def test_a_kernel_too_large_for_float32_is_formed_in_float64():
     b = b * (1 - 1e-45 * 50)
     b[3] = 1e-45
     p, kernel = problem(C, a, b / b.sum(), 5e-3), Kernel(C)
-    f, g, error = next(itertools.islice(kernel.iterates(p, np.zeros_like(p.b)), 30, None))
+    next(itertools.islice(kernel.iterates(p, np.zeros_like(p.b)), 30, None))
     assert kernel.K.dtype == np.float64
     found = refot.solve(C, a, b / b.sum(), 5e-3, method="stabilised", tol=1e-9)
     assert found.converged
 
 
-def test_a_kernel_is_formed_only_where_many_iterations_are_needed(monkeypatch):
-    """Points on a compiled backend: few sweeps stream, many form a kernel, with the same result."""
+def test_a_kernel_is_formed_only_where_many_sweeps_are_needed(monkeypatch):
+    """Points on a compiled backend: few sweeps stream, many form a kernel, with the same result;
+    points in order stream at a large eps."""
     C, a, b = clouds(300, 280)
     formed = []
     absorb = Kernel.absorb
     monkeypatch.setattr(Kernel, "absorb", lambda self, f, g: formed.append(1) or absorb(self, f, g))
-    easy = refot.solve(C, a, b, 50.0, tol=1e-6, backend="numba")
-    assert easy.iterations <= 3  # the schedule among them
+    easy = refot.solve(C, a, b, 500.0, tol=1e-4, backend="numba")
+    assert easy.iterations <= AFTER
     assert not formed
     hard = refot.solve(C, a, b, 0.1, tol=1e-8, backend="numba")
     assert formed
-    monkeypatch.setitem(auto.__globals__, "MANY", 0)  # too many costs for a kernel: all streamed
+    monkeypatch.setattr(auto, "due", lambda p: math.inf)
     formed.clear()
     streamed = refot.solve(C, a, b, 0.1, tol=1e-8, backend="numba")
     assert not formed
     shift = hard.f.mean() - streamed.f.mean()
     np.testing.assert_allclose(hard.f - shift, streamed.f, atol=1e-6)
+
+
+def test_points_in_order_sweep_by_groups_at_a_large_eps():
+    p = problem(*clouds(), 1.0, backend="numba")
+    ordered = replace(p, C=sorted_cost(p.C))
+    scale = cost_scale(p)
+    assert due(replace(p, eps=scale)) == due(replace(ordered, eps=scale / 100)) == AFTER
+    assert due(replace(ordered, eps=scale / 10)) == math.inf
 
 
 def test_potentials_of_one_stage_serve_the_next():

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from refot.arrays import Array
 from refot.costs import DenseCost
-from refot.memory import fits_matrix
+from refot.memory import fits_matrix, formed
 from refot.problem import Problem
 
 from .newton import MATRICES, newton
 from .newton_cg import newton_cg_iterates
-from .overrelaxed import overrelaxed
-from .schedule import Iterates
-from .stabilised import stabilised, stabilised_later
+from .overrelaxed import overrelaxed_iterates
+from .schedule import Iterates, annealed
+from .stabilised import Kernel, due
 
 SMALL = 256
 """Up to this many points on the smaller side Newton with a dense Hessian: to the rounding floor."""
@@ -27,36 +28,43 @@ an iteration is two matrix-vector products, which cost less)..."""
 SEEN = 16
 """... once it is the mean over so many iterations."""
 
-MANY = 1 << 22
-"""Costs of points from which on a kernel of them is not formed: it leaves the processor's cache."""
-
 
 def auto(p: Problem, g: Array) -> Iterates:
     """Newton with a dense Hessian for a small side; else over-relaxation under an eps schedule, and
     Newton-CG from the moment on that it turns out slow.
 
-    The transforms of over-relaxation come from an absorbed kernel, where the matrices fit the
-    budget: from the start where the cost is a matrix, or the backend "numpy", whose exponential is
-    dear; on the processor, for up to MANY costs of points, once a few have come from softmin; else
-    all come from softmin.
+    The sweeps of over-relaxation come from an absorbed kernel, where the matrices fit the budget:
+    from the start where the cost is a matrix, or the backend "numpy", whose exponential is dear; on
+    the processor, of points, where it is due (`stabilised.due`); else all come from softmin.
     """
     on_processor = p.backend.xp is np
     small = min(p.C.shape) <= SMALL and fits_matrix(p.C, copies=MATRICES)
     if small and on_processor and p.C.dtype == np.float64:
         return newton(p, g)
     if (p.backend.name == "numpy" or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
-        return watched(p, stabilised(p, g), SLOW_PRODUCTS)
-    if on_processor and math.prod(p.C.shape) <= MANY and fits_matrix(p.C):
-        return watched(p, stabilised_later(p, g), SLOW_PRODUCTS)
-    return watched(p, overrelaxed(p, g), SLOW)
+        p = replace(p, C=formed(p.C))
+        return annealed(p, g, Watched(Kernel(p.C).iterates, SLOW_PRODUCTS).iterates)
+    if on_processor and fits_matrix(p.C):
+        return annealed(p, g, Watched(Kernel(p.C, due).iterates, SLOW_PRODUCTS).iterates)
+    return annealed(p, g, Watched(overrelaxed_iterates, SLOW).iterates)
 
 
-def watched(p: Problem, iterates: Iterates, slow: float) -> Iterates:
-    """`iterates` while their rate is below `slow`, then Newton-CG from where they came to."""
-    errors: list[float] = []
-    for f, g, error in iterates:
-        yield f, g, error
-        errors.append(error)
-        if len(errors) > SEEN and error > slow**SEEN * errors[-1 - SEEN]:
-            break
-    yield from newton_cg_iterates(p, g)
+class Watched:
+    """The stages of a schedule by `sweeps`, until their rate is above `slow`: from then on, at that
+    eps and at all below, by Newton-CG."""
+
+    def __init__(self, sweeps: Callable[[Problem, Array], Iterates], slow: float) -> None:
+        self.sweeps, self.slow, self.turned = sweeps, slow, False
+
+    def iterates(self, p: Problem, g: Array) -> Iterates:
+        """Those of one stage."""
+        if not self.turned:
+            errors: list[float] = []
+            for f, g_swept, error in self.sweeps(p, g):
+                g = g_swept
+                yield f, g, error
+                errors.append(error)
+                if len(errors) > SEEN and error > self.slow**SEEN * errors[-1 - SEEN]:
+                    break
+            self.turned = True  # a stage that sweeps have finished never comes here
+        yield from newton_cg_iterates(p, g)

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
 from refot.arrays import Array, namespace
+from refot.backend_contract import DirectionSolver, Entries
 from refot.memory import budget
 from refot.problem import Problem
 from refot.sinkhorn import on_support
@@ -66,18 +68,21 @@ def newton_cg_iterates(p: Problem, g: Array) -> Iterates:
 def direction(p: Problem, f: Array, g: Array, residual: Array, error: float) -> Array:
     """d with (diag c - P' diag(1/a) P + damping) d = b - c, roughly; damped in proportion to the
     error: far from the optimum it is a scaled gradient step, near it Newton's."""
-    least = min(NEGLIGIBLE, PER_ERROR * error)
-    apply, apply_T, rows, columns = plan_products(p, f, g, least)
-    xp = namespace(g)
-    floor = xp.where(p.b > 0, 1e-3 * p.b, 1)
-    diagonal = xp.maximum(columns, floor) * (1 + min(error, 1.0))
-    inverse_rows = xp.where(rows > 0, 1 / xp.where(rows > 0, rows, 1), 0)
-    accuracy = min(0.1, math.sqrt(max(error, 1e-10)))
-
-    def hessian(v: Array) -> Array:
-        return diagonal * v - apply_T(inverse_rows * apply(v))
-
-    return conjugate_gradients(hessian, residual, diagonal, accuracy)
+    accuracy, x = min(0.1, math.sqrt(max(error, 1e-10))), None
+    P = sparse_plan(p, f, p.G(g), min(NEGLIGIBLE, PER_ERROR * error))
+    if P is None:
+        coupled, columns = partial(plan_coupling, p, p.F(f), p.G(g)), p.T.row_sums(g, f)
+    else:
+        rows, columns = p.backend.sweep(P, np.ones_like(g), np.ones_like(f), 0.0)
+        weights = inverse(rows)
+        coupled = partial(sparse_coupling, p, P, weights)
+    floor = namespace(g).where(p.b > 0, 1e-3 * p.b, 1)
+    diagonal = namespace(g).maximum(columns, floor) * (1 + min(error, 1.0))
+    if P is not None and isinstance(p.backend, DirectionSolver):
+        x = p.backend.laplacian_solve(P, weights, diagonal, residual, accuracy, STEPS)
+    if x is None:
+        x = conjugate_gradients(lambda v: diagonal * v - coupled(v), residual, diagonal, accuracy)
+    return x.astype(g.dtype, copy=False)
 
 
 def conjugate_gradients(A: Product, y: Array, diagonal: Array, accuracy: float) -> Array:
@@ -100,35 +105,31 @@ def conjugate_gradients(A: Product, y: Array, diagonal: Array, accuracy: float) 
 
 
 # ------------------------------------------------------------------ products with the plan
-def plan_products(
-    p: Problem, f: Array, g: Array, least: float
-) -> tuple[Product, Product, Array, Array]:
-    """(v -> P v, u -> P'u, P 1, P'1): sparse on the CPU where the entries fit the budget."""
-    if p.backend.xp is np:
-        found = sparse_plan(p, f, g, least)
-        if found is not None:
-            rows, columns = (np.asarray(found.sum(axis=axis)).ravel() for axis in (1, 0))
-            return found.__matmul__, found.T.__matmul__, rows, columns
-    F, G = p.F(f), p.G(g)
-
-    def apply(v: Array) -> Array:
-        return p.backend.plan_apply(p.C, F, G, p.eps, v[:, None])[:, 0]
-
-    def apply_T(u: Array) -> Array:
-        return p.backend.plan_apply(p.C.T, G, F, p.eps, u[:, None])[:, 0]
-
-    return apply, apply_T, p.a, p.T.row_sums(g, f)
+def inverse(rows: Array) -> Array:
+    """1 / rows, and 0 where a row has no mass."""
+    xp = namespace(rows)
+    return xp.where(rows > 0, 1 / xp.where(rows > 0, rows, 1), 0)
 
 
-def sparse_plan(p: Problem, f: Array, g: Array, least: float) -> Array | None:
-    """The entries of P above least a_i, by rows; None beyond the budget. (Its transpose multiplies
-    from the same entries, a fifth slower: to sort them anew takes as long as a dozen products.)"""
-    from scipy.sparse import csr_matrix  # 0.1 s to import: only where it is used
+def plan_coupling(p: Problem, F: Array, G: Array, v: Array) -> Array:
+    """P' diag(1/a) P v, term by term."""
+    rows = p.backend.plan_apply(p.C, F, G, p.eps, v[:, None])
+    return p.backend.plan_apply(p.C.T, G, F, p.eps, inverse(p.a)[:, None] * rows)[:, 0]
 
-    most = budget() // 36  # an entry takes 12 bytes, and twice as much again while it is built
-    found = p.backend.plan_entries(p.C, f, p.G(g), p.eps, max(least, 1e-300), most)
+
+def sparse_coupling(p: Problem, P: Entries, weights: Array, v: Array) -> Array:
+    """P' diag(weights) P v from the entries of P."""
+    return p.backend.sweep(P, v, weights, -1.0)[1]
+
+
+def sparse_plan(p: Problem, f: Array, G: Array, least: float) -> Entries | None:
+    """The entries of P above least a_i, by rows; None beyond the budget, and on a device."""
+    if p.backend.xp is not np:
+        return None
+    most = budget() // 24  # an entry takes 12 bytes, and is a moment held twice
+    found = p.backend.plan_entries(p.C, f, G, p.eps, max(least, 1e-300), most)
     if found is None:
         return None
     conditional, columns, starts = found  # P_ij / a_i
     conditional *= np.repeat(p.a, np.diff(starts))
-    return csr_matrix((conditional, columns, starts), p.C.shape)
+    return conditional, columns, starts

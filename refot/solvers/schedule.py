@@ -24,7 +24,7 @@ SCHEDULE_START = 1 / 16
 SCHEDULE_FACTOR = 4.0
 """eps falls by this factor from one stage of the schedule to the next."""
 
-STAGE_ERROR, STAGE_ITERATIONS = 0.1, 10
+STAGE_ERROR, STAGE_ITERATIONS = 0.02, 40
 """A stage above the final eps ends at this marginal error, or after so many iterations."""
 
 WARM_ERROR = 0.5

@@ -14,6 +14,7 @@ start where a weight is 0, for no marginal tells how right a potential is there,
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -23,9 +24,10 @@ from refot.arrays import Array, InputError
 from refot.costs import Cost
 from refot.memory import fits_matrix, formed
 from refot.problem import Problem
+from refot.sorted_cost import SortedCost
 
 from .overrelaxed import Swept, half_step, relax, swept
-from .schedule import Iterates, annealed
+from .schedule import Iterates, annealed, cost_scale
 
 SINGLE_ERROR = 2.0**-21
 """Marginal errors that K in float32 leaves room for: four times what its rounding can add to the
@@ -33,6 +35,9 @@ error of both sides."""
 
 AFTER = 2
 """Compiled sweeps that take about as long as to form one kernel, and to sweep with it."""
+
+BY_SERIES = 0.03
+"""At an eps above this part of the range of the cost, points in order sweep faster by groups."""
 
 
 class Range(NamedTuple):
@@ -53,13 +58,13 @@ RANGES = {8: Range(100.0, 1e-200, 1e-130), 4: Range(20.0, 2e-38, 1e-12)}
 class Kernel:
     """K at (f0, g0) with the sweeps it gives; where they fail, the backend's, absorbed anew.
 
-    `after` sweeps of the backend come first at each eps: few iterations do not repay K. The
-    potentials of one stage of a schedule serve the next: an exponent grows by no more than the
+    `due` tells how many sweeps of the backend come first at an eps: few iterations do not repay K.
+    The potentials of one stage of a schedule serve the next: an exponent grows by no more than the
     factor by which eps falls.
     """
 
-    def __init__(self, C: Cost, after: int = 0) -> None:
-        self.C, self.after = C, after
+    def __init__(self, C: Cost, due: Callable[[Problem], float] = lambda p: 0) -> None:
+        self.C, self.due = C, due
         self.K: Array | None = None
         self.dtype: Any = None
         self.f: Array | None = None
@@ -69,9 +74,9 @@ class Kernel:
         if self.dtype is None:
             roughly = p.backend.xp is np and p.a.all() and p.b.all()
             self.dtype = np.dtype(np.float32) if roughly else p.C.dtype
-        self.p, self.left, self.absorbed = p, self.after, False
-        for f, g, error in relax(p, g, self.sweep):
-            yield f, g, error
+        self.p, self.left, self.absorbed = p, self.due(p), False
+        for f, swept_g, error in relax(p, g, self.sweep):
+            yield f, swept_g, error
             if error <= SINGLE_ERROR:
                 self.refine()
 
@@ -161,7 +166,7 @@ def stabilised(p: Problem, g: Array) -> Iterates:
     return annealed(p, g, Kernel(p.C).iterates)
 
 
-def stabilised_later(p: Problem, g: Array) -> Iterates:
-    """The same without a cost matrix, and with a kernel only where an eps takes more than AFTER
-    sweeps."""
-    return annealed(p, g, Kernel(p.C, AFTER).iterates)
+def due(p: Problem) -> float:
+    """Sweeps of a compiled backend between points after which a kernel pays: AFTER, or never."""
+    by_series = isinstance(p.C, SortedCost) and p.eps > BY_SERIES * cost_scale(p)
+    return math.inf if by_series else AFTER
