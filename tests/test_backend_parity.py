@@ -24,9 +24,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refot.backend_contract import backend_status, get_backend
+from refot.backend_contract import DirectionSolver, backend_status, get_backend
 from refot.backends.numpy_backend import NumpyBackend
 from refot.costs import GROUND_COSTS, POINT_COSTS, Cost, DenseCost, PointCost, point_cost
+from refot.solvers.newton_cg import conjugate_gradients
 from refot.sorted_cost import sorted_cost
 
 REFERENCE = NumpyBackend()
@@ -269,6 +270,51 @@ def test_sweep(name: str, dtype: Any, data: st.DataObject) -> None:
     rounding = unit(dtype if backend.xp is np else kept) * (n + 2 * m + 8)
     for found, want in zip(got, (rows, columns), strict=True):
         assert_within(backend.to_numpy(found), want, rounding * want)
+
+
+@every_backend
+@both_precisions
+@given(data=st.data())
+def test_sparse_sweep(name: str, dtype: Any, data: st.DataObject) -> None:
+    """The same as with the matrix, of a K with an entry at least in each row."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    n, m = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
+    w = data.draw(st.sampled_from([1.0, 1.7, -1.0, 0.0]))
+    K = np.exp(rng.uniform(-20, 3, (n, m))) * (rng.random((n, m)) < 0.3)
+    K[np.arange(n), rng.integers(m, size=n)] = 1
+    K = K.astype(dtype)
+    v, s = (np.exp(rng.uniform(-3, 3, size)).astype(dtype) for size in (m, n))
+    rows, columns = K.nonzero()
+    starts = np.searchsorted(rows, np.arange(n + 1))
+    backend = get_backend(name)
+    entries = tuple(map(backend.asarray, (K[rows, columns], columns.astype(np.int32), starts)))
+    got = backend.sweep(entries, backend.asarray(v), backend.asarray(s), w)
+    wider = WIDER[dtype]
+    r = K.astype(wider) @ v.astype(wider)
+    want = r, (s.astype(wider) * r**-w) @ K.astype(wider)
+    for found, right in zip(got, want, strict=True):
+        assert_within(backend.to_numpy(found), right, unit(dtype) * (n + 2 * m + 8) * right)
+
+
+@pytest.mark.parametrize("name", [name for name in OTHERS
+                                  if isinstance(get_backend(name), DirectionSolver)])
+@given(seed=st.integers(0, 2**32 - 1), accuracy=st.sampled_from([0.1, 1e-6]))
+def test_laplacian_solve(name: str, seed: int, accuracy: float) -> None:
+    """Step for step the readable conjugate gradients, on a plan with a few entries a row."""
+    rng = np.random.default_rng(seed)
+    n, m = rng.integers(2, 30, size=2)
+    P = rng.random((n, m)) * (rng.random((n, m)) < 0.3)
+    P[np.arange(n), rng.integers(m, size=n)] = 1
+    rows, columns = P.nonzero()
+    entries = P[rows, columns], columns.astype(np.int32), np.searchsorted(rows, np.arange(n + 1))
+    weights, diagonal = 1 / P.sum(axis=1), 1.01 * P.sum(axis=0) + 1e-3
+    y = rng.normal(size=m)
+    found = get_backend(name).laplacian_solve(entries, weights, diagonal, y, accuracy, 50)
+    want = conjugate_gradients(lambda v: diagonal * v - P.T @ (weights * (P @ v)), y, diagonal,
+                               accuracy)
+    residual = y - (diagonal * found - P.T @ (weights * (P @ found)))
+    assert residual @ (residual / diagonal) <= (2 * accuracy)**2 * (y @ (y / diagonal))
+    np.testing.assert_allclose(found, want, rtol=0, atol=1e-6 * abs(want).max())
 
 
 @every_backend

@@ -32,7 +32,7 @@ BLOCKS = HostBackend(threads=(2, 3), multiprocessors=2)
 
 PARITY = [parity.test_softmin, parity.test_plan_apply, parity.test_plan_cost,
           parity.test_plan_cost_gradient, parity.test_plan_entries, parity.test_gibbs,
-          parity.test_sweep, parity.test_transposed_operand]
+          parity.test_sweep, parity.test_sparse_sweep, parity.test_transposed_operand]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

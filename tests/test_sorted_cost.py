@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from refot import solve
 from refot.arrays import TypeInputError, UnknownNameError
 from refot.backend_contract import get_backend
+from refot.backends import numba_rows
 from refot.costs import DenseCost, PointCost, point_cost
 from refot.problem import problem
 from refot.solvers.far_tiles import in_order
@@ -193,3 +194,31 @@ def test_what_is_left_out_is_less_than_u_and_would_show(
     assert abs(on.softmin(C, h, eps) - exact).max() <= 8 * 2.0**-53 * eps * 6 + 2.0**-53
     monkeypatch.setattr("refot.backends.numba_rows._cut", lambda C: 24.0)
     assert abs(on.softmin(C, h, eps) - exact).max() > 1e-10 * eps
+
+
+def test_a_row_without_a_guess_finds_its_shift_in_a_small_group(monkeypatch: Any) -> None:
+    """Exponents near -3,000 throughout, groups of 64: no row is left to NumPy."""
+    rng = np.random.default_rng(7)
+    C = sorted_cost(point_cost(rng.random((700, 2)), rng.random((700, 2))))
+    eps, h = 1e-4, np.full(700, -0.3)
+    numba = get_backend("numba")
+    want = numba.softmin(DenseCost(C.dense()), h, eps)
+    monkeypatch.setattr(numba_rows.NumpyBackend, "softmin", lambda *_: pytest.fail("to NumPy"))
+    np.testing.assert_allclose(numba.softmin(C, h, eps), want, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("spoilt", [3, 600])
+def test_rows_with_a_bad_guess_alone_are_summed_again(monkeypatch: Any, spoilt: int) -> None:
+    """Few of them term by term, many by groups with the others: the same numbers."""
+    rng = np.random.default_rng(8)
+    C = sorted_cost(point_cost(rng.random((700, 2)), rng.random((700, 2))))
+    eps, h, numba = 1e-2, rng.random(700), get_backend("numba")
+    want = numba.softmin(C, h, eps)
+    summed = []
+    kernel = numba_rows._by_kernel
+    monkeypatch.setattr(numba_rows, "_by_kernel",
+                        lambda C, *rest: summed.append(C.shape[0]) or kernel(C, *rest))
+    guess = want.copy()
+    guess[:spoilt] -= 1e3
+    np.testing.assert_allclose(numba.softmin(C, h, eps, guess), want, rtol=0, atol=1e-14)
+    assert summed == [700, 3 if spoilt == 3 else 700]
