@@ -84,6 +84,13 @@ class FusedOperations(ABC):
         at.run("plan_apply", "plan_apply", F, G, V, np.int64(V.shape[1]), parts)
         return parts.sum(axis=0).astype(C.dtype, copy=False)
 
+    def marginals(self, C: Cost, F: Array, G: Array, eps: float) -> tuple[Array, Array]:
+        """(P 1 (n,), P'1 (m,)): two products with the plan."""
+        n, m = C.shape
+        ones = self.xp.ones((max(n, m), 1), C.dtype)
+        return (self.plan_apply(C, F, G, eps, ones[:m])[:, 0],
+                self.plan_apply(C.T, G, F, eps, ones[:n])[:, 0])
+
     def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
         """<P, C>."""
         at = _Launch(self, C, eps)

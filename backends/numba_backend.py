@@ -87,6 +87,26 @@ class NumbaBackend(NumpyArrays):
                  by_tiles(V, dtype), out)
         return _rounded(out, dtype)
 
+    def marginals(self, C: Cost, F: Array, G: Array, eps: float) -> tuple[Array, Array]:
+        """(P 1 (n,), P'1 (m,)), from one exponential for each entry; by groups, from two passes."""
+        (n, m), dtype = C.shape, C.dtype
+        if isinstance(C, SortedCost) and grouping(C, eps):
+            ones = np.ones((m, 1), dtype), np.ones((n, 1), dtype)
+            return (self.plan_apply(C, F, G, eps, ones[0])[:, 0],
+                    self.plan_apply(C.T, G, F, eps, ones[1])[:, 0])
+        if _transposed(C) is not None:
+            return self.marginals(C.T, G, F, eps)[::-1]
+        F, G, rows = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype), np.zeros(n)
+        if in_many_dimensions(C):
+            columns = np.zeros(m, dtype)
+            for block, costs in product_blocks(C, _run):
+                rows[block], some = self.marginals(costs, F[block], G, eps)
+                columns += some
+        else:
+            columns = np.sum(_run(n, operations(C), kernels.marginals, operand(C), F,
+                                  row_by_tiles(G), m, _per_eps(eps, dtype), rows), axis=0)
+        return _rounded(rows, dtype), _rounded(columns, dtype)
+
     def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
         """<P, C>."""
         if _transposed(C) is not None:  # <P, C> = <P', C'>, and C' is row-major

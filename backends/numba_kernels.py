@@ -67,6 +67,45 @@ def plan_apply(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, out: Array,
             _product(t, V, i, rows, tile, columns, out)
 
 
+# ------------------------------------------------------------------ both its marginals
+@reduction
+def _row_sum(t: Any, r: Any, columns: Any) -> Any:
+    """sum_j t[r, j]."""
+    full_width()
+    o, total = np.uintp(r) * _1, t.dtype.type(0)
+    for j in range(np.uintp(columns)):
+        total += t[o + j]
+    return total
+
+
+@elementwise
+def _add_rows(t: Any, rows: Any, tile: Any, columns: Any, sums: Any) -> None:
+    """sums[tile, j] += sum_r t[r, j]."""
+    full_width()
+    start = np.uintp(tile) * _1
+    for r in range(rows):
+        o = np.uintp(r) * _1
+        for j in range(np.uintp(columns)):
+            sums[start + j] += t[o + j]
+
+
+@kernel
+def marginals(C: Any, F: Array, G: Array, m: int, k: Any, row_sums: Array, i0: int, i1: int
+              ) -> Array:
+    """row_sums = P 1 for rows i0 to i1, and what these add to P'1, (m,), in float64."""
+    t, column_sums = np.empty(ROWS * TILE, F.dtype), np.zeros(m)
+    for i in range(i0, i1, ROWS):
+        rows = min(ROWS, i1 - i)
+        for tile in range(G.shape[0]):
+            columns = min(TILE, m - tile * TILE)
+            fill(C, i, rows, tile, columns, t)
+            _entries(F, G, C.scale, k, i, rows, tile, columns, t)
+            _add_rows(t, rows, tile, columns, column_sums)
+            for r in range(rows):
+                row_sums[i + r] += _row_sum(t, r, columns)
+    return column_sums
+
+
 # ------------------------------------------------------------------ the cost of the plan
 @reduction
 def _row_cost(F_i: Any, G: Any, scale: Any, k: Any, r: Any, tile: Any, columns: Any, t: Any) -> Any:

@@ -50,6 +50,15 @@ class NumpyBackend(NumpyArrays):
         """P @ V with P_ij = exp((F_i + G_j - C_ij) / eps)."""
         return np.concatenate([_plan(C, F, G, eps, rows) @ V for rows in row_blocks(C)])
 
+    def marginals(self, C: Cost, F: Array, G: Array, eps: float) -> tuple[Array, Array]:
+        """(P 1, P'1)."""
+        rows, columns = np.empty_like(F), np.zeros_like(G)
+        for block in row_blocks(C):
+            P = _plan(C, F, G, eps, block)
+            rows[block] = P.sum(axis=1)
+            columns += P.sum(axis=0)
+        return rows, columns
+
     def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
         """<P, C>."""
         return sum(float((_plan(C, F, G, eps, rows) * C.rows(rows)).sum())

@@ -67,7 +67,10 @@ class Backend(Protocol):
         """
 
     def plan_apply(self, C: Cost, F: Array, G: Array, eps: float, V: Array) -> Array:
-        """P @ V, (n, k) for V (m, k). Marginals are V = 1."""
+        """P @ V, (n, k) for V (m, k)."""
+
+    def marginals(self, C: Cost, F: Array, G: Array, eps: float) -> tuple[Array, Array]:
+        """(P 1 (n,), P'1 (m,))."""
 
     def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
         """<P, C>."""

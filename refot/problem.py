@@ -57,7 +57,7 @@ class Problem:
 
     def marginal_error(self, f: Array, g: Array) -> float:
         """|P1 - a|_1 + |P'1 - b|_1."""
-        rows, columns = self.row_sums(f, g), self.T.row_sums(g, f)
+        rows, columns = self.backend.marginals(self.C, self.F(f), self.G(g), self.eps)
         return float(abs(rows - self.a).sum() + abs(columns - self.b).sum())
 
     def row_potential(self, f: Any, name: str = "f") -> Array:

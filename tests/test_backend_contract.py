@@ -27,7 +27,7 @@ from refot.backends.numpy_backend import NumpyBackend
 from refot.costs import point_cost
 
 PARTS = ["name", "xp", "asarray", "to_numpy", "synchronize",
-         "softmin", "plan_apply", "plan_cost", "plan_cost_gradient", "plan_entries",
+         "softmin", "plan_apply", "marginals", "plan_cost", "plan_cost_gradient", "plan_entries",
          "gibbs", "sweep"]
 
 

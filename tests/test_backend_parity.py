@@ -177,6 +177,21 @@ def test_plan_apply(name: str, dtype: Any, data: st.DataObject) -> None:
 @every_backend
 @both_precisions
 @given(data=st.data())
+def test_marginals(name: str, dtype: Any, data: st.DataObject) -> None:
+    problem = data.draw(problems(dtype))
+    backend, p = computed(name, problem)
+    r = problem.reference
+    (n, m), wanted = problem.C.shape, REFERENCE.marginals(r.C, r.F, r.G, r.eps)
+    found = map(backend.to_numpy, backend.marginals(p.C, p.F, p.G, p.eps))
+    for got, want, terms in zip(found, wanted, (m, n), strict=True):
+        rounding = problem.entry_error + terms * unit(dtype)  # blocks of columns one by one
+        assert got.dtype == dtype
+        assert_within(got, want, rounding * want + max(n, m) * problem.underflow(1))
+
+
+@every_backend
+@both_precisions
+@given(data=st.data())
 def test_plan_cost(name: str, dtype: Any, data: st.DataObject) -> None:
     problem = data.draw(problems(dtype))
     backend, p = computed(name, problem)

@@ -30,7 +30,7 @@ NUMPY = NumpyBackend()
 BLOCKS = HostBackend(threads=(2, 3), multiprocessors=2)
 """Blocks of 2 by 3 threads, and columns split over several blocks where n is small."""
 
-PARITY = [parity.test_softmin, parity.test_plan_apply, parity.test_plan_cost,
+PARITY = [parity.test_softmin, parity.test_plan_apply, parity.test_marginals, parity.test_plan_cost,
           parity.test_plan_cost_gradient, parity.test_plan_entries, parity.test_gibbs,
           parity.test_sweep, parity.test_sparse_sweep, parity.test_transposed_operand]
 
