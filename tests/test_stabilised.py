@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,10 +12,8 @@ import refot
 from refot.problem import problem
 from refot.solvers.overrelaxed import swept
 from refot.solvers.schedule import cost_scale
-from refot.solvers.stabilised import AFTER, RANGES, SINGLE_ERROR, Kernel, due
+from refot.solvers.stabilised import RANGES, SINGLE_ERROR, Kernel, by_series
 from refot.sorted_cost import sorted_cost
-
-auto = sys.modules["refot.solvers.auto"]  # the module; the package has the function of its name
 
 
 def clouds(n=70, m=50, dtype=np.float64):
@@ -93,32 +89,24 @@ def test_a_kernel_too_large_for_float32_is_formed_in_float64():
     assert found.converged
 
 
-def test_a_kernel_is_formed_only_where_many_sweeps_are_needed(monkeypatch):
-    """Points on a compiled backend: few sweeps stream, many form a kernel, with the same result;
-    points in order stream at a large eps."""
+def test_points_in_order_sweep_by_groups_at_a_large_eps(monkeypatch):
+    """Without a kernel there, and with one at a small eps or out of order: the same result."""
     C, a, b = clouds(300, 280)
-    formed = []
+    p = problem(C, a, b, 1.0, backend="numba")
+    scale, formed = cost_scale(p), []
     absorb = Kernel.absorb
     monkeypatch.setattr(Kernel, "absorb", lambda self, f, g: formed.append(1) or absorb(self, f, g))
-    easy = refot.solve(C, a, b, 500.0, tol=1e-4, backend="numba")
-    assert easy.iterations <= AFTER
-    assert not formed
-    hard = refot.solve(C, a, b, 0.1, tol=1e-8, backend="numba")
-    assert formed
-    monkeypatch.setattr(auto, "due", lambda p: math.inf)
-    formed.clear()
-    streamed = refot.solve(C, a, b, 0.1, tol=1e-8, backend="numba")
-    assert not formed
-    shift = hard.f.mean() - streamed.f.mean()
-    np.testing.assert_allclose(hard.f - shift, streamed.f, atol=1e-6)
-
-
-def test_points_in_order_sweep_by_groups_at_a_large_eps():
-    p = problem(*clouds(), 1.0, backend="numba")
-    ordered = replace(p, C=sorted_cost(p.C))
-    scale = cost_scale(p)
-    assert due(replace(p, eps=scale)) == due(replace(ordered, eps=scale / 100)) == AFTER
-    assert due(replace(ordered, eps=scale / 10)) == math.inf
+    ends = {}
+    for name, cost in (("plain", C), ("in order", sorted_cost(C))):
+        for part in (0.1, 0.01):
+            q = replace(p, C=cost, eps=part * scale)
+            formed.clear()
+            g = next(g for _, g, error in Kernel(cost).iterates(q, np.zeros_like(b))
+                     if error < 1e-10)
+            ends[name, part] = g - g.mean()
+            assert bool(formed) == (name == "plain" or part == 0.01) != by_series(q)
+    for part in (0.1, 0.01):
+        np.testing.assert_allclose(ends["plain", part], ends["in order", part], atol=1e-7)
 
 
 def test_potentials_of_one_stage_serve_the_next():

@@ -15,12 +15,9 @@ from typing import Any
 
 import numpy as np
 
-LANES = 192
-"""Independent sums of the measuring loop: 12 vectors of float32, 24 of float64, enough to hide the
-latency of each."""
-
-STEPS = 10_000
-"""Multiply-adds of each sum in one run, about 0.05 ms a thousand."""
+CHAINS, STEPS, LENGTH = 8, 16, 4096
+"""The measuring loop takes 8 arrays of so many numbers through 16 multiply-adds each: enough chains
+to hide the latency of each, few enough for 16 registers, and one load and store for 16."""
 
 SLOTS = {
     np.dtype(np.float64): {"differences": 2, "squares": 2, "exponent": 1, "largest": 1, "clamp": 1,
@@ -49,19 +46,27 @@ class Share:
 
 
 def multiply_add_loop() -> Callable[..., None]:
-    """The compiled loop s = s b + b over LANES sums, `steps` times."""
-    import numba  # imported when first measured
+    """The compiled loop a = a b + b, STEPS times for each number of a (CHAINS, LENGTH)."""
+    from refot.backends.numba_vectors import elementwise, fma, full_width  # when first measured
 
-    from refot.backends.numba_vectors import ELEMENTWISE, full_width
+    @elementwise
+    def step(x: Any, b: Any) -> Any:
+        return (fma(x[0], b, b), fma(x[1], b, b), fma(x[2], b, b), fma(x[3], b, b),
+                fma(x[4], b, b), fma(x[5], b, b), fma(x[6], b, b), fma(x[7], b, b))
 
-    def loop(s: Any, b: Any, steps: int) -> None:
+    @elementwise
+    def four_steps(x: Any, b: Any) -> Any:
+        return step(step(step(step(x, b), b), b), b)
+
+    @elementwise
+    def loop(a: Any, b: Any) -> None:
         full_width()
-        for _ in range(steps):
-            for lane in range(LANES):
-                s[lane] = s[lane] * b + b
+        for l in range(np.uintp(a.shape[1])):
+            x = a[0, l], a[1, l], a[2, l], a[3, l], a[4, l], a[5, l], a[6, l], a[7, l]
+            x = four_steps(four_steps(four_steps(four_steps(x, b), b), b), b)
+            a[0, l], a[1, l], a[2, l], a[3, l], a[4, l], a[5, l], a[6, l], a[7, l] = x
 
-    compiled: Callable[..., None] = numba.njit(nogil=True, **ELEMENTWISE)(loop)
-    return compiled
+    return loop
 
 
 def softmin_share(dtype: Any, *, repeats: int = 20, n: int = 256, m: int = 10_000) -> Share:
@@ -75,10 +80,11 @@ def softmin_share(dtype: Any, *, repeats: int = 20, n: int = 256, m: int = 10_00
 
     rng, backend, loop = np.random.default_rng(0), NumbaBackend(), multiply_add_loop()
     points = point_cost(rng.random((n, 2)).astype(dtype), rng.random((m, 2)).astype(dtype))
-    h, sums, half = np.zeros(m, dtype), np.ones(LANES, dtype), np.dtype(dtype).type(0.5)
+    h, half = np.zeros(m, dtype), np.dtype(dtype).type(0.5)
+    numbers = np.ones((CHAINS, LENGTH), dtype)
 
     def peak() -> float:
-        return LANES * STEPS / seconds(lambda: loop(sums, half, STEPS))
+        return 10 * STEPS * numbers.size / seconds(lambda: [loop(numbers, half) for _ in range(10)])
 
     def softmin() -> float:
         with one_thread():

@@ -16,7 +16,7 @@ from .newton import MATRICES, newton
 from .newton_cg import newton_cg_iterates
 from .overrelaxed import overrelaxed_iterates
 from .schedule import Iterates, annealed
-from .stabilised import Kernel, due
+from .stabilised import Kernel
 
 SMALL = 256
 """Up to this many points on the smaller side Newton with a dense Hessian: to the rounding floor."""
@@ -34,19 +34,18 @@ def auto(p: Problem, g: Array) -> Iterates:
     Newton-CG from the moment on that it turns out slow.
 
     The sweeps of over-relaxation come from an absorbed kernel, where the matrices fit the budget:
-    from the start where the cost is a matrix, or the backend "numpy", whose exponential is dear; on
-    the processor, of points, where it is due (`stabilised.due`); else all come from softmin.
+    of a matrix, or of points on the processor, where these do not sweep faster by groups
+    (`stabilised.by_series`); else from softmin.
     """
     on_processor = p.backend.xp is np
     small = min(p.C.shape) <= SMALL and fits_matrix(p.C, copies=MATRICES)
     if small and on_processor and p.C.dtype == np.float64:
         return newton(p, g)
     if (p.backend.name == "numpy" or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
-        p = replace(p, C=formed(p.C))
-        return annealed(p, g, Watched(Kernel(p.C).iterates, SLOW_PRODUCTS).iterates)
-    if on_processor and fits_matrix(p.C):
-        return annealed(p, g, Watched(Kernel(p.C, due).iterates, SLOW_PRODUCTS).iterates)
-    return annealed(p, g, Watched(overrelaxed_iterates, SLOW).iterates)
+        p = replace(p, C=formed(p.C))  # NumPy would compute a cost again for each kernel
+    elif not (on_processor and fits_matrix(p.C)):
+        return annealed(p, g, Watched(overrelaxed_iterates, SLOW).iterates)
+    return annealed(p, g, Watched(Kernel(p.C).iterates, SLOW_PRODUCTS).iterates)
 
 
 class Watched:

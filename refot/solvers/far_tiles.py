@@ -13,8 +13,8 @@ from refot.sorted_cost import misjudged, sorted_cost
 
 from .schedule import cost_scale
 
-MANY = 500
-"""Points on the smaller side from which an order pays: it takes as long as a few iterations."""
+MANY = 1_500
+"""Points on the smaller side from which an order pays: it takes as long as some iterations."""
 
 FAR, MANY_FAR = 0.05, 4_000
 """Groups are looked at whether they are far from so many points on, at an eps so small that what is

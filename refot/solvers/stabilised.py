@@ -13,9 +13,8 @@ start where a weight is 0, for no marginal tells how right a potential is there,
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,9 +31,6 @@ from .schedule import Iterates, annealed, cost_scale
 SINGLE_ERROR = 2.0**-21
 """Marginal errors that K in float32 leaves room for: four times what its rounding can add to the
 error of both sides."""
-
-AFTER = 2
-"""Compiled sweeps that take about as long as to form one kernel, and to sweep with it."""
 
 BY_SERIES = 0.03
 """At an eps above this part of the range of the cost, points in order sweep faster by groups."""
@@ -58,13 +54,12 @@ RANGES = {8: Range(100.0, 1e-200, 1e-130), 4: Range(20.0, 2e-38, 1e-12)}
 class Kernel:
     """K at (f0, g0) with the sweeps it gives; where they fail, the backend's, absorbed anew.
 
-    `due` tells how many sweeps of the backend come first at an eps: few iterations do not repay K.
     The potentials of one stage of a schedule serve the next: an exponent grows by no more than the
-    factor by which eps falls.
+    factor by which eps falls. A stage that `by_series` does without K.
     """
 
-    def __init__(self, C: Cost, due: Callable[[Problem], float] = lambda p: 0) -> None:
-        self.C, self.due = C, due
+    def __init__(self, C: Cost) -> None:
+        self.C = C
         self.K: Array | None = None
         self.dtype: Any = None
         self.f: Array | None = None
@@ -74,8 +69,8 @@ class Kernel:
         if self.dtype is None:
             roughly = p.backend.xp is np and p.a.all() and p.b.all()
             self.dtype = np.dtype(np.float32) if roughly else p.C.dtype
-        self.p, self.left, self.absorbed = p, self.due(p), False
-        for f, swept_g, error in relax(p, g, self.sweep):
+        self.p, self.absorbed = p, False
+        for f, swept_g, error in relax(p, g, partial(swept, p) if by_series(p) else self.sweep):
             yield f, swept_g, error
             if error <= SINGLE_ERROR:
                 self.refine()
@@ -86,11 +81,8 @@ class Kernel:
             self.dtype, self.K, self.absorbed = self.p.C.dtype, None, False
 
     def sweep(self, f: Array | None, g: Array, w: float) -> Swept:
-        """As `swept`: with K, where it is due and floats can tell."""
-        found = None if self.left else self._by_kernel(f, g, w)
-        if found is None:
-            self.left = max(self.left - 1, 0)
-            found = swept(self.p, f, g, w)
+        """As `swept`: with K, where floats can tell."""
+        found = self._by_kernel(f, g, w) or swept(self.p, f, g, w)
         self.f = found.f
         return found
 
@@ -166,7 +158,6 @@ def stabilised(p: Problem, g: Array) -> Iterates:
     return annealed(p, g, Kernel(p.C).iterates)
 
 
-def due(p: Problem) -> float:
-    """Sweeps of a compiled backend between points after which a kernel pays: AFTER, or never."""
-    by_series = isinstance(p.C, SortedCost) and p.eps > BY_SERIES * cost_scale(p)
-    return math.inf if by_series else AFTER
+def by_series(p: Problem) -> bool:
+    """Whether sweeps by groups of points are faster than those with K."""
+    return isinstance(p.C, SortedCost) and p.eps > BY_SERIES * cost_scale(p)

@@ -32,13 +32,15 @@ UNBOUNDED = 10**7
 
 @dataclass(frozen=True)
 class Peer:
-    """`matrix`: it needs the cost as a matrix (n, n). `package`: import name, distribution."""
+    """`matrix`: it needs the cost as a matrix (n, n). `package`: import name, distribution.
+    `halves`: how many half-iterations one call of `half` does."""
 
     name: str
     prepare: Prepare
     package: tuple[str, str] = ("refot", "refot")
     matrix: bool = False
     half: Half | None = None
+    halves: int = 1
 
     @property
     def installed(self) -> bool:
@@ -91,8 +93,8 @@ def refot_log(instance: Instance, *, dtype: str = "float64") -> Solve:
 def refot_half(
     instance: Instance, *, backend: str = "numba", dtype: str = "float64", ordered: bool = True
 ) -> Callable[[], Any]:
-    """The softmin, with the previous potential as its shift, as within `refot.solve`; else, points
-    as they come, as within `refot.sinkhorn_log`."""
+    """The softmin, with the previous potential as its shift, of points in order, by groups; else,
+    points as they come, as within `refot.sinkhorn_log`."""
     from refot.problem import problem
     from refot.solvers.far_tiles import in_order
 
@@ -104,14 +106,30 @@ def refot_half(
     return lambda: p.transform(g, f)
 
 
+def refot_sweep(instance: Instance, *, dtype: str = "float64") -> Callable[[], Any]:
+    """A sweep with the absorbed kernel, as within `refot.solve` where that is due: two
+    half-iterations, safe at every eps; the kernel is formed outside the clock, as POT's is."""
+    from refot.problem import problem
+    from refot.solvers.stabilised import Kernel
+
+    C, a = instance.C.with_arrays(lambda x: x.astype(dtype)), instance.a.astype(dtype)
+    p = problem(C, a, a, instance.eps, "numba")
+    kernel = Kernel(p.C)
+    f, g, _ = next(kernel.iterates(p, np.zeros(len(a), dtype)))
+    return lambda: kernel.sweep(f, g, 1.0)
+
+
 def refots() -> list[Peer]:
     """Backends and methods of refot; the first is the one that all are compared with."""
     package = ("numba", "refot")
     methods = ("sinkhorn", "schedule", "overrelaxed", "stabilised", "newton-cg", "mixed")
     return [
-        Peer("refot", refot_solve, package, half=refot_half),
+        Peer("refot", refot_solve, package, half=refot_sweep, halves=2),
         Peer("refot-float32", partial(refot_solve, dtype="float32"), package,
-             half=partial(refot_half, dtype="float32")),
+             half=partial(refot_sweep, dtype="float32"), halves=2),
+        Peer("refot-groups", partial(refot_solve, method="overrelaxed"), package, half=refot_half),
+        Peer("refot-groups-float32", partial(refot_solve, method="overrelaxed", dtype="float32"),
+             package, half=partial(refot_half, dtype="float32")),
         Peer("refot-numpy", partial(refot_solve, backend="numpy"),
              half=partial(refot_half, backend="numpy")),
         Peer("refot-log", refot_log, package, half=partial(refot_half, ordered=False)),

@@ -25,8 +25,8 @@ HALF = Cell("gaussians", 10_000, 1e-2)
 
 HALF_REPEATS = 5
 
-OURS = ("refot-float32", "refot-log", "refot-log-float32")
-"""What else of refot is timed on it: in float32, and term by term."""
+OURS = ("refot-float32", "refot-groups", "refot-groups-float32", "refot-log", "refot-log-float32")
+"""What else of refot is timed on it: in float32, by groups, and term by term."""
 
 
 @dataclass

@@ -90,7 +90,7 @@ class Worker:
             self._half()
         begun = time.perf_counter()
         self._half()
-        return time.perf_counter() - begun
+        return (time.perf_counter() - begun) / self.peer.halves
 
 
 def peak_memory() -> int:
