@@ -53,11 +53,11 @@ class Watched:
     eps and at all below, by Newton-CG."""
 
     def __init__(self, sweeps: Callable[[Problem, Array], Iterates], slow: float) -> None:
-        self.sweeps, self.slow, self.turned = sweeps, slow, False
+        self.sweeps, self.slow = sweeps, slow
 
     def iterates(self, p: Problem, g: Array) -> Iterates:
         """Those of one stage."""
-        if not self.turned:
+        if self.sweeps is not newton_cg_iterates:
             errors: list[float] = []
             for f, g_swept, error in self.sweeps(p, g):
                 g = g_swept
@@ -65,5 +65,5 @@ class Watched:
                 errors.append(error)
                 if len(errors) > SEEN and error > self.slow**SEEN * errors[-1 - SEEN]:
                     break
-            self.turned = True  # a stage that sweeps have finished never comes here
+            self.sweeps = newton_cg_iterates  # which lets go of a kernel's memory
         yield from newton_cg_iterates(p, g)
