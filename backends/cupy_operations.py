@@ -38,7 +38,7 @@ class Kernel(Protocol):
 
 
 class FusedOperations(ABC):
-    """softmin, plan_apply, plan_cost and plan_cost_gradient of a backend."""
+    """The operations of a backend: those that go through all pairs as kernels, others by `xp`."""
 
     threads: tuple[int, int] = (16, 16)
     """Threads of a block, along the columns and along the rows."""
@@ -123,10 +123,10 @@ class FusedOperations(ABC):
         sums by rows and by columns."""
         if isinstance(K, tuple):
             values, columns, starts = K
-            n, m, bincount = len(s), len(v), self.xp.bincount
-            rows = self.xp.repeat(self.xp.arange(n), self.xp.diff(starts).tolist())
-            r = bincount(rows, values * v[columns], n)
-            return r, bincount(columns, values * (s * r**-w)[rows], m)
+            places = self.xp.arange(len(values))
+            rows = self.xp.searchsorted(starts, places, side="right") - 1
+            r = self.xp.bincount(rows, values * v[columns], len(s))
+            return r, self.xp.bincount(columns, values * (s * r**-w)[rows], len(v))
         v, s = v.astype(K.dtype, copy=False), s.astype(K.dtype, copy=False)
         r = K @ v
         return r, (s * r**-w) @ K

@@ -39,6 +39,9 @@ except ImportError as error:
 
 _run = Launcher()
 
+MANY = 1 << 22
+"""Entries of a column-major matrix of which a row-major copy is made at a time."""
+
 ALONE = 1 << 18
 """Entries of a sparse plan up to which one thread is as fast as two, and no call is made a step."""
 
@@ -96,16 +99,16 @@ class NumbaBackend(NumpyArrays):
                     self.plan_apply(C.T, G, F, eps, ones[1])[:, 0])
         if _transposed(C) is not None:
             return self.marginals(C.T, G, F, eps)[::-1]
-        F, G, rows = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype), np.zeros(n)
+        F, G = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype)
+        row_sums, column_sums = np.zeros(n), np.zeros(m)
         if in_many_dimensions(C):
-            columns = np.zeros(m, dtype)
-            for block, costs in product_blocks(C, _run):
-                rows[block], some = self.marginals(costs, F[block], G, eps)
-                columns += some
+            for rows, block in product_blocks(C, _run):
+                row_sums[rows], part = self.marginals(block, F[rows], G, eps)
+                column_sums += part
         else:
-            columns = np.sum(_run(n, operations(C), kernels.marginals, operand(C), F,
-                                  row_by_tiles(G), m, _per_eps(eps, dtype), rows), axis=0)
-        return _rounded(rows, dtype), _rounded(columns, dtype)
+            column_sums = _run.added(n, operations(C), kernels.marginals, operand(C), F,
+                                     row_by_tiles(G), m, _per_eps(eps, dtype), row_sums)
+        return _rounded(row_sums, dtype), _rounded(column_sums, dtype)
 
     def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
         """<P, C>."""
@@ -144,7 +147,7 @@ class NumbaBackend(NumpyArrays):
             for rows, block in product_blocks(C, _run):
                 self.gibbs(block, f[rows], g, eps, least, K[rows])
         elif (M := _transposed(C)) is not None:
-            for rows in blocks(C.shape):
+            for rows in blocks(C.shape, MANY):
                 part = DenseCost(np.ascontiguousarray(M[:, rows].T))
                 self.gibbs(part, f[rows], g, eps, least, K[rows])
         else:
@@ -153,20 +156,19 @@ class NumbaBackend(NumpyArrays):
 
     def sweep(self, K: Array | Entries, v: Array, s: Array, w: float) -> tuple[Array, Array]:
         """(K v, K'u) with u = s / (K v)^w, sums in float64: K is read once."""
-        v, s = v.astype(np.float64, copy=False), s.astype(np.float64, copy=False)
-        r, n = np.empty(len(s)), len(s)
+        v, s, n = np.array(v, np.float64), np.array(s, np.float64), len(s)
+        r = np.empty(n)
         if isinstance(K, tuple):
-            parts = _run(n, 8 * len(K[0]) // n, sweeps.sparse_sweep, *K, v, s, float(w), r)
-        else:
-            parts = _run(n, 4 * len(v), sweeps.sweep, K, v, s, float(w), r)
-        return r, np.sum(parts, axis=0)
+            work = 8 * len(K[0]) // n + 1
+            return r, _run.added(n, work, sweeps.sparse_sweep, *K, v, s, float(w), r)
+        return r, _run.added(n, 4 * len(v), sweeps.sweep, K, v, s, float(w), r)
 
     def laplacian_solve(self, P: Entries, s: Array, diagonal: Array, y: Array, accuracy: float,
                         most: int) -> Array | None:
         """x with (diag d - P' diag(s) P) x = y, by one thread; None where more would pay."""
         if len(P[0]) > ALONE:
             return None
-        s, diagonal, y = (vector.astype(np.float64, copy=False) for vector in (s, diagonal, y))
+        s, diagonal, y = (np.array(vector, np.float64) for vector in (s, diagonal, y))
         x = np.zeros_like(y)
         _run(1, 1, laplacian.conjugate_gradients, *P, s, diagonal, y, accuracy, most, x, unit=1)
         return x

@@ -21,8 +21,8 @@ from .numba_threads import Launcher
 from .numpy_backend import NumpyBackend
 
 FEW = 0.2
-"""Rows without a good guess, as a share, up to which they are summed term by term, and not all by
-groups again."""
+"""Rows without a good guess, as a share, up to which these alone are summed again: term by term,
+and from a copy where the cost is a matrix."""
 
 
 def operations(C: Cost) -> int:
@@ -38,7 +38,7 @@ def softmin_by_rows(C: Cost, h: Array, eps: float, guess: Array | None, run: Lau
     _by_kernel(C, h, eps, guess, run, out)
     far = np.isnan(out)
     if guess is not None and far.any():
-        if isinstance(C, SortedCost) and far.mean() > FEW:
+        if far.mean() > FEW:
             _by_kernel(C, h, eps, None, run, out)
         else:
             rows = out[far]

@@ -37,6 +37,9 @@ PROBE = 64
 """Columns whose largest exponent is the first shift of a row without a guess."""
 
 
+SQRT_HALF = math.sqrt(0.5)
+
+
 class Range(NamedTuple):
     """What a dtype allows: log2 of the largest growth over s, the least sum, the largest |s|."""
 
@@ -145,10 +148,15 @@ def _take_again(C: Any, t: Any, start: Any, r: Any, tile: Any, j0: Any, j1: Any,
 
 @elementwise
 def finish(shift: Any, total: Any, eps: Any, allowed: Any, out: Any) -> None:
-    """-eps ln 2 (s + log2 total), and NaN where the guess or the range failed."""
+    """-eps ln 2 (s + log2 total), and NaN where the guess or the range failed. The power of 2 in
+    the total goes to s, where it is exact: log2 total may be -s but for its last digits."""
     for b in range(out.size):
+        part, power = math.frexp(total[b])
+        if part < SQRT_HALF:
+            part, power = 2 * part, power - 1
+        level = math.log(2.0) * (np.float64(shift[b]) + power) + math.log(part)
         good = total[b] >= allowed.least and abs(shift[b]) <= allowed.limit
-        out[b] = -eps * (math.log(2.0) * shift[b] + math.log(total[b])) if good else np.nan
+        out[b] = -eps * level if good else np.nan
 
 
 @kernel

@@ -13,13 +13,15 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
+
+from refot.arrays import Array
 
 try:
     import fcntl
@@ -58,22 +60,35 @@ class Launcher:
                  unit: int = 8, most: int = sys.maxsize) -> list[Any]:
         """[kernel(*arguments, i0, i1)] over blocks of the n rows, in order; a block is a multiple
         of `unit` and at most `most`, itself one. `operations` is what a row takes, roughly."""
+        results: dict[int, Any] = {}
+        self._over_blocks(n, operations, kernel, arguments, unit, most, results.__setitem__)
+        return [results[block] for block in range(len(results))]
+
+    def added(self, n: int, operations: int, kernel: Callable[..., Any], *arguments: Any) -> Array:
+        """The sum of the arrays that the kernel returns for blocks of rows, added up in order as
+        they come: the same digits in every run, and the memory of a few of them."""
+        total = SumInOrder()
+        self._over_blocks(n, operations, kernel, arguments, 8, sys.maxsize, total)
+        return total.sum
+
+    def _over_blocks(self, n: int, operations: int, kernel: Callable[..., Any],
+                     arguments: tuple[Any, ...], unit: int, most: int,
+                     take: Callable[[int, Any], None]) -> None:
+        """take(block, kernel(*arguments, i0, i1)) for every block."""
         threads = int(numba.config.NUMBA_NUM_THREADS) if n * operations > SMALL else 1
         size = min(-(-n // (BLOCKS * threads)), max(LARGE // operations, 1)) if threads > 1 else n
         size = min(-(-size // unit) * unit, most)
         starts = range(0, n, size)
-        results: list[Any] = [None] * len(starts)
 
         def work(block: int) -> None:
             i0 = starts[block]
-            results[block] = kernel(*arguments, i0, min(i0 + size, n))
+            take(block, kernel(*arguments, i0, min(i0 + size, n)))
 
         left = deque(range(len(starts)))
         with _compiling(kernel, (*arguments, 0, n)) as compiled:
             if not compiled:
                 work(left.popleft())
         self._share(work, left, min(threads, len(left)))
-        return results
 
     def _share(self, work: Callable[[int], None], left: deque[int], threads: int) -> None:
         """Do the work that is left, on the calling thread and on others that come to help: nobody
@@ -84,22 +99,52 @@ class Launcher:
                     block = left.popleft()
                 except IndexError:  # another thread took the last
                     return
-                work(block)
+                try:
+                    work(block)
+                except BaseException:
+                    left.clear()  # nobody is to go on
+                    raise
 
-        helpers = [self._threads(threads).submit(help_out) for _ in range(threads - 1)]
+        helpers: list[Future[None]] = []
         try:
+            for _ in range(threads - 1):
+                helpers.append(self._threads().submit(help_out))
             help_out()
         finally:
             left.clear()  # where the calling thread was interrupted
-            for helper in helpers:
-                if not helper.cancel():
-                    helper.result()
+            wait([helper for helper in helpers if not helper.cancel()])
+        for helper in helpers:
+            if not helper.cancelled():
+                helper.result()
 
-    def _threads(self, number: int) -> ThreadPoolExecutor:
+    def _threads(self) -> ThreadPoolExecutor:
         with self._starting:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(number - 1, "refot-numba")
+                number = int(numba.config.NUMBA_NUM_THREADS) - 1
+                self._pool = ThreadPoolExecutor(number, "refot-numba")
             return self._pool
+
+
+class SumInOrder:
+    """The sum of arrays that come in any order, added in the order of their numbers."""
+
+    sum: Array
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, Array] = {}
+        self._next, self._lock = 0, threading.Lock()
+
+    def __call__(self, number: int, part: Array) -> None:
+        """Add what can be added now."""
+        with self._lock:
+            self._waiting[number] = part
+            while self._next in self._waiting:
+                part = self._waiting.pop(self._next)
+                if self._next == 0:
+                    self.sum = part
+                else:
+                    self.sum += part
+                self._next += 1
 
 
 _compiled: set[Any] = set()

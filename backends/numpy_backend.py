@@ -81,8 +81,9 @@ class NumpyBackend(NumpyArrays):
         gibbs_by_blocks(C, f, g, eps, least, K)
 
     def sweep(self, K: Array | Entries, v: Array, s: Array, w: float) -> tuple[Array, Array]:
-        """(K v, K'u) with u = s / (K v)^w: a block of rows is used twice while it is in the cache.
-        """
+        """(K v, K'u) with u = s / (K v)^w, in float64: a block of rows is used twice while it is in
+        the cache."""
+        v, s = v.astype(np.float64, copy=False), s.astype(np.float64, copy=False)
         if isinstance(K, tuple):
             from scipy.sparse import csr_matrix  # 0.1 s to import: only where it is used
 

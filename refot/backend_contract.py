@@ -91,7 +91,8 @@ class Backend(Protocol):
         """(K v (n,), K'u (m,)) with u = s / (K v)^w, K a matrix or sparse: an iteration of G-7
         where w = 1, s = a; K' diag(s) K v where w = -1.
 
-        Sums are at least as precise as v and s; nothing is said of what is not finite.
+        Sums are in float64 on the processor, in the dtype of K on a device; nothing is said of what
+        is not finite.
         """
 
 
@@ -128,8 +129,11 @@ def _load(name: str) -> Backend:
             raise UnknownNameError("backend", f"{name!r}", f"one of {known} (or an object)")
         found = registered[name].load()
     backend = found if isinstance(found, Backend) and not isinstance(found, type) else found()
-    if not isinstance(backend, Backend):
-        raise BackendUnavailableError(f"backend {name!r}: {backend!r} lacks part of the contract")
+    parts = ["name", *(part for part in vars(Backend) if not part.startswith("_"))]
+    missing = ", ".join(part for part in parts if not hasattr(backend, part))
+    if missing:
+        raise BackendUnavailableError(
+            f"backend {name!r}: {backend!r} lacks part of the contract: {missing}")
     return backend
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from refot.arrays import Array, namespace
 from refot.backend_contract import BackendLike
-from refot.costs import DotProduct, PointCost
+from refot.costs import GROUND_COSTS, DotProduct, PointCost
 from refot.problem import Problem, log_weights, problem
 from refot.sorted_cost import SortedCost, misjudged
 
@@ -90,7 +90,15 @@ def _excess(p: Problem, f: Array, g: Array) -> float:
 
 
 def _product_cost(p: Problem, e: Array, h: Array) -> float:
-    """e'C h, by the operation that sums P_ij C_ij: at a huge eps the plan is the product."""
+    """e'C h, e and h of sum 1. Of squared distances it is the two spreads and the distance of the
+    means: nothing cancels. Else by the operation that sums P_ij C_ij: at a huge eps the plan is the
+    product."""
+    if isinstance(p.C, PointCost) and p.C.ground == GROUND_COSTS["sqeuclidean"]:
+        middle = p.C.y.mean(axis=0)  # so that the means are right to a share of their distance
+        x, y = p.C.x - middle, p.C.y - middle
+        x_mean, y_mean = e @ x, h @ y
+        spreads = e @ ((x - x_mean)**2).sum(axis=1) + h @ ((y - y_mean)**2).sum(axis=1)
+        return p.C.scale * float(spreads + ((x_mean - y_mean)**2).sum())
     eps = PRODUCT * _largest(p)
     if p.C.dtype.itemsize == 4:
         eps = min(eps, 1e30)

@@ -38,8 +38,8 @@ def marginals(
 ) -> tuple[Array, Array]:
     """(P 1 (n,), P'1 (m,)) of the plan of (f, g), which is not formed. B-14."""
     p = problem(C, a, b, eps, backend)
-    f, g = p.row_potential(f), p.column_potential(g)
-    return p.row_sums(f, g), p.T.row_sums(g, f)
+    F, G = p.F(p.row_potential(f)), p.G(p.column_potential(g))
+    return p.backend.marginals(p.C, F, G, p.eps)
 
 
 def marginal_error(

@@ -75,8 +75,9 @@ def small(dtype: Any) -> list[gpu_parity.ParityCase]:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_parity_of_the_kernels_on_the_small_cases(host: HostBackend, dtype: Any) -> None:
     results = [r for case in small(dtype) for r in gpu_parity.compared(host, case)]
-    assert {r.operation for r in results} == {"softmin", "plan_apply", "plan_cost",
-                                              "plan_cost_gradient"}
+    assert {r.operation for r in results} == {
+        "softmin", "plan_apply", "marginals, rows", "marginals, columns", "plan_cost",
+        "plan_cost_gradient", "gibbs", "sweep, K v", "sweep, K'u"}
     assert not [r for r in results if not r.passed]
 
 
@@ -94,6 +95,15 @@ class Careless(NumpyBackend):
 
     def plan_cost_gradient(self, C: Any, F: Any, G: Any, eps: float) -> Any:
         return super().plan_cost_gradient(C, F, G, eps * (1 + 1e-4))
+
+    def marginals(self, C: Any, F: Any, G: Any, eps: float) -> Any:
+        return super().marginals(C, F, np.maximum(G, -1), eps)
+
+    def gibbs(self, C: Any, f: Any, g: Any, eps: float, least: float, K: Any) -> None:
+        super().gibbs(C, f, g, eps, 2 * least, K)
+
+    def sweep(self, K: Any, v: Any, s: Any, w: float) -> Any:
+        return tuple(sums * (1 + 1e-3) for sums in super().sweep(K, v, s, w))
 
 
 def test_parity_sees_what_is_wrong() -> None:

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from strategies import TOL, cases, mild_cases, with_potentials
 
 import refot
+from refot import gap
+from refot.costs import POINT_COSTS, point_cost
 from refot.gap import CertifiedGap, certified_gap
+from refot.problem import problem
 from refot.verification.certificates import certify_value
 
 
@@ -49,6 +52,20 @@ def test_points_and_their_matrix_have_the_same_gap(backend):
     points, matrix = (certified_gap(g, K, a, b, 0.1, backend=backend) for K in (C, C.dense()))
     assert points.lower == pytest.approx(matrix.lower, rel=1e-12)
     assert points.upper == pytest.approx(matrix.upper, rel=1e-12)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+@pytest.mark.parametrize("cost", sorted(POINT_COSTS))
+def test_the_cost_of_a_product_is_that_of_the_matrix(backend, cost, offset):
+    """e'C h without the pairs, where it can be had so; far from the origin too."""
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(7, 3)) + offset, rng.normal(size=(5, 3)) + offset + 1
+    p = problem(point_cost(x, y, cost, 0.7), np.full(7, 1 / 7), np.full(5, 0.2), 0.1, backend)
+    e, h = rng.dirichlet(np.ones(7)), rng.dirichlet(np.ones(5))
+    e[2] = 0
+    e /= e.sum()
+    got = gap._product_cost(p, p.backend.asarray(e), p.backend.asarray(h))
+    assert got == pytest.approx(e @ p.C.dense() @ h, rel=1e-13)
 
 
 def test_the_upper_end_is_a_primal_value_of_the_rounded_plan_or_above():

@@ -4,8 +4,9 @@ The reference is the NumPy backend on the same inputs in a wider float: float64 
 machine's long double for float64. With u half the spacing of floats at 1, what is allowed is
 - softmin: (d + 6) u (max|h| + max|C|) for the exponents (the cost is a sum over d coordinates), and
   32 u (1 + log m) eps for the sum of exponentials and its logarithm;
-- plan_apply, plan_cost, plan_cost_gradient: a relative error of every term of
-  (d + 6) u (max|F| + max|G| + max|C|) / eps + 32 u, and what underflows.
+- plan_apply, marginals, plan_cost, plan_cost_gradient, gibbs: a relative error of every term of
+  (d + 6) u (max|F| + max|G| + max|C|) / eps + 32 u, and what underflows;
+- sweep, with a given K: n + 2 m + 8 roundings of positive sums.
 """
 
 from __future__ import annotations
@@ -124,6 +125,10 @@ def compared(backend: Backend, case: ParityCase) -> Iterator[ParityResult]:
     least = 2 * m * float(np.finfo(dtype).tiny)  # what may underflow
     yield result("plan_apply", backend.to_numpy(backend.plan_apply(p.C, p.F, p.G, p.eps, p.V)),
                  P @ r.V, term * (P @ abs(r.V)) + least)
+    for side, got in enumerate(backend.marginals(p.C, p.F, p.G, p.eps)):
+        sums = P.sum(axis=1 - side)
+        yield result(f"marginals, {('rows', 'columns')[side]}", backend.to_numpy(got), sums,
+                     (term + sum(P.shape) * u) * sums + sum(P.shape) * least)
     yield result("plan_cost", backend.plan_cost(p.C, p.F, p.G, p.eps), (P * C).sum(),
                  term * (P * sizes).sum() + least * size * len(C))
     if isinstance(p.C, PointCost) and isinstance(r.C, PointCost):
@@ -131,6 +136,25 @@ def compared(backend: Backend, case: ParityCase) -> Iterator[ParityResult]:
         got = backend.to_numpy(backend.plan_cost_gradient(p.C, p.F, p.G, p.eps))
         yield result("plan_cost_gradient", got, np.einsum("ij,ijd->id", P, slopes),
                      term * np.einsum("ij,ijd->id", P, abs(slopes)) + least * (1 + size))
+    yield from _kernel_results(backend, p, P, term, result)
+
+
+def _kernel_results(backend: Backend, p: ParityCase, P: Array, term: float, result: Any
+                    ) -> Iterator[ParityResult]:
+    """An absorbed kernel, and a sweep with it."""
+    dtype = p.C.dtype.type
+    lowest, u, (n, m) = 2e-38, float(np.finfo(dtype).eps) / 2, P.shape
+    K = backend.xp.empty((n, m), dtype)
+    backend.gibbs(p.C, p.F, p.G, p.eps, lowest, K)
+    want = np.maximum(P, lowest)
+    yield result("gibbs", backend.to_numpy(K), want, (term + 2 * u) * want)
+    K = np.maximum(P, 1e-6).astype(dtype)
+    v, s = np.linspace(0.5, 2, m).astype(dtype), np.linspace(0.5, 2, n).astype(dtype)
+    rows = K.astype(P.dtype) @ v
+    wanted = rows, (s / rows) @ K.astype(P.dtype)
+    found = backend.sweep(backend.asarray(K), backend.asarray(v), backend.asarray(s), 1.0)
+    for name, got, want in zip(("K v", "K'u"), found, wanted, strict=True):
+        yield result(f"sweep, {name}", backend.to_numpy(got), want, (n + 2 * m + 8) * u * want)
 
 
 def _sizes(C: Cost) -> Array:

@@ -23,7 +23,7 @@ SMALL = 256
 
 SLOW, SLOW_PRODUCTS = 0.9, 0.98
 """A rate of the marginal error per iteration above this hands over to Newton-CG (the second where
-an iteration is two matrix-vector products, which cost less)..."""
+an iteration is a pass over a kernel, which costs less)..."""
 
 SEEN = 16
 """... once it is the mean over so many iterations."""
@@ -44,26 +44,32 @@ def auto(p: Problem, g: Array) -> Iterates:
     if (p.backend.name == "numpy" or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
         p = replace(p, C=formed(p.C))  # NumPy would compute a cost again for each kernel
     elif not (on_processor and fits_matrix(p.C)):
-        return annealed(p, g, Watched(overrelaxed_iterates, SLOW).iterates)
-    return annealed(p, g, Watched(Kernel(p.C).iterates, SLOW_PRODUCTS).iterates)
+        return annealed(p, g, Watched(overrelaxed_iterates, SLOW, only=p.eps).iterates)
+    return annealed(p, g, Watched(Kernel(p).iterates, SLOW_PRODUCTS).iterates)
 
 
 class Watched:
     """The stages of a schedule by `sweeps`, until their rate is above `slow`: from then on, at that
-    eps and at all below, by Newton-CG."""
+    eps and at all below, by Newton-CG. `only`: the one eps at which they may be given up, where
+    a Newton step may take hundreds of passes over all pairs."""
 
-    def __init__(self, sweeps: Callable[[Problem, Array], Iterates], slow: float) -> None:
-        self.sweeps, self.slow = sweeps, slow
+    def __init__(self, sweeps: Callable[[Problem, Array], Iterates], slow: float,
+                 only: float | None = None) -> None:
+        self.sweeps, self.slow, self.only, self.turned = sweeps, slow, only, False
 
     def iterates(self, p: Problem, g: Array) -> Iterates:
         """Those of one stage."""
-        if self.sweeps is not newton_cg_iterates:
+        if not self.turned:
             errors: list[float] = []
             for f, g_swept, error in self.sweeps(p, g):
                 g = g_swept
                 yield f, g, error
                 errors.append(error)
-                if len(errors) > SEEN and error > self.slow**SEEN * errors[-1 - SEEN]:
+                if self.only in (None, p.eps) and self.is_slow(errors):
                     break
-            self.sweeps = newton_cg_iterates  # which lets go of a kernel's memory
+            self.turned, self.sweeps = True, newton_cg_iterates  # a kernel's memory is let go
         yield from newton_cg_iterates(p, g)
+
+    def is_slow(self, errors: list[float]) -> bool:
+        """Whether the last SEEN sweeps were."""
+        return len(errors) > SEEN and errors[-1] > self.slow**SEEN * errors[-1 - SEEN]

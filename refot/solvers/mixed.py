@@ -37,7 +37,7 @@ def single_sweeps(p: Problem, g: Array) -> Iterator[tuple[Array, Array]]:
     single = replace(p, C=p.C.with_arrays(_single), a=_single(p.a), b=_single(p.b))
     best, stalled = math.inf, 0
     for f, swept, error in annealed(single, _single(g), overrelaxed_iterates):
-        if not bool(namespace(swept).isfinite(swept).all()):
+        if not bool(namespace(f).isfinite(f).all() and namespace(f).isfinite(swept).all()):
             return
         yield f.astype(np.float64), swept.astype(np.float64)
         if error < math.inf:  # not a stage of the schedule

@@ -1,7 +1,8 @@
 """Newton's method on the semi-dual by conjugate gradients: no matrix is factored.
 
 The Hessian -(diag c - P' diag(1/a) P) / eps is applied through products with the plan: the
-contract's `plan_apply` on any backend, or, on the CPU, a sparse matrix of the entries that count.
+contract's `plan_apply` on any backend, or, on the CPU, a `sweep` over the entries that count, in
+one call for all steps where the backend has that (`laplacian_solve`).
 At small eps nearly all of a plan is negligible; leaving it out changes the direction a little,
 never the answer, since gradient and line search are exact. (tang2024accelerating in
 docs/references.bib.)
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -68,21 +68,35 @@ def newton_cg_iterates(p: Problem, g: Array) -> Iterates:
 def direction(p: Problem, f: Array, g: Array, residual: Array, error: float) -> Array:
     """d with (diag c - P' diag(1/a) P + damping) d = b - c, roughly; damped in proportion to the
     error: far from the optimum it is a scaled gradient step, near it Newton's."""
-    accuracy, x = min(0.1, math.sqrt(max(error, 1e-10))), None
+    accuracy = min(0.1, math.sqrt(max(error, 1e-10)))
     P = sparse_plan(p, f, p.G(g), min(NEGLIGIBLE, PER_ERROR * error))
     if P is None:
-        coupled, columns = partial(plan_coupling, p, p.F(f), p.G(g)), p.T.row_sums(g, f)
+        diagonal = damped(p.b, p.T.row_sums(g, f), error)
+        x = conjugate_gradients(lambda v: diagonal * v - plan_coupling(p, p.F(f), p.G(g), v),
+                                residual, diagonal, accuracy)
     else:
-        rows, columns = p.backend.sweep(P, np.ones_like(g), np.ones_like(f), 0.0)
-        weights = inverse(rows)
-        coupled = partial(sparse_coupling, p, P, weights)
-    floor = namespace(g).where(p.b > 0, 1e-3 * p.b, 1)
-    diagonal = namespace(g).maximum(columns, floor) * (1 + min(error, 1.0))
-    if P is not None and isinstance(p.backend, DirectionSolver):
-        x = p.backend.laplacian_solve(P, weights, diagonal, residual, accuracy, STEPS)
-    if x is None:
-        x = conjugate_gradients(lambda v: diagonal * v - coupled(v), residual, diagonal, accuracy)
+        x = sparse_direction(p, P, residual, error, accuracy)
     return x.astype(g.dtype, copy=False)
+
+
+def sparse_direction(p: Problem, P: Entries, residual: Array, error: float, accuracy: float
+                     ) -> Array:
+    """The same from the entries of P: in one call, where the backend offers that and it pays."""
+    rows, columns = p.backend.sweep(P, np.ones_like(p.b), np.ones_like(p.a), 0.0)
+    weights, diagonal = inverse(rows), damped(p.b, columns, error)
+    if isinstance(p.backend, DirectionSolver):
+        x = p.backend.laplacian_solve(P, weights, diagonal, residual, accuracy, STEPS)
+        if x is not None:
+            return x
+    return conjugate_gradients(
+        lambda v: diagonal * v - p.backend.sweep(P, v, weights, -1.0)[1],
+        residual, diagonal, accuracy)
+
+
+def damped(b: Array, columns: Array, error: float) -> Array:
+    """The diagonal of the Hessian, away from 0 and raised."""
+    xp = namespace(b)
+    return xp.maximum(columns, xp.where(b > 0, 1e-3 * b, 1)) * (1 + min(error, 1.0))
 
 
 def conjugate_gradients(A: Product, y: Array, diagonal: Array, accuracy: float) -> Array:
@@ -115,11 +129,6 @@ def plan_coupling(p: Problem, F: Array, G: Array, v: Array) -> Array:
     """P' diag(1/a) P v, term by term."""
     rows = p.backend.plan_apply(p.C, F, G, p.eps, v[:, None])
     return p.backend.plan_apply(p.C.T, G, F, p.eps, inverse(p.a)[:, None] * rows)[:, 0]
-
-
-def sparse_coupling(p: Problem, P: Entries, weights: Array, v: Array) -> Array:
-    """P' diag(weights) P v from the entries of P."""
-    return p.backend.sweep(P, v, weights, -1.0)[1]
 
 
 def sparse_plan(p: Problem, f: Array, G: Array, least: float) -> Entries | None:

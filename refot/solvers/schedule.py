@@ -44,13 +44,19 @@ def annealed(p: Problem, g: Array, stage: Callable[[Problem, Array], Iterates]) 
     """
     if not is_warm(p, g):
         for eps in eps_schedule(SCHEDULE_START * cost_scale(p), p.eps):
-            rough = itertools.islice(stage(replace(p, eps=eps), g), STAGE_ITERATIONS)
-            for f, g_stage, error in rough:
+            for f, g_stage, error in rough(stage(replace(p, eps=eps), g)):
                 g = g_stage
-                yield f, g, math.inf
-                if error < STAGE_ERROR:
-                    break
+                yield f, g, error
     yield from stage(p, g)
+
+
+def rough(stage: Iterates) -> Iterates:
+    """The iterates of a stage up to STAGE_ERROR, with error inf; what it holds goes with its end.
+    """
+    for f, g, error in itertools.islice(stage, STAGE_ITERATIONS):
+        yield f, g, math.inf
+        if error < STAGE_ERROR:
+            return
 
 
 def is_warm(p: Problem, g: Array) -> bool:

@@ -114,7 +114,7 @@ def refot_sweep(instance: Instance, *, dtype: str = "float64") -> Callable[[], A
 
     C, a = instance.C.with_arrays(lambda x: x.astype(dtype)), instance.a.astype(dtype)
     p = problem(C, a, a, instance.eps, "numba")
-    kernel = Kernel(p.C)
+    kernel = Kernel(p)
     f, g, _ = next(kernel.iterates(p, np.zeros(len(a), dtype)))
     return lambda: kernel.sweep(f, g, 1.0)
 
