@@ -12,21 +12,8 @@ import numpy as np
 
 from refot.arrays import Array
 
+from .numba_sweeps import add_sparse_rows
 from .numba_vectors import elementwise, full_width, kernel, reduction
-
-
-@elementwise
-def _coupled(values: Any, columns: Any, starts: Any, s: Any, v: Any, out: Any) -> None:
-    """out = P' diag(s) P v."""
-    for j in range(out.size):
-        out[j] = 0.0
-    for i in range(s.size):
-        total = 0.0
-        for k in range(np.uintp(starts[i]), np.uintp(starts[i + 1])):
-            total += values[k] * v[np.uintp(columns[k])]
-        total *= s[i]
-        for k in range(np.uintp(starts[i]), np.uintp(starts[i + 1])):
-            out[np.uintp(columns[k])] += total * values[k]
 
 
 @reduction
@@ -54,11 +41,12 @@ def conjugate_gradients(values: Array, columns: Array, starts: Array, s: Array, 
                         y: Array, accuracy: float, most: int, x: Array, i0: int, i1: int) -> None:
     """x (m,), 0 before, with (diag d - P' diag(s) P) x = y to `accuracy` in the norm of 1 / d, in
     at most `most` steps; there is one system, i0 = 0."""
-    r, z, Aq = y.copy(), y / diagonal, np.empty_like(y)
+    r, z, Aq, Pq = y.copy(), y / diagonal, np.empty_like(y), np.empty_like(s)
     q, rz = z.copy(), _product(y, z)
     target = accuracy**2 * rz
     for _ in range(most):
-        _coupled(values, columns, starts, s, q, Aq)
+        Aq[:] = 0  # becomes P' diag(s) P q, then what that is taken from
+        add_sparse_rows(values, columns, starts, q, s, -1, Pq, 0, s.size, Aq)
         for j in range(y.size):
             Aq[j] = diagonal[j] * q[j] - Aq[j]
         curvature = _product(q, Aq)

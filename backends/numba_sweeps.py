@@ -98,11 +98,11 @@ def sweep(K: Array, v: Array, s: Array, w: float, r: Array, i0: int, i1: int) ->
     return c
 
 
-@kernel
-def sparse_sweep(values: Array, columns: Array, starts: Array, v: Array, s: Array, w: float,
-                 r: Array, i0: int, i1: int) -> Array:
-    """The same for the entries of a sparse K, row i from starts[i] on."""
-    c = np.zeros(v.size)
+@elementwise
+def add_sparse_rows(values: Any, columns: Any, starts: Any, v: Any, s: Any, w: Any, r: Any, i0: Any,
+                    i1: Any, c: Any) -> None:
+    """r = K v for rows i0 to i1 of a sparse K, row i from starts[i] on; c += what they add to K'u.
+    """
     for i in range(i0, i1):
         total = 0.0
         for k in range(np.uintp(starts[i]), np.uintp(starts[i + 1])):
@@ -111,4 +111,12 @@ def sparse_sweep(values: Array, columns: Array, starts: Array, v: Array, s: Arra
         u = _over_power(s[i], total, w)
         for k in range(np.uintp(starts[i]), np.uintp(starts[i + 1])):
             c[np.uintp(columns[k])] += u * values[k]
+
+
+@kernel
+def sparse_sweep(values: Array, columns: Array, starts: Array, v: Array, s: Array, w: float,
+                 r: Array, i0: int, i1: int) -> Array:
+    """`sweep` for the entries of a sparse K."""
+    c = np.zeros(v.size)
+    add_sparse_rows(values, columns, starts, v, s, w, r, i0, i1, c)
     return c

@@ -145,7 +145,10 @@ def test_it_writes_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert report["benchmark"]["softmin"][0]["numpy"] > 0
     assert isinstance(report["benchmark"]["softmin"][0]["keops"], str)  # why it was not measured
     assert report["benchmark"]["solve"][0]["marginal_error"] <= 1e-6
-    assert "36 of 36 comparisons passed" in capsys.readouterr().out
+    due = sum(len(list(gpu_parity.compared(NumpyBackend(), case)))
+              for dtype in (np.float32, np.float64) for case in gpu_parity.cases(dtype))
+    assert due > 20
+    assert f"{due} of {due} comparisons passed" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("device")
