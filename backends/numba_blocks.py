@@ -6,6 +6,7 @@ once for four rows.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -13,18 +14,7 @@ import numpy as np
 
 from refot.arrays import Array
 
-from .numba_costs import (
-    DIRECT,
-    TILE,
-    Dot,
-    Euclidean,
-    ManhattanL1,
-    Rows,
-    SquaredEuclidean,
-    absolute_difference,
-    minus_product,
-    squared_difference,
-)
+from .numba_costs import DIRECT, PAIR_TERMS, TILE, Euclidean, Rows, unrolled
 from .numba_vectors import elementwise, full_width, implements, variant
 
 # Row starts in a flat block: unsigned and known to the compiler, which can then see that the rows
@@ -77,18 +67,18 @@ def _next_coordinates(term: Any, width: int) -> Any:
     return loop
 
 
-def _sums(term: Any) -> Any:
-    """The function that fills a block with sum_k term(x_ik, y_jk): the first 1 to 4 coordinates,
-    then the others by fours."""
-    first_1, first_2, first_3, first_4 = (
-        _first_coordinates(term, width) for width in (1, 2, 3, 4)
-    )
+@functools.cache
+def _sums(term: Any) -> dict[int, Any]:
+    """The functions that fill a block with sum_k term(x_ik, y_jk), by `unrolled` dimension: all
+    coordinates in one loop; 0: the first 1 to 4, then the others by fours."""
+    first = {width: _first_coordinates(term, width) for width in (1, 2, 3, 4)}
+    first_1, first_2, first_3, first_4 = first.values()
     next_4 = _next_coordinates(term, 4)
 
     @elementwise
     @variant(term)
-    def fill(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
-        x, y, d = C.x, C.y, C.x.shape[1]
+    def fill(x: Any, y: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
+        d = x.shape[1]
         width = (d - 1) % 4 + 1
         if width == 1:
             first_1(x, y, i, rows, tile, columns, t)
@@ -101,10 +91,7 @@ def _sums(term: Any) -> Any:
         for start in range(width, d, 4):
             next_4(x, y, start, i, rows, tile, columns, t)
 
-    return fill
-
-
-_squared_distances, _l1_distances = map(_sums, (squared_difference, absolute_difference))
+    return {0: fill, **{d: first[d] for d in DIRECT}}
 
 
 @elementwise
@@ -112,12 +99,6 @@ def _roots(t: Any) -> None:
     full_width()
     for j in range(t.size):
         t[j] = math.sqrt(t[j])
-
-
-@elementwise
-def _euclidean_distances(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
-    _squared_distances(C, i, rows, tile, columns, t)
-    _roots(t)
 
 
 @elementwise
@@ -129,15 +110,6 @@ def _copied_rows(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> 
             t[np.uintp(r) * _1 + j] = C.matrix[row, start + j]
 
 
-FILL = {
-    SquaredEuclidean: _squared_distances,
-    Euclidean: _euclidean_distances,
-    ManhattanL1: _l1_distances,
-    Dot: _sums(minus_product),
-    Rows: _copied_rows,
-}
-
-
 def fill(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
     """t[r * TILE + j] = c(x_(i + r), y_(tile * TILE + j)), r < rows, j < columns; unscaled."""
     raise NotImplementedError("compiled code only")
@@ -145,8 +117,18 @@ def fill(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
 
 @implements(fill)
 def _fill(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> Any:
-    chosen = FILL[C.instance_class]
-    return lambda C, i, rows, tile, columns, t: chosen(C, i, rows, tile, columns, t)
+    if C.instance_class is Rows:
+        return lambda C, i, rows, tile, columns, t: _copied_rows(C, i, rows, tile, columns, t)
+    term, _ = PAIR_TERMS[C.instance_class]
+    sums = _sums(term)[unrolled(C)]
+    if C.instance_class is not Euclidean:
+        return lambda C, i, rows, tile, columns, t: sums(C.x, C.y, i, rows, tile, columns, t)
+
+    def distances(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
+        sums(C.x, C.y, i, rows, tile, columns, t)
+        _roots(t)
+
+    return distances
 
 
 def prepare(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
@@ -156,11 +138,6 @@ def prepare(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> Non
 
 @implements(prepare)
 def _prepare(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> Any:
-    if C.instance_class is Rows:
+    if C.instance_class is Rows or unrolled(C):
         return lambda C, i, rows, tile, columns, t: None
-
-    def points(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
-        if C.x.shape[1] > DIRECT[-1]:
-            fill(C, i, rows, tile, columns, t)
-
-    return points
+    return lambda C, i, rows, tile, columns, t: fill(C, i, rows, tile, columns, t)

@@ -3,7 +3,8 @@
 A kernel works on ROWS rows by TILE columns at a time: 8 x 1024 costs, held in the cache, never the
 whole matrix. A column operand is laid out by tiles, (tiles, d, TILE). In a few dimensions c_ij is
 computed where it is used, else read from a block that `numba_blocks` has filled; by differences, as
-in `refot.costs`: no cancellation.
+in `refot.costs`: no cancellation. The type of an operand tells its dimension where that is one of
+these few (`axes`), so that a kernel is compiled for one dimension and its loops are unrolled.
 """
 
 from __future__ import annotations
@@ -21,46 +22,54 @@ from .numba_vectors import elementwise, implements, variant
 TILE = 1024
 ROWS = 8
 
+DIRECT = (1, 2, 3)
+"""Dimensions in which a kernel computes c_ij where it uses it, without a block."""
+
 _1 = np.uintp(TILE)
 
 
 class SquaredEuclidean(NamedTuple):
-    """scale * |x_i - y_j|^2: x (n, d), y by tiles (tiles, d, TILE)."""
+    """scale * |x_i - y_j|^2: x (n, d), y by tiles (tiles, d, TILE); axes as `unrolled` says."""
 
     x: Array
     y: Array
     scale: Any
+    axes: tuple[int, ...]
 
 
 class Euclidean(NamedTuple):
-    """scale * |x_i - y_j|: x (n, d), y by tiles (tiles, d, TILE)."""
+    """scale * |x_i - y_j|: x (n, d), y by tiles (tiles, d, TILE); axes as `unrolled` says."""
 
     x: Array
     y: Array
     scale: Any
+    axes: tuple[int, ...]
 
 
 class ManhattanL1(NamedTuple):
-    """scale * |x_i - y_j|_1: x (n, d), y by tiles (tiles, d, TILE)."""
+    """scale * |x_i - y_j|_1: x (n, d), y by tiles (tiles, d, TILE); axes as `unrolled` says."""
 
     x: Array
     y: Array
     scale: Any
+    axes: tuple[int, ...]
 
 
 class Dot(NamedTuple):
-    """-scale * <x_i, y_j>: x (n, d), y by tiles (tiles, d, TILE)."""
+    """-scale * <x_i, y_j>: x (n, d), y by tiles (tiles, d, TILE); axes as `unrolled` says."""
 
     x: Array
     y: Array
     scale: Any
+    axes: tuple[int, ...]
 
 
 class Rows(NamedTuple):
-    """C_ij = matrix[i, j], row-major; scale is 1."""
+    """C_ij = matrix[i, j], row-major; scale is 1, and there are no axes."""
 
     matrix: Array
     scale: Any
+    axes: tuple[()] = ()
 
 
 def by_tiles(columns: Array, dtype: Any) -> Array:
@@ -98,9 +107,17 @@ def operand(C: Cost) -> Operand:
         known = ", ".join(cost.name for cost in POINTS)
         raise UnknownNameError("cost", f"{C.ground!r}",
                                f"refot's own {known} on the numba backend; any on numpy")
+    d = C.x.shape[1]
+    axes = tuple(range(d)) if d in DIRECT else ()
     points: Operand = POINTS[C.ground](np.array(C.x, order="C"), by_tiles(C.y, C.dtype),
-                                       scalar(C.scale))
+                                       scalar(C.scale), axes)
     return points
+
+
+def unrolled(C: Any) -> int:
+    """The dimension of points for which a kernel that is given an operand of this Numba type is
+    compiled: the length of `axes`; 0 for all others, and for a matrix."""
+    return len(C[C.fields.index("axes")])
 
 
 # ------------------------------------------------------------------ one coordinate
@@ -156,10 +173,6 @@ PAIR_TERMS = {SquaredEuclidean: (squared_difference, _itself),
 
 
 # ------------------------------------------------------------------ one cost at a time
-DIRECT = (1, 2, 3)
-"""Dimensions in which a kernel computes c_ij where it uses it, without a block."""
-
-
 def _direct(term: Any, width: int, finish: Any) -> Any:
     """finish(sum_k term(x_ik, y_jk)) in `width` dimensions."""
 

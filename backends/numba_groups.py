@@ -119,15 +119,14 @@ def between(C: Any, rows: Any, columns: Any, A: Any, B: Any, ks: Any, pair: Any)
 
 
 @reduction
-def exponents(level: Any, first: Any, base: Any, groups: Any, at: Any, size: Any, q_ks: Any,
-              slope: Any, v: Any) -> Any:
-    """v_l = base + level[first + l] - q ks |offset_l|^2 + slope.offset_l for the points from `at`
-    on, l < size, level in base 2; their largest."""
+def exponents(level: Any, base: Any, groups: Any, at: Any, q_ks: Any, slope: Any, v: Any) -> Any:
+    """v_l = base + level_l - q ks |offset_l|^2 + slope.offset_l for the points from `at` on,
+    level in base 2; their largest."""
     full_width()
-    top, i, j = v.dtype.type(-np.inf), np.uintp(at), np.uintp(first)
+    top, i = v.dtype.type(-np.inf), np.uintp(at)
     slope_0, slope_1, slope_2 = slope[0], slope[1], slope[2]
-    for l in range(np.uintp(size)):
-        e = fma(-q_ks, groups.bent[i + l], base + level[j + l])
+    for l in range(np.uintp(level.size)):
+        e = fma(-q_ks, groups.bent[i + l], base + level[l])
         e = fma(slope_0, groups.offset[0, i + l], e)
         e = fma(slope_1, groups.offset[1, i + l], e)
         v[l] = fma(slope_2, groups.offset[2, i + l], e)
@@ -136,15 +135,15 @@ def exponents(level: Any, first: Any, base: Any, groups: Any, at: Any, size: Any
 
 
 @reduction
-def _slope(level: Any, first: Any, x: Any, size: Any) -> Any:
+def _slope(level: Any, x: Any) -> Any:
     """The slope of level against x by least squares, over the levels within WILD; 0 where none."""
     full_width()
     zero = level.dtype.type(0)
     count, sum_x, sum_y, sum_xx, sum_xy = zero, zero, zero, zero, zero
-    for l in range(np.uintp(size)):
-        there = abs(level[np.uintp(first) + l]) <= WILD
+    for l in range(np.uintp(level.size)):
+        there = abs(level[l]) <= WILD
         x_l = x[l] if there else zero
-        y_l = level[np.uintp(first) + l] if there else zero
+        y_l = level[l] if there else zero
         count += level.dtype.type(1) if there else zero
         sum_x += x_l
         sum_y += y_l
@@ -155,25 +154,25 @@ def _slope(level: Any, first: Any, x: Any, size: Any) -> Any:
 
 
 @reduction
-def _rest(level: Any, first: Any, groups: Any, at: Any, size: Any, slope: Any) -> Any:
-    """max_l (level[first + l] - slope.offset_l) over the points from `at` on."""
+def _rest(level: Any, groups: Any, at: Any, slope: Any) -> Any:
+    """max_l (level_l - slope.offset_l) over the points from `at` on."""
     full_width()
-    top, i, j = level.dtype.type(-np.inf), np.uintp(at), np.uintp(first)
+    top, i = level.dtype.type(-np.inf), np.uintp(at)
     slope_0, slope_1, slope_2 = slope[0], slope[1], slope[2]
-    for l in range(np.uintp(size)):
-        e = fma(-slope_0, groups.offset[0, i + l], level[j + l])
+    for l in range(np.uintp(level.size)):
+        e = fma(-slope_0, groups.offset[0, i + l], level[l])
         e = fma(-slope_1, groups.offset[1, i + l], e)
         top = larger(top, fma(-slope_2, groups.offset[2, i + l], e))
     return top
 
 
 @elementwise
-def tangent(level: Any, first: Any, groups: Any, at: Any, size: Any, slope: Any) -> Any:
-    """`slope` (AXES,) and the returned height, such that level[first + l] <= height +
-    slope.offset_l for the points from `at` on, l < size; about the least height."""
+def tangent(level: Any, groups: Any, at: Any, slope: Any) -> Any:
+    """`slope` (AXES,) and the returned height, such that level_l <= height + slope.offset_l for the
+    points from `at` on; about the least height."""
     for k in range(AXES):
-        slope[k] = _slope(level, first, groups.offset[k, at:at + size], size)
-    return _rest(level, first, groups, at, size, slope)
+        slope[k] = _slope(level, groups.offset[k, at:at + level.size])
+    return _rest(level, groups, at, slope)
 
 
 @kernel
@@ -181,8 +180,7 @@ def tangents(level: Array, groups: Groups, height: Array, slope: Array, i0: int,
     """`tangent` of the groups i0 to i1: height (groups,), slope (groups, AXES)."""
     for B in range(i0, i1):
         at = B * groups.size
-        height[B] = tangent(level, at, groups, at, min(groups.size, groups.bent.size - at),
-                            slope[B])
+        height[B] = tangent(level[at:at + groups.size], groups, at, slope[B])
 
 
 @elementwise

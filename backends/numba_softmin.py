@@ -20,7 +20,7 @@ import numpy as np
 from refot.arrays import Array
 
 from .numba_blocks import prepare
-from .numba_costs import DIRECT, ROWS, TILE, costs_at
+from .numba_costs import ROWS, TILE, costs_at, unrolled
 from .numba_exponential import exp2_about
 from .numba_vectors import (
     elementwise,
@@ -81,34 +81,16 @@ def block(C: Any, t: Any, start: Any, at: Any, tile: Any, j0: Any, j1: Any, h: A
     raise NotImplementedError("compiled code only")
 
 
-_LOOPS = {cost: _block_loop(cost) for cost in set(costs_at.values())}
-LOOPS = {found: _LOOPS[cost] for found, cost in costs_at.items()}
+LOOPS = {cost: _block_loop(cost) for cost in set(costs_at.values())}
 """One loop for each way to come by a cost."""
 
 
 @implements(block)
 def _block(C: Any, t: Any, start: Any, at: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any,
            shift: Any, top: Any, part: Any) -> Any:
-    kind = C.instance_class
-    prepared = LOOPS[kind, 0]
-    if (kind, 1) not in LOOPS:
-        return lambda C, t, start, at, tile, j0, j1, h, ks, shift, top, part: prepared(
-            C, t, start, at, tile, j0, j1, h, ks, shift, top, part)
-    one, two, three = (LOOPS[kind, d] for d in DIRECT)
-
-    def chosen(C: Any, t: Any, start: Any, at: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any,
-               shift: Any, top: Any, part: Any) -> None:
-        d = C.x.shape[1]
-        if d == 1:
-            one(C, t, start, at, tile, j0, j1, h, ks, shift, top, part)
-        elif d == 2:
-            two(C, t, start, at, tile, j0, j1, h, ks, shift, top, part)
-        elif d == 3:
-            three(C, t, start, at, tile, j0, j1, h, ks, shift, top, part)
-        else:
-            prepared(C, t, start, at, tile, j0, j1, h, ks, shift, top, part)
-
-    return chosen
+    loop = LOOPS[costs_at[C.instance_class, unrolled(C)]]
+    return lambda C, t, start, at, tile, j0, j1, h, ks, shift, top, part: loop(
+        C, t, start, at, tile, j0, j1, h, ks, shift, top, part)
 
 
 # ------------------------------------------------------------------ the rows

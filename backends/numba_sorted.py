@@ -15,7 +15,7 @@ import numpy as np
 
 from refot.arrays import Array
 
-from .numba_costs import DIRECT, TILE, costs_at
+from .numba_costs import TILE, costs_at, unrolled
 from .numba_exponential import exp2_about, exp2_bounded
 from .numba_groups import (
     LOG2_E,
@@ -101,7 +101,7 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range
         first = visits(C, rows, columns, A, ks, height, pair, expected, order)
         for step in range(height.size):
             if step == first:
-                height_A = tangent(-top, 0, rows, start, n_A, slope_A)
+                height_A = tangent(-top, rows, start, slope_A)
             B = order[step]
             j = B * size
             n_B = min(size, m - j)
@@ -116,10 +116,10 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range
                     j1 = min(j0 + j + n_B - first_j, TILE)
                     take(C, zero, start, tile, j0, j1, h, ks, span, shift, top, total, part)
                 continue
-            v = exponents(flat, j, dtype.type(0), columns, j, n_B, q_ks, pair.up, v_columns)
+            v = exponents(flat[j:j + n_B], dtype.type(0), columns, j, q_ks, pair.up, v_columns)
             if v < -none:
                 continue
-            exponents(zero, 0, -base, rows, start, n_A, q_ks, pair.down, v_rows)
+            exponents(zero[:n_A], -base, rows, start, q_ks, pair.down, v_rows)
             s, bend = np.rint(v), rho * dtype.type(LOG2_E)
             _raise_shifts(v_rows, s, span / 2, shift, total)
             _powers(v_columns, n_B, s, t)
@@ -155,31 +155,21 @@ def _product_loop(cost: Any) -> Any:
     return loop
 
 
+PRODUCT_LOOPS = {cost: _product_loop(cost) for cost in set(costs_at.values())}
+
+
 def product(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any, j1: Any, V: Any, t: Any,
             largest: Any, out: Any) -> None:
     """The loop for the cost, in DIRECT dimensions."""
     raise NotImplementedError("compiled code only")
 
 
-PRODUCT_LOOPS = {found: _product_loop(cost) for found, cost in costs_at.items()
-                 if found[1] in DIRECT}
-
-
 @implements(product)
 def _product(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any, j1: Any, V: Any,
              t: Any, largest: Any, out: Any) -> Any:
-    one, two, three = (PRODUCT_LOOPS[C.instance_class, d] for d in DIRECT)
-
-    def chosen(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any, j1: Any, V: Any,
-               t: Any, largest: Any, out: Any) -> None:
-        if C.x.shape[1] == 1:
-            one(C, F, start, G, k, tile, j0, j1, V, t, largest, out)
-        elif C.x.shape[1] == 2:
-            two(C, F, start, G, k, tile, j0, j1, V, t, largest, out)
-        else:
-            three(C, F, start, G, k, tile, j0, j1, V, t, largest, out)
-
-    return chosen
+    loop = PRODUCT_LOOPS[costs_at[C.instance_class, unrolled(C)]]
+    return lambda C, F, start, G, k, tile, j0, j1, V, t, largest, out: loop(
+        C, F, start, G, k, tile, j0, j1, V, t, largest, out)
 
 
 @elementwise
@@ -224,7 +214,7 @@ def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, allowed: Range
         first = visits(C, rows, columns, A, ks, height, pair, expected, order)
         for step in range(height.size):
             if step == first:
-                height_A = tangent(f[start:start + n_A] - top, 0, rows, start, n_A, slope_A)
+                height_A = tangent(f[start:start + n_A] - top, rows, start, slope_A)
             B = order[step]
             j = B * size
             n_B = min(size, m - j)
@@ -241,10 +231,10 @@ def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, allowed: Range
                     for r in range(n_A):
                         top[r] = max(top[r], np.log2(largest[r]))
                 continue
-            v = exponents(g, j, dtype.type(0), columns, j, n_B, q_ks, pair.up, v_columns)
+            v = exponents(g[j:j + n_B], dtype.type(0), columns, j, q_ks, pair.up, v_columns)
             if v < -none:
                 continue
-            exponents(f, start, -base, rows, start, n_A, q_ks, pair.down, v_rows)
+            exponents(f[start:start + n_A], -base, rows, start, q_ks, pair.down, v_rows)
             s, low = np.rint(v), v - rho * dtype.type(LOG2_E)
             for l in range(n_A):
                 top[l] = max(top[l], v_rows[l] + low)

@@ -3,8 +3,8 @@
 No equation here. An inner loop is vectorised when its iterations are independent or a sum that may
 be reassociated, and when no index can wrap around (unsigned ones, or those of a `range`).
 Decorators: `elementwise` for independent iterations, `reduction` for sums, `kernel` for what Python
-calls, `implements` for a function that depends on the types of its arguments. Instructions without
-a name in Python: `fma`, `larger`, `add_exponent`, `full_width`.
+calls (`called`: and is not kept on disk), `implements` for a function that depends on the types of
+its arguments. Instructions without a name in Python: `fma`, `larger`, `add_exponent`, `full_width`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,13 @@ REDUCTION: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "r
 """The same, and the terms of a sum may be added in any order. Whatever must keep its order
 (`exp2_scaled`) is compiled on its own as ELEMENTWISE and keeps its rounding where it is inlined."""
 
-elementwise: Callable[[Function], Function] = njit(**ELEMENTWISE)
-reduction: Callable[[Function], Function] = njit(**REDUCTION)
+INSIDE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Of what only compiled code calls. (To make it callable from Python is a third of the time that
+compilation takes; a call from Python would crash.)"""
+
+elementwise: Callable[[Function], Function] = njit(**ELEMENTWISE, **INSIDE)
+reduction: Callable[[Function], Function] = njit(**REDUCTION, **INSIDE)
+called: Callable[[Function], Function] = njit(no_cfunc_wrapper=True, **ELEMENTWISE)
 
 instruction: Callable[[Function], Any] = intrinsic
 
@@ -36,7 +41,7 @@ instruction: Callable[[Function], Any] = intrinsic
 def implements(function: Callable[..., Any]) -> Callable[[Function], Function]:
     """The decorated function chooses, from Numba types, the code that `function` stands for."""
     chooser: Callable[[Function], Function] = overload(
-        function, jit_options=ELEMENTWISE, strict=False
+        function, jit_options={**ELEMENTWISE, **INSIDE}, strict=False
     )
     return chooser
 
@@ -71,7 +76,8 @@ def kernel(function: Function) -> Function:
     checksum of all the files whose functions may be compiled into it.
     """
     function.__qualname__ += f"_{_SOURCES:08x}"
-    compiler: Callable[[Function], Function] = njit(cache=True, nogil=True, **ELEMENTWISE)
+    compiler: Callable[[Function], Function] = njit(cache=True, nogil=True, no_cfunc_wrapper=True,
+                                                        **ELEMENTWISE)
     return compiler(function)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("numba")
+numba = pytest.importorskip("numba")
 
-from refot.backends import numba_costs, numba_softmin
-from refot.verification import machine
+from refot.backends import numba_costs, numba_softmin  # noqa: E402
+from refot.verification import machine  # noqa: E402
 
 ARITHMETIC = re.compile(r"v(?:p?add|p?sub|mul|max|p?sll|fn?m)\w+\s.*%[zy]mm")
 
@@ -19,10 +19,11 @@ ARITHMETIC = re.compile(r"v(?:p?add|p?sub|mul|max|p?sll|fn?m)\w+\s.*%[zy]mm")
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_slots_of_a_pair_are_those_of_the_assembly(dtype: Any) -> None:
     one, block = dtype(1), np.zeros((1, 2, numba_costs.TILE), dtype)
-    C = numba_costs.SquaredEuclidean(np.zeros((8, 2), dtype), block, one)
-    loop = numba_softmin.LOOPS[numba_costs.SquaredEuclidean, 2]
+    C = numba_costs.SquaredEuclidean(np.zeros((8, 2), dtype), block, one, (0, 1))
+    loop = numba_softmin.LOOPS[numba_costs.costs_at[numba_costs.SquaredEuclidean, 2]]
     rows = np.zeros(8, dtype)
-    loop(C, block[0, 0], 0, 0, 0, 0, 1024, block[:, 0], one, rows, rows, rows)
+    arguments = C, block[0, 0], 0, 0, 0, 0, 1024, block[:, 0], one, rows, rows, rows
+    loop.compile(tuple(map(numba.typeof, arguments)))
     (code,) = (code for types, code in loop.inspect_asm().items()
                if ("float32" in str(types)) == (dtype is np.float32))
     bodies = re.findall(r"^(\.LBB\d+_\d+):\n((?:(?!\.LBB).*\n)*?)\tj\w+\t\1$", code, re.MULTILINE)

@@ -48,8 +48,8 @@ def innermost_loops(dtype: Any) -> dict[str, Any]:
     one, h = dtype(1), np.zeros((1, numba_costs.TILE), dtype)
     t, out = np.zeros(8 * numba_costs.TILE, dtype), np.zeros((8, 1))
     x, y = np.zeros((8, 9), dtype), np.zeros((1, 9, numba_costs.TILE), dtype)
-    C, F, V = numba_costs.Euclidean(x, y, one), np.zeros(8, dtype), np.zeros((1, 1, 1024), dtype)
-    dot = numba_costs.Dot(x, y, one)
+    C, dot = numba_costs.Euclidean(x, y, one, ()), numba_costs.Dot(x, y, one, ())
+    F, V, at = np.zeros(8, dtype), np.zeros((1, 1, 1024), dtype), numba_costs.costs_at
     M, part, sums = np.zeros((16, 64), dtype), np.zeros(64, dtype), np.zeros((1, 64))
     h_column, t_column = np.zeros(16, dtype), np.zeros((16, 64), dtype)
     kernels, columns, in_order = numba_kernels, numba_columns, numba_sorted
@@ -58,13 +58,13 @@ def innermost_loops(dtype: Any) -> dict[str, Any]:
     table = np.zeros((numba_series.TERMS**2, numba_series.TERMS + numba_series.CHUNK), dtype)
     blocks = numba_blocks
     calls = {
-        **{numba_softmin.LOOPS[numba_costs.Euclidean, d]: (C, t, 0, 0, 0, 0, 1024, h, one, F, F, F)
-           for d in (0, 1, 2, 3)},
-        numba_softmin.LOOPS[numba_costs.Dot, 3]: (dot, t, 0, 0, 0, 0, 1024, h, one, F, F, F),
-        in_order.PRODUCT_LOOPS[numba_costs.Euclidean, 2]: (C, F, 0, h, one, 0, 0, 1024, V[0], t, F,
-                                                           out),
-        numba_groups.exponents: (t, 0, one, groups, 0, 64, one, part, part),
-        numba_groups._rest: (t, 0, groups, 0, 64, part),
+        **{numba_softmin.LOOPS[at[numba_costs.Euclidean, d]]: (
+            C, t, 0, 0, 0, 0, 1024, h, one, F, F, F) for d in (0, 1, 2, 3)},
+        numba_softmin.LOOPS[at[numba_costs.Dot, 3]]: (dot, t, 0, 0, 0, 0, 1024, h, one, F, F, F),
+        in_order.PRODUCT_LOOPS[at[numba_costs.Euclidean, 2]]: (
+            C, F, 0, h, one, 0, 0, 1024, V[0], t, F, out),
+        numba_groups.exponents: (part, one, groups, 0, one, part, part),
+        numba_groups._rest: (part, groups, 0, part),
         in_order._powers: (part, 64, one, thrice),
         in_order._weighted: (part, V[0], 0, 0, 64, thrice),
         in_order._bounded: (part, 64, one),
@@ -86,7 +86,7 @@ def innermost_loops(dtype: Any) -> dict[str, Any]:
         blocks._next_coordinates(numba_costs.minus_product, 4): (x, y, 0, 0, 8, 0, 1024, t),
     }
     for function, arguments in calls.items():
-        function(*arguments)
+        function.compile(tuple(map(numba.typeof, arguments)))
     return {function.py_func.__name__ + str(i): function for i, function in enumerate(calls)}
 
 

@@ -50,4 +50,4 @@ def test_every_variant_of_a_loop_has_a_name_of_its_own() -> None:
     for variants in (numba_costs.costs_at, numba_softmin.LOOPS, numba_sorted.PRODUCT_LOOPS):
         different = {id(variant): variant for variant in variants.values()}
         names = {variant.py_func.__qualname__ for variant in different.values()}
-        assert len(names) == len(different)
+        assert len(names) == len(different) > 8

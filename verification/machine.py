@@ -47,7 +47,7 @@ class Share:
 
 def multiply_add_loop() -> Callable[..., None]:
     """The compiled loop a = a b + b, STEPS times for each number of a (CHAINS, LENGTH)."""
-    from refot.backends.numba_vectors import elementwise, fma, full_width  # when first measured
+    from refot.backends.numba_vectors import called, elementwise, fma, full_width  # when measured
 
     @elementwise
     def step(x: Any, b: Any) -> Any:
@@ -58,7 +58,7 @@ def multiply_add_loop() -> Callable[..., None]:
     def four_steps(x: Any, b: Any) -> Any:
         return step(step(step(step(x, b), b), b), b)
 
-    @elementwise
+    @called
     def loop(a: Any, b: Any) -> None:
         full_width()
         for l in range(np.uintp(a.shape[1])):
