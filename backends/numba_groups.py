@@ -184,17 +184,17 @@ def tangents(level: Array, groups: Groups, height: Array, slope: Array, i0: int,
 
 
 @elementwise
-def highest(pair: Any, base: Any, height_A: Any, slope_A: Any, height_B: Any, slope_B: Any,
-            unit: Any) -> Any:
+def highest(pair: Any, base: Any, height_A: Any, slope_A: Any, height_B: Any, slope_B: Any) -> Any:
     """At least level_i + level_j - ks c_ij between two groups, from their tangents: the parts that
     are bent and what couples them are together -q ks |u - w|^2 <= 0. Raised by 16 u of all that is
-    added up, for its rounding; `unit` is u."""
+    added up, for its rounding."""
+    dtype = slope_A.dtype
     bound = height_A + height_B - base
     parts = abs(height_A) + abs(height_B) + base
     for k in range(AXES):
         bound += abs(slope_A[k] + pair.down[k]) + abs(slope_B[k] + pair.up[k])
         parts += abs(slope_A[k]) + abs(pair.down[k]) + abs(slope_B[k]) + abs(pair.up[k])
-    return bound + 16 * unit * parts
+    return bound + 8 * dtype.type(np.finfo(dtype).eps) * parts
 
 
 @elementwise

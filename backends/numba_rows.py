@@ -16,7 +16,7 @@ from .numba_grouping import Grouping, grouping
 from .numba_groups import tangents
 from .numba_series import AXES
 from .numba_softmin import RANGES, softmin
-from .numba_sorted import plan_apply_sorted, softmin_sorted
+from .numba_sorted import Pass, plan_apply_sorted, softmin_sorted
 from .numba_threads import Launcher
 from .numpy_backend import NumpyBackend
 
@@ -80,7 +80,7 @@ def _in_order(C: SortedCost, groups: Grouping, h: Array, ks: Any, eps: float, gu
     order, h = C.rows_in_order.order, h[C.columns_in_order.order]
     rows = np.empty_like(out)
     run(len(out), operations(C), softmin_sorted, operand(C.in_order()), row_by_tiles(h), len(h), ks,
-        eps, RANGES[out.dtype], guess[order], *groups, _cut(C), *_tangents(h, groups, run), rows,
+        eps, RANGES[out.dtype], guess[order], _pass(C, groups, h, run), rows,
         unit=groups.rows.size)
     out[order] = rows
 
@@ -94,17 +94,17 @@ def plan_apply_in_order(C: SortedCost, groups: Grouping, F: Array, G: Array, k: 
     largest[largest == 0] = 1
     V = (V[columns] / largest).T.copy()
     run(len(out), operations(C), plan_apply_sorted, operand(C.in_order()), F[order],
-        row_by_tiles(G), len(G), k, RANGES[F.dtype], V, *groups, _cut(C),
-        *_tangents(G * k, groups, run), rows, unit=groups.rows.size)
+        row_by_tiles(G), len(G), k, RANGES[F.dtype], V, _pass(C, groups, G * k, run), rows,
+        unit=groups.rows.size)
     out[order] = largest * rows
 
 
-def _tangents(level: Array, groups: Grouping, run: Launcher) -> tuple[Array, Array]:
-    """Height and slope for each group of columns."""
+def _pass(C: SortedCost, groups: Grouping, level: Array, run: Launcher) -> Pass:
+    """What the kernels go by, for the levels of the columns in base 2."""
     number = len(groups.columns.centre)
     height, slope = np.empty(number, level.dtype), np.empty((number, AXES), level.dtype)
     run(number, 20 * groups.columns.size, tangents, level, groups.columns, height, slope)
-    return height, slope
+    return Pass(*groups, _cut(C), height, slope)
 
 
 def _cut(C: Cost) -> Any:

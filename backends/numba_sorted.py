@@ -9,7 +9,7 @@ than the share of the row's sum. Where the coupling is short, exp of it is a sum
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,31 @@ from .numba_vectors import (
     reduction,
     variant,
 )
+
+
+class Pass(NamedTuple):
+    """What a pass over all pairs of groups goes by: the groups of both sides, series of up to
+    `most` terms, the `cut`, and `tangents` of the levels of the columns."""
+
+    rows: Groups
+    columns: Groups
+    series: Series
+    most: int
+    cut: Any
+    height: Array
+    slope: Array
+
+
+@elementwise
+def _way(C: Any, by: Any, A: Any, B: Any, ks: Any, pair: Any, near: Any, height_A: Any,
+         slope_A: Any) -> Any:
+    """How to take groups A and B: the terms of a series, more than by.most where it is to be term
+    by term, 0 where B is left out, which is asked unless it is `near`; ks c(D) and the coupling
+    rho, as of `between`."""
+    base, rho, parts = between(C, by.rows, by.columns, A, B, ks, pair)
+    if not near and highest(pair, base, height_A, slope_A, by.height[B], by.slope[B]) < -by.cut:
+        return 0, base, rho
+    return terms(by.series.reach, rho, parts), base, rho
 
 
 @elementwise
@@ -83,34 +108,30 @@ def _add(S: Any, v: Any, s: Any, low: Any, shift: Any, top: Any, total: Any) -> 
 
 @kernel
 def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range, guess: Array,
-                   rows: Groups, columns: Groups, series: Series, most: int, cut: Any,
-                   height: Array, slope: Array, out: Array, i0: int, i1: int) -> None:
-    """As `numba_softmin.softmin`; i0 is a multiple of the size of the groups, a power of two;
-    series of up to `most` terms; `height` and `slope`: `tangents` of h."""
-    size, dtype, none = rows.size, h.dtype, 2 * allowed.limit  # such exponents are as good as -inf
-    unit = dtype.type(np.finfo(dtype).eps / 2)
+                   by: Pass, out: Array, i0: int, i1: int) -> None:
+    """As `numba_softmin.softmin`; i0 is a multiple of the size of the groups, a power of two."""
+    rows, columns, size, dtype = by.rows, by.columns, by.rows.size, h.dtype
+    none = 2 * allowed.limit  # such exponents are as good as -inf
     pair, y, M = _room(h)
     t, S, slope_A = np.empty((3, size), dtype), np.empty((3, size), dtype), np.empty(AXES, dtype)
     v_rows, v_columns, zero = np.empty(size, dtype), np.empty(size, dtype), np.zeros(size, dtype)
-    expected, order = np.empty(height.size, dtype), np.empty(height.size, np.intp)
+    expected, order = np.empty(by.height.size, dtype), np.empty(by.height.size, np.intp)
     flat, q_ks, span, height_A = h.reshape(h.size), curvature(C) * ks, allowed.span, dtype.type(0)
     for start in range(i0, i1, size):
         A, n_A = start // size, min(size, i1 - start)
         shift, total, part = guess[start:start + n_A].copy(), np.zeros(n_A), np.empty(n_A, dtype)
         top = np.full(n_A, -np.finfo(dtype).max, dtype)
-        first = visits(C, rows, columns, A, ks, height, pair, expected, order)
-        for step in range(height.size):
+        first = visits(C, rows, columns, A, ks, by.height, pair, expected, order)
+        for step in range(order.size):
             if step == first:
                 height_A = tangent(-top, rows, start, slope_A)
             B = order[step]
             j = B * size
             n_B = min(size, m - j)
-            base, rho, parts = between(C, rows, columns, A, B, ks, pair)
-            if step >= first and highest(pair, base, height_A, slope_A, height[B], slope[B],
-                                         unit) < -cut:
+            p, base, rho = _way(C, by, A, B, ks, pair, step < first, height_A, slope_A)
+            if p == 0:
                 continue
-            p = terms(series.reach, rho, parts)
-            if p > most:
+            if p > by.most:
                 for first_j in range(j, j + n_B, TILE):
                     tile, j0 = first_j // TILE, first_j % TILE
                     j1 = min(j0 + j + n_B - first_j, TILE)
@@ -123,7 +144,7 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range
             s, bend = np.rint(v), rho * dtype.type(LOG2_E)
             _raise_shifts(v_rows, s, span / 2, shift, total)
             _powers(v_columns, n_B, s, t)
-            moments(columns.offset, j, n_B, p, pair.coupling, series.factors[p - 1], t, y, M)
+            moments(columns.offset, j, n_B, p, pair.coupling, by.series.factors[p - 1], t, y, M)
             polynomial(rows.offset, start, n_A, p, pair.coupling, M, S)
             _add(S, v_rows, s, v - bend, shift, top, total)
         finish(shift, total, eps, allowed, out[start:start + n_A])
@@ -196,34 +217,30 @@ def _add_scaled(S: Any, weights: Any, size: Any, out: Any, start: Any, c: Any) -
 
 @kernel
 def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, allowed: Range, V: Array,
-                      rows: Groups, columns: Groups, series: Series, most: int, cut: Any,
-                      height: Array, slope: Array, out: Array, i0: int, i1: int) -> None:
-    """out += P @ V, (n, k) in float64, V (k, m); i0 and the other arguments as for
-    `softmin_sorted`, `tangents` of k G."""
-    size, dtype, height_A = rows.size, F.dtype, F.dtype.type(0)
-    unit, none = dtype.type(np.finfo(dtype).eps / 2), 2 * allowed.limit
+                      by: Pass, out: Array, i0: int, i1: int) -> None:
+    """out += P @ V, (n, k) in float64, V (k, m); i0 as for `softmin_sorted`; tangents of k G."""
+    rows, columns, size, dtype = by.rows, by.columns, by.rows.size, F.dtype
+    none, height_A = 2 * allowed.limit, dtype.type(0)
     pair, y, M = _room(F)
     t, S, slope_A = np.empty((3, size), dtype), np.empty((3, size), dtype), np.empty(AXES, dtype)
     v_rows, v_columns, single = np.empty(size, dtype), np.empty(size, dtype), np.empty(TILE, dtype)
-    expected, order = np.empty(height.size, dtype), np.empty(height.size, np.intp)
+    expected, order = np.empty(by.height.size, dtype), np.empty(by.height.size, np.intp)
     ks, f, g = C.scale * k, F * k, G.reshape(G.size) * k
     q_ks = curvature(C) * ks
     for start in range(i0, i1, size):
         A, n_A = start // size, min(size, i1 - start)
         top, largest = np.full(n_A, -np.finfo(dtype).max, dtype), np.empty(n_A, dtype)
-        first = visits(C, rows, columns, A, ks, height, pair, expected, order)
-        for step in range(height.size):
+        first = visits(C, rows, columns, A, ks, by.height, pair, expected, order)
+        for step in range(order.size):
             if step == first:
                 height_A = tangent(f[start:start + n_A] - top, rows, start, slope_A)
             B = order[step]
             j = B * size
             n_B = min(size, m - j)
-            base, rho, parts = between(C, rows, columns, A, B, ks, pair)
-            if step >= first and highest(pair, base, height_A, slope_A, height[B], slope[B],
-                                         unit) < -cut:
+            p, base, rho = _way(C, by, A, B, ks, pair, step < first, height_A, slope_A)
+            if p == 0:
                 continue
-            p = terms(series.reach, rho, parts)
-            if p > most:
+            if p > by.most:
                 for first_j in range(j, j + n_B, TILE):
                     tile, j0 = first_j // TILE, first_j % TILE
                     j1 = min(j0 + j + n_B - first_j, TILE)
@@ -242,6 +259,6 @@ def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, allowed: Range
             _bounded(v_rows, n_A, s)
             for c in range(V.shape[0]):
                 _weighted(v_columns, V, c, j, n_B, t)
-                moments(columns.offset, j, n_B, p, pair.coupling, series.factors[p - 1], t, y, M)
+                moments(columns.offset, j, n_B, p, pair.coupling, by.series.factors[p - 1], t, y, M)
                 polynomial(rows.offset, start, n_A, p, pair.coupling, M, S)
                 _add_scaled(S, v_rows, n_A, out, start, c)

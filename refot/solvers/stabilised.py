@@ -36,10 +36,6 @@ error of both sides."""
 PATIENCE = 3
 """Kernels of float32, one after the other, that may be of no use."""
 
-BY_SERIES = 0.03
-"""At an eps above this part of the range of the cost, points in order sweep faster by groups."""
-
-
 NONE = {8: 1e-200, 4: 2e-38}
 """By the size of a float: the smallest entry of K, to which smaller ones are raised (a product of
 numbers below the normal ones takes ten times as long)."""
