@@ -40,7 +40,8 @@ class SinkhornResult:
     `marginal_error` is the L1 error of both marginals of the plan of (f, g); `converged` says
     whether it is <= `tolerance`, or the certified gap is what was asked for. `errors` holds that
     error after each iteration, inf after one that belongs to a larger eps or a lower precision.
-    `stopped_by`: "tolerance", "gap", "time limit", "max_iter", or "stall" (the rounding floor).
+    `stopped_by`: "tolerance", "gap", "time limit", "max_iter", or "stall" (no
+    smaller error for many iterations: the rounding floor, or nearly so).
     `gap` is an interval around F, where one was asked for; `seconds` what the iterations took.
     """
 
@@ -220,7 +221,9 @@ def iterate(
             f = f if errors[-1] < math.inf else p.transform(g)  # that of another eps is no use
             errors[-1] = p.marginal_error(f, g)
         gap = watch.certificate(g)
-        result = SinkhornResult(f, g, stopped_by == "gap" or errors[-1] <= tol, errors[-1], tol,
+        if errors[-1] > tol and watch.proved:  # checks of the gap are seldom: it may be there now
+            stopped_by = "gap"
+        result = SinkhornResult(f, g, watch.proved or errors[-1] <= tol, errors[-1], tol,
                                 tuple(errors), stopped_by, watch.elapsed, gap)
     if not result.converged:
         warnings.warn(

@@ -44,6 +44,7 @@ class Watch:
         self.control, self.p = control, p
         self.bar = Bar(tol) if control.progress is True else None
         self.gap: CertifiedGap | None = None
+        self.proved_at: Array | None = None
         self.begin = time.perf_counter()
         self.last_check, self.check_took = -float("inf"), 0.0
 
@@ -80,11 +81,19 @@ class Watch:
             return False
         if GAP_SHARE * (now - self.last_check) < self.check_took:
             return False
-        self.gap = gap_of(self.p, g)
+        self.certificate(g)
         self.last_check, self.check_took = self.elapsed, self.elapsed - now
-        return self.gap.relative <= allowed
+        return self.proved
 
     def certificate(self, g: Array) -> CertifiedGap | None:
         """The gap at g, where one was asked for."""
         wanted = self.control.certified or self.control.gap is not None
-        return gap_of(self.p, g) if wanted else None
+        if wanted and self.proved_at is not g:
+            self.gap, self.proved_at = gap_of(self.p, g), g
+        return self.gap if wanted else None
+
+    @property
+    def proved(self) -> bool:
+        """Whether the last gap that was looked at is the one asked for."""
+        return (self.gap is not None and self.control.gap is not None
+                and self.gap.relative <= self.control.gap)

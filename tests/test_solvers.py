@@ -193,3 +193,55 @@ def test_a_solve_certifies_its_own_value(backend, case):
     """semi-dual <= F <= primal of the rounded plan, and the two meet."""
     found = solved(case, backend)
     assert -case.rounding(found.f, found.g) <= found.upper - found.lower <= case.slack
+
+
+# ------------------------------------------------------------------ apart, far, and badly begun
+def normals(seed: int, n: int = 300):
+    """Two clouds in the plane, uniform weights."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(n, 2)), rng.normal(size=(n, 2)) + 1
+    return x, y, np.full(n, 1 / n)
+
+
+@pytest.mark.parametrize("method", ["auto", "newton-cg"])
+@pytest.mark.parametrize(("seed", "eps"), [(0, 1e-7), (1, 1e-5), (2, 1e-7)])
+def test_newton_cg_joins_parts_of_a_plan_that_have_come_apart(seed, eps, method):
+    """At such an eps a plan is nearly a permutation: mass moves between two parts only once their
+    potentials have, by thousands of eps."""
+    x, y, a = normals(seed)
+    found = refot.solve(refot.point_cost(x, y), a, a, eps, method=method, tol=1e-6, backend="numpy")
+    assert found.converged, found.stopped_by
+
+
+def test_newton_cg_reaches_points_far_from_all_others():
+    x, y, a = normals(0)
+    x[:2] += 1e4
+    found = refot.solve(refot.point_cost(x, y), a, a, 1.0, method="newton-cg", tol=1e-6)
+    assert found.converged, found.stopped_by
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"sinkhorn"}))
+def test_a_start_that_is_no_good_is_forgotten(method):
+    """1e8 in the potentials would leave 1e-8 of each."""
+    x, y, a = normals(3, 40)
+    bad = 1e8 * np.random.default_rng(0).normal(size=40)
+    found = refot.solve(refot.point_cost(x, y), a, a, 1.0, method=method, tol=1e-9, g=bad)
+    assert found.converged
+    assert abs(found.g).max() < 1e3
+
+
+def test_a_start_is_one_potential():
+    with pytest.raises(InputError, match="beside g"):
+        refot.solve(np.eye(3), np.ones(3) / 3, np.ones(3) / 3, 1.0, f=np.zeros(3), g=np.zeros(3))
+
+
+@pytest.mark.parametrize("shape", [(257, 256), (20, 4000)])
+def test_sweeps_come_first_beyond_a_small_matrix(shape):
+    """Newton's errors fall to the floor in one step at the end, sweeps' by a factor each."""
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(n, 2)) for n in shape)
+    a, b = (np.full(n, 1 / n) for n in shape)
+    found = refot.solve(refot.point_cost(x, y), a, b, 5.0, backend="numpy")
+    swept = refot.solve(refot.point_cost(x, y), a, b, 5.0, method="stabilised", backend="numpy")
+    assert found.converged
+    assert found.errors == swept.errors

@@ -207,3 +207,15 @@ def test_float32_problems_run_with_every_method_that_allows_them(backend):
         assert (found.converged, found.g.dtype) == (True, np.float32)
     with pytest.raises(InputError, match="float32"):
         refot.solve(C, a, b, eps, method="mixed")
+
+
+@pytest.mark.parametrize("method", ["sinkhorn", "schedule", "stabilised"])
+def test_a_gap_that_is_there_at_the_end_counts(method):
+    """Checks of the gap are seldom on the way: the last one decides."""
+    rng = np.random.default_rng(0)
+    x, y, a = rng.normal(size=(300, 2)), rng.normal(size=(300, 2)) + 1, np.full(300, 1 / 300)
+    C = refot.point_cost(x, y)
+    eps = 1e-2 * C.dense().max()
+    found = refot.solve(C, a, a, eps, method=method, gap=1e-3, tol=1e-13, max_iter=60)
+    assert found.gap.relative <= 1e-3
+    assert (found.converged, found.stopped_by) == (True, "gap")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -18,8 +19,8 @@ from .overrelaxed import overrelaxed_iterates
 from .schedule import Iterates, annealed
 from .stabilised import Kernel
 
-SMALL = 256
-"""Up to this many points on the smaller side Newton with a dense Hessian: to the rounding floor."""
+SMALL = 256 * 256
+"""Up to this many entries Newton with a dense Hessian: milliseconds, to the rounding floor."""
 
 SLOW, SLOW_PRODUCTS = 0.9, 0.98
 """A rate of the marginal error per iteration above this hands over to Newton-CG (the second where
@@ -30,15 +31,15 @@ SEEN = 16
 
 
 def auto(p: Problem, g: Array) -> Iterates:
-    """Newton with a dense Hessian for a small side; else over-relaxation under an eps schedule, and
-    Newton-CG from the moment on that it turns out slow.
+    """Newton with a dense Hessian for a small matrix; else over-relaxation under an eps schedule,
+    and Newton-CG from the moment on that it turns out slow.
 
     The sweeps of over-relaxation come from an absorbed kernel, where the matrices fit the budget:
     of a matrix, or of points on the processor, where these do not sweep faster by groups
     (`stabilised.by_series`); else from softmin.
     """
     on_processor = p.backend.xp is np
-    small = min(p.C.shape) <= SMALL and fits_matrix(p.C, copies=MATRICES)
+    small = math.prod(p.C.shape) <= SMALL and fits_matrix(p.C, copies=MATRICES)
     if small and on_processor and p.C.dtype == np.float64:
         return newton(p, g)
     if (p.backend.name == "numpy" or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from refot.arrays import Array, lookup, namespace
+from refot.arrays import Array, InputError, lookup, namespace
 from refot.backend_contract import BackendLike
 from refot.memory import kept, require_working_set, within
 from refot.problem import Problem, problem
@@ -57,10 +57,10 @@ def solve(
 
     C (n, m) or an operand; a (n,), b (m,); eps in cost units; `method` a name of METHODS
     (docs/solvers.md). Stops at the first of: marginal error <= tol (default 1e-9, in float32 1e-5);
-    certified relative gap of F <= `gap`; `time_limit` seconds, looked at after each iteration;
-    `max_iter` iterations, those of an eps schedule among them. `certified` proves the gap at the
-    end. `progress`: called with (iteration, error, elapsed seconds), or True for a bar. Warm start:
-    `g` (m,), or `f` (n,) alone. `memory`: bytes it may take, or "2G" (default: REFOT_MEMORY, or a
+    certified relative gap of F <= `gap`; `time_limit` seconds, those of compilation among them,
+    looked at after each iteration; `max_iter` iterations, those of an eps schedule among them.
+    `certified` proves the gap at the end. `progress`: called with (iteration, error, elapsed
+    seconds), or True for a bar. Warm start: `g` (m,), or `f` (n,) alone. `memory`: bytes it may take, or "2G" (default: REFOT_MEMORY, or a
     quarter of what is free). The error that floating point can reach is about u max|C| / eps,
     u = 1e-16 in float64: a smaller tol is reported as not converged. Raises InputError.
     """
@@ -75,7 +75,9 @@ def solve(
 
 
 def start(p: Problem, f: Any | None, g: Any | None) -> Array:
-    """g, or the transform of f, or 0; (m,)."""
+    """g, or the transform of f, or 0; (m,). Raises InputError where both are given."""
+    if f is not None and g is not None:
+        raise InputError("f", "given beside g", "one of them: the other is its transform")
     if g is not None:
         return p.column_potential(g)
     return namespace(p.b).zeros_like(p.b) if f is None else p.T.transform(p.row_potential(f))

@@ -84,7 +84,7 @@ def line_search(
     A rise below the rounding of the value counts: near the optimum that is all there is.
     """
     value, slope = float(p.a @ f + p.b @ g), float(step @ residual)
-    rounding = 4 * float(np.finfo(p.C.dtype).eps) * (abs(value) + p.eps)
+    rounding = value_rounding(p, value)
     for k in range(40):
         t = 0.5**k
         g_next = g + t * step
@@ -92,3 +92,8 @@ def line_search(
         if float(p.a @ f_next + p.b @ g_next) >= value + 1e-4 * t * slope - rounding:
             return f_next, g_next
     return f, g
+
+
+def value_rounding(p: Problem, value: float) -> float:
+    """How far the rounding of potentials may move the value of the semi-dual."""
+    return 4 * float(np.finfo(p.C.dtype).eps) * (abs(value) + p.eps)

@@ -22,7 +22,7 @@ from refot.memory import budget
 from refot.problem import Problem
 from refot.sinkhorn import on_support
 
-from .newton import line_search
+from .newton import line_search, value_rounding
 from .schedule import Iterates, annealed
 
 Product: TypeAlias = Callable[[Array], Array]
@@ -34,8 +34,14 @@ left out of the Hessian: what remains of the error sits where parts of the plan 
 STEPS = 500
 """At most so many steps of conjugate gradients for one direction."""
 
-STALL = 30
-"""It ends after so many iterations without a new smallest error."""
+STALL, RISE = 30, 10.0
+"""It ends after so many iterations without a new smallest error, in which the semi-dual has not
+risen by so many times its rounding either."""
+
+BOLDER, BOLDEST = 0.1, 3
+"""Each without a new smallest error is damped by this factor less, up to so many: between parts of
+a plan that have come apart mass moves only once their potentials have, perhaps by thousands of eps.
+"""
 
 
 def newton_cg(p: Problem, g: Array) -> Iterates:
@@ -48,7 +54,7 @@ def newton_cg_iterates(p: Problem, g: Array) -> Iterates:
 
     c comes from the transform of f, c_j = b_j exp((g_j - f^_j) / eps): never an overflow within.
     """
-    f, stalled = p.transform(g), 0
+    f, waited, stalled, value = p.transform(g), 0, 0, -math.inf
     best, best_f, best_g = math.inf, f, g
     while stalled < STALL:
         transform = p.T.transform(f, g)
@@ -57,33 +63,37 @@ def newton_cg_iterates(p: Problem, g: Array) -> Iterates:
             columns = p.b * namespace(g).exp((g - transform) / p.eps)
         residual = p.b - columns
         error = float(abs(residual).sum())
-        stalled += 1
+        value, before = float(p.a @ f + p.b @ g), value
+        waited += 1
+        stalled = 0 if value > before + RISE * value_rounding(p, value) else stalled + 1
         if error < best:
-            best, best_f, best_g, stalled = error, f, g, 0
+            best, best_f, best_g, waited, stalled = error, f, g, 0, 0
         yield f, g, error
-        f, g = line_search(p, f, g, p.eps * direction(p, f, g, residual, error), residual)
+        caution = error * BOLDER ** min(waited, BOLDEST)
+        f, g = line_search(p, f, g, p.eps * direction(p, f, g, residual, error, caution), residual)
     yield best_f, best_g, best
 
 
-def direction(p: Problem, f: Array, g: Array, residual: Array, error: float) -> Array:
+def direction(p: Problem, f: Array, g: Array, residual: Array, error: float, caution: float
+              ) -> Array:
     """d with (diag c - P' diag(1/a) P + damping) d = b - c, roughly; damped in proportion to the
-    error: far from the optimum it is a scaled gradient step, near it Newton's."""
+    caution: far from the optimum it is a scaled gradient step, near it Newton's."""
     accuracy = min(0.1, math.sqrt(max(error, 1e-10)))
-    P = sparse_plan(p, f, p.G(g), min(NEGLIGIBLE, PER_ERROR * error))
+    P = sparse_plan(p, f, p.G(g), min(NEGLIGIBLE, PER_ERROR * caution))
     if P is None:
-        diagonal = damped(p.b, p.T.row_sums(g, f), error)
+        diagonal = damped(p.b, p.T.row_sums(g, f), caution)
         x = conjugate_gradients(lambda v: diagonal * v - plan_coupling(p, p.F(f), p.G(g), v),
                                 residual, diagonal, accuracy)
     else:
-        x = sparse_direction(p, P, residual, error, accuracy)
+        x = sparse_direction(p, P, residual, caution, accuracy)
     return x.astype(g.dtype, copy=False)
 
 
-def sparse_direction(p: Problem, P: Entries, residual: Array, error: float, accuracy: float
+def sparse_direction(p: Problem, P: Entries, residual: Array, caution: float, accuracy: float
                      ) -> Array:
     """The same from the entries of P: in one call, where the backend offers that and it pays."""
     rows, columns = p.backend.sweep(P, np.ones_like(p.b), np.ones_like(p.a), 0.0)
-    weights, diagonal = inverse(rows), damped(p.b, columns, error)
+    weights, diagonal = inverse(rows), damped(p.b, columns, caution)
     if isinstance(p.backend, DirectionSolver):
         x = p.backend.laplacian_solve(P, weights, diagonal, residual, accuracy, STEPS)
         if x is not None:
@@ -93,10 +103,10 @@ def sparse_direction(p: Problem, P: Entries, residual: Array, error: float, accu
         residual, diagonal, accuracy)
 
 
-def damped(b: Array, columns: Array, error: float) -> Array:
+def damped(b: Array, columns: Array, caution: float) -> Array:
     """The diagonal of the Hessian, away from 0 and raised."""
     xp = namespace(b)
-    return xp.maximum(columns, xp.where(b > 0, 1e-3 * b, 1)) * (1 + min(error, 1.0))
+    return xp.maximum(columns, xp.where(b > 0, 1e-3 * b, 1)) * (1 + min(caution, 1.0))
 
 
 def conjugate_gradients(A: Product, y: Array, diagonal: Array, accuracy: float) -> Array:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeAlias
 
-from refot.arrays import Array, InputError
+from refot.arrays import Array, InputError, namespace
 from refot.costs import DenseCost, row_blocks
 from refot.problem import Problem
 from refot.sinkhorn import log_iterates
@@ -39,10 +39,11 @@ def schedule(p: Problem, g: Array) -> Iterates:
 def annealed(p: Problem, g: Array, stage: Callable[[Problem, Array], Iterates]) -> Iterates:
     """Run `stage` roughly at each eps of a falling schedule, then at eps for good.
 
-    A start that is good at eps itself is kept: no schedule then. The iterates of the stages have
-    error inf, for they belong to another eps.
+    A start that is good at eps itself is kept: no schedule then; one that is not is forgotten. The
+    iterates of the stages have error inf, for they belong to another eps.
     """
     if not is_warm(p, g):
+        g = namespace(g).zeros_like(g)
         for eps in eps_schedule(SCHEDULE_START * cost_scale(p), p.eps):
             for f, g_stage, error in rough(stage(replace(p, eps=eps), g)):
                 g = g_stage

@@ -19,6 +19,7 @@ ATTEMPTS = 8
 CLOSE = 4.0
 """Near enough: measure >= target / CLOSE, or a failing accuracy within that factor of a good."""
 
+
 @dataclass(frozen=True)
 class Trial:
     """A run, and what we measured on its answer."""
