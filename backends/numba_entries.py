@@ -52,14 +52,14 @@ def _count(t: Any, r: Any, j0: Any, j1: Any, cut: Any) -> Any:
 
 
 @kernel
-def count_entries(C: Any, F: Array, G: Array, m: int, cut: Any, reach: Array, counts: Array,
-                  i0: int, i1: int) -> None:
-    """counts[i] of row i for i0 <= i < i1; i0 is a multiple of CLUSTER."""
+def count_entries(C: Any, F: Array, G: Array, m: int, cut: Any, reach: Array, group: int,
+                  counts: Array, i0: int, i1: int) -> None:
+    """counts[i] of row i for i0 <= i < i1; i0 is a multiple of the rows in a group of `reach`."""
     t = np.empty(ROWS * TILE, F.dtype)
     for i in range(i0, i1, ROWS):
         rows = min(ROWS, i1 - i)
         for tile in range(G.shape[0]):
-            if reach[i // CLUSTER, tile]:
+            if reach[i // group, tile]:
                 columns = min(TILE, m - tile * TILE)
                 fill(C, i, rows, tile, columns, t)
                 _exponents(F, G, C.scale, i, rows, tile, columns, t)
@@ -79,7 +79,7 @@ def _write(t: Any, r: Any, j0: Any, j1: Any, cut: Any, k: Any, names: Any, place
 
 
 @kernel
-def write_entries(C: Any, F: Array, G: Array, m: int, cut: Any, reach: Array, k: Any,
+def write_entries(C: Any, F: Array, G: Array, m: int, cut: Any, reach: Array, group: int, k: Any,
                   names: Array, places: Array, values: Array, found: Array, i0: int,
                   i1: int) -> None:
     """values and found (their columns' names) of row i from places[i] on."""
@@ -87,7 +87,7 @@ def write_entries(C: Any, F: Array, G: Array, m: int, cut: Any, reach: Array, k:
     for i in range(i0, i1, ROWS):
         rows = min(ROWS, i1 - i)
         for tile in range(G.shape[0]):
-            if reach[i // CLUSTER, tile]:
+            if reach[i // group, tile]:
                 columns = min(TILE, m - tile * TILE)
                 fill(C, i, rows, tile, columns, t)
                 _exponents(F, G, C.scale, i, rows, tile, columns, t)
@@ -114,15 +114,15 @@ def entries(C: Cost, F: Array, G: Array, eps: float, k: Any, least: float, most:
         reach = np.ones((-(-n // CLUSTER), -(-m // TILE)), bool)
     C_, G_, counts = operand(C), row_by_tiles(G), np.zeros(n, np.int64)
     work = 10 * m
-    run(n, work, count_entries, C_, F, G_, m, cut, reach, counts, unit=CLUSTER)
+    run(n, work, count_entries, C_, F, G_, m, cut, reach, CLUSTER, counts, unit=CLUSTER)
     starts = np.zeros(n + 1, np.int64)
     starts[rows + 1] = counts
     starts = starts.cumsum()
     if starts[-1] > most:
         return None
     values, found = np.empty(starts[-1], C.dtype), np.empty(starts[-1], np.int32)
-    run(n, work, write_entries, C_, F, G_, m, cut, reach, k, names, starts[rows], values, found,
-        unit=CLUSTER)
+    run(n, work, write_entries, C_, F, G_, m, cut, reach, CLUSTER, k, names, starts[rows], values,
+        found, unit=CLUSTER)
     return values, found, starts
 
 

@@ -11,6 +11,7 @@ from refot.arrays import Array
 from refot.costs import Cost, DenseCost, PointCost
 from refot.sorted_cost import SortedCost, misjudged
 
+from .array_blocks import blocks
 from .numba_costs import operand, row_by_tiles
 from .numba_grouping import Grouping, grouping
 from .numba_groups import tangents
@@ -23,6 +24,10 @@ from .numpy_backend import NumpyBackend
 FEW = 0.2
 """Rows without a good guess, as a share, up to which these alone are summed again: term by term,
 and from a copy where the cost is a matrix."""
+
+
+MANY = 1 << 22
+"""Entries that are handed to NumPy at a time, as a copy in float64 where the cost is a matrix."""
 
 
 def operations(C: Cost) -> int:
@@ -45,10 +50,11 @@ def softmin_by_rows(C: Cost, h: Array, eps: float, guess: Array | None, run: Lau
             _by_kernel(_rows_of(C, far), h, eps, None, run, rows)
             out[far] = rows
         far = np.isnan(out)
-    if far.any():
-        some = _rows_of(C, far).with_arrays(np.float64)
+    rows = np.flatnonzero(far)
+    for part in blocks((len(rows), len(h)), MANY):
+        some = _rows_of(C, rows[part]).with_arrays(np.float64)
         with np.errstate(over="ignore"):  # of an exponent, to -inf: its term is 0
-            out[far] = NumpyBackend().softmin(some, h.astype(float), eps)
+            out[rows[part]] = NumpyBackend().softmin(some, h.astype(float), eps)
 
 
 def _rows_of(C: Cost, some: Array) -> Cost:

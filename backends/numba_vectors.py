@@ -76,8 +76,9 @@ def kernel(function: Function) -> Function:
     checksum of all the files whose functions may be compiled into it.
     """
     function.__qualname__ += f"_{_SOURCES:08x}"
-    compiler: Callable[[Function], Function] = njit(cache=True, nogil=True, no_cfunc_wrapper=True,
-                                                        **ELEMENTWISE)
+    compiler: Callable[[Function], Function] = njit(
+        cache=True, nogil=True, no_cfunc_wrapper=True, **ELEMENTWISE
+    )
     return compiler(function)
 
 
@@ -144,5 +145,3 @@ def add_exponent(typing_context: Any, p: Any, marked: Any) -> Any:
         return builder.bitcast(builder.add(bits[0], exponent), number)
 
     return p(p, p), generate
-
-

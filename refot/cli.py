@@ -203,7 +203,7 @@ def bench(
     peers: Annotated[str | None, typer.Option(
         metavar="A,B", help="Whom to run beside refot; see --list. Or module:attribute.")] = None,
     only: Annotated[list[str] | None, typer.Option(
-        metavar="TEXT", help="Problems whose name contains it: \"gaussians n=1000\".")] = None,
+        metavar="TEXT", help="Problems whose name has these words: \"gaussians n=1000\".")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Pairs of runs.")] = 5,
     time_limit: Annotated[float, typer.Option(
         metavar="SECONDS", min=0.1, help="One run of a peer may take this long.")] = 60.0,

@@ -31,6 +31,18 @@ def dying_solve(instance: Instance) -> Solve:
     return lambda accuracy: os._exit(3)
 
 
+def tiring_solve(instance: Instance) -> Solve:
+    """Right three times, warm-up included; then its process ends."""
+    solve, left = right_solve(instance), iter(range(3))
+
+    def again(accuracy: float) -> Answer:
+        if next(left, None) is None:
+            os._exit(9)
+        return solve(accuracy)
+
+    return again
+
+
 def hanging_solve(instance: Instance) -> Solve:
     """Answers the warm-up, and then never."""
     def solve(accuracy: float) -> Answer:
@@ -45,6 +57,7 @@ right = Peer("right", right_solve)
 lying = Peer("lying", lying_solve)
 raising = Peer("raising", raising_solve)
 dying = Peer("dying", dying_solve)
+tiring = Peer("tiring", tiring_solve)
 hanging = Peer("hanging", hanging_solve)
 absent = Peer("absent", right_solve, ("no_such_package", "no-such-package"))
 huge = Peer("huge", right_solve, matrix=True)

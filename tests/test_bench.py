@@ -16,8 +16,8 @@ from refot.verification.bench import report as pages
 from refot.verification.bench import throughput, timing
 from refot.verification.bench.child import Child, Limits, PeerFailed
 from refot.verification.bench.criterion import CRITERIA
-from refot.verification.bench.problems import Cell
-from refot.verification.bench.run import Report, bench
+from refot.verification.bench.problems import EPS, Cell, grid
+from refot.verification.bench.run import HALF, Report, bench
 from refot.verification.bench.timing import REFERENCE, Entry, Spread, Timing, refused
 
 TINY = Cell("gaussians", 30, 1e-1)
@@ -71,6 +71,24 @@ def test_a_peer_that_dies_says_how(found: Report) -> None:
     assert entry(found, "dying").failures[GAP] == "its process ended, exit code 3"
 
 
+def test_a_reference_that_dies_is_started_again_and_no_peer_is_blamed(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timing, "REFERENCE", "bench_peers:tiring")
+    _, right = timing.compare(TINY, ["bench_peers:right"], PATIENT, 2, lambda name: None)
+    assert not right.failures
+    assert right.timings[MARGINAL].pairs == 2
+
+
+@pytest.mark.parametrize("absent", ["raising", "dying"])
+def test_without_a_reference_a_peer_is_timed_alone(absent: str, monkeypatch: pytest.MonkeyPatch
+                                                   ) -> None:
+    monkeypatch.setattr(timing, "REFERENCE", f"bench_peers:{absent}")
+    reference, right = timing.compare(TINY, ["bench_peers:right"], PATIENT, 1, lambda name: None)
+    assert set(reference.failures) == {MARGINAL, GAP}
+    assert right.timings[MARGINAL].seconds > 0
+    assert right.timings[MARGINAL].ratio is None
+
+
 def test_a_peer_that_hangs_is_killed() -> None:
     with Child("bench_peers:hanging", TINY.instance(), Limits(seconds=0.5, threads=1)) as child:
         with pytest.raises(PeerFailed, match=r"no answer within 0\.5 s"):
@@ -100,6 +118,14 @@ def test_half_iterations_are_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ours.pairs_per_second is not None
     assert ours.pairs_per_second > 0
     assert ours.ratio is not None
+
+
+def test_half_iterations_without_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throughput, "REFERENCE", "bench_peers:right")  # it has none
+    ours, numpy = throughput.rates(TINY, ["refot-numpy"], PATIENT, 1)
+    assert ours.failure
+    assert numpy.pairs_per_second is not None
+    assert numpy.ratio is None
 
 
 # ------------------------------------------------------------------ the report
@@ -157,10 +183,18 @@ def test_the_list_names_peers_and_problems() -> None:
     assert "mnist n=1000 eps=1e-04" in out.output
 
 
-@pytest.mark.parametrize("wrong", [
-    ["--peers", "nobody"], ["--only", "nothing"], ["--json", "no/such/folder/file.json"],
-    ["--plot", "figure.what"]])
-def test_a_wrong_call_is_refused_before_any_work(wrong: list[str]) -> None:
+@pytest.mark.parametrize(("wrong", "said"), [
+    (["--peers", "nobody"], "'nobody'"), (["--peers", "no.module:x"], "No module named 'no'"),
+    (["--only", "nothing"], "nothing"), (["--plot", "figure.what"], "what"),
+    (["--json", "no/such/folder/file.json"], "a file in a folder that exists")])
+def test_a_wrong_call_is_refused_before_any_work(wrong: list[str], said: str) -> None:
     out = CliRunner().invoke(app, ["bench", *wrong])
     assert isinstance(out.exception, ValueError)
-    assert wrong[1].split(".")[-1] in str(out.exception)
+    assert said in str(out.exception)
+
+
+def test_only_goes_by_whole_words() -> None:
+    names = [cell.name for cell in grid("full", only=("gaussians n=1000",))]
+    assert names == [f"gaussians n=1000 eps={eps:.0e}" for eps in EPS]
+    assert HALF.matches(("eps=1e-02",))
+    assert not HALF.matches(("n=1000", "gauss"))

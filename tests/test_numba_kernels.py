@@ -28,15 +28,18 @@ from refot.backends import (  # noqa: E402
     numba_blocks,
     numba_columns,
     numba_costs,
+    numba_entries,
     numba_groups,
     numba_kernels,
     numba_products,
     numba_series,
     numba_softmin,
     numba_sorted,
+    numba_sweeps,
     numba_threads,
 )
 from refot.backends.numba_backend import NumbaBackend  # noqa: E402
+from refot.verification.bench.worker import forget_peak, peak_memory  # noqa: E402
 
 BACKEND = NumbaBackend()
 DTYPES = [np.float64, np.float32]
@@ -44,11 +47,12 @@ DTYPES = [np.float64, np.float32]
 
 # ------------------------------------------------------------------ vector code
 def innermost_loops(dtype: Any) -> dict[str, Any]:
-    """Every loop that runs once for each pair of points, compiled for `dtype`."""
+    """Every loop with arithmetic that runs once for each pair of points, compiled for `dtype`;
+    those that always add in float64 for that alone."""
     one, h = dtype(1), np.zeros((1, numba_costs.TILE), dtype)
     t, out = np.zeros(8 * numba_costs.TILE, dtype), np.zeros((8, 1))
     x, y = np.zeros((8, 9), dtype), np.zeros((1, 9, numba_costs.TILE), dtype)
-    C, dot = numba_costs.Euclidean(x, y, one, ()), numba_costs.Dot(x, y, one, ())
+    C, dot = numba_costs.Euclidean(x, y, one, ()), numba_costs.Dot(x, y, one, (0, 1, 2))
     F, V, at = np.zeros(8, dtype), np.zeros((1, 1, 1024), dtype), numba_costs.costs_at
     M, part, sums = np.zeros((16, 64), dtype), np.zeros(64, dtype), np.zeros((1, 64))
     h_column, t_column = np.zeros(16, dtype), np.zeros((16, 64), dtype)
@@ -59,10 +63,11 @@ def innermost_loops(dtype: Any) -> dict[str, Any]:
     blocks = numba_blocks
     calls = {
         **{numba_softmin.LOOPS[at[numba_costs.Euclidean, d]]: (
-            C, t, 0, 0, 0, 0, 1024, h, one, F, F, F) for d in (0, 1, 2, 3)},
+            C._replace(axes=tuple(range(d))), t, 0, 0, 0, 0, 1024, h, one, F, F, F)
+           for d in (0, 1, 2, 3)},
         numba_softmin.LOOPS[at[numba_costs.Dot, 3]]: (dot, t, 0, 0, 0, 0, 1024, h, one, F, F, F),
         in_order.PRODUCT_LOOPS[at[numba_costs.Euclidean, 2]]: (
-            C, F, 0, h, one, 0, 0, 1024, V[0], t, F, out),
+            C._replace(axes=(0, 1)), F, 0, h, one, 0, 0, 1024, V[0], t, F, out),
         numba_groups.exponents: (part, one, groups, 0, one, part, part),
         numba_groups._rest: (part, groups, 0, part),
         in_order._powers: (part, 64, one, thrice),
@@ -84,7 +89,17 @@ def innermost_loops(dtype: Any) -> dict[str, Any]:
         blocks._first_coordinates(numba_costs.squared_difference, 2): (x, y, 0, 8, 0, 1024, t),
         blocks._next_coordinates(numba_costs.absolute_difference, 4): (x, y, 0, 0, 8, 0, 1024, t),
         blocks._next_coordinates(numba_costs.minus_product, 4): (x, y, 0, 0, 8, 0, 1024, t),
+        blocks._roots: (t,),
+        numba_entries._exponents: (F, h, one, 0, 8, 0, 1024, t),
+        numba_entries._count: (t, 0, 0, 1024, one),
+        numba_sweeps._store: (F, h, one, one, 0, 8, 0, 1024, t, one, M),
+        kernels._row_sum: (t, 0, 1024),
     }
+    if dtype is np.float64:
+        i = (np.uintp(0),) * 4
+        calls |= {numba_sweeps._row_sums: (M, part, *i),
+                  numba_sweeps._add_rows: (M, *i, 1.0, 1.0, 1.0, 1.0, part),
+                  kernels._add_rows: (t, 8, 0, 1024, sums[0])}
     for function, arguments in calls.items():
         function.compile(tuple(map(numba.typeof, arguments)))
     return {function.py_func.__name__ + str(i): function for i, function in enumerate(calls)}
@@ -100,7 +115,7 @@ def test_innermost_loops_are_vector_code_without_calls(dtype: Any) -> None:
         code = "\n".join(map(function.inspect_llvm, signatures))  # other tests may add some
         bits = 8 * np.dtype(dtype).itemsize
         lanes = [int(w) for pattern in (rf"f(?:add|sub|mul)[a-z ]* <(\d+) x {number}>",
-                                        rf"@llvm\.fmuladd\.v(\d+)f{bits}\(")
+                                        rf"@llvm\.(?:fmuladd|sqrt)\.v(\d+)f{bits}\(")
                  for w in re.findall(pattern, code)]
         assert lanes, f"{name}: no vector arithmetic in {number}"
         if wide:
@@ -265,17 +280,16 @@ def test_shapes_that_do_not_fit_and_unknown_costs_are_refused() -> None:
 
 
 # ------------------------------------------------------------------ memory, threads, processes
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere a peak never falls")
 def test_memory_does_not_grow_with_the_matrix() -> None:
-    resource = pytest.importorskip("resource")
     rng = np.random.default_rng(8)
     n = 12_000  # the matrix would take 1.1 GB
     C, h = point_cost(rng.normal(size=(n, 2)), rng.normal(size=(n, 2))), np.zeros(n)
     BACKEND.softmin(point_cost(C.x[:9], C.y), h, 1.0)
-    unit = 1 if sys.platform == "darwin" else 1024
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    forget_peak()
+    before = peak_memory()
     result = BACKEND.softmin(C, h, 1e-6)
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before
-    assert grown < 100e6
+    assert peak_memory() - before < 100e6
     nearest = point_cost(C.x[:50], C.y).dense().min(axis=1)
     np.testing.assert_allclose(result[:50], nearest, rtol=0, atol=1e-6 * np.log(n))
 

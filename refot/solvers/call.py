@@ -60,9 +60,10 @@ def solve(
     certified relative gap of F <= `gap`; `time_limit` seconds, those of compilation among them,
     looked at after each iteration; `max_iter` iterations, those of an eps schedule among them.
     `certified` proves the gap at the end. `progress`: called with (iteration, error, elapsed
-    seconds), or True for a bar. Warm start: `g` (m,), or `f` (n,) alone. `memory`: bytes it may take, or "2G" (default: REFOT_MEMORY, or a
-    quarter of what is free). The error that floating point can reach is about u max|C| / eps,
-    u = 1e-16 in float64: a smaller tol is reported as not converged. Raises InputError.
+    seconds), or True for a bar. Warm start: `g` (m,), or `f` (n,) alone. `memory`: bytes it may
+    take, or "2G" (default: REFOT_MEMORY, or a quarter of what is free). The error that floating
+    point can reach is about u max|C| / eps, u = 1e-16 in float64: a smaller tol is reported as not
+    converged. Raises InputError.
     """
     control = Control(time_limit, gap, certified, progress)
     p = problem(C, a, b, eps, backend)

@@ -17,7 +17,7 @@ from . import report as pages
 from .child import Limits
 from .peers import DEFAULT, find_peer, known_peers
 from .problems import GRIDS, grid
-from .run import Report, bench
+from .run import HALF, Report, bench
 from .training import lines
 
 
@@ -40,7 +40,8 @@ class Asked:
 
 def run(asked: Asked, console: Console, complaints: Console) -> None:
     """The whole command. Raises InputError for what cannot be, before any work."""
-    names = tuple(asked.peers.split(",")) if asked.peers else DEFAULT
+    names = DEFAULT if asked.peers is None else tuple(
+        name.strip() for name in asked.peers.split(",") if name.strip())
     for name in names:
         find_peer(name)
     for path in (asked.json, asked.markdown):
@@ -60,11 +61,12 @@ def run(asked: Asked, console: Console, complaints: Console) -> None:
             if asked.json is not None:
                 pages.write_json(found, asked.json)
             if asked.markdown is not None:
-                asked.markdown.write_text(pages.markdown(found), encoding="utf-8")
+                pages.write_markdown(found, asked.markdown)
             if figure is not None and found.cells:
                 save_figure(pages.plot(found), figure)
 
-        found = bench(cells, names, limits, asked.repeats, tell=tell, keep=keep)
+        half = HALF if not asked.only or HALF.matches(asked.only) else None
+        found = bench(cells, names, limits, asked.repeats, half, tell, keep)
     pages.print_report(found, console)
 
 

@@ -223,7 +223,10 @@ def find_peer(name: str) -> Peer:
     """A peer by its name, or `module:attribute`, a Peer of the user's. Raises UnknownNameError."""
     module, _, attribute = name.partition(":")
     if attribute:
-        found = getattr(importlib.import_module(module), attribute, None)
+        try:
+            found = getattr(importlib.import_module(module), attribute, None)
+        except ImportError as error:
+            raise UnknownNameError("peer", f"{name!r}", f"a module ({error})") from error
         if isinstance(found, Peer):
             return found
         raise UnknownNameError("peer", f"{name!r}", f"a Peer in {module}")

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from .criterion import Answer
-from .peers import Peer, Solve, density
+from .peers import UNBOUNDED, Peer, Solve, density
 from .problems import Instance
 
 
@@ -22,7 +22,7 @@ def regot(instance: Instance, *, method: str) -> Solve:
     C, a, eps = np.asfortranarray(instance.matrix), instance.a, instance.eps
 
     def solve(accuracy: float) -> Answer:
-        found = solver(C, a, a, eps, tol=accuracy, max_iter=100_000)
+        found = solver(C, a, a, eps, tol=accuracy, max_iter=UNBOUNDED)
         u, v = found.dual[: len(a)], np.append(found.dual[len(a):], 0.0)
         return Answer(*density(u / eps, v / eps, instance), found.niter)
 

@@ -35,6 +35,10 @@ class Cell:
         """What it is called in tables, and what `--only` looks into."""
         return f"{self.family} n={self.n} eps={self.eps:.0e}"
 
+    def matches(self, only: tuple[str, ...]) -> bool:
+        """Whether one of these is part of the name, in whole words."""
+        return any(f" {text.strip()} " in f" {self.name} " for text in only)
+
     def instance(self) -> Instance:
         """The problem itself. Raises InputError for a family, n or eps that cannot be."""
         draw = lookup(FAMILIES, self.family, "family")
@@ -118,10 +122,10 @@ GRIDS = {
 
 
 def grid(name: str, data: Path | None = None, only: tuple[str, ...] = ()) -> list[Cell]:
-    """The cells of a grid of GRIDS; with `only`, those whose name contains one of these texts."""
+    """The cells of a grid of GRIDS; with `only`, those that match."""
     cells = [Cell(family, n, eps, data) for family, n in lookup(GRIDS, name, "grid")
              for eps in EPS]
-    kept = [cell for cell in cells if not only or any(text in cell.name for text in only)]
+    kept = [cell for cell in cells if not only or cell.matches(only)]
     if not kept:
         raise InputError("only", ", ".join(only), "part of one of " +
                          ", ".join(cell.name for cell in cells))

@@ -124,14 +124,25 @@ def markdown(report: Report) -> str:
     for sheet in sheets(report):
         lines += ["", f"### {sheet.title}", "", "| " + " | ".join(sheet.heads) + " |",
                   "|---" * len(sheet.heads) + "|"]
-        lines += ["| " + " | ".join(row) + " |" for row in sheet.rows]
+        lines += ["| " + " | ".join(text.replace("|", "\\|") for text in row) + " |"
+                  for row in sheet.rows]
     return "\n".join(lines) + "\n"
 
 
 def write_json(report: Report, path: Path) -> None:
-    """The whole report, moved into place."""
+    """The whole report."""
+    _write(path, json.dumps(report.as_dict(), indent=1) + "\n")
+
+
+def write_markdown(report: Report, path: Path) -> None:
+    """The tables for a page."""
+    _write(path, markdown(report))
+
+
+def _write(path: Path, text: str) -> None:
+    """Written beside, then moved into place."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(report.as_dict(), indent=1) + "\n", encoding="utf-8")
+    beside.write_text(text, encoding="utf-8")
     os.replace(beside, path)
 
 

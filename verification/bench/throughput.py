@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .child import Child, Limits, PeerFailed
+from .child import Limits, PeerFailed
 from .peers import find_peer
-from .problems import Cell, Instance
-from .timing import REFERENCE, Spread, ratios, refused
+from .problems import Cell
+from .timing import REFERENCE, Runner, Spread, in_turn, ratios, refused
 
 
 @dataclass(frozen=True)
@@ -25,25 +25,20 @@ class Rate:
 def rates(cell: Cell, names: Sequence[str], limits: Limits, repeats: int) -> list[Rate]:
     """A Rate for refot and for each peer that has a half-iteration of its own."""
     with_half = [name for name in names if find_peer(name).half is not None]
-    instance = cell.instance()
-    with Child(REFERENCE, instance, limits, solving=False) as reference:
-        return [rate_of(name, reference, instance, limits, repeats)
-                for name in (REFERENCE, *with_half)]
+    with Runner(REFERENCE, cell.instance(), limits, solving=False) as reference:
+        return [rate_of(name, reference, repeats) for name in (REFERENCE, *with_half)]
 
 
-def rate_of(
-    name: str, reference: Child, instance: Instance, limits: Limits, repeats: int
-) -> Rate:
+def rate_of(name: str, reference: Runner, repeats: int) -> Rate:
     """One peer's, in turn with refot's."""
+    instance, limits = reference.instance, reference.limits
     reason = refused(name, instance.n, limits)
     if reason:
         return Rate(name, failure=reason)
-    ours, theirs = [], []
-    try:
-        with Child(name, instance, limits, solving=False) as child:
-            for _ in range(repeats):
-                ours.append(reference.half())
-                theirs.append(child.half())
-    except PeerFailed as failed:
-        return Rate(name, failure=str(failed))
+    with Runner(name, instance, limits, solving=False) as runner:
+        try:
+            theirs, ours = in_turn(lambda: runner.child.half(), lambda: reference.child.half(),
+                                   repeats, repeats * limits.seconds)
+        except PeerFailed as failed:
+            return Rate(name, failure=str(failed))
     return Rate(name, instance.n**2 / statistics.median(theirs), ratios(theirs, ours))

@@ -9,14 +9,17 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from .child import Child, Limits, PeerFailed
 from .criterion import CRITERIA, Criterion
 from .peers import find_peer
 from .problems import Cell, Instance
 from .search import Trial, search
-from .worker import Run
+
+Found = TypeVar("Found")
 
 REFERENCE = "refot"
 """Beside which every peer runs."""
@@ -68,19 +71,32 @@ class Entry:
 
 
 class Runner:
-    """A child with the trials it has been through; started again once it was killed."""
+    """A child, started when it is first asked and again once it was killed, with the trials it has
+    been through. A context manager; whatever starts or asks the child may raise PeerFailed."""
 
-    def __init__(self, name: str, instance: Instance, limits: Limits) -> None:
-        self.name, self.instance, self.limits = name, instance, limits
-        self.child = Child(name, instance, limits)
+    def __init__(self, name: str, instance: Instance, limits: Limits, solving: bool = True) -> None:
+        self.name, self.instance, self.limits, self.solving = name, instance, limits, solving
+        self._child: Child | None = None
         self.history: list[Trial] = []
         self.failed: dict[str, str] = {}
         self.peak = 0
 
+    @property
+    def child(self) -> Child:
+        """The child, alive."""
+        if self._child is None or not self._child.alive:
+            self._child = Child(self.name, self.instance, self.limits, self.solving)
+        return self._child
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child is not None:
+            self._child.close()
+
     def attempt(self, accuracy: float) -> Trial:
         """One run, judged."""
-        if not self.child.alive:
-            self.child = Child(self.name, self.instance, self.limits)
         run = self.child.run(accuracy)
         self.peak = self.peak or run.peak  # before our judging can have raised it
         return Trial(run, self.child.judge())
@@ -105,38 +121,31 @@ def compare(
     cell: Cell, names: Sequence[str], limits: Limits, repeats: int, tell: Callable[[str], object]
 ) -> list[Entry]:
     """An entry for refot and one for each peer, on one cell. `tell` gets each name before."""
-    tell(REFERENCE)
-    reference = Runner(REFERENCE, cell.instance(), limits)
     entries = []
-    try:
+    with Runner(REFERENCE, cell.instance(), limits) as reference:
         for name in (REFERENCE, *names):
             tell(name)
             entries.append(entry_of(name, reference, repeats))
-    finally:
-        reference.child.close()
     return entries
 
 
 def entry_of(name: str, reference: Runner, repeats: int) -> Entry:
     """One peer beside the reference; the reference beside itself tells the noise."""
     entry, reason = Entry(name), refused(name, reference.instance.n, reference.limits)
-    runner = None
-    try:
-        if reason:
-            raise PeerFailed(reason)
-        runner = Runner(name, reference.instance, reference.limits)
-        entry.version, entry.warm_up = runner.child.ready.version, runner.child.ready.warm_up
+    with Runner(name, reference.instance, reference.limits) as runner:
+        try:
+            if reason:
+                raise PeerFailed(reason)
+            entry.version, entry.warm_up = runner.child.ready.version, runner.child.ready.warm_up
+        except PeerFailed as failed:
+            entry.failures = {criterion.name: str(failed) for criterion in CRITERIA}
+            return entry
         for criterion in CRITERIA:
             try:
                 entry.timings[criterion.name] = paired(runner, reference, criterion, repeats)
             except PeerFailed as failed:
                 entry.failures[criterion.name] = str(failed)
         entry.peak = runner.peak
-    except PeerFailed as failed:
-        entry.failures = {criterion.name: str(failed) for criterion in CRITERIA}
-    finally:
-        if runner is not None:
-            runner.child.close()
     return entry
 
 
@@ -153,25 +162,38 @@ def refused(name: str, n: int, limits: Limits) -> str:
 
 def paired(runner: Runner, reference: Runner, criterion: Criterion, repeats: int) -> Timing:
     """Both at the accuracies they need, in turn, `repeats` times or until the limit is spent."""
-    theirs = runner.search(criterion)
-    try:
-        ours = [reference.search(criterion).run.accuracy]
-    except PeerFailed:
-        ours = []  # the peer is timed alone
-    runs: list[Run] = []
-    references: list[Run] = []
-    begun = time.perf_counter()
-    while len(runs) < repeats and time.perf_counter() - begun < reference.limits.seconds:
-        references += [reference.child.run(accuracy) for accuracy in ours]
-        runs.append(runner.child.run(theirs.run.accuracy))
+    trial = runner.search(criterion)
+    with suppress(PeerFailed):
+        reference.search(criterion)  # before the clock starts; where it fails, so will `ours`
+    theirs, ours = in_turn(
+        lambda: runner.child.run(trial.run.accuracy),
+        lambda: reference.child.run(reference.search(criterion).run.accuracy),
+        repeats, reference.limits.seconds)
     return Timing(
-        seconds=statistics.median(run.seconds for run in runs),
-        processor=statistics.median(run.processor for run in runs),
-        ratio=ratios([run.seconds for run in runs], [run.seconds for run in references]),
-        processor_ratio=ratios([run.processor for run in runs],
-                               [run.processor for run in references]),
-        pairs=len(runs), accuracy=theirs.run.accuracy, iterations=theirs.run.iterations,
-        marginal_error=theirs.judged.marginal_error, gap=theirs.judged.gap)
+        seconds=statistics.median(run.seconds for run in theirs),
+        processor=statistics.median(run.processor for run in theirs),
+        ratio=ratios([run.seconds for run in theirs], [run.seconds for run in ours]),
+        processor_ratio=ratios([run.processor for run in theirs],
+                               [run.processor for run in ours]),
+        pairs=len(theirs), accuracy=trial.run.accuracy, iterations=trial.run.iterations,
+        marginal_error=trial.judged.marginal_error, gap=trial.judged.gap)
+
+
+def in_turn(theirs: Callable[[], Found], ours: Callable[[], Found], repeats: int, seconds: float
+            ) -> tuple[list[Found], list[Found]]:
+    """What both find, called in turn, `repeats` times or until so many seconds have gone; once ours
+    fails, theirs is called alone and the second list is empty."""
+    found: list[Found] = []
+    beside: list[Found] | None = []
+    begun = time.perf_counter()
+    while len(found) < repeats and time.perf_counter() - begun < seconds:
+        try:
+            if beside is not None:
+                beside.append(ours())
+        except PeerFailed:
+            beside = None
+        found.append(theirs())
+    return found, beside or []
 
 
 def ratios(theirs: Sequence[float], ours: Sequence[float]) -> Spread | None:
