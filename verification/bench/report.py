@@ -166,7 +166,10 @@ def plot(report: Report) -> Figure:
             guide(axis)
             axis.set(xscale="log", yscale="log", title=f"eps = {value:g} max C" * (row == 0),
                      xlabel="n" * (row == 1), ylabel=ylabel * (column == 0))
-    axes[0, -1].legend(fontsize=6)
+    entries = {label: line for axis in axes.flat
+               for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center", fontsize=7,
+                  ncols=2 * len(eps))
     return figure
 
 
@@ -187,13 +190,13 @@ def points(report: Report) -> dict[tuple[str, float], list[tuple[float, float, f
 def draw(axis: Axes, name: str, k: int, values: list[tuple[float, float, float | None]],
          row: int) -> None:
     """One curve in the colour of the k-th peer, refot's thicker; the family in many dimensions
-    dashed, its marks hollow."""
+    dashed, its marks hollow. After ten peers colours come again, with other marks."""
     places = sorted((value[0], height) for value in values
                     if (height := value[row + 1]) is not None)
     ours, high = name.startswith(f"{REFERENCE},"), name.endswith("mnist")
     axis.plot([n for n, _ in places], [height for _, height in places],
               color="black" if ours else f"C{k % 10}", linestyle="--" if high else "-",
-              marker="osDv^<>p*h"[k % 10], markersize=4, linewidth=2 if ours else 1,
+              marker="osDv^<>p*h"[(k + k // 10) % 10], markersize=4, linewidth=2 if ours else 1,
               markerfacecolor="white" if high else None, label=name)
 
 
