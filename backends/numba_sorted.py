@@ -15,7 +15,7 @@ import numpy as np
 
 from refot.arrays import Array
 
-from .numba_costs import TILE, costs_at, unrolled
+from .numba_costs import DIRECT, TILE, costs_at, unrolled
 from .numba_exponential import exp2_about, exp2_bounded
 from .numba_groups import (
     LOG2_E,
@@ -176,7 +176,7 @@ def _product_loop(cost: Any) -> Any:
     return loop
 
 
-PRODUCT_LOOPS = {cost: _product_loop(cost) for cost in set(costs_at.values())}
+PRODUCT_LOOPS = {cost: _product_loop(cost) for (_, d), cost in costs_at.items() if d in DIRECT}
 
 
 def product(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any, j1: Any, V: Any, t: Any,
