@@ -3,6 +3,8 @@
 `HYPOTHESIS_PROFILE=dev` (default) draws new examples each time; `ci` draws more of them, and the
 same ones every time. Neither has a deadline, nor minds a slow draw: the first call of a compiled
 backend takes seconds, and a busy machine is no defect of the code.
+
+A test marked `slow` (hundreds of problems, thousands of draws) runs with `pytest --slow` only.
 """
 
 from __future__ import annotations
@@ -19,6 +21,21 @@ settings.register_profile(
 settings.register_profile(
     "ci", settings.get_profile("dev"), max_examples=50, derandomize=True, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true",
+                     help="run the tests marked slow too: large samples, minutes to hours")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests marked slow, unless `--slow` asks for them."""
+    if config.getoption("--slow"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+
 
 BACKENDS = [status.name for status in refot.backend_status() if status.available]
 
