@@ -67,6 +67,7 @@ def as_floating(values: Any, name: str, ndim: int | tuple[int, ...]) -> Array:
 
     Integers become float64; any other dtype than float64 and float32 raises TypeInputError.
     """
+    _refuse_mask(values, name)
     xp = namespace(values)
     if not hasattr(xp, "asarray") or not isinstance(getattr(values, "dtype", None), np.dtype):
         xp = np
@@ -87,21 +88,35 @@ def as_floating(values: Any, name: str, ndim: int | tuple[int, ...]) -> Array:
     return array
 
 
+def is_masked(values: Any) -> bool:
+    """Whether `values` is a NumPy masked array that hides at least one entry."""
+    return isinstance(values, np.ma.MaskedArray) and bool(np.ma.getmaskarray(values).any())
+
+
+def _refuse_mask(values: Any, name: str) -> None:
+    """Raise InputError for masked entries: to drop the mask would take them for numbers."""
+    if is_masked(values):
+        raise InputError(
+            name, "masked entries",
+            f"an array without a mask: {name}.filled(value), or the entries left out; only in a "
+            "cost matrix C does a mask have a meaning, that of forbidden pairs")
+
+
 def _finite(array: Array, name: str) -> Array:
     finite = namespace(array).isfinite(array)
     if not bool(finite.all()):
-        raise InputError(name, _first_failure(array, finite), "finite values")
+        raise InputError(name, first_failure(array, finite), "finite values")
     return array
 
 
 def nonnegative(array: Array, name: str) -> Array:
     """`array` as it is, where no entry is negative. Raises WeightError."""
     if not bool((array >= 0).all()):
-        raise WeightError(name, _first_failure(array, array >= 0), "entries >= 0")
+        raise WeightError(name, first_failure(array, array >= 0), "entries >= 0")
     return array
 
 
-def _first_failure(array: Array, holds: Array) -> str:
+def first_failure(array: Array, holds: Array) -> str:
     """The first entry where `holds` is false, and its place."""
     first = tuple(int(k) for k in np.unravel_index(int(holds.argmin()), array.shape))
     return f"{array[first]} at [{', '.join(map(str, first))}]"
@@ -159,6 +174,7 @@ def uniform(n: int, like: Array | None = None) -> Array:
 
 def as_number(value: Any, name: str) -> float:
     """A finite real number. Raises InputError."""
+    _refuse_mask(value, name)
     not_real = bool | np.bool_ | str | bytes | complex | np.complexfloating
     if isinstance(value, not_real) or getattr(value, "ndim", 0) != 0:
         raise TypeInputError(name, f"{value!r}", "a real number")

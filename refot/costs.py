@@ -6,7 +6,8 @@ cost by name, whose matrix is never formed as a whole. Both offer `shape`, `T`, 
 Ground costs, of the difference x - y and 0 where x = y: |x - y|^2 (B section 4, G section 4, L),
 |x - y| (G learned cost), |x - y|_1 (B Table 1). Beside them -<x, y>, |x - y|^2 / 2 less what
 depends on one point alone: the same plans, potentials less |x|^2 / 2 and |y|^2 / 2. Any of them
-times a positive scale (H: |x - y|^2 / alpha), or any finite matrix (B-5).
+times a positive scale (H: |x - y|^2 / alpha), or any matrix (B-5). An entry inf of a matrix forbids
+a pair (`forbidden`).
 """
 
 from __future__ import annotations
@@ -15,13 +16,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from refot.arrays import (
     Array,
+    InputError,
     ShapeError,
     TypeInputError,
-    as_matrix,
+    as_floating,
     as_points,
     as_positive,
+    first_failure,
+    is_masked,
     lookup,
     namespace,
 )
@@ -136,7 +142,7 @@ POINT_COSTS: dict[str, PairCost] = {**GROUND_COSTS, "dot": DotProduct()}
 # ------------------------------------------------------------------ operands
 @dataclass(frozen=True)
 class DenseCost:
-    """A cost matrix (n, m) as it stands, in cost units."""
+    """A cost matrix (n, m) as it stands, in cost units; inf forbids a pair."""
 
     matrix: Array
 
@@ -234,10 +240,24 @@ def point_cost(x: Any, y: Any, cost: str = "sqeuclidean", scale: float = 1.0) ->
 
 
 def as_cost(C: Any) -> Cost:
-    """`C` as a checked operand: anything that is not one is taken as a matrix (n, m), finite."""
+    """`C` as a checked operand: anything that is not one is taken as a matrix (n, m) of numbers,
+    or inf for a forbidden pair. A NumPy masked array forbids the pairs that it masks."""
     if isinstance(C, PointCost):
         return _checked(C)
-    return DenseCost(as_matrix(C.matrix if isinstance(C, DenseCost) else C, "C"))
+    return DenseCost(_cost_matrix(C.matrix if isinstance(C, DenseCost) else C))
+
+
+def _cost_matrix(C: Any) -> Array:
+    """`C` (n, m) with finite entries, or inf. Raises InputError for NaN and -inf."""
+    if is_masked(C):
+        floating = C if C.dtype.kind == "f" else C.astype(np.float64)
+        C = floating.filled(np.inf)
+    matrix = as_floating(C, "C", ndim=2)
+    allowed = matrix > -np.inf  # not NaN either
+    if not bool(allowed.all()):
+        raise InputError("C", first_failure(matrix, allowed),
+                         "finite costs, or inf (a masked entry) for a forbidden pair")
+    return matrix
 
 
 def ground_point_cost(x: Any, y: Any, cost: str = "sqeuclidean") -> PointCost:
@@ -261,6 +281,15 @@ def _checked(C: PointCost) -> PointCost:
     if x.dtype != y.dtype:
         raise TypeInputError("y", f"dtype {y.dtype}", f"{x.dtype}, that of x")
     return replace(C, x=x, y=y, scale=as_positive(C.scale, "scale"))
+
+
+def restricted(C: Cost, rows: Array, columns: Array) -> Cost:
+    """C between some of the rows and some of the columns, both boolean: those that carry mass."""
+    if bool(rows.all() and columns.all()):
+        return C
+    if isinstance(C, PointCost):
+        return replace(C, x=C.x[rows], y=C.y[columns])
+    return DenseCost(C.matrix[rows][:, columns])
 
 
 def row_blocks(C: Cost, depth: int = 1) -> Iterator[slice]:

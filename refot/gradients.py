@@ -20,14 +20,13 @@ from typing import Any
 
 from refot.arrays import Array, as_matrix, as_number, as_weights, namespace
 from refot.backend_contract import BackendLike
-from refot.costs import PointCost, as_point_cost, point_cost, row_blocks
-from refot.divergences import distinct_pairs, first_order_tolerance, self_costs
+from refot.costs import PointCost, as_cost, as_point_cost, point_cost, row_blocks
+from refot.divergences import distinct_pairs, self_costs, self_solution, to_first_order
+from refot.forbidden import require_all_partners
 from refot.information import informative_cost, tilted_product
 from refot.objectives import transport_cost
 from refot.plans import semi_dual_plan
 from refot.problem import Problem, problem
-from refot.sinkhorn import sinkhorn_symmetric
-from refot.solvers import solve
 
 
 # ------------------------------------------------------------------ from the cost to the points
@@ -66,7 +65,9 @@ def entropic_value_gradient_weights(
     """dF/da = f - mean f, (n,): centred, for weights can only move with their sum fixed at 1.
 
     From H-9 at the optimal psi. Where a_i = 0 it is the one-sided derivative, into the simplex.
+    Raises InputError where all pairs of a row are forbidden: there it is infinite.
     """
+    require_all_partners(as_cost(C), b)
     p = problem(C, a, b, eps, backend)
     return centred(_potentials(p, tol)[0])
 
@@ -233,14 +234,12 @@ def centred(gradient: Array) -> Array:
 
 def _potentials(p: Problem, tol: float | None) -> tuple[Array, Array]:
     """Optimal (f, g) with f = g^(c,eps), which is defined at zero weights too."""
-    tol = first_order_tolerance(p, tol)
-    g = solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend).g
+    g = to_first_order(p, tol).g
     return p.transform(g), g
 
 
 def _self_potential(p: Problem, tol: float | None) -> Array:
-    tol = first_order_tolerance(p, tol)
-    return sinkhorn_symmetric(p.C, p.a, p.eps, tol=tol, backend=p.backend).f
+    return to_first_order(p, tol, self_solution).f
 
 
 def _two_samples(

@@ -17,11 +17,11 @@ from typing import Any
 
 from refot.arrays import Array, namespace
 from refot.backend_contract import BackendLike
-from refot.costs import as_point_cost, point_cost
-from refot.divergences import first_order_tolerance, self_costs
+from refot.costs import as_cost, as_point_cost, point_cost
+from refot.divergences import self_costs, to_first_order
+from refot.forbidden import finite_part, require_all_partners
 from refot.gradients import centred, points_gradient
 from refot.problem import Problem, problem
-from refot.solvers import solve
 
 
 def sharp_value_gradient(
@@ -50,7 +50,9 @@ def sharp_value_gradient_weights(
 
     Its error grows as the plan decouples (small eps), with the inverse of the smallest non-zero
     eigenvalue of the Schur complement: mass that cannot move changes nothing to first order.
+    Raises InputError where all pairs of a row are forbidden.
     """
+    require_all_partners(as_cost(C), b)
     p = problem(C, a, b, eps, backend)
     return centred(p.eps * _adjoint(p, tol).p)
 
@@ -73,7 +75,8 @@ def sinkhorn_loss_gradient(
 # ------------------------------------------------------------------ the adjoint system
 @dataclass(frozen=True)
 class _Adjoint:
-    """The optimal plan (n, m), C / eps, and the adjoint state p (n,), q (m,), in nats."""
+    """The optimal plan (n, m), C / eps (0 where a pair is forbidden), and the adjoint state p (n,),
+    q (m,), in nats."""
 
     P: Array
     C_over_eps: Array
@@ -88,11 +91,11 @@ class _Adjoint:
 def _adjoint(pr: Problem, tol: float | None) -> _Adjoint:
     """Solve for (p, q). With chi = P / a, the first equation reads p = (chi * C / eps) 1 - chi q,
     which holds, as a limit, at zero weights too."""
-    xp, C_over_eps = namespace(pr.a), pr.C.dense() / pr.eps
-    tol = first_order_tolerance(pr, tol)
-    g = solve(pr.C, pr.a, pr.b, pr.eps, tol=tol, backend=pr.backend).g
+    xp, C = namespace(pr.a), pr.C.dense()
+    g = to_first_order(pr, tol).g
     f = pr.transform(g)
-    chi = xp.exp((f[:, None] + pr.G(g)) / pr.eps - C_over_eps)
+    chi = xp.exp((f[:, None] + pr.G(g) - C) / pr.eps)
+    C_over_eps = finite_part(C) / pr.eps
     P = pr.a[:, None] * chi
     q = _second_unknown(P, P * C_over_eps)
     return _Adjoint(P, C_over_eps, (chi * C_over_eps).sum(axis=1) - chi @ q, q)

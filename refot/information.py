@@ -25,6 +25,7 @@ from refot.arrays import (
     as_number,
     as_plan,
     as_weights,
+    is_masked,
     marginal_tolerance,
     namespace,
     weight_tolerance,
@@ -56,6 +57,8 @@ def mutual_information(P: Any) -> float:
 
 def as_codes(codes: Any, like: Array) -> Array:
     """The code of each sample, (n,) integers >= 0 beside the rows of `like`. Raises InputError."""
+    if is_masked(codes):
+        raise InputError("codes", "masked entries", "a code for each row: codes.filled(code)")
     try:
         codes = namespace(like).asarray(codes)
     except (ValueError, TypeError, OverflowError) as error:

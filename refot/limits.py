@@ -33,13 +33,13 @@ from refot.costs import as_cost, ground_point_cost
 from refot.divergences import (
     _problems,
     _sharp,
-    _solutions,
     _value,
-    first_order_tolerance,
+    first_order_solutions,
     mmd_squared,
     self_costs,
     sinkhorn_divergence,
 )
+from refot.forbidden import require_finite
 from refot.objectives import entropy, kantorovich
 from refot.transforms import _rows_unweighted
 
@@ -84,6 +84,7 @@ def cost_limits(C: Any, a: Any, b: Any, *, exact: float | None = None) -> CostLi
     """
     C = as_cost(C)
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    require_finite(C, "the independent plan gives mass to every pair")
     matrix = C.dense()
     centred = doubly_centred(matrix, a, b)
     on_support = centred[a > 0][:, b > 0]
@@ -158,7 +159,7 @@ def eps_sweep(
     rows = []
     for eps in _each(epsilons, "epsilons", as_positive):
         problems = _problems(x, a, y, b, eps, cost, backend)
-        terms = _solutions(problems, lambda p: first_order_tolerance(p, tol))
+        terms = first_order_solutions(problems, tol)
         F_xy, F_xx, F_yy = (_value(*term) for term in terms)
         s_xy, s_xx, s_yy = (_sharp(*term) for term in terms)
         rows.append((eps, F_xy, s_xy, F_xy - (F_xx + F_yy) / 2, 2 * s_xy - s_xx - s_yy))

@@ -79,10 +79,13 @@ def entropy(p: Any) -> float:
 
 # ------------------------------------------------------------------ primal
 def transport_cost(P: Any, C: Any) -> float:
-    """s = <C, P>, the sharp value of a plan P (n, m). B-1, and W_{c,eps} of G."""
+    """s = <C, P>, the sharp value of a plan P (n, m). B-1, and W_{c,eps} of G.
+
+    0 where P is 0 on a forbidden pair, infinite where it is not.
+    """
     C = as_cost(C).dense()
     P = as_plan(P, "P", C.shape)
-    return float((P * C).sum())
+    return float((P * namespace(P).where(P > 0, C, 0)).sum())
 
 
 def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:

@@ -10,7 +10,8 @@ from typing import Any
 
 from refot.arrays import Array, as_positive, as_vector, as_weights, namespace
 from refot.backend_contract import Backend, BackendLike, get_backend
-from refot.costs import Cost, as_cost
+from refot.costs import Cost, as_cost, restricted
+from refot.forbidden import with_partners
 
 
 def log_weights(a: Array) -> Array:
@@ -29,6 +30,11 @@ class Problem:
     b: Array
     eps: float
     backend: Backend
+
+    @property
+    def costs_with_mass(self) -> Cost:
+        """The costs between atoms of positive weight: no other may set a scale."""
+        return restricted(self.C, self.a > 0, self.b > 0)
 
     @property
     def T(self) -> Problem:
@@ -73,11 +79,17 @@ class Problem:
 def problem(C: Any, a: Any, b: Any, eps: Any, backend: BackendLike = None) -> Problem:
     """(C, a, b, eps) checked, in the dtype of C, on the backend. Raises InputError.
 
-    C: an operand, or a matrix (n, m); a (n,) and b (m,): weights that sum to 1; eps > 0.
+    C: an operand, or a matrix (n, m), inf where a pair is forbidden; a (n,) and b (m,): weights
+    that sum to 1; eps > 0.
     """
-    C, eps = as_cost(C), as_positive(eps, "eps")
+    C = as_cost(C)
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
-    on = get_backend(backend)
+    return on_backend(with_partners(C, a, b), a, b, eps, backend)
+
+
+def on_backend(C: Cost, a: Array, b: Array, eps: Any, backend: BackendLike) -> Problem:
+    """The problem of a checked cost and checked weights, on the backend."""
+    eps, on = as_positive(eps, "eps"), get_backend(backend)
 
     def convert(weights: Array) -> Array:
         return on.asarray(weights).astype(C.dtype, copy=False)

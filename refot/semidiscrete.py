@@ -28,6 +28,7 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike, get_backend
 from refot.costs import Cost, as_cost, row_blocks
+from refot.forbidden import require_row_partners
 from refot.gradients import points_gradient
 from refot.transforms import c_eps_transform, c_transform, conditional
 
@@ -211,8 +212,10 @@ def _on_backend(psi: Any, C: Any, b: Any, backend: BackendLike) -> tuple[Array, 
     """psi, C and b checked, in the dtype of C, on the backend."""
     C, on = as_cost(C), get_backend(backend)
     m = C.shape[1]
+    b = as_weights(b, m, "b")
+    require_row_partners(C, b)
     psi, b = (on.asarray(v).astype(C.dtype, copy=False)
-              for v in (as_vector(psi, m, "psi"), as_weights(b, m, "b")))
+              for v in (as_vector(psi, m, "psi"), b))
     return psi, C.with_arrays(on.asarray), b
 
 

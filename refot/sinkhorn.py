@@ -28,6 +28,7 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike
 from refot.costs import as_cost, is_symmetric
+from refot.forbidden import finite_part, obstruction, with_partners
 from refot.gap import CertifiedGap
 from refot.problem import Problem, problem
 from refot.stopping import Control, Watch
@@ -43,6 +44,7 @@ class SinkhornResult:
     `stopped_by`: "tolerance", "gap", "time limit", "max_iter", or "stall" (no
     smaller error for many iterations: the rounding floor, or nearly so).
     `gap` is an interval around F, where one was asked for; `seconds` what the iterations took.
+    `infeasible` says why no plan avoids the forbidden pairs, where that is what kept it from there.
     """
 
     f: Array
@@ -54,6 +56,7 @@ class SinkhornResult:
     stopped_by: str
     seconds: float
     gap: CertifiedGap | None = None
+    infeasible: str = ""
 
     @property
     def iterations(self) -> int:
@@ -73,9 +76,9 @@ def scaling_iterates(C: Any, a: Any, b: Any, eps: Any) -> Iterator[tuple[Array, 
     K underflows where C / eps > 745 (float64), overflows where it is < -709: u and v may then
     become infinite or NaN, as in G-7, and the first step in which they do warns (ScalingWarning).
     """
-    C, eps = as_cost(C).dense(), as_positive(eps, "eps")
+    C, eps = as_cost(C), as_positive(eps, "eps")
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
-    return _scaling_steps(C / eps, a, b)
+    return _scaling_steps(with_partners(C, a, b).dense() / eps, a, b)
 
 
 def _scaling_steps(exponent: Array, a: Array, b: Array) -> Iterator[tuple[Array, Array]]:
@@ -114,7 +117,7 @@ def scaling_loss(C: Any, a: Any, b: Any, eps: Any, L: int) -> float:
     C = as_cost(C).dense()
     with np.errstate(all="ignore"):  # the iteration has warned
         K = namespace(C).exp(-C / as_positive(eps, "eps"))
-        return float(u @ (K * C) @ v)
+        return float(u @ (K * finite_part(C)) @ v)
 
 
 # ------------------------------------------------------------------ log domain
@@ -223,12 +226,15 @@ def iterate(
         gap = watch.certificate(g)
         if errors[-1] > tol and watch.proved:  # checks of the gap are seldom: it may be there now
             stopped_by = "gap"
-        result = SinkhornResult(f, g, watch.proved or errors[-1] <= tol, errors[-1], tol,
-                                tuple(errors), stopped_by, watch.elapsed, gap)
+        converged = watch.proved or errors[-1] <= tol
+        result = SinkhornResult(f, g, converged, errors[-1], tol, tuple(errors), stopped_by,
+                                watch.elapsed, gap,
+                                "" if converged else obstruction(p.C, p.a, p.b))
     if not result.converged:
         warnings.warn(
             f"marginal error {result.marginal_error:.3g} > tol {tol:g} "
-            f"after {result.iterations} iterations (stopped by {stopped_by})",
+            f"after {result.iterations} iterations (stopped by {stopped_by})"
+            + (f": {result.infeasible}" if result.infeasible else ""),
             ConvergenceWarning,
             stacklevel=3,
         )

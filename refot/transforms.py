@@ -21,13 +21,15 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike, get_backend
 from refot.costs import as_cost, row_blocks
-from refot.problem import Problem, problem
+from refot.forbidden import require_row_partners
+from refot.problem import Problem, on_backend
 
 
 def softmin(C: Any, h: Any, eps: Any, *, backend: BackendLike = None) -> Array:
     """-eps log sum_j exp((h_j - C_ij) / eps), (n,), in cost units. B-25, H-8.
 
-    C (n, m); h (m,), -inf for a column without mass, but not in every column. Raises InputError.
+    C (n, m); h (m,), -inf for a column without mass, but not in every column. Raises InputError,
+    also where a row has no allowed pair: its softmin would be infinite.
     """
     C, eps, on = as_cost(C), as_positive(eps, "eps"), get_backend(backend)
     h = as_floating(h, "h", ndim=1)
@@ -36,6 +38,7 @@ def softmin(C: Any, h: Any, eps: Any, *, backend: BackendLike = None) -> Array:
         raise ShapeError("h", f"shape {h.shape}", f"({C.shape[1]},), the columns of C")
     if not bool((h < xp.inf).all()) or not bool((h > -xp.inf).any()):  # NaN fails the first
         raise InputError("h", "NaN, +inf, or -inf everywhere", "numbers < inf, one of them finite")
+    require_row_partners(C, h > -xp.inf)
     return on.softmin(C.with_arrays(on.asarray), on.asarray(h).astype(C.dtype, copy=False), eps)
 
 
@@ -54,6 +57,7 @@ def c_transform(g: Any, C: Any, b: Any | None = None) -> Array:
     m = C.shape[1]
     g = as_vector(g, m, "g")
     b = uniform(m, g) if b is None else as_weights(b, m, "b")
+    require_row_partners(C, b)
     xp = namespace(C.rows(slice(0, 1)))
     g = xp.where(b > 0, g, -xp.inf)
     return xp.concatenate([(C.rows(rows) - g).min(axis=1) for rows in row_blocks(C)])
@@ -71,6 +75,9 @@ def conditional(g: Any, C: Any, b: Any, eps: Any, *, backend: BackendLike = None
 
 
 def _rows_unweighted(C: Any, b: Any, eps: Any, backend: BackendLike) -> Problem:
-    """The problem of a transform, in which the weights of the rows play no part."""
+    """The problem of a transform, in which the weights of the rows play no part: a column need not
+    have a partner among them."""
     C = as_cost(C)
-    return problem(C, uniform(C.shape[0]), b, eps, backend)
+    b = as_weights(b, C.shape[1], "b")
+    require_row_partners(C, b)
+    return on_backend(C, uniform(C.shape[0]), b, eps, backend)

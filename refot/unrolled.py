@@ -22,6 +22,7 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike
 from refot.costs import as_cost, as_point_cost
+from refot.forbidden import finite_part
 from refot.gradients import points_gradient
 from refot.problem import problem
 from refot.sinkhorn import log_iterates, scaling_iterates
@@ -40,12 +41,12 @@ def scaling_loss_gradient(C: Any, a: Any, b: Any, eps: Any, L: int) -> Array:
     C, eps = as_cost(C).dense(), as_positive(eps, "eps")
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
     xp = namespace(C)
-    K = xp.exp(-C / eps)
+    K, C_finite = xp.exp(-C / eps), finite_part(C)
     steps = list(itertools.islice(scaling_iterates(C, a, b, eps), as_count(L, "L")))
     v_before = [b, *(v for _, v in steps)]
     u, v = steps[-1]
-    Cb, Kb = K * xp.outer(u, v), C * xp.outer(u, v)
-    ub, vb = (K * C) @ v, (K * C).T @ u
+    Cb, Kb = K * xp.outer(u, v), C_finite * xp.outer(u, v)
+    ub, vb = (K * C_finite) @ v, (K * C_finite).T @ u
     for (u, v), v_last in zip(reversed(steps), reversed(v_before[:-1]), strict=True):
         qb = -vb * _square_over(v, b)
         Kb += xp.outer(u, qb)
@@ -73,7 +74,7 @@ def scaling_loss_gradient_log(
     g_before = [start, *(g for _, g in steps)]
     f, g = steps[-1]
     P = xp.exp((p.F(f)[:, None] + p.G(g) - C) / p.eps)
-    W = P * C / p.eps
+    W = P * finite_part(C) / p.eps
     Cb, fb, gb = P - W, W.sum(axis=1), W.sum(axis=0)
     for (f, g), g_last in zip(reversed(steps), reversed(g_before[:-1]), strict=True):
         T = xp.exp((p.F(f)[:, None] + g - C) / p.eps)

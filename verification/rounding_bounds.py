@@ -19,7 +19,7 @@ import numpy as np
 import refot
 from refot.arrays import Array, lookup
 from refot.costs import DenseCost, point_cost
-from refot.divergences import first_order_tolerance, self_costs
+from refot.divergences import self_costs, to_first_order
 from refot.information import informative_cost
 from refot.problem import problem
 
@@ -150,7 +150,7 @@ def _at_the_floor(
 ) -> tuple[Certificate, Array, Array]:
     """The certificate of potentials (f, g) that are solved as far as float64 allows."""
     p = problem(DenseCost(C), a, b, eps, "numpy")
-    found = refot.solve(p.C, a, b, eps, tol=first_order_tolerance(p), backend="numpy")
+    found = to_first_order(p, None)
     return certify(C, a, b, eps, found.g), found.f, found.g
 
 
