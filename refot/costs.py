@@ -166,6 +166,12 @@ class DenseCost:
         """The whole matrix (n, m)."""
         return self.matrix
 
+    def among(self, rows: Array, columns: Array) -> DenseCost:
+        """C between some of the rows and some of the columns, both boolean."""
+        if bool(rows.all() and columns.all()):
+            return self
+        return DenseCost(self.matrix[rows][:, columns])
+
     def scaled(self, factor: float) -> DenseCost:
         """The cost `factor * C`."""
         return DenseCost(factor * self.matrix)
@@ -216,6 +222,12 @@ class PointCost:
     def spread(self) -> float:
         """At least max C - min C, in O((n + m) d)."""
         return self.scale * self.ground.spread(self.x, self.y)
+
+    def among(self, rows: Array, columns: Array) -> PointCost:
+        """C between some of the rows and some of the columns, both boolean; in no order."""
+        if bool(rows.all() and columns.all()):
+            return self
+        return PointCost(self.x[rows], self.y[columns], self.ground, self.scale)
 
     def scaled(self, factor: float) -> PointCost:
         """The cost `factor * c`."""
@@ -281,15 +293,6 @@ def _checked(C: PointCost) -> PointCost:
     if x.dtype != y.dtype:
         raise TypeInputError("y", f"dtype {y.dtype}", f"{x.dtype}, that of x")
     return replace(C, x=x, y=y, scale=as_positive(C.scale, "scale"))
-
-
-def restricted(C: Cost, rows: Array, columns: Array) -> Cost:
-    """C between some of the rows and some of the columns, both boolean: those that carry mass."""
-    if bool(rows.all() and columns.all()):
-        return C
-    if isinstance(C, PointCost):
-        return replace(C, x=C.x[rows], y=C.y[columns])
-    return DenseCost(C.matrix[rows][:, columns])
 
 
 def row_blocks(C: Cost, depth: int = 1) -> Iterator[slice]:

@@ -24,6 +24,7 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike
 from refot.costs import DenseCost, PointCost, point_cost, row_blocks
+from refot.forbidden import finite_range
 from refot.problem import Problem, problem
 from refot.sinkhorn import SinkhornResult, sinkhorn_symmetric
 from refot.solvers import solve
@@ -53,7 +54,7 @@ def sharp_value(
     """
     p, least = problem(C, a, b, eps, backend), 0.0
     if isinstance(p.C, DenseCost):
-        least = float(p.costs_with_mass.matrix.min())
+        least, _ = finite_range(p.C.among(p.a > 0, p.b > 0))
         p = replace(p, C=DenseCost(p.C.matrix - least))
     return least + _sharp(p, to_first_order(p, tol))
 
@@ -150,8 +151,8 @@ SOLVERS: tuple[Solver, Solver, Solver] = (solution, self_solution, self_solution
 
 
 def to_first_order(p: Problem, tol: float | None, solver: Solver = solution) -> SinkhornResult:
-    """The solution to `tol`, by default to `first_order_tolerance`, for which a rough solution tells
-    the size of the potentials; the second solve goes on from there."""
+    """The solution to `tol`, by default to `first_order_tolerance`, for which a rough solution
+    tells the size of the potentials; the second solve goes on from there."""
     if tol is not None or p.C.dtype != np.float64:
         return solver(p, tol, None)
     with warnings.catch_warnings():

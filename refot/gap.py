@@ -5,7 +5,8 @@ exceed b are scaled down, P V, and what is missing comes back as e h' / t (Altsc
 Rigollet 2017), e and h >= 0 of sum t: a feasible plan, whose primal value is >= F. Its KL is
 bounded by convexity, (1 - t) KL(P V / (1 - t)) + t KL(e h' / t^2), so that no sum over pairs is
 needed which a backend does not offer: four passes, memory O(n + m). `verification.certificates`
-proves the same in balls, and is the judge of this one.
+proves the same in balls, and is the judge of this one. Where pairs are forbidden the missing mass
+goes along a tree of allowed ones (`spanning_tree`), for which the plan is formed.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ import numpy as np
 from refot.arrays import Array, namespace
 from refot.backend_contract import BackendLike
 from refot.costs import GROUND_COSTS, DotProduct, PointCost
+from refot.forbidden import forbids
 from refot.problem import Problem, log_weights, problem
 from refot.sorted_cost import SortedCost, misjudged
+from refot.spanning_tree import excess_along_tree
 
 PRODUCT = 2.0**60
 """At eps = 2^60 max|C| the plan of (eps log e, eps log h) is e h' to float64: B's limit of eps."""
@@ -64,7 +67,8 @@ def gap_of(p: Problem, g: Array) -> CertifiedGap:
     f = p.transform(g)
     dual = float(p.a @ f + p.b @ g)
     error = rounding(p, f, g)
-    return CertifiedGap(dual - error, dual + _excess(p, f, g) + error)
+    excess = excess_along_tree(p, f, g, error) if forbids(p.C) else _excess(p, f, g)
+    return CertifiedGap(dual - error, dual + excess + error)
 
 
 def _excess(p: Problem, f: Array, g: Array) -> float:

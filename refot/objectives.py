@@ -16,6 +16,7 @@ import numpy as np
 
 from refot.arrays import (
     Array,
+    InputError,
     ShapeError,
     as_masses,
     as_plan,
@@ -27,6 +28,7 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike
 from refot.costs import PointCost, as_cost, as_point_cost, row_blocks
+from refot.forbidden import obstruction, with_partners
 from refot.problem import problem
 
 
@@ -178,23 +180,64 @@ def kantorovich_rubinstein(fx: Any, fy: Any, C: PointCost, a: Any, b: Any) -> fl
 def kantorovich(C: Any, a: Any, b: Any) -> tuple[float, Array]:
     """(W0, an optimal plan (n, m)) of the linear programme B-1/2, H-1, G-3, by SciPy's HiGHS.
 
-    For the limits and bounds of small problems: the programme has n m variables. It is solved for
-    the cost moved to [0, 1], because HiGHS takes reduced costs above -1e-10 for none.
+    For the limits and bounds of small problems: the programme has n m variables. Raises InputError
+    where no plan avoids the forbidden pairs.
+
+    HiGHS takes reduced costs above -1e-10 for none, and is given the cost moved to [0, 1]. Where
+    the plan stays far below the largest cost, that is one to avoid rather than a scale: the
+    programme is solved again for the pairs up to what it pays, and those that its dual asks for.
     """
+    cost = as_cost(C)
+    a, b = as_weights(a, cost.shape[0], "a"), as_weights(b, cost.shape[1], "b")
+    C = with_partners(cost, a, b).dense()
+    a, b = a / a.sum(), b / b.sum()
+    allowed = (a > 0)[:, None] & (b > 0) & (np.inf > C)
+    found = _programme(C, allowed, a, b)
+    if found is None:
+        raise InputError("C", obstruction(cost, a, b) or "no plan within 1e-10 of the marginals",
+                         "allowed pairs that leave room for all the mass")
+    paid = C[found[0] > DUST]
+    if np.ptp(paid) < FAR_BELOW * np.ptp(C[allowed]):
+        pairs = allowed & (paid.max() >= C)
+        while (nearer := _programme(C, pairs, a, b)) is not None:
+            found = nearer
+            asked = allowed & ~pairs & (found[1] < -EXACT)
+            if not asked.any():
+                break
+            pairs |= asked
+    return transport_cost(found[0], C), found[0]
+
+
+EXACT = 1e-10
+"""What HiGHS may miss a marginal by, and a reduced cost in units of the range of the costs."""
+
+DUST, FAR_BELOW = 10 * EXACT, 1e-3
+"""Masses up to the first may be such misses; a plan whose costs range over less than the second
+part of the range of all does not need the rest."""
+
+INFEASIBLE = 2
+"""What SciPy's status says where no plan satisfies the constraints."""
+
+
+def _programme(C: Array, pairs: Array, a: Array, b: Array) -> tuple[Array, Array] | None:
+    """(P, the reduced costs C_ij - f_i - g_j of its dual), (n, m), with mass on the given pairs
+    only, the second in units of the range of their costs; None where there is no such plan."""
     from scipy.optimize import linprog  # 0.2 s to import: only where it is used
     from scipy.sparse import kron, vstack
 
-    C = as_cost(C).dense()
     n, m = C.shape
-    a, b = as_weights(a, n, "a"), as_weights(b, m, "b")
-    sums = vstack([kron(np.eye(n), np.ones((1, m))), kron(np.ones((1, n)), np.eye(m))])
-    marginals = np.concatenate([a / a.sum(), b / b.sum()])  # the last row is redundant
-    spread = float(C.max() - C.min()) or 1.0
-    unit_cost = ((C - C.min()) / spread).ravel()
-    exact = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
-    found = linprog(
-        unit_cost, A_eq=sums.tocsr()[:-1], b_eq=marginals[:-1], method="highs", options=exact)
+    sums = vstack([kron(np.eye(n), np.ones((1, m))), kron(np.ones((1, n)), np.eye(m))]).tocsc()
+    costs = C[pairs]
+    least, spread = float(costs.min()), float(np.ptp(costs)) or 1.0
+    exact = {"primal_feasibility_tolerance": EXACT, "dual_feasibility_tolerance": EXACT}
+    found = linprog(  # the last row is redundant
+        (costs - least) / spread, A_eq=sums[:, pairs.ravel()].tocsr()[:-1],
+        b_eq=np.concatenate([a, b])[:-1], method="highs", options=exact)
+    if found.status == INFEASIBLE:
+        return None
     if found.status != 0:
         raise ArithmeticError(f"HiGHS did not solve the transport problem: {found.message}")
-    P = found.x.reshape(n, m)
-    return float((P * C).sum()), P
+    P = np.zeros(C.shape)
+    P[pairs] = found.x
+    dual = found.eqlin.marginals
+    return P, (C - least) / spread - np.add.outer(dual[:n], np.append(dual[n:], 0))

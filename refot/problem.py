@@ -10,7 +10,7 @@ from typing import Any
 
 from refot.arrays import Array, as_positive, as_vector, as_weights, namespace
 from refot.backend_contract import Backend, BackendLike, get_backend
-from refot.costs import Cost, as_cost, restricted
+from refot.costs import Cost, as_cost
 from refot.forbidden import with_partners
 
 
@@ -34,7 +34,7 @@ class Problem:
     @property
     def costs_with_mass(self) -> Cost:
         """The costs between atoms of positive weight: no other may set a scale."""
-        return restricted(self.C, self.a > 0, self.b > 0)
+        return self.C.among(self.a > 0, self.b > 0)
 
     @property
     def T(self) -> Problem:
