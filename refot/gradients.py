@@ -62,14 +62,15 @@ def entropic_value_gradient_points(
 def entropic_value_gradient_weights(
     C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
-    """dF/da = f - mean f, (n,): centred, for weights can only move with their sum fixed at 1.
+    """dF/da = f - mean f, (n,), the mean that over a_i > 0: weights can only move with their sum
+    fixed at 1, and the constant is free.
 
     From H-9 at the optimal psi. Where a_i = 0 it is the one-sided derivative, into the simplex.
     Raises InputError where all pairs of a row are forbidden: there it is infinite.
     """
     require_all_partners(as_cost(C), b)
     p = problem(C, a, b, eps, backend)
-    return centred(_potentials(p, tol)[0])
+    return centred(_potentials(p, tol)[0], p.a)
 
 
 # ------------------------------------------------------------------ S, B-9
@@ -93,12 +94,12 @@ def sinkhorn_divergence_gradient_weights(
     x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> Array:
-    """dS/da = f_xy - f_xx, centred to sum 0, (n,): a fills both slots of F_xx / 2. B-9."""
+    """dS/da = f_xy - f_xx, mean 0 over a_i > 0, (n,): a fills both slots of F_xx / 2. B-9."""
     xy = point_cost(x, y, cost)
     xx = problem(self_costs(xy)[0], a, a, eps, backend)
     f_xx = xx.transform(_self_potential(xx, tol))  # defined at zero weights too
     f_xy = entropic_value_gradient_weights(xy, a, b, eps, tol=tol, backend=backend)
-    return centred(f_xy - f_xx)
+    return centred(f_xy - f_xx, xx.a)
 
 
 # ------------------------------------------------------------------ semi-dual, B-24 and H-23
@@ -196,9 +197,9 @@ def mmd_squared_gradient(
 def mmd_squared_gradient_weights(
     x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
 ) -> Array:
-    """2 C_xy b - 2 C_xx a, centred to sum 0, (n,): the gradient of `mmd_squared` in a. G-2."""
+    """2 C_xy b - 2 C_xx a, mean 0 over a_i > 0, (n,): the gradient of `mmd_squared` in a. G-2."""
     xy, xx, a, b = _two_samples(x, a, y, b, cost)
-    return centred(2 * (_mean_rows(xy, b) - _mean_rows(xx, a)))
+    return centred(2 * (_mean_rows(xy, b) - _mean_rows(xx, a)), a)
 
 
 def mmd_squared_unbiased_gradient(
@@ -216,20 +217,21 @@ def mmd_squared_unbiased_gradient(
 def mmd_squared_unbiased_gradient_weights(
     x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
 ) -> Array:
-    """The gradient of `mmd_squared_unbiased` in a, centred to sum 0, (n,). G-2, erratum G8.
+    """The gradient of `mmd_squared_unbiased` in a, mean 0 over a_i > 0, (n,). G-2, erratum G8.
 
     2 C_xy b - 2 C_xx a / q - 2 (a'C_xx a) a / q^2: q = 1 - sum a^2 depends on a too.
     """
     xy, xx, a, b = _two_samples(x, a, y, b, cost)
     q = distinct_pairs(a, "a")
     self_cost = _mean_rows(xx, a) / q
-    return centred(2 * (_mean_rows(xy, b) - self_cost - (a @ self_cost / q) * a))
+    return centred(2 * (_mean_rows(xy, b) - self_cost - (a @ self_cost / q) * a), a)
 
 
 # ------------------------------------------------------------------ parts
-def centred(gradient: Array) -> Array:
-    """gradient - its mean: what is left of a gradient in weights whose sum cannot change."""
-    return gradient - gradient.mean()
+def centred(gradient: Array, a: Array) -> Array:
+    """gradient - its mean over the atoms with mass: weights only move with their sum fixed, so that
+    a constant is free. (The entry of a point of weight 0 far away would round the others away.)"""
+    return gradient - gradient[a > 0].mean()
 
 
 def _potentials(p: Problem, tol: float | None) -> tuple[Array, Array]:

@@ -34,6 +34,10 @@ from refot.problem import Problem, problem
 from refot.stopping import Control, Watch
 
 
+LONG = 100
+"""After so many iterations it is asked whether the forbidden pairs leave a plan at all."""
+
+
 @dataclass(frozen=True)
 class SinkhornResult:
     """Potentials f (n,), g (m,) in cost units, and how far the solve came.
@@ -41,10 +45,11 @@ class SinkhornResult:
     `marginal_error` is the L1 error of both marginals of the plan of (f, g); `converged` says
     whether it is <= `tolerance`, or the certified gap is what was asked for. `errors` holds that
     error after each iteration, inf after one that belongs to a larger eps or a lower precision.
-    `stopped_by`: "tolerance", "gap", "time limit", "max_iter", or "stall" (no
-    smaller error for many iterations: the rounding floor, or nearly so).
+    `stopped_by`: "tolerance", "gap", "time limit", "max_iter", "stall" (no smaller error for many
+    iterations: the rounding floor, or nearly so), or "infeasible" (seen after LONG iterations).
     `gap` is an interval around F, where one was asked for; `seconds` what the iterations took.
-    `infeasible` says why no plan avoids the forbidden pairs, where that is what kept it from there.
+    `infeasible` says why no plan avoids the forbidden pairs, where none does and it did not
+    converge.
     """
 
     f: Array
@@ -216,6 +221,8 @@ def iterate(
             errors.append(p.marginal_error(f, g) if error <= tol else error)
             watch.tell(len(errors), errors[-1])
             stopped_by = "tolerance" if errors[-1] <= tol else watch.reason(errors[-1], g)
+            if not stopped_by and len(errors) == LONG and obstruction(p.C, p.a, p.b):
+                stopped_by = "infeasible"
             if stopped_by:
                 break
         else:
