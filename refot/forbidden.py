@@ -100,7 +100,7 @@ def obstruction(C: Cost, a: Array, b: Array) -> str:
     """
     if not forbids(C):
         return ""
-    allowed, a, b = (_on_host(part) for part in (C.rows(slice(None)) < np.inf, a, b))
+    allowed, a, b = (on_host(part) for part in (C.rows(slice(None)) < np.inf, a, b))
     rows = _source_side(allowed, a, b)
     partners = allowed[rows].any(axis=0)
     mass, room = float(a[rows].sum()), float(b[partners].sum())
@@ -134,6 +134,6 @@ def _source_side(allowed: Array, a: Array, b: Array) -> Array:
     return rows
 
 
-def _on_host(array: Any) -> Array:
+def on_host(array: Any) -> Array:
     """`array` as NumPy's: a device's arrays know the way themselves."""
     return array.get() if hasattr(array, "get") else np.asarray(array)

@@ -33,7 +33,6 @@ from refot.gap import CertifiedGap
 from refot.problem import Problem, problem
 from refot.stopping import Control, Watch
 
-
 LONG = 100
 """After so many iterations it is asked whether the forbidden pairs leave a plan at all."""
 

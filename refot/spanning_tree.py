@@ -39,28 +39,64 @@ def tree_change(P: Array, row_residuals: Array, column_residuals: Array) -> Tree
     P (n, m): what its entries are at least; residuals (n,), (m,): what |a - P1|, |b - P'1| are at
     most. NumPy arrays.
     """
+    tree = spanning_tree(P)
+    if tree is None:
+        return NOT_FOUND
+    carried = np.append(row_residuals, column_residuals)
+    for node, parent in zip(tree.nodes[::-1], tree.parents[::-1], strict=True):
+        carried[parent] += carried[node]
+    S, entries = SLACK * carried[tree.nodes], P[tree.rows, tree.columns]
+    if not (entries >= S).all():
+        return NOT_FOUND
+    return TreeChange(float(S.sum()) * SLACK, float((S * (S / entries)).sum()) * SLACK)
+
+
+def changed_along_tree(P: Array, a: Array, b: Array) -> Array | None:
+    """P + T, (n, m), with marginals a and b up to rounding; None where no tree reaches all atoms
+    with mass, or an entry would be negative. NumPy arrays."""
+    rows, columns = np.flatnonzero(a > 0), np.flatnonzero(b > 0)
+    changed = np.zeros_like(P)
+    inner = np.ix_(rows, columns)
+    changed[inner] = P[inner]
+    tree = spanning_tree(changed[inner])
+    if tree is None:
+        return None
+    missing = np.append(a[rows] - changed[rows].sum(axis=1),
+                        b[columns] - changed[:, columns].sum(axis=0))
+    for node, parent in zip(tree.nodes[::-1], tree.parents[::-1], strict=True):
+        missing[parent] -= missing[node]  # the entry counts in a row and in a column
+    changed[rows[tree.rows], columns[tree.columns]] += missing[tree.nodes]
+    return changed if bool((changed >= 0).all()) else None
+
+
+class Tree(NamedTuple):
+    """Nodes after their parents, without the root; rows are 0..n-1, columns n..n+m-1. `rows` and
+    `columns` are the entries between a node and its parent."""
+
+    nodes: Array
+    parents: Array
+    rows: Array
+    columns: Array
+
+
+def spanning_tree(P: Array) -> Tree | None:
+    """The tree of the largest entries of P (n, m), None where its entries > 0 are not connected."""
     from scipy.sparse import csr_matrix  # 0.1 s to import: only where it is used
     from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
     n, m = P.shape
     i, j = np.nonzero(P > 0)
     if len(i) == 0:
-        return NOT_FOUND
+        return None
     length = 1 + np.log(P.max()) - np.log(P[i, j])  # >= 1, shortest where P is largest
-    tree = minimum_spanning_tree(csr_matrix((length, (i, n + j)), shape=(n + m, n + m)))
+    edges = minimum_spanning_tree(csr_matrix((length, (i, n + j)), shape=(n + m, n + m)))
     root = int(np.append(P.sum(axis=1), P.sum(axis=0)).argmax())  # light atoms are leaves
-    order, above = breadth_first_order(tree, root, directed=False)
+    order, above = breadth_first_order(edges, root, directed=False)
     if len(order) < n + m:
-        return NOT_FOUND
-    carried = np.append(row_residuals, column_residuals)
-    for node in order[:0:-1]:
-        carried[above[node]] += carried[node]
-    below = order[1:]
-    rows, columns = np.minimum(below, above[below]), np.maximum(below, above[below]) - n
-    S, entries = SLACK * carried[below], P[rows, columns]
-    if not (entries >= S).all():
-        return NOT_FOUND
-    return TreeChange(float(S.sum()) * SLACK, float((S * (S / entries)).sum()) * SLACK)
+        return None
+    nodes = order[1:]
+    parents = above[nodes]
+    return Tree(nodes, parents, np.minimum(nodes, parents), np.maximum(nodes, parents) - n)
 
 
 def excess_along_tree(p: Problem, f: Array, g: Array, rounding: float) -> float:
