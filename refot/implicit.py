@@ -91,14 +91,20 @@ class _Adjoint:
 def _adjoint(pr: Problem, tol: float | None) -> _Adjoint:
     """Solve for (p, q). With chi = P / a, the first equation reads p = (chi * C / eps) 1 - chi q,
     which holds, as a limit, at zero weights too."""
-    xp, C = namespace(pr.a), pr.C.dense()
+    C = pr.C.dense()
     g = to_first_order(pr, tol).g
-    f = pr.transform(g)
-    chi = xp.exp((f[:, None] + pr.G(g) - C) / pr.eps)
+    chi = _softmax((pr.G(g) - C) / pr.eps)
     C_over_eps = finite_part(C) / pr.eps
     P = pr.a[:, None] * chi
     q = _second_unknown(P, P * C_over_eps)
     return _Adjoint(P, C_over_eps, (chi * C_over_eps).sum(axis=1) - chi @ q, q)
+
+
+def _softmax(exponents: Array) -> Array:
+    """exp of the exponents, each row over its sum: also where a row is too far off for its
+    transform to be right to eps, as that of a far point of weight 0 may be."""
+    weights = namespace(exponents).exp(exponents - exponents.max(axis=1)[:, None])
+    return weights / weights.sum(axis=1)[:, None]
 
 
 def _second_unknown(P: Array, W: Array) -> Array:

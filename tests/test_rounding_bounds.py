@@ -11,7 +11,7 @@ import pytest
 
 import refot
 from refot.arrays import ConvergenceWarning, UnknownNameError
-from refot.divergences import first_order_tolerance
+from refot.divergences import to_first_order
 from refot.information import informative_cost
 from refot.problem import problem
 from refot.verification import vectors
@@ -26,13 +26,13 @@ def arguments(case: dict[str, Any]) -> list[Any]:
 
 
 def answers(backend: str) -> dict[str, Callable[..., Any]]:
-    """refot's functions at their default tolerances; `solve` stops where it is told, and here it is
-    told to stop at the rounding floor."""
+    """refot's functions at their default tolerances; plans and potentials are solved to the
+    rounding floor, as for a gradient."""
     on = refot.get_backend(backend)
 
     def solved(C: Any, a: Any, b: Any, eps: float) -> Any:
         p = problem(C, a, b, eps, on)
-        return refot.solve(p.C, p.a, p.b, eps, tol=first_order_tolerance(p), backend=on)
+        return to_first_order(p, None)
 
     def plan(C: Any, a: Any, b: Any, eps: float) -> Any:
         at = solved(C, a, b, eps)

@@ -55,8 +55,8 @@ def solve(
 ) -> SinkhornResult:
     """Optimal potentials to an L1 marginal error <= tol; warns and says so where it fails.
 
-    C (n, m) or an operand; a (n,), b (m,); eps in cost units; `method` a name of METHODS
-    (docs/solvers.md). Stops at the first of: marginal error <= tol (default 1e-9, in float32 1e-5);
+    C (n, m) or an operand, inf where a pair is forbidden (docs/forbidden-pairs.md); a (n,), b (m,);
+    eps in cost units; `method` a name of METHODS (docs/solvers.md). Stops at the first of: marginal error <= tol (default 1e-9, in float32 1e-5);
     certified relative gap of F <= `gap`; `time_limit` seconds, those of compilation among them,
     looked at after each iteration; `max_iter` iterations, those of an eps schedule among them.
     `certified` proves the gap at the end. `progress`: called with (iteration, error, elapsed
