@@ -170,7 +170,8 @@ class DenseCost:
         """C between some of the rows and some of the columns, both boolean."""
         if bool(rows.all() and columns.all()):
             return self
-        return DenseCost(self.matrix[rows][:, columns])
+        part = self.matrix[rows][:, columns]
+        return DenseCost(namespace(part).ascontiguousarray(part))
 
     def scaled(self, factor: float) -> DenseCost:
         """The cost `factor * C`."""

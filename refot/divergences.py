@@ -32,6 +32,9 @@ from refot.solvers import solve
 ROUGH = 1e-2
 """The marginal error at which the size of the potentials is known."""
 
+LOOSE = 1e-6
+"""A marginal error that is not passed over in silence where an answer is wrong by as much."""
+
 WIDE = 1e2
 """Where eps is above this many times max |C|, F is evaluated about the mean cost."""
 
@@ -121,15 +124,14 @@ def first_order_tolerance(p: Problem, f: Array, g: Array) -> float:
     """The marginal error to which what is wrong to first order in it is solved: s, gradients.
 
     In float64 what a solve can reach: u (16 (a.|f| + b.|g|) / eps + 64 sqrt(n + m)), u = 2^-53, for
-    the rounding of the exponents and of the sums, but no more than the default of `solve`, which it
-    is in float32. Where P_ij counts, C_ij is near f_i + g_j: the scale is that of the costs that
-    carry mass, whatever forbids a pair, and however far away points of weight 0 are.
+    the rounding of the exponents and of the sums, but at most LOOSE: beyond, the solve warns. In
+    float32 the default of `solve`. Where P_ij counts, C_ij is near f_i + g_j: the scale is that of
+    the costs that carry mass, whatever forbids a pair, however far away points of weight 0 are.
     """
-    default = marginal_tolerance(p.C.dtype)
     if p.C.dtype != np.float64:
-        return default
+        return marginal_tolerance(p.C.dtype)
     carried = float(p.a @ abs(f) + p.b @ abs(g))
-    return min(default, 2.0**-53 * (16 * carried / p.eps + 64 * math.sqrt(sum(p.C.shape))))
+    return min(LOOSE, 2.0**-53 * (16 * carried / p.eps + 64 * math.sqrt(sum(p.C.shape))))
 
 
 Solver: TypeAlias = Callable[[Problem, float | None, Array | None], SinkhornResult]

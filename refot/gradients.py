@@ -62,8 +62,7 @@ def entropic_value_gradient_points(
 def entropic_value_gradient_weights(
     C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
-    """dF/da = f - mean f, (n,), the mean that over a_i > 0: weights can only move with their sum
-    fixed at 1, and the constant is free.
+    """dF/da = f - mean f, (n,): `centred`, for weights can only move with their sum fixed at 1.
 
     From H-9 at the optimal psi. Where a_i = 0 it is the one-sided derivative, into the simplex.
     Raises InputError where all pairs of a row are forbidden: there it is infinite.
@@ -94,7 +93,7 @@ def sinkhorn_divergence_gradient_weights(
     x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> Array:
-    """dS/da = f_xy - f_xx, mean 0 over a_i > 0, (n,): a fills both slots of F_xx / 2. B-9."""
+    """dS/da = f_xy - f_xx, `centred` to sum 0, (n,): a fills both slots of F_xx / 2. B-9."""
     xy = point_cost(x, y, cost)
     xx = problem(self_costs(xy)[0], a, a, eps, backend)
     f_xx = xx.transform(_self_potential(xx, tol))  # defined at zero weights too
@@ -197,7 +196,7 @@ def mmd_squared_gradient(
 def mmd_squared_gradient_weights(
     x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
 ) -> Array:
-    """2 C_xy b - 2 C_xx a, mean 0 over a_i > 0, (n,): the gradient of `mmd_squared` in a. G-2."""
+    """2 C_xy b - 2 C_xx a, `centred` to sum 0, (n,): the gradient of `mmd_squared` in a. G-2."""
     xy, xx, a, b = _two_samples(x, a, y, b, cost)
     return centred(2 * (_mean_rows(xy, b) - _mean_rows(xx, a)), a)
 
@@ -217,7 +216,7 @@ def mmd_squared_unbiased_gradient(
 def mmd_squared_unbiased_gradient_weights(
     x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
 ) -> Array:
-    """The gradient of `mmd_squared_unbiased` in a, mean 0 over a_i > 0, (n,). G-2, erratum G8.
+    """The gradient of `mmd_squared_unbiased` in a, `centred` to sum 0, (n,). G-2, erratum G8.
 
     2 C_xy b - 2 C_xx a / q - 2 (a'C_xx a) a / q^2: q = 1 - sum a^2 depends on a too.
     """
@@ -229,9 +228,18 @@ def mmd_squared_unbiased_gradient_weights(
 
 # ------------------------------------------------------------------ parts
 def centred(gradient: Array, a: Array) -> Array:
-    """gradient - its mean over the atoms with mass: weights only move with their sum fixed, so that
-    a constant is free. (The entry of a point of weight 0 far away would round the others away.)"""
-    return gradient - gradient[a > 0].mean()
+    """gradient - its mean: weights only move with their sum fixed, so that a constant is free.
+
+    The mean leaves out points of weight 0 that are FAR off: they would round the others away.
+    """
+    xp, with_mass = namespace(gradient), gradient[a > 0]
+    off = abs(gradient - with_mass.mean())
+    counted = (a > 0) | (off <= FAR * off[a > 0].max())
+    return gradient - xp.where(counted, gradient, 0).sum() / counted.sum()
+
+
+FAR = 1e3
+"""A derivative is far off beyond so many times the range of those in weights > 0."""
 
 
 def _potentials(p: Problem, tol: float | None) -> tuple[Array, Array]:

@@ -46,7 +46,7 @@ def sharp_value_gradient_points(
 def sharp_value_gradient_weights(
     C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
-    """ds/da = eps p, mean 0 over a_i > 0, (n,). Where a_i = 0 it is the one-sided derivative.
+    """ds/da = eps p, `centred` to sum 0, (n,). Where a_i = 0 it is the one-sided derivative.
 
     Its error grows as the plan decouples (small eps), with the inverse of the smallest non-zero
     eigenvalue of the Schur complement: mass that cannot move changes nothing to first order.

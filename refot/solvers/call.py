@@ -56,14 +56,15 @@ def solve(
     """Optimal potentials to an L1 marginal error <= tol; warns and says so where it fails.
 
     C (n, m) or an operand, inf where a pair is forbidden (docs/forbidden-pairs.md); a (n,), b (m,);
-    eps in cost units; `method` a name of METHODS (docs/solvers.md). Stops at the first of: marginal error <= tol (default 1e-9, in float32 1e-5);
+    eps in cost units; `method` a name of METHODS (docs/solvers.md). Stops at the first of:
+    marginal error <= tol (default 1e-9, in float32 1e-5);
     certified relative gap of F <= `gap`; `time_limit` seconds, those of compilation among them,
     looked at after each iteration; `max_iter` iterations, those of an eps schedule among them.
     `certified` proves the gap at the end. `progress`: called with (iteration, error, elapsed
     seconds), or True for a bar. Warm start: `g` (m,), or `f` (n,) alone. `memory`: bytes it may
     take, or "2G" (default: REFOT_MEMORY, or a quarter of what is free). The error that floating
-    point can reach is about u max|C| / eps, u = 1e-16 in float64: a smaller tol is reported as not
-    converged. Raises InputError.
+    point can reach is about u c / eps, u = 1e-16 in float64, c the size of the costs that carry
+    mass: a smaller tol is reported as not converged. Raises InputError.
     """
     control = Control(time_limit, gap, certified, progress)
     p = problem(C, a, b, eps, backend)
