@@ -67,7 +67,8 @@ def gap_of(p: Problem, g: Array) -> CertifiedGap:
     f = p.transform(g)
     dual = float(p.a @ f + p.b @ g)
     error = rounding(p, f, g)
-    excess = excess_along_tree(p, f, g, error) if forbids(p.C) else _excess(p, f, g)
+    barred = forbids(p.C) or PRODUCT * _largest(p) == math.inf
+    excess = excess_along_tree(p, f, g, error) if barred else _excess(p, f, g)
     return CertifiedGap(dual - error, dual + excess + error)
 
 
@@ -110,10 +111,9 @@ def _product_cost(p: Problem, e: Array, h: Array) -> float:
 
 
 def _largest(p: Problem) -> float:
-    """max |C|, or for points a bound of it: 1 where all costs are 0."""
-    if not isinstance(p.C, PointCost):
-        return float(abs(p.C.matrix).max()) or 1.0
-    return p.C.bound() or 1.0
+    """max |C| where it may carry mass, or for points a bound of it: 1 where all costs are 0."""
+    C = p.costs_with_mass
+    return (C.bound() if isinstance(C, PointCost) else float(abs(C.matrix).max())) or 1.0
 
 
 def _kl(q: Array, weights: Array) -> float:

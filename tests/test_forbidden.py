@@ -495,6 +495,16 @@ def test_the_intervals_contain_the_enclosed_values(seed: int, backend: str) -> N
     assert coarse.upper >= rounded[0].lower()
 
 
+@pytest.mark.parametrize("size", SENTINELS)
+def test_the_gap_contains_the_value_whatever_a_forbidding_cost_is(
+    size: float, backend: str
+) -> None:
+    F, problem = right()[0], (with_cost(size), A, B, EPS)
+    gap = refot.solve(*problem, certified=True, backend=backend).gap
+    assert gap is not None
+    assert gap.lower <= F <= gap.upper
+
+
 def test_blocks_are_not_certified_from_above() -> None:
     """Their masses agree to the last bit or there is no plan: nothing can be proved of it here."""
     C = np.array([[0.0, INF], [INF, 1.0]])
