@@ -95,8 +95,8 @@ def mmd_squared_unbiased(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidea
     xx, yy = self_costs(xy)
     return (
         2 * _mean_cost(xy, a, b)
-        - _mean_cost(xx, a, a) / distinct_pairs(a, "a")
-        - _mean_cost(yy, b, b) / distinct_pairs(b, "b")
+        - float(a @ distinct_mean_rows(xx, a)) / distinct_pairs(a, "a")
+        - float(b @ distinct_mean_rows(yy, b)) / distinct_pairs(b, "b")
     )
 
 
@@ -184,6 +184,21 @@ def _sharp(p: Problem, solved: SinkhornResult) -> float:
 def _mean_cost(C: PointCost, a: Array, b: Array) -> float:
     """sum_ij a_i b_j C_ij."""
     return sum(float(a[rows] @ C.rows(rows) @ b) for rows in row_blocks(C))
+
+
+def distinct_mean_rows(C: PointCost, a: Array) -> Array:
+    """sum_{k != i} a_k c(x_i, x_k), (n,), for the self cost C = c(x, x)."""
+    return namespace(a).concatenate(
+        [without_self_pairs(C.rows(rows), rows) @ a for rows in row_blocks(C)])
+
+
+def without_self_pairs(block: Array, rows: slice) -> Array:
+    """The block [rows, :] of something between a sample and itself, (r, n, ...), with 0 at the
+    pairs (i, i): c(x_i, x_i) is 0 for a distance, but -|x_i|^2 for the cost "dot"."""
+    pairs = namespace(block).arange(block.shape[0])
+    block = block.copy()  # it may be a view of the points
+    block[pairs, pairs + rows.start] = 0
+    return block
 
 
 def distinct_pairs(a: Array, name: str) -> float:

@@ -21,7 +21,13 @@ from typing import Any
 from refot.arrays import Array, as_matrix, as_number, as_weights, namespace
 from refot.backend_contract import BackendLike
 from refot.costs import PointCost, as_point_cost, point_cost, row_blocks
-from refot.divergences import distinct_pairs, first_order_tolerance, self_costs
+from refot.divergences import (
+    distinct_mean_rows,
+    distinct_pairs,
+    first_order_tolerance,
+    self_costs,
+    without_self_pairs,
+)
 from refot.information import informative_cost, tilted_product
 from refot.objectives import transport_cost
 from refot.plans import semi_dual_plan
@@ -205,11 +211,11 @@ def mmd_squared_unbiased_gradient(
 ) -> Array:
     """The gradient of `mmd_squared_unbiased` in x, (n, d): the self term over q = 1 - sum a^2.
 
-    2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_k a_k d1 c(x_i, x_k) / q). G-2, erratum G8.
+    2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_{k != i} a_k d1 c(x_i, x_k) / q). G-2, erratum G8.
     """
     xy, xx, a, b = _two_samples(x, a, y, b, cost)
     q = distinct_pairs(a, "a")
-    return 2 * a[:, None] * (_mean_gradient(xy, b) - _mean_gradient(xx, a) / q)
+    return 2 * a[:, None] * (_mean_gradient(xy, b) - _distinct_mean_gradient(xx, a) / q)
 
 
 def mmd_squared_unbiased_gradient_weights(
@@ -217,11 +223,12 @@ def mmd_squared_unbiased_gradient_weights(
 ) -> Array:
     """The gradient of `mmd_squared_unbiased` in a, centred to sum 0, (n,). G-2, erratum G8.
 
-    2 C_xy b - 2 C_xx a / q - 2 (a'C_xx a) a / q^2: q = 1 - sum a^2 depends on a too.
+    2 C_xy b - 2 C_xx a / q - 2 (a'C_xx a) a / q^2, C_xx without its diagonal: q = 1 - sum a^2
+    depends on a too.
     """
     xy, xx, a, b = _two_samples(x, a, y, b, cost)
     q = distinct_pairs(a, "a")
-    self_cost = _mean_rows(xx, a) / q
+    self_cost = distinct_mean_rows(xx, a) / q
     return centred(2 * (_mean_rows(xy, b) - self_cost - (a @ self_cost / q) * a))
 
 
@@ -256,6 +263,14 @@ def _mean_gradient(C: PointCost, b: Array) -> Array:
     """sum_j b_j d1 c(x_i, y_j), (n, d)."""
     xp, blocks = namespace(b), row_blocks(C, depth=C.x.shape[1])
     return xp.concatenate([xp.einsum("j,ijd->id", b, C.gradient_rows(rows)) for rows in blocks])
+
+
+def _distinct_mean_gradient(C: PointCost, a: Array) -> Array:
+    """sum_{k != i} a_k d1 c(x_i, x_k), (n, d), for the self cost C = c(x, x)."""
+    xp, blocks = namespace(a), row_blocks(C, depth=C.x.shape[1])
+    return xp.concatenate(
+        [xp.einsum("k,ikd->id", a, without_self_pairs(C.gradient_rows(rows), rows))
+         for rows in blocks])
 
 
 def _mean_rows(C: PointCost, b: Array) -> Array:

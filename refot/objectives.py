@@ -22,11 +22,12 @@ from refot.arrays import (
     as_positive,
     as_vector,
     as_weights,
+    lookup,
     namespace,
     nonnegative,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import PointCost, as_cost, as_point_cost, row_blocks
+from refot.costs import GROUND_COSTS, PointCost, as_cost, as_point_cost, row_blocks
 from refot.problem import problem
 
 
@@ -158,9 +159,11 @@ def kantorovich_rubinstein(fx: Any, fy: Any, C: PointCost, a: Any, b: Any) -> fl
     """a.f(x) - b.f(y) where f is 1-Lipschitz for the cost on all points, else -infinity. H-6/11/13.
 
     fx (n,), fy (m,): the values of one function at the points of C = `point_cost(x, y, cost)`; for
-    a cost that is a metric ("euclidean", "l1") the maximum over f is W0. WGAN's critic.
+    a cost that is a metric ("euclidean", "l1") the maximum over f is W0. WGAN's critic. A cost of
+    GROUND_COSTS, or UnknownNameError: no f is 1-Lipschitz where c(x, x) < 0.
     """
     n, m = as_point_cost(C).shape
+    lookup(GROUND_COSTS, C.ground.name, "cost")
     fx, fy = as_vector(fx, n, "fx"), as_vector(fy, m, "fy")
     a, b = as_weights(a, n, "a"), as_weights(b, m, "b")
     xp = namespace(fx)
