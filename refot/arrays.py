@@ -23,8 +23,11 @@ class InputError(ValueError):
     """An argument that cannot be used: names it, what was found, and what is allowed."""
 
     def __init__(self, name: str, found: str, allowed: str) -> None:
-        super().__init__(f"{name}: {found}; allowed: {allowed}")
+        super().__init__(name, found, allowed)  # what `pickle` and `copy` make it from again
         self.name, self.found, self.allowed = name, found, allowed
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.found}; allowed: {self.allowed}"
 
 
 class TypeInputError(InputError):
@@ -52,8 +55,16 @@ def namespace(array: Array) -> ModuleType:
     return sys.modules.get(type(array).__module__.partition(".")[0], np)
 
 
+SUMMED = 16
+"""Weights whose sum is within so many roundings of 1 are as normalised as a sum in floats shows."""
+
+
 def weight_tolerance(dtype: Any) -> float:
-    """How far from 1 a sum of weights may be: 1e-10 in float64, 1e-5 in float32."""
+    """How far from 1 a sum of weights may be that come in this dtype.
+
+    1e-10 in float64 and 1e-5 in float32: 2^20 and 2^8 roundings u = 2^-53 and 2^-24, about. More
+    in float64, because such weights are often read from text with ten digits.
+    """
     return 1e-10 if np.dtype(dtype).itemsize == 8 else 1e-5
 
 
@@ -138,16 +149,26 @@ def as_vector(values: Any, n: int, name: str) -> Array:
     return vector
 
 
-def as_weights(values: Any, n: int, name: str = "a") -> Array:
-    """Weights (n,): finite, >= 0, with sum 1 up to `weight_tolerance`. Raises InputError.
+def as_weights(values: Any, n: int | None, name: str = "a", dtype: Any = None) -> Array:
+    """Weights (n,), any number of them where n is None: finite, >= 0, of sum 1. Raises InputError.
 
-    A zero weight is allowed: its point carries no mass, and its potential is still defined.
+    One rule everywhere. The sum is judged at the precision in which the weights come: it may be off
+    by `weight_tolerance` of their own dtype. Then they are normalised in the precision of the
+    problem, `dtype`: divided by their sum, and rounded once. Without a dtype they are returned as
+    they came. A zero weight is allowed: its point has no mass, and its potential is still defined.
     """
-    weights = nonnegative(as_vector(values, n, name), name)
-    total, tolerance = float(weights.sum(dtype=np.float64)), weight_tolerance(weights.dtype)
+    weights = as_floating(values, name, ndim=1) if n is None else as_vector(values, n, name)
+    weights = nonnegative(_finite(weights, name), name)
+    with np.errstate(over="ignore"):  # an infinite sum is not 1
+        total = float(weights.sum(dtype=np.float64))
+    tolerance = weight_tolerance(weights.dtype)
     if not abs(total - 1.0) <= tolerance:
         raise WeightError(name, f"sum {total!r}", f"sum 1 within {tolerance:g}")
-    return weights
+    if dtype is None:
+        return weights
+    if abs(total - 1.0) > SUMMED * float(np.finfo(dtype).epsneg):  # epsneg: u, one rounding
+        weights = weights.astype(np.float64) / total
+    return weights.astype(dtype, copy=False)
 
 
 def uniform(n: int, like: Array | None = None) -> Array:

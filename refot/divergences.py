@@ -79,7 +79,7 @@ def mmd_squared(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean") -> fl
     "euclidean" this is the energy distance.
     """
     xy = point_cost(x, y, cost)
-    a, b = as_weights(a, xy.shape[0], "a"), as_weights(b, xy.shape[1], "b")
+    a, b = as_weights(a, xy.shape[0], "a", xy.dtype), as_weights(b, xy.shape[1], "b", xy.dtype)
     xx, yy = self_costs(xy)
     return 2 * _mean_cost(xy, a, b) - _mean_cost(xx, a, a) - _mean_cost(yy, b, b)
 
@@ -91,7 +91,7 @@ def mmd_squared_unbiased(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidea
     at least two atoms on each side. Can be negative.
     """
     xy = point_cost(x, y, cost)
-    a, b = as_weights(a, xy.shape[0], "a"), as_weights(b, xy.shape[1], "b")
+    a, b = as_weights(a, xy.shape[0], "a", xy.dtype), as_weights(b, xy.shape[1], "b", xy.dtype)
     xx, yy = self_costs(xy)
     return (
         2 * _mean_cost(xy, a, b)

@@ -143,7 +143,7 @@ def q_objective_gradient(Q: Any, P: Any, a: Any, b: Any) -> Array:
     """
     P = as_matrix(P, "P")
     Q = as_matrix(Q, "Q", P.shape)
-    a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
+    a, b = as_weights(a, P.shape[0], "a", P.dtype), as_weights(b, P.shape[1], "b", P.dtype)
     return tilted_product(Q, a, b) - P
 
 
@@ -255,7 +255,7 @@ def _two_samples(
 ) -> tuple[PointCost, PointCost, Array, Array]:
     """The costs xy and xx, and the weights checked."""
     xy = point_cost(x, y, cost)
-    a, b = as_weights(a, xy.shape[0], "a"), as_weights(b, xy.shape[1], "b")
+    a, b = as_weights(a, xy.shape[0], "a", xy.dtype), as_weights(b, xy.shape[1], "b", xy.dtype)
     return xy, self_costs(xy)[0], a, b
 
 

@@ -20,7 +20,6 @@ from refot.arrays import (
     TypeInputError,
     WeightError,
     as_count,
-    as_floating,
     as_matrix,
     as_number,
     as_plan,
@@ -93,8 +92,7 @@ def sum_noise(P: Any, codes: Any, n_codes: int) -> Array:
 
 def code_weights(a: Any, codes: Any, n_codes: int) -> Array:
     """zeta1 = M a, (n_codes,): the law of z1, from the weights a (n,) of the latent samples."""
-    a = as_floating(a, "a", ndim=1)
-    a = as_weights(a, a.shape[0], "a")
+    a = as_weights(a, None, "a")
     return sum_noise(a[:, None], codes, n_codes)[:, 0]
 
 
@@ -114,7 +112,7 @@ def q_objective(Q: Any, P: Any, a: Any, b: Any) -> float:
     """
     P = as_plan(P, "P")
     Q = as_matrix(Q, "Q", P.shape)
-    a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
+    a, b = as_weights(a, P.shape[0], "a", P.dtype), as_weights(b, P.shape[1], "b", P.dtype)
     return float((tilted_product(Q, a, b) - Q * P).sum())
 
 
@@ -135,7 +133,7 @@ def optimal_q(P: Any, a: Any, b: Any) -> Array:
     any Q is optimal, and it is 0.
     """
     P = as_plan(P, "P")
-    a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
+    a, b = as_weights(a, P.shape[0], "a", P.dtype), as_weights(b, P.shape[1], "b", P.dtype)
     xp = namespace(P)
     mass, least = (a > 0)[:, None] & (b > 0), xp.finfo(P.dtype).tiny
     log_a, log_b = (xp.log(xp.where(w > 0, w, 1)) for w in (a, b))  # a_k b_j may underflow
@@ -151,7 +149,7 @@ def barber_agakov(q: Any, P: Any, a: Any) -> float:
     sum a b q = 1; equal to the mutual information of P at its `posterior_density`.
     """
     P = as_plan(P, "P")
-    q, a = as_plan(q, "q", P.shape), as_weights(a, P.shape[0], "a")
+    q, a = as_plan(q, "q", P.shape), as_weights(a, P.shape[0], "a", P.dtype)
     worst = float(abs(a @ q - 1).max())
     if not worst <= weight_tolerance(q.dtype):
         raise WeightError("q", f"sum_k a_k q_kj up to {worst:.3g} from 1",
@@ -168,7 +166,7 @@ def softmax_density(logits: Any, a: Any) -> Array:
     logits (n1, m) of z1 for each y_j; a = zeta1 (n1,), positive.
     """
     logits = as_matrix(logits, "logits")
-    a = as_weights(a, logits.shape[0], "a")
+    a = as_weights(a, logits.shape[0], "a", logits.dtype)
     if not bool((a > 0).all()):
         raise WeightError("a", "a code without mass", "weights > 0: z1 has a density there")
     p = namespace(logits).exp(logits - logits.max(axis=0))
@@ -200,7 +198,8 @@ def informative_objective(
     codes = as_codes(codes, P)
     n_codes = int(codes.max()) + 1
     joint, zeta1 = sum_noise(P, codes, n_codes), code_weights(a, codes, n_codes)
-    information = as_lam(lam) * kl_from_product(joint, zeta1, as_weights(b, P.shape[1], "b"))
+    b = as_weights(b, P.shape[1], "b", P.dtype)
+    information = as_lam(lam) * kl_from_product(joint, zeta1, b)
     return primal(P, as_cost(C).dense(), a, b, eps) - information
 
 

@@ -83,7 +83,7 @@ def cost_limits(C: Any, a: Any, b: Any, *, exact: float | None = None) -> CostLi
     W0 is solved by linear programming, with n m variables, unless it is known: `exact`.
     """
     C = as_cost(C)
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     matrix = C.dense()
     centred = doubly_centred(matrix, a, b)
     on_support = centred[a > 0][:, b > 0]

@@ -90,7 +90,7 @@ def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:
     """<C, P> + eps KL(P | a(x)b) for a plan P (n, m), feasible or not. B-10, B-12, B-16, H-2."""
     C, eps = as_cost(C).dense(), as_positive(eps, "eps")
     P = as_plan(P, "P", C.shape)
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     value: float = transport_cost(P, C) + eps * kl_from_product(P, a, b)
     return value
 
@@ -147,7 +147,7 @@ def semi_dual_gradient(
 def kantorovich_dual(f: Any, g: Any, C: Any, a: Any, b: Any) -> float:
     """a.f + b.g where f_i + g_j <= C_ij on the support of a(x)b, else -infinity. B-6, H-4, H-10."""
     C = as_cost(C).dense()
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     f, g = as_vector(f, C.shape[0], "f"), as_vector(g, C.shape[1], "g")
     on_support = (a[:, None] > 0) & (b > 0)
     if bool((on_support & (f[:, None] + g > C)).any()):
@@ -165,7 +165,7 @@ def kantorovich_rubinstein(fx: Any, fy: Any, C: PointCost, a: Any, b: Any) -> fl
     n, m = as_point_cost(C).shape
     lookup(GROUND_COSTS, C.ground.name, "cost")
     fx, fy = as_vector(fx, n, "fx"), as_vector(fy, m, "fy")
-    a, b = as_weights(a, n, "a"), as_weights(b, m, "b")
+    a, b = as_weights(a, n, "a", C.dtype), as_weights(b, m, "b", C.dtype)
     xp = namespace(fx)
     values, points = xp.concatenate([fx, fy]), xp.concatenate([C.x, C.y])
     everywhere = replace(C, x=points, y=points)
@@ -186,7 +186,7 @@ def kantorovich(C: Any, a: Any, b: Any) -> tuple[float, Array]:
 
     C = as_cost(C).dense()
     n, m = C.shape
-    a, b = as_weights(a, n, "a"), as_weights(b, m, "b")
+    a, b = as_weights(a, n, "a", C.dtype), as_weights(b, m, "b", C.dtype)
     sums = vstack([kron(np.eye(n), np.ones((1, m))), kron(np.ones((1, n)), np.eye(m))])
     marginals = np.concatenate([a / a.sum(), b / b.sum()])  # the last row is redundant
     spread = float(C.max() - C.min()) or 1.0

@@ -58,7 +58,7 @@ def round_to_marginals(P: Any, a: Any, b: Any) -> Array:
     """
     P = as_plan(P, "P")
     xp = namespace(P)
-    a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
+    a, b = as_weights(a, P.shape[0], "a", P.dtype), as_weights(b, P.shape[1], "b", P.dtype)
     P = _shrink_rows(P, a)
     P = _shrink_rows(P.T, b).T
     missing_a = xp.maximum(a - P.sum(axis=1), 0)  # >= 0 but for rounding

@@ -73,13 +73,10 @@ class Problem:
 def problem(C: Any, a: Any, b: Any, eps: Any, backend: BackendLike = None) -> Problem:
     """(C, a, b, eps) checked, in the dtype of C, on the backend. Raises InputError.
 
-    C: an operand, or a matrix (n, m); a (n,) and b (m,): weights that sum to 1; eps > 0.
+    C: an operand, or a matrix (n, m); a (n,) and b (m,): weights that sum to 1, normalised in the
+    dtype of C (`as_weights`); eps > 0.
     """
     C, eps = as_cost(C), as_positive(eps, "eps")
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     on = get_backend(backend)
-
-    def convert(weights: Array) -> Array:
-        return on.asarray(weights).astype(C.dtype, copy=False)
-
-    return Problem(C.with_arrays(on.asarray), convert(a), convert(b), eps, on)
+    return Problem(C.with_arrays(on.asarray), on.asarray(a), on.asarray(b), eps, on)

@@ -113,8 +113,7 @@ def averaged_sgd(
     """
     gamma, alpha, lam = as_positive(gamma, "gamma"), _as_exponent(alpha), _as_lam(lam)
     on = get_backend(backend)
-    b = as_floating(b, "b", ndim=1)
-    b = on.asarray(as_weights(b, b.shape[0], "b"))
+    b = on.asarray(as_weights(b, None, "b"))
     total = namespace(b).zeros_like(b)
     psi_tilde = total if psi is None else on.asarray(as_vector(psi, len(b), "psi"))
     for k in itertools.count(1):
@@ -212,7 +211,7 @@ def _on_backend(psi: Any, C: Any, b: Any, backend: BackendLike) -> tuple[Array, 
     C, on = as_cost(C), get_backend(backend)
     m = C.shape[1]
     psi, b = (on.asarray(v).astype(C.dtype, copy=False)
-              for v in (as_vector(psi, m, "psi"), as_weights(b, m, "b")))
+              for v in (as_vector(psi, m, "psi"), as_weights(b, m, "b", C.dtype)))
     return psi, C.with_arrays(on.asarray), b
 
 

@@ -74,7 +74,7 @@ def scaling_iterates(C: Any, a: Any, b: Any, eps: Any) -> Iterator[tuple[Array, 
     become infinite or NaN, as in G-7, and the first step in which they do warns (ScalingWarning).
     """
     C, eps = as_cost(C).dense(), as_positive(eps, "eps")
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     return _scaling_steps(C / eps, a, b)
 
 

@@ -38,7 +38,7 @@ def scaling_loss_gradient(C: Any, a: Any, b: Any, eps: Any, L: int) -> Array:
     at C / eps > 745 in float64, with its ScalingWarning: see `scaling_loss_gradient_log`.
     """
     C, eps = as_cost(C).dense(), as_positive(eps, "eps")
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     xp = namespace(C)
     K = xp.exp(-C / eps)
     steps = list(itertools.islice(scaling_iterates(C, a, b, eps), as_count(L, "L")))
