@@ -59,7 +59,7 @@ class Enclosure:
 
 
 def _as_integers(part: Any) -> Any:
-    """The ball p 2^q +- r 2^s as (p, q, r, s); a tuple of balls, of any depth, as a list of them."""
+    """The ball p 2^q +- r 2^s as (p, q, r, s); a tuple of balls, of any depth, as a list."""
     if isinstance(part, tuple):
         return [_as_integers(each) for each in part]
     return tuple(int(k) for k in (*part.mid().man_exp(), *part.rad().man_exp()))
