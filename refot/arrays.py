@@ -10,10 +10,15 @@ from __future__ import annotations
 import math
 import operator
 import sys
+from collections.abc import Callable
+from functools import wraps
 from types import ModuleType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Array = Any
 """An array of NumPy or of any library that follows its interface (CuPy)."""
@@ -40,6 +45,10 @@ class ShapeError(InputError):
 
 class WeightError(InputError):
     """Weights that are negative, or that do not sum to 1."""
+
+
+class RangeError(InputError):
+    """Arguments in range, whose result is not: it would be infinite, or NaN."""
 
 
 class UnknownNameError(InputError):
@@ -98,11 +107,34 @@ def as_floating(values: Any, name: str, ndim: int | tuple[int, ...]) -> Array:
     return array
 
 
+def largest(dtype: Any) -> float:
+    """The largest number taken in an array: 4e304 in float64, 8e34 in float32; 2^-12 of the largest
+    float, so that sums and differences of a few of them stay finite."""
+    return float(np.finfo(dtype).max) * 2.0**-12
+
+
 def _finite(array: Array, name: str) -> Array:
+    """`array` as it is, where every entry is finite and at most `largest`. Raises InputError."""
+    bound = largest(array.dtype)
+    with np.errstate(invalid="ignore"):
+        low, high = float(array.min()), float(array.max())  # NaN where there is one
+    if -bound <= low and high <= bound:
+        return array
     finite = namespace(array).isfinite(array)
     if not bool(finite.all()):
         raise InputError(name, _first_failure(array, finite), "finite values")
-    return array
+    raise InputError(name, _first_failure(array, abs(array) <= bound),
+                     f"at most {bound:.1g} in size, for {array.dtype}")
+
+
+def in_dtype(array: Array, dtype: Any, name: str) -> Array:
+    """`array` rounded to `dtype`, where its entries are in the range of that. Raises InputError."""
+    if np.dtype(dtype).itemsize < array.dtype.itemsize:
+        bound = largest(dtype)
+        if not bool((abs(array) <= bound).all()):
+            raise InputError(name, _first_failure(array, abs(array) <= bound),
+                             f"at most {bound:.1g} in size: the cost is {np.dtype(dtype)}")
+    return array.astype(dtype, copy=False)
 
 
 def nonnegative(array: Array, name: str) -> Array:
@@ -181,11 +213,12 @@ def uniform(n: int, like: Array | None = None) -> Array:
 def as_number(value: Any, name: str) -> float:
     """A finite real number. Raises InputError."""
     not_real = bool | np.bool_ | str | bytes | complex | np.complexfloating
-    if isinstance(value, not_real) or getattr(value, "ndim", 0) != 0:
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # of a number of another library: f
+    if isinstance(value, not_real) or getattr(value, "ndim", 0) != 0 or kind not in "fiu":
         raise TypeInputError(name, f"{value!r}", "a real number")
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, AttributeError):
         raise TypeInputError(name, f"{value!r}", "a real number") from None
     except OverflowError:
         raise InputError(name, "an integer beyond the range of floats", "a finite number") from None
@@ -214,6 +247,23 @@ def as_count(value: Any, name: str) -> int:
         found = f"{count}" if abs(count) <= sys.maxsize else "an integer beyond the range of counts"
         raise InputError(name, found, "a whole number >= 1")
     return count
+
+
+def in_range(function: Callable[P, T]) -> Callable[P, T]:
+    """For functions whose result may leave the range of floats for arguments that do not: they say
+    so with a RangeError, and neither return infinity or NaN nor let NumPy warn on the way."""
+    @wraps(function)
+    def checked(*arguments: P.args, **options: P.kwargs) -> T:
+        with np.errstate(all="ignore"):
+            result = function(*arguments, **options)
+        for part in result if isinstance(result, tuple) else (result,):
+            xp = np if isinstance(part, float) else namespace(part)
+            if not bool(xp.isfinite(part).all()):
+                raise RangeError(function.__name__, "a result that is infinite or NaN",
+                                 "arguments whose result is in the range of floats")
+        return result
+
+    return checked
 
 
 def lookup(table: dict[str, Any], key: str, name: str) -> Any:

@@ -15,13 +15,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from refot.arrays import (
     Array,
+    InputError,
     ShapeError,
     TypeInputError,
     as_matrix,
     as_points,
     as_positive,
+    largest,
     lookup,
     namespace,
 )
@@ -260,7 +264,33 @@ def _checked(C: PointCost) -> PointCost:
         raise ShapeError("y", f"dimension {y.shape[1]}", f"dimension {x.shape[1]}, that of x")
     if x.dtype != y.dtype:
         raise TypeInputError("y", f"dtype {y.dtype}", f"{x.dtype}, that of x")
-    return replace(C, x=x, y=y, scale=as_positive(C.scale, "scale"))
+    if not isinstance(C.ground, GroundCost | DotProduct):
+        raise TypeInputError("ground", f"{C.ground!r}", "a cost of POINT_COSTS")
+    C = replace(C, x=x, y=y, scale=as_positive(C.scale, "scale"))
+    with np.errstate(over="ignore", invalid="ignore"):  # inf - inf where products overflow
+        bound = C.bound()
+    if not bound <= largest(C.dtype):
+        raise InputError("x", f"costs up to {bound:.1g} between x and y",
+                         f"points whose costs are at most {largest(C.dtype):.1g}, for {C.dtype}")
+    return C
+
+
+def as_eps(eps: Any, C: Cost, name: str = "eps") -> float:
+    """eps > 0, in cost units, such that it and C / eps are in the range of the dtype of C. Raises
+    InputError."""
+    number, dtype = as_positive(eps, name), np.finfo(C.dtype)
+    least, most = max(float(dtype.tiny), 8 * _magnitude(C) / float(dtype.max)), largest(C.dtype)
+    if not least <= number <= most:
+        raise InputError(name, f"{number:g}", f"{least:.1g} to {most:.1g}, for a cost of {C.dtype} "
+                         f"with entries up to {_magnitude(C):.1g}: eps and C / eps in its range")
+    return number
+
+
+def _magnitude(C: Cost) -> float:
+    """max |C|; of points at most what the boxes around x and y allow."""
+    if not isinstance(C, DenseCost):
+        return C.bound()
+    return max(float(C.matrix.max()), -float(C.matrix.min()))
 
 
 def row_blocks(C: Cost, depth: int = 1) -> Iterator[slice]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array, InputError, as_weights, namespace
+from refot.arrays import Array, InputError, as_weights, in_range, namespace
 from refot.backend_contract import BackendLike
 from refot.costs import Cost, DenseCost, PointCost, point_cost, row_blocks
 from refot.problem import Problem, problem
@@ -72,6 +72,7 @@ def sinkhorn_loss(
     return 2 * s_xy - s_xx - s_yy
 
 
+@in_range
 def mmd_squared(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean") -> float:
     """MMD^2 with kernel -c, as a V-statistic: 2 a'C_xy b - a'C_xx a - b'C_yy b, cost units. G-2.
 
@@ -84,6 +85,7 @@ def mmd_squared(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean") -> fl
     return 2 * _mean_cost(xy, a, b) - _mean_cost(xx, a, a) - _mean_cost(yy, b, b)
 
 
+@in_range
 def mmd_squared_unbiased(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean") -> float:
     """MMD^2 with kernel -c, as a U-statistic: no pair of a sample with itself. G-2, erratum G8.
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from refot.arrays import Array, as_matrix, as_number, as_weights, namespace
+from refot.arrays import Array, as_matrix, as_number, as_weights, in_range, namespace
 from refot.backend_contract import BackendLike
 from refot.costs import PointCost, as_point_cost, point_cost, row_blocks
 from refot.divergences import (
@@ -37,6 +37,7 @@ from refot.solvers import solve
 
 
 # ------------------------------------------------------------------ from the cost to the points
+@in_range
 def points_gradient(T: Any, C: Any) -> Array:
     """sum_j T_ij d1 c(x_i, y_j), (n, d): from the gradient T (n, m) in the cost to that in x.
 
@@ -107,6 +108,7 @@ def sinkhorn_divergence_gradient_weights(
 
 
 # ------------------------------------------------------------------ semi-dual, B-24 and H-23
+@in_range
 def semi_dual_gradient_points(
     g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> Array:
@@ -123,6 +125,7 @@ def semi_dual_gradient_points(
     )
 
 
+@in_range
 def semi_dual_gradient_q(
     g: Any, C: Any, Q: Any, lam: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> Array:
@@ -136,6 +139,7 @@ def semi_dual_gradient_q(
 
 
 # ------------------------------------------------------------------ Q, B-31
+@in_range
 def q_objective_gradient(Q: Any, P: Any, a: Any, b: Any) -> Array:
     """a_i b_j exp(Q_ij) - P_ij, (n1, m): the gradient of `q_objective` in Q. B-31.
 
@@ -158,6 +162,7 @@ def dot_product_gradient(dQ: Any, z1: Any) -> Array:
 
 
 # ------------------------------------------------------------------ the generator's loss, B-32
+@in_range
 def generator_loss(
     x1: Any, x2: Any, y: Any, P: Any, eta: Any, cost: str = "sqeuclidean"
 ) -> float:
@@ -169,6 +174,7 @@ def generator_loss(
     return transport_cost(P, C.dense()) - transport_cost(eta, C_self.dense()) / 2
 
 
+@in_range
 def generator_loss_gradient(
     x1: Any, x2: Any, y: Any, P: Any, eta: Any, cost: str = "sqeuclidean"
 ) -> tuple[Array, Array]:
@@ -187,6 +193,7 @@ def generator_loss_gradient(
 
 
 # ------------------------------------------------------------------ MMD^2 with kernel -c, G-2
+@in_range
 def mmd_squared_gradient(
     x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
 ) -> Array:
@@ -198,6 +205,7 @@ def mmd_squared_gradient(
     return 2 * a[:, None] * (_mean_gradient(xy, b) - _mean_gradient(xx, a))
 
 
+@in_range
 def mmd_squared_gradient_weights(
     x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
 ) -> Array:
@@ -206,6 +214,7 @@ def mmd_squared_gradient_weights(
     return centred(2 * (_mean_rows(xy, b) - _mean_rows(xx, a)))
 
 
+@in_range
 def mmd_squared_unbiased_gradient(
     x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
 ) -> Array:
@@ -218,6 +227,7 @@ def mmd_squared_unbiased_gradient(
     return 2 * a[:, None] * (_mean_gradient(xy, b) - _distinct_mean_gradient(xx, a) / q)
 
 
+@in_range
 def mmd_squared_unbiased_gradient_weights(
     x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
 ) -> Array:

@@ -24,6 +24,7 @@ from refot.arrays import (
     as_number,
     as_plan,
     as_weights,
+    in_range,
     marginal_tolerance,
     namespace,
     weight_tolerance,
@@ -40,6 +41,7 @@ MOST_CODES = 1 << 16
 
 
 # ------------------------------------------------------------------ the informative code of a plan
+@in_range
 def mutual_information(P: Any) -> float:
     """KL(P | P1 (x) P'1) >= 0 of a joint law P (n1, m), in nats. B-18, with P as proxy in B-19.
 
@@ -79,6 +81,7 @@ def as_lam(lam: Any) -> float:
     return weight
 
 
+@in_range
 def sum_noise(P: Any, codes: Any, n_codes: int) -> Array:
     """(M P)_kj = sum of P_ij over the samples i with code k, (n_codes, m). pi_(z1,y) of B."""
     P, n_codes = as_matrix(P, "P"), as_count(n_codes, "n_codes")
@@ -97,6 +100,7 @@ def code_weights(a: Any, codes: Any, n_codes: int) -> Array:
 
 
 # ------------------------------------------------------------------ the dual of KL, B-20 and B-31
+@in_range
 def kl_dual(Q: Any, P: Any, a: Any, b: Any) -> float:
     """<Q, P> + 1 - sum a b exp(Q) <= KL(P | a(x)b), equal at Q = log(P / (a(x)b)). B-20.
 
@@ -105,6 +109,7 @@ def kl_dual(Q: Any, P: Any, a: Any, b: Any) -> float:
     return 1.0 - q_objective(Q, P, a, b)
 
 
+@in_range
 def q_objective(Q: Any, P: Any, a: Any, b: Any) -> float:
     """sum(-Q P + a b exp(Q)); its minimum over Q is 1 - KL(P | a(x)b). B-31.
 

@@ -22,6 +22,7 @@ from refot.arrays import (
     as_positive,
     as_vector,
     as_weights,
+    in_range,
     lookup,
     namespace,
     nonnegative,
@@ -71,6 +72,7 @@ def _divergence(p: Array, *factors: Array) -> float:
     return float((p * xp.where(normal, xp.log(xp.where(normal, ratio, 1)), apart)).sum())
 
 
+@in_range
 def entropy(p: Any) -> float:
     """H(p) = -sum p log p >= 0 for weights or a plan, in nats; 0 log 0 = 0. L."""
     p = as_masses(p, "p")
@@ -79,6 +81,7 @@ def entropy(p: Any) -> float:
 
 
 # ------------------------------------------------------------------ primal
+@in_range
 def transport_cost(P: Any, C: Any) -> float:
     """s = <C, P>, the sharp value of a plan P (n, m). B-1, and W_{c,eps} of G."""
     C = as_cost(C).dense()
@@ -86,6 +89,7 @@ def transport_cost(P: Any, C: Any) -> float:
     return float((P * C).sum())
 
 
+@in_range
 def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:
     """<C, P> + eps KL(P | a(x)b) for a plan P (n, m), feasible or not. B-10, B-12, B-16, H-2."""
     C, eps = as_cost(C).dense(), as_positive(eps, "eps")
@@ -95,12 +99,14 @@ def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:
     return value
 
 
+@in_range
 def entropic_primal(P: Any, C: Any, lam: Any) -> float:
     """<P, M> - lam H(P), the value of L; at the optimum F - lam (H(a) + H(b)). Erratum L1."""
     return transport_cost(P, C) - as_positive(lam, "lam") * entropy(P)
 
 
 # ------------------------------------------------------------------ duals
+@in_range
 def dual(
     f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> float:
@@ -110,6 +116,7 @@ def dual(
     return float(p.a @ f + p.b @ g + p.eps - p.eps * p.row_sums(f, g).sum())
 
 
+@in_range
 def log_dual(
     f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> float:
@@ -125,6 +132,7 @@ def log_dual(
     return float(p.a @ f + p.b @ g - p.eps * log_mass)
 
 
+@in_range
 def semi_dual(
     g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> float:
@@ -134,6 +142,7 @@ def semi_dual(
     return float(p.a @ p.transform(g) + p.b @ g)
 
 
+@in_range
 def semi_dual_gradient(
     g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> Array:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from refot.arrays import Array, as_plan, as_weights, namespace
+from refot.arrays import Array, as_plan, as_weights, in_range, namespace
 from refot.backend_contract import BackendLike
 from refot.problem import problem
 
 
+@in_range
 def plan(
     f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> Array:
@@ -21,6 +22,7 @@ def plan(
     return namespace(f).exp((p.F(f)[:, None] + p.G(g) - p.C.dense()) / p.eps)
 
 
+@in_range
 def semi_dual_plan(
     g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> Array:
@@ -33,6 +35,7 @@ def semi_dual_plan(
     return plan(p.transform(g), g, p.C, p.a, p.b, p.eps, backend=p.backend)
 
 
+@in_range
 def marginals(
     f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> tuple[Array, Array]:
@@ -42,6 +45,7 @@ def marginals(
     return p.backend.marginals(p.C, F, G, p.eps)
 
 
+@in_range
 def marginal_error(
     f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> float:
@@ -50,6 +54,7 @@ def marginal_error(
     return p.marginal_error(p.row_potential(f), p.column_potential(g))
 
 
+@in_range
 def round_to_marginals(P: Any, a: Any, b: Any) -> Array:
     """A plan (n, m) near P with marginals a and b: Altschuler, Weed, Rigollet 2017, Algorithm 2.
 

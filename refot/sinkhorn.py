@@ -27,7 +27,7 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import as_cost, is_symmetric
+from refot.costs import as_cost, as_eps, is_symmetric
 from refot.gap import CertifiedGap
 from refot.problem import Problem, problem
 from refot.stopping import Control, Watch
@@ -73,7 +73,8 @@ def scaling_iterates(C: Any, a: Any, b: Any, eps: Any) -> Iterator[tuple[Array, 
     K underflows where C / eps > 745 (float64), overflows where it is < -709: u and v may then
     become infinite or NaN, as in G-7, and the first step in which they do warns (ScalingWarning).
     """
-    C, eps = as_cost(C).dense(), as_positive(eps, "eps")
+    C = as_cost(C)
+    eps, C = as_eps(eps, C), C.dense()
     a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     return _scaling_steps(C / eps, a, b)
 

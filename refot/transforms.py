@@ -13,14 +13,14 @@ from refot.arrays import (
     InputError,
     ShapeError,
     as_floating,
-    as_positive,
     as_vector,
     as_weights,
+    in_range,
     namespace,
     uniform,
 )
 from refot.backend_contract import BackendLike, get_backend
-from refot.costs import as_cost, row_blocks
+from refot.costs import as_cost, as_eps, row_blocks
 from refot.problem import Problem, problem
 
 
@@ -29,16 +29,19 @@ def softmin(C: Any, h: Any, eps: Any, *, backend: BackendLike = None) -> Array:
 
     C (n, m); h (m,), -inf for a column without mass, but not in every column. Raises InputError.
     """
-    C, eps, on = as_cost(C), as_positive(eps, "eps"), get_backend(backend)
+    C, on = as_cost(C), get_backend(backend)
+    eps = as_eps(eps, C)
     h = as_floating(h, "h", ndim=1)
     xp = namespace(h)
     if h.shape != (C.shape[1],):
         raise ShapeError("h", f"shape {h.shape}", f"({C.shape[1]},), the columns of C")
     if not bool((h < xp.inf).all()) or not bool((h > -xp.inf).any()):  # NaN fails the first
         raise InputError("h", "NaN, +inf, or -inf everywhere", "numbers < inf, one of them finite")
+    as_vector(xp.where(h > -xp.inf, h, 0), C.shape[1], "h")  # in range, but for -inf
     return on.softmin(C.with_arrays(on.asarray), on.asarray(h).astype(C.dtype, copy=False), eps)
 
 
+@in_range
 def c_eps_transform(g: Any, C: Any, b: Any, eps: Any, *, backend: BackendLike = None) -> Array:
     """g^(c,eps)_i = -eps log sum_j b_j exp((g_j - C_ij) / eps), (n,). B-25, B-28, H-7.
 
@@ -48,6 +51,7 @@ def c_eps_transform(g: Any, C: Any, b: Any, eps: Any, *, backend: BackendLike = 
     return p.transform(p.column_potential(g))
 
 
+@in_range
 def c_transform(g: Any, C: Any, b: Any | None = None) -> Array:
     """g^c_i = min_j C_ij - g_j over the support of b, (n,). B-7; H-8 with lambda = 0."""
     C = as_cost(C)
@@ -59,6 +63,7 @@ def c_transform(g: Any, C: Any, b: Any | None = None) -> Array:
     return xp.concatenate([(C.rows(rows) - g).min(axis=1) for rows in row_blocks(C)])
 
 
+@in_range
 def conditional(g: Any, C: Any, b: Any, eps: Any, *, backend: BackendLike = None) -> Array:
     """chi_ij = b_j exp((f_i + g_j - C_ij) / eps) with f = g^(c,eps), (n, m): each row sums to 1.
 

@@ -105,8 +105,8 @@ def mismatch(shown: tuple[str, ...], output: str) -> str:
 # ------------------------------------------------------------------ running it
 @dataclass
 class Session:
-    """What the blocks of one page share: a namespace, a folder, the last exit status, and a context,
-    so that the default backend that a page chooses ends with the page."""
+    """What the blocks of one page share: a namespace, a folder, the last exit status, and a
+    context, so that the default backend that a page chooses ends with the page."""
 
     page: str
     folder: Path
