@@ -251,10 +251,11 @@ def ground_point_cost(x: Any, y: Any, cost: str = "sqeuclidean") -> PointCost:
 
 
 def as_point_cost(C: Any) -> PointCost:
-    """`C` as a cost between points: a matrix has none to differentiate in. Raises InputError."""
+    """`C` as a checked cost between points: a matrix has none to differentiate in. Raises
+    InputError."""
     if not isinstance(C, PointCost):
         raise TypeInputError("C", f"{type(C).__name__}", "a point cost: point_cost(x, y, cost)")
-    return C
+    return _checked(C)
 
 
 def _checked(C: PointCost) -> PointCost:
@@ -310,5 +311,7 @@ def is_symmetric(C: Cost) -> bool:
 def normalised(C: PointCost, alpha: float | None = None) -> PointCost:
     """H's cost c / alpha, alpha = mean |y|^2 unless given; it rescales eps (erratum H4)."""
     C = as_point_cost(C)
-    alpha = float((C.y**2).sum(axis=1).mean()) if alpha is None else alpha
-    return C.scaled(1.0 / as_positive(alpha, "alpha"))
+    if alpha is None:
+        with np.errstate(over="ignore"):  # an infinite mean is no alpha
+            alpha = float((C.y**2).sum(axis=1).mean())
+    return _checked(C.scaled(1.0 / as_positive(alpha, "alpha")))

@@ -31,6 +31,7 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike
 from refot.costs import Cost, DenseCost, as_cost, point_cost
+from refot.memory import gibbs_matrix
 from refot.objectives import kl_from_product, primal, semi_dual
 from refot.problem import problem
 from refot.sinkhorn import SinkhornResult, sinkhorn_symmetric
@@ -260,5 +261,4 @@ def informative_plan(
     """The plan (n, m) of the cost C - lam Q and the solve it comes from. B-21 at fixed Q, B-29."""
     p = problem(informative_cost(C, Q, lam), a, b, eps, backend)
     solved = solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)
-    F, G = p.F(solved.f), p.G(solved.g)
-    return namespace(F).exp((F[:, None] + G - p.C.dense()) / p.eps), solved
+    return gibbs_matrix(p.C, p.F(solved.f), p.G(solved.g), p.eps), solved

@@ -171,7 +171,8 @@ def kantorovich_rubinstein(fx: Any, fy: Any, C: PointCost, a: Any, b: Any) -> fl
     a cost that is a metric ("euclidean", "l1") the maximum over f is W0. WGAN's critic. A cost of
     GROUND_COSTS, or UnknownNameError: no f is 1-Lipschitz where c(x, x) < 0.
     """
-    n, m = as_point_cost(C).shape
+    C = as_point_cost(C)
+    n, m = C.shape
     lookup(GROUND_COSTS, C.ground.name, "cost")
     fx, fy = as_vector(fx, n, "fx"), as_vector(fy, m, "fy")
     a, b = as_weights(a, n, "a", C.dtype), as_weights(b, m, "b", C.dtype)

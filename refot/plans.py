@@ -6,6 +6,7 @@ from typing import Any
 
 from refot.arrays import Array, as_plan, as_weights, in_range, namespace
 from refot.backend_contract import BackendLike
+from refot.memory import gibbs_matrix
 from refot.problem import problem
 
 
@@ -16,10 +17,12 @@ def plan(
     """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m). B-15, B-17.
 
     Its marginals are a and b only where (f, g) are optimal; (f + t, g - t) gives the same plan.
+    Takes the memory of P and of two blocks of rows; where REFOT_MEMORY, or what is free, is less,
+    MemoryBudgetError. `marginals` needs no P.
     """
     p = problem(C, a, b, eps, backend)
     f, g = p.row_potential(f), p.column_potential(g)
-    return namespace(f).exp((p.F(f)[:, None] + p.G(g) - p.C.dense()) / p.eps)
+    return gibbs_matrix(p.C, p.F(f), p.G(g), p.eps)
 
 
 @in_range

@@ -130,8 +130,7 @@ def log_iterates(p: Problem, g: Array) -> Iterator[tuple[Array, Array, float]]:
         g = p.T.transform(f, g)
         f_next = p.transform(g, f)
         f = on_support(p, f, f_next)
-        rows = namespace(f).exp((p.F(f) - f_next) / p.eps)
-        yield f, g, float(abs(rows - p.a).sum())
+        yield f, g, float(abs(_row_sums(p, f, f_next) - p.a).sum())
         f = f_next
 
 
@@ -140,9 +139,15 @@ def symmetric_iterates(p: Problem, f: Array) -> Iterator[tuple[Array, Array, flo
     while True:
         f_next = p.transform(f, f)
         f = on_support(p, f, f_next)
-        rows = namespace(f).exp((p.F(f) - f_next) / p.eps)
-        yield f, f, 2 * float(abs(rows - p.a).sum())
+        yield f, f, 2 * float(abs(_row_sums(p, f, f_next) - p.a).sum())
         f = (f + f_next) / 2
+
+
+def _row_sums(p: Problem, f: Array, f_next: Array) -> Array:
+    """P 1 = a exp((f - f_next) / eps), (n,), of the plan of (f, g) with f_next = g^(c,eps):
+    infinite where a start was far too large."""
+    with np.errstate(over="ignore"):
+        return namespace(f).exp((p.F(f) - f_next) / p.eps)
 
 
 def on_support(p: Problem, f: Array, transform: Array) -> Array:

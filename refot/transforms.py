@@ -21,6 +21,7 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike, get_backend
 from refot.costs import as_cost, as_eps, row_blocks
+from refot.memory import gibbs_matrix
 from refot.problem import Problem, problem
 
 
@@ -67,12 +68,12 @@ def c_transform(g: Any, C: Any, b: Any | None = None) -> Array:
 def conditional(g: Any, C: Any, b: Any, eps: Any, *, backend: BackendLike = None) -> Array:
     """chi_ij = b_j exp((f_i + g_j - C_ij) / eps) with f = g^(c,eps), (n, m): each row sums to 1.
 
-    The softmax of which the transform is the softmin; the density of B-29 is chi / b.
+    The softmax of which the transform is the softmin; the density of B-29 is chi / b. Its memory
+    is that of `plan`.
     """
     p = _rows_unweighted(C, b, eps, backend)
     g = p.column_potential(g)
-    xp = namespace(g)
-    return xp.exp((p.transform(g)[:, None] + p.G(g) - p.C.dense()) / p.eps)
+    return gibbs_matrix(p.C, p.transform(g), p.G(g), p.eps)
 
 
 def _rows_unweighted(C: Any, b: Any, eps: Any, backend: BackendLike) -> Problem:
