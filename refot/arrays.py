@@ -87,6 +87,8 @@ def as_floating(values: Any, name: str, ndim: int | tuple[int, ...]) -> Array:
 
     Integers become float64; any other dtype than float64 and float32 raises TypeInputError.
     """
+    if values is None:
+        raise TypeInputError(name, "None", "an array of real numbers")
     xp = namespace(values)
     if not hasattr(xp, "asarray") or not isinstance(getattr(values, "dtype", None), np.dtype):
         xp = np

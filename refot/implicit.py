@@ -15,7 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from refot.arrays import Array, namespace
+import numpy as np
+
+from refot.arrays import Array, RangeError, namespace
 from refot.backend_contract import BackendLike
 from refot.costs import as_point_cost, point_cost
 from refot.divergences import first_order_tolerance, self_costs
@@ -92,7 +94,12 @@ def _adjoint(pr: Problem, tol: float | None) -> _Adjoint:
     tol = first_order_tolerance(pr, tol)
     g = solve(pr.C, pr.a, pr.b, pr.eps, tol=tol, backend=pr.backend).g
     f = pr.transform(g)
-    chi = xp.exp((f[:, None] + pr.G(g)) / pr.eps - C_over_eps)
+    with np.errstate(over="ignore"):
+        chi = xp.exp((f[:, None] + pr.G(g)) / pr.eps - C_over_eps)
+    if not bool(xp.isfinite(chi).all()):
+        raise RangeError("eps", f"{pr.eps:g}, for costs up to {float(abs(C_over_eps).max()):.1g} "
+                         "times that: the exponents are rounded by more than exp can take",
+                         f"eps above about {float(np.finfo(pr.C.dtype).eps):.0e} max |C|")
     P = pr.a[:, None] * chi
     q = _second_unknown(P, P * C_over_eps)
     return _Adjoint(P, C_over_eps, (chi * C_over_eps).sum(axis=1) - chi @ q, q)

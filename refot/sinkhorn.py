@@ -214,7 +214,8 @@ def iterate(
     """
     tol = marginal_tolerance(p.C.dtype) if tol is None else as_positive(tol, "tol")
     errors: list[float] = []
-    with Watch(control or Control(), p, tol) as watch:
+    # overflow on the way is no news: it makes the marginal error infinite, which is told below
+    with Watch(control or Control(), p, tol) as watch, np.errstate(all="ignore"):
         for f, g, error in itertools.islice(iterates, as_count(max_iter, "max_iter")):
             errors.append(p.marginal_error(f, g) if error <= tol else error)
             watch.tell(len(errors), errors[-1])

@@ -101,15 +101,17 @@ def arrays_instead_of(good: np.ndarray) -> Iterator[tuple[str, Any]]:
     """Arrays of another kind, dtype or shape, or with other entries."""
     yield "csr matrix", csr_matrix(np.atleast_2d(good))
     yield "coo array", coo_array(np.atleast_2d(good))
-    yield "np.matrix", np.matrix(good)
+    with warnings.catch_warnings():  # NumPy says that it will not make these for ever
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        matrix = np.matrix(good)
+    yield "np.matrix", matrix
     yield "record", np.zeros(good.shape, dtype=[("a", float)])
     yield "strided", np.repeat(good, 2, axis=0)[::2]
     for dtype in (complex, object, str, bool, "M8[s]", np.float16, np.float32, np.longdouble, ">f8",
                   np.uint8):
         yield f"array of {np.dtype(dtype)}", good.astype(dtype)
-    for shape, array in (("transposed", good.T), ("one axis more", good[None]), ("cut", good[:1]),
-                         ("flat", good.ravel()), ("empty", good[:0]), ("a number", good.flat[0])):
-        yield shape, array
+    yield from (("transposed", good.T), ("one axis more", good[None]), ("cut", good[:1]),
+                ("flat", good.ravel()), ("empty", good[:0]), ("a number", good.flat[0]))
     yield "list of Decimal NaN", [Decimal("nan")] * len(good)
     yield "dense operand of None", DenseCost(None)
     yield "dense operand of a list", DenseCost(good.tolist())
@@ -148,7 +150,7 @@ def fault_of(name: str, arguments: dict[str, Any]) -> str:
             numbers = list(numbers_in(getattr(refot, name)(**arguments)))
         except InputError:
             numbers = []
-        except Exception as error:  # whatever it is, it is the fault that is looked for
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
             return f"raised {type(error).__name__}: {error}"
     leaked = [w for w in seen if not issubclass(w.category, ConvergenceWarning)]
     if leaked:
@@ -173,7 +175,7 @@ def too_long(function: Callable[..., Any], key: str, what: str) -> bool:
     """Whether a solve with this would run to its last iteration: tested where solvers are."""
     solves = "tol" in inspect.signature(function).parameters
     started_far_off = key in ("f", "g") and what.startswith(("one", "all"))
-    return solves and (what.startswith("one ") or key == "tol" or started_far_off
+    return solves and (what.startswith(("one ", "scale 1e")) or key == "tol" or started_far_off
                        or what in ("all 1e30 in float32", "all 2^63 - 1"))
 
 
@@ -197,7 +199,8 @@ def test_a_clear_error_or_an_answer(name: str) -> None:
     for key in inspect.signature(function).parameters:
         good = call_of(name).get(key, GOOD[key])
         for what, thing in instead_of(good):
-            if not too_long(function, key, what):
+            own = key == "progress" and callable(thing)  # what it raises is its own
+            if not own and not too_long(function, key, what):
                 fault = fault_of(name, {**call_of(name), key: thing})
                 faults += [f"{key}: {what}: {fault}"] if fault else []
     assert not faults
@@ -219,7 +222,7 @@ def test_the_range_of_eps_follows_the_cost_and_its_dtype() -> None:
     for eps in (1e-39, 1e36):
         with pytest.raises(InputError, match=r"^eps: .*; allowed: .* for a cost of float32"):
             refot.solve(single, A.astype(np.float32), B.astype(np.float32), eps)
-    with pytest.raises(InputError, match="with entries up to 1e"):
+    with pytest.raises(InputError, match="with entries up to 3e"):
         refot.plan(np.zeros(3), np.zeros(2), 1e300 * C, A, B, 1e-10)
     with pytest.raises(InputError, match=r"^g: .*the cost is float32"):
         refot.semi_dual([0.0, 1e100], single, A.astype(np.float32), B.astype(np.float32), 1.0)
