@@ -171,7 +171,7 @@ def generator_loss(
     x1 = x' = G(z') (n, d), x2 = x'' = G(z'') (k, d), y (m, d); P (n, m), eta (n, k).
     """
     C, C_self = point_cost(x1, y, cost), point_cost(x1, x2, cost)
-    return transport_cost(P, C.dense()) - transport_cost(eta, C_self.dense()) / 2
+    return transport_cost(P, C) - transport_cost(eta, C_self) / 2
 
 
 @in_range

@@ -206,7 +206,7 @@ def informative_objective(
     joint, zeta1 = sum_noise(P, codes, n_codes), code_weights(a, codes, n_codes)
     b = as_weights(b, P.shape[1], "b", P.dtype)
     information = as_lam(lam) * kl_from_product(joint, zeta1, b)
-    return primal(P, as_cost(C).dense(), a, b, eps) - information
+    return primal(P, C, a, b, eps) - information
 
 
 def perturbed_objective(
@@ -220,7 +220,7 @@ def perturbed_objective(
     Q = as_matrix(Q, "Q")
     joint, zeta1 = sum_noise(P, codes, Q.shape[0]), code_weights(a, codes, Q.shape[0])
     information = as_lam(lam) * kl_dual(Q, joint, zeta1, b)
-    return primal(P, as_cost(C).dense(), a, b, eps) - information
+    return primal(P, C, a, b, eps) - information
 
 
 def informative_loss(
@@ -234,7 +234,7 @@ def informative_loss(
     C, self_cost = point_cost(x, y, cost), point_cost(x, x, cost)
     f = sinkhorn_symmetric(self_cost, a, eps, tol=tol, backend=backend).f
     self_term = semi_dual(f, self_cost, a, a, eps, backend=backend)
-    return informative_objective(P, C.dense(), a, b, eps, lam, codes) - self_term / 2
+    return informative_objective(P, C, a, b, eps, lam, codes) - self_term / 2
 
 
 # ------------------------------------------------------------------ the perturbed cost, B-23

@@ -40,6 +40,7 @@ from refot.divergences import (
     self_costs,
     sinkhorn_divergence,
 )
+from refot.memory import gibbs_matrix
 from refot.objectives import entropy, kantorovich
 from refot.transforms import _rows_unweighted
 
@@ -173,8 +174,10 @@ def softmin_density(
 
     C (n, m) or an operand, g (m,), b (m,). 0 where b_j = 0: it is never drawn, and may overflow.
     """
-    log_r, _ = _log_density(g, C, b, eps, backend)
-    return namespace(log_r).exp(log_r)
+    p = _rows_unweighted(C, b, eps, backend)
+    g = p.column_potential(g)
+    drawn = namespace(g).where(p.b > 0, g, -np.inf)
+    return gibbs_matrix(p.C, p.transform(g), drawn, p.eps)
 
 
 def _log_density(

@@ -84,15 +84,15 @@ def entropy(p: Any) -> float:
 @in_range
 def transport_cost(P: Any, C: Any) -> float:
     """s = <C, P>, the sharp value of a plan P (n, m). B-1, and W_{c,eps} of G."""
-    C = as_cost(C).dense()
+    C = as_cost(C)
     P = as_plan(P, "P", C.shape)
-    return float((P * C).sum())
+    return sum(float((P[rows] * C.rows(rows)).sum()) for rows in row_blocks(C))
 
 
 @in_range
 def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:
     """<C, P> + eps KL(P | a(x)b) for a plan P (n, m), feasible or not. B-10, B-12, B-16, H-2."""
-    C, eps = as_cost(C).dense(), as_positive(eps, "eps")
+    C, eps = as_cost(C), as_positive(eps, "eps")
     P = as_plan(P, "P", C.shape)
     a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     value: float = transport_cost(P, C) + eps * kl_from_product(P, a, b)
