@@ -99,4 +99,5 @@ class NumpyBackend(NumpyArrays):
 
 
 def _plan(C: Cost, F: Array, G: Array, eps: float, rows: slice) -> Array:
-    return np.exp((F[rows, None] + G - C.rows(rows)) / eps)
+    with np.errstate(over="ignore"):  # potentials far too large: the plan is infinite there
+        return np.exp((F[rows, None] + G - C.rows(rows)) / eps)

@@ -28,6 +28,7 @@ from refot.arrays import (
     as_positive,
     first_failure,
     is_masked,
+    largest,
     lookup,
     namespace,
 )
@@ -261,15 +262,21 @@ def as_cost(C: Any) -> Cost:
 
 
 def _cost_matrix(C: Any) -> Array:
-    """`C` (n, m) with finite entries, or inf. Raises InputError for NaN and -inf."""
+    """`C` (n, m) with entries in the range of its dtype, or inf. Raises InputError for NaN, -inf and
+    numbers so large that a sum of a few of them would overflow (`largest`)."""
     if is_masked(C):
         floating = C if C.dtype.kind == "f" else C.astype(np.float64)
         C = floating.filled(np.inf)
     matrix = as_floating(C, "C", ndim=2)
-    allowed = matrix > -np.inf  # not NaN either
-    if not bool(allowed.all()):
-        raise InputError("C", first_failure(matrix, allowed),
+    known = matrix > -np.inf  # not NaN either
+    if not bool(known.all()):
+        raise InputError("C", first_failure(matrix, known),
                          "finite costs, or inf (a masked entry) for a forbidden pair")
+    bound = largest(matrix.dtype)
+    in_range = (abs(matrix) <= bound) | (matrix == np.inf)
+    if not bool(in_range.all()):
+        raise InputError("C", first_failure(matrix, in_range),
+                         f"costs of at most {bound:.1g} in size, for {matrix.dtype}, or inf")
     return matrix
 
 
@@ -280,10 +287,11 @@ def ground_point_cost(x: Any, y: Any, cost: str = "sqeuclidean") -> PointCost:
 
 
 def as_point_cost(C: Any) -> PointCost:
-    """`C` as a cost between points: a matrix has none to differentiate in. Raises InputError."""
+    """`C` as a checked cost between points: a matrix has none to differentiate in. Raises
+    InputError."""
     if not isinstance(C, PointCost):
         raise TypeInputError("C", f"{type(C).__name__}", "a point cost: point_cost(x, y, cost)")
-    return C
+    return _checked(C)
 
 
 def _checked(C: PointCost) -> PointCost:
@@ -293,7 +301,36 @@ def _checked(C: PointCost) -> PointCost:
         raise ShapeError("y", f"dimension {y.shape[1]}", f"dimension {x.shape[1]}, that of x")
     if x.dtype != y.dtype:
         raise TypeInputError("y", f"dtype {y.dtype}", f"{x.dtype}, that of x")
-    return replace(C, x=x, y=y, scale=as_positive(C.scale, "scale"))
+    if not isinstance(C.ground, GroundCost | DotProduct):
+        raise TypeInputError("ground", f"{C.ground!r}", "a cost of POINT_COSTS")
+    C = replace(C, x=x, y=y, scale=as_positive(C.scale, "scale"))
+    with np.errstate(over="ignore", invalid="ignore"):  # inf - inf where products overflow
+        bound = C.bound()
+    if not bound <= largest(C.dtype):
+        raise InputError("x", f"costs up to {bound:.1g} between x and y",
+                         f"points whose costs are at most {largest(C.dtype):.1g}, for {C.dtype}")
+    return C
+
+
+def as_eps(eps: Any, C: Cost, name: str = "eps") -> float:
+    """eps > 0, in cost units, such that it and C / eps are in the range of the dtype of C. Raises
+    InputError."""
+    number, dtype = as_positive(eps, name), np.finfo(C.dtype)
+    least, most = max(float(dtype.tiny), 8 * _magnitude(C) / float(dtype.max)), largest(C.dtype)
+    if not least <= number <= most:
+        raise InputError(name, f"{number:g}", f"{least:.1g} to {most:.1g}, for a cost of {C.dtype} "
+                         f"with entries up to {_magnitude(C):.1g}: eps and C / eps in its range")
+    return number
+
+
+def _magnitude(C: Cost) -> float:
+    """max |C| of the allowed pairs; of points at most what the boxes around x and y allow."""
+    if not isinstance(C, DenseCost):
+        return C.bound()
+    least, most = float(C.matrix.min()), float(C.matrix.max())
+    if most == np.inf:
+        most = float(C.matrix.max(where=C.matrix < np.inf, initial=least, axis=None))
+    return max(most, -least)
 
 
 def row_blocks(C: Cost, depth: int = 1) -> Iterator[slice]:
@@ -313,5 +350,7 @@ def is_symmetric(C: Cost) -> bool:
 def normalised(C: PointCost, alpha: float | None = None) -> PointCost:
     """H's cost c / alpha, alpha = mean |y|^2 unless given; it rescales eps (erratum H4)."""
     C = as_point_cost(C)
-    alpha = float((C.y**2).sum(axis=1).mean()) if alpha is None else alpha
-    return C.scaled(1.0 / as_positive(alpha, "alpha"))
+    if alpha is None:
+        with np.errstate(over="ignore"):  # an infinite mean is no alpha
+            alpha = float((C.y**2).sum(axis=1).mean())
+    return _checked(C.scaled(1.0 / as_positive(alpha, "alpha")))

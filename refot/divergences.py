@@ -19,6 +19,7 @@ from refot.arrays import (
     ConvergenceWarning,
     InputError,
     as_weights,
+    in_range,
     marginal_tolerance,
     namespace,
 )
@@ -86,6 +87,7 @@ def sinkhorn_loss(
     return 2 * s_xy - s_xx - s_yy
 
 
+@in_range
 def mmd_squared(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean") -> float:
     """MMD^2 with kernel -c, as a V-statistic: 2 a'C_xy b - a'C_xx a - b'C_yy b, cost units. G-2.
 
@@ -93,11 +95,12 @@ def mmd_squared(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean") -> fl
     "euclidean" this is the energy distance.
     """
     xy = point_cost(x, y, cost)
-    a, b = as_weights(a, xy.shape[0], "a"), as_weights(b, xy.shape[1], "b")
+    a, b = as_weights(a, xy.shape[0], "a", xy.dtype), as_weights(b, xy.shape[1], "b", xy.dtype)
     xx, yy = self_costs(xy)
     return 2 * _mean_cost(xy, a, b) - _mean_cost(xx, a, a) - _mean_cost(yy, b, b)
 
 
+@in_range
 def mmd_squared_unbiased(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean") -> float:
     """MMD^2 with kernel -c, as a U-statistic: no pair of a sample with itself. G-2, erratum G8.
 
@@ -105,12 +108,12 @@ def mmd_squared_unbiased(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidea
     at least two atoms on each side. Can be negative.
     """
     xy = point_cost(x, y, cost)
-    a, b = as_weights(a, xy.shape[0], "a"), as_weights(b, xy.shape[1], "b")
+    a, b = as_weights(a, xy.shape[0], "a", xy.dtype), as_weights(b, xy.shape[1], "b", xy.dtype)
     xx, yy = self_costs(xy)
     return (
         2 * _mean_cost(xy, a, b)
-        - _mean_cost(xx, a, a) / distinct_pairs(a, "a")
-        - _mean_cost(yy, b, b) / distinct_pairs(b, "b")
+        - float(a @ distinct_mean_rows(xx, a)) / distinct_pairs(a, "a")
+        - float(b @ distinct_mean_rows(yy, b)) / distinct_pairs(b, "b")
     )
 
 
@@ -229,6 +232,21 @@ def _sharp(p: Problem, solved: SinkhornResult) -> float:
 def _mean_cost(C: PointCost, a: Array, b: Array) -> float:
     """sum_ij a_i b_j C_ij."""
     return sum(float(a[rows] @ C.rows(rows) @ b) for rows in row_blocks(C))
+
+
+def distinct_mean_rows(C: PointCost, a: Array) -> Array:
+    """sum_{k != i} a_k c(x_i, x_k), (n,), for the self cost C = c(x, x)."""
+    return namespace(a).concatenate(
+        [without_self_pairs(C.rows(rows), rows) @ a for rows in row_blocks(C)])
+
+
+def without_self_pairs(block: Array, rows: slice) -> Array:
+    """The block [rows, :] of something between a sample and itself, (r, n, ...), with 0 at the
+    pairs (i, i): c(x_i, x_i) is 0 for a distance, but -|x_i|^2 for the cost "dot"."""
+    pairs = namespace(block).arange(block.shape[0])
+    block = block.copy()  # it may be a view of the points
+    block[pairs, pairs + rows.start] = 0
+    return block
 
 
 def distinct_pairs(a: Array, name: str) -> float:

@@ -40,6 +40,7 @@ from refot.divergences import (
     sinkhorn_divergence,
 )
 from refot.forbidden import require_finite
+from refot.memory import gibbs_matrix
 from refot.objectives import entropy, kantorovich
 from refot.transforms import _rows_unweighted
 
@@ -83,7 +84,7 @@ def cost_limits(C: Any, a: Any, b: Any, *, exact: float | None = None) -> CostLi
     W0 is solved by linear programming, with n m variables, unless it is known: `exact`.
     """
     C = as_cost(C)
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     require_finite(C, "the independent plan gives mass to every pair")
     matrix = C.dense()
     centred = doubly_centred(matrix, a, b)
@@ -174,8 +175,10 @@ def softmin_density(
 
     C (n, m) or an operand, g (m,), b (m,). 0 where b_j = 0: it is never drawn, and may overflow.
     """
-    log_r, _ = _log_density(g, C, b, eps, backend)
-    return namespace(log_r).exp(log_r)
+    p = _rows_unweighted(C, b, eps, backend)
+    g = p.column_potential(g)
+    drawn = namespace(g).where(p.b > 0, g, -np.inf)
+    return gibbs_matrix(p.C, p.transform(g), drawn, p.eps)
 
 
 def _log_density(

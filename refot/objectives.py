@@ -23,11 +23,13 @@ from refot.arrays import (
     as_positive,
     as_vector,
     as_weights,
+    in_range,
+    lookup,
     namespace,
     nonnegative,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import PointCost, as_cost, as_point_cost, row_blocks
+from refot.costs import GROUND_COSTS, PointCost, as_cost, as_point_cost, row_blocks
 from refot.forbidden import obstruction, with_partners
 from refot.problem import problem
 
@@ -72,6 +74,7 @@ def _divergence(p: Array, *factors: Array) -> float:
     return float((p * xp.where(normal, xp.log(xp.where(normal, ratio, 1)), apart)).sum())
 
 
+@in_range
 def entropy(p: Any) -> float:
     """H(p) = -sum p log p >= 0 for weights or a plan, in nats; 0 log 0 = 0. L."""
     p = as_masses(p, "p")
@@ -80,31 +83,37 @@ def entropy(p: Any) -> float:
 
 
 # ------------------------------------------------------------------ primal
+@in_range
 def transport_cost(P: Any, C: Any) -> float:
     """s = <C, P>, the sharp value of a plan P (n, m). B-1, and W_{c,eps} of G.
 
     0 where P is 0 on a forbidden pair, infinite where it is not.
     """
-    C = as_cost(C).dense()
+    C = as_cost(C)
     P = as_plan(P, "P", C.shape)
-    return float((P * namespace(P).where(P > 0, C, 0)).sum())
+    where = namespace(P).where
+    return sum(float((P[rows] * where(P[rows] > 0, C.rows(rows), 0)).sum())
+               for rows in row_blocks(C))
 
 
+@in_range
 def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:
     """<C, P> + eps KL(P | a(x)b) for a plan P (n, m), feasible or not. B-10, B-12, B-16, H-2."""
-    C, eps = as_cost(C).dense(), as_positive(eps, "eps")
+    C, eps = as_cost(C), as_positive(eps, "eps")
     P = as_plan(P, "P", C.shape)
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     value: float = transport_cost(P, C) + eps * kl_from_product(P, a, b)
     return value
 
 
+@in_range
 def entropic_primal(P: Any, C: Any, lam: Any) -> float:
     """<P, M> - lam H(P), the value of L; at the optimum F - lam (H(a) + H(b)). Erratum L1."""
     return transport_cost(P, C) - as_positive(lam, "lam") * entropy(P)
 
 
 # ------------------------------------------------------------------ duals
+@in_range
 def dual(
     f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> float:
@@ -114,6 +123,7 @@ def dual(
     return float(p.a @ f + p.b @ g + p.eps - p.eps * p.row_sums(f, g).sum())
 
 
+@in_range
 def log_dual(
     f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> float:
@@ -129,6 +139,7 @@ def log_dual(
     return float(p.a @ f + p.b @ g - p.eps * log_mass)
 
 
+@in_range
 def semi_dual(
     g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> float:
@@ -138,6 +149,7 @@ def semi_dual(
     return float(p.a @ p.transform(g) + p.b @ g)
 
 
+@in_range
 def semi_dual_gradient(
     g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> Array:
@@ -151,7 +163,7 @@ def semi_dual_gradient(
 def kantorovich_dual(f: Any, g: Any, C: Any, a: Any, b: Any) -> float:
     """a.f + b.g where f_i + g_j <= C_ij on the support of a(x)b, else -infinity. B-6, H-4, H-10."""
     C = as_cost(C).dense()
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     f, g = as_vector(f, C.shape[0], "f"), as_vector(g, C.shape[1], "g")
     on_support = (a[:, None] > 0) & (b > 0)
     if bool((on_support & (f[:, None] + g > C)).any()):
@@ -163,11 +175,14 @@ def kantorovich_rubinstein(fx: Any, fy: Any, C: PointCost, a: Any, b: Any) -> fl
     """a.f(x) - b.f(y) where f is 1-Lipschitz for the cost on all points, else -infinity. H-6/11/13.
 
     fx (n,), fy (m,): the values of one function at the points of C = `point_cost(x, y, cost)`; for
-    a cost that is a metric ("euclidean", "l1") the maximum over f is W0. WGAN's critic.
+    a cost that is a metric ("euclidean", "l1") the maximum over f is W0. WGAN's critic. A cost of
+    GROUND_COSTS, or UnknownNameError: no f is 1-Lipschitz where c(x, x) < 0.
     """
-    n, m = as_point_cost(C).shape
+    C = as_point_cost(C)
+    n, m = C.shape
+    lookup(GROUND_COSTS, C.ground.name, "cost")
     fx, fy = as_vector(fx, n, "fx"), as_vector(fy, m, "fy")
-    a, b = as_weights(a, n, "a"), as_weights(b, m, "b")
+    a, b = as_weights(a, n, "a", C.dtype), as_weights(b, m, "b", C.dtype)
     xp = namespace(fx)
     values, points = xp.concatenate([fx, fy]), xp.concatenate([C.x, C.y])
     everywhere = replace(C, x=points, y=points)
@@ -188,7 +203,8 @@ def kantorovich(C: Any, a: Any, b: Any) -> tuple[float, Array]:
     programme is solved again for the pairs up to what it pays, and those that its dual asks for.
     """
     cost = as_cost(C)
-    a, b = as_weights(a, cost.shape[0], "a"), as_weights(b, cost.shape[1], "b")
+    a = as_weights(a, cost.shape[0], "a", np.float64)
+    b = as_weights(b, cost.shape[1], "b", np.float64)
     C = with_partners(cost, a, b).dense()
     a, b = a / a.sum(), b / b.sum()
     allowed = (a > 0)[:, None] & (b > 0) & (np.inf > C)

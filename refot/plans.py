@@ -6,26 +6,31 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array, InputError, ShapeError, as_plan, as_weights, namespace
+from refot.arrays import Array, InputError, ShapeError, as_plan, as_weights, in_range, namespace
 from refot.backend_contract import BackendLike
 from refot.costs import Cost, as_cost
 from refot.forbidden import forbids, on_host
+from refot.memory import gibbs_matrix
 from refot.problem import problem
 from refot.spanning_tree import changed_along_tree
 
 
+@in_range
 def plan(
     f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> Array:
     """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m). B-15, B-17.
 
     Its marginals are a and b only where (f, g) are optimal; (f + t, g - t) gives the same plan.
+    Takes the memory of P and of two blocks of rows; where REFOT_MEMORY, or what is free, is less,
+    MemoryBudgetError. `marginals` needs no P.
     """
     p = problem(C, a, b, eps, backend)
     f, g = p.row_potential(f), p.column_potential(g)
-    return namespace(f).exp((p.F(f)[:, None] + p.G(g) - p.C.dense()) / p.eps)
+    return gibbs_matrix(p.C, p.F(f), p.G(g), p.eps)
 
 
+@in_range
 def semi_dual_plan(
     g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> Array:
@@ -38,6 +43,7 @@ def semi_dual_plan(
     return plan(p.transform(g), g, p.C, p.a, p.b, p.eps, backend=p.backend)
 
 
+@in_range
 def marginals(
     f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> tuple[Array, Array]:
@@ -47,6 +53,7 @@ def marginals(
     return p.backend.marginals(p.C, F, G, p.eps)
 
 
+@in_range
 def marginal_error(
     f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> float:
@@ -55,6 +62,7 @@ def marginal_error(
     return p.marginal_error(p.row_potential(f), p.column_potential(g))
 
 
+@in_range
 def round_to_marginals(P: Any, a: Any, b: Any, C: Any | None = None) -> Array:
     """A plan (n, m) near P with marginals a and b: Altschuler, Weed, Rigollet 2017, Algorithm 2.
 
@@ -67,7 +75,7 @@ def round_to_marginals(P: Any, a: Any, b: Any, C: Any | None = None) -> Array:
     """
     P = as_plan(P, "P")
     xp = namespace(P)
-    a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
+    a, b = as_weights(a, P.shape[0], "a", P.dtype), as_weights(b, P.shape[1], "b", P.dtype)
     if C is not None and forbids(C := as_cost(C)):
         return _round_on_allowed_pairs(P, a, b, C)
     P = _shrink_rows(P, a)

@@ -27,7 +27,7 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import as_cost, is_symmetric
+from refot.costs import as_cost, as_eps, is_symmetric
 from refot.forbidden import finite_part, obstruction, with_partners
 from refot.gap import CertifiedGap
 from refot.problem import Problem, problem
@@ -80,8 +80,9 @@ def scaling_iterates(C: Any, a: Any, b: Any, eps: Any) -> Iterator[tuple[Array, 
     K underflows where C / eps > 745 (float64), overflows where it is < -709: u and v may then
     become infinite or NaN, as in G-7, and the first step in which they do warns (ScalingWarning).
     """
-    C, eps = as_cost(C), as_positive(eps, "eps")
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    C = as_cost(C)
+    eps = as_eps(eps, C)
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     return _scaling_steps(with_partners(C, a, b).dense() / eps, a, b)
 
 
@@ -136,8 +137,7 @@ def log_iterates(p: Problem, g: Array) -> Iterator[tuple[Array, Array, float]]:
         g = p.T.transform(f, g)
         f_next = p.transform(g, f)
         f = on_support(p, f, f_next)
-        rows = namespace(f).exp((p.F(f) - f_next) / p.eps)
-        yield f, g, float(abs(rows - p.a).sum())
+        yield f, g, float(abs(_row_sums(p, f, f_next) - p.a).sum())
         f = f_next
 
 
@@ -146,9 +146,15 @@ def symmetric_iterates(p: Problem, f: Array) -> Iterator[tuple[Array, Array, flo
     while True:
         f_next = p.transform(f, f)
         f = on_support(p, f, f_next)
-        rows = namespace(f).exp((p.F(f) - f_next) / p.eps)
-        yield f, f, 2 * float(abs(rows - p.a).sum())
+        yield f, f, 2 * float(abs(_row_sums(p, f, f_next) - p.a).sum())
         f = (f + f_next) / 2
+
+
+def _row_sums(p: Problem, f: Array, f_next: Array) -> Array:
+    """P 1 = a exp((f - f_next) / eps), (n,), of the plan of (f, g) with f_next = g^(c,eps):
+    infinite where a start was far too large."""
+    with np.errstate(over="ignore"):
+        return namespace(f).exp((p.F(f) - f_next) / p.eps)
 
 
 def on_support(p: Problem, f: Array, transform: Array) -> Array:
@@ -215,7 +221,8 @@ def iterate(
     """
     tol = marginal_tolerance(p.C.dtype) if tol is None else as_positive(tol, "tol")
     errors: list[float] = []
-    with Watch(control or Control(), p, tol) as watch:
+    # overflow on the way is no news: it makes the marginal error infinite, which is told below
+    with Watch(control or Control(), p, tol) as watch, np.errstate(all="ignore"):
         for f, g, error in itertools.islice(iterates, as_count(max_iter, "max_iter")):
             errors.append(p.marginal_error(f, g) if error <= tol else error)
             watch.tell(len(errors), errors[-1])

@@ -16,12 +16,11 @@ from refot.arrays import (
     Array,
     InputError,
     as_count,
-    as_positive,
     as_weights,
     namespace,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import as_cost, as_point_cost
+from refot.costs import as_cost, as_eps, as_point_cost
 from refot.forbidden import finite_part
 from refot.gradients import points_gradient
 from refot.problem import problem
@@ -38,8 +37,9 @@ def scaling_loss_gradient(C: Any, a: Any, b: Any, eps: Any, L: int) -> Array:
     and Cb -= K * Kb / eps. C (n, m), a (n,), b (m,), eps in cost units. Underflows where G-7 does,
     at C / eps > 745 in float64, with its ScalingWarning: see `scaling_loss_gradient_log`.
     """
-    C, eps = as_cost(C).dense(), as_positive(eps, "eps")
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    C = as_cost(C)
+    eps, C = as_eps(eps, C), C.dense()
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     xp = namespace(C)
     K, C_finite = xp.exp(-C / eps), finite_part(C)
     steps = list(itertools.islice(scaling_iterates(C, a, b, eps), as_count(L, "L")))

@@ -18,7 +18,8 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -104,18 +105,20 @@ def mismatch(shown: tuple[str, ...], output: str) -> str:
 # ------------------------------------------------------------------ running it
 @dataclass
 class Session:
-    """What the blocks of one page share: a namespace, a folder, and the last exit status."""
+    """What the blocks of one page share: a namespace, a folder, the last exit status, and a
+    context, so that the default backend that a page chooses ends with the page."""
 
     page: str
     folder: Path
     namespace: dict[str, Any]
     status: int = 0
+    context: Context = field(default_factory=copy_context)
 
     def run(self, block: Block) -> None:
         """Run a Python or console block; blocks of other languages are for reading only."""
         if block.language == "python":
             code = compile("\n" * block.line + block.text, self.page, "exec")
-            exec(code, self.namespace)
+            self.context.run(exec, code, self.namespace)
         elif block.language == "console":
             for command in commands(block.text):
                 self.execute(command)

@@ -40,8 +40,11 @@ class CheckFailedError(Exception):
     """A check failed, or the subject did not answer: the result."""
 
     def __init__(self, result: CheckResult) -> None:
-        super().__init__(result.message)
+        super().__init__(result)  # what `pickle` makes it from again
         self.result = result
+
+    def __str__(self) -> str:
+        return self.result.message
 
 
 class Suite:

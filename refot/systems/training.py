@@ -45,9 +45,12 @@ class DivergedError(ArithmeticError):
     """
 
     def __init__(self, iteration: int, tensor: str, checkpoint: Path | None) -> None:
-        good = checkpoint or "none was written yet"
-        super().__init__(f"step {iteration}: {tensor} is not finite; last good checkpoint: {good}")
+        super().__init__(iteration, tensor, checkpoint)  # what `pickle` makes it from again
         self.iteration, self.tensor, self.checkpoint = iteration, tensor, checkpoint
+
+    def __str__(self) -> str:
+        good = self.checkpoint or "none was written yet"
+        return f"step {self.iteration}: {self.tensor} is not finite; last good checkpoint: {good}"
 
 
 @dataclass(frozen=True)
