@@ -262,8 +262,8 @@ def as_cost(C: Any) -> Cost:
 
 
 def _cost_matrix(C: Any) -> Array:
-    """`C` (n, m) with entries in the range of its dtype, or inf. Raises InputError for NaN, -inf and
-    numbers so large that a sum of a few of them would overflow (`largest`)."""
+    """`C` (n, m) with entries in the range of its dtype, or inf. Raises InputError for NaN, -inf
+    and numbers so large that a sum of a few of them would overflow (`largest`)."""
     if is_masked(C):
         floating = C if C.dtype.kind == "f" else C.astype(np.float64)
         C = floating.filled(np.inf)
