@@ -34,7 +34,7 @@ base 2 and the product with it, with room."""
 ENTRY = 16
 """Roundings of an entry beside those of its exponent: the exponential, a product, a conversion."""
 
-LARGEST_EXPONENT = 550.0
+LARGEST_EXPONENT = 750.0
 """|x| of an entry that is neither lost nor infinite."""
 
 IN_GROUPS = 512

@@ -139,7 +139,8 @@ def test_a_matrix_that_a_solve_forms_is_certified_as_the_cost_of_its_points(cost
     a, b = (np.full(n, 1 / n, dtype) for n in (6, 5))
     C = point_cost(x, y, cost)
     p = problem(C, a, b, 1000.0, "numpy")
-    g = refot.solve(C.dense().astype(np.float64), a, b, 1000.0, tol=1e-12).g.astype(dtype)
+    g = refot.solve(C.dense().astype(np.float64), np.full(6, 1 / 6), np.full(5, 1 / 5), 1000.0,
+                    tol=1e-12).g.astype(dtype)
     found = gap_of(replace(p, C=kept(C)), g)
     formed = certified_gap(g, kept(C).matrix, a, b, 1000.0)
     case = Attack(C, a, b, 1000.0, g, "numpy", "formed")
