@@ -21,13 +21,13 @@ from flint import arb, ctx
 import refot
 from refot.arrays import InputError
 from refot.costs import POINT_COSTS, Cost, PointCost, as_cost
-from refot.gap import CertifiedGap, certified_gap
+from refot.gap import certified_gap
 from refot.solvers import METHODS
 from refot.sorted_cost import sorted_cost
 from refot.verification.certificates import certify
 from refot.verification.enclosure_newton import annealed, half_step, newton
 from refot.verification.enclosure_problem import cost_matrix, exact_inputs, on_support
-from refot.verification.enclosure_proofs import value
+from refot.verification.enclosure_proofs import transport_cost, value
 from refot.verification.enclosures import interval
 from refot.verification.intervals import Interval
 
@@ -136,19 +136,25 @@ def exact_costs(C: Cost) -> list[list[arb]]:
             for u in x]
 
 
-def judged(case: Attack, width: float, bits: int = BITS) -> Interval:
-    """An interval in balls that contains F, from a potential that is improved in balls until the
-    interval is as narrow as `width`, or hardly gets narrower."""
+def judged(case: Attack, width: float) -> Interval:
+    """An interval in balls that contains F; narrower than `width`, if bits enough can do that."""
+    return judged_values(case, width)[0]
+
+
+def judged_values(case: Attack, width: float, bits: int = BITS) -> tuple[Interval, Interval]:
+    """Intervals in balls that contain F and s, from a potential that is improved in balls until
+    that of F is narrower than `width`, or floats cannot tell."""
     with ctx.workprec(bits):
         exact = exact_inputs(np.zeros(case.C.shape), case.a, case.b, case.eps)
         p = on_support(exact, exact_costs(case.C))
         g = [arb(float(t)) for t, w in zip(case.g, case.b, strict=True) if w > 0]
-        F = value(p, half_step(p, newton(p, g, 0.0)))
-        if not _narrow(F, width):
-            F = value(p, half_step(p, annealed(p)))
+        h = half_step(p, newton(p, g, 0.0))
+        if not _narrow(value(p, h), width):
+            h = half_step(p, annealed(p))
+        F = value(p, h)
         if _narrow(F, width) or bits >= 4 * BITS:
-            return interval(F)
-    return judged(case, width, 2 * bits)
+            return interval(F), interval(transport_cost(p, h))
+    return judged_values(case, width, 2 * bits)
 
 
 def _narrow(F: arb, width: float) -> bool:
@@ -156,22 +162,18 @@ def _narrow(F: arb, width: float) -> bool:
     return bool(F.is_finite() and (2 * F.rad() <= width or F.rad() <= 2.0**-60 * abs(F.mid())))
 
 
-def certified(case: Attack) -> dict[str, CertifiedGap | Interval]:
-    """What is to be attacked, by name: the gap in floats, the certificate in balls of float64."""
-    return {"gap": certified_gap(case.g, case.C, case.a, case.b, case.eps, backend=case.backend),
-            "certify": certify(case.C, case.a, case.b, case.eps, case.g).value}
-
-
 def misses(case: Attack) -> tuple[list[str], dict[str, bool]]:
-    """What does not meet the judge's interval, and whether that was far narrower than each."""
-    found = certified(case)
-    narrowest = min(ends.upper - ends.lower for ends in found.values())
-    F = judged(case, 1e-3 * narrowest)
-    missed = [f"{name}: {ends}, in balls {F}" for name, ends in found.items()
-              if not (ends.lower <= F.upper and F.lower <= ends.upper)]
-    floats = 2.0**-50 * abs(F.midpoint)  # an interval of neighbouring floats
-    return missed, {name: max(F.width - floats, 0) <= 1e-3 * (ends.upper - ends.lower)
-                    for name, ends in found.items()}
+    """Intervals that do not meet the judge's, and whether this was far narrower, for each of: the
+    gap in floats, F and s in balls of float64."""
+    gap = certified_gap(case.g, case.C, case.a, case.b, case.eps, backend=case.backend)
+    balls = certify(case.C, case.a, case.b, case.eps, case.g)
+    F, s = judged_values(case, 1e-3 * min(gap.absolute, balls.value.width))
+    pairs = {"gap": (Interval(gap.lower, gap.upper), F), "F": (balls.value, F),
+             "s": (balls.transport_cost, s)}
+    missed = [f"{name}: {found}, in balls {judge}" for name, (found, judge) in pairs.items()
+              if not (found.lower <= judge.upper and judge.lower <= found.upper)]
+    return missed, {name: judge.width <= 1e-3 * found.width + 2.0**-50 * abs(judge.midpoint)
+                    for name, (found, judge) in pairs.items()}
 
 
 def main(first: int, last: int) -> None:

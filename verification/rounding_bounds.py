@@ -101,8 +101,8 @@ def divergence(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) ->
     """S = F_xy - F_xx/2 - F_yy/2: the three bounds of F, however small S is."""
     C = point_cost(x, y, cost)
     xx, yy = self_costs(C)
-    return value(C.dense(), a, b, eps) + sum(
-        value(D.dense(), a, b, eps) for D in (xx, yy)) / 2
+    selves = (value(xx.dense(), a, a, eps) + value(yy.dense(), b, b, eps)) / 2
+    return value(C.dense(), a, b, eps) + selves
 
 
 # ------------------------------------------------------------------ what depends on the potentials
