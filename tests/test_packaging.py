@@ -20,7 +20,7 @@ LAYERS = [
     {"costs", "measures"},
     {"backend_contract"},
     {"problem", "memory", "progress", "sorted_cost"},
-    {"transforms", "gap"},
+    {"transforms", "plan_sums", "gap"},
     {"stopping"},
     {"sinkhorn", "solvers"},
     {"objectives", "plans"},
