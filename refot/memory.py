@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,13 @@ def kept(C: Cost) -> Cost:
     return formed(C)
 
 
+@dataclass(frozen=True)
+class FormedCost(DenseCost):
+    """The matrix of a cost between points; `error`: what its entries may be off, in cost units."""
+
+    error: float = 0.0
+
+
 def formed(C: Cost) -> DenseCost:
     """C as a matrix (n, m), by blocks that stay in the cache."""
     if isinstance(C, DenseCost):
@@ -171,7 +179,14 @@ def formed(C: Cost) -> DenseCost:
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
         out[rows] = rows_of(C, rows)
-    return DenseCost(out)
+    return FormedCost(out, _forming_error(C))
+
+
+def _forming_error(C: PointCost) -> float:
+    """2 d + 8 roundings of |x|^2 + |y|^2, of which an entry is at least the part LOST; of an entry
+    that is a sum of differences, of itself."""
+    unit = float(namespace(C.x).finfo(C.dtype).eps) / 2
+    return float((2 * C.x.shape[1] + 8) * unit / LOST * C.bound())
 
 
 def _product_rows(C: PointCost, rows: slice) -> Array:

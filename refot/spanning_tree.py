@@ -11,12 +11,12 @@ both sums over the tree; sum T = 1 - sum P. The tree is the one of the largest e
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
-from refot.arrays import Array, namespace
-from refot.problem import Problem
+from refot.arrays import Array
 
 SLACK = 1 + 2.0**-20
 """Covers the roundings of what is added up here: fewer than 2^32 terms >= 0."""
@@ -99,21 +99,22 @@ def spanning_tree(P: Array) -> Tree | None:
     return Tree(nodes, parents, np.minimum(nodes, parents), np.maximum(nodes, parents) - n)
 
 
-def excess_along_tree(p: Problem, f: Array, g: Array, rounding: float) -> float:
-    """>= primal of a feasible plan on allowed pairs - (a.f + b.g), f = g^(c,eps); inf where the
-    allowed pairs fall into parts, or (f, g) is too far from optimal.
+def excess_along_tree(
+    C: Array, eps: float, rows: tuple[Array, Array], columns: tuple[Array, Array], mass: float
+) -> float:
+    """>= primal of a feasible plan on allowed pairs - dual; inf where the allowed pairs fall into
+    parts, or the potentials are too far from optimal.
 
-    `rounding`, in cost units, is what the float exponents of the plan and its sums may be off by.
+    C (n, m) in float64, all atoms with mass; `rows` and `columns`: the floats F (n,), G (m,) of
+    P_ij = exp((F_i + G_j - C_ij) / eps), and what the residuals of P are at most; `mass` >=
+    |1 - sum P|.
     """
-    share = rounding / p.eps
+    (F, row_residuals), (G, column_residuals) = rows, columns
+    largest = float(abs(F).max() + abs(G).max())
+    exponents = (F[:, None] + G - C) / eps
+    # F + G rounds once to a share of itself, the exponent 4 times; beyond 750 an entry is 0
+    share = 2 * math.expm1(2.0**-53 * (largest / eps + 8 * 750))
     if not share < 0.25:
-        return np.inf
-    exponents = (p.F(f)[:, None] + p.G(g) - p.C.dense()) / p.eps
-    a, b, P = map(p.backend.to_numpy, (p.a, p.b, namespace(f).exp(exponents)))
-    rows, columns = P.sum(axis=1, dtype=np.float64), P.sum(axis=0, dtype=np.float64)
-    on_rows, on_columns = a > 0, b > 0
-    change = tree_change(
-        P[on_rows][:, on_columns].astype(np.float64) * (1 - 2 * share),
-        (abs(a - rows) + 2 * share * np.maximum(a, rows))[on_rows],
-        (abs(b - columns) + 2 * share * np.maximum(b, columns))[on_columns])
-    return float(p.eps * (change.chi_squared + abs(a - rows).sum()) + 4 * rounding)
+        return math.inf
+    change = tree_change(np.exp(exponents) * (1 - share), row_residuals, column_residuals)
+    return eps * (change.chi_squared + mass) * SLACK

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from certificate_attack import attack, judged
 
 import refot
 from refot.arrays import ConvergenceWarning, UnknownNameError
 from refot.divergences import to_first_order
 from refot.information import informative_cost
 from refot.problem import problem
-from refot.verification import vectors
+from refot.verification import rounding_bounds, vectors
 from refot.verification.adapters.refot_itself import subject
 from refot.verification.rounding_bounds import ROUNDING_BOUNDS, rounding_bound
 from refot.verification.subjects import OF_A_PROBLEM
@@ -130,3 +131,18 @@ def test_every_capability_has_a_bound() -> None:
     assert set(ROUNDING_BOUNDS) == set(OF_A_PROBLEM)
     with pytest.raises(UnknownNameError, match="capability"):
         rounding_bound("train_step")
+
+
+@pytest.mark.parametrize("seed", [300202, 300737])
+def test_a_value_at_the_floor_is_within_its_bound_where_potentials_are_hardly_determined(
+    seed: int
+) -> None:
+    """Light atoms, small eps: F is 160 to 1,300 times as far off as the roundings of max|C|."""
+    case = attack(seed)
+    C, a, b, eps = case.C.dense(), case.a, case.b, case.eps
+    tol = first_order_tolerance(problem(C, a, b, eps, "numpy"))
+    found = refot.entropic_value(C, a, b, eps, tol=tol, backend="numpy")
+    bound, narrow = rounding_bound("value", C, a, b, eps), rounding_bounds.roundings(C, eps)
+    F = judged(case, 1e-3 * narrow)
+    off = max(F.lower - found, found - F.upper)
+    assert narrow < off <= bound
