@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -108,13 +108,27 @@ def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float,
     sums, error = plan_sums(p, largest, F, G, scales[:, None])
     rows = Side(a[i], F[i], sums[i, 1], error[i])
 
-    row_sums = sums[i, 0] + error[i]
+    row_sums = sums[i, 0]
     dual = [rows.weights * rows.potential, columns.weights * columns.potential,
             -p.eps * columns.weights * np.log(columns.weights)]
-    lower = [*dual, -p.eps * rows.weights * np.log(row_sums)]
-    upper = [*dual, -p.eps * rows.weights * np.log(rows.weights),
-             *_excess(p, rows, columns, i, j, costs)]
-    return -rounded_up([-term for term in lower], p.eps), rounded_up(upper, p.eps)
+    below = [*dual, -p.eps * rows.weights * np.log(row_sums + error[i])]
+    lower = -rounded_up([-term for term in below], p.eps)
+    of_plan = [*dual, -p.eps * rows.weights * np.log(rows.weights)]
+    upper = rounded_up([*of_plan, *_excess(p, rows, columns, i, j, costs)], p.eps)
+    if isinstance(p.C, DenseCost) and not costs[1] <= SCALES * (abs(lower) + p.eps):
+        C = p.backend.to_numpy(p.C.dense())[np.ix_(i, j)].astype(np.float64)
+        along_tree = _tree_excess(C, p.eps, replace(rows, sums=row_sums), columns)
+        upper = min(upper if math.isfinite(upper) else math.inf,
+                    rounded_up([*of_plan, along_tree], p.eps))
+    return lower, upper
+
+
+def _tree_excess(C: Floats, eps: float, rows: Side, columns: Side) -> Floats:
+    """What the primal of the plan, changed along a tree, exceeds its dual by at most: one term."""
+    sides = [(side.potential, abs(side.weights - side.sums) + side.error + ROOM * side.weights)
+             for side in (rows, columns)]
+    mass = abs(total(rows.weights) - total(rows.sums)) + total(rows.error) + ROOM
+    return np.array([excess_along_tree(C, eps, *sides, mass)])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from certificate_attack import attack, judged
 
 import refot
 from refot.arrays import ConvergenceWarning, UnknownNameError
-from refot.divergences import to_first_order
+from refot.divergences import first_order_tolerance, to_first_order
 from refot.information import informative_cost
 from refot.problem import problem
 from refot.verification import rounding_bounds, vectors
@@ -140,7 +140,8 @@ def test_a_value_at_the_floor_is_within_its_bound_where_potentials_are_hardly_de
     """Light atoms, small eps: F is 160 to 1,300 times as far off as the roundings of max|C|."""
     case = attack(seed)
     C, a, b, eps = case.C.dense(), case.a, case.b, case.eps
-    tol = first_order_tolerance(problem(C, a, b, eps, "numpy"))
+    rough = refot.solve(C, a, b, eps, backend="numpy")
+    tol = first_order_tolerance(problem(C, a, b, eps, "numpy"), rough.f, rough.g)
     found = refot.entropic_value(C, a, b, eps, tol=tol, backend="numpy")
     bound, narrow = rounding_bound("value", C, a, b, eps), rounding_bounds.roundings(C, eps)
     F = judged(case, 1e-3 * narrow)
