@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import threading
-import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -242,14 +242,22 @@ def test_a_forked_child_computes_with_threads_of_its_own() -> None:
 
 def test_a_long_compilation_is_told_once(caplog: pytest.LogCaptureFixture,
                                          monkeypatch: pytest.MonkeyPatch) -> None:
-    """At INFO in the log; here it is the sleep of a kernel that takes longer than the patience."""
-    monkeypatch.setattr(numba_threads, "PATIENCE", 0.01)
+    """At INFO in the log, once the patience is over; nothing of a kernel that is done before."""
+    timers: list[threading.Timer] = []
+
+    def timer(seconds: float, tell: Callable[[], None]) -> threading.Timer:
+        timers.append(threading.Timer(seconds, tell))
+        return timers[-1]
+
+    monkeypatch.setattr(numba_threads.threading, "Timer", timer)
+    monkeypatch.setattr(numba_threads, "PATIENCE", 0.001)
     with caplog.at_level("INFO", numba_threads.__name__):
         with numba_threads._telling("slow"):
-            time.sleep(0.2)
+            timers[-1].join()  # the patience is over
+        monkeypatch.setattr(numba_threads, "PATIENCE", 1e6)
         with numba_threads._telling("quick"):
             pass
-        time.sleep(0.05)
+        timers[-1].join()  # cancelled, so that it ends without a word
     (line,) = caplog.messages
     assert "compiling the kernel slow" in line
 

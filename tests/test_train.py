@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import toy_system
+from child_processes import GIVE_UP, interruptible, wait_until
 from typer.testing import CliRunner
 
 from refot.arrays import InputError, UnknownNameError
@@ -298,7 +299,7 @@ COMMAND = "import toy_system; toy_system.register(); from refot.cli import main;
 
 
 def command(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return interruptible(
         [sys.executable, "-c", COMMAND, "train", *arguments], text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, cwd=Path(__file__).parent)
 
@@ -306,18 +307,18 @@ def command(*arguments: str) -> subprocess.Popen[str]:
 def test_ctrl_c_then_resume_then_nan(tmp_path: Path) -> None:
     out = tmp_path / "run"
     running = command("toy", "--preset", "slow", "--out", str(out))
-    while not (out / "metrics.jsonl").exists() or len(rows(out)) < 3:
-        assert running.poll() is None, running.communicate()
-        time.sleep(0.01)
+    wait_until(lambda: running.poll() is not None or (
+        (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").read_bytes().count(b"\n") > 2),
+        "three lines of metrics")
     running.send_signal(signal.SIGINT)
-    said, aside = running.communicate(timeout=60)
+    said, aside = running.communicate(timeout=GIVE_UP)
     assert running.returncode == 130, aside
     assert "stopped by SIGINT; --resume" in said
     last = rows(out)[-1]["iteration"]
     assert f"goes on from checkpoint-{last:09d}.npz" in said
     again = command("toy", "--preset", "slow", "--out", str(out), "--resume", "--iterations",
                     str(last + 2))
-    said, aside = again.communicate(timeout=60)
+    said, aside = again.communicate(timeout=GIVE_UP)
     assert again.returncode == 0, aside
     assert f"going on from iteration {last}" in said
     assert f"{last + 2} of {last + 2} iterations" in said
