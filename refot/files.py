@@ -40,11 +40,10 @@ def open_plain(path: Path) -> IO[bytes]:
                              | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise UnreadableError(getattr(error, "strerror", None) or str(error)) from None
-    file = open(descriptor, "rb")  # noqa: SIM115 - handed over open
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
+        os.close(descriptor)
         raise UnreadableError("not a plain file")
-    return file
+    return open(descriptor, "rb")
 
 
 def read_plain(path: Path, most: int) -> bytes:
@@ -75,7 +74,8 @@ def parsed(text: bytes) -> Any:
     except RecursionError:
         raise UnreadableError(f"nested more than {DEEPEST} deep") from None
     except json.JSONDecodeError as error:
-        raise UnreadableError(f"line {error.lineno}: no JSON ({error.msg})") from None
+        place = f"line {error.lineno}: " if b"\n" in text else ""
+        raise UnreadableError(f"{place}no JSON ({error.msg})") from None
     level = [found]
     for _ in range(DEEPEST):
         level = [part for each in level if isinstance(each, list | dict)

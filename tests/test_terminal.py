@@ -1,4 +1,4 @@
-"""Text that somebody else wrote is shown as text: no markup, no picture, nothing a terminal obeys."""
+"""Text that somebody else wrote is shown as text: no markup, nothing that a terminal obeys."""
 
 from __future__ import annotations
 

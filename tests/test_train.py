@@ -197,8 +197,10 @@ def test_a_torn_line_and_torn_files_are_cleared_away(tmp_path: Path) -> None:
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
     toy(tmp_path)
+    before = files(tmp_path)
     with locked(tmp_path), pytest.raises(RunFolderError, match="by another process"):
         toy(tmp_path, iterations=30, resume=True)
+    assert files(tmp_path) == before
     assert toy(tmp_path, iterations=30, resume=True).iteration == 30
 
 
@@ -207,6 +209,25 @@ def test_resuming_takes_what_is_not_given_from_the_run(tmp_path: Path) -> None:
     resumed = toy(tmp_path, iterations=None, resume=True)
     assert (resumed.identity.seed, resumed.identity.settings) == (3, {"lr": 0.02})
     assert resumed.iterations == 10
+
+
+def test_resuming_under_another_backend_of_the_environment_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would stay with the run's own, and not say so; or leave it, and be another run."""
+    monkeypatch.setenv("REFOT_BACKEND", "numpy")
+    toy(tmp_path)
+    before = files(tmp_path)
+    monkeypatch.setenv("REFOT_BACKEND", "numba")
+    with pytest.raises(RunFolderError, match="a run of backend numpy, and REFOT_BACKEND is numba; "
+                                             "allowed: --backend numpy, REFOT_BACKEND=numpy or"):
+        toy(tmp_path, iterations=30, resume=True)
+    assert files(tmp_path) == before
+    assert toy(tmp_path, iterations=30, resume=True, backend="numpy").iteration == 30
+    monkeypatch.setenv("REFOT_BACKEND", "")
+    assert toy(tmp_path, iterations=40, resume=True).identity.backend == "numpy"
+    monkeypatch.delenv("REFOT_BACKEND")
+    assert toy(tmp_path, iterations=50, resume=True).identity.backend == "numpy"
 
 
 # ------------------------------------------------------------------ NaN
@@ -259,10 +280,16 @@ def test_a_huge_sum_is_not_infinity() -> None:
 ])
 def test_a_folder_belongs_to_one_run(tmp_path: Path, options: dict[str, Any], said: str) -> None:
     toy(tmp_path)
-    before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.npz")}
+    (tmp_path / ".checkpoint-000000021.npz.abcd").write_bytes(b"half")
+    before = files(tmp_path)
     with pytest.raises(InputError, match=said):
         toy(tmp_path, **options)
-    assert before == {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.npz")}
+    assert files(tmp_path) == before
+
+
+def files(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """What every file holds, and when it was written: a refusal touches none."""
+    return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()}
 
 
 @pytest.mark.parametrize(("system", "preset", "said"), [

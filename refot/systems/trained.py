@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from refot.arrays import Array
 from refot.backend_contract import BackendLike, get_backend
 from refot.networks import restore_generator
 
@@ -46,9 +49,23 @@ def made_again(held: Held, run: Identity, backend: BackendLike, folder: Path) ->
                              "the settings with which it was begun") from error
 
 
+def joined(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> dict[str, Any]:
+    """name -> the shapes and dtypes of the two arrays of that name; None for one that is missing.
+    """
+    kinds = ({name: (array.shape, array.dtype) for name, array in arrays.items()}
+             for arrays in (ours, theirs))
+    first, second = kinds
+    return {name: (first.get(name), second.get(name)) for name in first | second}
+
+
 def restored(system: System, snapshot: Snapshot, checkpoint: Path) -> None:
     """Put a system and its generator where the checkpoint was taken. Raises RunFolderError where
     that is one of another system, however the system complains."""
+    odd = [name for name, (ours, theirs) in joined(system.state(), snapshot.arrays).items()
+           if ours != theirs]
+    if odd:
+        raise RunFolderError("--out", f"{checkpoint} does not fit the run: {', '.join(odd)[:300]} "
+                             "of another shape or dtype, or not there", "a checkpoint of this run")
     try:
         system.restore(snapshot.arrays)
         restore_generator(system.rng, snapshot.rng)

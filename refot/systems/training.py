@@ -25,7 +25,7 @@ import numpy as np
 
 import refot
 from refot.arrays import Array, InputError, as_count, namespace
-from refot.backend_contract import VARIABLE, Backend, BackendLike, get_backend
+from refot.backend_contract import VARIABLE, Backend, BackendLike, backend_names, get_backend
 from refot.networks import generator_state
 from refot.plots import save_figure
 from refot.plots_training import plot_curves, plot_samples
@@ -135,9 +135,12 @@ def train(
 
 
 def _agree_on_backend(held: Held, backend: BackendLike, out: Path) -> None:
-    """Raises RunFolderError where nothing is given and the environment names another backend than
-    the run has: to pass over either would go on with what somebody did not ask for."""
+    """Raises RunFolderError where no backend is given and the run has one that nobody knows; or the
+    environment names another, and to pass over either would be to do what nobody asked for."""
     named, theirs = os.environ.get(VARIABLE), held.identity.backend
+    if backend is None and theirs not in backend_names():
+        raise RunFolderError("--out", f"{out / 'run.json'}: a run of backend {theirs!r:.80}",
+                             "one of " + ", ".join(backend_names()))
     if backend is None and named and named != theirs:
         raise RunFolderError("--out", f"{out} holds a run of backend {theirs}, and {VARIABLE} is "
                              f"{named}", f"--backend {theirs}, {VARIABLE}={theirs} or unset, or "

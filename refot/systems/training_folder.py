@@ -199,7 +199,7 @@ class RunFolder:
             with open_plain(self.metrics) as lines:
                 while (line := lines.readline(LONGEST_ROW)).endswith(b"\n"):
                     number += 1
-                    yield row_of(parsed(line))
+                    yield row_of(parsed(line.rstrip(b"\n")))
                 if len(line) == LONGEST_ROW:
                     number += 1
                     raise UnreadableError(f"more than {LONGEST_ROW} bytes")
