@@ -10,12 +10,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from child_processes import wait_until_gone
 
+from refot.verification import command_subject
 from refot.verification import run as running
 from refot.verification.cases import synthetic
 from refot.verification.command_subject import (
@@ -27,7 +29,7 @@ from refot.verification.command_subject import (
 )
 from refot.verification.limits import Limits, limited, refusal_expected, time_limit
 from refot.verification.loading import TargetError
-from refot.verification.programs import ProgramError
+from refot.verification.programs import ProgramError, ProgramTimeoutError
 from refot.verification.protocol import AnswerError
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
@@ -171,14 +173,27 @@ def test_a_program_that_died_is_started_again_but_not_for_ever(tmp_path: Path) -
         softmin(C, H, 0.5)
 
 
-def test_a_run_ends_when_its_time_is_spent(tmp_path: Path) -> None:
-    (part,) = load_command(python("time.sleep(0.3); say([0, 0])", tmp_path), "quick",
-                           Limits(20.0, 0.5)).parts
-    part.capabilities["softmin"](C, H, 1)
-    with pytest.raises(ProgramError, match="no answer within"):
-        part.capabilities["softmin"](C, H, 2)
-    with pytest.raises(ProgramError, match=r"not asked: it has taken 0.5 s in all"):
-        part.capabilities["softmin"](C, H, 3)
+def test_a_run_ends_when_its_time_is_spent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer takes 30 s of a clock that goes on by these alone."""
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    allowed: list[float] = []
+
+    def answered(line: bytes, seconds: float) -> bytes:
+        allowed.append(seconds)
+        clock.now += min(30.0, seconds)
+        if seconds < 30:
+            raise ProgramTimeoutError("late")
+        return json.dumps({"id": json.loads(line)["id"], "result": [0, 0]}).encode() + b"\n"
+
+    program = Program("prog", Limits(40.0, 50.0))
+    monkeypatch.setattr(program, "_answer", answered)
+    monkeypatch.setattr(command_subject, "time", clock)
+    assert program.ask("softmin", (C, H, 1.0)) == [0, 0]
+    with pytest.raises(ProgramTimeoutError):
+        program.ask("softmin", (C, H, 2.0))
+    assert allowed == [40, 20]
+    with pytest.raises(ProgramError, match=r"not asked: it has taken 50 s in all"):
+        program.ask("softmin", (C, H, 3.0))
 
 
 def test_a_fork_or_a_copy_starts_a_process_of_its_own(tmp_path: Path) -> None:

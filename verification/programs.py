@@ -59,6 +59,7 @@ class Supervised:
                 command, bufsize=0, stdin=stdin, stdout=stdout, stderr=errors,
                 start_new_session=True, pass_fds=[theirs.fileno()])
         except (OSError, ValueError) as error:  # a NUL in a word, too many words
+            self._channel.close()
             raise ProgramError(f"cannot be started: {error}") from None
         finally:
             theirs.close()
@@ -66,6 +67,9 @@ class Supervised:
         said = self._next(PATIENCE)
         if "started" not in said:
             self.kill()
+            for stream in (self.stdin, self.stdout):
+                if stream is not None:
+                    stream.close()
             why = said.get("failed", "its supervisor has ended")
             raise ProgramError(f"cannot be started: {why}")
         self.pid = int(said["started"])

@@ -49,20 +49,16 @@ def made_again(held: Held, run: Identity, backend: BackendLike, folder: Path) ->
                              "the settings with which it was begun") from error
 
 
-def joined(ours: Mapping[str, Array], theirs: Mapping[str, Array]) -> dict[str, Any]:
-    """name -> the shapes and dtypes of the two arrays of that name; None for one that is missing.
-    """
-    kinds = ({name: (array.shape, array.dtype) for name, array in arrays.items()}
-             for arrays in (ours, theirs))
-    first, second = kinds
-    return {name: (first.get(name), second.get(name)) for name in first | second}
+def kinds(arrays: Mapping[str, Array]) -> dict[str, tuple[Any, Any]]:
+    """The shape and the dtype of each array."""
+    return {name: (array.shape, array.dtype) for name, array in arrays.items()}
 
 
 def restored(system: System, snapshot: Snapshot, checkpoint: Path) -> None:
     """Put a system and its generator where the checkpoint was taken. Raises RunFolderError where
     that is one of another system, however the system complains."""
-    odd = [name for name, (ours, theirs) in joined(system.state(), snapshot.arrays).items()
-           if ours != theirs]
+    fresh, held = kinds(system.state()), kinds(snapshot.arrays)
+    odd = [name for name in fresh if fresh[name] != held.get(name)]  # a step makes others
     if odd:
         raise RunFolderError("--out", f"{checkpoint} does not fit the run: {', '.join(odd)[:300]} "
                              "of another shape or dtype, or not there", "a checkpoint of this run")
