@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = [
     {"arrays"},
-    {"costs", "measures"},
+    {"costs", "measures", "files"},
     {"backend_contract", "forbidden"},
     {"problem", "memory", "progress", "sorted_cost"},
     {"transforms", "spanning_tree", "plan_sums"},

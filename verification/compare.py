@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -10,16 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from refot.files import UnreadableError, read_json
+from refot.terminal import plain
+
 from .run import STATUSES
 
 WRONG = ("failed", "error")
 
-EVIDENCE = re.compile(r" \(\D*\d[^()]*\)$")
 MEASURED = re.compile(r"""(?<![\w<>^|])(?:
     [-+]?\d+(?:\.\d+)?e[-+]?\d+ | [-+]?\d+\.\d+ | [-+]?\d\d+  # what was measured,
     | \d(?=\ \()                                          # a digit before "(rows)", too,
 )(?!\w)""", re.VERBOSE)  # and not the 0, 1, 2 of a formula
-"""The evidence of one call at the end of a diagnosis, and the numbers within it."""
+"""The numbers within the evidence of a call."""
 
 Key = tuple[str, str, str]
 """(part, check, case)."""
@@ -61,12 +62,14 @@ class Judged:
 def read(path: Path) -> Judged:
     """Read a report. Raises CompareError, OSError."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         subject = found["subject"]
         name = f"{subject['name']} {subject['version']}".strip()
         title = f"{name}, profile {found['profile']}, refot {found['refot']}"
         lines = {_key(check): _line(check) for check in found["checks"]}
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except UnreadableError as error:
+        raise CompareError(f"{path}: not a report of refot verify --json ({error})") from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CompareError(f"{path}: not a report of refot verify --json "
                            f"({type(error).__name__}: {error})") from None
     return Judged(title, lines)
@@ -156,8 +159,8 @@ class Comparison:
 
     def report(self) -> Iterator[str]:
         """The comparison, line by line."""
-        yield f"old: {_plain(self.old.title)}"
-        yield f"new: {_plain(self.new.title)}"
+        yield f"old: {plain(self.old.title)}"
+        yield f"new: {plain(self.new.title)}"
         groups: dict[str, tuple[list[Key], Callable[[Key], str]]] = {
             "fails now": (self.broken, self._now),
             "passed, not there any more": (self.lost, lambda key: ""),
@@ -191,15 +194,28 @@ def compare(old: Path, new: Path, factor: float = 10.0) -> Comparison:
 
 def cause(diagnosis: str) -> str:
     """A diagnosis without its evidence, which comes last and in parentheses, and its numbers."""
-    return MEASURED.sub("…", EVIDENCE.sub("", diagnosis))
+    return MEASURED.sub("…", without_evidence(diagnosis))
+
+
+def without_evidence(diagnosis: str) -> str:
+    """A diagnosis up to the first " (" after which one run of text with a number in it, and no
+    other parenthesis after that number, ends the diagnosis with ")".
+
+    It looks at each letter a few times at most: a regular expression for the same takes time that
+    grows with the square of the length, and the diagnosis is somebody's file.
+    """
+    if not diagnosis.endswith(")"):
+        return diagnosis
+    inside = diagnosis[:-1]
+    last = max(inside.rfind("("), inside.rfind(")"))
+    if not re.search(r"\d", inside[last + 1:]):
+        return diagnosis
+    number_before = max((found.end() for found in re.finditer(r"\d", inside[:last + 1])), default=0)
+    begin = inside.find(" (", number_before)
+    return diagnosis if begin < 0 else diagnosis[:begin]
 
 
 def _entry(key: Key, words: str) -> str:
     part, id, case = key
     place = " on ".join(filter(None, (id, case)))
-    return _plain(f"  {part}: {place}" + (f": {words}" if words else ""))
-
-
-def _plain(text: str) -> str:
-    """Text from a file on a terminal: what cannot be printed, escape sequences too, becomes `?`."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return plain(f"  {part}: {place}" + (f": {words}" if words else ""))

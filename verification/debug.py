@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import UnknownNameError, lookup
+from refot.terminal import plain_lines
 
 from .cases import Case, collect
 from .check import Check, Trial
@@ -142,7 +143,7 @@ def stop(
             break
     names = hand(trial, result, asked)
     with contextlib.suppress(SystemExit):  # `exit()` leaves the console
-        code.interact(banner(check, result, names), local=names, exitmsg="")
+        code.interact(plain_lines(banner(check, result, names)), local=names, exitmsg="")
     return result
 
 
