@@ -18,7 +18,6 @@ from refot.conventions import ConversionError
 
 from .cases import Case, clouds
 from .check import Trial
-from .checks.ordinary import ORDINARY
 from .probe import Probe, SubjectError
 from .protocol import argument_names
 from .truth import solution_of
@@ -87,6 +86,8 @@ def depends_on_earlier_calls(trial: Trial, capability: str, right: Right) -> str
     same two with atoms split, the second one first. What is kept by shape is right for the one that
     came first and wrong for the other, whichever that is.
     """
+
+    from .checks.ordinary import ORDINARY  # whose package has checks that need the diagnosis
 
     def put(case: Case) -> tuple[Array, Array | None]:
         arguments = ORDINARY[capability](Trial(trial.probe, case, solution_of(case)))

@@ -51,8 +51,9 @@ def _no_a(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
 
 
 def _no_b_in_scalings(C: Array, a: Array, b: Array, eps: float) -> Array:
+    """Each iteration multiplies v by m, so that many more would overflow."""
     K, v = np.exp(-C / eps), np.ones_like(b)
-    for _ in range(ITERATIONS):
+    for _ in range(150):
         u = a / (K @ v)
         v = 1 / (K.T @ u)
     return u[:, None] * K * v
