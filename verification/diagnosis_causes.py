@@ -193,8 +193,9 @@ def _marginal_error(P: Array, a: Array, b: Array) -> float:
 EXACT = 1e-4
 """The error of the marginal that an iteration made exact, in units of that of the other."""
 
-SLOW = 10
-"""Iterations that may have been made, at the least, for a plan of two wrong marginals."""
+SLOW = 100
+"""Iterations that may have been made, at the least, for a plan of two wrong marginals: as many as
+solvers make by default before they stop."""
 
 
 def may_be_an_iterate(P: Array, arguments: tuple[Any, ...]) -> bool:
@@ -215,7 +216,7 @@ def may_be_an_iterate(P: Array, arguments: tuple[Any, ...]) -> bool:
     if min(rows, columns) <= EXACT * max(rows, columns):
         return True
     now, then = _errors_of_two_steps(P, a, b)
-    return bool(then >= now * (now / 2) ** (1 / SLOW))
+    return now > EXACT * max(rows, columns) and then >= now * (now / 2) ** (1 / SLOW)
 
 
 def _errors_of_two_steps(P: Array, a: Array, b: Array) -> tuple[float, float]:
