@@ -15,6 +15,7 @@ import numpy as np
 from refot.arrays import Array
 from refot.objectives import entropy
 
+from .diagnosis_updates import of_wrong_sums
 from .truth import Truth, solution
 
 Mistake: TypeAlias = Callable[..., Any]
@@ -202,6 +203,7 @@ MISTAKES: dict[str, Mistakes] = {
     capability: {
         **{sentence: _of_solution(answer) for sentence, answer in own.items()},
         **_of_neighbours(right),
+        **of_wrong_sums(capability),
         **more,
     }
     for capability, own, right, more in (

@@ -107,7 +107,7 @@ class Certified:
         trial = Trial(Probe(part), case, Truth(case))
         measured = trial.number(capability, *case.matrix)
         found = Finding(measured, Interval(measured, measured), math.inf, allowed)
-        own = Suspects().evidence(trial, found)
+        own = Suspects(asks=False).evidence(trial, found)
         said = sentence(own, named(own))
         return f"; {said}" if said else ""
 

@@ -15,6 +15,7 @@ from .cases import Case, collect
 from .check import Check, Trial
 from .checks import CHECKS
 from .diagnosis import Evidence, Suspects, named, sentence
+from .diagnosis_patterns import pattern
 from .isolation import undisturbed
 from .probe import NotOfferedError, Probe, SubjectError
 from .scaling import Scaling
@@ -152,7 +153,7 @@ def run_check(check: Check, trial: Trial, suspects: Suspects | None = None) -> E
         check.id, part.name, check.capability, name, "passed" if found.passed else "failed",
         found.measured, expected, found.error, found.tolerance, found.message,
         "" if found.passed else found.cause)
-    known = found.passed or found.cause
+    known = not found.passed and found.cause
     return Examined(result, () if known else (suspects or Suspects()).evidence(trial, found))
 
 
@@ -161,10 +162,10 @@ def diagnosed(examined: list[Examined]) -> list[CheckResult]:
     groups: dict[tuple[str, str], list[Evidence]] = defaultdict(list)
     for each in examined:
         groups[each.result.part, each.result.capability] += each.evidence
-    standing = {key: named(evidence) for key, evidence in groups.items()}
+    agreed = {key: (named(evidence), pattern(evidence)) for key, evidence in groups.items()}
     return [
         replace(each.result, diagnosis=each.result.diagnosis or sentence(
-            each.evidence, standing[each.result.part, each.result.capability]))
+            each.evidence, *agreed[each.result.part, each.result.capability]))
         if each.result.status == "failed" else each.result
         for each in examined
     ]

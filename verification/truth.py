@@ -27,7 +27,7 @@ from .cases import Case
 from .certificates import Certificate, certify, certify_divergence
 from .intervals import Interval
 
-ITERATIONS = 1_000
+ITERATIONS = 2_000
 """How many iterations of Sinkhorn's algorithm a trajectory holds."""
 
 
