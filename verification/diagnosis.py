@@ -27,6 +27,7 @@ from . import (
 )
 from .check import Call, Finding, Trial
 from .diagnosis_causes import cause, not_finite
+from .doubles import in_doubles
 from .truth import solution
 
 MISTAKES = (diagnosis_transport.MISTAKES | diagnosis_divergences.MISTAKES
@@ -86,7 +87,7 @@ class Suspects:
         label = f"{case.name}/{hash(tuple(map(_key, call.arguments)))}"
         if not np.isfinite(answer).all():
             return Evidence(label, False, (), (), not_finite(call, case), "")
-        right = np.asarray(RIGHT[capability](*_doubles(call.arguments)))
+        right = np.asarray(RIGHT[capability](*in_doubles(call.capability, call.arguments)))
         comparison = Comparison(answer, right, found.tolerance, capability == "plan")
         suspects = [key for cap, key in self.fitted if cap == capability]
         fits, against = comparison.of(_alternatives(call, suspects))
@@ -152,7 +153,7 @@ class Comparison:
 
 def _alternatives(call: Call, sentences: Iterable[str]) -> Iterator[tuple[str, Array]]:
     """What these mistakes answer to the arguments of the call, where that is a finite answer."""
-    arguments, shape = _doubles(call.arguments), _observed(call).shape
+    arguments, shape = in_doubles(call.capability, call.arguments), _observed(call).shape
     for sentence in sentences:
         try:
             found = MISTAKES[call.capability][sentence](*arguments)
@@ -177,17 +178,12 @@ def _missing(trial: Trial, found: Finding) -> Iterator[Call]:
         if not np.isfinite(answer).all():
             yield call
             continue
-        right = np.asarray(RIGHT[call.capability](*_doubles(call.arguments)))
+        right = np.asarray(RIGHT[call.capability](*in_doubles(call.capability, call.arguments)))
         off = abs(answer - right)
         scale = float(abs(right).sum() if call.capability == "plan" else abs(right).max())
         allowed = found.tolerance if not answer.ndim else trial.rate * scale / 10
         if float(off.sum() if call.capability == "plan" else off.max()) > allowed:
             yield call
-
-
-def _doubles(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arrays in float64."""
-    return tuple(x.astype(np.float64) if isinstance(x, np.ndarray) else x for x in arguments)
 
 
 def _key(argument: Any) -> Any:
