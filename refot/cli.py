@@ -89,7 +89,7 @@ def verify(
     """Check an implementation against certified numbers.
 
     Exit status: 0 all provided checks pass, 1 some failed, 2 the target could not be loaded, offers
-    nothing that can be checked, or the call was wrong, 130 interrupted.
+    nothing that can be checked, or the call was wrong, 3 refot's own code raised, 130 interrupted.
     """
     if list_:
         _verification("report").print_list(console)
@@ -104,7 +104,8 @@ def verify(
         target, command, capability, limits, profile, seed,
         _verification("debug").Selection(check, case, part), processes, scaling)
     if debug:
-        raise typer.Exit(int(asked.stopped().status in ("failed", "error")))
+        status = asked.stopped().status
+        raise typer.Exit({"failed": 1, "error": 1, "refot_error": 3}.get(status, 0))
     with _progress() as progress:
         found = asked.found(progress)
     _verification("report").print_report(found, console)

@@ -157,7 +157,7 @@ def _alternatives(call: Call, sentences: Iterable[str]) -> Iterator[tuple[str, A
     for sentence in sentences:
         try:
             found = MISTAKES[call.capability][sentence](*arguments)
-        except InputError:  # the mistake ends in an argument that refot refuses
+        except (InputError, ArithmeticError):  # it divides by 0, or ends in what refot refuses
             continue
         value = np.asarray(np.nan if found is None else found, dtype=np.float64)
         if value.shape == shape and np.isfinite(value).all():

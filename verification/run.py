@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
+import numpy as np
+
 import refot
 from refot.backend_contract import get_backend
 from refot.conventions import ConversionError
@@ -160,7 +162,8 @@ def run_check(check: Check, trial: Trial, suspects: Suspects | None = None) -> E
     What refot's own code raises is a result too, of the status `refot_error`.
     """
     try:
-        return _examined(check, trial, suspects or Suspects())
+        with np.errstate(all="ignore"):  # what is compared may be huge, or not finite
+            return _examined(check, trial, suspects or Suspects())
     except Exception as error:  # noqa: BLE001 - all that a subject raises is a SubjectError
         return Examined(refot_error(check, trial.probe.part.name, trial.case.name, error))
 
