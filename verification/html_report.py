@@ -52,9 +52,9 @@ def html(source: Source) -> str:
         tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
         tag("title", f"refot verify: {source.title}"),
         tag("style", style))
-    main = tag("main", *_summary(source), *own_errors(source), *_diagnoses(source), *failures(source),
-               *errors(source), *scalings(source), *passed(source), *rest(source),
-               *_versions(source))
+    main = tag("main", *_summary(source), *own_errors(source), *_diagnoses(source),
+               *failures(source), *errors(source), *scalings(source), *passed(source),
+               *rest(source), *_versions(source))
     body = tag("body", tag("header", tag("h1", source.title), _verdict(source.report)), main,
                tag("script", script))
     return page(tag("html", head, body, lang="en"))

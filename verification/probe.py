@@ -232,6 +232,10 @@ def looking_at(due: str) -> Iterator[None]:
 
 def _floats(answer: Any) -> Array:
     with looking_at("numbers"):
+        if not isinstance(answer, np.ndarray) and hasattr(answer, "__len__") and (
+            len(answer) > LARGEST
+        ):
+            raise SubjectError(f"returned {len(answer)} entries: more than any answer has")
         array = np.asarray(answer)
     if array.dtype.kind not in "fiu":
         raise SubjectError(f"returned {type(answer).__name__} of {array.dtype}, not numbers")

@@ -177,8 +177,8 @@ class TestItem(pytest.Item):
         self.test = test
 
     def runtest(self) -> None:
-        """Run the check. Raises CheckFailedError, RefotError; skips what the subject does not offer,
-        and where it says that it did not converge and may.
+        """Run the check. Raises CheckFailedError and RefotError; skips what the subject does not
+        offer, and where it says that it did not converge, and may.
         """
         result = self.test.result()
         if result.status == "not_provided":
