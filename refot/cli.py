@@ -298,8 +298,8 @@ def show_trajectory(algorithm: Annotated[str, typer.Argument(help="Its name.")])
 
 
 def main() -> None:
-    """Run the command line. Exit status 2: a wrong call is one sentence on stderr, and a defect of
-    refot itself a traceback; 130: interrupted."""
+    """Run the command line. Exit status 2: a wrong call, one sentence on stderr; 3: a defect of
+    refot itself, with its traceback; 130: interrupted."""
     warnings.simplefilter("default")
     try:
         app()
@@ -310,7 +310,7 @@ def main() -> None:
         if not _is_a_wrong_call(error):
             complaints.print("[bold red]refot:[/bold red] a defect of refot itself; please report:")
             traceback.print_exc()
-            sys.exit(2)
+            sys.exit(3)
         complaints.print(f"[bold red]refot:[/bold red] {escape(str(error))}", highlight=False,
                          soft_wrap=True)
         sys.exit(2)

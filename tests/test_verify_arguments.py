@@ -68,7 +68,8 @@ def test_each_argument_that_can_be_written_into_is_named(id: str) -> None:
 
 
 @pytest.mark.parametrize("write", [
-    lambda C, a, b, eps: C.__setitem__((0, 0), np.nan), lambda C, a, b, eps: C.resize((3, 2), refcheck=False),
+    lambda C, a, b, eps: C.__setitem__((0, 0), np.nan),
+    lambda C, a, b, eps: C.resize((3, 2), refcheck=False),
     lambda C, a, b, eps: setattr(C, "shape", (-1,)),
     lambda C, a, b, eps: setattr(C, "dtype", np.int64),
 ])

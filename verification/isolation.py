@@ -19,17 +19,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Literal
 
 import numpy as np
 
 KEPT = 4_000
 """How many characters of what one call prints are kept."""
-
-USUAL: dict[str, Literal["ignore", "warn"]] = {
-    "divide": "warn", "over": "warn", "invalid": "warn", "under": "ignore"}
-"""What NumPy warns of unless it is told otherwise, as in the subject's own programs."""
-
 
 class CappedText(io.StringIO):
     """A stream that keeps the first KEPT characters written to it."""
@@ -61,7 +55,8 @@ def isolated() -> Iterator[Said]:
     gradients = torch is not None and torch.is_grad_enabled()
     try:
         with ExitStack() as stack:
-            stack.enter_context(np.errstate(**USUAL))
+            # what NumPy warns of unless it is told otherwise, as in the subject's own programs
+            stack.enter_context(np.errstate(divide="warn", over="warn", invalid="warn", under="ignore"))
             caught = stack.enter_context(warnings.catch_warnings(record=True))
             stack.enter_context(redirect_stdout(text))
             warnings.simplefilter("always")

@@ -177,10 +177,10 @@ def _examined(check: Check, trial: Trial, suspects: Suspects) -> Examined:
     except (SubjectError, ConversionError) as error:
         return Examined(replace(result, message=str(error),
                                 status=_status_of_error(check, trial, error)))
+    expected = None if found.expected is None else (found.expected.lower, found.expected.upper)
     result = replace(
         result, status="passed" if found.passed else "failed", measured=found.measured,
-        expected=found.expected and (found.expected.lower, found.expected.upper),
-        error=found.error, tolerance=found.tolerance, message=found.message)
+        expected=expected, error=found.error, tolerance=found.tolerance, message=found.message)
     if found.passed:
         return Examined(result)
     if may_fail_to_converge(trial.case, check.id, found.measured) and (said := stated(trial)):
