@@ -56,7 +56,8 @@ def isolated() -> Iterator[Said]:
     try:
         with ExitStack() as stack:
             # what NumPy warns of unless it is told otherwise, as in the subject's own programs
-            stack.enter_context(np.errstate(divide="warn", over="warn", invalid="warn", under="ignore"))
+            stack.enter_context(np.errstate(divide="warn", over="warn", invalid="warn",
+                                            under="ignore"))
             caught = stack.enter_context(warnings.catch_warnings(record=True))
             stack.enter_context(redirect_stdout(text))
             warnings.simplefilter("always")
