@@ -89,7 +89,7 @@ def verify(
     """Check an implementation against certified numbers.
 
     Exit status: 0 all provided checks pass, 1 some failed, 2 the target could not be loaded, offers
-    nothing that can be checked, or the call was wrong, 130 interrupted.
+    nothing that can be checked, or the call was wrong, 3 refot's own code raised, 130 interrupted.
     """
     if list_:
         _verification("report").print_list(console)
@@ -104,7 +104,8 @@ def verify(
         target, command, capability, limits, profile, seed,
         _verification("debug").Selection(check, case, part), processes, scaling)
     if debug:
-        raise typer.Exit(int(asked.stopped().status in ("failed", "error")))
+        status = asked.stopped().status
+        raise typer.Exit({"failed": 1, "error": 1, "refot_error": 3}.get(status, 0))
     with _progress() as progress:
         found = asked.found(progress)
     _verification("report").print_report(found, console)
@@ -298,8 +299,8 @@ def show_trajectory(algorithm: Annotated[str, typer.Argument(help="Its name.")])
 
 
 def main() -> None:
-    """Run the command line. Exit status 2: a wrong call is one sentence on stderr, and a defect of
-    refot itself a traceback; 130: interrupted."""
+    """Run the command line. Exit status 2: a wrong call, one sentence on stderr; 3: a defect of
+    refot itself, with its traceback; 130: interrupted."""
     warnings.simplefilter("default")
     plain_warnings()
     try:
@@ -311,7 +312,7 @@ def main() -> None:
         if not _is_a_wrong_call(error):
             complaints.print("[bold red]refot:[/bold red] a defect of refot itself; please report:")
             sys.stderr.write(plain_lines(traceback.format_exc()))
-            sys.exit(2)
+            sys.exit(3)
         complaints.print(complaint(error), soft_wrap=True)
         sys.exit(2)
 

@@ -125,10 +125,9 @@ def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float,
 
 def _tree_excess(C: Floats, eps: float, rows: Side, columns: Side) -> Floats:
     """What the primal of the plan, changed along a tree, exceeds its dual by at most: one term."""
-    sides = [(side.potential, abs(side.weights - side.sums) + side.error + ROOM * side.weights)
-             for side in (rows, columns)]
     mass = abs(total(rows.weights) - total(rows.sums)) + total(rows.error) + ROOM
-    return np.array([excess_along_tree(C, eps, *sides, mass)])
+    return np.array([excess_along_tree(C, eps, (rows.potential, rows.residuals),
+                                       (columns.potential, columns.residuals), mass)])
 
 
 @dataclass(frozen=True)
@@ -151,6 +150,11 @@ class Side:
         """(at least, at most) the scaled sums."""
         return (self.scale * np.maximum(self.sums - self.error, 0) * (1 - ROOM),
                 np.minimum(self.scale * (self.sums + self.error) * (1 + ROOM), self.weights))
+
+    @property
+    def residuals(self) -> Floats:
+        """What the unscaled sums may differ from the weights by."""
+        return abs(self.weights - self.sums) + self.error + ROOM * self.weights
 
     def missing(self, lost: Floats | float = 0.0) -> tuple[Floats, Floats]:
         """(at least, at most) weights - scaled sums; of these at most `lost` is gone besides."""

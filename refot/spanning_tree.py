@@ -113,7 +113,7 @@ def excess_along_tree(
     largest = float(abs(F).max() + abs(G).max())
     exponents = (F[:, None] + G - C) / eps
     # F + G rounds once to a share of itself, the exponent 4 times; beyond 750 an entry is 0
-    share = 2 * math.expm1(2.0**-53 * (largest / eps + 8 * 750))
+    share = 2 * float(np.expm1(2.0**-53 * (largest / eps + 8 * 750)))
     if not share < 0.25:
         return math.inf
     change = tree_change(np.exp(exponents) * (1 - share), row_residuals, column_residuals)

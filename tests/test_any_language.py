@@ -27,6 +27,7 @@ from refot.verification.command_subject import (
     load_command,
     questions,
 )
+from refot.verification.debug import Selection, run_selection
 from refot.verification.limits import Limits, limited, refusal_expected, time_limit
 from refot.verification.loading import TargetError
 from refot.verification.programs import ProgramError, ProgramTimeoutError
@@ -324,3 +325,31 @@ def test_the_command_line_takes_a_program(tmp_path: Path) -> None:
                                "verify", *words], capture_output=True, text=True)
         assert done.returncode == status, done.stderr
         assert "Traceback" not in done.stderr
+
+
+# ------------------------------------------------------------------ an honest one at an extreme
+HONEST = """
+import json, sys
+for line in sys.stdin:
+    request = json.loads(line)
+    answer = {"id": request["id"]}
+    if request["capability"] == "capabilities":
+        answer["result"] = {"capabilities": ["value", "plan"]}
+    elif request["arguments"]["eps"] > 0.01:
+        answer["error"] = "not written yet"
+    elif request["capability"] == "value":
+        answer |= {"result": 0.0, "not_converged": "10 steps"}
+    else:
+        answer["not_converged"] = "10 steps"
+    print(json.dumps(answer), flush=True)
+"""
+
+
+def test_a_program_may_say_that_it_did_not_converge(tmp_path: Path) -> None:
+    (tmp_path / "honest.py").write_text(HONEST)
+    subject = load_command(f"{sys.executable} {tmp_path / 'honest.py'}", "quick", LIMITS)
+    found = run_selection(subject, Selection(case="tiny-eps"))
+    status = {check.id: check.status for check in found.checks}
+    assert (status["value.certified"], status["plan.marginals"]) == ("not_converged",) * 2
+    assert found.exit_status == 0
+    assert run_selection(subject, Selection("value.certified", "gaussian")).exit_status == 1

@@ -19,7 +19,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ import pytest
 
 from refot import datasets
 from refot.verification.cases import REAL
+from refot.verification.checks import CHECKS
 from refot.verification.loading import as_subject
 from refot.verification.report import write_json
 from refot.verification.run import STATUSES, run
@@ -246,6 +247,8 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def value(C: Any, a: Any, b: Any, eps: float) -> float:
         if len(b) == 1:
             raise ZeroDivisionError("a single atom")
+        if eps == 1e-3:
+            raise ArithmeticError("no convergence")
         if abs(C).max() > 1e3:
             raise NotImplementedError("large costs")
         if (a == 0).any():
@@ -253,7 +256,11 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             return math.nan
         return math.inf if C.shape[0] == C.shape[1] else float(a @ C @ b)
 
+    def broken(trial: Any) -> Any:
+        raise RuntimeError("a defect of refot")
+
     monkeypatch.setattr(datasets, "_load", without_package)
+    monkeypatch.setitem(CHECKS, "value.split", replace(CHECKS["value.split"], run=broken))
     file = tmp_path / "report.json"
     write_json(run(as_subject(value, "all sorts", "value")), file)
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -272,12 +279,13 @@ def test_a_report_means_what_its_page_says(report: dict[str, Any]) -> None:
     checks, summary = report["checks"], report["summary"]
     counted = Counter(check["status"] for check in checks)
     assert counted.keys() == described("The statuses").keys() == set(STATUSES)
-    assert counted == {status: summary[status if status != "error" else "errors"]
-                       for status in STATUSES}
+    plural = {"error": "errors", "refot_error": "refot_errors"}
+    assert counted == {status: summary[plural.get(status, status)] for status in STATUSES}
     assert {"nan", "inf"} <= {check["measured"] for check in checks if check["status"] == "failed"}
     numbers = ("measured", "expected", "error", "tolerance")
     for check in checks:
-        if check["status"] in ("error", "not_provided"):
+        assert ("RuntimeError" in check["traceback"]) == (check["status"] == "refot_error")
+        if check["status"] in ("error", "not_provided", "not_converged", "refot_error"):
             assert [check[name] for name in numbers] == [None] * 4
         else:
             assert (check["status"] == "passed") == (float(check["error"]) <= check["tolerance"])

@@ -191,12 +191,12 @@ def test_a_wrong_call_is_one_sentence_and_status_2(folder: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_defect_of_refot_is_a_traceback_and_status_2(folder: Path) -> None:
+def test_a_defect_of_refot_is_a_traceback_and_status_3(folder: Path) -> None:
     broken = ("from refot.verification import cases; cases.synthetic = lambda seed: 1 / 0; "
               "from refot.cli import main; main()")
     done = subprocess.run([sys.executable, "-c", broken, "verify", "mine.py:nothing", "--as",
                            "value"], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert "a defect of refot itself" in done.stderr
     assert "ZeroDivisionError" in done.stderr
 

@@ -12,7 +12,7 @@ from typing import Any
 from refot.files import UnreadableError, read_json
 from refot.terminal import plain
 
-from .run import STATUSES
+from .run import STATUSES, UNANSWERED
 
 WRONG = ("failed", "error")
 
@@ -109,7 +109,7 @@ class Comparison:
     def lost(self) -> list[Key]:
         """What passed and is not answered any more."""
         return [key for key, line in self.old.lines.items() if line.status == "passed"
-                and (key not in self.new.lines or self.new.lines[key].status == "not_provided")]
+                and (key not in self.new.lines or self.new.lines[key].status in UNANSWERED)]
 
     @property
     def mended(self) -> list[Key]:
@@ -120,7 +120,7 @@ class Comparison:
     def gone(self) -> list[Key]:
         """What failed and is not answered any more: not mended, and not known to be wrong."""
         return [key for key, line in self.old.lines.items() if line.wrong
-                and (key not in self.new.lines or self.new.lines[key].status == "not_provided")]
+                and (key not in self.new.lines or self.new.lines[key].status in UNANSWERED)]
 
     @property
     def said_otherwise(self) -> list[Key]:
@@ -140,12 +140,18 @@ class Comparison:
     def added(self) -> list[Key]:
         """What passes now and was not there, or was not provided."""
         return [key for key, line in self.new.lines.items() if line.status == "passed"
-                and (key not in self.old.lines or self.old.lines[key].status == "not_provided")]
+                and (key not in self.old.lines or self.old.lines[key].status in UNANSWERED)]
+
+    @property
+    def not_judged(self) -> list[Key]:
+        """What refot itself did not judge in the new report, since its own code raised."""
+        return [key for key, line in self.new.lines.items() if line.status == "refot_error"]
 
     @property
     def exit_status(self) -> int:
-        """1 if something is worse: a check fails that did not, or one that passed is not there."""
-        return int(bool(self.broken or self.lost))
+        """1 if something is worse: a check fails that did not, or one that passed is not there; 3
+        where refot's own code raised, so that it is not known."""
+        return 3 if self.not_judged else int(bool(self.broken or self.lost))
 
     def _both(self, holds: Callable[[Line, Line], bool]) -> list[Key]:
         return [key for key, old in self.old.lines.items()
@@ -163,7 +169,8 @@ class Comparison:
         yield f"new: {plain(self.new.title)}"
         groups: dict[str, tuple[list[Key], Callable[[Key], str]]] = {
             "fails now": (self.broken, self._now),
-            "passed, not there any more": (self.lost, lambda key: ""),
+            "not judged, by an error of refot": (self.not_judged, self._now),
+            "passed, not there any more": (self.lost, self._instead),
             "mended": (self.mended, lambda key: self.old.lines[key].why),
             "failed, not there any more": (self.gone, lambda key: self.old.lines[key].why),
             "another diagnosis": (self.said_otherwise, self._diagnoses),
@@ -179,6 +186,11 @@ class Comparison:
 
     def _now(self, key: Key) -> str:
         return self.new.lines[key].why
+
+    def _instead(self, key: Key) -> str:
+        """What a check says now that did not just vanish; what is not provided has been said."""
+        line = self.new.lines.get(key)
+        return line.why if line and line.status == "not_converged" else ""
 
     def _diagnoses(self, key: Key) -> str:
         return f"{self.old.lines[key].diagnosis or '-'} => {self.new.lines[key].diagnosis or '-'}"

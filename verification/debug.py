@@ -19,6 +19,7 @@ from .cases import Case, collect
 from .check import Check, Trial
 from .checks import CHECKS
 from .diagnosis import RIGHT, Suspects
+from .doubles import in_doubles
 from .isolation import undisturbed
 from .probe import Probe
 from .run import CheckResult, Examined, Report, diagnosed, report, run_check
@@ -156,7 +157,8 @@ def hand(trial: Trial, result: CheckResult, asked: list[Asked]) -> dict[str, Any
     if trial.calls:  # in refot's convention
         last = trial.calls[-1]
         known |= {"arguments": last.arguments, "answer": last.answer,
-                  "expected": RIGHT[last.capability](*last.arguments)}
+                  "expected": RIGHT[last.capability](
+                      *in_doubles(last.capability, last.arguments))}
     if asked:
         function, arguments, raised = asked[-1].function, asked[-1].arguments, asked[-1].raised
         known |= {"raw": asked[-1].answer, "again": lambda: function(*arguments)}

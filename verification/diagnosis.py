@@ -32,7 +32,7 @@ from .diagnosis_causes import cause, not_finite
 from .diagnosis_patterns import traits
 from .diagnosis_questions import Right, depends_on_earlier_calls
 from .diagnosis_updates import forms
-from .protocol import argument_names
+from .doubles import in_doubles
 from .truth import solution
 
 RIGHT: dict[str, Callable[..., Any]] = {
@@ -195,11 +195,11 @@ def _alternatives(
     call: Call, sentences: Iterable[str]
 ) -> Iterator[tuple[str, list[Array]]]:
     """What these mistakes answer to the arguments of the call, where that is a finite answer."""
-    arguments, shape = _doubles(call), _observed(call).shape
+    arguments, shape = in_doubles(call.capability, call.arguments), _observed(call).shape
     for sentence in sentences:
         try:
             found = MISTAKES[call.capability][sentence](*arguments)
-        except InputError:  # the mistake ends in an argument that refot refuses
+        except (InputError, ArithmeticError):  # it divides by 0, or ends in what refot refuses
             continue
         values = [np.asarray(np.nan if form is None else form, dtype=np.float64)
                   for form in forms(found)]
@@ -217,7 +217,7 @@ def _observed(call: Call) -> Array:
 
 def _right_array(capability: str) -> Callable[..., Array]:
     """What is right, as one array, of arguments as a check gives them."""
-    return lambda *arguments: np.asarray(RIGHT[capability](*_in_doubles(capability, arguments)))
+    return lambda *arguments: np.asarray(RIGHT[capability](*in_doubles(capability, arguments)))
 
 
 def _misses(trial: Trial, call: Call, found: Finding) -> bool:
@@ -238,23 +238,6 @@ def _right(call: Call) -> Evidence:
 
 def _traits(call: Call) -> frozenset[str]:
     return traits(call.capability, call.arguments)
-
-
-def _doubles(call: Call) -> tuple[Any, ...]:
-    return _in_doubles(call.capability, call.arguments)
-
-
-def _in_doubles(capability: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arrays in float64, where weights of float32 sum to 1 again."""
-    names = argument_names(capability)
-    return tuple(_in_double(x, name in ("a", "b")) if isinstance(x, np.ndarray) else x
-                 for name, x in zip(names, arguments, strict=True))
-
-
-def _in_double(array: Array, weights: bool) -> Array:
-    double = array.astype(np.float64)
-    single = array.dtype == np.float32
-    return double / double.sum() if weights and single else double
 
 
 def _label(call: Call) -> str:

@@ -47,6 +47,14 @@ class CheckFailedError(Exception):
         return self.result.message
 
 
+class RefotError(Exception):
+    """refot's own code raised: the result, which says nothing of the subject."""
+
+    def __init__(self, result: CheckResult) -> None:
+        super().__init__(result.message)
+        self.result = result
+
+
 class Suite:
     """The subject with its tests, and the lists of what is skipped or is to fail."""
 
@@ -172,15 +180,23 @@ class TestItem(pytest.Item):
         self.test = test
 
     def runtest(self) -> None:
-        """Run the check. Raises CheckFailedError; skips what the subject does not offer."""
+        """Run the check. Raises CheckFailedError and RefotError; skips what the subject does not
+        offer, and where it says that it did not converge, and may.
+        """
         result = self.test.result()
         if result.status == "not_provided":
             pytest.skip(f"not provided: {result.message}")
+        if result.status == "not_converged":
+            pytest.skip(f"it says that it did not converge: {result.message}")
+        if result.status == "refot_error":
+            raise RefotError(result)
         if result.status != "passed":
             raise CheckFailedError(result)
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
         """The result in words; the traceback of anything else, for that is a defect of refot."""
+        if isinstance(excinfo.value, RefotError):
+            return f"{excinfo.value}\n{excinfo.value.result.traceback}"
         if not isinstance(excinfo.value, CheckFailedError):
             return super().repr_failure(excinfo, style)
         return "\n".join(_described(excinfo.value.result, self.test.sentence))

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from refot.terminal import foreign
+from refot.terminal import foreign, plain_lines
 
 from . import scaling
 from .checks import CHECKS
@@ -22,11 +22,13 @@ NARROW = 150
 
 HEADINGS = ("measured", "certified", "off by", "allowed")
 
-COLOURS = {"passed": "green", "failed": "red", "error": "magenta", "not_provided": "dim"}
+COLOURS = {"passed": "green", "failed": "red", "error": "magenta", "not_provided": "dim",
+           "not_converged": "yellow", "refot_error": "bold magenta"}
 
 
 def print_report(report: Report, console: Console) -> None:
     """The whole report, for a person."""
+    _print_own_errors(report, console)
     failures = [check for check in report.checks if check.status in ("failed", "error")]
     for part in report.subject.parts:
         _print_failures(part.name, [check for check in failures if check.part == part.name],
@@ -34,6 +36,10 @@ def print_report(report: Report, console: Console) -> None:
                         console)
     _print_summary(report, console)
     _print_scaling(report, console)
+    for check in report.checks:
+        if check.status == "not_converged":
+            console.print(foreign(f"did not converge, and says so: {check.part}: {check.id} on "
+                                  f"{check.case}: {check.message}", "yellow"))
     missing = [check.capability for check in report.checks
                if check.status == "not_provided" and not check.case]
     if missing:
@@ -41,6 +47,15 @@ def print_report(report: Report, console: Console) -> None:
     for case, reason in report.left_out.items():
         console.print(foreign(f"left out: {case}: {reason}", "yellow"))
     console.print(_verdict(report))
+
+
+def _print_own_errors(report: Report, console: Console) -> None:
+    """What refot itself could not judge, each with its traceback."""
+    for check in report.checks:
+        if check.status == "refot_error":
+            console.print(foreign(f"{check.id} on {check.case}: not judged: {check.message}",
+                                  "bold magenta"))
+            console.print(Text(plain_lines(check.traceback)), soft_wrap=True)
 
 
 def _print_failures(
@@ -149,9 +164,11 @@ def _verdict(report: Report) -> str:
     passed, failed = report.count("passed"), report.count("failed")
     errors, missing = report.count("error"), report.count("not_provided")
     colour = "red" if report.exit_status else "green"
-    nothing = "nothing was checked: " if not passed + failed + errors else ""
+    honest, own = report.count("not_converged"), report.count("refot_error")
+    nothing = "nothing was checked: " if not passed + failed + errors + honest + own else ""
+    others = f"{honest} not converged, " * bool(honest) + f"{own} errors of refot, " * bool(own)
     return (f"[bold {colour}]{nothing}{passed} passed, {failed} failed, {errors} errors, "
-            f"{missing} not provided[/bold {colour}]")
+            f"{others}{missing} not provided[/bold {colour}]")
 
 
 def print_list(console: Console) -> None:
