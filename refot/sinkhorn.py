@@ -2,7 +2,8 @@
 
 Each algorithm is a generator of iterates, one per step; a solver takes iterates until it stops.
 Stopping rule, the same everywhere: the L1 norm of the marginal error of the plan that is returned,
-|P1 - a|_1 + |P'1 - b|_1, evaluated at the returned potentials and not at older ones.
+|P1 - a|_1 + |P'1 - b|_1, within tol, and every potential within eps sqrt(tol) of the transform of
+the other side; evaluated at the returned potentials and not at older ones.
 """
 
 from __future__ import annotations
@@ -30,25 +31,29 @@ from refot.backend_contract import BackendLike
 from refot.costs import as_cost, is_symmetric
 from refot.gap import CertifiedGap
 from refot.problem import Problem, problem
-from refot.stopping import Control, Watch
+from refot.stopping import Control, Finish, Watch
 
 
 @dataclass(frozen=True)
 class SinkhornResult:
     """Potentials f (n,), g (m,) in cost units, and how far the solve came.
 
-    `marginal_error` is the L1 error of both marginals of the plan of (f, g); `converged` says
-    whether it is <= `tolerance`, or the certified gap is what was asked for. `errors` holds that
-    error after each iteration, inf after one that belongs to a larger eps or a lower precision.
-    `stopped_by`: "tolerance", "gap", "time limit", "max_iter", or "stall" (no
-    smaller error for many iterations: the rounding floor, or nearly so).
-    `gap` is an interval around F, where one was asked for; `seconds` what the iterations took.
+    `marginal_error` is the L1 error of both marginals of the plan of (f, g). `atom_error` is the
+    largest |f - g^(c,eps)| / eps or |g - f^(c,eps)| / eps over all atoms, light ones and those
+    without mass too: how far, in logarithms, the sum of any row or column of the plan is from its
+    weight. `converged`: the first is <= `tolerance` and the second <= sqrt(`tolerance`), or the
+    certified gap is what was asked for. `errors` holds the marginal error after each iteration, inf
+    after one that belongs to a larger eps or a lower precision.
+    `stopped_by`: "tolerance", "gap", "time limit", "max_iter", "rounding" (no smaller error for
+    many iterations, at what the precision of the problem allows), or "stall" (none above that).
+    `gap` is an interval around F, where one was asked for; `seconds` what the solve took.
     """
 
     f: Array
     g: Array
     converged: bool
     marginal_error: float
+    atom_error: float
     tolerance: float
     errors: tuple[float, ...]
     stopped_by: str
@@ -149,6 +154,11 @@ def on_support(p: Problem, f: Array, transform: Array) -> Array:
     return namespace(f).where(p.a > 0, f, transform)
 
 
+def centred_start(p: Problem, g: Array) -> Array:
+    """g less its mean under b: f takes up the constant, which would cost each digits of both."""
+    return g - p.b @ g
+
+
 def sinkhorn_log(
     C: Any,
     a: Any,
@@ -167,7 +177,8 @@ def sinkhorn_log(
     if it does not get there.
     """
     p = problem(C, a, b, eps, backend)
-    start = namespace(p.b).zeros_like(p.b) if g is None else p.column_potential(g)
+    start = namespace(p.b).zeros_like(p.b) if g is None else centred_start(
+        p, p.column_potential(g))
     return iterate(p, log_iterates(p, start), tol, max_iter)
 
 
@@ -200,35 +211,39 @@ def iterate(
     max_iter: int,
     control: Control | None = None,
 ) -> SinkhornResult:
-    """Take iterates until the marginal error is <= tol, there are max_iter of them, or `control`
-    says stop; warn if neither the error nor the gap that was asked for was reached.
+    """Take iterates until the errors are within tol, there are max_iter of them, or `control` says
+    stop; warn if neither the errors nor the gap that was asked for were reached.
 
-    The error an algorithm gets for nothing leaves out rounding (a column that is exact on paper):
-    the one that ends the loop, and that of the result, is evaluated anew at (f, g).
+    The error an algorithm gets for nothing leaves out rounding (a column that is exact on paper),
+    and light atoms: the one that ends the loop, and that of the result, is evaluated anew.
     """
     tol = marginal_tolerance(p.C.dtype) if tol is None else as_positive(tol, "tol")
     errors: list[float] = []
     with Watch(control or Control(), p, tol) as watch:
+        finish = Finish(p, tol)
         for f, g, error in itertools.islice(iterates, as_count(max_iter, "max_iter")):
-            errors.append(p.marginal_error(f, g) if error <= tol else error)
-            watch.tell(len(errors), errors[-1])
-            stopped_by = "tolerance" if errors[-1] <= tol else watch.reason(errors[-1], g)
+            f, g, error = finish.tried(f, g, error)
+            errors.append(error)
+            watch.tell(len(errors), error)
+            stopped_by = finish.reason or watch.reason(error, f, g)
             if stopped_by:
                 break
         else:
-            stopped_by = "max_iter" if len(errors) == max_iter else "stall"
+            stopped_by = "max_iter" if len(errors) == max_iter else watch.end(f, g)
         if stopped_by != "tolerance":
             f = f if errors[-1] < math.inf else p.transform(g)  # that of another eps is no use
-            errors[-1] = p.marginal_error(f, g)
+            f, g = finish.look(f, g)
+        found = finish.found
+        errors[-1] = found.marginal_error
         gap = watch.certificate(g)
-        if errors[-1] > tol and watch.proved:  # checks of the gap are seldom: it may be there now
+        if not found.within(tol) and watch.proved:  # checks of the gap are seldom on the way
             stopped_by = "gap"
-        result = SinkhornResult(f, g, watch.proved or errors[-1] <= tol, errors[-1], tol,
+        result = SinkhornResult(f, g, watch.proved or found.within(tol), *found, tol,
                                 tuple(errors), stopped_by, watch.elapsed, gap)
     if not result.converged:
         warnings.warn(
-            f"marginal error {result.marginal_error:.3g} > tol {tol:g} "
-            f"after {result.iterations} iterations (stopped by {stopped_by})",
+            f"{found.shortfall(tol)} after {result.iterations} iterations "
+            f"(stopped by {stopped_by})",
             ConvergenceWarning,
             stacklevel=3,
         )

@@ -1,13 +1,17 @@
-"""What ends a solve before its marginal error does: a time limit, or a certified gap.
+"""What ends a solve before its errors do: a time limit, a certified gap, or the floor of rounding.
 
-`Control` holds what was asked for, `Watch` what has happened so far.
+`Control` holds what was asked for, `Watch` what has happened so far; `Finish` says whether the
+iterates have arrived.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
 
+from refot.accuracy import Accuracy, accuracy, atom_tolerance, rounding_floor, swept
 from refot.arrays import Array, TypeInputError, as_positive
 from refot.gap import CertifiedGap, gap_of
 from refot.problem import Problem
@@ -16,16 +20,31 @@ from refot.progress import Bar, Progress
 GAP_SHARE = 0.08
 """The part of the time of a solve that may go into checks of its gap."""
 
+PATIENCE = 30
+"""Rounding has the last word after so many iterations, at its floor, without a smaller error."""
+
+IDLE = 8
+"""So many looks, each after twice as many iterations, may find light atoms as far as before."""
+
+_deadline: ContextVar[float] = ContextVar("refot_deadline", default=math.inf)
+
+
+def out_of_time() -> bool:
+    """Whether the time limit of the solve that runs is over: for loops within an iteration."""
+    return time.perf_counter() >= _deadline.get()
+
 
 @dataclass(frozen=True)
 class Control:
     """time_limit in seconds; gap: the relative gap at which to stop; certified: prove the gap at
-    the end; progress: a function of (iteration, error, elapsed), or True for a bar."""
+    the end; progress: a function of (iteration, error, elapsed), or True for a bar; begin: from
+    when on time counts."""
 
     time_limit: float | None = None
     gap: float | None = None
     certified: bool = False
     progress: Progress | bool = False
+    begin: float = field(default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
         for name in ("time_limit", "gap"):
@@ -41,24 +60,28 @@ class Watch:
     """The clock, the bar and the checks of the gap of one solve. A context manager."""
 
     def __init__(self, control: Control, p: Problem, tol: float) -> None:
-        self.control, self.p = control, p
+        self.control, self.p, self.tol = control, p, tol
         self.bar = Bar(tol) if control.progress is True else None
         self.gap: CertifiedGap | None = None
         self.proved_at: Array | None = None
-        self.begin = time.perf_counter()
-        self.last_check, self.check_took = -float("inf"), 0.0
+        self.last_check, self.check_took = -math.inf, 0.0
+        self.smallest, self.waited = math.inf, 0
+        self.token: Token[float]
 
     def __enter__(self) -> Watch:
+        limit = self.control.time_limit
+        self.token = _deadline.set(math.inf if limit is None else self.control.begin + limit)
         return self
 
     def __exit__(self, *_: object) -> None:
+        _deadline.reset(self.token)
         if self.bar is not None:
             self.bar.close()
 
     @property
     def elapsed(self) -> float:
         """Seconds since the start."""
-        return time.perf_counter() - self.begin
+        return time.perf_counter() - self.control.begin
 
     def tell(self, iteration: int, error: float) -> None:
         """Tell the bar, or the function that was given."""
@@ -67,12 +90,21 @@ class Watch:
         elif callable(self.control.progress):
             self.control.progress(iteration, error, self.elapsed)
 
-    def reason(self, error: float, g: Array) -> str:
-        """Why to stop here: "gap", "time limit", or "" to go on."""
+    def reason(self, error: float, f: Array, g: Array) -> str:
+        """Why to stop here: "gap", "time limit", "rounding", or "" to go on."""
         if self._gap_reached(error, g):
             return "gap"
-        limit = self.control.time_limit
-        return "time limit" if limit is not None and self.elapsed >= limit else ""
+        if out_of_time():
+            return "time limit"
+        self.waited = 0 if error < self.smallest or error == math.inf else self.waited + 1
+        self.smallest = min(self.smallest, error)
+        if self.waited < PATIENCE or error <= self.tol:  # within tol light atoms are waited for
+            return ""
+        return "rounding" if self.smallest <= rounding_floor(self.p, f, g) else ""
+
+    def end(self, f: Array, g: Array) -> str:
+        """Why there are no more iterates: "rounding", or "stall" above its floor."""
+        return "rounding" if self.smallest <= rounding_floor(self.p, f, g) else "stall"
 
     def _gap_reached(self, error: float, g: Array) -> bool:
         """Checked once the marginal error is as small, and so seldom that it costs little."""
@@ -97,3 +129,50 @@ class Watch:
         """Whether the last gap that was looked at is the one asked for."""
         return (self.gap is not None and self.control.gap is not None
                 and self.gap.relative <= self.control.gap)
+
+
+class Finish:
+    """Whether the iterates have arrived. An iterate that is there in mass and not on a light atom
+    is helped by sweeps; where they do not do, the next look comes after 1, 2, 4, ... iterations
+    more, so that looks cost little."""
+
+    def __init__(self, p: Problem, tol: float) -> None:
+        self.p, self.tol = p, tol
+        self.found = Accuracy(math.inf, math.inf)
+        self.reason = ""
+        self.until_next, self.pause = 0, 1
+        self.idle, self.best = 0, math.inf
+
+    def tried(self, f: Array, g: Array, error: float) -> tuple[Array, Array, float]:
+        """(f, g, error), the error evaluated anew where it is as small as it should be; `reason`
+        is then "tolerance", or "stall" where the last IDLE looks found light atoms no nearer."""
+        if not error <= self.tol:
+            return f, g, error
+        self.until_next -= 1
+        if self.until_next > 0:
+            return f, g, error
+        f, g = self.look(f, g)
+        if self.found.within(self.tol):
+            self.reason = "tolerance"
+        elif self.found.marginal_error <= self.tol:
+            self._wait()
+        return f, g, self.found.marginal_error
+
+    def look(self, f: Array, g: Array) -> tuple[Array, Array]:
+        """(f, g), after sweeps where these bring them within tol; `found` says how far they are."""
+        self.found = accuracy(self.p, f, g)
+        if f is g or self.found.within(self.tol) or not self.found.marginal_error <= self.tol:
+            return f, g  # f is g: a symmetric potential stays one
+        better = swept(self.p, f, g, atom_tolerance(self.tol))
+        found = accuracy(self.p, *better)
+        if not found.within(self.tol):
+            return f, g
+        self.found = found
+        return better
+
+    def _wait(self) -> None:
+        self.until_next, self.pause = self.pause, 2 * self.pause
+        self.idle = 0 if self.found.atom_error < 0.9 * self.best else self.idle + 1
+        self.best = min(self.best, self.found.atom_error)
+        if self.idle >= IDLE:
+            self.reason = "stall"
