@@ -15,9 +15,6 @@ import numpy as np
 from refot.arrays import Array, namespace
 from refot.problem import Problem
 
-SWEEPS = 8
-"""At most so many sweeps bring light atoms to the transforms of what heavy ones have reached."""
-
 VISIBLE = 1e10
 """Weights below so many times the smallest normal float are judged by a transform, in logarithms,
 and not by the sum of their row or column, of which digits may be lost."""
@@ -68,11 +65,11 @@ def _atom_error(p: Problem, f: Array, g: Array, rows: Array) -> float:
     return float(apart.max())
 
 
-def swept(p: Problem, f: Array, g: Array, allowed: float) -> tuple[Array, Array]:
+def swept(p: Problem, f: Array, g: Array, allowed: float, most: int) -> tuple[Array, Array]:
     """(f, g) after as many of Sinkhorn's sweeps as bring f within `allowed` eps of g^(c,eps), at
-    most SWEEPS; g is the transform of f."""
+    most so many; g is the transform of f."""
     f_next = p.transform(g, f)
-    for _ in range(SWEEPS):
+    for _ in range(most):
         f = f_next
         g = p.T.transform(f, g)
         f_next = p.transform(g, f)

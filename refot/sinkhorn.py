@@ -232,7 +232,7 @@ def iterate(
             stopped_by = "max_iter" if len(errors) == max_iter else watch.end(f, g)
         if stopped_by != "tolerance":
             f = f if errors[-1] < math.inf else p.transform(g)  # that of another eps is no use
-            f, g = finish.look(f, g)
+            f, g = finish.look(*(watch.best if stopped_by == "rounding" and watch.best else (f, g)))
         found = finish.found
         errors[-1] = found.marginal_error
         gap = watch.certificate(g)

@@ -23,8 +23,13 @@ GAP_SHARE = 0.08
 PATIENCE = 30
 """Rounding has the last word after so many iterations, at its floor, without a smaller error."""
 
-IDLE = 8
-"""So many looks, each after twice as many iterations, may find light atoms as far as before."""
+SWEEPS = 8
+"""At the first look so many sweeps at most bring light atoms to the transforms of the heavy ones;
+at each later look twice as many, which go on from where the last ones came to."""
+
+PAUSE, IDLE = 16, 8
+"""The looks come after 1, 2, 4, ... iterations more, at most so many; and so many of them, one
+after the other, may find light atoms as far as before."""
 
 _deadline: ContextVar[float] = ContextVar("refot_deadline", default=math.inf)
 
@@ -66,6 +71,7 @@ class Watch:
         self.proved_at: Array | None = None
         self.last_check, self.check_took = -math.inf, 0.0
         self.smallest, self.waited = math.inf, 0
+        self.best: tuple[Array, Array] | None = None
         self.token: Token[float]
 
     def __enter__(self) -> Watch:
@@ -96,15 +102,19 @@ class Watch:
             return "gap"
         if out_of_time():
             return "time limit"
-        self.waited = 0 if error < self.smallest or error == math.inf else self.waited + 1
-        self.smallest = min(self.smallest, error)
-        if self.waited < PATIENCE or error <= self.tol:  # within tol light atoms are waited for
-            return ""
-        return "rounding" if self.smallest <= rounding_floor(self.p, f, g) else ""
+        self.waited += 1
+        if error < self.smallest or error == math.inf:
+            self.waited, self.smallest, self.best = 0, min(error, self.smallest), (f, g)
+        return "rounding" if self.waited >= PATIENCE and self._at_floor(f, g) else ""
 
     def end(self, f: Array, g: Array) -> str:
         """Why there are no more iterates: "rounding", or "stall" above its floor."""
-        return "rounding" if self.smallest <= rounding_floor(self.p, f, g) else "stall"
+        return "rounding" if self._at_floor(f, g) else "stall"
+
+    def _at_floor(self, f: Array, g: Array) -> bool:
+        """Whether rounding keeps the marginal error above tol; within tol it is light atoms that
+        are waited for."""
+        return self.tol < self.smallest <= rounding_floor(self.p, f, g)
 
     def _gap_reached(self, error: float, g: Array) -> bool:
         """Checked once the marginal error is as small, and so seldom that it costs little."""
@@ -133,14 +143,14 @@ class Watch:
 
 class Finish:
     """Whether the iterates have arrived. An iterate that is there in mass and not on a light atom
-    is helped by sweeps; where they do not do, the next look comes after 1, 2, 4, ... iterations
-    more, so that looks cost little."""
+    is helped by sweeps; where they do not do, the next look comes some iterations later."""
 
     def __init__(self, p: Problem, tol: float) -> None:
         self.p, self.tol = p, tol
         self.found = Accuracy(math.inf, math.inf)
         self.reason = ""
-        self.until_next, self.pause = 0, 1
+        self.until_next, self.pause, self.sweeps = 0, 1, SWEEPS
+        self.swept_to: tuple[Array, Array] | None = None
         self.idle, self.best = 0, math.inf
 
     def tried(self, f: Array, g: Array, error: float) -> tuple[Array, Array, float]:
@@ -159,19 +169,20 @@ class Finish:
         return f, g, self.found.marginal_error
 
     def look(self, f: Array, g: Array) -> tuple[Array, Array]:
-        """(f, g), after sweeps where these bring them within tol; `found` says how far they are."""
+        """(f, g), after sweeps where these bring light atoms nearer; `found` says how far it is."""
         self.found = accuracy(self.p, f, g)
         if f is g or self.found.within(self.tol) or not self.found.marginal_error <= self.tol:
             return f, g  # f is g: a symmetric potential stays one
-        better = swept(self.p, f, g, atom_tolerance(self.tol))
-        found = accuracy(self.p, *better)
-        if not found.within(self.tol):
-            return f, g
-        self.found = found
-        return better
+        start = (f, g) if self.swept_to is None else self.swept_to
+        self.swept_to = swept(self.p, *start, atom_tolerance(self.tol), self.sweeps)
+        found = accuracy(self.p, *self.swept_to)
+        if found.marginal_error <= self.tol and found.atom_error < self.found.atom_error:
+            self.found, (f, g) = found, self.swept_to
+        return f, g
 
     def _wait(self) -> None:
-        self.until_next, self.pause = self.pause, 2 * self.pause
+        self.until_next, self.pause = self.pause, min(2 * self.pause, PAUSE)
+        self.sweeps *= 2
         self.idle = 0 if self.found.atom_error < 0.9 * self.best else self.idle + 1
         self.best = min(self.best, self.found.atom_error)
         if self.idle >= IDLE:

@@ -62,6 +62,7 @@ def ascend(p: Problem, g: Array, direction: Direction) -> Iterates:
         gains.note(f, g, error)
         yield f, g, error
         step = p.eps * direction(p, f, g, residual, gains.caution)
+        step = step - p.b @ step  # a constant changes nothing, and grows by rounding alone
         f, g = line_search(p, f, g, step, residual)
     yield gains.best
 

@@ -16,7 +16,7 @@ from refot.memory import fits_matrix, formed
 from refot.problem import Problem
 
 from .ascent import GAIN
-from .newton import MATRICES, newton
+from .newton import NEWTON_LIMIT, allows_newton, newton, newton_iterates
 from .newton_cg import newton_cg_iterates
 from .overrelaxed import overrelaxed_iterates
 from .schedule import Iterates, annealed
@@ -34,7 +34,7 @@ an iteration is a pass over a kernel, which costs less)..."""
 SEEN = 16
 """... once it is the mean over so many iterations."""
 
-TURN = 100
+TURN = 30
 """A turn of one of several methods ends after so many iterations in which the error has not fallen
 by half; twice as many in each round."""
 
@@ -52,8 +52,7 @@ def auto(p: Problem, g: Array) -> Iterates:
     (`stabilised.by_series`); else from softmin.
     """
     on_processor = p.backend.xp is np
-    small = math.prod(p.C.shape) <= SMALL and fits_matrix(p.C, copies=MATRICES)
-    if small and on_processor and p.C.dtype == np.float64:
+    if math.prod(p.C.shape) <= SMALL and allows_newton(p):
         return newton_first(p, g)
     if (p.backend.name == "numpy" or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
         p = replace(p, C=formed(p.C))  # NumPy would compute a cost again for each kernel
@@ -68,7 +67,7 @@ def newton_first(p: Problem, g: Array) -> Iterates:
     for f, g_newton, error in newton(p, g):
         g = g_newton
         yield f, g, error
-    yield from in_turns(p, g, [newton_cg_iterates, overrelaxed_iterates])
+    yield from in_turns(p, g, overrelaxed_iterates)
 
 
 def fresh_kernel(p: Problem, g: Array) -> Iterates:
@@ -97,25 +96,28 @@ class Watched:
                 if self.only in (None, p.eps) and self.is_slow(errors):
                     break
             self.sweeps = None  # a kernel's memory is let go
-        yield from in_turns(p, g, [newton_cg_iterates, self.later])
+        yield from in_turns(p, g, self.later)
 
     def is_slow(self, errors: list[float]) -> bool:
         """Whether the last SEEN sweeps were."""
         return len(errors) > SEEN and errors[-1] > self.slow**SEEN * errors[-1 - SEEN]
 
 
-def in_turns(p: Problem, g: Array, methods: list[Method]) -> Iterates:
-    """One method after the other, each from the best iterate so far, and again while a round takes
-    the error down by half; the last iterate is the best."""
-    best, smallest = None, math.inf
+def in_turns(p: Problem, g: Array, sweeps: Method) -> Iterates:
+    """Newton-CG, Newton's method with a dense Hessian where that may be, and sweeps, each from
+    where the one before came to, and again while a round takes the error down by half; the last
+    iterate is the best."""
+    best: tuple[Array, Array, float] | None = None
+    smallest = math.inf
+    dense = [newton_iterates] if min(p.C.shape) <= NEWTON_LIMIT and allows_newton(p) else []
     for turn in itertools.count():
         before = smallest
-        for method in methods:
+        for method in [newton_cg_iterates, *dense, sweeps]:
             for iterate in while_it_gains(method(p, g), TURN * 2**turn):
+                g = iterate[1]
                 yield iterate
                 if best is None or iterate[2] < smallest:
                     best, smallest = iterate, iterate[2]
-            g = best[1] if best is not None else g
         if turn + 1 >= ROUNDS and not smallest <= GAIN * before:
             break
     if best is not None:

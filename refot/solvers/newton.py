@@ -35,6 +35,12 @@ def newton(p: Problem, g: Array) -> Iterates:
             yield rows, columns, error
 
 
+def allows_newton(p: Problem) -> bool:
+    """Whether a dense Hessian is possible: float64 on the processor, and matrices that fit."""
+    return (p.backend.xp is np and p.C.dtype == np.float64
+            and fits_matrix(p.C, copies=MATRICES))
+
+
 def newton_iterates(p: Problem, g: Array) -> Iterates:
     """The ascent in Newton's direction, from a dense plan. Ends at the rounding floor."""
     return ascend(p, g, partial(newton_direction, p.C.dense()))
@@ -51,14 +57,16 @@ def newton_direction(
     and harder until the step ascends. Light columns stay as they are.
     """
     P = np.exp((p.F(f)[:, None] + p.G(g) - C) / p.eps)
-    root = np.where(p.b > lightest(p), np.sqrt(P.sum(axis=0)), 0)
+    rows, root = P.sum(axis=1), np.where(p.b > lightest(p), np.sqrt(P.sum(axis=0)), 0)
     inverse = np.where(root > 0, 1 / np.where(root > 0, root, 1), 0)
-    Q = P / np.sqrt(np.where(p.a > 0, p.a, 1))[:, None] * inverse
-    H, y = np.outer(root, root) - Q.T @ Q, residual * inverse
+    Q = P / np.sqrt(np.where(rows > 0, rows, 1))[:, None] * inverse
+    coupling, y = Q.T @ Q, residual * inverse
+    np.fill_diagonal(coupling, 0)
+    H = np.diag(coupling @ root * inverse) - coupling + np.outer(root, root)
     damping = max(1e-2 * caution, 1e-15)
     while np.isfinite(damping):
         try:
-            step = np.linalg.solve(H + (1 + damping) * np.eye(root.size), y)
+            step = np.linalg.solve(H + damping * np.eye(root.size), y)
         except np.linalg.LinAlgError:
             step = np.full(root.size, np.nan)
         if step @ y >= 0:

@@ -31,8 +31,9 @@ NEGLIGIBLE, PER_ERROR = 1e-5, 1e-3
 """Entries P_ij below this part of a_i, or this part of the marginal error where that is less, are
 left out of the Hessian: what remains of the error sits where parts of the plan hardly couple."""
 
-STEPS = 500
-"""At most so many steps of conjugate gradients for one direction."""
+STEPS, MORE_STEPS = 500, 10
+"""At most so many steps of conjugate gradients for one direction; up to so many times as many where
+iterations gain nothing, for parts that hardly couple need them."""
 
 
 def newton_cg(p: Problem, g: Array) -> Iterates:
@@ -50,28 +51,30 @@ def direction(p: Problem, f: Array, g: Array, residual: Array, caution: float) -
     caution, and the more exact the less of it there is: parts of a plan that have come apart move
     together over thousands of eps, and must not be torn within."""
     accuracy = min(0.1, math.sqrt(max(caution, 1e-10)))
+    boldness = float(abs(residual).sum()) / caution if caution > 0 else 1.0
+    steps = int(STEPS * min(math.sqrt(boldness), MORE_STEPS))
     P = sparse_plan(p, f, p.G(g), min(NEGLIGIBLE, PER_ERROR * caution))
     if P is None:
         diagonal = damped(p, p.T.row_sums(g, f), caution)
         x = conjugate_gradients(lambda v: diagonal * v - plan_coupling(p, p.F(f), p.G(g), v),
-                                residual, diagonal, accuracy)
+                                residual, diagonal, accuracy, steps)
     else:
-        x = sparse_direction(p, P, residual, caution, accuracy)
+        x = sparse_direction(p, P, residual, caution, accuracy, steps)
     return x.astype(g.dtype, copy=False)
 
 
-def sparse_direction(p: Problem, P: Entries, residual: Array, caution: float, accuracy: float
-                     ) -> Array:
+def sparse_direction(p: Problem, P: Entries, residual: Array, caution: float, accuracy: float,
+                     steps: int) -> Array:
     """The same from the entries of P: in one call, where the backend offers that and it pays."""
     rows, columns = p.backend.sweep(P, np.ones_like(p.b), np.ones_like(p.a), 0.0)
     weights, diagonal = inverse(rows), damped(p, columns, caution)
     if isinstance(p.backend, DirectionSolver):
-        x = p.backend.laplacian_solve(P, weights, diagonal, residual, accuracy, STEPS)
+        x = p.backend.laplacian_solve(P, weights, diagonal, residual, accuracy, steps)
         if x is not None:
             return x
     return conjugate_gradients(
         lambda v: diagonal * v - p.backend.sweep(P, v, weights, -1.0)[1],
-        residual, diagonal, accuracy)
+        residual, diagonal, accuracy, steps)
 
 
 def damped(p: Problem, columns: Array, caution: float) -> Array:
@@ -81,13 +84,14 @@ def damped(p: Problem, columns: Array, caution: float) -> Array:
     return xp.maximum(columns, least) * (1 + min(caution, 1.0))
 
 
-def conjugate_gradients(A: Product, y: Array, diagonal: Array, accuracy: float) -> Array:
+def conjugate_gradients(A: Product, y: Array, diagonal: Array, accuracy: float, steps: int
+                        ) -> Array:
     """x with A x = y to a relative accuracy in the norm of 1 / diagonal, which preconditions."""
     x, r = namespace(y).zeros_like(y), y
     z = r / diagonal
     q, rz = z, float(r @ z)
     target = accuracy**2 * rz
-    for _ in range(STEPS):
+    for _ in range(steps):
         Aq = A(q)
         curvature = float(q @ Aq)
         if not (curvature > 0 and rz > target) or out_of_time():
