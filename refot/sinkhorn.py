@@ -2,7 +2,8 @@
 
 Each algorithm is a generator of iterates, one per step; a solver takes iterates until it stops.
 Stopping rule, the same everywhere: the L1 norm of the marginal error of the plan that is returned,
-|P1 - a|_1 + |P'1 - b|_1, evaluated at the returned potentials and not at older ones.
+|P1 - a|_1 + |P'1 - b|_1, within tol, and every potential within eps sqrt(tol) of the transform of
+the other side; evaluated at the returned potentials and not at older ones.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from refot.costs import as_cost, as_eps, is_symmetric
 from refot.forbidden import finite_part, obstruction, with_partners
 from refot.gap import CertifiedGap
 from refot.problem import Problem, problem
-from refot.stopping import Control, Watch
+from refot.stopping import Control, Finish, Watch
 
 LONG = 100
 """After so many iterations it is asked whether the forbidden pairs leave a plan at all."""
@@ -41,12 +42,16 @@ LONG = 100
 class SinkhornResult:
     """Potentials f (n,), g (m,) in cost units, and how far the solve came.
 
-    `marginal_error` is the L1 error of both marginals of the plan of (f, g); `converged` says
-    whether it is <= `tolerance`, or the certified gap is what was asked for. `errors` holds that
-    error after each iteration, inf after one that belongs to a larger eps or a lower precision.
-    `stopped_by`: "tolerance", "gap", "time limit", "max_iter", "stall" (no smaller error for many
-    iterations: the rounding floor, or nearly so), or "infeasible" (seen after LONG iterations).
-    `gap` is an interval around F, where one was asked for; `seconds` what the iterations took.
+    `marginal_error` is the L1 error of both marginals of the plan of (f, g). `atom_error` is the
+    largest |f - g^(c,eps)| / eps or |g - f^(c,eps)| / eps over all atoms, light ones and those
+    without mass too: how far, in logarithms, the sum of any row or column of the plan is from its
+    weight. `converged`: the first is <= `tolerance` and the second <= sqrt(`tolerance`), or the
+    certified gap is what was asked for. `errors` holds the marginal error after each iteration, inf
+    after one that belongs to a larger eps or a lower precision.
+    `stopped_by`: "tolerance", "gap", "time limit", "max_iter", "rounding" (no smaller error for
+    many iterations, at what the precision of the problem allows), "stall" (none above that), or
+    "infeasible" (no plan avoids the forbidden pairs, seen after LONG iterations).
+    `gap` is an interval around F, where one was asked for; `seconds` what the solve took.
     `infeasible` says why no plan avoids the forbidden pairs, where none does and it did not
     converge.
     """
@@ -55,6 +60,7 @@ class SinkhornResult:
     g: Array
     converged: bool
     marginal_error: float
+    atom_error: float
     tolerance: float
     errors: tuple[float, ...]
     stopped_by: str
@@ -162,6 +168,11 @@ def on_support(p: Problem, f: Array, transform: Array) -> Array:
     return namespace(f).where(p.a > 0, f, transform)
 
 
+def centred_start(p: Problem, g: Array) -> Array:
+    """g less its mean under b: f takes up the constant, which would cost each digits of both."""
+    return g - p.b @ g
+
+
 def sinkhorn_log(
     C: Any,
     a: Any,
@@ -180,7 +191,8 @@ def sinkhorn_log(
     if it does not get there.
     """
     p = problem(C, a, b, eps, backend)
-    start = namespace(p.b).zeros_like(p.b) if g is None else p.column_potential(g)
+    start = namespace(p.b).zeros_like(p.b) if g is None else centred_start(
+        p, p.column_potential(g))
     return iterate(p, log_iterates(p, start), tol, max_iter)
 
 
@@ -213,40 +225,44 @@ def iterate(
     max_iter: int,
     control: Control | None = None,
 ) -> SinkhornResult:
-    """Take iterates until the marginal error is <= tol, there are max_iter of them, or `control`
-    says stop; warn if neither the error nor the gap that was asked for was reached.
+    """Take iterates until the errors are within tol, there are max_iter of them, or `control` says
+    stop; warn if neither the errors nor the gap that was asked for were reached.
 
-    The error an algorithm gets for nothing leaves out rounding (a column that is exact on paper):
-    the one that ends the loop, and that of the result, is evaluated anew at (f, g).
+    The error an algorithm gets for nothing leaves out rounding (a column that is exact on paper),
+    and light atoms: the one that ends the loop, and that of the result, is evaluated anew.
     """
     tol = marginal_tolerance(p.C.dtype) if tol is None else as_positive(tol, "tol")
     errors: list[float] = []
     # overflow on the way is no news: it makes the marginal error infinite, which is told below
     with Watch(control or Control(), p, tol) as watch, np.errstate(all="ignore"):
+        finish = Finish(p, tol)
         for f, g, error in itertools.islice(iterates, as_count(max_iter, "max_iter")):
-            errors.append(p.marginal_error(f, g) if error <= tol else error)
-            watch.tell(len(errors), errors[-1])
-            stopped_by = "tolerance" if errors[-1] <= tol else watch.reason(errors[-1], g)
+            f, g, error = finish.tried(f, g, error)
+            errors.append(error)
+            watch.tell(len(errors), error)
+            stopped_by = finish.reason or watch.reason(error, f, g)
             if not stopped_by and len(errors) == LONG and obstruction(p.C, p.a, p.b):
                 stopped_by = "infeasible"
             if stopped_by:
                 break
         else:
-            stopped_by = "max_iter" if len(errors) == max_iter else "stall"
+            stopped_by = "max_iter" if len(errors) == max_iter else watch.end(f, g)
         if stopped_by != "tolerance":
             f = f if errors[-1] < math.inf else p.transform(g)  # that of another eps is no use
-            errors[-1] = p.marginal_error(f, g)
+            f, g = finish.look(*(watch.best if stopped_by == "rounding" and watch.best else (f, g)))
+        found = finish.found
+        errors[-1] = found.marginal_error
         gap = watch.certificate(g)
-        if errors[-1] > tol and watch.proved:  # checks of the gap are seldom: it may be there now
+        if not found.within(tol) and watch.proved:  # checks of the gap are seldom on the way
             stopped_by = "gap"
-        converged = watch.proved or errors[-1] <= tol
-        result = SinkhornResult(f, g, converged, errors[-1], tol, tuple(errors), stopped_by,
+        converged = watch.proved or found.within(tol)
+        result = SinkhornResult(f, g, converged, *found, tol, tuple(errors), stopped_by,
                                 watch.elapsed, gap,
                                 "" if converged else obstruction(p.C, p.a, p.b))
     if not result.converged:
         warnings.warn(
-            f"marginal error {result.marginal_error:.3g} > tol {tol:g} "
-            f"after {result.iterations} iterations (stopped by {stopped_by})"
+            f"{found.shortfall(tol)} after {result.iterations} iterations "
+            f"(stopped by {stopped_by})"
             + (f": {result.infeasible}" if result.infeasible else ""),
             ConvergenceWarning,
             stacklevel=3,
