@@ -21,7 +21,7 @@ LAYERS = [
     {"backend_contract", "forbidden"},
     {"problem", "memory", "progress", "sorted_cost"},
     {"transforms", "spanning_tree", "plan_sums"},
-    {"gap"},
+    {"gap", "accuracy"},
     {"stopping"},
     {"sinkhorn", "solvers"},
     {"objectives", "plans"},
