@@ -31,7 +31,7 @@ from refot.scores import exact_transport, mode_coverage
 from refot.sorted_cost import sorted_cost
 from refot.systems.training import DivergedError
 from refot.verification.certificates import certify
-from refot.verification.pytest_plugin import CheckFailedError
+from refot.verification.pytest_plugin import CheckFailedError, RefotError
 from refot.verification.run import CheckResult
 
 MODULES = [importlib.import_module(name) for _, name, _ in
@@ -54,7 +54,7 @@ def error_of(kind: type[BaseException]) -> BaseException:
         return kind("a", "sum 3.0", "sum 1 within 1e-10")
     if kind is DivergedError:
         return kind(7, "G.weights", Path("run/checkpoint-5.npz"))  # type: ignore[call-arg]
-    if kind is CheckFailedError:
+    if kind in (CheckFailedError, RefotError):
         return kind(RESULT)
     return kind("one sentence that says what is wrong")
 
