@@ -43,8 +43,8 @@ CASES = len(collect("quick")[0])
 ON_ONE = 5
 EVERYWHERE = 3
 TESTS, OTHERS = EVERYWHERE * CASES + ON_ONE, len(CAPABILITIES) - 1
-"""Three checks of mutual_information on every case, and on one case those of its repetition, of both
-precisions, of a NaN and of a mass below 0; the capabilities that are not provided."""
+"""Three checks of mutual_information on every case, and on one case those of its repetition, of
+both precisions, of a NaN and of a mass below 0; the capabilities that are not provided."""
 
 
 @pytest.fixture
