@@ -12,7 +12,7 @@ from refot.backend_contract import (
     get_backend,
     use_backend,
 )
-from refot.costs import DenseCost, PointCost, normalised, point_cost
+from refot.costs.operands import DenseCost, PointCost, normalised, point_cost
 from refot.divergences import (
     entropic_value,
     mmd_squared,
@@ -67,15 +67,10 @@ from refot.objectives import (
     transport_cost,
 )
 from refot.plans import marginal_error, marginals, plan, round_to_marginals, semi_dual_plan
-from refot.sinkhorn import (
-    SinkhornResult,
-    scaling_iterates,
-    scaling_loss,
-    sinkhorn_log,
-    sinkhorn_scaling,
-    sinkhorn_symmetric,
-)
 from refot.solvers import solve
+from refot.solvers.loop import SinkhornResult
+from refot.solvers.scaling import scaling_iterates, scaling_loss, sinkhorn_scaling
+from refot.solvers.sinkhorn import sinkhorn_log, sinkhorn_symmetric
 from refot.transforms import c_eps_transform, c_transform, conditional, softmin
 from refot.unrolled import (
     scaling_loss_gradient,

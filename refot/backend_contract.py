@@ -20,15 +20,15 @@ from types import ModuleType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from refot.arrays import Array, TypeInputError, UnknownNameError
-from refot.costs import Cost, PointCost
+from refot.costs.operands import Cost, PointCost
 
 Entries: TypeAlias = tuple[Array, Array, Array]
 """A sparse matrix by rows: values, their columns, and where each row starts, (n + 1,)."""
 
 BUILT_IN = {
-    "numpy": "refot.backends.numpy_backend:NumpyBackend",
-    "numba": "refot.backends.numba_backend:NumbaBackend",
-    "cupy": "refot.backends.cupy_backend:CupyBackend",
+    "numpy": "refot.backends.numpy.backend:NumpyBackend",
+    "numba": "refot.backends.numba.backend:NumbaBackend",
+    "cupy": "refot.backends.cupy.backend:CupyBackend",
 }
 ENTRY_POINTS = "refot.backends"
 VARIABLE = "REFOT_BACKEND"

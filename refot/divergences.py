@@ -15,10 +15,11 @@ import numpy as np
 
 from refot.arrays import Array, InputError, as_weights, namespace
 from refot.backend_contract import BackendLike
-from refot.costs import Cost, DenseCost, PointCost, point_cost, row_blocks
+from refot.costs.operands import Cost, DenseCost, PointCost, point_cost, row_blocks
 from refot.problem import Problem, problem
-from refot.sinkhorn import SinkhornResult, sinkhorn_symmetric
 from refot.solvers import solve
+from refot.solvers.loop import SinkhornResult
+from refot.solvers.sinkhorn import sinkhorn_symmetric
 
 WIDE = 1e2
 """Where eps is above this many times max |C|, F is evaluated about the mean cost."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from refot.arrays import Array, ShapeError, WeightError, as_points
 from refot.backend_contract import BackendLike
-from refot.costs import PointCost, point_cost
+from refot.costs.operands import PointCost, point_cost
 from refot.divergences import entropic_value
 from refot.gradients import centred, entropic_value_gradient_weights
 from refot.objectives import entropy

@@ -20,14 +20,14 @@ from typing import Any
 
 from refot.arrays import Array, as_matrix, as_number, as_weights, namespace
 from refot.backend_contract import BackendLike
-from refot.costs import PointCost, as_point_cost, point_cost, row_blocks
+from refot.costs.operands import PointCost, as_point_cost, point_cost, row_blocks
 from refot.divergences import distinct_pairs, first_order_tolerance, self_costs
 from refot.information import informative_cost, tilted_product
 from refot.objectives import transport_cost
 from refot.plans import semi_dual_plan
 from refot.problem import Problem, problem
-from refot.sinkhorn import sinkhorn_symmetric
 from refot.solvers import solve
+from refot.solvers.sinkhorn import sinkhorn_symmetric
 
 
 # ------------------------------------------------------------------ from the cost to the points

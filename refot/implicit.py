@@ -17,7 +17,7 @@ from typing import Any
 
 from refot.arrays import Array, namespace
 from refot.backend_contract import BackendLike
-from refot.costs import as_point_cost, point_cost
+from refot.costs.operands import as_point_cost, point_cost
 from refot.divergences import first_order_tolerance, self_costs
 from refot.gradients import centred, points_gradient
 from refot.problem import Problem, problem

@@ -30,11 +30,12 @@ from refot.arrays import (
     weight_tolerance,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import Cost, DenseCost, as_cost, point_cost
+from refot.costs.operands import Cost, DenseCost, as_cost, point_cost
 from refot.objectives import kl_from_product, primal, semi_dual
 from refot.problem import problem
-from refot.sinkhorn import SinkhornResult, sinkhorn_symmetric
 from refot.solvers import solve
+from refot.solvers.loop import SinkhornResult
+from refot.solvers.sinkhorn import sinkhorn_symmetric
 
 MOST_CODES = 1 << 16
 """More codes than this are refused: a table Q has a row for each, drawn or not."""

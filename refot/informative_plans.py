@@ -33,7 +33,7 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import DenseCost
+from refot.costs.operands import DenseCost
 from refot.information import (
     as_codes,
     as_lam,
@@ -46,8 +46,9 @@ from refot.information import (
 from refot.objectives import kl
 from refot.plans import plan
 from refot.problem import Problem, problem
-from refot.sinkhorn import SinkhornResult, iterate, log_iterates
 from refot.solvers import NEWTON_LIMIT, Iterates, auto, newton_iterates, solve
+from refot.solvers.loop import SinkhornResult, iterate
+from refot.solvers.sinkhorn import log_iterates
 
 WARM_ITERATIONS, SOLVE_ITERATIONS = 100, 10_000
 """The most iterations of a solve from the last potential, and in all. Newton's takes 1 to 3."""

@@ -29,7 +29,7 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import BackendLike, get_backend
-from refot.costs import as_cost, ground_point_cost
+from refot.costs.operands import as_cost, ground_point_cost
 from refot.divergences import (
     _problems,
     _sharp,

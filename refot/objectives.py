@@ -26,7 +26,7 @@ from refot.arrays import (
     nonnegative,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import PointCost, as_cost, as_point_cost, row_blocks
+from refot.costs.operands import PointCost, as_cost, as_point_cost, row_blocks
 from refot.problem import problem
 
 

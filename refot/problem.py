@@ -10,7 +10,7 @@ from typing import Any
 
 from refot.arrays import Array, as_positive, as_vector, as_weights, namespace
 from refot.backend_contract import Backend, BackendLike, get_backend
-from refot.costs import Cost, as_cost
+from refot.costs.operands import Cost, as_cost
 
 
 def log_weights(a: Array) -> Array:

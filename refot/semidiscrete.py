@@ -27,7 +27,7 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import BackendLike, get_backend
-from refot.costs import Cost, as_cost, row_blocks
+from refot.costs.operands import Cost, as_cost, row_blocks
 from refot.gradients import points_gradient
 from refot.transforms import c_eps_transform, c_transform, conditional
 

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array, TypeInputError, UnknownNameError, namespace
-from refot.costs import GROUND_COSTS, Cost, PointCost
+from refot.costs.ground import GROUND_COSTS
+from refot.costs.operands import Cost, PointCost
 
 CLUSTER = 64
 """Points in the smallest group: one after the other in the order."""

@@ -20,7 +20,7 @@ from refot.arrays import (
     uniform,
 )
 from refot.backend_contract import BackendLike, get_backend
-from refot.costs import as_cost, row_blocks
+from refot.costs.operands import as_cost, row_blocks
 from refot.problem import Problem, problem
 
 

@@ -21,10 +21,11 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import as_cost, as_point_cost
+from refot.costs.operands import as_cost, as_point_cost
 from refot.gradients import points_gradient
 from refot.problem import problem
-from refot.sinkhorn import log_iterates, scaling_iterates
+from refot.solvers.scaling import scaling_iterates
+from refot.solvers.sinkhorn import log_iterates
 
 
 @np.errstate(all="ignore")  # the iteration warns of what is not finite

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from refot.datasets import IRIS_SPECIES
-from refot.plots import STYLES, new_figure, save_figure
-from refot.plots_training import tiled
-from refot.systems.ellipses import ELLIPSES, IrisEllipses
-from refot.systems.generator_system import GeneratorSystem
-from refot.systems.image_tasks import DigitImages
-from refot.systems.trained import load_system
+from refot.datasets.scikit import IRIS_SPECIES
+from refot.plots.figures import STYLES, new_figure, save_figure
+from refot.plots.training import tiled
+from refot.systems.base.generator_system import GeneratorSystem
+from refot.systems.tasks.ellipses import ELLIPSES, IrisEllipses
+from refot.systems.tasks.image_tasks import DigitImages
+from refot.systems.training.load import load_system
 
 HERE = Path(__file__).parent
 RATIOS = [0.0, 0.25, 0.5, 0.75, 1.0]

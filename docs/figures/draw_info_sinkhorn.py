@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 import refot
-from refot.datasets_gaussians import GaussianGrid
-from refot.plots import BLUE, new_figure, save_figure
-from refot.plots_training import tiled
-from refot.scores import nearest_modes, within_cluster_variance
+from refot.datasets.gaussians import GaussianGrid
+from refot.plots.figures import BLUE, new_figure, save_figure
+from refot.plots.training import tiled
+from refot.scores.scores import nearest_modes, within_cluster_variance
 from refot.systems.info_sinkhorn import InfoSinkhorn
-from refot.systems.info_sinkhorn_tasks import Points
 from refot.systems.particles import particle_flow
-from refot.systems.trained import load_system
-from refot.systems.traversal import vary_category, vary_uniform
+from refot.systems.tasks.info_sinkhorn_tasks import Points
+from refot.systems.tasks.traversal import vary_category, vary_uniform
+from refot.systems.training.load import load_system
 
 HERE = Path(__file__).parent
 

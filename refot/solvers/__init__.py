@@ -6,11 +6,11 @@ docs/solvers.md says which one is for what.
 """
 
 from refot.solvers.auto import auto
-from refot.solvers.call import METHODS, solve
 from refot.solvers.newton import NEWTON_LIMIT, newton_iterates
 from refot.solvers.newton_cg import newton_cg_iterates
 from refot.solvers.overrelaxed import overrelaxed_iterates
 from refot.solvers.schedule import Iterates, annealed, cost_range, eps_schedule
+from refot.solvers.solve import METHODS, solve
 
 __all__ = [
     "METHODS",

@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from refot.arrays import Array
-from refot.costs import DenseCost
-from refot.memory import fits_matrix, formed
+from refot.costs.formed import formed
+from refot.costs.operands import DenseCost
 from refot.problem import Problem
+from refot.solvers.memory import fits_matrix
 
 from .newton import MATRICES, newton
 from .newton_cg import newton_cg_iterates

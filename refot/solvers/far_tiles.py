@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 
-from refot.costs import GROUND_COSTS, Cost, PointCost
+from refot.costs.ground import GROUND_COSTS
+from refot.costs.operands import Cost, PointCost
 from refot.problem import Problem
 from refot.sorted_cost import misjudged, sorted_cost
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from refot.arrays import Array, InputError
-from refot.memory import fits_matrix
 from refot.problem import Problem
-from refot.sinkhorn import on_support
+from refot.solvers.memory import fits_matrix
+from refot.solvers.sinkhorn import on_support
 
 from .schedule import Iterates, annealed
 

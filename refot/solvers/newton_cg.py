@@ -18,9 +18,9 @@ import numpy as np
 
 from refot.arrays import Array, namespace
 from refot.backend_contract import DirectionSolver, Entries
-from refot.memory import budget
 from refot.problem import Problem
-from refot.sinkhorn import on_support
+from refot.solvers.memory import budget
+from refot.solvers.sinkhorn import on_support
 
 from .newton import line_search, value_rounding
 from .schedule import Iterates, annealed

@@ -18,7 +18,7 @@ import numpy as np
 
 from refot.arrays import Array, namespace
 from refot.problem import Problem
-from refot.sinkhorn import on_support
+from refot.solvers.sinkhorn import on_support
 
 from .schedule import Iterates, annealed
 

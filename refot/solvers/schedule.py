@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from refot.arrays import Array, InputError, namespace
-from refot.costs import DenseCost, row_blocks
+from refot.costs.operands import DenseCost, row_blocks
 from refot.problem import Problem
-from refot.sinkhorn import log_iterates
+from refot.solvers.sinkhorn import log_iterates
 
 Iterates: TypeAlias = Iterator[tuple[Array, Array, float]]
 

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array, InputError
-from refot.costs import GROUND_COSTS
-from refot.memory import fits_matrix, formed
+from refot.costs.formed import formed
+from refot.costs.ground import GROUND_COSTS
 from refot.problem import Problem
+from refot.solvers.memory import fits_matrix
 from refot.sorted_cost import SortedCost
 
 from .overrelaxed import Swept, half_step, relax, swept

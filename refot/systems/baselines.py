@@ -17,11 +17,10 @@ import numpy as np
 from refot.arrays import Array
 from refot.backend_contract import BackendLike
 from refot.networks import Adam, RMSProp, Sequential, add, clip_weights, gradient_penalty
-
-from .batch_costs import BatchCost
-from .batch_losses import DebiasedLoss, ProductTerm
-from .generator_system import GenerationTask, GeneratorSystem
-from .network_system import Batch
+from refot.systems.base.generator_system import GenerationTask, GeneratorSystem
+from refot.systems.base.network_system import Batch
+from refot.systems.batch.costs import BatchCost
+from refot.systems.batch.losses import DebiasedLoss, ProductTerm
 
 
 # ------------------------------------------------------------------ MMD

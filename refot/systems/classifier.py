@@ -1,4 +1,4 @@
-"""A small classifier of digits: the features and probabilities of `refot.scores_classifier`.
+"""A small classifier of digits: the features and probabilities of `refot.scores.classifier`.
 
 Two dense layers (ReLU) are the features, a third the logits; cross-entropy, Adam. Not a system of
 the papers: what they take from the Inception network is taken from here, under other names.
@@ -12,18 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from refot import datasets
 from refot.arrays import Array
 from refot.backend_contract import BackendLike
-from refot.datasets_images import LabelledImages
-from refot.datasets_mnist import mnist
+from refot.datasets import scikit as datasets
+from refot.datasets.images import LabelledImages
+from refot.datasets.mnist import mnist
 from refot.networks import Adam, ReLU, Sequential, mlp
-from refot.scores_classifier import classifier_score
-
-from .network_system import Batch, NetworkSystem
-from .system import Preset, System
-from .trained import load_system
-from .training_folder import RunFolderError
+from refot.scores.classifier import classifier_score
+from refot.systems.base.network_system import Batch, NetworkSystem
+from refot.systems.registry import Preset, System
+from refot.systems.training.folder import RunFolderError
+from refot.systems.training.load import load_system
 
 HELD_OUT = 5
 """One image in so many is held out, for the measures."""

@@ -22,14 +22,14 @@ import numpy as np
 from refot.arrays import Array
 from refot.backend_contract import BackendLike
 from refot.networks import Adam, Tanh, add
+from refot.systems.base.generator_system import FeatureTask
+from refot.systems.base.network_system import Batch
+from refot.systems.batch.costs import SquaredEuclidean, pull_back
+from refot.systems.batch.entropic_plan import EntropicPlan
+from refot.systems.registry import Preset, with_changes
+from refot.systems.tasks.image_tasks import ConvolutionalDigits, DenseDigits
 
-from .batch_costs import SquaredEuclidean, pull_back
-from .eot_plan import EntropicPlan
 from .eotgm import EOTGM, Settings
-from .generator_system import FeatureTask
-from .image_tasks import ConvolutionalDigits, DenseDigits
-from .network_system import Batch
-from .system import Preset, with_changes
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,12 @@ import numpy as np
 from refot.arrays import Array, as_count
 from refot.backend_contract import BackendLike
 from refot.networks import Adam
-
-from .batch_costs import SquaredEuclidean, pull_back, squared_distances
-from .eot_plan import EntropicPlan, entropic_plan
-from .generator_system import GenerationTask, GeneratorSystem
-from .image_tasks import ConvolutionalDigits, DenseDigits
-from .network_system import Batch
-from .system import Preset, with_changes
+from refot.systems.base.generator_system import GenerationTask, GeneratorSystem
+from refot.systems.base.network_system import Batch
+from refot.systems.batch.costs import SquaredEuclidean, pull_back, squared_distances
+from refot.systems.batch.entropic_plan import EntropicPlan, entropic_plan
+from refot.systems.registry import Preset, with_changes
+from refot.systems.tasks.image_tasks import ConvolutionalDigits, DenseDigits
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,15 @@ import numpy as np
 
 from refot.arrays import Array, as_count, as_positive, lookup
 from refot.backend_contract import BackendLike
-from refot.costs import GROUND_COSTS, PointCost
+from refot.costs.ground import GROUND_COSTS
+from refot.costs.operands import PointCost
 from refot.gradients import dot_product_gradient, points_gradient
 from refot.networks import Adam, Heads, Sequential, only
 from refot.networks.optimisers import as_nonnegative
-
-from .batch_plan import BatchPlan, batch_plan, printed_batch_plan
-from .info_sinkhorn_tasks import Task
-from .latent import Latent
-from .network_system import Batch, NetworkSystem, chunks
+from refot.systems.base.network_system import Batch, NetworkSystem, chunks
+from refot.systems.batch.plan import BatchPlan, batch_plan, printed_batch_plan
+from refot.systems.tasks.info_sinkhorn_tasks import Task
+from refot.systems.tasks.latent import Latent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

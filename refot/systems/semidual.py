@@ -23,10 +23,9 @@ from refot.arrays import Array, as_count, namespace
 from refot.backend_contract import BackendLike
 from refot.networks import Adam, Sequential
 from refot.networks.optimisers import as_nonnegative
-
-from .batch_plan import BatchPlan, batch_plan
-from .generator_system import GenerationTask, GeneratorSystem
-from .network_system import Batch
+from refot.systems.base.generator_system import GenerationTask, GeneratorSystem
+from refot.systems.base.network_system import Batch
+from refot.systems.batch.plan import BatchPlan, batch_plan
 
 
 # ------------------------------------------------------------------ the cost and the plan

@@ -3,7 +3,7 @@
 A generator g_theta descends the loss 2 W_xy - W_xx - W_yy between a batch of its samples and one of
 data, W being L steps of Sinkhorn's algorithm; the gradient goes back through the steps, by hand.
 The cost is fixed, or learned: c_phi(x, y) = |f_phi(x) - f_phi(y)|, with n_c ascents in phi before
-each descent. Algorithm 2, "Sinkhorn loss", is `refot.sinkhorn.scaling_loss`; its derivative
+each descent. Algorithm 2, "Sinkhorn loss", is `refot.solvers.scaling.scaling_loss`; its derivative
 `refot.unrolled`. eps = infinity makes an MMD generator of it (Theorem 1), G's comparison.
 """
 
@@ -18,11 +18,10 @@ import numpy as np
 from refot.arrays import Array, InputError, lookup
 from refot.backend_contract import BackendLike
 from refot.networks import Adam, Optimiser, RMSProp, add, clip_weights
-
-from .batch_costs import BatchCost, Euclidean, MinusGaussianKernel, SquaredEuclidean
-from .batch_losses import DebiasedLoss, ProductTerm, SinkhornTerm, Term
-from .generator_system import FeatureTask, GenerationTask, GeneratorSystem
-from .network_system import Batch
+from refot.systems.base.generator_system import FeatureTask, GenerationTask, GeneratorSystem
+from refot.systems.base.network_system import Batch
+from refot.systems.batch.costs import BatchCost, Euclidean, MinusGaussianKernel, SquaredEuclidean
+from refot.systems.batch.losses import DebiasedLoss, ProductTerm, SinkhornTerm, Term
 
 OPTIMISERS: dict[str, type[Adam] | type[RMSProp]] = {"rmsprop": RMSProp, "adam": Adam}
 

@@ -11,7 +11,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from refot.arrays import InputError
-from refot.plots import as_figure_path, save_figure
+from refot.plots.figures import as_figure_path, save_figure
 
 from . import report as pages
 from .child import Limits

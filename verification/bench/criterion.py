@@ -1,7 +1,7 @@
 """What every peer is held to: computed here, from the potentials that it returns.
 
 |P1 - a|_1 + |P'1 - b|_1 of P = a b exp((f + g - C) / eps), and the certified relative gap of F at
-g (`refot.gap`). Both in float64; a peer's own word on its convergence counts for nothing.
+g (`refot.solvers.gap`). Both in float64; a peer's own word on its convergence counts for nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from refot.arrays import Array
-from refot.gap import gap_of
 from refot.problem import problem
+from refot.solvers.gap import gap_of
 
 from .problems import Instance
 

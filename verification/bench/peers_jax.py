@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from refot.costs import DenseCost
+from refot.costs.operands import DenseCost
 
 from .criterion import Answer
-from .peers import Peer, Solve
+from .peer import Peer, Solve
 from .problems import Instance
 
 MOMENTUM_START = 100

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from .criterion import Answer
-from .peers import UNBOUNDED, Peer, Solve, density
+from .peer import UNBOUNDED, Peer, Solve, density
 from .problems import Instance
 
 

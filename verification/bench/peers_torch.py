@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .criterion import Answer
-from .peers import Peer, Solve
+from .peer import Peer, Solve
 from .problems import Instance
 
 

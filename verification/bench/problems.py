@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from refot.arrays import Array, InputError, as_count, as_positive, lookup, uniform
-from refot.costs import Cost, DenseCost, PointCost, point_cost
-from refot.memory import formed
+from refot.costs.formed import formed
+from refot.costs.operands import Cost, DenseCost, PointCost, point_cost
 
 EPS = (1e-1, 1e-2, 1e-3, 1e-4)
 
@@ -97,7 +97,7 @@ def mnist_images(n: int, data: Path | None = None) -> tuple[Array, Array]:
     The sets are disjoint where there are 2 n images (`data`, a folder of IDX files, has 60,000);
     else y is drawn among all of them and mirrored left to right.
     """
-    from refot.datasets_mnist import mnist
+    from refot.datasets.mnist import mnist
 
     images = mnist(data).images
     if n > len(images):

@@ -84,7 +84,7 @@ def bench(
 
 def shares() -> dict[str, dict[str, float]]:
     """What softmin reaches of the multiply-adds of one processor, by dtype."""
-    from refot.verification.machine import softmin_share
+    from .machine import softmin_share
 
     found = {dtype: softmin_share(np.dtype(dtype)) for dtype in ("float64", "float32")}
     return {dtype: asdict(share) | {"reached": share.reached} for dtype, share in found.items()}

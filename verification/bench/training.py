@@ -16,8 +16,9 @@ PAIRS = 20
 def lines(presets: Sequence[str] = PRESETS, pairs: int = PAIRS, backend: str = "numba"
           ) -> Iterator[str]:
     """A sentence for each preset: milliseconds of both, their ratio pair by pair."""
-    from refot.systems import info_sinkhorn_presets
-    from refot.verification.torch_twin import paired_times
+    from refot.systems.presets import info_sinkhorn as info_sinkhorn_presets
+
+    from .torch_twin import paired_times
 
     for name in presets:
         system = lookup(info_sinkhorn_presets.PRESETS, name, "preset").make(0, backend)

@@ -18,10 +18,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from refot.verification.limits import limit_process
+from refot.verification.subjects.limits import limit_process
 
 from .criterion import Answer, Judgement, judge
-from .peers import Peer, Solve, find_peer
+from .peer import Peer, Solve
+from .peers import find_peer
 from .problems import Instance
 
 WARM_UP = 0.5

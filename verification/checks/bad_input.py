@@ -13,12 +13,13 @@ from dataclasses import replace
 import numpy as np
 
 from refot.arrays import Array, InputError
-from refot.verification.check import Finding, Trial, check
-from refot.verification.checks.faults import FAULTS, Change, Fault
-from refot.verification.checks.ordinary import ORDINARY, Arguments, first, wording
-from refot.verification.limits import limited, refusal_expected
-from refot.verification.probe import NoAnswerError, NotOfferedError, Probe, SubjectError
-from refot.verification.protocol import argument_names
+from refot.verification.cases.faults import FAULTS, Change, Fault
+from refot.verification.subjects.limits import limited, refusal_expected
+from refot.verification.subjects.probe import NoAnswerError, NotOfferedError, Probe, SubjectError
+from refot.verification.subjects.protocol import argument_names
+
+from .arguments import ORDINARY, Arguments, first, wording
+from .trial import Finding, Trial, check
 
 MATRIX = argument_names("converged")
 """The arguments of a solve of a matrix."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from refot.verification.check import Finding, Trial, check
-from refot.verification.checks.ordinary import ORDINARY, first
-from refot.verification.probe import SubjectError
+from refot.verification.subjects.probe import SubjectError
+
+from .arguments import ORDINARY, first
+from .trial import Finding, Trial, check
 
 
 def _scale(trial: Trial, capability: str) -> float:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from refot import objectives, sinkhorn
+from refot import objectives
 from refot.arrays import Array
+from refot.solvers import sinkhorn
 from refot.transforms import softmin
 from refot.unrolled import scaling_loss_gradient
-from refot.verification.cases import Case
-from refot.verification.check import Finding, Trial, check
-from refot.verification.checks.ordinary import column_scores, potentials
-from refot.verification.intervals import Interval
+from refot.verification.cases.case import Case
+from refot.verification.certificates.intervals import Interval
+
+from .arguments import column_scores, potentials
+from .trial import Finding, Trial, check
 
 
 # ------------------------------------------------------------------ softmin

@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array
-from refot.verification.balls import UNIT
-from refot.verification.cases import Case, synthetic
-from refot.verification.check import Finding, Trial, check
-from refot.verification.checks.ordinary import ORDINARY, first
-from refot.verification.diagnosis import RIGHT, SINGLE
-from refot.verification.diagnosis_transport import sums
-from refot.verification.intervals import Interval
-from refot.verification.probe import is_single
-from refot.verification.rounding_bounds import ROUNDING_BOUNDS
-from refot.verification.truth import solution_of
+from refot.verification.cases.case import Case, synthetic
+from refot.verification.certificates.balls import UNIT
+from refot.verification.certificates.intervals import Interval
+from refot.verification.certificates.rounding_bounds import ROUNDING_BOUNDS
+from refot.verification.diagnosis.mistakes.transport import sums
+from refot.verification.diagnosis.vote import RIGHT, SINGLE
+from refot.verification.subjects.probe import is_single
+from refot.verification.truth.solution import solution_of
+
+from .arguments import ORDINARY, first
+from .trial import Finding, Trial, check
 
 LOSS = float(np.finfo(np.float32).eps) / 2 / UNIT
 """Roundings of float64 in one of float32: 2^29."""

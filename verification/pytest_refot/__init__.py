@@ -1,7 +1,7 @@
 """The door of the pytest plugin: its options, and nothing that takes time to import.
 
 Installed as a package of its own, `pytest_refot`: pytest imports the module of every plugin in
-every run, and `import refot` brings NumPy. The plugin itself is `refot.verification.pytest_plugin`.
+every run, and `import refot` brings NumPy. The plugin itself is `refot.verification.pytest_refot.plugin`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,6 @@ def pytest_addoption(parser: Any) -> None:
 def pytest_configure(config: Any) -> None:
     """Load the plugin where one of the options asks for it."""
     if any(config.getoption(f"refot_{name}") for name in ("subject", "command", "skip", "xfail")):
-        from refot.verification.pytest_plugin import register
+        from .plugin import register
 
         register(config)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 
-from refot.verification.cases import synthetic
+from refot.verification.cases.case import synthetic
 from refot.verification.zoo import BUGS, RIGHT, examined_on
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from refot.verification.cases import Case, synthetic
-from refot.verification.probe import Probe
-from refot.verification.run import CheckResult, diagnosed, examine
-from refot.verification.subjects import Part, Subject
+from refot.verification.cases.case import Case, synthetic
+from refot.verification.runs.run import CheckResult, diagnosed, examine
+from refot.verification.subjects.probe import Probe
+from refot.verification.subjects.subject import Part, Subject
 
 USUAL = ("gaussian", "euclidean", "one-by-one", "square-uniform", "asymmetric")
 """The cases on which most bugs show: n != m, n = m, a single atom, two ground costs."""

@@ -8,7 +8,7 @@ import numpy as np
 
 import refot
 from refot.arrays import Array
-from refot.costs import point_cost
+from refot.costs.operands import point_cost
 from refot.gradients import points_gradient
 
 from .animals import bug

@@ -8,8 +8,8 @@ import numpy as np
 
 import refot
 from refot.arrays import Array
-from refot.costs import point_cost
-from refot.sinkhorn import scaling_iterates
+from refot.costs.operands import point_cost
+from refot.solvers.scaling import scaling_iterates
 
 from .animals import USUAL, bug
 from .bugs_transport import plan, sharp, solve, value

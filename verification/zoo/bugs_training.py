@@ -12,9 +12,9 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.networks.layers import BatchNorm
-from refot.systems.network_system import NetworkSystem
+from refot.systems.base.network_system import NetworkSystem
 from refot.systems.semidual import SDOT, semi_discrete_plan
-from refot.verification.trajectory_systems import InfoSinkhorn64, golden_system, steps_of
+from refot.verification.trajectories.systems import InfoSinkhorn64, golden_system, steps_of
 
 from .animals import bug
 

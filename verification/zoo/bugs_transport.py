@@ -14,7 +14,7 @@ from scipy.special import rel_entr
 
 import refot
 from refot.arrays import Array
-from refot.sinkhorn import scaling_iterates
+from refot.solvers.scaling import scaling_iterates
 
 from .animals import USUAL, bug
 

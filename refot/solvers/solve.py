@@ -1,0 +1,85 @@
+"""`solve`: the one call in front of every method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from refot.arrays import Array, InputError, lookup, namespace
+from refot.backend_contract import BackendLike
+from refot.problem import Problem, problem
+from refot.solvers.loop import SinkhornResult, iterate
+from refot.solvers.memory import kept, require_working_set, within
+from refot.solvers.progress import Progress
+from refot.solvers.sinkhorn import log_iterates
+from refot.solvers.stopping import Control
+
+from .auto import auto
+from .far_tiles import in_order
+from .mixed import mixed
+from .newton import newton
+from .newton_cg import newton_cg
+from .overrelaxed import overrelaxed
+from .schedule import Iterates, schedule
+from .stabilised import stabilised
+
+METHODS: dict[str, Callable[[Problem, Array], Iterates]] = {
+    "auto": auto,
+    "mixed": mixed,
+    "newton": newton,
+    "newton-cg": newton_cg,
+    "overrelaxed": overrelaxed,
+    "schedule": schedule,
+    "sinkhorn": log_iterates,
+    "stabilised": stabilised,
+}
+
+
+def solve(
+    C: Any,
+    a: Any,
+    b: Any,
+    eps: Any,
+    *,
+    method: str = "auto",
+    tol: float | None = None,
+    max_iter: int = 10_000,
+    time_limit: float | None = None,
+    gap: float | None = None,
+    certified: bool = False,
+    progress: Progress | bool = False,
+    f: Any | None = None,
+    g: Any | None = None,
+    memory: int | str | None = None,
+    backend: BackendLike = None,
+) -> SinkhornResult:
+    """Optimal potentials to an L1 marginal error <= tol; warns and says so where it fails.
+
+    C (n, m) or an operand; a (n,), b (m,); eps in cost units; `method` a name of METHODS
+    (docs/solvers.md). Stops at the first of: marginal error <= tol (default 1e-9, in float32 1e-5);
+    certified relative gap of F <= `gap`; `time_limit` seconds, those of compilation among them,
+    looked at after each iteration; `max_iter` iterations, those of an eps schedule among them.
+    `certified` proves the gap at the end. `progress`: called with (iteration, error, elapsed
+    seconds), or True for a bar. Warm start: `g` (m,), or `f` (n,) alone. `memory`: bytes it may
+    take, or "2G" (default: REFOT_MEMORY, or a quarter of what is free). The error that floating
+    point can reach is about u max|C| / eps, u = 1e-16 in float64: a smaller tol is reported as not
+    converged. Raises InputError.
+    """
+    control = Control(time_limit, gap, certified, progress)
+    p = problem(C, a, b, eps, backend)
+    choice = lookup(METHODS, method, "method")
+    with within(memory):
+        require_working_set(p.C)
+        p = replace(p, C=kept(p.C))
+        p = replace(p, C=in_order(p))
+        return iterate(p, choice(p, start(p, f, g)), tol, max_iter, control)
+
+
+def start(p: Problem, f: Any | None, g: Any | None) -> Array:
+    """g, or the transform of f, or 0; (m,). Raises InputError where both are given."""
+    if f is not None and g is not None:
+        raise InputError("f", "given beside g", "one of them: the other is its transform")
+    if g is not None:
+        return p.column_potential(g)
+    return namespace(p.b).zeros_like(p.b) if f is None else p.T.transform(p.row_potential(f))

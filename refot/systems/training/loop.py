@@ -1,0 +1,280 @@
+"""Training a system: steps, metrics, pictures, checkpoints, until it is done, stopped or diverges.
+
+A run that was killed and resumed ends with the same weights, bit for bit, as one that was not: a
+checkpoint holds all that a step changes, its random generator included; and what looks at the
+system (measures, pictures) draws from generators of its own, made of the seed and the iteration.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+import numpy as np
+
+import refot
+from refot.arrays import Array, InputError, as_count, namespace
+from refot.backend_contract import Backend, BackendLike, get_backend
+from refot.networks import generator_state, restore_generator
+from refot.plots.figures import save_figure
+from refot.plots.training import plot_curves, plot_samples
+from refot.systems.registry import Illustrated, System, find_preset, make_system
+from refot.systems.training.folder import Identity, RunFolder, Snapshot, held_by, write_json
+from refot.systems.training.watcher import Watcher
+
+SAMPLES = 100
+"""How many samples are drawn into a picture."""
+
+MEASURES, PICTURE = 0, 1
+"""What a generator that is not the system's own is for."""
+
+
+class DivergedError(ArithmeticError):
+    """NaN or infinity: after which step, in which tensor or loss, and what the last good state is.
+    """
+
+    def __init__(self, iteration: int, tensor: str, checkpoint: Path | None) -> None:
+        good = checkpoint or "none was written yet"
+        super().__init__(f"step {iteration}: {tensor} is not finite; last good checkpoint: {good}")
+        self.iteration, self.tensor, self.checkpoint = iteration, tensor, checkpoint
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often what happens: checkpoints by the clock, measures and pictures by iterations.
+
+    `measure_every` None: twenty times in a run. The start and the end are always measured, and the
+    end always saved.
+    """
+
+    checkpoint_seconds: float = 60.0
+    measure_every: int | None = None
+    log_every: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: after `iteration` of `iterations` steps, by itself or by a signal.
+
+    `measures` are those of the end, empty if it was stopped; `checkpoint` holds the end.
+    """
+
+    identity: Identity
+    iteration: int
+    iterations: int
+    seconds: float
+    losses: Mapping[str, float]
+    measures: Mapping[str, float | None]
+    checkpoint: Path
+    stopped_by: signal.Signals | None
+
+
+def train(
+    system: str,
+    preset: str,
+    out: str | os.PathLike[str],
+    *,
+    iterations: int | None = None,
+    seed: int | None = None,
+    backend: BackendLike = None,
+    settings: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    cadence: Cadence | None = None,
+    watcher: Watcher | None = None,
+) -> Outcome:
+    """Train a preset of a system in the folder `out`; on resuming, go on where it was.
+
+    What is not given is that of the run in `out` (resuming), else the preset's iterations, seed 0,
+    the default backend. Ctrl-C and SIGTERM end it after the present step, with a checkpoint; a
+    second one at once. Raises UnknownNameError, RunFolderError, InputError before any work, and
+    DivergedError on NaN or infinity.
+    """
+    standard = find_preset(system, preset).iterations
+    held = held_by(Path(out)) if resume else None
+    if held is not None:
+        iterations = held.iterations if iterations is None else iterations
+        seed = held.identity.seed if seed is None else seed
+        backend = held.identity.backend if backend is None else backend
+        settings = held.identity.settings if settings is None else settings
+    iterations = as_count(standard if iterations is None else iterations, "--iterations")
+    chosen = get_backend(backend)
+    identity = Identity(system, preset, seed or 0, chosen.name, dict(settings or {}))
+    made = make_system(system, preset, identity.seed, chosen, identity.settings)
+    folder = RunFolder(Path(out), identity)
+    folder.claim(iterations, resume)
+    run = _Run(made, folder, chosen, iterations, cadence or Cadence(), watcher or Watcher())
+    with folder.alone():
+        run.restore()
+        outcome = run.to_the_end()
+        if outcome.stopped_by is None:
+            write_report(out, outcome)
+    return outcome
+
+
+@dataclass
+class _Run:
+    """A system, its folder, and where it is."""
+
+    system: System
+    folder: RunFolder
+    backend: Backend
+    iterations: int
+    cadence: Cadence
+    watcher: Watcher
+    iteration: int = 0
+    seconds: float = 0.0
+    losses: dict[str, float] = field(default_factory=dict)
+    measures: dict[str, float | None] = field(default_factory=dict)
+    checkpoint: Path | None = None
+
+    def restore(self) -> None:
+        """Go to the last checkpoint, if there is one; forget the metrics that came after it."""
+        snapshot = self.folder.load()
+        if snapshot is not None:
+            if snapshot.iteration > self.iterations:
+                raise InputError("--iterations", f"{self.iterations}",
+                                 f"at least {snapshot.iteration}, where the last checkpoint is")
+            self.system.restore(snapshot.arrays)
+            restore_generator(self.system.rng, snapshot.rng)
+            self.iteration, self.seconds = snapshot.iteration, snapshot.seconds
+            self.checkpoint = self.folder.checkpoint(snapshot.iteration)
+        self.losses = self.folder.cut_metrics(self.iteration if snapshot is not None else -1)
+
+    def to_the_end(self) -> Outcome:
+        """Steps until `iterations` or a signal; then a checkpoint, and the report."""
+        self.watcher.begins(self.iteration, self.iterations)
+        with signals() as received, self.folder.metrics.open("a", encoding="utf-8") as metrics:
+            if self.iteration == 0:
+                self._record(metrics)
+            saved = time.monotonic()
+            while self.iteration < self.iterations and not received:
+                self._step()
+                self._record(metrics)
+                if time.monotonic() - saved >= self.cadence.checkpoint_seconds:
+                    self._save(metrics)
+                    saved = time.monotonic()
+            path = self._save(metrics)
+            stopped_by = received[0] if received and self.iteration < self.iterations else None
+            if stopped_by is None and not self.measures:  # resumed where it was finished
+                self._measure()
+        return Outcome(self.folder.identity, self.iteration, self.iterations, self.seconds,
+                       self.losses, self.measures if stopped_by is None else {}, path, stopped_by)
+
+    def _step(self) -> None:
+        """One step, its time, and a look at every number it left. Raises DivergedError."""
+        begun = time.monotonic()
+        self.iteration, self.measures = self.iteration + 1, {}
+        try:
+            self.losses = {name: float(loss) for name, loss in self.system.step().items()}
+        except InputError as error:  # refot's functions refuse NaN before they work with it
+            if (tensor := first_not_finite(self.system.state())) is None:
+                raise
+            raise DivergedError(self.iteration, tensor, self.checkpoint) from error
+        self.seconds += time.monotonic() - begun
+        named = {f"loss {name}": np.asarray(loss) for name, loss in self.losses.items()}
+        if (tensor := first_not_finite(self.system.state() | named)) is not None:
+            raise DivergedError(self.iteration, tensor, self.checkpoint)
+        self.watcher.stepped(self.iteration, self.losses)
+
+    def _record(self, metrics: TextIO) -> None:
+        """A line of metrics, and where it is time for them, measures and pictures."""
+        every = self.cadence.measure_every or max(1, self.iterations // 20)
+        due = self.iteration % every == 0 or self.iteration == self.iterations
+        row: dict[str, Any] = {"iteration": self.iteration, "seconds": round(self.seconds, 6),
+                               "losses": self.losses}
+        if due:
+            self._measure()
+            row["measures"] = self.measures
+        if due or self.iteration % self.cadence.log_every == 0:
+            metrics.write(json.dumps(row) + "\n")
+            metrics.flush()
+        if due:
+            self._draw()
+
+    def _measure(self) -> None:
+        """The measures of now; None for one that is not finite, which JSON cannot hold."""
+        found = self.system.evaluate(self._generator(MEASURES))
+        self.measures = {name: float(value) if math.isfinite(value) else None
+                         for name, value in found.items()}
+        self.watcher.measured(self.iteration, self.measures)
+
+    def _draw(self) -> None:
+        """The samples of now, and the curves so far."""
+        rng = self._generator(PICTURE)
+        samples = (self.system.picture(rng) if isinstance(self.system, Illustrated)
+                   else plot_samples(self.system.sample(SAMPLES, rng)))
+        save_figure(samples, self.folder.path / f"samples-{self.iteration:09d}.png")
+        save_figure(plot_curves(list(self.folder.rows())), self.folder.path / "curves.png")
+
+    def _generator(self, purpose: int) -> np.random.Generator:
+        """A generator that `step` knows nothing of: looking at a run does not change it."""
+        return np.random.default_rng([self.folder.identity.seed, self.iteration, purpose])
+
+    def _save(self, metrics: TextIO) -> Path:
+        """A checkpoint of now; the metrics that lead to it are on the disk before it is."""
+        os.fsync(metrics.fileno())
+        arrays = {name: self.backend.to_numpy(each) for name, each in self.system.state().items()}
+        self.checkpoint = self.folder.save(Snapshot(
+            self.iteration, self.seconds, arrays, generator_state(self.system.rng)))
+        return self.checkpoint
+
+
+def write_report(out: str | os.PathLike[str], outcome: Outcome) -> None:
+    """report.json in the folder of a run that is done: what it was, how it ended, on what."""
+    write_json(Path(out) / "report.json", asdict(outcome.identity) | {
+        "iterations": outcome.iteration, "seconds": outcome.seconds, "losses": outcome.losses,
+        "measures": outcome.measures, "checkpoint": outcome.checkpoint.name,
+        "refot": refot.__version__, "numpy": np.__version__, "python": platform.python_version(),
+        "machine": platform.platform(), "processors": os.cpu_count(),
+    })
+
+
+def first_not_finite(arrays: Mapping[str, Array]) -> str | None:
+    """The name of the first array with NaN or infinity in it, None if all are finite.
+
+    The sum shows it at the price of one read; only if that is not finite is each entry looked at.
+    """
+    with np.errstate(all="ignore"):
+        for name, array in arrays.items():
+            if not (math.isfinite(float(array.sum()))
+                    or bool(namespace(array).isfinite(array).all())):
+                return name
+    return None
+
+
+@contextmanager
+def signals() -> Iterator[list[signal.Signals]]:
+    """Within the block, the first Ctrl-C or SIGTERM is put into the list that is yielded.
+
+    The second acts as usual. Only the main thread of a process can do this; elsewhere the list
+    stays empty.
+    """
+    received: list[signal.Signals] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, _: FrameType | None) -> None:
+        received.append(signal.Signals(number))
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    try:
+        for each in before:
+            signal.signal(each, note)
+        yield received
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

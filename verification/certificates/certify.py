@@ -1,0 +1,208 @@
+"""Certificates: from any potential g, intervals that contain the true values of the problem.
+
+    F = min <C,P> + eps KL(P | a(x)b)    (KL-inclusive, B-10)
+    s = <C,P>  at its minimiser          (sharp, G)
+
+Lower end of F: the semi-dual (B-24 corrected) of g. Upper end: the primal value of the plan of g
+rounded to the exact marginals (Altschuler, Weed, Rigollet 2017). For s: strong convexity around
+that plan, and an order argument that brackets the optimal potentials (`_bracket`).
+docs/certificates.md proves each formula. All of it is computed in balls (`balls.py`), so that the
+rounding of float64 is inside the interval; only n, m, and how near g is, decide how wide it is.
+
+The problem that is certified: C exactly as given, or the exact ground cost of the exact points;
+weights exactly a / sum(a), b / sum(b). Points without mass are left out: they do not change F or s.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refot.costs.operands import point_cost, row_blocks
+
+from .balls import TINY, UNIT, Ball, Floats, ball, exp, expm1, log, log1p, maximum
+from .half_step import ExactProblem, HalfStep, exact_problem, half_step, transform_rows
+from .intervals import Interval
+
+BRACKET_LIMIT = 4_096
+"""`_bracket` factors an (m, m) matrix; with more columns s rests on strong convexity alone."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is proven of a problem (C, a, b, eps), all in cost units but the marginal error.
+
+    value: contains F. transport_cost: contains s = <C,P>. marginal_error: the L1 error of the plan
+    of (g^(c,eps), g) for the g that was given is at most this (its rows are exact).
+    potential_error: some optimal g* has |g*_j - g_j - t| <= this wherever b_j > 0, for one shift t
+    (inf where that was not proven).
+    """
+
+    value: Interval
+    transport_cost: Interval
+    marginal_error: float
+    potential_error: float
+
+
+def certify_value(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Interval:
+    """An interval that contains F, in cost units, whatever g is; narrow if g is nearly optimal.
+
+    C (n, m) or an operand (points are streamed by blocks); a (n,), b (m,); g (m,). Where only f is
+    known, give (C.T, b, a, eps, f). Raises InputError.
+    """
+    p, g = exact_problem(C, a, b, eps, g)
+    return _value(p, half_step(p, g))
+
+
+def certify_transport_cost(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Interval:
+    """An interval that contains s = <C, P_eps>, in cost units; arguments as for `certify_value`."""
+    return certify(C, a, b, eps, g).transport_cost
+
+
+def certify(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Certificate:
+    """Everything that can be proven from g; arguments as for `certify_value`. Raises InputError."""
+    p, g = exact_problem(C, a, b, eps, g)
+    step = half_step(p, g)
+    value = _value(p, step)
+    hard = float((p.a @ step.hard + p.b @ step.g).lower)  # <= W0 <= s <= F
+    least = max(hard, float(step.C_min.lower.min()))
+    s = _strongly_convex(p, step).intersection(Interval(least, value.upper))
+    error = float((p.b @ abs(step.excess)).upper)
+    bracket = _bracket(p, step)
+    if bracket is None:
+        return Certificate(value, s, error, math.inf)
+    upper, width = bracket
+    value = value.intersection(_value(p, upper))
+    s = s.intersection(_bracketed(p, upper, width))
+    centring = UNIT * abs(step.g).max()  # the g that was given was shifted, and rounded
+    distance = (abs(ball(upper.g) - step.g) + width + centring).upper
+    return Certificate(value, s, error, float(distance.max()))
+
+
+def certify_divergence(
+    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str, potentials: tuple[Any, Any, Any]
+) -> Interval:
+    """An interval that contains S = F_xy - F_xx/2 - F_yy/2 (B-9), in cost units.
+
+    x (n, d), a (n,), y (m, d), b (m,); `cost` a name of GROUND_COSTS; `potentials` = (g_xy (m,),
+    g_xx (n,), g_yy (m,)), of any quality. Raises InputError.
+    """
+    g_xy, g_xx, g_yy = potentials
+    f_xy = certify_value(point_cost(x, y, cost), a, b, eps, g_xy)
+    f_xx = certify_value(point_cost(x, x, cost), a, a, eps, g_xx)
+    f_yy = certify_value(point_cost(y, y, cost), b, b, eps, g_yy)
+    return f_xy - 0.5 * f_xx - 0.5 * f_yy
+
+
+# ------------------------------------------------------------------ F
+def _semi_dual(p: ExactProblem, h: HalfStep) -> Ball:
+    """a.f + b.g <= F."""
+    return p.a @ h.f + p.b @ h.g
+
+
+def _value(p: ExactProblem, h: HalfStep) -> Interval:
+    """[semi-dual, semi-dual + gap], inside [min C, max C], where F is for every g."""
+    L = _semi_dual(p, h)
+    gap = min(_gap_of_rounding(p, h), _gap_of_shift(p, h))
+    bounds = Interval(float(h.C_min.lower.min()), float(h.C_max.upper.max()))
+    return Interval(float(L.lower), float((L + gap).upper)).intersection(bounds)
+
+
+def _missing(p: ExactProblem, h: HalfStep) -> Ball:
+    """h_j = b_j max(1 - c_j, 0): what the scaled columns lack; the rounded plan returns it."""
+    return p.b * maximum(-h.excess, 0.0)
+
+
+def _gap_of_rounding(p: ExactProblem, h: HalfStep) -> float:
+    """>= J(P') - (a.f + b.g) for the rounded plan P' = P / max(c, 1) + e h'/t, for every g.
+
+    Of first order in the column error.
+    """
+    spread = h.D_max + p.eps * (1.0 - log(p.b) - log(p.a).min(axis=0))
+    W = _missing(p, h) @ spread - p.eps * (p.b @ log1p(maximum(h.excess, 0.0)))
+    return max(float(W.upper), 0.0)
+
+
+def _gap_of_shift(p: ExactProblem, h: HalfStep) -> float:
+    """>= J(P') - (a.f + b.g) for P' = P + a (b - P'1)', inf where some P'_ij may be negative.
+
+    eps chi^2(P' | P): of second order in the column error, but times exp(max D / eps).
+    """
+    largest = exp(h.D_max / p.eps)  # max_i a_i b_j / P_ij
+    if not ((h.excess * largest).upper <= 1).all():
+        return math.inf
+    return float((p.eps * (p.b @ (h.excess * h.excess * largest))).upper)
+
+
+# ------------------------------------------------------------------ s
+def _strongly_convex(p: ExactProblem, h: HalfStep) -> Interval:
+    """<C,P'> -+ osc/2 sqrt(2 gap / eps) for the rounded plan P' (Pinsker): wide, for every g."""
+    missing = _missing(p, h)
+    kept = (p.b * h.cost) @ (1.0 / (maximum(h.excess, 0.0) + 1.0))
+    centre = _semi_dual(p, h) + kept
+    lowest = centre + missing.sum() * h.D_min.min(axis=0)
+    highest = centre + missing @ h.D_max
+    gap = _gap_of_rounding(p, h)
+    osc = min(float((x_max.max(axis=0) - x_min.min(axis=0)).upper)
+              for x_max, x_min in ((h.C_max, h.C_min), (h.D_max, h.D_min)))
+    moved = ball(osc / 2) * math.sqrt(2 * gap / p.eps + TINY) * (1 + 4 * UNIT)
+    return Interval(float((lowest - moved).lower), float((highest + moved).upper))
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite proves nothing
+def _bracket(p: ExactProblem, h: HalfStep) -> tuple[HalfStep, Floats] | None:
+    """(half step at g+, g+ - g- rounded up) with g- <= g* <= g+, g*_m = g_m; None if not proven.
+
+    The column sums c_j increase in g_j and decrease in every other g_k. Hence, with g_m fixed,
+    c_j(g+) >= 1 for all j < m implies g+ >= g*, and c_j(g-) <= 1 implies g- <= g*. Candidates:
+    Newton's step d, plus and minus what it takes to outweigh the rounding of c and the curvature
+    sum_k -A_jk (d_j - d_k)^2 = 2 d_j (A d)_j - (A d^2)_j.
+    """
+    from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+    if len(h.g) > BRACKET_LIMIT:
+        return None
+    A = _laplacian(p, h.g)
+    surplus, doubt = -p.b.mid * h.excess.mid, p.b.mid * h.excess.rad
+    if not (np.isfinite(A).all() and np.isfinite(doubt).all()):
+        return None
+    try:
+        factor = cho_factor(A[:-1, :-1])
+    except LinAlgError:  # not positive definite in float64: parts of the plan hardly coupled
+        return None
+    d = np.append(cho_solve(factor, surplus[:-1]), 0)
+    curvature = abs(2 * d * (A @ d) - A @ (d * d))
+    margin = np.append(cho_solve(factor, (4 * doubt + curvature)[:-1], check_finite=False), 0)
+    above, below = h.g + p.eps * (d + margin), h.g + p.eps * (d - margin)
+    upper, lower = half_step(p, above), half_step(p, below)
+    if (upper.excess.lower[:-1] >= 0).all() and (lower.excess.upper[:-1] <= 0).all():
+        return upper, (ball(above) - below).upper
+    return None
+
+
+def _laplacian(p: ExactProblem, g: Floats) -> Floats:
+    """A = diag(q) - sum_i a_i chi_i chi_i', the Hessian of -eps * semi-dual, (m, m), plain float64.
+
+    A graph Laplacian: the diagonal is the sum of the other entries of its row, uncancelled.
+    """
+    W = np.zeros((len(g), len(g)))
+    for rows in row_blocks(p.C):
+        C = np.asarray(p.C.rows(rows))
+        chi = p.b.mid * np.exp((transform_rows(p, C, g)[:, None] + g - C) / p.eps)
+        W += chi.T @ (p.a.mid[rows, None] * chi)
+    np.fill_diagonal(W, 0)
+    return np.diag(W.sum(axis=1)) - W
+
+
+def _bracketed(p: ExactProblem, h: HalfStep, width: Floats) -> Interval:
+    """s at g+ and how far P* can be from there: e^-w <= P*_ij / P_ij <= e^w, w = max width / eps.
+
+    <C, P*> = a.f + b.g + <D, P*>, since P* has the exact marginals.
+    """
+    w = (ball(float(width.max())) / p.eps).upper
+    moved = expm1(ball(w)) * (p.b @ h.cost_abs)
+    s = _semi_dual(p, h) + p.b @ h.cost
+    return Interval(float((s - moved).lower), float((s + moved).upper))

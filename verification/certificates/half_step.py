@@ -1,0 +1,161 @@
+"""One pass over the rows of a plan, in balls: all that a potential g proves about a problem.
+
+The pass takes the transform f = g^(c,eps) (B-25) exactly, as a ball around a float64 transform, so
+that the rows of P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps) sum to a, and overflow cannot happen:
+b_j exp((f_i + g_j - C_ij) / eps) <= 1. What is summed over rows is what `certificates` needs.
+Sums that are nearly 1 are kept as sum - 1, from expm1: at large eps that is where the answer is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import as_positive, as_vector, as_weights
+from refot.costs.ground import DotProduct
+from refot.costs.operands import Cost, DenseCost, PointCost, as_cost, row_blocks
+
+from .balls import (
+    TINY,
+    UNIT,
+    Ball,
+    Floats,
+    ball,
+    concatenate,
+    enclosure,
+    expm1,
+    gamma,
+    log1p,
+    maximum,
+    minimum,
+)
+
+BALLS_AT_ONCE = 64
+"""A block is BLOCK_ELEMENTS / 64 entries: the dozen arrays of its balls stay in the cache."""
+
+
+# ------------------------------------------------------------------ the problem, exactly
+@dataclass(frozen=True)
+class ExactProblem:
+    """Cost operand on the support, weights that sum to 1 as balls, and an exact eps."""
+
+    C: Cost
+    a: Ball
+    b: Ball
+    eps: float
+
+    def cost(self, rows: slice) -> Ball:
+        """C[rows, :]: exact for a matrix, with the rounding of c(x, y) for points.
+
+        At most d + 3 roundings for each cost of the table; underflow of a square can move a root by
+        2^-511. gamma(d + 4) refers them to the computed cost; of -<x, y> to that of |x| and |y|,
+        the sum of the sizes of its terms.
+        """
+        C = np.asarray(self.C.rows(rows))
+        if isinstance(self.C, DenseCost):
+            return ball(C)
+        d, scale, sizes = self.C.x.shape[1], self.C.scale, C
+        if isinstance(self.C.ground, DotProduct):
+            sizes = abs(self.C.with_arrays(abs).rows(rows))
+        return enclosure(C, gamma(d + 4) * sizes + d * scale * math.sqrt(TINY))
+
+
+@np.errstate(over="ignore")  # a g of 1e308 proves nothing, and says so
+def exact_problem(C: Any, a: Any, b: Any, eps: Any, g: Any) -> tuple[ExactProblem, Floats]:
+    """The checked problem on the support of its weights, in float64, and g there, centred."""
+    C, eps = as_cost(C), as_positive(eps, "eps")
+    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    g = as_vector(g, C.shape[1], "g")
+    rows, columns = a > 0, b > 0
+    C = _on_support(C.with_arrays(lambda array: array.astype(np.float64)), rows, columns)
+    p = ExactProblem(C, _normalised(a[rows]), _normalised(b[columns]), eps)
+    g = g[columns].astype(np.float64)
+    return p, g - p.b.mid @ g  # any g will do: this one keeps f and g, and so rounding, small
+
+
+def _on_support(C: Cost, rows: Any, columns: Any) -> Cost:
+    if isinstance(C, PointCost):
+        return replace(C, x=C.x[rows], y=C.y[columns])
+    return DenseCost(C.matrix[np.ix_(rows, columns)])
+
+
+def _normalised(weights: Any) -> Ball:
+    """weights / (their exact sum): math.fsum rounds once."""
+    exact = weights.astype(np.float64)
+    total = np.asarray(math.fsum(exact))
+    return ball(exact) / enclosure(total, UNIT * total)
+
+
+# ------------------------------------------------------------------ one pass over the rows
+@dataclass(frozen=True)
+class HalfStep:
+    """What one pass over the rows proves at g, with f = g^(c,eps) exactly, D_ij = C_ij - f_i - g_j,
+    P_ij = a_i b_j exp(-D_ij / eps): its rows sum to a. Vectors over j; f and hard are over i."""
+
+    g: Floats
+    f: Ball
+    hard: Ball  # min_j C_ij - g_j, the hard transform B-7
+    excess: Ball  # sum_i P_ij / b_j - 1, which is 0 for the optimal g
+    cost: Ball  # sum_i P_ij D_ij / b_j
+    cost_abs: Ball  # sum_i P_ij |D_ij| / b_j
+    D_max: Ball  # over i
+    D_min: Ball
+    C_max: Ball
+    C_min: Ball
+
+    def joined(self, below: HalfStep) -> HalfStep:
+        """The pass over these rows and the rows below them."""
+        return HalfStep(
+            self.g,
+            concatenate(self.f, below.f),
+            concatenate(self.hard, below.hard),
+            self.excess + below.excess,
+            self.cost + below.cost,
+            self.cost_abs + below.cost_abs,
+            maximum(self.D_max, below.D_max),
+            minimum(self.D_min, below.D_min),
+            maximum(self.C_max, below.C_max),
+            minimum(self.C_min, below.C_min),
+        )
+
+
+def half_step(p: ExactProblem, g: Floats) -> HalfStep:
+    """The pass; in memory at once: one block of rows."""
+    blocks = row_blocks(p.C, depth=BALLS_AT_ONCE)
+    return reduce(HalfStep.joined, (_rows_step(p, g, rows) for rows in blocks))
+
+
+def _rows_step(p: ExactProblem, g: Floats, rows: slice) -> HalfStep:
+    C = p.cost(rows)
+    f = transform_rows(p, C.mid, g)  # any number would do: this one makes r nearly 1
+    z = ((g - C) + f[:, None]) / p.eps
+    E1 = expm1(z)
+    r1 = E1 @ p.b  # row sum - 1
+    log_r = log1p(r1)
+    D = (log_r[:, None] - z) * p.eps
+    ED, weight = (E1 + 1.0) * D, p.a[rows] / (r1 + 1.0)
+    return HalfStep(
+        g,
+        f - log_r * p.eps,
+        f - z.max(axis=1) * p.eps,
+        weight @ E1 - weight @ r1,
+        weight @ ED,
+        weight @ abs(ED),
+        D.max(axis=0),
+        D.min(axis=0),
+        C.max(axis=0),
+        C.min(axis=0),
+    )
+
+
+@np.errstate(over="ignore", invalid="ignore")  # eps far below the costs: the ball says "unknown"
+def transform_rows(p: ExactProblem, C: Floats, g: Floats) -> Floats:
+    """g^(c,eps) of a block of rows, in plain float64."""
+    t = (g - C) / p.eps
+    shift = t.max(axis=1)
+    f: Floats = -p.eps * (shift + np.log(np.exp(t - shift[:, None]) @ p.b.mid))
+    return f

@@ -1,0 +1,161 @@
+"""Rounding bounds: how far a float64 answer of refot may be from the true one, by capability.
+
+What is a function of given arguments, or a minimum (F, S), may be off by 64 roundings of the
+largest things that are added up. The sharp value, plans, potentials and gradients of optimal
+values are wrong to first order in the potentials, and rounding determines these only as well as
+the problem is conditioned: their bounds rest on the certificate (`certificates`) of a potential
+that was solved to the rounding floor, not on the answer that is judged. An answer that stops at a
+looser marginal error is outside. Units are those of the answer; infinite where float64 proves
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import refot
+from refot.arrays import Array, lookup
+from refot.costs.operands import DenseCost, point_cost
+from refot.divergences import first_order_tolerance, self_costs
+from refot.information import informative_cost
+from refot.problem import problem
+
+from .balls import UNIT
+from .certify import Certificate, certify
+
+ROUNDINGS = 64
+"""Roundings that a sum may show of its largest terms: dozens of entries, a logarithm, a product."""
+
+
+def rounding_bound(capability: str, *arguments: Any) -> Any:
+    """The bound of a capability's answer to its arguments: a number, or an array of its shape.
+
+    "potentials": one number for all of f and g, in the gauge g_m = 0. Raises UnknownNameError.
+    """
+    return lookup(ROUNDING_BOUNDS, capability, "capability")(*arguments)
+
+
+def roundings(*terms: Any) -> float:
+    """64 roundings of the largest entries of the terms, added up."""
+    return ROUNDINGS * UNIT * sum(float(abs(np.asarray(x)).max()) for x in terms)
+
+
+# ------------------------------------------------------------------ functions of given arguments
+def softmin(C: Array, h: Array, eps: float) -> float:
+    return roundings(C, h, eps * np.log(len(h)), eps)
+
+
+def dual(f: Array, g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
+    """The potentials, and each P_ij times the rounding of its exponent."""
+    density = np.exp(np.minimum((f[:, None] + g - C) / eps, 700))
+    terms = eps + abs(f[:, None]) + abs(g) + abs(C)
+    return roundings(C, f, g, eps) + ROUNDINGS * UNIT * float(a @ (density * terms) @ b)
+
+
+def semidual(g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
+    return roundings(C, g, g, eps)
+
+
+def semidual_gradient(g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
+    return roundings(C, g, eps) / eps
+
+
+def unrolled(C: Array, eps: float, L: int) -> float:
+    """Of u and v relative to their largest entry: L steps of (max C / eps + n + m) roundings."""
+    n, m = C.shape
+    return float(ROUNDINGS * UNIT * L * (abs(C).max() / eps + n + m))
+
+
+def scaling_loss(C: Array, a: Array, b: Array, eps: float, L: int) -> float:
+    return unrolled(C, eps, L) * float(abs(C).max())
+
+
+def scaling_loss_gradient(C: Array, a: Array, b: Array, eps: float, L: int) -> float:
+    return unrolled(C, eps, L) * (1 + float(abs(C).max()) / eps)
+
+
+def mmd(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
+    C = point_cost(x, y, cost).dense()
+    return 4 * ROUNDINGS * UNIT * max(float(C.max()), 1.0)
+
+
+def q_objective(Q: Array, P: Array, a: Array, b: Array) -> float:
+    return ROUNDINGS * UNIT * float((abs(Q) * P).sum() + a @ (np.exp(Q) * (1 + abs(Q))) @ b)
+
+
+def mutual_information(P: Array) -> float:
+    return ROUNDINGS * UNIT * (1 + float(-np.log(P[P > 0].min())))
+
+
+# ------------------------------------------------------------------ minima
+def value(C: Array, a: Array, b: Array, eps: float) -> float:
+    """F: of second order in the potentials, so that their conditioning does not show."""
+    return roundings(C, eps)
+
+
+def divergence(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> float:
+    """S = F_xy - F_xx/2 - F_yy/2: the three bounds of F, however small S is."""
+    C = point_cost(x, y, cost)
+    xx, yy = self_costs(C)
+    return value(C.dense(), a, b, eps) + sum(
+        value(D.dense(), a, b, eps) for D in (xx, yy)) / 2
+
+
+# ------------------------------------------------------------------ what depends on the potentials
+def transport_cost(C: Array, a: Array, b: Array, eps: float) -> float:
+    """s: the width of its certificate, which the conditioning of the problem decides."""
+    certificate, _, _ = _at_the_floor(C, a, b, eps)
+    return certificate.transport_cost.width + roundings(C, eps)
+
+
+def potentials(C: Array, a: Array, b: Array, eps: float) -> float:
+    """f, g after the gauge g_m = 0: twice what is proven of one potential, as the gauge moves."""
+    certificate, f, g = _at_the_floor(C, a, b, eps)
+    return 2 * certificate.potential_error + roundings(C, f, g, eps)
+
+
+def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
+    """P_ij (e^w - 1), w what an exponent may be off by: both potentials, and its own rounding."""
+    certificate, f, g = _at_the_floor(C, a, b, eps)
+    w = 2 * certificate.potential_error / eps + roundings(C, f, g, eps) / eps
+    return refot.plan(f, g, C, a, b, eps) * np.expm1(w)
+
+
+def informative_plan(
+    C: Array, Q: Array, lam: float, a: Array, b: Array, eps: float
+) -> Array:
+    """That of the plan of C - lam Q."""
+    return plan(informative_cost(C, Q, lam).dense(), a, b, eps)
+
+
+def divergence_gradient(
+    x: Array, a: Array, y: Array, b: Array, eps: float, cost: str
+) -> Array:
+    """sum_j (bound of P_ij) |d1 c(x_i, y_j)|, (n, d), of both plans, and of the sums themselves."""
+    xy = point_cost(x, y, cost)
+    xx, _ = self_costs(xy)
+    total = np.zeros_like(x)
+    for C, weights in ((xy, b), (xx, a)):
+        slopes = abs(C.gradient_rows(slice(None)))
+        total += np.einsum("ij,ijd->id", plan(C.dense(), a, weights, eps), slopes)
+        total += a[:, None] * ROUNDINGS * UNIT * slopes.max()
+    return total
+
+
+def _at_the_floor(
+    C: Array, a: Array, b: Array, eps: float
+) -> tuple[Certificate, Array, Array]:
+    """The certificate of potentials (f, g) that are solved as far as float64 allows."""
+    p = problem(DenseCost(C), a, b, eps, "numpy")
+    found = refot.solve(p.C, a, b, eps, tol=first_order_tolerance(p), backend="numpy")
+    return certify(C, a, b, eps, found.g), found.f, found.g
+
+
+ROUNDING_BOUNDS: dict[str, Callable[..., Any]] = {bound.__name__: bound for bound in (
+    plan, potentials, value, transport_cost, softmin, dual, semidual, semidual_gradient,
+    scaling_loss, scaling_loss_gradient, divergence, divergence_gradient, mmd, q_objective,
+    informative_plan, mutual_information)}
+"""The bound of each capability, with the arguments of its signature."""

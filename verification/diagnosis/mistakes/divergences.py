@@ -1,0 +1,225 @@
+"""Known mistakes of divergences between point clouds and of their gradients, by their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.costs.ground import GROUND_COSTS
+from refot.costs.operands import point_cost
+from refot.divergences import mmd_squared, mmd_squared_unbiased
+from refot.gradients import points_gradient
+from refot.verification.truth.solution import Truth, point_solutions, solution
+
+from .transport import NEIGHBOURS, Mistakes, even
+
+Terms = tuple[Truth, Truth, Truth]
+
+# ------------------------------------------------------------------ S, B-9
+def _halves(xy: float, xx: float, yy: float) -> float:
+    return xy - xx / 2 - yy / 2
+
+
+def _F(terms: Terms) -> tuple[float, float, float]:
+    xy, xx, yy = terms
+    return xy.F, xx.F, yy.F
+
+
+def _s(terms: Terms) -> tuple[float, float, float]:
+    xy, xx, yy = terms
+    return xy.s, xx.s, yy.s
+
+
+def _eps(terms: Terms) -> float:
+    return terms[0].case.eps
+
+
+def _S(terms: Terms) -> float:
+    """S of B-9: what is right."""
+    return _halves(*_F(terms))
+
+
+def right_divergence(*clouds: Any) -> float:
+    """S of B-9."""
+    return _S(point_solutions(*clouds))
+
+
+def _kl_forgotten_in(term: int) -> Callable[[Terms], float]:
+    """The sharp value in one term, the KL-inclusive one in the others."""
+    return lambda t: _halves(*(s if k == term else F
+                               for k, (F, s) in enumerate(zip(_F(t), _s(t), strict=True))))
+
+
+def _root(t: Terms) -> float | None:
+    return float(np.sqrt(_S(t))) if _S(t) > 0 else None
+
+
+DIVERGENCES: dict[str, Callable[[Terms], Any]] = {
+    "twice the divergence (2W - W - W)": lambda t: 2 * _S(t),
+    "half of the divergence": lambda t: _S(t) / 2,
+    "sharp values <C,P> in all three terms: eps KL is missing": lambda t: _halves(*_s(t)),
+    "sharp values <C,P> in all three terms, clamped at 0": lambda t: max(0.0, _halves(*_s(t))),
+    "the loss G-4 (2W - W - W with sharp values): twice the scale, eps KL missing":
+        lambda t: 2 * _halves(*_s(t)),
+    "the self terms are missing: F_xy": lambda t: t[0].F,
+    "the self terms are missing, and <C,P> stands for F": lambda t: t[0].s,
+    "the factors 1/2 of the self terms are missing": lambda t: t[0].F - t[1].F - t[2].F,
+    "the self term of y is missing": lambda t: t[0].F - t[1].F / 2,
+    "the self term of x is missing": lambda t: t[0].F - t[2].F / 2,
+    "the self terms are added": lambda t: t[0].F + t[1].F / 2 + t[2].F / 2,
+    "eps / 2 too much (erratum E2 in one term)": lambda t: _S(t) + _eps(t) / 2,
+    "eps is missing in the cross term (erratum E1)": lambda t: _S(t) - _eps(t),
+    "the sharp <C,P> in the cross term, F in the self terms": _kl_forgotten_in(0),
+    "the square root of the divergence": _root,
+    "minus the divergence": lambda t: -_S(t),
+    "the divergence divided by eps": lambda t: _S(t) / _eps(t),
+    "the unregularised W0 of (x, y)": lambda t: t[0].kantorovich,
+}
+
+
+def _of_terms(answer: Callable[[Terms], Any]) -> Callable[..., Any]:
+    return lambda *clouds: answer(point_solutions(*clouds))
+
+
+def _in_each_term(change: Callable[..., Any]) -> Callable[..., Any]:
+    """S of the neighbouring problems of the three terms."""
+
+    def alternative(*clouds: Any) -> float | None:
+        problems = [change(t.C, t.a, t.b, t.case.eps) for t in point_solutions(*clouds)]
+        if any(problem is None for problem in problems):
+            return None
+        return _halves(*(solution(*problem).F for problem in problems))
+
+    return alternative
+
+
+def _other_cost(cost: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *given: None if given[-1] == cost else answer(*given[:-1], cost)
+
+
+def _cross_eps_only(*clouds: Any) -> float:
+    """Self terms at 0.05 times the standard deviation of their own costs: eps by default."""
+    xy, xx, yy = point_solutions(*clouds)
+    own = [solution(t.C, t.a, t.b, 0.05 * float(t.C.std()) or _eps((xy, xx, yy)))
+           for t in (xx, yy)]
+    return _halves(xy.F, own[0].F, own[1].F)
+
+
+# ------------------------------------------------------------------ its gradient in x
+def _slopes(C: Any, t: Truth) -> Array:
+    return points_gradient(t.plan, C)
+
+
+def _gradients(*clouds: Any) -> tuple[Array, Array]:
+    """(that of F_xy, that of one slot of F_xx): dS/dx is the first minus the second."""
+    x, y, cost = clouds[0].astype(np.float64), clouds[2].astype(np.float64), clouds[5]
+    xy, xx, _ = point_solutions(*clouds)
+    return _slopes(point_cost(x, y, cost), xy), _slopes(point_cost(x, x, cost), xx)
+
+
+def right_gradient(*clouds: Any) -> Array:
+    """dS/dx, both slots of the self term."""
+    cross, own = _gradients(*clouds)
+    return cross - own
+
+
+GRADIENTS: dict[str, Callable[[Array, Array], Array]] = {
+    "the self term is missing (or its plan and both its slots are detached)": lambda G, H: G,
+    "one slot of the self term only": lambda G, H: G - H / 2,
+    "both slots of F_xx, and the factor 1/2 is missing": lambda G, H: G - 2 * H,
+    "the self term is added": lambda G, H: G + H,
+    "twice the gradient": lambda G, H: 2 * (G - H),
+    "half of the gradient": lambda G, H: (G - H) / 2,
+    "minus the gradient: descent for ascent": lambda G, H: H - G,
+    "the self term alone": lambda G, H: -H,
+    "divided by n": lambda G, H: (G - H) / len(G),
+    "multiplied by n (a_i is missing outside, for uniform weights)": lambda G, H: (G - H) * len(G),
+}
+
+
+def _of_gradients(answer: Callable[[Array, Array], Array]) -> Callable[..., Array]:
+    return lambda *clouds: answer(*_gradients(*clouds))
+
+
+def _per_mass(*clouds: Any) -> Array:
+    """The gradient divided by the weight of its atom."""
+    a = clouds[1]
+    return right_gradient(*clouds) / np.where(a > 0, a, 1)[:, None]
+
+
+def _at_eps(factor: float) -> Callable[..., Array]:
+    return lambda x, a, y, b, eps, cost: right_gradient(x, a, y, b, factor * eps, cost)
+
+
+# ------------------------------------------------------------------ MMD, G-2
+def _mmd(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
+    return mmd_squared(x.astype(np.float64), a / a.sum(), y.astype(np.float64), b / b.sum(), cost)
+
+
+def _means(x: Array, a: Array, y: Array, b: Array, cost: str) -> tuple[float, float, float]:
+    """a'C_xy b, a'C_xx a, b'C_yy b."""
+    return tuple(float(p @ point_cost(u, v, cost).dense() @ q)  # type: ignore[return-value]
+                 for u, p, v, q in ((x, a, y, b), (x, a, x, a), (y, b, y, b)))
+
+
+def _of_means(answer: Callable[[float, float, float], float]) -> Callable[..., float]:
+    return lambda *clouds: answer(*_means(*clouds))
+
+
+def _unbiased(x: Array, a: Array, y: Array, b: Array, cost: str) -> float | None:
+    atoms = min(int((a > 0).sum()), int((b > 0).sum()))
+    return mmd_squared_unbiased(x, a, y, b, cost) if atoms > 1 else None
+
+
+def _unweighted(change_a: bool, change_b: bool) -> Callable[..., float]:
+    return lambda x, a, y, b, cost: _mmd(
+        x, even(a) if change_a else a, y, even(b) if change_b else b, cost)
+
+
+MISTAKES: dict[str, Mistakes] = {
+    "divergence": {
+        **{sentence: _of_terms(answer) for sentence, answer in DIVERGENCES.items()},
+        **{sentence: _in_each_term(change) for sentence, change in NEIGHBOURS.items()
+           if "transposed" not in sentence},
+        **{f"the cost is {cost}": _other_cost(cost, right_divergence)
+           for cost in GROUND_COSTS},
+        "each self term has an eps of its own, 0.05 std(C)": _cross_eps_only,
+    },
+    "divergence_gradient": {
+        **{sentence: _of_gradients(answer) for sentence, answer in GRADIENTS.items()},
+        **{f"the cost is {cost}": _other_cost(cost, right_gradient) for cost in GROUND_COSTS},
+        "not multiplied by a_i: the gradient per unit of mass": _per_mass,
+        "eps is halved": _at_eps(0.5),
+        "eps is doubled": _at_eps(2.0),
+        "the weights a and b are ignored (uniform ones used)":
+            lambda x, a, y, b, eps, cost: right_gradient(x, even(a), y, even(b), eps, cost),
+        "the weights a are ignored (uniform ones used)":
+            lambda x, a, y, b, eps, cost: right_gradient(x, even(a), y, b, eps, cost),
+        "the weights b are ignored (uniform ones used)":
+            lambda x, a, y, b, eps, cost: right_gradient(x, a, y, even(b), eps, cost),
+    },
+    "mmd": {
+        "the square root: MMD, not MMD^2": lambda *given: float(np.sqrt(max(_mmd(*given), 0.0))),
+        "half of MMD^2 (the limit of B-9, erratum E13)": lambda *given: _mmd(*given) / 2,
+        "twice MMD^2": lambda *given: 2 * _mmd(*given),
+        "minus MMD^2": lambda *given: -_mmd(*given),
+        "the U-statistic, without the self pairs": _unbiased,
+        "the weights a and b are ignored (uniform ones used)": _unweighted(True, True),
+        "the weights a are ignored (uniform ones used)": _unweighted(True, False),
+        "the weights b are ignored (uniform ones used)": _unweighted(False, True),
+        "the cross term is not doubled": _of_means(lambda xy, xx, yy: xy - xx - yy),
+        "the self terms are missing": _of_means(lambda xy, xx, yy: 2 * xy),
+        "the self term of y is missing": _of_means(lambda xy, xx, yy: 2 * xy - xx),
+        "the self term of x is missing": _of_means(lambda xy, xx, yy: 2 * xy - yy),
+        **{f"the cost is {cost}": _other_cost(cost, _mmd) for cost in GROUND_COSTS},
+    },
+}
+"""What each mistake answers, by capability and sentence."""
+
+RIGHT: dict[str, Callable[..., Any]] = {
+    "divergence": right_divergence, "divergence_gradient": right_gradient, "mmd": _mmd,
+}
+"""What is right, in float64."""

@@ -1,0 +1,254 @@
+"""Known mistakes of functions of given arguments: softmin, dual, semi-dual, scaling loss.
+
+Each is a function of the arguments of its capability; None where it does not apply.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.objectives import dual, kl, semi_dual, semi_dual_gradient
+from refot.solvers.scaling import scaling_loss
+from refot.transforms import softmin
+from refot.unrolled import scaling_loss_gradient
+from refot.verification.truth.solution import solution
+
+from .transport import Mistakes, even, square
+
+
+# ------------------------------------------------------------------ softmin
+def _softmin(C: Array, h: Array, eps: float) -> Array:
+    return softmin(C, h, eps, backend="numpy")
+
+
+def _exponents(C: Array, h: Array, eps: float) -> Array:
+    return (h - C) / eps
+
+
+SOFTMIN: Mistakes = {
+    "the hard min over j, not the softmin": lambda C, h, eps: (C - h).min(axis=1),
+    "log-mean-exp for log-sum-exp: eps log m too much":
+        lambda C, h, eps: _softmin(C, h, eps) + eps * math.log(len(h)),
+    "the sign: + eps log sum exp": lambda C, h, eps: -_softmin(C, h, eps),
+    "the factor eps in front is missing": lambda C, h, eps: _softmin(C, h, eps) / eps,
+    "h is not divided by eps": lambda C, h, eps: _softmin(C, eps * h, eps),
+    "h is ignored": lambda C, h, eps: _softmin(C, 0 * h, eps),
+    "h is subtracted": lambda C, h, eps: _softmin(C, -h, eps),
+    "the wrong axis: the sum runs over i":
+        lambda C, h, eps: _softmin(C.T, h, eps) if square(C) else None,
+    "the weights are uniform whatever h: a mean of exp(-C / eps)":
+        lambda C, h, eps: _softmin(C, 0 * h, eps) + eps * math.log(len(h)),
+    "eps is halved": lambda C, h, eps: _softmin(C, h, eps / 2),
+    "eps is doubled": lambda C, h, eps: _softmin(C, h, 2 * eps),
+    "eps is divided twice": lambda C, h, eps: _softmin(C, h, eps**2) / eps,
+    "exponents are clipped (at +-50)":
+        lambda C, h, eps: -eps * np.log(np.exp(np.clip(_exponents(C, h, eps), -50, 50)).sum(1)),
+}
+
+
+# ------------------------------------------------------------------ dual, semi-dual
+def _dual(*given: Any) -> float:
+    return dual(*given, backend="numpy")
+
+
+def _density(f: Array, g: Array, C: Array, eps: float) -> Array:
+    return np.exp((f[:, None] + g - C) / eps)
+
+
+def _linear(f: Array, g: Array, a: Array, b: Array) -> float:
+    return float(a @ f + b @ g)
+
+
+DUAL: Mistakes = {
+    "eps is missing: + eps of the dual B-13 (erratum E1)": lambda *given:
+        _dual(*given) - given[-1],
+    "eps too much: + eps twice": lambda *given: _dual(*given) + given[-1],
+    "the exponential term is missing: a.f + b.g":
+        lambda f, g, C, a, b, eps: _linear(f, g, a, b),
+    "the exponential term is missing: a.f + b.g + eps":
+        lambda f, g, C, a, b, eps: _linear(f, g, a, b) + eps,
+    "the factor eps of the exponential term is missing": lambda f, g, C, a, b, eps:
+        _linear(f, g, a, b) + eps - float(a @ _density(f, g, C, eps) @ b),
+    "the exponential term is added": lambda f, g, C, a, b, eps:
+        2 * _linear(f, g, a, b) + 2 * eps - _dual(f, g, C, a, b, eps),
+    "the exponential term is not weighted by a_i b_j": lambda f, g, C, a, b, eps:
+        _linear(f, g, a, b) + eps - eps * float(_density(f, g, C, eps).sum()),
+    "the exponential term is a mean, not weighted by a_i b_j": lambda f, g, C, a, b, eps:
+        _linear(f, g, a, b) + eps - eps * float(_density(f, g, C, eps).mean()),
+    "minus the dual (the loss of a descent)": lambda *given: -_dual(*given),
+    "the weights a and b are ignored (uniform ones used)":
+        lambda f, g, C, a, b, eps: _dual(f, g, C, even(a), even(b), eps),
+    "the cost is transposed": lambda f, g, C, a, b, eps:
+        _dual(f, g, C.T, a, b, eps) if square(C) else None,
+    "f and g are exchanged": lambda f, g, C, a, b, eps:
+        _dual(g, f, C, a, b, eps) if square(C) else None,
+}
+
+
+def _semi(*given: Any) -> float:
+    return semi_dual(*given, backend="numpy")
+
+
+def _log_m(b: Array) -> float:
+    return math.log(len(b))
+
+
+SEMIDUAL: Mistakes = {
+    "eps too much: the printed + eps of the semi-dual B-24 (erratum E2)": lambda *given:
+        _semi(*given) + given[-1],
+    "eps is missing": lambda *given: _semi(*given) - given[-1],
+    "no log b in the softmin: log sum_j": lambda g, C, a, b, eps:
+        float(a @ softmin(C, g, eps, backend="numpy") + b @ g),
+    "log b is taken as uniform in the softmin": lambda g, C, a, b, eps:
+        float(a @ softmin(C, g, eps, backend="numpy") + b @ g) + eps * _log_m(b),
+    "the hard min, not the softmin":
+        lambda g, C, a, b, eps: float(a @ (C - g).min(axis=1) + b @ g),
+    "the weights a are ignored (a mean over x)":
+        lambda g, C, a, b, eps: _semi(g, C, even(a), b, eps),
+    "the mean of g is not weighted by b": lambda g, C, a, b, eps:
+        _semi(g, C, a, b, eps) - float(b @ g) + float(g.mean()),
+    "the term b.g is missing": lambda g, C, a, b, eps: _semi(g, C, a, b, eps) - float(b @ g),
+    "the term b.g is subtracted": lambda g, C, a, b, eps:
+        _semi(g, C, a, b, eps) - 2 * float(b @ g),
+    "minus the semi-dual (the loss of a descent)": lambda *given: -_semi(*given),
+    "the cost is transposed": lambda g, C, a, b, eps:
+        _semi(g, C.T, a, b, eps) if square(C) else None,
+    "the optimal value, whatever g": lambda g, C, a, b, eps: solution(C, a, b, eps).F,
+}
+
+
+def _ascent(*given: Any) -> Array:
+    """b - a @ chi: what is right."""
+    return semi_dual_gradient(*given, backend="numpy")
+
+
+def _chi(g: Array, C: Array, weights: Array, eps: float) -> Array:
+    t = (g - C) / eps
+    E = weights * np.exp(t - t.max(axis=1)[:, None])
+    return E / E.sum(axis=1)[:, None]
+
+
+def _hard_cells(g: Array, C: Array, a: Array) -> Array:
+    """The mass a of the points nearest to each y_j: the hard transform's a @ chi."""
+    return np.bincount((C - g).argmin(axis=1), weights=a, minlength=len(g))
+
+
+SEMIDUAL_GRADIENT: Mistakes = {
+    "the sign: a @ chi - b, the descent direction": lambda *given: -_ascent(*given),
+    "-a @ chi - b: the sign of b, as printed in H-27": lambda g, C, a, b, eps:
+        _ascent(g, C, a, b, eps) - 2 * b,
+    "b is missing: -a @ chi": lambda g, C, a, b, eps: _ascent(g, C, a, b, eps) - b,
+    "the weights a are ignored: a mean of chi over x":
+        lambda g, C, a, b, eps: _ascent(g, C, even(a), b, eps),
+    "a sum of chi over x, without a_i": lambda g, C, a, b, eps:
+        b - _chi(g, C, b, eps).sum(axis=0),
+    "no log b in chi": lambda g, C, a, b, eps: b - a @ _chi(g, C, np.ones_like(b), eps),
+    "the hard min: cells of nearest points, not the softmax":
+        lambda g, C, a, b, eps: b - _hard_cells(g, C, a),
+    "1/m stands for b": lambda g, C, a, b, eps: _ascent(g, C, a, b, eps) - b + even(b),
+    "multiplied by n: a sum over the batch, not a mean":
+        lambda g, C, a, b, eps: len(a) * _ascent(g, C, a, b, eps),
+    "divided by n: 1/B twice": lambda g, C, a, b, eps: _ascent(g, C, a, b, eps) / len(a),
+    "divided by eps": lambda g, C, a, b, eps: _ascent(g, C, a, b, eps) / eps,
+    "eps is halved": lambda g, C, a, b, eps: _ascent(g, C, a, b, eps / 2),
+    "eps is doubled": lambda g, C, a, b, eps: _ascent(g, C, a, b, 2 * eps),
+    "the cost is transposed": lambda g, C, a, b, eps:
+        _ascent(g, C.T, a, b, eps) if square(C) else None,
+}
+
+
+# ------------------------------------------------------------------ scaling loss, G-8
+def _scalings(
+    C: Array, a: Array, b: Array, eps: float, L: int, v: Array
+) -> tuple[Array, Array, Array]:
+    """(u, K, v) after L steps from v."""
+    K = np.exp(-C / eps)
+    for _ in range(L):
+        u = a / (K @ v)
+        v = b / (K.T @ u)
+    return u, K, v
+
+
+def _loss_from(start: Callable[[Array], Array]) -> Callable[..., float]:
+    def loss(C: Array, a: Array, b: Array, eps: float, L: int) -> float:
+        u, K, v = _scalings(C, a, b, eps, L, start(b))
+        return float(u @ (K * C) @ v)
+
+    return loss
+
+
+def _columns_first(C: Array, a: Array, b: Array, eps: float, L: int) -> float:
+    return scaling_loss(C.T, b, a, eps, L)
+
+
+def _steps(change: int, function: Callable[..., Any]) -> Callable[..., Any]:
+    def alternative(C: Array, a: Array, b: Array, eps: float, L: int) -> Any:
+        return function(C, a, b, eps, L + change) if L + change > 0 else None
+
+    return alternative
+
+
+def _regularised(C: Array, a: Array, b: Array, eps: float, L: int) -> float:
+    u, K, v = _scalings(C, a, b, eps, L, b)
+    P = u[:, None] * K * v
+    return float((P * C).sum()) + eps * kl(P, np.outer(a, b))
+
+
+SCALING_LOSS: Mistakes = {
+    "one step more than L": _steps(1, scaling_loss),
+    "one step fewer than L": _steps(-1, scaling_loss),
+    "the first step is from v = 1, not from v = b": _loss_from(np.ones_like),
+    "the first step is from v = 1/m, not from v = b": _loss_from(even),
+    "v is updated before u: rows are exact in place of columns": _columns_first,
+    "converged, not after L steps": lambda C, a, b, eps, L: solution(C, a, b, eps).s,
+    "the KL-inclusive value after L steps, not the sharp one": _regularised,
+    "the KL-inclusive value, converged": lambda C, a, b, eps, L: solution(C, a, b, eps).F,
+    "twice the loss": lambda *given: 2 * scaling_loss(*given),
+    "half of the loss": lambda *given: scaling_loss(*given) / 2,
+    "the weights a and b are ignored (uniform ones used)":
+        lambda C, a, b, eps, L: scaling_loss(C, even(a), even(b), eps, L),
+    "eps is halved": lambda C, a, b, eps, L: scaling_loss(C, a, b, eps / 2, L),
+    "the cost is transposed": lambda C, a, b, eps, L:
+        scaling_loss(np.ascontiguousarray(C.T), a, b, eps, L) if square(C) else None,
+}
+
+
+def _plan_after(C: Array, a: Array, b: Array, eps: float, L: int) -> Array:
+    u, K, v = _scalings(C, a, b, eps, L, b)
+    return u[:, None] * K * v
+
+
+def _kernel_only(C: Array, a: Array, b: Array, eps: float, L: int) -> Array:
+    P = _plan_after(C, a, b, eps, L)
+    return P - P * C / eps
+
+
+SCALING_LOSS_GRADIENT: Mistakes = {
+    "the envelope gradient P, of F and not of <C,P>; or u, v are detached": _plan_after,
+    "u and v are detached: P - P C / eps": _kernel_only,
+    "one step more than L": _steps(1, scaling_loss_gradient),
+    "one step fewer than L": _steps(-1, scaling_loss_gradient),
+    "minus the gradient": lambda *given: -scaling_loss_gradient(*given),
+    "twice the gradient": lambda *given: 2 * scaling_loss_gradient(*given),
+    "half of the gradient": lambda *given: scaling_loss_gradient(*given) / 2,
+    "the gradient of the converged plan, by the envelope":
+        lambda C, a, b, eps, L: solution(C, a, b, eps).plan,
+}
+
+
+MISTAKES: dict[str, Mistakes] = {
+    "softmin": SOFTMIN, "dual": DUAL, "semidual": SEMIDUAL, "semidual_gradient": SEMIDUAL_GRADIENT,
+    "scaling_loss": SCALING_LOSS, "scaling_loss_gradient": SCALING_LOSS_GRADIENT,
+}
+"""What each mistake answers, by capability and sentence."""
+
+RIGHT: dict[str, Callable[..., Any]] = {
+    "softmin": _softmin, "dual": _dual, "semidual": _semi, "semidual_gradient": _ascent,
+    "scaling_loss": scaling_loss, "scaling_loss_gradient": scaling_loss_gradient,
+}
+"""What is right, in float64."""

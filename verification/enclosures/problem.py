@@ -1,0 +1,115 @@
+"""The problem that is enclosed, exactly: what floats stand for, and its costs as balls.
+
+Every float64 input is the dyadic rational that it is; weights are divided by their exact sum; of
+points, the cost is the exact ground cost of the exact points, at the working precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from operator import sub
+from typing import Any
+
+from flint import arb, fmpq
+
+from refot.arrays import as_positive, as_weights, lookup
+from refot.costs.operands import Cost, DenseCost, as_cost
+
+from .newton import ArbProblem, Matrix, Vector
+from .precision import EnclosureError
+
+LARGEST_SIZE = 256
+"""n and m at most: beyond it Newton's method in multiple precision takes minutes."""
+
+
+@dataclass(frozen=True)
+class ArbInputs:
+    """Cost operand, rational weights that sum to 1, dyadic eps; where the mass is.
+
+    scale: the largest cost in magnitude, about; eps where all costs are 0.
+    """
+
+    C: Cost
+    a: list[fmpq]
+    b: list[fmpq]
+    eps: arb
+    scale: arb
+
+    @property
+    def rows(self) -> list[int]:
+        return [i for i, ai in enumerate(self.a) if ai > 0]
+
+    @property
+    def columns(self) -> list[int]:
+        return [j for j, bj in enumerate(self.b) if bj > 0]
+
+
+def exact_inputs(C: Any, a: Any, b: Any, eps: Any) -> ArbInputs:
+    """The checked problem, exactly. Raises InputError, and EnclosureError beyond LARGEST_SIZE."""
+    C, eps = as_cost(C), as_positive(eps, "eps")
+    if max(C.shape) > LARGEST_SIZE:
+        raise EnclosureError(f"C: shape {C.shape}; enclosures go up to {LARGEST_SIZE} a side")
+    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    largest = max(abs(c).mid() for row in cost_matrix(C) for c in row)
+    scale = largest if largest > 0 else arb(eps)
+    return ArbInputs(C, normalised(a), normalised(b), arb(eps), scale)
+
+
+def normalised(weights: Any) -> list[fmpq]:
+    """The floats over their exact sum."""
+    exact = [rational(w) for w in weights]
+    total = sum(exact, fmpq(0))
+    return [w / total for w in exact]
+
+
+def cost_matrix(C: Cost) -> Matrix:
+    """C (n, m) in balls, at the working precision: as given, or the exact cost of the points."""
+    if isinstance(C, DenseCost):
+        return matrix(C.matrix)
+    ground = lookup(GROUND_COSTS, C.ground.name, "cost")
+    x, y = matrix(C.x), matrix(C.y)
+    return [[arb(C.scale) * ground(map(sub, u, v)) for v in y] for u in x]
+
+
+GROUND_COSTS: dict[str, Callable[[Iterable[arb]], arb]] = {
+    "sqeuclidean": lambda difference: sum((t * t for t in difference), arb(0)),
+    "euclidean": lambda difference: sum((t * t for t in difference), arb(0)).sqrt(),
+    "l1": lambda difference: sum((abs(t) for t in difference), arb(0)),
+}
+"""c of x - y, as in `refot.costs.operands`, in balls."""
+
+
+def on_support(p: ArbInputs, C: Matrix) -> ArbProblem:
+    """The problem of the points that carry mass."""
+    return ArbProblem(
+        [[C[i][j] for j in p.columns] for i in p.rows],
+        [arb(p.a[i]) for i in p.rows],
+        [arb(p.b[j]) for j in p.columns],
+        p.eps,
+    )
+
+
+def vector(values: Any) -> Vector:
+    """Floats as exact balls."""
+    return [arb(float(x)) for x in values]
+
+
+def matrix(values: Any) -> Matrix:
+    """Rows of floats as exact balls."""
+    return [vector(row) for row in values]
+
+
+def rational(x: Any) -> fmpq:
+    """The dyadic rational that a float is."""
+    return fmpq(*float(x).as_integer_ratio())
+
+
+def dot(x: Iterable[Any], y: Iterable[Any]) -> Any:
+    """sum x y, in any ring."""
+    return sum((s * t for s, t in zip(x, y, strict=True)), arb(0))
+
+
+def columns_of(A: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
+    """The transpose, row by row."""
+    return list(zip(*A, strict=True))

@@ -1,0 +1,188 @@
+"""A report on the terminal: failures first, with what was measured, what is certified, and why."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from refot.verification.checks import CHECKS
+from refot.verification.runs import scaling
+from refot.verification.runs.run import CheckResult, Report
+from refot.verification.subjects.subject import CAPABILITIES, STATEMENTS
+
+NARROW = 150
+"""A terminal of fewer columns has no room for the table of failures."""
+
+HEADINGS = ("measured", "certified", "off by", "allowed")
+
+COLOURS = {"passed": "green", "failed": "red", "error": "magenta", "not_provided": "dim"}
+
+
+def print_report(report: Report, console: Console) -> None:
+    """The whole report, for a person."""
+    failures = [check for check in report.checks if check.status in ("failed", "error")]
+    for part in report.subject.parts:
+        _print_failures(part.name, [check for check in failures if check.part == part.name],
+                        report.warnings.get(part.name, ()), report.printed.get(part.name, ()),
+                        console)
+    _print_summary(report, console)
+    _print_scaling(report, console)
+    missing = [check.capability for check in report.checks
+               if check.status == "not_provided" and not check.case]
+    if missing:
+        console.print(f"[dim]not provided: {', '.join(missing)}[/dim]")
+    for case, reason in report.left_out.items():
+        console.print(f"[yellow]left out: {case}: {escape(reason)}[/yellow]")
+    console.print(_verdict(report))
+
+
+def _print_failures(
+    part: str, failures: list[CheckResult], warned: tuple[str, ...], printed: tuple[str, ...],
+    console: Console,
+) -> None:
+    if not failures:
+        return
+    if console.width < NARROW:
+        _print_blocks(part, failures, console)
+    else:
+        _print_table(part, failures, console)
+    for sentence in sorted({f"{check.id}: {CHECKS[check.id].sentence}" for check in failures}):
+        console.print(f"  [dim]{escape(sentence)}[/dim]")
+    _print_said("warned", warned, console)
+    _print_said("printed", printed, console)
+    console.print()
+
+
+def _print_said(how: str, lines: tuple[str, ...], console: Console) -> None:
+    for line in lines[:3]:
+        console.print(f"  [yellow]it {how}: {escape(line)}[/yellow]")
+    if len(lines) > 3:
+        console.print(f"  [yellow]... and {how} {len(lines) - 3} other lines[/yellow]")
+
+
+def _print_table(part: str, failures: list[CheckResult], console: Console) -> None:
+    """A line for each failure."""
+    table = Table(title=escape(part), title_justify="left", title_style="bold red",
+                  show_lines=False, pad_edge=False)
+    for heading in ("check", "case"):
+        table.add_column(heading, no_wrap=True)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("diagnosis", ratio=1)
+    for check in failures:
+        table.add_row(check.id, check.case, *_numbers(check), escape(_why(check)))
+    console.print(table)
+
+
+def _print_blocks(part: str, failures: list[CheckResult], console: Console) -> None:
+    """A few lines for each failure, where a table would cut its columns."""
+    console.print(f"[bold red]{escape(part)}[/bold red]")
+    for check in failures:
+        console.print(f"[bold]{escape(check.id)}[/bold] on {escape(check.case)}", highlight=False)
+        if check.measured is not None:
+            for heading, number in zip(HEADINGS, _numbers(check), strict=True):
+                console.print(f"  {heading + ':':10} {escape(number)}", highlight=False)
+        if why := _why(check):
+            console.print(f"  {escape(why)}", highlight=False)
+
+
+def _why(check: CheckResult) -> str:
+    return check.diagnosis or check.message
+
+
+def _numbers(check: CheckResult) -> tuple[str, str, str, str]:
+    if check.measured is None:
+        return ("-",) * 4
+    certified = "-" if check.expected is None else interval_text(*check.expected)
+    return f"{check.measured:.8g}", certified, f"{check.error:.1e}", f"{check.tolerance:.1e}"
+
+
+def interval_text(lower: float, upper: float) -> str:
+    """An interval in as few digits as tell its ends apart, at least eight."""
+    if lower == upper:
+        return f"{lower:.8g}"
+    for digits in range(8, 18):
+        low, high = f"{lower:.{digits}g}", f"{upper:.{digits}g}"
+        if low != high:
+            break
+    return f"[{low}, {high}]"
+
+
+def _print_summary(report: Report, console: Console) -> None:
+    subject = f"{report.subject.name} {report.subject.version}".strip()
+    table = Table(title=f"{subject}, profile {report.profile}", title_justify="left",
+                  pad_edge=False)
+    table.add_column("part")
+    table.add_column("capabilities")
+    for heading in ("passed", "failed", "errors"):
+        table.add_column(heading, justify="right")
+    for part in report.subject.parts:
+        counts = {status: sum(check.part == part.name and check.status == status
+                              for check in report.checks) for status in COLOURS}
+        colour = "red" if counts["failed"] + counts["error"] else "green"
+        table.add_row(f"[{colour}]{escape(part.name)}[/{colour}]", ", ".join(part.capabilities),
+                      *(str(counts[status]) for status in ("passed", "failed", "error")))
+    console.print(table)
+
+
+def _print_scaling(report: Report, console: Console) -> None:
+    """Time and memory at the largest size, and how they grow."""
+    if not report.scaling:
+        return
+    table = Table(title="time and memory of n points against n, not judged", title_justify="left",
+                  pad_edge=False)
+    for k, heading in enumerate(scaling.HEADINGS):
+        table.add_column(heading, justify="left" if k < 2 else "right")
+    for row in scaling.rows(report.scaling):
+        table.add_row(*map(escape, row))
+    console.print(table)
+
+
+def _verdict(report: Report) -> str:
+    passed, failed = report.count("passed"), report.count("failed")
+    errors, missing = report.count("error"), report.count("not_provided")
+    colour = "red" if report.exit_status else "green"
+    nothing = "nothing was checked: " if not passed + failed + errors else ""
+    return (f"[bold {colour}]{nothing}{passed} passed, {failed} failed, {errors} errors, "
+            f"{missing} not provided[/bold {colour}]")
+
+
+def print_list(console: Console) -> None:
+    """The capabilities with their signatures, and every check with its sentence."""
+    capabilities = Table("capability", "returns (refot's convention)", pad_edge=False)
+    for capability, signature in (CAPABILITIES | STATEMENTS).items():
+        capabilities.add_row(capability, escape(signature))
+    checks = Table("check", "what it means", pad_edge=False)
+    order = list(CAPABILITIES | STATEMENTS)
+    for check in sorted(CHECKS.values(), key=lambda check: order.index(check.capability)):
+        checks.add_row(check.id, escape(check.sentence))
+    console.print(capabilities)
+    console.print(checks)
+
+
+def write_json(report: Report, path: Path) -> None:
+    """The report as strict JSON (a number that is not finite as a string), moved into place."""
+    write_whole(path, json.dumps(_strict(report.as_dict()), indent=1, allow_nan=False) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """The text under a temporary name, then moved into place: the file is whole or not there."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)
+
+
+def _strict(value: object) -> object:
+    """`value` with NaN and infinities as the strings "nan", "inf", "-inf": JSON has no others."""
+    if isinstance(value, dict):
+        return {key: _strict(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(entry) for entry in value]
+    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
+        return str(value)
+    return value

@@ -1,0 +1,266 @@
+"""`refot verify --command`: a program in any language as a subject.
+
+Without `{in}` and `{out}` in the command, one process stays and answers each request as it comes.
+With them, what the checks will ask is found out first, by a run of the checks on answers of zeros
+(what they ask depends on the case and never on an answer), and asked in one file; what is asked
+besides, or again, is asked in a file of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+import time
+import warnings
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from refot.verification.cases.case import Case, collect
+from refot.verification.checks import CHECKS
+from refot.verification.checks.trial import Trial
+from refot.verification.subjects.limits import REFUSAL, Clocked, Limits, limited_subject
+from refot.verification.subjects.loading import TargetError, load
+from refot.verification.subjects.probe import Probe
+from refot.verification.subjects.processes import ProgramError, Resident, work_through
+from refot.verification.subjects.protocol import (
+    DISCOVERY,
+    AnswerError,
+    ProgramSaysError,
+    description,
+    numbers,
+    read_answer,
+    request_line,
+)
+from refot.verification.subjects.subject import Part, Subject
+from refot.verification.subjects.text import printable
+from refot.verification.truth.solution import solution_of
+
+MOST_FAILURES = 10
+"""After so many processes that died, hung or were out of step, the program is asked no more. Those
+are not counted that died of what they were to refuse."""
+
+REFUSALS_AHEAD = 20.0
+"""Seconds for the file of requests that are to be refused."""
+
+
+Request: TypeAlias = tuple[str, tuple[Any, ...]]
+"""A capability and its arguments."""
+
+
+class Program:
+    """A command with its processes, and with answers that were read ahead."""
+
+    def __init__(self, command: str, limits: Limits) -> None:
+        self.words = _words(command)
+        self.limits = limits
+        self.through_files = any("{in}" in word for word in self.words)
+        self._resident: Resident | None = None
+        self._ahead: dict[bytes, deque[tuple[int, bytes]]] = defaultdict(deque)
+        self._asked, self._failures, self._spent = 0, 0, 0.0
+        self.waited = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_resident": None}  # another process starts its own
+
+    def ask(
+        self, capability: str, arguments: tuple[Any, ...], seconds: float = math.inf
+    ) -> Any:
+        """The result that the program gives within so many seconds, as JSON has it.
+
+        Raises ProgramError, AnswerError, ProgramSaysError, NotImplementedError.
+        """
+        if self._ahead and (ahead := self._ahead.get(request_line(0, capability, arguments))):
+            number, line = ahead.popleft()
+            return read_answer(line, number)
+        self._asked += 1
+        seconds = min(seconds, self._seconds())
+        start = time.monotonic()
+        try:
+            line = self._exchange(request_line(self._asked, capability, arguments), seconds)
+            return read_answer(line, self._asked)
+        except (ProgramSaysError, NotImplementedError):
+            raise
+        except BaseException:  # a time limit from outside, too, leaves it out of step
+            self._failures += not REFUSAL.get()
+            self.stop()
+            raise
+        finally:
+            self._spent += time.monotonic() - start
+
+    def ask_ahead(self, requests: Sequence[Request], seconds: float = math.inf) -> None:
+        """Put many requests in one file, and keep the answers that come in so many seconds, or in
+        half of the time that is left.
+
+        Where the program fails on the way, the requests without answer are put again one by one,
+        when they are needed, so that the failure is told of the request that it belongs to.
+        """
+        if not requests:
+            return
+        first = self._asked + 1
+        self._asked += len(requests)
+        lines = [request_line(first + k, *request) for k, request in enumerate(requests)]
+        start = time.monotonic()
+        answers, _ = work_through(self.words, b"".join(lines),
+                                  min(seconds, (self.limits.run - self._spent) / 2),
+                                  self.limits.memory)
+        self._spent += time.monotonic() - start
+        for k, (request, answer) in enumerate(zip(requests, answers, strict=False)):
+            self._ahead[request_line(0, *request)].append((first + k, answer))
+
+    def stop(self) -> None:
+        """End the process that stays, if there is one. It is forgotten first: nothing that happens
+        while it ends lets the next request find it."""
+        resident, self._resident = self._resident, None
+        if resident is not None:
+            resident.kill()
+
+    def _seconds(self) -> float:
+        """How long the next answer may take. Raises ProgramError where there is no more time."""
+        if self._failures >= MOST_FAILURES:
+            raise ProgramError(f"not asked: it has failed to answer {MOST_FAILURES} times")
+        left = self.limits.run - self._spent
+        if left <= 0:
+            raise ProgramError(f"not asked: it has taken {self.limits.run:g} s in all")
+        return min(self.limits.call, left)
+
+    def _exchange(self, line: bytes, seconds: float) -> bytes:
+        start = time.monotonic()
+        try:
+            return self._answer(line, seconds)
+        finally:
+            self.waited += time.monotonic() - start
+
+    def _answer(self, line: bytes, seconds: float) -> bytes:
+        if self.through_files:
+            answers, wrong = work_through(self.words, line, seconds, self.limits.memory)
+            if not answers:
+                raise wrong or ProgramError("it wrote no answer")
+            return answers[0]
+        if self._resident is None or self._resident.owner != os.getpid():
+            self._resident = Resident(self.words, self.limits.memory)
+        return self._resident.ask(line, seconds)
+
+
+@dataclass(frozen=True)
+class Remote(Clocked):
+    """One capability of a program, as a function."""
+
+    program: Program
+    capability: str
+    seconds: float = math.inf
+
+    def __call__(self, *arguments: Any) -> Any:
+        return numbers(self.program.ask(self.capability, arguments, self.seconds), self.capability)
+
+    def within(self, seconds: float) -> Remote:
+        """The capability, with so many seconds for each call."""
+        return replace(self, seconds=seconds)
+
+    def clock(self) -> float:
+        """Seconds in which the program had a request and gave no answer yet, all together."""
+        return self.program.waited
+
+
+def load_subject(
+    target: str | None, command: str | None, capability: str | None, profile: str, limits: Limits,
+    seed: int = 0,
+) -> Subject:
+    """The subject of a TARGET or of a --command, every call of it under its limits.
+
+    Raises TargetError.
+    """
+    if command is None:
+        assert target is not None
+        return limited_subject(load(target, capability), limits)
+    if capability is not None:
+        raise TargetError(f"--as {capability}: a --command says itself what it offers")
+    return load_command(command, profile, limits, seed)
+
+
+def load_command(command: str, profile: str, limits: Limits, seed: int = 0) -> Subject:
+    """The program of a command line as a subject, asked for what it offers.
+
+    The words are split as a shell does, and no shell sees them. Profile and seed say for which
+    cases the answers are read ahead. Raises TargetError.
+    """
+    program = Program(command, limits)
+    try:
+        said = description(program.ask(DISCOVERY, ()), program.words[0])
+        if program.through_files:
+            asked = questions(said["capabilities"], collect(profile, seed)[0])
+            program.ask_ahead(asked.sound)
+            program.ask_ahead(asked.to_be_refused, REFUSALS_AHEAD)
+    except (ProgramError, AnswerError, ProgramSaysError, NotImplementedError, ValueError) as error:
+        raise TargetError(f"--command {command!r}: asked for its {DISCOVERY}: "
+                          f"{printable(str(error))}") from None
+    remote = {name: Remote(program, name) for name in said["capabilities"]}
+    part = Part(said["name"], remote, said["convention"], said["tolerance"])
+    return Subject(said["name"], said["version"], (part,))
+
+
+def _words(command: str) -> list[str]:
+    if os.name != "posix":
+        raise TargetError("--command: needs a POSIX system")
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise TargetError(f"--command {command!r}: {error}") from None
+    if not words:
+        raise TargetError("--command: no program")
+    if any("{in}" in word for word in words) != any("{out}" in word for word in words):
+        raise TargetError(f"--command {command!r}: both {{in}} and {{out}} are due, or neither")
+    return words
+
+
+# ------------------------------------------------------------------ what the checks will ask
+@dataclass
+class Questions:
+    """What the checks ask, in order; what is to be refused apart."""
+
+    sound: list[Request] = field(default_factory=list)
+    to_be_refused: list[Request] = field(default_factory=list)
+
+
+def questions(capabilities: list[str], cases: list[Case]) -> Questions:
+    """Every call that the checks of these capabilities make on these cases."""
+    asked = Questions()
+    offered = {name: _Recorder(name, asked) for name in capabilities}
+    probe = Probe(Part("questions", offered))
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for case in cases:
+            truth = solution_of(case)
+            for check in CHECKS.values():
+                if check.capability in offered and check.applies(case):
+                    try:
+                        check.run(Trial(probe, case, truth))
+                    except Exception:  # noqa: BLE001 - zeros are no answer; the run itself judges
+                        continue
+    return asked
+
+
+@dataclass(frozen=True)
+class _Recorder:
+    """Writes down with what it is called, and answers zeros of the shape that is due."""
+
+    capability: str
+    asked: Questions
+
+    def __call__(self, *arguments: Any) -> Any:
+        if REFUSAL.get():
+            self.asked.to_be_refused.append((self.capability, arguments))
+            raise ValueError("refused")
+        self.asked.sound.append((self.capability, arguments))
+        matrix = next((v for v in arguments if getattr(v, "ndim", 0) == 2), np.zeros((1, 1)))
+        shapes = {"softmin": matrix.shape[:1], "semidual_gradient": matrix.shape[1:]}
+        if self.capability == "potentials":
+            return np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1])
+        if self.capability in ("plan", "informative_plan") or self.capability.endswith(
+                ("loss_gradient", "divergence_gradient")):
+            return np.zeros(matrix.shape)
+        return np.zeros(shapes.get(self.capability, ()))

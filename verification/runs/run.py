@@ -1,0 +1,199 @@
+"""Run the checks of a profile on a subject: results in the shape that is published."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypeAlias
+
+import refot
+from refot.backend_contract import get_backend
+from refot.conventions.convert import ConversionError
+from refot.verification.cases.case import Case, collect
+from refot.verification.checks import CHECKS
+from refot.verification.checks.trial import Check, Trial
+from refot.verification.diagnosis.vote import Evidence, Suspects, named, sentence
+from refot.verification.subjects.isolation import undisturbed
+from refot.verification.subjects.probe import NotOfferedError, Probe, SubjectError
+from refot.verification.subjects.subject import CAPABILITIES, Part, Subject
+from refot.verification.truth.solution import solution_of
+
+from .scaling import Scaling
+
+STATUSES = ("failed", "error", "not_provided", "passed")
+"""In the order in which a reader wants them."""
+
+PRINTED = 100
+"""So many different lines that a part printed are reported."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One line of the report; `expected` is the certified interval, in the unit of `measured`."""
+
+    id: str
+    part: str
+    capability: str
+    case: str
+    status: str
+    measured: float | None = None
+    expected: tuple[float, float] | None = None
+    error: float | None = None
+    tolerance: float | None = None
+    message: str = ""
+    diagnosis: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything one run of `refot verify` has to say; `as_dict` is the published JSON."""
+
+    subject: Subject
+    profile: str
+    backend: str
+    checks: tuple[CheckResult, ...]
+    left_out: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    printed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    scaling: tuple[Scaling, ...] = ()
+
+    def count(self, status: str) -> int:
+        """How many checks have this status."""
+        return sum(check.status == status for check in self.checks)
+
+    @property
+    def exit_status(self) -> int:
+        """0 if every provided check passed, 1 if not, 2 if nothing was provided to check."""
+        if self.count("failed") + self.count("error"):
+            return 1
+        return 0 if self.count("passed") else 2
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape of docs/report-format.md."""
+        conventions = sorted({part.calls or part.convention for part in self.subject.parts})
+        return {
+            "refot": refot.__version__,
+            "subject": {"name": self.subject.name, "version": self.subject.version,
+                        "convention": ", ".join(conventions)},
+            "backend": self.backend,
+            "profile": self.profile,
+            "summary": {"passed": self.count("passed"), "failed": self.count("failed"),
+                        "not_provided": self.count("not_provided"), "errors": self.count("error")},
+            "checks": [asdict(check) for check in self.checks],
+            "left_out": self.left_out,
+            "warnings": self.warnings,
+            "printed": self.printed,
+            "scaling": [each.as_dict() for each in self.scaling],
+        }
+
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Told what is being done, how many steps are done, and how many there are."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One result with its evidence: what is wrong is said once all cases have given theirs."""
+
+    result: CheckResult
+    evidence: tuple[Evidence, ...] = ()
+
+
+def run(
+    subject: Subject, profile: str = "quick", progress: Progress | None = None, seed: int = 0
+) -> Report:
+    """Verify a subject: every check of every capability of every part, on every case of it.
+
+    `seed` >= 0 draws other synthetic cases. Raises InputError for an unknown profile.
+    """
+    get_backend()  # a wrong REFOT_BACKEND is told before any work
+    probes = [Probe(part) for part in subject.parts]
+    with undisturbed():
+        cases, left_out = collect(profile, seed)
+        examined = list(examine(probes, cases, progress))
+    return report(subject, profile, examined, left_out, probes)
+
+
+def every_check(part: Part, check: Check) -> bool:
+    """For runs that leave out no check of any part."""
+    return True
+
+
+def examine(
+    probes: list[Probe], cases: Sequence[Case], progress: Progress | None = None,
+    suspects: list[Suspects] | None = None, wanted: Callable[[Part, Check], bool] = every_check,
+) -> Iterator[Examined]:
+    """Every wanted check of every part on these cases, with the evidence on what is wrong."""
+    suspects = suspects or [Suspects() for _ in probes]
+    for i, case in enumerate(cases):
+        truth = solution_of(case)
+        for k, (probe, part) in enumerate(zip(probes, suspects, strict=True)):
+            if progress is not None:
+                progress(f"{case.name}: {probe.part.name}", i * len(probes) + k,
+                         len(cases) * len(probes))
+            for check in CHECKS.values():
+                if (check.capability in probe.part.capabilities and check.applies(case)
+                        and wanted(probe.part, check)):
+                    yield run_check(check, Trial(probe, case, truth), part)
+
+
+def run_check(check: Check, trial: Trial, suspects: Suspects | None = None) -> Examined:
+    """One check: its result, and where it does not know the cause, the evidence for one."""
+    part, name = trial.probe.part, trial.case.name
+    try:
+        found = check.run(trial)
+    except (SubjectError, ConversionError) as error:
+        status = "not_provided" if isinstance(error, NotOfferedError) else "error"
+        return Examined(CheckResult(check.id, part.name, check.capability, name, status,
+                                    message=str(error)))
+    expected = None if found.expected is None else (found.expected.lower, found.expected.upper)
+    result = CheckResult(
+        check.id, part.name, check.capability, name, "passed" if found.passed else "failed",
+        found.measured, expected, found.error, found.tolerance, found.message,
+        "" if found.passed else found.cause)
+    known = found.passed or found.cause
+    return Examined(result, () if known else (suspects or Suspects()).evidence(trial, found))
+
+
+def diagnosed(examined: list[Examined]) -> list[CheckResult]:
+    """The results, those that failed with what all failed calls of their capability agree on."""
+    groups: dict[tuple[str, str], list[Evidence]] = defaultdict(list)
+    for each in examined:
+        groups[each.result.part, each.result.capability] += each.evidence
+    standing = {key: named(evidence) for key, evidence in groups.items()}
+    return [
+        replace(each.result, diagnosis=each.result.diagnosis or sentence(
+            each.evidence, standing[each.result.part, each.result.capability]))
+        if each.result.status == "failed" else each.result
+        for each in examined
+    ]
+
+
+def report(
+    subject: Subject, profile: str, examined: list[Examined], left_out: dict[str, str],
+    probes: list[Probe],
+) -> Report:
+    """What was examined as a report: failed checks first."""
+    results = diagnosed(examined) + _not_provided(subject)
+    part_order = {part.name: k for k, part in enumerate(subject.parts)}
+    results.sort(key=lambda result: (STATUSES.index(result.status),
+                                     part_order.get(result.part, 0)))
+    return Report(
+        subject, profile, get_backend().name, tuple(results), left_out,
+        {probe.part.name: tuple(sorted(probe.warned)) for probe in probes},
+        {probe.part.name: tuple(sorted(probe.printed)[:PRINTED]) for probe in probes},
+    )
+
+
+def _not_provided(subject: Subject) -> list[CheckResult]:
+    """One line for each capability that no part of the subject offers."""
+    offered: set[str] = set().union(*(part.capabilities for part in subject.parts))
+    return [CheckResult(f"{capability}.*", subject.name, capability, "", "not_provided",
+                        message=f"not provided: {signature}")
+            for capability, signature in CAPABILITIES.items() if capability not in offered]
+
+
+def restricted(subject: Subject, parts: Callable[[Part], bool]) -> Subject:
+    """The subject with some of its parts."""
+    return Subject(subject.name, subject.version, tuple(filter(parts, subject.parts)))
