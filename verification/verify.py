@@ -15,6 +15,7 @@ from .runs import run, scaling
 from .runs.parallel import run_spread
 from .runs.program import load_subject
 from .runs.run import CheckResult, Progress, Report
+from .runs.selection import Selection, run_selection
 from .subjects.limits import Limits
 from .subjects.subject import Subject
 
@@ -29,7 +30,7 @@ class Asked:
     limits: Limits
     profile: str
     seed: int
-    selection: debug.Selection
+    selection: Selection
     processes: int | None
     scaling: bool
 
@@ -51,7 +52,7 @@ class Asked:
             return run_spread(self.load, self.profile, self.processes, progress, self.seed,
                               self.selection, measure)
         subject = self.load()
-        found = (debug.run_selection(subject, self.selection, self.profile, self.seed)
+        found = (run_selection(subject, self.selection, self.profile, self.seed)
                  if self.selection.some else run.run(subject, self.profile, progress, self.seed))
         if not measure:
             return found

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The CuPy backend: fused operations in CUDA, the rest in CuPy."""

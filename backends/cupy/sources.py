@@ -17,7 +17,7 @@ from refot.arrays import UnknownNameError
 from refot.costs.ground import POINT_COSTS
 from refot.costs.operands import Cost, PointCost
 
-FOLDER = Path(__file__).parent / "cupy_kernels"
+FOLDER = Path(__file__).parent / "kernels"
 
 KINDS = {"sqeuclidean": "SQEUCLIDEAN", "euclidean": "EUCLIDEAN", "l1": "L1", "dot": "DOT"}
 """Cost of `refot.costs.operands` -> its name in `tiles.cuh`; that knows MATRIX too."""

@@ -64,7 +64,7 @@ def variant(*of: Any) -> Callable[[Function], Function]:
 
 
 _SOURCES = zlib.crc32(b"".join(
-    file.read_bytes() for file in sorted(Path(__file__).parent.glob("numba_*.py"))
+    file.read_bytes() for file in sorted(Path(__file__).parent.rglob("*.py"))
 ))
 
 

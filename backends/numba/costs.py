@@ -3,9 +3,9 @@
 A kernel works on ROWS rows by TILE columns at a time: 8 x 1024 costs, held in the cache, never the
 whole matrix. A column operand is laid out by tiles, (tiles, d, TILE). In a few dimensions c_ij is
 computed where it is used, else read from a block that `numba_blocks` has filled; by differences, as
-in `refot.costs.operands`: no cancellation. The type of an operand tells its dimension where that is one of
-these few (`axes`), so that a kernel is compiled for one dimension and its loops are unrolled.
-"""
+in `refot.costs.operands`: no cancellation. The type of an operand tells its dimension where that is
+one of these few (`axes`), so that a kernel is compiled for one dimension and its loops are
+unrolled. """
 
 from __future__ import annotations
 

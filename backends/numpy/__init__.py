@@ -1,1 +1,1 @@
-"""TODO"""
+"""The NumPy backend: the readable one, to which the others are compared."""

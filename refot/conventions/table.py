@@ -1,10 +1,10 @@
 """The table of conventions: what each paper and each library takes, returns and calls "the value".
 
-Data only; `refot.conventions.terms` defines the words and `refot.conventions.convert` converts. Every entry
-says which version it describes and how that was established. RUN: its value was compared with a
-converged solve, and is compared again by the tests where the library is installed, its defaults
-too, so that a default or a definition that changes is noticed. READ: taken from its text or source.
-"""
+Data only; `refot.conventions.terms` defines the words and `refot.conventions.convert` converts.
+Every entry says which version it describes and how that was established. RUN: its value was
+compared with a converged solve, and is compared again by the tests where the library is installed,
+its defaults too, so that a default or a definition that changes is noticed. READ: taken from its
+text or source. """
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO: what this file holds."""
+"""Costs formed block by block: distances between two blocks of points, without cancellation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO: what this file holds."""
+"""Ground costs c(x, y) between points, with their gradients in x."""
 
 from __future__ import annotations
 

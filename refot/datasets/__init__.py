@@ -1,1 +1,1 @@
-"""TODO"""
+"""Data to train and test on: made here, from packages, or read from files that are distrusted."""

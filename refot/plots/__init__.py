@@ -1,1 +1,1 @@
-"""TODO"""
+"""Pictures of plans, clouds and training runs."""

@@ -1,8 +1,7 @@
 """Pictures of a training run: sample grids, scatters coloured by code, losses and measures.
 
-Each function returns a Figure, without pyplot, in the manner of `refot.plots.figures`; `save_figure` of
-that module writes one.
-"""
+Each function returns a Figure, without pyplot, in the manner of `refot.plots.figures`;
+`save_figure` of that module writes one. """
 
 from __future__ import annotations
 

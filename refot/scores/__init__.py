@@ -1,1 +1,1 @@
-"""TODO"""
+"""Numbers that say how good a trained model is."""

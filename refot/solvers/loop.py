@@ -1,4 +1,4 @@
-"""TODO: what this file holds."""
+"""The loop that drives every method until a criterion is met, and the result it returns."""
 
 from __future__ import annotations
 

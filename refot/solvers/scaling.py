@@ -1,4 +1,4 @@
-"""TODO: what this file holds."""
+"""The scaling iteration as printed: G-7, and the loss G-8 after L steps of it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """What a system is: one run of one algorithm of the papers; the table of systems and presets.
 
 A module of this package that holds a system has a table `PRESETS: dict[str, Preset]`, and a line in
-SYSTEMS. It is imported when its system is asked for. `refot.systems.training.loop.train` does the rest:
-progress, metrics, pictures, checkpoints, resuming.
-"""
+SYSTEMS. It is imported when its system is asked for. `refot.systems.training.loop.train` does the
+rest: progress, metrics, pictures, checkpoints, resuming. """
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from refot.verification.reports.terminal import write_json
 from refot.verification.runs.run import STATUSES, run
 from refot.verification.subjects.loading import as_subject
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 

@@ -20,7 +20,7 @@ import pytest
 
 import refot
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "equations.md"
 ISSUES: frozenset[str] = frozenset()
 """The pieces of work that a row may wait for: none, everything is there."""

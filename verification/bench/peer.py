@@ -1,4 +1,4 @@
-"""TODO: what this file holds."""
+"""What the benchmark knows of a peer: how to prepare, solve, and take one half-iteration."""
 
 from __future__ import annotations
 

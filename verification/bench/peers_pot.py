@@ -1,4 +1,4 @@
-"""TODO: what this file holds."""
+"""POT as a peer of the benchmark."""
 
 from __future__ import annotations
 

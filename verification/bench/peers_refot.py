@@ -1,4 +1,4 @@
-"""TODO: what this file holds."""
+"""refot itself in the benchmark."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The problems that subjects are asked to solve."""

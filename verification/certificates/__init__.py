@@ -1,1 +1,1 @@
-"""TODO"""
+"""Intervals that provably contain the true value, from any potentials."""

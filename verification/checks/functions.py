@@ -10,7 +10,7 @@ import numpy as np
 
 from refot import objectives
 from refot.arrays import Array
-from refot.solvers import sinkhorn
+from refot.solvers.scaling import scaling_loss
 from refot.transforms import softmin
 from refot.unrolled import scaling_loss_gradient
 from refot.verification.cases.case import Case
@@ -132,7 +132,7 @@ def _scaling(steps: int) -> None:
            "v = b", _scaling_is_finite)
     def run(trial: Trial) -> Finding:
         truth = trial.truth
-        right = sinkhorn.scaling_loss(truth.C, truth.a, truth.b, trial.case.eps, steps)
+        right = scaling_loss(truth.C, truth.a, truth.b, trial.case.eps, steps)
         return trial.value_equals(
             trial.number("scaling_loss", *trial.case.matrix, steps), right)
 

@@ -1,8 +1,8 @@
 """The door of the pytest plugin: its options, and nothing that takes time to import.
 
 Installed as a package of its own, `pytest_refot`: pytest imports the module of every plugin in
-every run, and `import refot` brings NumPy. The plugin itself is `refot.verification.pytest_refot.plugin`.
-"""
+every run, and `import refot` brings NumPy. The plugin itself is
+`refot.verification.pytest_refot.plugin`. """
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""TODO"""
+"""What a run prints and writes."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Whoever asks a subject and collects the results."""

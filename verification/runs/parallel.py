@@ -108,7 +108,7 @@ def run_spread(
     progress: Progress | None = None, seed: int = 0, selection: Selection | None = None,
     scaling: bool = False,
 ) -> Report:
-    """As `run.run`, or `debug.run_selection`, in so many processes other than this one.
+    """As `run.run`, or `selection.run_selection`, in so many processes other than this one.
 
     Where a process dies, what it had in hand is done again case by case, a case on which one dies
     again check by check, and the checks that end a fresh process are errors. `scaling` measures

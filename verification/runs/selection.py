@@ -1,4 +1,4 @@
-"""TODO: what this file holds."""
+"""A few checks on a few cases, chosen by name, in place of a whole profile."""
 
 from __future__ import annotations
 

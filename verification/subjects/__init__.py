@@ -1,1 +1,1 @@
-"""TODO"""
+"""Everything that touches somebody else's code, and distrusts it."""

@@ -50,11 +50,10 @@ class Part:
     """One named function (or a few that belong together) with the capabilities it offers.
 
     Each capability takes and returns NumPy arrays and floats with the signature of CAPABILITIES.
-    What it returns is in the named convention of `refot.conventions.convert` ("refot" unless declared).
-    `calls` names the convention of the library call behind an adapter that has converted already.
-    `allows` names faults of the input (`checks.faults`) to which its documentation gives a meaning,
-    each with what it says: there a number is no failure.
-    """
+    What it returns is in the named convention of `refot.conventions.convert` ("refot" unless
+    declared). `calls` names the convention of the library call behind an adapter that has converted
+    already. `allows` names faults of the input (`checks.faults`) to which its documentation gives a
+    meaning, each with what it says: there a number is no failure. """
 
     name: str
     capabilities: Mapping[str, Callable[..., Any]]

@@ -1,4 +1,4 @@
-"""TODO: what this file holds."""
+"""Foreign text made safe to show: printable, on one line, of bounded length."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""TODO"""
+"""For developers, in the checkout and not in the wheel."""

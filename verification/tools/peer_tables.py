@@ -1,10 +1,9 @@
 """Tables of peers from the reports of `refot verify TARGET --json`: by capability, and by case.
 
-`python -m refot.verification.tools.peer_tables pot.json ott.json ...` prints both, in Markdown, and a
-line of totals. A
-function, which is a part of a report, is right where it passes every check; an error is no pass.
-What is asked of bad input, which most functions do not refuse, is a row of its own in the second.
-"""
+`python -m refot.verification.tools.peer_tables pot.json ott.json ...` prints both, in Markdown, and
+a line of totals. A function, which is a part of a report, is right where it passes every check; an
+error is no pass. What is asked of bad input, which most functions do not refuse, is a row of its
+own in the second. """
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Recorded training steps, to which a port is compared."""

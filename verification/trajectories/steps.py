@@ -18,11 +18,12 @@ import numpy as np
 
 from refot.arrays import Array, lookup
 
-FOLDER = Path(__file__).parent / "trajectories"
+FOLDER = Path(__file__).parent
 
 OF_A_MOVE = 1e-4
 """A weight may miss by this share of the largest move of its array so far; a loss or a gradient by
-this share of its size. Every mistake of the zoo of tests/verification/trajectories/test_trajectories.py misses by more."""
+this share of its size. Every mistake of the zoo of
+tests/verification/trajectories/test_trajectories.py misses by more."""
 
 SMALL_LOSS = 0.01
 """A loss below this is a difference of larger ones, and judged by this."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""What is right, by capability."""

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from refot.arrays import InputError, lookup
 from refot.verification.subjects.subject import OF_A_PROBLEM
 
-FOLDER = Path(__file__).parent / "vectors"
+FOLDER = Path(__file__).parent
 
 LARGEST_FILE = 64 << 20
 """Bytes of a file of answers at most; all right answers together take less than 1 MiB."""

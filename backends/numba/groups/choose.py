@@ -1,12 +1,11 @@
 """How large the groups of points in order should be, and when a series is cheaper than terms.
 
-Counted in slots of the vector units (`refot.verification.bench.machine`), for two groups of `size` points
-each. Term by term: TERM for each pair of points. By a series: PAIR at all; EXPONENTS for each point
-of one group and one of the other; for each power of the offsets RUN, and POWER for each such two
-points, once to form the moment and once to use it. Larger groups share more, and need more powers.
-Measured; with them the best size was found, or one that took at most 1.1 times as long, at
-n = 10,000 in two and three dimensions, eps = 1e-1 to 1e-4 of max C.
-"""
+Counted in slots of the vector units (`refot.verification.bench.machine`), for two groups of `size`
+points each. Term by term: TERM for each pair of points. By a series: PAIR at all; EXPONENTS for
+each point of one group and one of the other; for each power of the offsets RUN, and POWER for each
+such two points, once to form the moment and once to use it. Larger groups share more, and need more
+powers. Measured; with them the best size was found, or one that took at most 1.1 times as long, at
+n = 10,000 in two and three dimensions, eps = 1e-1 to 1e-4 of max C. """
 
 from __future__ import annotations
 

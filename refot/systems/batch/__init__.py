@@ -1,1 +1,1 @@
-"""TODO"""
+"""Losses and plans between two minibatches."""

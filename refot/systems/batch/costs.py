@@ -2,8 +2,8 @@
 
 All are c = phi(r2) of r2 = |x - y|^2, so that d1 c = slope (x - y) with slope = 2 phi'(r2). Neither
 the matrix nor its gradient forms an array (n, m, d): images have hundreds of coordinates, where
-`refot.costs.operands` takes differences, coordinate by coordinate. All in float64, whatever the batch is.
-"""
+`refot.costs.operands` takes differences, coordinate by coordinate. All in float64, whatever the
+batch is. """
 
 from __future__ import annotations
 

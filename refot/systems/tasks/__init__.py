@@ -1,1 +1,1 @@
-"""TODO"""
+"""What a system is trained on: data, networks, scores and pictures."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The harness: the loop, its folder, its pictures, and loading a finished run."""

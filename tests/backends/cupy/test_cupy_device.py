@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_cupy_arrays import CALLS, INPUTS, World, arrays
+from every_equation import CALLS, INPUTS, World, arrays
 
 import refot
 from refot.backend_contract import backend_status, get_backend

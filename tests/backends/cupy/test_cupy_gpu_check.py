@@ -26,7 +26,7 @@ from refot.verification.tools.gpu import (
     parity as gpu_parity,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 NO_GPU = any(s.name == "cupy" and not s.available for s in backend_status())
 
 ABSENT = """

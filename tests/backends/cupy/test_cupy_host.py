@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import backend_parity as parity
 import numpy as np
 import pytest
-import test_backend_parity as parity
 from cuda_host.host import COMPILER, HostBackend, kernel_of
 from hypothesis import given
 from hypothesis import strategies as st

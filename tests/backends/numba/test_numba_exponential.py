@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import flint
+import numba
 import numpy as np
 import pytest
 
-numba = pytest.importorskip("numba")
-flint = pytest.importorskip("flint")
-
-from refot.backends.numba import exponential as numba_exponential  # noqa: E402
+from refot.backends.numba import exponential as numba_exponential
 
 DTYPES = [np.float64, np.float32]
 LEAST = {np.float64: -1021, np.float32: -125}

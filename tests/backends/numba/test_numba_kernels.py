@@ -17,15 +17,12 @@ import numpy as np
 import pytest
 
 from refot.arrays import ShapeError, TypeInputError, UnknownNameError
+from refot.backends.numba import launch as numba_threads
+from refot.backends.numba.backend import NumbaBackend
 from refot.costs.ground import GroundCost
 from refot.costs.operands import DenseCost, PointCost, point_cost
 from refot.sorted_cost import sorted_cost
-
-numba = pytest.importorskip("numba")
-
-from refot.backends.numba import launch as numba_threads  # noqa: E402
-from refot.backends.numba.backend import NumbaBackend  # noqa: E402
-from refot.verification.bench.worker import forget_peak, peak_memory  # noqa: E402
+from refot.verification.bench.worker import forget_peak, peak_memory
 
 BACKEND = NumbaBackend()
 DTYPES = [np.float64, np.float32]

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("numba")
-
 from refot.backends.numba import costs as numba_costs
 from refot.backends.numba import softmin as numba_softmin
 from refot.backends.numba.groups import passes as numba_sorted

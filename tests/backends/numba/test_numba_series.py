@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("numba")
-
 from refot.backend_contract import get_backend
 from refot.backends.numba import rows as numba_rows
 from refot.backends.numba.groups.choose import Grouping, by_series, grouping

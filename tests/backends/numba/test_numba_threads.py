@@ -5,15 +5,14 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
-numba = pytest.importorskip("numba")
-
-from refot.backends.numba import launch as numba_threads  # noqa: E402
-from refot.backends.numba.backend import NumbaBackend  # noqa: E402
-from refot.backends.numba.launch import Launcher, SumInOrder  # noqa: E402
-from refot.costs.operands import point_cost  # noqa: E402
+from refot.backends.numba import launch as numba_threads
+from refot.backends.numba.backend import NumbaBackend
+from refot.backends.numba.launch import Launcher, SumInOrder
+from refot.costs.operands import point_cost
 
 BACKEND = NumbaBackend()
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import llvmlite.binding as llvmlite
+import numba
 import numpy as np
 import pytest
-
-numba = pytest.importorskip("numba")
-llvmlite = pytest.importorskip("llvmlite.binding")
 
 from refot.backends.numba import (
     blocks as numba_blocks,

@@ -40,7 +40,7 @@ from refot.conventions.convert import (
 from refot.costs.ground import GROUND_COSTS
 from refot.divergences import entropic_value, sinkhorn_divergence
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 EPS = 0.5
 INVERTIBLE = [PotentialForm.DENSITY, PotentialForm.PLAIN, PotentialForm.LOG_SCALING,
               PotentialForm.SCALING]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from strategies import TOL, UNIT, Clouds, clouds, ground_costs, multiples, points, sizes
 
 import refot
-from refot.costs import operands as costs
+from refot.costs import operands
+from refot.costs.ground import GROUND_COSTS, l1_gradient, sqeuclidean
 
 BY_DEFINITION = {
     "sqeuclidean": lambda x, y: math.fsum((s - t) ** 2 for s, t in zip(x, y, strict=True)),
@@ -30,8 +31,8 @@ def test_matrix_is_the_definition_pair_by_pair(pair):
 @given(clouds())
 def test_gradient_is_the_central_difference(pair):
     x, y, h = pair.x, pair.y, 2.0**-20
-    ground = costs.GROUND_COSTS[pair.cost]
-    gradient, r = ground.gradient(x, y), np.sqrt(costs.sqeuclidean(x, y))
+    ground = GROUND_COSTS[pair.cost]
+    gradient, r = ground.gradient(x, y), np.sqrt(sqeuclidean(x, y))
     for k in range(x.shape[1]):
         step = h * np.eye(x.shape[1])[k]
         difference = (ground.matrix(x + step, y) - ground.matrix(x - step, y)) / (2 * h)
@@ -45,7 +46,7 @@ def test_gradient_is_the_central_difference(pair):
 @given(st.data(), ground_costs)
 def test_gradient_is_zero_where_the_points_agree(data, cost):
     x = data.draw(points(3, 2))
-    gradient = costs.GROUND_COSTS[cost].gradient(x, x.copy())
+    gradient = GROUND_COSTS[cost].gradient(x, x.copy())
     np.testing.assert_array_equal(gradient[range(3), range(3)], np.zeros((3, 2)))
     assert np.isfinite(gradient).all()
 
@@ -53,13 +54,13 @@ def test_gradient_is_zero_where_the_points_agree(data, cost):
 @given(st.data())
 def test_l1_gradient_is_zero_along_a_coordinate_that_agrees(data):
     x, y = data.draw(points(3, 2)), data.draw(points(4, 2))
-    gradient = costs.l1_gradient(x, y)
+    gradient = l1_gradient(x, y)
     np.testing.assert_array_equal(gradient == 0, x[:, None, :] == y)
 
 
 @given(clouds())
 def test_gradients_in_x_and_y_are_opposite(pair):
-    ground = costs.GROUND_COSTS[pair.cost]
+    ground = GROUND_COSTS[pair.cost]
     swapped = ground.gradient(pair.y, pair.x).transpose(1, 0, 2)
     np.testing.assert_array_equal(ground.gradient(pair.x, pair.y), -swapped)
 
@@ -82,8 +83,8 @@ def test_an_operand_is_its_matrix_by_blocks(pair, scale, block_elements):
         np.testing.assert_array_equal(operand.T.dense(), M.T)
         np.testing.assert_array_equal(operand.scaled(2.0).dense(), 2 * M)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(costs, "BLOCK_ELEMENTS", block_elements)
-            blocks = [operand.rows(rows) for rows in costs.row_blocks(operand)]
+            patch.setattr(operands, "BLOCK_ELEMENTS", block_elements)
+            blocks = [operand.rows(rows) for rows in operands.row_blocks(operand)]
         assert max(block.shape[0] for block in blocks) <= max(1, block_elements // M.shape[1])
         np.testing.assert_array_equal(np.concatenate(blocks), M)
 
@@ -91,12 +92,12 @@ def test_an_operand_is_its_matrix_by_blocks(pair, scale, block_elements):
 @given(clouds(), st.sampled_from([1.0, 0.5, 4.0]))
 def test_gradient_rows_carry_the_scale(pair, scale):
     C = refot.point_cost(pair.x, pair.y, pair.cost, scale)
-    gradient = costs.GROUND_COSTS[pair.cost].gradient(pair.x, pair.y)
+    gradient = GROUND_COSTS[pair.cost].gradient(pair.x, pair.y)
     np.testing.assert_array_equal(C.gradient_rows(slice(0, 2)), scale * gradient[:2])
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("cost", sorted(costs.GROUND_COSTS))
+@pytest.mark.parametrize("cost", sorted(GROUND_COSTS))
 def test_costs_keep_their_dtype(cost, dtype):
     x = np.array([[0.0, 1.0], [2.0, 3.0]], dtype)
     C = refot.point_cost(x, x, cost, scale=0.5)
@@ -108,17 +109,17 @@ def test_costs_keep_their_dtype(cost, dtype):
 @given(sizes, st.data())
 def test_is_symmetric_means_equal_to_the_transpose(n, data):
     M = data.draw(multiples((n, n), 0, 2, 1.0))
-    assert costs.is_symmetric(refot.DenseCost(M)) == bool((M == M.T).all())
-    assert costs.is_symmetric(refot.DenseCost(M + M.T))
-    assert not costs.is_symmetric(refot.DenseCost(np.ones((n, n + 1))))
+    assert operands.is_symmetric(refot.DenseCost(M)) == bool((M == M.T).all())
+    assert operands.is_symmetric(refot.DenseCost(M + M.T))
+    assert not operands.is_symmetric(refot.DenseCost(np.ones((n, n + 1))))
 
 
 def test_as_cost_takes_an_operand_a_matrix_or_a_list():
     M = np.arange(6.0).reshape(2, 3)
     for C in (M, M.tolist(), refot.DenseCost(M)):
-        np.testing.assert_array_equal(costs.as_cost(C).dense(), M)
+        np.testing.assert_array_equal(operands.as_cost(C).dense(), M)
     C = refot.point_cost([[0.0]], [[1.0]], scale=2.0)
-    assert costs.as_cost(C).scale == 2.0
+    assert operands.as_cost(C).scale == 2.0
 
 
 # ------------------------------------------------------------------ H's c / alpha

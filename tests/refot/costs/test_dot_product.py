@@ -15,7 +15,7 @@ from strategies import UNIT, clouds, exact_softmin, points, potentials, sizes
 import refot
 from refot import DenseCost, limits
 from refot.arrays import UnknownNameError
-from refot.costs import operands as costs
+from refot.costs.ground import POINT_COSTS
 from refot.sorted_cost import sorted_cost
 from refot.systems.presets.info_sinkhorn import TABLE_1
 from refot.verification.certificates.certify import certify_value
@@ -38,7 +38,7 @@ def test_matrix_gradient_and_transpose_are_the_definition(pair, scale):
                                   np.broadcast_to(-scale * pair.y, (*C.shape, pair.x.shape[1])))
 
 
-@given(clouds(), st.sampled_from(sorted(costs.POINT_COSTS)), st.sampled_from([1.0, 0.5]))
+@given(clouds(), st.sampled_from(sorted(POINT_COSTS)), st.sampled_from([1.0, 0.5]))
 def test_bounds_from_the_boxes_hold(pair, cost, scale):
     C = refot.point_cost(pair.x, pair.y, cost, scale)
     assert abs(C.dense()).max() <= C.bound() * (1 + 8 * UNIT)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from test_systems_info_sinkhorn import system
+from small_info_sinkhorn import system
 
 import refot
 from refot.arrays import InputError

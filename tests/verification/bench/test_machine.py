@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
-numba = pytest.importorskip("numba")
-
-from refot.backends.numba import costs as numba_costs  # noqa: E402
+from refot.backends.numba import costs as numba_costs
 from refot.backends.numba import softmin as numba_softmin
-from refot.verification.bench import machine  # noqa: E402
+from refot.verification.bench import machine
 
 ARITHMETIC = re.compile(r"v(?:p?add|p?sub|mul|max|p?sll|fn?m)\w+\s.*%[zy]mm")
 

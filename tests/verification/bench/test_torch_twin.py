@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_systems_info_sinkhorn import system
+from small_info_sinkhorn import system
 
 from refot.networks import BatchNorm, Sequential
 from refot.verification.bench.torch_twin import TorchInfoSinkhorn, paired_times

@@ -137,7 +137,8 @@ def test_a_broken_check_is_no_expected_failure(
     pytester: pytest.Pytester, run, monkeypatch: pytest.MonkeyPatch  # type: ignore[no-untyped-def]
 ) -> None:
     """xfail stands for what the subject does; an exception of refot's own code is still one."""
-    monkeypatch.setattr("refot.verification.truth.solution.Truth.plan", property(lambda self: 1 / 0))
+    monkeypatch.setattr("refot.verification.truth.solution.Truth.plan",
+                        property(lambda self: 1 / 0))
     listed = written(pytester, "mutual_information.plan gaussian")
     result = run("--refot-xfail", str(listed), "-k", "gaussian and plan")
     result.assert_outcomes(failed=1, deselected=TESTS + OTHERS)

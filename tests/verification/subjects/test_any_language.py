@@ -29,7 +29,7 @@ from refot.verification.subjects.loading import TargetError
 from refot.verification.subjects.processes import ProgramError
 from refot.verification.subjects.protocol import AnswerError
 
-EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
+EXAMPLES = Path(__file__).resolve().parents[3] / "docs" / "examples"
 LIMITS = Limits(call=10.0, run=40.0)
 COMPILER = shutil.which("cc")
 NODE = shutil.which("node")

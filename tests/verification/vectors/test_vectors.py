@@ -41,7 +41,7 @@ from refot.verification.vectors.answers import (
     show,
 )
 
-PAGE = Path(__file__).parent.parent / "docs" / "vectors.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "vectors.md"
 SCHEMA = json.loads((vectors.FOLDER / "schema.json").read_text(encoding="utf-8"))
 
 
@@ -153,7 +153,8 @@ def test_a_file_is_written_anew_to_the_same_bytes(capability: str) -> None:
 # ------------------------------------------------------------------ refot's own answers
 @pytest.mark.parametrize("capability", OF_A_PROBLEM)
 def test_refot_is_within_a_tenth_of_the_tolerance(capability: str) -> None:
-    """On every backend it is within its rounding bounds: tests/verification/certificates/test_rounding_bounds.py."""
+    """On every backend it is within its rounding bounds:
+    tests/verification/certificates/test_rounding_bounds.py."""
     right = subject(get_backend("numpy")).parts[0].capabilities[capability]
     for case in load(capability):
         for output in case["outputs"].values():

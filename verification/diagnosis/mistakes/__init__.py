@@ -1,1 +1,1 @@
-"""TODO"""
+"""The known mistakes, by family of capabilities."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""What is run once on a machine with a GPU: parity, verification, benchmark."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Would the tests notice a wrong equation? One thing is changed, and the tests are run."""

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from .mutants import Mutant, mutants
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 
 TESTS = {
     "transforms": ("transforms", "plans"),
