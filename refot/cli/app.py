@@ -15,13 +15,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import refot
 from refot.backend_contract import VARIABLE, backend_status, get_backend
 from refot.cli.train import train
+from refot.terminal import complaint, foreign, plain, plain_lines, plain_warnings
 
 app = typer.Typer(
     help="Entropic optimal transport: certified values, and a verifier for implementations.",
@@ -89,7 +89,7 @@ def verify(
     """Check an implementation against certified numbers.
 
     Exit status: 0 all provided checks pass, 1 some failed, 2 the target could not be loaded, offers
-    nothing that can be checked, or the call was wrong, 130 interrupted.
+    nothing that can be checked, or the call was wrong, 3 refot's own code raised, 130 interrupted.
     """
     if list_:
         _verification("report").print_list(console)
@@ -104,7 +104,8 @@ def verify(
         target, command, capability, limits, profile, seed,
         _verification("debug").Selection(check, case, part), processes, scaling)
     if debug:
-        raise typer.Exit(int(asked.stopped().status in ("failed", "error")))
+        status = asked.stopped().status
+        raise typer.Exit({"failed": 1, "error": 1, "refot_error": 3}.get(status, 0))
     with _progress() as progress:
         found = asked.found(progress)
     _verification("report").print_report(found, console)
@@ -119,20 +120,21 @@ def _refuse_files(json: Path | None, html: Path | None, debug: bool, scaling: bo
                                  "no --scaling")
     for option, file in (("--json", json), ("--html", html)):
         if file is not None and (file.is_dir() or not file.resolve().parent.is_dir()):
-            raise typer.BadParameter(f"{option} {file}: not a file in a folder that exists")
+            raise typer.BadParameter(f"{option} {plain(file)}: not a file in a folder that exists")
     if json is not None and html is not None and json.resolve() == html.resolve():
-        raise typer.BadParameter(f"--json {json}, --html {html}: one file for two reports")
+        raise typer.BadParameter(f"--json {plain(json)}, --html {plain(html)}: one file for two "
+                                 "reports")
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """A bar on stderr, and what it is to be told: what is done, how many steps are, of how many."""
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
+    with Progress(TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(),
                   console=complaints, transient=True) as bar:
         task = bar.add_task("loading", total=None)
 
         def tell(what: str, done: int, steps: int) -> None:
-            bar.update(task, description=escape(what), completed=done, total=steps)
+            bar.update(task, description=plain(what), completed=done, total=steps)
 
         yield tell
 
@@ -172,11 +174,11 @@ def certify(
     p, g = _verification("certify_file").read_problem(file)
     judged = judge.certified(p, g)
     for line in judged.lines():
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(foreign(line), soft_wrap=True)
     if value is not None:
         verdict = judged.verdict(value, convention)
-        console.print(verdict.sentence, style="green" if verdict.inside else "bold red",
-                      highlight=False, soft_wrap=True)
+        console.print(foreign(verdict.sentence, "green" if verdict.inside else "bold red"),
+                      soft_wrap=True)
         raise typer.Exit(int(not verdict.inside))
 
 
@@ -190,7 +192,7 @@ def plan(
     from refot.plots.figure_2 import draw_figure_2
 
     for line in draw_figure_2(out, eps=eps, lam=lam):
-        console.print(line, highlight=False)
+        console.print(foreign(line))
 
 
 app.command()(train)
@@ -242,8 +244,8 @@ def backends() -> None:
     """
     table = Table("backend", "usable", "default", "why not", pad_edge=False)
     for status in backend_status():
-        table.add_row(status.name, "yes" if status.available else "no",
-                      "*" if status.default else "", escape(status.reason))
+        table.add_row(foreign(status.name), "yes" if status.available else "no",
+                      "*" if status.default else "", foreign(status.reason))
     console.print(table)
     console.print(f"The default is set by {VARIABLE}, or refot.use_backend(...) in a program.")
     get_backend()  # one that is not there, or cannot run, is an error here too
@@ -274,7 +276,7 @@ def check_answers(
     """Compare somebody's answers with the enclosures. Exit status: 0 all right, 1 some wrong."""
     lines, status = _verification("vectors").check(file)
     for line in lines:
-        typer.echo(line)
+        typer.echo(plain(line))
     raise typer.Exit(status)
 
 
@@ -297,9 +299,10 @@ def show_trajectory(algorithm: Annotated[str, typer.Argument(help="Its name.")])
 
 
 def main() -> None:
-    """Run the command line. Exit status 2: a wrong call is one sentence on stderr, and a defect of
-    refot itself a traceback; 130: interrupted."""
+    """Run the command line. Exit status 2: a wrong call, one sentence on stderr; 3: a defect of
+    refot itself, with its traceback; 130: interrupted."""
     warnings.simplefilter("default")
+    plain_warnings()
     try:
         app()
     except KeyboardInterrupt:
@@ -308,10 +311,9 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - told apart, and told
         if not _is_a_wrong_call(error):
             complaints.print("[bold red]refot:[/bold red] a defect of refot itself; please report:")
-            traceback.print_exc()
-            sys.exit(2)
-        complaints.print(f"[bold red]refot:[/bold red] {escape(str(error))}", highlight=False,
-                         soft_wrap=True)
+            sys.stderr.write(plain_lines(traceback.format_exc()))
+            sys.exit(3)
+        complaints.print(complaint(error), soft_wrap=True)
         sys.exit(2)
 
 
