@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from refot.arrays import Array, TypeInputError, UnknownNameError
 from refot.costs.operands import Cost, PointCost
@@ -109,6 +108,9 @@ class DirectionSolver(Protocol):
 
 BackendLike: TypeAlias = str | Backend | None
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _chosen: ContextVar[Backend | None] = ContextVar("refot_backend", default=None)
 
 
@@ -152,14 +154,45 @@ def get_backend(backend: BackendLike = None) -> Backend:
     return backend
 
 
-@contextmanager
-def use_backend(backend: str | Backend) -> Iterator[Backend]:
-    """Within the `with` block, the default backend of this thread or task is `backend`."""
-    token = _chosen.set(get_backend(backend))
-    try:
-        yield get_backend()
-    finally:
-        _chosen.reset(token)
+class use_backend:  # noqa: N801 - called as a function
+    """Make `backend`, a name or an object, the default from here on; returns at once.
+
+        use_backend("numba")            # until the next choice
+        with use_backend("numba"):      # until the end of the block, whatever happens in it:
+            ...                         # then the default that stood before the call is back
+        @use_backend("numba")           # while the function runs, and at no other time
+        def f(): ...
+
+    The choice is that of this thread, or of this asyncio task: others do not see it, and a thread
+    that is started later begins with REFOT_BACKEND, or numpy. For a choice that holds for all
+    threads and processes set REFOT_BACKEND. Raises what `get_backend` raises, before any change.
+    """
+
+    def __init__(self, backend: str | Backend) -> None:
+        if backend is None:
+            raise TypeInputError("backend", "None", "a name, or an object with the contract")
+        self.chosen, self.before = get_backend(backend), _chosen.get()
+        _chosen.set(self.chosen)
+
+    def __enter__(self) -> Backend:
+        _chosen.set(self.chosen)
+        return self.chosen
+
+    def __exit__(self, *_: object) -> None:
+        _chosen.set(self.before)
+
+    def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
+        _chosen.set(self.before)  # the choice was for the function alone
+
+        @wraps(function)
+        def chosen(*arguments: P.args, **options: P.kwargs) -> T:
+            with use_backend(self.chosen):
+                return function(*arguments, **options)
+
+        return chosen
+
+    def __repr__(self) -> str:
+        return f"use_backend({self.chosen.name!r})"
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def entropic_transport_gradient_weights(
     if not bool((p.a > 0).all()):
         raise WeightError("a", "a weight of 0", "weights > 0: at 0 the slope is -infinity")
     f = entropic_value_gradient_weights(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)
-    return centred(f + p.eps * log_weights(p.a))
+    return centred(f + p.eps * log_weights(p.a), p.a)
 
 
 def feature_cost(

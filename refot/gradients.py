@@ -18,19 +18,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from refot.arrays import Array, as_matrix, as_number, as_weights, namespace
+from refot.arrays import Array, as_matrix, as_number, as_weights, in_range, namespace
 from refot.backend_contract import BackendLike
-from refot.costs.operands import PointCost, as_point_cost, point_cost, row_blocks
-from refot.divergences import distinct_pairs, first_order_tolerance, self_costs
+from refot.costs.forbidden import require_all_partners
+from refot.costs.operands import PointCost, as_cost, as_point_cost, point_cost, row_blocks
+from refot.divergences import (
+    distinct_mean_rows,
+    distinct_pairs,
+    self_costs,
+    self_solution,
+    to_first_order,
+    without_self_pairs,
+)
 from refot.information import informative_cost, tilted_product
 from refot.objectives import transport_cost
 from refot.plans import semi_dual_plan
 from refot.problem import Problem, problem
-from refot.solvers import solve
-from refot.solvers.sinkhorn import sinkhorn_symmetric
 
 
 # ------------------------------------------------------------------ from the cost to the points
+@in_range
 def points_gradient(T: Any, C: Any) -> Array:
     """sum_j T_ij d1 c(x_i, y_j), (n, d): from the gradient T (n, m) in the cost to that in x.
 
@@ -63,12 +70,14 @@ def entropic_value_gradient_points(
 def entropic_value_gradient_weights(
     C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
-    """dF/da = f - mean f, (n,): centred, for weights can only move with their sum fixed at 1.
+    """dF/da = f - mean f, (n,): `centred`, for weights can only move with their sum fixed at 1.
 
     From H-9 at the optimal psi. Where a_i = 0 it is the one-sided derivative, into the simplex.
+    Raises InputError where all pairs of a row are forbidden: there it is infinite.
     """
+    require_all_partners(as_cost(C), b)
     p = problem(C, a, b, eps, backend)
-    return centred(_potentials(p, tol)[0])
+    return centred(_potentials(p, tol)[0], p.a)
 
 
 # ------------------------------------------------------------------ S, B-9
@@ -92,15 +101,16 @@ def sinkhorn_divergence_gradient_weights(
     x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> Array:
-    """dS/da = f_xy - f_xx, centred to sum 0, (n,): a fills both slots of F_xx / 2. B-9."""
+    """dS/da = f_xy - f_xx, `centred` to sum 0, (n,): a fills both slots of F_xx / 2. B-9."""
     xy = point_cost(x, y, cost)
     xx = problem(self_costs(xy)[0], a, a, eps, backend)
     f_xx = xx.transform(_self_potential(xx, tol))  # defined at zero weights too
     f_xy = entropic_value_gradient_weights(xy, a, b, eps, tol=tol, backend=backend)
-    return centred(f_xy - f_xx)
+    return centred(f_xy - f_xx, xx.a)
 
 
 # ------------------------------------------------------------------ semi-dual, B-24 and H-23
+@in_range
 def semi_dual_gradient_points(
     g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> Array:
@@ -117,6 +127,7 @@ def semi_dual_gradient_points(
     )
 
 
+@in_range
 def semi_dual_gradient_q(
     g: Any, C: Any, Q: Any, lam: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> Array:
@@ -130,6 +141,7 @@ def semi_dual_gradient_q(
 
 
 # ------------------------------------------------------------------ Q, B-31
+@in_range
 def q_objective_gradient(Q: Any, P: Any, a: Any, b: Any) -> Array:
     """a_i b_j exp(Q_ij) - P_ij, (n1, m): the gradient of `q_objective` in Q. B-31.
 
@@ -137,7 +149,7 @@ def q_objective_gradient(Q: Any, P: Any, a: Any, b: Any) -> Array:
     """
     P = as_matrix(P, "P")
     Q = as_matrix(Q, "Q", P.shape)
-    a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
+    a, b = as_weights(a, P.shape[0], "a", P.dtype), as_weights(b, P.shape[1], "b", P.dtype)
     return tilted_product(Q, a, b) - P
 
 
@@ -152,6 +164,7 @@ def dot_product_gradient(dQ: Any, z1: Any) -> Array:
 
 
 # ------------------------------------------------------------------ the generator's loss, B-32
+@in_range
 def generator_loss(
     x1: Any, x2: Any, y: Any, P: Any, eta: Any, cost: str = "sqeuclidean"
 ) -> float:
@@ -160,9 +173,10 @@ def generator_loss(
     x1 = x' = G(z') (n, d), x2 = x'' = G(z'') (k, d), y (m, d); P (n, m), eta (n, k).
     """
     C, C_self = point_cost(x1, y, cost), point_cost(x1, x2, cost)
-    return transport_cost(P, C.dense()) - transport_cost(eta, C_self.dense()) / 2
+    return transport_cost(P, C) - transport_cost(eta, C_self) / 2
 
 
+@in_range
 def generator_loss_gradient(
     x1: Any, x2: Any, y: Any, P: Any, eta: Any, cost: str = "sqeuclidean"
 ) -> tuple[Array, Array]:
@@ -181,6 +195,7 @@ def generator_loss_gradient(
 
 
 # ------------------------------------------------------------------ MMD^2 with kernel -c, G-2
+@in_range
 def mmd_squared_gradient(
     x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
 ) -> Array:
@@ -192,55 +207,67 @@ def mmd_squared_gradient(
     return 2 * a[:, None] * (_mean_gradient(xy, b) - _mean_gradient(xx, a))
 
 
+@in_range
 def mmd_squared_gradient_weights(
     x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
 ) -> Array:
-    """2 C_xy b - 2 C_xx a, centred to sum 0, (n,): the gradient of `mmd_squared` in a. G-2."""
+    """2 C_xy b - 2 C_xx a, `centred` to sum 0, (n,): the gradient of `mmd_squared` in a. G-2."""
     xy, xx, a, b = _two_samples(x, a, y, b, cost)
-    return centred(2 * (_mean_rows(xy, b) - _mean_rows(xx, a)))
+    return centred(2 * (_mean_rows(xy, b) - _mean_rows(xx, a)), a)
 
 
+@in_range
 def mmd_squared_unbiased_gradient(
     x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
 ) -> Array:
     """The gradient of `mmd_squared_unbiased` in x, (n, d): the self term over q = 1 - sum a^2.
 
-    2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_k a_k d1 c(x_i, x_k) / q). G-2, erratum G8.
+    2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_{k != i} a_k d1 c(x_i, x_k) / q). G-2, erratum G8.
     """
     xy, xx, a, b = _two_samples(x, a, y, b, cost)
     q = distinct_pairs(a, "a")
-    return 2 * a[:, None] * (_mean_gradient(xy, b) - _mean_gradient(xx, a) / q)
+    return 2 * a[:, None] * (_mean_gradient(xy, b) - _distinct_mean_gradient(xx, a) / q)
 
 
+@in_range
 def mmd_squared_unbiased_gradient_weights(
     x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
 ) -> Array:
-    """The gradient of `mmd_squared_unbiased` in a, centred to sum 0, (n,). G-2, erratum G8.
+    """The gradient of `mmd_squared_unbiased` in a, `centred` to sum 0, (n,). G-2, erratum G8.
 
-    2 C_xy b - 2 C_xx a / q - 2 (a'C_xx a) a / q^2: q = 1 - sum a^2 depends on a too.
+    2 C_xy b - 2 C_xx a / q - 2 (a'C_xx a) a / q^2, C_xx without its diagonal: q = 1 - sum a^2
+    depends on a too.
     """
     xy, xx, a, b = _two_samples(x, a, y, b, cost)
     q = distinct_pairs(a, "a")
-    self_cost = _mean_rows(xx, a) / q
-    return centred(2 * (_mean_rows(xy, b) - self_cost - (a @ self_cost / q) * a))
+    self_cost = distinct_mean_rows(xx, a) / q
+    return centred(2 * (_mean_rows(xy, b) - self_cost - (a @ self_cost / q) * a), a)
 
 
 # ------------------------------------------------------------------ parts
-def centred(gradient: Array) -> Array:
-    """gradient - its mean: what is left of a gradient in weights whose sum cannot change."""
-    return gradient - gradient.mean()
+def centred(gradient: Array, a: Array) -> Array:
+    """gradient - its mean: weights only move with their sum fixed, so that a constant is free.
+
+    The mean leaves out points of weight 0 that are FAR off: they would round the others away.
+    """
+    xp, with_mass = namespace(gradient), gradient[a > 0]
+    off = abs(gradient - with_mass.mean())
+    counted = (a > 0) | (off <= FAR * off[a > 0].max())
+    return gradient - xp.where(counted, gradient, 0).sum() / counted.sum()
+
+
+FAR = 1e3
+"""A derivative is far off beyond so many times the range of those in weights > 0."""
 
 
 def _potentials(p: Problem, tol: float | None) -> tuple[Array, Array]:
     """Optimal (f, g) with f = g^(c,eps), which is defined at zero weights too."""
-    tol = first_order_tolerance(p, tol)
-    g = solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend).g
+    g = to_first_order(p, tol).g
     return p.transform(g), g
 
 
 def _self_potential(p: Problem, tol: float | None) -> Array:
-    tol = first_order_tolerance(p, tol)
-    return sinkhorn_symmetric(p.C, p.a, p.eps, tol=tol, backend=p.backend).f
+    return to_first_order(p, tol, self_solution).f
 
 
 def _two_samples(
@@ -248,7 +275,7 @@ def _two_samples(
 ) -> tuple[PointCost, PointCost, Array, Array]:
     """The costs xy and xx, and the weights checked."""
     xy = point_cost(x, y, cost)
-    a, b = as_weights(a, xy.shape[0], "a"), as_weights(b, xy.shape[1], "b")
+    a, b = as_weights(a, xy.shape[0], "a", xy.dtype), as_weights(b, xy.shape[1], "b", xy.dtype)
     return xy, self_costs(xy)[0], a, b
 
 
@@ -256,6 +283,14 @@ def _mean_gradient(C: PointCost, b: Array) -> Array:
     """sum_j b_j d1 c(x_i, y_j), (n, d)."""
     xp, blocks = namespace(b), row_blocks(C, depth=C.x.shape[1])
     return xp.concatenate([xp.einsum("j,ijd->id", b, C.gradient_rows(rows)) for rows in blocks])
+
+
+def _distinct_mean_gradient(C: PointCost, a: Array) -> Array:
+    """sum_{k != i} a_k d1 c(x_i, x_k), (n, d), for the self cost C = c(x, x)."""
+    xp, blocks = namespace(a), row_blocks(C, depth=C.x.shape[1])
+    return xp.concatenate(
+        [xp.einsum("k,ikd->id", a, without_self_pairs(C.gradient_rows(rows), rows))
+         for rows in blocks])
 
 
 def _mean_rows(C: PointCost, b: Array) -> Array:

@@ -17,11 +17,11 @@ from typing import Any
 
 from refot.arrays import Array, namespace
 from refot.backend_contract import BackendLike
-from refot.costs.operands import as_point_cost, point_cost
-from refot.divergences import first_order_tolerance, self_costs
+from refot.costs.forbidden import finite_part, require_all_partners
+from refot.costs.operands import as_cost, as_point_cost, point_cost
+from refot.divergences import self_costs, to_first_order
 from refot.gradients import centred, points_gradient
 from refot.problem import Problem, problem
-from refot.solvers import solve
 
 
 def sharp_value_gradient(
@@ -46,13 +46,15 @@ def sharp_value_gradient_points(
 def sharp_value_gradient_weights(
     C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
-    """ds/da = eps p, centred to sum 0, (n,). Where a_i = 0 it is the one-sided derivative.
+    """ds/da = eps p, `centred` to sum 0, (n,). Where a_i = 0 it is the one-sided derivative.
 
     Its error grows as the plan decouples (small eps), with the inverse of the smallest non-zero
     eigenvalue of the Schur complement: mass that cannot move changes nothing to first order.
+    Raises InputError where all pairs of a row are forbidden.
     """
+    require_all_partners(as_cost(C), b)
     p = problem(C, a, b, eps, backend)
-    return centred(p.eps * _adjoint(p, tol).p)
+    return centred(p.eps * _adjoint(p, tol).p, p.a)
 
 
 def sinkhorn_loss_gradient(
@@ -73,7 +75,8 @@ def sinkhorn_loss_gradient(
 # ------------------------------------------------------------------ the adjoint system
 @dataclass(frozen=True)
 class _Adjoint:
-    """The optimal plan (n, m), C / eps, and the adjoint state p (n,), q (m,), in nats."""
+    """The optimal plan (n, m), C / eps (0 where a pair is forbidden), and the adjoint state p (n,),
+    q (m,), in nats."""
 
     P: Array
     C_over_eps: Array
@@ -88,14 +91,20 @@ class _Adjoint:
 def _adjoint(pr: Problem, tol: float | None) -> _Adjoint:
     """Solve for (p, q). With chi = P / a, the first equation reads p = (chi * C / eps) 1 - chi q,
     which holds, as a limit, at zero weights too."""
-    xp, C_over_eps = namespace(pr.a), pr.C.dense() / pr.eps
-    tol = first_order_tolerance(pr, tol)
-    g = solve(pr.C, pr.a, pr.b, pr.eps, tol=tol, backend=pr.backend).g
-    f = pr.transform(g)
-    chi = xp.exp((f[:, None] + pr.G(g)) / pr.eps - C_over_eps)
+    C = pr.C.dense()
+    g = to_first_order(pr, tol).g
+    chi = _softmax((pr.G(g) - C) / pr.eps)
+    C_over_eps = finite_part(C) / pr.eps
     P = pr.a[:, None] * chi
     q = _second_unknown(P, P * C_over_eps)
     return _Adjoint(P, C_over_eps, (chi * C_over_eps).sum(axis=1) - chi @ q, q)
+
+
+def _softmax(exponents: Array) -> Array:
+    """exp of the exponents, each row over its sum: also where a row is too far off for its
+    transform to be right to eps, as that of a far point of weight 0 may be."""
+    weights = namespace(exponents).exp(exponents - exponents.max(axis=1)[:, None])
+    return weights / weights.sum(axis=1)[:, None]
 
 
 def _second_unknown(P: Array, W: Array) -> Array:

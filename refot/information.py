@@ -20,11 +20,12 @@ from refot.arrays import (
     TypeInputError,
     WeightError,
     as_count,
-    as_floating,
     as_matrix,
     as_number,
     as_plan,
     as_weights,
+    in_range,
+    is_masked,
     marginal_tolerance,
     namespace,
     weight_tolerance,
@@ -35,6 +36,7 @@ from refot.objectives import kl_from_product, primal, semi_dual
 from refot.problem import problem
 from refot.solvers import solve
 from refot.solvers.loop import SinkhornResult
+from refot.solvers.memory import gibbs_matrix
 from refot.solvers.sinkhorn import sinkhorn_symmetric
 
 MOST_CODES = 1 << 16
@@ -42,6 +44,7 @@ MOST_CODES = 1 << 16
 
 
 # ------------------------------------------------------------------ the informative code of a plan
+@in_range
 def mutual_information(P: Any) -> float:
     """KL(P | P1 (x) P'1) >= 0 of a joint law P (n1, m), in nats. B-18, with P as proxy in B-19.
 
@@ -57,6 +60,8 @@ def mutual_information(P: Any) -> float:
 
 def as_codes(codes: Any, like: Array) -> Array:
     """The code of each sample, (n,) integers >= 0 beside the rows of `like`. Raises InputError."""
+    if is_masked(codes):
+        raise InputError("codes", "masked entries", "a code for each row: codes.filled(code)")
     try:
         codes = namespace(like).asarray(codes)
     except (ValueError, TypeError, OverflowError) as error:
@@ -81,6 +86,7 @@ def as_lam(lam: Any) -> float:
     return weight
 
 
+@in_range
 def sum_noise(P: Any, codes: Any, n_codes: int) -> Array:
     """(M P)_kj = sum of P_ij over the samples i with code k, (n_codes, m). pi_(z1,y) of B."""
     P, n_codes = as_matrix(P, "P"), as_count(n_codes, "n_codes")
@@ -94,12 +100,12 @@ def sum_noise(P: Any, codes: Any, n_codes: int) -> Array:
 
 def code_weights(a: Any, codes: Any, n_codes: int) -> Array:
     """zeta1 = M a, (n_codes,): the law of z1, from the weights a (n,) of the latent samples."""
-    a = as_floating(a, "a", ndim=1)
-    a = as_weights(a, a.shape[0], "a")
+    a = as_weights(a, None, "a")
     return sum_noise(a[:, None], codes, n_codes)[:, 0]
 
 
 # ------------------------------------------------------------------ the dual of KL, B-20 and B-31
+@in_range
 def kl_dual(Q: Any, P: Any, a: Any, b: Any) -> float:
     """<Q, P> + 1 - sum a b exp(Q) <= KL(P | a(x)b), equal at Q = log(P / (a(x)b)). B-20.
 
@@ -108,6 +114,7 @@ def kl_dual(Q: Any, P: Any, a: Any, b: Any) -> float:
     return 1.0 - q_objective(Q, P, a, b)
 
 
+@in_range
 def q_objective(Q: Any, P: Any, a: Any, b: Any) -> float:
     """sum(-Q P + a b exp(Q)); its minimum over Q is 1 - KL(P | a(x)b). B-31.
 
@@ -115,7 +122,7 @@ def q_objective(Q: Any, P: Any, a: Any, b: Any) -> float:
     """
     P = as_plan(P, "P")
     Q = as_matrix(Q, "Q", P.shape)
-    a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
+    a, b = as_weights(a, P.shape[0], "a", P.dtype), as_weights(b, P.shape[1], "b", P.dtype)
     return float((tilted_product(Q, a, b) - Q * P).sum())
 
 
@@ -136,7 +143,7 @@ def optimal_q(P: Any, a: Any, b: Any) -> Array:
     any Q is optimal, and it is 0.
     """
     P = as_plan(P, "P")
-    a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
+    a, b = as_weights(a, P.shape[0], "a", P.dtype), as_weights(b, P.shape[1], "b", P.dtype)
     xp = namespace(P)
     mass, least = (a > 0)[:, None] & (b > 0), xp.finfo(P.dtype).tiny
     log_a, log_b = (xp.log(xp.where(w > 0, w, 1)) for w in (a, b))  # a_k b_j may underflow
@@ -152,7 +159,7 @@ def barber_agakov(q: Any, P: Any, a: Any) -> float:
     sum a b q = 1; equal to the mutual information of P at its `posterior_density`.
     """
     P = as_plan(P, "P")
-    q, a = as_plan(q, "q", P.shape), as_weights(a, P.shape[0], "a")
+    q, a = as_plan(q, "q", P.shape), as_weights(a, P.shape[0], "a", P.dtype)
     worst = float(abs(a @ q - 1).max())
     if not worst <= weight_tolerance(q.dtype):
         raise WeightError("q", f"sum_k a_k q_kj up to {worst:.3g} from 1",
@@ -169,7 +176,7 @@ def softmax_density(logits: Any, a: Any) -> Array:
     logits (n1, m) of z1 for each y_j; a = zeta1 (n1,), positive.
     """
     logits = as_matrix(logits, "logits")
-    a = as_weights(a, logits.shape[0], "a")
+    a = as_weights(a, logits.shape[0], "a", logits.dtype)
     if not bool((a > 0).all()):
         raise WeightError("a", "a code without mass", "weights > 0: z1 has a density there")
     p = namespace(logits).exp(logits - logits.max(axis=0))
@@ -201,8 +208,9 @@ def informative_objective(
     codes = as_codes(codes, P)
     n_codes = int(codes.max()) + 1
     joint, zeta1 = sum_noise(P, codes, n_codes), code_weights(a, codes, n_codes)
-    information = as_lam(lam) * kl_from_product(joint, zeta1, as_weights(b, P.shape[1], "b"))
-    return primal(P, as_cost(C).dense(), a, b, eps) - information
+    b = as_weights(b, P.shape[1], "b", P.dtype)
+    information = as_lam(lam) * kl_from_product(joint, zeta1, b)
+    return primal(P, C, a, b, eps) - information
 
 
 def perturbed_objective(
@@ -216,7 +224,7 @@ def perturbed_objective(
     Q = as_matrix(Q, "Q")
     joint, zeta1 = sum_noise(P, codes, Q.shape[0]), code_weights(a, codes, Q.shape[0])
     information = as_lam(lam) * kl_dual(Q, joint, zeta1, b)
-    return primal(P, as_cost(C).dense(), a, b, eps) - information
+    return primal(P, C, a, b, eps) - information
 
 
 def informative_loss(
@@ -230,7 +238,7 @@ def informative_loss(
     C, self_cost = point_cost(x, y, cost), point_cost(x, x, cost)
     f = sinkhorn_symmetric(self_cost, a, eps, tol=tol, backend=backend).f
     self_term = semi_dual(f, self_cost, a, a, eps, backend=backend)
-    return informative_objective(P, C.dense(), a, b, eps, lam, codes) - self_term / 2
+    return informative_objective(P, C, a, b, eps, lam, codes) - self_term / 2
 
 
 # ------------------------------------------------------------------ the perturbed cost, B-23
@@ -257,5 +265,4 @@ def informative_plan(
     """The plan (n, m) of the cost C - lam Q and the solve it comes from. B-21 at fixed Q, B-29."""
     p = problem(informative_cost(C, Q, lam), a, b, eps, backend)
     solved = solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)
-    F, G = p.F(solved.f), p.G(solved.g)
-    return namespace(F).exp((F[:, None] + G - p.C.dense()) / p.eps), solved
+    return gibbs_matrix(p.C, p.F(solved.f), p.G(solved.g), p.eps), solved

@@ -200,7 +200,7 @@ def conditional_information(P: Any, a: Any, codes: Any) -> float:
     KL(P | a(x)b) = KL(M P | zeta1(x)b) + K(P), the chain rule.
     """
     P = as_plan(P, "P")
-    codes, a = as_codes(codes, P), as_weights(a, P.shape[0], "a")
+    codes, a = as_codes(codes, P), as_weights(a, P.shape[0], "a", P.dtype)
     n_codes = int(codes.max()) + 1
     joint, zeta1 = sum_noise(P, codes, n_codes), code_weights(a, codes, n_codes)[codes]
     share = a / namespace(P).where(zeta1 > 0, zeta1, 1)

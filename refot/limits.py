@@ -29,18 +29,19 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import BackendLike, get_backend
+from refot.costs.forbidden import require_finite
 from refot.costs.operands import as_cost, ground_point_cost
 from refot.divergences import (
     _problems,
     _sharp,
-    _solutions,
     _value,
-    first_order_tolerance,
+    first_order_solutions,
     mmd_squared,
     self_costs,
     sinkhorn_divergence,
 )
 from refot.objectives import entropy, kantorovich
+from refot.solvers.memory import gibbs_matrix
 from refot.transforms import _rows_unweighted
 
 Bounds: TypeAlias = tuple[float, float]
@@ -83,7 +84,8 @@ def cost_limits(C: Any, a: Any, b: Any, *, exact: float | None = None) -> CostLi
     W0 is solved by linear programming, with n m variables, unless it is known: `exact`.
     """
     C = as_cost(C)
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
+    require_finite(C, "the independent plan gives mass to every pair")
     matrix = C.dense()
     centred = doubly_centred(matrix, a, b)
     on_support = centred[a > 0][:, b > 0]
@@ -158,7 +160,7 @@ def eps_sweep(
     rows = []
     for eps in _each(epsilons, "epsilons", as_positive):
         problems = _problems(x, a, y, b, eps, cost, backend)
-        terms = _solutions(problems, lambda p: first_order_tolerance(p, tol))
+        terms = first_order_solutions(problems, tol)
         F_xy, F_xx, F_yy = (_value(*term) for term in terms)
         s_xy, s_xx, s_yy = (_sharp(*term) for term in terms)
         rows.append((eps, F_xy, s_xy, F_xy - (F_xx + F_yy) / 2, 2 * s_xy - s_xx - s_yy))
@@ -173,8 +175,10 @@ def softmin_density(
 
     C (n, m) or an operand, g (m,), b (m,). 0 where b_j = 0: it is never drawn, and may overflow.
     """
-    log_r, _ = _log_density(g, C, b, eps, backend)
-    return namespace(log_r).exp(log_r)
+    p = _rows_unweighted(C, b, eps, backend)
+    g = p.column_potential(g)
+    drawn = namespace(g).where(p.b > 0, g, -np.inf)
+    return gibbs_matrix(p.C, p.transform(g), drawn, p.eps)
 
 
 def _log_density(

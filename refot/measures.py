@@ -39,5 +39,6 @@ class Measure:
 def measure(points: Any, weights: Any | None = None) -> Measure:
     """The measure of `points` (n, d); uniform weights unless given (n,). Raises InputError."""
     x = as_points(points, "points")
-    a = uniform(x.shape[0], x) if weights is None else as_weights(weights, x.shape[0], "weights")
-    return Measure(x, a)
+    if weights is None:
+        return Measure(x, uniform(x.shape[0], x))
+    return Measure(x, as_weights(weights, x.shape[0], "weights", x.dtype))

@@ -16,16 +16,21 @@ import numpy as np
 
 from refot.arrays import (
     Array,
+    InputError,
     ShapeError,
     as_masses,
     as_plan,
     as_positive,
     as_vector,
     as_weights,
+    in_range,
+    lookup,
     namespace,
     nonnegative,
 )
 from refot.backend_contract import BackendLike
+from refot.costs.forbidden import obstruction, with_partners
+from refot.costs.ground import GROUND_COSTS
 from refot.costs.operands import PointCost, as_cost, as_point_cost, row_blocks
 from refot.problem import problem
 
@@ -70,6 +75,7 @@ def _divergence(p: Array, *factors: Array) -> float:
     return float((p * xp.where(normal, xp.log(xp.where(normal, ratio, 1)), apart)).sum())
 
 
+@in_range
 def entropy(p: Any) -> float:
     """H(p) = -sum p log p >= 0 for weights or a plan, in nats; 0 log 0 = 0. L."""
     p = as_masses(p, "p")
@@ -78,28 +84,37 @@ def entropy(p: Any) -> float:
 
 
 # ------------------------------------------------------------------ primal
+@in_range
 def transport_cost(P: Any, C: Any) -> float:
-    """s = <C, P>, the sharp value of a plan P (n, m). B-1, and W_{c,eps} of G."""
-    C = as_cost(C).dense()
+    """s = <C, P>, the sharp value of a plan P (n, m). B-1, and W_{c,eps} of G.
+
+    0 where P is 0 on a forbidden pair, infinite where it is not.
+    """
+    C = as_cost(C)
     P = as_plan(P, "P", C.shape)
-    return float((P * C).sum())
+    where = namespace(P).where
+    return sum(float((P[rows] * where(P[rows] > 0, C.rows(rows), 0)).sum())
+               for rows in row_blocks(C))
 
 
+@in_range
 def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:
     """<C, P> + eps KL(P | a(x)b) for a plan P (n, m), feasible or not. B-10, B-12, B-16, H-2."""
-    C, eps = as_cost(C).dense(), as_positive(eps, "eps")
+    C, eps = as_cost(C), as_positive(eps, "eps")
     P = as_plan(P, "P", C.shape)
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     value: float = transport_cost(P, C) + eps * kl_from_product(P, a, b)
     return value
 
 
+@in_range
 def entropic_primal(P: Any, C: Any, lam: Any) -> float:
     """<P, M> - lam H(P), the value of L; at the optimum F - lam (H(a) + H(b)). Erratum L1."""
     return transport_cost(P, C) - as_positive(lam, "lam") * entropy(P)
 
 
 # ------------------------------------------------------------------ duals
+@in_range
 def dual(
     f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> float:
@@ -109,6 +124,7 @@ def dual(
     return float(p.a @ f + p.b @ g + p.eps - p.eps * p.row_sums(f, g).sum())
 
 
+@in_range
 def log_dual(
     f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> float:
@@ -124,6 +140,7 @@ def log_dual(
     return float(p.a @ f + p.b @ g - p.eps * log_mass)
 
 
+@in_range
 def semi_dual(
     g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> float:
@@ -133,6 +150,7 @@ def semi_dual(
     return float(p.a @ p.transform(g) + p.b @ g)
 
 
+@in_range
 def semi_dual_gradient(
     g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> Array:
@@ -146,7 +164,7 @@ def semi_dual_gradient(
 def kantorovich_dual(f: Any, g: Any, C: Any, a: Any, b: Any) -> float:
     """a.f + b.g where f_i + g_j <= C_ij on the support of a(x)b, else -infinity. B-6, H-4, H-10."""
     C = as_cost(C).dense()
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     f, g = as_vector(f, C.shape[0], "f"), as_vector(g, C.shape[1], "g")
     on_support = (a[:, None] > 0) & (b > 0)
     if bool((on_support & (f[:, None] + g > C)).any()):
@@ -158,11 +176,14 @@ def kantorovich_rubinstein(fx: Any, fy: Any, C: PointCost, a: Any, b: Any) -> fl
     """a.f(x) - b.f(y) where f is 1-Lipschitz for the cost on all points, else -infinity. H-6/11/13.
 
     fx (n,), fy (m,): the values of one function at the points of C = `point_cost(x, y, cost)`; for
-    a cost that is a metric ("euclidean", "l1") the maximum over f is W0. WGAN's critic.
+    a cost that is a metric ("euclidean", "l1") the maximum over f is W0. WGAN's critic. A cost of
+    GROUND_COSTS, or UnknownNameError: no f is 1-Lipschitz where c(x, x) < 0.
     """
-    n, m = as_point_cost(C).shape
+    C = as_point_cost(C)
+    n, m = C.shape
+    lookup(GROUND_COSTS, C.ground.name, "cost")
     fx, fy = as_vector(fx, n, "fx"), as_vector(fy, m, "fy")
-    a, b = as_weights(a, n, "a"), as_weights(b, m, "b")
+    a, b = as_weights(a, n, "a", C.dtype), as_weights(b, m, "b", C.dtype)
     xp = namespace(fx)
     values, points = xp.concatenate([fx, fy]), xp.concatenate([C.x, C.y])
     everywhere = replace(C, x=points, y=points)
@@ -175,23 +196,65 @@ def kantorovich_rubinstein(fx: Any, fy: Any, C: PointCost, a: Any, b: Any) -> fl
 def kantorovich(C: Any, a: Any, b: Any) -> tuple[float, Array]:
     """(W0, an optimal plan (n, m)) of the linear programme B-1/2, H-1, G-3, by SciPy's HiGHS.
 
-    For the limits and bounds of small problems: the programme has n m variables. It is solved for
-    the cost moved to [0, 1], because HiGHS takes reduced costs above -1e-10 for none.
+    For the limits and bounds of small problems: the programme has n m variables. Raises InputError
+    where no plan avoids the forbidden pairs.
+
+    HiGHS takes reduced costs above -1e-10 for none, and is given the cost moved to [0, 1]. Where
+    the plan stays far below the largest cost, that is one to avoid rather than a scale: the
+    programme is solved again for the pairs up to what it pays, and those that its dual asks for.
     """
+    cost = as_cost(C)
+    a = as_weights(a, cost.shape[0], "a", np.float64)
+    b = as_weights(b, cost.shape[1], "b", np.float64)
+    C = with_partners(cost, a, b).dense()
+    a, b = a / a.sum(), b / b.sum()
+    allowed = (a > 0)[:, None] & (b > 0) & (np.inf > C)
+    found = _programme(C, allowed, a, b)
+    if found is None:
+        raise InputError("C", obstruction(cost, a, b) or "no plan within 1e-10 of the marginals",
+                         "allowed pairs that leave room for all the mass")
+    paid = C[found[0] > DUST]
+    if np.ptp(paid) < FAR_BELOW * np.ptp(C[allowed]):
+        pairs = allowed & (paid.max() >= C)
+        while (nearer := _programme(C, pairs, a, b)) is not None:
+            found = nearer
+            asked = allowed & ~pairs & (found[1] < -EXACT)
+            if not asked.any():
+                break
+            pairs |= asked
+    return transport_cost(found[0], C), found[0]
+
+
+EXACT = 1e-10
+"""What HiGHS may miss a marginal by, and a reduced cost in units of the range of the costs."""
+
+DUST, FAR_BELOW = 10 * EXACT, 1e-3
+"""Masses up to the first may be such misses; a plan whose costs range over less than the second
+part of the range of all does not need the rest."""
+
+INFEASIBLE = 2
+"""What SciPy's status says where no plan satisfies the constraints."""
+
+
+def _programme(C: Array, pairs: Array, a: Array, b: Array) -> tuple[Array, Array] | None:
+    """(P, the reduced costs C_ij - f_i - g_j of its dual), (n, m), with mass on the given pairs
+    only, the second in units of the range of their costs; None where there is no such plan."""
     from scipy.optimize import linprog  # 0.2 s to import: only where it is used
     from scipy.sparse import kron, vstack
 
-    C = as_cost(C).dense()
     n, m = C.shape
-    a, b = as_weights(a, n, "a"), as_weights(b, m, "b")
-    sums = vstack([kron(np.eye(n), np.ones((1, m))), kron(np.ones((1, n)), np.eye(m))])
-    marginals = np.concatenate([a / a.sum(), b / b.sum()])  # the last row is redundant
-    spread = float(C.max() - C.min()) or 1.0
-    unit_cost = ((C - C.min()) / spread).ravel()
-    exact = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
-    found = linprog(
-        unit_cost, A_eq=sums.tocsr()[:-1], b_eq=marginals[:-1], method="highs", options=exact)
+    sums = vstack([kron(np.eye(n), np.ones((1, m))), kron(np.ones((1, n)), np.eye(m))]).tocsc()
+    costs = C[pairs]
+    least, spread = float(costs.min()), float(np.ptp(costs)) or 1.0
+    exact = {"primal_feasibility_tolerance": EXACT, "dual_feasibility_tolerance": EXACT}
+    found = linprog(  # the last row is redundant
+        (costs - least) / spread, A_eq=sums[:, pairs.ravel()].tocsr()[:-1],
+        b_eq=np.concatenate([a, b])[:-1], method="highs", options=exact)
+    if found.status == INFEASIBLE:
+        return None
     if found.status != 0:
         raise ArithmeticError(f"HiGHS did not solve the transport problem: {found.message}")
-    P = found.x.reshape(n, m)
-    return float((P * C).sum()), P
+    P = np.zeros(C.shape)
+    P[pairs] = found.x
+    dual = found.eqlin.marginals
+    return P, (C - least) / spread - np.add.outer(dual[:n], np.append(dual[n:], 0))

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from refot.arrays import Array, as_plan, as_weights, namespace
+import numpy as np
+
+from refot.arrays import Array, InputError, ShapeError, as_plan, as_weights, in_range, namespace
 from refot.backend_contract import BackendLike
+from refot.costs.forbidden import forbids, on_host
+from refot.costs.operands import Cost, as_cost
 from refot.problem import problem
+from refot.solvers.memory import gibbs_matrix
+from refot.solvers.spanning_tree import changed_along_tree
 
 
+@in_range
 def plan(
     f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> Array:
     """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m). B-15, B-17.
 
     Its marginals are a and b only where (f, g) are optimal; (f + t, g - t) gives the same plan.
+    Takes the memory of P and of two blocks of rows; where REFOT_MEMORY, or what is free, is less,
+    MemoryBudgetError. `marginals` needs no P.
     """
     p = problem(C, a, b, eps, backend)
     f, g = p.row_potential(f), p.column_potential(g)
-    return namespace(f).exp((p.F(f)[:, None] + p.G(g) - p.C.dense()) / p.eps)
+    return gibbs_matrix(p.C, p.F(f), p.G(g), p.eps)
 
 
+@in_range
 def semi_dual_plan(
     g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> Array:
@@ -33,6 +43,7 @@ def semi_dual_plan(
     return plan(p.transform(g), g, p.C, p.a, p.b, p.eps, backend=p.backend)
 
 
+@in_range
 def marginals(
     f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> tuple[Array, Array]:
@@ -42,6 +53,7 @@ def marginals(
     return p.backend.marginals(p.C, F, G, p.eps)
 
 
+@in_range
 def marginal_error(
     f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
 ) -> float:
@@ -50,21 +62,39 @@ def marginal_error(
     return p.marginal_error(p.row_potential(f), p.column_potential(g))
 
 
-def round_to_marginals(P: Any, a: Any, b: Any) -> Array:
+@in_range
+def round_to_marginals(P: Any, a: Any, b: Any, C: Any | None = None) -> Array:
     """A plan (n, m) near P with marginals a and b: Altschuler, Weed, Rigollet 2017, Algorithm 2.
 
     Scales rows, then columns, down to their marginal, and spreads what is missing as a rank-one
     term. P (n, m) >= 0. The result moves by at most 2 (|P1 - a|_1 + |P'1 - b|_1) in L1.
+
+    That term gives mass to every pair. With a cost matrix C that forbids pairs, what is missing
+    moves along a tree of the largest entries of P instead (`spanning_tree`), and zeros stay zeros.
+    Raises InputError where P is too far from its marginals for that.
     """
     P = as_plan(P, "P")
     xp = namespace(P)
-    a, b = as_weights(a, P.shape[0], "a"), as_weights(b, P.shape[1], "b")
+    a, b = as_weights(a, P.shape[0], "a", P.dtype), as_weights(b, P.shape[1], "b", P.dtype)
+    if C is not None and forbids(C := as_cost(C)):
+        return _round_on_allowed_pairs(P, a, b, C)
     P = _shrink_rows(P, a)
     P = _shrink_rows(P.T, b).T
     missing_a = xp.maximum(a - P.sum(axis=1), 0)  # >= 0 but for rounding
     missing_b = xp.maximum(b - P.sum(axis=0), 0)
     total = missing_a.sum()
     return P if total == 0 else P + xp.outer(missing_a / total, missing_b)
+
+
+def _round_on_allowed_pairs(P: Array, a: Array, b: Array, C: Cost) -> Array:
+    xp, allowed = namespace(P), C.rows(slice(None)) < np.inf
+    if allowed.shape != P.shape:
+        raise ShapeError("C", f"shape {allowed.shape}", f"{P.shape}, that of P")
+    changed = changed_along_tree(*map(on_host, (xp.where(allowed, P, 0), a, b)))
+    if changed is None:
+        raise InputError("P", "too far from the marginals to get there by allowed pairs",
+                         "a plan of nearly optimal potentials, whose parts hang together")
+    return xp.asarray(changed)
 
 
 def _shrink_rows(P: Array, a: Array) -> Array:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from refot.arrays import Array, as_positive, as_vector, as_weights, namespace
+from refot.arrays import Array, InputError, as_vector, as_weights, in_dtype, largest, namespace
 from refot.backend_contract import Backend, BackendLike, get_backend
-from refot.costs.operands import Cost, as_cost
+from refot.costs.forbidden import with_partners
+from refot.costs.operands import Cost, as_cost, as_eps
 
 
 def log_weights(a: Array) -> Array:
@@ -29,6 +30,11 @@ class Problem:
     b: Array
     eps: float
     backend: Backend
+
+    @property
+    def costs_with_mass(self) -> Cost:
+        """The costs between atoms of positive weight: no other may set a scale."""
+        return self.C.among(self.a > 0, self.b > 0)
 
     @property
     def T(self) -> Problem:
@@ -62,8 +68,12 @@ class Problem:
 
     def row_potential(self, f: Any, name: str = "f") -> Array:
         """`f` checked, (n,), on the backend."""
-        f = as_vector(f, self.C.shape[0], name)
-        return self.backend.asarray(f).astype(self.C.dtype, copy=False)
+        f = in_dtype(as_vector(f, self.C.shape[0], name), self.C.dtype, name)
+        bound = largest(self.C.dtype) * min(self.eps, 1.0)
+        if not bool((abs(f) <= bound).all()):
+            raise InputError(name, f"up to {float(abs(f).max()):.1g} in size",
+                             f"at most {bound:.1g}: {name} / eps in the range of {self.C.dtype}")
+        return self.backend.asarray(f)
 
     def column_potential(self, g: Any, name: str = "g") -> Array:
         """`g` checked, (m,), on the backend."""
@@ -73,13 +83,15 @@ class Problem:
 def problem(C: Any, a: Any, b: Any, eps: Any, backend: BackendLike = None) -> Problem:
     """(C, a, b, eps) checked, in the dtype of C, on the backend. Raises InputError.
 
-    C: an operand, or a matrix (n, m); a (n,) and b (m,): weights that sum to 1; eps > 0.
+    C: an operand, or a matrix (n, m), inf where a pair is forbidden; a (n,) and b (m,): weights
+    that sum to 1, normalised in the dtype of C (`as_weights`); eps > 0.
     """
-    C, eps = as_cost(C), as_positive(eps, "eps")
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
-    on = get_backend(backend)
+    C = as_cost(C)
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
+    return on_backend(with_partners(C, a, b), a, b, eps, backend)
 
-    def convert(weights: Array) -> Array:
-        return on.asarray(weights).astype(C.dtype, copy=False)
 
-    return Problem(C.with_arrays(on.asarray), convert(a), convert(b), eps, on)
+def on_backend(C: Cost, a: Array, b: Array, eps: Any, backend: BackendLike) -> Problem:
+    """The problem of a checked cost and checked weights in its dtype, on the backend."""
+    eps, on = as_eps(eps, C), get_backend(backend)
+    return Problem(C.with_arrays(on.asarray), on.asarray(a), on.asarray(b), eps, on)

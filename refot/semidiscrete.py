@@ -27,8 +27,10 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import BackendLike, get_backend
+from refot.costs.forbidden import require_row_partners
 from refot.costs.operands import Cost, as_cost, row_blocks
 from refot.gradients import points_gradient
+from refot.solvers.memory import require_result
 from refot.transforms import c_eps_transform, c_transform, conditional
 
 
@@ -51,10 +53,13 @@ def assignment(psi: Any, C: Any, b: Any, lam: Any, *, backend: BackendLike = Non
     if _as_lam(lam) > 0:
         return conditional(psi, C, b, lam, backend=backend)
     psi, C, b = _on_backend(psi, C, b, backend)
+    require_result(C)
     xp = namespace(psi)
     psi = xp.where(b > 0, psi, -xp.inf)
     nearest = xp.concatenate([(C.rows(rows) - psi).argmin(axis=1) for rows in row_blocks(C)])
-    return (nearest[:, None] == xp.arange(C.shape[1])).astype(psi.dtype)
+    chi = xp.zeros(C.shape, dtype=psi.dtype)
+    chi[xp.arange(C.shape[0]), nearest] = 1
+    return chi
 
 
 # ------------------------------------------------------------------ H_lambda and its gradients
@@ -77,7 +82,8 @@ def supergradient(psi: Any, C: Any, b: Any, lam: Any, *, backend: BackendLike = 
     The mean over the rows is a supergradient of `semi_discrete_objective`, and its gradient where
     that has one: for lam > 0 everywhere, for lam = 0 where no sample lies between two cells.
     """
-    return _on_backend(psi, C, b, backend)[2] - assignment(psi, C, b, lam, backend=backend)
+    chi = assignment(psi, C, b, lam, backend=backend)
+    return namespace(chi).subtract(_on_backend(psi, C, b, backend)[2], chi, out=chi)
 
 
 def generator_gradient(
@@ -89,7 +95,8 @@ def generator_gradient(
     it exists off the boundaries of the cells; on one, it is that of the cell of least j.
     """
     chi = assignment(psi, C, b, lam, backend=backend)
-    return points_gradient(chi / chi.shape[0], C)
+    chi /= chi.shape[0]
+    return points_gradient(chi, C)
 
 
 # ------------------------------------------------------------------ averaged stochastic ascent
@@ -113,8 +120,7 @@ def averaged_sgd(
     """
     gamma, alpha, lam = as_positive(gamma, "gamma"), _as_exponent(alpha), _as_lam(lam)
     on = get_backend(backend)
-    b = as_floating(b, "b", ndim=1)
-    b = on.asarray(as_weights(b, b.shape[0], "b"))
+    b = on.asarray(as_weights(b, None, "b"))
     total = namespace(b).zeros_like(b)
     psi_tilde = total if psi is None else on.asarray(as_vector(psi, len(b), "psi"))
     for k in itertools.count(1):
@@ -211,8 +217,10 @@ def _on_backend(psi: Any, C: Any, b: Any, backend: BackendLike) -> tuple[Array, 
     """psi, C and b checked, in the dtype of C, on the backend."""
     C, on = as_cost(C), get_backend(backend)
     m = C.shape[1]
+    b = as_weights(b, m, "b", C.dtype)
+    require_row_partners(C, b)
     psi, b = (on.asarray(v).astype(C.dtype, copy=False)
-              for v in (as_vector(psi, m, "psi"), as_weights(b, m, "b")))
+              for v in (as_vector(psi, m, "psi"), b))
     return psi, C.with_arrays(on.asarray), b
 
 

@@ -16,12 +16,12 @@ from refot.arrays import (
     Array,
     InputError,
     as_count,
-    as_positive,
     as_weights,
     namespace,
 )
 from refot.backend_contract import BackendLike
-from refot.costs.operands import as_cost, as_point_cost
+from refot.costs.forbidden import finite_part
+from refot.costs.operands import as_cost, as_eps, as_point_cost
 from refot.gradients import points_gradient
 from refot.problem import problem
 from refot.solvers.scaling import scaling_iterates
@@ -38,15 +38,16 @@ def scaling_loss_gradient(C: Any, a: Any, b: Any, eps: Any, L: int) -> Array:
     and Cb -= K * Kb / eps. C (n, m), a (n,), b (m,), eps in cost units. Underflows where G-7 does,
     at C / eps > 745 in float64, with its ScalingWarning: see `scaling_loss_gradient_log`.
     """
-    C, eps = as_cost(C).dense(), as_positive(eps, "eps")
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
+    C = as_cost(C)
+    eps, C = as_eps(eps, C), C.dense()
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     xp = namespace(C)
-    K = xp.exp(-C / eps)
+    K, C_finite = xp.exp(-C / eps), finite_part(C)
     steps = list(itertools.islice(scaling_iterates(C, a, b, eps), as_count(L, "L")))
     v_before = [b, *(v for _, v in steps)]
     u, v = steps[-1]
-    Cb, Kb = K * xp.outer(u, v), C * xp.outer(u, v)
-    ub, vb = (K * C) @ v, (K * C).T @ u
+    Cb, Kb = K * xp.outer(u, v), C_finite * xp.outer(u, v)
+    ub, vb = (K * C_finite) @ v, (K * C_finite).T @ u
     for (u, v), v_last in zip(reversed(steps), reversed(v_before[:-1]), strict=True):
         qb = -vb * _square_over(v, b)
         Kb += xp.outer(u, qb)
@@ -74,7 +75,7 @@ def scaling_loss_gradient_log(
     g_before = [start, *(g for _, g in steps)]
     f, g = steps[-1]
     P = xp.exp((p.F(f)[:, None] + p.G(g) - C) / p.eps)
-    W = P * C / p.eps
+    W = P * finite_part(C) / p.eps
     Cb, fb, gb = P - W, W.sum(axis=1), W.sum(axis=0)
     for (f, g), g_last in zip(reversed(steps), reversed(g_before[:-1]), strict=True):
         T = xp.exp((p.F(f)[:, None] + g - C) / p.eps)

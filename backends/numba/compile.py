@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 from llvmlite import ir
 from numba import njit, types
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.extending import intrinsic, overload
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -68,6 +70,32 @@ _SOURCES = zlib.crc32(b"".join(
 ))
 
 
+class _OwnCode(JITCodeLibrary):  # type: ignore[misc]
+    """The code of a kernel, which calls its own copies of the functions that are compiled into it.
+
+    Numba leaves these copies visible to the linker, which takes the first of one name that the
+    process has loaded. In the process that compiles, that is the function compiled alone, whose
+    loops LLVM has vectorised otherwise than in the kernel, so that sums are added in another order;
+    in a process that loads the kernel from disk there is nothing but the copies. The same call
+    would have other last digits in the one than in the other.
+    """
+
+    def _optimize_final_module(self) -> None:
+        super()._optimize_final_module()
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage.name == "linkonce_odr":
+                function.linkage = "internal"
+
+
+class _KernelCompiler(Compiler):  # type: ignore[misc]
+    """Numba's compiler, with the library above."""
+
+    def compile_extra(self, function: Any) -> Any:
+        self.state.library = _OwnCode(self.state.targetctx.codegen(), function.__qualname__)
+        self.state.library.enable_object_caching()  # as Numba does, before it is filled
+        return super().compile_extra(function)
+
+
 def kernel(function: Function) -> Function:
     """`function` compiled when first used, to run without the interpreter's lock (`numba_threads`
     splits its rows), and kept on disk for other processes.
@@ -77,7 +105,8 @@ def kernel(function: Function) -> Function:
     """
     function.__qualname__ += f"_{_SOURCES:08x}"
     compiler: Callable[[Function], Function] = njit(
-        cache=True, nogil=True, no_cfunc_wrapper=True, **ELEMENTWISE
+        cache=True, nogil=True, no_cfunc_wrapper=True, pipeline_class=_KernelCompiler,
+        **ELEMENTWISE
     )
     return compiler(function)
 

@@ -112,9 +112,10 @@ def _row_cost(F_i: Any, G: Any, scale: Any, k: Any, r: Any, tile: Any, columns: 
     """sum_j P_ij c_ij for the row r of a block of costs c; unscaled."""
     full_width()
     o = np.uintp(r) * _1
-    total = t.dtype.type(0)
+    total, none = t.dtype.type(0), t.dtype.type(0)
     for j in range(np.uintp(columns)):
-        total += entry(F_i, G[tile, j], t[o + j], scale, k) * t[o + j]
+        P_ij = entry(F_i, G[tile, j], t[o + j], scale, k)
+        total += P_ij * (t[o + j] if P_ij > none else none)  # a forbidden pair: 0 times inf is 0
     return total
 
 

@@ -60,9 +60,9 @@ class NumpyBackend(NumpyArrays):
         return rows, columns
 
     def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
-        """<P, C>."""
-        return sum(float((_plan(C, F, G, eps, rows) * C.rows(rows)).sum())
-                   for rows in row_blocks(C))
+        """<P, C>; 0 where P is 0, on forbidden pairs too."""
+        return sum(float((P * np.where(P > 0, C.rows(rows), 0)).sum())
+                   for rows in row_blocks(C) for P in [_plan(C, F, G, eps, rows)])
 
     def plan_cost_gradient(self, C: PointCost, F: Array, G: Array, eps: float) -> Array:
         """sum_j P_ij d1 c(x_i, y_j)."""
@@ -99,4 +99,5 @@ class NumpyBackend(NumpyArrays):
 
 
 def _plan(C: Cost, F: Array, G: Array, eps: float, rows: slice) -> Array:
-    return np.exp((F[rows, None] + G - C.rows(rows)) / eps)
+    with np.errstate(over="ignore"):  # potentials far too large: the plan is infinite there
+        return np.exp((F[rows, None] + G - C.rows(rows)) / eps)

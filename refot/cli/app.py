@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 import refot
@@ -20,6 +19,7 @@ from refot.cli.recorded import trajectories, vectors
 from refot.cli.shared import complaints, console
 from refot.cli.train import train
 from refot.cli.verify import compare, verify
+from refot.terminal import complaint, foreign, plain_lines, plain_warnings
 
 app = typer.Typer(
     help="Entropic optimal transport: certified values, and a verifier for implementations.",
@@ -50,7 +50,7 @@ def plan(
     from refot.plots.figure_2 import draw_figure_2
 
     for line in draw_figure_2(out, eps=eps, lam=lam):
-        console.print(line, highlight=False)
+        console.print(foreign(line))
 
 
 def backends() -> None:
@@ -60,8 +60,8 @@ def backends() -> None:
     """
     table = Table("backend", "usable", "default", "why not", pad_edge=False)
     for status in backend_status():
-        table.add_row(status.name, "yes" if status.available else "no",
-                      "*" if status.default else "", escape(status.reason))
+        table.add_row(foreign(status.name), "yes" if status.available else "no",
+                      "*" if status.default else "", foreign(status.reason))
     console.print(table)
     console.print(f"The default is set by {VARIABLE}, or refot.use_backend(...) in a program.")
     get_backend()  # one that is not there, or cannot run, is an error here too
@@ -74,9 +74,10 @@ app.add_typer(trajectories, name="trajectories")
 
 
 def main() -> None:
-    """Run the command line. Exit status 2: a wrong call is one sentence on stderr, and a defect of
-    refot itself a traceback; 130: interrupted."""
+    """Run the command line. Exit status 2: a wrong call, one sentence on stderr; 3: a defect of
+    refot itself, with its traceback; 130: interrupted."""
     warnings.simplefilter("default")
+    plain_warnings()
     try:
         app()
     except KeyboardInterrupt:
@@ -85,10 +86,9 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - told apart, and told
         if not _is_a_wrong_call(error):
             complaints.print("[bold red]refot:[/bold red] a defect of refot itself; please report:")
-            traceback.print_exc()
-            sys.exit(2)
-        complaints.print(f"[bold red]refot:[/bold red] {escape(str(error))}", highlight=False,
-                         soft_wrap=True)
+            sys.stderr.write(plain_lines(traceback.format_exc()))
+            sys.exit(3)
+        complaints.print(complaint(error), soft_wrap=True)
         sys.exit(2)
 
 

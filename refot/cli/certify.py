@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from refot.cli.shared import console, verification
+from refot.terminal import foreign
 
 
 def certify(
@@ -26,9 +27,9 @@ def certify(
     p, g = verification("runs.certify_file").read_problem(file)
     judged = judge.certified(p, g)
     for line in judged.lines():
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(foreign(line), soft_wrap=True)
     if value is not None:
         verdict = judged.verdict(value, convention)
-        console.print(verdict.sentence, style="green" if verdict.inside else "bold red",
-                      highlight=False, soft_wrap=True)
+        console.print(foreign(verdict.sentence, "green" if verdict.inside else "bold red"),
+                      soft_wrap=True)
         raise typer.Exit(int(not verdict.inside))

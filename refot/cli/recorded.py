@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from refot.cli.shared import verification
+from refot.terminal import plain
 
 vectors = typer.Typer(help="Certified vectors: problems with answers enclosed to 30 digits.",
                       no_args_is_help=True)
@@ -32,7 +33,7 @@ def check_answers(
     """Compare somebody's answers with the enclosures. Exit status: 0 all right, 1 some wrong."""
     lines, status = verification("vectors.answers").check(file)
     for line in lines:
-        typer.echo(line)
+        typer.echo(plain(line))
     raise typer.Exit(status)
 
 

@@ -8,12 +8,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from refot.cli.shared import complaints, console
 from refot.systems.training.watcher import Watcher
+from refot.terminal import complaint, foreign, plain
 
 if TYPE_CHECKING:
     from refot.systems.training.loop import Outcome
@@ -63,11 +63,10 @@ def train(
                 settings=None if data is None else {"data": str(data)}, resume=resume,
                 cadence=training.Cadence(checkpoint_seconds, measure_every), watcher=bar)
     except (training.DivergedError, DataUnavailableError, OSError) as error:
-        complaints.print(f"[bold red]refot:[/bold red] {escape(str(error))}", highlight=False,
-                    soft_wrap=True)
+        complaints.print(complaint(error), soft_wrap=True)
         raise typer.Exit(1) from None
     for line in told(outcome, out):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(foreign(line), soft_wrap=True)
     raise typer.Exit(0 if outcome.stopped_by is None else 128 + outcome.stopped_by)
 
 
@@ -78,7 +77,7 @@ def print_systems() -> None:
     table = Table("system", "preset", "iterations", "what it is", pad_edge=False)
     for system in SYSTEMS:
         for name, preset in presets(system).items():
-            table.add_row(system, name, str(preset.iterations), escape(preset.about))
+            table.add_row(*map(foreign, (system, name, preset.iterations, preset.about)))
     console.print(table)
 
 
@@ -111,8 +110,8 @@ class Bar(Watcher):
     def __init__(self) -> None:
         self.progress = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-            TimeRemainingColumn(), TextColumn("{task.fields[losses]}"), console=console,
-            transient=True)
+            TimeRemainingColumn(), TextColumn("{task.fields[losses]}", markup=False),
+            console=console, transient=True)
         self.task = self.progress.add_task("making", total=None, losses="")
 
     def __enter__(self) -> Bar:
@@ -133,10 +132,10 @@ class Bar(Watcher):
 
     def stepped(self, iteration: int, losses: Mapping[str, float]) -> None:
         self.progress.update(self.task, completed=iteration,
-                             losses=escape(in_words(losses)[:LONGEST]))
+                             losses=plain(in_words(losses))[:LONGEST])
 
     def measured(self, iteration: int, measures: Mapping[str, float | None]) -> None:
         self._say(f"iteration {iteration}: {in_words(measures)}")
 
     def _say(self, line: str) -> None:
-        self.progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self.progress.console.print(foreign(line), soft_wrap=True)

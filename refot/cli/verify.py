@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from refot.cli.shared import complaints, console, verification
+from refot.terminal import plain
 
 
 def verify(
@@ -52,7 +52,7 @@ def verify(
     """Check an implementation against certified numbers.
 
     Exit status: 0 all provided checks pass, 1 some failed, 2 the target could not be loaded, offers
-    nothing that can be checked, or the call was wrong, 130 interrupted.
+    nothing that can be checked, or the call was wrong, 3 refot's own code raised, 130 interrupted.
     """
     if list_:
         verification("reports.terminal").print_list(console)
@@ -67,7 +67,8 @@ def verify(
         target, command, capability, limits, profile, seed,
         verification("runs.selection").Selection(check, case, part), processes, scaling)
     if debug:
-        raise typer.Exit(int(asked.stopped().status in ("failed", "error")))
+        status = asked.stopped().status
+        raise typer.Exit({"failed": 1, "error": 1, "refot_error": 3}.get(status, 0))
     with _progress() as progress:
         found = asked.found(progress)
     verification("reports.terminal").print_report(found, console)
@@ -82,20 +83,21 @@ def _refuse_files(json: Path | None, html: Path | None, debug: bool, scaling: bo
                                  "no --scaling")
     for option, file in (("--json", json), ("--html", html)):
         if file is not None and (file.is_dir() or not file.resolve().parent.is_dir()):
-            raise typer.BadParameter(f"{option} {file}: not a file in a folder that exists")
+            raise typer.BadParameter(f"{option} {plain(file)}: not a file in a folder that exists")
     if json is not None and html is not None and json.resolve() == html.resolve():
-        raise typer.BadParameter(f"--json {json}, --html {html}: one file for two reports")
+        raise typer.BadParameter(f"--json {plain(json)}, --html {plain(html)}: one file for two "
+                                 "reports")
 
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """A bar on stderr, and what it is to be told: what is done, how many steps are, of how many."""
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
+    with Progress(TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(),
                   console=complaints, transient=True) as bar:
         task = bar.add_task("loading", total=None)
 
         def tell(what: str, done: int, steps: int) -> None:
-            bar.update(task, description=escape(what), completed=done, total=steps)
+            bar.update(task, description=plain(what), completed=done, total=steps)
 
         yield tell
 

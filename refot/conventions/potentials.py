@@ -35,7 +35,7 @@ Entrywise: TypeAlias = Callable[[Array, float], Array]
 
 def weights_and_eps(a: Any, b: Any, eps: Any) -> tuple[Array, Array, float]:
     """(a (n,), b (m,), eps) checked, where nothing else says what n and m are."""
-    a, b = as_weights(a, np.size(a), "a"), as_weights(b, np.size(b), "b")
+    a, b = as_weights(a, None, "a"), as_weights(b, None, "b")
     return a, b, as_positive(eps, "eps")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from refot.arrays import Array, namespace
 from refot.costs.operands import BLOCK_ELEMENTS, Cost, DenseCost, PointCost
 
@@ -10,6 +12,13 @@ DEAR_DIMENSION = 16
 
 LOST = 2.0**-4
 """|x - y|^2 below this part of |x|^2 + |y|^2 is computed again by differences."""
+
+
+@dataclass(frozen=True)
+class FormedCost(DenseCost):
+    """The matrix of a cost between points; `error`: what its entries may be off, in cost units."""
+
+    error: float = 0.0
 
 
 def formed(C: Cost) -> DenseCost:
@@ -24,7 +33,14 @@ def formed(C: Cost) -> DenseCost:
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
         out[rows] = rows_of(C, rows)
-    return DenseCost(out)
+    return FormedCost(out, _forming_error(C))
+
+
+def _forming_error(C: PointCost) -> float:
+    """2 d + 8 roundings of |x|^2 + |y|^2, of which an entry is at least the part LOST; of an entry
+    that is a sum of differences, of itself."""
+    unit = float(namespace(C.x).finfo(C.dtype).eps) / 2
+    return float((2 * C.x.shape[1] + 8) * unit / LOST * C.bound())
 
 
 def _product_rows(C: PointCost, rows: slice) -> Array:

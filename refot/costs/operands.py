@@ -6,7 +6,8 @@ cost by name, whose matrix is never formed as a whole. Both offer `shape`, `T`, 
 Ground costs, of the difference x - y and 0 where x = y: |x - y|^2 (B section 4, G section 4, L),
 |x - y| (G learned cost), |x - y|_1 (B Table 1). Beside them -<x, y>, |x - y|^2 / 2 less what
 depends on one point alone: the same plans, potentials less |x|^2 / 2 and |y|^2 / 2. Any of them
-times a positive scale (H: |x - y|^2 / alpha), or any finite matrix (B-5).
+times a positive scale (H: |x - y|^2 / alpha), or any matrix (B-5). An entry inf of a matrix forbids
+a pair (`forbidden`).
 """
 
 from __future__ import annotations
@@ -15,16 +16,29 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from refot.arrays import (
     Array,
+    InputError,
     ShapeError,
     TypeInputError,
-    as_matrix,
+    as_floating,
     as_points,
     as_positive,
+    first_failure,
+    is_masked,
+    largest,
     lookup,
+    namespace,
 )
-from refot.costs.ground import GROUND_COSTS, POINT_COSTS, PairCost
+from refot.costs.ground import (
+    GROUND_COSTS,
+    POINT_COSTS,
+    DotProduct,
+    GroundCost,
+    PairCost,
+)
 
 BLOCK_ELEMENTS = 1 << 22
 """Entries of a cost block that are in memory at once (32 MiB in float64)."""
@@ -33,7 +47,7 @@ BLOCK_ELEMENTS = 1 << 22
 # ------------------------------------------------------------------ operands
 @dataclass(frozen=True)
 class DenseCost:
-    """A cost matrix (n, m) as it stands, in cost units."""
+    """A cost matrix (n, m) as it stands, in cost units; inf forbids a pair."""
 
     matrix: Array
 
@@ -56,6 +70,13 @@ class DenseCost:
     def dense(self) -> Array:
         """The whole matrix (n, m)."""
         return self.matrix
+
+    def among(self, rows: Array, columns: Array) -> DenseCost:
+        """C between some of the rows and some of the columns, both boolean."""
+        if bool(rows.all() and columns.all()):
+            return self
+        part = self.matrix[rows][:, columns]
+        return DenseCost(namespace(part).ascontiguousarray(part))
 
     def scaled(self, factor: float) -> DenseCost:
         """The cost `factor * C`."""
@@ -108,6 +129,12 @@ class PointCost:
         """At least max C - min C, in O((n + m) d)."""
         return self.scale * self.ground.spread(self.x, self.y)
 
+    def among(self, rows: Array, columns: Array) -> PointCost:
+        """C between some of the rows and some of the columns, both boolean; in no order."""
+        if bool(rows.all() and columns.all()):
+            return self
+        return PointCost(self.x[rows], self.y[columns], self.ground, self.scale)
+
     def scaled(self, factor: float) -> PointCost:
         """The cost `factor * c`."""
         return replace(self, scale=self.scale * factor)
@@ -131,10 +158,30 @@ def point_cost(x: Any, y: Any, cost: str = "sqeuclidean", scale: float = 1.0) ->
 
 
 def as_cost(C: Any) -> Cost:
-    """`C` as a checked operand: anything that is not one is taken as a matrix (n, m), finite."""
+    """`C` as a checked operand: anything that is not one is taken as a matrix (n, m) of numbers,
+    or inf for a forbidden pair. A NumPy masked array forbids the pairs that it masks."""
     if isinstance(C, PointCost):
         return _checked(C)
-    return DenseCost(as_matrix(C.matrix if isinstance(C, DenseCost) else C, "C"))
+    return DenseCost(_cost_matrix(C.matrix if isinstance(C, DenseCost) else C))
+
+
+def _cost_matrix(C: Any) -> Array:
+    """`C` (n, m) with entries in the range of its dtype, or inf. Raises InputError for NaN, -inf
+    and numbers so large that a sum of a few of them would overflow (`largest`)."""
+    if is_masked(C):
+        floating = C if C.dtype.kind == "f" else C.astype(np.float64)
+        C = floating.filled(np.inf)
+    matrix = as_floating(C, "C", ndim=2)
+    known = matrix > -np.inf  # not NaN either
+    if not bool(known.all()):
+        raise InputError("C", first_failure(matrix, known),
+                         "finite costs, or inf (a masked entry) for a forbidden pair")
+    bound = largest(matrix.dtype)
+    in_range = (abs(matrix) <= bound) | (matrix == np.inf)
+    if not bool(in_range.all()):
+        raise InputError("C", first_failure(matrix, in_range),
+                         f"costs of at most {bound:.1g} in size, for {matrix.dtype}, or inf")
+    return matrix
 
 
 def ground_point_cost(x: Any, y: Any, cost: str = "sqeuclidean") -> PointCost:
@@ -144,10 +191,11 @@ def ground_point_cost(x: Any, y: Any, cost: str = "sqeuclidean") -> PointCost:
 
 
 def as_point_cost(C: Any) -> PointCost:
-    """`C` as a cost between points: a matrix has none to differentiate in. Raises InputError."""
+    """`C` as a checked cost between points: a matrix has none to differentiate in. Raises
+    InputError."""
     if not isinstance(C, PointCost):
         raise TypeInputError("C", f"{type(C).__name__}", "a point cost: point_cost(x, y, cost)")
-    return C
+    return _checked(C)
 
 
 def _checked(C: PointCost) -> PointCost:
@@ -157,7 +205,36 @@ def _checked(C: PointCost) -> PointCost:
         raise ShapeError("y", f"dimension {y.shape[1]}", f"dimension {x.shape[1]}, that of x")
     if x.dtype != y.dtype:
         raise TypeInputError("y", f"dtype {y.dtype}", f"{x.dtype}, that of x")
-    return replace(C, x=x, y=y, scale=as_positive(C.scale, "scale"))
+    if not isinstance(C.ground, GroundCost | DotProduct):
+        raise TypeInputError("ground", f"{C.ground!r}", "a cost of POINT_COSTS")
+    C = replace(C, x=x, y=y, scale=as_positive(C.scale, "scale"))
+    with np.errstate(over="ignore", invalid="ignore"):  # inf - inf where products overflow
+        bound = C.bound()
+    if not bound <= largest(C.dtype):
+        raise InputError("x", f"costs up to {bound:.1g} between x and y",
+                         f"points whose costs are at most {largest(C.dtype):.1g}, for {C.dtype}")
+    return C
+
+
+def as_eps(eps: Any, C: Cost, name: str = "eps") -> float:
+    """eps > 0, in cost units, such that it and C / eps are in the range of the dtype of C. Raises
+    InputError."""
+    number, dtype = as_positive(eps, name), np.finfo(C.dtype)
+    least, most = max(float(dtype.tiny), 8 * _magnitude(C) / float(dtype.max)), largest(C.dtype)
+    if not least <= number <= most:
+        raise InputError(name, f"{number:g}", f"{least:.1g} to {most:.1g}, for a cost of {C.dtype} "
+                         f"with entries up to {_magnitude(C):.1g}: eps and C / eps in its range")
+    return number
+
+
+def _magnitude(C: Cost) -> float:
+    """max |C| of the allowed pairs; of points at most what the boxes around x and y allow."""
+    if not isinstance(C, DenseCost):
+        return C.bound()
+    least, most = float(C.matrix.min()), float(C.matrix.max())
+    if most == np.inf:
+        most = float(C.matrix.max(where=C.matrix < np.inf, initial=least, axis=None))
+    return max(most, -least)
 
 
 def row_blocks(C: Cost, depth: int = 1) -> Iterator[slice]:
@@ -177,5 +254,7 @@ def is_symmetric(C: Cost) -> bool:
 def normalised(C: PointCost, alpha: float | None = None) -> PointCost:
     """H's cost c / alpha, alpha = mean |y|^2 unless given; it rescales eps (erratum H4)."""
     C = as_point_cost(C)
-    alpha = float((C.y**2).sum(axis=1).mean()) if alpha is None else alpha
-    return C.scaled(1.0 / as_positive(alpha, "alpha"))
+    if alpha is None:
+        with np.errstate(over="ignore"):  # an infinite mean is no alpha
+            alpha = float((C.y**2).sum(axis=1).mean())
+    return _checked(C.scaled(1.0 / as_positive(alpha, "alpha")))

@@ -13,11 +13,15 @@ import numpy as np
 from refot.arrays import Array, lookup
 from refot.datasets.images import DataFileError, LabelledImages, data_file
 from refot.datasets.inert_pickle import Call, read_inert
+from refot.files import UnreadableError, read_plain
 
 PARTS = {"train": [f"data_batch_{k}" for k in range(1, 6)], "test": ["test_batch"]}
 
 RECORD = 3072
 """Bytes of an image."""
+
+LARGEST = 64 << 20
+"""Bytes of a batch at most, twice what one of 10,000 images takes."""
 
 
 def cifar10(folder: Path | str, part: str = "train") -> LabelledImages:
@@ -26,7 +30,7 @@ def cifar10(folder: Path | str, part: str = "train") -> LabelledImages:
     Files: `data_batch_1.bin` (binary version) or `data_batch_1` (python version), and so on. Raises
     DataFileError, naming the file.
     """
-    batches = [read_batch(data_file(Path(folder), [f"{name}.bin", name]))
+    batches = [read_batch(data_file(folder, [f"{name}.bin", name]))
                for name in lookup(PARTS, part, "part")]
     return LabelledImages(np.concatenate([batch.images for batch in batches]),
                           np.concatenate([batch.labels for batch in batches]))
@@ -34,7 +38,10 @@ def cifar10(folder: Path | str, part: str = "train") -> LabelledImages:
 
 def read_batch(path: Path) -> LabelledImages:
     """One batch, in either version. Raises DataFileError."""
-    data = path.read_bytes()
+    try:
+        data = read_plain(path, LARGEST)
+    except UnreadableError as error:
+        raise DataFileError("data", f"{path}: {error}", "a batch of CIFAR-10") from None
     pixels, labels = (_binary if path.suffix == ".bin" else _pickled)(data, path)
     if len(labels) == 0 or not (labels.min() >= 0 and labels.max() <= 9):
         raise DataFileError("data", f"{path}: no labels, or some that are not 0..9",
@@ -55,7 +62,10 @@ def _binary(data: bytes, path: Path) -> tuple[Array, Array]:
 def _pickled(data: bytes, path: Path) -> tuple[Array, Array]:
     """A dict with b"data", an array (n, 3072) of bytes, and b"labels", a list."""
     try:
-        batch = {_plain(key): value for key, value in dict(read_inert(data)).items()}
+        held = read_inert(data)
+        if not isinstance(held, dict):
+            raise ValueError(f"{type(held).__name__} where dict belongs")
+        batch = {_plain(key): value for key, value in held.items()}
         labels = batch[b"labels"]
         if not (isinstance(labels, list) and all(type(label) is int for label in labels)):
             raise ValueError("its labels are no list of whole numbers")

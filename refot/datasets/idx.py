@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -24,7 +25,7 @@ LARGEST = 1 << 30
 """Bytes that a file may claim to hold: a damaged header is no reason to fill the memory."""
 
 
-def mnist_folder(folder: Path, part: str) -> LabelledImages:
+def mnist_folder(folder: str | os.PathLike[str], part: str) -> LabelledImages:
     """`part` "train" or "test" of MNIST, from the four files as published, or unpacked.
 
     Raises DataFileError, naming the file: missing, truncated, too long, swapped, of two sets.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from refot.arrays import Array, InputError, ShapeError, as_count
+from refot.arrays import Array, InputError, ShapeError, TypeInputError, as_count
 
 
 class DataFileError(InputError):
@@ -58,11 +59,14 @@ def scaled(images: Array, low: float, high: float) -> Array:
     return (low + (high - low) * (images / np.float32(255))).astype(np.float32)
 
 
-def data_file(folder: Path, names: list[str]) -> Path:
-    """The first of these names that the folder has. Raises DataFileError."""
-    if not folder.is_dir():
+def data_file(folder: str | os.PathLike[str], names: list[str]) -> Path:
+    """The first of these names that the folder has. Raises DataFileError, TypeInputError."""
+    if not isinstance(folder, str | os.PathLike):
+        raise TypeInputError("data", f"{folder!r}", "the name of a folder")
+    folder = Path(folder)
+    if not os.path.isdir(folder):  # unlike Path.is_dir, False for a name that is too long
         raise DataFileError("data", f"{folder} is not a folder", "a folder that holds " + names[0])
     for name in names:
-        if (folder / name).is_file():
+        if os.path.isfile(folder / name):
             return folder / name
     raise DataFileError("data", f"{folder} has no {names[0]}", "one of " + ", ".join(names))

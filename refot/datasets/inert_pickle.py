@@ -2,7 +2,9 @@
 
 The file is read opcode by opcode (`pickletools.genops`). Containers become Python's; a call, which
 an unpickler would make, becomes a `Call` that only says what was to be called: no name is imported.
-Opcodes that a batch of CIFAR-10 does not need are refused.
+Opcodes that a batch of CIFAR-10 does not need are refused. So is that with which a small file may
+ask for much work or memory: containers within containers without end, keys that are no text (to
+hash a tuple that holds another twice, 60 deep, takes 2^60 steps), text encoded again and again.
 """
 
 from __future__ import annotations
@@ -22,6 +24,12 @@ class Call:
     state: Any = None
 
 
+MOST_OPCODES = 2_000_000
+"""A batch of 10,000 images takes fewer than 200,000."""
+
+MOST_NESTED = 1_000
+"""How many containers may lie in other containers, all together; a batch has about 15."""
+
 _MARK = object()
 _VALUES = {"BININT", "BININT1", "BININT2", "BINUNICODE", "BINBYTES", "SHORT_BINBYTES"}
 _STRINGS = {"BINSTRING", "SHORT_BINSTRING"}  # Python 2's, handed over as Latin-1
@@ -34,65 +42,88 @@ def read_inert(data: bytes) -> Any:
 
     Raises ValueError for anything that is not such a pickle.
     """
-    stack: list[Any] = []
-    memo: dict[int, Any] = {}
+    machine = _Machine(len(data))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of escapes in a text opcode
-            for opcode, argument, _ in pickletools.genops(data):
+            for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
                 if opcode.name == "STOP":
-                    (value,) = stack
+                    (value,) = machine.stack
                     return value
-                _apply(opcode.name, argument, stack, memo)
+                if number == MOST_OPCODES:
+                    raise ValueError(f"it has more than {MOST_OPCODES} opcodes")
+                machine.apply(opcode.name, argument)
     except (IndexError, KeyError, TypeError, AttributeError, UnicodeError) as error:
         raise ValueError(f"not a whole pickle ({error})") from None
     raise ValueError("it does not end")
 
 
-def _apply(name: str, argument: Any, stack: list[Any], memo: dict[int, Any]) -> None:
-    """One opcode."""
-    if name in _VALUES:
-        stack.append(argument)
-    elif name in _STRINGS:
-        stack.append(argument.encode("latin-1"))
-    elif name in _CONSTANTS:
-        stack.append(_CONSTANTS[name])
-    elif name in _TUPLES:
-        stack.append(tuple(_popped(stack, _TUPLES[name])))
-    elif name == "TUPLE":
-        stack.append(tuple(_since_mark(stack)))
-    elif name in ("EMPTY_DICT", "EMPTY_LIST"):
-        stack.append({} if name == "EMPTY_DICT" else [])
-    elif name == "MARK":
-        stack.append(_MARK)
-    elif name in ("BINPUT", "LONG_BINPUT"):
-        memo[argument] = stack[-1]
-    elif name in ("BINGET", "LONG_BINGET"):
-        stack.append(memo[argument])
-    elif name in ("APPEND", "APPENDS"):
-        items = _popped(stack, 1) if name == "APPEND" else _since_mark(stack)
-        _of_type(stack[-1], list).extend(items)
-    elif name in ("SETITEM", "SETITEMS"):
-        items = _popped(stack, 2) if name == "SETITEM" else _since_mark(stack)
-        _of_type(stack[-1], dict).update(zip(items[::2], items[1::2], strict=True))
-    elif name == "GLOBAL":
-        stack.append(Call(argument.replace(" ", "."), ()))
-    elif name == "REDUCE":
-        function, arguments = _popped(stack, 2)
-        stack.append(_called(_of_type(function, Call).name, _of_type(arguments, tuple)))
-    elif name == "BUILD":
-        state = stack.pop()
-        _of_type(stack[-1], Call).state = state
-    elif name != "PROTO":
-        raise ValueError(f"it holds the opcode {name}, which image batches do not need")
+class _Machine:
+    """What an unpickler keeps: a stack and a memo; and how much has been made."""
 
+    def __init__(self, size: int) -> None:
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+        self.nested = 0
+        self.may_encode = size  # what is encoded stands in the file: no more than once
 
-def _called(name: str, arguments: tuple[Any, ...]) -> Any:
-    """A `Call`; or bytes, where Python 3 wrote them for Python 2 as an encoding of text."""
-    match name, arguments:
-        case "_codecs.encode", (str(text), "latin1"):
-            return text.encode("latin-1")
-    return Call(name, arguments)
+    def apply(self, name: str, argument: Any) -> None:
+        """One opcode."""
+        stack, memo = self.stack, self.memo
+        if name in _VALUES:
+            stack.append(argument)
+        elif name in _STRINGS:
+            stack.append(argument.encode("latin-1"))
+        elif name in _CONSTANTS:
+            stack.append(_CONSTANTS[name])
+        elif name in _TUPLES:
+            stack.append(tuple(self.held(_popped(stack, _TUPLES[name]))))
+        elif name == "TUPLE":
+            stack.append(tuple(self.held(_since_mark(stack))))
+        elif name in ("EMPTY_DICT", "EMPTY_LIST"):
+            stack.append({} if name == "EMPTY_DICT" else [])
+        elif name == "MARK":
+            stack.append(_MARK)
+        elif name in ("BINPUT", "LONG_BINPUT"):
+            memo[argument] = stack[-1]
+        elif name in ("BINGET", "LONG_BINGET"):
+            stack.append(memo[argument])
+        elif name in ("APPEND", "APPENDS"):
+            items = _popped(stack, 1) if name == "APPEND" else _since_mark(stack)
+            _of_type(stack[-1], list).extend(self.held(items))
+        elif name in ("SETITEM", "SETITEMS"):
+            items = _popped(stack, 2) if name == "SETITEM" else _since_mark(stack)
+            keys = [_of_type(key, (str, bytes)) for key in items[::2]]
+            _of_type(stack[-1], dict).update(zip(keys, self.held(items[1::2]), strict=True))
+        elif name == "GLOBAL":
+            stack.append(Call(argument.replace(" ", "."), ()))
+        elif name == "REDUCE":
+            function, arguments = _popped(stack, 2)
+            stack.append(self.called(_of_type(function, Call).name, _of_type(arguments, tuple)))
+        elif name == "BUILD":
+            (state,) = self.held(_popped(stack, 1))
+            _of_type(stack[-1], Call).state = state
+        elif name != "PROTO":
+            raise ValueError(f"it holds the opcode {name}, which image batches do not need")
+
+    def held(self, items: list[Any]) -> list[Any]:
+        """The items, which are put into a container now. Raises ValueError where too many of these
+        are containers themselves: what is nested without end cannot even be thrown away."""
+        self.nested += sum(isinstance(item, tuple | list | dict | Call) for item in items)
+        if self.nested > MOST_NESTED:
+            raise ValueError(f"more than {MOST_NESTED} containers within containers")
+        return items
+
+    def called(self, name: str, arguments: tuple[Any, ...]) -> Any:
+        """A `Call`; or bytes, where Python 3 wrote them for Python 2 as an encoding of text."""
+        match name, arguments:
+            case "_codecs.encode", (str(text), "latin1"):
+                self.may_encode -= len(text)
+                if self.may_encode < 0:
+                    raise ValueError("it encodes more text than it holds")
+                return text.encode("latin-1")
+        self.held([arguments])
+        return Call(name, arguments)
 
 
 def _popped(stack: list[Any], count: int) -> list[Any]:
@@ -113,7 +144,8 @@ def _since_mark(stack: list[Any]) -> list[Any]:
     return items[::-1]
 
 
-def _of_type(value: Any, kind: type) -> Any:
+def _of_type(value: Any, kind: type | tuple[type, ...]) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"{type(value).__name__} where a {kind.__name__} belongs")
+        due = " or ".join(each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,)))
+        raise TypeError(f"{type(value).__name__} where {due} belongs")
     return value

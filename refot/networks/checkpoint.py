@@ -10,8 +10,6 @@ import contextlib
 import json
 import os
 import secrets
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -19,9 +17,9 @@ from typing import Any, cast
 import numpy as np
 
 from refot.arrays import Array, InputError, TypeInputError, namespace
+from refot.files import UnreadableError, parsed, read_arrays
 
 FORMAT = "refot checkpoint 1"
-
 
 class CheckpointError(InputError):
     """A file that is no checkpoint, not a whole one, or one of another network."""
@@ -59,26 +57,18 @@ def save_checkpoint(path: str | Path, arrays: Mapping[str, Array], meta: Mapping
 def load_checkpoint(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """(arrays on the host, meta). Raises CheckpointError for a file that is not a whole one."""
     try:
-        members = read_members(Path(path))
-        header = json.loads(members.pop("header").tobytes())
-        if header["format"] != FORMAT:
-            raise ValueError(f"its format is {header['format']!r}")
-        meta = dict(header["meta"])
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError,
-            RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # Runtime: an encrypted one
-        found = f"{type(error).__name__}: {error}"
-        raise CheckpointError("path", f"{path}: {found}", f"a whole file of {FORMAT!r}") from error
+        members = read_arrays(Path(path))
+        if "header" not in members:
+            raise UnreadableError("it has no header")
+        header = parsed(members.pop("header").tobytes())
+        if not isinstance(header, dict) or not isinstance(header.get("meta"), dict):
+            raise UnreadableError("its header is not that of a checkpoint")
+        if header.get("format") != FORMAT:
+            raise UnreadableError(f"its format is {header.get('format')!r:.40}")
+        meta: dict[str, Any] = header["meta"]
+    except UnreadableError as error:
+        raise CheckpointError("path", f"{path}: {error}", f"a whole file of {FORMAT!r}") from error
     return {name.removeprefix("arrays/"): array for name, array in members.items()}, meta
-
-
-def read_members(path: Path) -> dict[str, Array]:
-    """Every array of an `.npz`, read now."""
-    with path.open("rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise ValueError("not a whole archive")
-        file.seek(0)
-        with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
 
 
 def copy_into(target: Mapping[str, Array], arrays: Mapping[str, Array]) -> None:

@@ -1,6 +1,6 @@
 """Whether a solve puts its points in order, so that groups of them are treated alike.
 
-What that changes in a softmin is within eps u, and enters the certified gap (`gap.rounding`).
+What that changes in a softmin is within eps u, and enters the certified gap (`plan_sums`).
 """
 
 from __future__ import annotations

@@ -8,33 +8,47 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from refot.arrays import Array, ConvergenceWarning, as_count, as_positive, marginal_tolerance
+from refot.costs.forbidden import obstruction
 from refot.problem import Problem
 from refot.solvers.gap import CertifiedGap
-from refot.solvers.stopping import Control, Watch
+from refot.solvers.stopping import Control, Finish, Watch
+
+LONG = 100
+"""After so many iterations it is asked whether the forbidden pairs leave a plan at all."""
 
 
 @dataclass(frozen=True)
 class SinkhornResult:
     """Potentials f (n,), g (m,) in cost units, and how far the solve came.
 
-    `marginal_error` is the L1 error of both marginals of the plan of (f, g); `converged` says
-    whether it is <= `tolerance`, or the certified gap is what was asked for. `errors` holds that
-    error after each iteration, inf after one that belongs to a larger eps or a lower precision.
-    `stopped_by`: "tolerance", "gap", "time limit", "max_iter", or "stall" (no
-    smaller error for many iterations: the rounding floor, or nearly so).
-    `gap` is an interval around F, where one was asked for; `seconds` what the iterations took.
+    `marginal_error` is the L1 error of both marginals of the plan of (f, g). `atom_error` is the
+    largest |f - g^(c,eps)| / eps or |g - f^(c,eps)| / eps over all atoms, light ones and those
+    without mass too: how far, in logarithms, the sum of any row or column of the plan is from its
+    weight. `converged`: the first is <= `tolerance` and the second <= sqrt(`tolerance`), or the
+    certified gap is what was asked for. `errors` holds the marginal error after each iteration, inf
+    after one that belongs to a larger eps or a lower precision.
+    `stopped_by`: "tolerance", "gap", "time limit", "max_iter", "rounding" (no smaller error for
+    many iterations, at what the precision of the problem allows), "stall" (none above that), or
+    "infeasible" (no plan avoids the forbidden pairs, seen after LONG iterations).
+    `gap` is an interval around F, where one was asked for; `seconds` what the solve took.
+    `infeasible` says why no plan avoids the forbidden pairs, where none does and it did not
+    converge.
     """
 
     f: Array
     g: Array
     converged: bool
     marginal_error: float
+    atom_error: float
     tolerance: float
     errors: tuple[float, ...]
     stopped_by: str
     seconds: float
     gap: CertifiedGap | None = None
+    infeasible: str = ""
 
     @property
     def iterations(self) -> int:
@@ -49,35 +63,45 @@ def iterate(
     max_iter: int,
     control: Control | None = None,
 ) -> SinkhornResult:
-    """Take iterates until the marginal error is <= tol, there are max_iter of them, or `control`
-    says stop; warn if neither the error nor the gap that was asked for was reached.
+    """Take iterates until the errors are within tol, there are max_iter of them, or `control` says
+    stop; warn if neither the errors nor the gap that was asked for were reached.
 
-    The error an algorithm gets for nothing leaves out rounding (a column that is exact on paper):
-    the one that ends the loop, and that of the result, is evaluated anew at (f, g).
+    The error an algorithm gets for nothing leaves out rounding (a column that is exact on paper),
+    and light atoms: the one that ends the loop, and that of the result, is evaluated anew.
     """
     tol = marginal_tolerance(p.C.dtype) if tol is None else as_positive(tol, "tol")
     errors: list[float] = []
-    with Watch(control or Control(), p, tol) as watch:
+    # overflow on the way is no news: it makes the marginal error infinite, which is told below
+    with Watch(control or Control(), p, tol) as watch, np.errstate(all="ignore"):
+        finish = Finish(p, tol)
         for f, g, error in itertools.islice(iterates, as_count(max_iter, "max_iter")):
-            errors.append(p.marginal_error(f, g) if error <= tol else error)
-            watch.tell(len(errors), errors[-1])
-            stopped_by = "tolerance" if errors[-1] <= tol else watch.reason(errors[-1], g)
+            f, g, error = finish.tried(f, g, error)
+            errors.append(error)
+            watch.tell(len(errors), error)
+            stopped_by = finish.reason or watch.reason(error, f, g)
+            if not stopped_by and len(errors) == LONG and obstruction(p.C, p.a, p.b):
+                stopped_by = "infeasible"
             if stopped_by:
                 break
         else:
-            stopped_by = "max_iter" if len(errors) == max_iter else "stall"
+            stopped_by = "max_iter" if len(errors) == max_iter else watch.end(f, g)
         if stopped_by != "tolerance":
             f = f if errors[-1] < math.inf else p.transform(g)  # that of another eps is no use
-            errors[-1] = p.marginal_error(f, g)
+            f, g = finish.look(*(watch.best if stopped_by == "rounding" and watch.best else (f, g)))
+        found = finish.found
+        errors[-1] = found.marginal_error
         gap = watch.certificate(g)
-        if errors[-1] > tol and watch.proved:  # checks of the gap are seldom: it may be there now
+        if not found.within(tol) and watch.proved:  # checks of the gap are seldom on the way
             stopped_by = "gap"
-        result = SinkhornResult(f, g, watch.proved or errors[-1] <= tol, errors[-1], tol,
-                                tuple(errors), stopped_by, watch.elapsed, gap)
+        converged = watch.proved or found.within(tol)
+        result = SinkhornResult(f, g, converged, *found, tol, tuple(errors), stopped_by,
+                                watch.elapsed, gap,
+                                "" if converged else obstruction(p.C, p.a, p.b))
     if not result.converged:
         warnings.warn(
-            f"marginal error {result.marginal_error:.3g} > tol {tol:g} "
-            f"after {result.iterations} iterations (stopped by {stopped_by})",
+            f"{found.shortfall(tol)} after {result.iterations} iterations "
+            f"(stopped by {stopped_by})"
+            + (f": {result.infeasible}" if result.infeasible else ""),
             ConvergenceWarning,
             stacklevel=3,
         )

@@ -1,6 +1,7 @@
 """How much memory a solve may take, and whether a cost between points is formed once and kept.
 
-The budget, strongest first: `memory=` of `solve`, the environment variable REFOT_MEMORY (each in
+A matrix that was asked for, a plan, is filled in place (`gibbs_matrix`). The budget, strongest
+first: `memory=` of `solve`, the environment variable REFOT_MEMORY (each in
 bytes, or "500M", "2G"), a quarter of what is free. Within it a cost that is dearer to compute than
 to read becomes a matrix; beyond it everything is streamed; where not even one block of rows and the
 vectors fit, `MemoryBudgetError` says so before any work.
@@ -18,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import InputError, as_count, namespace
+from refot.arrays import Array, InputError, as_count, namespace
 from refot.costs.formed import DEAR_DIMENSION, formed
-from refot.costs.operands import BLOCK_ELEMENTS, Cost, DenseCost
+from refot.costs.operands import BLOCK_ELEMENTS, Cost, DenseCost, row_blocks
 
 VARIABLE = "REFOT_MEMORY"
 
@@ -105,6 +106,37 @@ def require_working_set(C: Cost) -> None:
         raise MemoryBudgetError(
             "memory", f"a budget of {allowed:,} bytes",
             f"at least {needed:,} for n = {n:,}, m = {m:,} (memory= or {VARIABLE})")
+
+
+def require_result(C: Cost) -> None:
+    """Raise MemoryBudgetError unless a matrix (n, m), which is what was asked for, and two blocks
+    of rows can be had: within the budget that was set, else in what is free. Both are of the
+    host's memory: on a device nothing is refused."""
+    if namespace(C.matrix if isinstance(C, DenseCost) else C.x) is not np:
+        return
+    (n, m), size = C.shape, C.dtype.itemsize
+    needed = size * (n * m + 2 * min(n * m, max(m, BLOCK_ELEMENTS)))
+    allowed = free_memory() if _given.get() is None and not os.environ.get(VARIABLE) else budget()
+    if needed > allowed:
+        raise MemoryBudgetError(
+            "memory", f"{allowed:,} bytes ({VARIABLE}, or what is free)",
+            f"at least {needed:,} for a matrix of {n:,} x {m:,}: `marginals`, and `plan_apply` of "
+            "a backend, need none")
+
+
+def gibbs_matrix(C: Cost, F: Array, G: Array, eps: float) -> Array:
+    """exp((F_i + G_j - C_ij) / eps), (n, m), in place and by blocks of rows: besides the result
+    nothing of its size is in memory. Raises MemoryBudgetError where that does not fit."""
+    require_result(C)
+    xp = namespace(F)
+    P = xp.empty(C.shape, dtype=C.dtype)
+    for rows in row_blocks(C):
+        block = P[rows]
+        xp.add(F[rows, None], G, out=block)
+        block -= C.rows(rows)
+        block /= eps
+        xp.exp(block, out=block)
+    return P
 
 
 def fits_matrix(C: Cost, copies: int = 1) -> bool:

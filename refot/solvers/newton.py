@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from refot.arrays import Array, InputError
 from refot.problem import Problem
 from refot.solvers.memory import fits_matrix
-from refot.solvers.sinkhorn import on_support
 
+from .ascent import ascend, lightest
 from .schedule import Iterates, annealed
 
 NEWTON_LIMIT = 1_500
@@ -16,9 +18,6 @@ NEWTON_LIMIT = 1_500
 
 MATRICES = 4
 """The cost, the plan and two that a step needs on the way are matrices (n, m)."""
-
-STALL = 10
-"""Newton's method ends after so many iterations without a new smallest error: rounding floor."""
 
 
 def newton(p: Problem, g: Array) -> Iterates:
@@ -36,64 +35,41 @@ def newton(p: Problem, g: Array) -> Iterates:
             yield rows, columns, error
 
 
+def allows_newton(p: Problem) -> bool:
+    """Whether a dense Hessian is possible: float64 on the processor, and matrices that fit."""
+    return (p.backend.xp is np and p.C.dtype == np.float64
+            and fits_matrix(p.C, copies=MATRICES))
+
+
 def newton_iterates(p: Problem, g: Array) -> Iterates:
-    """Newton's method on the concave semi-dual B-24 in g, with a dense plan and a line search.
+    """The ascent in Newton's direction, from a dense plan. Ends at the rounding floor."""
+    return ascend(p, g, partial(newton_direction, p.C.dense()))
 
-    Gradient b - c, c = P'1; Hessian -(diag c - P' diag(1/a) P) / eps. Ends at the rounding floor.
+
+def newton_direction(
+    C: Array, p: Problem, f: Array, g: Array, residual: Array, caution: float
+) -> Array:
+    """x, (m,), an ascent direction: (diag c - P' diag(1/a) P) x = b - c, regularised.
+
+    Solved for y = sqrt(c) x, in which all columns weigh the same: the matrix is I - Q'Q with
+    Q_ij = P_ij / sqrt(a_i c_j) <= 1. It is singular along shifts, y = sqrt(c), and nearly so
+    where the plan decouples: the first is lifted, the second damped in proportion to the caution,
+    and harder until the step ascends. Light columns stay as they are.
     """
-    C, best, stalled = p.C.dense(), np.inf, 0
-    f = p.transform(g)
-    while stalled < STALL:
-        P = np.exp((p.F(f)[:, None] + p.G(g) - C) / p.eps)
-        columns = P.sum(axis=0)
-        if not p.b.all():
-            g = on_support(p.T, g, p.T.transform(f))
-        residual = p.b - columns
-        error = float(abs(residual).sum() + abs(P.sum(axis=1) - p.a).sum())
-        stalled = 0 if error < best else stalled + 1
-        best = min(best, error)
-        yield f, g, error
-        f, g = line_search(p, f, g, newton_step(P, columns, residual, p), residual)
-
-
-def newton_step(P: Array, columns: Array, residual: Array, p: Problem) -> Array:
-    """The regularised Newton direction, (m,): an ascent direction of the semi-dual.
-
-    The Hessian is singular along shifts, and nearly so where the plan decouples: the first is
-    lifted, the second damped in proportion to the error, and harder until the step ascends.
-    """
-    size, scale = columns.shape[0], columns.mean()
-    H = np.diag(columns) - P.T @ (P / np.where(p.a > 0, p.a, 1)[:, None]) + scale / size
-    damping = scale * max(1e-2 * abs(residual).sum(), 1e-15)
+    P = np.exp((p.F(f)[:, None] + p.G(g) - C) / p.eps)
+    rows, root = P.sum(axis=1), np.where(p.b > lightest(p), np.sqrt(P.sum(axis=0)), 0)
+    inverse = np.where(root > 0, 1 / np.where(root > 0, root, 1), 0)
+    Q = P / np.sqrt(np.where(rows > 0, rows, 1))[:, None] * inverse
+    coupling, y = Q.T @ Q, residual * inverse
+    np.fill_diagonal(coupling, 0)
+    H = np.diag(coupling @ root * inverse) - coupling + np.outer(root, root)
+    damping = max(1e-2 * caution, 1e-15)
     while np.isfinite(damping):
         try:
-            step = np.linalg.solve(H + damping * np.eye(size), residual)
+            step = np.linalg.solve(H + damping * np.eye(root.size), y)
         except np.linalg.LinAlgError:
-            step = np.full(size, np.nan)
-        if step @ residual >= 0:
-            return p.eps * step
+            step = np.full(root.size, np.nan)
+        if step @ y >= 0:
+            return step * inverse
         damping *= 10
-    return np.zeros(size)  # nothing ascends: the iterates stall, and the solve says so
-
-
-def line_search(
-    p: Problem, f: Array, g: Array, step: Array, residual: Array
-) -> tuple[Array, Array]:
-    """(f, g) at the first of g + step, g + step/2, ... that raises the semi-dual enough (Armijo).
-
-    A rise below the rounding of the value counts: near the optimum that is all there is.
-    """
-    value, slope = float(p.a @ f + p.b @ g), float(step @ residual)
-    rounding = value_rounding(p, value)
-    for k in range(40):
-        t = 0.5**k
-        g_next = g + t * step
-        f_next = p.transform(g_next, f)
-        if float(p.a @ f_next + p.b @ g_next) >= value + 1e-4 * t * slope - rounding:
-            return f_next, g_next
-    return f, g
-
-
-def value_rounding(p: Problem, value: float) -> float:
-    """How far the rounding of potentials may move the value of the semi-dual."""
-    return 4 * float(np.finfo(p.C.dtype).eps) * (abs(value) + p.eps)
+    return np.zeros(root.size)  # nothing ascends: the iterates stall, and the solve says so

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array, ConvergenceWarning, as_count, as_positive, as_weights, namespace
-from refot.costs.operands import as_cost
+from refot.costs.forbidden import finite_part, with_partners
+from refot.costs.operands import as_cost, as_eps
 
 
 class ScalingWarning(ConvergenceWarning):
@@ -24,9 +25,10 @@ def scaling_iterates(C: Any, a: Any, b: Any, eps: Any) -> Iterator[tuple[Array, 
     K underflows where C / eps > 745 (float64), overflows where it is < -709: u and v may then
     become infinite or NaN, as in G-7, and the first step in which they do warns (ScalingWarning).
     """
-    C, eps = as_cost(C).dense(), as_positive(eps, "eps")
-    a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
-    return _scaling_steps(C / eps, a, b)
+    C = as_cost(C)
+    eps = as_eps(eps, C)
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
+    return _scaling_steps(with_partners(C, a, b).dense() / eps, a, b)
 
 
 def _scaling_steps(exponent: Array, a: Array, b: Array) -> Iterator[tuple[Array, Array]]:
@@ -65,4 +67,4 @@ def scaling_loss(C: Any, a: Any, b: Any, eps: Any, L: int) -> float:
     C = as_cost(C).dense()
     with np.errstate(all="ignore"):  # the iteration has warned
         K = namespace(C).exp(-C / as_positive(eps, "eps"))
-        return float(u @ (K * C) @ v)
+        return float(u @ (K * finite_part(C)) @ v)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from refot.arrays import Array, InputError, namespace
+from refot.costs.forbidden import finite_range
 from refot.costs.operands import DenseCost, row_blocks
 from refot.problem import Problem
 from refot.solvers.sinkhorn import log_iterates
@@ -48,6 +49,7 @@ def annealed(p: Problem, g: Array, stage: Callable[[Problem, Array], Iterates]) 
             for f, g_stage, error in rough(stage(replace(p, eps=eps), g)):
                 g = g_stage
                 yield f, g, error
+            g = g - p.b @ g  # its level is of the size of this eps, and would round the next away
     yield from stage(p, g)
 
 
@@ -76,17 +78,20 @@ def eps_schedule(first: float, eps: float) -> Iterator[float]:
 
 
 def cost_range(p: Problem) -> float:
-    """max C - min C, exactly, in one pass over the costs."""
-    blocks = [p.C.rows(rows) for rows in row_blocks(p.C)]
-    return _finite(float(max(C.max() for C in blocks)) - float(min(C.min() for C in blocks)))
+    """max C - min C of the pairs that may carry mass, exactly, in one pass over the costs."""
+    C = p.costs_with_mass
+    ranges = [finite_range(DenseCost(C.rows(rows))) for rows in row_blocks(C)]
+    return _finite(max(most for _, most in ranges) - min(least for least, _ in ranges))
 
 
 def cost_scale(p: Problem) -> float:
-    """The range of the cost: max C - min C of a matrix, and of points what the boxes around
-    them allow, without a pass over all pairs. An offset of the cost does not matter."""
-    if isinstance(p.C, DenseCost):
-        return _finite(float(p.C.matrix.max()) - float(p.C.matrix.min()))
-    return _finite(p.C.spread())
+    """The range of the cost where it may carry mass: max C - min C of a matrix, and of points what
+    the boxes around them allow, without a pass over all pairs. An offset does not matter."""
+    C = p.costs_with_mass
+    if isinstance(C, DenseCost):
+        least, most = finite_range(C)
+        return _finite(most - least)
+    return _finite(C.spread())
 
 
 def _finite(spread: float) -> float:

@@ -2,13 +2,16 @@
 
 Each algorithm is a generator of iterates, one per step; a solver takes iterates until it stops.
 Stopping rule, the same everywhere: the L1 norm of the marginal error of the plan that is returned,
-|P1 - a|_1 + |P'1 - b|_1, evaluated at the returned potentials and not at older ones.
+|P1 - a|_1 + |P'1 - b|_1, within tol, and every potential within eps sqrt(tol) of the transform of
+the other side; evaluated at the returned potentials and not at older ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
 
 from refot.arrays import (
     Array,
@@ -33,8 +36,7 @@ def log_iterates(p: Problem, g: Array) -> Iterator[tuple[Array, Array, float]]:
         g = p.T.transform(f, g)
         f_next = p.transform(g, f)
         f = on_support(p, f, f_next)
-        rows = namespace(f).exp((p.F(f) - f_next) / p.eps)
-        yield f, g, float(abs(rows - p.a).sum())
+        yield f, g, float(abs(_row_sums(p, f, f_next) - p.a).sum())
         f = f_next
 
 
@@ -43,14 +45,25 @@ def symmetric_iterates(p: Problem, f: Array) -> Iterator[tuple[Array, Array, flo
     while True:
         f_next = p.transform(f, f)
         f = on_support(p, f, f_next)
-        rows = namespace(f).exp((p.F(f) - f_next) / p.eps)
-        yield f, f, 2 * float(abs(rows - p.a).sum())
+        yield f, f, 2 * float(abs(_row_sums(p, f, f_next) - p.a).sum())
         f = (f + f_next) / 2
+
+
+def _row_sums(p: Problem, f: Array, f_next: Array) -> Array:
+    """P 1 = a exp((f - f_next) / eps), (n,), of the plan of (f, g) with f_next = g^(c,eps):
+    infinite where a start was far too large."""
+    with np.errstate(over="ignore"):
+        return namespace(f).exp((p.F(f) - f_next) / p.eps)
 
 
 def on_support(p: Problem, f: Array, transform: Array) -> Array:
     """f, and where a_i = 0 the transform of g, which no marginal error sees converge."""
     return namespace(f).where(p.a > 0, f, transform)
+
+
+def centred_start(p: Problem, g: Array) -> Array:
+    """g less its mean under b: f takes up the constant, which would cost each digits of both."""
+    return g - p.b @ g
 
 
 def sinkhorn_log(
@@ -71,7 +84,8 @@ def sinkhorn_log(
     if it does not get there.
     """
     p = problem(C, a, b, eps, backend)
-    start = namespace(p.b).zeros_like(p.b) if g is None else p.column_potential(g)
+    start = namespace(p.b).zeros_like(p.b) if g is None else centred_start(
+        p, p.column_potential(g))
     return iterate(p, log_iterates(p, start), tol, max_iter)
 
 

@@ -12,7 +12,7 @@ from refot.problem import Problem, problem
 from refot.solvers.loop import SinkhornResult, iterate
 from refot.solvers.memory import kept, require_working_set, within
 from refot.solvers.progress import Progress
-from refot.solvers.sinkhorn import log_iterates
+from refot.solvers.sinkhorn import centred_start, log_iterates
 from refot.solvers.stopping import Control
 
 from .auto import auto
@@ -56,15 +56,18 @@ def solve(
 ) -> SinkhornResult:
     """Optimal potentials to an L1 marginal error <= tol; warns and says so where it fails.
 
-    C (n, m) or an operand; a (n,), b (m,); eps in cost units; `method` a name of METHODS
-    (docs/solvers.md). Stops at the first of: marginal error <= tol (default 1e-9, in float32 1e-5);
-    certified relative gap of F <= `gap`; `time_limit` seconds, those of compilation among them,
-    looked at after each iteration; `max_iter` iterations, those of an eps schedule among them.
+    C (n, m) or an operand, inf where a pair is forbidden (docs/forbidden-pairs.md); a (n,), b (m,);
+    eps in cost units; `method` a name of METHODS (docs/solvers.md). Stops at the first of: marginal
+    error <= tol (default 1e-9, in float32 1e-5) and every f_i and g_j, however light its atom,
+    within eps sqrt(tol) of the (c,eps)-transform of the other side; certified relative gap of F <=
+    `gap`; `time_limit` seconds, those of compilation among them, looked at between two passes over
+    the pairs; `max_iter` iterations, those of an eps schedule among them; the floor of rounding.
     `certified` proves the gap at the end. `progress`: called with (iteration, error, elapsed
-    seconds), or True for a bar. Warm start: `g` (m,), or `f` (n,) alone. `memory`: bytes it may
-    take, or "2G" (default: REFOT_MEMORY, or a quarter of what is free). The error that floating
-    point can reach is about u max|C| / eps, u = 1e-16 in float64: a smaller tol is reported as not
-    converged. Raises InputError.
+    seconds), or True for a bar. Warm start: `g` (m,), or `f` (n,) alone, up to a constant.
+    `memory`: bytes it may take, or "2G" (default: REFOT_MEMORY, or a quarter of what is free). The
+    error that floating point can reach is about u c / eps, u = 1e-16 in float64, 6e-8 in float32, c
+    the size of the costs that carry mass: a smaller tol is reported as not converged, stopped by
+    "rounding". Raises InputError.
     """
     control = Control(time_limit, gap, certified, progress)
     p = problem(C, a, b, eps, backend)
@@ -80,6 +83,7 @@ def start(p: Problem, f: Any | None, g: Any | None) -> Array:
     """g, or the transform of f, or 0; (m,). Raises InputError where both are given."""
     if f is not None and g is not None:
         raise InputError("f", "given beside g", "one of them: the other is its transform")
-    if g is not None:
-        return p.column_potential(g)
-    return namespace(p.b).zeros_like(p.b) if f is None else p.T.transform(p.row_potential(f))
+    if f is None and g is None:
+        return namespace(p.b).zeros_like(p.b)
+    return centred_start(p, p.T.transform(p.row_potential(f)) if g is None else
+                         p.column_potential(g))

@@ -34,22 +34,20 @@ def test_every_error_of_the_symmetric_iteration_is_that_of_its_iterate() -> None
         f = (f + refot.c_eps_transform(f, C, a, 0.5)) / 2
 
 
-@pytest.mark.parametrize("cost", ["sqeuclidean", "euclidean", "l1"])
-def test_the_first_order_tolerance_is_its_formula(cost: str) -> None:
-    """u (16 max|C| / eps + 64 sqrt(n + m)); of points max|C| is that between the boxes around
-    x and around y."""
+def test_the_first_order_tolerance_is_its_formula() -> None:
+    """u (16 (a.|f| + b.|g|) / eps + 64 sqrt(n + m)), and never above 1e-6."""
     rng = np.random.default_rng(1)
-    x, y, eps = rng.normal(size=(4, 3)), rng.normal(size=(6, 3)) + 1, 0.25
-    farthest = np.maximum(x.max(axis=0) - y.min(axis=0), y.max(axis=0) - x.min(axis=0))[None]
-    C = refot.point_cost(x, y, cost)
-    largest = {"box": float(refot.point_cost(0 * farthest, farthest, cost).dense()[0, 0]),
-               "matrix": float(C.dense().max())}
-    assert largest["box"] >= largest["matrix"]
-    a, b = np.full(4, 1 / 4), np.full(6, 1 / 6)
-    for kind, operand in (("box", C), ("matrix", C.dense())):
-        expected = 2.0**-53 * (16 * largest[kind] / eps + 64 * math.sqrt(10))
-        assert first_order_tolerance(problem(operand, a, b, eps)) == pytest.approx(
-            expected, rel=1e-12, abs=0)
+    f, g, eps = rng.normal(size=4), rng.normal(size=6), 0.25
+    a, b = np.append(rng.dirichlet(np.ones(3)), 0), rng.dirichlet(np.ones(6))
+    f[3] = 1e30  # of a point without mass
+    p = problem(np.ones((4, 6)), a, b, eps)
+    carried = sum(w * abs(t) for w, t in [*zip(a[:3], f[:3], strict=True),
+                                          *zip(b, g, strict=True)])
+    assert first_order_tolerance(p, f, g) == pytest.approx(
+        2.0**-53 * (16 * carried / eps + 64 * math.sqrt(10)), rel=1e-12, abs=0)
+    assert first_order_tolerance(p, 1e12 * f, g) == 1e-6
+    single = problem(np.ones((4, 6), np.float32), a, b, eps)
+    assert first_order_tolerance(single, f, g) == 1e-5
 
 
 def test_points_of_two_dimensions_are_refused() -> None:

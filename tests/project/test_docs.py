@@ -18,7 +18,8 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ import pytest
 
 from refot.datasets import scikit as datasets
 from refot.verification.cases.case import REAL
+from refot.verification.checks import CHECKS
 from refot.verification.reports.terminal import write_json
 from refot.verification.runs.run import STATUSES, run
 from refot.verification.subjects.loading import as_subject
@@ -104,18 +106,20 @@ def mismatch(shown: tuple[str, ...], output: str) -> str:
 # ------------------------------------------------------------------ running it
 @dataclass
 class Session:
-    """What the blocks of one page share: a namespace, a folder, and the last exit status."""
+    """What the blocks of one page share: a namespace, a folder, the last exit status, and a
+    context, so that the default backend that a page chooses ends with the page."""
 
     page: str
     folder: Path
     namespace: dict[str, Any]
     status: int = 0
+    context: Context = field(default_factory=copy_context)
 
     def run(self, block: Block) -> None:
         """Run a Python or console block; blocks of other languages are for reading only."""
         if block.language == "python":
             code = compile("\n" * block.line + block.text, self.page, "exec")
-            exec(code, self.namespace)
+            self.context.run(exec, code, self.namespace)
         elif block.language == "console":
             for command in commands(block.text):
                 self.execute(command)
@@ -243,6 +247,8 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def value(C: Any, a: Any, b: Any, eps: float) -> float:
         if len(b) == 1:
             raise ZeroDivisionError("a single atom")
+        if eps == 1e-3:
+            raise ArithmeticError("no convergence")
         if abs(C).max() > 1e3:
             raise NotImplementedError("large costs")
         if (a == 0).any():
@@ -250,7 +256,11 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             return math.nan
         return math.inf if C.shape[0] == C.shape[1] else float(a @ C @ b)
 
+    def broken(trial: Any) -> Any:
+        raise RuntimeError("a defect of refot")
+
     monkeypatch.setattr(datasets, "_load", without_package)
+    monkeypatch.setitem(CHECKS, "value.split", replace(CHECKS["value.split"], run=broken))
     file = tmp_path / "report.json"
     write_json(run(as_subject(value, "all sorts", "value")), file)
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -269,12 +279,13 @@ def test_a_report_means_what_its_page_says(report: dict[str, Any]) -> None:
     checks, summary = report["checks"], report["summary"]
     counted = Counter(check["status"] for check in checks)
     assert counted.keys() == described("The statuses").keys() == set(STATUSES)
-    assert counted == {status: summary[status if status != "error" else "errors"]
-                       for status in STATUSES}
+    plural = {"error": "errors", "refot_error": "refot_errors"}
+    assert counted == {status: summary[plural.get(status, status)] for status in STATUSES}
     assert {"nan", "inf"} <= {check["measured"] for check in checks if check["status"] == "failed"}
     numbers = ("measured", "expected", "error", "tolerance")
     for check in checks:
-        if check["status"] in ("error", "not_provided"):
+        assert ("RuntimeError" in check["traceback"]) == (check["status"] == "refot_error")
+        if check["status"] in ("error", "not_provided", "not_converged", "refot_error"):
             assert [check[name] for name in numbers] == [None] * 4
         else:
             assert (check["status"] == "passed") == (float(check["error"]) <= check["tolerance"])

@@ -17,12 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = {
     "refot": [
         {"arrays"},
-        {"costs", "measures"},
+        {"costs", "measures", "files", "terminal"},
         {"backend_contract"},
         {"problem", "sorted_cost"},
-        {"transforms"},
         {"solvers"},
-        {"objectives", "plans"},
+        {"transforms", "objectives", "plans"},
         {"divergences", "information"},
         {"gradients", "printed"},
         {"unrolled", "implicit", "semidiscrete", "informative_plans", "entropic", "limits"},

@@ -47,6 +47,30 @@ def test_the_sum_of_weights_is_checked_at_its_stated_tolerance(dtype, tolerance)
         arrays.as_weights(np.array([0.5, 0.5 + 2 * tolerance], dtype), 2)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_weights_are_normalised_in_the_precision_of_the_problem(dtype):
+    """Judged in float32, in which they come; of the quotient by their sum each entry is rounded
+    once, so that its sum is 1 within one rounding (float64: and those of the sum itself)."""
+    z = np.exp(np.random.default_rng(0).normal(size=60)).astype(np.float32)
+    a = (z / z.sum() * np.float32(1 + 4e-6)).astype(np.float32)
+    assert 3e-6 < a.sum(dtype=np.float64) - 1 < 5e-6
+    normal = arrays.as_weights(a, 60, "a", dtype)
+    assert normal.dtype == dtype
+    exact = a.astype(np.longdouble) / a.astype(np.longdouble).sum()
+    np.testing.assert_allclose(normal, exact.astype(np.float64), rtol=2 * np.finfo(dtype).eps)
+    assert abs(normal.sum(dtype=np.float64) - 1) <= 4 * np.finfo(dtype).eps
+
+
+@given(weights(5))
+def test_weights_that_are_normalised_stay_as_they_are(a):
+    assert arrays.as_weights(a, 5, "a", np.float64) is a
+
+
+def test_the_sum_of_float64_weights_is_judged_in_float64_beside_a_float32_problem():
+    with pytest.raises(arrays.WeightError, match="within 1e-10"):
+        arrays.as_weights(np.array([0.5, 0.5 + 1e-8]), 2, "a", np.float32)
+
+
 def test_an_error_shows_the_first_wrong_entry_and_where_it_is():
     matrix = np.zeros((3, 4))
     matrix[1, 2], matrix[2, 0] = np.nan, np.inf

@@ -139,6 +139,65 @@ def test_use_backend_nests_and_is_undone_by_an_exception() -> None:
     assert get_backend().name == "numpy"
 
 
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """What a test chooses without `with` ends with it."""
+    before = contract._chosen.get()
+    yield
+    contract._chosen.set(before)
+
+
+@pytest.mark.usefixtures("alone")
+def test_without_with_the_choice_holds_at_once() -> None:
+    theirs = Renamed()
+    use_backend("numba")
+    assert get_backend().name == "numba"
+    assert {status.name for status in backend_status() if status.default} == {"numba"}
+    with use_backend(theirs):
+        assert get_backend() is theirs
+    assert get_backend().name == "numba"
+    with pytest.raises(UnknownNameError):
+        use_backend("nosuch")
+    with pytest.raises(TypeInputError, match="backend: None"):
+        use_backend(None)  # type: ignore[arg-type]
+    assert get_backend().name == "numba"
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_choice_that_was_kept_can_be_entered_later() -> None:
+    """The end of the block brings back what stood before the call."""
+    choice = use_backend("numba")
+    use_backend("numpy")
+    with choice as entered:
+        assert entered.name == get_backend().name == "numba"
+    assert get_backend().name == "numpy"
+    assert repr(choice) == "use_backend('numba')"
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_decorated_function_has_the_choice_and_nothing_else_has() -> None:
+    @use_backend("numba")
+    def name_inside() -> str:
+        return get_backend().name
+
+    assert get_backend().name == "numpy"
+    use_backend(Renamed())
+    assert name_inside() == "numba"
+    assert get_backend().name == "theirs"
+    assert name_inside.__name__ == "name_inside"
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_choice_without_with_is_not_seen_by_other_threads() -> None:
+    names = []
+    use_backend("numba")
+    thread = threading.Thread(target=lambda: names.append(get_backend().name))
+    thread.start()
+    thread.join()
+    assert names == ["numpy"]
+    assert get_backend().name == "numba"
+
+
 def test_each_thread_has_its_own_choice() -> None:
     names = {}
     inside, done = threading.Event(), threading.Event()

@@ -53,7 +53,9 @@ def case(identity, name, call, kind=InputError):
 
 COSTS = [
     case("NaN in a cost matrix", "C", lambda: refot.solve(with_entry(C, NAN), A, B, 1.0)),
-    case("infinite cost", "C", lambda: refot.solve(with_entry(C, INF), A, B, 1.0)),
+    case("cost of -inf", "C", lambda: refot.solve(with_entry(C, -INF), A, B, 1.0)),
+    case("no allowed pair in a row", "C",
+         lambda: refot.solve(np.where(np.arange(3)[:, None] == 1, INF, C), A, B, 1.0)),
     case("NaN in a cost operand", "C",
          lambda: refot.solve(refot.DenseCost(with_entry(C, NAN)), A, B, 1.0)),
     case("cost matrix with one axis", "C", lambda: refot.solve(C[0], A, B, 1.0), ShapeError),
@@ -99,6 +101,9 @@ POINTS = [
          UnknownNameError),
     case("ground cost of a divergence unknown", "cost",
          lambda: refot.sinkhorn_divergence(X, A, Y, B, 1.0, "sinkhorn"), UnknownNameError),
+    case("critic of a cost that is no distance", "cost",
+         lambda: refot.kantorovich_rubinstein(F, G, refot.point_cost(X, Y, "dot"), A, B),
+         UnknownNameError),
     case("scale 0", "scale", lambda: refot.point_cost(X, Y, scale=0.0)),
     case("empty measure", "points", lambda: refot.measure(X[:0]), ShapeError),
     case("measure with a NaN point", "points", lambda: refot.measure(with_entry(X, NAN))),

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from refot.arrays import InputError
 from refot.plots.figures import as_figure_path, save_figure
+from refot.terminal import foreign, plain
 
 from . import report as pages
 from .child import Limits
@@ -50,12 +50,12 @@ def run(asked: Asked, console: Console, complaints: Console) -> None:
     figure = as_figure_path(asked.plot) if asked.plot is not None else None
     cells = grid(asked.grid, asked.data, asked.only)
     limits = Limits(asked.seconds, int(asked.gibibytes * 2**30), asked.threads)
-    with Progress(TextColumn("{task.description}"), TimeElapsedColumn(), console=complaints,
-                  transient=True) as bar:
+    with Progress(TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
+                  console=complaints, transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
         def tell(cell: str, peer: str) -> None:
-            bar.update(task, description=escape(f"{cell}: {peer}"))
+            bar.update(task, description=plain(f"{cell}: {peer}"))
 
         def keep(found: Report) -> None:
             if asked.json is not None:
@@ -75,7 +75,7 @@ def print_list(console: Console) -> None:
     table = Table("peer", "installed", "compared unless told", pad_edge=False)
     for name, peer in known_peers().items():
         here = peer.version if peer.installed else "no"
-        table.add_row(name, here, "*" if name in DEFAULT else "")
+        table.add_row(foreign(name), foreign(here), "*" if name in DEFAULT else "")
     console.print(table)
     for name in GRIDS:
         console.print(f"{name}: " + "; ".join(cell.name for cell in grid(name)), highlight=False)
@@ -84,4 +84,4 @@ def print_list(console: Console) -> None:
 def print_training(console: Console) -> None:
     """A line for each preset as it comes."""
     for line in lines():
-        console.print(line, highlight=False)
+        console.print(foreign(line))

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from refot.terminal import foreign
 
 from .criterion import CRITERIA
 from .run import Report
@@ -110,11 +111,11 @@ def preface(report: Report) -> Iterator[str]:
 def print_report(report: Report, console: Console) -> None:
     """Every sheet, on the terminal."""
     for line in preface(report):
-        console.print(line, highlight=False)
+        console.print(foreign(line))
     for sheet in sheets(report):
         table = Table(*sheet.heads, title=sheet.title, title_justify="left", pad_edge=False)
         for row in sheet.rows:
-            table.add_row(*map(escape, row), style="bold" if row[0] == REFERENCE else None)
+            table.add_row(*map(foreign, row), style="bold" if row[0] == REFERENCE else None)
         console.print(table)
 
 

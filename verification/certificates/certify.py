@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 
+from refot.costs.forbidden import forbids
 from refot.costs.operands import point_cost, row_blocks
+from refot.solvers.spanning_tree import TreeChange, tree_change
 
 from .balls import TINY, UNIT, Ball, Floats, ball, exp, expm1, log, log1p, maximum
-from .half_step import ExactProblem, HalfStep, exact_problem, half_step, transform_rows
+from .half_step import ExactProblem, HalfStep, exact_problem, half_step, plan_below, transform_rows
 from .intervals import Interval
 
 BRACKET_LIMIT = 4_096
@@ -106,6 +108,9 @@ def _semi_dual(p: ExactProblem, h: HalfStep) -> Ball:
 def _value(p: ExactProblem, h: HalfStep) -> Interval:
     """[semi-dual, semi-dual + gap], inside [min C, max C], where F is for every g."""
     L = _semi_dual(p, h)
+    if forbids(p.C):
+        gap = _gap_of_tree(p, _tree(p, h))
+        return Interval(max(float(L.lower), float(h.C_min.lower.min())), float((L + gap).upper))
     gap = min(_gap_of_rounding(p, h), _gap_of_shift(p, h))
     bounds = Interval(float(h.C_min.lower.min()), float(h.C_max.upper.max()))
     return Interval(float(L.lower), float((L + gap).upper)).intersection(bounds)
@@ -137,19 +142,45 @@ def _gap_of_shift(p: ExactProblem, h: HalfStep) -> float:
     return float((p.eps * (p.b @ (h.excess * h.excess * largest))).upper)
 
 
+def _tree(p: ExactProblem, h: HalfStep) -> TreeChange:
+    """What makes the columns exact along a tree of allowed pairs; the rows are."""
+    P = plan_below(p, h)
+    return tree_change(P, np.zeros(len(P)), (p.b * abs(h.excess)).upper)
+
+
+def _gap_of_tree(p: ExactProblem, change: TreeChange) -> float:
+    """>= J(P') - (a.f + b.g) = eps KL(P' | P) for P' = P + T, where pairs are forbidden."""
+    return float((ball(p.eps) * change.chi_squared).upper)
+
+
 # ------------------------------------------------------------------ s
 def _strongly_convex(p: ExactProblem, h: HalfStep) -> Interval:
     """<C,P'> -+ osc/2 sqrt(2 gap / eps) for the rounded plan P' (Pinsker): wide, for every g."""
+    if forbids(p.C):
+        return _strongly_convex_on_tree(p, h)
     missing = _missing(p, h)
     kept = (p.b * h.cost) @ (1.0 / (maximum(h.excess, 0.0) + 1.0))
     centre = _semi_dual(p, h) + kept
     lowest = centre + missing.sum() * h.D_min.min(axis=0)
     highest = centre + missing @ h.D_max
-    gap = _gap_of_rounding(p, h)
+    moved = _pinsker(p, h, _gap_of_rounding(p, h))
+    return Interval(float((lowest - moved).lower), float((highest + moved).upper))
+
+
+def _strongly_convex_on_tree(p: ExactProblem, h: HalfStep) -> Interval:
+    """The same around P' = P + T: <C, P'> = a.f + b.g + <D, P> + <D, T>."""
+    change = _tree(p, h)
+    D = max(float(abs(h.D_max).upper.max()), float(abs(h.D_min).upper.max()))
+    centre = _semi_dual(p, h) + p.b @ h.cost
+    moved = ball(D) * change.moved + _pinsker(p, h, _gap_of_tree(p, change))
+    return Interval(float((centre - moved).lower), float((centre + moved).upper))
+
+
+def _pinsker(p: ExactProblem, h: HalfStep, gap: float) -> Ball:
+    """>= |<C, P' - P*>| for a feasible P' on allowed pairs with J(P') - F <= gap."""
     osc = min(float((x_max.max(axis=0) - x_min.min(axis=0)).upper)
               for x_max, x_min in ((h.C_max, h.C_min), (h.D_max, h.D_min)))
-    moved = ball(osc / 2) * math.sqrt(2 * gap / p.eps + TINY) * (1 + 4 * UNIT)
-    return Interval(float((lowest - moved).lower), float((highest + moved).upper))
+    return ball(osc / 2) * math.sqrt(2 * gap / p.eps + TINY) * (1 + 4 * UNIT)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what is not finite proves nothing

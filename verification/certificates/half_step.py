@@ -9,15 +9,16 @@ Sums that are nearly 1 are kept as sum - 1, from expm1: at large eps that is whe
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from refot.arrays import as_positive, as_vector, as_weights
+from refot.costs.forbidden import finite_part, with_partners
 from refot.costs.ground import DotProduct
-from refot.costs.operands import Cost, DenseCost, PointCost, as_cost, row_blocks
+from refot.costs.operands import Cost, DenseCost, as_cost, row_blocks
 
 from .balls import (
     TINY,
@@ -27,6 +28,7 @@ from .balls import (
     ball,
     concatenate,
     enclosure,
+    exp,
     expm1,
     gamma,
     log1p,
@@ -71,16 +73,11 @@ def exact_problem(C: Any, a: Any, b: Any, eps: Any, g: Any) -> tuple[ExactProble
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
     g = as_vector(g, C.shape[1], "g")
     rows, columns = a > 0, b > 0
-    C = _on_support(C.with_arrays(lambda array: array.astype(np.float64)), rows, columns)
+    C = with_partners(C, a, b).among(rows, columns).with_arrays(
+        lambda array: array.astype(np.float64))
     p = ExactProblem(C, _normalised(a[rows]), _normalised(b[columns]), eps)
     g = g[columns].astype(np.float64)
     return p, g - p.b.mid @ g  # any g will do: this one keeps f and g, and so rounding, small
-
-
-def _on_support(C: Cost, rows: Any, columns: Any) -> Cost:
-    if isinstance(C, PointCost):
-        return replace(C, x=C.x[rows], y=C.y[columns])
-    return DenseCost(C.matrix[np.ix_(rows, columns)])
 
 
 def _normalised(weights: Any) -> Ball:
@@ -94,7 +91,8 @@ def _normalised(weights: Any) -> Ball:
 @dataclass(frozen=True)
 class HalfStep:
     """What one pass over the rows proves at g, with f = g^(c,eps) exactly, D_ij = C_ij - f_i - g_j,
-    P_ij = a_i b_j exp(-D_ij / eps): its rows sum to a. Vectors over j; f and hard are over i."""
+    P_ij = a_i b_j exp(-D_ij / eps): its rows sum to a. Vectors over j; f and hard are over i.
+    Extremes and sums of D are over the allowed pairs."""
 
     g: Floats
     f: Ball
@@ -131,9 +129,11 @@ def half_step(p: ExactProblem, g: Floats) -> HalfStep:
 
 def _rows_step(p: ExactProblem, g: Floats, rows: slice) -> HalfStep:
     C = p.cost(rows)
+    allowed = C.mid < np.inf
     f = transform_rows(p, C.mid, g)  # any number would do: this one makes r nearly 1
+    C = Ball(finite_part(C.mid), C.rad)
     z = ((g - C) + f[:, None]) / p.eps
-    E1 = expm1(z)
+    E1 = among(allowed, expm1(z), -1.0)
     r1 = E1 @ p.b  # row sum - 1
     log_r = log1p(r1)
     D = (log_r[:, None] - z) * p.eps
@@ -141,15 +141,33 @@ def _rows_step(p: ExactProblem, g: Floats, rows: slice) -> HalfStep:
     return HalfStep(
         g,
         f - log_r * p.eps,
-        f - z.max(axis=1) * p.eps,
+        f - among(allowed, z, -np.inf).max(axis=1) * p.eps,
         weight @ E1 - weight @ r1,
         weight @ ED,
         weight @ abs(ED),
-        D.max(axis=0),
-        D.min(axis=0),
-        C.max(axis=0),
-        C.min(axis=0),
+        among(allowed, D, -np.inf).max(axis=0),
+        among(allowed, D, np.inf).min(axis=0),
+        among(allowed, C, -np.inf).max(axis=0),
+        among(allowed, C, np.inf).min(axis=0),
     )
+
+
+def among(allowed: Any, X: Ball, otherwise: float) -> Ball:
+    """X on the allowed pairs, elsewhere the number that stands for a forbidden one."""
+    if allowed.all():
+        return X
+    return Ball(np.where(allowed, X.mid, otherwise), np.where(allowed, X.rad, 0))
+
+
+def plan_below(p: ExactProblem, h: HalfStep) -> Floats:
+    """What the entries of the plan are at least, (n, m)."""
+    def of(rows: slice) -> Floats:
+        C = p.cost(rows)
+        exponents = ((h.g - Ball(finite_part(C.mid), C.rad)) + h.f[rows][:, None]) / p.eps
+        P = p.a[rows][:, None] * (p.b * exp(exponents))
+        return np.where(C.mid < np.inf, np.maximum(P.lower, 0), 0)
+
+    return np.concatenate([of(rows) for rows in row_blocks(p.C, depth=BALLS_AT_ONCE)])
 
 
 @np.errstate(over="ignore", invalid="ignore")  # eps far below the costs: the ball says "unknown"

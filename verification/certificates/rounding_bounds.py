@@ -1,12 +1,11 @@
 """Rounding bounds: how far a float64 answer of refot may be from the true one, by capability.
 
-What is a function of given arguments, or a minimum (F, S), may be off by 64 roundings of the
-largest things that are added up. The sharp value, plans, potentials and gradients of optimal
-values are wrong to first order in the potentials, and rounding determines these only as well as
-the problem is conditioned: their bounds rest on the certificate (`certificates`) of a potential
-that was solved to the rounding floor, not on the answer that is judged. An answer that stops at a
-looser marginal error is outside. Units are those of the answer; infinite where float64 proves
-nothing.
+What is a function of given arguments may be off by 64 roundings of the largest things that are
+added up. Minima (F, S), the sharp value, plans, potentials and gradients of optimal values come
+from potentials, and rounding determines these only as well as the problem is conditioned: their
+bounds rest on the certificate (`certificates`) of a potential that was solved to the rounding
+floor, not on the answer that is judged. An answer that stops at a looser marginal error is outside.
+Units are those of the answer; infinite where float64 proves nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import numpy as np
 import refot
 from refot.arrays import Array, lookup
 from refot.costs.operands import DenseCost, point_cost
-from refot.divergences import first_order_tolerance, self_costs
+from refot.divergences import self_costs, to_first_order
 from refot.information import informative_cost
 from refot.problem import problem
 
@@ -92,16 +91,18 @@ def mutual_information(P: Array) -> float:
 
 # ------------------------------------------------------------------ minima
 def value(C: Array, a: Array, b: Array, eps: float) -> float:
-    """F: of second order in the potentials, so that their conditioning does not show."""
-    return roundings(C, eps)
+    """F: the width of its certificate, and rounding. Potentials matter to second order only, but
+    where atoms are light or eps is small they may be far off."""
+    certificate, _, _ = _at_the_floor(C, a, b, eps)
+    return certificate.value.width + roundings(C, eps)
 
 
 def divergence(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> float:
     """S = F_xy - F_xx/2 - F_yy/2: the three bounds of F, however small S is."""
     C = point_cost(x, y, cost)
     xx, yy = self_costs(C)
-    return value(C.dense(), a, b, eps) + sum(
-        value(D.dense(), a, b, eps) for D in (xx, yy)) / 2
+    selves = (value(xx.dense(), a, a, eps) + value(yy.dense(), b, b, eps)) / 2
+    return value(C.dense(), a, b, eps) + selves
 
 
 # ------------------------------------------------------------------ what depends on the potentials
@@ -150,7 +151,7 @@ def _at_the_floor(
 ) -> tuple[Certificate, Array, Array]:
     """The certificate of potentials (f, g) that are solved as far as float64 allows."""
     p = problem(DenseCost(C), a, b, eps, "numpy")
-    found = refot.solve(p.C, a, b, eps, tol=first_order_tolerance(p), backend="numpy")
+    found = to_first_order(p, None)
     return certify(C, a, b, eps, found.g), found.f, found.g
 
 

@@ -28,6 +28,12 @@ PATIENCE = 10.0
 """Seconds for a call with bad input; a sound one before it has started and compiled what there was
 to start and to compile."""
 
+MOST_HUNG = 3
+"""After so many calls with bad input that had no answer in time, the others get the short time."""
+
+SHORT = 0.5
+"""Seconds within which what looks at its arguments has refused them."""
+
 
 def refuses(trial: Trial, capability: str, fault: Fault) -> Finding:
     """Whether the subject refuses the fault; a sound call comes first, and must be answered."""
@@ -36,12 +42,18 @@ def refuses(trial: Trial, capability: str, fault: Fault) -> Finding:
     if fault.name in trial.probe.part.allows:
         return trial.mass_error(0.0, f"documented: {trial.probe.part.allows[fault.name]}")
     trial.probe.answer(capability, "sound", *trial.theirs(capability, sound))  # starts what died
-    hurried = Probe(limited(trial.probe.part, PATIENCE))
+    known_to_hang = trial.probe.hung >= MOST_HUNG
+    hurried = Probe(limited(trial.probe.part, SHORT if known_to_hang else PATIENCE))
     theirs = _changed(fault.change, capability, trial.theirs(capability, sound))
     try:
         with refusal_expected():
             answer = hurried.flat(capability, *theirs)
     except NoAnswerError as error:
+        trial.probe.hung += 1
+        if known_to_hang:
+            return _failed(trial, f"bad input is not refused ({fault.noun}): taken for the same as "
+                           f"{MOST_HUNG} others, which had no answer within {PATIENCE:g} s",
+                           f"{error}, and was not waited for any longer")
         return _failed(trial, f"bad input is not refused ({fault.noun}): no answer within "
                        f"{PATIENCE:g} s", str(error))
     except NotOfferedError:

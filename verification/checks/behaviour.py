@@ -1,11 +1,19 @@
-"""Checks of how a subject behaves: the same call has the same answer."""
+"""Checks of how a subject behaves: the same call has the same answer, and changes no argument."""
 
 from __future__ import annotations
 
-from refot.verification.subjects.probe import SubjectError
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from refot.verification.cases.case import Case
+from refot.verification.subjects.limits import Clocked
+from refot.verification.subjects.probe import NotOfferedError, SubjectError
+from refot.verification.trajectories.steps import algorithms, load, question
 
 from .arguments import ORDINARY, first
-from .trial import Finding, Trial, check
+from .trial import CHECKS, Finding, Trial, check
 
 
 def _scale(trial: Trial, capability: str) -> float:
@@ -25,3 +33,54 @@ def _repeatable(capability: str) -> None:
 
 for _capability in ORDINARY:
     _repeatable(_capability)
+
+
+# ------------------------------------------------------------------ arguments are the caller's
+KEEPS = "The arguments are after the call what they were before: nothing is written into them"
+
+
+def _asked(capability: str) -> Callable[[Case], bool]:
+    """On the cases on which anything else is asked of the capability: weights of 0 or one atom are
+    where something is put right in place."""
+    return lambda case: any(
+        other.applies(case) for other in CHECKS.values()
+        if other.capability == capability and not other.id.endswith(".keeps-arguments"))
+
+
+def _untouched(trial: Trial, calls: list[tuple[Any, ...]]) -> Finding:
+    """That none of these calls, (capability, *arguments), writes into its arguments."""
+    capability = calls[0][0]
+    if isinstance(trial.probe.part.capabilities[capability], Clocked):
+        raise NotOfferedError("not asked: a program has its arguments as text")
+    found: list[tuple[str, ...]] = []
+    for call in calls:
+        with suppress(NotOfferedError):
+            found.append(trial.written(*call))
+    if not found:
+        raise NotOfferedError("not known: it has no answer")
+    written = sorted({name for names in found for name in names})
+    cause = f"it writes into its argument {' and '.join(written)}" if written else ""
+    return replace(trial.mass_error(float(len(written)), "the number of arguments it changes"
+                                    if written else ""), cause=cause)
+
+
+def _keeps_arguments(capability: str) -> None:
+    @check(f"{capability}.keeps-arguments", KEEPS, _asked(capability))
+    def run(trial: Trial) -> Finding:
+        return _untouched(trial, [(capability, *ORDINARY[capability](trial))])
+
+
+for _capability in ORDINARY:
+    _keeps_arguments(_capability)
+
+
+@check("converged.keeps-arguments", KEEPS)
+def converged_keeps_arguments(trial: Trial) -> Finding:
+    return _untouched(trial, [("converged", *trial.case.matrix)])
+
+
+@check("train_step.keeps-arguments", KEEPS, first)
+def train_step_keeps_arguments(trial: Trial) -> Finding:
+    """Of every algorithm that the subject trains."""
+    calls = [("train_step", *question(load(algorithm))) for algorithm in algorithms()]
+    return _untouched(trial, calls)

@@ -19,6 +19,7 @@ from refot.verification.certificates.intervals import Interval
 from refot.verification.certificates.rounding_bounds import ROUNDING_BOUNDS
 from refot.verification.diagnosis.mistakes.transport import sums
 from refot.verification.diagnosis.vote import RIGHT, SINGLE
+from refot.verification.subjects.doubles import in_doubles
 from refot.verification.subjects.probe import is_single
 from refot.verification.truth.solution import solution_of
 
@@ -76,7 +77,7 @@ def _single(capability: str) -> None:
         case = in_single(trial.case)
         asked = replace(trial, case=case, truth=solution_of(case), calls=[])
         arguments = tuple(_to_single(each) for each in ORDINARY[capability](asked))
-        exact = tuple(map(_exact, arguments))
+        exact = in_doubles(capability, arguments)
         right = np.asarray(RIGHT[capability](*exact))
         answer = _answer(asked, capability, right.shape, arguments)
         bound = np.asarray(ROUNDING_BOUNDS[capability](*exact))
@@ -94,15 +95,6 @@ def _single(capability: str) -> None:
 
 def _to_single(argument: Any) -> Any:
     return argument.astype(np.float32) if isinstance(argument, np.ndarray) else argument
-
-
-def _exact(argument: Any) -> Any:
-    """The same numbers in float64; masses with the sum 1 that those of float32 nearly have."""
-    if not isinstance(argument, np.ndarray):
-        return argument
-    array = argument.astype(np.float64)
-    total = array.sum()
-    return array / total if (array >= 0).all() and abs(total - 1) < 1e-5 else array
 
 
 def _answer(trial: Trial, capability: str, shape: tuple[int, ...], arguments: Any) -> Array:

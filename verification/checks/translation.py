@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array
+from refot.arrays import Array, InputError
 from refot.conventions.convert import (
     Convention,
     Divergence,
@@ -24,7 +24,7 @@ from refot.conventions.convert import (
     potentials_to_refot,
     value_to_refot,
 )
-from refot.verification.subjects.probe import NotOfferedError
+from refot.verification.subjects.probe import NotOfferedError, SubjectError
 from refot.verification.truth.solution import point_solutions, solution
 
 EPS_AT = {"plan": 3, "potentials": 3, "value": 3, "transport_cost": 3, "converged": 3,
@@ -74,13 +74,19 @@ def value_from_subject(called: Convention, answer: float, *problem: Any) -> floa
 def potentials_from_subject(
     called: Convention, answer: tuple[Array, Array], *problem: Any
 ) -> tuple[Array, Array]:
-    """(f, g) in density form from the answer to `potentials(C, a, b, eps)`."""
+    """(f, g) in density form from the answer to `potentials(C, a, b, eps)`.
+
+    Raises SubjectError where the answer is none in its convention, as a scaling below 0.
+    """
     (f, g), (_, a, b, eps) = answer, problem
     finite = bool(np.isfinite(f[a > 0]).all() and np.isfinite(g[b > 0]).all())
     if called.potentials in (PotentialForm.NONE, PotentialForm.DENSITY) or not finite:
         return f, g
     found = solution(*problem)
-    return potentials_to_refot(f, g, called.potentials, found.a, found.b, eps, C=found.C)
+    try:
+        return potentials_to_refot(f, g, called.potentials, found.a, found.b, eps, C=found.C)
+    except InputError as error:
+        raise SubjectError(f"returned what the convention {called.name} has not: {error}") from None
 
 
 def divergence_from_subject(called: Convention, answer: float, *clouds: Any) -> float:

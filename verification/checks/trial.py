@@ -125,6 +125,10 @@ class Trial:
             raise SubjectError("returned no numbers at all")
         return answer
 
+    def written(self, capability: str, *arguments: Any) -> tuple[str, ...]:
+        """The names of the arguments into which the subject writes when it is given these."""
+        return self.probe.written(capability, *self.theirs(capability, arguments))
+
     def warnings(self, capability: str, *arguments: Any) -> list[str]:
         """What the subject warned of when it was given these arguments."""
         return self.probe.warnings(*self.theirs(capability, arguments))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
 
@@ -52,6 +52,27 @@ class Enclosure:
     f: tuple[arb, ...]
     g: tuple[arb, ...]
     plan: tuple[tuple[arb, ...], ...]
+
+    def __reduce__(self) -> Any:  # flint's balls have no pickle of their own
+        parts = (getattr(self, part.name) for part in fields(self))
+        return _from_integers, tuple(map(_as_integers, parts))
+
+
+def _as_integers(part: Any) -> Any:
+    """The ball p 2^q +- r 2^s as (p, q, r, s); a tuple of balls, of any depth, as a list."""
+    if isinstance(part, tuple):
+        return [_as_integers(each) for each in part]
+    return tuple(int(k) for k in (*part.mid().man_exp(), *part.rad().man_exp()))
+
+
+def _from_integers(*parts: Any) -> Enclosure:
+    """The enclosure again: the same midpoints, radii at most 2^-28 of themselves larger."""
+    def read(part: Any) -> Any:
+        if isinstance(part, list):
+            return tuple(read(each) for each in part)
+        return arb(part[:2], part[2:])
+
+    return Enclosure(*map(read, parts))
 
 
 def enclose(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> Enclosure:

@@ -14,6 +14,7 @@ from typing import Any
 from flint import arb, fmpq
 
 from refot.arrays import as_positive, as_weights, lookup
+from refot.costs.forbidden import require_finite
 from refot.costs.operands import Cost, DenseCost, as_cost
 
 from .newton import ArbProblem, Matrix, Vector
@@ -51,7 +52,8 @@ def exact_inputs(C: Any, a: Any, b: Any, eps: Any) -> ArbInputs:
     if max(C.shape) > LARGEST_SIZE:
         raise EnclosureError(f"C: shape {C.shape}; enclosures go up to {LARGEST_SIZE} a side")
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
-    largest = max(abs(c).mid() for row in cost_matrix(C) for c in row)
+    require_finite(C, "for a forbidden pair one at which its mass is below the digits asked for")
+    largest = max(abs(c).mid() for row in cost_matrix(C.among(a > 0, b > 0)) for c in row)
     scale = largest if largest > 0 else arb(eps)
     return ArbInputs(C, normalised(a), normalised(b), arb(eps), scale)
 

@@ -45,6 +45,17 @@ class CheckFailedError(Exception):
     """A check failed, or the subject did not answer: the result."""
 
     def __init__(self, result: CheckResult) -> None:
+        super().__init__(result)  # what `pickle` makes it from again
+        self.result = result
+
+    def __str__(self) -> str:
+        return self.result.message
+
+
+class RefotError(Exception):
+    """refot's own code raised: the result, which says nothing of the subject."""
+
+    def __init__(self, result: CheckResult) -> None:
         super().__init__(result.message)
         self.result = result
 
@@ -174,15 +185,23 @@ class TestItem(pytest.Item):
         self.test = test
 
     def runtest(self) -> None:
-        """Run the check. Raises CheckFailedError; skips what the subject does not offer."""
+        """Run the check. Raises CheckFailedError and RefotError; skips what the subject does not
+        offer, and where it says that it did not converge, and may.
+        """
         result = self.test.result()
         if result.status == "not_provided":
             pytest.skip(f"not provided: {result.message}")
+        if result.status == "not_converged":
+            pytest.skip(f"it says that it did not converge: {result.message}")
+        if result.status == "refot_error":
+            raise RefotError(result)
         if result.status != "passed":
             raise CheckFailedError(result)
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
         """The result in words; the traceback of anything else, for that is a defect of refot."""
+        if isinstance(excinfo.value, RefotError):
+            return f"{excinfo.value}\n{excinfo.value.result.traceback}"
         if not isinstance(excinfo.value, CheckFailedError):
             return super().repr_failure(excinfo, style)
         return "\n".join(_described(excinfo.value.result, self.test.sentence))

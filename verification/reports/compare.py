@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -10,16 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refot.verification.runs.run import STATUSES
+from refot.files import UnreadableError, read_json
+from refot.terminal import plain
+from refot.verification.runs.run import STATUSES, UNANSWERED
 
 WRONG = ("failed", "error")
 
-EVIDENCE = re.compile(r" \(\D*\d[^()]*\)$")
 MEASURED = re.compile(r"""(?<![\w<>^|])(?:
     [-+]?\d+(?:\.\d+)?e[-+]?\d+ | [-+]?\d+\.\d+ | [-+]?\d\d+  # what was measured,
     | \d(?=\ \()                                          # a digit before "(rows)", too,
 )(?!\w)""", re.VERBOSE)  # and not the 0, 1, 2 of a formula
-"""The evidence of one call at the end of a diagnosis, and the numbers within it."""
+"""The numbers within the evidence of a call."""
 
 Key = tuple[str, str, str]
 """(part, check, case)."""
@@ -61,12 +61,14 @@ class Judged:
 def read(path: Path) -> Judged:
     """Read a report. Raises CompareError, OSError."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         subject = found["subject"]
         name = f"{subject['name']} {subject['version']}".strip()
         title = f"{name}, profile {found['profile']}, refot {found['refot']}"
         lines = {_key(check): _line(check) for check in found["checks"]}
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except UnreadableError as error:
+        raise CompareError(f"{path}: not a report of refot verify --json ({error})") from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CompareError(f"{path}: not a report of refot verify --json "
                            f"({type(error).__name__}: {error})") from None
     return Judged(title, lines)
@@ -106,7 +108,7 @@ class Comparison:
     def lost(self) -> list[Key]:
         """What passed and is not answered any more."""
         return [key for key, line in self.old.lines.items() if line.status == "passed"
-                and (key not in self.new.lines or self.new.lines[key].status == "not_provided")]
+                and (key not in self.new.lines or self.new.lines[key].status in UNANSWERED)]
 
     @property
     def mended(self) -> list[Key]:
@@ -117,7 +119,7 @@ class Comparison:
     def gone(self) -> list[Key]:
         """What failed and is not answered any more: not mended, and not known to be wrong."""
         return [key for key, line in self.old.lines.items() if line.wrong
-                and (key not in self.new.lines or self.new.lines[key].status == "not_provided")]
+                and (key not in self.new.lines or self.new.lines[key].status in UNANSWERED)]
 
     @property
     def said_otherwise(self) -> list[Key]:
@@ -137,12 +139,18 @@ class Comparison:
     def added(self) -> list[Key]:
         """What passes now and was not there, or was not provided."""
         return [key for key, line in self.new.lines.items() if line.status == "passed"
-                and (key not in self.old.lines or self.old.lines[key].status == "not_provided")]
+                and (key not in self.old.lines or self.old.lines[key].status in UNANSWERED)]
+
+    @property
+    def not_judged(self) -> list[Key]:
+        """What refot itself did not judge in the new report, since its own code raised."""
+        return [key for key, line in self.new.lines.items() if line.status == "refot_error"]
 
     @property
     def exit_status(self) -> int:
-        """1 if something is worse: a check fails that did not, or one that passed is not there."""
-        return int(bool(self.broken or self.lost))
+        """1 if something is worse: a check fails that did not, or one that passed is not there; 3
+        where refot's own code raised, so that it is not known."""
+        return 3 if self.not_judged else int(bool(self.broken or self.lost))
 
     def _both(self, holds: Callable[[Line, Line], bool]) -> list[Key]:
         return [key for key, old in self.old.lines.items()
@@ -156,11 +164,12 @@ class Comparison:
 
     def report(self) -> Iterator[str]:
         """The comparison, line by line."""
-        yield f"old: {_plain(self.old.title)}"
-        yield f"new: {_plain(self.new.title)}"
+        yield f"old: {plain(self.old.title)}"
+        yield f"new: {plain(self.new.title)}"
         groups: dict[str, tuple[list[Key], Callable[[Key], str]]] = {
             "fails now": (self.broken, self._now),
-            "passed, not there any more": (self.lost, lambda key: ""),
+            "not judged, by an error of refot": (self.not_judged, self._now),
+            "passed, not there any more": (self.lost, self._instead),
             "mended": (self.mended, lambda key: self.old.lines[key].why),
             "failed, not there any more": (self.gone, lambda key: self.old.lines[key].why),
             "another diagnosis": (self.said_otherwise, self._diagnoses),
@@ -177,6 +186,11 @@ class Comparison:
     def _now(self, key: Key) -> str:
         return self.new.lines[key].why
 
+    def _instead(self, key: Key) -> str:
+        """What a check says now that did not just vanish; what is not provided has been said."""
+        line = self.new.lines.get(key)
+        return line.why if line and line.status == "not_converged" else ""
+
     def _diagnoses(self, key: Key) -> str:
         return f"{self.old.lines[key].diagnosis or '-'} => {self.new.lines[key].diagnosis or '-'}"
 
@@ -191,15 +205,28 @@ def compare(old: Path, new: Path, factor: float = 10.0) -> Comparison:
 
 def cause(diagnosis: str) -> str:
     """A diagnosis without its evidence, which comes last and in parentheses, and its numbers."""
-    return MEASURED.sub("…", EVIDENCE.sub("", diagnosis))
+    return MEASURED.sub("…", without_evidence(diagnosis))
+
+
+def without_evidence(diagnosis: str) -> str:
+    """A diagnosis up to the first " (" after which one run of text with a number in it, and no
+    other parenthesis after that number, ends the diagnosis with ")".
+
+    It looks at each letter a few times at most: a regular expression for the same takes time that
+    grows with the square of the length, and the diagnosis is somebody's file.
+    """
+    if not diagnosis.endswith(")"):
+        return diagnosis
+    inside = diagnosis[:-1]
+    last = max(inside.rfind("("), inside.rfind(")"))
+    if not re.search(r"\d", inside[last + 1:]):
+        return diagnosis
+    number_before = max((found.end() for found in re.finditer(r"\d", inside[:last + 1])), default=0)
+    begin = inside.find(" (", number_before)
+    return diagnosis if begin < 0 else diagnosis[:begin]
 
 
 def _entry(key: Key, words: str) -> str:
     part, id, case = key
     place = " on ".join(filter(None, (id, case)))
-    return _plain(f"  {part}: {place}" + (f": {words}" if words else ""))
-
-
-def _plain(text: str) -> str:
-    """Text from a file on a terminal: what cannot be printed, escape sequences too, becomes `?`."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return plain(f"  {part}: {place}" + (f": {words}" if words else ""))

@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from refot.terminal import foreign, plain_lines
 from refot.verification.checks import CHECKS
 from refot.verification.runs import scaling
 from refot.verification.runs.run import CheckResult, Report
@@ -20,11 +21,13 @@ NARROW = 150
 
 HEADINGS = ("measured", "certified", "off by", "allowed")
 
-COLOURS = {"passed": "green", "failed": "red", "error": "magenta", "not_provided": "dim"}
+COLOURS = {"passed": "green", "failed": "red", "error": "magenta", "not_provided": "dim",
+           "not_converged": "yellow", "refot_error": "bold magenta"}
 
 
 def print_report(report: Report, console: Console) -> None:
     """The whole report, for a person."""
+    _print_own_errors(report, console)
     failures = [check for check in report.checks if check.status in ("failed", "error")]
     for part in report.subject.parts:
         _print_failures(part.name, [check for check in failures if check.part == part.name],
@@ -32,13 +35,26 @@ def print_report(report: Report, console: Console) -> None:
                         console)
     _print_summary(report, console)
     _print_scaling(report, console)
+    for check in report.checks:
+        if check.status == "not_converged":
+            console.print(foreign(f"did not converge, and says so: {check.part}: {check.id} on "
+                                  f"{check.case}: {check.message}", "yellow"))
     missing = [check.capability for check in report.checks
                if check.status == "not_provided" and not check.case]
     if missing:
         console.print(f"[dim]not provided: {', '.join(missing)}[/dim]")
     for case, reason in report.left_out.items():
-        console.print(f"[yellow]left out: {case}: {escape(reason)}[/yellow]")
+        console.print(foreign(f"left out: {case}: {reason}", "yellow"))
     console.print(_verdict(report))
+
+
+def _print_own_errors(report: Report, console: Console) -> None:
+    """What refot itself could not judge, each with its traceback."""
+    for check in report.checks:
+        if check.status == "refot_error":
+            console.print(foreign(f"{check.id} on {check.case}: not judged: {check.message}",
+                                  "bold magenta"))
+            console.print(Text(plain_lines(check.traceback)), soft_wrap=True)
 
 
 def _print_failures(
@@ -52,7 +68,7 @@ def _print_failures(
     else:
         _print_table(part, failures, console)
     for sentence in sorted({f"{check.id}: {CHECKS[check.id].sentence}" for check in failures}):
-        console.print(f"  [dim]{escape(sentence)}[/dim]")
+        console.print(foreign(f"  {sentence}", "dim"))
     _print_said("warned", warned, console)
     _print_said("printed", printed, console)
     console.print()
@@ -60,14 +76,14 @@ def _print_failures(
 
 def _print_said(how: str, lines: tuple[str, ...], console: Console) -> None:
     for line in lines[:3]:
-        console.print(f"  [yellow]it {how}: {escape(line)}[/yellow]")
+        console.print(foreign(f"  it {how}: {line}", "yellow"))
     if len(lines) > 3:
         console.print(f"  [yellow]... and {how} {len(lines) - 3} other lines[/yellow]")
 
 
 def _print_table(part: str, failures: list[CheckResult], console: Console) -> None:
     """A line for each failure."""
-    table = Table(title=escape(part), title_justify="left", title_style="bold red",
+    table = Table(title=foreign(part), title_justify="left", title_style="bold red",
                   show_lines=False, pad_edge=False)
     for heading in ("check", "case"):
         table.add_column(heading, no_wrap=True)
@@ -75,20 +91,20 @@ def _print_table(part: str, failures: list[CheckResult], console: Console) -> No
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("diagnosis", ratio=1)
     for check in failures:
-        table.add_row(check.id, check.case, *_numbers(check), escape(_why(check)))
+        table.add_row(*map(foreign, (check.id, check.case, *_numbers(check), _why(check))))
     console.print(table)
 
 
 def _print_blocks(part: str, failures: list[CheckResult], console: Console) -> None:
     """A few lines for each failure, where a table would cut its columns."""
-    console.print(f"[bold red]{escape(part)}[/bold red]")
+    console.print(foreign(part, "bold red"))
     for check in failures:
-        console.print(f"[bold]{escape(check.id)}[/bold] on {escape(check.case)}", highlight=False)
+        console.print(Text.assemble(foreign(check.id, "bold"), " on ", foreign(check.case)))
         if check.measured is not None:
             for heading, number in zip(HEADINGS, _numbers(check), strict=True):
-                console.print(f"  {heading + ':':10} {escape(number)}", highlight=False)
+                console.print(foreign(f"  {heading + ':':10} {number}"))
         if why := _why(check):
-            console.print(f"  {escape(why)}", highlight=False)
+            console.print(foreign(f"  {why}"))
 
 
 def _why(check: CheckResult) -> str:
@@ -115,7 +131,7 @@ def interval_text(lower: float, upper: float) -> str:
 
 def _print_summary(report: Report, console: Console) -> None:
     subject = f"{report.subject.name} {report.subject.version}".strip()
-    table = Table(title=f"{subject}, profile {report.profile}", title_justify="left",
+    table = Table(title=foreign(f"{subject}, profile {report.profile}"), title_justify="left",
                   pad_edge=False)
     table.add_column("part")
     table.add_column("capabilities")
@@ -125,7 +141,7 @@ def _print_summary(report: Report, console: Console) -> None:
         counts = {status: sum(check.part == part.name and check.status == status
                               for check in report.checks) for status in COLOURS}
         colour = "red" if counts["failed"] + counts["error"] else "green"
-        table.add_row(f"[{colour}]{escape(part.name)}[/{colour}]", ", ".join(part.capabilities),
+        table.add_row(foreign(part.name, colour), foreign(", ".join(part.capabilities)),
                       *(str(counts[status]) for status in ("passed", "failed", "error")))
     console.print(table)
 
@@ -139,7 +155,7 @@ def _print_scaling(report: Report, console: Console) -> None:
     for k, heading in enumerate(scaling.HEADINGS):
         table.add_column(heading, justify="left" if k < 2 else "right")
     for row in scaling.rows(report.scaling):
-        table.add_row(*map(escape, row))
+        table.add_row(*map(foreign, row))
     console.print(table)
 
 
@@ -147,20 +163,22 @@ def _verdict(report: Report) -> str:
     passed, failed = report.count("passed"), report.count("failed")
     errors, missing = report.count("error"), report.count("not_provided")
     colour = "red" if report.exit_status else "green"
-    nothing = "nothing was checked: " if not passed + failed + errors else ""
+    honest, own = report.count("not_converged"), report.count("refot_error")
+    nothing = "nothing was checked: " if not passed + failed + errors + honest + own else ""
+    others = f"{honest} not converged, " * bool(honest) + f"{own} errors of refot, " * bool(own)
     return (f"[bold {colour}]{nothing}{passed} passed, {failed} failed, {errors} errors, "
-            f"{missing} not provided[/bold {colour}]")
+            f"{others}{missing} not provided[/bold {colour}]")
 
 
 def print_list(console: Console) -> None:
     """The capabilities with their signatures, and every check with its sentence."""
     capabilities = Table("capability", "returns (refot's convention)", pad_edge=False)
     for capability, signature in (CAPABILITIES | STATEMENTS).items():
-        capabilities.add_row(capability, escape(signature))
+        capabilities.add_row(capability, foreign(signature))
     checks = Table("check", "what it means", pad_edge=False)
     order = list(CAPABILITIES | STATEMENTS)
     for check in sorted(CHECKS.values(), key=lambda check: order.index(check.capability)):
-        checks.add_row(check.id, escape(check.sentence))
+        checks.add_row(check.id, foreign(check.sentence))
     console.print(capabilities)
     console.print(checks)
 

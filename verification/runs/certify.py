@@ -18,6 +18,7 @@ from refot.conventions.convert import (
     convention,
     value_from_refot,
 )
+from refot.costs.forbidden import finite_part, forbids
 from refot.costs.operands import Cost, PointCost, row_blocks
 from refot.problem import Problem
 from refot.solvers import cost_range, solve
@@ -87,7 +88,7 @@ class Certified:
         value, called = as_number(value, "value"), value_convention(name)
         expected, scale = self.expected(called), scale_on(called, self.ground)
         spread = cost_range(self.problem)
-        rounding = 64 * UNIT * (highest_cost(self.problem.C) + self.problem.eps)
+        rounding = 64 * UNIT * (highest_cost(self.problem.costs_with_mass) + self.problem.eps)
         allowed = scale * (RATE * spread + rounding)
         off, unit = expected.distance(value), f"(allowed: {allowed:.1g})"
         if off <= allowed:
@@ -102,7 +103,7 @@ class Certified:
         """The mistake that gives this value, for values that are F or <C,P> on refot's cost."""
         p = self.problem
         capability = "transport_cost" if called.value is ValueKind.SHARP else "value"
-        if p.C.shape[0] * p.C.shape[1] > DIAGNOSED_ENTRIES or called.value not in (
+        if forbids(p.C) or p.C.shape[0] * p.C.shape[1] > DIAGNOSED_ENTRIES or called.value not in (
             ValueKind.KL, ValueKind.SHARP
         ):
             return ""
@@ -111,7 +112,7 @@ class Certified:
         trial = Trial(Probe(part), case, Truth(case))
         measured = trial.number(capability, *case.matrix)
         found = Finding(measured, Interval(measured, measured), math.inf, allowed)
-        own = Suspects().evidence(trial, found)
+        own = Suspects(asks=False).evidence(trial, found)
         said = sentence(own, named(own))
         return f"; {said}" if said else ""
 
@@ -127,8 +128,8 @@ def value_convention(name: str) -> Convention:
 
 
 def highest_cost(C: Cost) -> float:
-    """max |C|."""
-    return max(float(abs(C.rows(rows)).max()) for rows in row_blocks(C))
+    """max |C| of the allowed pairs."""
+    return max(float(abs(finite_part(C.rows(rows))).max()) for rows in row_blocks(C))
 
 
 def certified(p: Problem, g: Any | None = None) -> Certified:

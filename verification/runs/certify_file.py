@@ -7,7 +7,6 @@ potential to start from. Nothing pickled is ever loaded, nor what unpacks to mor
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from refot.arrays import InputError, as_floating
 from refot.costs.operands import Cost, as_cost, point_cost
+from refot.files import UnreadableError, read_arrays
 from refot.problem import Problem, problem
 
 REQUIRED = ("a", "b", "eps")
@@ -31,30 +31,15 @@ def read_problem(path: Path) -> tuple[Problem, Any | None]:
     """The problem of an .npz file, and the column potential g where it holds one."""
     if not path.is_file():
         raise FileError(f"{path}: no such file")
-    if not zipfile.is_zipfile(path):
-        raise FileError(f"{path}: not an .npz file (no zip archive)")
-    _bounded(path)
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except Exception as error:  # a corrupt archive raises almost anything
+        arrays = read_arrays(path, LARGEST)
+    except UnreadableError as error:
         raise FileError(f"{path}: not an .npz file of plain arrays ({error})") from error
     missing = [name for name in REQUIRED if name not in arrays]
     if missing:
         raise FileError(f"{path}: lacks {', '.join(missing)}; it holds {', '.join(arrays) or '-'}")
     p = problem(_cost(arrays, path), arrays["a"], arrays["b"], arrays["eps"], "numpy")
     return p, arrays.get("g")
-
-
-def _bounded(path: Path) -> None:
-    """Refuse a file whose arrays take more than LARGEST: a few kB may unpack to any size."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise FileError(f"{path}: not an .npz file ({error})") from error
-    if size > LARGEST:
-        raise FileError(f"{path}: unpacks to {size} bytes; allowed: {LARGEST}")
 
 
 def _cost(arrays: dict[str, Any], path: Path) -> Cost:

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from refot.terminal import plain_lines
 from refot.verification.cases.case import collect
 from refot.verification.checks.trial import Check, Trial
-from refot.verification.diagnosis.vote import RIGHT
+from refot.verification.diagnosis.vote import RIGHT, Suspects
+from refot.verification.subjects.doubles import in_doubles
 from refot.verification.subjects.isolation import undisturbed
 from refot.verification.subjects.probe import Probe
 from refot.verification.subjects.subject import Part, Subject
@@ -62,12 +64,12 @@ def stop(
         asked: list[Asked] = []
         trial = Trial(Probe(recorded(part, asked)), case, solution_of(case))
         with undisturbed():
-            (result,) = diagnosed([run_check(check, trial)])
+            (result,) = diagnosed([run_check(check, trial, Suspects(asks=False))])
         if result.status != "passed":
             break
     names = hand(trial, result, asked)
     with contextlib.suppress(SystemExit):  # `exit()` leaves the console
-        code.interact(banner(check, result, names), local=names, exitmsg="")
+        code.interact(plain_lines(banner(check, result, names)), local=names, exitmsg="")
     return result
 
 
@@ -80,7 +82,8 @@ def hand(trial: Trial, result: CheckResult, asked: list[Asked]) -> dict[str, Any
     if trial.calls:  # in refot's convention
         last = trial.calls[-1]
         known |= {"arguments": last.arguments, "answer": last.answer,
-                  "expected": RIGHT[last.capability](*last.arguments)}
+                  "expected": RIGHT[last.capability](
+                      *in_doubles(last.capability, last.arguments))}
     if asked:
         function, arguments, raised = asked[-1].function, asked[-1].arguments, asked[-1].raised
         known |= {"raw": asked[-1].answer, "again": lambda: function(*arguments)}

@@ -22,7 +22,7 @@ from refot.verification.subjects.loading import TargetError
 from refot.verification.subjects.probe import Probe
 from refot.verification.subjects.subject import Subject
 
-from .run import CheckResult, Examined, Progress, Report, examine, report
+from .run import CheckResult, Examined, Progress, Report, examine, refot_error, report
 from .scaling import MEASURED, Scaling, measured
 from .selection import Selection, selected_report
 from .workers import Crew, Load, subject_here
@@ -77,8 +77,12 @@ def _share(job: Job) -> Share:
         parts = subject_here().parts
         _worker.append(_Worker([Probe(part) for part in parts], [Suspects() for _ in parts]))
     (worker,) = _worker
-    examined = list(examine(worker.probes, job.cases, suspects=worker.suspects,
-                            wanted=job.selection.takes))
+    try:
+        examined = list(examine(worker.probes, job.cases, suspects=worker.suspects,
+                                wanted=job.selection.takes))
+    except Exception as error:  # noqa: BLE001 - refot's own: what a subject raises is a result
+        examined = [Examined(refot_error(check, part.name, case.name, error))
+                    for part, case, check in job.selection.among(subject_here(), job.cases)]
     return Share(examined, [probe.warned for probe in worker.probes],
                  [probe.printed for probe in worker.probes])
 

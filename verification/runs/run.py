@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
+
+import numpy as np
 
 import refot
 from refot.backend_contract import get_backend
@@ -13,16 +16,26 @@ from refot.conventions.convert import ConversionError
 from refot.verification.cases.case import Case, collect
 from refot.verification.checks import CHECKS
 from refot.verification.checks.trial import Check, Trial
+from refot.verification.diagnosis.patterns import pattern
 from refot.verification.diagnosis.vote import Evidence, Suspects, named, sentence
 from refot.verification.subjects.isolation import undisturbed
 from refot.verification.subjects.probe import NotOfferedError, Probe, SubjectError
 from refot.verification.subjects.subject import CAPABILITIES, Part, Subject
+from refot.verification.subjects.text import one_line, printable
 from refot.verification.truth.solution import solution_of
 
+from .said import may_fail_to_converge, stated, states_in_error
 from .scaling import Scaling
 
-STATUSES = ("failed", "error", "not_provided", "passed")
-"""In the order in which a reader wants them."""
+STATUSES = ("refot_error", "failed", "error", "not_converged", "not_provided", "passed")
+"""In the order in which a reader wants them: what refot itself could not judge, since its own code
+raised, comes first. `not_converged` is said by the subject, on a case where that is enough."""
+
+UNANSWERED = ("not_provided", "not_converged", "refot_error")
+"""Neither right nor wrong."""
+
+PLEASE_REPORT = ("refot's own code raised, which is a defect of refot and says nothing of the "
+                 "subject; please report it with this traceback")
 
 PRINTED = 100
 """So many different lines that a part printed are reported."""
@@ -43,6 +56,7 @@ class CheckResult:
     tolerance: float | None = None
     message: str = ""
     diagnosis: str = ""
+    traceback: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,10 +78,14 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """0 if every provided check passed, 1 if not, 2 if nothing was provided to check."""
+        """0 if every provided check passed, or the subject said that it did not converge where
+        that is enough; 1 if not, 2 if nothing was provided to check, 3 if refot's own code raised.
+        """
+        if self.count("refot_error"):
+            return 3
         if self.count("failed") + self.count("error"):
             return 1
-        return 0 if self.count("passed") else 2
+        return 0 if self.count("passed") + self.count("not_converged") else 2
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape of docs/report-format.md."""
@@ -79,7 +97,9 @@ class Report:
             "backend": self.backend,
             "profile": self.profile,
             "summary": {"passed": self.count("passed"), "failed": self.count("failed"),
-                        "not_provided": self.count("not_provided"), "errors": self.count("error")},
+                        "not_provided": self.count("not_provided"), "errors": self.count("error"),
+                        "not_converged": self.count("not_converged"),
+                        "refot_errors": self.count("refot_error")},
             "checks": [asdict(check) for check in self.checks],
             "left_out": self.left_out,
             "warnings": self.warnings,
@@ -139,21 +159,52 @@ def examine(
 
 
 def run_check(check: Check, trial: Trial, suspects: Suspects | None = None) -> Examined:
-    """One check: its result, and where it does not know the cause, the evidence for one."""
-    part, name = trial.probe.part, trial.case.name
+    """One check: its result, and where it does not know the cause, the evidence for one.
+
+    What refot's own code raises is a result too, of the status `refot_error`.
+    """
+    try:
+        with np.errstate(all="ignore"):  # what is compared may be huge, or not finite
+            return _examined(check, trial, suspects or Suspects())
+    except Exception as error:  # noqa: BLE001 - all that a subject raises is a SubjectError
+        return Examined(refot_error(check, trial.probe.part.name, trial.case.name, error))
+
+
+def _examined(check: Check, trial: Trial, suspects: Suspects) -> Examined:
+    result = CheckResult(check.id, trial.probe.part.name, check.capability, trial.case.name, "")
     try:
         found = check.run(trial)
+    except NotOfferedError as error:
+        return Examined(replace(result, status="not_provided", message=str(error)))
     except (SubjectError, ConversionError) as error:
-        status = "not_provided" if isinstance(error, NotOfferedError) else "error"
-        return Examined(CheckResult(check.id, part.name, check.capability, name, status,
-                                    message=str(error)))
+        return Examined(replace(result, message=str(error),
+                                status=_status_of_error(check, trial, error)))
     expected = None if found.expected is None else (found.expected.lower, found.expected.upper)
-    result = CheckResult(
-        check.id, part.name, check.capability, name, "passed" if found.passed else "failed",
-        found.measured, expected, found.error, found.tolerance, found.message,
-        "" if found.passed else found.cause)
-    known = found.passed or found.cause
-    return Examined(result, () if known else (suspects or Suspects()).evidence(trial, found))
+    result = replace(
+        result, status="passed" if found.passed else "failed", measured=found.measured,
+        expected=expected, error=found.error, tolerance=found.tolerance, message=found.message)
+    if found.passed:  # what is right tells the diagnosis what all that is wrong has in common
+        return Examined(result, suspects.evidence(trial, found))
+    if may_fail_to_converge(trial.case, check.id, found.measured) and (said := stated(trial)):
+        return Examined(replace(result, status="not_converged", message=said))
+    if found.cause:
+        return Examined(replace(result, diagnosis=found.cause))
+    return Examined(result, suspects.evidence(trial, found))
+
+
+def _status_of_error(check: Check, trial: Trial, error: Exception) -> str:
+    """Of a check that ended with an error of the subject."""
+    honest = (isinstance(error, SubjectError) and states_in_error(error)
+              and may_fail_to_converge(trial.case, check.id))
+    return "not_converged" if honest else "error"
+
+
+def refot_error(check: Check, part: str, case: str, error: BaseException) -> CheckResult:
+    """The result of a check of which refot's own code made nothing."""
+    lines = traceback.format_exception(error)
+    return CheckResult(check.id, part, check.capability, case, "refot_error",
+                       message=f"{PLEASE_REPORT}: {one_line(f'{type(error).__name__}: {error}')}",
+                       traceback=printable("".join(lines)))
 
 
 def diagnosed(examined: list[Examined]) -> list[CheckResult]:
@@ -161,10 +212,10 @@ def diagnosed(examined: list[Examined]) -> list[CheckResult]:
     groups: dict[tuple[str, str], list[Evidence]] = defaultdict(list)
     for each in examined:
         groups[each.result.part, each.result.capability] += each.evidence
-    standing = {key: named(evidence) for key, evidence in groups.items()}
+    agreed = {key: (named(evidence), pattern(evidence)) for key, evidence in groups.items()}
     return [
         replace(each.result, diagnosis=each.result.diagnosis or sentence(
-            each.evidence, standing[each.result.part, each.result.capability]))
+            each.evidence, *agreed[each.result.part, each.result.capability]))
         if each.result.status == "failed" else each.result
         for each in examined
     ]

@@ -27,7 +27,6 @@ from .text import one_line, text_of
 KEPT = 4_000
 """How many characters of what one call prints are kept."""
 
-
 class CappedText(io.StringIO):
     """A stream that keeps the first KEPT characters written to it."""
 
@@ -58,7 +57,9 @@ def isolated() -> Iterator[Said]:
     gradients = torch is not None and torch.is_grad_enabled()
     try:
         with ExitStack() as stack:
-            stack.enter_context(np.errstate())
+            # what NumPy warns of unless it is told otherwise, as in the subject's own programs
+            stack.enter_context(np.errstate(divide="warn", over="warn", invalid="warn",
+                                            under="ignore"))
             caught = stack.enter_context(warnings.catch_warnings(record=True))
             stack.enter_context(redirect_stdout(text))
             warnings.simplefilter("always")

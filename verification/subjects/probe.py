@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from refot.arrays import Array
 
 from .isolation import isolated
 from .limits import Clocked
+from .protocol import argument_names
 from .subject import Part
 from .text import one_line, text_of
 
@@ -44,14 +46,17 @@ class Probe:
     """A part under test. Answers are remembered, so that several checks share one call.
 
     Each method takes the capability and the arguments in the order of `subjects.CAPABILITIES`.
-    `warned` and `printed` hold what all calls gave on the side.
+    `warned` and `printed` hold what all calls gave on the side; `hung` counts the calls with bad
+    input that had no answer in time.
     """
 
     part: Part
     warned: set[str] = field(default_factory=set)
     printed: set[str] = field(default_factory=set)
+    hung: int = 0
     _answers: dict[Hashable, Any] = field(default_factory=dict)
     _warnings: dict[tuple[Hashable, ...], list[str]] = field(default_factory=dict)
+    _written: dict[Hashable, tuple[str, ...]] = field(default_factory=dict)
 
     def number(self, capability: str, *arguments: Any) -> float:
         """A scalar answer, as float."""
@@ -124,6 +129,19 @@ class Probe:
         return [line for (_, *given), lines in self._warnings.items() if given == asked
                 for line in lines]
 
+    def written(self, capability: str, *arguments: Any) -> tuple[str, ...]:
+        """The names of the arguments into which this call writes, whether it answers or raises.
+
+        Raises NotOfferedError where it raises and has written into none.
+        """
+        memo = _memo(capability, arguments)
+        try:
+            self._call(capability, arguments)
+        except SubjectError as error:
+            if not self._written[memo]:
+                raise NotOfferedError(f"not known: the call has no answer ({error})") from None
+        return self._written[memo]
+
     def _call(self, capability: str, arguments: tuple[Any, ...]) -> Any:
         memo = _memo(capability, arguments)
         if memo not in self._answers:
@@ -135,8 +153,11 @@ class Probe:
     def _fresh(
         self, memo: tuple[Hashable, ...], capability: str, arguments: tuple[Any, ...]
     ) -> Any:
-        copies = tuple(v.copy() if isinstance(v, np.ndarray) else v for v in arguments)
-        return self._made(memo, capability, copies)
+        copies = deepcopy(arguments)
+        answer = self._made(memo, capability, copies)
+        named = zip(argument_names(capability), arguments, copies, strict=True)
+        self._written[memo] = tuple(name for name, *pair in named if not _same(*pair))
+        return answer
 
     def _made(
         self, memo: tuple[Hashable, ...], capability: str, arguments: tuple[Any, ...]
@@ -173,9 +194,28 @@ def _memo(capability: str, arguments: tuple[Any, ...]) -> tuple[Hashable, ...]:
 
 
 def _key(argument: Any) -> Hashable:
+    """What tells an argument from every other, to the bit; of a list or dict by its entries."""
     if isinstance(argument, np.ndarray):
         return argument.shape, argument.dtype.str, argument.tobytes()
+    if isinstance(argument, dict):
+        return tuple((name, _key(entry)) for name, entry in argument.items())
+    if isinstance(argument, list | tuple):
+        return tuple(map(_key, argument))
     return argument  # type: ignore[no-any-return]
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Whether an argument is what it was, to the bit. `after` may be anything a subject put there.
+    """
+    if type(before) is not type(after):
+        return False
+    if isinstance(before, np.ndarray):
+        return bool(_key(before) == _key(after))
+    if isinstance(before, dict):
+        return before.keys() == after.keys() and all(_same(before[k], after[k]) for k in before)
+    if isinstance(before, list | tuple):
+        return len(before) == len(after) and all(map(_same, before, after))
+    return before is after or bool(before == after)
 
 
 @contextmanager
@@ -193,6 +233,10 @@ def looking_at(due: str) -> Iterator[None]:
 
 def _floats(answer: Any) -> Array:
     with looking_at("numbers"):
+        if not isinstance(answer, np.ndarray) and hasattr(answer, "__len__") and (
+            len(answer) > LARGEST
+        ):
+            raise SubjectError(f"returned {len(answer)} entries: more than any answer has")
         array = np.asarray(answer)
     if array.dtype.kind not in "fiu":
         raise SubjectError(f"returned {type(answer).__name__} of {array.dtype}, not numbers")

@@ -1,29 +1,38 @@
 """Processes of a program under test: one that stays, and one that works through a file.
 
-Either is in a session of its own and is killed with its whole process group; no read or write waits
-longer than it may, whatever the program does. POSIX only.
+Either has a supervisor (`supervisor.py`), a process that kills it with all that it has started; no
+read or write waits longer than it may, whatever the program does. POSIX only.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import select
 import selectors
 import signal
+import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from .limits import LARGEST_FILE, limit_process
 from .protocol import LONGEST_LINE
 
 GRACE = 1.0
-"""Seconds that a program has to end after its input has ended."""
+"""Seconds that a program has to end after its input has ended, before it is killed."""
+
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
+
+PATIENCE = 60.0
+"""Seconds for what a supervisor does in milliseconds on a machine that is not overloaded."""
 
 
 class ProgramError(Exception):
@@ -34,13 +43,88 @@ class ProgramTimeoutError(ProgramError, TimeoutError):
     """The program did not answer in time."""
 
 
+class Supervised:
+    """A program that has been started, below its supervisor. Raises ProgramError if it cannot be.
+    """
+
+    def __init__(self, words: Sequence[str], memory: int, stdin: int, stdout: int,
+                 errors: IO[bytes]) -> None:
+        self._channel, theirs = socket.socketpair()
+        self._told = b""
+        self._status: int | None = None
+        self.pid: int | None = None
+        command = [sys.executable, "-I", "-S", str(SUPERVISOR), str(theirs.fileno()), *words]
+        try:
+            self._supervisor = subprocess.Popen(
+                command, bufsize=0, stdin=stdin, stdout=stdout, stderr=errors,
+                start_new_session=True, pass_fds=[theirs.fileno()])
+        except (OSError, ValueError) as error:  # a NUL in a word, too many words
+            self._channel.close()
+            raise ProgramError(f"cannot be started: {error}") from None
+        finally:
+            theirs.close()
+        self.stdin, self.stdout = self._supervisor.stdin, self._supervisor.stdout
+        said = self._next(PATIENCE)
+        if "started" not in said:
+            self.kill()
+            for stream in (self.stdin, self.stdout):
+                if stream is not None:
+                    stream.close()
+            why = said.get("failed", "its supervisor has ended")
+            raise ProgramError(f"cannot be started: {why}")
+        self.pid = int(said["started"])
+        limit_process(self.pid, memory)
+
+    def wait(self, seconds: float) -> int | None:
+        """The status with which the program ended, negative if by a signal; None if it runs on."""
+        if self._status is None and (said := self._next(seconds)):
+            self._status = int(said["ended"])
+        return self._status
+
+    def kill(self) -> None:
+        """End the program with everything that it has started, and the supervisor."""
+        with contextlib.suppress(OSError):
+            self._channel.sendall(b"end")
+        try:
+            self._supervisor.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._supervisor.kill()
+            self._supervisor.wait()
+        self._channel.close()
+        if self._supervisor.returncode != 0 and self.pid is not None:  # it was killed itself
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        self._status = -signal.SIGKILL if self._status is None else self._status
+
+    def _next(self, seconds: float) -> dict[str, Any]:
+        """The next thing that the supervisor tells; {} if it tells nothing in so many seconds."""
+        until = time.monotonic() + seconds
+        while b"\n" not in self._told:
+            if not select.select([self._channel], [], [], max(0.0, until - time.monotonic()))[0]:
+                return {}
+            try:
+                part = self._channel.recv(1 << 12)
+            except ConnectionError:
+                part = b""
+            if not part:  # the program has killed its supervisor
+                return {"ended": -signal.SIGKILL}
+            self._told += part
+        line, _, self._told = self._told.partition(b"\n")
+        said: dict[str, Any] = json.loads(line)
+        return said
+
+
 class Resident:
     """One process for many requests, a line each on its standard input; answers on its output."""
 
     def __init__(self, words: Sequence[str], memory: int) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - `stop` closes it
-        self._process = _start(words, memory, self._errors, stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE)
+        try:
+            self._process = Supervised(words, memory, subprocess.PIPE, subprocess.PIPE,
+                                       self._errors)
+        except BaseException:
+            self._errors.close()
+            raise
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
@@ -52,7 +136,7 @@ class Resident:
     def kill(self) -> None:
         """End it at once, with all that it started: it is out of step, and is given no time."""
         if os.getpid() == self.owner:
-            _kill(self._process)
+            self._process.kill()
         self._stop()
 
     def ask(self, line: bytes, seconds: float) -> bytes:
@@ -108,16 +192,17 @@ def work_through(
           tempfile.TemporaryFile() as errors):
         names = {"{in}": f"{folder}/in.jsonl", "{out}": f"{folder}/out.jsonl"}
         Path(names["{in}"]).write_bytes(requests)
-        process = _start([_filled(word, names) for word in words], memory, errors,
-                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        process = Supervised([_filled(word, names) for word in words], memory,
+                             subprocess.DEVNULL, subprocess.DEVNULL, errors)
         wrong: ProgramError | None = None
         try:
-            if process.wait(seconds):
+            status = process.wait(seconds)
+            if status is None:
+                wrong = ProgramTimeoutError(f"not ended within {seconds:.3g} s")
+            elif status:
                 wrong = ProgramError(_end(process, errors))
-        except subprocess.TimeoutExpired:
-            wrong = ProgramTimeoutError(f"not ended within {seconds:.3g} s")
         finally:
-            _kill(process)
+            process.kill()
         try:
             written = _read_plain(Path(names["{out}"]))
         except OSError as error:
@@ -141,46 +226,25 @@ def _read_plain(path: Path) -> bytes:
         return file.read(LARGEST_FILE)
 
 
-# ------------------------------------------------------------------ start and end
-def _start(
-    words: Sequence[str], memory: int, errors: IO[bytes], stdin: int, stdout: int
-) -> subprocess.Popen[bytes]:
-    try:
-        process = subprocess.Popen(words, bufsize=0, stdin=stdin, stdout=stdout, stderr=errors,
-                                   start_new_session=True)
-    except (OSError, ValueError) as error:  # not found, not executable, a NUL in a word
-        errors.close()
-        raise ProgramError(f"cannot be started: {error}") from None
-    limit_process(process.pid, memory)
-    return process
-
-
-def _stop(process: subprocess.Popen[bytes], errors: IO[bytes], owner: int) -> None:
+# ------------------------------------------------------------------ the end
+def _stop(process: Supervised, errors: IO[bytes], owner: int) -> None:
     """End a resident process: its input ends, and it is killed if it does not end with it."""
     if os.getpid() != owner:
         return
     if process.stdin is not None:
         with contextlib.suppress(OSError):
             process.stdin.close()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(GRACE)
-    _kill(process)
+    process.wait(GRACE)
+    process.kill()
     if process.stdout is not None:
         process.stdout.close()
     errors.close()
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # its children, where it has ended itself
-    process.wait()
-
-
-def _end(process: subprocess.Popen[bytes], errors: IO[bytes]) -> str:
+def _end(process: Supervised, errors: IO[bytes]) -> str:
     """How a process ended, with the last line that it wrote to its standard error."""
-    try:
-        status = process.wait(GRACE)
-    except subprocess.TimeoutExpired:
+    status = process.wait(GRACE)
+    if status is None:
         return "it closed its standard output or input before it answered"
     if status < 0:
         how = f"ended by {signal.Signals(-status).name}"

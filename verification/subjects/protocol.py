@@ -18,7 +18,7 @@ import numpy as np
 from refot.arrays import as_positive
 from refot.conventions.convert import convention
 
-from .subject import OF_A_PROBLEM, STATEMENTS
+from .subject import CAPABILITIES, OF_A_PROBLEM, STATEMENTS
 
 DISCOVERY = "capabilities"
 """The request that a program answers with the list of what it offers."""
@@ -40,12 +40,21 @@ class ProgramSaysError(Exception):
     """The program answered {"error": ...}: its own words."""
 
 
+class NotConvergedError(ProgramSaysError):
+    """The program answered {"not_converged": ...} and no result: its own words."""
+
+
+NOT_CONVERGED = "not_converged"
+"""The field of an answer that says that a solve did not converge, beside a result or without one.
+"""
+
+
 # ------------------------------------------------------------------ requests
 def argument_names(capability: str) -> list[str]:
-    """The names of the arguments in order, as the signature in OF_A_PROBLEM has them."""
+    """The names of the arguments in order, as the signature has them."""
     if capability == DISCOVERY:
         return []
-    return (OF_A_PROBLEM | STATEMENTS)[capability].partition("(")[2].partition(")")[0].split(", ")
+    return (CAPABILITIES | STATEMENTS)[capability].partition("(")[2].partition(")")[0].split(", ")
 
 
 def request_line(number: int, capability: str, arguments: tuple[Any, ...]) -> bytes:
@@ -75,24 +84,31 @@ def _plain(value: Any) -> Any:
 def read_answer(line: bytes, number: int) -> Any:
     """The result that a line holds, still as lists; its "warning" is given as a warning.
 
-    Raises AnswerError, ProgramSaysError, and NotImplementedError for "not_provided".
+    So is its "not_converged". Raises AnswerError, ProgramSaysError, NotConvergedError, and
+    NotImplementedError for "not_provided".
     """
     message = _parsed(line)
     if not isinstance(message, dict):
         raise AnswerError(f"a {_kind(message)} where an object is due: {_excerpt(line)}")
     if message.get("id") != number or isinstance(message["id"], bool):
         raise AnswerError(f"answers request {message.get('id')!r:.40} where {number} was put")
-    said = message.keys() - ({"id", "warning"} if "result" in message else {"id"})
-    if len(said) != 1 or not said <= {"result", "error", "not_provided"}:
-        raise AnswerError('due is "id" and one of "result", "error", "not_provided"; found '
+    beside = {"id", "warning", NOT_CONVERGED} if "result" in message else {"id"}
+    said = message.keys() - beside
+    if len(said) != 1 or not said <= {"result", "error", "not_provided", NOT_CONVERGED}:
+        raise AnswerError('due is "id" and one of "result", "error", "not_converged", '
+                          '"not_provided"; found '
                           + (", ".join(sorted(said))[:80] or "nothing else"))
     if "result" in message:
         if "warning" in message:
             warnings.warn(_excerpt(str(message["warning"])), stacklevel=2)
+        if NOT_CONVERGED in message:
+            warnings.warn(f"not converged: {_excerpt(str(message[NOT_CONVERGED]))}", stacklevel=2)
         return message["result"]
     words = str(message[said.pop()])
     if "error" in message:
         raise ProgramSaysError(words)
+    if NOT_CONVERGED in message:
+        raise NotConvergedError(words)
     raise NotImplementedError(words)
 
 

@@ -27,7 +27,7 @@ from refot.verification.cases.case import Case
 from refot.verification.certificates.certify import Certificate, certify, certify_divergence
 from refot.verification.certificates.intervals import Interval
 
-ITERATIONS = 1_000
+ITERATIONS = 2_000
 """How many iterations of Sinkhorn's algorithm a trajectory holds."""
 
 

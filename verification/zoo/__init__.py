@@ -9,6 +9,7 @@ from refot.verification.zoo import (
     bugs_divergences,
     bugs_functions,
     bugs_input,
+    bugs_loops,
     bugs_numerics,
     bugs_training,
     bugs_transport,
@@ -19,5 +20,5 @@ from refot.verification.zoo.animals import BUGS, Bug, examined_on, small_cases
 from refot.verification.zoo.right import RIGHT
 
 __all__ = ["BUGS", "RIGHT", "Bug", "bugs_divergences", "bugs_functions", "bugs_input",
-           "bugs_numerics", "bugs_training", "bugs_transport", "examined_on",
+           "bugs_loops", "bugs_numerics", "bugs_training", "bugs_transport", "examined_on",
            "right_conventions", "right_ways", "small_cases"]

@@ -33,6 +33,18 @@ def _halves(xy: float, xx: float, yy: float) -> float:
     return xy - xx / 2 - yy / 2
 
 
+def _self_weights(answer: Any, other_side: bool) -> Any:
+    """answer(clouds, (x, p, x, p), (y, q, y, q)) with the weights p, q of the self terms wrong."""
+
+    def changed(x: Array, a: Array, y: Array, b: Array, *rest: Any) -> Any:
+        p, q = (b, a) if other_side and len(a) == len(b) else (a, b)
+        if not other_side:
+            p, q = even(a), even(b)
+        return answer((x, a, y, b, *rest), (x, p, x, p, *rest), (y, q, y, q, *rest))
+
+    return changed
+
+
 def _on(change: Any) -> Any:
     """The right divergence of changed arguments."""
     return lambda *clouds: _halves(*_terms(value, *change(*clouds)))
@@ -68,6 +80,28 @@ bug("divergence: moved to the positive quadrant first", "divergence.translation"
     ("gaussian",))
 
 
+def _of_three(xy: Any, xx: Any, yy: Any) -> float:
+    """S of three problems of points."""
+    return _halves(*(value(point_cost(u, v, cost).dense(), p, q, eps)
+                     for u, p, v, q, eps, cost in (xy, xx, yy)))
+
+
+SELF_WEIGHTS = ((True, "the self terms have the weights of the other side"),
+                (False, "the self terms have uniform weights"))
+WEIGHTED = ("gaussian", "euclidean", "zero-weights", "float32")
+"""Cases of weights that are not uniform, two of them with n = m."""
+
+for _other, _said in SELF_WEIGHTS:
+    _cases = WEIGHTED[2:] if _other else WEIGHTED
+    bug(f"divergence: {_said}", "divergence.certified", _said, _self_weights(_of_three, _other),
+        _cases)
+    bug(f"mmd: {_said}", "mmd.value", _said, _self_weights(
+        lambda xy, xx, yy: sum(
+            factor * (p @ point_cost(u, v, cost).dense() @ q)
+            for factor, (u, p, v, q, cost) in zip((2, -1, -1), (xy, xx, yy), strict=True)),
+        _other), _cases)
+
+
 # ------------------------------------------------------------------ its gradient
 def _slopes(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> tuple[Array, Array]:
     """(that of F_xy, that of one slot of F_xx)."""
@@ -93,6 +127,12 @@ def _difference(*clouds: Any) -> Array:
     """dS/dx, right."""
     cross, own = _slopes(*clouds)
     return cross - own
+
+
+for _other, _said in SELF_WEIGHTS:
+    bug(f"divergence_gradient: {_said}", "divergence_gradient.value",
+        _said if _other else "the self term", _self_weights(  # that of y is not seen
+            lambda xy, xx, _: _slopes(*xy)[0] - _slopes(*xx)[1], _other), WEIGHTED[:3])
 
 
 def _nan_at_zero(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> Array:

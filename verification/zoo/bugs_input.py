@@ -149,3 +149,74 @@ bug("converged: always yes", "converged.true", "says yes", lambda *problem: True
     ("gaussian", "tiny-eps"), plan=_stopped)
 bug("converged: always no", "converged.known", "says no", lambda *problem: False, FIRST,
     plan=_stopped)
+
+
+# ------------------------------------------------------------------ written into
+def _floored(C: Array, a: Array, b: Array, eps: float) -> float:
+    """Weights of 0 put right in place, in the caller's array."""
+    a[a == 0] = 1e-300
+    return value(C, a, b, eps)
+
+
+def _in_place(C: Array, h: Array, eps: float) -> Array:
+    """The exponents where the cost was, which saves an array."""
+    C -= h
+    C /= -eps
+    top = C.max(axis=1)
+    C -= top[:, None]
+    return -eps * (top + np.log(np.exp(C, out=C).sum(axis=1)))
+
+
+def _reordered(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
+    """The points sorted along the first axis, with their weights."""
+    order = np.argsort(x[:, 0])
+    x[:], a[:] = x[order], a[order]
+    return refot.mmd_squared(x, a, y, b, cost)
+
+
+bug("value: zero weights mended in place", "value.keeps-arguments", "its argument a", _floored,
+    ("gaussian", "zero-weights"))
+bug("softmin: in the memory of the cost", "softmin.keeps-arguments", "its argument C", _in_place,
+    FIRST)
+bug("mmd: the points sorted in place", "mmd.keeps-arguments", "its argument a and x", _reordered,
+    FIRST)
+
+
+# ------------------------------------------------------------------ float32, hangs, false excuses
+def _for_ever(C: Array, a: Array, b: Array, eps: float) -> Array:
+    """Halves a step until it is below eps: with eps < 0 for ever."""
+    step = 1.0
+    while step > eps:
+        step = step / 2 or 1.0
+    return plan(C, a, b, eps)
+
+
+def _uniform_softmin(g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
+    """Uniform weights in the softmin, the right ones beside g."""
+    h = g + eps * np.log(np.full_like(b, 1 / len(b)))
+    return float(a @ refot.softmin(C, h, eps, backend="numpy") + b @ g)
+
+
+def _always_tells(C: Array, a: Array, b: Array, eps: float) -> Array:
+    """Says of every solve that it may not have converged, which says nothing."""
+    warnings.warn("the iteration may not have converged", stacklevel=1)
+    return _stopped(C, a, b, eps)
+
+
+def _negative_and_honest(C: Array, a: Array, b: Array, eps: float) -> Array:
+    """A failure to converge, told, that does not explain entries below 0."""
+    f, g = _potentials(C, a, b, eps)
+    P = refot.plan(f, g, C, a, b, eps, backend="numpy")
+    if abs(P.sum(1) - a).sum() > 1e-7:
+        warnings.warn("Sinkhorn did not converge", stacklevel=1)
+        P[0, 0] -= 0.1
+    return P
+
+
+bug("semidual: uniform b in the softmin, in float32, too", "semidual.value", "taken as uniform",
+    _uniform_softmin, ("gaussian", "float32"))
+bug("plan: eps < 0 never ends", "plan.refuses-negative-eps", "no answer within", _for_ever, FIRST)
+bug("plan: tells of every solve that it did not converge", "plan.marginals", "not converged",
+    _always_tells, ("gaussian", "tiny-eps"))
+bug("plan: below 0 where it did not converge", "plan.nonnegative", "", _negative_and_honest,
+    ("gaussian", "tiny-eps"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -121,3 +122,57 @@ def _self_terms() -> dict[str, Callable[..., Any]]:
         return xy - xx / 2 - yy / 2
 
     return {"divergence": divergence}
+
+
+# ------------------------------------------------------------------ honest where it is hard
+def _plain(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array, bool]:
+    """(f, g, whether they converged) of alternating transforms, 6000 at most."""
+    C, a, b = C.astype(np.float64), normalised(a), normalised(b)
+    if not np.isfinite(C).all() or not C.size or C.shape != (len(a), len(b)):
+        raise ValueError("a cost is not finite, or does not fit the weights")
+    if not 0 < eps < np.inf:
+        raise ValueError(f"eps = {eps}")
+    f, g = np.zeros(len(a)), np.zeros(len(b))
+    for _ in range(6_000):
+        f, old = transform(C, g, b, eps), f
+        g = transform(C.T, f, a, eps)
+        if abs(f - old)[a > 0].max() < 1e-10 * eps:
+            return f, g, True
+    return f, g, False
+
+
+@right("plain, and warns")
+def _warns() -> dict[str, Callable[..., Any]]:
+    """A failure to converge is a warning beside what is there."""
+
+    def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
+        f, g, converged = _plain(C, a, b, eps)
+        if not converged:
+            warnings.warn("Sinkhorn did not converge", stacklevel=2)
+        return density_plan(f, g, C, normalised(a), normalised(b), eps)
+
+    return {"plan": plan, "transport_cost": lambda *problem: (plan(*problem) * problem[0]).sum()}
+
+
+@right("plain, and raises")
+def _raises() -> dict[str, Callable[..., Any]]:
+    """A failure to converge is an error."""
+
+    def potentials(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
+        f, g, converged = _plain(C, a, b, eps)
+        if not converged:
+            raise ArithmeticError("no convergence after 6000 iterations")
+        return f, g
+
+    return {"potentials": potentials}
+
+
+@right("plain, and says so when it is asked")
+def _says_so() -> dict[str, Callable[..., Any]]:
+    """`converged` says no."""
+
+    def value(C: Array, a: Array, b: Array, eps: float) -> float:
+        f, g, _ = _plain(C, a, b, eps)
+        return float(normalised(a) @ f + normalised(b) @ g)
+
+    return {"value": value, "converged": lambda *problem: _plain(*problem)[2]}

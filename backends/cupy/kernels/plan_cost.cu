@@ -1,4 +1,5 @@
-// plan_cost: the rows of <P, C>, sum_j P_ij C_ij with P_ij = exp((F_i + G_j - C_ij) / eps).
+// plan_cost: the rows of <P, C>, sum_j P_ij C_ij with P_ij = exp((F_i + G_j - C_ij) / eps); 0 where
+// P_ij is 0, though C_ij may be infinite there (a forbidden pair).
 
 // parts (splits, n).
 extern "C" __global__ void __launch_bounds__(THREADS)
@@ -14,8 +15,10 @@ plan_cost(OPERAND_ARGUMENTS, const T* __restrict__ F, const T* __restrict__ G,
         tile_costs(C, tile, cost);
         _Pragma("unroll") for (int c = 0; c < COLUMNS; ++c) {
             const T Gj = at(G, column_of(tile, c), m, -infinity());
-            EACH_ROW part[r] = fused(entry(Fi[r], Gj, scale, cost[r][c], k), scale * cost[r][c],
-                                     part[r]);
+            EACH_ROW {
+                const T P = entry(Fi[r], Gj, scale, cost[r][c], k);
+                part[r] = fused(P, P > 0 ? scale * cost[r][c] : (T)0, part[r]);
+            }
         }
         if ((tile - first) % TILES_IN_T == TILES_IN_T - 1 || tile == last - 1)
             EACH_ROW { total[r] += part[r]; part[r] = 0; }

@@ -15,18 +15,29 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from refot.arrays import Array, InputError
+from refot.files import UnreadableError, open_plain, parsed, read_json
 from refot.networks import CheckpointError, load_checkpoint, save_checkpoint
 
 TEMPORARY = re.compile(r"\.(run|metrics|report|curves|samples-\d{9}|checkpoint-\d{9})\.")
 """What a file of a run is called while it is written."""
+
+LARGEST_RUN = 1 << 20
+"""Bytes of run.json at most."""
+
+LONGEST_NAME = 80
+"""Letters of the name of a loss or a measure at most."""
+
+LONGEST_ROW = 1 << 16
+"""Bytes of a line of metrics.jsonl at most."""
 
 KEPT = 2
 """How many checkpoints stay: if the last cannot be read, there is one before it."""
@@ -77,8 +88,8 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     # -------------------------------------------------------------- whose it is
-    def claim(self, iterations: int, resume: bool) -> None:
-        """Make the folder this run's, which is to reach `iterations`.
+    def claim(self, resume: bool) -> None:
+        """Make the folder where there is none, and see that it may be this run's.
 
         Raises RunFolderError: not writable, another run's, or this one's without `resume`.
         """
@@ -90,21 +101,25 @@ class RunFolder:
             elif self.checkpoints() or self.metrics.exists():
                 raise RunFolderError("--out", f"{self.path} holds parts of a run, and no run.json",
                                      "another folder")
-            write_json(self.path / "run.json", asdict(Held(self.identity, iterations)))
-        except OSError as error:
-            raise RunFolderError("--out", f"{self.path}: {error.strerror}",
-                                 "a folder that can be made and written") from None
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            if isinstance(error, InputError):
+                raise
+            raise self._unwritable(error) from None
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Within the block no other process trains here (where the system has such locks: not on
-        Windows), and what a kill left half written is gone. Raises RunFolderError.
-        """
-        with locked(self.path):
+    def begin(self, iterations: int) -> None:
+        """Write that this run is here and is to reach `iterations`, and clear away what a kill left
+        half written. Raises RunFolderError where that cannot be done."""
+        try:
             for file in list(self.path.iterdir()):
                 if TEMPORARY.match(file.name):
                     file.unlink()
-            yield
+            write_json(self.path / "run.json", asdict(Held(self.identity, iterations)))
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError | ValueError) -> RunFolderError:
+        return RunFolderError("--out", f"{self.path}: {getattr(error, 'strerror', error)}",
+                              "a folder that can be made and written")
 
     def _agree_with(self, held: Identity, resume: bool) -> None:
         """Raises RunFolderError unless the run that the folder holds is this one, to be resumed."""
@@ -113,7 +128,7 @@ class RunFolder:
         if differing:
             raise RunFolderError(
                 "--out", f"{self.path} holds a run of "
-                + ", ".join(f"{key} {theirs[key]}" for key in differing),
+                + ", ".join(f"{key} {theirs[key]!s:.200}" for key in differing),
                 "its own " + ", ".join(differing) + " with --resume, or another folder")
         if not resume:
             raise RunFolderError("--out", f"{self.path} holds this run already",
@@ -147,15 +162,24 @@ class RunFolder:
         found = self.checkpoints()
         for path in reversed(found):
             try:
-                arrays, meta = load_checkpoint(path)
+                return self._snapshot(path)
             except CheckpointError as error:
                 warnings.warn(f"{path.name} is passed over: {error}", stacklevel=2)
-                continue
-            return Snapshot(meta["iteration"], meta["seconds"], arrays, meta["rng"])
         if found:
             raise RunFolderError("--out", f"no checkpoint of {self.path} can be read",
                                  "a folder whose last checkpoint is whole")
         return None
+
+    def _snapshot(self, path: Path) -> Snapshot:
+        """What a checkpoint holds. Raises CheckpointError, also where it is that of another run."""
+        arrays, meta = load_checkpoint(path)
+        found = meta.get("iteration")
+        if is_whole(found) and self.checkpoint(found).name == path.name:
+            seconds, rng = meta.get("seconds"), meta.get("rng")
+            identity = {name: meta.get(name) for name in asdict(self.identity)}
+            if is_number(seconds) and isinstance(rng, dict) and alike(identity, self.identity):
+                return Snapshot(found, float(seconds), arrays, rng)
+        raise CheckpointError("path", f"{path} is no checkpoint of this run", "its own")
 
     # -------------------------------------------------------------- metrics
     def cut_metrics(self, iteration: int) -> dict[str, float]:
@@ -166,27 +190,85 @@ class RunFolder:
         return dict(kept[-1]["losses"]) if kept else {}
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The objects of metrics.jsonl, up to a line that a kill tore."""
-        if not self.metrics.exists():
+        """The objects of metrics.jsonl, up to a line that a kill tore. Raises RunFolderError, which
+        names the line, for one that is none of `train`'s."""
+        if not os.path.lexists(self.metrics):
             return
-        with self.metrics.open(encoding="utf-8") as lines:
-            for line in lines:
-                if not line.endswith("\n"):
-                    return
-                yield json.loads(line)
+        number = 0
+        try:
+            with open_plain(self.metrics) as lines:
+                while (line := lines.readline(LONGEST_ROW)).endswith(b"\n"):
+                    number += 1
+                    yield row_of(parsed(line.rstrip(b"\n")))
+                if len(line) == LONGEST_ROW:
+                    number += 1
+                    raise UnreadableError(f"more than {LONGEST_ROW} bytes")
+        except UnreadableError as error:
+            place = f"{self.metrics}, line {number}" if number else f"{self.metrics}"
+            raise RunFolderError("--out", f"{place}: {error}", "the metrics of a run") from None
+
+
+# ------------------------------------------------------------------ files that may hold anything
+def row_of(row: Any) -> dict[str, Any]:
+    """A line of the metrics, as `train` writes them. Raises UnreadableError."""
+    if not isinstance(row, dict) or not is_whole(row.get("iteration")):
+        raise UnreadableError("no object with an iteration")
+    for kind, optional in (("losses", False), ("measures", True)):
+        values = row.get(kind, {} if optional else None)
+        if not isinstance(values, dict):
+            raise UnreadableError(f"no object of {kind}")
+        for name, value in values.items():
+            if not name.isprintable() or len(name) > LONGEST_NAME or "$" in name:
+                raise UnreadableError(f"{name[:LONGEST_NAME]!r} is no name among {kind}")
+            if not (is_number(value) or (optional and value is None)):
+                raise UnreadableError(f"{name} is no number among {kind}")
+    return row
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """A whole number >= 0 that counts something."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= sys.maxsize
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """A number of JSON, which `parsed` has found finite."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def alike(held: Mapping[str, Any], run: Identity) -> bool:
+    """Whether JSON of an identity is that of this run."""
+    return bool(held == json.loads(json.dumps(asdict(run))))
 
 
 def held_by(folder: Path) -> Held | None:
     """The run whose folder this is, None if nobody's. Raises RunFolderError: a broken run.json."""
     file = folder / "run.json"
-    if not file.is_file():
+    if not os.path.lexists(file):
         return None
     try:
-        held = json.loads(file.read_text(encoding="utf-8"))
-        return Held(Identity(**held["identity"]), int(held["iterations"]))
-    except (ValueError, TypeError, KeyError):
-        raise RunFolderError("--out", f"{file} does not describe a run",
+        return _held(read_json(file, LARGEST_RUN))
+    except UnreadableError as error:
+        raise RunFolderError("--out", f"{file} does not describe a run: {error}",
                              "a folder of its own for each run") from None
+
+
+def _held(found: Any) -> Held:
+    """What run.json holds. Raises UnreadableError."""
+    if not isinstance(found, dict) or not isinstance(found.get("identity"), dict):
+        raise UnreadableError("no object with an identity")
+    identity, due = found["identity"], [field.name for field in fields(Identity)]
+    if sorted(identity) != sorted(due):
+        raise UnreadableError("the identity has other names than " + ", ".join(due))
+    for name in ("system", "preset", "backend"):
+        if not isinstance(identity[name], str):
+            raise UnreadableError(f"its {name} is no text")
+    if not is_whole(identity["seed"]):
+        raise UnreadableError("its seed is no whole number >= 0")
+    if not isinstance(identity["settings"], dict):
+        raise UnreadableError("its settings are no object")
+    if not is_whole(found.get("iterations")) or found["iterations"] < 1:
+        raise UnreadableError("its iterations are no whole number >= 1")
+    return Held(Identity(**identity), found["iterations"])
 
 
 @contextmanager
@@ -211,8 +293,9 @@ def locked(folder: Path) -> Iterator[None]:
 def write_text(path: Path, text: str) -> None:
     """Write a file under a temporary name, and move it into place."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.unlink(missing_ok=True)  # it may be a link to somewhere else
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        with temporary.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

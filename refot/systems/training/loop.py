@@ -25,12 +25,22 @@ import numpy as np
 
 import refot
 from refot.arrays import Array, InputError, as_count, namespace
-from refot.backend_contract import Backend, BackendLike, get_backend
-from refot.networks import generator_state, restore_generator
+from refot.backend_contract import VARIABLE, Backend, BackendLike, backend_names, get_backend
+from refot.networks import generator_state
 from refot.plots.figures import save_figure
 from refot.plots.training import plot_curves, plot_samples
 from refot.systems.registry import Illustrated, System, find_preset, make_system
-from refot.systems.training.folder import Identity, RunFolder, Snapshot, held_by, write_json
+from refot.systems.training.folder import (
+    Held,
+    Identity,
+    RunFolder,
+    RunFolderError,
+    Snapshot,
+    held_by,
+    locked,
+    write_json,
+)
+from refot.systems.training.load import made_again, restored
 from refot.systems.training.watcher import Watcher
 
 SAMPLES = 100
@@ -45,9 +55,12 @@ class DivergedError(ArithmeticError):
     """
 
     def __init__(self, iteration: int, tensor: str, checkpoint: Path | None) -> None:
-        good = checkpoint or "none was written yet"
-        super().__init__(f"step {iteration}: {tensor} is not finite; last good checkpoint: {good}")
+        super().__init__(iteration, tensor, checkpoint)  # what `pickle` makes it from again
         self.iteration, self.tensor, self.checkpoint = iteration, tensor, checkpoint
+
+    def __str__(self) -> str:
+        good = self.checkpoint or "none was written yet"
+        return f"step {self.iteration}: {self.tensor} is not finite; last good checkpoint: {good}"
 
 
 @dataclass(frozen=True)
@@ -103,6 +116,7 @@ def train(
     standard = find_preset(system, preset).iterations
     held = held_by(Path(out)) if resume else None
     if held is not None:
+        _agree_on_backend(held, backend, Path(out))
         iterations = held.iterations if iterations is None else iterations
         seed = held.identity.seed if seed is None else seed
         backend = held.identity.backend if backend is None else backend
@@ -110,16 +124,30 @@ def train(
     iterations = as_count(standard if iterations is None else iterations, "--iterations")
     chosen = get_backend(backend)
     identity = Identity(system, preset, seed or 0, chosen.name, dict(settings or {}))
-    made = make_system(system, preset, identity.seed, chosen, identity.settings)
+    made = (make_system(system, preset, identity.seed, chosen, identity.settings)
+            if held is None else made_again(held, identity, chosen, Path(out)))
     folder = RunFolder(Path(out), identity)
-    folder.claim(iterations, resume)
+    folder.claim(resume)
     run = _Run(made, folder, chosen, iterations, cadence or Cadence(), watcher or Watcher())
-    with folder.alone():
+    with locked(folder.path):
         run.restore()
         outcome = run.to_the_end()
         if outcome.stopped_by is None:
             write_report(out, outcome)
     return outcome
+
+
+def _agree_on_backend(held: Held, backend: BackendLike, out: Path) -> None:
+    """Raises RunFolderError where no backend is given and the run has one that nobody knows; or the
+    environment names another, and to pass over either would be to do what nobody asked for."""
+    named, theirs = os.environ.get(VARIABLE), held.identity.backend
+    if backend is None and theirs not in backend_names():
+        raise RunFolderError("--out", f"{out / 'run.json'}: a run of backend {theirs!r:.80}",
+                             "one of " + ", ".join(backend_names()))
+    if backend is None and named and named != theirs:
+        raise RunFolderError("--out", f"{out} holds a run of backend {theirs}, and {VARIABLE} is "
+                             f"{named}", f"--backend {theirs}, {VARIABLE}={theirs} or unset, or "
+                             "another folder")
 
 
 @dataclass
@@ -139,16 +167,20 @@ class _Run:
     checkpoint: Path | None = None
 
     def restore(self) -> None:
-        """Go to the last checkpoint, if there is one; forget the metrics that came after it."""
+        """Go to the last checkpoint, if there is one; forget the metrics that came after it.
+
+        Where the run is refused (InputError), nothing in the folder has been touched."""
         snapshot = self.folder.load()
         if snapshot is not None:
             if snapshot.iteration > self.iterations:
                 raise InputError("--iterations", f"{self.iterations}",
                                  f"at least {snapshot.iteration}, where the last checkpoint is")
-            self.system.restore(snapshot.arrays)
-            restore_generator(self.system.rng, snapshot.rng)
-            self.iteration, self.seconds = snapshot.iteration, snapshot.seconds
             self.checkpoint = self.folder.checkpoint(snapshot.iteration)
+            restored(self.system, snapshot, self.checkpoint)
+            self.iteration, self.seconds = snapshot.iteration, snapshot.seconds
+        for _ in self.folder.rows():  # each line is a right one before the first file is touched
+            pass
+        self.folder.begin(self.iterations)
         self.losses = self.folder.cut_metrics(self.iteration if snapshot is not None else -1)
 
     def to_the_end(self) -> Outcome:

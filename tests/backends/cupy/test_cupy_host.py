@@ -69,6 +69,30 @@ def test_unrolled_kernels_are_the_loop(d: int, cost: str) -> None:
     assert unrolled.plan_cost(C, F, G, 0.3) == BLOCKS.plan_cost(C, F, G, 0.3)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_forbidden_pairs_carry_nothing(order: Any, dtype: Any) -> None:
+    """inf in a matrix, in the first tiles of a row and in all but one entry: 0 times inf is 0."""
+    rng = np.random.default_rng(4)
+    C = rng.uniform(size=(19, 300)).astype(dtype)
+    C[::2, :200] = np.inf
+    C[1, :-1] = np.inf
+    F, G = rng.normal(size=19).astype(dtype), rng.normal(size=300).astype(dtype)
+    F[3], G[7] = -np.inf, -np.inf
+    host, tolerance = DenseCost(np.asarray(C, order=order)), 1e2 * float(np.finfo(dtype).eps)
+    device = on_device(BLOCKS, host, F, G)
+
+    def agree(ours: Any, theirs: Any) -> None:
+        np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=0)
+
+    agree(BLOCKS.softmin(device[0], device[2], 0.1).get(), NUMPY.softmin(host, G, 0.1))
+    for ours, theirs in zip(BLOCKS.marginals(*device, 0.1), NUMPY.marginals(host, F, G, 0.1),
+                            strict=True):
+        agree(ours.get(), theirs)
+    agree(BLOCKS.plan_cost(*device, 0.1), NUMPY.plan_cost(host, F, G, 0.1))
+    assert np.isfinite(NUMPY.plan_cost(host, F, G, 0.1))
+
+
 @pytest.mark.parametrize("threads", [(1, 1), (4, 1), (1, 5), (8, 8)])
 def test_any_shape_of_a_block_gives_the_same_up_to_rounding(threads: tuple[int, int]) -> None:
     """Blocks of one thread, of one row and of one column: sums in another order, no more."""

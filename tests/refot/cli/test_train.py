@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import toy_system
+from child_processes import GIVE_UP, interruptible, wait_until
 from typer.testing import CliRunner
 
 from refot.arrays import InputError, UnknownNameError
@@ -196,8 +197,10 @@ def test_a_torn_line_and_torn_files_are_cleared_away(tmp_path: Path) -> None:
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
     toy(tmp_path)
+    before = files(tmp_path)
     with locked(tmp_path), pytest.raises(RunFolderError, match="by another process"):
         toy(tmp_path, iterations=30, resume=True)
+    assert files(tmp_path) == before
     assert toy(tmp_path, iterations=30, resume=True).iteration == 30
 
 
@@ -206,6 +209,25 @@ def test_resuming_takes_what_is_not_given_from_the_run(tmp_path: Path) -> None:
     resumed = toy(tmp_path, iterations=None, resume=True)
     assert (resumed.identity.seed, resumed.identity.settings) == (3, {"lr": 0.02})
     assert resumed.iterations == 10
+
+
+def test_resuming_under_another_backend_of_the_environment_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would stay with the run's own, and not say so; or leave it, and be another run."""
+    monkeypatch.setenv("REFOT_BACKEND", "numpy")
+    toy(tmp_path)
+    before = files(tmp_path)
+    monkeypatch.setenv("REFOT_BACKEND", "numba")
+    with pytest.raises(RunFolderError, match="a run of backend numpy, and REFOT_BACKEND is numba; "
+                                             "allowed: --backend numpy, REFOT_BACKEND=numpy or"):
+        toy(tmp_path, iterations=30, resume=True)
+    assert files(tmp_path) == before
+    assert toy(tmp_path, iterations=30, resume=True, backend="numpy").iteration == 30
+    monkeypatch.setenv("REFOT_BACKEND", "")
+    assert toy(tmp_path, iterations=40, resume=True).identity.backend == "numpy"
+    monkeypatch.delenv("REFOT_BACKEND")
+    assert toy(tmp_path, iterations=50, resume=True).identity.backend == "numpy"
 
 
 # ------------------------------------------------------------------ NaN
@@ -258,10 +280,16 @@ def test_a_huge_sum_is_not_infinity() -> None:
 ])
 def test_a_folder_belongs_to_one_run(tmp_path: Path, options: dict[str, Any], said: str) -> None:
     toy(tmp_path)
-    before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.npz")}
+    (tmp_path / ".checkpoint-000000021.npz.abcd").write_bytes(b"half")
+    before = files(tmp_path)
     with pytest.raises(InputError, match=said):
         toy(tmp_path, **options)
-    assert before == {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.npz")}
+    assert files(tmp_path) == before
+
+
+def files(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """What every file holds, and when it was written: a refusal touches none."""
+    return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()}
 
 
 @pytest.mark.parametrize(("system", "preset", "said"), [
@@ -298,7 +326,7 @@ COMMAND = "import toy_system; toy_system.register(); from refot.cli.app import m
 
 
 def command(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return interruptible(
         [sys.executable, "-c", COMMAND, "train", *arguments], text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, cwd=Path(__file__).parent)
 
@@ -306,18 +334,18 @@ def command(*arguments: str) -> subprocess.Popen[str]:
 def test_ctrl_c_then_resume_then_nan(tmp_path: Path) -> None:
     out = tmp_path / "run"
     running = command("toy", "--preset", "slow", "--out", str(out))
-    while not (out / "metrics.jsonl").exists() or len(rows(out)) < 3:
-        assert running.poll() is None, running.communicate()
-        time.sleep(0.01)
+    wait_until(lambda: running.poll() is not None or (
+        (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").read_bytes().count(b"\n") > 2),
+        "three lines of metrics")
     running.send_signal(signal.SIGINT)
-    said, aside = running.communicate(timeout=60)
+    said, aside = running.communicate(timeout=GIVE_UP)
     assert running.returncode == 130, aside
     assert "stopped by SIGINT; --resume" in said
     last = rows(out)[-1]["iteration"]
     assert f"goes on from checkpoint-{last:09d}.npz" in said
     again = command("toy", "--preset", "slow", "--out", str(out), "--resume", "--iterations",
                     str(last + 2))
-    said, aside = again.communicate(timeout=60)
+    said, aside = again.communicate(timeout=GIVE_UP)
     assert again.returncode == 0, aside
     assert f"going on from iteration {last}" in said
     assert f"{last + 2} of {last + 2} iterations" in said

@@ -128,3 +128,56 @@ def test_streaming_never_holds_a_matrix(monkeypatch, method):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3_000_000
+
+
+# ------------------------------------------------------------------ a matrix that was asked for
+FORMED = {
+    "plan": lambda C, a, v: refot.plan(v, v, C, a, a, 1.0),
+    "semi_dual_plan": lambda C, a, v: refot.semi_dual_plan(v, C, a, a, 1.0),
+    "conditional": lambda C, a, v: refot.conditional(v, C, a, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", FORMED)
+def test_a_plan_takes_its_own_memory_and_two_blocks(monkeypatch, name):
+    """n = m = 1,200: 11.5 MB, and blocks of 0.13 MB; four matrices were 46 MB."""
+    monkeypatch.setattr("refot.costs.operands.BLOCK_ELEMENTS", 1 << 14)
+    C, a, v = points(1200, 2), np.full(1200, 1 / 1200), np.zeros(1200)
+    tracemalloc.start()
+    P = FORMED[name](C, a, v)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert P.nbytes == 8 * 1200**2
+    assert peak < P.nbytes + 1_500_000  # the blocks, and what their formation takes
+
+
+@pytest.mark.parametrize("name", FORMED)
+def test_a_plan_beyond_the_budget_is_refused_before_any_work(monkeypatch, name):
+    C, a, v = points(1200, 2), np.full(1200, 1 / 1200), np.zeros(1200)
+    monkeypatch.setattr("refot.solvers.memory.BLOCK_ELEMENTS", 1 << 14)
+    monkeypatch.setenv("REFOT_MEMORY", "11M")
+    with pytest.raises(MemoryBudgetError, match="matrix of 1,200 x 1,200"):
+        FORMED[name](C, a, v)
+    monkeypatch.setenv("REFOT_MEMORY", "12M")
+    assert FORMED[name](C, a, v).shape == (1200, 1200)
+
+
+def test_without_a_budget_a_plan_may_take_what_is_free(monkeypatch):
+    """A share is for solves; a matrix was asked for by name."""
+    monkeypatch.delenv("REFOT_MEMORY", raising=False)
+    C, a, v = points(100, 2), np.full(100, 0.01), np.zeros(100)
+    monkeypatch.setattr("refot.solvers.memory.free_memory", lambda: 3 * 80_000)
+    assert refot.plan(v, v, C, a, a, 1.0).shape == (100, 100)
+    monkeypatch.setattr("refot.solvers.memory.free_memory", lambda: 3 * 80_000 - 1)
+    with pytest.raises(MemoryBudgetError, match="what is free"):
+        refot.plan(v, v, C, a, a, 1.0)
+
+
+@pytest.mark.parametrize("cost", ["sqeuclidean", "dot"])
+def test_points_whose_cost_overflows_are_refused_where_they_come_in(cost):
+    """1e160 apart: |x - y|^2 is infinite, and a softmax of it NaN."""
+    x = np.array([[0.0], [1e160]])
+    with pytest.raises(refot.InputError, match=r"^x: costs up to inf between x and y; allowed: "):
+        refot.conditional(np.zeros(2), refot.point_cost(x, x, cost), [0.5, 0.5], 1.0)
+    near = refot.conditional(np.zeros(2), refot.point_cost(x, x, "l1"), [0.5, 0.5], 1.0)
+    np.testing.assert_array_equal(near, np.eye(2))

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from certificate_attack import attack, judged
 
 import refot
 from refot.arrays import ConvergenceWarning, UnknownNameError
-from refot.divergences import first_order_tolerance
+from refot.divergences import first_order_tolerance, to_first_order
 from refot.information import informative_cost
 from refot.problem import problem
+from refot.verification.certificates import rounding_bounds
 from refot.verification.certificates.rounding_bounds import ROUNDING_BOUNDS, rounding_bound
 from refot.verification.subjects.adapters.refot_itself import subject
 from refot.verification.subjects.subject import OF_A_PROBLEM
@@ -26,13 +28,13 @@ def arguments(case: dict[str, Any]) -> list[Any]:
 
 
 def answers(backend: str) -> dict[str, Callable[..., Any]]:
-    """refot's functions at their default tolerances; `solve` stops where it is told, and here it is
-    told to stop at the rounding floor."""
+    """refot's functions at their default tolerances; plans and potentials are solved to the
+    rounding floor, as for a gradient."""
     on = refot.get_backend(backend)
 
     def solved(C: Any, a: Any, b: Any, eps: float) -> Any:
         p = problem(C, a, b, eps, on)
-        return refot.solve(p.C, p.a, p.b, eps, tol=first_order_tolerance(p), backend=on)
+        return to_first_order(p, None)
 
     def plan(C: Any, a: Any, b: Any, eps: float) -> Any:
         at = solved(C, a, b, eps)
@@ -130,3 +132,19 @@ def test_every_capability_has_a_bound() -> None:
     assert set(ROUNDING_BOUNDS) == set(OF_A_PROBLEM)
     with pytest.raises(UnknownNameError, match="capability"):
         rounding_bound("train_step")
+
+
+@pytest.mark.parametrize("seed", [300202, 300737])
+def test_a_value_at_the_floor_is_within_its_bound_where_potentials_are_hardly_determined(
+    seed: int
+) -> None:
+    """Light atoms, small eps: F is 160 to 1,300 times as far off as the roundings of max|C|."""
+    case = attack(seed)
+    C, a, b, eps = case.C.dense(), case.a, case.b, case.eps
+    rough = refot.solve(C, a, b, eps, backend="numpy")
+    tol = first_order_tolerance(problem(C, a, b, eps, "numpy"), rough.f, rough.g)
+    found = refot.entropic_value(C, a, b, eps, tol=tol, backend="numpy")
+    bound, narrow = rounding_bound("value", C, a, b, eps), rounding_bounds.roundings(C, eps)
+    F = judged(case, 1e-3 * narrow)
+    off = max(F.lower - found, found - F.upper)
+    assert narrow < off <= bound

@@ -21,6 +21,7 @@ from refot.verification.cases.faults import FAULTS, Fault
 from refot.verification.checks import CHECKS, bad_input
 from refot.verification.checks.arguments import ORDINARY
 from refot.verification.checks.trial import Finding, Trial
+from refot.verification.runs.run import run_check
 from refot.verification.subjects.loading import TargetError, as_subject
 from refot.verification.subjects.probe import NotOfferedError, Probe
 from refot.verification.subjects.protocol import argument_names
@@ -239,3 +240,29 @@ def test_what_is_said_of_bad_input_is_not_said_of_the_run() -> None:
     asked = trial(noisy)
     assert not CHECKS["value.refuses-zero-eps"].run(asked).passed  # a warning is no error
     assert asked.probe.warned == asked.probe.printed == set()
+
+
+# ------------------------------------------------------------------ hangs
+def test_after_three_hangs_the_others_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most bad input hangs; a NaN is refused, and is not taken for a hang."""
+    monkeypatch.setattr(bad_input, "PATIENCE", 0.6)
+    monkeypatch.setattr(bad_input, "SHORT", 0.2)
+    asked: list[float] = []
+
+    def hangs(C: Any, a: Any, b: Any, eps: float) -> float:
+        if np.isnan(C).any():
+            raise ValueError("NaN")
+        if not (np.isfinite(C).all() and 0 < eps < np.inf):
+            asked.append(eps)
+            time.sleep(60)
+        return refot.entropic_value(C, a, b, eps, backend="numpy")
+
+    probe = Probe(Part("mine", {"value": hangs}))
+    names = ("infinite-cost", "nan-eps", "negative-eps", "zero-eps", "infinite-eps", "nan")
+    found = [run_check(CHECKS[f"value.refuses-{name}"],
+                       Trial(probe, CASE, solution_of(CASE))).result for name in names]
+    assert [each.status for each in found] == ["failed"] * 5 + ["passed"]
+    assert ["taken for the same as 3 others" in each.diagnosis for each in found] == [
+        False, False, False, True, True, False]
+    assert all("no answer within 0.6 s" in each.diagnosis for each in found[:5])
+    assert len(asked) == 5

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +32,6 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the
 
 CASE = next(synthetic())
 
-CONSTANT = """import json, sys
-for line in sys.stdin:
-    print(json.dumps({"id": json.loads(line)["id"], "result": 0.0}), flush=True)"""
-"""A program that answers 0 to everything."""
-
-
 def subject(**capabilities: Any) -> Subject:
     return Subject("mine", "", (Part("mine", capabilities),))
 
@@ -62,16 +55,37 @@ def test_the_peak_is_what_is_held_at_once(mebibytes: int) -> None:
     assert peak / 2**20 == pytest.approx(mebibytes, abs=2)  # the kernel counts by lumps of pages
 
 
+@dataclass
+class Clock:
+    """What subjects are timed by here: it goes on only when they say how much they have worked."""
+
+    monkeypatch: pytest.MonkeyPatch
+    now: float = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    monotonic = perf_counter
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock of work in the place of that of the machine, which other processes share."""
+    clock = Clock(monkeypatch)
+    monkeypatch.setattr("refot.verification.subjects.probe.time", clock)
+    return clock
+
+
 @LINUX
-def test_a_quadratic_subject_is_found_quadratic(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_quadratic_subject_is_found_quadratic(clock: Clock) -> None:
     def value(C: Any, a: Any, b: Any, eps: float) -> float:
-        time.sleep(1e-6 * C.size)
+        clock.now += 1e-6 * C.size
         return float(np.ones((1280, C.size)).sum())  # 10 n^2 kB, more than a heap keeps for later
 
-    monkeypatch.setattr(scaling, "SIZES", (64, 90, 128))
+    clock.monkeypatch.setattr(scaling, "SIZES", (64, 90, 128))
     (found,) = measured(subject(value=value))
     assert (found.part, found.capability, found.sizes) == ("mine", "value", (64, 90, 128))
-    assert found.time_exponent == pytest.approx(2, abs=0.3)
+    assert found.time_exponent == pytest.approx(2, abs=1e-9)  # the clock counts rounding alone
     assert found.memory_exponent == pytest.approx(2, abs=0.3)
     assert found.bytes[-1] == pytest.approx(10_240 * 128**2, rel=0.2)
     (blind,) = measured(subject(value=value), memory=False)
@@ -102,33 +116,34 @@ def test_each_call_has_its_own_arguments(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_program_is_not_timed_while_refot_writes_its_request(
-    monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     def slowly(*arguments: Any) -> bytes:
-        time.sleep(0.05)
+        clock.now += 100
         return request_line(*arguments)
 
-    program = Program(f"{sys.executable} -c '{CONSTANT}'", Limits())
+    def answers(line: bytes, seconds: float) -> bytes:
+        clock.now += 1
+        return json.dumps({"id": json.loads(line)["id"], "result": 0.0}).encode() + b"\n"
+
+    program = Program("constant", Limits())
+    monkeypatch.setattr(program, "_answer", answers)
     monkeypatch.setattr(command_subject, "request_line", slowly)
-    try:
-        part = Part("constant", {"value": Remote(program, "value")})
-        seconds = min(Probe(part).seconds("value", *CASE.matrix) for _ in range(3))
-    finally:
-        program.stop()
-    assert seconds < 0.04
+    monkeypatch.setattr(command_subject, "time", clock)
+    part = Part("constant", {"value": Remote(program, "value")})
+    assert Probe(part).seconds("value", *CASE.matrix) == 1
 
 
-def test_it_ends_where_a_call_raises_or_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_ends_where_a_call_raises_or_takes_long(clock: Clock) -> None:
     def refuses(C: Any, a: Any, b: Any, eps: float) -> float:
         if len(a) > 64:
             raise ValueError("too large")
         return 1.0
 
     def slow(C: Any, a: Any, b: Any, eps: float) -> float:
-        time.sleep(0.02 if len(a) > 64 else 0.0)
+        clock.now += 1.1 * scaling.PATIENCE if len(a) > 64 else 0.0
         return 1.0
 
-    monkeypatch.setattr(scaling, "PATIENCE", 0.01)
     assert [found.sizes for found in measured(subject(value=refuses))] == [(64,)]
     assert [found.sizes for found in measured(subject(value=slow))] == [(64, 128)]
     assert measured(subject(plan=lambda *_: 1 / 0)) == ()

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from child_processes import GIVE_UP, wait_until, wait_until_gone
 
 from refot.verification.cases.case import synthetic
 from refot.verification.checks import CHECKS
@@ -131,7 +131,7 @@ import os, time
 
 def sleepy(C, h, eps):
     open(f"pid{os.getpid()}", "w").close()
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -140,28 +140,11 @@ def test_no_process_outlives_the_first_one_that_is_killed(tmp_path: Path) -> Non
     (tmp_path / "mine.py").write_text(SLEEPY)
     verify = subprocess.Popen([*REFOT, "verify", "mine.py:sleepy", "--as", "softmin"], cwd=tmp_path,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until(lambda: any(tmp_path.glob("pid*")))
+    wait_until(lambda: any(tmp_path.glob("pid*")), "a process that calls the subject")
     verify.kill()
     verify.wait()
     (pid, *_) = (int(file.name[3:]) for file in tmp_path.glob("pid*"))
-    until(lambda: "Z" in status(pid))
-
-
-def status(pid: int) -> str:
-    """The line of /proc/PID/status that says whether it runs; "Z" where it is gone."""
-    try:
-        text = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return "Z"
-    return next(line for line in text.splitlines() if line.startswith("State:"))
-
-
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait until it holds; fail where it does not in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_until_gone(pid)
 
 
 def test_a_second_ctrl_c_ends_a_subject_that_swallows_every_one() -> None:
@@ -180,10 +163,9 @@ with undisturbed(), isolated():
         assert stuck.stdout is not None
         try:
             for _ in range(2):
-                assert stuck.stdout.read(1) == b"x"  # it sleeps, the second time for the first
-                time.sleep(0.1)
+                assert stuck.stdout.read(1) == b"x"  # it is within its `try`
                 stuck.send_signal(signal.SIGINT)
-            assert stuck.wait(10) == 130
+            assert stuck.wait(GIVE_UP) == 130
         finally:
             stuck.kill()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from child_processes import GIVE_UP, interruptible, wait_until
 
 import refot
 from refot.verification.cases.case import collect
@@ -151,7 +152,7 @@ def test_a_seed_draws_other_cases_under_names_of_their_own() -> None:
 # ------------------------------------------------------------------ the command
 def refot_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*REFOT, *arguments], cwd=folder, capture_output=True, text=True,
-                          timeout=120, check=False)
+                          timeout=GIVE_UP, check=False)
 
 
 @pytest.fixture
@@ -190,41 +191,36 @@ def test_a_wrong_call_is_one_sentence_and_status_2(folder: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_defect_of_refot_is_a_traceback_and_status_2(folder: Path) -> None:
+def test_a_defect_of_refot_is_a_traceback_and_status_3(folder: Path) -> None:
     broken = ("from refot.verification import cases; cases.synthetic = lambda seed: 1 / 0; "
               "from refot.cli.app import main; main()")
     done = subprocess.run([sys.executable, "-c", broken, "verify", "mine.py:nothing", "--as",
                            "value"], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert "a defect of refot itself" in done.stderr
     assert "ZeroDivisionError" in done.stderr
 
 
-def gone(group: int, seconds: float = 20) -> bool:
-    """Whether no process of the group is left, soon."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.1)
+def gone(group: int) -> bool:
+    """Whether no process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
     return False
 
 
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_ctrl_c_ends_the_run_with_130(folder: Path, processes: str) -> None:
-    running_one = subprocess.Popen(
+    running_one = interruptible(
         [*REFOT, "verify", "mine.py:stubborn", "--as", "value", "--processes", processes],
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     try:
-        until = time.monotonic() + 60
-        while not (folder / "started").exists() and time.monotonic() < until:
-            time.sleep(0.1)
+        wait_until((folder / "started").exists, "a call of the subject")
         running_one.send_signal(signal.SIGINT)
-        running_one.communicate(timeout=30)
+        running_one.communicate(timeout=GIVE_UP)
         assert running_one.returncode == 130
-        assert gone(running_one.pid)  # its children have gone with it
+        wait_until(lambda: gone(running_one.pid), "the end of its children")
     finally:
         if running_one.poll() is None:
             os.killpg(running_one.pid, signal.SIGKILL)

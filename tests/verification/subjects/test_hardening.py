@@ -9,6 +9,7 @@ import io
 import json
 import os
 import resource
+import signal
 import struct
 import sys
 import threading
@@ -208,16 +209,16 @@ def test_a_call_that_takes_too_long_is_interrupted() -> None:
 
     (part,) = as_subject(stubborn, "stubborn", "mutual_information").parts
     part = limited(part, 0.05)
-    start = time.monotonic()
     with pytest.raises(TimeoutError, match=r"no answer within 0.05 s"):
         part.capabilities["mutual_information"](np.ones((1, 1)))
-    assert time.monotonic() - start < 5
 
 
 def test_a_call_in_time_is_left_alone_and_no_alarm_follows() -> None:
-    with time_limit(0.02):
-        pass
-    time.sleep(0.04)  # the alarm would come here
+    handler = signal.getsignal(signal.SIGALRM)
+    with time_limit(600):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert signal.getsignal(signal.SIGALRM) is handler
 
 
 def test_in_a_thread_there_is_no_limit_and_no_harm() -> None:
@@ -225,7 +226,7 @@ def test_in_a_thread_there_is_no_limit_and_no_harm() -> None:
 
     def work() -> None:
         with time_limit(0.001):
-            time.sleep(0.01)
+            assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
             found.append("done")
 
     thread = threading.Thread(target=work)
@@ -235,20 +236,18 @@ def test_in_a_thread_there_is_no_limit_and_no_harm() -> None:
 
 
 def test_of_two_limits_the_first_to_end_holds() -> None:
-    start = time.monotonic()
-    for outer, inner in ((0.05, 30), (30, 0.05)):
+    for outer, inner in ((0.05, 600), (600, 0.05)):
         with pytest.raises(TimeoutError, match=r"within 0.05 s"), time_limit(outer), (
                 time_limit(inner)):
-            time.sleep(5)
+            time.sleep(600)
 
     def two_calls() -> None:
-        with time_limit(0.05):
+        with time_limit(300):
             pass
-        time.sleep(5)
+        time.sleep(600)
 
-    with pytest.raises(TimeoutError, match=r"within 0.1 s"), time_limit(0.1):
+    with pytest.raises(TimeoutError, match=r"within 0.5 s"), time_limit(0.5):
         two_calls()
-    assert time.monotonic() - start < 4
 
 
 # ------------------------------------------------------------------ memory

@@ -93,6 +93,15 @@ def test_an_error_and_what_is_not_provided_keep_their_words() -> None:
         protocol.read_answer(b'{"id": 7, "not_provided": "only l1"}', 7)
 
 
+def test_a_failure_to_converge_is_said_beside_a_result_or_alone() -> None:
+    with pytest.warns(UserWarning, match="^not converged: 1000 steps$"):
+        assert protocol.read_answer(b'{"id":7,"result":1.5,"not_converged":"1000 steps"}', 7) == 1.5
+    with pytest.raises(protocol.NotConvergedError, match="1000 steps"):
+        protocol.read_answer(b'{"id": 7, "not_converged": "1000 steps"}', 7)
+    with pytest.raises(AnswerError, match='one of "result"'):
+        protocol.read_answer(b'{"id": 7, "not_converged": "1000 steps", "error": "no"}', 7)
+
+
 def test_potentials_are_a_pair() -> None:
     f, g = protocol.numbers([[1.0, 2.0], [3.0, 4.0]], "potentials")
     assert (f.tolist(), g.tolist()) == ([1, 2], [3, 4])

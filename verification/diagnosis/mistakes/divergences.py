@@ -15,6 +15,7 @@ from refot.gradients import points_gradient
 from refot.verification.truth.solution import Truth, point_solutions, solution
 
 from .transport import NEIGHBOURS, Mistakes, even
+from .updates import Forms, of_wrong_sums
 
 Terms = tuple[Truth, Truth, Truth]
 
@@ -108,6 +109,58 @@ def _cross_eps_only(*clouds: Any) -> float:
     return _halves(xy.F, own[0].F, own[1].F)
 
 
+def _own_weights(
+    choose: Callable[[Array, Array], tuple[Array, Array] | None], answer: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The right cross term, and self terms with other weights: choose(a, b) says which.
+
+    answer(clouds, changed) takes the cross term from `clouds` and the self terms from `changed`.
+    """
+
+    def alternative(x: Array, a: Array, y: Array, b: Array, *rest: Any) -> Any:
+        chosen = choose(a, b)
+        if chosen is None:
+            return None
+        return answer((x, a, y, b, *rest), (x, chosen[0], y, chosen[1], *rest))
+
+    return alternative
+
+
+SELF_WEIGHTS: dict[str, Callable[[Array, Array], tuple[Array, Array] | None]] = {
+    "the self terms have the weights of the other side":
+        lambda a, b: (b, a) if len(a) == len(b) else None,
+    "the self terms have uniform weights": lambda a, b: (even(a), even(b)),
+    "the self term of x has uniform weights": lambda a, b: (even(a), b),
+    "the self term of y has uniform weights": lambda a, b: (a, even(b)),
+}
+"""Which weights stand in the self terms of x and y in place of a and b."""
+
+
+def _of_self_weights(answer: Callable[..., Any]) -> Mistakes:
+    return {sentence: _own_weights(choose, answer) for sentence, choose in SELF_WEIGHTS.items()}
+
+
+def _S_of_two(clouds: Any, changed: Any) -> float:
+    _, xx, yy = point_solutions(*changed)
+    return _halves(point_solutions(*clouds)[0].F, xx.F, yy.F)
+
+
+def _S_of_wrong_sums(sums: Callable[..., Forms | None]) -> Callable[..., Forms | None]:
+    """S of three values, all from a loop with the same mistake."""
+
+    def alternative(*clouds: Any) -> Forms | None:
+        terms = point_solutions(*clouds)
+        answers = [sums(t.C, t.a, t.b, t.case.eps) for t in terms]
+        if answers[0] is None:
+            return None
+        # a symmetric cost does not show a wrong axis: there the right value stands
+        each = [[t.F] * len(answers[0].answers) if found is None else found.answers
+                for t, found in zip(terms, answers, strict=True)]
+        return Forms(tuple(_halves(*values) for values in zip(*each, strict=True)))
+
+    return alternative
+
+
 # ------------------------------------------------------------------ its gradient in x
 def _slopes(C: Any, t: Truth) -> Array:
     return points_gradient(t.plan, C)
@@ -124,6 +177,10 @@ def right_gradient(*clouds: Any) -> Array:
     """dS/dx, both slots of the self term."""
     cross, own = _gradients(*clouds)
     return cross - own
+
+
+def _gradient_of_two(clouds: Any, changed: Any) -> Array:
+    return _gradients(*clouds)[0] - _gradients(*changed)[1]
 
 
 GRADIENTS: dict[str, Callable[[Array, Array], Array]] = {
@@ -169,6 +226,11 @@ def _of_means(answer: Callable[[float, float, float], float]) -> Callable[..., f
     return lambda *clouds: answer(*_means(*clouds))
 
 
+def _mmd_of_two(clouds: Any, changed: Any) -> float:
+    _, xx, yy = _means(*changed)
+    return 2 * _means(*clouds)[0] - xx - yy
+
+
 def _unbiased(x: Array, a: Array, y: Array, b: Array, cost: str) -> float | None:
     atoms = min(int((a > 0).sum()), int((b > 0).sum()))
     return mmd_squared_unbiased(x, a, y, b, cost) if atoms > 1 else None
@@ -187,10 +249,14 @@ MISTAKES: dict[str, Mistakes] = {
         **{f"the cost is {cost}": _other_cost(cost, right_divergence)
            for cost in GROUND_COSTS},
         "each self term has an eps of its own, 0.05 std(C)": _cross_eps_only,
+        **_of_self_weights(_S_of_two),
+        **{sentence: _S_of_wrong_sums(sums) for sentence, sums in of_wrong_sums("value").items()},
     },
     "divergence_gradient": {
         **{sentence: _of_gradients(answer) for sentence, answer in GRADIENTS.items()},
         **{f"the cost is {cost}": _other_cost(cost, right_gradient) for cost in GROUND_COSTS},
+        **{sentence: mistake for sentence, mistake in _of_self_weights(_gradient_of_two).items()
+           if "of y" not in sentence},  # the self term of y does not depend on x
         "not multiplied by a_i: the gradient per unit of mass": _per_mass,
         "eps is halved": _at_eps(0.5),
         "eps is doubled": _at_eps(2.0),
@@ -211,6 +277,7 @@ MISTAKES: dict[str, Mistakes] = {
         "the weights a are ignored (uniform ones used)": _unweighted(True, False),
         "the weights b are ignored (uniform ones used)": _unweighted(False, True),
         "the cross term is not doubled": _of_means(lambda xy, xx, yy: xy - xx - yy),
+        **_of_self_weights(_mmd_of_two),
         "the self terms are missing": _of_means(lambda xy, xx, yy: 2 * xy),
         "the self term of y is missing": _of_means(lambda xy, xx, yy: 2 * xy - xx),
         "the self term of x is missing": _of_means(lambda xy, xx, yy: 2 * xy - yy),

@@ -16,6 +16,8 @@ from refot.arrays import Array
 from refot.objectives import entropy
 from refot.verification.truth.solution import Truth, solution
 
+from .updates import of_wrong_sums
+
 Mistake: TypeAlias = Callable[..., Any]
 Mistakes: TypeAlias = dict[str, Mistake]
 
@@ -201,6 +203,7 @@ MISTAKES: dict[str, Mistakes] = {
     capability: {
         **{sentence: _of_solution(answer) for sentence, answer in own.items()},
         **_of_neighbours(right),
+        **of_wrong_sums(capability),
         **more,
     }
     for capability, own, right, more in (

@@ -22,12 +22,16 @@ from refot.verification.reports.terminal import write_whole
 from refot.verification.runs.run import Report
 
 from .elements import Child, page, table, tag
-from .results import errors, failures, passed, rest
+from .results import errors, failures, own_errors, passed, rest
 from .scaling import scalings
 from .source import Rerun, Source
 
 WHAT_IT_SAYS = {"passed": "passed", "failed": "failed", "error": "errors",
+                "not_converged": "not converged, and said so", "refot_error": "errors of refot",
                 "not_provided": "not provided"}
+
+SELDOM = ("not_converged", "refot_error")
+"""Not told where there is none of them."""
 
 
 def write_html(report: Report, path: Path, words: Iterable[str], seed: int = 0) -> None:
@@ -48,9 +52,9 @@ def html(source: Source) -> str:
         tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
         tag("title", f"refot verify: {source.title}"),
         tag("style", style))
-    main = tag("main", *_summary(source), *_diagnoses(source), *failures(source),
-               *errors(source), *scalings(source), *passed(source), *rest(source),
-               *_versions(source))
+    main = tag("main", *_summary(source), *own_errors(source), *_diagnoses(source),
+               *failures(source), *errors(source), *scalings(source), *passed(source),
+               *rest(source), *_versions(source))
     body = tag("body", tag("header", tag("h1", source.title), _verdict(source.report)), main,
                tag("script", script))
     return page(tag("html", head, body, lang="en"))
@@ -68,7 +72,8 @@ def _hash(text: str) -> str:
 # ------------------------------------------------------------------ the summary
 def _verdict(report: Report) -> Element:
     counts = [tag("span", f"{report.count(status)} {words}", class_=f"count {status}")
-              for status, words in WHAT_IT_SAYS.items()]
+              for status, words in WHAT_IT_SAYS.items()
+              if report.count(status) or status not in SELDOM]
     return tag("p", *counts, class_="counts")
 
 

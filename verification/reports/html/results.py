@@ -24,6 +24,17 @@ SAID = 20
 """So many lines of what a part printed or warned of are shown."""
 
 
+# ------------------------------------------------------------------ what refot could not judge
+def own_errors(source: Source) -> Iterator[Element]:
+    """What refot's own code raised, with the traceback to report."""
+    own = [result for result in source.report.checks if result.status == "refot_error"]
+    if own:
+        yield tag("h2", "Errors of refot")
+    for result in own:
+        yield tag("p", tag("b", f"{result.id} on {result.case}"), f": not judged: {result.message}")
+        yield tag("pre", result.traceback)
+
+
 # ------------------------------------------------------------------ failures, one by one
 def failures(source: Source) -> Iterator[Element]:
     wrong = source.wrong()
@@ -90,7 +101,8 @@ def _numbers(result: CheckResult) -> Iterator[Element]:
 # ------------------------------------------------------------------ errors against eps and n
 def errors(source: Source) -> Iterator[Element]:
     """For each capability the errors of all its checks against eps and against n."""
-    judged = [result for result in source.report.checks if result.error is not None]
+    judged = [result for result in source.report.checks
+              if result.error is not None and result.status != "not_converged"]
     if not judged:
         return
     yield tag("h2", "Errors against eps and n")
@@ -167,9 +179,12 @@ def _nearest(id: str, results: list[CheckResult]) -> list[Child]:
 def rest(source: Source) -> Iterator[Element]:
     """What was not checked, and why."""
     missing = [result for result in source.report.checks if result.status == "not_provided"]
+    honest = [result for result in source.report.checks if result.status == "not_converged"]
     reasons = Counter((result.part, result.id, result.message) for result in missing)
     rows: list[list[Child]] = [[part, id, message, str(count)]
                                for (part, id, message), count in reasons.items()]
+    rows += [[result.part, f"{result.id} on {result.case}",
+              f"it says that it did not converge: {result.message}", ""] for result in honest]
     rows += [["", what, reason, ""] for what, reason in source.report.left_out.items()]
     if rows:
         yield tag("h2", "Not checked")

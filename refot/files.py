@@ -1,0 +1,143 @@
+"""Files that somebody else may have written: read within limits, or refused with one clear error.
+
+A file that is no plain one (a pipe would be waited for), is larger than it can be, holds JSON that
+is nested deeper than it can be or numbers that no float holds, or an archive that unpacks to more
+than the disk it takes: each is an UnreadableError, which says why and leaves it to the caller to
+name the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import zipfile
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import numpy as np
+
+from refot.arrays import Array
+
+LARGEST_JSON = 256 << 20
+"""Bytes of a JSON file at most."""
+
+DEEPEST = 32
+"""Levels of JSON at most; every file of refot has fewer than ten."""
+
+LONGEST_NUMBER = 400
+"""Digits of a whole number at most: float64 ends at 309."""
+
+
+class UnreadableError(ValueError):
+    """A file that cannot be read as what it should be: says why."""
+
+
+def open_plain(path: Path) -> IO[bytes]:
+    """A plain file, open for reading; nothing else is opened, or waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+                             | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise UnreadableError(getattr(error, "strerror", None) or str(error)) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnreadableError("not a plain file")
+    return open(descriptor, "rb")
+
+
+def read_plain(path: Path, most: int) -> bytes:
+    """The bytes of a plain file of at most so many."""
+    with open_plain(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise UnreadableError(f"{size} bytes; at most {most}")
+        try:
+            return file.read(most)
+        except OSError as error:
+            raise UnreadableError(error.strerror or str(error)) from None
+
+
+# ------------------------------------------------------------------ JSON
+def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
+    """What a file of JSON holds."""
+    return parsed(read_plain(path, most))
+
+
+def parsed(text: bytes) -> Any:
+    """What a text of JSON holds: at most DEEPEST levels, every name once, every number finite."""
+    try:
+        found = json.loads(text.decode("utf-8"), parse_constant=_no_number, parse_float=_finite,
+                           parse_int=_whole, object_pairs_hook=_each_once)
+    except UnicodeDecodeError:
+        raise UnreadableError("not UTF-8") from None
+    except RecursionError:
+        raise UnreadableError(f"nested more than {DEEPEST} deep") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}: " if b"\n" in text else ""
+        raise UnreadableError(f"{place}no JSON ({error.msg})") from None
+    level = [found]
+    for _ in range(DEEPEST):
+        level = [part for each in level if isinstance(each, list | dict)
+                 for part in (each.values() if isinstance(each, dict) else each)]
+        if not level:
+            return found
+    raise UnreadableError(f"nested more than {DEEPEST} deep")
+
+
+def _no_number(text: str) -> NoReturn:
+    raise UnreadableError(f"{text} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise UnreadableError("a number beyond the range of floats")
+    return number
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    if len(text) > LONGEST_NUMBER:
+        raise UnreadableError(f"a whole number of {len(text)} digits")
+    return int(text)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise UnreadableError("a name twice in one object")
+    return found
+
+
+# ------------------------------------------------------------------ archives of arrays
+def read_arrays(path: Path, most: int | None = None) -> dict[str, Array]:
+    """Every array of an `.npz`, no pickles, of together at most so many bytes once unpacked; by
+    default as many as the file has, which is enough where nothing is compressed."""
+    with open_plain(path) as file:
+        try:
+            if not zipfile.is_zipfile(file):
+                raise UnreadableError("not a whole archive")
+            _check_sizes(file, os.fstat(file.fileno()).st_size if most is None else most)
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        except UnreadableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a broken archive raises almost anything
+            raise UnreadableError(f"{type(error).__name__}: {error}") from None
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise UnreadableError(f"{name[:80]!r} is no array")
+    return arrays
+
+
+def _check_sizes(file: IO[bytes], most: int) -> None:
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+    size = sum(member.file_size for member in members)
+    if size > most:
+        raise UnreadableError(f"unpacks to {size} bytes; allowed: {most}")
+    names = {member.filename for member in members}
+    if len(names) < len(members):
+        raise UnreadableError("a name twice in the archive")

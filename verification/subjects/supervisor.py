@@ -1,0 +1,136 @@
+"""A process that runs one program and, when told, ends it with everything that it has started.
+
+    python supervisor.py FD WORD...
+
+A program may start others in sessions of their own, let them outlive it, and have them ignore every
+signal but SIGKILL, so that killing its process group is not enough. Where the system has it
+(Linux), this process is a *subreaper*: whatever a descendant leaves behind becomes a child of this
+process, and so all of them are found below it. Elsewhere the program's process group is killed.
+
+FD is a socket. On it this process writes {"started": pid} or {"failed": why}, and {"ended": status}
+once the program has ended (minus the number of a signal). It ends everything when it reads anything
+there, or when the other side is closed, as it is when refot itself is killed.
+
+Only the standard library is imported, so that it starts in some milliseconds.
+"""
+
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+SET_CHILD_SUBREAPER = 36
+"""PR_SET_CHILD_SUBREAPER of <linux/prctl.h>."""
+
+PATIENCE = 5.0
+"""Seconds for killing; a process that belongs to somebody else cannot be killed."""
+
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What is not to end this process before the program has been ended."""
+
+
+def become_subreaper() -> None:
+    """Orphans below this process become its children, where the system can do that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def start(words: list[str]) -> subprocess.Popen[bytes]:
+    """Start the program in a session of its own, with this process's standard streams, which this
+    process then lets go of: only the program keeps them open."""
+    def restore() -> None:
+        for each in IGNORED:
+            signal.signal(each, signal.SIG_DFL)
+
+    process = subprocess.Popen(words, start_new_session=True, preexec_fn=restore)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
+    return process
+
+
+def descendants() -> list[int]:
+    """Every process below this one, by /proc; none where there is no /proc."""
+    parents: dict[int, int] = {}
+    for entry in os.listdir("/proc") if os.path.isdir("/proc") else ():
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", "rb") as file:
+                    parents[int(entry)] = int(file.read().rpartition(b")")[2].split()[1])
+            except OSError:  # it has ended
+                continue
+    below, found = {os.getpid()}, list[int]()
+    while new := [pid for pid, parent in parents.items() if parent in below and pid not in below]:
+        below.update(new)
+        found += new
+    return found
+
+
+def end_all(group: int) -> None:
+    """Kill the program's process group and all descendants, until there are none."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        for kill, number in ((os.killpg, group), *((os.kill, pid) for pid in descendants())):
+            try:
+                kill(number, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                continue
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:  # there is no child left, and so no descendant
+            return
+        time.sleep(0.002)
+
+
+def supervise(channel: socket.socket, words: list[str]) -> None:
+    """Start the program, tell how it ended, and end everything when told."""
+    def tell(what: str, value: object) -> None:
+        channel.sendall(json.dumps({what: value}).encode() + b"\n")
+
+    woken, wakes = os.pipe()
+    os.set_blocking(wakes, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
+    try:
+        process = start(words)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        tell("failed", str(error))
+        return
+    try:
+        tell("started", process.pid)
+        ended = False
+        while channel.fileno() not in select.select([channel.fileno(), woken], [], [])[0]:
+            os.read(woken, 1 << 10)
+            if not ended and process.poll() is not None:
+                ended = True
+                tell("ended", process.returncode)
+            _reap_orphans(process.pid)
+    except OSError:  # the other side is gone
+        pass
+    finally:
+        end_all(process.pid)
+
+
+def _reap_orphans(program: int) -> None:
+    """Wait for children that have ended and are not the program, whose status is kept for it."""
+    while True:
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if found is None or found.si_pid == program:
+            return
+        os.waitpid(found.si_pid, 0)
+
+
+if __name__ == "__main__":
+    for each in IGNORED:
+        signal.signal(each, signal.SIG_IGN)
+    become_subreaper()
+    supervise(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
