@@ -3,9 +3,8 @@
 Each problem is drawn from its own seed: costs of both signs, with ties, offsets or entries that are
 out of all proportion, as a matrix or between points; weights that are even, uneven, down to 1e-300,
 or 0; eps from 1e-9 to 1e9 of max|C|; float64 and float32; a potential from any method of `solve`,
-stopped anywhere, or from nowhere. `python tests/support/certificate_attack.py FIRST LAST` goes through the
-seeds from FIRST up to LAST and prints what failed, and counts.
-"""
+stopped anywhere, or from nowhere. `python tests/support/certificate_attack.py FIRST LAST` goes
+through the seeds from FIRST up to LAST and prints what failed, and counts. """
 
 from __future__ import annotations
 

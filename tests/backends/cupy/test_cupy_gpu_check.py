@@ -48,7 +48,8 @@ def host() -> HostBackend:
 
 @pytest.mark.skipif(not NO_GPU, reason="this machine has a GPU")
 def test_without_a_gpu_it_says_so_in_one_line_and_exits_2(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "verification" / "tools" / "gpu" / "check.py"), "--json",
+    done = subprocess.run([sys.executable, str(ROOT / "verification" / "tools" / "gpu" /
+    "check.py"), "--json",
                            "out.json"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("gpu_check: nothing was run on a GPU: cupy: ")
@@ -59,10 +60,10 @@ def test_without_a_gpu_it_says_so_in_one_line_and_exits_2(tmp_path: Path) -> Non
 def test_it_needs_neither_an_installation_nor_the_optional_packages(tmp_path: Path) -> None:
     """A checkout, NumPy and SciPy: its own refot is the one that is imported, from any folder."""
     code = ABSENT + f"""
-sys.path[:] = [{str(ROOT / "verification" / "tools" / "gpu")!r}, *(p for p in sys.path if p != {str(ROOT)!r})]
-sys.argv = ["check.py", "--help"]
-try:
-    runpy.run_path({str(ROOT / "verification" / "tools" / "gpu" / "check.py")!r}, run_name="__main__")
+sys.path[:] = [{str(ROOT / "verification" / "tools" / "gpu")!r}, *(p for p in sys.path if p !=
+{str(ROOT)!r})] sys.argv = ["check.py", "--help"] try:
+    runpy.run_path({str(ROOT / "verification" / "tools" / "gpu" / "check.py")!r},
+    run_name="__main__")
 except SystemExit:
     pass
 import refot, refot.verification.tools.gpu.parity, refot.verification.tools.gpu.benchmark
