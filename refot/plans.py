@@ -12,7 +12,7 @@ from refot.costs.forbidden import forbids, on_host
 from refot.costs.operands import Cost, as_cost
 from refot.problem import problem
 from refot.solvers.memory import gibbs_matrix
-from refot.solvers.spanning_tree import changed_along_tree
+from refot.spanning_tree import changed_along_tree
 
 
 @in_range

@@ -36,7 +36,7 @@ from refot.solvers.plan_sums import (
     product_cost,
     softmin,
 )
-from refot.solvers.spanning_tree import excess_along_tree
+from refot.spanning_tree import excess_along_tree
 
 ROOM = 16 * UNIT
 """Relative room for what is rounded a few times: a weight over its sum, a product, a logarithm."""

@@ -19,7 +19,7 @@ LAYERS = {
         {"arrays"},
         {"costs", "measures", "files", "terminal"},
         {"backend_contract"},
-        {"problem", "sorted_cost"},
+        {"problem", "sorted_cost", "spanning_tree"},
         {"solvers"},
         {"transforms", "objectives", "plans"},
         {"divergences", "information"},

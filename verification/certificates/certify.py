@@ -23,7 +23,7 @@ import numpy as np
 
 from refot.costs.forbidden import forbids
 from refot.costs.operands import point_cost, row_blocks
-from refot.solvers.spanning_tree import TreeChange, tree_change
+from refot.spanning_tree import TreeChange, tree_change
 
 from .balls import TINY, UNIT, Ball, Floats, ball, exp, expm1, log, log1p, maximum
 from .half_step import ExactProblem, HalfStep, exact_problem, half_step, plan_below, transform_rows
