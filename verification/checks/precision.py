@@ -17,14 +17,13 @@ from refot.verification.cases.case import Case, synthetic
 from refot.verification.certificates.balls import UNIT
 from refot.verification.certificates.intervals import Interval
 from refot.verification.certificates.rounding_bounds import ROUNDING_BOUNDS
-from refot.verification.diagnosis.mistakes.transport import sums
-from refot.verification.diagnosis.vote import RIGHT, SINGLE
 from refot.verification.subjects.doubles import in_doubles
 from refot.verification.subjects.probe import is_single
+from refot.verification.truth.right import RIGHT, sums
 from refot.verification.truth.solution import solution_of
 
 from .arguments import ORDINARY, first
-from .trial import Finding, Trial, check
+from .trial import SINGLE, Finding, Trial, check
 
 LOSS = float(np.finfo(np.float32).eps) / 2 / UNIT
 """Roundings of float64 in one of float32: 2^29."""

@@ -25,6 +25,9 @@ from .translation import (
     value_from_subject,
 )
 
+SINGLE = "computed in float32: the answers are float32 numbers, the arguments float64"
+"""The mistake that is seen in the digits of the answer."""
+
 
 @dataclass(frozen=True)
 class Finding:

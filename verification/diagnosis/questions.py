@@ -16,6 +16,7 @@ import numpy as np
 from refot.arrays import Array
 from refot.conventions.convert import ConversionError
 from refot.verification.cases.case import Case, clouds
+from refot.verification.checks.arguments import ORDINARY
 from refot.verification.checks.trial import Trial
 from refot.verification.subjects.probe import Probe, SubjectError
 from refot.verification.subjects.protocol import argument_names
@@ -85,11 +86,6 @@ def depends_on_earlier_calls(trial: Trial, capability: str, right: Right) -> str
     same two with atoms split, the second one first. What is kept by shape is right for the one that
     came first and wrong for the other, whichever that is.
     """
-
-    from refot.verification.checks.arguments import (
-        ORDINARY,
-    )  # whose package has checks that need the diagnosis
-
     def put(case: Case) -> tuple[Array, Array | None]:
         arguments = ORDINARY[capability](Trial(trial.probe, case, solution_of(case)))
         due = np.asarray(right(*arguments))

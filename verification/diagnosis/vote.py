@@ -14,14 +14,13 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array, InputError
-from refot.verification.checks.trial import Call, Finding, Trial
+from refot.verification.checks.trial import SINGLE, Call, Finding, Trial
 from refot.verification.subjects.doubles import in_doubles
-from refot.verification.truth.solution import solution
+from refot.verification.truth.right import RIGHT
 
 from .causes import cause, not_finite
 from .mistakes import (
@@ -41,17 +40,6 @@ from .mistakes.updates import forms
 from .patterns import traits
 from .questions import Right, depends_on_earlier_calls
 
-RIGHT: dict[str, Callable[..., Any]] = {
-    "value": lambda *problem: solution(*problem).F,
-    "transport_cost": lambda *problem: solution(*problem).s,
-    "plan": lambda *problem: solution(*problem).plan,
-    "potentials": lambda *problem: diagnosis_transport.right_sums(solution(*problem)),
-    **diagnosis_divergences.RIGHT,
-    **diagnosis_functions.RIGHT,
-    **diagnosis_information.RIGHT,
-}
-"""What is right, by capability, in float64."""
-
 MISTAKES = {
     capability: {**own, **of_readings(capability, RIGHT[capability])}
     for capability, own in (diagnosis_transport.MISTAKES | diagnosis_divergences.MISTAKES
@@ -61,9 +49,6 @@ MISTAKES = {
 
 FITS, SPEAKS_AGAINST = 1 / 100, 1 / 10
 """In units of how far the answer is from the truth: nearer than this, farther than this."""
-
-SINGLE = "computed in float32: the answers are float32 numbers, the arguments float64"
-"""The mistake that is seen in the digits of the answer."""
 
 SINGLE_ERROR = 1e-2
 """The relative error up to which float32 explains an answer."""

@@ -14,11 +14,12 @@ import numpy as np
 from refot.terminal import plain_lines
 from refot.verification.cases.case import collect
 from refot.verification.checks.trial import Check, Trial
-from refot.verification.diagnosis.vote import RIGHT, Suspects
+from refot.verification.diagnosis.vote import Suspects
 from refot.verification.subjects.doubles import in_doubles
 from refot.verification.subjects.isolation import undisturbed
 from refot.verification.subjects.probe import Probe
 from refot.verification.subjects.subject import Part, Subject
+from refot.verification.truth.right import RIGHT
 from refot.verification.truth.solution import solution_of
 
 from .run import CheckResult, diagnosed, run_check

@@ -274,18 +274,18 @@ print(sum(plan.plan_cost.stats.cache_hits.values()))
 BITS = """
 import hashlib
 import numpy as np
-from refot.backends import numba_softmin
-from refot.backends.numba_backend import NumbaBackend
-from refot.costs import DenseCost
+from refot.backends.numba import softmin
+from refot.backends.numba.backend import NumbaBackend
+from refot.costs.operands import DenseCost
 rng = np.random.default_rng(0)
 C, h = rng.random((300, 517), dtype=np.float32), rng.normal(size=517).astype(np.float32)
 found = NumbaBackend().softmin(DenseCost(C), h, 0.5)
 print(hashlib.sha256(found.tobytes()).hexdigest())
-print(sum(numba_softmin.softmin.stats.cache_hits.values()))
-(compiled,) = numba_softmin.softmin.overloads.values()
+print(sum(softmin.softmin.stats.cache_hits.values()))
+(compiled,) = softmin.softmin.overloads.values()
 module = getattr(compiled.library, "_final_module", None)  # none of what comes from the disk
 print(*{each.linkage.name for each in module.functions if not each.is_declaration}
-      if not numba_softmin.softmin.stats.cache_hits else ())
+      if not softmin.softmin.stats.cache_hits else ())
 """
 
 

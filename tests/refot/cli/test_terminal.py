@@ -130,7 +130,7 @@ def test_the_traceback_of_a_defect_cannot_either(tmp_path: Path) -> None:
 
 
 def test_the_bar_of_a_run_shows_names_as_they_are() -> None:
-    from refot.cli.app import _progress
+    from refot.cli.verify import _progress
 
     with _progress() as tell:
         for text in NASTY:

@@ -11,11 +11,12 @@ from refot.verification.checks.trial import Finding, Trial
 from refot.verification.diagnosis.causes import may_be_an_iterate
 from refot.verification.diagnosis.mistakes.updates import standing
 from refot.verification.diagnosis.patterns import pattern
-from refot.verification.diagnosis.vote import MISTAKES, RIGHT, Evidence, Suspects, named, sentence
+from refot.verification.diagnosis.vote import MISTAKES, Evidence, Suspects, named, sentence
 from refot.verification.runs.run import CheckResult
 from refot.verification.subjects.loading import as_subject
 from refot.verification.subjects.probe import Probe
 from refot.verification.subjects.subject import OF_A_PROBLEM, Part
+from refot.verification.truth.right import RIGHT
 from refot.verification.truth.solution import solution, solution_of
 from refot.verification.zoo import BUGS
 from refot.verification.zoo.animals import examined_on, small_cases

@@ -10,23 +10,21 @@ import numpy as np
 from refot.arrays import Array
 from refot.costs.ground import GROUND_COSTS
 from refot.costs.operands import point_cost
-from refot.divergences import mmd_squared, mmd_squared_unbiased
-from refot.gradients import points_gradient
-from refot.verification.truth.solution import Truth, point_solutions, solution
+from refot.divergences import mmd_squared_unbiased
+from refot.verification.truth.right import (
+    S_of,
+    Terms,
+    halves,
+    right_divergence,
+    right_gradient,
+    right_gradients,
+    right_mmd,
+    values_of,
+)
+from refot.verification.truth.solution import point_solutions, solution
 
 from .transport import NEIGHBOURS, Mistakes, even
 from .updates import Forms, of_wrong_sums
-
-Terms = tuple[Truth, Truth, Truth]
-
-# ------------------------------------------------------------------ S, B-9
-def _halves(xy: float, xx: float, yy: float) -> float:
-    return xy - xx / 2 - yy / 2
-
-
-def _F(terms: Terms) -> tuple[float, float, float]:
-    xy, xx, yy = terms
-    return xy.F, xx.F, yy.F
 
 
 def _s(terms: Terms) -> tuple[float, float, float]:
@@ -38,45 +36,35 @@ def _eps(terms: Terms) -> float:
     return terms[0].case.eps
 
 
-def _S(terms: Terms) -> float:
-    """S of B-9: what is right."""
-    return _halves(*_F(terms))
-
-
-def right_divergence(*clouds: Any) -> float:
-    """S of B-9."""
-    return _S(point_solutions(*clouds))
-
-
 def _kl_forgotten_in(term: int) -> Callable[[Terms], float]:
     """The sharp value in one term, the KL-inclusive one in the others."""
-    return lambda t: _halves(*(s if k == term else F
-                               for k, (F, s) in enumerate(zip(_F(t), _s(t), strict=True))))
+    return lambda t: halves(*(s if k == term else F
+                               for k, (F, s) in enumerate(zip(values_of(t), _s(t), strict=True))))
 
 
 def _root(t: Terms) -> float | None:
-    return float(np.sqrt(_S(t))) if _S(t) > 0 else None
+    return float(np.sqrt(S_of(t))) if S_of(t) > 0 else None
 
 
 DIVERGENCES: dict[str, Callable[[Terms], Any]] = {
-    "twice the divergence (2W - W - W)": lambda t: 2 * _S(t),
-    "half of the divergence": lambda t: _S(t) / 2,
-    "sharp values <C,P> in all three terms: eps KL is missing": lambda t: _halves(*_s(t)),
-    "sharp values <C,P> in all three terms, clamped at 0": lambda t: max(0.0, _halves(*_s(t))),
+    "twice the divergence (2W - W - W)": lambda t: 2 * S_of(t),
+    "half of the divergence": lambda t: S_of(t) / 2,
+    "sharp values <C,P> in all three terms: eps KL is missing": lambda t: halves(*_s(t)),
+    "sharp values <C,P> in all three terms, clamped at 0": lambda t: max(0.0, halves(*_s(t))),
     "the loss G-4 (2W - W - W with sharp values): twice the scale, eps KL missing":
-        lambda t: 2 * _halves(*_s(t)),
+        lambda t: 2 * halves(*_s(t)),
     "the self terms are missing: F_xy": lambda t: t[0].F,
     "the self terms are missing, and <C,P> stands for F": lambda t: t[0].s,
     "the factors 1/2 of the self terms are missing": lambda t: t[0].F - t[1].F - t[2].F,
     "the self term of y is missing": lambda t: t[0].F - t[1].F / 2,
     "the self term of x is missing": lambda t: t[0].F - t[2].F / 2,
     "the self terms are added": lambda t: t[0].F + t[1].F / 2 + t[2].F / 2,
-    "eps / 2 too much (erratum E2 in one term)": lambda t: _S(t) + _eps(t) / 2,
-    "eps is missing in the cross term (erratum E1)": lambda t: _S(t) - _eps(t),
+    "eps / 2 too much (erratum E2 in one term)": lambda t: S_of(t) + _eps(t) / 2,
+    "eps is missing in the cross term (erratum E1)": lambda t: S_of(t) - _eps(t),
     "the sharp <C,P> in the cross term, F in the self terms": _kl_forgotten_in(0),
     "the square root of the divergence": _root,
-    "minus the divergence": lambda t: -_S(t),
-    "the divergence divided by eps": lambda t: _S(t) / _eps(t),
+    "minus the divergence": lambda t: -S_of(t),
+    "the divergence divided by eps": lambda t: S_of(t) / _eps(t),
     "the unregularised W0 of (x, y)": lambda t: t[0].kantorovich,
 }
 
@@ -92,7 +80,7 @@ def _in_each_term(change: Callable[..., Any]) -> Callable[..., Any]:
         problems = [change(t.C, t.a, t.b, t.case.eps) for t in point_solutions(*clouds)]
         if any(problem is None for problem in problems):
             return None
-        return _halves(*(solution(*problem).F for problem in problems))
+        return halves(*(solution(*problem).F for problem in problems))
 
     return alternative
 
@@ -106,7 +94,7 @@ def _cross_eps_only(*clouds: Any) -> float:
     xy, xx, yy = point_solutions(*clouds)
     own = [solution(t.C, t.a, t.b, 0.05 * float(t.C.std()) or _eps((xy, xx, yy)))
            for t in (xx, yy)]
-    return _halves(xy.F, own[0].F, own[1].F)
+    return halves(xy.F, own[0].F, own[1].F)
 
 
 def _own_weights(
@@ -142,7 +130,7 @@ def _of_self_weights(answer: Callable[..., Any]) -> Mistakes:
 
 def _S_of_two(clouds: Any, changed: Any) -> float:
     _, xx, yy = point_solutions(*changed)
-    return _halves(point_solutions(*clouds)[0].F, xx.F, yy.F)
+    return halves(point_solutions(*clouds)[0].F, xx.F, yy.F)
 
 
 def _S_of_wrong_sums(sums: Callable[..., Forms | None]) -> Callable[..., Forms | None]:
@@ -156,31 +144,13 @@ def _S_of_wrong_sums(sums: Callable[..., Forms | None]) -> Callable[..., Forms |
         # a symmetric cost does not show a wrong axis: there the right value stands
         each = [[t.F] * len(answers[0].answers) if found is None else found.answers
                 for t, found in zip(terms, answers, strict=True)]
-        return Forms(tuple(_halves(*values) for values in zip(*each, strict=True)))
+        return Forms(tuple(halves(*values) for values in zip(*each, strict=True)))
 
     return alternative
 
 
-# ------------------------------------------------------------------ its gradient in x
-def _slopes(C: Any, t: Truth) -> Array:
-    return points_gradient(t.plan, C)
-
-
-def _gradients(*clouds: Any) -> tuple[Array, Array]:
-    """(that of F_xy, that of one slot of F_xx): dS/dx is the first minus the second."""
-    x, y, cost = clouds[0].astype(np.float64), clouds[2].astype(np.float64), clouds[5]
-    xy, xx, _ = point_solutions(*clouds)
-    return _slopes(point_cost(x, y, cost), xy), _slopes(point_cost(x, x, cost), xx)
-
-
-def right_gradient(*clouds: Any) -> Array:
-    """dS/dx, both slots of the self term."""
-    cross, own = _gradients(*clouds)
-    return cross - own
-
-
 def _gradient_of_two(clouds: Any, changed: Any) -> Array:
-    return _gradients(*clouds)[0] - _gradients(*changed)[1]
+    return right_gradients(*clouds)[0] - right_gradients(*changed)[1]
 
 
 GRADIENTS: dict[str, Callable[[Array, Array], Array]] = {
@@ -198,7 +168,7 @@ GRADIENTS: dict[str, Callable[[Array, Array], Array]] = {
 
 
 def _of_gradients(answer: Callable[[Array, Array], Array]) -> Callable[..., Array]:
-    return lambda *clouds: answer(*_gradients(*clouds))
+    return lambda *clouds: answer(*right_gradients(*clouds))
 
 
 def _per_mass(*clouds: Any) -> Array:
@@ -209,11 +179,6 @@ def _per_mass(*clouds: Any) -> Array:
 
 def _at_eps(factor: float) -> Callable[..., Array]:
     return lambda x, a, y, b, eps, cost: right_gradient(x, a, y, b, factor * eps, cost)
-
-
-# ------------------------------------------------------------------ MMD, G-2
-def _mmd(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
-    return mmd_squared(x.astype(np.float64), a / a.sum(), y.astype(np.float64), b / b.sum(), cost)
 
 
 def _means(x: Array, a: Array, y: Array, b: Array, cost: str) -> tuple[float, float, float]:
@@ -237,7 +202,7 @@ def _unbiased(x: Array, a: Array, y: Array, b: Array, cost: str) -> float | None
 
 
 def _unweighted(change_a: bool, change_b: bool) -> Callable[..., float]:
-    return lambda x, a, y, b, cost: _mmd(
+    return lambda x, a, y, b, cost: right_mmd(
         x, even(a) if change_a else a, y, even(b) if change_b else b, cost)
 
 
@@ -268,10 +233,11 @@ MISTAKES: dict[str, Mistakes] = {
             lambda x, a, y, b, eps, cost: right_gradient(x, a, y, even(b), eps, cost),
     },
     "mmd": {
-        "the square root: MMD, not MMD^2": lambda *given: float(np.sqrt(max(_mmd(*given), 0.0))),
-        "half of MMD^2 (the limit of B-9, erratum E13)": lambda *given: _mmd(*given) / 2,
-        "twice MMD^2": lambda *given: 2 * _mmd(*given),
-        "minus MMD^2": lambda *given: -_mmd(*given),
+        "the square root: MMD, not MMD^2":
+            lambda *given: float(np.sqrt(max(right_mmd(*given), 0.0))),
+        "half of MMD^2 (the limit of B-9, erratum E13)": lambda *given: right_mmd(*given) / 2,
+        "twice MMD^2": lambda *given: 2 * right_mmd(*given),
+        "minus MMD^2": lambda *given: -right_mmd(*given),
         "the U-statistic, without the self pairs": _unbiased,
         "the weights a and b are ignored (uniform ones used)": _unweighted(True, True),
         "the weights a are ignored (uniform ones used)": _unweighted(True, False),
@@ -281,12 +247,8 @@ MISTAKES: dict[str, Mistakes] = {
         "the self terms are missing": _of_means(lambda xy, xx, yy: 2 * xy),
         "the self term of y is missing": _of_means(lambda xy, xx, yy: 2 * xy - xx),
         "the self term of x is missing": _of_means(lambda xy, xx, yy: 2 * xy - yy),
-        **{f"the cost is {cost}": _other_cost(cost, _mmd) for cost in GROUND_COSTS},
+        **{f"the cost is {cost}": _other_cost(cost, right_mmd) for cost in GROUND_COSTS},
     },
 }
 """What each mistake answers, by capability and sentence."""
 
-RIGHT: dict[str, Callable[..., Any]] = {
-    "divergence": right_divergence, "divergence_gradient": right_gradient, "mmd": _mmd,
-}
-"""What is right, in float64."""

@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array
-from refot.objectives import dual, kl, semi_dual, semi_dual_gradient
+from refot.objectives import kl
 from refot.solvers.scaling import scaling_loss
 from refot.transforms import softmin
 from refot.unrolled import scaling_loss_gradient
+from refot.verification.truth.right import (
+    right_dual,
+    right_semidual,
+    right_semidual_gradient,
+    right_softmin,
+)
 from refot.verification.truth.solution import solution
 
 from .transport import Mistakes, even, square
-
-
-# ------------------------------------------------------------------ softmin
-def _softmin(C: Array, h: Array, eps: float) -> Array:
-    return softmin(C, h, eps, backend="numpy")
 
 
 def _exponents(C: Array, h: Array, eps: float) -> Array:
@@ -33,27 +34,22 @@ def _exponents(C: Array, h: Array, eps: float) -> Array:
 SOFTMIN: Mistakes = {
     "the hard min over j, not the softmin": lambda C, h, eps: (C - h).min(axis=1),
     "log-mean-exp for log-sum-exp: eps log m too much":
-        lambda C, h, eps: _softmin(C, h, eps) + eps * math.log(len(h)),
-    "the sign: + eps log sum exp": lambda C, h, eps: -_softmin(C, h, eps),
-    "the factor eps in front is missing": lambda C, h, eps: _softmin(C, h, eps) / eps,
-    "h is not divided by eps": lambda C, h, eps: _softmin(C, eps * h, eps),
-    "h is ignored": lambda C, h, eps: _softmin(C, 0 * h, eps),
-    "h is subtracted": lambda C, h, eps: _softmin(C, -h, eps),
+        lambda C, h, eps: right_softmin(C, h, eps) + eps * math.log(len(h)),
+    "the sign: + eps log sum exp": lambda C, h, eps: -right_softmin(C, h, eps),
+    "the factor eps in front is missing": lambda C, h, eps: right_softmin(C, h, eps) / eps,
+    "h is not divided by eps": lambda C, h, eps: right_softmin(C, eps * h, eps),
+    "h is ignored": lambda C, h, eps: right_softmin(C, 0 * h, eps),
+    "h is subtracted": lambda C, h, eps: right_softmin(C, -h, eps),
     "the wrong axis: the sum runs over i":
-        lambda C, h, eps: _softmin(C.T, h, eps) if square(C) else None,
+        lambda C, h, eps: right_softmin(C.T, h, eps) if square(C) else None,
     "the weights are uniform whatever h: a mean of exp(-C / eps)":
-        lambda C, h, eps: _softmin(C, 0 * h, eps) + eps * math.log(len(h)),
-    "eps is halved": lambda C, h, eps: _softmin(C, h, eps / 2),
-    "eps is doubled": lambda C, h, eps: _softmin(C, h, 2 * eps),
-    "eps is divided twice": lambda C, h, eps: _softmin(C, h, eps**2) / eps,
+        lambda C, h, eps: right_softmin(C, 0 * h, eps) + eps * math.log(len(h)),
+    "eps is halved": lambda C, h, eps: right_softmin(C, h, eps / 2),
+    "eps is doubled": lambda C, h, eps: right_softmin(C, h, 2 * eps),
+    "eps is divided twice": lambda C, h, eps: right_softmin(C, h, eps**2) / eps,
     "exponents are clipped (at +-50)":
         lambda C, h, eps: -eps * np.log(np.exp(np.clip(_exponents(C, h, eps), -50, 50)).sum(1)),
 }
-
-
-# ------------------------------------------------------------------ dual, semi-dual
-def _dual(*given: Any) -> float:
-    return dual(*given, backend="numpy")
 
 
 def _density(f: Array, g: Array, C: Array, eps: float) -> Array:
@@ -66,8 +62,8 @@ def _linear(f: Array, g: Array, a: Array, b: Array) -> float:
 
 DUAL: Mistakes = {
     "eps is missing: + eps of the dual B-13 (erratum E1)": lambda *given:
-        _dual(*given) - given[-1],
-    "eps too much: + eps twice": lambda *given: _dual(*given) + given[-1],
+        right_dual(*given) - given[-1],
+    "eps too much: + eps twice": lambda *given: right_dual(*given) + given[-1],
     "the exponential term is missing: a.f + b.g":
         lambda f, g, C, a, b, eps: _linear(f, g, a, b),
     "the exponential term is missing: a.f + b.g + eps":
@@ -75,23 +71,19 @@ DUAL: Mistakes = {
     "the factor eps of the exponential term is missing": lambda f, g, C, a, b, eps:
         _linear(f, g, a, b) + eps - float(a @ _density(f, g, C, eps) @ b),
     "the exponential term is added": lambda f, g, C, a, b, eps:
-        2 * _linear(f, g, a, b) + 2 * eps - _dual(f, g, C, a, b, eps),
+        2 * _linear(f, g, a, b) + 2 * eps - right_dual(f, g, C, a, b, eps),
     "the exponential term is not weighted by a_i b_j": lambda f, g, C, a, b, eps:
         _linear(f, g, a, b) + eps - eps * float(_density(f, g, C, eps).sum()),
     "the exponential term is a mean, not weighted by a_i b_j": lambda f, g, C, a, b, eps:
         _linear(f, g, a, b) + eps - eps * float(_density(f, g, C, eps).mean()),
-    "minus the dual (the loss of a descent)": lambda *given: -_dual(*given),
+    "minus the dual (the loss of a descent)": lambda *given: -right_dual(*given),
     "the weights a and b are ignored (uniform ones used)":
-        lambda f, g, C, a, b, eps: _dual(f, g, C, even(a), even(b), eps),
+        lambda f, g, C, a, b, eps: right_dual(f, g, C, even(a), even(b), eps),
     "the cost is transposed": lambda f, g, C, a, b, eps:
-        _dual(f, g, C.T, a, b, eps) if square(C) else None,
+        right_dual(f, g, C.T, a, b, eps) if square(C) else None,
     "f and g are exchanged": lambda f, g, C, a, b, eps:
-        _dual(g, f, C, a, b, eps) if square(C) else None,
+        right_dual(g, f, C, a, b, eps) if square(C) else None,
 }
-
-
-def _semi(*given: Any) -> float:
-    return semi_dual(*given, backend="numpy")
 
 
 def _log_m(b: Array) -> float:
@@ -100,8 +92,8 @@ def _log_m(b: Array) -> float:
 
 SEMIDUAL: Mistakes = {
     "eps too much: the printed + eps of the semi-dual B-24 (erratum E2)": lambda *given:
-        _semi(*given) + given[-1],
-    "eps is missing": lambda *given: _semi(*given) - given[-1],
+        right_semidual(*given) + given[-1],
+    "eps is missing": lambda *given: right_semidual(*given) - given[-1],
     "no log b in the softmin: log sum_j": lambda g, C, a, b, eps:
         float(a @ softmin(C, g, eps, backend="numpy") + b @ g),
     "log b is taken as uniform in the softmin": lambda g, C, a, b, eps:
@@ -109,22 +101,18 @@ SEMIDUAL: Mistakes = {
     "the hard min, not the softmin":
         lambda g, C, a, b, eps: float(a @ (C - g).min(axis=1) + b @ g),
     "the weights a are ignored (a mean over x)":
-        lambda g, C, a, b, eps: _semi(g, C, even(a), b, eps),
+        lambda g, C, a, b, eps: right_semidual(g, C, even(a), b, eps),
     "the mean of g is not weighted by b": lambda g, C, a, b, eps:
-        _semi(g, C, a, b, eps) - float(b @ g) + float(g.mean()),
-    "the term b.g is missing": lambda g, C, a, b, eps: _semi(g, C, a, b, eps) - float(b @ g),
+        right_semidual(g, C, a, b, eps) - float(b @ g) + float(g.mean()),
+    "the term b.g is missing":
+        lambda g, C, a, b, eps: right_semidual(g, C, a, b, eps) - float(b @ g),
     "the term b.g is subtracted": lambda g, C, a, b, eps:
-        _semi(g, C, a, b, eps) - 2 * float(b @ g),
-    "minus the semi-dual (the loss of a descent)": lambda *given: -_semi(*given),
+        right_semidual(g, C, a, b, eps) - 2 * float(b @ g),
+    "minus the semi-dual (the loss of a descent)": lambda *given: -right_semidual(*given),
     "the cost is transposed": lambda g, C, a, b, eps:
-        _semi(g, C.T, a, b, eps) if square(C) else None,
+        right_semidual(g, C.T, a, b, eps) if square(C) else None,
     "the optimal value, whatever g": lambda g, C, a, b, eps: solution(C, a, b, eps).F,
 }
-
-
-def _ascent(*given: Any) -> Array:
-    """b - a @ chi: what is right."""
-    return semi_dual_gradient(*given, backend="numpy")
 
 
 def _chi(g: Array, C: Array, weights: Array, eps: float) -> Array:
@@ -139,26 +127,28 @@ def _hard_cells(g: Array, C: Array, a: Array) -> Array:
 
 
 SEMIDUAL_GRADIENT: Mistakes = {
-    "the sign: a @ chi - b, the descent direction": lambda *given: -_ascent(*given),
+    "the sign: a @ chi - b, the descent direction": lambda *given: -right_semidual_gradient(*given),
     "-a @ chi - b: the sign of b, as printed in H-27": lambda g, C, a, b, eps:
-        _ascent(g, C, a, b, eps) - 2 * b,
-    "b is missing: -a @ chi": lambda g, C, a, b, eps: _ascent(g, C, a, b, eps) - b,
+        right_semidual_gradient(g, C, a, b, eps) - 2 * b,
+    "b is missing: -a @ chi": lambda g, C, a, b, eps: right_semidual_gradient(g, C, a, b, eps) - b,
     "the weights a are ignored: a mean of chi over x":
-        lambda g, C, a, b, eps: _ascent(g, C, even(a), b, eps),
+        lambda g, C, a, b, eps: right_semidual_gradient(g, C, even(a), b, eps),
     "a sum of chi over x, without a_i": lambda g, C, a, b, eps:
         b - _chi(g, C, b, eps).sum(axis=0),
     "no log b in chi": lambda g, C, a, b, eps: b - a @ _chi(g, C, np.ones_like(b), eps),
     "the hard min: cells of nearest points, not the softmax":
         lambda g, C, a, b, eps: b - _hard_cells(g, C, a),
-    "1/m stands for b": lambda g, C, a, b, eps: _ascent(g, C, a, b, eps) - b + even(b),
+    "1/m stands for b":
+        lambda g, C, a, b, eps: right_semidual_gradient(g, C, a, b, eps) - b + even(b),
     "multiplied by n: a sum over the batch, not a mean":
-        lambda g, C, a, b, eps: len(a) * _ascent(g, C, a, b, eps),
-    "divided by n: 1/B twice": lambda g, C, a, b, eps: _ascent(g, C, a, b, eps) / len(a),
-    "divided by eps": lambda g, C, a, b, eps: _ascent(g, C, a, b, eps) / eps,
-    "eps is halved": lambda g, C, a, b, eps: _ascent(g, C, a, b, eps / 2),
-    "eps is doubled": lambda g, C, a, b, eps: _ascent(g, C, a, b, 2 * eps),
+        lambda g, C, a, b, eps: len(a) * right_semidual_gradient(g, C, a, b, eps),
+    "divided by n: 1/B twice":
+        lambda g, C, a, b, eps: right_semidual_gradient(g, C, a, b, eps) / len(a),
+    "divided by eps": lambda g, C, a, b, eps: right_semidual_gradient(g, C, a, b, eps) / eps,
+    "eps is halved": lambda g, C, a, b, eps: right_semidual_gradient(g, C, a, b, eps / 2),
+    "eps is doubled": lambda g, C, a, b, eps: right_semidual_gradient(g, C, a, b, 2 * eps),
     "the cost is transposed": lambda g, C, a, b, eps:
-        _ascent(g, C.T, a, b, eps) if square(C) else None,
+        right_semidual_gradient(g, C.T, a, b, eps) if square(C) else None,
 }
 
 
@@ -247,8 +237,3 @@ MISTAKES: dict[str, Mistakes] = {
 }
 """What each mistake answers, by capability and sentence."""
 
-RIGHT: dict[str, Callable[..., Any]] = {
-    "softmin": _softmin, "dual": _dual, "semidual": _semi, "semidual_gradient": _ascent,
-    "scaling_loss": scaling_loss, "scaling_loss_gradient": scaling_loss_gradient,
-}
-"""What is right, in float64."""

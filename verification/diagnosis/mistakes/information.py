@@ -6,21 +6,20 @@ Each is a function of the arguments of its capability; None where it does not ap
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array
-from refot.information import q_objective
 from refot.objectives import entropy, kl
+from refot.verification.truth.right import (
+    independent,
+    plan_of_cost,
+    right_mutual_information,
+    right_q_objective,
+)
 from refot.verification.truth.solution import solution
 
 from .transport import Mistakes, even, square
-
-
-def _q(Q: Array, P: Array, a: Array, b: Array) -> float:
-    return q_objective(Q, P, a, b)
 
 
 def _integral(Q: Array, a: Array, b: Array) -> float:
@@ -28,11 +27,12 @@ def _integral(Q: Array, a: Array, b: Array) -> float:
 
 
 Q_OBJECTIVE: Mistakes = {
-    "1 too much": lambda *given: _q(*given) + 1,
-    "1 is missing": lambda *given: _q(*given) - 1,
-    "the bound sum Q P + 1 - sum a b exp Q of B-20, not B-31": lambda *given: 1 - _q(*given),
-    "minus the objective": lambda *given: -_q(*given),
-    "the sign of Q": lambda Q, P, a, b: _q(-Q, P, a, b),
+    "1 too much": lambda *given: right_q_objective(*given) + 1,
+    "1 is missing": lambda *given: right_q_objective(*given) - 1,
+    "the bound sum Q P + 1 - sum a b exp Q of B-20, not B-31":
+        lambda *given: 1 - right_q_objective(*given),
+    "minus the objective": lambda *given: -right_q_objective(*given),
+    "the sign of Q": lambda Q, P, a, b: right_q_objective(-Q, P, a, b),
     "the term sum a b exp Q is missing": lambda Q, P, a, b: -float((Q * P).sum()),
     "the term -sum Q P is missing": lambda Q, P, a, b: _integral(Q, a, b),
     "exp Q is not weighted by a_i b_j": lambda Q, P, a, b:
@@ -49,32 +49,21 @@ def _bits(nats: float) -> float:
     return nats / math.log(2)
 
 
-def _product(P: Array) -> Array:
-    return np.outer(P.sum(axis=1), P.sum(axis=0))
-
-
-def _nats(P: Array) -> float:
-    return kl(P, _product(P))
-
-
 MUTUAL_INFORMATION: Mistakes = {
-    "in bits, not nats": lambda P: _bits(_nats(P)),
+    "in bits, not nats": lambda P: _bits(right_mutual_information(P)),
     "the entropy of the plan": entropy,
     "minus the entropy of the plan": lambda P: -entropy(P),
     "KL against the uniform coupling, not the product of the marginals":
         lambda P: kl(P, np.full_like(P, P.sum() / P.size)),
     "KL the other way round: of the product to the plan":
-        lambda P: kl(_product(P), P) if (P > 0).all() else None,
-    "twice the information": lambda P: 2 * _nats(P),
-    "half of the information": lambda P: _nats(P) / 2,
-    "minus the information": lambda P: -_nats(P),
-    "a mean over the n m entries, not a sum": lambda P: _nats(P) / P.size,
-    "normalised by the entropy of a marginal": lambda P: _nats(P) / entropy(P.sum(axis=1)),
+        lambda P: kl(independent(P), P) if (P > 0).all() else None,
+    "twice the information": lambda P: 2 * right_mutual_information(P),
+    "half of the information": lambda P: right_mutual_information(P) / 2,
+    "minus the information": lambda P: -right_mutual_information(P),
+    "a mean over the n m entries, not a sum": lambda P: right_mutual_information(P) / P.size,
+    "normalised by the entropy of a marginal":
+        lambda P: right_mutual_information(P) / entropy(P.sum(axis=1)),
 }
-
-
-def _informed(C: Array, a: Array, b: Array, eps: float) -> Array:
-    return solution(C, a, b, eps).plan
 
 
 def _q_outside(C: Array, Q: Array, lam: float, a: Array, b: Array, eps: float) -> Array:
@@ -88,19 +77,20 @@ INFORMATIVE_PLAN: Mistakes = {
     "the same, divided by its mass": lambda *given: (
         _q_outside(*given) / _q_outside(*given).sum()),
     "the sign of lam: the cost C + lam Q": lambda C, Q, lam, a, b, eps:
-        _informed(C + lam * Q, a, b, eps),
-    "Q is ignored": lambda C, Q, lam, a, b, eps: _informed(C, a, b, eps),
-    "lam is ignored: the cost C - Q": lambda C, Q, lam, a, b, eps: _informed(C - Q, a, b, eps),
+        plan_of_cost(C + lam * Q, a, b, eps),
+    "Q is ignored": lambda C, Q, lam, a, b, eps: plan_of_cost(C, a, b, eps),
+    "lam is ignored: the cost C - Q": lambda C, Q, lam, a, b, eps: plan_of_cost(C - Q, a, b, eps),
     "lam Q is divided by eps twice": lambda C, Q, lam, a, b, eps:
-        _informed(C - lam * Q / eps, a, b, eps),
-    "eps Q in place of lam Q": lambda C, Q, lam, a, b, eps: _informed(C - eps * Q, a, b, eps),
-    "exp Q in place of Q": lambda C, Q, lam, a, b, eps: _informed(C - lam * np.exp(Q), a, b, eps),
+        plan_of_cost(C - lam * Q / eps, a, b, eps),
+    "eps Q in place of lam Q": lambda C, Q, lam, a, b, eps: plan_of_cost(C - eps * Q, a, b, eps),
+    "exp Q in place of Q":
+        lambda C, Q, lam, a, b, eps: plan_of_cost(C - lam * np.exp(Q), a, b, eps),
     "Q is transposed": lambda C, Q, lam, a, b, eps:
-        _informed(C - lam * Q.T, a, b, eps) if square(C) else None,
+        plan_of_cost(C - lam * Q.T, a, b, eps) if square(C) else None,
     "the cost is transposed": lambda C, Q, lam, a, b, eps:
-        _informed(C.T - lam * Q, a, b, eps) if square(C) else None,
+        plan_of_cost(C.T - lam * Q, a, b, eps) if square(C) else None,
     "the weights a and b are ignored (uniform ones used)": lambda C, Q, lam, a, b, eps:
-        _informed(C - lam * Q, even(a), even(b), eps),
+        plan_of_cost(C - lam * Q, even(a), even(b), eps),
 }
 
 
@@ -110,8 +100,3 @@ MISTAKES: dict[str, Mistakes] = {
 }
 """What each mistake answers, by capability and sentence."""
 
-RIGHT: dict[str, Callable[..., Any]] = {
-    "q_objective": _q, "mutual_information": _nats,
-    "informative_plan": lambda C, Q, lam, a, b, eps: _informed(C - lam * Q, a, b, eps),
-}
-"""What is right, in float64."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.objectives import entropy
+from refot.verification.truth.right import right_sums, sums
 from refot.verification.truth.solution import Truth, solution
 
 from .updates import of_wrong_sums
@@ -169,20 +170,9 @@ PLANS: dict[str, Callable[[Truth], Array]] = {
 }
 
 
-# ------------------------------------------------------------------ potentials, as f_i + g_j
-def sums(f: Array, g: Array) -> Array:
-    """f_i + g_j, (n, m): what is the same in every gauge."""
-    return f[:, None] + g
-
-
 def _plain(t: Truth) -> Array:
     logs = (np.log(np.where(w > 0, w, 1)) for w in (t.a, t.b))
     return right_sums(t) + t.case.eps * sums(*logs)
-
-
-def right_sums(t: Truth) -> Array:
-    """f_i + g_j of the optimal potentials."""
-    return sums(t.solved.f, t.solved.g)
 
 
 POTENTIALS: dict[str, Callable[[Truth], Any]] = {
