@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array
 from refot.backend_contract import BackendLike
-from refot.networks import Adam, RMSProp, Sequential, add, clip_weights, gradient_penalty
-from refot.systems.base.generator_system import GenerationTask, GeneratorSystem
+from refot.networks import Adam, RMSProp, add, clip_weights, gradient_penalty
+from refot.systems.base.generator_system import CriticTask, GenerationTask, GeneratorSystem
 from refot.systems.base.network_system import Batch
 from refot.systems.batch.costs import BatchCost
 from refot.systems.batch.losses import DebiasedLoss, ProductTerm
@@ -46,9 +46,9 @@ class MMDGenerator(GeneratorSystem):
 
     name = "baselines"
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: GenerationTask,
+    def __init__(self, seed: int, backend: BackendLike, task: GenerationTask,
                  settings: MMDSettings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, dtype)
+        super().__init__(seed, backend, task, dtype)
         self.cost, self.m = settings.cost, settings.m
         self.optimisers = {"g": Adam(settings.rate, *settings.betas)}
 
@@ -66,13 +66,6 @@ class MMDGenerator(GeneratorSystem):
 
 
 # ------------------------------------------------------------------ WGAN
-class CriticTask(GenerationTask, Protocol):
-    """A task with a critic."""
-
-    def critic(self, rng: np.random.Generator, xp: Any, dtype: Any) -> Sequential:
-        """f: data (n, d) to (n, 1), of dense layers and activations."""
-
-
 @dataclass(frozen=True)
 class ClippedSettings:
     """Arjovsky et al. 2017, Algorithm 1: n_c critic steps, RMSProp's rate, batches of m, and c."""
@@ -103,9 +96,9 @@ class WGAN(GeneratorSystem):
     m: int
     n_c: int
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: CriticTask,
+    def __init__(self, seed: int, backend: BackendLike, task: CriticTask,
                  dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, dtype)
+        super().__init__(seed, backend, task, dtype)
         self.f = task.critic(self.rng, self.xp, self.dtype)
         self.networks["f"] = self.f
 
@@ -143,9 +136,9 @@ class WGAN(GeneratorSystem):
 class ClippedWGAN(WGAN):
     """Every weight of f is clipped into [-c, c] after each of its steps."""
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: CriticTask,
+    def __init__(self, seed: int, backend: BackendLike, task: CriticTask,
                  settings: ClippedSettings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, dtype)
+        super().__init__(seed, backend, task, dtype)
         self.m, self.n_c, self.c = settings.m, settings.n_c, settings.c
         self.optimisers = {name: RMSProp(settings.rate) for name in ("g", "f")}
 
@@ -158,9 +151,9 @@ class ClippedWGAN(WGAN):
 class PenalisedWGAN(WGAN):
     """f pays penalty * mean (|grad f(t)| - 1)^2 at t = u y + (1 - u) x, between the batches."""
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: CriticTask,
+    def __init__(self, seed: int, backend: BackendLike, task: CriticTask,
                  settings: PenalisedSettings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, dtype)
+        super().__init__(seed, backend, task, dtype)
         self.m, self.n_c, self.penalty = settings.m, settings.n_c, settings.penalty
         self.optimisers = {name: Adam(settings.rate, *settings.betas) for name in ("g", "f")}
 

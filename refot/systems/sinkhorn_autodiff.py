@@ -71,9 +71,9 @@ class SinkhornAutoDiff(GeneratorSystem):
 
     name = "sinkhorn_autodiff"
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: GenerationTask,
+    def __init__(self, seed: int, backend: BackendLike, task: GenerationTask,
                  settings: Settings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, dtype)  # line 1: theta <- theta_0
+        super().__init__(seed, backend, task, dtype)  # line 1: theta <- theta_0
         self.settings = settings
         self.optimisers = {"g": settings.descent()}
         self.cost = settings.cost()
@@ -113,9 +113,9 @@ class SinkhornAutoDiff(GeneratorSystem):
 class LearnedCost(SinkhornAutoDiff):
     """Algorithm 1 with c_phi(x, y) = |f_phi(x) - f_phi(y)|: all its lines."""
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: FeatureTask,
+    def __init__(self, seed: int, backend: BackendLike, task: FeatureTask,
                  settings: Settings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, settings, dtype)
+        super().__init__(seed, backend, task, settings, dtype)
         self.f = task.features(self.rng, self.xp, self.dtype)  # line 1: phi <- phi_0
         self.networks["f"] = self.f
         self.optimisers["f"] = settings.descent()

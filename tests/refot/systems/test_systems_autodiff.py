@@ -60,11 +60,11 @@ class Cloud:
 
 
 def fixed(settings: Settings = SMALL, dtype: Any = np.float64) -> SinkhornAutoDiff:
-    return SinkhornAutoDiff("small", 1, "numpy", Cloud(), settings, dtype)  # type: ignore[arg-type]
+    return SinkhornAutoDiff(1, "numpy", Cloud(), settings, dtype)  # type: ignore[arg-type]
 
 
 def learned(settings: Settings = LEARNING, dtype: Any = np.float64) -> LearnedCost:
-    return LearnedCost("small", 1, "numpy", Cloud(), settings, dtype)  # type: ignore[arg-type]
+    return LearnedCost(1, "numpy", Cloud(), settings, dtype)  # type: ignore[arg-type]
 
 
 def points(seed: int = 0) -> tuple[Array, Array]:

@@ -29,17 +29,17 @@ COSTS: list[BatchCost] = [Euclidean(), MinusGaussianKernel(0.8)]
 
 
 def mmd(cost: BatchCost = COSTS[0]) -> MMDGenerator:
-    return MMDGenerator("tiny", 0, "numpy", TinyTask(), MMDSettings(cost, 6, 1e-2), np.float64)
+    return MMDGenerator(0, "numpy", TinyTask(), MMDSettings(cost, 6, 1e-2), np.float64)
 
 
 def clipped() -> ClippedWGAN:
     settings = ClippedSettings(m=6, n_c=2, rate=1e-2, c=0.3)
-    return ClippedWGAN("tiny", 0, "numpy", TinyTask(), settings, np.float64)
+    return ClippedWGAN(0, "numpy", TinyTask(), settings, np.float64)
 
 
 def penalised() -> PenalisedWGAN:
     settings = PenalisedSettings(m=6, n_c=2, rate=1e-2)
-    return PenalisedWGAN("tiny", 0, "numpy", TinyTask(), settings, np.float64)
+    return PenalisedWGAN(0, "numpy", TinyTask(), settings, np.float64)
 
 
 def loss_of_critic(s: WGAN, z: Any, y: Any) -> float:
