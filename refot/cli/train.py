@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from refot.cli.shared import complaints, console
 from refot.systems.training.watcher import Watcher
 
 if TYPE_CHECKING:
     from refot.systems.training.loop import Outcome
-
-console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe has no width of its own
-complaints = Console(stderr=True)
 
 LONGEST = 60
 """Characters of losses beside the bar."""

@@ -51,7 +51,7 @@ ERRATA = {*(f"E{k}" for k in range(1, 14)), *(f"G{k}" for k in range(1, 9)),
 """Where the print of a work is wrong or misleading: each has a row that says so."""
 
 NAME = re.compile(r"`(refot(?:\.\w+)+)`")
-TEST = re.compile(r"`(tests/\w+\.py(?:::\w+)+)`")
+TEST = re.compile(r"`(tests/[\w/]+\.py(?:::\w+)+)`")
 MISSING = re.compile(r"missing: (\w+)")
 CITED = re.compile(r"\b[BGH]-\d+")
 
@@ -224,7 +224,7 @@ def test_good_rows_are_read() -> None:
     ("refot.objectives.kl", "refot.nowhere.kl", "refot.nowhere.kl does not exist"),
     ("refot.objectives.kl", "refot.objectives", "refot.objectives does not exist"),
     ("their_sums", "their_products", "test_kl_and_entropy_are_their_products does not exist"),
-    ("test_objectives.py", "test_nothing.py", "tests/test_nothing.py::test_kl"),
+    ("test_objectives.py", "test_nothing.py", "tests/refot/test_nothing.py::test_kl"),
     ("test_kl_and_entropy_are_their_sums", "exact_plan", "does not exist"),
     ("`refot.objectives.kl`", "", "neither a function nor `missing: ISSUE`"),
     ("`refot.objectives.kl`", "kl", "neither a function nor `missing: ISSUE`"),

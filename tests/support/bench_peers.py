@@ -8,8 +8,8 @@ import time
 import numpy as np
 
 from refot.verification.bench.criterion import Answer
-from refot.verification.bench.peer import Peer, Solve
-from refot.verification.bench.peers_refot import refot_solve
+from refot.verification.bench.peers.peer import Peer, Solve
+from refot.verification.bench.peers.refot_itself import refot_solve
 from refot.verification.bench.problems import Instance
 from refot.verification.bench.worker import WARM_UP
 

@@ -15,7 +15,7 @@ from refot.plots.figures import as_figure_path, save_figure
 
 from . import report as pages
 from .child import Limits
-from .peers import DEFAULT, find_peer, known_peers
+from .peers.table import DEFAULT, find_peer, known_peers
 from .problems import GRIDS, grid
 from .run import HALF, Report, bench
 from .training import lines

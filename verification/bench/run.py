@@ -15,7 +15,7 @@ import numpy as np
 import refot
 
 from .child import Limits
-from .peers import find_peer
+from .peers.table import find_peer
 from .problems import Cell
 from .throughput import Rate, rates
 from .timing import Entry, compare

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .child import Limits, PeerFailed
-from .peers import find_peer
+from .peers.table import find_peer
 from .problems import Cell
 from .timing import REFERENCE, Runner, Spread, in_turn, ratios, refused
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from .child import Child, Limits, PeerFailed
 from .criterion import CRITERIA, Criterion
-from .peers import find_peer
+from .peers.table import find_peer
 from .problems import Cell, Instance
 from .search import Trial, search
 

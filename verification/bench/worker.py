@@ -21,8 +21,8 @@ from typing import Any, TypeAlias
 from refot.verification.subjects.limits import limit_process
 
 from .criterion import Answer, Judgement, judge
-from .peer import Peer, Solve
-from .peers import find_peer
+from .peers.peer import Peer, Solve
+from .peers.table import find_peer
 from .problems import Instance
 
 WARM_UP = 0.5

@@ -48,7 +48,7 @@ def host() -> HostBackend:
 
 @pytest.mark.skipif(not NO_GPU, reason="this machine has a GPU")
 def test_without_a_gpu_it_says_so_in_one_line_and_exits_2(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "verification" / "gpu_check.py"), "--json",
+    done = subprocess.run([sys.executable, str(ROOT / "verification" / "tools" / "gpu" / "check.py"), "--json",
                            "out.json"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("gpu_check: nothing was run on a GPU: cupy: ")
@@ -59,14 +59,14 @@ def test_without_a_gpu_it_says_so_in_one_line_and_exits_2(tmp_path: Path) -> Non
 def test_it_needs_neither_an_installation_nor_the_optional_packages(tmp_path: Path) -> None:
     """A checkout, NumPy and SciPy: its own refot is the one that is imported, from any folder."""
     code = ABSENT + f"""
-sys.path[:] = [{str(ROOT / "verification")!r}, *(p for p in sys.path if p != {str(ROOT)!r})]
-sys.argv = ["gpu_check.py", "--help"]
+sys.path[:] = [{str(ROOT / "verification" / "tools" / "gpu")!r}, *(p for p in sys.path if p != {str(ROOT)!r})]
+sys.argv = ["check.py", "--help"]
 try:
-    runpy.run_path({str(ROOT / "verification" / "gpu_check.py")!r}, run_name="__main__")
+    runpy.run_path({str(ROOT / "verification" / "tools" / "gpu" / "check.py")!r}, run_name="__main__")
 except SystemExit:
     pass
-import refot, refot.verification.gpu_parity, refot.verification.gpu_benchmark
-import refot.verification.adapters.refot_itself, refot.verification.run
+import refot, refot.verification.tools.gpu.parity, refot.verification.tools.gpu.benchmark
+import refot.verification.subjects.adapters.refot_itself, refot.verification.runs.run
 print(refot.__file__)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,

@@ -220,8 +220,8 @@ def test_python_threads_may_call_at_once() -> None:
 FORK = """
 import os
 import numpy as np
-from refot.backends.numba_backend import NumbaBackend
-from refot.costs import DenseCost
+from refot.backends.numba.backend import NumbaBackend
+from refot.costs.operands import DenseCost
 backend, C, h = NumbaBackend(), DenseCost(np.zeros((600, 600))), np.zeros(600)
 want = backend.softmin(C, h, 1.0)  # large enough for threads
 child = os.fork()
@@ -254,11 +254,11 @@ def test_a_long_compilation_is_told_once(caplog: pytest.LogCaptureFixture,
 
 CACHED = """
 import numpy as np
-from refot.backends import numba_kernels
-from refot.backends.numba_backend import NumbaBackend
-from refot.costs import DenseCost
+from refot.backends.numba import plan
+from refot.backends.numba.backend import NumbaBackend
+from refot.costs.operands import DenseCost
 print(NumbaBackend().plan_cost(DenseCost(np.eye(2)), np.zeros(2), np.zeros(2), 1.0))
-print(sum(numba_kernels.plan_cost.stats.cache_hits.values()))
+print(sum(plan.plan_cost.stats.cache_hits.values()))
 """
 
 

@@ -17,7 +17,7 @@ from refot.systems.presets import info_sinkhorn as info_sinkhorn_presets
 from refot.systems.registry import Preset
 from refot.verification.bench import training
 from refot.verification.bench.criterion import CRITERIA, Answer, Judgement, judge
-from refot.verification.bench.peers import find_peer
+from refot.verification.bench.peers.table import find_peer
 from refot.verification.bench.problems import Cell, grid, largest
 from refot.verification.bench.search import CLOSE, Trial, search
 from refot.verification.bench.worker import Run

@@ -166,7 +166,7 @@ def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 
 def test_a_second_ctrl_c_ends_a_subject_that_swallows_every_one() -> None:
     swallows = """
-from refot.verification.isolation import isolated, undisturbed
+from refot.verification.subjects.isolation import isolated, undisturbed
 import os, time
 with undisturbed(), isolated():
     while True:

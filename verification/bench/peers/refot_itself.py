@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .criterion import Answer
+from refot.verification.bench.criterion import Answer
+from refot.verification.bench.problems import Instance
+
 from .peer import UNBOUNDED, Peer, Solve
-from .problems import Instance
 
 
 # ------------------------------------------------------------------ refot
@@ -74,7 +75,7 @@ def refot_sweep(instance: Instance, *, dtype: str = "float64") -> Callable[[], A
     return lambda: kernel.sweep(f, g, 1.0)
 
 
-def refots() -> list[Peer]:
+def peers() -> list[Peer]:
     """Backends and methods of refot; the first is the one that all are compared with."""
     package = ("numba", "refot")
     methods = ("sinkhorn", "schedule", "overrelaxed", "stabilised", "newton-cg", "mixed")

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from refot.costs.operands import DenseCost
+from refot.verification.bench.criterion import Answer
+from refot.verification.bench.problems import Instance
 
-from .criterion import Answer
 from .peer import Peer, Solve
-from .problems import Instance
 
 MOMENTUM_START = 100
 """Iterations after which the momentum is chosen from the errors (Lehmann et al. 2021)."""

@@ -11,9 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from refot.arrays import Array
-
-from .criterion import Answer
-from .problems import Instance
+from refot.verification.bench.criterion import Answer
+from refot.verification.bench.problems import Instance
 
 Solve: TypeAlias = Callable[[float], Answer]
 

@@ -1,4 +1,4 @@
-"""Who takes part: a name, the package it needs, and how it is called. refot and POT are here.
+"""Who takes part: the table of all peers, and how one is found by its name.
 
 `prepare(instance)` brings a problem into a peer's form, outside the clock, and returns what is
 timed: a function of the accuracy asked for, in whatever measure the peer stops by, to an Answer.
@@ -11,17 +11,13 @@ import importlib
 
 from refot.arrays import UnknownNameError
 
+from . import newton, ott, pot, refot_itself, torch
 from .peer import Peer
-from .peers_pot import pots
-from .peers_refot import refots
 
 
-# ------------------------------------------------------------------ all of them
 def known_peers() -> dict[str, Peer]:
     """Every peer that has an adapter, installed or not."""
-    from . import peers_jax, peers_newton, peers_torch  # they stand on this file
-
-    groups = (refots(), pots(), peers_jax.peers(), peers_torch.peers(), peers_newton.peers())
+    groups = (refot_itself.peers(), pot.peers(), ott.peers(), torch.peers(), newton.peers())
     return {peer.name: peer for group in groups for peer in group}
 
 

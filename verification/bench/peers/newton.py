@@ -11,9 +11,10 @@ from functools import partial
 
 import numpy as np
 
-from .criterion import Answer
+from refot.verification.bench.criterion import Answer
+from refot.verification.bench.problems import Instance
+
 from .peer import UNBOUNDED, Peer, Solve, density
-from .problems import Instance
 
 
 def regot(instance: Instance, *, method: str) -> Solve:

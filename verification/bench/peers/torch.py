@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from .criterion import Answer
+from refot.verification.bench.criterion import Answer
+from refot.verification.bench.problems import Instance
+
 from .peer import Peer, Solve
-from .problems import Instance
 
 
 def tensors(instance: Instance, device: str, dtype: Any) -> list[Any]:

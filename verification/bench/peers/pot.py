@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .criterion import Answer
+from refot.verification.bench.criterion import Answer
+from refot.verification.bench.problems import Instance
+
 from .peer import UNBOUNDED, Peer, Solve, density
-from .problems import Instance
 
 
 # ------------------------------------------------------------------ POT
@@ -61,7 +62,7 @@ def pot_scaling_half(instance: Instance) -> Callable[[], Any]:
     return lambda: instance.a / (K @ v)
 
 
-def pots() -> list[Peer]:
+def peers() -> list[Peer]:
     """The solvers of POT."""
     package = ("ot", "POT")
     log = partial(pot_sinkhorn, method="sinkhorn_log", keys=("log_u", "log_v"), scalings=False,

@@ -1,0 +1,117 @@
+"""`refot verify` and `refot compare`: an implementation examined, and two reports side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from refot.cli.shared import complaints, console, verification
+
+
+def verify(
+    target: Annotated[str | None, typer.Argument(
+        help="pot, ott, geomloss, keops, mdot-tnt, regot, flash-sinkhorn, numpy, numba, cupy, "
+             "package.module:attr or path/file.py:attr"),
+    ] = None,
+    capability: Annotated[str | None, typer.Option(
+        "--as", metavar="CAPABILITY", help="What a bare function is; see --list.")] = None,
+    command: Annotated[str | None, typer.Option(
+        metavar='"PROG [{in} {out}]"',
+        help="A program in any language, see docs/any-language.md, in place of TARGET.")] = None,
+    time_limit: Annotated[float, typer.Option(
+        metavar="SECONDS", min=0.001, max=1e6, help="One call may take this long.")] = 120.0,
+    run_limit: Annotated[float, typer.Option(
+        metavar="SECONDS", min=0.001, max=1e6, help="All calls of a --command together.")] = 1200.0,
+    memory_limit: Annotated[float, typer.Option(
+        metavar="GIB", min=0.01, max=1e6,
+        help="Memory of a --command, or of one call, on Linux.")] = 4.0,
+    profile: Annotated[str, typer.Option(help="quick (one seed) or full (five).")] = "quick",
+    seed: Annotated[int, typer.Option(min=0, help="Draw other synthetic cases.")] = 0,
+    processes: Annotated[int | None, typer.Option(
+        min=1, help="Spread the cases over so many; by default two where it is worth it.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(
+        help="Write it as one page for a browser, too, see docs/reports.md.")] = None,
+    check: Annotated[str | None, typer.Option(
+        metavar="ID", help="This check only; see --list.")] = None,
+    case: Annotated[str | None, typer.Option(metavar="NAME", help="This case only.")] = None,
+    part: Annotated[str | None, typer.Option(metavar="NAME", help="This part only.")] = None,
+    debug: Annotated[bool, typer.Option(
+        "--debug", help="Stop at the first failure, in a Python console with its arrays.")] = False,
+    scaling: Annotated[bool, typer.Option(
+        "--scaling", help="Measure time and memory against n, as profile full does.")] = False,
+    list_: Annotated[bool, typer.Option(
+        "--list", help="List the capabilities and the checks, and stop.")] = False,
+) -> None:
+    """Check an implementation against certified numbers.
+
+    Exit status: 0 all provided checks pass, 1 some failed, 2 the target could not be loaded, offers
+    nothing that can be checked, or the call was wrong, 130 interrupted.
+    """
+    if list_:
+        verification("reports.terminal").print_list(console)
+        return
+    if (target is None) == (command is None):
+        raise typer.BadParameter("say what to verify, e.g. `refot verify pot`, or --command, "
+                                 "or --list")
+    _refuse_files(json, html, debug, scaling)
+    limits = verification("subjects.limits").Limits(1e6 if debug else time_limit, run_limit,
+                                            int(memory_limit * 2**30))
+    asked = verification("verify").Asked(
+        target, command, capability, limits, profile, seed,
+        verification("runs.selection").Selection(check, case, part), processes, scaling)
+    if debug:
+        raise typer.Exit(int(asked.stopped().status in ("failed", "error")))
+    with _progress() as progress:
+        found = asked.found(progress)
+    verification("reports.terminal").print_report(found, console)
+    asked.write(found, json, html)
+    raise typer.Exit(found.exit_status)
+
+
+def _refuse_files(json: Path | None, html: Path | None, debug: bool, scaling: bool) -> None:
+    """Raise BadParameter where a report cannot be written to these files, or there is none."""
+    if debug and (json is not None or html is not None or scaling):
+        raise typer.BadParameter("--debug stops at one check: it writes no report, and measures "
+                                 "no --scaling")
+    for option, file in (("--json", json), ("--html", html)):
+        if file is not None and (file.is_dir() or not file.resolve().parent.is_dir()):
+            raise typer.BadParameter(f"{option} {file}: not a file in a folder that exists")
+    if json is not None and html is not None and json.resolve() == html.resolve():
+        raise typer.BadParameter(f"--json {json}, --html {html}: one file for two reports")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr, and what it is to be told: what is done, how many steps are, of how many."""
+    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
+                  console=complaints, transient=True) as bar:
+        task = bar.add_task("loading", total=None)
+
+        def tell(what: str, done: int, steps: int) -> None:
+            bar.update(task, description=escape(what), completed=done, total=steps)
+
+        yield tell
+
+
+def compare(
+    old: Annotated[Path, typer.Argument(metavar="A.json", help="Of refot verify --json.")],
+    new: Annotated[Path, typer.Argument(metavar="B.json", help="A later one.")],
+    factor: Annotated[float, typer.Option(
+        min=1.0, help="Errors that changed by more than this are told.")] = 10.0,
+) -> None:
+    """What changed between two reports.
+
+    Exit status: 0 nothing is worse, 1 a check fails that did not or one that passed is not there
+    any more, 2 a file is no report.
+    """
+    found = verification("reports.compare").compare(old, new, factor)
+    for line in found.report():
+        typer.echo(line)
+    raise typer.Exit(found.exit_status)
