@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small_systems import captured, check, resumed_alike, transport_to_data
+from system_checks import assert_resumes, assert_slopes, captured, transport_to_data
 
 import refot
 from refot.arrays import Array, InputError, ShapeError
@@ -111,7 +111,7 @@ def test_the_network_psi_climbs_h(lam: float) -> None:
     s = sdotnn(lam)
     z = s.draw()["z"][0]
     gradients = captured(s, "psi", lambda: s.ascend([z]))
-    check(gradients, s.networks["psi"].weights, lambda: -float(s.plan(s.psi(), z).value))
+    assert_slopes(gradients, s.networks["psi"].weights, lambda: -float(s.plan(s.psi(), z).value))
 
 
 @pytest.mark.parametrize("lam", [0.0, 0.01])
@@ -152,7 +152,7 @@ def test_theta_descends_h_at_the_psi_it_is_given(make: type[SemiDual], lam: floa
     s.update(batch)
     z = batch["z"][-1]
     gradients = captured(s, "g", lambda: s.descend(z))
-    check(gradients, s.g.weights, lambda: float(s.plan(s.psi(), z).value))
+    assert_slopes(gradients, s.g.weights, lambda: float(s.plan(s.psi(), z).value))
 
 
 def test_each_step_moves_its_own_weights_only() -> None:
@@ -167,7 +167,7 @@ def test_each_step_moves_its_own_weights_only() -> None:
 # ------------------------------------------------------------------ runs
 @pytest.mark.parametrize("make", [sdot, sdotnn])
 def test_a_resumed_run_is_the_run(make: type[SemiDual]) -> None:
-    resumed_alike(make)  # type: ignore[arg-type]
+    assert_resumes(make)
 
 
 @pytest.mark.parametrize("make", [sdot, sdotnn])
