@@ -169,8 +169,8 @@ def described(algorithm: str) -> dict[str, Any]:
     """What a port must know beside weights and batches: numbers, layers, optimisers, constants."""
     golden, system = GOLDEN[algorithm], golden_system(algorithm)
     numbers = asdict(golden.settings)
-    if "cost" in numbers and not isinstance(numbers["cost"], str):
-        numbers["cost"] = "euclidean"
+    if isinstance(golden.settings, MMDSettings):
+        numbers["cost"] = golden.settings.cost.name
     return {
         "settings": numbers,
         "networks": {name: layers_of(net) for name, net in system.networks.items()},
