@@ -1,11 +1,14 @@
-"""EOTGM, the entropy-regularised optimal transport generative model of L: in data space.
+"""EOTGM, the entropy-regularised optimal transport generative model of L (Liu et al., a poster).
 
-min_g W(P, Q), W = min <pi, M> - lam H(pi) with M_ij = |x_i - y_j|^2, x data and y = g(z): the data
-come first, as in L. Each step draws a mini-batch of both, solves for pi, and descends <pi, M> in g
-with pi held, which is the gradient of W (the envelope theorem; -lam H(pi) does not depend on g).
+    min_g W(P, Q),   W = min_pi <pi, M> - lam H(pi),   M_ij = |x_i - y_j|^2
 
-The poster prints no algorithm. It leaves open, and here is chosen: mini-batches of uniform weights;
-Sinkhorn from 0 on each, to a tolerance (`eot_plan`); Adam; lam, networks and latent law.
+with data x and samples y = g(z); the data come first, as in L. Each step draws a mini-batch of
+both, solves for pi, and descends <pi, M> in g with pi held fixed. By the envelope theorem that is
+the gradient of W: pi is optimal, and -lam H(pi) does not depend on g.
+
+The poster states the problem and prints no algorithm. Chosen here: mini-batches with equal weights,
+Sinkhorn's algorithm from 0 on each of them to a tolerance (`batch.entropic_plan`), Adam, and the
+numbers of the presets. EOTGAN (`eotgan`) learns the space in which distances are measured.
 """
 
 from __future__ import annotations
@@ -26,9 +29,9 @@ from refot.systems.batch.entropic_plan import EntropicPlan, entropic_plan
 
 @dataclass(frozen=True)
 class Settings:
-    """lam in the units of M; batches of m; Sinkhorn to `tol` (L1 marginal error) or `max_steps`.
+    """lam in the units of M; batches of m; rate of Adam for g, whose betas are .5 and .99.
 
-    `rate`: Adam's of g, with betas .5 and .99.
+    Sinkhorn's algorithm ends at the L1 marginal error `tol` or after `max_steps`.
     """
 
     lam: float
@@ -39,7 +42,7 @@ class Settings:
 
 
 class EOTGM(GeneratorSystem):
-    """One network g against fixed distances."""
+    """One network, g: distances are those of the data space."""
 
     name = "eotgm"
 
@@ -55,7 +58,7 @@ class EOTGM(GeneratorSystem):
         return self.batches(1, self.settings.m)
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """A step down W in g. `W` in the units of M; `marginal_error` is that of its plan."""
+        """A step of g down W. `W` in the units of M; `marginal_error` is that of its plan."""
         ((z, x),) = zip(batch["z"], batch["y"], strict=True)
         y, cache = self.g.forward(z)
         pi, dy = self.transport(x, y)

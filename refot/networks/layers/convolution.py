@@ -1,4 +1,6 @@
-"""The 4 x 4 convolutions of stride 2 and padding 1 (B's Table 3b), and their transposes.
+"""The 4 x 4 convolutions of stride 2 and padding 1, and their transposes: B's Table 3b.
+
+B = Bréchet et al. 2019.
 
 With this padding a convolution halves both sides of an image and its transpose doubles them: 8 to
 16 to 32. (The table leaves the padding out; its sizes fix it.) Images are (n, channels, h, w).

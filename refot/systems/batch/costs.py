@@ -21,7 +21,7 @@ from refot.arrays import Array, as_positive, namespace
 
 
 class BatchCost(Protocol):
-    """A cost c = phi(r2), computed entry by entry; `name` is that of GROUND_COSTS, if it is there."""
+    """A cost c = phi(r2), entry by entry; `name` is that of GROUND_COSTS if it is there."""
 
     name: ClassVar[str]
 
@@ -94,8 +94,8 @@ def squared_distances(x: Array, y: Array) -> Array:
 def pull_back(T: Array, cost: BatchCost, x: Array, y: Array, r2: Array | None = None) -> Array:
     """sum_j T_ij d1 c(x_i, y_j) = x_i (W 1)_i - (W y)_i with W = T * slope, (n, d), in x's dtype.
 
-    The chain rule, from the gradient T (n, m) of a function of the cost matrix to that in x. `r2` is
-    `squared_distances(x, y)`, where it is known. A function of c(x, x) depends on x in both
+    The chain rule, from the gradient T (n, m) of a function of the cost matrix to that in x. `r2`
+    is `squared_distances(x, y)`, where it is known. A function of c(x, x) depends on x in both
     arguments: its gradient is `pull_back(T + T', cost, x, x)`.
     """
     W = T * cost.slope(squared_distances(x, y) if r2 is None else r2)
