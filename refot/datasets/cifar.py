@@ -1,6 +1,7 @@
-"""CIFAR-10 from a folder: the binary version, or the python batches, whose pickles are not loaded.
+"""CIFAR-10 from a folder: the binary version, or the python version.
 
-Both hold 3072 bytes an image: 1024 red, 1024 green, 1024 blue, each row by row.
+The python version is pickled; `inert_pickle` reads it without running anything. In both an image is
+3072 bytes: 1024 red, 1024 green, 1024 blue, each row by row.
 """
 
 from __future__ import annotations

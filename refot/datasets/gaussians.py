@@ -1,8 +1,9 @@
 """The mixture of Gaussians on a 5 x 5 grid, and its modes. B section 4.2.
 
-B prints neither the spacing nor the standard deviation. Here: centres 2 apart, at -4, -2, 0, 2, 4
-along each axis, standard deviation .05, equal weights: the "2D grid" of VEEGAN (Srivastava et al.
-2017) and PacGAN (Lin et al. 2018), against which the share of high-quality samples is usual.
+B (Bréchet et al. 2019) prints neither the spacing nor the standard deviation. Here the centres are
+2 apart, at -4, -2, 0, 2, 4 along each axis, and the standard deviation is .05. That is the "2D
+grid" of VEEGAN (Srivastava et al. 2017) and PacGAN (Lin et al. 2018), for which shares of
+high-quality samples are usually reported.
 """
 
 from __future__ import annotations

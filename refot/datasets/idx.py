@@ -22,7 +22,7 @@ KINDS = {IMAGES: "images (IDX 0x0803)", LABELS: "labels (IDX 0x0801)"}
 PARTS = {"train": "train", "test": "t10k"}
 
 LARGEST = 1 << 30
-"""Bytes that a file may claim to hold: a damaged header is no reason to fill the memory."""
+"""The most bytes that a header may announce: a damaged one must not fill the memory."""
 
 
 def mnist_folder(folder: str | os.PathLike[str], part: str) -> LabelledImages:

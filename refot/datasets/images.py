@@ -1,4 +1,4 @@
-"""Labelled images: bytes 0..255 as published, and numbers made of them. Nothing is fetched."""
+"""Labelled images: bytes 0..255 as published, and numbers made of them. Nothing is downloaded."""
 
 from __future__ import annotations
 

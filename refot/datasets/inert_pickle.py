@@ -1,10 +1,12 @@
-"""Reading the pickles that CIFAR-10 is published in, without unpickling: nothing is ever called.
+"""Reads the pickles that CIFAR-10 is published in, without running anything.
 
-The file is read opcode by opcode (`pickletools.genops`). Containers become Python's; a call, which
-an unpickler would make, becomes a `Call` that only says what was to be called: no name is imported.
-Opcodes that a batch of CIFAR-10 does not need are refused. So is that with which a small file may
-ask for much work or memory: containers within containers without end, keys that are no text (to
-hash a tuple that holds another twice, 60 deep, takes 2^60 steps), text encoded again and again.
+A pickle is a program that can call any function, and so unpickling a file from elsewhere is not
+safe. Here the file is read opcode by opcode (`pickletools.genops`). Lists, dicts and tuples are
+built; where an unpickler would import a name and call it, a `Call` only says what was to be called.
+
+Opcodes that a batch of CIFAR-10 does not need are refused. So is what lets a small file ask for
+much work or memory: containers within containers without end, keys that are no text (to hash a
+tuple that holds another twice, 60 deep, takes 2^60 steps), text encoded again and again.
 """
 
 from __future__ import annotations

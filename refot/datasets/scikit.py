@@ -1,7 +1,7 @@
 """Real data for the checks: Iris species and 8x8 digits, through scikit-learn (extra `data`).
 
 Points are float64 as shipped, in the data's own units: centimetres for Iris, grey levels 0..16 for
-the digits. Nothing is fetched: scikit-learn carries both sets.
+the digits. Nothing is downloaded: both sets are part of scikit-learn.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Fig. 2 of B, drawn: the plan without and with the informative regularisation. `refot plan`.
+"""Fig. 2 of B (Bréchet et al. 2019): a plan without and with the informative regularisation.
 
-B gives the latent law (uniform on the unit square), the data (a mixture of Gaussians on a diagonal
-of it), the cost |x - y|^2, G = id and lam = 5, but neither eps nor the mixture: this is our choice,
-and no replication (erratum E11).
+`refot plan` draws it. B states the latent law (uniform on the unit square), the data (a mixture of
+Gaussians on a diagonal of it), the cost |x - y|^2, the generator (the identity) and lam = 5. It
+states neither eps nor the mixture (erratum E11). Both are chosen here, and so this is no
+replication of the figure.
 """
 
 from __future__ import annotations

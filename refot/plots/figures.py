@@ -1,8 +1,9 @@
-"""Figures: Fig. 2 of B, limits in eps with their bounds, batch bias, samples against n.
+"""Figures: Fig. 2 of B, limits in eps with their bounds, bias of batches, sample complexity.
 
-Each function draws numbers that other modules computed and returns a Figure, without pyplot: no
-window, no global state, on any machine. Colours are those of Okabe and Ito, told apart by the
-colour-blind; line styles and markers differ too. `save_figure` writes one.
+B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018. Each function draws numbers that other
+modules have computed, and returns a Figure; `save_figure` writes one. pyplot is not used, so that
+no window opens and no global state changes. Colours are those of Okabe and Ito, which colour-blind
+people can tell apart; line styles and markers differ too.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def as_figure_path(path: str | os.PathLike[str]) -> Path:
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 100) -> Path:
-    """Write the figure, in the format of the suffix; under a temporary name, then moved there."""
+    """Write the figure, in the format of the suffix: under a temporary name, which is then renamed.
+    """
     target = as_figure_path(path)
     temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
     try:
@@ -60,8 +62,8 @@ def plot_joint_laws(
 ) -> Figure:
     """Laws of (z1, y) side by side, each P (n1, m) under its title, with their marginals. Fig. 2.
 
-    z1 (n1,), y (m,): the increasing positions of the atoms. Shown is each entry over the largest of
-    its law, on a scale of its own: white below 1e-3.
+    z1 (n1,), y (m,): the increasing positions of the atoms. The colour of an entry is its share of
+    the largest entry of the same law; entries below 1e-3 of that are white.
     """
     from matplotlib.colors import LogNorm
 
@@ -88,7 +90,7 @@ def plot_joint_laws(
 def _bars(
     axes: Axes, edges: Array, mass: Array, direction: Literal["vertical", "horizontal"]
 ) -> Axes:
-    """A marginal beside a plan: its masses, without any scale."""
+    """A marginal beside a plan: its masses, without axes."""
     axes.stairs(mass, edges, orientation=direction, fill=True, color="0.6")
     axes.tick_params(labelbottom=False, labelleft=False, bottom=False, left=False)
     axes.spines[:].set_visible(False)
@@ -96,13 +98,13 @@ def _bars(
 
 
 def plot_descent(results: Mapping[str, InformativeResult]) -> Figure:
-    """How the iteration goes: how much B-19 falls in each step, and how far it moves. By label."""
+    """How much the objective B-19 falls in each step, and how far the plan moves; a curve each."""
     figure = new_figure(9.6, 4.0)
     falls, steps = figure.subplots(1, 2, sharex=True)
     for (label, result), (colour, _, line) in zip(results.items(), STYLES, strict=False):
         k, fall = np.arange(1, 1 + result.iterations), -np.diff(result.objectives)
         resolved = np.logical_and.accumulate(fall > 1e-12 * abs(result.objectives[0]))
-        visible = np.where(resolved, fall, np.nan)  # below: the rounding of the objective
+        visible = np.where(resolved, fall, np.nan)  # smaller falls are rounding of the objective
         for axes, values in ((falls, visible), (steps, result.steps)):
             axes.loglog(k, values, color=colour, linestyle=line, label=label)
     falls.set(xlabel="step $k$", ylabel="$J(P_{k-1}) - J(P_k)$  [cost units]",

@@ -1,7 +1,8 @@
 """Pictures of a training run: sample grids, scatters coloured by code, losses and measures.
 
-Each function returns a Figure, without pyplot, in the manner of `refot.plots.figures`;
-`save_figure` of that module writes one. """
+Each function returns a Figure, without pyplot, as those of `refot.plots.figures` do; `save_figure`
+of that module writes one.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CODE_COLOURS = 10
-"""Codes that differ by colour alone; with more of them, the marker changes after each ten."""
+"""How many codes differ by colour; the next ones have the same colours and another marker."""
 
 
 def plot_samples(samples: Any) -> Figure:
@@ -105,7 +106,7 @@ def _plane(points: Any) -> tuple[Array, Array]:
 
 
 def _scatter_by_code(axes: Axes, points: Array, codes: Array) -> None:
-    """The points of each code in a colour and marker of its own."""
+    """The points, in a colour and marker for each code."""
     from matplotlib import colormaps
 
     present = np.unique(codes)

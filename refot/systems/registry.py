@@ -1,8 +1,11 @@
-"""What a system is: one run of one algorithm of the papers; the table of systems and presets.
+"""What a system is, and the table of systems and their presets.
 
-A module of this package that holds a system has a table `PRESETS: dict[str, Preset]`, and a line in
-SYSTEMS. It is imported when its system is asked for. `refot.systems.training.loop.train` does the
-rest: progress, metrics, pictures, checkpoints, resuming. """
+A system is one run of one algorithm: it holds the networks, optimisers, data and random numbers,
+and `step` is one iteration. A preset is a system with all its numbers chosen. The presets of a
+system are a table `PRESETS: dict[str, Preset]` of a module, and SYSTEMS says which module; it is
+imported when its system is asked for. `refot.systems.training.loop.train` runs any of them and does
+the rest: progress, metrics, pictures, checkpoints, resuming. docs/contributing-system.md adds one.
+"""
 
 from __future__ import annotations
 
@@ -27,22 +30,22 @@ SYSTEMS: dict[str, str] = {
     "semidual": "refot.systems.presets.semidual",
     "baselines": "refot.systems.presets.baselines",
     "sinkhorn_autodiff": "refot.systems.presets.sinkhorn_autodiff",
-    "eotgm": "refot.systems.eotgm",
-    "eotgan": "refot.systems.eotgan",
-    "classifier": "refot.systems.classifier",
+    "eotgm": "refot.systems.presets.eotgm",
+    "eotgan": "refot.systems.presets.eotgan",
+    "classifier": "refot.systems.presets.classifier",
 }
-"""The name of a system -> the module whose PRESETS it runs. One line each."""
+"""The name of a system -> the module that holds its PRESETS. One line each."""
 
 
 class System(Protocol):
     """One run of one algorithm: owns its networks, optimisers, random generator and data.
 
-    A run is a function of its preset, settings, seed and backend alone: every draw of `step` comes
-    from `rng`, and `sample`, `evaluate` and `picture` draw from the generator that they are given.
+    A run depends on its preset, settings, seed and backend alone, so that it can be repeated bit by
+    bit. For that every draw of `step` comes from `rng`. `sample`, `evaluate` and `picture` may be
+    called at any time or not at all, and so they draw from the generator that they are given.
     """
 
     name: str
-    preset: str
     rng: np.random.Generator
 
     def step(self) -> dict[str, float]:
@@ -52,18 +55,18 @@ class System(Protocol):
         """Generated points (count, d), or images (count, h, w) or (count, h, w, 3). NumPy."""
 
     def evaluate(self, rng: np.random.Generator) -> dict[str, float]:
-        """Its measures of success, by name; changes nothing."""
+        """Measures of success, by name; changes nothing."""
 
     def state(self) -> dict[str, Array]:
-        """Everything `step` changes but `rng`: flat names -> arrays, those of the system itself."""
+        """Everything that `step` changes, except `rng`: name -> array. Not copies."""
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Go back to what `state` returned; the values are NumPy arrays, to be copied."""
+        """Go back to what `state` returned. The values are NumPy arrays; keep copies of them."""
 
 
 @runtime_checkable
 class Illustrated(Protocol):
-    """A system with a picture of its own; the others get their samples drawn, by shape."""
+    """A system that draws its own picture; of the others `sample` is drawn, by its shape."""
 
     def picture(self, rng: np.random.Generator) -> Figure:
         """What to look at while it trains; changes nothing."""
@@ -71,11 +74,11 @@ class Illustrated(Protocol):
 
 @dataclass(frozen=True)
 class Preset:
-    """A system with its hyper-parameters: `make(seed, backend, **settings)`, and for how long.
+    """A system with its hyper-parameters, and how many iterations it is made for.
 
-    `about` is a sentence with its source ("B Table 1"). `takes_data` says whether `make` has a
-    setting `data`, a folder that the user names. Further settings override hyper-parameters; they
-    are JSON values.
+    `make(seed, backend, **settings)` is a new run; settings override hyper-parameters by name, and
+    are JSON values. `about` is a sentence with its source ("B Table 1"). `takes_data` says whether
+    `make` has a setting `data`, a folder that the user names.
     """
 
     make: Callable[..., System]
@@ -85,7 +88,8 @@ class Preset:
 
 
 def with_changes(settings: S, changes: Mapping[str, Any]) -> S:
-    """A preset's settings but those given by name. Raises UnknownNameError for one it has not."""
+    """The settings with those replaced that are given by name. Raises UnknownNameError for a name
+    that is no setting."""
     known = sorted(field.name for field in fields(settings))
     for name in changes:
         if name not in known:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import refot
 from refot.arrays import Array
+from refot.verification.trajectories.systems import TinyTask
 
 
 def captured(system: Any, name: str, act: Callable[[], object]) -> dict[str, Array]:
@@ -58,3 +60,10 @@ def assert_resumes(make: Callable[[], Any], steps: int = 3) -> None:
     expected, found = whole.state(), again.state()
     assert expected.keys() == found.keys()
     assert all(np.array_equal(array, found[key]) for key, array in expected.items())
+
+
+def transport_to_data(s: Any, z: Array) -> float:
+    """Exact W of |x - y|^2 between g(z), z (n, 3), and the data."""
+    n, m = len(z), len(TinyTask.data)
+    C = refot.point_cost(s.generate(z), TinyTask.data).dense()
+    return refot.kantorovich(C, np.full(n, 1 / n), np.full(m, 1 / m))[0]

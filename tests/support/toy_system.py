@@ -21,7 +21,7 @@ class Quadratic:
     `nan_at`: the step at which a weight becomes NaN; `pause`: seconds that a step takes.
     """
 
-    name, preset = NAME, "quadratic"
+    name = NAME
 
     def __init__(
         self, seed: int, backend: BackendLike = None, lr: float = 0.01, nan_at: int = -1,

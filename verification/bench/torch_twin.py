@@ -53,7 +53,7 @@ class TorchInfoSinkhorn:
     def __init__(self, system: InfoSinkhorn) -> None:
         import torch
 
-        self.torch, self.settings, self.latent = torch, system.settings, system.latent
+        self.torch, self.settings = torch, system.settings
         self.G, self.trunk = as_module(system.G), as_module(system.D.trunk)
         self.heads = {name: as_module(head) for name, head in system.D.heads.items()}
         rates, trunk = system.settings.rates, list(self.trunk.parameters())
@@ -88,7 +88,7 @@ class TorchInfoSinkhorn:
             h = self.trunk(y)
             gamma = self.plan(self.heads["D2"](h)[:, 0], C - self.lamQ(z, h))
             eta = self.plan(self.heads["D4"](self.trunk(x2))[:, 0], C_self)
-        Q = z[:, : self.latent.informative] @ self.heads["Q"](h).T
+        Q = self.Q(z, h)
         loss_G = (gamma * C).sum() - (eta * C_self).sum() / 2
         loss_Q = (Q.exp() / Q.numel() - gamma * Q).sum()
         self.descend("G", loss_G)
@@ -105,9 +105,14 @@ class TorchInfoSinkhorn:
         """|x - y|_1, (n, m)."""
         return self.torch.cdist(x, y, p=1)
 
+    def Q(self, z: Any, h: Any) -> Any:
+        """z1_i . D_Q(y_j), (n, m); z1 is the first part of z."""
+        D_Q = self.heads["Q"](h)
+        return z[:, : D_Q.shape[1]] @ D_Q.T
+
     def lamQ(self, z: Any, h: Any) -> Any:
-        """lam z1_i . D_Q(y_j), (n, m)."""
-        return self.settings.lam * (z[:, : self.latent.informative] @ self.heads["Q"](h).T)
+        """lam Q, (n, m)."""
+        return self.settings.lam * self.Q(z, h)
 
     def transform(self, D: Any, C: Any) -> Any:
         """B-25 with uniform weights."""

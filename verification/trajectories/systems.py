@@ -42,8 +42,8 @@ from refot.systems.info_sinkhorn import Settings as InfoSettings
 from refot.systems.semidual import SDOT, SDOTNN, NetworkSettings, VectorSettings
 from refot.systems.sinkhorn_autodiff import LearnedCost, SinkhornAutoDiff
 from refot.systems.sinkhorn_autodiff import Settings as AutoDiffSettings
-from refot.systems.tasks.finite_tasks import FiniteTask
-from refot.systems.tasks.latent import Latent
+from refot.systems.tasks.finite_set import FiniteSet
+from refot.systems.tasks.latent import Latent, NormalLatent
 from refot.verification.vectors.cases import gridded
 
 DATA = gridded(np.random.default_rng(11).normal(size=(8, 2)))
@@ -51,10 +51,10 @@ DATA = gridded(np.random.default_rng(11).normal(size=(8, 2)))
 
 
 # ------------------------------------------------------------------ tasks
-class TinyTask(FiniteTask):
+class TinyTask(FiniteSet):
     """Eight points in the plane, latents of three numbers, networks of width 4."""
 
-    latents = 3
+    law = NormalLatent(3)
     data = DATA
 
     def generator(self, rng: np.random.Generator, xp: Any, dtype: Any) -> Sequential:
@@ -69,28 +69,20 @@ class TinyTask(FiniteTask):
         return mlp([2, 4, 3], rng, Tanh, output=Tanh, dtype=dtype, xp=xp)
 
 
-class TinyInfoTask:
+class TinyInfoTask(FiniteSet):
     """The same for Info-Sinkhorn, with batch norm in the trunk of the duals as in B's Table 3."""
 
-    def draw(self, rng: np.random.Generator, count: int) -> Array:
-        chosen: Array = DATA[rng.integers(len(DATA), size=count)]
-        return chosen
+    law = Latent(2, 1, 1)
+    data = DATA
 
-    def generator(self, latent: Latent, rng: np.random.Generator, xp: Any) -> Sequential:
-        return mlp([latent.size, 4, 2], rng, LeakyReLU(0.2), dtype=np.float64, xp=xp)
+    def generator(self, rng: np.random.Generator, xp: Any, dtype: Any) -> Sequential:
+        return mlp([self.law.size, 4, 2], rng, LeakyReLU(0.2), dtype=dtype, xp=xp)
 
-    def duals(self, latent: Latent, rng: np.random.Generator, xp: Any) -> Heads:
-        trunk = Sequential([Dense(2, 4), BatchNorm(4), LeakyReLU(0.2)], rng, np.float64, xp)
-        outputs = {"D2": 1, "D4": 1, "Q": latent.informative}
-        return Heads(trunk, {name: Sequential([Dense(4, k)], rng, np.float64, xp)
+    def duals(self, rng: np.random.Generator, xp: Any, dtype: Any) -> Heads:
+        trunk = Sequential([Dense(2, 4), BatchNorm(4), LeakyReLU(0.2)], rng, dtype, xp)
+        outputs = {"D2": 1, "D4": 1, "Q": self.law.informative}
+        return Heads(trunk, {name: Sequential([Dense(4, k)], rng, dtype, xp)
                              for name, k in outputs.items()})
-
-
-class InfoSinkhorn64(InfoSinkhorn):
-    """Info-Sinkhorn on float64 batches."""
-
-    def on_device(self, values: Array) -> Array:
-        return self.backend.asarray(np.asarray(values, dtype=np.float64))
 
 
 # ------------------------------------------------------------------ the algorithms
@@ -107,25 +99,20 @@ class Golden:
     make: Callable[..., NetworkSystem]
 
 
-def _made(its_kind: Any) -> Callable[..., NetworkSystem]:
+def _made(its_kind: Any, task: type[FiniteSet] = TinyTask) -> Callable[..., NetworkSystem]:
     def make(settings: Any, kind: Any = its_kind) -> NetworkSystem:
-        system: NetworkSystem = kind("golden", 3, "numpy", TinyTask(), settings, np.float64)
+        system: NetworkSystem = kind(3, "numpy", task(), settings, np.float64)
         return system
 
     return make
-
-
-def _info(settings: Any, kind: Any = InfoSinkhorn64) -> NetworkSystem:
-    task: Any = TinyInfoTask()  # what draws and makes networks; it judges nothing
-    system: NetworkSystem = kind("golden", 3, "numpy", task, Latent(2, 1, 1), settings)
-    return system
 
 
 GOLDEN: dict[str, Golden] = {
     "info_sinkhorn": Golden(
         "B Algorithm 1", "z holds z, z', z'' of each batch; the last batch is for Q and G; G and "
         "the duals as they are after line 7; D2 and D4 each step the trunk, with their own Adam.",
-        InfoSettings(0.5, 0.25, "l1", Rates(0.01, 0.01, 0.01, (0.5, 0.9)), n_D=2, batch=6), _info),
+        InfoSettings(0.5, 0.25, "l1", Rates(0.01, 0.01, 0.01, (0.5, 0.9)), n_D=2, batch=6),
+        _made(InfoSinkhorn, TinyInfoTask)),
     "sinkhorn_autodiff": Golden(
         "G Algorithms 1 and 2, fixed cost |x - y|^2", "2 W_xy - W_xx - W_yy after L steps from "
         "v = 1, differentiated through them; RMSProp.",
@@ -182,8 +169,8 @@ def described(algorithm: str) -> dict[str, Any]:
     """What a port must know beside weights and batches: numbers, layers, optimisers, constants."""
     golden, system = GOLDEN[algorithm], golden_system(algorithm)
     numbers = asdict(golden.settings)
-    if "cost" in numbers and not isinstance(numbers["cost"], str):
-        numbers["cost"] = "euclidean"
+    if isinstance(golden.settings, MMDSettings):
+        numbers["cost"] = golden.settings.cost.name
     return {
         "settings": numbers,
         "networks": {name: layers_of(net) for name, net in system.networks.items()},

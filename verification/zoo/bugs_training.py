@@ -13,8 +13,9 @@ import numpy as np
 from refot.arrays import Array
 from refot.networks.layers import BatchNorm
 from refot.systems.base.network_system import NetworkSystem
+from refot.systems.info_sinkhorn import InfoSinkhorn
 from refot.systems.semidual import SDOT, semi_discrete_plan
-from refot.verification.trajectories.systems import InfoSinkhorn64, golden_system, steps_of
+from refot.verification.trajectories.systems import golden_system, steps_of
 
 from .animals import bug
 
@@ -31,7 +32,7 @@ def _steps(algorithm: str, kind: type[NetworkSystem]) -> Callable[..., Any]:
 
 
 # ------------------------------------------------------------------ Q of Info-Sinkhorn
-class QOfGenerated(InfoSinkhorn64):
+class QOfGenerated(InfoSinkhorn):
     """Bug 26: D_Q sees the generated x_i where it is due the data y_j."""
 
     def lamQ(self, z: Array, h: Array) -> Array:
@@ -47,7 +48,7 @@ class QOfGenerated(InfoSinkhorn64):
         return h
 
 
-class QSeesNoise(InfoSinkhorn64):
+class QSeesNoise(InfoSinkhorn):
     """Bug 27: the informative codes are counted from the wrong end, where the noise z2 is."""
 
     def lamQ(self, z: Array, h: Array) -> Array:
@@ -57,7 +58,7 @@ class QSeesNoise(InfoSinkhorn64):
         return super().descend_Q(z[:, ::-1], h, P)
 
 
-class QNotRecomputed(InfoSinkhorn64):
+class QNotRecomputed(InfoSinkhorn):
     """Bug 30: lam Q by the weights that D_Q had at the start, for ever."""
 
     def lamQ(self, z: Array, h: Array) -> Array:
@@ -76,7 +77,7 @@ class QNotRecomputed(InfoSinkhorn64):
             w[...] = weights[key]
 
 
-class QMovesTrunk(InfoSinkhorn64):
+class QMovesTrunk(InfoSinkhorn):
     """Bug 34: the optimiser of Q holds the trunk, too, whose gradient is not stopped."""
 
     def update(self, batch: Any) -> dict[str, float]:
@@ -85,9 +86,9 @@ class QMovesTrunk(InfoSinkhorn64):
 
     def descend_Q(self, z: Array, h: Array, P: Array) -> float:
         loss = super().descend_Q(z, h, P)
-        z1 = z[:, : self.latent.informative]
         h, trunk = self.D.trunk.forward(self.y)
         D_Q, head = self.D.heads["Q"].forward(h)
+        z1 = z[:, : D_Q.shape[1]]
         weight = np.exp(z1 @ D_Q.T) / P.size
         dh, _ = self.D.heads["Q"].backward(head, (weight - P).T @ z1)
         _, gradients = self.D.trunk.backward(trunk, dh)
@@ -118,7 +119,7 @@ class UnbiasedBatchNorm(BatchNorm):
         return dx, (dgamma * r, dbeta)
 
 
-class UnbiasedTrunk(InfoSinkhorn64):
+class UnbiasedTrunk(InfoSinkhorn):
     """Info-Sinkhorn with that layer in its trunk."""
 
     def update(self, batch: Any) -> dict[str, float]:

@@ -1,28 +1,37 @@
-"""A generator, its latent law and its data: what the systems of G and L have in common."""
+"""A generator, its latent law and its data: what every system but the classifier has in common.
+
+In the papers the generator pushes a latent law zeta forward to a law that should be that of the
+data, nu. What generates, what is drawn and what counts as success is the task's; how the generator
+is moved is the system's. So an algorithm can be tried on any task, and a task with any algorithm.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
 from refot.arrays import Array, as_count
 from refot.backend_contract import BackendLike
-from refot.networks import Sequential
+from refot.networks import Heads, Sequential
 from refot.systems.base.network_system import Batch, NetworkSystem, chunks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Generate = Callable[[Array], Array]
-"""Latents (n, k) to data (n, d), with the running statistics; NumPy."""
+Generate: TypeAlias = Callable[[Array], Array]
+"""Latents (n, k) to data (n, d), with the running statistics of batch norm; NumPy."""
 
 
 class GenerationTask(Protocol):
-    """Data, a generator that fits them, its latent law, and measures of what it generates."""
+    """Data, a generator that fits them, its latent law, and measures of what it generates.
 
-    def generator(self, rng: np.random.Generator, xp: Any, dtype: Any) -> Sequential:
+    A network is made for an array library `xp` and a dtype, with weights drawn from `rng`.
+    """
+
+    def generator(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
         """g: latents (n, k) to data (n, d)."""
 
     def latent(self, rng: np.random.Generator, *shape: int) -> Array:
@@ -45,16 +54,41 @@ class GenerationTask(Protocol):
 class FeatureTask(GenerationTask, Protocol):
     """A task with a network whose features a cost is learned on."""
 
-    def features(self, rng: np.random.Generator, xp: Any, dtype: Any) -> Sequential:
+    def features(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
         """f: data (n, d) to features (n, p)."""
+
+
+class CriticTask(GenerationTask, Protocol):
+    """A task with a critic."""
+
+    def critic(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
+        """f: data (n, d) to (n, 1), of dense layers and activations."""
+
+
+class SupportedTask(GenerationTask, Protocol):
+    """A task whose data are a finite set, the support of nu, and that has a dual network on it."""
+
+    @property
+    def data(self) -> Array:
+        """y (J, d), all of equal weight."""
+
+    def dual(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
+        """psi: data (J, d) to (J, 1)."""
+
+
+class CodedTask(GenerationTask, Protocol):
+    """A task whose latents begin with a code of k numbers, with dual networks for data and code."""
+
+    def duals(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Heads:
+        """Heads D2 (n, 1), D4 (n, 1) and Q (n, k) on one trunk, of data (n, d)."""
 
 
 class GeneratorSystem(NetworkSystem):
     """g on latents and data that `task` draws and judges; `dtype` is that of all networks."""
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: GenerationTask,
+    def __init__(self, seed: int, backend: BackendLike, task: GenerationTask,
                  dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend)
+        super().__init__(seed, backend)
         self.task, self.dtype = task, np.dtype(dtype)
         self.g: Sequential = task.generator(self.rng, self.xp, self.dtype)
         self.networks = {"g": self.g}

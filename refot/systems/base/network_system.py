@@ -1,7 +1,8 @@
 """What the systems share: networks and optimisers by name, and one step as a draw and an update.
 
-`step` = `draw` (the only use of the random generator) then `update` on what was drawn. So a step
-can be repeated elsewhere from the same weights and batch: that is what a golden trajectory is.
+`step` first calls `draw`, which alone uses the random generator, and then `update` on what was
+drawn. So a step can be repeated elsewhere, from the same weights and the same batch, without the
+same random numbers: a golden trajectory (`verification/trajectories/`) is a few steps recorded so.
 """
 
 from __future__ import annotations
@@ -17,25 +18,25 @@ from refot.backend_contract import Backend, BackendLike, get_backend
 from refot.networks import Heads, Optimiser, Sequential
 
 Batch: TypeAlias = dict[str, Array]
-"""What one step draws, by name: latents, data, indices; leading axes first, float32 or integers."""
+"""What one step draws, by name: latents, data, indices. A first axis counts the mini-batches."""
 
 
 class NetworkSystem(ABC):
     """A system made of `networks` and `optimisers`; `extra` holds what else a step changes.
 
-    Networks and optimisers are named; their arrays are "generator/0.W", "adam generator/m/0.W".
+    Networks and optimisers are named, and so are their arrays in `state`: "g/0.W" is a weight of
+    the first layer of network g, "optimiser g/m/0.W" what its optimiser remembers of that weight.
     """
 
     name: str
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike) -> None:
-        self.preset = preset
+    def __init__(self, seed: int, backend: BackendLike) -> None:
         self.backend: Backend = get_backend(backend)
         self.xp = self.backend.xp
         self.rng = np.random.default_rng(seed)
         self.networks: dict[str, Sequential | Heads] = {}
         self.optimisers: dict[str, Optimiser] = {}
-        self.extra: dict[str, Array] = {}  # on the backend or, counters for example, NumPy's
+        self.extra: dict[str, Array] = {}  # arrays of the backend, or of NumPy (a counter)
 
     @abstractmethod
     def draw(self) -> Batch:
@@ -77,7 +78,7 @@ class NetworkSystem(ABC):
 
     # -------------------------------------------------------------- draws
     def on_device(self, values: Array) -> Array:
-        """Drawn values on the backend; floats as float32, integers as they are."""
+        """Drawn values as arrays of the backend; floats as float32, integers as they are."""
         values = np.asarray(values)
         return self.backend.asarray(
             values.astype(np.float32) if values.dtype.kind == "f" else values)
@@ -91,6 +92,6 @@ def _taken(state: dict[str, Array], key: str) -> Array:
 
 
 def chunks(count: int, size: int = 1_000) -> list[int]:
-    """`count` in parts of at most `size`: samples are generated so, to bound memory."""
+    """`count` in parts of at most `size`: samples are generated part by part, to bound memory."""
     return [min(size, count - start) for start in range(0, count, size)]
 

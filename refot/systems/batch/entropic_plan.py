@@ -1,8 +1,8 @@
-"""The plan of two mini-batches of uniform weights for L: min <P, M> - lam H(P), to a tolerance.
+"""The plan of two mini-batches for the systems of L (Liu et al.): min <P, M> - lam H(P).
 
-Sinkhorn's algorithm in the scaling form where its range allows, else in the log domain, until the
-L1 marginal error is <= `tol` or `max_steps` are done; the error is part of the result, for the
-gradient by the envelope theorem is off by a multiple of it.
+Sinkhorn's algorithm, in the scaling form where its numbers stay within float64 and else in the log
+domain, ends when the L1 marginal error is <= `tol` or after `max_steps`. The error is part of the
+result, because the gradient that the envelope theorem gives is wrong by a multiple of it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def entropic_plan(
 def scaling_potentials(
     M: Array, a: Array, b: Array, lam: float
 ) -> Iterator[tuple[Array, Array, float]]:
-    """(f, g, row error) of the steps of G-7: u = a exp(f / lam); columns are exact."""
+    """(f, g, L1 error of the rows) after each step of G-7, with u = a exp(f / lam).
+
+    A step ends with v, and so the columns are exact.
+    """
     xp = namespace(M)
     K = xp.exp(-M / lam)
     for u, v in scaling_iterates(M, a, b, lam):

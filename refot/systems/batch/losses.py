@@ -1,8 +1,12 @@
-"""The loss of G's Algorithm 1 on two mini-batches of uniform weights, and its gradients in points.
+"""The loss of Algorithm 1 of G (Genevay, Peyré, Cuturi 2018), and its gradients in the points.
 
-2 W(x, y) - W(x, x) - W(y, y), as Algorithm 1 prints it (erratum G4: not G-5's W alone), with W what
-L steps of Sinkhorn's algorithm leave, G-8, differentiated through the steps (`refot.unrolled`). Its
-self terms hold the pairs of a point with itself, so that the gradient is biased (erratum G8).
+The loss of two mini-batches x and y, whose points have equal weights, is
+
+    2 W(x, y) - W(x, x) - W(y, y)
+
+as Algorithm 1 prints it; G-5 has W(x, y) alone (erratum G4). W is what L steps of Sinkhorn's
+algorithm leave (G-8), and its gradient goes back through these steps (`refot.unrolled`). W(x, x)
+and W(y, y) count the pairs of a point with itself, and so the gradient is biased (erratum G8).
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from refot.systems.batch.costs import BatchCost, pull_back, squared_distances
 from refot.unrolled import scaling_loss_gradient, scaling_loss_gradient_log
 
 SCALING_RANGE = 300.0
-"""C / eps up to which the scaling form is taken: u, v and their squares stay within float64."""
+"""Largest C / eps for the scaling form: u, v and their squares stay within float64."""
 
 
 class Term(Protocol):
@@ -37,9 +41,10 @@ class Term(Protocol):
 
 @dataclass(frozen=True)
 class SinkhornTerm:
-    """G-8: <P_L, C> after L steps from v = b. Algorithm 2; `backend` computes its log form.
+    """<P_L, C> after L steps from v = b: G-8, Algorithm 2.
 
-    The scaling form of Algorithm 2 where its range allows, else the log domain: the same numbers.
+    In the scaling form, as Algorithm 2 is printed, where its numbers stay within the range of
+    float64; else in the log domain, which `backend` computes. Both give the same value.
     """
 
     eps: float
@@ -64,7 +69,10 @@ class SinkhornTerm:
 
 @dataclass(frozen=True)
 class ProductTerm:
-    """eps = infinity: P = a(x)b, W = mean C. The loss is then MMD^2_{-c} (G-2, Theorem 1)."""
+    """W = mean C, the limit of eps to infinity, where the plan is the product a(x)b.
+
+    The loss is then MMD^2 with the kernel -c (G-2, Theorem 1).
+    """
 
     def value(self, C: Array) -> float:
         return float(C.mean())
@@ -101,12 +109,14 @@ class DebiasedLoss:
         return 2 * W(xy) - W(xx) - W(yy)
 
     def gradient_x(self) -> Array:
-        """(n, d), in the dtype of x; 2 W(x, y) and both slots of W(x, x)."""
+        """(n, d), in the dtype of x: from 2 W(x, y), and from both arguments of W(x, x)."""
         of_xy = pull_back(2 * self.T_xy, self.cost, self.x, self.y, self.xy)
         return of_xy - self._of_self(self.x, self.xx)
 
     def gradient_y(self) -> Array:
-        """(m, d): another one than with x and y exchanged, for after L steps P is not symmetric."""
+        """(m, d). Not `gradient_x` with x and y exchanged: after L steps the columns of the plan
+        are exact and its rows are not.
+        """
         of_xy = pull_back(2 * self.T_xy.T, self.cost, self.y, self.x, self.xy.T)
         return of_xy - self._of_self(self.y, self.yy)
 

@@ -1,7 +1,10 @@
-"""The plan of a mini-batch from a dual network: B-24/25/29, and B-27/28/30 with C = c(x', x'').
+"""The plan of a mini-batch from the values of a dual network at its data.
 
-Weights are uniform, 1/n and 1/m, as mini-batches have; one pass over the exponentials. With
-unequal weights, checks, and backends: `transforms.c_eps_transform`, `plans.semi_dual_plan`.
+B (Bréchet et al. 2019) has these formulas twice: as B-24, B-25 and B-29 between samples and data,
+and as B-27, B-28 and B-30 between samples and samples. The points of a mini-batch have equal
+weights, and so one pass over the exponentials gives the value, the transform and the plan.
+`transforms.c_eps_transform` and `plans.semi_dual_plan` do the same with any weights, with checks
+of their arguments, and on every backend.
 """
 
 from __future__ import annotations
@@ -28,7 +31,8 @@ class BatchPlan(NamedTuple):
 def batch_plan(D2: Array, C: Array, eps: float) -> BatchPlan:
     """D1_i = -eps log mean_j exp((D2_j - C_ij) / eps), P_ij = exp((D1_i + D2_j - C_ij) / eps) / nm.
 
-    D2 (m,), C (n, m), eps in cost units. Rows of P are exact for any D2; columns at the optimum.
+    D2 (m,), C (n, m), eps in cost units. The rows of P sum to 1/n for any D2; its columns sum to
+    1/m where D2 is optimal. The largest exponent of a row is taken out, so that nothing overflows.
     """
     xp = namespace(C)
     n, m = C.shape
@@ -42,9 +46,10 @@ def batch_plan(D2: Array, C: Array, eps: float) -> BatchPlan:
 
 
 def printed_batch_plan(D2: Array, C: Array, lamQ: Array, eps: float) -> BatchPlan:
-    """B-24, 25 and 29 as they are printed: lam Q is in the plan and not in the transform.
+    """B-24, B-25 and B-29 as they are printed: lam Q is in the plan and not in the transform.
 
-    Erratum E3: then neither marginal of P holds. `batch_plan` of C - lam Q is the correct form.
+    Then neither rows nor columns of P have the right sums (erratum E3). The correct form is
+    `batch_plan` of C - lam Q.
     """
     printed = batch_plan(D2, C, eps)
     return printed._replace(P=printed.P * namespace(C).exp(lamQ / eps))

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from refot.backend_contract import BackendLike
 from refot.systems.base.generator_system import GeneratorSystem
 from refot.systems.baselines import (
     ClippedSettings,
@@ -20,67 +19,49 @@ from refot.systems.baselines import (
     PenalisedWGAN,
 )
 from refot.systems.batch.costs import Euclidean, MinusGaussianKernel
-from refot.systems.registry import Preset, with_changes
-from refot.systems.tasks.finite_tasks import FlatDigits, GridPoints
+from refot.systems.presets.recipe import preset, preset_on_images
+from refot.systems.presets.semidual import QUICK, perceptron
+from refot.systems.registry import Preset
+from refot.systems.tasks.plane import GridPoints
 
 ENERGY = MMDSettings(Euclidean(), m=256, rate=1e-3)
 GAUSSIAN = MMDSettings(MinusGaussianKernel(1.0), m=256, rate=1e-3)
 GAUSSIAN_DIGITS = MMDSettings(MinusGaussianKernel(5.0), m=256, rate=1e-3)
 
 ITERATIONS = 20_000
-QUICK = 2_000
+QUICK_ITERATIONS = 2_000
 
 
-def _preset(name: str, kind: Any, settings: Any, task: Callable[[str | None], Any],
-            iterations: int, about: str, takes_data: bool) -> Preset:
-    """`kind` with its settings, some of which can be overridden, on what `task` makes."""
+def _four(name: str, system: Callable[..., GeneratorSystem], plane: Any, digits: Any, about: str,
+          **quick: float) -> dict[str, Preset]:
+    """A baseline on 2,000 points of 25 Gaussians and on MNIST, each also quick.
 
-    def make(seed: int, backend: BackendLike, data: str | None = None,
-             **changed: Any) -> GeneratorSystem:
-        made: GeneratorSystem = kind(name, seed, backend, task(data),
-                                     with_changes(settings, changed))
-        return made
-
-    return Preset(make, iterations, about, takes_data)
-
-
-def _points(name: str, kind: Any, settings: Any, width: int, iterations: int, about: str
-            ) -> dict[str, Preset]:
-    """On 2,000 points of 25 Gaussians."""
-    return {name: _preset(name, kind, settings, lambda _: GridPoints(2_000, width), iterations,
-                          f"{about}; 25 Gaussians, width {width}.", takes_data=False)}
-
-
-def _digits(name: str, kind: Any, settings: Any, hidden: tuple[int, ...], latents: int,
-            iterations: int, about: str) -> dict[str, Preset]:
-    """On MNIST, with the widths of H's perceptron or less."""
-    return {name: _preset(name, kind, settings,
-                          lambda data: FlatDigits(data, None, hidden, latents), iterations,
-                          f"{about}; MNIST, widths {', '.join(map(str, hidden))}.",
-                          takes_data=True)}
-
-
-def _all(name: str, kind: Any, plane: Any, digits: Any, quick: dict[str, Any], about: str
-         ) -> dict[str, Preset]:
-    """A baseline on both sets, and its quick versions, whose settings `quick` changes."""
-    sooner = f"{about}; {', '.join(f'{key} {value:g}' for key, value in quick.items())}" if (
-        quick) else about
+    `plane` and `digits` are its settings there; `quick` are those that the quick presets change.
+    """
+    sooner = about + "".join(f"; {key} {value:g}" for key, value in quick.items())
     return {
-        **_points(f"{name}-gaussians25", kind, plane, 256, ITERATIONS, about),
-        **_points(f"{name}-gaussians25-quick", kind, replace(plane, **quick), 128, QUICK, sooner),
-        **_digits(f"{name}-mnist", kind, digits, (256, 512, 1024), 128, ITERATIONS, about),
-        **_digits(f"{name}-mnist-quick", kind, replace(digits, **quick), (128, 256, 256), 32,
-                  QUICK, sooner),
+        f"{name}-gaussians25": preset(
+            system, lambda: GridPoints(2_000, 256), plane, ITERATIONS,
+            f"{about}; 25 Gaussians, width 256."),
+        f"{name}-gaussians25-quick": preset(
+            system, lambda: GridPoints(2_000, 128), replace(plane, **quick), QUICK_ITERATIONS,
+            f"{sooner}; 25 Gaussians, width 128."),
+        f"{name}-mnist": preset_on_images(
+            system, perceptron(), digits, ITERATIONS,
+            f"{about}; MNIST, widths 256, 512, 1024."),
+        f"{name}-mnist-quick": preset_on_images(
+            system, perceptron(QUICK, 32), replace(digits, **quick), QUICK_ITERATIONS,
+            f"{sooner}; MNIST, widths 128, 256, 256."),
     }
 
 
 PRESETS: dict[str, Preset] = {
-    **_all("mmd-energy", MMDGenerator, ENERGY, ENERGY, {},
-           "MMD with the energy distance (kernel -|x - y|)"),
-    **_all("mmd-gaussian", MMDGenerator, GAUSSIAN, GAUSSIAN_DIGITS, {},
-           "MMD with a Gaussian kernel, bandwidth 1 in the plane and 5 on MNIST"),
-    **_all("wgan-clip", ClippedWGAN, ClippedSettings(), ClippedSettings(), {"rate": 5e-4},
-           "WGAN with weight clipping (H-13; Arjovsky et al. 2017)"),
-    **_all("wgan-gp", PenalisedWGAN, PenalisedSettings(), PenalisedSettings(), {"rate": 5e-4},
-           "WGAN with a gradient penalty (H-13; Gulrajani et al. 2017)"),
+    **_four("mmd-energy", MMDGenerator, ENERGY, ENERGY,
+            "MMD with the energy distance (kernel -|x - y|)"),
+    **_four("mmd-gaussian", MMDGenerator, GAUSSIAN, GAUSSIAN_DIGITS,
+            "MMD with a Gaussian kernel, bandwidth 1 in the plane and 5 on MNIST"),
+    **_four("wgan-clip", ClippedWGAN, ClippedSettings(), ClippedSettings(),
+            "WGAN with weight clipping (H-13; Arjovsky et al. 2017)", rate=5e-4),
+    **_four("wgan-gp", PenalisedWGAN, PenalisedSettings(), PenalisedSettings(),
+            "WGAN with a gradient penalty (H-13; Gulrajani et al. 2017)", rate=5e-4),
 }

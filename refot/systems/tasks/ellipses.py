@@ -1,11 +1,14 @@
-"""K ellipses of uniform density, fitted to Iris in three dimensions: G section 4.1 and Table 1.
+"""K ellipses of uniform density, fitted to Iris in three dimensions.
 
-g_theta(z) = A_k z + alpha_k where z is in the k-th of K unit balls: a layer, like any other.
+Section 4.1 and Table 1 of G (Genevay, Peyré, Cuturi 2018). The generator is g_theta(z) =
+A_k z + alpha_k where z is in the k-th of K unit balls; it is written as a layer, so that it is
+trained as any network is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +16,10 @@ import numpy as np
 from refot.arrays import Array, namespace
 from refot.datasets.scikit import IRIS_SPECIES, iris
 from refot.networks import Layer, Sequential
+from refot.networks.checkpoint import on_host
 from refot.plots.training import plot_points
 from refot.systems.base.generator_system import Generate
+from refot.systems.tasks.finite_set import FiniteSet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +29,7 @@ ELLIPSES = 3
 
 
 class BallsToEllipses(Layer):
-    """x = sum_k k_k (A_k z + alpha_k), for rows (k one-hot, z) of K + d numbers; A starts at I."""
+    """x = A_k z + alpha_k, for rows (k one-hot, z) of K + d numbers; A starts at the identity."""
 
     def __init__(self, centres: Array) -> None:
         self.centres = np.asarray(centres, dtype=np.float64)
@@ -68,7 +73,8 @@ def inside(y: Array, A: Array, alpha: Array) -> Array:
 def counts_by_species(held: Array, species: Array) -> Array:
     """Table 1: entry (i, j) counts the points of species j in ellipse i; (K, 3) whole numbers.
 
-    G does not say which ellipse is which row: here the order is the one with the largest diagonal.
+    G does not say which ellipse is which row. Here the rows are in the order that puts as many
+    flowers as possible on the diagonal, so that ellipse i is the one of species i.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -78,57 +84,51 @@ def counts_by_species(held: Array, species: Array) -> Array:
     return ordered
 
 
-class IrisEllipses:
-    """Iris, centimetres, on its first three principal axes; the law of K balls of equal mass."""
+class IrisEllipses(FiniteSet):
+    """Iris, centimetres, on its first three principal axes, and K balls of equal mass."""
 
     def __init__(self) -> None:
         flowers = np.concatenate([iris(name) for name in IRIS_SPECIES])
         self.species = np.repeat(list(IRIS_SPECIES.values()), 50)
         centred = flowers - flowers.mean(axis=0)
-        self.points = centred @ np.linalg.svd(centred, full_matrices=False)[2][:3].T
+        self.data = centred @ np.linalg.svd(centred, full_matrices=False)[2][:3].T
 
     def centres(self) -> Array:
-        """Lloyd's k-means from ten starts (scikit-learn), (K, 3): where alpha starts."""
+        """Where alpha starts: Lloyd's k-means from ten starts (scikit-learn), (K, 3)."""
         from sklearn.cluster import KMeans
 
-        found = KMeans(ELLIPSES, n_init=10, random_state=0).fit(self.points)
+        found = KMeans(ELLIPSES, n_init=10, random_state=0).fit(self.data)
         centres: Array = found.cluster_centers_
         return centres
 
-    def generator(self, rng: np.random.Generator, xp: Any, dtype: Any) -> Sequential:
+    def generator(self, rng: np.random.Generator, xp: ModuleType, dtype: Any) -> Sequential:
+        """One layer, the ellipses; nothing of it is random."""
         return Sequential([BallsToEllipses(self.centres())], rng, dtype, xp)
 
     def latent(self, rng: np.random.Generator, *shape: int) -> Array:
-        """(one-hot k, z uniform in the unit ball), k uniform: rows of K + 3."""
+        """(one-hot k, z in the unit ball), both uniform: rows of K + 3 numbers.
+
+        A normal vector has a uniform direction; the cube root makes its length that of a uniform
+        point, for a ball of radius r has the share r^3 of the volume.
+        """
         k = np.eye(ELLIPSES)[rng.integers(ELLIPSES, size=shape)]
         z = rng.normal(size=(*shape, 3))
         z *= rng.uniform(size=(*shape, 1)) ** (1 / 3) / np.linalg.norm(z, axis=-1, keepdims=True)
         return np.concatenate([k, z], axis=-1)
 
-    def draw(self, rng: np.random.Generator, *shape: int) -> Array:
-        chosen: Array = self.points[rng.integers(len(self.points), size=shape)]
-        return chosen
-
     def judge(self, generate: Generate, g: Sequential, rng: np.random.Generator
               ) -> Mapping[str, float]:
-        """Table 1: `in i of j` by species; the points in their own ellipse, and in others."""
-        A, alpha = (self._host(w) for w in g.layer_weights(0))
-        table = counts_by_species(inside(self.points, A, alpha), self.species)
+        """Table 1: `SPECIES in i` for each ellipse i; flowers in their own ellipse, and in others.
+        """
+        A, alpha = (on_host(w).astype(np.float64) for w in g.layer_weights(0))
+        table = counts_by_species(inside(self.data, A, alpha), self.species)
         own = int(np.trace(table))
         cells = {f"{name} in {i + 1}": float(table[i, j]) for i in range(ELLIPSES)
                  for name, j in IRIS_SPECIES.items()}
         return {"in their own": own, "in others": int(table.sum()) - own} | cells
 
-    def shown(self, x: Array) -> Array:
-        return x
-
     def picture(self, generate: Generate, rng: np.random.Generator) -> Figure:
         """Samples of the ellipses over Iris, on the first two axes."""
         z = self.latent(rng, 600)
-        return plot_points(generate(z), self.points, z[:, :ELLIPSES].argmax(axis=1),
+        return plot_points(generate(z), self.data, z[:, :ELLIPSES].argmax(axis=1),
                            ("first principal axis, cm", "second principal axis, cm"))
-
-    @staticmethod
-    def _host(w: Array) -> Array:
-        """A weight as a float64 array of NumPy."""
-        return np.asarray(w.get() if hasattr(w, "get") else w, dtype=np.float64)

@@ -1,1 +1,1 @@
-"""The harness: the loop, its folder, its pictures, and loading a finished run."""
+"""Training of any system: the loop, the folder of a run, and loading what a run left."""

@@ -6,8 +6,9 @@ checkpoint-*.npz     the last two, with the state of the random generator; no pi
 samples-*.png        what the system generates, as it trains;  curves.png  losses and measures
 report.json          how the run ended
 
-A checkpoint is a rename of a complete file, and `metrics.jsonl` is cut back to it on resuming: the
-folder of a run that was killed and resumed ends like that of one that was not, seconds apart.
+A checkpoint is written under a temporary name and then renamed, so that it is whole or not there.
+On resuming, `metrics.jsonl` is cut back to the checkpoint. So the folder of a run that was killed
+and resumed ends like that of a run that was not, except for the seconds.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ LONGEST_ROW = 1 << 16
 """Bytes of a line of metrics.jsonl at most."""
 
 KEPT = 2
-"""How many checkpoints stay: if the last cannot be read, there is one before it."""
+"""How many checkpoints are kept: if the last cannot be read, the one before it can."""
 
 
 class RunFolderError(InputError):
@@ -49,7 +50,9 @@ class RunFolderError(InputError):
 
 @dataclass(frozen=True)
 class Identity:
-    """What makes a run: two runs of one identity are equal bit for bit, on one machine."""
+    """All that a run depends on: two runs with the same identity are equal, bit by bit, on one
+    machine.
+    """
 
     system: str
     preset: str

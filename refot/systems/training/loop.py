@@ -1,8 +1,9 @@
 """Training a system: steps, metrics, pictures, checkpoints, until it is done, stopped or diverges.
 
-A run that was killed and resumed ends with the same weights, bit for bit, as one that was not: a
-checkpoint holds all that a step changes, its random generator included; and what looks at the
-system (measures, pictures) draws from generators of its own, made of the seed and the iteration.
+A run that was killed and resumed ends with the same weights, bit for bit, as one that was not. For
+that a checkpoint holds everything that a step changes, the state of its random generator included.
+Measures and pictures must not change the run either: they draw from other generators, which are
+made of the seed and the iteration.
 """
 
 from __future__ import annotations
@@ -47,11 +48,12 @@ SAMPLES = 100
 """How many samples are drawn into a picture."""
 
 MEASURES, PICTURE = 0, 1
-"""What a generator that is not the system's own is for."""
+"""What a generator that is not the system's is for: the two must not draw the same numbers."""
 
 
 class DivergedError(ArithmeticError):
-    """NaN or infinity: after which step, in which tensor or loss, and what the last good state is.
+    """A step left NaN or infinity: says which step, in which array or loss, and which checkpoint
+    is the last good one.
     """
 
     def __init__(self, iteration: int, tensor: str, checkpoint: Path | None) -> None:
@@ -65,10 +67,10 @@ class DivergedError(ArithmeticError):
 
 @dataclass(frozen=True)
 class Cadence:
-    """How often what happens: checkpoints by the clock, measures and pictures by iterations.
+    """How often checkpoints are written, measures taken and losses logged.
 
-    `measure_every` None: twenty times in a run. The start and the end are always measured, and the
-    end always saved.
+    `measure_every`, in iterations, also says when pictures are drawn; None is twenty times in a
+    run. The start and the end are always measured, and the end is always saved.
     """
 
     checkpoint_seconds: float = 60.0
@@ -106,12 +108,13 @@ def train(
     cadence: Cadence | None = None,
     watcher: Watcher | None = None,
 ) -> Outcome:
-    """Train a preset of a system in the folder `out`; on resuming, go on where it was.
+    """Train a preset of a system in the folder `out`; with `resume`, go on where that run stopped.
 
-    What is not given is that of the run in `out` (resuming), else the preset's iterations, seed 0,
-    the default backend. Ctrl-C and SIGTERM end it after the present step, with a checkpoint; a
-    second one at once. Raises UnknownNameError, RunFolderError, InputError before any work, and
-    DivergedError on NaN or infinity.
+    Arguments that are not given are, when resuming, those of the run in `out`, and else the
+    preset's iterations, seed 0 and the default backend. The first Ctrl-C or SIGTERM ends the run
+    after the present step, with a checkpoint; a second one ends it at once. Raises
+    UnknownNameError, RunFolderError, InputError before any work, and DivergedError on NaN or
+    infinity.
     """
     standard = find_preset(system, preset).iterations
     held = held_by(Path(out)) if resume else None
@@ -152,7 +155,7 @@ def _agree_on_backend(held: Held, backend: BackendLike, out: Path) -> None:
 
 @dataclass
 class _Run:
-    """A system, its folder, and where it is."""
+    """A system that is being trained, its folder, and how far it has come."""
 
     system: System
     folder: RunFolder

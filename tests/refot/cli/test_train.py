@@ -328,7 +328,7 @@ COMMAND = "import toy_system; toy_system.register(); from refot.cli.app import m
 def command(*arguments: str) -> subprocess.Popen[str]:
     return interruptible(
         [sys.executable, "-c", COMMAND, "train", *arguments], text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, cwd=Path(__file__).parent)
+        stderr=subprocess.PIPE, cwd=Path(toy_system.__file__).parent)
 
 
 def test_ctrl_c_then_resume_then_nan(tmp_path: Path) -> None:

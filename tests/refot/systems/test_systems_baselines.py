@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_systems import captured, check, resumed_alike, transport_to_data
+from system_checks import assert_resumes, assert_slopes, captured, transport_to_data
 
 import refot
 from refot.networks import Dense, gradient_penalty
@@ -29,17 +29,17 @@ COSTS: list[BatchCost] = [Euclidean(), MinusGaussianKernel(0.8)]
 
 
 def mmd(cost: BatchCost = COSTS[0]) -> MMDGenerator:
-    return MMDGenerator("tiny", 0, "numpy", TinyTask(), MMDSettings(cost, 6, 1e-2), np.float64)
+    return MMDGenerator(0, "numpy", TinyTask(), MMDSettings(cost, 6, 1e-2), np.float64)
 
 
 def clipped() -> ClippedWGAN:
     settings = ClippedSettings(m=6, n_c=2, rate=1e-2, c=0.3)
-    return ClippedWGAN("tiny", 0, "numpy", TinyTask(), settings, np.float64)
+    return ClippedWGAN(0, "numpy", TinyTask(), settings, np.float64)
 
 
 def penalised() -> PenalisedWGAN:
     settings = PenalisedSettings(m=6, n_c=2, rate=1e-2)
-    return PenalisedWGAN("tiny", 0, "numpy", TinyTask(), settings, np.float64)
+    return PenalisedWGAN(0, "numpy", TinyTask(), settings, np.float64)
 
 
 def loss_of_critic(s: WGAN, z: Any, y: Any) -> float:
@@ -62,7 +62,7 @@ def test_g_descends_mmd(cost: BatchCost) -> None:
     s = mmd(cost)
     batch = s.draw()
     gradients = captured(s, "g", lambda: s.update(batch))
-    check(gradients, s.g.weights, lambda: s.update(batch)["MMD2"])
+    assert_slopes(gradients, s.g.weights, lambda: s.update(batch)["MMD2"])
 
 
 # ------------------------------------------------------------------ WGAN
@@ -72,7 +72,7 @@ def test_the_clipped_critic_climbs_h14_and_is_clipped() -> None:
     for w in s.f.weights.values():
         w *= 0.25  # inside the box, where the clipping does not move the differences
     gradients = captured(s, "f", lambda: s.ascend(batch))
-    check(gradients, s.f.weights, lambda: loss_of_critic(s, batch["z"], batch["y"]))
+    assert_slopes(gradients, s.f.weights, lambda: loss_of_critic(s, batch["z"], batch["y"]))
     s = clipped()
     s.step()
     largest = max(float(abs(w).max()) for w in s.f.weights.values())
@@ -90,7 +90,7 @@ def test_the_penalised_critic_climbs_h14_minus_the_penalty() -> None:
         penalty, _ = gradient_penalty(s.f, between)
         return loss_of_critic(s, batch["z"], batch["y"]) + 10 * penalty
 
-    check(gradients, s.f.weights, loss)
+    assert_slopes(gradients, s.f.weights, loss)
 
 
 @pytest.mark.parametrize("make", [clipped, penalised])
@@ -100,7 +100,7 @@ def test_g_descends_minus_f(make: Callable[[], WGAN]) -> None:
     batch = s.draw()
     z, y = batch["z"][-1], batch["y"][-1]
     gradients = captured(s, "g", lambda: s.descend(z, y))
-    check(gradients, s.g.weights, lambda: -loss_of_critic(s, z, y))
+    assert_slopes(gradients, s.g.weights, lambda: -loss_of_critic(s, z, y))
     assert s.descend(z, y) == pytest.approx(-loss_of_critic(s, z, y), abs=1e-14)
 
 
@@ -131,7 +131,7 @@ def test_the_penalised_critic_is_torchs_double_backward() -> None:
 # ------------------------------------------------------------------ runs
 @pytest.mark.parametrize("make", [mmd, clipped, penalised])
 def test_a_resumed_run_is_the_run(make: Callable[[], Any]) -> None:
-    resumed_alike(make)
+    assert_resumes(make)
 
 
 def test_the_transport_cost_falls() -> None:

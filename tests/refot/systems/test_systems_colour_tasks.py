@@ -13,7 +13,7 @@ from refot.datasets.cifar import cifar10
 from refot.datasets.images import DataFileError
 from refot.systems.registry import make_system
 from refot.systems.sinkhorn_autodiff import LearnedCost
-from refot.systems.tasks.colour_tasks import ColourImages
+from refot.systems.tasks.colour import ColourImages
 from refot.systems.training.loop import train
 
 PRESET = "learned-cost-cifar10"
@@ -63,7 +63,7 @@ def test_the_networks_are_those_of_32_by_32_colours(folder: str) -> None:
 
 def test_rows_are_shown_as_the_images_they_were(folder: str) -> None:
     task = ColourImages(folder)
-    np.testing.assert_allclose(task.shown(task.images) * 255, cifar10(folder).images, atol=1e-4)
+    np.testing.assert_allclose(task.shown(task.data) * 255, cifar10(folder).images, atol=1e-4)
 
 
 def test_its_measure_is_transport_to_the_images_held_out(folder: str) -> None:

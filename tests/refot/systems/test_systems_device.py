@@ -72,8 +72,7 @@ def makers(case: str) -> tuple[Callable[[], NetworkSystem], Callable[[], Network
 
     def on_device() -> NetworkSystem:
         like: Any = on_numpy()
-        rest = (like.latent, settings) if hasattr(like, "latent") else (settings, like.dtype)
-        made: NetworkSystem = type(like)("device", 3, backend(), like.task, *rest)
+        made: NetworkSystem = type(like)(3, backend(), like.task, settings, like.dtype)
         return made
 
     return on_numpy, on_device

@@ -41,11 +41,11 @@ class Cloud:
 
 
 def eotgm(settings: Settings = SMALL, dtype: Any = np.float64) -> EOTGM:
-    return EOTGM("small", 1, "numpy", Cloud(), settings, dtype)  # type: ignore[arg-type]
+    return EOTGM(1, "numpy", Cloud(), settings, dtype)  # type: ignore[arg-type]
 
 
 def eotgan(settings: AdversarialSettings = ADVERSARIAL, dtype: Any = np.float64) -> EOTGAN:
-    return EOTGAN("small", 1, "numpy", Cloud(), settings, dtype)  # type: ignore[arg-type]
+    return EOTGAN(1, "numpy", Cloud(), settings, dtype)  # type: ignore[arg-type]
 
 
 def W(x: Array, y: Array, lam: float) -> float:

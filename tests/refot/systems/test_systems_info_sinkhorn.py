@@ -6,23 +6,22 @@ which loss, found by finite differences in float64.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 from small_info_sinkhorn import SMALL, system
+from system_checks import assert_resumes, assert_slopes, captured
 
 import refot
-from refot.arrays import Array
 from refot.gradients import points_gradient
-from refot.networks import only
+from refot.networks import Sequential, only
 from refot.systems.batch.plan import batch_plan, printed_batch_plan
 from refot.systems.info_sinkhorn import InfoSinkhorn
 from refot.systems.registry import make_system, presets
-from refot.systems.tasks.latent import Latent
-from refot.systems.tasks.traversal import vary_category, vary_uniform
+from refot.systems.tasks.image_networks import dense_duals, table_3b_duals, table_3b_generator
+from refot.systems.tasks.latent import Latent, vary_category, vary_uniform
+from refot.systems.tasks.plane import GridLaw
 
 
 # ------------------------------------------------------------------ the plan of a batch
@@ -72,41 +71,6 @@ def test_the_step_of_Q_leaves_the_trunk() -> None:
 
 
 # ------------------------------------------------------------------ along which gradient
-def captured(s: InfoSinkhorn, name: str, act: Callable[[], object]) -> dict[str, Array]:
-    """The gradients that `act` hands to the optimiser of that name, which then does nothing."""
-    given: dict[str, Array] = {}
-
-    def note(_: Any, gradients: dict[str, Array]) -> None:
-        given.update(gradients)
-
-    s.optimisers[name].step = note  # type: ignore[method-assign, assignment]
-    act()
-    return given
-
-
-def slope(loss: Callable[[], float], w: Array, direction: Array) -> float:
-    """The central difference of the loss along a direction of one weight."""
-    h, kept = 1e-6, w.copy()
-    values = []
-    for sign in (1, -1):
-        w[...] = kept + sign * h * direction
-        values.append(loss())
-    w[...] = kept
-    return (values[0] - values[1]) / (2 * h)
-
-
-def check(
-    gradients: dict[str, Array], weights: dict[str, Array], loss: Callable[[], float]
-) -> None:
-    """Each gradient is the slope of the loss along a random direction, to finite differences."""
-    rng = np.random.default_rng(5)
-    assert gradients
-    for name, g in gradients.items():
-        direction = rng.normal(size=g.shape)
-        expected = slope(loss, weights[name], direction)
-        assert float((g * direction).sum()) == pytest.approx(expected, rel=2e-5, abs=2e-8), name
-
-
 def test_the_dual_step_climbs_the_semi_dual() -> None:
     """B-24 in D2 and the trunk, with lam Q inside the transform and Q held."""
     s = system()
@@ -119,7 +83,7 @@ def test_the_dual_step_climbs_the_semi_dual() -> None:
         D2, _ = s.D.forward(y, "D2")
         return -float(batch_plan(D2[:, 0], s.cost(x, y).dense() - fixed, s.settings.eps).value)
 
-    check(gradients, s.D.weights, minus_value)
+    assert_slopes(gradients, only(s.D.weights, "trunk", "D2"), minus_value)
 
 
 def test_the_step_of_Q_descends_b31() -> None:
@@ -135,7 +99,7 @@ def test_the_step_of_Q_descends_b31() -> None:
         a = np.full(24, 1 / 24)
         return refot.q_objective(Q, P, a, a)
 
-    check(gradients, s.D.weights, b31)
+    assert_slopes(gradients, only(s.D.weights, "Q"), b31)
 
 
 @pytest.mark.parametrize("debiased", [True, False])
@@ -156,7 +120,7 @@ def test_the_step_of_G_descends_b32(debiased: bool) -> None:
         loss = float((gamma * s.cost(x, y).dense()).sum())
         return loss - float((eta * s.cost(x1, x2).dense()).sum()) / 2 * debiased
 
-    check(gradients, s.G.weights, b32)
+    assert_slopes(gradients, s.G.weights, b32)
 
 
 def test_the_gradient_of_the_batch_is_the_gradient_of_b9() -> None:
@@ -176,17 +140,7 @@ def test_the_gradient_of_the_batch_is_the_gradient_of_b9() -> None:
 
 # ------------------------------------------------------------------ as a run
 def test_it_goes_on_where_it_was_left() -> None:
-    whole, half = system(kind=InfoSinkhorn), system(kind=InfoSinkhorn)
-    for _ in range(4):
-        whole.step()
-    for _ in range(2):
-        half.step()
-    again = system(kind=InfoSinkhorn)
-    again.restore({key: np.copy(array) for key, array in half.state().items()})
-    again.rng.bit_generator.state = half.rng.bit_generator.state
-    for _ in range(2):
-        again.step()
-    assert all(np.array_equal(array, again.state()[key]) for key, array in whole.state().items())
+    assert_resumes(lambda: system(dtype=np.float32))
 
 
 def test_a_short_run_of_the_quick_preset_learns_the_codes() -> None:
@@ -236,27 +190,42 @@ def test_the_networks_of_table_3b_fit_each_other(name: str) -> None:
     batch = s.draw()
     x, _ = s.G.forward(batch["z"][0, 0])
     side = 32 if name == "mnist" else 28
-    assert x.shape == batch["y"][0].shape == (4, 1, side, side)
+    assert x.shape == batch["y"][0].shape == (4, side**2)
     assert s.D.forward(x, "D2")[0].shape == (4, 1)
-    assert s.D.forward(x, "Q")[0].shape == (4, s.latent.informative)
-    assert s.latent.size == (100 if name == "mnist" else 28)
+    assert s.D.forward(x, "Q")[0].shape == (4, 12)
+    assert batch["z"].shape[-1] == (100 if name == "mnist" else 28)
     assert np.isfinite(list(s.step().values())).all()
+
+
+def sizes(net: Sequential) -> list[tuple[int, ...]]:
+    """The shapes of the dense layers' weights, and of the convolutions' (in, out)."""
+    return [w.shape[:2] for w in net.weights.values() if w.ndim > 1]
+
+
+def test_the_networks_of_table_3b_have_its_sizes() -> None:
+    """G: FC 1024, FC 8192, deconvolutions to 64 and 1 channels; D: to 64 and 128, then FC 1024."""
+    rng = np.random.default_rng(0)
+    assert sizes(table_3b_generator(100)(rng, np, np.float32)) == [
+        (100, 1024), (1024, 8192), (128, 64), (64, 1)]
+    D = table_3b_duals(12)(rng, np, np.float32)
+    assert sorted(map(sorted, sizes(D.trunk))) == [[1, 64], [64, 128], [1024, 8192]]
+    assert {name: sizes(head) for name, head in D.heads.items()} == {
+        "D2": [(1024, 1)], "D4": [(1024, 1)], "Q": [(1024, 128), (128, 12)]}
 
 
 def test_the_networks_of_table_3a_have_its_sizes() -> None:
     """FC 512 three times; b.n. in the duals and not in G; 128 latents; one number, or |Z1| = 25."""
     s = make_system("info_sinkhorn", "gaussians25", 0, "numpy", {"batch": 2, "n_D": 1})
     assert isinstance(s, InfoSinkhorn)
-    sizes = [w.shape for key, w in s.G.weights.items() if key.endswith("W")]
-    assert sizes == [(128, 512), (512, 512), (512, 512), (512, 2)]
+    assert isinstance(s.task, GridLaw)
+    assert sizes(s.G) == [(128, 512), (512, 512), (512, 512), (512, 2)]
     assert not s.G.statistics
-    trunk = [w.shape for key, w in s.D.trunk.weights.items() if key.endswith("W")]
-    assert trunk == [(2, 512), (512, 512)]
-    heads = {name: [w.shape for key, w in head.weights.items() if key.endswith("W")]
-             for name, head in s.D.heads.items()}
-    assert heads == {"D2": [(512, 512), (512, 1)], "D4": [(512, 512), (512, 1)],
-                     "Q": [(512, 512), (512, 25)]}
-    assert sum(key.endswith("mean") for key in s.D.statistics) == 5
+    for D in (s.D, dense_duals(2, 512, 512, 25)(s.rng, np, np.float32)):
+        assert sizes(D.trunk) == [(2, 512), (512, 512)]
+        assert {name: sizes(head) for name, head in D.heads.items()} == {
+            "D2": [(512, 512), (512, 1)], "D4": [(512, 512), (512, 1)],
+            "Q": [(512, 512), (512, 25)]}
+        assert sum(key.endswith("mean") for key in D.statistics) == 5
 
 
 def test_the_presets_hold_the_numbers_of_tables_1_and_2() -> None:
@@ -272,4 +241,4 @@ def test_the_presets_hold_the_numbers_of_tables_1_and_2() -> None:
         assert s.settings.rates.D == s.settings.rates.Q == s.settings.rates.G == rate
         assert s.settings.rates.weight_decay_Q == (1e-3 if name == "mnist" else 0)
         assert presets("info_sinkhorn")[name].iterations == iterations
-        assert s.latent == latent
+        assert s.task.law == latent  # type: ignore[attr-defined]

