@@ -20,7 +20,7 @@ import numpy as np
 from refot.arrays import Array, InputError
 from refot.verification.checks.trial import SINGLE, Call, Finding, Trial
 from refot.verification.subjects.doubles import in_doubles
-from refot.verification.truth.right import RIGHT
+from refot.verification.truth.right import RIGHT, sums
 
 from .causes import cause, not_finite
 from .mistakes import (
@@ -202,7 +202,7 @@ def _alternatives(
 def _observed(call: Call) -> Array:
     """The answer as one array; of potentials f_i + g_j, which is the same in every gauge."""
     if call.capability == "potentials":
-        return diagnosis_transport.sums(*call.answer)
+        return sums(*call.answer)
     return np.asarray(call.answer)
 
 
