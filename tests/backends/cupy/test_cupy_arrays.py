@@ -162,7 +162,7 @@ CALLS: dict[str, Callable[[World], Any]] = {
 
 NOT_HERE = {
     "kantorovich": "SciPy's linear programme: on the processor",
-    "get_backend": "no arrays", "use_backend": "no arrays", "backend_status": "no arrays",
+    "get_backend": "no arrays", "backend_status": "no arrays",
 }
 
 
