@@ -13,15 +13,44 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from types import ModuleType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Array = Any
-"""An array of NumPy or of any library that follows its interface (CuPy)."""
+Array: TypeAlias = Any
+"""An array of NumPy or of any library that follows its interface (CuPy), already checked.
+
+The names below say what an argument means, and which shape it has. All of them stand for `Any`,
+because what a caller hands over may be an array of any library or a plain list: the functions
+`as_points`, `as_weights`, ... of this file check it, and return it as an Array."""
+
+Points: TypeAlias = Any
+"""Points (n, d), one in each row."""
+
+Weights: TypeAlias = Any
+"""Weights (n,) of points: none negative, their sum 1."""
+
+Potential: TypeAlias = Any
+"""A potential: one number for each point, (n,), in cost units."""
+
+Matrix: TypeAlias = Any
+"""One number for each pair of points, (n, m): a plan, a table Q, a gradient in the cost."""
+
+CostLike: TypeAlias = Any
+"""A cost between all pairs of points: a matrix (n, m), or an operand of `refot.costs.operands`,
+which may hold the points instead of the matrix."""
+
+Masses: TypeAlias = Any
+"""Masses (n,) or (n, m): none negative, with any sum."""
+
+Codes: TypeAlias = Any
+"""The informative code of each latent sample: integers (n,), from 0."""
+
+Vector: TypeAlias = Any
+"""One point or direction, (d,)."""
 
 
 class InputError(ValueError):

@@ -10,14 +10,17 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from refot.arrays import (
     Array,
     ConvergenceWarning,
+    CostLike,
     InputError,
+    Points,
+    Weights,
     as_weights,
     in_range,
     marginal_tolerance,
@@ -42,7 +45,8 @@ WIDE = 1e2
 
 
 def entropic_value(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> float:
     """F = <C,P> + eps KL(P | a(x)b) at the optimal plan, in cost units. B-10, H-2."""
     p = problem(C, a, b, eps, backend)
@@ -50,7 +54,8 @@ def entropic_value(
 
 
 def sharp_value(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> float:
     """s = <C,P> at the optimal plan of F, in cost units: s = F - eps KL. W_{c,eps} of G.
 
@@ -65,7 +70,7 @@ def sharp_value(
 
 
 def sinkhorn_divergence(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> float:
     """S = F_xy - F_xx / 2 - F_yy / 2, KL-inclusive, in cost units; S(mu, mu) = 0. B-9."""
@@ -76,7 +81,7 @@ def sinkhorn_divergence(
 
 
 def sinkhorn_loss(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> float:
     """2 s_xy - s_xx - s_yy with sharp values: twice the scale of B-9 and another W. G-4.
@@ -89,7 +94,7 @@ def sinkhorn_loss(
 
 
 @in_range
-def mmd_squared(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean") -> float:
+def mmd_squared(x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean") -> float:
     """MMD^2 with kernel -c, as a V-statistic: 2 a'C_xy b - a'C_xx a - b'C_yy b, cost units. G-2.
 
     The limit of G-4 as eps -> infinity, and twice that of B-9 (errata G2, E13). With the cost
@@ -102,7 +107,9 @@ def mmd_squared(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean") -> fl
 
 
 @in_range
-def mmd_squared_unbiased(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean") -> float:
+def mmd_squared_unbiased(
+    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
+) -> float:
     """MMD^2 with kernel -c, as a U-statistic: no pair of a sample with itself. G-2, erratum G8.
 
     Self terms sum_{i != j} a_i a_j c / (1 - sum a_i^2): with uniform weights, 1/(n(n-1)). Needs
@@ -184,7 +191,7 @@ def _largest_cost(p: Problem) -> float:
 
 
 def _problems(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str, backend: BackendLike
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str, backend: BackendLike
 ) -> tuple[Problem, Problem, Problem]:
     """The three problems xy, xx, yy."""
     C = point_cost(x, y, cost)

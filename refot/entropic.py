@@ -10,9 +10,8 @@ P >= 0, without which H is not defined; its first argument is the data, in B the
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from refot.arrays import Array, ShapeError, WeightError, as_points
+from refot.arrays import Array, CostLike, Points, ShapeError, WeightError, Weights, as_points
 from refot.backend_contract import BackendLike
 from refot.costs.operands import PointCost, point_cost
 from refot.divergences import entropic_value
@@ -22,7 +21,8 @@ from refot.problem import log_weights, problem
 
 
 def entropic_transport_value(
-    M: Any, a: Any, b: Any, lam: Any, *, tol: float | None = None, backend: BackendLike = None
+    M: CostLike, a: Weights, b: Weights, lam: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> float:
     """W_L = min <P, M> - lam H(P) = F - lam (H(a) + H(b)), in cost units. L, erratum L1.
 
@@ -35,7 +35,8 @@ def entropic_transport_value(
 
 
 def entropic_transport_gradient_weights(
-    M: Any, a: Any, b: Any, lam: Any, *, tol: float | None = None, backend: BackendLike = None
+    M: CostLike, a: Weights, b: Weights, lam: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """dW_L/da = f + lam log a, centred to sum 0, (n,): that of F and of -lam H(a). L, erratum L1.
 
@@ -49,7 +50,7 @@ def entropic_transport_gradient_weights(
 
 
 def feature_cost(
-    x: Any, y: Any, feature: Callable[[Array], Array], cost: str = "sqeuclidean"
+    x: Points, y: Points, feature: Callable[[Array], Array], cost: str = "sqeuclidean"
 ) -> PointCost:
     """M_ij = |feature(x_i) - feature(y_j)|^2, the cost in feature space, an operand. L; G's c_phi.
 
@@ -59,7 +60,7 @@ def feature_cost(
     return point_cost(_features(x, feature, "x"), _features(y, feature, "y"), cost)
 
 
-def _features(points: Any, feature: Callable[[Array], Array], name: str) -> Array:
+def _features(points: Points, feature: Callable[[Array], Array], name: str) -> Array:
     """feature(points), (n, k), checked to hold a row for each point."""
     points = as_points(points, name)
     found = as_points(feature(points), f"feature({name})")

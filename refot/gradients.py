@@ -16,9 +16,19 @@ mean of the two one-sided derivatives, along any direction. So all is finite for
 
 from __future__ import annotations
 
-from typing import Any
-
-from refot.arrays import Array, as_matrix, as_number, as_weights, in_range, namespace
+from refot.arrays import (
+    Array,
+    CostLike,
+    Matrix,
+    Points,
+    Potential,
+    Weights,
+    as_matrix,
+    as_number,
+    as_weights,
+    in_range,
+    namespace,
+)
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import require_all_partners
 from refot.costs.operands import PointCost, as_cost, as_point_cost, point_cost, row_blocks
@@ -38,7 +48,7 @@ from refot.problem import Problem, problem
 
 # ------------------------------------------------------------------ from the cost to the points
 @in_range
-def points_gradient(T: Any, C: Any) -> Array:
+def points_gradient(T: Matrix, C: CostLike) -> Array:
     """sum_j T_ij d1 c(x_i, y_j), (n, d): from the gradient T (n, m) in the cost to that in x.
 
     C: the PointCost of x and y. In y: `points_gradient(T.T, C.T)`. Of a function of the self cost
@@ -56,7 +66,8 @@ def points_gradient(T: Any, C: Any) -> Array:
 
 # ------------------------------------------------------------------ F, B-10
 def entropic_value_gradient_points(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """dF/dx_i = sum_j P_ij d1 c(x_i, y_j) at the optimal plan, (n, d). H-24; B-32 without eta.
 
@@ -68,7 +79,8 @@ def entropic_value_gradient_points(
 
 
 def entropic_value_gradient_weights(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """dF/da = f - mean f, (n,): `centred`, for weights can only move with their sum fixed at 1.
 
@@ -82,7 +94,7 @@ def entropic_value_gradient_weights(
 
 # ------------------------------------------------------------------ S, B-9
 def sinkhorn_divergence_gradient(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> Array:
     """dS/dx_i = sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d). B-9, B-11.
@@ -98,7 +110,7 @@ def sinkhorn_divergence_gradient(
 
 
 def sinkhorn_divergence_gradient_weights(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> Array:
     """dS/da = f_xy - f_xx, `centred` to sum 0, (n,): a fills both slots of F_xx / 2. B-9."""
@@ -112,7 +124,7 @@ def sinkhorn_divergence_gradient_weights(
 # ------------------------------------------------------------------ semi-dual, B-24 and H-23
 @in_range
 def semi_dual_gradient_points(
-    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> Array:
     """a_i sum_j chi_ij d1 c(x_i, y_j), (n, d): the gradient of `semi_dual` in x at any g (m,).
 
@@ -129,7 +141,8 @@ def semi_dual_gradient_points(
 
 @in_range
 def semi_dual_gradient_q(
-    g: Any, C: Any, Q: Any, lam: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    g: Potential, C: CostLike, Q: Matrix, lam: float, a: Weights, b: Weights, eps: float,
+    *, backend: BackendLike = None
 ) -> Array:
     """-lam a_i chi_ij, (n, m): the gradient of B-24 in the table Q (n, m), at any g (m,).
 
@@ -142,7 +155,7 @@ def semi_dual_gradient_q(
 
 # ------------------------------------------------------------------ Q, B-31
 @in_range
-def q_objective_gradient(Q: Any, P: Any, a: Any, b: Any) -> Array:
+def q_objective_gradient(Q: Matrix, P: Matrix, a: Weights, b: Weights) -> Array:
     """a_i b_j exp(Q_ij) - P_ij, (n1, m): the gradient of `q_objective` in Q. B-31.
 
     0 at Q = log(P / (a(x)b)). Q, P (n1, m); a = zeta1 (n1,), b (m,).
@@ -153,7 +166,7 @@ def q_objective_gradient(Q: Any, P: Any, a: Any, b: Any) -> Array:
     return tilted_product(Q, a, b) - P
 
 
-def dot_product_gradient(dQ: Any, z1: Any) -> Array:
+def dot_product_gradient(dQ: Matrix, z1: Points) -> Array:
     """dQ' z1, (m, k): from the gradient in Q (n, m) to that in D_Q, for Q_ij = z1_i . D_Q(y_j).
 
     B section 4.1. z1 (n, k): the code of each row; D_Q (m, k): the network's output at each y_j.
@@ -166,7 +179,7 @@ def dot_product_gradient(dQ: Any, z1: Any) -> Array:
 # ------------------------------------------------------------------ the generator's loss, B-32
 @in_range
 def generator_loss(
-    x1: Any, x2: Any, y: Any, P: Any, eta: Any, cost: str = "sqeuclidean"
+    x1: Points, x2: Points, y: Points, P: Matrix, eta: Matrix, cost: str = "sqeuclidean"
 ) -> float:
     """<c(x', y), P> - <c(x', x''), eta> / 2 at fixed plans, in cost units. B-32.
 
@@ -178,7 +191,7 @@ def generator_loss(
 
 @in_range
 def generator_loss_gradient(
-    x1: Any, x2: Any, y: Any, P: Any, eta: Any, cost: str = "sqeuclidean"
+    x1: Points, x2: Points, y: Points, P: Matrix, eta: Matrix, cost: str = "sqeuclidean"
 ) -> tuple[Array, Array]:
     """The gradients of `generator_loss` in x' (n, d) and x'' (k, d). B-32.
 
@@ -197,7 +210,7 @@ def generator_loss_gradient(
 # ------------------------------------------------------------------ MMD^2 with kernel -c, G-2
 @in_range
 def mmd_squared_gradient(
-    x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
 ) -> Array:
     """2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_k a_k d1 c(x_i, x_k)), (n, d): of `mmd_squared` in x.
 
@@ -209,7 +222,7 @@ def mmd_squared_gradient(
 
 @in_range
 def mmd_squared_gradient_weights(
-    x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
 ) -> Array:
     """2 C_xy b - 2 C_xx a, `centred` to sum 0, (n,): the gradient of `mmd_squared` in a. G-2."""
     xy, xx, a, b = _two_samples(x, a, y, b, cost)
@@ -218,7 +231,7 @@ def mmd_squared_gradient_weights(
 
 @in_range
 def mmd_squared_unbiased_gradient(
-    x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
 ) -> Array:
     """The gradient of `mmd_squared_unbiased` in x, (n, d): the self term over q = 1 - sum a^2.
 
@@ -231,7 +244,7 @@ def mmd_squared_unbiased_gradient(
 
 @in_range
 def mmd_squared_unbiased_gradient_weights(
-    x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
 ) -> Array:
     """The gradient of `mmd_squared_unbiased` in a, `centred` to sum 0, (n,). G-2, erratum G8.
 
@@ -271,7 +284,7 @@ def _self_potential(p: Problem, tol: float | None) -> Array:
 
 
 def _two_samples(
-    x: Any, a: Any, y: Any, b: Any, cost: str
+    x: Points, a: Weights, y: Points, b: Weights, cost: str
 ) -> tuple[PointCost, PointCost, Array, Array]:
     """The costs xy and xx, and the weights checked."""
     xy = point_cost(x, y, cost)

@@ -13,9 +13,8 @@ In y or b: exchange the measures, (C.T, b, a). Where x_i = y_j, as in `gradients
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from refot.arrays import Array, namespace
+from refot.arrays import Array, CostLike, Points, Weights, namespace
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import finite_part, require_all_partners
 from refot.costs.operands import as_cost, as_point_cost, point_cost
@@ -25,7 +24,8 @@ from refot.problem import Problem, problem
 
 
 def sharp_value_gradient(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """ds/dC = P - P * C / eps + P_ij (p_i + q_j), (n, m), for `sharp_value`. W_{c,eps} of G.
 
@@ -36,7 +36,8 @@ def sharp_value_gradient(
 
 
 def sharp_value_gradient_points(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """ds/dx_i = sum_j ds/dC_ij d1 c(x_i, y_j), (n, d); C the PointCost of x (n, d), y (m, d)."""
     p = problem(as_point_cost(C), a, b, eps, backend)
@@ -44,7 +45,8 @@ def sharp_value_gradient_points(
 
 
 def sharp_value_gradient_weights(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """ds/da = eps p, `centred` to sum 0, (n,). Where a_i = 0 it is the one-sided derivative.
 
@@ -58,7 +60,7 @@ def sharp_value_gradient_weights(
 
 
 def sinkhorn_loss_gradient(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> Array:
     """The gradient in x, (n, d), of `sinkhorn_loss`, 2 s_xy - s_xx - s_yy. G-4.

@@ -9,16 +9,20 @@ Q (n1, m) of z1 and y has the table M'Q = Q[codes] (n, m) of z and y, and <M'Q, 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from refot.arrays import (
     Array,
+    Codes,
+    CostLike,
     InputError,
+    Matrix,
+    Points,
     ShapeError,
     TypeInputError,
     WeightError,
+    Weights,
     as_count,
     as_matrix,
     as_number,
@@ -45,7 +49,7 @@ MOST_CODES = 1 << 16
 
 # ------------------------------------------------------------------ the informative code of a plan
 @in_range
-def mutual_information(P: Any) -> float:
+def mutual_information(P: Matrix) -> float:
     """KL(P | P1 (x) P'1) >= 0 of a joint law P (n1, m), in nats. B-18, with P as proxy in B-19.
 
     The mass of P is 1, up to the marginal error that a solve leaves (1e-9, in float32 1e-5), or
@@ -58,7 +62,7 @@ def mutual_information(P: Any) -> float:
     return kl_from_product(P, P.sum(axis=1), P.sum(axis=0))
 
 
-def as_codes(codes: Any, like: Array) -> Array:
+def as_codes(codes: Codes, like: Array) -> Array:
     """The code of each sample, (n,) integers >= 0 beside the rows of `like`. Raises InputError."""
     if is_masked(codes):
         raise InputError("codes", "masked entries", "a code for each row: codes.filled(code)")
@@ -78,7 +82,7 @@ def as_codes(codes: Any, like: Array) -> Array:
     return codes
 
 
-def as_lam(lam: Any) -> float:
+def as_lam(lam: float) -> float:
     """The weight of the information, >= 0, in cost units. Raises InputError."""
     weight = as_number(lam, "lam")
     if weight < 0:
@@ -87,7 +91,7 @@ def as_lam(lam: Any) -> float:
 
 
 @in_range
-def sum_noise(P: Any, codes: Any, n_codes: int) -> Array:
+def sum_noise(P: Matrix, codes: Codes, n_codes: int) -> Array:
     """(M P)_kj = sum of P_ij over the samples i with code k, (n_codes, m). pi_(z1,y) of B."""
     P, n_codes = as_matrix(P, "P"), as_count(n_codes, "n_codes")
     if n_codes > MOST_CODES:
@@ -98,7 +102,7 @@ def sum_noise(P: Any, codes: Any, n_codes: int) -> Array:
     return (namespace(P).arange(n_codes)[:, None] == codes).astype(P.dtype) @ P
 
 
-def code_weights(a: Any, codes: Any, n_codes: int) -> Array:
+def code_weights(a: Weights, codes: Codes, n_codes: int) -> Array:
     """zeta1 = M a, (n_codes,): the law of z1, from the weights a (n,) of the latent samples."""
     a = as_weights(a, None, "a")
     return sum_noise(a[:, None], codes, n_codes)[:, 0]
@@ -106,7 +110,7 @@ def code_weights(a: Any, codes: Any, n_codes: int) -> Array:
 
 # ------------------------------------------------------------------ the dual of KL, B-20 and B-31
 @in_range
-def kl_dual(Q: Any, P: Any, a: Any, b: Any) -> float:
+def kl_dual(Q: Matrix, P: Matrix, a: Weights, b: Weights) -> float:
     """<Q, P> + 1 - sum a b exp(Q) <= KL(P | a(x)b), equal at Q = log(P / (a(x)b)). B-20.
 
     Q, P (n1, m); a = zeta1 (n1,), b (m,).
@@ -115,7 +119,7 @@ def kl_dual(Q: Any, P: Any, a: Any, b: Any) -> float:
 
 
 @in_range
-def q_objective(Q: Any, P: Any, a: Any, b: Any) -> float:
+def q_objective(Q: Matrix, P: Matrix, a: Weights, b: Weights) -> float:
     """sum(-Q P + a b exp(Q)); its minimum over Q is 1 - KL(P | a(x)b). B-31.
 
     Q, P (n1, m); a = zeta1 (n1,), b (m,).
@@ -135,7 +139,7 @@ def tilted_product(Q: Array, a: Array, b: Array) -> Array:
     return xp.where(mass, (a[:, None] * root) * (b * root), 0)
 
 
-def optimal_q(P: Any, a: Any, b: Any) -> Array:
+def optimal_q(P: Matrix, a: Weights, b: Weights) -> Array:
     """Q* = log(P / (a(x)b)), (n1, m): where B-20 is largest and B-31 smallest, in nats.
 
     P (n1, m) = M P; a = zeta1 (n1,), b (m,). An entry P_kj = 0 has Q* = -infinity: it is taken as
@@ -151,7 +155,7 @@ def optimal_q(P: Any, a: Any, b: Any) -> Array:
 
 
 # ------------------------------------------------------------------ Barber and Agakov's bound, B-22
-def barber_agakov(q: Any, P: Any, a: Any) -> float:
+def barber_agakov(q: Matrix, P: Matrix, a: Weights) -> float:
     """sum_kj P_kj log q(k | j) <= KL(P | a(x)b), in nats: -infinity where q = 0 < P. B-22.
 
     q (n1, m): for each y_j a density of z1 **with respect to a = zeta1** (n1,), sum_k a_k q_kj = 1
@@ -170,7 +174,7 @@ def barber_agakov(q: Any, P: Any, a: Any) -> float:
     return float((P * xp.log(xp.where(P > 0, q, 1))).sum())
 
 
-def softmax_density(logits: Any, a: Any) -> Array:
+def softmax_density(logits: Matrix, a: Weights) -> Array:
     """q = softmax_k(logits) / zeta1, (n1, m): log q = log softmax - log zeta1. B-22, erratum E8.
 
     logits (n1, m) of z1 for each y_j; a = zeta1 (n1,), positive.
@@ -183,7 +187,7 @@ def softmax_density(logits: Any, a: Any) -> Array:
     return p / p.sum(axis=0) / a[:, None]
 
 
-def posterior_density(P: Any) -> Array:
+def posterior_density(P: Matrix) -> Array:
     """q(k | j) = P_kj / ((P1)_k (P'1)_j), (n1, m): B-22 is tight there. 1 where there is no mass.
 
     P (n1, m): the joint law of z1 and y.
@@ -197,7 +201,7 @@ def posterior_density(P: Any) -> Array:
 
 # ------------------------------------------------------------------ the objectives, B-19 and B-21
 def informative_objective(
-    P: Any, C: Any, a: Any, b: Any, eps: Any, lam: Any, codes: Any
+    P: Matrix, C: CostLike, a: Weights, b: Weights, eps: float, lam: float, codes: Codes
 ) -> float:
     """<C,P> + eps KL(P | a(x)b) - lam KL(M P | zeta1 (x) b), in cost units. B-19, what P moves.
 
@@ -214,7 +218,7 @@ def informative_objective(
 
 
 def perturbed_objective(
-    Q: Any, P: Any, C: Any, a: Any, b: Any, eps: Any, lam: Any, codes: Any
+    Q: Matrix, P: Matrix, C: CostLike, a: Weights, b: Weights, eps: float, lam: float, codes: Codes
 ) -> float:
     """<C - lam M'Q, P> + eps KL(P | a(x)b) - lam + lam sum zeta1 b exp(Q). B-21, what P, Q move.
 
@@ -228,7 +232,7 @@ def perturbed_objective(
 
 
 def informative_loss(
-    x: Any, a: Any, y: Any, b: Any, P: Any, eps: Any, lam: Any, codes: Any,
+    x: Points, a: Weights, y: Points, b: Weights, P: Matrix, eps: float, lam: float, codes: Codes,
     cost: str = "sqeuclidean", *, tol: float | None = None, backend: BackendLike = None,
 ) -> float:
     """`informative_objective` - F_xx / 2, in cost units: the whole of B-19, which G minimises.
@@ -242,7 +246,7 @@ def informative_loss(
 
 
 # ------------------------------------------------------------------ the perturbed cost, B-23
-def informative_cost(C: Any, Q: Any, lam: Any) -> Cost:
+def informative_cost(C: CostLike, Q: Matrix, lam: float) -> Cost:
     """The operand C - lam Q: B-23, and inside the transforms of B-24/25/29 (erratum E3).
 
     Q (n, m) is the table Q(z1_i, y_j), in nats; lam >= 0 in cost units.
@@ -252,12 +256,12 @@ def informative_cost(C: Any, Q: Any, lam: Any) -> Cost:
 
 
 def informative_plan(
-    C: Any,
-    Q: Any,
-    lam: Any,
-    a: Any,
-    b: Any,
-    eps: Any,
+    C: CostLike,
+    Q: Matrix,
+    lam: float,
+    a: Weights,
+    b: Weights,
+    eps: float,
     *,
     tol: float | None = None,
     backend: BackendLike = None,

@@ -15,15 +15,19 @@ import itertools
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from refot.arrays import (
     Array,
+    Codes,
     ConvergenceWarning,
+    CostLike,
     InputError,
+    Matrix,
     ShapeError,
+    Weights,
     as_count,
     as_matrix,
     as_plan,
@@ -91,14 +95,14 @@ Step: TypeAlias = tuple[Array, Array, SinkhornResult]
 
 
 def solve_informative(
-    C: Any,
-    a: Any,
-    b: Any,
-    eps: Any,
-    lam: Any,
-    codes: Any,
+    C: CostLike,
+    a: Weights,
+    b: Weights,
+    eps: float,
+    lam: float,
+    codes: Codes,
     *,
-    Q: Any | None = None,
+    Q: Matrix | None = None,
     tol: float | None = None,
     max_iter: int = 1_000,
     backend: BackendLike = None,
@@ -162,7 +166,7 @@ def _warm_iterates(p: Problem, g: Array) -> Iterates:
     yield from auto(p, g)
 
 
-def _start(Q: Any | None, codes: Array, p: Problem) -> Array:
+def _start(Q: Matrix | None, codes: Array, p: Problem) -> Array:
     """The first table (n1, m): `Q` checked, or zeros with a row for each code."""
     rows, m = int(codes.max()) + 1, p.b.shape[0]
     if Q is None:
@@ -193,7 +197,7 @@ def _descend(
 
 
 # ------------------------------------------------------------------ what the plan looks like
-def conditional_information(P: Any, a: Any, codes: Any) -> float:
+def conditional_information(P: Matrix, a: Weights, codes: Codes) -> float:
     """K(P) = KL(P | MP (x) zeta2) >= 0 in nats: what the noise z2 tells of y once z1 is known.
 
     The reference is (M P)_kj a_i / zeta1_k, k the code of i. P (n, m) with first marginal a (n,):
@@ -207,7 +211,7 @@ def conditional_information(P: Any, a: Any, codes: Any) -> float:
     return kl(P, joint[codes] * share[:, None])
 
 
-def entries_with_mass(P: Any, fraction: float = 0.99) -> int:
+def entries_with_mass(P: Matrix, fraction: float = 0.99) -> int:
     """How few entries of a joint law P (n1, m) carry this fraction, in (0, 1], of its mass."""
     P, share = as_plan(P, "P"), as_positive(fraction, "fraction")
     if share > 1:

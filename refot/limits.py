@@ -12,7 +12,7 @@ and those of S and of the loss follow, because F_xx and s_xx have W0 = 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -20,9 +20,13 @@ import numpy as np
 
 from refot.arrays import (
     Array,
+    CostLike,
     InputError,
+    Points,
+    Potential,
     ShapeError,
     TypeInputError,
+    Weights,
     as_count,
     as_positive,
     as_weights,
@@ -78,7 +82,7 @@ class CostLimits:
                 min(self.independent, self.exact + eps * self.entropy))
 
 
-def cost_limits(C: Any, a: Any, b: Any, *, exact: float | None = None) -> CostLimits:
+def cost_limits(C: CostLike, a: Weights, b: Weights, *, exact: float | None = None) -> CostLimits:
     """The limits and constants of one problem: C (n, m) or an operand, a (n,), b (m,).
 
     W0 is solved by linear programming, with n m variables, unless it is known: `exact`.
@@ -129,7 +133,7 @@ class DivergenceLimits:
 
 
 def divergence_limits(
-    x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
 ) -> DivergenceLimits:
     """The limits of S and of the loss between two clouds: x (n, d), a (n,), y (m, d), b (m,).
 
@@ -153,7 +157,8 @@ class EpsSweep:
 
 
 def eps_sweep(
-    x: Any, a: Any, y: Any, b: Any, epsilons: Sequence[float], cost: str = "sqeuclidean", *,
+    x: Points, a: Weights, y: Points, b: Weights, epsilons: Sequence[float],
+    cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> EpsSweep:
     """F, s, S and G's loss between two clouds along `epsilons` (k,), in cost units."""
@@ -169,7 +174,7 @@ def eps_sweep(
 
 # ------------------------------------------------------------------ the softmin of a batch
 def softmin_density(
-    g: Any, C: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    g: Potential, C: CostLike, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> Array:
     """r_ij = exp((g^(c,eps)_i + g_j - C_ij) / eps), (n, m): mean 1 under b in every row. B-29.
 
@@ -182,7 +187,7 @@ def softmin_density(
 
 
 def _log_density(
-    g: Any, C: Any, b: Any, eps: Any, backend: BackendLike
+    g: Potential, C: CostLike, b: Weights, eps: float, backend: BackendLike
 ) -> tuple[Array, Array]:
     """(log r_ij (n, m), -infinity where b_j = 0; b), both on the backend."""
     p = _rows_unweighted(C, b, eps, backend)
@@ -192,7 +197,7 @@ def _log_density(
 
 
 def softmin_batch_bias(
-    g: Any, C: Any, b: Any, eps: Any, B: int, *, backend: BackendLike = None
+    g: Potential, C: CostLike, b: Weights, eps: float, B: int, *, backend: BackendLike = None
 ) -> Array:
     """eps Var_b(r_i) / (2 B), (n,) in cost units: how far batch softmins lie too high, on average.
 
@@ -206,8 +211,8 @@ def softmin_batch_bias(
 
 
 def sampled_softmin_bias(
-    g: Any, C: Any, b: Any, eps: Any, B: int, repeats: int, rng: np.random.Generator, *,
-    backend: BackendLike = None,
+    g: Potential, C: CostLike, b: Weights, eps: float, B: int, repeats: int,
+    rng: np.random.Generator, *, backend: BackendLike = None,
 ) -> tuple[Array, Array]:
     """(mean, standard error) (n,) of the batch softmin less the exact one, over `repeats` batches.
 
@@ -266,13 +271,12 @@ def sample_complexity(
     return SampleComplexity(np.array(sizes), np.array(epsilons), means[:-1], means[-1], errors)
 
 
-def decay_rate(sizes: Any, values: Any) -> float:
+def decay_rate(sizes: Sequence[float], values: Sequence[float]) -> float:
     """The slope of log values (k,) against log sizes (k,), by least squares: -1 for 1/n.
 
     Both positive, and at least two different sizes, or InputError.
     """
-    sizes, values = (_each(v, name, as_positive) for v, name in ((sizes, "sizes"),
-                                                                 (values, "values")))
+    sizes, values = _each(sizes, "sizes", as_positive), _each(values, "values", as_positive)
     if len(values) != len(sizes):
         raise ShapeError("values", f"{len(values)} of them", f"{len(sizes)}, one for each size")
     if len(set(sizes)) < 2:
@@ -286,14 +290,14 @@ def _log_mean_exp(exponents: Array) -> Array:
     return largest + np.log(np.exp(exponents - largest[..., None]).mean(axis=-1))
 
 
-def _repeats(repeats: Any) -> int:
+def _repeats(repeats: int) -> int:
     """A count of at least 2. Raises InputError."""
     if as_count(repeats, "repeats") < 2:
         raise InputError("repeats", f"{repeats}", "at least 2: a standard error is reported")
     return int(repeats)
 
 
-def _each(values: Any, name: str, check: Callable[[Any, str], Number]) -> list[Number]:
+def _each(values: Iterable[Number], name: str, check: Callable[[Any, str], Number]) -> list[Number]:
     """The entries of a list, each checked, at least one. Raises InputError."""
     try:
         entries = list(values)

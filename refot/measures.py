@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array, as_points, as_weights, namespace, uniform
+from refot.arrays import Array, Points, Weights, as_points, as_weights, namespace, uniform
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Measure:
         return namespace(self.weights).outer(self.weights, other.weights)
 
 
-def measure(points: Any, weights: Any | None = None) -> Measure:
+def measure(points: Points, weights: Weights | None = None) -> Measure:
     """The measure of `points` (n, d); uniform weights unless given (n,). Raises InputError."""
     x = as_points(points, "points")
     if weights is None:

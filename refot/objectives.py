@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from refot.arrays import (
     Array,
+    CostLike,
     InputError,
+    Masses,
+    Matrix,
+    Potential,
     ShapeError,
+    Weights,
     as_masses,
     as_plan,
     as_positive,
@@ -36,7 +40,7 @@ from refot.problem import problem
 
 
 # ------------------------------------------------------------------ KL and entropy
-def kl(p: Any, q: Any) -> float:
+def kl(p: Masses, q: Masses) -> float:
     """KL(p | q) = sum p log(p / q), infinite where p is not << q; 0 log 0 = 0. B-8.
 
     p, q: arrays of one shape, >= 0, a vector or a matrix; in nats.
@@ -49,7 +53,7 @@ def kl(p: Any, q: Any) -> float:
     return _divergence(p, q)
 
 
-def kl_from_product(P: Any, a: Any, b: Any) -> float:
+def kl_from_product(P: Matrix, a: Weights, b: Weights) -> float:
     """KL(P | a(x)b) = sum P_ij log(P_ij / (a_i b_j)), in nats; infinite where P is not << it. B-8.
 
     P (n, m), a (n,), b (m,), all >= 0, of any mass. Right also where a_i b_j underflows.
@@ -76,7 +80,7 @@ def _divergence(p: Array, *factors: Array) -> float:
 
 
 @in_range
-def entropy(p: Any) -> float:
+def entropy(p: Masses) -> float:
     """H(p) = -sum p log p >= 0 for weights or a plan, in nats; 0 log 0 = 0. L."""
     p = as_masses(p, "p")
     xp = namespace(p)
@@ -85,7 +89,7 @@ def entropy(p: Any) -> float:
 
 # ------------------------------------------------------------------ primal
 @in_range
-def transport_cost(P: Any, C: Any) -> float:
+def transport_cost(P: Matrix, C: CostLike) -> float:
     """s = <C, P>, the sharp value of a plan P (n, m). B-1, and W_{c,eps} of G.
 
     0 where P is 0 on a forbidden pair, infinite where it is not.
@@ -98,7 +102,7 @@ def transport_cost(P: Any, C: Any) -> float:
 
 
 @in_range
-def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:
+def primal(P: Matrix, C: CostLike, a: Weights, b: Weights, eps: float) -> float:
     """<C, P> + eps KL(P | a(x)b) for a plan P (n, m), feasible or not. B-10, B-12, B-16, H-2."""
     C, eps = as_cost(C), as_positive(eps, "eps")
     P = as_plan(P, "P", C.shape)
@@ -108,7 +112,7 @@ def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:
 
 
 @in_range
-def entropic_primal(P: Any, C: Any, lam: Any) -> float:
+def entropic_primal(P: Matrix, C: CostLike, lam: float) -> float:
     """<P, M> - lam H(P), the value of L; at the optimum F - lam (H(a) + H(b)). Erratum L1."""
     return transport_cost(P, C) - as_positive(lam, "lam") * entropy(P)
 
@@ -116,7 +120,8 @@ def entropic_primal(P: Any, C: Any, lam: Any) -> float:
 # ------------------------------------------------------------------ duals
 @in_range
 def dual(
-    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
+    *, backend: BackendLike = None
 ) -> float:
     """a.f + b.g + eps - eps sum_ij P_ij, <= F for any f (n,), g (m,). B-13 with +eps (E1), B-23."""
     p = problem(C, a, b, eps, backend)
@@ -126,7 +131,8 @@ def dual(
 
 @in_range
 def log_dual(
-    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
+    *, backend: BackendLike = None
 ) -> float:
     """a.f + b.g - eps log sum_ij P_ij: the dual at its best shift of f. Between dual and semi-dual.
 
@@ -142,7 +148,7 @@ def log_dual(
 
 @in_range
 def semi_dual(
-    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> float:
     """a.g^(c,eps) + b.g <= F for any g (m,); concave, shift invariant. B-24/27 (E2), H-9/20/23."""
     p = problem(C, a, b, eps, backend)
@@ -152,7 +158,7 @@ def semi_dual(
 
 @in_range
 def semi_dual_gradient(
-    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> Array:
     """b - a @ chi, (m,): the gradient of `semi_dual`; sums to 0, 0 at the optimum. H-27 (H1)."""
     p = problem(C, a, b, eps, backend)
@@ -161,7 +167,7 @@ def semi_dual_gradient(
 
 
 # ------------------------------------------------------------------ eps = 0
-def kantorovich_dual(f: Any, g: Any, C: Any, a: Any, b: Any) -> float:
+def kantorovich_dual(f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights) -> float:
     """a.f + b.g where f_i + g_j <= C_ij on the support of a(x)b, else -infinity. B-6, H-4, H-10."""
     C = as_cost(C).dense()
     a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
@@ -172,7 +178,9 @@ def kantorovich_dual(f: Any, g: Any, C: Any, a: Any, b: Any) -> float:
     return float(a @ f + b @ g)
 
 
-def kantorovich_rubinstein(fx: Any, fy: Any, C: PointCost, a: Any, b: Any) -> float:
+def kantorovich_rubinstein(
+    fx: Potential, fy: Potential, C: PointCost, a: Weights, b: Weights
+) -> float:
     """a.f(x) - b.f(y) where f is 1-Lipschitz for the cost on all points, else -infinity. H-6/11/13.
 
     fx (n,), fy (m,): the values of one function at the points of C = `point_cost(x, y, cost)`; for
@@ -193,7 +201,7 @@ def kantorovich_rubinstein(fx: Any, fy: Any, C: PointCost, a: Any, b: Any) -> fl
     return float(a @ fx - b @ fy)
 
 
-def kantorovich(C: Any, a: Any, b: Any) -> tuple[float, Array]:
+def kantorovich(C: CostLike, a: Weights, b: Weights) -> tuple[float, Array]:
     """(W0, an optimal plan (n, m)) of the linear programme B-1/2, H-1, G-3, by SciPy's HiGHS.
 
     For the limits and bounds of small problems: the programme has n m variables. Raises InputError

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from refot.arrays import Array, InputError, ShapeError, as_plan, as_weights, in_range, namespace
+from refot.arrays import (
+    Array,
+    CostLike,
+    InputError,
+    Matrix,
+    Potential,
+    ShapeError,
+    Weights,
+    as_plan,
+    as_weights,
+    in_range,
+    namespace,
+)
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import forbids, on_host
 from refot.costs.operands import Cost, as_cost
@@ -17,7 +27,8 @@ from refot.spanning_tree import changed_along_tree
 
 @in_range
 def plan(
-    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
+    *, backend: BackendLike = None
 ) -> Array:
     """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m). B-15, B-17.
 
@@ -32,7 +43,7 @@ def plan(
 
 @in_range
 def semi_dual_plan(
-    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> Array:
     """The plan of (g^(c,eps), g), (n, m): rows sum to a for every g. B-29, and B-30 on c(x, x).
 
@@ -45,7 +56,8 @@ def semi_dual_plan(
 
 @in_range
 def marginals(
-    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
+    *, backend: BackendLike = None
 ) -> tuple[Array, Array]:
     """(P 1 (n,), P'1 (m,)) of the plan of (f, g), which is not formed. B-14."""
     p = problem(C, a, b, eps, backend)
@@ -55,7 +67,8 @@ def marginals(
 
 @in_range
 def marginal_error(
-    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
+    *, backend: BackendLike = None
 ) -> float:
     """|P1 - a|_1 + |P'1 - b|_1 of the plan of (f, g)."""
     p = problem(C, a, b, eps, backend)
@@ -63,7 +76,7 @@ def marginal_error(
 
 
 @in_range
-def round_to_marginals(P: Any, a: Any, b: Any, C: Any | None = None) -> Array:
+def round_to_marginals(P: Matrix, a: Weights, b: Weights, C: CostLike | None = None) -> Array:
     """A plan (n, m) near P with marginals a and b: Altschuler, Weed, Rigollet 2017, Algorithm 2.
 
     Scales rows, then columns, down to their marginal, and spreads what is missing as a rank-one

@@ -6,9 +6,19 @@ Every equation opens with `p = problem(C, a, b, eps, backend)` and then reads as
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from refot.arrays import Array, InputError, as_vector, as_weights, in_dtype, largest, namespace
+from refot.arrays import (
+    Array,
+    CostLike,
+    InputError,
+    Potential,
+    Weights,
+    as_vector,
+    as_weights,
+    in_dtype,
+    largest,
+    namespace,
+)
 from refot.backend_contract import Backend, BackendLike, get_backend
 from refot.costs.forbidden import with_partners
 from refot.costs.operands import Cost, as_cost, as_eps
@@ -66,7 +76,7 @@ class Problem:
         rows, columns = self.backend.marginals(self.C, self.F(f), self.G(g), self.eps)
         return float(abs(rows - self.a).sum() + abs(columns - self.b).sum())
 
-    def row_potential(self, f: Any, name: str = "f") -> Array:
+    def row_potential(self, f: Potential, name: str = "f") -> Array:
         """`f` checked, (n,), on the backend."""
         f = in_dtype(as_vector(f, self.C.shape[0], name), self.C.dtype, name)
         bound = largest(self.C.dtype) * min(self.eps, 1.0)
@@ -75,12 +85,14 @@ class Problem:
                              f"at most {bound:.1g}: {name} / eps in the range of {self.C.dtype}")
         return self.backend.asarray(f)
 
-    def column_potential(self, g: Any, name: str = "g") -> Array:
+    def column_potential(self, g: Potential, name: str = "g") -> Array:
         """`g` checked, (m,), on the backend."""
         return self.T.row_potential(g, name)
 
 
-def problem(C: Any, a: Any, b: Any, eps: Any, backend: BackendLike = None) -> Problem:
+def problem(
+    C: CostLike, a: Weights, b: Weights, eps: float, backend: BackendLike = None
+) -> Problem:
     """(C, a, b, eps) checked, in the dtype of C, on the backend. Raises InputError.
 
     C: an operand, or a matrix (n, m), inf where a pair is forbidden; a (n,) and b (m,): weights
@@ -91,7 +103,7 @@ def problem(C: Any, a: Any, b: Any, eps: Any, backend: BackendLike = None) -> Pr
     return on_backend(with_partners(C, a, b), a, b, eps, backend)
 
 
-def on_backend(C: Cost, a: Array, b: Array, eps: Any, backend: BackendLike) -> Problem:
+def on_backend(C: Cost, a: Array, b: Array, eps: float, backend: BackendLike) -> Problem:
     """The problem of a checked cost and checked weights in its dtype, on the backend."""
     eps, on = as_eps(eps, C), get_backend(backend)
     return Problem(C.with_arrays(on.asarray), on.asarray(a), on.asarray(b), eps, on)

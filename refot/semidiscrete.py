@@ -10,13 +10,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
 from refot.arrays import (
     Array,
+    CostLike,
     InputError,
+    Points,
+    Potential,
+    Vector,
+    Weights,
     as_count,
     as_floating,
     as_number,
@@ -36,7 +40,7 @@ from refot.transforms import c_eps_transform, c_transform, conditional
 
 # ------------------------------------------------------------------ H-7, H-8, for lam >= 0
 def regularised_c_transform(
-    psi: Any, C: Any, b: Any, lam: Any, *, backend: BackendLike = None
+    psi: Potential, C: CostLike, b: Weights, lam: float, *, backend: BackendLike = None
 ) -> Array:
     """psi^{c,lam}(x_i) = softmin_j C_ij - psi_j, (n,): the minimum for lam = 0. H-7, H-8."""
     if _as_lam(lam) > 0:
@@ -44,7 +48,9 @@ def regularised_c_transform(
     return c_transform(*_on_backend(psi, C, b, backend))
 
 
-def assignment(psi: Any, C: Any, b: Any, lam: Any, *, backend: BackendLike = None) -> Array:
+def assignment(
+    psi: Potential, C: CostLike, b: Weights, lam: float, *, backend: BackendLike = None
+) -> Array:
     """chi (n, m), rows of sum 1: the law of y_j given x_i. Minus the derivative of H-7 in psi.
 
     lam > 0: the softmax `conditional`. lam = 0: 1 at the minimum of C_ij - psi_j over the support
@@ -64,7 +70,7 @@ def assignment(psi: Any, C: Any, b: Any, lam: Any, *, backend: BackendLike = Non
 
 # ------------------------------------------------------------------ H_lambda and its gradients
 def semi_discrete_objective(
-    psi: Any, C: Any, b: Any, lam: Any, *, backend: BackendLike = None
+    psi: Potential, C: CostLike, b: Weights, lam: float, *, backend: BackendLike = None
 ) -> float:
     """H_lam(psi, theta) = mean_i psi^{c,lam}(x_i) + b.psi on a batch x_i = g_theta(z_i). H-23.
 
@@ -76,7 +82,9 @@ def semi_discrete_objective(
     return float(transform.mean() + b @ psi)
 
 
-def supergradient(psi: Any, C: Any, b: Any, lam: Any, *, backend: BackendLike = None) -> Array:
+def supergradient(
+    psi: Potential, C: CostLike, b: Weights, lam: float, *, backend: BackendLike = None
+) -> Array:
     """D(psi, theta, z_i) = b - chi_i, (n, m), one row a sample; each sums to 0. H-27 corrected, H1.
 
     The mean over the rows is a supergradient of `semi_discrete_objective`, and its gradient where
@@ -87,7 +95,7 @@ def supergradient(psi: Any, C: Any, b: Any, lam: Any, *, backend: BackendLike = 
 
 
 def generator_gradient(
-    psi: Any, C: Any, b: Any, lam: Any, *, backend: BackendLike = None
+    psi: Potential, C: CostLike, b: Weights, lam: float, *, backend: BackendLike = None
 ) -> Array:
     """sum_j chi_ij d1 c(x_i, y_j) / n, (n, d): the gradient of H_lam in the samples. H-29, H-30.
 
@@ -103,12 +111,12 @@ def generator_gradient(
 def averaged_sgd(
     draw: Callable[[np.random.Generator], Cost],
     rng: np.random.Generator,
-    b: Any,
-    lam: Any,
-    gamma: Any,
+    b: Weights,
+    lam: float,
+    gamma: float,
     *,
     alpha: float = 0.5,
-    psi: Any | None = None,
+    psi: Potential | None = None,
     backend: BackendLike = None,
 ) -> Iterator[tuple[Array, Array]]:
     """(psi_tilde_k, psi_k), each (m,), for k = 1, 2, ...: H-28, with D = b - chi (erratum H1).
@@ -130,7 +138,7 @@ def averaged_sgd(
         yield psi_tilde, total / k
 
 
-def averaged_sgd_bound(k: Any, gamma: Any, distance: Any) -> float:
+def averaged_sgd_bound(k: int, gamma: float, distance: float) -> float:
     """What E[max H_lam - H_lam(psi_k)] is at most, for alpha = 1/2: O(log k / sqrt k). H, Alg. 1.
 
     sqrt(k+1) (R^2 + 2 gamma^2 (1 + log(k+1))) / (2 gamma k), in cost units; R = `distance`, of the
@@ -144,7 +152,7 @@ def averaged_sgd_bound(k: Any, gamma: Any, distance: Any) -> float:
 
 
 # ------------------------------------------------------------------ the counter-example
-def counter_example_h(theta: Any, y: Any, p: Any) -> float:
+def counter_example_h(theta: Vector, y: Points, p: float) -> float:
     """h(theta) = W(delta_theta, uniform on y) = mean_j |theta - y_j|^p, lam = 0. H-18, H2.
 
     theta (d,); y (m, d), two points in H; p >= 1. The only plan: each y_j gets its share.
@@ -152,24 +160,24 @@ def counter_example_h(theta: Any, y: Any, p: Any) -> float:
     return float(_powers(theta, y, p).mean())
 
 
-def counter_example_h_slope(theta: Any, direction: Any, y: Any, p: Any) -> float:
+def counter_example_h_slope(theta: Vector, direction: Vector, y: Points, p: float) -> float:
     """The right derivative of h at theta along `direction` (d,): H's left side of H-24."""
     return float(_power_slopes(theta, direction, y, p).mean())
 
 
-def counter_example_psi(theta: Any, y: Any, p: Any) -> Array:
+def counter_example_psi(theta: Vector, y: Points, p: float) -> Array:
     """The psi_* (m,) that maximises H(., theta), up to a constant: psi_j = |theta - y_j|^p."""
     return _powers(theta, y, p)
 
 
-def counter_example_f(psi: Any, theta: Any, y: Any, p: Any) -> float:
+def counter_example_f(psi: Potential, theta: Vector, y: Points, p: float) -> float:
     """F(psi, theta) = min_j |theta - y_j|^p - psi_j, psi^c at theta. H-21, lam = 0."""
     cost = _powers(theta, y, p)
     return float((cost - as_vector(psi, cost.shape[0], "psi")).min())
 
 
 def counter_example_f_slopes(
-    theta: Any, direction: Any, y: Any, p: Any
+    theta: Vector, direction: Vector, y: Points, p: float
 ) -> tuple[float, float]:
     """(left, right) derivatives at theta, along `direction` (d,), of F(psi_*, .), psi_* of theta.
 
@@ -185,13 +193,13 @@ def counter_example_f_slopes(
     return -float(backward.min()), float(_power_slopes(theta, direction, y, p).min())
 
 
-def _powers(theta: Any, y: Any, p: Any) -> Array:
+def _powers(theta: Vector, y: Points, p: float) -> Array:
     """|theta - y_j|^p, (m,)."""
     _, r, p = _differences(theta, y, p)
     return r**p
 
 
-def _power_slopes(theta: Any, direction: Any, y: Any, p: Any) -> Array:
+def _power_slopes(theta: Vector, direction: Vector, y: Points, p: float) -> Array:
     """Right derivatives of |theta - y_j|^p along e: p r^(p-1) (theta - y_j).e / r, (m,).
 
     Where r = 0: |e| for p = 1, and 0 for p > 1.
@@ -203,7 +211,7 @@ def _power_slopes(theta: Any, direction: Any, y: Any, p: Any) -> Array:
     return p * r ** (p - 1) * cosine
 
 
-def _differences(theta: Any, y: Any, p: Any) -> tuple[Array, Array, float]:
+def _differences(theta: Vector, y: Points, p: float) -> tuple[Array, Array, float]:
     """theta - y_j (m, d), its norms r (m,), and p."""
     y, p = as_points(y, "y"), as_number(p, "p")
     if p < 1:
@@ -213,7 +221,9 @@ def _differences(theta: Any, y: Any, p: Any) -> tuple[Array, Array, float]:
 
 
 # ------------------------------------------------------------------ checks
-def _on_backend(psi: Any, C: Any, b: Any, backend: BackendLike) -> tuple[Array, Cost, Array]:
+def _on_backend(
+    psi: Potential, C: CostLike, b: Weights, backend: BackendLike
+) -> tuple[Array, Cost, Array]:
     """psi, C and b checked, in the dtype of C, on the backend."""
     C, on = as_cost(C), get_backend(backend)
     m = C.shape[1]
@@ -224,14 +234,14 @@ def _on_backend(psi: Any, C: Any, b: Any, backend: BackendLike) -> tuple[Array, 
     return psi, C.with_arrays(on.asarray), b
 
 
-def _as_lam(lam: Any) -> float:
+def _as_lam(lam: float) -> float:
     lam = as_number(lam, "lam")
     if lam < 0:
         raise InputError("lam", f"{lam}", "a number >= 0")
     return float(lam)
 
 
-def _as_exponent(alpha: Any) -> float:
+def _as_exponent(alpha: float) -> float:
     alpha = as_number(alpha, "alpha")
     if not 0 < alpha < 1:
         raise InputError("alpha", f"{alpha}", "a number in (0, 1)")

@@ -6,12 +6,13 @@ of P sum to a_i. The other side is the same function on `C.T`: B-28 is B-25 with
 
 from __future__ import annotations
 
-from typing import Any
-
 from refot.arrays import (
     Array,
+    CostLike,
     InputError,
+    Potential,
     ShapeError,
+    Weights,
     as_floating,
     as_vector,
     as_weights,
@@ -26,7 +27,7 @@ from refot.problem import Problem, on_backend
 from refot.solvers.memory import gibbs_matrix
 
 
-def softmin(C: Any, h: Any, eps: Any, *, backend: BackendLike = None) -> Array:
+def softmin(C: CostLike, h: Potential, eps: float, *, backend: BackendLike = None) -> Array:
     """-eps log sum_j exp((h_j - C_ij) / eps), (n,), in cost units. B-25, H-8.
 
     C (n, m); h (m,), -inf for a column without mass, but not in every column. Raises InputError,
@@ -46,7 +47,9 @@ def softmin(C: Any, h: Any, eps: Any, *, backend: BackendLike = None) -> Array:
 
 
 @in_range
-def c_eps_transform(g: Any, C: Any, b: Any, eps: Any, *, backend: BackendLike = None) -> Array:
+def c_eps_transform(
+    g: Potential, C: CostLike, b: Weights, eps: float, *, backend: BackendLike = None
+) -> Array:
     """g^(c,eps)_i = -eps log sum_j b_j exp((g_j - C_ij) / eps), (n,). B-25, B-28, H-7.
 
     C (n, m) may be a PointCost between new points and the support: the transform out of sample.
@@ -56,7 +59,7 @@ def c_eps_transform(g: Any, C: Any, b: Any, eps: Any, *, backend: BackendLike = 
 
 
 @in_range
-def c_transform(g: Any, C: Any, b: Any | None = None) -> Array:
+def c_transform(g: Potential, C: CostLike, b: Weights | None = None) -> Array:
     """g^c_i = min_j C_ij - g_j over the support of b, (n,). B-7; H-8 with lambda = 0."""
     C = as_cost(C)
     m = C.shape[1]
@@ -69,7 +72,9 @@ def c_transform(g: Any, C: Any, b: Any | None = None) -> Array:
 
 
 @in_range
-def conditional(g: Any, C: Any, b: Any, eps: Any, *, backend: BackendLike = None) -> Array:
+def conditional(
+    g: Potential, C: CostLike, b: Weights, eps: float, *, backend: BackendLike = None
+) -> Array:
     """chi_ij = b_j exp((f_i + g_j - C_ij) / eps) with f = g^(c,eps), (n, m): each row sums to 1.
 
     The softmax of which the transform is the softmin; the density of B-29 is chi / b. Its memory
@@ -80,7 +85,7 @@ def conditional(g: Any, C: Any, b: Any, eps: Any, *, backend: BackendLike = None
     return gibbs_matrix(p.C, p.transform(g), p.G(g), p.eps)
 
 
-def _rows_unweighted(C: Any, b: Any, eps: Any, backend: BackendLike) -> Problem:
+def _rows_unweighted(C: CostLike, b: Weights, eps: float, backend: BackendLike) -> Problem:
     """The problem of a transform, in which the weights of the rows play no part: a column need not
     have a partner among them."""
     C = as_cost(C)

@@ -8,13 +8,14 @@ The envelope theorem plays no part: the gradient is that of the unconverged shar
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 
 from refot.arrays import (
     Array,
+    CostLike,
     InputError,
+    Weights,
     as_count,
     as_weights,
     namespace,
@@ -29,7 +30,7 @@ from refot.solvers.sinkhorn import log_iterates
 
 
 @np.errstate(all="ignore")  # the iteration warns of what is not finite
-def scaling_loss_gradient(C: Any, a: Any, b: Any, eps: Any, L: int) -> Array:
+def scaling_loss_gradient(C: CostLike, a: Weights, b: Weights, eps: float, L: int) -> Array:
     """The gradient of `scaling_loss` in C, (n, m), in the scaling form of G-7. G-8, Algorithm 2.
 
     With M = K * C, q = K'u, p = Kv:  ub = M v, vb = M'u, Cb = K * uv', Kb = C * uv';  l = L..1:
@@ -58,7 +59,7 @@ def scaling_loss_gradient(C: Any, a: Any, b: Any, eps: Any, L: int) -> Array:
 
 
 def scaling_loss_gradient_log(
-    C: Any, a: Any, b: Any, eps: Any, L: int, *, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, L: int, *, backend: BackendLike = None
 ) -> Array:
     """The gradient of `scaling_loss` in C, (n, m), in the log domain: safe for every eps. G-8.
 
@@ -88,7 +89,7 @@ def scaling_loss_gradient_log(
 
 
 def scaling_loss_gradient_points(
-    C: Any, a: Any, b: Any, eps: Any, L: int, *, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, L: int, *, backend: BackendLike = None
 ) -> tuple[Array, Array]:
     """The gradients of `scaling_loss` in x (n, d) and y (m, d): G-8 through the cost.
 
@@ -102,7 +103,7 @@ def scaling_loss_gradient_points(
 
 
 def scaling_loss_gradient_self(
-    C: Any, a: Any, eps: Any, L: int, *, backend: BackendLike = None
+    C: CostLike, a: Weights, eps: float, L: int, *, backend: BackendLike = None
 ) -> Array:
     """The gradient in x (n, d) of the self term, `scaling_loss` of c(x, x) with weights a twice.
 

@@ -23,6 +23,7 @@ from refot.arrays import (
     InputError,
     ShapeError,
     TypeInputError,
+    Weights,
     as_number,
     as_positive,
     lookup,
@@ -83,7 +84,7 @@ def convention(name: str | Convention) -> Convention:
 
 # ------------------------------------------------------------------ values
 def value_to_refot(
-    value: Any, kind: ValueKind | str, *, a: Any, b: Any, eps: Any, kl: Any = None
+    value: float, kind: ValueKind | str, *, a: Weights, b: Weights, eps: float, kl: Any = None
 ) -> float:
     """F from a value of that kind, in the same cost units. a (n,), b (m,), eps of that solve.
 
@@ -95,7 +96,7 @@ def value_to_refot(
 
 
 def value_from_refot(
-    F: Any, kind: ValueKind | str, *, a: Any, b: Any, eps: Any, kl: Any = None
+    F: float, kind: ValueKind | str, *, a: Weights, b: Weights, eps: float, kl: Any = None
 ) -> float:
     """The value of that kind from F: the inverse of `value_to_refot`."""
     sign, offset = _affine(as_term(ValueKind, kind, "kind"), *weights_and_eps(a, b, eps), kl)
@@ -142,8 +143,8 @@ def _log_count(b: Array) -> float:
 
 # ------------------------------------------------------------------ divergences
 def divergence_to_refot(
-    value: Any, divergence: Divergence | str, kind: ValueKind | str,
-    *, a: Any, b: Any, eps: Any, kl: KLs | None = None,
+    value: float, divergence: Divergence | str, kind: ValueKind | str,
+    *, a: Weights, b: Weights, eps: float, kl: KLs | None = None,
 ) -> float:
     """S of B-9, from a divergence made of values of that kind; same cost units.
 
@@ -156,8 +157,8 @@ def divergence_to_refot(
 
 
 def divergence_from_refot(
-    S: Any, divergence: Divergence | str, kind: ValueKind | str,
-    *, a: Any, b: Any, eps: Any, kl: KLs | None = None,
+    S: float, divergence: Divergence | str, kind: ValueKind | str,
+    *, a: Weights, b: Weights, eps: float, kl: KLs | None = None,
 ) -> float:
     """The divergence of that form made of values of that kind, from S of B-9."""
     sign, offset = _affine_divergence(kind, a, b, eps, kl)
@@ -198,7 +199,7 @@ def _not_a_divergence() -> ConversionError:
 
 
 def _affine_divergence(
-    kind: ValueKind | str, a: Any, b: Any, eps: Any, kl: KLs | None
+    kind: ValueKind | str, a: Weights, b: Weights, eps: float, kl: KLs | None
 ) -> tuple[float, float]:
     """(sign, offset) such that S = sign * halves + offset: `_affine` is linear in the value."""
     term = as_term(ValueKind, kind, "kind")
@@ -238,7 +239,7 @@ _EPS: dict[EpsParameter, tuple[Callable[[float], float], Callable[[float], float
 
 
 def problem_to_refot(
-    name: str | Convention, parameter: Any, cost: str | None = None, *, scale: Any = None
+    name: str | Convention, parameter: float, cost: str | None = None, *, scale: float | None = None
 ) -> RefotProblem:
     """What a call with that parameter (eps, gamma or blur) and cost solves, in refot's terms.
 
@@ -253,14 +254,14 @@ def problem_to_refot(
 
 
 def eps_to_refot(
-    name: str | Convention, parameter: Any, cost: str | None = None, *, scale: Any = None
+    name: str | Convention, parameter: float, cost: str | None = None, *, scale: float | None = None
 ) -> float:
     """refot's eps, on refot's ground cost, for a call with that parameter."""
     return problem_to_refot(name, parameter, cost, scale=scale).eps
 
 
 def eps_from_refot(
-    name: str | Convention, eps: Any, cost: str | None = None, *, scale: Any = None
+    name: str | Convention, eps: float, cost: str | None = None, *, scale: float | None = None
 ) -> float:
     """The parameter with which a call solves refot's problem at `eps` on refot's ground cost."""
     called = convention(name)
@@ -268,7 +269,7 @@ def eps_from_refot(
     return parameter_from_eps(called, t * as_positive(eps, "eps"))
 
 
-def parameter_from_eps(name: str | Convention, eps: Any) -> float:
+def parameter_from_eps(name: str | Convention, eps: float) -> float:
     """The parameter of a call for `eps` in the units of its own cost."""
     called = convention(name)
     _, from_eps = _EPS[called.eps]
@@ -281,7 +282,7 @@ def _their_cost(called: Convention, cost: str | None) -> TheirCost:
     return theirs
 
 
-def _scale(theirs: TheirCost, scale: Any) -> float:
+def _scale(theirs: TheirCost, scale: float | None) -> float:
     if theirs.scale is None:
         if scale is None:
             raise ConversionError(f"the cost {theirs.name} depends on the data: give its scale")
@@ -293,8 +294,8 @@ def _scale(theirs: TheirCost, scale: Any) -> float:
 
 # ------------------------------------------------------------------ all of it
 def result_to_refot(
-    name: str | Convention, value: Any, parameter: Any, *, a: Any, b: Any,
-    cost: str | None = None, scale: Any = None, kl: Any = None,
+    name: str | Convention, value: float, parameter: float, *, a: Weights, b: Weights,
+    cost: str | None = None, scale: float | None = None, kl: Any = None,
 ) -> tuple[float, RefotProblem]:
     """refot's F (for a divergence: S) for what a call returned, and the problem it belongs to.
 
@@ -310,8 +311,8 @@ def result_to_refot(
 
 
 def result_from_refot(
-    name: str | Convention, value: Any, eps: Any, *, a: Any, b: Any,
-    cost: str | None = None, scale: Any = None, kl: Any = None,
+    name: str | Convention, value: float, eps: float, *, a: Weights, b: Weights,
+    cost: str | None = None, scale: float | None = None, kl: Any = None,
 ) -> tuple[float, float]:
     """(what the call returns, the parameter to call it with) for refot's F or S at refot's eps."""
     called, parameter = convention(name), eps_from_refot(name, eps, cost, scale=scale)

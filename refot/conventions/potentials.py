@@ -11,14 +11,17 @@ scale of that cost (`refot.conventions.convert.problem_to_refot`) to have them o
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from refot.arrays import (
     Array,
+    CostLike,
     InputError,
+    Potential,
     ShapeError,
+    Weights,
     as_floating,
     as_positive,
     as_vector,
@@ -33,7 +36,7 @@ from refot.transforms import softmin
 
 Entrywise: TypeAlias = Callable[[Array, float], Array]
 
-def weights_and_eps(a: Any, b: Any, eps: Any) -> tuple[Array, Array, float]:
+def weights_and_eps(a: Weights, b: Weights, eps: float) -> tuple[Array, Array, float]:
     """(a (n,), b (m,), eps) checked, where nothing else says what n and m are."""
     a, b = as_weights(a, None, "a"), as_weights(b, None, "b")
     return a, b, as_positive(eps, "eps")
@@ -51,8 +54,8 @@ _PLAIN: dict[PotentialForm, tuple[Entrywise, Entrywise]] = {
 
 
 def potentials_to_refot(
-    f: Any, g: Any, form: PotentialForm | str, a: Any, b: Any, eps: Any,
-    *, C: Any = None, backend: BackendLike = None,
+    f: Potential, g: Potential, form: PotentialForm | str, a: Weights, b: Weights, eps: float,
+    *, C: CostLike | None = None, backend: BackendLike = None,
 ) -> tuple[Array, Array]:
     """(f (n,), g (m,)) in density form, in the gauge in which they come.
 
@@ -81,7 +84,7 @@ def potentials_to_refot(
 
 
 def potentials_from_refot(
-    f: Any, g: Any, form: PotentialForm | str, a: Any, b: Any, eps: Any
+    f: Potential, g: Potential, form: PotentialForm | str, a: Weights, b: Weights, eps: float
 ) -> tuple[Array, Array]:
     """A pair of that form from potentials in density form: -inf (scaling: 0) where a weight is 0.
 
@@ -112,7 +115,7 @@ def _forms(form: PotentialForm) -> tuple[Entrywise, Entrywise]:
     raise ConversionError("no potentials are returned: solve with refot, or convert the plan")
 
 
-def _plain(u: Any, weights: Array, form: PotentialForm, eps: float, name: str) -> Array:
+def _plain(u: Potential, weights: Array, form: PotentialForm, eps: float, name: str) -> Array:
     """f + eps log a from the entries of one side, checked where there is mass, -inf elsewhere."""
     u = as_floating(u, name, ndim=1)
     if u.shape != weights.shape:

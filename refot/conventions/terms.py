@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from refot.arrays import lookup
 
@@ -122,7 +122,7 @@ class ConversionError(ValueError):
 Term = TypeVar("Term", bound=StrEnum)
 
 
-def as_term(kind: type[Term], value: Any, name: str) -> Term:
+def as_term(kind: type[Term], value: str | StrEnum, name: str) -> Term:
     """`value`, a member of `kind` or its string, as the member. Raises UnknownNameError."""
     member: Term = lookup({str(each): each for each in kind}, str(value), name)
     return member
