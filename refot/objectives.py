@@ -168,8 +168,7 @@ def semi_dual(
 def semi_dual_gradient(
     g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> Array:
-    """b - a @ chi, (m,): the gradient of `semi_dual`. It sums to 0, and is 0 at the optimum. H-27
-    with the sign of erratum H1."""
+    """b - a @ chi, (m,): the gradient of `semi_dual`, 0 at the optimum. H-27 (sign: erratum H1)."""
     p = problem(C, a, b, eps, backend)
     g = p.column_potential(g)
     return p.b - p.T.row_sums(g, p.transform(g))

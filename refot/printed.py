@@ -1,6 +1,7 @@
 """Equations exactly as the papers print them where that is wrong, to compare with the right ones.
 
-Each names its erratum (docs/errata.md); nothing else in refot calls them.
+Each docstring names the erratum, such as "E1", a heading of docs/errata.md. Nothing else in refot
+calls these functions. B = Bréchet et al. 2019, H = Houdard et al. 2023.
 """
 
 from __future__ import annotations
@@ -42,9 +43,10 @@ def informative_plan_printed(
     g: Potential, C: CostLike, Q: Matrix, lam: float, a: Weights, b: Weights, eps: float,
     *, backend: BackendLike = None
 ) -> Array:
-    """B-29 with B-25 as printed: Q in the density but not in the transform. E3.
+    """B-29 with B-25 as printed, (n, m): Q is in the density but not in the transform. E3.
 
-    Row i sums to a_i E_chi0 exp(lam Q / eps), chi0 the Q-free softmax, instead of a_i. (n, m).
+    Row i sums to a_i times the mean of exp(lam Q_ij / eps) under chi0_i, the softmax without Q, in
+    place of a_i.
     """
     p = problem(C, a, b, eps, backend)
     g = p.column_potential(g)
@@ -56,7 +58,7 @@ def informative_plan_printed(
 def supergradient_printed(
     g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> Array:
-    """H-27 as printed, with the minus sign: -a@chi - b, which sums to -2 and never vanishes. H1."""
+    """H-27 as printed, with the wrong sign: -a@chi - b, which sums to -2 and is never 0. H1."""
     p = problem(C, a, b, eps, backend)
     return semi_dual_gradient(g, p.C, p.a, p.b, p.eps, backend=p.backend) - 2 * p.b
 
@@ -69,9 +71,10 @@ def perturbed_objective_printed(
 
 
 def barber_agakov_printed(logits: Matrix, P: Matrix) -> float:
-    """sum P log softmax_k(logits), B-22 with q a density for counting: too low by H(zeta1). E8.
+    """sum P log softmax_k(logits): B-22 with a plain softmax for q, too low by H(zeta1). E8.
 
-    logits, P (n1, m). Still a lower bound of the mutual information of P, but never tight.
+    logits, P (n1, m). It is still a lower bound of the mutual information of P, but never reaches
+    it.
     """
     P = as_plan(P, "P")
     logits = as_matrix(logits, "logits", P.shape)
