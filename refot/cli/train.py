@@ -46,7 +46,7 @@ def train(
     """
     from refot.datasets.scikit import DataUnavailableError
     from refot.systems.registry import presets
-    from refot.systems.training import loop as training
+    from refot.systems.training import loop
 
     if list_:
         print_systems()
@@ -58,11 +58,11 @@ def train(
     out = out or Path("runs") / f"{system}-{preset}-{seed or 0}"
     try:
         with Bar() as bar:
-            outcome = training.train(
+            outcome = loop.train(
                 system, preset, out, iterations=iterations, seed=seed, backend=backend,
                 settings=None if data is None else {"data": str(data)}, resume=resume,
-                cadence=training.Cadence(checkpoint_seconds, measure_every), watcher=bar)
-    except (training.DivergedError, DataUnavailableError, OSError) as error:
+                cadence=loop.Cadence(checkpoint_seconds, measure_every), watcher=bar)
+    except (loop.DivergedError, DataUnavailableError, OSError) as error:
         complaints.print(complaint(error), soft_wrap=True)
         raise typer.Exit(1) from None
     for line in summary(outcome, out):
