@@ -227,6 +227,7 @@ def wide_value(p: Problem) -> float:
     Three are enough: each multiplies the error of g by at most tanh(max|C| / 2 eps)^2 < 3e-5
     (Franklin and Lorenz 1989), and the error of F is of second order in that of g.
     """
+    p = p.with_mass  # a far point of weight 0 is no part of F, and could leave the range of exp
     g = namespace(p.b).zeros_like(p.b)
     for _ in range(3):
         f = transform_about_the_mean(p, g)

@@ -7,7 +7,7 @@ transform, the marginals. B-25 is an equation of B = Bréchet et al. 2019.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from refot.arrays import (
     Array,
@@ -50,6 +50,11 @@ class Problem:
         Whatever asks how large the costs are must ask these: a far point of weight 0 has no say.
         """
         return self.C.among(self.a > 0, self.b > 0)
+
+    @property
+    def with_mass(self) -> Problem:
+        """The problem between the points of positive weight. It has the same value."""
+        return replace(self, C=self.costs_with_mass, a=self.a[self.a > 0], b=self.b[self.b > 0])
 
     @property
     def T(self) -> Problem:
