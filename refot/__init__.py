@@ -1,7 +1,8 @@
 """refot: the reference for entropic optimal transport and the generative models built on it.
 
-P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps); f, g, eps in cost units; values are KL-inclusive
-unless the name says otherwise. docs/equations.md maps every equation to its function.
+Everywhere P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), with f, g and eps in the units of the cost.
+A value contains the KL term, <C,P> + eps KL(P | a(x)b), unless its name says "sharp".
+docs/equations.md maps every equation of the four papers to its function here.
 """
 
 from refot.arrays import ConvergenceWarning, InputError

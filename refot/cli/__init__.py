@@ -1,1 +1,1 @@
-"""The command line `refot`: one command, or one group of commands, a file."""
+"""The command line `refot`: each file holds one command, or one group of commands."""

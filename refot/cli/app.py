@@ -1,4 +1,8 @@
-"""The command line `refot`, above everything: each command is a function in a file beside it."""
+"""The command line `refot`: the app, its short commands, and what an error ends with.
+
+The longer commands are functions in the files beside this one. Nothing in refot imports this file,
+and commands import what they need when they are called, so that `refot --help` is quick.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +31,9 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    """Print the version and stop, if `--version` was given."""
+    if wanted:
         console.print(f"refot {refot.__version__}")
         raise typer.Exit
 
@@ -64,7 +69,7 @@ def backends() -> None:
                       "*" if status.default else "", foreign(status.reason))
     console.print(table)
     console.print(f"The default is set by {VARIABLE}, or refot.use_backend(...) in a program.")
-    get_backend()  # one that is not there, or cannot run, is an error here too
+    get_backend()  # raises if the default backend is unknown or cannot run
 
 
 for command in (verify, compare, certify, plan, train, bench, backends):
@@ -74,8 +79,11 @@ app.add_typer(trajectories, name="trajectories")
 
 
 def main() -> None:
-    """Run the command line. Exit status 2: a wrong call, one sentence on stderr; 3: a defect of
-    refot itself, with its traceback; 130: interrupted."""
+    """Run the command line, and turn errors into an exit status.
+
+    2: the call was wrong; stderr has one sentence. 3: a defect of refot itself; stderr has its
+    traceback. 130: interrupted by Ctrl-C.
+    """
     warnings.simplefilter("default")
     plain_warnings()
     try:
@@ -83,7 +91,7 @@ def main() -> None:
     except KeyboardInterrupt:
         complaints.print("interrupted")
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001 - told apart, and told
+    except Exception as error:  # noqa: BLE001 - all are reported, none is lost
         if not _is_a_wrong_call(error):
             complaints.print("[bold red]refot:[/bold red] a defect of refot itself; please report:")
             sys.stderr.write(plain_lines(traceback.format_exc()))
@@ -93,5 +101,5 @@ def main() -> None:
 
 
 def _is_a_wrong_call(error: Exception) -> bool:
-    """Whether it is one of the errors with which refot answers a wrong call, by their classes."""
+    """Whether the error is one that refot raises for a wrong call, or of the operating system."""
     return isinstance(error, OSError) or type(error).__module__.partition(".")[0] == "refot"

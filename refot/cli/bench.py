@@ -1,4 +1,4 @@
-"""`refot bench`: refot beside other packages, held to one criterion."""
+"""`refot bench`: the time that refot and other packages take to meet one criterion of accuracy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def bench(
     full: Annotated[bool, typer.Option(
         "--full/--quick", help="Every size, for hours; or n = 1,000, for minutes.")] = False,
     peers: Annotated[str | None, typer.Option(
-        metavar="A,B", help="Whom to run beside refot; see --list. Or module:attribute.")] = None,
+        metavar="A,B", help="Packages beside refot; see --list. Or module:attribute.")] = None,
     only: Annotated[list[str] | None, typer.Option(
         metavar="TEXT", help="Problems whose name has these words: \"gaussians n=1000\".")] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Pairs of runs.")] = 5,
@@ -33,9 +33,9 @@ def bench(
         "--training", help="Only: steps of Info-Sinkhorn beside PyTorch's.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List peers and problems.")] = False,
 ) -> None:
-    """Time refot beside POT, OTT-JAX, GeomLoss and others, held to one criterion.
+    """Time refot beside POT, OTT-JAX, GeomLoss and others, until each meets one criterion.
 
-    Exit status: 0, whoever wins; 2 if the call was wrong.
+    Exit status: 0, whoever is faster; 2 if the call was wrong.
     """
     command = verification("bench.command")
     if list_:

@@ -1,4 +1,4 @@
-"""`refot certify`: the value of a problem in a file, enclosed."""
+"""`refot certify`: an interval that contains the value of a problem, read from a file."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def certify(
 
     Exit status: 0, or 1 if a --value lies outside, or 2 if the call was wrong.
     """
-    judge = verification("runs.certify")
+    runs = verification("runs.certify")
     if value is not None:
-        judge.value_convention(convention)  # refused before any work
+        runs.value_convention(convention)  # raises for an unknown one, before any work
     p, g = verification("runs.certify_file").read_problem(file)
-    judged = judge.certified(p, g)
-    for line in judged.lines():
+    certified = runs.certified(p, g)
+    for line in certified.lines():
         console.print(foreign(line), soft_wrap=True)
     if value is not None:
-        verdict = judged.verdict(value, convention)
+        verdict = certified.verdict(value, convention)
         console.print(foreign(verdict.sentence, "green" if verdict.inside else "bold red"),
                       soft_wrap=True)
         raise typer.Exit(int(not verdict.inside))

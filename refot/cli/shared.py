@@ -1,4 +1,4 @@
-"""What the commands share: the two consoles, and the door to the verifier."""
+"""What the commands share: the consoles for stdout and stderr, and access to the verifier."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any
 
 from rich.console import Console
 
-console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe has no width of its own
+console = Console(width=None if sys.stdout.isatty() else 160)  # a pipe has no width
 complaints = Console(stderr=True)
 
 
 def verification(module: str) -> Any:
-    """A module of refot.verification, loaded when a command needs it: `import refot` stays light,
-    and `refot` knows its verifier by name only."""
+    """The module `refot.verification.{module}`, loaded when a command needs it.
+
+    Imported by name, because `refot` must not depend on its verifier, and late, because the
+    verifier takes time to load.
+    """
     return importlib.import_module(f"refot.verification.{module}")

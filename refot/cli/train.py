@@ -1,4 +1,4 @@
-"""`refot train`: a system trained from the command line, with a bar, and a report at the end."""
+"""`refot train`: train a system, with a progress bar and a summary at the end."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from refot.systems.training.loop import Outcome
 
 LONGEST = 60
-"""Characters of losses beside the bar."""
+"""Characters: the longest text of losses that is shown beside the bar."""
 
 
 def train(
     system: Annotated[str | None, typer.Argument(help="What to train; see --list.")] = None,
     preset: Annotated[str | None, typer.Option(help="Its hyper-parameters; see --list.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Steps; by default the preset's.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all that is drawn; by default 0.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all random draws; by default 0.")] = None,
     backend: Annotated[str | None, typer.Option(help="What computes; see refot backends.")] = None,
     out: Annotated[Path | None, typer.Option(
         help="Folder of the run; by default runs/SYSTEM-PRESET-SEED.")] = None,
@@ -46,7 +46,7 @@ def train(
     """
     from refot.datasets.scikit import DataUnavailableError
     from refot.systems.registry import presets
-    from refot.systems.training import loop as training
+    from refot.systems.training import loop
 
     if list_:
         print_systems()
@@ -58,20 +58,20 @@ def train(
     out = out or Path("runs") / f"{system}-{preset}-{seed or 0}"
     try:
         with Bar() as bar:
-            outcome = training.train(
+            outcome = loop.train(
                 system, preset, out, iterations=iterations, seed=seed, backend=backend,
                 settings=None if data is None else {"data": str(data)}, resume=resume,
-                cadence=training.Cadence(checkpoint_seconds, measure_every), watcher=bar)
-    except (training.DivergedError, DataUnavailableError, OSError) as error:
+                cadence=loop.Cadence(checkpoint_seconds, measure_every), watcher=bar)
+    except (loop.DivergedError, DataUnavailableError, OSError) as error:
         complaints.print(complaint(error), soft_wrap=True)
         raise typer.Exit(1) from None
-    for line in told(outcome, out):
+    for line in summary(outcome, out):
         console.print(foreign(line), soft_wrap=True)
     raise typer.Exit(0 if outcome.stopped_by is None else 128 + outcome.stopped_by)
 
 
 def print_systems() -> None:
-    """Every system and preset, with a sentence each."""
+    """Print every system and its presets, with a sentence about each preset."""
     from refot.systems.registry import SYSTEMS, presets
 
     table = Table("system", "preset", "iterations", "what it is", pad_edge=False)
@@ -81,8 +81,8 @@ def print_systems() -> None:
     console.print(table)
 
 
-def told(outcome: Outcome, out: Path) -> list[str]:
-    """How a run ended, in a few lines."""
+def summary(outcome: Outcome, out: Path) -> list[str]:
+    """A few lines that say how a run ended."""
     run = outcome.identity
     per_step = 1000 * outcome.seconds / max(1, outcome.iteration)
     lines = [f"{run.system} {run.preset}, seed {run.seed}, {run.backend}: {outcome.iteration} of "
@@ -99,13 +99,13 @@ def told(outcome: Outcome, out: Path) -> list[str]:
 
 
 def in_words(values: Mapping[str, float | None]) -> str:
-    """Losses or measures, to four digits."""
+    """Losses or measures as text, to four digits."""
     return ", ".join(f"{name} {'not finite' if value is None else f'{value:.4g}'}"
                      for name, value in values.items())
 
 
 class Bar(Watcher):
-    """A bar with the losses and the time left, and a line for each time measures are taken."""
+    """A bar with the losses and the time left; it prints a line whenever measures are taken."""
 
     def __init__(self) -> None:
         self.progress = Progress(

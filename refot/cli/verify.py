@@ -1,4 +1,4 @@
-"""`refot verify` and `refot compare`: an implementation examined, and two reports side by side."""
+"""`refot verify` checks an implementation, `refot compare` tells what changed between reports."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def verify(
     profile: Annotated[str, typer.Option(help="quick (one seed) or full (five).")] = "quick",
     seed: Annotated[int, typer.Option(min=0, help="Draw other synthetic cases.")] = 0,
     processes: Annotated[int | None, typer.Option(
-        min=1, help="Spread the cases over so many; by default two where it is worth it.")] = None,
+        min=1, help="Processes to share the cases; by default two where that is quicker.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
     html: Annotated[Path | None, typer.Option(
         help="Write it as one page for a browser, too, see docs/reports.md.")] = None,
@@ -77,7 +77,7 @@ def verify(
 
 
 def _refuse_files(json: Path | None, html: Path | None, debug: bool, scaling: bool) -> None:
-    """Raise BadParameter where a report cannot be written to these files, or there is none."""
+    """Raise BadParameter if a report cannot be written to these files, or if there will be none."""
     if debug and (json is not None or html is not None or scaling):
         raise typer.BadParameter("--debug stops at one check: it writes no report, and measures "
                                  "no --scaling")
@@ -91,7 +91,7 @@ def _refuse_files(json: Path | None, html: Path | None, debug: bool, scaling: bo
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr, and what it is to be told: what is done, how many steps are, of how many."""
+    """A bar on stderr, as a function of (what is being done, steps that are done, all steps)."""
     with Progress(TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(),
                   console=complaints, transient=True) as bar:
         task = bar.add_task("loading", total=None)
@@ -103,15 +103,15 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def compare(
-    old: Annotated[Path, typer.Argument(metavar="A.json", help="Of refot verify --json.")],
+    old: Annotated[Path, typer.Argument(metavar="A.json", help="A report of refot verify --json.")],
     new: Annotated[Path, typer.Argument(metavar="B.json", help="A later one.")],
     factor: Annotated[float, typer.Option(
-        min=1.0, help="Errors that changed by more than this are told.")] = 10.0,
+        min=1.0, help="Errors that changed by more than this factor are listed.")] = 10.0,
 ) -> None:
-    """What changed between two reports.
+    """Tell what changed between two reports.
 
-    Exit status: 0 nothing is worse, 1 a check fails that did not or one that passed is not there
-    any more, 2 a file is no report.
+    Exit status: 0 nothing is worse; 1 a check fails that did not fail before, or one that passed is
+    missing now; 2 a file is no report.
     """
     found = verification("reports.compare").compare(old, new, factor)
     for line in found.report():

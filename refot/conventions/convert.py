@@ -4,9 +4,12 @@ With F = <C,P> + eps KL(P | a b') (B-10), s = <C,P> (G), H(p) = -sum p log p:
     <C,P> - eps H(P) = F - eps (H(a) + H(b))       (erratum L1)
     s = F - eps KL(P | a b')                       (erratum G1)
     F(t C, t eps) = t F(C, eps), potentials likewise, same plan.
-The table is refot/conventions/table.py, its words are defined in refot/conventions/terms.py. Each
-conversion is exact; where one needs a number that the caller has not given, it raises
-ConversionError and says which.
+refot/conventions/table.py holds the table, refot/conventions/terms.py defines its words. Each
+conversion is exact. If one needs a number that the caller has not given, it raises ConversionError,
+which says the number's name.
+
+Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023, L = Liu
+et al.; an erratum such as "L1" is a heading of docs/errata.md.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from refot.arrays import (
     InputError,
     ShapeError,
     TypeInputError,
+    Weights,
     as_number,
     as_positive,
     lookup,
@@ -70,11 +74,11 @@ __all__ = [
 ]
 
 KLs = tuple[float, float, float]
-"""KL(P | product of its marginals) of the three plans of a divergence: (x,y), (x,x), (y,y)."""
+"""KL(P | a b') of the three plans of a divergence: those of (x,y), (x,x) and (y,y)."""
 
 
 def convention(name: str | Convention) -> Convention:
-    """The convention of that name; a Convention stays as it is. Raises UnknownNameError."""
+    """The convention of that name; a Convention is returned as it is. Raises UnknownNameError."""
     if isinstance(name, Convention):
         return name
     found: Convention = lookup(CONVENTIONS, name, "convention")
@@ -83,27 +87,31 @@ def convention(name: str | Convention) -> Convention:
 
 # ------------------------------------------------------------------ values
 def value_to_refot(
-    value: Any, kind: ValueKind | str, *, a: Any, b: Any, eps: Any, kl: Any = None
+    value: float, kind: ValueKind | str, *, a: Weights, b: Weights, eps: float,
+    kl: float | None = None,
 ) -> float:
-    """F from a value of that kind, in the same cost units. a (n,), b (m,), eps of that solve.
+    """F from a value of that kind, in the same cost units. a (n,), b (m,) and eps are its problem.
 
-    `kl` = KL(P | a b') of its plan, in nats, is needed for the sharp value only. Raises
-    ConversionError without it, or for an unweighted value of weights that are not uniform.
+    Only the sharp value needs `kl`, KL(P | a b') of its plan in nats. Raises ConversionError where
+    it is missing, and for an unweighted value of weights that are not uniform.
     """
     sign, offset = _affine(as_term(ValueKind, kind, "kind"), *weights_and_eps(a, b, eps), kl)
     return sign * as_number(value, "value") + offset
 
 
 def value_from_refot(
-    F: Any, kind: ValueKind | str, *, a: Any, b: Any, eps: Any, kl: Any = None
+    F: float, kind: ValueKind | str, *, a: Weights, b: Weights, eps: float,
+    kl: float | None = None,
 ) -> float:
     """The value of that kind from F: the inverse of `value_to_refot`."""
     sign, offset = _affine(as_term(ValueKind, kind, "kind"), *weights_and_eps(a, b, eps), kl)
     return sign * (as_number(F, "F") - offset)
 
 
-def _affine(kind: ValueKind, a: Array, b: Array, eps: float, kl: Any) -> tuple[float, float]:
-    """(sign, offset) such that F = sign * value + offset. This is the whole theory of values."""
+def _affine(
+    kind: ValueKind, a: Array, b: Array, eps: float, kl: float | None
+) -> tuple[float, float]:
+    """(sign, offset) such that F = sign * value + offset: all that the kinds of value differ by."""
     match kind:
         case ValueKind.KL:
             return 1.0, 0.0
@@ -117,7 +125,8 @@ def _affine(kind: ValueKind, a: Array, b: Array, eps: float, kl: Any) -> tuple[f
             return -1.0, eps * (1 + entropy(a) + entropy(b))
 
 
-def _relative_entropy(kl: Any) -> float:
+def _relative_entropy(kl: float | None) -> float:
+    """`kl` checked: given, and a number >= 0."""
     if kl is None:
         raise ConversionError(
             "the sharp value <C,P> differs from F by eps KL(P | a b'), which the weights do not "
@@ -142,13 +151,13 @@ def _log_count(b: Array) -> float:
 
 # ------------------------------------------------------------------ divergences
 def divergence_to_refot(
-    value: Any, divergence: Divergence | str, kind: ValueKind | str,
-    *, a: Any, b: Any, eps: Any, kl: KLs | None = None,
+    value: float, divergence: Divergence | str, kind: ValueKind | str,
+    *, a: Weights, b: Weights, eps: float, kl: KLs | None = None,
 ) -> float:
-    """S of B-9, from a divergence made of values of that kind; same cost units.
+    """S of B-9, from a divergence made of values of that kind, in the same cost units.
 
-    The entropy value gives the same S as F does: the entropies of the weights cancel. For the sharp
-    value give `kl` = (KL_xy, KL_xx, KL_yy). Raises ConversionError.
+    For the entropy value nothing changes: the entropies of the weights cancel. For the sharp value
+    give `kl` = (KL_xy, KL_xx, KL_yy). Raises ConversionError.
     """
     sign, offset = _affine_divergence(kind, a, b, eps, kl)
     form = as_term(Divergence, divergence, "divergence")
@@ -156,8 +165,8 @@ def divergence_to_refot(
 
 
 def divergence_from_refot(
-    S: Any, divergence: Divergence | str, kind: ValueKind | str,
-    *, a: Any, b: Any, eps: Any, kl: KLs | None = None,
+    S: float, divergence: Divergence | str, kind: ValueKind | str,
+    *, a: Weights, b: Weights, eps: float, kl: KLs | None = None,
 ) -> float:
     """The divergence of that form made of values of that kind, from S of B-9."""
     sign, offset = _affine_divergence(kind, a, b, eps, kl)
@@ -198,9 +207,9 @@ def _not_a_divergence() -> ConversionError:
 
 
 def _affine_divergence(
-    kind: ValueKind | str, a: Any, b: Any, eps: Any, kl: KLs | None
+    kind: ValueKind | str, a: Weights, b: Weights, eps: float, kl: KLs | None
 ) -> tuple[float, float]:
-    """(sign, offset) such that S = sign * halves + offset: `_affine` is linear in the value."""
+    """(sign, offset) such that S = sign * halves + offset, from `_affine` of the three values."""
     term = as_term(ValueKind, kind, "kind")
     a, b, eps = weights_and_eps(a, b, eps)
     kl_xy, kl_xx, kl_yy = (None, None, None) if kl is None else _triple(kl)
@@ -210,6 +219,7 @@ def _affine_divergence(
 
 
 def _triple(kl: Any) -> KLs:
+    """`kl` checked to be three numbers."""
     if np.shape(kl) != (3,):
         raise ShapeError("kl", f"{kl!r}", "(KL_xy, KL_xx, KL_yy), one for each of the three plans")
     return kl[0], kl[1], kl[2]
@@ -218,10 +228,11 @@ def _triple(kl: Any) -> KLs:
 # ------------------------------------------------------------------ eps and the scale of the cost
 @dataclass(frozen=True)
 class RefotProblem:
-    """A call of a library as a problem of refot: the same plan, on refot's ground cost.
+    """The problem that a call of a library solves, in refot's terms: it has the same plan.
 
-    Their cost is `scale` times `ground` (None: the matrix given), their eps is `scale * eps`; so
-    their F, potentials and divergences are `scale` times refot's: F(t C, t eps) = t F(C, eps).
+    The library's cost is `scale` times refot's cost `ground` (None for a matrix that is given), and
+    its eps is `scale * eps`. So its F, potentials and divergences are `scale` times refot's, by
+    F(t C, t eps) = t F(C, eps).
     """
 
     ground: str | None
@@ -229,6 +240,7 @@ class RefotProblem:
     scale: float
 
 
+# For each meaning of the parameter: the functions from it to eps, and from eps to it.
 _EPS: dict[EpsParameter, tuple[Callable[[float], float], Callable[[float], float]]] = {
     EpsParameter.EPS: (lambda x: x, lambda eps: eps),
     EpsParameter.GAMMA: (lambda x: 1 / x, lambda eps: 1 / eps),
@@ -238,12 +250,12 @@ _EPS: dict[EpsParameter, tuple[Callable[[float], float], Callable[[float], float
 
 
 def problem_to_refot(
-    name: str | Convention, parameter: Any, cost: str | None = None, *, scale: Any = None
+    name: str | Convention, parameter: float, cost: str | None = None, *, scale: float | None = None
 ) -> RefotProblem:
     """What a call with that parameter (eps, gamma or blur) and cost solves, in refot's terms.
 
-    `cost` is one of the names in `costs` of the convention, the first of them unless given; `scale`
-    is needed for those that depend on the data. Raises ConversionError, InputError.
+    `cost` is a name among the `costs` of the convention, by default the first. `scale` is needed if
+    the scale of that cost depends on the data. Raises ConversionError, InputError.
     """
     called = convention(name)
     theirs = _their_cost(called, cost)
@@ -253,23 +265,23 @@ def problem_to_refot(
 
 
 def eps_to_refot(
-    name: str | Convention, parameter: Any, cost: str | None = None, *, scale: Any = None
+    name: str | Convention, parameter: float, cost: str | None = None, *, scale: float | None = None
 ) -> float:
-    """refot's eps, on refot's ground cost, for a call with that parameter."""
+    """The eps of refot, on its ground cost, for a call with that parameter."""
     return problem_to_refot(name, parameter, cost, scale=scale).eps
 
 
 def eps_from_refot(
-    name: str | Convention, eps: Any, cost: str | None = None, *, scale: Any = None
+    name: str | Convention, eps: float, cost: str | None = None, *, scale: float | None = None
 ) -> float:
-    """The parameter with which a call solves refot's problem at `eps` on refot's ground cost."""
+    """The parameter for which a call solves the problem that refot solves at `eps`."""
     called = convention(name)
     t = _scale(_their_cost(called, cost), scale)
     return parameter_from_eps(called, t * as_positive(eps, "eps"))
 
 
-def parameter_from_eps(name: str | Convention, eps: Any) -> float:
-    """The parameter of a call for `eps` in the units of its own cost."""
+def parameter_from_eps(name: str | Convention, eps: float) -> float:
+    """The parameter of a call for `eps` in the units of the call's own cost."""
     called = convention(name)
     _, from_eps = _EPS[called.eps]
     return from_eps(as_positive(eps, "eps"))
@@ -281,7 +293,7 @@ def _their_cost(called: Convention, cost: str | None) -> TheirCost:
     return theirs
 
 
-def _scale(theirs: TheirCost, scale: Any) -> float:
+def _scale(theirs: TheirCost, scale: float | None) -> float:
     if theirs.scale is None:
         if scale is None:
             raise ConversionError(f"the cost {theirs.name} depends on the data: give its scale")
@@ -293,25 +305,26 @@ def _scale(theirs: TheirCost, scale: Any) -> float:
 
 # ------------------------------------------------------------------ all of it
 def result_to_refot(
-    name: str | Convention, value: Any, parameter: Any, *, a: Any, b: Any,
-    cost: str | None = None, scale: Any = None, kl: Any = None,
+    name: str | Convention, value: float, parameter: float, *, a: Weights, b: Weights,
+    cost: str | None = None, scale: float | None = None, kl: Any = None,
 ) -> tuple[float, RefotProblem]:
-    """refot's F (for a divergence: S) for what a call returned, and the problem it belongs to.
+    """(refot's F, or its S for a divergence, from what a call returned; the problem of refot).
 
-    `kl`: for sharp values, a number; for divergences of sharp values, three (KL_xy, KL_xx, KL_yy).
+    `kl` is needed for sharp values: one number, or for a divergence (KL_xy, KL_xx, KL_yy).
     """
     called, solved = convention(name), problem_to_refot(name, parameter, cost, scale=scale)
     kind, eps = _kind(called), solved.scale * solved.eps
     if called.divergence is Divergence.NONE:
-        theirs = value_to_refot(value, kind, a=a, b=b, eps=eps, kl=kl)
+        in_their_units = value_to_refot(value, kind, a=a, b=b, eps=eps, kl=kl)
     else:
-        theirs = divergence_to_refot(value, called.divergence, kind, a=a, b=b, eps=eps, kl=kl)
-    return theirs / solved.scale, solved
+        in_their_units = divergence_to_refot(
+            value, called.divergence, kind, a=a, b=b, eps=eps, kl=kl)
+    return in_their_units / solved.scale, solved
 
 
 def result_from_refot(
-    name: str | Convention, value: Any, eps: Any, *, a: Any, b: Any,
-    cost: str | None = None, scale: Any = None, kl: Any = None,
+    name: str | Convention, value: float, eps: float, *, a: Weights, b: Weights,
+    cost: str | None = None, scale: float | None = None, kl: Any = None,
 ) -> tuple[float, float]:
     """(what the call returns, the parameter to call it with) for refot's F or S at refot's eps."""
     called, parameter = convention(name), eps_from_refot(name, eps, cost, scale=scale)

@@ -1,24 +1,27 @@
 """Potentials between the forms in which papers and libraries return them (B-15, G-7).
 
-    P_ij = a_i b_j exp((f_i + g_j - C_ij)/eps)       density: refot, B, GeomLoss
+    P_ij = a_i b_j exp((f_i + g_j - C_ij)/eps)       density: refot, Bréchet et al. (B), GeomLoss
          = exp((F_i + G_j - C_ij)/eps)               plain: F = f + eps log a, OTT
          = exp(u_i + v_j - C_ij/eps)                 log scaling: u = F/eps, POT
-         = u_i exp(-C_ij/eps) v_j                    scaling: u = exp(F/eps), G-7
-eps and the potentials are in the units of the cost of the solve they come from; divide both by the
-scale of that cost (`refot.conventions.convert.problem_to_refot`) to have them on refot's.
+         = u_i exp(-C_ij/eps) v_j                    scaling: u = exp(F/eps), Genevay et al., G-7
+eps and the potentials are in the units of the cost that was solved with. To have them in the units
+of refot's cost, divide both by the scale (`refot.conventions.convert.problem_to_refot`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from refot.arrays import (
     Array,
+    CostLike,
     InputError,
+    Potential,
     ShapeError,
+    Weights,
     as_floating,
     as_positive,
     as_vector,
@@ -32,14 +35,16 @@ from refot.problem import log_weights
 from refot.transforms import softmin
 
 Entrywise: TypeAlias = Callable[[Array, float], Array]
+"""(the entries of a potential, eps) -> the entries in another form."""
 
-def weights_and_eps(a: Any, b: Any, eps: Any) -> tuple[Array, Array, float]:
-    """(a (n,), b (m,), eps) checked, where nothing else says what n and m are."""
+
+def weights_and_eps(a: Weights, b: Weights, eps: float) -> tuple[Array, Array, float]:
+    """(a (n,), b (m,), eps), checked; n and m are taken from the weights themselves."""
     a, b = as_weights(a, None, "a"), as_weights(b, None, "b")
     return a, b, as_positive(eps, "eps")
 
 
-# How f + eps log a ("plain") follows from a pair's entries u of each form, and back.
+# For each form: the function from its entries to those of the plain form F, and the one back.
 _PLAIN: dict[PotentialForm, tuple[Entrywise, Entrywise]] = {
     PotentialForm.PLAIN: (lambda u, eps: u, lambda F, eps: F),
     PotentialForm.LOG_SCALING: (lambda u, eps: eps * u, lambda F, eps: F / eps),
@@ -51,14 +56,15 @@ _PLAIN: dict[PotentialForm, tuple[Entrywise, Entrywise]] = {
 
 
 def potentials_to_refot(
-    f: Any, g: Any, form: PotentialForm | str, a: Any, b: Any, eps: Any,
-    *, C: Any = None, backend: BackendLike = None,
+    f: Potential, g: Potential, form: PotentialForm | str, a: Weights, b: Weights, eps: float,
+    *, C: CostLike | None = None, backend: BackendLike = None,
 ) -> tuple[Array, Array]:
-    """(f (n,), g (m,)) in density form, in the gauge in which they come.
+    """(f (n,), g (m,)) in density form, from a pair (f, g) of the given form.
 
-    Where a weight is 0 every form but the density holds -inf (or 0, as a scaling): what is there is
-    ignored, and the potential is that of B-25, for which the cost C (n, m) is needed. Raises
-    ConversionError without it and for forms that cannot be inverted, InputError for bad numbers.
+    A constant that was moved from one to the other stays there. Where a weight is 0, every form but
+    the density holds -inf (a scaling: 0), which says nothing; then the potential is computed by
+    B-25, for which the cost C (n, m) is needed. Raises ConversionError where C is missing and for
+    forms that cannot be inverted, InputError for bad numbers.
     """
     form, (a, b, eps) = as_term(PotentialForm, form, "form"), weights_and_eps(a, b, eps)
     if form is PotentialForm.DENSITY:
@@ -81,18 +87,19 @@ def potentials_to_refot(
 
 
 def potentials_from_refot(
-    f: Any, g: Any, form: PotentialForm | str, a: Any, b: Any, eps: Any
+    f: Potential, g: Potential, form: PotentialForm | str, a: Weights, b: Weights, eps: float
 ) -> tuple[Array, Array]:
-    """A pair of that form from potentials in density form: -inf (scaling: 0) where a weight is 0.
+    """A pair of the given form, from potentials in density form: -inf where a weight is 0.
 
-    Raises ConversionError where a scaling leaves the range of its dtype: use the log scaling.
+    A scaling is 0 there. Raises ConversionError where a scaling is too large or too small for its
+    dtype; then use the log scaling.
     """
     form, (a, b, eps) = as_term(PotentialForm, form, "form"), weights_and_eps(a, b, eps)
     f, g = as_vector(f, a.shape[0], "f"), as_vector(g, b.shape[0], "g")
     if form is PotentialForm.DENSITY:
         return f, g
     _, from_plain = _forms(form)
-    with np.errstate(over="ignore", under="ignore"):  # looked at below, and reported
+    with np.errstate(over="ignore", under="ignore"):  # `_in_range` reports it below
         u = from_plain(f + eps * log_weights(a), eps)
         v = from_plain(g + eps * log_weights(b), eps)
     if form is PotentialForm.SCALING:
@@ -102,6 +109,7 @@ def potentials_from_refot(
 
 
 def _forms(form: PotentialForm) -> tuple[Entrywise, Entrywise]:
+    """The entry of _PLAIN. Raises ConversionError for a form from which no plan follows."""
     if form in _PLAIN:
         return _PLAIN[form]
     if form is PotentialForm.DEBIASED:
@@ -112,8 +120,8 @@ def _forms(form: PotentialForm) -> tuple[Entrywise, Entrywise]:
     raise ConversionError("no potentials are returned: solve with refot, or convert the plan")
 
 
-def _plain(u: Any, weights: Array, form: PotentialForm, eps: float, name: str) -> Array:
-    """f + eps log a from the entries of one side, checked where there is mass, -inf elsewhere."""
+def _plain(u: Potential, weights: Array, form: PotentialForm, eps: float, name: str) -> Array:
+    """f + eps log a from the entries u of one side, checked where there is mass; -inf elsewhere."""
     u = as_floating(u, name, ndim=1)
     if u.shape != weights.shape:
         raise ShapeError(name, f"shape {u.shape}", f"{weights.shape}, that of its weights")
@@ -133,6 +141,7 @@ def _log_positive(weights: Array) -> Array:
 
 
 def _in_range(u: Array, weights: Array, name: str) -> None:
+    """Raise ConversionError where a scaling is 0 or infinite although there is mass."""
     if bool(((weights > 0) & ((u == 0) | (u == namespace(u).inf))).any()):
         raise ConversionError(
             f"a scaling exp({name}/eps) leaves the range of {u.dtype}: use the log scaling"

@@ -1,7 +1,9 @@
-"""The words in which a convention is told apart: small independent fields, each with its formula.
+"""The words that describe a convention: small independent fields, each with its formula.
 
-"The value", "eps", "the potentials", "the divergence" name different numbers in different papers
+"The value", "eps", "the potentials" and "the divergence" are different numbers in different papers
 and libraries. Symbols are those of docs/notation.md: a, b probability weights, C cost, P plan.
+Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023, L = Liu
+et al.
 """
 
 from __future__ import annotations
@@ -9,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from refot.arrays import lookup
 
 
 class ValueKind(StrEnum):
-    """What number is called the value, for a converged plan P of probability weights a, b."""
+    """Which number is called the value, for the optimal plan P of probability weights a, b."""
 
     KL = "KL"
     """<C, P> + eps KL(P | a b'): F of B-10 and H-2, refot's value."""
@@ -24,13 +26,13 @@ class ValueKind(StrEnum):
     ENTROPY = "entropy"
     """<C, P> - eps H(P): L, Cuturi 2013. It is KL - eps (H(a) + H(b)) (erratum L1)."""
     UNWEIGHTED_LSE = "unweighted LSE"
-    """The semi-dual with log sum_j where uniform weights ask for log mean_j: KL - eps log m."""
+    """The semi-dual with log sum_j in place of log mean_j, for uniform weights: KL - eps log m."""
     NEGATED_DUAL = "negated dual"
     """eps sum_ij exp((f_i + g_j - C_ij)/eps) - a.f - b.g, minimised: eps - ENTROPY."""
 
 
 class Divergence(StrEnum):
-    """How three values of one kind make a divergence; W stands for that kind of value."""
+    """How a divergence is made of three values W of one kind."""
 
     NONE = "none"
     HALVES = "halves"
@@ -42,7 +44,7 @@ class Divergence(StrEnum):
 
 
 class EpsParameter(StrEnum):
-    """How eps (in units of their cost) follows from the parameter that the call takes."""
+    """How eps, in units of the call's own cost, follows from the parameter that the call takes."""
 
     EPS = "eps"
     GAMMA = "1/eps"
@@ -51,14 +53,14 @@ class EpsParameter(StrEnum):
 
 
 class PotentialForm(StrEnum):
-    """How the plan follows from the pair of vectors that is returned."""
+    """How the plan follows from the two vectors that are returned."""
 
     DENSITY = "density"
     """P_ij = a_i b_j exp((f_i + g_j - C_ij)/eps): refot, B-15, GeomLoss."""
     PLAIN = "plain"
     """P_ij = exp((f_i + g_j - C_ij)/eps), no weights: OTT."""
     LOG_SCALING = "log scaling"
-    """P_ij = exp(u_i + v_j - C_ij/eps), no unit."""
+    """P_ij = exp(u_i + v_j - C_ij/eps), u and v without unit."""
     SCALING = "scaling"
     """P_ij = u_i exp(-C_ij/eps) v_j: G-7."""
     DEBIASED = "debiased"
@@ -67,18 +69,20 @@ class PotentialForm(StrEnum):
 
 
 class Evidence(StrEnum):
-    """How an entry was established."""
+    """How it was found out what an entry of the table says."""
 
     RUN = "run"
+    """By a converged solve of that library, compared with refot's."""
     READ = "read"
+    """In its documentation, source or paper."""
 
 
 @dataclass(frozen=True)
 class TheirCost:
-    """A cost by the name that the call gives it: `scale` times refot's `ground` cost.
+    """A cost under the name that the call gives it: `scale` times refot's cost `ground`.
 
-    `ground` is None for a matrix taken as it is. `scale` is None where it depends on the data, and
-    must then be given to each conversion.
+    `ground` is None for a matrix that is taken as it is. `scale` is None if it depends on the data;
+    it must then be given to each conversion.
     """
 
     name: str
@@ -90,10 +94,10 @@ class TheirCost:
 class Convention:
     """What one call of one library, or one paper, means by its inputs and outputs.
 
-    `value` is None where only a plan is returned. `divergence` is how values make one; the call
-    itself returns it where `returns_divergence`, and one of the values where not. The first of
-    `costs` is the default of the call.
-    `defaults` are those of the callable `defaults_of` ("module:attribute").
+    `value` is None if only a plan is returned. `divergence` says how a divergence is made of
+    values, and `returns_divergence` whether the call returns that divergence or one of the values.
+    The first of `costs` is the default of the call. `defaults` are the default arguments of the
+    callable `defaults_of` ("module:attribute").
     """
 
     name: str
@@ -116,13 +120,13 @@ class Convention:
 
 
 class ConversionError(ValueError):
-    """A conversion that does not exist, or that needs more than was given; says what."""
+    """A conversion that does not exist, or needs a number that was not given; it says which."""
 
 
 Term = TypeVar("Term", bound=StrEnum)
 
 
-def as_term(kind: type[Term], value: Any, name: str) -> Term:
-    """`value`, a member of `kind` or its string, as the member. Raises UnknownNameError."""
+def as_term(kind: type[Term], value: str | StrEnum, name: str) -> Term:
+    """The member of `kind` that `value` is, or is the string of. Raises UnknownNameError."""
     member: Term = lookup({str(each): each for each in kind}, str(value), name)
     return member

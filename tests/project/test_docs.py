@@ -26,7 +26,7 @@ from typing import Any
 
 import pytest
 
-from refot.datasets import scikit as datasets
+from refot.datasets import scikit
 from refot.verification.cases.case import REAL
 from refot.verification.checks import CHECKS
 from refot.verification.reports.terminal import write_json
@@ -242,7 +242,7 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A report in which everything occurs: each status, NaN, infinity, warnings, cases left out."""
 
     def without_package(name: str) -> Any:
-        raise datasets.DataUnavailableError(f"{name}: not installed")
+        raise scikit.DataUnavailableError(f"{name}: not installed")
 
     def value(C: Any, a: Any, b: Any, eps: float) -> float:
         if len(b) == 1:
@@ -259,7 +259,7 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def broken(trial: Any) -> Any:
         raise RuntimeError("a defect of refot")
 
-    monkeypatch.setattr(datasets, "_load", without_package)
+    monkeypatch.setattr(scikit, "_load", without_package)
     monkeypatch.setitem(CHECKS, "value.split", replace(CHECKS["value.split"], run=broken))
     file = tmp_path / "report.json"
     write_json(run(as_subject(value, "all sorts", "value")), file)

@@ -24,7 +24,7 @@ from refot.datasets.mnist import mnist
 from refot.files import DEEPEST, UnreadableError, parsed, read_arrays, read_json
 from refot.networks import CheckpointError, load_checkpoint, save_checkpoint
 from refot.systems.registry import SYSTEMS
-from refot.systems.training import loop as training
+from refot.systems.training import loop
 from refot.systems.training.folder import RunFolder, RunFolderError, held_by
 from refot.systems.training.load import load_system
 from refot.systems.training.loop import Cadence, train
@@ -316,7 +316,7 @@ def test_the_evidence_is_what_the_regular_expression_found() -> None:
 @pytest.fixture(autouse=True)
 def _toy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SYSTEMS, toy_system.NAME, toy_system.__name__)
-    monkeypatch.setattr(training._Run, "_draw", lambda run: None)
+    monkeypatch.setattr(loop._Run, "_draw", lambda run: None)
 
 
 def whole_run(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from refot.cli import app as cli
+from refot.cli import app
 from refot.verification.reports.terminal import NARROW, print_report
 from refot.verification.runs.run import CheckResult, Report
 from refot.verification.subjects import loading
@@ -25,7 +25,7 @@ def refot(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]): 
     def call(*words: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["refot", *words])
         with warnings.catch_warnings(), pytest.raises(SystemExit) as left:
-            cli.main()
+            app.main()
         said = capsys.readouterr()
         return int(left.value.code or 0), said.out + said.err
 

@@ -22,7 +22,7 @@ from refot.arrays import InputError, UnknownNameError
 from refot.cli.app import app
 from refot.networks import load_checkpoint
 from refot.systems.registry import SYSTEMS
-from refot.systems.training import loop as training
+from refot.systems.training import loop
 from refot.systems.training.folder import RunFolderError, locked
 from refot.systems.training.loop import Cadence, DivergedError, train
 from refot.systems.training.watcher import Watcher
@@ -35,7 +35,7 @@ def _toy(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Non
     """The toy is in the table of systems; pictures are drawn only where they are looked at."""
     monkeypatch.setitem(SYSTEMS, toy_system.NAME, toy_system.__name__)
     if "pictures" not in request.fixturenames:
-        monkeypatch.setattr(training._Run, "_draw", lambda run: None)
+        monkeypatch.setattr(loop._Run, "_draw", lambda run: None)
 
 
 @pytest.fixture
@@ -43,12 +43,12 @@ def pictures() -> None:
     """A test that takes this has its pictures drawn."""
 
 
-def toy(out: Path, iterations: int | None = 20, **options: Any) -> training.Outcome:
+def toy(out: Path, iterations: int | None = 20, **options: Any) -> loop.Outcome:
     return train("toy", options.pop("preset", "quadratic"), out, iterations=iterations,
                  **{"cadence": NEVER} | options)
 
 
-def weights(outcome: training.Outcome) -> dict[str, np.ndarray]:
+def weights(outcome: loop.Outcome) -> dict[str, np.ndarray]:
     return load_checkpoint(outcome.checkpoint)[0]
 
 
@@ -58,7 +58,7 @@ def rows(out: Path) -> list[dict[str, Any]]:
     return [{key: row[key] for key in row if key != "seconds"} for row in found]
 
 
-def assert_same_run(first: training.Outcome, second: training.Outcome, a: Path, b: Path) -> None:
+def assert_same_run(first: loop.Outcome, second: loop.Outcome, a: Path, b: Path) -> None:
     """Weights, generator and metrics, bit for bit."""
     x, y = weights(first), weights(second)
     assert x.keys() == y.keys()
@@ -264,8 +264,8 @@ def test_nan_in_a_loss_or_refused_by_a_function(
 
 def test_a_huge_sum_is_not_infinity() -> None:
     huge = np.full(8, 3e38, dtype=np.float32)  # sums to infinity in float32
-    assert training.first_not_finite({"a": huge}) is None
-    assert training.first_not_finite({"a": huge, "b": np.array([np.inf, -np.inf])}) == "b"
+    assert loop.first_not_finite({"a": huge}) is None
+    assert loop.first_not_finite({"a": huge, "b": np.array([np.inf, -np.inf])}) == "b"
 
 
 # ------------------------------------------------------------------ what is refused
