@@ -24,14 +24,18 @@ from refot.arrays import (
     as_vector,
     as_weights,
     in_range,
-    lookup,
     namespace,
     nonnegative,
 )
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import obstruction, with_partners
-from refot.costs.ground import GROUND_COSTS
-from refot.costs.operands import PointCost, as_cost, as_point_cost, row_blocks
+from refot.costs.operands import (
+    PointCost,
+    as_cost,
+    as_point_cost,
+    require_difference,
+    row_blocks,
+)
 from refot.problem import problem
 
 
@@ -177,11 +181,11 @@ def kantorovich_rubinstein(fx: Any, fy: Any, C: PointCost, a: Any, b: Any) -> fl
 
     fx (n,), fy (m,): the values of one function at the points of C = `point_cost(x, y, cost)`; for
     a cost that is a metric ("euclidean", "l1") the maximum over f is W0. WGAN's critic. A cost of
-    GROUND_COSTS, or UnknownNameError: no f is 1-Lipschitz where c(x, x) < 0.
+    a difference, or UnknownNameError: no f is 1-Lipschitz where c(x, x) < 0.
     """
     C = as_point_cost(C)
     n, m = C.shape
-    lookup(GROUND_COSTS, C.ground.name, "cost")
+    require_difference(C)
     fx, fy = as_vector(fx, n, "fx"), as_vector(fy, m, "fy")
     a, b = as_weights(a, n, "a", C.dtype), as_weights(b, m, "b", C.dtype)
     xp = namespace(fx)

@@ -188,6 +188,6 @@ def test_contract_and_bad_input() -> None:
         BLOCKS.plan_apply(C, F, G, 0.1, BLOCKS.xp.zeros(4))
     with pytest.raises(TypeInputError, match="a PointCost"):
         BLOCKS.plan_cost_gradient(DenseCost(BLOCKS.xp.zeros((3, 4))), F, G, 0.1)
-    theirs = GroundCost("theirs", C.ground.matrix, C.ground.gradient)
+    theirs = GroundCost("theirs", C.ground.matrix, C.ground.gradient, C.ground.roundings)
     with pytest.raises(UnknownNameError, match="any on numpy"):
         BLOCKS.softmin(PointCost(C.x, C.y, theirs), G, 0.1)
