@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
+import pickle
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -22,7 +24,7 @@ from refot.solvers.memory import within
 from refot.solvers.overrelaxed import half_step, next_relaxation
 from refot.solvers.progress import Bar
 from refot.solvers.sinkhorn import log_iterates
-from refot.solvers.stopping import Control
+from refot.solvers.stopping import Control, StoppedBy
 from refot.verification.certificates.certify import certify_value
 
 every_method = pytest.mark.parametrize("method", sorted(METHODS))
@@ -33,6 +35,26 @@ def hard(n=60, eps=0.02):
     rng = np.random.default_rng(4)
     C = refot.point_cost(rng.normal(size=(n, 2)), rng.normal(size=(n, 2)) + 1)
     return C, np.full(n, 1 / n), np.full(n, 1 / n), eps * C.dense().max()
+
+
+# ------------------------------------------------------------------ why it ended
+def test_what_a_solve_was_stopped_by_is_a_text_with_advice():
+    assert [str(reason) for reason in StoppedBy] == [
+        "tolerance", "gap", "time limit", "max_iter", "rounding", "stall", "infeasible"]
+    assert [reason for reason in StoppedBy if not reason.advice] == ["tolerance", "gap"]
+    assert json.dumps(StoppedBy.TIME_LIMIT) == '"time limit"'
+    assert repr(StoppedBy.GAP) == "'gap'"
+    again = pickle.loads(pickle.dumps(StoppedBy.STALL))
+    assert again is StoppedBy.STALL
+
+
+def test_a_warning_says_what_to_do():
+    with pytest.warns(ConvergenceWarning, match=r"\(stopped by max_iter\): allow more max_iter"):
+        found = refot.solve(*hard(), method="sinkhorn", max_iter=2)
+    assert found.stopped_by is StoppedBy.MAX_ITER
+    C = np.array([[0.0, np.inf], [0.0, 1.0]])  # row 0 has more mass than its only column
+    with pytest.warns(ConvergenceWarning, match=r"no plan avoids.*; allow more pairs"):
+        refot.solve(C, [0.75, 0.25], [0.5, 0.5], 1.0, max_iter=2)
 
 
 # ------------------------------------------------------------------ limits
