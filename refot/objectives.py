@@ -36,7 +36,7 @@ from refot.costs.operands import (
     require_difference,
     row_blocks,
 )
-from refot.problem import problem
+from refot.problem import Problem, problem
 
 
 # ------------------------------------------------------------------ KL and entropy
@@ -150,7 +150,11 @@ def semi_dual(
 ) -> float:
     """a.g^(c,eps) + b.g <= F for any g (m,); concave, shift invariant. B-24/27 (E2), H-9/20/23."""
     p = problem(C, a, b, eps, backend)
-    g = p.column_potential(g)
+    return semi_dual_of(p, p.column_potential(g))
+
+
+def semi_dual_of(p: Problem, g: Array) -> float:
+    """`semi_dual` of a checked problem and potential."""
     return float(p.a @ p.transform(g) + p.b @ g)
 
 

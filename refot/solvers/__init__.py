@@ -10,7 +10,7 @@ from refot.solvers.newton import NEWTON_LIMIT, newton_iterates
 from refot.solvers.newton_cg import newton_cg_iterates
 from refot.solvers.overrelaxed import overrelaxed_iterates
 from refot.solvers.schedule import Iterates, annealed, cost_range, eps_schedule
-from refot.solvers.solve import METHODS, solve
+from refot.solvers.solve import METHODS, solve, solve_problem
 
 __all__ = [
     "METHODS",
@@ -24,4 +24,5 @@ __all__ = [
     "newton_iterates",
     "overrelaxed_iterates",
     "solve",
+    "solve_problem",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -101,8 +102,17 @@ def iterate(
                                 watch.elapsed, gap,
                                 "" if converged else obstruction(p.C, p.a, p.b))
     if not result.converged:
-        warnings.warn(_warning(result), ConvergenceWarning, stacklevel=3)
+        warnings.warn(_warning(result), ConvergenceWarning, stacklevel=_level_outside())
     return result
+
+
+def _level_outside() -> int:
+    """The `stacklevel`, seen from the caller, of the first line outside refot: a user's, who may
+    have called a value, a gradient or a solve."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("refot."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _warning(result: SinkhornResult) -> str:

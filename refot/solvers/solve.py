@@ -1,4 +1,4 @@
-"""`solve`: the one call in front of every method."""
+"""`solve`, the one call in front of every method, and `solve_problem` for a checked problem."""
 
 from __future__ import annotations
 
@@ -71,6 +71,22 @@ def solve(
     """
     control = Control(time_limit, gap, certified, progress)
     p = problem(C, a, b, eps, backend)
+    return solve_problem(p, method=method, tol=tol, max_iter=max_iter, control=control, f=f, g=g,
+                         memory=memory)
+
+
+def solve_problem(
+    p: Problem,
+    *,
+    method: str = "auto",
+    tol: float | None = None,
+    max_iter: int = 10_000,
+    control: Control | None = None,
+    f: Any | None = None,
+    g: Any | None = None,
+    memory: int | str | None = None,
+) -> SinkhornResult:
+    """`solve` of a problem that is checked already: what a public function has opened once."""
     choice = lookup(METHODS, method, "method")
     with within(memory):
         require_working_set(p.C)
