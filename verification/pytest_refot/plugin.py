@@ -56,8 +56,11 @@ class RefotError(Exception):
     """refot's own code raised: the result, which says nothing of the subject."""
 
     def __init__(self, result: CheckResult) -> None:
-        super().__init__(result.message)
+        super().__init__(result)  # what `pickle` makes it from again
         self.result = result
+
+    def __str__(self) -> str:
+        return self.result.message
 
 
 class Suite:
