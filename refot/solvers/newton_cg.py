@@ -23,7 +23,7 @@ from refot.solvers.memory import budget
 from refot.solvers.stopping import out_of_time
 
 from .ascent import ascend, lightest
-from .schedule import Iterates, annealed
+from .schedule import Iterates, scheduled
 
 Product: TypeAlias = Callable[[Array], Array]
 
@@ -36,14 +36,13 @@ STEPS, MORE_STEPS = 500, 10
 iterations gain nothing, for parts that hardly couple need them."""
 
 
-def newton_cg(p: Problem, g: Array) -> Iterates:
-    """Newton-CG under an eps schedule."""
-    return annealed(p, g, newton_cg_iterates)
-
-
 def newton_cg_iterates(p: Problem, g: Array) -> Iterates:
     """The ascent in a direction by conjugate gradients."""
     return ascend(p, g, direction)
+
+
+newton_cg = scheduled(newton_cg_iterates)
+"""Newton-CG under an eps schedule."""
 
 
 def direction(p: Problem, f: Array, g: Array, residual: Array, caution: float) -> Array:
