@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from quartic_cost import QUARTIC
+from point_costs.quartic import QUARTIC
 from strategies import UNIT
 
 import refot
