@@ -19,7 +19,7 @@ from refot.verification.enclosures.problem import GROUND_COSTS as BALLS
 TABLES = {
     "numba": {cost.name for cost in POINTS},
     "cupy": set(KINDS),
-    "balls": set(BALLS),
+    "balls": {cost.name for cost in BALLS},
     "gradients in balls": set(GROUND_GRADIENTS),
     "peers": set(ALL_COSTS),
 }

@@ -90,6 +90,14 @@ def test_a_backend_and_a_proof_that_do_not_know_it_say_so() -> None:
         enclose(operand(), A, B, EPS)
 
 
+def test_a_cost_that_borrows_a_name_is_not_taken_for_the_one_that_has_it() -> None:
+    borrowed = GroundCost("l1", QUARTIC.matrix, QUARTIC.gradient, QUARTIC.roundings)
+    for refused in (lambda: refot.solve(PointCost(X, Y, borrowed), A, B, EPS, backend="numba"),
+                    lambda: enclose(PointCost(X, Y, borrowed), A, B, EPS)):
+        with pytest.raises(UnknownNameError, match="l1"):
+            refused()
+
+
 def test_a_matrix_of_it_goes_everywhere() -> None:
     refot.solve(operand().dense(), A, B, EPS, backend="numba")
 
