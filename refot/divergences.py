@@ -33,10 +33,11 @@ from refot.arrays import (
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import finite_range
 from refot.costs.operands import DenseCost, PointCost, point_cost, row_blocks
+from refot.objectives import semi_dual_of
 from refot.problem import Problem, problem
-from refot.solvers import solve
+from refot.solvers import solve_problem
 from refot.solvers.loop import SinkhornResult
-from refot.solvers.sinkhorn import sinkhorn_symmetric
+from refot.solvers.sinkhorn import solve_symmetric_problem
 
 ROUGH = 1e-2
 """The marginal error of a first, rough solve: it tells how large the potentials are."""
@@ -55,7 +56,7 @@ def entropic_value(
 ) -> float:
     """F = <C,P> + eps KL(P | a(x)b) at the optimal plan, in cost units. B-10, H-2."""
     p = problem(C, a, b, eps, backend)
-    return _value(p, solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend))
+    return _value(p, solve_problem(p, tol=tol))
 
 
 def sharp_value(
@@ -162,12 +163,12 @@ Solver: TypeAlias = Callable[[Problem, float | None, Array | None], SinkhornResu
 
 def solution(p: Problem, tol: float | None, g: Array | None) -> SinkhornResult:
     """The solution for two different measures, started from the column potential g."""
-    return solve(p.C, p.a, p.b, p.eps, tol=tol, g=g, backend=p.backend)
+    return solve_problem(p, tol=tol, g=g)
 
 
 def self_solution(p: Problem, tol: float | None, f: Array | None) -> SinkhornResult:
     """The solution for a measure and itself, by the symmetric iteration, started from f."""
-    return sinkhorn_symmetric(p.C, p.a, p.eps, tol=tol, f=f, backend=p.backend)
+    return solve_symmetric_problem(p, tol=tol, f=f)
 
 
 SOLVERS: tuple[Solver, Solver, Solver] = (solution, self_solution, self_solution)
@@ -218,7 +219,7 @@ def _value(p: Problem, solved: SinkhornResult) -> float:
     """F, as the semi-dual at the solved g: never above the true F, and off only to second order."""
     if p.eps > WIDE * _largest_cost(p):
         return wide_value(p)
-    return float(p.a @ p.transform(solved.g) + p.b @ solved.g)
+    return semi_dual_of(p, solved.g)
 
 
 def wide_value(p: Problem) -> float:

@@ -40,12 +40,12 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike
 from refot.costs.operands import Cost, DenseCost, as_cost, point_cost
-from refot.objectives import kl_from_product, primal, semi_dual
+from refot.objectives import kl_from_product, primal, semi_dual_of
 from refot.problem import problem
-from refot.solvers import solve
+from refot.solvers import solve_problem
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.memory import gibbs_matrix
-from refot.solvers.sinkhorn import sinkhorn_symmetric
+from refot.solvers.sinkhorn import solve_symmetric_problem
 
 MOST_CODES = 1 << 16
 """The largest number of codes: a table Q has a row for each code up to the largest in use."""
@@ -239,6 +239,7 @@ def perturbed_objective(
     return primal(P, C, a, b, eps) - information
 
 
+@in_range
 def informative_loss(
     x: Points, a: Weights, y: Points, b: Weights, P: Matrix, eps: float, lam: float, codes: Codes,
     cost: str = "sqeuclidean", *, tol: float | None = None, backend: BackendLike = None,
@@ -247,9 +248,8 @@ def informative_loss(
 
     x = G(z) (n, d), a (n,), y (m, d), b (m,); P (n, m); `cost` a name of POINT_COSTS.
     """
-    C, self_cost = point_cost(x, y, cost), point_cost(x, x, cost)
-    f = sinkhorn_symmetric(self_cost, a, eps, tol=tol, backend=backend).f
-    self_term = semi_dual(f, self_cost, a, a, eps, backend=backend)
+    C, xx = point_cost(x, y, cost), problem(point_cost(x, x, cost), a, a, eps, backend)
+    self_term = semi_dual_of(xx, solve_symmetric_problem(xx, tol=tol).f)
     return informative_objective(P, C, a, b, eps, lam, codes) - self_term / 2
 
 
@@ -276,5 +276,5 @@ def informative_plan(
 ) -> tuple[Array, SinkhornResult]:
     """(the plan (n, m) of the cost C - lam Q, the solve it comes from). B-21 at fixed Q, B-29."""
     p = problem(informative_cost(C, Q, lam), a, b, eps, backend)
-    solved = solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)
+    solved = solve_problem(p, tol=tol)
     return gibbs_matrix(p.C, p.F(solved.f), p.G(solved.g), p.eps), solved

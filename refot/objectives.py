@@ -32,15 +32,20 @@ from refot.arrays import (
     as_vector,
     as_weights,
     in_range,
-    lookup,
     namespace,
     nonnegative,
 )
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import finite_part, forbids, obstruction, with_partners
-from refot.costs.ground import GROUND_COSTS
-from refot.costs.operands import Cost, PointCost, as_cost, as_point_cost, row_blocks
-from refot.problem import problem
+from refot.costs.operands import (
+    Cost,
+    PointCost,
+    as_cost,
+    as_point_cost,
+    require_difference,
+    row_blocks,
+)
+from refot.problem import Problem, problem
 
 
 # ------------------------------------------------------------------ KL and entropy
@@ -180,7 +185,11 @@ def semi_dual(
 ) -> float:
     """a.g^(c,eps) + b.g <= F for any g (m,); concave, shift invariant. B-24/27 (E2), H-9/20/23."""
     p = problem(C, a, b, eps, backend)
-    g = p.column_potential(g)
+    return semi_dual_of(p, p.column_potential(g))
+
+
+def semi_dual_of(p: Problem, g: Array) -> float:
+    """`semi_dual` of a checked problem and potential."""
     return float(p.a @ p.transform(g) + p.b @ g)
 
 
@@ -213,12 +222,12 @@ def kantorovich_rubinstein(
 
     fx (n,) and fy (m,) are the values of one function f, the critic of a WGAN, at the points of
     C = `point_cost(x, y, cost)`. For a cost that is a metric ("euclidean", "l1") the maximum over f
-    is W0. Raises UnknownNameError for a cost that is not in GROUND_COSTS: for "dot" c(x, x) < 0,
+    is W0. Raises UnknownNameError unless the cost is one of a difference: for "dot" c(x, x) < 0,
     and no f is 1-Lipschitz.
     """
     C = as_point_cost(C)
     n, m = C.shape
-    lookup(GROUND_COSTS, C.ground.name, "cost")
+    require_difference(C)
     fx, fy = as_vector(fx, n, "fx"), as_vector(fy, m, "fy")
     a, b = as_weights(a, n, "a", C.dtype), as_weights(b, m, "b", C.dtype)
     xp = namespace(fx)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from refot.arrays import Array, UnknownNameError
-from refot.costs.ground import POINT_COSTS, PairCost
+from refot.costs.ground import DOT, EUCLIDEAN, MANHATTAN_L1, SQEUCLIDEAN, PairCost
 from refot.costs.operands import Cost, PointCost
 
 from .compile import elementwise, implements, variant
@@ -88,10 +88,10 @@ def row_by_tiles(vector: Array) -> Array:
 
 
 POINTS: dict[PairCost, Any] = {
-    POINT_COSTS["sqeuclidean"]: SquaredEuclidean,
-    POINT_COSTS["euclidean"]: Euclidean,
-    POINT_COSTS["l1"]: ManhattanL1,
-    POINT_COSTS["dot"]: Dot,
+    SQEUCLIDEAN: SquaredEuclidean,
+    EUCLIDEAN: Euclidean,
+    MANHATTAN_L1: ManhattanL1,
+    DOT: Dot,
 }
 Operand: TypeAlias = SquaredEuclidean | Euclidean | ManhattanL1 | Dot | Rows
 

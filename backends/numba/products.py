@@ -16,7 +16,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from refot.arrays import Array
-from refot.costs.ground import POINT_COSTS, DotProduct
+from refot.costs.ground import DOT, EUCLIDEAN, SQEUCLIDEAN
 from refot.costs.operands import Cost, DenseCost, PointCost
 
 from .compile import elementwise, full_width, kernel, larger, reduction
@@ -32,7 +32,8 @@ NEAR = 2.0**-6
 BLOCK_ELEMENTS = 1 << 20
 """Costs in a block: 8 MiB in float64, read again while they are in the cache."""
 
-BY_PRODUCTS = tuple(POINT_COSTS[name] for name in ("sqeuclidean", "euclidean", "dot"))
+BY_PRODUCTS = SQEUCLIDEAN, EUCLIDEAN, DOT
+"""The costs that a product gives: it is the cost, the square, or the square of the cost."""
 
 
 def in_many_dimensions(C: Cost) -> TypeGuard[PointCost]:
@@ -43,13 +44,13 @@ def in_many_dimensions(C: Cost) -> TypeGuard[PointCost]:
 def product_blocks(C: PointCost, run: Launcher) -> Iterator[tuple[slice, DenseCost]]:
     """(rows, C[rows, :]), block after block, in one buffer: a block is gone when the next comes."""
     x, y, scale = np.array(C.x, order="C"), np.array(C.y, order="C"), C.dtype.type(C.scale)
-    if isinstance(C.ground, DotProduct):
+    if C.ground == DOT:
         yield from ((rows, DenseCost(c)) for rows, c in _products(-scale * x, y))
         return
     centre = (x.mean(axis=0, dtype=np.float64) + y.mean(axis=0, dtype=np.float64)) / 2
     x_c, y_c = (np.ascontiguousarray(z - centre.astype(z.dtype)) for z in (x, y))
     x_2, y_2 = (np.einsum("id,id->i", z, z) for z in (x_c, y_c))
-    root = C.ground.name == "euclidean"
+    root = C.ground == EUCLIDEAN
     for rows, c in _products(x_c, y_c):
         run(len(c), 8 * len(y), distances, c, x[rows], y, x_2[rows], y_2, root, scale)
         yield rows, DenseCost(c)

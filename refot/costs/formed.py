@@ -27,7 +27,7 @@ def formed(C: Cost) -> DenseCost:
         return C
     xp, (n, m), d = namespace(C.x), C.shape, C.x.shape[1]
     out = xp.empty((n, m), dtype=C.dtype)
-    product = C.ground.name == "sqeuclidean" and d >= DEAR_DIMENSION
+    product = C.ground.is_quadratic and d >= DEAR_DIMENSION
     rows_of = _product_rows if product else PointCost.rows
     step = max(1, (1 << 18) // m)
     for start in range(0, n, step):
@@ -37,10 +37,10 @@ def formed(C: Cost) -> DenseCost:
 
 
 def _forming_error(C: PointCost) -> float:
-    """2 d + 8 roundings of |x|^2 + |y|^2, of which an entry is at least the part LOST; of an entry
-    that is a sum of differences, of itself."""
-    unit = float(namespace(C.x).finfo(C.dtype).eps) / 2
-    return float((2 * C.x.shape[1] + 8) * unit / LOST * C.bound())
+    """2 d + 8 roundings of |x|^2 + |y|^2, of which an entry by products is at least the part LOST;
+    all other entries are off by the roundings of the cost itself."""
+    unit, d = float(namespace(C.x).finfo(C.dtype).eps) / 2, C.x.shape[1]
+    return float(max(2 * d + 8, C.ground.roundings(d)) * unit / LOST * C.bound())
 
 
 def _product_rows(C: PointCost, rows: slice) -> Array:

@@ -23,6 +23,7 @@ from refot.arrays import (
     InputError,
     ShapeError,
     TypeInputError,
+    UnknownNameError,
     as_floating,
     as_points,
     as_positive,
@@ -32,13 +33,7 @@ from refot.arrays import (
     lookup,
     namespace,
 )
-from refot.costs.ground import (
-    GROUND_COSTS,
-    POINT_COSTS,
-    DotProduct,
-    GroundCost,
-    PairCost,
-)
+from refot.costs.ground import GROUND_COSTS, POINT_COSTS, PairCost
 
 BLOCK_ELEMENTS = 1 << 22
 """Entries of a cost block that are in memory at once (32 MiB in float64)."""
@@ -121,6 +116,12 @@ class PointCost:
         """The whole matrix (n, m)."""
         return self.rows(slice(None))
 
+    def sized_rows(self, block: slice) -> tuple[Array, Array]:
+        """C[block, :], and what its rounding is relative to, both (rows, m)."""
+        x, y = self.x[block], self.y
+        C = self.ground.matrix(x, y)
+        return self.scale * C, self.scale * self.ground.sizes(x, y, C)
+
     def bound(self) -> float:
         """At least max |C|, in O((n + m) d)."""
         return self.scale * self.ground.bound(self.x, self.y)
@@ -190,6 +191,13 @@ def ground_point_cost(x: Any, y: Any, cost: str = "sqeuclidean") -> PointCost:
     return point_cost(x, y, lookup(GROUND_COSTS, cost, "cost").name)
 
 
+def require_difference(C: PointCost) -> None:
+    """Raise UnknownNameError unless C is of a difference, so that c >= 0 and c(x, x) = 0."""
+    if not C.ground.is_difference:
+        raise UnknownNameError("cost", f"{C.ground.name!r}",
+                               "one of " + ", ".join(sorted(GROUND_COSTS)))
+
+
 def as_point_cost(C: Any) -> PointCost:
     """`C` as a checked cost between points: a matrix has none to differentiate in. Raises
     InputError."""
@@ -205,8 +213,8 @@ def _checked(C: PointCost) -> PointCost:
         raise ShapeError("y", f"dimension {y.shape[1]}", f"dimension {x.shape[1]}, that of x")
     if x.dtype != y.dtype:
         raise TypeInputError("y", f"dtype {y.dtype}", f"{x.dtype}, that of x")
-    if not isinstance(C.ground, GroundCost | DotProduct):
-        raise TypeInputError("ground", f"{C.ground!r}", "a cost of POINT_COSTS")
+    if not isinstance(C.ground, PairCost):
+        raise TypeInputError("ground", f"{C.ground!r}", "a PairCost: a cost of POINT_COSTS, say")
     C = replace(C, x=x, y=y, scale=as_positive(C.scale, "scale"))
     with np.errstate(over="ignore", invalid="ignore"):  # inf - inf where products overflow
         bound = C.bound()

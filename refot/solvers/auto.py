@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeAlias
 
 import numpy as np
 
@@ -20,10 +19,8 @@ from .ascent import GAIN
 from .newton import NEWTON_LIMIT, allows_newton, newton, newton_iterates
 from .newton_cg import newton_cg_iterates
 from .overrelaxed import overrelaxed_iterates
-from .schedule import Iterates, annealed
+from .schedule import Iterates, Method, annealed
 from .stabilised import Kernel
-
-Method: TypeAlias = Callable[[Problem, Array], Iterates]
 
 SMALL = 256 * 256
 """Up to this many entries Newton with a dense Hessian: milliseconds, to the rounding floor."""

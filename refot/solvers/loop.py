@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ import numpy as np
 from refot.arrays import Array, ConvergenceWarning, as_count, as_positive, marginal_tolerance
 from refot.costs.forbidden import obstruction
 from refot.problem import Problem
+from refot.solvers.accuracy import Accuracy
 from refot.solvers.gap import CertifiedGap
-from refot.solvers.stopping import Control, Finish, Watch
+from refot.solvers.stopping import Control, Finish, StoppedBy, Watch
 
 LONG = 100
 """After so many iterations it is asked whether the forbidden pairs leave a plan at all."""
@@ -30,9 +32,10 @@ class SinkhornResult:
     weight. `converged`: the first is <= `tolerance` and the second <= sqrt(`tolerance`), or the
     certified gap is what was asked for. `errors` holds the marginal error after each iteration, inf
     after one that belongs to a larger eps or a lower precision.
-    `stopped_by`: "tolerance", "gap", "time limit", "max_iter", "rounding" (no smaller error for
-    many iterations, at what the precision of the problem allows), "stall" (none above that), or
-    "infeasible" (no plan avoids the forbidden pairs, seen after LONG iterations).
+    `stopped_by` compares and prints as a text: "tolerance", "gap", "time limit", "max_iter",
+    "rounding" (no smaller error for many iterations, at what the precision of the problem allows),
+    "stall" (none above that), or "infeasible" (no plan avoids the forbidden pairs, seen after LONG
+    iterations); its `advice` says what to do about it.
     `gap` is an interval around F, where one was asked for; `seconds` what the solve took.
     `infeasible` says why no plan avoids the forbidden pairs, where none does and it did not
     converge.
@@ -45,7 +48,7 @@ class SinkhornResult:
     atom_error: float
     tolerance: float
     errors: tuple[float, ...]
-    stopped_by: str
+    stopped_by: StoppedBy
     seconds: float
     gap: CertifiedGap | None = None
     infeasible: str = ""
@@ -80,29 +83,43 @@ def iterate(
             watch.tell(len(errors), error)
             stopped_by = finish.reason or watch.reason(error, f, g)
             if not stopped_by and len(errors) == LONG and obstruction(p.C, p.a, p.b):
-                stopped_by = "infeasible"
+                stopped_by = StoppedBy.INFEASIBLE
             if stopped_by:
                 break
         else:
-            stopped_by = "max_iter" if len(errors) == max_iter else watch.end(f, g)
-        if stopped_by != "tolerance":
+            stopped_by = StoppedBy.MAX_ITER if len(errors) == max_iter else watch.end(f, g)
+        if stopped_by != StoppedBy.TOLERANCE:
             f = f if errors[-1] < math.inf else p.transform(g)  # that of another eps is no use
-            f, g = finish.look(*(watch.best if stopped_by == "rounding" and watch.best else (f, g)))
+            at_floor = stopped_by == StoppedBy.ROUNDING
+            f, g = finish.look(*(watch.best if at_floor and watch.best else (f, g)))
         found = finish.found
         errors[-1] = found.marginal_error
         gap = watch.certificate(g)
         if not found.within(tol) and watch.proved:  # checks of the gap are seldom on the way
-            stopped_by = "gap"
+            stopped_by = StoppedBy.GAP
         converged = watch.proved or found.within(tol)
         result = SinkhornResult(f, g, converged, *found, tol, tuple(errors), stopped_by,
                                 watch.elapsed, gap,
                                 "" if converged else obstruction(p.C, p.a, p.b))
     if not result.converged:
-        warnings.warn(
-            f"{found.shortfall(tol)} after {result.iterations} iterations "
-            f"(stopped by {stopped_by})"
-            + (f": {result.infeasible}" if result.infeasible else ""),
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+        warnings.warn(_warning(result), ConvergenceWarning, stacklevel=_level_outside())
     return result
+
+
+def _level_outside() -> int:
+    """The `stacklevel`, seen from the caller, of the first line outside refot: a user's, who may
+    have called a value, a gradient or a solve."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("refot."):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _warning(result: SinkhornResult) -> str:
+    """What is missing, why the solve ended nevertheless, and what to do."""
+    short = Accuracy(result.marginal_error, result.atom_error).shortfall(result.tolerance)
+    advice = result.stopped_by.advice
+    if result.infeasible:  # whatever it was stopped by
+        advice = f"{result.infeasible}; {StoppedBy.INFEASIBLE.advice}"
+    return (f"{short} after {result.iterations} iterations (stopped by {result.stopped_by}): "
+            f"{advice}")

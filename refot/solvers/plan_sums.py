@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refot.arrays import Array
-from refot.costs.ground import GROUND_COSTS, DotProduct
 from refot.costs.operands import Cost, DenseCost, PointCost, row_blocks
 from refot.problem import Problem, log_weights
 from refot.sorted_cost import SortedCost
@@ -116,7 +115,7 @@ def _radius(p: Problem, largest: float, F: Floats, G: Floats, level: float, spre
     positive = np.maximum(sums, LEAST)
     sizes = np.where(np.isfinite(F), abs(F + level), 0) + spreads / positive
     fixed = _lost_cost(p.C) / p.eps
-    if isinstance(p.C, PointCost) and isinstance(p.C.ground, DotProduct):
+    if isinstance(p.C, PointCost) and not p.C.ground.is_difference:
         fixed += UNIT * costs * largest / p.eps  # to a share of its terms, not of itself
     exponents = math.log(m) + abs(np.log(positive)) + 2 * np.log(np.maximum(positive, 1)) + 1
     rounding = UNIT * (1 + costs + EXPONENT)
@@ -128,13 +127,13 @@ def _radius(p: Problem, largest: float, F: Floats, G: Floats, level: float, spre
 
 
 def cost_roundings(C: Cost) -> int:
-    """The roundings in a cost that is computed from points: relative to itself or, of -<x, y>, to
-    the sum of the sizes of its terms."""
+    """The roundings in a cost that a backend computes from points: relative to itself or, where its
+    terms may cancel, to the `sizes` of the cost. A distance may come from a product of matrices."""
     if isinstance(C, DenseCost):
         return 0
     d = int(C.x.shape[1])
-    by_products = d >= BY_PRODUCTS and not isinstance(C.ground, DotProduct)
-    return BY_PRODUCTS * (2 * d + 8) if by_products else d + 3
+    by_products = d >= BY_PRODUCTS and C.ground.is_difference
+    return max(C.ground.roundings(d), BY_PRODUCTS * (2 * d + 8) if by_products else 0)
 
 
 def _lost_cost(C: Cost) -> float:
@@ -153,7 +152,7 @@ def cost_range(C: Cost) -> tuple[float, float]:
     if isinstance(C, DenseCost):
         return float(C.matrix.min()), float(C.matrix.max())
     largest = C.bound() * (1 + cost_roundings(C) * UNIT)
-    return -largest if isinstance(C.ground, DotProduct) else 0.0, largest
+    return 0.0 if C.ground.is_difference else -largest, largest
 
 
 # ------------------------------------------------------------------ the cost of a product
@@ -165,7 +164,7 @@ def product_cost(p: Problem, largest: float, u: Floats, v: Floats) -> float:
     """
     (n, m), on = p.C.shape, p.backend
     roundings = n + m + 4 * cost_roundings(p.C) + 64
-    if isinstance(p.C, PointCost) and p.C.ground == GROUND_COSTS["sqeuclidean"]:
+    if isinstance(p.C, PointCost) and p.C.ground.is_quadratic:
         return _spreads(on.to_numpy(p.C.x), on.to_numpy(p.C.y), u, v, roundings) * p.C.scale
     if isinstance(p.C, DenseCost):
         right = on.asarray(v)

@@ -106,8 +106,12 @@ def sinkhorn_symmetric(
     C = as_cost(C)
     if not is_symmetric(C):
         raise InputError("C", "not symmetric", "c(x, x): a measure with itself")
-    p = problem(C, a, a, eps, backend)
+    return solve_symmetric_problem(problem(C, a, a, eps, backend), tol=tol, max_iter=max_iter, f=f)
+
+
+def solve_symmetric_problem(
+    p: Problem, *, tol: float | None = None, max_iter: int = 10_000, f: Any | None = None
+) -> SinkhornResult:
+    """`sinkhorn_symmetric` of a checked problem, in which a = b and C is known to be symmetric."""
     start = namespace(p.a).zeros_like(p.a) if f is None else p.row_potential(f)
     return iterate(p, symmetric_iterates(p, start), tol, max_iter)
-
-

@@ -1,8 +1,7 @@
-"""`solve`: the one call in front of every method."""
+"""`solve`, the one call in front of every method, and `solve_problem` for a checked problem."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,10 +20,10 @@ from .mixed import mixed
 from .newton import newton
 from .newton_cg import newton_cg
 from .overrelaxed import overrelaxed
-from .schedule import Iterates, schedule
+from .schedule import Method, schedule
 from .stabilised import stabilised
 
-METHODS: dict[str, Callable[[Problem, Array], Iterates]] = {
+METHODS: dict[str, Method] = {
     "auto": auto,
     "mixed": mixed,
     "newton": newton,
@@ -34,6 +33,7 @@ METHODS: dict[str, Callable[[Problem, Array], Iterates]] = {
     "sinkhorn": log_iterates,
     "stabilised": stabilised,
 }
+"""The methods by name. A method of your own is one more entry: docs/contributing-solver.md."""
 
 
 def solve(
@@ -71,6 +71,22 @@ def solve(
     """
     control = Control(time_limit, gap, certified, progress)
     p = problem(C, a, b, eps, backend)
+    return solve_problem(p, method=method, tol=tol, max_iter=max_iter, control=control, f=f, g=g,
+                         memory=memory)
+
+
+def solve_problem(
+    p: Problem,
+    *,
+    method: str = "auto",
+    tol: float | None = None,
+    max_iter: int = 10_000,
+    control: Control | None = None,
+    f: Any | None = None,
+    g: Any | None = None,
+    memory: int | str | None = None,
+) -> SinkhornResult:
+    """`solve` of a problem that is checked already: what a public function has opened once."""
     choice = lookup(METHODS, method, "method")
     with within(memory):
         require_working_set(p.C)

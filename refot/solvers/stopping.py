@@ -1,7 +1,7 @@
 """What ends a solve before its errors do: a time limit, a certified gap, or the floor of rounding.
 
 `Control` holds what was asked for, `Watch` what has happened so far; `Finish` says whether the
-iterates have arrived.
+iterates have arrived; `StoppedBy` names every reason to end.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import time
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from refot.arrays import Array, TypeInputError, as_positive
 from refot.problem import Problem
@@ -37,6 +38,30 @@ _deadline: ContextVar[float] = ContextVar("refot_deadline", default=math.inf)
 def out_of_time() -> bool:
     """Whether the time limit of the solve that runs is over: for loops within an iteration."""
     return time.perf_counter() >= _deadline.get()
+
+
+class StoppedBy(StrEnum):
+    """Why a solve ended: a text, and `advice` on what to do where its errors are too large."""
+
+    advice: str
+
+    def __new__(cls, text: str, advice: str = "") -> StoppedBy:
+        """The member for a text; the text alone is its value, and what it is pickled as."""
+        member = str.__new__(cls, text)
+        member._value_, member.advice = text, advice
+        return member
+
+    TOLERANCE = "tolerance"
+    GAP = "gap"
+    TIME_LIMIT = "time limit", "give it more time_limit, or go on from its g"
+    MAX_ITER = "max_iter", "allow more max_iter, or use solve with method 'auto'"
+    ROUNDING = "rounding", "its floats reach no less: take float64, a larger eps or tol"
+    STALL = "stall", "take another method, a larger eps or a larger tol"
+    INFEASIBLE = "infeasible", "allow more pairs, or change the weights"
+
+    def __repr__(self) -> str:
+        """As that of the text."""
+        return repr(self.value)
 
 
 @dataclass(frozen=True)
@@ -96,20 +121,21 @@ class Watch:
         elif callable(self.control.progress):
             self.control.progress(iteration, error, self.elapsed)
 
-    def reason(self, error: float, f: Array, g: Array) -> str:
-        """Why to stop here: "gap", "time limit", "rounding", or "" to go on."""
+    def reason(self, error: float, f: Array, g: Array) -> StoppedBy | None:
+        """Why to stop here: the gap, the time limit or rounding; None to go on."""
         if self._gap_reached(error, g):
-            return "gap"
+            return StoppedBy.GAP
         if out_of_time():
-            return "time limit"
+            return StoppedBy.TIME_LIMIT
         self.waited += 1
         if error < self.smallest or error == math.inf:
             self.waited, self.smallest, self.best = 0, min(error, self.smallest), (f, g)
-        return "rounding" if self.waited >= PATIENCE and self._at_floor(f, g) else ""
+        at_floor = self.waited >= PATIENCE and self._at_floor(f, g)
+        return StoppedBy.ROUNDING if at_floor else None
 
-    def end(self, f: Array, g: Array) -> str:
-        """Why there are no more iterates: "rounding", or "stall" above its floor."""
-        return "rounding" if self._at_floor(f, g) else "stall"
+    def end(self, f: Array, g: Array) -> StoppedBy:
+        """Why there are no more iterates: rounding, or a stall above its floor."""
+        return StoppedBy.ROUNDING if self._at_floor(f, g) else StoppedBy.STALL
 
     def _at_floor(self, f: Array, g: Array) -> bool:
         """Whether rounding keeps the marginal error above tol; within tol it is light atoms that
@@ -148,14 +174,14 @@ class Finish:
     def __init__(self, p: Problem, tol: float) -> None:
         self.p, self.tol = p, tol
         self.found = Accuracy(math.inf, math.inf)
-        self.reason = ""
+        self.reason: StoppedBy | None = None
         self.until_next, self.pause, self.sweeps = 0, 1, SWEEPS
         self.swept_to: tuple[Array, Array] | None = None
         self.idle, self.best = 0, math.inf
 
     def tried(self, f: Array, g: Array, error: float) -> tuple[Array, Array, float]:
         """(f, g, error), the error evaluated anew where it is as small as it should be; `reason`
-        is then "tolerance", or "stall" where the last IDLE looks found light atoms no nearer."""
+        is then the tolerance, or a stall where the last IDLE looks found light atoms no nearer."""
         if not error <= self.tol:
             return f, g, error
         self.until_next -= 1
@@ -163,7 +189,7 @@ class Finish:
             return f, g, error
         f, g = self.look(f, g)
         if self.found.within(self.tol):
-            self.reason = "tolerance"
+            self.reason = StoppedBy.TOLERANCE
         elif self.found.marginal_error <= self.tol:
             self._wait()
         return f, g, self.found.marginal_error
@@ -186,4 +212,4 @@ class Finish:
         self.idle = 0 if self.found.atom_error < 0.9 * self.best else self.idle + 1
         self.best = min(self.best, self.found.atom_error)
         if self.idle >= IDLE:
-            self.reason = "stall"
+            self.reason = StoppedBy.STALL

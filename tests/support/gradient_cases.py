@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
+from point_costs.tables import EVERYWHERE
 
 from refot import point_cost
-from refot.costs.ground import GROUND_COSTS
 
-COSTS = sorted(GROUND_COSTS)
+COSTS = EVERYWHERE
 STEP = 1e-30
 
 

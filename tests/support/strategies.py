@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from point_costs.tables import EVERYWHERE
 
 import refot
-from refot.costs.ground import GROUND_COSTS
 from refot.costs.operands import Cost
 
 UNIT = 2.0**-53
@@ -186,7 +186,7 @@ def potentials(n: int) -> st.SearchStrategy:
 
 
 sizes = st.integers(1, 5)
-ground_costs = st.sampled_from(sorted(GROUND_COSTS))
+ground_costs = st.sampled_from(EVERYWHERE)
 epsilons = st.integers(-16, 16).map(lambda k: 2.0 ** (k / 4))
 """1/16 to 16, where costs are at most 4 (matrices) or 48 (points)."""
 

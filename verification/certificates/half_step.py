@@ -17,7 +17,6 @@ import numpy as np
 
 from refot.arrays import as_positive, as_vector, as_weights
 from refot.costs.forbidden import finite_part, with_partners
-from refot.costs.ground import DotProduct
 from refot.costs.operands import Cost, DenseCost, as_cost, row_blocks
 
 from .balls import (
@@ -53,17 +52,16 @@ class ExactProblem:
     def cost(self, rows: slice) -> Ball:
         """C[rows, :]: exact for a matrix, with the rounding of c(x, y) for points.
 
-        At most d + 3 roundings for each cost of the table; underflow of a square can move a root by
-        2^-511. gamma(d + 4) refers them to the computed cost; of -<x, y> to that of |x| and |y|,
-        the sum of the sizes of its terms.
+        The cost knows its roundings and the sizes that they are relative to (of -<x, y> the sizes
+        of its terms, else those of the cost). One more refers them to computed sizes; underflow of
+        a square can move a root by 2^-511.
         """
-        C = np.asarray(self.C.rows(rows))
         if isinstance(self.C, DenseCost):
-            return ball(C)
-        d, scale, sizes = self.C.x.shape[1], self.C.scale, C
-        if isinstance(self.C.ground, DotProduct):
-            sizes = abs(self.C.with_arrays(abs).rows(rows))
-        return enclosure(C, gamma(d + 4) * sizes + d * scale * math.sqrt(TINY))
+            return ball(np.asarray(self.C.rows(rows)))
+        d, scale = self.C.x.shape[1], self.C.scale
+        C, sizes = self.C.sized_rows(rows)
+        return enclosure(C, gamma(self.C.ground.roundings(d) + 1) * sizes
+                         + d * scale * math.sqrt(TINY))
 
 
 @np.errstate(over="ignore")  # a g of 1e308 proves nothing, and says so

@@ -47,7 +47,7 @@ def enclose_divergence_gradient(
     """
     P = enclose_points(x, a, y, b, eps, cost, 2 * digits).plan
     Pxx = enclose_points(x, a, x, a, eps, cost, 2 * digits).plan
-    d1c = lookup(_GROUND_GRADIENTS, cost, "cost")
+    d1c = lookup(GROUND_GRADIENTS, cost, "cost")
 
     def pull(row: Iterable[arb], u: Vector, points: Matrix) -> Vector:
         slopes = [d1c([s - t for s, t in zip(u, v, strict=True)]) for v in points]
@@ -67,7 +67,7 @@ def _unit(difference: Vector) -> Vector:
     return [t / square.sqrt() if square > 0 else arb(0) for t in difference]
 
 
-_GROUND_GRADIENTS: dict[str, Callable[[Vector], Vector]] = {
+GROUND_GRADIENTS: dict[str, Callable[[Vector], Vector]] = {
     "sqeuclidean": lambda difference: [2 * t for t in difference],
     "euclidean": _unit,
     "l1": lambda difference: [t.sgn() for t in difference],

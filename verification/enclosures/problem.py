@@ -13,8 +13,9 @@ from typing import Any
 
 from flint import arb, fmpq
 
-from refot.arrays import as_positive, as_weights, lookup
+from refot.arrays import UnknownNameError, as_positive, as_weights
 from refot.costs.forbidden import require_finite
+from refot.costs.ground import EUCLIDEAN, MANHATTAN_L1, SQEUCLIDEAN, PairCost
 from refot.costs.operands import Cost, DenseCost, as_cost
 
 from .newton import ArbProblem, Matrix, Vector
@@ -69,15 +70,18 @@ def cost_matrix(C: Cost) -> Matrix:
     """C (n, m) in balls, at the working precision: as given, or the exact cost of the points."""
     if isinstance(C, DenseCost):
         return matrix(C.matrix)
-    ground = lookup(GROUND_COSTS, C.ground.name, "cost")
+    if C.ground not in GROUND_COSTS:  # the cost itself: another one may have its name
+        raise UnknownNameError("cost", f"{C.ground!r}",
+                               "one of " + ", ".join(sorted(cost.name for cost in GROUND_COSTS)))
+    ground = GROUND_COSTS[C.ground]
     x, y = matrix(C.x), matrix(C.y)
     return [[arb(C.scale) * ground(map(sub, u, v)) for v in y] for u in x]
 
 
-GROUND_COSTS: dict[str, Callable[[Iterable[arb]], arb]] = {
-    "sqeuclidean": lambda difference: sum((t * t for t in difference), arb(0)),
-    "euclidean": lambda difference: sum((t * t for t in difference), arb(0)).sqrt(),
-    "l1": lambda difference: sum((abs(t) for t in difference), arb(0)),
+GROUND_COSTS: dict[PairCost, Callable[[Iterable[arb]], arb]] = {
+    SQEUCLIDEAN: lambda difference: sum((t * t for t in difference), arb(0)),
+    EUCLIDEAN: lambda difference: sum((t * t for t in difference), arb(0)).sqrt(),
+    MANHATTAN_L1: lambda difference: sum((abs(t) for t in difference), arb(0)),
 }
 """c of x - y, as in `refot.costs.operands`, in balls."""
 

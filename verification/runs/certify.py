@@ -21,7 +21,7 @@ from refot.conventions.convert import (
 from refot.costs.forbidden import finite_part, forbids
 from refot.costs.operands import Cost, PointCost, row_blocks
 from refot.problem import Problem
-from refot.solvers import cost_range, solve
+from refot.solvers import cost_range, solve_problem
 from refot.verification.cases.case import Case
 from refot.verification.certificates.balls import UNIT
 from refot.verification.certificates.certify import Certificate, certify
@@ -137,7 +137,7 @@ def certified(p: Problem, g: Any | None = None) -> Certified:
     if g is None:
         with warnings.catch_warnings():  # the certificate tells how far the solve came
             warnings.simplefilter("ignore", ConvergenceWarning)
-            g = solve(p.C, p.a, p.b, p.eps, tol=1e-13, max_iter=2_000, backend=p.backend).g
+            g = solve_problem(p, tol=1e-13, max_iter=2_000).g
     return Certified(p, certify(p.C, p.a, p.b, p.eps, g))
 
 

@@ -46,7 +46,7 @@ def grouping(C: SortedCost, eps: float) -> Grouping | None:
     """The best groups for the problem; None where the points had better be taken as they come."""
     if C.x.shape[1] not in DIRECT:
         return None
-    curved = C.ground.name == "sqeuclidean"
+    curved = C.ground.is_quadratic
     table = series(C.dtype, misjudged(C.dtype) / 2)
     ks = C.scale / eps if curved else np.inf
     choices = C.rows_in_order.derived.setdefault("choices", WeakKeyDictionary())

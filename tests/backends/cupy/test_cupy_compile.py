@@ -10,7 +10,7 @@ import pytest
 from cuda_host.device_compilers import COMPILERS
 
 from refot.backends.cupy.operations import FusedOperations
-from refot.backends.cupy.sources import DEVICE_OPTIONS, KINDS, Build, build, source
+from refot.backends.cupy.sources import DEVICE_OPTIONS, Build, build, source
 from refot.costs.operands import DenseCost, point_cost
 
 THREADS = FusedOperations.threads
@@ -54,9 +54,3 @@ def test_a_broken_kernel_is_refused(compiler) -> None:
         assert broken != text
         done, _ = compiler(broken, options)
         assert not done
-
-
-def test_every_cost_of_points_has_a_kernel() -> None:
-    from refot.costs.ground import POINT_COSTS
-
-    assert KINDS.keys() == POINT_COSTS.keys()

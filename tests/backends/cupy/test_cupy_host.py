@@ -16,12 +16,13 @@ import pytest
 from cuda_host.host import COMPILER, HostBackend, kernel_of
 from hypothesis import given
 from hypothesis import strategies as st
+from point_costs.tables import ON_BACKENDS
 
 from refot.arrays import ShapeError, TypeInputError, UnknownNameError
 from refot.backend_contract import Backend
 from refot.backends.cupy.sources import FOLDER, Build
 from refot.backends.numpy.backend import NumpyBackend
-from refot.costs.ground import POINT_COSTS, GroundCost
+from refot.costs.ground import GroundCost
 from refot.costs.operands import DenseCost, PointCost, point_cost
 
 pytestmark = pytest.mark.skipif(COMPILER is None and os.environ.get("CI") != "true",
@@ -55,7 +56,7 @@ def on_device(backend: HostBackend, C: Any, *arrays: Any) -> tuple[Any, ...]:
     return C.with_arrays(backend.asarray), *map(backend.asarray, arrays)
 
 
-@pytest.mark.parametrize(("d", "cost"), [(1, "sqeuclidean"), *((3, c) for c in POINT_COSTS)])
+@pytest.mark.parametrize(("d", "cost"), [(1, "sqeuclidean"), *((3, c) for c in ON_BACKENDS)])
 def test_unrolled_kernels_are_the_loop(d: int, cost: str) -> None:
     """The kernel of one dimension does the same operations in the same order as that of any."""
     unrolled = HostBackend(threads=(2, 3), multiprocessors=2, unrolled=(d,))
@@ -188,6 +189,6 @@ def test_contract_and_bad_input() -> None:
         BLOCKS.plan_apply(C, F, G, 0.1, BLOCKS.xp.zeros(4))
     with pytest.raises(TypeInputError, match="a PointCost"):
         BLOCKS.plan_cost_gradient(DenseCost(BLOCKS.xp.zeros((3, 4))), F, G, 0.1)
-    theirs = GroundCost("theirs", C.ground.matrix, C.ground.gradient)
+    theirs = GroundCost("theirs", C.ground.matrix, C.ground.gradient, C.ground.roundings)
     with pytest.raises(UnknownNameError, match="any on numpy"):
         BLOCKS.softmin(PointCost(C.x, C.y, theirs), G, 0.1)

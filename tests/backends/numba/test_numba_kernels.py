@@ -178,7 +178,7 @@ def test_shapes_that_do_not_fit_and_unknown_costs_are_refused() -> None:
         BACKEND.plan_apply(C, F, G, 1.0, np.zeros(4))
     with pytest.raises(TypeInputError, match="DenseCost"):
         BACKEND.plan_cost_gradient(DenseCost(np.zeros((3, 4))), F, G, 1.0)  # type: ignore[arg-type]
-    own = GroundCost("sqeuclidean", lambda x, y: 0 * x @ y.T, lambda x, y: x)
+    own = GroundCost("sqeuclidean", lambda x, y: 0 * x @ y.T, lambda x, y: x, lambda d: d)
     with pytest.raises(UnknownNameError, match="sqeuclidean"):
         BACKEND.softmin(PointCost(C.x, C.y, own), G, 1.0)
 

@@ -12,10 +12,10 @@ from functools import cache, cached_property
 
 import numpy as np
 import pytest
+from point_costs.tables import EVERYWHERE
 from strategies import TOL, UNIT, Case, Clouds, solved
 
 import refot
-from refot.costs.ground import GROUND_COSTS
 
 COUNT = 1_000
 """How many generated measures every bound must hold on."""
@@ -33,7 +33,7 @@ def drawn_clouds(seed):
     n, m, d = rng.integers(1, 6), rng.integers(1, 6), rng.integers(1, 4)
     x, y = (rng.integers(-8, 9, size=(k, d)) / 4 for k in (n, m))
     pair = Clouds(x, drawn_weights(rng, n), y, drawn_weights(rng, m), 2.0 ** rng.integers(-12, 21),
-                  str(rng.choice(sorted(GROUND_COSTS))))
+                  str(rng.choice(EVERYWHERE)))
     return replace(pair, eps=max(pair.eps, largest_cost(pair) / 512))
 
 

@@ -12,10 +12,10 @@ from certificate_attack import Attack, attack, exact_costs, judged, misses
 from flint import arb, ctx
 from hypothesis import given
 from hypothesis import strategies as st
+from point_costs.tables import ON_BACKENDS
 from strategies import TOL, cases, mild_cases, with_potentials
 
 import refot
-from refot.costs.ground import POINT_COSTS
 from refot.costs.operands import as_cost, point_cost
 from refot.problem import problem
 from refot.solvers.gap import CertifiedGap, certified_gap, gap_of
@@ -61,7 +61,7 @@ def test_points_and_their_matrix_have_the_same_gap(backend):
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e6])
-@pytest.mark.parametrize("cost", sorted(POINT_COSTS))
+@pytest.mark.parametrize("cost", ON_BACKENDS)
 def test_the_cost_of_a_product_is_that_of_the_matrix_and_no_less(backend, cost, offset):
     """u'C v without the pairs, where it can be had so; far from the origin too."""
     rng = np.random.default_rng(3)
@@ -131,7 +131,7 @@ def test_light_atoms_at_a_small_eps(backend):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("cost", sorted(POINT_COSTS))
+@pytest.mark.parametrize("cost", ON_BACKENDS)
 def test_a_matrix_that_a_solve_forms_is_certified_as_the_cost_of_its_points(cost, dtype):
     """In many dimensions `solve` computes with a matrix of rounded entries; at this eps the
     interval of the matrix alone is narrower than their rounding."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
+import pickle
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,6 +17,7 @@ from strategies import mild_cases
 
 import refot
 from refot import ConvergenceWarning, InputError
+from refot.costs.operands import as_cost
 from refot.problem import problem
 from refot.solvers import METHODS, newton_cg_iterates, overrelaxed_iterates
 from refot.solvers.loop import iterate
@@ -22,7 +25,7 @@ from refot.solvers.memory import within
 from refot.solvers.overrelaxed import half_step, next_relaxation
 from refot.solvers.progress import Bar
 from refot.solvers.sinkhorn import log_iterates
-from refot.solvers.stopping import Control
+from refot.solvers.stopping import Control, StoppedBy
 from refot.verification.certificates.certify import certify_value
 
 every_method = pytest.mark.parametrize("method", sorted(METHODS))
@@ -33,6 +36,51 @@ def hard(n=60, eps=0.02):
     rng = np.random.default_rng(4)
     C = refot.point_cost(rng.normal(size=(n, 2)), rng.normal(size=(n, 2)) + 1)
     return C, np.full(n, 1 / n), np.full(n, 1 / n), eps * C.dense().max()
+
+
+# ------------------------------------------------------------------ why it ended
+def test_what_a_solve_was_stopped_by_is_a_text_with_advice():
+    assert [str(reason) for reason in StoppedBy] == [
+        "tolerance", "gap", "time limit", "max_iter", "rounding", "stall", "infeasible"]
+    assert [reason for reason in StoppedBy if not reason.advice] == ["tolerance", "gap"]
+    assert json.dumps(StoppedBy.TIME_LIMIT) == '"time limit"'
+    assert repr(StoppedBy.GAP) == "'gap'"
+    again = pickle.loads(pickle.dumps(StoppedBy.STALL))
+    assert again is StoppedBy.STALL
+
+
+def test_a_warning_says_what_to_do():
+    with pytest.warns(ConvergenceWarning, match=r"\(stopped by max_iter\): allow more max_iter"):
+        found = refot.solve(*hard(), method="sinkhorn", max_iter=2)
+    assert found.stopped_by is StoppedBy.MAX_ITER
+    C = np.array([[0.0, np.inf], [0.0, 1.0]])  # row 0 has more mass than its only column
+    with pytest.warns(ConvergenceWarning, match=r"no plan avoids.*; allow more pairs"):
+        refot.solve(C, [0.75, 0.25], [0.5, 0.5], 1.0, max_iter=2)
+
+
+@pytest.mark.parametrize("call", [
+    lambda *p: refot.solve(*p, max_iter=1),
+    lambda *p: refot.sinkhorn_log(*p, max_iter=1),
+    lambda C, a, b, eps: refot.sinkhorn_symmetric(refot.point_cost(C.x, C.x), a, eps, max_iter=1),
+    lambda *p: refot.entropic_value(*p, tol=1e-300),
+    lambda C, a, b, eps: refot.sinkhorn_divergence_gradient(C.x, a, C.y, b, eps, tol=1e-300),
+], ids=["solve", "log", "symmetric", "value", "gradient"])
+def test_a_warning_points_at_the_line_of_the_user(call):
+    with pytest.warns(ConvergenceWarning) as record:
+        call(*hard(8))
+    assert {told.filename for told in record} == {__file__}
+
+
+def test_a_public_function_opens_its_problem_once(monkeypatch):
+    """For a check of a matrix reads all of it."""
+    opened = []
+    monkeypatch.setattr("refot.problem.as_cost", lambda C: opened.append(C) or as_cost(C))
+    C, *rest = hard(8, eps=0.5)
+    refot.entropic_value(C.dense(), *rest)
+    refot.sharp_value(C.dense(), *rest)
+    assert len(opened) == 2
+    refot.sinkhorn_divergence(C.x, rest[0], C.y, *rest[1:])
+    assert len(opened) == 5  # xy, xx, yy
 
 
 # ------------------------------------------------------------------ limits

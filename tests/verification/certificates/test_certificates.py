@@ -12,9 +12,9 @@ import pytest
 from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from point_costs.tables import EVERYWHERE
 
 from refot.arrays import ConvergenceWarning, InputError
-from refot.costs.ground import GROUND_COSTS
 from refot.costs.operands import as_cost, point_cost
 from refot.solvers import solve
 from refot.verification.certificates import certify as certificates
@@ -176,7 +176,7 @@ def test_points_are_certified_with_their_exact_cost() -> None:
         assert found.value.relative_width < 1e-12
 
 
-@pytest.mark.parametrize("cost", GROUND_COSTS)
+@pytest.mark.parametrize("cost", EVERYWHERE)
 @pytest.mark.parametrize("scale", [1.0, 1e7, 1e-165])
 def test_the_rounding_of_the_ground_cost_is_inside(cost: str, scale: float) -> None:
     """Entry by entry, also where squares underflow; and the float64 cost is not exact by chance."""

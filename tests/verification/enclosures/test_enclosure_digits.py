@@ -177,7 +177,8 @@ def test_refusals_name_what_is_wrong() -> None:
         enclose(large, np.full(300, 1 / 300), [1.0], eps)
     x = np.zeros((2, 1))
     unknown = point_cost(x, x)
-    unknown = type(unknown)(x, x, GroundCost("cosine", sqeuclidean, sqeuclidean))
+    cosine = GroundCost("cosine", sqeuclidean, sqeuclidean, unknown.ground.roundings)
+    unknown = type(unknown)(x, x, cosine)
     with pytest.raises(UnknownNameError, match="cosine"):
         enclose(unknown, [0.5, 0.5], [0.5, 0.5], eps)
 

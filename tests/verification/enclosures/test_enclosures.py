@@ -11,8 +11,8 @@ from enclosure_cases import BITS, assert_equal, assert_same, clouds, exactly, ra
 from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from point_costs.tables import EVERYWHERE
 
-from refot.costs.ground import GROUND_COSTS
 from refot.costs.operands import point_cost
 from refot.verification.enclosures.enclose import (
     enclose,
@@ -174,7 +174,7 @@ def test_points_without_mass() -> None:
 
 
 # ------------------------------------------------------------------ points
-@pytest.mark.parametrize("cost", GROUND_COSTS)
+@pytest.mark.parametrize("cost", EVERYWHERE)
 def test_points_have_their_exact_cost(cost: str) -> None:
     """Where the ground cost is exact in float64, matrix and points agree; elsewhere hardly."""
     x, a, y, b = clouds(4, 3, d=1)

@@ -20,7 +20,7 @@ import numpy as np
 from refot.arrays import Array
 from refot.backend_contract import Backend
 from refot.backends.numpy.backend import NumpyBackend
-from refot.costs.ground import POINT_COSTS, DotProduct
+from refot.costs.ground import POINT_COSTS
 from refot.costs.operands import Cost, DenseCost, PointCost, point_cost
 
 WIDER = {np.float32: np.float64, np.float64: np.longdouble}
@@ -160,8 +160,7 @@ def _kernel_results(backend: Backend, p: ParityCase, P: Array, term: float, resu
 
 def _sizes(C: Cost) -> Array:
     """The sum of the absolute values of the terms of each cost, (n, m)."""
-    dot = isinstance(C, PointCost) and isinstance(C.ground, DotProduct)
-    return abs(C.with_arrays(abs).dense() if dot else C.dense())
+    return C.sized_rows(slice(None))[1] if isinstance(C, PointCost) else abs(C.dense())
 
 
 def _largest(potential: Array) -> float:
