@@ -29,7 +29,7 @@ from refot.backends.numpy.backend import NumpyBackend
 from refot.costs.ground import GROUND_COSTS, POINT_COSTS
 from refot.costs.operands import Cost, DenseCost, PointCost, point_cost
 from refot.solvers.newton_cg import conjugate_gradients
-from refot.sorted_cost import sorted_cost
+from refot.backends.numba.groups.ordered import sorted_cost
 
 REFERENCE = NumpyBackend()
 OTHERS = [s.name for s in backend_status() if s.available and s.name != "numpy"]

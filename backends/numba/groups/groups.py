@@ -31,8 +31,8 @@ from refot.backends.numba.costs import (
     gradient_along,
     gradient_weight,
 )
-from refot.sorted_cost import box_corners
 
+from .ordered import box_corners
 from .series import AXES
 
 NEAREST = 4
