@@ -34,7 +34,7 @@ LAYERS = {
         {"__main__"},
     ],
     "verification": [
-        {"cases"},
+        {"cases", "parity"},
         {"certificates"},
         {"enclosures", "subjects"},
         {"truth", "vectors"},
