@@ -1,7 +1,7 @@
 """The CUDA source of each fused operation, and the compile options that make a kernel of it.
 
 A kernel is compiled for one number type, one cost of points (or a matrix) and one dimension: up to
-UNROLLED coordinates are unrolled, more are a loop. `cupy_kernels/` holds the source; `tiles.cuh`
+UNROLLED coordinates are unrolled, more are a loop. `kernels/` holds the source; `tiles.cuh`
 there says how a block of threads goes about its work.
 """
 

@@ -20,7 +20,6 @@ from refot.backend_contract import BackendUnavailableError, Entries
 from refot.backends.numpy.backend import NumpyArrays
 from refot.backends.numpy.blocks import blocks
 from refot.costs.operands import Cost, DenseCost, PointCost
-from refot.sorted_cost import SortedCost
 
 try:
     from . import columns, laplacian, sweeps
@@ -28,6 +27,7 @@ try:
     from .costs import by_tiles, operand, row_by_tiles
     from .entries import entries
     from .groups.choose import grouping
+    from .groups.ordered import IN_GROUPS, SortedCost, in_order, left_out_share, series_pay
     from .launch import Launcher
     from .products import in_many_dimensions, product_blocks
     from .rows import operations, plan_apply_in_order, softmin_by_rows
@@ -47,6 +47,18 @@ class NumbaBackend(NumpyArrays):
     """NumPy arrays, compiled kernels on all processors."""
 
     name = "numba"
+
+    def prepared(self, C: Cost, a: Array, b: Array) -> Cost:
+        """C, its points in order where that pays."""
+        return in_order(C, a, b)
+
+    def left_out(self, C: Cost) -> float:
+        """What sums by groups of points may be off by, as a share of the sum."""
+        return IN_GROUPS * left_out_share(C.dtype) if isinstance(C, SortedCost) else 0.0
+
+    def prefers_softmin(self, C: Cost, a: Array, b: Array, eps: float) -> bool:
+        """Whether series make two softmins faster than a sweep with an absorbed kernel."""
+        return series_pay(C, a, b, eps)
 
     def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
         """-eps log sum_j exp((h_j - C_ij) / eps), (n,), each row shifted by about its largest

@@ -1,7 +1,7 @@
 """softmin and plan_apply for a transposed matrix: C_ij = M_ji with M (m, n) row-major, as it lies.
 
 The sums run down the columns of M, so the vector lanes are neighbouring i: no lane waits for
-another, and M is read along its rows, DEPTH of them at a time. As in `numba_kernels`, sums over a
+another, and M is read along its rows, DEPTH of them at a time. As in `plan`, sums over a
 chunk are in the dtype of the cost, sums over chunks in float64.
 """
 

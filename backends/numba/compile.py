@@ -97,7 +97,7 @@ class _KernelCompiler(Compiler):  # type: ignore[misc]
 
 
 def kernel(function: Function) -> Function:
-    """`function` compiled when first used, to run without the interpreter's lock (`numba_threads`
+    """`function` compiled when first used, to run without the interpreter's lock (`launch`
     splits its rows), and kept on disk for other processes.
 
     The disk cache goes by a function's name and the time of its own file, so the name is given a

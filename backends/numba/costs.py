@@ -2,7 +2,7 @@
 
 A kernel works on ROWS rows by TILE columns at a time: 8 x 1024 costs, held in the cache, never the
 whole matrix. A column operand is laid out by tiles, (tiles, d, TILE). In a few dimensions c_ij is
-computed where it is used, else read from a block that `numba_blocks` has filled; by differences, as
+computed where it is used, else read from a block that `blocks` has filled; by differences, as
 in `refot.costs.operands`: no cancellation. The type of an operand tells its dimension where that is
 one of these few (`axes`), so that a kernel is compiled for one dimension and its loops are
 unrolled. """
@@ -205,7 +205,7 @@ costs_at: dict[tuple[Any, int], Any] = {
        for kind, (term, finish) in PAIR_TERMS.items() for d in DIRECT},
 }
 """How c_ij, unscaled, is had: cost(C, t, i, r, tile, j), by operand and dimension; dimension 0 is
-any other, from a block t that `numba_blocks.prepare` has filled."""
+any other, from a block t that `blocks.prepare` has filled."""
 
 
 # ------------------------------------------------------------------ d1 c = weight along x - y, or y

@@ -15,12 +15,12 @@ import numpy as np
 from refot.arrays import Array
 from refot.backend_contract import Entries
 from refot.costs.operands import Cost
-from refot.sorted_cost import CLUSTER, SortedCost, box_corners
 
 from .blocks import fill
 from .compile import elementwise, full_width, kernel, reduction
 from .costs import ROWS, TILE, operand, row_by_tiles
 from .exponential import exp2_bounded
+from .groups.ordered import CLUSTER, SortedCost, box_corners
 from .launch import Launcher
 
 _1 = np.uintp(TILE)

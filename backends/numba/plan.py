@@ -1,7 +1,7 @@
 """The operations on the plan as Numba kernels: P_ij = exp((F_i + G_j - C_ij) / eps), never formed.
 
 Each kernel takes a block of rows through the columns tile by tile: fill t with costs
-(`numba_blocks`), turn them into plan entries, add up along the row. With k = log2(e) / eps,
+(`blocks`), turn them into plan entries, add up along the row. With k = log2(e) / eps,
 exp(t / eps) = 2^(t k): t stays in cost units until the exponential. Sums over a tile are in the
 dtype of the cost, sums over tiles in float64. A row vector is laid out by tiles, (tiles, TILE).
 """

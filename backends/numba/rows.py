@@ -11,11 +11,11 @@ from refot.arrays import Array
 from refot.backends.numpy.backend import NumpyBackend
 from refot.backends.numpy.blocks import blocks
 from refot.costs.operands import Cost, DenseCost, PointCost
-from refot.sorted_cost import SortedCost, misjudged
 
 from .costs import operand, row_by_tiles
 from .groups.choose import Grouping, grouping
 from .groups.groups import tangents
+from .groups.ordered import SortedCost, left_out_share
 from .groups.passes import Pass, plan_apply_sorted, softmin_sorted
 from .groups.series import AXES
 from .launch import Launcher
@@ -114,5 +114,5 @@ def _pass(C: SortedCost, groups: Grouping, level: Array, run: Launcher) -> Pass:
 
 
 def _cut(C: Cost) -> Any:
-    """log2(m / (misjudged / 2)): half of what may be misjudged is left out."""
-    return C.dtype.type(math.log2(2 * C.shape[1] / misjudged(C.dtype)))
+    """log2(m / (share / 2)): half of the share that a sum may be off by is left out."""
+    return C.dtype.type(math.log2(2 * C.shape[1] / left_out_share(C.dtype)))

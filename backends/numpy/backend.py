@@ -35,6 +35,7 @@ class NumpyBackend(NumpyArrays):
     """NumPy on one thread (its matrix products excepted). The reference for every other backend."""
 
     name = "numpy"
+    recomputes = True
 
     def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
         """-eps log sum_j exp((h_j - C_ij) / eps), shifted by the row maximum: no overflow, and no

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from refot.arrays import Array
+from refot.backend_contract import recomputes
 from refot.costs.formed import formed
 from refot.costs.operands import DenseCost
 from refot.problem import Problem
@@ -46,14 +47,14 @@ def auto(p: Problem, g: Array) -> Iterates:
     go on from there in turns.
 
     The sweeps of over-relaxation come from an absorbed kernel, where the matrices fit the budget:
-    of a matrix, or of points on the processor, where these do not sweep faster by groups
-    (`stabilised.by_series`); else from softmin.
+    of a matrix, or of points on the processor, where two softmins are not faster
+    (`stabilised.by_softmin`); else from softmin.
     """
     on_processor = p.backend.xp is np
     if math.prod(p.C.shape) <= SMALL and allows_newton(p):
         return newton_first(p, g)
-    if (p.backend.name == "numpy" or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
-        p = replace(p, C=formed(p.C))  # NumPy would compute a cost again for each kernel
+    if (recomputes(p.backend) or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
+        p = replace(p, C=formed(p.C))  # else computed again for each kernel
     elif not (on_processor and fits_matrix(p.C)):
         return annealed(p, g, Watched(overrelaxed_iterates, SLOW, overrelaxed_iterates,
                                       only=p.eps).iterates)

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refot.arrays import Array
+from refot.backend_contract import left_out
 from refot.costs.operands import Cost, DenseCost, PointCost, row_blocks
 from refot.problem import Problem, log_weights
-from refot.sorted_cost import SortedCost
 
 Floats = NDArray[np.float64]
 
@@ -36,10 +36,6 @@ ENTRY = 16
 
 LARGEST_EXPONENT = 750.0
 """|x| of an entry that is neither lost nor infinite."""
-
-IN_GROUPS = 512
-"""Roundings of a sum by groups of points (`sorted_cost`): of parts of exponents up to 64 in base 2,
-and what the groups leave out."""
 
 BY_PRODUCTS = 64
 """From this dimension on a backend may compute |x - y|^2 as |x|^2 + |y|^2 - 2 x.y, which can make
@@ -111,7 +107,6 @@ def _radius(p: Problem, largest: float, F: Floats, G: Floats, level: float, spre
     log m - log sums_i where no entry exceeds 1.
     """
     m, costs = len(G), cost_roundings(p.C)
-    groups = IN_GROUPS if isinstance(p.C, SortedCost) else 0
     positive = np.maximum(sums, LEAST)
     sizes = np.where(np.isfinite(F), abs(F + level), 0) + spreads / positive
     fixed = _lost_cost(p.C) / p.eps
@@ -122,7 +117,8 @@ def _radius(p: Problem, largest: float, F: Floats, G: Floats, level: float, spre
     per_size = UNIT * (1 + costs) / p.eps
     typical = fixed + per_size * sizes + rounding * exponents
     most = fixed + per_size * min(largest, _largest_sum(F, G)) + rounding * LARGEST_EXPONENT
-    share = (typical + UNIT * (ENTRY + m + groups)) * np.exp(3 * most) * SLACK
+    sum_of_row = UNIT * (ENTRY + m) + left_out(p.backend, p.C)
+    share = (typical + sum_of_row) * np.exp(3 * most) * SLACK
     return np.where(share < 0.5, share / (1 - share) * sums + 2 * m * LEAST, np.inf)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from refot.arrays import Array, InputError, lookup, namespace
-from refot.backend_contract import BackendLike
+from refot.backend_contract import BackendLike, prepared
 from refot.problem import Problem, problem
 from refot.solvers.loop import SinkhornResult, iterate
 from refot.solvers.memory import kept, require_working_set, within
@@ -15,7 +15,6 @@ from refot.solvers.sinkhorn import centred_start, log_iterates
 from refot.solvers.stopping import Control
 
 from .auto import auto
-from .far_tiles import in_order
 from .mixed import mixed
 from .newton import newton
 from .newton_cg import newton_cg
@@ -91,7 +90,7 @@ def solve_problem(
     with within(memory):
         require_working_set(p.C)
         p = replace(p, C=kept(p.C))
-        p = replace(p, C=in_order(p))
+        p = replace(p, C=prepared(p.backend, p.C, p.a, p.b))
         return iterate(p, choice(p, start(p, f, g)), tol, max_iter, control)
 
 

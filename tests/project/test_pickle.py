@@ -20,13 +20,13 @@ import pytest
 from errors_of_refot import ERRORS, RECORDS, error_of
 
 import refot
+from refot.backends.numba.groups.ordered import sorted_cost
 from refot.conventions.convert import CONVENTIONS
 from refot.costs.ground import POINT_COSTS
 from refot.informative_plans import solve_informative
 from refot.limits import cost_limits, divergence_limits, eps_sweep
 from refot.problem import problem
 from refot.scores.scores import exact_transport, mode_coverage
-from refot.sorted_cost import sorted_cost
 from refot.verification.certificates.certify import certify
 from refot.verification.runs.run import CheckResult
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from refot import backend_contract as contract
+from refot import solve
 from refot.arrays import TypeInputError, UnknownNameError
 from refot.backend_contract import (
     Backend,
@@ -21,10 +22,14 @@ from refot.backend_contract import (
     backend_names,
     backend_status,
     get_backend,
+    left_out,
+    prefers_softmin,
+    prepared,
+    recomputes,
     use_backend,
 )
 from refot.backends.numpy.backend import NumpyBackend
-from refot.costs.operands import point_cost
+from refot.costs.operands import PointCost, point_cost
 
 PARTS = ["name", "xp", "asarray", "to_numpy", "synchronize",
          "softmin", "plan_apply", "marginals", "plan_cost", "plan_cost_gradient", "plan_entries",
@@ -100,6 +105,43 @@ def test_an_object_that_lacks_a_part_is_no_backend(missing: str) -> None:
     partial = SimpleNamespace(**{p: getattr(whole, p) for p in PARTS if p != missing})
     with pytest.raises(TypeInputError, match="contract"):
         get_backend(partial)  # type: ignore[arg-type]
+
+
+def test_what_a_backend_need_not_offer_has_defaults() -> None:
+    """An object with the contract alone: its operand is the cost itself, and nothing is left out.
+    """
+    whole, a = NumpyBackend(), np.full(3, 1 / 3)
+    theirs: Any = SimpleNamespace(**{part: getattr(whole, part) for part in PARTS})
+    C = point_cost(a[:, None], a[:, None])
+    assert prepared(theirs, C, a, a) is C
+    assert left_out(theirs, C) == 0
+    assert not prefers_softmin(theirs, C, a, a, 1.0)
+    assert not recomputes(theirs)
+    assert recomputes(whole)
+
+
+class Doubting(NumpyBackend):
+    """A backend with an operand of its own kind, of whose sums it leaves a share out."""
+
+    name = "doubting"
+
+    def prepared(self, C: Any, a: Any, b: Any) -> Any:
+        return PointCost(C.x.copy(), C.y, C.ground, C.scale)
+
+    def left_out(self, C: Any) -> float:
+        return 1e-3
+
+
+def test_solve_hands_the_cost_to_the_backend_and_the_gap_allows_for_what_is_left_out() -> None:
+    rng = np.random.default_rng(0)
+    C, a = point_cost(rng.random((40, 2)), rng.random((40, 2))), np.full(40, 1 / 40)
+    plain, doubted = (solve(C, a, a, 0.1, tol=1e-10, method="sinkhorn", certified=True, backend=on)
+                      for on in (NumpyBackend(), Doubting()))
+    np.testing.assert_array_equal(plain.g, doubted.g)
+    assert plain.gap is not None
+    assert doubted.gap is not None
+    assert doubted.gap.lower <= plain.gap.lower <= plain.gap.upper <= doubted.gap.upper
+    assert doubted.gap.absolute >= 0.1 * 1e-3  # eps times the share, in each of the two bounds
 
 
 # ------------------------------------------------------------------ the choice

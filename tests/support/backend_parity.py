@@ -1,22 +1,11 @@
 """Every backend that is present computes what the NumPy backend does, on generated problems.
 
-The reference is the NumPy backend on the same inputs one precision up (float32 in float64, float64
-in the longest float of the machine), so what is measured is the other backend's own rounding.
-
-Tolerances, with u the unit roundoff of the cost's dtype. A cost is a scaled sum over d coordinates:
-an error of (d + 3) u |C|, |C| the sum of its terms' absolute values (of -x.y more than its own).
-F + G - C adds 2 u of its operands, 1 / eps another u of the exponent. So
-- softmin: (d + 6) u (max|h| + max |C|) for the exponents, and for the sum of m exponentials, each
-  right to 1.3 ulp, and its logarithm: 32 u (1 + log m) eps;
-- an entry of the plan: relative error exp(e) - 1, e = (d + 6) u (max|F| + max|G| + max|C|) / eps
-  + 32 u, the 32 for the exponential and the sum over j. Sums are compared with e times the sum of
-  their terms' absolute values, and what underflows is allowed for.
+What is compared, and what an answer may be off by, is said by `refot.verification.parity`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -26,76 +15,21 @@ from hypothesis import strategies as st
 from point_costs.tables import ON_BACKENDS
 
 from refot.backend_contract import DirectionSolver, backend_status, get_backend
-from refot.backends.numpy.backend import NumpyBackend
+from refot.backends.numba.groups.ordered import sorted_cost
 from refot.costs.ground import GROUND_COSTS
-from refot.costs.operands import Cost, DenseCost, PointCost, point_cost
+from refot.costs.operands import Cost, DenseCost, point_cost
 from refot.solvers.newton_cg import conjugate_gradients
-from refot.sorted_cost import sorted_cost
+from refot.verification.parity import ParityProblem, Result, comparison
+from refot.verification.parity.problems import REFERENCE
 
-REFERENCE = NumpyBackend()
 OTHERS = [s.name for s in backend_status() if s.available and s.name != "numpy"]
-WIDER = {np.float32: np.float64, np.float64: np.longdouble}
 
 every_backend = pytest.mark.parametrize("name", OTHERS)
 both_precisions = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A cost, potentials with -inf where a weight is 0, an eps, and V; all of one dtype."""
-
-    C: Cost
-    F: Any
-    G: Any
-    eps: float
-    V: Any
-
-    @property
-    def dtype(self) -> Any:
-        return self.G.dtype.type
-
-    def converted(self, convert: Callable[[Any], Any]) -> Problem:
-        return Problem(self.C.with_arrays(convert), convert(self.F), convert(self.G), self.eps,
-                       convert(self.V))
-
-    @property
-    def reference(self) -> Problem:
-        return self.converted(lambda array: np.asarray(array, WIDER[self.dtype]))
-
-    @property
-    def exponent_error(self) -> float:
-        """(d + 6) u times the largest operands, in cost units."""
-        d = self.C.x.shape[1] if isinstance(self.C, PointCost) else 0
-        size = absolute_cost(self.C).max() + sum(finite_max(h) for h in (self.F, self.G))
-        return (d + 6) * unit(self.dtype) * float(size)
-
-    @property
-    def entry_error(self) -> float:
-        """The relative error allowed for an entry of the plan and for a sum of entries."""
-        return float(np.expm1(self.exponent_error / self.eps + 32 * unit(self.dtype)))
-
-    def underflow(self, largest_factor: Any) -> float:
-        """What entries that underflow may add up to, each times at most `largest_factor`."""
-        m = self.C.shape[1]
-        return 2 * m * float(np.finfo(self.dtype).tiny) * float(largest_factor)
-
-
-def absolute_cost(C: Cost) -> Any:
-    """The sum of the absolute values of the terms of each cost, (n, m)."""
-    return C.sized_rows(slice(None))[1] if isinstance(C, PointCost) else abs(C.dense())
-
-
-def unit(dtype: Any) -> float:
-    return float(np.finfo(dtype).eps) / 2
-
-
-def finite_max(h: Any) -> float:
-    """max|h| over the points that carry mass; 0 where none does."""
-    return float(abs(h[np.isfinite(h)]).max(initial=0))
-
-
 @st.composite
-def problems(draw: st.DrawFn, dtype: Any, dense: bool | None = None) -> Problem:
+def problems(draw: st.DrawFn, dtype: Any, dense: bool | None = None) -> ParityProblem:
     """Sizes around those of a tile and of a block, all costs, duplicates, offsets, zero weights.
 
     F = softmin of G, so that the entries of the plan are at most 1: rows of a conditional law.
@@ -124,39 +58,23 @@ def problems(draw: st.DrawFn, dtype: Any, dense: bool | None = None) -> Problem:
         massless[rng.integers(m)] = False
         G[massless], F[rng.random(n) < 0.3] = -np.inf, -np.inf
     V = rng.normal(size=(m, draw(st.sampled_from([1, 2, 7])))).astype(dtype)
-    return Problem(C, F, G, eps, V)
+    return ParityProblem("generated", C, F, G, eps, V)
 
 
-def computed(name: str, problem: Problem) -> tuple[Any, Problem]:
-    """The backend of that name, and the problem with its arrays moved to it."""
-    backend = get_backend(name)
-    return backend, problem.converted(backend.asarray)
-
-
-def assert_within(got: Any, want: Any, bound: Any) -> None:
-    """|got - want| <= bound, entry by entry; equal where want is infinite."""
-    got, want = np.asarray(got, np.longdouble), np.asarray(want, np.longdouble)
-    assert got.shape == want.shape
-    finite = np.isfinite(want)
-    np.testing.assert_array_equal(got[~finite], want[~finite])
-    excess = abs(got - want)[finite] - np.broadcast_to(bound, want.shape)[finite]
-    assert excess.max(initial=-np.inf) <= 0
+def assert_passed(results: Iterable[Result]) -> None:
+    """None of the comparisons failed."""
+    assert not [result for result in results if not result.passed]
 
 
 @every_backend
 @both_precisions
 @given(data=st.data())
 def test_softmin(name: str, dtype: Any, data: st.DataObject) -> None:
+    """With any guess of the result, or none."""
     problem = data.draw(problems(dtype))
-    backend, p = computed(name, problem)
     guess = data.draw(st.sampled_from([None, 0.0, 7.0, -7.0, np.nan]))
-    shift = None if guess is None else backend.asarray(problem.F + dtype(guess * problem.eps))
-    got = backend.to_numpy(backend.softmin(p.C, p.G, p.eps, shift))
-    r = problem.reference
-    want = REFERENCE.softmin(r.C, r.G, r.eps)
-    rounding = 32 * unit(dtype) * (1 + np.log(problem.C.shape[1])) * problem.eps
-    assert got.dtype == dtype
-    assert_within(got, want, problem.exponent_error + rounding)
+    shift = None if guess is None else problem.F + dtype(guess * problem.eps)
+    assert_passed(comparison.softmin(get_backend(name), problem, shift))
 
 
 @every_backend
@@ -164,13 +82,10 @@ def test_softmin(name: str, dtype: Any, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_plan_apply(name: str, dtype: Any, data: st.DataObject) -> None:
     problem = data.draw(problems(dtype))
-    backend, p = computed(name, problem)
+    backend = get_backend(name)
+    assert_passed(comparison.plan_apply(backend, problem))
+    p = problem.converted(backend.asarray)
     got = backend.to_numpy(backend.plan_apply(p.C, p.F, p.G, p.eps, p.V))
-    r = problem.reference
-    want = REFERENCE.plan_apply(r.C, r.F, r.G, r.eps, r.V)
-    absolute = REFERENCE.plan_apply(r.C, r.F, r.G, r.eps, abs(r.V))
-    assert got.dtype == dtype
-    assert_within(got, want, problem.entry_error * absolute + problem.underflow(abs(r.V).max()))
     assert (got[np.isneginf(problem.F)] == 0).all()  # a point without mass sends none
 
 
@@ -178,31 +93,14 @@ def test_plan_apply(name: str, dtype: Any, data: st.DataObject) -> None:
 @both_precisions
 @given(data=st.data())
 def test_marginals(name: str, dtype: Any, data: st.DataObject) -> None:
-    problem = data.draw(problems(dtype))
-    backend, p = computed(name, problem)
-    r = problem.reference
-    (n, m), wanted = problem.C.shape, REFERENCE.marginals(r.C, r.F, r.G, r.eps)
-    found = map(backend.to_numpy, backend.marginals(p.C, p.F, p.G, p.eps))
-    for got, want, terms in zip(found, wanted, (m, n), strict=True):
-        rounding = problem.entry_error + terms * unit(dtype)  # blocks of columns one by one
-        assert got.dtype == dtype
-        assert_within(got, want, rounding * want + max(n, m) * problem.underflow(1))
+    assert_passed(comparison.marginals(get_backend(name), data.draw(problems(dtype))))
 
 
 @every_backend
 @both_precisions
 @given(data=st.data())
 def test_plan_cost(name: str, dtype: Any, data: st.DataObject) -> None:
-    problem = data.draw(problems(dtype))
-    backend, p = computed(name, problem)
-    got = backend.plan_cost(p.C, p.F, p.G, p.eps)
-    r = problem.reference
-    want = float(REFERENCE.plan_cost(r.C, r.F, r.G, r.eps))
-    sizes = absolute_cost(r.C)
-    absolute = float((np.exp((r.F[:, None] + r.G - r.C.dense()) / r.eps) * sizes).sum())
-    assert isinstance(got, float)
-    largest = problem.C.shape[0] * sizes.max()
-    assert_within(got, want, problem.entry_error * absolute + problem.underflow(largest))
+    assert_passed(comparison.plan_cost(get_backend(name), data.draw(problems(dtype))))
 
 
 @every_backend
@@ -210,67 +108,31 @@ def test_plan_cost(name: str, dtype: Any, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_plan_cost_gradient(name: str, dtype: Any, data: st.DataObject) -> None:
     problem = data.draw(problems(dtype, dense=False))
-    backend, p = computed(name, problem)
-    got = backend.to_numpy(backend.plan_cost_gradient(p.C, p.F, p.G, p.eps))
-    r = problem.reference
-    want = REFERENCE.plan_cost_gradient(r.C, r.F, r.G, r.eps)
-    slopes = abs(r.C.gradient_rows(slice(None)))
-    P = np.exp((r.F[:, None] + r.G - r.C.dense()) / r.eps)
-    assert got.dtype == dtype
-    bound = problem.entry_error * np.einsum("ij,ijd->id", P, slopes)
-    assert_within(got, want, bound + problem.underflow(slopes.max()))
+    assert_passed(comparison.plan_cost_gradient(get_backend(name), problem))
 
 
 @every_backend
 @both_precisions
 @given(data=st.data())
 def test_plan_entries(name: str, dtype: Any, data: st.DataObject) -> None:
-    """The entries above `least` and no others, but for those within rounding of it."""
     problem, least = data.draw(problems(dtype)), data.draw(st.sampled_from([1e-12, 1e-5, 0.3]))
-    backend, p = computed(name, problem)
-    n, m = problem.C.shape
-    found = backend.plan_entries(p.C, p.F, p.G, p.eps, least, n * m)
-    assert found is not None
-    values, columns, starts = (backend.to_numpy(array) for array in found)
-    assert values.dtype == dtype
-    rows = np.repeat(np.arange(n), np.diff(starts))
-    assert len(set(zip(rows, columns, strict=True))) == values.size == starts[-1]
-    got = np.zeros((n, m), dtype)
-    got[rows, columns] = values
-    r = problem.reference
-    P = np.exp((r.F[:, None] + r.G - r.C.dense()) / r.eps)
-    kept, error = got > 0, problem.entry_error
-    assert_within(got[kept], P[kept], error * P[kept])
-    assert (kept | (least * (1 + error) >= P)).all()
-    assert (~kept | (P * (1 + error) >= least)).all()
-    if starts[-1] > 0:
-        assert backend.plan_entries(p.C, p.F, p.G, p.eps, least, int(starts[-1]) - 1) is None
+    assert_passed(comparison.plan_entries(get_backend(name), problem, least))
 
 
 @every_backend
 @both_precisions
 @given(data=st.data())
 def test_gibbs(name: str, dtype: Any, data: st.DataObject) -> None:
-    """Each entry is right as one of a plan is; in float32, rounded to it; none below `least`, which
-    may come as exp(log least): |log least| u of it."""
     problem, least = data.draw(problems(dtype)), data.draw(st.sampled_from([2e-38, 1e-5]))
     kept = data.draw(st.sampled_from([dtype, np.float32]))
-    backend, p = computed(name, problem)
-    K = backend.asarray(np.full(problem.C.shape, np.nan, kept))
-    backend.gibbs(p.C, p.F, p.G, p.eps, least, K)
-    r = problem.reference
-    P = np.exp((r.F[:, None] + r.G - r.C.dense()) / r.eps)
-    raised = (abs(np.log(least)) + 2) * unit(dtype)
-    error = problem.entry_error + 2 * unit(kept) + np.where(least >= P, raised, 0)
-    assert_within(backend.to_numpy(K), np.maximum(P, least), error * np.maximum(P, least))
+    assert_passed(comparison.gibbs(get_backend(name), problem, least, kept))
 
 
 @every_backend
 @both_precisions
 @given(data=st.data())
 def test_sweep(name: str, dtype: Any, data: st.DataObject) -> None:
-    """(K v, K'u), u = s / (K v)^w, of any size: m sums of n positive terms; a power of r errs by
-    w times what r does. K in float32 is taken as it is."""
+    """Sums of any size, weights that are 0 among them. K in float32 is taken as it is."""
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     n, m = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
     kept = data.draw(st.sampled_from([dtype, np.float32]))
@@ -279,14 +141,7 @@ def test_sweep(name: str, dtype: Any, data: st.DataObject) -> None:
     v, s = (np.exp(rng.uniform(-3, 3, size)).astype(dtype) for size in (m, n))
     v[rng.random(m) < 0.2], s[rng.random(n) < 0.2] = 0, 0
     v[rng.integers(m)] = 1
-    backend = get_backend(name)
-    got = backend.sweep(*map(backend.asarray, (K, v, s)), w)
-    wider = WIDER[dtype]
-    rows = K.astype(wider) @ v.astype(wider)
-    columns = (s / rows**w) @ K.astype(wider)
-    rounding = unit(dtype if backend.xp is np else kept) * (n + 2 * m + 8)
-    for found, want in zip(got, (rows, columns), strict=True):
-        assert_within(backend.to_numpy(found), want, rounding * want)
+    assert_passed(comparison.swept(get_backend(name), "generated", K, v, s, w))
 
 
 @every_backend
@@ -299,18 +154,9 @@ def test_sparse_sweep(name: str, dtype: Any, data: st.DataObject) -> None:
     w = data.draw(st.sampled_from([1.0, 1.7, -1.0, 0.0]))
     K = np.exp(rng.uniform(-20, 3, (n, m))) * (rng.random((n, m)) < 0.3)
     K[np.arange(n), rng.integers(m, size=n)] = 1
-    K = K.astype(dtype)
     v, s = (np.exp(rng.uniform(-3, 3, size)).astype(dtype) for size in (m, n))
-    rows, columns = K.nonzero()
-    starts = np.searchsorted(rows, np.arange(n + 1))
-    backend = get_backend(name)
-    entries = tuple(map(backend.asarray, (K[rows, columns], columns.astype(np.int32), starts)))
-    got = backend.sweep(entries, backend.asarray(v), backend.asarray(s), w)
-    wider = WIDER[dtype]
-    r = K.astype(wider) @ v.astype(wider)
-    want = r, (s.astype(wider) * r**-w) @ K.astype(wider)
-    for found, right in zip(got, want, strict=True):
-        assert_within(backend.to_numpy(found), right, unit(dtype) * (n + 2 * m + 8) * right)
+    assert_passed(comparison.swept(get_backend(name), "generated", K.astype(dtype), v, s, w,
+                                   sparse=True))
 
 
 @pytest.mark.parametrize("name", [name for name in OTHERS
@@ -338,18 +184,5 @@ def test_laplacian_solve(name: str, seed: int, accuracy: float) -> None:
 @both_precisions
 @given(data=st.data())
 def test_transposed_operand(name: str, dtype: Any, data: st.DataObject) -> None:
-    """C.T is a view: softmin and plan_apply down the columns agree with a matrix of its own."""
-    problem = data.draw(problems(dtype))
-    backend, p = computed(name, problem)
-    matrix = backend.asarray(np.ascontiguousarray(problem.C.T.dense()))
-    massless = np.isneginf(problem.F).all()  # then there is nothing to sum over
-    h = backend.asarray(np.zeros_like(problem.F) if massless else problem.F)
-    view = backend.to_numpy(backend.softmin(p.C.T, h, p.eps))
-    own = backend.to_numpy(backend.softmin(DenseCost(matrix), h, p.eps))
-    rounding = 32 * unit(dtype) * (1 + np.log(problem.C.shape[0])) * problem.eps
-    assert_within(view, own, 2 * (problem.exponent_error + rounding))
-    ones = backend.asarray(np.ones((problem.C.shape[0], 1), dtype))
-    columns = backend.to_numpy(backend.plan_apply(p.C.T, p.G, p.F, p.eps, ones))
-    columns_own = backend.to_numpy(backend.plan_apply(DenseCost(matrix), p.G, p.F, p.eps, ones))
-    assert_within(columns, columns_own,
-                  2 * problem.entry_error * columns_own + problem.underflow(problem.C.shape[0]))
+    """C.T is a view: softmin and plan_apply go down the columns."""
+    assert_passed(comparison.transposed(get_backend(name), data.draw(problems(dtype))))

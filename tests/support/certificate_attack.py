@@ -20,11 +20,11 @@ from point_costs.tables import costs_known_to
 
 import refot
 from refot.arrays import InputError
+from refot.backends.numba.groups.ordered import sorted_cost
 from refot.costs.ground import POINT_COSTS
 from refot.costs.operands import Cost, PointCost, as_cost
 from refot.solvers import METHODS
 from refot.solvers.gap import certified_gap
-from refot.sorted_cost import sorted_cost
 from refot.verification.certificates.certify import certify
 from refot.verification.certificates.intervals import Interval
 from refot.verification.enclosures.enclose import interval

@@ -1,9 +1,10 @@
 """From the TARGET of the command line to a subject.
 
-The names of PEERS and BACKENDS are built in. `package.module:attr` is imported,
-`path/file.py:attr` is loaded from the file. The attribute is a subject: an object that offers
-capabilities as methods, a class (instantiated without arguments), a module, or, with
-`--as CAPABILITY`, a bare function.
+The names of PEERS are built in; the name of a backend, refot's own or one that another package has
+registered, is refot itself on that backend. `package.module:attr` is imported, `path/file.py:attr`
+is loaded from the file. The attribute is a subject: an object that offers capabilities as methods,
+a class (instantiated without arguments), a module, a backend, or, with `--as CAPABILITY`, a bare
+function.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from refot.arrays import as_positive, lookup
-from refot.backend_contract import BackendUnavailableError, get_backend
+from refot.backend_contract import Backend, BackendUnavailableError, backend_names, get_backend
 from refot.conventions.convert import convention
 
 from .isolation import isolated
@@ -25,7 +26,6 @@ from .subject import CAPABILITIES, STATEMENTS, Part, Subject
 from .text import text_of
 
 PEERS = ("pot", "ott", "geomloss", "keops", "mdot-tnt", "regot", "flash-sinkhorn")
-BACKENDS = ("numpy", "numba", "cupy")
 
 
 class TargetError(ValueError):
@@ -36,20 +36,30 @@ def load(target: str, capability: str | None = None) -> Subject:
     """The subject that TARGET names. Raises TargetError."""
     if capability is not None:
         lookup(CAPABILITIES | STATEMENTS, capability, "--as")
-    if capability is not None and target in (*PEERS, *BACKENDS):
+    if capability is not None and target in _names():
         raise TargetError(f"--as {capability}: {target} says itself what its parts offer")
     try:
         if target in PEERS:
             module = target.replace("-", "_")
             adapter = importlib.import_module(f"refot.verification.subjects.adapters.{module}")
             return adapter.subject()  # type: ignore[no-any-return]
-        if target in BACKENDS:
-            from .adapters.refot_itself import subject
-
-            return subject(get_backend(target))
+        if target in backend_names():
+            return _on_backend(get_backend(target))
     except (ImportError, BackendUnavailableError) as error:
         raise TargetError(f"{target}: {error}") from error
     return as_subject(_attribute(target), target, capability)
+
+
+def _names() -> tuple[str, ...]:
+    """The targets that are names."""
+    return (*PEERS, *backend_names())
+
+
+def _on_backend(backend: Backend) -> Subject:
+    """refot itself on the backend."""
+    from .adapters.refot_itself import subject  # with all of refot, when it is examined
+
+    return subject(backend)
 
 
 def as_subject(found: Any, target: str, capability: str | None = None) -> Subject:
@@ -62,6 +72,8 @@ def as_subject(found: Any, target: str, capability: str | None = None) -> Subjec
         offered = {capability: found}
     else:
         found = _instance(found, target) if isinstance(found, type) else found
+        if callable(_stated(found, "plan_entries", None, target)) and isinstance(found, Backend):
+            return _on_backend(found)  # its softmin is not the one of CAPABILITIES
         offered = {name: attribute for name in CAPABILITIES | STATEMENTS
                    if callable(attribute := _stated(found, name, None, target))}
     if not offered:
@@ -116,7 +128,7 @@ def _instance(found: type, target: str) -> Any:
 def _attribute(target: str) -> Any:
     place, colon, path = target.rpartition(":")
     if not colon or not place or not path:
-        names = ", ".join((*PEERS, *BACKENDS))
+        names = ", ".join(_names())
         raise TargetError(f"{target!r}: neither one of {names} nor module:attribute "
                           "nor path/file.py:attribute")
     found: Any = _file(Path(place)) if place.endswith(".py") else _module(place)

@@ -16,9 +16,9 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.backends.numba.costs import DIRECT
-from refot.sorted_cost import CLUSTER, OrderedPoints, SortedCost, box_corners, misjudged
 
 from .groups import Groups, groups_of
+from .ordered import CLUSTER, OrderedPoints, SortedCost, box_corners, left_out_share
 from .series import CHUNK, PARTS, TERMS, Series, series
 
 TERM, PAIR, EXPONENTS, RUN, POWER = 27.0, 2000.0, 130.0, 350.0, 5.0
@@ -47,7 +47,7 @@ def grouping(C: SortedCost, eps: float) -> Grouping | None:
     if C.x.shape[1] not in DIRECT:
         return None
     curved = C.ground.is_quadratic
-    table = series(C.dtype, misjudged(C.dtype) / 2)
+    table = series(C.dtype, left_out_share(C.dtype) / 2)
     ks = C.scale / eps if curved else np.inf
     choices = C.rows_in_order.derived.setdefault("choices", WeakKeyDictionary())
     found = choices.setdefault(C.columns_in_order, {})

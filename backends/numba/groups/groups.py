@@ -31,14 +31,14 @@ from refot.backends.numba.costs import (
     gradient_along,
     gradient_weight,
 )
-from refot.sorted_cost import box_corners
 
+from .ordered import box_corners
 from .series import AXES
 
 NEAREST = 4
 """Groups of columns that a group of rows takes before others are left out."""
 
-WILD = 2.0**40
+BEYOND_MASS = 2.0**40
 """Levels beyond this, in base 2, stand for no mass or for all: no slope is taken from them."""
 
 LN2, LOG2_E = 0.6931471805599453, 1.4426950408889634
@@ -53,7 +53,7 @@ class Groups(NamedTuple):
     centre: Array
     half: Array
     offset: Array
-    bent: Array
+    squared_length: Array
 
 
 def groups_of(points: Array, size: int, curved: bool) -> Groups:
@@ -67,9 +67,9 @@ def groups_of(points: Array, size: int, curved: bool) -> Groups:
     parts = np.divide(near, units, out=np.zeros_like(near), where=units > 0)
     lacking = ((0, 0), (AXES - d, 0))
     with np.errstate(over="ignore"):  # inf: a group too wide for any series
-        bent = (near**2).sum(axis=1) if curved else np.zeros(n, points.dtype)
+        squared_length = (near**2).sum(axis=1) if curved else np.zeros(n, points.dtype)
     return Groups(size, np.pad(middle, lacking), np.pad(widths, lacking),
-                  np.pad(parts, lacking).T.copy(), bent)
+                  np.pad(parts, lacking).T.copy(), squared_length)
 
 
 class Pair(NamedTuple):
@@ -139,7 +139,7 @@ def exponents(level: Any, base: Any, groups: Any, at: Any, q_ks: Any, slope: Any
     top, i = v.dtype.type(-np.inf), np.uintp(at)
     slope_0, slope_1, slope_2 = slope[0], slope[1], slope[2]
     for l in range(np.uintp(level.size)):
-        e = fma(-q_ks, groups.bent[i + l], base + level[l])
+        e = fma(-q_ks, groups.squared_length[i + l], base + level[l])
         e = fma(slope_0, groups.offset[0, i + l], e)
         e = fma(slope_1, groups.offset[1, i + l], e)
         v[l] = fma(slope_2, groups.offset[2, i + l], e)
@@ -149,12 +149,13 @@ def exponents(level: Any, base: Any, groups: Any, at: Any, q_ks: Any, slope: Any
 
 @reduction
 def _slope(level: Any, x: Any) -> Any:
-    """The slope of level against x by least squares, over the levels within WILD; 0 where none."""
+    """The slope of level against x by least squares, over the levels up to BEYOND_MASS in size; 0
+    where there are none."""
     full_width()
     zero = level.dtype.type(0)
     count, sum_x, sum_y, sum_xx, sum_xy = zero, zero, zero, zero, zero
     for l in range(np.uintp(level.size)):
-        there = abs(level[l]) <= WILD
+        there = abs(level[l]) <= BEYOND_MASS
         x_l = x[l] if there else zero
         y_l = level[l] if there else zero
         count += level.dtype.type(1) if there else zero
@@ -198,8 +199,8 @@ def tangents(level: Array, groups: Groups, height: Array, slope: Array, i0: int,
 
 @elementwise
 def highest(pair: Any, base: Any, height_A: Any, slope_A: Any, height_B: Any, slope_B: Any) -> Any:
-    """At least level_i + level_j - ks c_ij between two groups, from their tangents: the parts that
-    are bent and what couples them are together -q ks |u - w|^2 <= 0. Raised by 16 u of all that is
+    """At least level_i + level_j - ks c_ij between two groups, from their tangents: the quadratic
+    parts and what couples them are together -q ks |u - w|^2 <= 0. Raised by 16 u of all that is
     added up, for its rounding."""
     dtype = slope_A.dtype
     bound = height_A + height_B - base

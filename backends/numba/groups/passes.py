@@ -1,10 +1,10 @@
 """softmin and P @ V over points in order: by groups, each pair of them in the cheapest way.
 
 The exponents between a group A of rows and a group B of columns are a part of the row, one of the
-column, and what couples them (`numba_groups`). Where their largest is more than `cut` below what
+column, and what couples them (`groups`). Where their largest is more than `cut` below what
 each row of A already has, B is left out: with cut = log2(m / share), all that is left out is less
 than the share of the row's sum. Where the coupling is short, exp of it is a sum of products
-(`numba_series`). Else term by term.
+(`series`). Else term by term.
 """
 
 from __future__ import annotations
@@ -46,11 +46,13 @@ class Pass(NamedTuple):
 
 
 @elementwise
-def _way(C: Any, by: Any, A: Any, B: Any, ks: Any, pair: Any, near: Any, height_A: Any,
-         slope_A: Any) -> Any:
-    """How to take groups A and B: the terms of a series, more than by.most where it is to be term
-    by term, 0 where B is left out, which is asked unless it is `near`; ks c(D) and the coupling
-    rho, as of `between`."""
+def _terms_to_take(C: Any, by: Any, A: Any, B: Any, ks: Any, pair: Any, near: Any, height_A: Any,
+                   slope_A: Any) -> Any:
+    """(p, base, rho) for groups A and B, with the number p of terms of the series between them.
+
+    p > by.most means that the pair is taken entry by entry; p = 0, that B is far and left out,
+    which is not asked of a group that is `near`. base = ks c(D) and the coupling rho are those of
+    `between`."""
     base, rho, parts = between(C, by.rows, by.columns, A, B, ks, pair)
     if not near and highest(pair, base, height_A, slope_A, by.height[B], by.slope[B]) < -by.cut:
         return 0, base, rho
@@ -58,7 +60,7 @@ def _way(C: Any, by: Any, A: Any, B: Any, ks: Any, pair: Any, near: Any, height_
 
 
 @elementwise
-def _room(number: Any) -> Any:
+def _scratch(number: Any) -> Any:
     """A Pair, y and M of `moments`, to be filled."""
     dtype = number.dtype
     pair = Pair(np.empty(AXES, dtype), np.empty(AXES, dtype), np.empty(AXES, dtype),
@@ -99,10 +101,11 @@ def _add(S: Any, v: Any, s: Any, low: Any, shift: Any, top: Any, total: Any) -> 
 @kernel
 def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range, guess: Array,
                    by: Pass, out: Array, i0: int, i1: int) -> None:
-    """As `numba_softmin.softmin`; i0 is a multiple of the size of the groups, a power of two."""
+    """The kernel `softmin` over points in order. i0 is a multiple of the size of the groups, which
+    is a power of two."""
     rows, columns, size, dtype = by.rows, by.columns, by.rows.size, h.dtype
     none = 2 * allowed.limit  # such exponents are as good as -inf
-    pair, y, M = _room(h)
+    pair, y, M = _scratch(h)
     t, S, slope_A = np.empty((3, size), dtype), np.empty((3, size), dtype), np.empty(AXES, dtype)
     v_rows, v_columns, zero = np.empty(size, dtype), np.empty(size, dtype), np.zeros(size, dtype)
     expected, order = np.empty(by.height.size, dtype), np.empty(by.height.size, np.intp)
@@ -118,7 +121,7 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range
             B = order[step]
             j = B * size
             n_B = min(size, m - j)
-            p, base, rho = _way(C, by, A, B, ks, pair, step < first, height_A, slope_A)
+            p, base, rho = _terms_to_take(C, by, A, B, ks, pair, step < first, height_A, slope_A)
             if p == 0:
                 continue
             if p > by.most:
@@ -211,7 +214,7 @@ def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, allowed: Range
     """out += P @ V, (n, k) in float64, V (k, m); i0 as for `softmin_sorted`; tangents of k G."""
     rows, columns, size, dtype = by.rows, by.columns, by.rows.size, F.dtype
     none, height_A = 2 * allowed.limit, dtype.type(0)
-    pair, y, M = _room(F)
+    pair, y, M = _scratch(F)
     t, S, slope_A = np.empty((3, size), dtype), np.empty((3, size), dtype), np.empty(AXES, dtype)
     v_rows, v_columns, single = np.empty(size, dtype), np.empty(size, dtype), np.empty(TILE, dtype)
     expected, order = np.empty(by.height.size, dtype), np.empty(by.height.size, np.intp)
@@ -227,7 +230,7 @@ def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, allowed: Range
             B = order[step]
             j = B * size
             n_B = min(size, m - j)
-            p, base, rho = _way(C, by, A, B, ks, pair, step < first, height_A, slope_A)
+            p, base, rho = _terms_to_take(C, by, A, B, ks, pair, step < first, height_A, slope_A)
             if p == 0:
                 continue
             if p > by.most:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from refot.backend_contract import DEFAULT_BACKEND
 from refot.systems.classifier import Classifier, ClassifierSystem
 from refot.systems.registry import find_preset
 
@@ -16,7 +17,7 @@ def digit_classifier(data: str | None = None, seed: int = 0) -> Classifier:
     so that all systems of one run are judged alike.
     """
     preset = find_preset("classifier", "mnist")
-    system = preset.make(seed, "numpy", data=data)
+    system = preset.make(seed, DEFAULT_BACKEND, data=data)
     assert isinstance(system, ClassifierSystem)
     for _ in range(preset.iterations):
         system.step()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from refot.arrays import Array
-from refot.backend_contract import BackendLike, get_backend
+from refot.backend_contract import DEFAULT_BACKEND, BackendLike, get_backend
 from refot.networks import restore_generator
 from refot.systems.registry import System, make_system
 from refot.systems.training.folder import (
@@ -20,7 +20,7 @@ from refot.systems.training.folder import (
 )
 
 
-def load_system(folder: str | Path, backend: str = "numpy") -> System:
+def load_system(folder: str | Path, backend: str = DEFAULT_BACKEND) -> System:
     """The system of the last checkpoint in the --out folder of `refot train`.
 
     Raises RunFolderError for a folder without a run, or without a checkpoint.

@@ -11,8 +11,8 @@ from every_equation import CALLS, INPUTS, World, arrays
 import refot
 from refot.backend_contract import backend_status, get_backend
 from refot.backends.numpy.backend import NumpyBackend
+from refot.verification.parity import parity
 from refot.verification.tools.gpu import check as gpu_check
-from refot.verification.tools.gpu.parity import parity
 
 REASON = next((s.reason for s in backend_status() if s.name == "cupy" and not s.available), "")
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(REASON), reason=REASON)]

@@ -19,9 +19,9 @@ import pytest
 from refot.arrays import ShapeError, TypeInputError, UnknownNameError
 from refot.backends.numba import launch as numba_threads
 from refot.backends.numba.backend import NumbaBackend
+from refot.backends.numba.groups.ordered import sorted_cost
 from refot.costs.ground import GroundCost
 from refot.costs.operands import DenseCost, PointCost, point_cost
-from refot.sorted_cost import sorted_cost
 from refot.verification.bench.worker import forget_peak, peak_memory
 
 BACKEND = NumbaBackend()

@@ -14,9 +14,9 @@ from refot.backend_contract import get_backend
 from refot.backends.numba import rows as numba_rows
 from refot.backends.numba.groups.choose import Grouping, by_series, grouping
 from refot.backends.numba.groups.groups import groups_of
+from refot.backends.numba.groups.ordered import CLUSTER, SortedCost, left_out_share, sorted_cost
 from refot.backends.numba.groups.series import LONGEST, TERMS, series
 from refot.costs.operands import point_cost
-from refot.sorted_cost import CLUSTER, SortedCost, misjudged, sorted_cost
 
 
 @pytest.mark.parametrize("tolerance", [1e-3, 2.0**-25, 1e-12])
@@ -58,7 +58,7 @@ def test_groups_of_every_size_give_the_plain_sums(
 
     def chosen(C: SortedCost, eps: float) -> Grouping:
         sides = C.rows_in_order.points, C.columns_in_order.points
-        used.append(series(C.dtype, misjudged(C.dtype) / 2))
+        used.append(series(C.dtype, left_out_share(C.dtype) / 2))
         rows, columns = (groups_of(points, size, True) for points in sides)
         return Grouping(rows, columns, used[-1], TERMS)
 

@@ -14,19 +14,17 @@ from hypothesis import strategies as st
 
 from refot import solve
 from refot.arrays import TypeInputError, UnknownNameError
-from refot.backend_contract import get_backend
+from refot.backend_contract import get_backend, prepared
 from refot.backends.numba import rows as numba_rows
-from refot.costs.operands import DenseCost, PointCost, point_cost
-from refot.problem import problem
-from refot.solvers.far_tiles import in_order
-from refot.sorted_cost import (
+from refot.backends.numba.groups.ordered import (
     CLUSTER,
     SortedCost,
     box_corners,
-    misjudged,
+    left_out_share,
     sorted_cost,
     spatial_order,
 )
+from refot.costs.operands import DenseCost, PointCost, point_cost
 
 
 @given(n=st.integers(1, 700), d=st.integers(1, 4), ties=st.booleans(), seed=st.integers(0, 99))
@@ -90,7 +88,7 @@ def test_order_follows_points_that_are_replaced(backend: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_what_is_misjudged_does_not_show(backend: str, dtype: Any) -> None:
+def test_what_is_left_out_share_does_not_show(backend: str, dtype: Any) -> None:
     """Small eps, potentials of a solve, some columns without mass: most tiles are left out."""
     rng, on, u = np.random.default_rng(2), get_backend(backend), np.finfo(dtype).eps / 2
     x, y = rng.random((700, 2)).astype(dtype), rng.random((1500, 2)).astype(dtype)
@@ -101,12 +99,12 @@ def test_what_is_misjudged_does_not_show(backend: str, dtype: Any) -> None:
     in_order = on.to_numpy(on.softmin(sorted_cost(point_cost(x, y)), on.asarray(h), eps))
     finite = abs(h[np.isfinite(h)]).max()
     rounding = 2 * (8 * u * (finite + 2) + 32 * u * np.log(1500) * eps)
-    assert abs(ordinary - in_order).max() <= eps * misjudged(dtype) + rounding
+    assert abs(ordinary - in_order).max() <= eps * left_out_share(dtype) + rounding
     V = rng.normal(size=(1500, 3)).astype(dtype)
     arguments = (on.asarray(ordinary), on.asarray(h), eps, on.asarray(V))
     P_V = on.to_numpy(on.plan_apply(C, *arguments))
     P_V_in_order = on.to_numpy(on.plan_apply(sorted_cost(point_cost(x, y)), *arguments))
-    bound = (misjudged(dtype) + np.expm1(2 * 8 * u * (2 * finite + 4) / eps + 64 * u)) * 1.01
+    bound = (left_out_share(dtype) + np.expm1(2 * 8 * u * (2 * finite + 4) / eps + 64 * u)) * 1.01
     assert abs(P_V - P_V_in_order).max() <= bound * abs(V).max()  # rows of P sum to 1
 
 
@@ -131,7 +129,7 @@ def test_slopes_of_the_potential_hide_no_tile_that_counts(backend: str) -> None:
         rounding = 2.0**-53 * (32 * (abs(h).max() + 40) + 64 * eps * np.log(900))
         for guess in (None, want, want + rng.normal(size=300), want + 1, want - 1):
             got = on.softmin(sorted_cost(C), h, eps, guess)
-            assert abs(got - want).max() <= eps * misjudged(np.float64) + rounding
+            assert abs(got - want).max() <= eps * left_out_share(np.float64) + rounding
 
 
 def test_above_the_largest_eps_it_is_an_ordinary_cost() -> None:
@@ -151,14 +149,14 @@ def test_solve_puts_points_in_order_where_that_pays(
     """From MANY points on, on numba, for a cost of a difference; the certified gaps agree."""
     rng = np.random.default_rng(6)
     C, a = point_cost(rng.random((300, 2)), rng.random((300, 2))), np.full(300, 1 / 300)
-    monkeypatch.setattr("refot.solvers.far_tiles.MANY", 301)
-    assert not isinstance(in_order(problem(C, a, a, eps, "numba")), SortedCost)
-    monkeypatch.setattr("refot.solvers.far_tiles.MANY", 300)
-    monkeypatch.setattr("refot.solvers.far_tiles.MANY_FAR", 300)
-    assert isinstance(in_order(problem(C, a, a, eps, "numba")), SortedCost)
-    assert not isinstance(in_order(problem(C, a, a, eps, "numpy")), SortedCost)
+    monkeypatch.setattr("refot.backends.numba.groups.ordered.MANY", 301)
+    assert not isinstance(prepared(get_backend("numba"), C, a, a), SortedCost)
+    monkeypatch.setattr("refot.backends.numba.groups.ordered.MANY", 300)
+    monkeypatch.setattr("refot.backends.numba.groups.ordered.MANY_FAR", 300)
+    assert isinstance(prepared(get_backend("numba"), C, a, a), SortedCost)
+    assert not isinstance(prepared(get_backend("numpy"), C, a, a), SortedCost)
     dot = point_cost(C.x, C.y, "dot")
-    assert not isinstance(in_order(problem(dot, a, a, eps, "numba")), SortedCost)
+    assert not isinstance(prepared(get_backend("numba"), dot, a, a), SortedCost)
     here = solve(C, a, a, eps, tol=1e-7, certified=True, backend="numba")
     there = solve(C, a, a, eps, tol=1e-7, certified=True, backend="numpy")
     assert here.gap is not None

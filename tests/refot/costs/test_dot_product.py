@@ -15,8 +15,8 @@ from strategies import UNIT, clouds, exact_softmin, points, potentials, sizes
 import refot
 from refot import DenseCost, limits
 from refot.arrays import UnknownNameError
+from refot.backends.numba.groups.ordered import sorted_cost
 from refot.costs.ground import POINT_COSTS
-from refot.sorted_cost import sorted_cost
 from refot.systems.presets.info_sinkhorn import TABLE_1
 from refot.verification.certificates.certify import certify_value
 from refot.verification.enclosures.enclose import enclose_points

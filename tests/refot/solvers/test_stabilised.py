@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import refot
+from refot.backends.numba.groups.ordered import sorted_cost
 from refot.problem import problem
 from refot.solvers.newton_cg import newton_cg_iterates
 from refot.solvers.overrelaxed import overrelaxed_iterates, swept
 from refot.solvers.schedule import annealed, cost_scale
-from refot.solvers.stabilised import NONE, PATIENCE, SINGLE_ERROR, Kernel, by_series
-from refot.sorted_cost import sorted_cost
+from refot.solvers.stabilised import NONE, PATIENCE, SINGLE_ERROR, Kernel, by_softmin
 
 auto = sys.modules["refot.solvers.auto"]  # the module; the package has the function of its name
 
@@ -141,7 +141,7 @@ def test_points_in_order_sweep_by_groups_at_a_large_eps(monkeypatch):
             g = next(g for _, g, error in Kernel(q).iterates(q, np.zeros_like(b))
                      if error < 1e-10)
             ends[name, part] = g - g.mean()
-            assert bool(formed) == (name == "plain" or part == 0.01) != by_series(q)
+            assert bool(formed) == (name == "plain" or part == 0.01) != by_softmin(q)
     for part in (0.1, 0.01):
         np.testing.assert_allclose(ends["plain", part], ends["in order", part], atol=1e-7)
 

@@ -51,12 +51,12 @@ def refot_half(
 ) -> Callable[[], Any]:
     """The softmin, with the previous potential as its shift, of points in order, by groups; else,
     points as they come, as within `refot.sinkhorn_log`."""
+    from refot.backend_contract import prepared
     from refot.problem import problem
-    from refot.solvers.far_tiles import in_order
 
     C, a = instance.C.with_arrays(lambda x: x.astype(dtype)), instance.a.astype(dtype)
     p = problem(C, a, a, instance.eps, backend)
-    p = replace(p, C=in_order(p)) if ordered else p
+    p = replace(p, C=prepared(p.backend, p.C, p.a, p.b)) if ordered else p
     g = np.zeros(len(a), dtype)
     f = p.transform(g)
     return lambda: p.transform(g, f)

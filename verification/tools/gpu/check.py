@@ -3,9 +3,9 @@
     python verification/tools/gpu/check.py --json out.json
 
 From a plain checkout, with NumPy, SciPy, Numba and CuPy: nothing to install, no network. It says
-what the machine is, compares every operation with the NumPy backend (`gpu_parity`), runs
-`refot verify cupy` and measures (`gpu_benchmark`). Exit status: 0 all of it passed, 1 something
-failed, 2 there is no GPU that CuPy can use.
+what the machine is, compares every operation with the NumPy backend
+(`refot.verification.parity`), runs `refot verify cupy` and measures (`benchmark`). Exit status:
+0 all of it passed, 1 something failed, 2 there is no GPU that CuPy can use.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def parity(backend: Any) -> dict[str, Any]:
     """Each comparison, and whether all of them passed."""
     from dataclasses import asdict
 
-    from .parity import parity as compare
+    from refot.verification.parity.comparison import parity as compare
 
     results = list(compare(backend))
     worst = sorted(results, key=lambda result: (result.passed, -result.share))

@@ -1,12 +1,12 @@
-"""A point cost whose points have been put in order once, so that a backend can treat groups alike.
+"""A point cost whose points were put in order once, so that groups of neighbours are treated alike.
 
-A backend that knows groups of points which lie together (numba) bounds their exponents from the
-boxes around them: at small eps it leaves out what provably cannot matter, nearly all of
-exp((h_j - C_ij) / eps); at larger eps, for the squared Euclidean cost, it takes a group for all of
-another at once, by a series. Of the sum of a row of the plan, or of a softmin, that is wrong by at
-most the share `misjudged`, u, the unit roundoff (2^-53 in float64, 2^-24 in float32). So a softmin
-moves by at most eps u, and P @ V by at most u max|V| times the row sum of P. Every other backend
-sees an ordinary PointCost. Points, potentials and results keep the caller's order throughout.
+From the boxes around two groups of points the kernels bound the exponents between them. At small
+eps they leave out what provably cannot matter: nearly all of exp((h_j - C_ij) / eps). At larger
+eps, for the squared Euclidean cost, one group acts on another as a whole, by a series. The sum of a
+row of the plan, or of a softmin, is then wrong by at most the share `left_out_share`: u, the unit
+roundoff (2^-53 in float64, 2^-24 in float32). So a softmin moves by at most eps u, and P @ V by at
+most u max|V| times the row sum of P. For every other backend a SortedCost is an ordinary PointCost.
+Points, potentials and results keep the caller's order throughout.
 """
 
 from __future__ import annotations
@@ -25,8 +25,26 @@ from refot.costs.operands import Cost, PointCost
 CLUSTER = 64
 """Points in the smallest group: one after the other in the order."""
 
+MANY = 1_500
+"""Points on the smaller side from which an order pays: to sort takes as long as some iterations."""
 
-def misjudged(dtype: Any) -> float:
+MANY_FAR = 4_000
+"""Points on the smaller side from which groups are looked at whether they are far from each other.
+"""
+
+FAR = 0.05
+"""Far groups are looked for at an eps so small that what is left out begins at this part of the
+range of the cost."""
+
+BY_SERIES = 0.03
+"""At an eps above this part of the range of the cost, series make two softmins faster than a sweep
+with an absorbed kernel."""
+
+IN_GROUPS = 512
+"""Roundings of a sum by groups: of parts of exponents up to 64 in base 2, and what is left out."""
+
+
+def left_out_share(dtype: Any) -> float:
     """The largest share of a row's sum that is left out or off: u."""
     return float(np.finfo(dtype).eps) / 2
 
@@ -102,6 +120,27 @@ def sorted_cost(C: Cost, largest_eps: float = math.inf) -> SortedCost:
     if C.ground not in GROUND_COSTS.values():
         raise UnknownNameError("C", f"{C.ground!r}", f"one of {', '.join(GROUND_COSTS)}")
     return SortedCost(C.x, C.y, C.ground, C.scale, largest_eps=largest_eps)
+
+
+def in_order(C: Cost, a: Array, b: Array) -> Cost:
+    """C, its points in order where that pays: one to three dimensions, a cost of a difference, and
+    enough points. The weights a and b say which points carry mass."""
+    if (type(C) is not PointCost or C.x.shape[1] > 3 or C.ground not in GROUND_COSTS.values()
+            or min(C.shape) < MANY):
+        return C
+    far = FAR * _range_with_mass(C, a, b) if min(C.shape) >= MANY_FAR else 0.0
+    return sorted_cost(C, far / math.log(C.shape[1] / left_out_share(C.dtype)))
+
+
+def series_pay(C: Cost, a: Array, b: Array, eps: float) -> bool:
+    """Whether series make two softmins at this eps faster than a sweep with an absorbed kernel."""
+    return (isinstance(C, SortedCost) and C.ground == GROUND_COSTS["sqeuclidean"]
+            and eps > BY_SERIES * _range_with_mass(C, a, b))
+
+
+def _range_with_mass(C: PointCost, a: Array, b: Array) -> float:
+    """At least max C - min C between points that carry mass."""
+    return C.among(a > 0, b > 0).spread()
 
 
 def _ordered(points: Array, known: Sequence[OrderedPoints | None]) -> OrderedPoints:
