@@ -1,8 +1,9 @@
 """Writes the certified vectors: `python -m refot.verification.vectors.generate [FOLDER]`.
 
-Each file anew and whole, the same bytes every time: nothing in it depends on a clock, a machine or
-a float64 solver, except which mistakes a case catches, and that is asked with a margin.
-Needs scikit-learn for the real data.
+It writes every file as a whole, and the same bytes every time: nothing in a file depends on a
+clock, on the machine or on a float64 solver, except which mistakes a case catches. A mistake counts
+as caught only if its answer is far off (`catches.MARGIN`), so that roundings do not decide. The
+real data need scikit-learn.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def cases_of(capability: str, names: str = "") -> Iterator[dict[str, Any]]:
 
 
 def text(capability: str) -> str:
-    """The file of a capability: one case a line, and what is said of each mistake they catch."""
+    """The file of a capability: a note on each mistake that is caught, then one line per case."""
     cases = list(cases_of(capability))
     caught = {name for case in cases for name in case["catches"]}
     head = {"$schema": "schema.json", "capability": capability,
@@ -82,12 +83,12 @@ def text(capability: str) -> str:
 
 
 def line(case: dict[str, Any]) -> str:
-    """One case as a line of JSON; floats as the shortest decimals that round to them."""
+    """One case as a line of JSON, each float as the shortest decimal that reads back as it."""
     return json.dumps(case, separators=(",", ":"), allow_nan=False)
 
 
 def write(folder: Path) -> None:
-    """Every file into the folder, each moved into place when it is whole."""
+    """Write every file into the folder; each is moved into place when it is complete."""
     for capability in OF_A_PROBLEM:
         path = folder / f"{capability}.json"
         beside = path.with_name(f".{path.name}.{os.getpid()}")
