@@ -2,9 +2,9 @@
 
 Every call of a failed check is compared with a catalogue of mistakes, each a function of the same
 arguments. One fits a call if it lies a hundred times nearer to the answer than the truth does; it
-speaks against itself where it lies ten times further off than that. On a degenerate problem two
-mistakes coincide, so nothing is named call by call: `named` lets all failed calls of one capability
-vote. Where nothing fits, nothing is said.
+is spoken against where it lies ten times further off than that. On a degenerate problem two
+mistakes may give the same answer. So no mistake is named from one call: `named` lets all failed
+calls of one capability vote. Where nothing fits, nothing is said.
 """
 
 from __future__ import annotations
