@@ -1,6 +1,7 @@
 """What numerics alone explain: underflow, empty atoms, not converged, a plan of the wrong form.
 
-These are no mistakes in a formula: they differ from case to case, and are said where they are seen.
+No formula describes them, because they differ from case to case. So each failed call is looked at
+by itself, and what is found is said of that call only.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ SOLVED = ("plan", "potentials", "value", "transport_cost", "divergence", "diverg
 
 
 GIVEN = ("softmin", "semidual", "semidual_gradient")
-"""Capabilities that are one log-sum-exp of given arguments."""
+"""Capabilities whose answer is one log-sum-exp of the arguments, without any iteration."""
 
 EXPONENTS = 700
 """The size of an exponent up to which exp is neither 0 nor infinite in float64."""
 
 SHIFT = "shift each log-sum-exp by its own maximum (not by 0, nor from a maximum that starts at 0)"
-"""What is to be done in the log domain."""
+"""The advice for a log-sum-exp that overflows or underflows."""
 
 
 def not_finite(trial: Trial, call: Call, right: Right | None) -> str:
@@ -145,7 +146,7 @@ def _plan_of(potentials: tuple[Array, Array], truth: Truth) -> Array:
 
 
 def plan_form(P: Array, arguments: tuple[Any, ...]) -> str:
-    """Is it finite, not empty, and a Gibbs plan of this eps?"""
+    """Says so if a plan is not finite, is empty, or is the Gibbs plan of another eps."""
     truth, eps = solution(*arguments), arguments[3]
     C, a, b = truth.C, truth.a, truth.b
     if not np.isfinite(P).all():
@@ -168,7 +169,7 @@ def _why_empty(ratio: float, a: Array, b: Array) -> str:
 
 
 def _marginals(P: Array, a: Array, b: Array) -> str:
-    """Whether the mass is n, or a marginal is uniform where it should not be."""
+    """Says so if the mass is n, or if a marginal is uniform where its weights are not."""
     rows, columns, mass = P.sum(axis=1), P.sum(axis=0), float(P.sum())
     if abs(mass - len(a)) < 1e-3 and len(a) > 1:
         return f"the plan has mass {mass:.4g} = n: a_i is missing outside"

@@ -1,7 +1,8 @@
-"""Where the wrong answers lie: what all wrong calls have in common, and no right one has.
+"""Where the wrong answers lie: a trait that all wrong calls have, and hardly any right call has.
 
-A mistake that no formula describes still shows where it sits: a wrong stride only where n != m, a
-logarithm of 0 only with weights of 0. This is no cause, but the place to look at.
+A mistake that no formula describes may still show where it sits: a wrong stride gives wrong answers
+only where n != m, a logarithm of 0 only where a weight is 0. That is not the cause, but it says
+where to look for it.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from refot.costs.operands import point_cost
 from refot.verification.subjects.protocol import argument_names
 
 FEWEST_RIGHT = 3
-"""Right calls without the trait that are needed: with fewer, "only" says little."""
+"""How many right calls must lack the trait: with fewer of them, "only" says little."""
 
 MOST_RIGHT = 1 / 4
-"""Of the calls with the trait, the part that may be right (on some problems a mistake is none)."""
+"""The share of right calls among those with the trait: on some problems a mistake does no harm."""
 
 SMALL, HUGE = 200, 1e-2
 """(max C - min C) / eps above which eps is small, below which it is huge."""
@@ -69,7 +70,7 @@ def _matrix(given: dict[str, Any]) -> Array:
 
 
 def pattern(calls: Iterable[Judged]) -> str:
-    """The trait (two at most) that the wrong calls share and hardly a right one has, or ""."""
+    """The one or two traits that all wrong calls have and hardly any right one, or ""."""
     judged = list(calls)
     wrong = {each.call: each for each in judged if each.wrong}
     right = {each.call: each for each in judged if not each.wrong and each.call not in wrong}

@@ -26,8 +26,7 @@ Right: TypeAlias = Callable[..., Any]
 """The right answer of a capability, as one array."""
 
 NEAR, FAR = 10, 1_000
-"""In units of the tolerance: up to the one an answer is right here, beyond the other it is wrong.
-"""
+"""Up to NEAR tolerances off, an answer counts as right here; beyond FAR tolerances as wrong."""
 
 EASY = 1_000
 """eps in units of max C - min C at which one iteration removes all but some 1e-7 of an error: the
@@ -62,7 +61,7 @@ LEAST_SHAPE = (17, 14)
 """Of no case, nor of a derived one, so that nothing of this shape has been asked before."""
 
 _asking = itertools.count()
-"""How often it was asked: each time at another shape and eps, for a subject may keep either."""
+"""Counts the questions: each has a new shape and eps, as a subject may keep results by them."""
 
 
 def _two_alike(cost: str) -> tuple[Case, Case]:
@@ -80,7 +79,7 @@ def _two_alike(cost: str) -> tuple[Case, Case]:
 
 
 def depends_on_earlier_calls(trial: Trial, capability: str, right: Right) -> str:
-    """What shows that an answer is not one of its arguments alone, or "".
+    """What shows that an answer depends on more than its arguments, or "".
 
     Two questions of one shape are put, and the first once more; then, at another new shape, the
     same two with atoms split, the second one first. What is kept by shape is right for the one that

@@ -2,9 +2,9 @@
 
 Every call of a failed check is compared with a catalogue of mistakes, each a function of the same
 arguments. One fits a call if it lies a hundred times nearer to the answer than the truth does; it
-speaks against itself where it lies ten times further off than that. On a degenerate problem two
-mistakes coincide, so nothing is named call by call: `named` lets all failed calls of one capability
-vote. Where nothing fits, nothing is said.
+is spoken against where it lies ten times further off than that. On a degenerate problem two
+mistakes may give the same answer. So no mistake is named from one call: `named` lets all failed
+calls of one capability vote. Where nothing fits, nothing is said.
 """
 
 from __future__ import annotations
@@ -19,33 +19,23 @@ import numpy as np
 
 from refot.arrays import Array, InputError
 from refot.verification.checks.trial import SINGLE, Call, Finding, Trial
+from refot.verification.mistakes.catalogue import NUMERICAL, mistakes_of
+from refot.verification.mistakes.mistake import forms
 from refot.verification.subjects.doubles import in_doubles
+from refot.verification.subjects.subject import OF_A_PROBLEM
 from refot.verification.truth.right import RIGHT, sums
 
 from .causes import cause, not_finite
-from .mistakes import (
-    divergences as diagnosis_divergences,
-)
-from .mistakes import (
-    functions as diagnosis_functions,
-)
-from .mistakes import (
-    information as diagnosis_information,
-)
-from .mistakes import (
-    transport as diagnosis_transport,
-)
-from .mistakes.arguments import of_readings
-from .mistakes.updates import forms
 from .patterns import traits
 from .questions import Right, depends_on_earlier_calls
 
 MISTAKES = {
-    capability: {**own, **of_readings(capability, RIGHT[capability])}
-    for capability, own in (diagnosis_transport.MISTAKES | diagnosis_divergences.MISTAKES
-                            | diagnosis_functions.MISTAKES | diagnosis_information.MISTAKES).items()
+    capability: {mistake.said: mistake.answer for mistake in mistakes_of(capability)
+                 if mistake.id not in NUMERICAL}
+    for capability in OF_A_PROBLEM
 }
-"""What each mistake answers, by capability and sentence."""
+"""What each mistake of the catalogue answers, by capability and by what is said of it. Those of
+numerics are left out: `causes` finds their traces in the numbers of a call."""
 
 FITS, SPEAKS_AGAINST = 1 / 100, 1 / 10
 """In units of how far the answer is from the truth: nearer than this, farther than this."""

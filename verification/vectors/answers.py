@@ -1,8 +1,9 @@
 """Certified vectors: reading them, listing them, showing one, and checking somebody's answers.
 
-One file a capability in `vectors/`, JSON after `vectors/schema.json`, written by
-`vectors_generate` only; docs/vectors.md describes them. An answer is right where it lies within
-rad + tolerance of mid, entry by entry, in exact arithmetic; potentials after the gauge g_m = 0.
+Each capability has one JSON file in this folder, in the form that `schema.json` prescribes and
+docs/vectors.md describes. Only `generate.py` writes these files. An answer is right if each of its
+entries lies within rad + tolerance of mid, compared in exact arithmetic. Potentials are first moved
+to the gauge g_m = 0.
 """
 
 from __future__ import annotations
@@ -21,15 +22,14 @@ from refot.verification.subjects.subject import OF_A_PROBLEM
 FOLDER = Path(__file__).parent
 
 LARGEST_FILE = 64 << 20
-"""Bytes of a file of answers at most; all right answers together take less than 1 MiB."""
-
+"""Bytes that a file of answers may have. All right answers together take less than 1 MiB."""
 
 MOST_NESTED = 8
-"""Levels of lists in one answer at most; a right one has two, in a pair or an object."""
+"""How many levels of lists one answer may have. A right one has two, in a pair or an object."""
 
 
 class AnswersError(ValueError):
-    """A file of answers that cannot be read as such: says where and why."""
+    """A file that cannot be read as a file of answers. The message says where and why."""
 
 
 def load(capability: str) -> list[dict[str, Any]]:
@@ -66,9 +66,9 @@ def show(name: str) -> str:
 def check(path: Path) -> tuple[list[str], int]:
     """(lines to print, exit status 0 or 1) for a JSON file {"case id": answer}.
 
-    An answer is a number or nested lists of the shape of the output; a pair [f, g] for potentials;
-    or an object {output: answer} for a case with several outputs. Cases of an answered capability
-    that have no answer are listed, and are no failure. Raises AnswersError.
+    An answer is a number, or nested lists of the shape of the output; for potentials it is a pair
+    [f, g]; for a case with several outputs it may be an object {output: answer}. Where some cases
+    of a capability have an answer, the others are listed, but are no failure. Raises AnswersError.
     """
     answers, cases = read_answers(path), every_case()
     unknown = [name for name in answers if name not in cases]
@@ -91,7 +91,7 @@ def check(path: Path) -> tuple[list[str], int]:
 
 
 def _faults(case: dict[str, Any], answer: Any) -> list[str]:
-    """What is wrong with an answer: at most one line an output."""
+    """What is wrong with an answer: at most one line for each output."""
     given = _by_output(case, answer)
     found = []
     for name, value in _same_gauge(case, given).items():
@@ -133,7 +133,7 @@ def _by_output(case: dict[str, Any], answer: Any) -> dict[str, Any]:
 
 
 def _same_gauge(case: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Potentials (f + t, g - t) with t = g_m, as the enclosures have it; the rest as it is."""
+    """Potentials as (f + t, g - t) with t = g_m, the gauge of the enclosures; others unchanged."""
     outputs = case["outputs"]
     if "f" not in outputs or any(_shape(given[k]) != _shape(outputs[k]["mid"]) for k in "fg"):
         return given
@@ -150,7 +150,7 @@ def _leaves(nested: Any) -> Iterator[Any]:
 
 
 def _shape(nested: Any) -> tuple[int | str, ...]:
-    """The shape of nested lists; with "ragged" where those of one level have different shapes."""
+    """The shape of nested lists, which ends in "ragged" where lists beside each other differ."""
     if not isinstance(nested, list):
         return ()
     shapes = {_shape(part) for part in nested} or {()}
@@ -206,7 +206,7 @@ def _numbers_only(name: str, answer: Any) -> None:
 
 
 def _flat(nested: Any, levels: int) -> bool:
-    """Whether there are no more levels of lists or objects than that."""
+    """Whether lists or objects are nested in at most so many levels."""
     parts = list(nested.values()) if isinstance(nested, dict) else nested
     return not isinstance(parts, list) or (
         levels > 0 and all(_flat(part, levels - 1) for part in parts))

@@ -1,8 +1,8 @@
-"""The inputs of the certified vectors: small problems, each float as it stands, weights exact.
+"""The inputs of the certified vectors: small problems whose numbers are exact in every language.
 
-Coordinates and costs of synthetic cases are multiples of 1/1024, weights multiples of 2^-16 whose
-sum is 1 without rounding, so that no language can differ in what the problem is. Real data are the
-floats that scikit-learn ships. eps goes from 1e-3 to 1e4 times max C.
+The coordinates and costs of synthetic cases are multiples of 1/1024. Weights are multiples of 2^-16
+whose sum is 1 without rounding. Real data are the floats that scikit-learn ships. eps goes from
+1e-3 to 1e4 times max C.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def gridded(values: Array) -> Array:
 
 
 def exact_weights(weights: Array) -> Array:
-    """Multiples of 2^-16 near `weights`, zero where they are, with sum 1: the largest gives way."""
+    """Multiples of 2^-16 near `weights` with sum 1; the largest weight takes up the difference."""
     counts = np.round(weights / weights.sum() / WEIGHT_UNIT)
     counts[counts.argmax()] += 1 / WEIGHT_UNIT - counts.sum()
     return np.asarray(counts * WEIGHT_UNIT)
@@ -41,7 +41,7 @@ def drawn(n: int, m: int, d: int, seed: int) -> tuple[Array, Array, Array, Array
 
 
 def point_cases() -> Iterator[Case]:
-    """Problems of point clouds; their matrices serve the capabilities that take C."""
+    """Problems of point clouds. Capabilities that take a matrix C get that of the clouds."""
     x, y, a, b = drawn(7, 5, 2, 1)
     yield clouds("gaussian", "n != m, weights not uniform", x, y, 0.1, a=a, b=b)
     yield clouds("euclidean", "the plain norm as cost", x, y, 0.1, a=a, b=b, cost="euclidean")
@@ -101,7 +101,7 @@ def all_cases() -> list[Case]:
 
 # ------------------------------------------------------------------ further arguments
 def unit(case: Case) -> float:
-    """The power of two at most min(eps, spread): potentials of a size that matters, exactly."""
+    """The largest power of two up to min(eps, spread), as the size of the drawn potentials."""
     size = min(case.eps, case.spread) or case.eps
     return float(2.0 ** np.floor(np.log2(size)))
 
@@ -130,7 +130,7 @@ def joint(case: Case) -> Array:
 
 # ------------------------------------------------------------------ what is special about a case
 def kinds(case: Case, inputs: Mapping[str, Any]) -> list[str]:
-    """The adversarial kinds that a case belongs to, found in its data and in the arguments."""
+    """What is special about a case, found in its data and in the arguments."""
     n, m = case.C.shape
     points = [p for p in (case.x, case.y) if p is not None]
     found: dict[str, Any] = {

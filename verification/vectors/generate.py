@@ -1,8 +1,9 @@
 """Writes the certified vectors: `python -m refot.verification.vectors.generate [FOLDER]`.
 
-Each file anew and whole, the same bytes every time: nothing in it depends on a clock, a machine or
-a float64 solver, except which mistakes a case catches, and that is asked with a margin of 10.
-Needs scikit-learn for the real data.
+It writes every file as a whole, and the same bytes every time: nothing in a file depends on a
+clock, on the machine or on a float64 solver, except which mistakes a case catches. A mistake counts
+as caught only if its answer is far off (`catches.MARGIN`), so that roundings do not decide. The
+real data need scikit-learn.
 """
 
 from __future__ import annotations
@@ -18,57 +19,31 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from refot.backend_contract import get_backend
 from refot.verification.enclosures.enclose import decimals
-from refot.verification.subjects.adapters.refot_itself import subject
+from refot.verification.mistakes.catalogue import mistakes_of
 from refot.verification.subjects.subject import OF_A_PROBLEM
 
 from .answers import FOLDER
 from .cases import all_cases, kinds
+from .catches import catches
 from .makers import DIGITS, MAKERS, Vector
-from .mistakes import wrong_answers
-
-MARGIN = 10
-"""How far beyond its tolerance an answer must be for the case to count as catching the mistake."""
 
 
 # ------------------------------------------------------------------ writing
 def record(capability: str, vector: Vector) -> dict[str, Any]:
     """A vector as it stands in the file."""
-    case, outputs = vector.case, {}
-    for name, (balls, tolerance) in vector.outputs.items():
-        outputs[name] = {"mid": _nested(balls, _mid), "rad": _nested(balls, _rad),
-                         "tolerance": float(f"{tolerance:.1e}")}
-    found = {
+    case = vector.case
+    outputs = {name: {"mid": _nested(balls, _mid), "rad": _nested(balls, _rad),
+                      "tolerance": float(f"{tolerance:.1e}")}
+               for name, (balls, tolerance) in vector.outputs.items()}
+    return {
         "id": f"{capability}/{case.name}{vector.suffix}",
         "note": case.note,
         "kinds": kinds(case, vector.inputs),
-        "catches": [],
+        "catches": catches(capability, vector.inputs, outputs),
         "inputs": {key: np.asarray(x).tolist() for key, x in vector.inputs.items()},
         "outputs": outputs,
     }
-    right = subject(get_backend("numpy")).parts[0].capabilities[capability]
-    answers = wrong_answers(capability, right, vector.inputs)
-    found["catches"] = [name for name, answer in answers.items() if _caught(found, answer)]
-    return found
-
-
-def _caught(case: dict[str, Any], answer: Any) -> bool:
-    """Whether a wrong answer is far outside what is allowed, or no number at all."""
-    if answer is None:
-        return False
-    arrays = answer if isinstance(answer, tuple) else (answer,)
-    for array, output in zip(arrays, case["outputs"].values(), strict=False):
-        mid = np.array(output["mid"], dtype=float)  # null becomes NaN: nothing is due
-        found = np.asarray(array, dtype=float)
-        if found.shape != mid.shape:
-            return True
-        if len(arrays) == 2:
-            found = found + (1 if array is arrays[0] else -1) * float(np.asarray(arrays[1])[-1])
-        error = abs(found - mid)[np.isfinite(mid)]
-        if not (error <= MARGIN * output["tolerance"]).all():
-            return True
-    return False
 
 
 def _nested(balls: Any, write: Callable[[arb], str]) -> Any:
@@ -96,20 +71,24 @@ def cases_of(capability: str, names: str = "") -> Iterator[dict[str, Any]]:
 
 
 def text(capability: str) -> str:
-    """The file of a capability: one case a line."""
+    """The file of a capability: a note on each mistake that is caught, then one line per case."""
+    cases = list(cases_of(capability))
+    caught = {name for case in cases for name in case["catches"]}
     head = {"$schema": "schema.json", "capability": capability,
-            "signature": OF_A_PROBLEM[capability]}
-    lines = ",\n".join(line(case) for case in cases_of(capability))
+            "signature": OF_A_PROBLEM[capability],
+            "notes": {mistake.id: mistake.said for mistake in mistakes_of(capability)
+                      if mistake.id in caught}}
+    lines = ",\n".join(line(case) for case in cases)
     return json.dumps(head, indent=0)[:-2] + ',\n"cases": [\n' + lines + "\n]\n}\n"
 
 
 def line(case: dict[str, Any]) -> str:
-    """One case as a line of JSON; floats as the shortest decimals that round to them."""
+    """One case as a line of JSON, each float as the shortest decimal that reads back as it."""
     return json.dumps(case, separators=(",", ":"), allow_nan=False)
 
 
 def write(folder: Path) -> None:
-    """Every file into the folder, each moved into place when it is whole."""
+    """Write every file into the folder; each is moved into place when it is complete."""
     for capability in OF_A_PROBLEM:
         path = folder / f"{capability}.json"
         beside = path.with_name(f".{path.name}.{os.getpid()}")

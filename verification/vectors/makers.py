@@ -1,7 +1,7 @@
-"""How each capability's vectors are made: arguments, enclosures, and the error that is allowed.
+"""How the vectors of each capability are made: arguments, enclosures, and the error allowed.
 
-Where an answer needs a solver, 1e-6 of its scale is allowed, as `refot verify` allows; where it is
-a function of given arguments, 64 roundings of the largest things that are added up.
+An answer that needs a solver may be off by 1e-6 of its scale, as in `refot verify`. An answer that
+is a function of given arguments may be off by 64 roundings of the largest terms of its sums.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from refot.verification.enclosures.precision import leaves
 from .cases import all_cases, joint, potentials, table
 
 DIGITS = 32
-"""Digits that each enclosure has at least, two more than is promised."""
+"""The least number of digits of an enclosure: two more than docs/vectors.md promises."""
 
 RATE = 1e-6
 """Relative error that a converged solve may have."""
@@ -71,13 +71,13 @@ def solved(case: Case) -> float:
 
 
 def _potential(case: Case) -> float:
-    """As `solved`, and eps 1e-9 / the least weight: what a marginal error of 1e-9 leaves open."""
+    """`solved`, and eps 1e-9 / the least weight, which a marginal error of 1e-9 leaves open."""
     weights = np.concatenate([case.a, case.b])
     return solved(case) + case.eps * 1e-9 / float(weights[weights > 0].min())
 
 
 def rounding(case: Case, *more: Any) -> float:
-    """64 roundings of the largest things that a number in cost units is a sum of."""
+    """64 roundings of the largest terms of a sum in cost units."""
     return bounds.roundings(case.C, *more, case.eps)
 
 
@@ -92,7 +92,7 @@ def _slopes(case: Case) -> float:
     return (RATE + 64 * UNIT * case.spread / case.eps) * float(case.a.max()) * (largest or 1.0)
 
 
-# ------------------------------------------------------------------ a maker a capability
+# ------------------------------------------------------------------ one maker per capability
 @cache
 def _solution(name: str) -> Enclosure:
     """The problem of that name, enclosed once for all capabilities."""
@@ -113,7 +113,7 @@ def plan(case: Case) -> Iterator[Vector]:
 
 
 def potentials_(case: Case) -> Iterator[Vector]:
-    """Nothing is due at a point without mass: no marginal determines its potential."""
+    """No value is asked for at a point without mass, because no marginal determines it."""
     found = _solution(case.name)
     outputs = {name: ([x if w > 0 else None for x, w in zip(balls, weights, strict=True)],
                       _potential(case))

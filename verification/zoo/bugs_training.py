@@ -33,7 +33,7 @@ def _steps(algorithm: str, kind: type[NetworkSystem]) -> Callable[..., Any]:
 
 # ------------------------------------------------------------------ Q of Info-Sinkhorn
 class QOfGenerated(InfoSinkhorn):
-    """Bug 26: D_Q sees the generated x_i where it is due the data y_j."""
+    """D_Q sees the generated x_i where it is due the data y_j."""
 
     def lamQ(self, z: Array, h: Array) -> Array:
         return super().lamQ(z, self.of_generated(z))
@@ -49,7 +49,7 @@ class QOfGenerated(InfoSinkhorn):
 
 
 class QSeesNoise(InfoSinkhorn):
-    """Bug 27: the informative codes are counted from the wrong end, where the noise z2 is."""
+    """The informative codes are counted from the wrong end, where the noise z2 is."""
 
     def lamQ(self, z: Array, h: Array) -> Array:
         return super().lamQ(z[:, ::-1], h)
@@ -59,7 +59,7 @@ class QSeesNoise(InfoSinkhorn):
 
 
 class QNotRecomputed(InfoSinkhorn):
-    """Bug 30: lam Q by the weights that D_Q had at the start, for ever."""
+    """Lam Q by the weights that D_Q had at the start, for ever."""
 
     def lamQ(self, z: Array, h: Array) -> Array:
         head = self.D.heads["Q"]
@@ -78,7 +78,7 @@ class QNotRecomputed(InfoSinkhorn):
 
 
 class QMovesTrunk(InfoSinkhorn):
-    """Bug 34: the optimiser of Q holds the trunk, too, whose gradient is not stopped."""
+    """The optimiser of Q holds the trunk, too, whose gradient is not stopped."""
 
     def update(self, batch: Any) -> dict[str, float]:
         self.y = batch["y"][-1]
@@ -99,7 +99,7 @@ class QMovesTrunk(InfoSinkhorn):
 
 # ------------------------------------------------------------------ batch norm
 class UnbiasedBatchNorm(BatchNorm):
-    """Bug 35: divided by the root of var N/(N-1) + eps, which is r = sqrt((N-1)/N) times the right
+    """Divided by the root of var N/(N-1) + eps, which is r = sqrt((N-1)/N) times the right
     layer at eps r^2."""
 
     def forward(
@@ -131,7 +131,7 @@ class UnbiasedTrunk(InfoSinkhorn):
 
 # ------------------------------------------------------------------ psi of H
 class AverageWithStart(SDOT):
-    """Bug 33: psi_{n-1} is one more term of the average."""
+    """Psi_{n-1} is one more term of the average."""
 
     def ascend(self, batches: Iterable[Array]) -> None:
         psi_tilde = self.psi()
@@ -143,7 +143,7 @@ class AverageWithStart(SDOT):
 
 
 class AscentInTheta(SDOT):
-    """Bug 36: the generator climbs H."""
+    """The generator climbs H."""
 
     def descend(self, z: Array) -> float:
         x, cache = self.g.forward(z)
@@ -153,14 +153,14 @@ class AscentInTheta(SDOT):
         return float(plan.value)
 
 
-for _algorithm, _name, _said, _kind in (
+for _algorithm, _name, _diagnosis, _kind in (
     ("info_sinkhorn", "Q of generated samples", "", QOfGenerated),
     ("info_sinkhorn", "Q sees the noise", "", QSeesNoise),
-    ("info_sinkhorn", "Q not recomputed", "the first step is right", QNotRecomputed),
-    ("info_sinkhorn", "Q moves the trunk", "the step of Q moves the trunk", QMovesTrunk),
+    ("info_sinkhorn", "Q not recomputed", "later-step-wrong", QNotRecomputed),
+    ("info_sinkhorn", "Q moves the trunk", "trunk-moved", QMovesTrunk),
     ("info_sinkhorn", "unbiased batch norm", "", UnbiasedTrunk),
-    ("sdot", "average with its start", "the average holds its start", AverageWithStart),
-    ("sdot", "ascent in theta", "minus the gradient", AscentInTheta),
+    ("sdot", "average with its start", "average-holds-start", AverageWithStart),
+    ("sdot", "ascent in theta", "step-reversed", AscentInTheta),
 ):
-    bug(f"train_step: {_name}", f"train_step.{_algorithm}", _said, _steps(_algorithm, _kind),
+    bug(f"train_step: {_name}", f"train_step.{_algorithm}", _diagnosis, _steps(_algorithm, _kind),
         ("gaussian",))

@@ -9,9 +9,9 @@ from scipy.special import logsumexp
 import refot
 from refot.verification.checks.trial import Finding, Trial
 from refot.verification.diagnosis.causes import may_be_an_iterate
-from refot.verification.diagnosis.mistakes.updates import standing
 from refot.verification.diagnosis.patterns import pattern
 from refot.verification.diagnosis.vote import MISTAKES, Evidence, Suspects, named, sentence
+from refot.verification.mistakes.updates import standing
 from refot.verification.runs.run import CheckResult
 from refot.verification.subjects.loading import as_subject
 from refot.verification.subjects.probe import Probe
@@ -163,7 +163,7 @@ def test_on_a_single_atom_many_mistakes_coincide_and_the_other_cases_decide() ->
     certified = [check for check in failed if check.id == "value.certified"]
     assert {check.case for check in certified} == {"one-by-one", "gaussian", "asymmetric"}
     for check in certified:
-        assert check.diagnosis.startswith("eps too much (erratum E2")
+        assert check.diagnosis.startswith("eps too much: + eps in a semi-dual (erratum E2)")
         assert "fits" in check.diagnosis
         assert f"off by {check.measured - check.expected[0]:.4g}" in check.diagnosis
 

@@ -13,7 +13,8 @@ import numpy as np
 from refot.arrays import Array
 from refot.verification.subjects.protocol import argument_names
 
-from .updates import Forms, forms
+from .mistake import Answer, Forms, Table, forms
+from .transport import even
 
 Named: TypeAlias = dict[str, Any]
 
@@ -50,17 +51,36 @@ def _zeros_filled(given: Named) -> list[Named]:
     return [given | {name: w / w.sum() for name, w in change.items()} for change in changes]
 
 
-READINGS: dict[str, tuple[tuple[str, ...], Callable[[Named], list[Named]]]] = {
-    "the cost is read with row stride n, not m": (("C",), _stride),
-    "the cost is read column by column, not row by row": (("C",), _column_by_column),
-    "a weight of 0 is taken as none given, and 1/n stands for it (`w or 1 / n`)":
-        (("a", "b"), _zeros_filled),
+def _changed(name: str, change: Callable[[Any], Any]) -> Callable[[Named], list[Named]]:
+    return lambda given: [given | {name: change(given[name])}]
+
+
+def _uniform(*names: str) -> Callable[[Named], list[Named]]:
+    return lambda given: [given | {name: even(given[name]) for name in names}]
+
+
+READINGS: dict[str, tuple[str, tuple[str, ...], Callable[[Named], list[Named]]]] = {
+    "row-stride": ("the cost is read with row stride n, not m", ("C",), _stride),
+    "column-by-column": ("the cost is read column by column, not row by row", ("C",),
+        _column_by_column),
+    "zero-weight-filled": (
+        "a weight of 0 is taken as none given, and 1/n stands for it (`w or 1 / n`)", ("a", "b"),
+        _zeros_filled),
+    "eps-halved": ("eps is halved", ("eps",), _changed("eps", lambda eps: eps / 2)),
+    "eps-doubled": ("eps is doubled", ("eps",), _changed("eps", lambda eps: 2 * eps)),
+    "cost-halved": ("the cost is halved (c / 2)", ("C",), _changed("C", lambda C: C / 2)),
+    "weights-ignored": ("the weights a and b are ignored (uniform ones used)", ("a", "b"),
+        _uniform("a", "b")),
+    "weights-a-ignored": ("the weights a are ignored (uniform ones used)", ("a",), _uniform("a")),
+    "weights-b-ignored": ("the weights b are ignored (uniform ones used)", ("b",), _uniform("b")),
 }
-"""What must be among the arguments, and as what they are read instead."""
+"""By name: what is said of it, what must be among the arguments, and as what they are read.
+
+A capability whose own table has one of these names keeps its own."""
 
 
-def of_readings(capability: str, right: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
-    """What each wrong reading answers to a capability, by sentence."""
+def of_readings(capability: str, right: Answer) -> Table:
+    """What each wrong reading answers to a capability that takes these arguments."""
     names = argument_names(capability)
 
     def mistake(read: Callable[[Named], list[Named]]) -> Callable[..., Forms]:
@@ -72,7 +92,7 @@ def of_readings(capability: str, right: Callable[..., Any]) -> dict[str, Callabl
 
         return alternative
 
-    return {sentence: mistake(read) for sentence, (needed, read) in READINGS.items()
+    return {name: (sentence, mistake(read)) for name, (sentence, needed, read) in READINGS.items()
             if set(needed) <= set(names)}
 
 

@@ -10,7 +10,6 @@ several forms, and fits where one of them does.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,20 +19,10 @@ from refot.objectives import kl
 from refot.transforms import softmin
 from refot.verification.truth.solution import solution
 
+from .mistake import Forms, Table, each
+
 STEPS = 2_000
 """Iterations after which a loop that still moves is left alone."""
-
-
-@dataclass(frozen=True)
-class Forms:
-    """The answers that one mistake may give."""
-
-    answers: tuple[Any, ...]
-
-
-def forms(answer: Any) -> tuple[Any, ...]:
-    """The answers of a mistake, one or several."""
-    return answer.answers if isinstance(answer, Forms) else (answer,)
 
 
 Sums: TypeAlias = list[Array]
@@ -91,15 +80,18 @@ def _without_a(C: Array, a: Array, b: Array, eps: float) -> Sums:
     return [S.T for S in _without_b(np.ascontiguousarray(C.T), b, a, eps)]
 
 
-WRONG_SUMS: dict[str, WrongSums] = {
-    "a sum over the wrong axis in the update of g (C for C'; symmetric costs do not show it)":
-        _axis(rows=False, columns=True),
-    "a sum over the wrong axis in the update of f (C' for C; symmetric costs do not show it)":
-        _axis(rows=True, columns=False),
-    "sums over the wrong axis in both updates (symmetric costs do not show it)":
-        _axis(rows=True, columns=True),
-    "the weights b are missing from one update": _without_b,
-    "the weights a are missing from one update": _without_a,
+WRONG_SUMS: Table = {
+    "wrong-axis-for-g": (
+        "a sum over the wrong axis in the update of g (C for C'; symmetric costs do not show it)",
+        _axis(rows=False, columns=True)),
+    "wrong-axis-for-f": (
+        "a sum over the wrong axis in the update of f (C' for C; symmetric costs do not show it)",
+        _axis(rows=True, columns=False)),
+    "wrong-axis-for-both": (
+        "sums over the wrong axis in both updates (symmetric costs do not show it)",
+        _axis(rows=True, columns=True)),
+    "weights-b-missing-in-update": ("the weights b are missing from one update", _without_b),
+    "weights-a-missing-in-update": ("the weights a are missing from one update", _without_a),
 }
 """f_i + g_j at which a loop with the mistake stands."""
 
@@ -130,8 +122,8 @@ ANSWERS: dict[str, Callable[..., tuple[Any, ...]]] = {
 """What a capability answers from S = f_i + g_j and (C, a, b, eps), in all its forms."""
 
 
-def of_wrong_sums(capability: str) -> dict[str, Callable[..., Forms | None]]:
-    """What each of WRONG_SUMS answers to a capability, by sentence."""
+def of_wrong_sums(capability: str) -> Table:
+    """What each of WRONG_SUMS answers to a capability."""
 
     def mistake(sums: WrongSums) -> Callable[..., Forms | None]:
         def alternative(*problem: Any) -> Forms | None:
@@ -142,4 +134,4 @@ def of_wrong_sums(capability: str) -> dict[str, Callable[..., Forms | None]]:
 
         return alternative
 
-    return {sentence: mistake(sums) for sentence, sums in WRONG_SUMS.items()}
+    return each(WRONG_SUMS, mistake)

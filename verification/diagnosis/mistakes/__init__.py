@@ -1,1 +1,0 @@
-"""The known mistakes, by family of capabilities."""
