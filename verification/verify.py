@@ -12,7 +12,7 @@ from .reports.html import page as html_report
 from .reports.html import source as html_report_source
 from .runs import debugger as debug
 from .runs import run, scaling
-from .runs.parallel import run_spread
+from .runs.parallel import run_parallel
 from .runs.program import load_subject
 from .runs.run import CheckResult, Progress, Report
 from .runs.selection import Selection, run_selection
@@ -49,8 +49,8 @@ class Asked:
         a program is a process of its own already."""
         measure = self.scaling or (self.profile == "full" and not self.selection.some)
         if self.command is None:
-            return run_spread(self.load, self.profile, self.processes, progress, self.seed,
-                              self.selection, measure)
+            return run_parallel(self.load, self.profile, self.processes, progress, self.seed,
+                                self.selection, measure)
         subject = self.load()
         found = (run_selection(subject, self.selection, self.profile, self.seed)
                  if self.selection.some else run.run(subject, self.profile, progress, self.seed))

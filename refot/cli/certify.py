@@ -21,15 +21,14 @@ def certify(
 
     Exit status: 0, or 1 if a --value lies outside, or 2 if the call was wrong.
     """
-    judge = verification("runs.certify")
+    module = verification("runs.certify")
     if value is not None:
-        judge.value_convention(convention)  # refused before any work
-    p, g = verification("runs.certify_file").read_problem(file)
-    judged = judge.certified(p, g)
-    for line in judged.lines():
+        module.value_convention(convention)  # refused before any work
+    certified = module.certified(*module.read_problem(file))
+    for line in certified.lines():
         console.print(foreign(line), soft_wrap=True)
     if value is not None:
-        verdict = judged.verdict(value, convention)
+        verdict = certified.verdict(value, convention)
         console.print(foreign(verdict.sentence, "green" if verdict.inside else "bold red"),
                       soft_wrap=True)
         raise typer.Exit(int(not verdict.inside))

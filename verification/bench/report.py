@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from refot.files import write_text
 from refot.terminal import foreign
 
 from .criterion import CRITERIA
@@ -132,19 +132,12 @@ def markdown(report: Report) -> str:
 
 def write_json(report: Report, path: Path) -> None:
     """The whole report."""
-    _write(path, json.dumps(report.as_dict(), indent=1) + "\n")
+    write_text(path, json.dumps(report.as_dict(), indent=1) + "\n")
 
 
 def write_markdown(report: Report, path: Path) -> None:
     """The tables for a page."""
-    _write(path, markdown(report))
-
-
-def _write(path: Path, text: str) -> None:
-    """Written beside, then moved into place."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    write_text(path, markdown(report))
 
 
 # ------------------------------------------------------------------ the plot

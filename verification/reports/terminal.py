@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from refot.files import write_text
 from refot.terminal import foreign, plain_lines
 from refot.verification.checks import CHECKS
 from refot.verification.runs import scaling
@@ -185,14 +185,7 @@ def print_list(console: Console) -> None:
 
 def write_json(report: Report, path: Path) -> None:
     """The report as strict JSON (a number that is not finite as a string), moved into place."""
-    write_whole(path, json.dumps(_strict(report.as_dict()), indent=1, allow_nan=False) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """The text under a temporary name, then moved into place: the file is whole or not there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    write_text(path, json.dumps(_strict(report.as_dict()), indent=1, allow_nan=False) + "\n")
 
 
 def _strict(value: object) -> object:

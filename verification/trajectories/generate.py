@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array
-from refot.systems.training.folder import write_text
+from refot.files import write_text
 from refot.verification.vectors.cases import gridded
 
 from .steps import FOLDER

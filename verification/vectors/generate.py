@@ -8,7 +8,6 @@ Needs scikit-learn for the real data.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from decimal import ROUND_UP, Context, Decimal
@@ -19,6 +18,7 @@ import numpy as np
 from flint import arb
 
 from refot.backend_contract import get_backend
+from refot.files import write_text
 from refot.verification.enclosures.enclose import decimals
 from refot.verification.subjects.adapters.refot_itself import subject
 from refot.verification.subjects.subject import OF_A_PROBLEM
@@ -111,10 +111,7 @@ def line(case: dict[str, Any]) -> str:
 def write(folder: Path) -> None:
     """Every file into the folder, each moved into place when it is whole."""
     for capability in OF_A_PROBLEM:
-        path = folder / f"{capability}.json"
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text(text(capability), encoding="utf-8")
-        os.replace(beside, path)
+        write_text(folder / f"{capability}.json", text(capability))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -16,17 +17,12 @@ from cuda_host.host import COMPILER, HostBackend
 
 from refot.backend_contract import backend_status
 from refot.backends.numpy.backend import NumpyBackend
-from refot.verification.tools.gpu import (
-    benchmark as gpu_benchmark,
-)
-from refot.verification.tools.gpu import (
-    check as gpu_check,
-)
-from refot.verification.tools.gpu import (
-    parity as gpu_parity,
-)
+from refot.verification.tools.gpu import benchmark as gpu_benchmark
+from refot.verification.tools.gpu import check as gpu_check
+from refot.verification.tools.gpu import parity as gpu_parity
 
 ROOT = Path(__file__).resolve().parents[3]
+SCRIPT = ROOT / "verification" / "tools" / "gpu" / "check.py"
 NO_GPU = any(s.name == "cupy" and not s.available for s in backend_status())
 
 ABSENT = """
@@ -48,9 +44,8 @@ def host() -> HostBackend:
 
 @pytest.mark.skipif(not NO_GPU, reason="this machine has a GPU")
 def test_without_a_gpu_it_says_so_in_one_line_and_exits_2(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "verification" / "tools" / "gpu" /
-    "check.py"), "--json",
-                           "out.json"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, str(SCRIPT), "--json", "out.json"], cwd=tmp_path,
+                          capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("gpu_check: nothing was run on a GPU: cupy: ")
     assert done.stderr.count("\n") == 1
@@ -60,10 +55,10 @@ def test_without_a_gpu_it_says_so_in_one_line_and_exits_2(tmp_path: Path) -> Non
 def test_it_needs_neither_an_installation_nor_the_optional_packages(tmp_path: Path) -> None:
     """A checkout, NumPy and SciPy: its own refot is the one that is imported, from any folder."""
     code = ABSENT + f"""
-sys.path[:] = [{str(ROOT / "verification" / "tools" / "gpu")!r}, *(p for p in sys.path if p !=
-{str(ROOT)!r})] sys.argv = ["check.py", "--help"] try:
-    runpy.run_path({str(ROOT / "verification" / "tools" / "gpu" / "check.py")!r},
-    run_name="__main__")
+sys.path[:] = [{str(SCRIPT.parent)!r}, *(p for p in sys.path if p != {str(ROOT)!r})]
+sys.argv = ["check.py", "--help"]
+try:
+    runpy.run_path({str(SCRIPT)!r}, run_name="__main__")
 except SystemExit:
     pass
 import refot, refot.verification.tools.gpu.parity, refot.verification.tools.gpu.benchmark
@@ -73,6 +68,14 @@ print(refot.__file__)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True,
                           text=True, check=True)
     assert done.stdout.splitlines()[-1] == str(ROOT / "refot" / "__init__.py")
+
+
+def test_as_a_script_it_finds_the_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script belongs to no package, so that an import from beside it would fail."""
+    (case, *_) = gpu_parity.cases(np.float64)
+    monkeypatch.setattr(gpu_parity, "cases", lambda dtype: [case])
+    script = runpy.run_path(str(SCRIPT))
+    assert script["parity"](NumpyBackend())["passed"]
 
 
 # ------------------------------------------------------------------ parity

@@ -16,9 +16,9 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import refot
+from refot.files import write_text
 from refot.verification.cases.case import collect
 from refot.verification.reports.compare import cause
-from refot.verification.reports.terminal import write_whole
 from refot.verification.runs.run import Report
 
 from .elements import Child, page, table, tag
@@ -37,7 +37,7 @@ SELDOM = ("not_converged", "refot_error")
 def write_html(report: Report, path: Path, words: Iterable[str], seed: int = 0) -> None:
     """The report as an HTML file, moved into place whole; `words` follow `refot verify`."""
     cases = {case.name: case for case in collect(report.profile, seed)[0]}
-    write_whole(path, html(Source(report, cases, Rerun(tuple(words)))))
+    write_text(path, html(Source(report, cases, Rerun(tuple(words)))))
 
 
 def html(source: Source) -> str:
