@@ -28,21 +28,30 @@ from .mutants import Mutant, mutants
 ROOT = Path(__file__).resolve().parents[3]
 
 TESTS = {
-    "transforms": ("transforms", "plans"),
-    "problem": ("transforms", "plans", "bad_input"),
-    "sinkhorn": ("sinkhorn", "unrolled", "mutation_survivors"),
-    "objectives": ("objectives", "closed_forms"),
-    "plans": ("plans", "transforms"),
-    "divergences": ("mutation_survivors", "divergences", "closed_forms"),
-    "information": ("information", "informative_objectives", "informative_plans"),
-    "gradients": ("gradients", "gradients_degenerate"),
-    "unrolled": ("unrolled", "gradients_degenerate"),
-    "implicit": ("implicit", "gradients_degenerate"),
-    "entropic": ("entropic",),
-    "semidiscrete": ("semidiscrete", "counter_example", "averaged_sgd"),
-    "costs": ("mutation_survivors", "costs", "gradients", "gradients_degenerate"),
+    "transforms": ("refot/test_transforms", "refot/test_plans"),
+    "problem": ("refot/test_transforms", "refot/test_plans", "refot/test_bad_input"),
+    "solvers/sinkhorn": ("refot/solvers/test_sinkhorn", "meta/test_mutation_survivors"),
+    "solvers/scaling": ("refot/solvers/test_sinkhorn", "refot/test_unrolled",
+                        "meta/test_mutation_survivors"),
+    "objectives": ("refot/test_objectives", "refot/limits/test_closed_forms"),
+    "plans": ("refot/test_plans", "refot/test_transforms"),
+    "divergences": ("meta/test_mutation_survivors", "refot/test_divergences",
+                    "refot/limits/test_closed_forms"),
+    "information": ("refot/test_information", "refot/test_informative_objectives",
+                    "refot/test_informative_plans"),
+    "gradients": ("refot/gradients/test_gradients", "refot/gradients/test_gradients_degenerate"),
+    "unrolled": ("refot/test_unrolled", "refot/gradients/test_gradients_degenerate"),
+    "implicit": ("refot/test_implicit", "refot/gradients/test_gradients_degenerate"),
+    "entropic": ("refot/test_entropic",),
+    "semidiscrete": ("refot/semidiscrete/test_semidiscrete", "refot/limits/test_counter_example",
+                     "refot/semidiscrete/test_averaged_sgd"),
+    "costs/ground": ("meta/test_mutation_survivors", "refot/costs/test_costs",
+                     "refot/gradients/test_gradients", "refot/gradients/test_gradients_degenerate"),
+    "costs/operands": ("meta/test_mutation_survivors", "refot/costs/test_costs",
+                       "refot/gradients/test_gradients",
+                       "refot/gradients/test_gradients_degenerate"),
 }
-"""The files of refot/ that hold equations, each with the tests (tests/test_*.py) that know it."""
+"""The files below refot/ that hold equations, each with the files below tests/ that know it."""
 
 EXAMPLES = 10
 """So many examples hypothesis draws where the tests leave the number to the profile."""
@@ -93,7 +102,7 @@ class Sandbox:
     def _run(self, tests: tuple[str, ...], limit: float) -> tuple[str, float]:
         start = time.monotonic()
         process = multiprocessing.get_context("fork").Process(
-            target=_pytest, args=(self.folder, [f"tests/test_{name}.py" for name in tests]))
+            target=_pytest, args=(self.folder, [f"tests/{name}.py" for name in tests]))
         process.start()
         process.join(limit)
         if process.is_alive():
