@@ -21,7 +21,7 @@ from .subjects.subject import Subject
 
 
 @dataclass(frozen=True)
-class Asked:
+class VerifyOptions:
     """The options of a run; one of `target` and `command` is not None."""
 
     target: str | None

@@ -29,7 +29,7 @@ class PeerFailed(Exception):  # noqa: N818 - what happened, not an error of ours
 
 
 @dataclass(frozen=True)
-class Limits:
+class RunLimits:
     """Seconds for one run, bytes for one process, and the cores and threads that it may use."""
 
     seconds: float = 60.0
@@ -41,7 +41,7 @@ class Child:
     """A peer at work on a problem. A context manager; raises PeerFailed, after which it is gone."""
 
     def __init__(
-        self, name: str, instance: Instance, limits: Limits, solving: bool = True
+        self, name: str, instance: Instance, limits: RunLimits, solving: bool = True
     ) -> None:
         self.name, self.limits = name, limits
         context = multiprocessing.get_context("spawn")

@@ -14,15 +14,15 @@ from refot.plots.figures import as_figure_path, save_figure
 from refot.terminal import foreign, plain
 
 from . import report as pages
-from .child import Limits
+from .child import RunLimits
 from .peers.table import DEFAULT, find_peer, known_peers
 from .problems import GRIDS, grid
-from .run import HALF, Report, bench
+from .run import HALF, BenchReport, bench
 from .training import lines
 
 
 @dataclass(frozen=True)
-class Asked:
+class BenchOptions:
     """The options, as they came."""
 
     grid: str
@@ -38,7 +38,7 @@ class Asked:
     markdown: Path | None
 
 
-def run(asked: Asked, console: Console, complaints: Console) -> None:
+def run(asked: BenchOptions, console: Console, complaints: Console) -> None:
     """The whole command. Raises InputError for what cannot be, before any work."""
     names = DEFAULT if asked.peers is None else tuple(
         name.strip() for name in asked.peers.split(",") if name.strip())
@@ -49,7 +49,7 @@ def run(asked: Asked, console: Console, complaints: Console) -> None:
             raise InputError("file", f"{path}", "a file in a folder that exists")
     figure = as_figure_path(asked.plot) if asked.plot is not None else None
     cells = grid(asked.grid, asked.data, asked.only)
-    limits = Limits(asked.seconds, int(asked.gibibytes * 2**30), asked.threads)
+    limits = RunLimits(asked.seconds, int(asked.gibibytes * 2**30), asked.threads)
     with Progress(TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
                   console=complaints, transient=True) as bar:
         task = bar.add_task("starting", total=None)
@@ -57,7 +57,7 @@ def run(asked: Asked, console: Console, complaints: Console) -> None:
         def tell(cell: str, peer: str) -> None:
             bar.update(task, description=plain(f"{cell}: {peer}"))
 
-        def keep(found: Report) -> None:
+        def keep(found: BenchReport) -> None:
             if asked.json is not None:
                 pages.write_json(found, asked.json)
             if asked.markdown is not None:

@@ -15,9 +15,9 @@ from refot.files import write_text
 from refot.terminal import foreign
 
 from .criterion import CRITERIA
-from .run import Report
+from .run import BenchReport
 from .throughput import Rate
-from .timing import REFERENCE, Entry, Spread
+from .timing import REFERENCE, Entry, Range
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,14 +43,14 @@ def short(number: float | None) -> str:
     return f"{number:.0f}" if abs(number) >= 100 else f"{number:.2g}"
 
 
-def spread(ratio: Spread | None) -> str:
+def spread(ratio: Range | None) -> str:
     """The median, and the least and the most in brackets."""
     return "" if ratio is None else (
         f"{short(ratio.median)} ({short(ratio.least)}-{short(ratio.most)})")
 
 
 # ------------------------------------------------------------------ the tables
-def sheets(report: Report) -> Iterator[Sheet]:
+def sheets(report: BenchReport) -> Iterator[Sheet]:
     """A sheet for each cell, one for throughput."""
     heads = ("peer", f"s to {MARGINAL}", "x refot (min-max)", "x refot, processor", "iterations",
              "ms an iteration", f"s to {GAP}", "x refot (min-max)", "peak MB")
@@ -93,7 +93,7 @@ def per_iteration(entry: Entry, unit: float = 1.0) -> float | None:
     return unit * timing.seconds / timing.iterations if timing and timing.iterations else None
 
 
-def preface(report: Report) -> Iterator[str]:
+def preface(report: BenchReport) -> Iterator[str]:
     """What the numbers belong to, a line each."""
     about = report.machine
     yield (f"{about['processor']}, {about['cores']} cores, {about['memory_GiB']} GiB; "
@@ -108,7 +108,7 @@ def preface(report: Report) -> Iterator[str]:
                f"second: {100 * share['reached']:.0f} % of them")
 
 
-def print_report(report: Report, console: Console) -> None:
+def print_report(report: BenchReport, console: Console) -> None:
     """Every sheet, on the terminal."""
     for line in preface(report):
         console.print(foreign(line))
@@ -119,7 +119,7 @@ def print_report(report: Report, console: Console) -> None:
         console.print(table)
 
 
-def markdown(report: Report) -> str:
+def markdown(report: BenchReport) -> str:
     """The same for a page."""
     lines = [f"- {line}" for line in preface(report)]
     for sheet in sheets(report):
@@ -130,18 +130,18 @@ def markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_json(report: Report, path: Path) -> None:
+def write_json(report: BenchReport, path: Path) -> None:
     """The whole report."""
     write_text(path, json.dumps(report.as_dict(), indent=1) + "\n")
 
 
-def write_markdown(report: Report, path: Path) -> None:
+def write_markdown(report: BenchReport, path: Path) -> None:
     """The tables for a page."""
     write_text(path, markdown(report))
 
 
 # ------------------------------------------------------------------ the plot
-def plot(report: Report) -> Figure:
+def plot(report: BenchReport) -> Figure:
     """Seconds to the marginal error (above) and seconds an iteration (below) against n, by eps."""
     from matplotlib.figure import Figure
 
@@ -167,7 +167,7 @@ def plot(report: Report) -> Figure:
     return figure
 
 
-def points(report: Report) -> dict[tuple[str, float], list[tuple[float, float, float | None]]]:
+def points(report: BenchReport) -> dict[tuple[str, float], list[tuple[float, float, float | None]]]:
     """(curve, eps) -> [(n, seconds, seconds an iteration)], for peers that got there."""
     found: dict[tuple[str, float], list[tuple[float, float, float | None]]] = {}
     for name, entries in report.cells.items():

@@ -14,7 +14,7 @@ import numpy as np
 
 import refot
 
-from .child import Limits
+from .child import RunLimits
 from .peers.table import find_peer
 from .problems import Cell
 from .throughput import Rate, rates
@@ -30,11 +30,11 @@ OURS = ("refot-float32", "refot-groups", "refot-groups-float32", "refot-log", "r
 
 
 @dataclass
-class Report:
+class BenchReport:
     """Everything a run found; `loads`: the machine's load average before and after."""
 
     machine: dict[str, Any]
-    limits: Limits
+    limits: RunLimits
     repeats: int
     cells: dict[str, list[Entry]] = field(default_factory=dict)
     places: dict[str, Cell] = field(default_factory=dict)
@@ -55,10 +55,10 @@ class Report:
 
 
 def bench(
-    cells: Sequence[Cell], peers: Sequence[str], limits: Limits, repeats: int,
+    cells: Sequence[Cell], peers: Sequence[str], limits: RunLimits, repeats: int,
     half: Cell | None = HALF, tell: Callable[[str, str], object] = lambda cell, peer: None,
-    keep: Callable[[Report], object] = lambda report: None,
-) -> Report:
+    keep: Callable[[BenchReport], object] = lambda report: None,
+) -> BenchReport:
     """Half-iterations on `half`, then every peer on every cell. Unknown peers: UnknownNameError.
 
     `tell(cell, peer)` is called before each, `keep(report)` with what there is after each cell. No
@@ -66,7 +66,7 @@ def bench(
     """
     for name in peers:
         find_peer(name)
-    report = Report(machine(), limits, repeats, loads=[os.getloadavg()[0]])
+    report = BenchReport(machine(), limits, repeats, loads=[os.getloadavg()[0]])
     if half is not None:
         tell("half-iteration", half.name)
         report.throughput = rates(half, [*OURS, *peers], limits, HALF_REPEATS)

@@ -21,17 +21,17 @@ CLOSE = 4.0
 
 
 @dataclass(frozen=True)
-class Trial:
+class Attempted:
     """A run, and what we measured on its answer."""
 
     run: Run
     judged: Judgement
 
 
-Attempt = Callable[[float], Trial]
+Attempt = Callable[[float], Attempted]
 
 
-def search(attempt: Attempt, criterion: Criterion, history: list[Trial]) -> Trial | None:
+def search(attempt: Attempt, criterion: Criterion, history: list[Attempted]) -> Attempted | None:
     """The trial at the loosest accuracy that meets the criterion; None where none did.
 
     New trials are appended to `history`, which may hold those of another criterion.
@@ -44,13 +44,13 @@ def search(attempt: Attempt, criterion: Criterion, history: list[Trial]) -> Tria
     return best(criterion, history)
 
 
-def best(criterion: Criterion, history: list[Trial]) -> Trial | None:
+def best(criterion: Criterion, history: list[Attempted]) -> Attempted | None:
     """The good trial of the loosest accuracy."""
     good = [trial for trial in history if criterion.measure(trial.judged) <= criterion.target]
     return max(good, key=lambda trial: trial.run.accuracy, default=None)
 
 
-def following(criterion: Criterion, history: list[Trial]) -> float | None:
+def following(criterion: Criterion, history: list[Attempted]) -> float | None:
     """The accuracy to try next, as if the measure went in proportion; None: enough is known."""
     if not history:
         return criterion.target
@@ -67,7 +67,7 @@ def following(criterion: Criterion, history: list[Trial]) -> float | None:
     return wider if wider < 0.5 else None
 
 
-def tighter(criterion: Criterion, history: list[Trial]) -> float | None:
+def tighter(criterion: Criterion, history: list[Attempted]) -> float | None:
     """The next accuracy where none was good; None where the last two gained nothing."""
     by_accuracy = sorted(history, key=lambda trial: trial.run.accuracy)
     measures = [criterion.measure(trial.judged) for trial in by_accuracy]

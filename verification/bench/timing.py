@@ -13,11 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .child import Child, Limits, PeerFailed
+from .child import Child, PeerFailed, RunLimits
 from .criterion import CRITERIA, Criterion
 from .peers.table import find_peer
 from .problems import Cell, Instance
-from .search import Trial, search
+from .search import Attempted, search
 
 Found = TypeVar("Found")
 
@@ -29,7 +29,7 @@ COPIES = 3
 
 
 @dataclass(frozen=True)
-class Spread:
+class Range:
     """The smallest, the median and the largest of several numbers."""
 
     least: float
@@ -37,7 +37,7 @@ class Spread:
     most: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
+    def of(cls, values: Sequence[float]) -> Range:
         """That of `values`, at least one."""
         return cls(min(values), statistics.median(values), max(values))
 
@@ -49,8 +49,8 @@ class Timing:
 
     seconds: float
     processor: float
-    ratio: Spread | None
-    processor_ratio: Spread | None
+    ratio: Range | None
+    processor_ratio: Range | None
     pairs: int
     accuracy: float
     iterations: int | None
@@ -74,10 +74,12 @@ class Runner:
     """A child, started when it is first asked and again once it was killed, with the trials it has
     been through. A context manager; whatever starts or asks the child may raise PeerFailed."""
 
-    def __init__(self, name: str, instance: Instance, limits: Limits, solving: bool = True) -> None:
+    def __init__(
+        self, name: str, instance: Instance, limits: RunLimits, solving: bool = True
+    ) -> None:
         self.name, self.instance, self.limits, self.solving = name, instance, limits, solving
         self._child: Child | None = None
-        self.history: list[Trial] = []
+        self.history: list[Attempted] = []
         self.failed: dict[str, str] = {}
         self.peak = 0
 
@@ -95,13 +97,13 @@ class Runner:
         if self._child is not None:
             self._child.close()
 
-    def attempt(self, accuracy: float) -> Trial:
+    def attempt(self, accuracy: float) -> Attempted:
         """One run, judged."""
         run = self.child.run(accuracy)
         self.peak = self.peak or run.peak  # before our judging can have raised it
-        return Trial(run, self.child.judge())
+        return Attempted(run, self.child.judge())
 
-    def search(self, criterion: Criterion) -> Trial:
+    def search(self, criterion: Criterion) -> Attempted:
         """The trial that meets the criterion. Raises PeerFailed, which says how far it came."""
         if criterion.name in self.failed:
             raise PeerFailed(self.failed[criterion.name])
@@ -118,7 +120,7 @@ class Runner:
 
 
 def compare(
-    cell: Cell, names: Sequence[str], limits: Limits, repeats: int, tell: Callable[[str], object]
+    cell: Cell, names: Sequence[str], limits: RunLimits, repeats: int, tell: Callable[[str], object]
 ) -> list[Entry]:
     """An entry for refot and one for each peer, on one cell. `tell` gets each name before."""
     entries = []
@@ -149,7 +151,7 @@ def entry_of(name: str, reference: Runner, repeats: int) -> Entry:
     return entry
 
 
-def refused(name: str, n: int, limits: Limits) -> str:
+def refused(name: str, n: int, limits: RunLimits) -> str:
     """Why a peer is not even started: not installed, or a matrix that cannot be; "" if neither."""
     peer = find_peer(name)
     if not peer.installed:
@@ -196,6 +198,6 @@ def in_turn(theirs: Callable[[], Found], ours: Callable[[], Found], repeats: int
     return found, beside or []
 
 
-def ratios(theirs: Sequence[float], ours: Sequence[float]) -> Spread | None:
+def ratios(theirs: Sequence[float], ours: Sequence[float]) -> Range | None:
     """theirs / ours, pair by pair; None without ours."""
-    return Spread.of([t / o for t, o in zip(theirs, ours, strict=True)]) if ours else None
+    return Range.of([t / o for t, o in zip(theirs, ours, strict=True)]) if ours else None

@@ -60,7 +60,7 @@ class Failure:
 Reply: TypeAlias = Ready | Run | Judgement | float | Failure
 
 
-class Worker:
+class PeerServer:
     """A peer, its problem, and its last answer."""
 
     def __init__(self, peer: Peer, instance: Instance, base: int) -> None:
@@ -140,12 +140,12 @@ def keep_to(threads: int) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
-def start(name: str, instance: Instance, solving: bool) -> tuple[Worker, Ready]:
+def start(name: str, instance: Instance, solving: bool) -> tuple[PeerServer, Ready]:
     """The worker of a peer, warmed up: by a run where it is to solve, else by a half-iteration."""
     peer = find_peer(name)
     importlib.import_module(peer.package[0])
     forget_peak()
-    worker = Worker(peer, instance, peak_memory())
+    worker = PeerServer(peer, instance, peak_memory())
     begun = time.perf_counter()
     if solving:
         worker.run(WARM_UP)

@@ -26,13 +26,13 @@ ON_MATRICES = ("plan", "potentials", "value", "transport_cost", "informative_pla
 ON_POINTS = ("divergence", "divergence_gradient", "mmd")
 OF_POTENTIALS = ("dual", "semidual", "semidual_gradient", "scaling_loss", "scaling_loss_gradient")
 
-FAR = 2e3
+FORBIDDEN_FROM = 2e3
 """Units of eps by which a cost exceeds all others so that exp(-C / eps) is 0 in any arithmetic."""
 
-WIDE = 1e9
+LIKE_INFINITE_EPS = 1e9
 """eps in units of the largest cost at which it might as well be infinite."""
 
-NARROW = 1e-9
+LIKE_ZERO_EPS = 1e-9
 """The same of 0."""
 
 
@@ -111,7 +111,7 @@ def _another_dimension(named: Named) -> Named:
 def _forbidden(named: Named) -> Named:
     """An infinite cost forbids a pair: one that is only so large does as well."""
     C = named["C"].copy()
-    C[0, 0] = C.max() + FAR * named["eps"]
+    C[0, 0] = C.max() + FORBIDDEN_FROM * named["eps"]
     return named | {"C": C}
 
 
@@ -141,10 +141,10 @@ FAULTS = (
     Fault("zero-eps", "eps = 0 gives an error or a NaN, not a number",
           (*SOLVERS, "dual", "scaling_loss", "scaling_loss_gradient"), _eps(lambda eps: 0.0)),
     Fault("zero-eps", "eps = 0 gives an error, a NaN, or the limit",
-          ("softmin", "semidual", "semidual_gradient"), _eps(lambda eps: 0.0), _scaled(NARROW),
-          "it gives the limit"),
+          ("softmin", "semidual", "semidual_gradient"), _eps(lambda eps: 0.0),
+          _scaled(LIKE_ZERO_EPS), "it gives the limit"),
     Fault("infinite-eps", "An infinite eps gives an error, a NaN, or the limit",
-          SOLVERS, _eps(lambda eps: np.inf), _scaled(WIDE), "it gives the limit"),
+          SOLVERS, _eps(lambda eps: np.inf), _scaled(LIKE_INFINITE_EPS), "it gives the limit"),
     Fault("negative-weight", "A negative weight gives an error or a NaN, not a number",
           SOLVERS, _negative_weight("a")),
     Fault("negative-weight-b", "A negative weight in b gives an error or a NaN, not a number",

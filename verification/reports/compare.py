@@ -51,14 +51,14 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ReadReport:
     """A report, read: who was judged by which refot, and every line by its key."""
 
     title: str
     lines: dict[Key, Line]
 
 
-def read(path: Path) -> Judged:
+def read(path: Path) -> ReadReport:
     """Read a report. Raises CompareError, OSError."""
     try:
         found = read_json(path)
@@ -71,7 +71,7 @@ def read(path: Path) -> Judged:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CompareError(f"{path}: not a report of refot verify --json "
                            f"({type(error).__name__}: {error})") from None
-    return Judged(title, lines)
+    return ReadReport(title, lines)
 
 
 def _key(check: dict[str, Any]) -> Key:
@@ -94,8 +94,8 @@ def _line(check: dict[str, Any]) -> Line:
 class Comparison:
     """Two reports; an error has changed where it did by more than `factor`, either way."""
 
-    old: Judged
-    new: Judged
+    old: ReadReport
+    new: ReadReport
     factor: float = 10.0
 
     @property

@@ -16,7 +16,7 @@ from refot.verification.runs import scaling
 from refot.verification.runs.run import CheckResult, Report
 from refot.verification.subjects.subject import CAPABILITIES, STATEMENTS
 
-NARROW = 150
+TABLE_WIDTH = 150
 """A terminal of fewer columns has no room for the table of failures."""
 
 HEADINGS = ("measured", "certified", "off by", "allowed")
@@ -63,7 +63,7 @@ def _print_failures(
 ) -> None:
     if not failures:
         return
-    if console.width < NARROW:
+    if console.width < TABLE_WIDTH:
         _print_blocks(part, failures, console)
     else:
         _print_table(part, failures, console)

@@ -32,7 +32,7 @@ MEASURED = ("value", "potentials", "plan", "divergence")
 
 SIZES = (64, 128, 256, 512, 1024)
 
-PATIENCE = 0.5
+LONGEST_CALL = 0.5
 """Seconds of a call after which no larger size is tried: it would take four times as long or more.
 """
 
@@ -92,12 +92,12 @@ def of_capability(part: Part, capability: str, memory: bool) -> Scaling:
     _least_time(part, capability, _calls(part, capability, SIZES[0]))  # it loads and compiles
     for n in SIZES:
         calls = _calls(part, capability, n)
-        watch = Watch() if memory else None
+        watch = PeakMemory() if memory else None
         seconds = _least_time(part, capability, calls)
         if seconds is None:
             break
         rows.append((n, seconds, watch.peak() if watch is not None else None))
-        if seconds > PATIENCE:
+        if seconds > LONGEST_CALL:
             break
     sizes, times, taken = zip(*rows, strict=True) if rows else ((), (), ())
     return Scaling(part.name, capability, sizes, times, taken)
@@ -127,13 +127,13 @@ def _least_time(part: Part, capability: str, calls: list[tuple[Any, ...]]) -> fl
         except SubjectError:
             return None
         least = min(least, seconds)
-        if seconds > PATIENCE:
+        if seconds > LONGEST_CALL:
             break
     return least if calls else None
 
 
 # ------------------------------------------------------------------ memory
-class Watch:
+class PeakMemory:
     """The most memory that this process held since it was made, above what it held then."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from .steps import Difference
 
 
 @dataclass(frozen=True)
-class Steps:
+class ComparedSteps:
     """Somebody's steps beside those of the file: every comparison, and how much each may miss."""
 
     file: Mapping[str, Any]
@@ -34,16 +34,16 @@ def training_cause(
     file: Mapping[str, Any], compared: Sequence[Difference], answer: Any, allowed: float
 ) -> str:
     """The sentence of the first symptom that is there, or "" where none is, or nothing misses."""
-    steps = Steps(file, compared, answer, allowed)
+    steps = ComparedSteps(file, compared, answer, allowed)
     return next((said for symptom, said in SYMPTOMS if symptom(steps)), "")
 
 
-def _later(steps: Steps) -> bool:
+def _later(steps: ComparedSteps) -> bool:
     """Step 1 is right, and the next that is not begins from right weights."""
     return not steps.missed(1) and any(map(steps.missed, range(2, len(steps.file["steps"]) + 1)))
 
 
-def _start_in_average(steps: Steps) -> bool:
+def _start_in_average(steps: ComparedSteps) -> bool:
     """psi_1 is K / (K + 1) of the right one: psi_0 = 0 stands as one more term in the mean."""
     if steps.file["algorithm"] != "sdot" or not steps.missed(1):
         return False
@@ -53,14 +53,14 @@ def _start_in_average(steps: Steps) -> bool:
     return bool(abs(found - right).max() <= steps.allowed * abs(right).max())
 
 
-def _trunk_moves(steps: Steps) -> bool:
+def _trunk_moves(steps: ComparedSteps) -> bool:
     """Of the weights after step 1 those of the trunk miss, no other, and all losses are right."""
     missed = steps.missed(1)
     return (steps.file["algorithm"] == "info_sinkhorn" and bool(missed)
             and all(each.name.startswith("D/trunk.") for each in missed))
 
 
-def _descends(steps: Steps) -> bool:
+def _descends(steps: ComparedSteps) -> bool:
     """The first gradients that miss are minus the right ones."""
     missed = [each for each in steps.missed(1) if "'s gradient 1, " in each.what]
     return bool(missed) and all(
@@ -68,7 +68,7 @@ def _descends(steps: Steps) -> bool:
         for each in missed)
 
 
-SYMPTOMS: tuple[tuple[Callable[[Steps], bool], str], ...] = (
+SYMPTOMS: tuple[tuple[Callable[[ComparedSteps], bool], str], ...] = (
     (_start_in_average, "the average holds its start psi_0: K + 1 terms in place of K (H-28)"),
     (_trunk_moves, "the step of Q moves the trunk, which is D2's and D4's (B, section 4.1)"),
     (_descends, "minus the gradient: an ascent where a descent is due, or the other way round"),

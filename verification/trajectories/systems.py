@@ -194,7 +194,7 @@ def rule_of(optimiser: Optimiser) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------ steps
-class Recorder:
+class RecordingOptimiser:
     """In the place of an optimiser: keeps the gradients it is given, then lets it step."""
 
     def __init__(self, name: str, network: str, optimiser: Optimiser,
@@ -237,7 +237,7 @@ def steps_of(
         system.extra["psi"][...] = weights["psi"]
     taken: list[dict[str, Any]] = []
     recorders: Any = {
-        name: Recorder(name, name if name in system.networks else "D", each, taken)
+        name: RecordingOptimiser(name, name if name in system.networks else "D", each, taken)
         for name, each in system.optimisers.items()}
     system.optimisers = recorders
     steps = []
