@@ -1,4 +1,4 @@
-"""What `refot bench` does with its options: refuse what cannot be, run, print, write."""
+"""What `refot bench` does with its options: check them, run, print and write."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .training import lines
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """The options, as they came."""
+    """The options of the command line."""
 
     grid: str
     peers: str | None
@@ -39,7 +39,7 @@ class BenchOptions:
 
 
 def run(asked: BenchOptions, console: Console, complaints: Console) -> None:
-    """The whole command. Raises InputError for what cannot be, before any work."""
+    """The whole command. Raises InputError for a wrong option, before any work."""
     names = DEFAULT if asked.peers is None else tuple(
         name.strip() for name in asked.peers.split(",") if name.strip())
     for name in names:
@@ -82,6 +82,6 @@ def print_list(console: Console) -> None:
 
 
 def print_training(console: Console) -> None:
-    """A line for each preset as it comes."""
+    """A line for each preset, printed as soon as it is measured."""
     for line in lines():
         console.print(foreign(line))

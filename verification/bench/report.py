@@ -1,4 +1,4 @@
-"""What a run found, as tables (terminal and Markdown), as JSON, and as a log-log plot."""
+"""The results of a run as tables (terminal and Markdown), as JSON, and as a log-log plot."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def sheets(report: BenchReport) -> Iterator[Sheet]:
 
 
 def cells(entry: Entry) -> tuple[str, ...]:
-    """The row of a peer on a cell; where it did not get there, why."""
+    """The row of a peer on a cell; where it did not reach a criterion, the reason."""
     marginal, gap = entry.timings.get(MARGINAL), entry.timings.get(GAP)
     left: tuple[str, ...] = (entry.failures.get(MARGINAL, ""), "", "", "", "")
     right: tuple[str, ...] = (entry.failures.get(GAP, ""), "")
@@ -94,7 +94,7 @@ def per_iteration(entry: Entry, unit: float = 1.0) -> float | None:
 
 
 def preface(report: BenchReport) -> Iterator[str]:
-    """What the numbers belong to, a line each."""
+    """The machine and the limits under which the numbers were measured, a line each."""
     about = report.machine
     yield (f"{about['processor']}, {about['cores']} cores, {about['memory_GiB']} GiB; "
            f"{about['system']}, Python {about['python']}, NumPy {about['numpy']}")
@@ -120,7 +120,7 @@ def print_report(report: BenchReport, console: Console) -> None:
 
 
 def markdown(report: BenchReport) -> str:
-    """The same for a page."""
+    """The same sheets in Markdown."""
     lines = [f"- {line}" for line in preface(report)]
     for sheet in sheets(report):
         lines += ["", f"### {sheet.title}", "", "| " + " | ".join(sheet.heads) + " |",
@@ -168,7 +168,8 @@ def plot(report: BenchReport) -> Figure:
 
 
 def points(report: BenchReport) -> dict[tuple[str, float], list[tuple[float, float, float | None]]]:
-    """(curve, eps) -> [(n, seconds, seconds an iteration)], for peers that got there."""
+    """(curve, eps) -> [(n, seconds, seconds an iteration)], for peers that reached the
+    criterion."""
     found: dict[tuple[str, float], list[tuple[float, float, float | None]]] = {}
     for name, entries in report.cells.items():
         cell = report.places[name]
@@ -183,8 +184,8 @@ def points(report: BenchReport) -> dict[tuple[str, float], list[tuple[float, flo
 
 def draw(axis: Axes, name: str, k: int, values: list[tuple[float, float, float | None]],
          row: int) -> None:
-    """One curve in the colour of the k-th peer, refot's thicker; the family in many dimensions
-    dashed, its marks hollow. After ten peers colours come again, with other marks."""
+    """One curve in the colour of the k-th peer, refot's thicker. MNIST, in many dimensions, is
+    dashed with hollow marks. After ten peers the colours repeat, with other marks."""
     places = sorted((value[0], height) for value in values
                     if (height := value[row + 1]) is not None)
     ours, high = name.startswith(f"{REFERENCE},"), name.endswith("mnist")
@@ -195,7 +196,7 @@ def draw(axis: Axes, name: str, k: int, values: list[tuple[float, float, float |
 
 
 def guide(axis: Axes) -> None:
-    """The slope of n^2, through the lower left of what is drawn."""
+    """A dotted line with the slope of n^2, from the lower left corner of the curves."""
     lines: list[Any] = list(axis.get_lines())
     x = [value for line in lines for value in line.get_xdata()]
     y = [value for line in lines for value in line.get_ydata()]

@@ -26,7 +26,7 @@ HALF = Cell("gaussians", 10_000, 1e-2)
 HALF_REPEATS = 5
 
 OURS = ("refot-float32", "refot-groups", "refot-groups-float32", "refot-log", "refot-log-float32")
-"""What else of refot is timed on it: in float32, by groups, and term by term."""
+"""The other ways of refot that are timed there: in float32, by groups, and term by term."""
 
 
 @dataclass
@@ -61,8 +61,8 @@ def bench(
 ) -> BenchReport:
     """Half-iterations on `half`, then every peer on every cell. Unknown peers: UnknownNameError.
 
-    `tell(cell, peer)` is called before each, `keep(report)` with what there is after each cell. No
-    run ends because a peer does not get there.
+    `tell(cell, peer)` is called before each peer, and `keep(report)` with the results so far after
+    each cell. The run goes on if a peer fails or does not reach a criterion.
     """
     for name in peers:
         find_peer(name)
@@ -83,7 +83,7 @@ def bench(
 
 
 def shares() -> dict[str, dict[str, float]]:
-    """What softmin reaches of the multiply-adds of one processor, by dtype."""
+    """The share of one processor's multiply-adds that softmin reaches, by dtype."""
     from .machine import softmin_share
 
     found = {dtype: softmin_share(np.dtype(dtype)) for dtype in ("float64", "float32")}

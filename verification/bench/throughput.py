@@ -30,7 +30,7 @@ def rates(cell: Cell, names: Sequence[str], limits: RunLimits, repeats: int) -> 
 
 
 def rate_of(name: str, reference: Runner, repeats: int) -> Rate:
-    """One peer's, in turn with refot's."""
+    """The rate of one peer, measured in turn with refot's."""
     instance, limits = reference.instance, reference.limits
     reason = refused(name, instance.n, limits)
     if reason:

@@ -17,7 +17,7 @@ from refot.verification.runs.run import CheckResult, Report
 from refot.verification.subjects.subject import CAPABILITIES, STATEMENTS
 
 TABLE_WIDTH = 150
-"""A terminal of fewer columns has no room for the table of failures."""
+"""Columns that the table of failures needs; a narrower terminal gets blocks of lines instead."""
 
 HEADINGS = ("measured", "certified", "off by", "allowed")
 
@@ -49,7 +49,7 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def _print_own_errors(report: Report, console: Console) -> None:
-    """What refot itself could not judge, each with its traceback."""
+    """The checks in which refot's own code raised, each with its traceback."""
     for check in report.checks:
         if check.status == "refot_error":
             console.print(foreign(f"{check.id} on {check.case}: not judged: {check.message}",

@@ -1,9 +1,9 @@
 """Tables of peers from the reports of `refot verify TARGET --json`: by capability, and by case.
 
 `python -m refot.verification.tools.peer_tables pot.json ott.json ...` prints both, in Markdown, and
-a line of totals. A function, which is a part of a report, is right where it passes every check; an
-error is no pass. What is asked of bad input, which most functions do not refuse, is a row of its
-own in the second. """
+a line of totals. Each part of a report is one function of the library; it is right if it passes
+every check, and an error does not pass. The checks on bad input, which most functions do not
+refuse, have their own row in the second table."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from refot.verification.subjects.subject import OF_A_PROBLEM
 JsonReport: TypeAlias = Mapping[str, Any]
 
 Functions: TypeAlias = Mapping[str, Sequence[str]]
-"""Of each function: for each check that was made, the case on which it failed, or ""."""
+"""For each function a list with one entry a check: the case on which it failed, or ""."""
 
 BAD_INPUT = "bad input"
 """The family of the checks `*.refuses-*`, whatever case they change."""
 
 MOST_NAMED = 3
-"""So many cases are named in a cell, of more their number."""
+"""Cases that a cell names; if there are more, it gives their number."""
 
 
 def by_capability(reports: Sequence[JsonReport]) -> str:

@@ -3,8 +3,8 @@
     python verification/tools/gpu/check.py --json out.json
 
 From a plain checkout, with NumPy, SciPy, Numba and CuPy: nothing to install, no network. It says
-what the machine is, compares every operation with the NumPy backend (`gpu_parity`), runs
-`refot verify cupy` and measures (`gpu_benchmark`). Exit status: 0 all of it passed, 1 something
+what the machine is, compares every operation with the NumPy backend (`parity.py`), runs
+`refot verify cupy` and measures (`benchmark.py`). Exit status: 0 all of it passed, 1 something
 failed, 2 there is no GPU that CuPy can use.
 """
 

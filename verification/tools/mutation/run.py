@@ -54,10 +54,10 @@ TESTS = {
 """The files below refot/ that hold equations, each with the files below tests/ that know it."""
 
 EXAMPLES = 10
-"""So many examples hypothesis draws where the tests leave the number to the profile."""
+"""Examples that Hypothesis draws for a test that does not set the number itself."""
 
 SLOWER, LEAST = 10.0, 20.0
-"""A mutant may take so many times as long as the right code, and at least so many seconds."""
+"""A mutant may take SLOWER times as long as the right code, and in any case LEAST seconds."""
 
 SURVIVED, KILLED = (0,), (1, 2, 4)
 """Exit statuses of pytest: all passed; one failed, or a test file or conftest.py did not load.
@@ -123,7 +123,7 @@ def _write(path: Path, source: str) -> None:
 
 
 def _pytest(folder: Path, tests: list[str]) -> None:
-    """In a process of its own: the tests on the package of that folder, silently."""
+    """Run in another process: the tests on the package of that folder, without output."""
     import pytest
     from hypothesis import HealthCheck, Phase, settings
 
@@ -150,7 +150,7 @@ def _pytest(folder: Path, tests: list[str]) -> None:
 
 @contextlib.contextmanager
 def sandbox() -> Iterator[Sandbox]:
-    """A copy of what the tests need, gone on leaving."""
+    """A copy of what the tests need, which is deleted at the end of the `with` block."""
     with tempfile.TemporaryDirectory(prefix="refot-mutants-") as name:
         folder = Path(name)
         for part in ("refot", "backends", "verification", "tests"):
@@ -161,8 +161,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def sample(source: str, each: int, seed: str) -> tuple[list[Mutant], int]:
-    """(so many mutants of a source, or all if there are fewer, drawn without repetition; of how
-    many)."""
+    """(`each` mutants of a source, drawn without repetition, or all if there are fewer; the number
+    of all)."""
     found = list(mutants(source))
     drawn = random.Random(seed).sample(range(len(found)), min(each, len(found)))
     return [found[k] for k in sorted(drawn)], len(found)
