@@ -1,17 +1,22 @@
-"""Files that somebody else may have written: read within limits, or refused with one clear error.
+"""Files: those of others are read within limits or refused, ours are written whole or not at all.
 
-Each of these raises UnreadableError: a path that is no plain file (a pipe would let the reader wait
-for ever), a file that is too large, JSON that is nested too deeply or holds numbers beyond floats,
-an archive that unpacks to more than its limit. The error says why; the caller adds the name of the
-file.
+Reading: the file may come from anyone. One that is not a plain file (a pipe would be waited for),
+that is larger than it can be, that holds JSON nested deeper than it can be or numbers that no float
+holds, or an archive that unpacks to more than the disk it takes: each raises UnreadableError, which
+says why and leaves it to the caller to name the file.
+
+Writing: a program may be killed at any time, so a file gets its name only when it is complete.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
 import stat
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -144,3 +149,32 @@ def _check_sizes(file: IO[bytes], most: int) -> None:
     names = {member.filename for member in members}
     if len(names) < len(members):
         raise UnreadableError("a name twice in the archive")
+
+
+# ------------------------------------------------------------------ writing
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write into, which takes the place of `path` when the block ends without an error.
+
+    Until then it has a temporary name in the same folder, so that a program that is killed while it
+    writes leaves what was there before, and nobody ever reads half a file.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0),
+                     0o666)  # O_EXCL follows no link that somebody put there; 0o666 less the umask
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # the bytes must reach the disk before the new name does
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8, whole or not at all."""
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8"))

@@ -1,4 +1,4 @@
-"""What `refot verify` does with what it was asked: load, examine, and where it examines."""
+"""What `refot verify` does with its options: load the subject, examine it, write the reports."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from .reports import terminal as report
-from .reports.html import page as html_report
-from .reports.html import source as html_report_source
-from .runs import debugger as debug
-from .runs import run, scaling
-from .runs.parallel import run_spread
+from .reports.html.page import write_html
+from .reports.html.source import words
+from .reports.terminal import write_json
+from .runs import debugger
+from .runs.parallel import run_parallel
 from .runs.program import load_subject
-from .runs.run import CheckResult, Progress, Report
+from .runs.run import CheckResult, Progress, Report, run
+from .runs.scaling import measured
 from .runs.selection import Selection, run_selection
 from .subjects.limits import Limits
 from .subjects.subject import Subject
 
 
 @dataclass(frozen=True)
-class Asked:
+class VerifyOptions:
     """The options of a run; one of `target` and `command` is not None."""
 
     target: str | None
@@ -42,28 +42,27 @@ class Asked:
 
     def stopped(self) -> CheckResult:
         """The check at which --debug stopped, which had the subject in this process."""
-        return debug.stop(self.load(), self.selection, self.profile, self.seed)
+        return debugger.stop(self.load(), self.selection, self.profile, self.seed)
 
     def found(self, progress: Progress) -> Report:
-        """The report. A target in Python is called in other processes only, for it may end them;
-        a program is a process of its own already."""
+        """The report. A target in Python runs in worker processes, for it may crash; a program of a
+        --command is a separate process already."""
         measure = self.scaling or (self.profile == "full" and not self.selection.some)
         if self.command is None:
-            return run_spread(self.load, self.profile, self.processes, progress, self.seed,
-                              self.selection, measure)
+            return run_parallel(self.load, self.profile, self.processes, progress, self.seed,
+                                self.selection, measure)
         subject = self.load()
         found = (run_selection(subject, self.selection, self.profile, self.seed)
-                 if self.selection.some else run.run(subject, self.profile, progress, self.seed))
+                 if self.selection.some else run(subject, self.profile, progress, self.seed))
         if not measure:
             return found
         progress("time and memory", 0, 1)
-        return replace(found, scaling=scaling.measured(found.subject, memory=False))
+        return replace(found, scaling=measured(found.subject, memory=False))
 
     def write(self, found: Report, json: Path | None, html: Path | None) -> None:
         """The files that were asked for."""
         if json is not None:
-            report.write_json(found, json)
+            write_json(found, json)
         if html is not None:
-            words = html_report_source.words(self.target, self.command, self.capability,
-                                             self.profile, self.seed)
-            html_report.write_html(found, html, words, self.seed)
+            said = words(self.target, self.command, self.capability, self.profile, self.seed)
+            write_html(found, html, said, self.seed)

@@ -43,6 +43,6 @@ def bench(
     elif training:
         command.print_training(console)
     else:
-        asked = command.Asked("full" if full else "quick", peers, tuple(only or ()), repeats,
+        asked = command.BenchOptions("full" if full else "quick", peers, tuple(only or ()), repeats,
                               time_limit, memory_limit, threads, data, json, plot, markdown)
         command.run(asked, console, complaints)

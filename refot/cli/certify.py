@@ -24,8 +24,7 @@ def certify(
     runs = verification("runs.certify")
     if value is not None:
         runs.value_convention(convention)  # raises for an unknown one, before any work
-    p, g = verification("runs.certify_file").read_problem(file)
-    certified = runs.certified(p, g)
+    certified = runs.certified(*runs.read_problem(file))
     for line in certified.lines():
         console.print(foreign(line), soft_wrap=True)
     if value is not None:

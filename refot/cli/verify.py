@@ -63,7 +63,7 @@ def verify(
     _refuse_files(json, html, debug, scaling)
     limits = verification("subjects.limits").Limits(1e6 if debug else time_limit, run_limit,
                                             int(memory_limit * 2**30))
-    asked = verification("verify").Asked(
+    asked = verification("verify").VerifyOptions(
         target, command, capability, limits, profile, seed,
         verification("runs.selection").Selection(check, case, part), processes, scaling)
     if debug:

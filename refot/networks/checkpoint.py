@@ -7,10 +7,7 @@ compares the checksum of every array.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 
 from refot.arrays import Array, InputError, TypeInputError, namespace
-from refot.files import UnreadableError, parsed, read_arrays
+from refot.files import UnreadableError, parsed, read_arrays, whole_file
 
 FORMAT = "refot checkpoint 1"
 
@@ -40,19 +37,8 @@ def save_checkpoint(path: str | Path, arrays: Mapping[str, Array], meta: Mapping
         if array.dtype.hasobject:
             raise TypeInputError(name, f"dtype {array.dtype}", "numbers")
     members["header"] = np.frombuffer(header.encode(), dtype=np.uint8)
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)  # less the umask
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **members)
-            file.flush()
-            os.fsync(file.fileno())  # the move must not reach the disk before the bytes
-        os.replace(beside, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(beside)
-        raise
+    with whole_file(Path(path)) as file:
+        np.savez(file, **members)
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:

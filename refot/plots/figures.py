@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from refot.arrays import Array, InputError, as_plan
+from refot.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,15 +45,10 @@ def as_figure_path(path: str | os.PathLike[str]) -> Path:
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 100) -> Path:
-    """Write the figure, in the format of the suffix: under a temporary name, which is then renamed.
-    """
+    """Write the figure, in the format of the suffix, whole or not at all."""
     target = as_figure_path(path)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}{target.suffix}")
-    try:
-        figure.savefig(temporary, dpi=dpi)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(target) as file:
+        figure.savefig(file, format=target.suffix[1:].lower(), dpi=dpi)
     return target
 
 

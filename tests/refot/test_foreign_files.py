@@ -21,7 +21,15 @@ from refot.datasets.cifar import cifar10, read_batch
 from refot.datasets.images import DataFileError
 from refot.datasets.inert_pickle import read_inert
 from refot.datasets.mnist import mnist
-from refot.files import DEEPEST, UnreadableError, parsed, read_arrays, read_json
+from refot.files import (
+    DEEPEST,
+    UnreadableError,
+    parsed,
+    read_arrays,
+    read_json,
+    whole_file,
+    write_text,
+)
 from refot.networks import CheckpointError, load_checkpoint, save_checkpoint
 from refot.systems.registry import SYSTEMS
 from refot.systems.training import loop
@@ -30,7 +38,7 @@ from refot.systems.training.load import load_system
 from refot.systems.training.loop import Cadence, train
 from refot.terminal import plain
 from refot.verification.reports.compare import CompareError, cause, compare, without_evidence
-from refot.verification.runs.certify_file import FileError, read_problem
+from refot.verification.runs.certify import FileError, read_problem
 
 NEVER = Cadence(checkpoint_seconds=1e9, measure_every=10**9)
 
@@ -459,3 +467,27 @@ def test_nothing_in_a_checkpoint_is_unpickled(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         load_checkpoint(tmp_path / "trap.npz")
     assert not (tmp_path / "executed").exists()
+
+
+# ------------------------------------------------------------------ writing
+@pytest.mark.parametrize("step", ["write", "fsync", "replace"])
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch, step):
+    path = tmp_path / "kept.json"
+    write_text(path, "before\n")
+
+    def fails(*_args, **_named):
+        raise OSError("no space left")
+
+    def writes():
+        with whole_file(path) as file:
+            file.write(b"half")
+            if step == "write":
+                fails()
+
+    if step != "write":
+        monkeypatch.setattr(os, step, fails)
+    with pytest.raises(OSError, match="no space"):
+        writes()
+    monkeypatch.undo()
+    assert path.read_text() == "before\n"
+    assert os.listdir(tmp_path) == ["kept.json"]  # and nothing beside it

@@ -15,8 +15,7 @@ from refot.arrays import WeightError
 from refot.limits import cost_limits
 from refot.solvers.gap import certified_gap
 from refot.verification.certificates.certify import certify
-from refot.verification.runs.certify import certified
-from refot.verification.runs.certify_file import read_problem
+from refot.verification.runs.certify import certified, read_problem
 
 EPS = 0.5
 

@@ -1,4 +1,4 @@
-"""What this machine can do at most: its rate of multiply-adds, and the share a kernel reaches.
+"""The most that this machine can do: its rate of multiply-adds, and the share a kernel reaches.
 
 A vector operation on numbers (add, multiply, fused multiply-add, maximum, integer shift) takes one
 slot of a unit that could do a multiply-add. So slots a second = multiply-adds a second, measured
@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 CHAINS, STEPS, LENGTH = 8, 16, 4096
-"""The measuring loop takes 8 arrays of so many numbers through 16 multiply-adds each: enough chains
-to hide the latency of each, few enough for 16 registers, and one load and store for 16."""
+"""The measuring loop sends each of CHAINS arrays of LENGTH numbers through STEPS multiply-adds.
+8 independent chains hide the latency of each operation and fit into 16 registers; 16 steps make the
+one load and one store negligible."""
 
 SLOTS = {
     np.dtype(np.float64): {"differences": 2, "squares": 2, "exponent": 1, "largest": 1, "clamp": 1,
@@ -27,8 +28,8 @@ SLOTS = {
                            "whole and fractional part": 3, "polynomial": 6, "power of 2": 2,
                            "sum": 1},
 }
-"""Vector operations of softmin for one pair, squared Euclidean cost in two dimensions: what the
-assembly of the loop has (`tests/verification/bench/test_machine.py` counts it)."""
+"""Vector operations of softmin for one pair, squared Euclidean cost in two dimensions, as counted
+in the assembly of the loop (by `tests/verification/bench/test_machine.py`)."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Share:
 
 def multiply_add_loop() -> Callable[..., None]:
     """The compiled loop a = a b + b, STEPS times for each number of a (CHAINS, LENGTH)."""
-    from refot.backends.numba.compile import called, elementwise, fma, full_width  # when measured
+    from refot.backends.numba.compile import called, elementwise, fma, full_width  # it compiles
 
     @elementwise
     def step(x: Any, b: Any) -> Any:
@@ -101,7 +102,7 @@ def softmin_share(dtype: Any, *, repeats: int = 20, n: int = 256, m: int = 10_00
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Kernels run on the calling thread: two threads of one core would share its units."""
+    """Kernels run on the calling thread alone: two threads on one core would share its units."""
     import numba  # as above
 
     before = numba.config.NUMBA_NUM_THREADS

@@ -1,4 +1,4 @@
-"""Algorithm 1 of B once more, in PyTorch eager with autograd: what refot's step is held to.
+"""Algorithm 1 of B (Bréchet et al. 2019) in PyTorch with autograd, beside which refot's is tested.
 
 The twin takes the weights of an `InfoSinkhorn` on points and does the same update on the same
 batch, so that one run compares both the numbers (a test) and the time of a step (`paired_times`).

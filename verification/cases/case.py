@@ -1,8 +1,7 @@
 """Cases: the problems on which a subject is checked, synthetic, adversarial and real.
 
-A case is data only. Its derived cases (transposed, scaled, shifted, an atom split) carry the name
-of what was done to them, so that a measured value can always be computed again from its name.
-"""
+A case is data only. A derived case (transposed, scaled, shifted, with an atom split) has a name
+that says what was done to it, so that anybody can make it again from the name."""
 
 from __future__ import annotations
 
@@ -20,9 +19,8 @@ from refot.datasets import scikit as datasets
 class Case:
     """A problem (C, a, b, eps), with the points it comes from where it has any.
 
-    `note` says what the case catches; `cost` names the ground cost of x (n, d) and y (m, d).
-    An `extreme` one is beyond what every solver must reach: there it is enough that a solve that
-    does not converge says so.
+    `note` says what the case tests; `cost` names the ground cost of x (n, d) and y (m, d).
+    On an `extreme` case a solver need not converge, as long as it says that it did not.
     """
 
     name: str
@@ -61,7 +59,7 @@ class Case:
 
     @property
     def plain(self) -> bool:
-        """Whether invariants are checked on it: what holds on small problems needs no large one."""
+        """Whether invariants are checked on it. Small problems are enough for them."""
         return self.well_conditioned and self.C.size <= 600
 
     @property
@@ -71,7 +69,8 @@ class Case:
 
     @property
     def unit(self) -> float:
-        """The unit in which errors of values are judged: the spread, of a constant cost max |C|."""
+        """The unit in which errors of values are judged: max C - min C; max |C| if C is
+        constant."""
         return self.spread or float(abs(self.C).max())
 
     @property
@@ -210,7 +209,7 @@ SEEDS = {"quick": (0,), "full": (0, 1, 2, 3, 4)}
 
 
 def collect(profile: str, seed: int = 0) -> tuple[list[Case], dict[str, str]]:
-    """The cases of a profile, and the real ones that were left out, each with the reason.
+    """The cases of a profile, and the real ones that cannot be made here, each with the reason.
 
     `seed` is added to the seeds of the profile. Raises InputError.
     """

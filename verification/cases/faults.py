@@ -1,9 +1,9 @@
-"""Faults of input: arguments to which there is no right answer, each one change of sound ones.
+"""Bad input: arguments that have no right answer, each made from sound ones by one change.
 
-A fault changes the arguments by their names in the signature, and says to which capabilities it can
-be done. Where a limit gives it a meaning after all, so that a careful subject may answer with a
-number, `limit` has the sound arguments that mean the same.
-"""
+A `Fault` finds the arguments by their names in the signature, and lists the capabilities that have
+such arguments. Some faults have a meaning after all, as a limit (eps = 0, an infinite cost), so
+that a careful subject may answer with a number; `limit` then gives sound arguments with the same
+answer."""
 
 from __future__ import annotations
 
@@ -26,22 +26,25 @@ ON_MATRICES = ("plan", "potentials", "value", "transport_cost", "informative_pla
 ON_POINTS = ("divergence", "divergence_gradient", "mmd")
 OF_POTENTIALS = ("dual", "semidual", "semidual_gradient", "scaling_loss", "scaling_loss_gradient")
 
-FAR = 2e3
-"""Units of eps by which a cost exceeds all others so that exp(-C / eps) is 0 in any arithmetic."""
+FORBIDDEN_FROM = 2e3
+"""How far, in units of eps, a cost exceeds all others that stands for an infinite one: exp(-C /
+eps) is then 0 in any arithmetic."""
 
-WIDE = 1e9
-"""eps in units of the largest cost at which it might as well be infinite."""
+LIKE_INFINITE_EPS = 1e9
+"""An eps, in units of the largest cost, with the same answers as an infinite one."""
 
-NARROW = 1e-9
-"""The same of 0."""
+LIKE_ZERO_EPS = 1e-9
+"""An eps, in units of the largest cost, with the same answers as 0."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with the input, the sentence of its check, to which capabilities it can be
-    done, the change, and the sound arguments that mean the same, with what a subject then does.
-    `a_warning_tells`: the fault lies in the numbers, and a solver that says that it did not
-    converge has said what there is to say.
+    """One way in which input can be bad.
+
+    sentence: what its check says. capabilities: those that have such arguments. change: makes the
+    bad arguments from sound ones. limit: makes sound arguments with the same meaning, if there are
+    any; `meaning` says what a subject does that answers as there. a_warning_tells: a warning that
+    the solver did not converge is enough, for it says that there is no answer.
     """
 
     name: str
@@ -80,7 +83,7 @@ def _eps(change: Callable[[float], float]) -> Change:
 
 
 def _negative_weight(side: str) -> Change:
-    """The first weight of a side below 0, and a sum that is still 1."""
+    """The first weight of a side negative, while the sum stays 1."""
 
     def change(named: Named) -> Named:
         weights = named[side].copy()
@@ -92,7 +95,7 @@ def _negative_weight(side: str) -> Change:
 
 
 def _one_too_many(name: str) -> Change:
-    """One more entry, 0, so that a sum is what it was."""
+    """One entry more, which is 0, so that the sum stays the same."""
     return lambda named: named | {name: np.append(named[name], named[name].dtype.type(0))}
 
 
@@ -107,11 +110,11 @@ def _another_dimension(named: Named) -> Named:
     return named | {"y": np.concatenate([y, y[:, :1]], axis=1)}
 
 
-# ------------------------------------------------------------------ what they tend to
+# ------------------------------------------------------------------ limits with a meaning
 def _forbidden(named: Named) -> Named:
-    """An infinite cost forbids a pair: one that is only so large does as well."""
+    """In place of an infinite cost, which forbids its pair, a finite one that does the same."""
     C = named["C"].copy()
-    C[0, 0] = C.max() + FAR * named["eps"]
+    C[0, 0] = C.max() + FORBIDDEN_FROM * named["eps"]
     return named | {"C": C}
 
 
@@ -141,10 +144,10 @@ FAULTS = (
     Fault("zero-eps", "eps = 0 gives an error or a NaN, not a number",
           (*SOLVERS, "dual", "scaling_loss", "scaling_loss_gradient"), _eps(lambda eps: 0.0)),
     Fault("zero-eps", "eps = 0 gives an error, a NaN, or the limit",
-          ("softmin", "semidual", "semidual_gradient"), _eps(lambda eps: 0.0), _scaled(NARROW),
-          "it gives the limit"),
+          ("softmin", "semidual", "semidual_gradient"), _eps(lambda eps: 0.0),
+          _scaled(LIKE_ZERO_EPS), "it gives the limit"),
     Fault("infinite-eps", "An infinite eps gives an error, a NaN, or the limit",
-          SOLVERS, _eps(lambda eps: np.inf), _scaled(WIDE), "it gives the limit"),
+          SOLVERS, _eps(lambda eps: np.inf), _scaled(LIKE_INFINITE_EPS), "it gives the limit"),
     Fault("negative-weight", "A negative weight gives an error or a NaN, not a number",
           SOLVERS, _negative_weight("a")),
     Fault("negative-weight-b", "A negative weight in b gives an error or a NaN, not a number",

@@ -1,1 +1,2 @@
-"""Intervals that provably contain the true value, from any potentials."""
+"""Intervals that are proven to contain the true value, whatever potentials they are computed
+from."""

@@ -26,22 +26,24 @@ UNIT = 2.0**-53
 """Unit roundoff: fl(x) = x (1 + d) with |d| <= UNIT."""
 
 TINY = 2.0**-1022
-"""The least normal number; what underflow can take from one operation is less."""
+"""The smallest normal float. Underflow changes the result of one operation by less."""
 
 FUNCTION_ERROR = 8 * UNIT
 """exp, expm1, log, log1p relative to their result: 4 ulp, and an ulp is at most 2 UNIT |result|."""
 
 GROWTH = 1 + 2.0**-48
-"""Covers the roundings of a radius: 12 operations at most, or 6 and two functions of 8 UNIT."""
+"""The factor that covers the roundings of a radius: at most 12 operations, or 6 and two functions
+with an error of 8 UNIT each."""
 
 
 _silent = np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore")
-"""Overflow and division by zero are no accidents here: they give the ball of all reals."""
+"""Overflow and division by zero need no warning: their result is the ball of all reals."""
 
 
 @dataclass(frozen=True, eq=False)
 class Ball:
-    """The real arrays x with |x - mid| <= rad, entry by entry; rad >= 0, or inf: nothing known."""
+    """The real arrays x with |x - mid| <= rad, entry by entry; rad >= 0, infinite where nothing is
+    known."""
 
     mid: Floats
     rad: Floats
@@ -159,8 +161,9 @@ def ball(x: Operand) -> Ball:
 
 
 def _in_pieces(x: Floats, y: Floats) -> Floats:
-    """x @ y as a sum of at most l products of length l, with l = isqrt(k) + 1: a term is rounded
-    at most l times in its product, whatever the order, and l times in the sum; not k times."""
+    """x @ y as a sum of at most l shorter products of length l, with l = isqrt(k) + 1. So a term is
+    rounded at most 2 l times: l in its product, in whatever order, and l in the sum. One product of
+    length k could round it k times."""
     k = x.shape[-1]
     l = math.isqrt(k) + 1
     return reduce(np.add, (x[..., i : i + l] @ y[i : i + l] for i in range(0, k, l)))

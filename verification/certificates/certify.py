@@ -3,14 +3,20 @@
     F = min <C,P> + eps KL(P | a(x)b)    (KL-inclusive, B-10)
     s = <C,P>  at its minimiser          (sharp, G)
 
-Lower end of F: the semi-dual (B-24 corrected) of g. Upper end: the primal value of the plan of g
-rounded to the exact marginals (Altschuler, Weed, Rigollet 2017). For s: strong convexity around
-that plan, and an order argument that brackets the optimal potentials (`_bracket`).
-docs/certificates.md proves each formula. All of it is computed in balls (`balls.py`), so that the
-rounding of float64 is inside the interval; only n, m, and how near g is, decide how wide it is.
+B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018.
 
-The problem that is certified: C exactly as given, or the exact ground cost of the exact points;
-weights exactly a / sum(a), b / sum(b). Points without mass are left out: they do not change F or s.
+F lies between a dual and a primal value. The lower end is the semi-dual of g (B-24, corrected). The
+upper end is the cost of a plan with the exact marginals: the plan of g, rounded as Altschuler, Weed
+and Rigollet (2017) do. For s there are two proofs, and the narrower interval wins: strong convexity
+around that plan, which holds for every g, and a bracket of the optimal potentials (`_bracket`),
+which succeeds where g is nearly optimal. docs/certificates.md proves each formula.
+
+Everything is computed in balls (`balls.py`), which contain the rounding of float64. How wide an
+interval is depends on n, m and the distance of g from the optimum.
+
+The problem that is certified has the cost C exactly as given, or the exact ground cost of the exact
+points, and weights exactly a / sum(a), b / sum(b). Points without mass are left out: they do not
+change F or s.
 """
 
 from __future__ import annotations
@@ -30,17 +36,19 @@ from .half_step import ExactProblem, HalfStep, exact_problem, half_step, plan_be
 from .intervals import Interval
 
 BRACKET_LIMIT = 4_096
-"""`_bracket` factors an (m, m) matrix; with more columns s rests on strong convexity alone."""
+"""Columns up to which `_bracket` is tried: it factors an (m, m) matrix. Beyond, the interval of s
+rests on strong convexity alone."""
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What is proven of a problem (C, a, b, eps), all in cost units but the marginal error.
+    """What is proven of a problem (C, a, b, eps); in cost units, except the marginal error.
 
-    value: contains F. transport_cost: contains s = <C,P>. marginal_error: the L1 error of the plan
-    of (g^(c,eps), g) for the g that was given is at most this (its rows are exact).
-    potential_error: some optimal g* has |g*_j - g_j - t| <= this wherever b_j > 0, for one shift t
-    (inf where that was not proven).
+    value: contains F. transport_cost: contains s = <C,P>.
+    marginal_error: an upper bound of the L1 error of the column sums of the plan that g gives with
+    its transform f = g^(c,eps); its row sums are exact.
+    potential_error: some optimal g* has |g*_j - g_j - t| <= this wherever b_j > 0, for one shift t;
+    infinite where the bracket was not proven.
     """
 
     value: Interval
@@ -50,7 +58,7 @@ class Certificate:
 
 
 def certify_value(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Interval:
-    """An interval that contains F, in cost units, whatever g is; narrow if g is nearly optimal.
+    """An interval that contains F, in cost units, for every g; narrow if g is nearly optimal.
 
     C (n, m) or an operand (points are streamed by blocks); a (n,), b (m,); g (m,). Where only f is
     known, give (C.T, b, a, eps, f). Raises InputError.
@@ -69,17 +77,19 @@ def certify(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Certificate:
     p, g = exact_problem(C, a, b, eps, g)
     step = half_step(p, g)
     value = _value(p, step)
+    # First proof of s: strong convexity, and between the unregularised cost W0 and F.
     hard = float((p.a @ step.hard + p.b @ step.g).lower)  # <= W0 <= s <= F
     least = max(hard, float(step.C_min.lower.min()))
     s = _strongly_convex(p, step).intersection(Interval(least, value.upper))
     error = float((p.b @ abs(step.excess)).upper)
+    # Second proof, where it succeeds: the optimal potential lies in a narrow bracket.
     bracket = _bracket(p, step)
     if bracket is None:
         return Certificate(value, s, error, math.inf)
     upper, width = bracket
     value = value.intersection(_value(p, upper))
     s = s.intersection(_bracketed(p, upper, width))
-    centring = UNIT * abs(step.g).max()  # the g that was given was shifted, and rounded
+    centring = UNIT * abs(step.g).max()  # `exact_problem` shifted g and rounded it
     distance = (abs(ball(upper.g) - step.g) + width + centring).upper
     return Certificate(value, s, error, float(distance.max()))
 
@@ -101,12 +111,12 @@ def certify_divergence(
 
 # ------------------------------------------------------------------ F
 def _semi_dual(p: ExactProblem, h: HalfStep) -> Ball:
-    """a.f + b.g <= F."""
+    """a.f + b.g, a dual value: at most F."""
     return p.a @ h.f + p.b @ h.g
 
 
 def _value(p: ExactProblem, h: HalfStep) -> Interval:
-    """[semi-dual, semi-dual + gap], inside [min C, max C], where F is for every g."""
+    """[semi-dual, semi-dual + gap], cut to [min C, max C], which contains F too."""
     L = _semi_dual(p, h)
     if forbids(p.C):
         gap = _gap_of_tree(p, _tree(p, h))
@@ -117,14 +127,15 @@ def _value(p: ExactProblem, h: HalfStep) -> Interval:
 
 
 def _missing(p: ExactProblem, h: HalfStep) -> Ball:
-    """h_j = b_j max(1 - c_j, 0): what the scaled columns lack; the rounded plan returns it."""
+    """h_j = b_j max(1 - c_j, 0): the mass that column j of the plan of g lacks, and that the
+    rounded plan adds to it."""
     return p.b * maximum(-h.excess, 0.0)
 
 
 def _gap_of_rounding(p: ExactProblem, h: HalfStep) -> float:
-    """>= J(P') - (a.f + b.g) for the rounded plan P' = P / max(c, 1) + e h'/t, for every g.
+    """An upper bound of J(P') - (a.f + b.g) for the rounded plan P' = P / max(c, 1) + e h'/t.
 
-    Of first order in the column error.
+    It holds for every g, and is of first order in the column error.
     """
     spread = h.D_max + p.eps * (1.0 - log(p.b) - log(p.a).min(axis=0))
     W = _missing(p, h) @ spread - p.eps * (p.b @ log1p(maximum(h.excess, 0.0)))
@@ -132,9 +143,10 @@ def _gap_of_rounding(p: ExactProblem, h: HalfStep) -> float:
 
 
 def _gap_of_shift(p: ExactProblem, h: HalfStep) -> float:
-    """>= J(P') - (a.f + b.g) for P' = P + a (b - P'1)', inf where some P'_ij may be negative.
+    """An upper bound of J(P') - (a.f + b.g) for the shifted plan P' = P + a (b - P'1)'.
 
-    eps chi^2(P' | P): of second order in the column error, but times exp(max D / eps).
+    It is eps chi^2(P' | P): of second order in the column error, but times exp(max D / eps).
+    Infinite where some P'_ij may be negative, for then P' is no plan.
     """
     largest = exp(h.D_max / p.eps)  # max_i a_i b_j / P_ij
     if not ((h.excess * largest).upper <= 1).all():
@@ -143,19 +155,22 @@ def _gap_of_shift(p: ExactProblem, h: HalfStep) -> float:
 
 
 def _tree(p: ExactProblem, h: HalfStep) -> TreeChange:
-    """What makes the columns exact along a tree of allowed pairs; the rows are."""
+    """A change T of the plan of g, on a tree of allowed pairs, after which the column sums are
+    exact; the row sums are exact before and after. Rounding would put mass on forbidden pairs."""
     P = plan_below(p, h)
     return tree_change(P, np.zeros(len(P)), (p.b * abs(h.excess)).upper)
 
 
 def _gap_of_tree(p: ExactProblem, change: TreeChange) -> float:
-    """>= J(P') - (a.f + b.g) = eps KL(P' | P) for P' = P + T, where pairs are forbidden."""
+    """An upper bound of J(P') - (a.f + b.g) = eps KL(P' | P) for P' = P + T, where pairs are
+    forbidden."""
     return float((ball(p.eps) * change.chi_squared).upper)
 
 
 # ------------------------------------------------------------------ s
 def _strongly_convex(p: ExactProblem, h: HalfStep) -> Interval:
-    """<C,P'> -+ osc/2 sqrt(2 gap / eps) for the rounded plan P' (Pinsker): wide, for every g."""
+    """s from strong convexity: <C,P'> -+ osc/2 sqrt(2 gap / eps) for the rounded plan P' (Pinsker).
+    True for every g, and wider than the bracket."""
     if forbids(p.C):
         return _strongly_convex_on_tree(p, h)
     missing = _missing(p, h)
@@ -168,7 +183,8 @@ def _strongly_convex(p: ExactProblem, h: HalfStep) -> Interval:
 
 
 def _strongly_convex_on_tree(p: ExactProblem, h: HalfStep) -> Interval:
-    """The same around P' = P + T: <C, P'> = a.f + b.g + <D, P> + <D, T>."""
+    """The same where pairs are forbidden, around P' = P + T:
+    <C, P'> = a.f + b.g + <D, P> + <D, T>."""
     change = _tree(p, h)
     D = max(float(abs(h.D_max).upper.max()), float(abs(h.D_min).upper.max()))
     centre = _semi_dual(p, h) + p.b @ h.cost
@@ -177,7 +193,8 @@ def _strongly_convex_on_tree(p: ExactProblem, h: HalfStep) -> Interval:
 
 
 def _pinsker(p: ExactProblem, h: HalfStep, gap: float) -> Ball:
-    """>= |<C, P' - P*>| for a feasible P' on allowed pairs with J(P') - F <= gap."""
+    """An upper bound of |<C, P' - P*>| for a plan P' with exact marginals, on allowed pairs, with
+    J(P') - F <= gap."""
     osc = min(float((x_max.max(axis=0) - x_min.min(axis=0)).upper)
               for x_max, x_min in ((h.C_max, h.C_min), (h.D_max, h.D_min)))
     return ball(osc / 2) * math.sqrt(2 * gap / p.eps + TINY) * (1 + 4 * UNIT)
@@ -185,12 +202,15 @@ def _pinsker(p: ExactProblem, h: HalfStep, gap: float) -> Ball:
 
 @np.errstate(over="ignore", invalid="ignore")  # what is not finite proves nothing
 def _bracket(p: ExactProblem, h: HalfStep) -> tuple[HalfStep, Floats] | None:
-    """(half step at g+, g+ - g- rounded up) with g- <= g* <= g+, g*_m = g_m; None if not proven.
+    """Two potentials with g- <= g* <= g+ for the optimal g* with g*_m = g_m.
 
-    The column sums c_j increase in g_j and decrease in every other g_k. Hence, with g_m fixed,
-    c_j(g+) >= 1 for all j < m implies g+ >= g*, and c_j(g-) <= 1 implies g- <= g*. Candidates:
-    Newton's step d, plus and minus what it takes to outweigh the rounding of c and the curvature
-    sum_k -A_jk (d_j - d_k)^2 = 2 d_j (A d)_j - (A d^2)_j.
+    Returns the half step at g+, and g+ - g- rounded up; None if nothing is proven.
+
+    Why it works: the column sum c_j increases in g_j and decreases in every other g_k. So, with g_m
+    fixed, c_j(g+) >= 1 for all j < m implies g+ >= g*, and c_j(g-) <= 1 implies g- <= g*.
+    Candidates for g+ and g- are Newton's step d plus and minus a margin, which must outweigh the
+    rounding of c and the curvature sum_k -A_jk (d_j - d_k)^2 = 2 d_j (A d)_j - (A d^2)_j. The
+    candidates are guesses in plain float64; the comparison of their column sums is the proof.
     """
     from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
@@ -217,7 +237,8 @@ def _bracket(p: ExactProblem, h: HalfStep) -> tuple[HalfStep, Floats] | None:
 def _laplacian(p: ExactProblem, g: Floats) -> Floats:
     """A = diag(q) - sum_i a_i chi_i chi_i', the Hessian of -eps * semi-dual, (m, m), plain float64.
 
-    A graph Laplacian: the diagonal is the sum of the other entries of its row, uncancelled.
+    A graph Laplacian: its diagonal is summed from the other entries of the row, in place of the
+    difference above, which would cancel.
     """
     W = np.zeros((len(g), len(g)))
     for rows in row_blocks(p.C):
@@ -229,9 +250,10 @@ def _laplacian(p: ExactProblem, g: Floats) -> Floats:
 
 
 def _bracketed(p: ExactProblem, h: HalfStep, width: Floats) -> Interval:
-    """s at g+ and how far P* can be from there: e^-w <= P*_ij / P_ij <= e^w, w = max width / eps.
+    """s from the bracket: its value at the plan P of g+, and how far that of the optimal P* may be.
 
-    <C, P*> = a.f + b.g + <D, P*>, since P* has the exact marginals.
+    e^-w <= P*_ij / P_ij <= e^w with w = max width / eps, and <C, P*> = a.f + b.g + <D, P*>, for P*
+    has the exact marginals.
     """
     w = (ball(float(width.max())) / p.eps).upper
     moved = expm1(ball(w)) * (p.b @ h.cost_abs)

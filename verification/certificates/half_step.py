@@ -1,10 +1,10 @@
-"""One pass over the rows of a plan, in balls: all that a potential g proves about a problem.
+"""One pass over the rows of a plan, in balls: everything that a certificate sums up from g.
 
-The pass takes the transform f = g^(c,eps) (B-25) exactly, as a ball around a float64 transform, so
-that the rows of P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps) sum to a, and overflow cannot happen:
-b_j exp((f_i + g_j - C_ij) / eps) <= 1. What is summed over rows is what `certificates` needs.
-Sums that are nearly 1 are kept as sum - 1, from expm1: at large eps that is where the answer is.
-"""
+The pass computes the transform f = g^(c,eps) (B-25, B = Bréchet et al. 2019) as a ball that
+contains the exact one. With the exact f, the rows of P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps)
+sum to a, and nothing overflows: b_j exp((f_i + g_j - C_ij) / eps) <= 1. The sums over rows are
+those that `certify` needs. A sum that is nearly 1 is kept as sum - 1, from expm1: at large eps
+everything of interest is in that difference."""
 
 from __future__ import annotations
 
@@ -36,13 +36,14 @@ from .balls import (
 )
 
 BALLS_AT_ONCE = 64
-"""A block is BLOCK_ELEMENTS / 64 entries: the dozen arrays of its balls stay in the cache."""
+"""A block of rows has BLOCK_ELEMENTS / 64 entries, so that the dozen arrays of its balls stay in
+the processor's cache."""
 
 
 # ------------------------------------------------------------------ the problem, exactly
 @dataclass(frozen=True)
 class ExactProblem:
-    """Cost operand on the support, weights that sum to 1 as balls, and an exact eps."""
+    """The cost on the points that carry mass, weights that sum to 1 as balls, and an exact eps."""
 
     C: Cost
     a: Ball
@@ -50,7 +51,7 @@ class ExactProblem:
     eps: float
 
     def cost(self, rows: slice) -> Ball:
-        """C[rows, :]: exact for a matrix, with the rounding of c(x, y) for points.
+        """C[rows, :]: exact for a matrix; for points, with the rounding of c(x, y).
 
         The cost knows its roundings and the sizes that they are relative to (of -<x, y> the sizes
         of its terms, else those of the cost). One more refers them to computed sizes; underflow of
@@ -75,11 +76,12 @@ def exact_problem(C: Any, a: Any, b: Any, eps: Any, g: Any) -> tuple[ExactProble
         lambda array: array.astype(np.float64))
     p = ExactProblem(C, _normalised(a[rows]), _normalised(b[columns]), eps)
     g = g[columns].astype(np.float64)
-    return p, g - p.b.mid @ g  # any g will do: this one keeps f and g, and so rounding, small
+    # A certificate may start from any g; a centred one keeps f and g, and so their rounding, small.
+    return p, g - p.b.mid @ g
 
 
 def _normalised(weights: Any) -> Ball:
-    """weights / (their exact sum): math.fsum rounds once."""
+    """The weights over their exact sum, of which math.fsum is the nearest float."""
     exact = weights.astype(np.float64)
     total = np.asarray(math.fsum(exact))
     return ball(exact) / enclosure(total, UNIT * total)
@@ -88,9 +90,11 @@ def _normalised(weights: Any) -> Ball:
 # ------------------------------------------------------------------ one pass over the rows
 @dataclass(frozen=True)
 class HalfStep:
-    """What one pass over the rows proves at g, with f = g^(c,eps) exactly, D_ij = C_ij - f_i - g_j,
-    P_ij = a_i b_j exp(-D_ij / eps): its rows sum to a. Vectors over j; f and hard are over i.
-    Extremes and sums of D are over the allowed pairs."""
+    """What one pass over the rows proves at g.
+
+    f = g^(c,eps) exactly, D_ij = C_ij - f_i - g_j, and P_ij = a_i b_j exp(-D_ij / eps), whose rows
+    sum to a. f and hard are vectors over i, all others over j. Extremes and sums of D are over the
+    allowed pairs."""
 
     g: Floats
     f: Ball
@@ -120,7 +124,7 @@ class HalfStep:
 
 
 def half_step(p: ExactProblem, g: Floats) -> HalfStep:
-    """The pass; in memory at once: one block of rows."""
+    """The pass over all rows, of which one block is in memory at a time."""
     blocks = row_blocks(p.C, depth=BALLS_AT_ONCE)
     return reduce(HalfStep.joined, (_rows_step(p, g, rows) for rows in blocks))
 
@@ -128,7 +132,7 @@ def half_step(p: ExactProblem, g: Floats) -> HalfStep:
 def _rows_step(p: ExactProblem, g: Floats, rows: slice) -> HalfStep:
     C = p.cost(rows)
     allowed = C.mid < np.inf
-    f = transform_rows(p, C.mid, g)  # any number would do: this one makes r nearly 1
+    f = transform_rows(p, C.mid, g)  # a guess, which the division by r makes exact: r is nearly 1
     C = Ball(finite_part(C.mid), C.rad)
     z = ((g - C) + f[:, None]) / p.eps
     E1 = among(allowed, expm1(z), -1.0)
@@ -151,14 +155,14 @@ def _rows_step(p: ExactProblem, g: Floats, rows: slice) -> HalfStep:
 
 
 def among(allowed: Any, X: Ball, otherwise: float) -> Ball:
-    """X on the allowed pairs, elsewhere the number that stands for a forbidden one."""
+    """X on the allowed pairs, and the number `otherwise` on forbidden ones."""
     if allowed.all():
         return X
     return Ball(np.where(allowed, X.mid, otherwise), np.where(allowed, X.rad, 0))
 
 
 def plan_below(p: ExactProblem, h: HalfStep) -> Floats:
-    """What the entries of the plan are at least, (n, m)."""
+    """A lower bound of each entry of the plan, (n, m)."""
     def of(rows: slice) -> Floats:
         C = p.cost(rows)
         exponents = ((h.g - Ball(finite_part(C.mid), C.rad)) + h.f[rows][:, None]) / p.eps

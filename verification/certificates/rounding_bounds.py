@@ -1,12 +1,12 @@
 """Rounding bounds: how far a float64 answer of refot may be from the true one, by capability.
 
-What is a function of given arguments may be off by 64 roundings of the largest things that are
-added up. Minima (F, S), the sharp value, plans, potentials and gradients of optimal values come
-from potentials, and rounding determines these only as well as the problem is conditioned: their
-bounds rest on the certificate (`certificates`) of a potential that was solved to the rounding
-floor, not on the answer that is judged. An answer that stops at a looser marginal error is outside.
-Units are those of the answer; infinite where float64 proves nothing.
-"""
+A function of its arguments alone (a softmin, a dual value) may be off by 64 roundings of the
+largest terms that it adds up. Everything else comes from optimal potentials: minima (F, S), the
+sharp value, plans, potentials, gradients of optimal values. Float64 determines potentials only as
+well as the problem is conditioned, so these bounds come from a certificate, of a potential that is
+solved here as far as float64 allows. They do not depend on the answer that is judged: one that
+stopped at a looser marginal error is outside. Units are those of the answer; a bound is infinite
+where float64 proves nothing."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ from .balls import UNIT
 from .certify import Certificate, certify
 
 ROUNDINGS = 64
-"""Roundings that a sum may show of its largest terms: dozens of entries, a logarithm, a product."""
+"""By how many roundings of its largest terms a sum may be off: it has dozens of entries, a
+logarithm and a product."""
 
 
 def rounding_bound(capability: str, *arguments: Any) -> Any:
     """The bound of a capability's answer to its arguments: a number, or an array of its shape.
 
-    "potentials": one number for all of f and g, in the gauge g_m = 0. Raises UnknownNameError.
+    For "potentials" it is one number for all of f and g, shifted such that g_m = 0. Raises
+    UnknownNameError.
     """
     return lookup(ROUNDING_BOUNDS, capability, "capability")(*arguments)
 
@@ -48,7 +50,7 @@ def softmin(C: Array, h: Array, eps: float) -> float:
 
 
 def dual(f: Array, g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
-    """The potentials, and each P_ij times the rounding of its exponent."""
+    """The rounding of the potentials, and each P_ij times the rounding of its exponent."""
     density = np.exp(np.minimum((f[:, None] + g - C) / eps, 700))
     terms = eps + abs(f[:, None]) + abs(g) + abs(C)
     return roundings(C, f, g, eps) + ROUNDINGS * UNIT * float(a @ (density * terms) @ b)
@@ -63,7 +65,8 @@ def semidual_gradient(g: Array, C: Array, a: Array, b: Array, eps: float) -> flo
 
 
 def unrolled(C: Array, eps: float, L: int) -> float:
-    """Of u and v relative to their largest entry: L steps of (max C / eps + n + m) roundings."""
+    """The error of u and v relative to their largest entry: L steps, each of
+    (max C / eps + n + m) roundings."""
     n, m = C.shape
     return float(ROUNDINGS * UNIT * L * (abs(C).max() / eps + n + m))
 
@@ -91,8 +94,8 @@ def mutual_information(P: Array) -> float:
 
 # ------------------------------------------------------------------ minima
 def value(C: Array, a: Array, b: Array, eps: float) -> float:
-    """F: the width of its certificate, and rounding. Potentials matter to second order only, but
-    where atoms are light or eps is small they may be far off."""
+    """F: the width of its certificate, and rounding. The error of the potentials enters squared;
+    but where atoms are light or eps is small it may be large."""
     certificate, _, _ = _at_the_floor(C, a, b, eps)
     return certificate.value.width + roundings(C, eps)
 
@@ -107,19 +110,21 @@ def divergence(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) ->
 
 # ------------------------------------------------------------------ what depends on the potentials
 def transport_cost(C: Array, a: Array, b: Array, eps: float) -> float:
-    """s: the width of its certificate, which the conditioning of the problem decides."""
+    """s: the width of its certificate, which depends on how the problem is conditioned."""
     certificate, _, _ = _at_the_floor(C, a, b, eps)
     return certificate.transport_cost.width + roundings(C, eps)
 
 
 def potentials(C: Array, a: Array, b: Array, eps: float) -> float:
-    """f, g after the gauge g_m = 0: twice what is proven of one potential, as the gauge moves."""
+    """f and g, shifted such that g_m = 0: twice the error of a potential, once for its own entry
+    and once for the entry g_m that is subtracted."""
     certificate, f, g = _at_the_floor(C, a, b, eps)
     return 2 * certificate.potential_error + roundings(C, f, g, eps)
 
 
 def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """P_ij (e^w - 1), w what an exponent may be off by: both potentials, and its own rounding."""
+    """P_ij (e^w - 1), where w bounds the error of the exponent: of both potentials, and
+    rounding."""
     certificate, f, g = _at_the_floor(C, a, b, eps)
     w = 2 * certificate.potential_error / eps + roundings(C, f, g, eps) / eps
     return refot.plan(f, g, C, a, b, eps) * np.expm1(w)
@@ -128,14 +133,15 @@ def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
 def informative_plan(
     C: Array, Q: Array, lam: float, a: Array, b: Array, eps: float
 ) -> Array:
-    """That of the plan of C - lam Q."""
+    """The bound of the plan of C - lam Q."""
     return plan(informative_cost(C, Q, lam).dense(), a, b, eps)
 
 
 def divergence_gradient(
     x: Array, a: Array, y: Array, b: Array, eps: float, cost: str
 ) -> Array:
-    """sum_j (bound of P_ij) |d1 c(x_i, y_j)|, (n, d), of both plans, and of the sums themselves."""
+    """sum_j (bound of P_ij) |d1 c(x_i, y_j)|, (n, d), for both plans, and the rounding of the
+    sums."""
     xy = point_cost(x, y, cost)
     xx, _ = self_costs(xy)
     total = np.zeros_like(x)
@@ -149,7 +155,7 @@ def divergence_gradient(
 def _at_the_floor(
     C: Array, a: Array, b: Array, eps: float
 ) -> tuple[Certificate, Array, Array]:
-    """The certificate of potentials (f, g) that are solved as far as float64 allows."""
+    """Potentials (f, g) that are solved as far as float64 allows, and their certificate."""
     p = problem(DenseCost(C), a, b, eps, "numpy")
     found = to_first_order(p, None)
     return certify(C, a, b, eps, found.g), found.f, found.g

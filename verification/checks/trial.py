@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array
+from refot.arrays import Array, InputError
 from refot.conventions.convert import Convention, convention
 from refot.verification.cases.case import Case
 from refot.verification.certificates.intervals import Interval
@@ -249,10 +249,11 @@ def anywhere(case: Case) -> bool:
 def check(
     id: str, sentence: str, applies: Callable[[Case], bool] = anywhere
 ) -> Callable[[Callable[[Trial], Finding]], Callable[[Trial], Finding]]:
-    """Register the decorated function as the check `id`."""
+    """Register the decorated function as the check `id`. Raises InputError for an id in use."""
 
     def register(run: Callable[[Trial], Finding]) -> Callable[[Trial], Finding]:
-        assert id not in CHECKS, id
+        if id in CHECKS:
+            raise InputError("id", f"{id!r}, which another check has", "an id of its own")
         CHECKS[id] = Check(id, sentence, run, applies)
         return run
 

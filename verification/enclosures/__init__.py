@@ -1,1 +1,1 @@
-"""Right answers to 30 digits, each proved by ball arithmetic."""
+"""Right answers to 30 digits, each proven in ball arithmetic of multiple precision."""

@@ -6,11 +6,13 @@
     enclose_values  F and s alone: much fewer bits where the potentials are ill conditioned
     enclose_divergence  S of B-9
 
-Every float64 input is taken as the dyadic rational that it is; weights are divided by their exact
-sum. Potentials come from Newton's method in multiple precision, unproven (`enclosure_newton`); what
-is returned is then proven in balls, by the formulas of docs/certificates.md. No float64 operation
-is part of a proof. The working precision doubles until the digits asked for are there.
-"""
+B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018.
+
+Every float64 input stands for exactly the number that it is; weights are divided by their exact
+sum. Potentials come from Newton's method in multiple precision, unproven (`newton.py`). What is
+returned is then proven in balls, by the formulas of docs/certificates.md (`proofs.py`). No float64
+operation is part of a proof. The working precision is doubled until the digits asked for are
+proven."""
 
 from __future__ import annotations
 
@@ -41,9 +43,9 @@ __all__ = [
 class Enclosure:
     """Balls that contain the true quantities of a problem, in cost units (kl in nats).
 
-    value: F. transport_cost: s = <C,P>. kl: KL(P | a(x)b) = (F - s) / eps, to the accuracy of that
-    difference. f (n,), g (m,): the potentials with g_m = 0 (the last one); where a weight is 0, the
-    transform of the other side. plan (n, m).
+    value: F. transport_cost: s = <C,P>. kl: KL(P | a(x)b) = (F - s) / eps, as accurate as that
+    difference is. f (n,), g (m,): the potentials, shifted such that the last entry g_m is 0; where
+    a weight is 0, the entry is the transform of the other potential. plan (n, m).
     """
 
     value: arb
@@ -53,7 +55,7 @@ class Enclosure:
     g: tuple[arb, ...]
     plan: tuple[tuple[arb, ...], ...]
 
-    def __reduce__(self) -> Any:  # flint's balls have no pickle of their own
+    def __reduce__(self) -> Any:  # flint's balls cannot be pickled, so that integers are
         parts = (getattr(self, part.name) for part in fields(self))
         return _from_integers, tuple(map(_as_integers, parts))
 
@@ -66,7 +68,8 @@ def _as_integers(part: Any) -> Any:
 
 
 def _from_integers(*parts: Any) -> Enclosure:
-    """The enclosure again: the same midpoints, radii at most 2^-28 of themselves larger."""
+    """The inverse of `_as_integers`: the same midpoints, and radii larger by at most 2^-28 of
+    themselves."""
     def read(part: Any) -> Any:
         if isinstance(part, list):
             return tuple(read(each) for each in part)
@@ -78,9 +81,10 @@ def _from_integers(*parts: Any) -> Enclosure:
 def enclose(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> Enclosure:
     """Everything about the problem of the matrix C (n, m), to `digits` digits.
 
-    C an array, or an operand; a (n,), b (m,), eps > 0 in cost units. Relative accuracy: of each
-    entry of the plan, of f and g by their largest entry, and of a value, except that nothing below
-    10^-digits of the costs counts. Raises InputError, and EnclosureError where it cannot.
+    C an array, or an operand; a (n,), b (m,), eps > 0 in cost units. The accuracy is relative: to
+    each entry of the plan, to the largest entry of f and g, and to a value, except that nothing
+    below 10^-digits of the costs counts. Raises InputError, and EnclosureError where the digits
+    cannot be proven.
     """
     p = exact_inputs(C, a, b, eps)
     digits = as_count(digits, "digits")
@@ -95,15 +99,16 @@ def enclose_points(
 
 
 def enclose_value(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> arb:
-    """F alone, arguments as for `enclose`: a minimum, which needs neither good potentials nor s."""
+    """F alone, arguments as for `enclose`. Cheaper: a minimum needs neither s nor good
+    potentials."""
     p, digits = exact_inputs(C, a, b, eps), as_count(digits, "digits")
     return _with_enough_bits(p, digits, lambda: _enclosed_value(p, digits))
 
 
 def enclose_values(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> tuple[arb, arb]:
-    """(F, s) alone, arguments as for `enclose`: they do not need well-conditioned potentials.
+    """(F, s) alone, arguments as for `enclose`: possible where the potentials are ill conditioned.
 
-    s by strong convexity, which costs twice the bits that F needs, however small eps is.
+    s comes from strong convexity, which needs twice the bits that F needs, at every eps.
     """
     p = exact_inputs(C, a, b, eps)
     digits = as_count(digits, "digits")
@@ -115,8 +120,8 @@ def enclose_divergence(
 ) -> arb:
     """S = F_xy - F_xx/2 - F_yy/2 (B-9), to 10^-digits of itself or 10^(-2 digits) of the values F.
 
-    x (n, d), a (n,), y (m, d), b (m,). Raises InputError, and EnclosureError where it cannot.
-    """
+    x (n, d), a (n,), y (m, d), b (m,). Raises InputError, and EnclosureError where the digits
+    cannot be proven."""
     digits = as_count(digits, "digits")
 
     def value(x: Any, a: Any, y: Any, b: Any) -> arb:
@@ -152,7 +157,7 @@ def _decimal(mantissa: int, exponent: int) -> str:
 
 # ------------------------------------------------------------------ precision
 def _with_enough_bits(p: ArbInputs, digits: int, attempt: Callable[[], Found | None]) -> Found:
-    """The first result of `attempt`, which gets twice the working precision each time."""
+    """The first result of `attempt`, with twice the working precision at each try."""
     bits = bits_for(digits) + math.ceil(abs(float((p.scale / p.eps).log())) / math.log(2))
     return first_found(bits, attempt, (
         f"at eps = {p.eps.str(5, radius=False)} and costs up to {p.scale.str(5, radius=False)} the "
@@ -211,14 +216,15 @@ def _values_sharp(p: ArbInputs, digits: int, *values: arb) -> bool:
 
 
 def _least_size(p: ArbInputs, digits: int) -> arb:
-    """10^-digits of the costs: what is smaller than that may as well be 0."""
+    """10^-digits of the largest cost: anything smaller may be taken as 0."""
     return arb(10) ** -digits * p.scale
 
 
 def _everywhere(
     p: ArbInputs, C: Matrix, core: ArbProblem, g_core: Vector
 ) -> tuple[Vector, Vector]:
-    """f (n,) and g (m,) with g_m = 0; where there is no mass, the transform of the other one."""
+    """f (n,) and g (m,) with g_m = 0; at a point without mass, the transform of the other
+    potential."""
     f = transform([[row[j] for j in p.columns] for row in C], g_core, core.b, p.eps)
     f_core = [f[i] for i in p.rows]
     known = dict(zip(p.columns, g_core, strict=True))

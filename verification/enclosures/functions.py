@@ -4,10 +4,11 @@
     Q objective B-31 and its optimum . mutual information B-18
     scaling iterates G-7, loss G-8 and its gradient in C
 
-Inputs are the dyadic rationals that the floats are, weights divided by their exact sum. The
-gradient of G-8 is a power series in each C_ij: nothing is differentiated by hand. Digits: of the
-largest entry.
-"""
+B = Bréchet et al. 2019, H = Houdard et al., G = Genevay, Peyré, Cuturi 2018.
+
+Inputs stand for exactly the numbers that the floats are; weights are divided by their exact sum.
+The gradient of G-8 is computed with a power series in each C_ij, so that no derivative is worked
+out by hand. Digits are relative to the largest entry of an answer."""
 
 from __future__ import annotations
 
@@ -168,7 +169,7 @@ def _loss(C: Any, a: Any, b: Any, eps: arb, L: int) -> Any:
 def enclose_scaling(
     C: Any, a: Any, b: Any, eps: Any, L: int, digits: int = 30
 ) -> tuple[Matrix, Matrix]:
-    """The golden steps u (L, n) and v (L, m) of G-7 from v = b."""
+    """The steps u (L, n) and v (L, m) of G-7, started at v = b."""
     p, n = exact_inputs(C, a, b, eps), len(np.atleast_1d(a))
     L = as_count(L, "L")
 
@@ -190,7 +191,8 @@ def enclose_scaling_loss(C: Any, a: Any, b: Any, eps: Any, L: int, digits: int =
 def enclose_scaling_loss_gradient(
     C: Any, a: Any, b: Any, eps: Any, L: int, digits: int = 30
 ) -> Matrix:
-    """Its gradient in C, (n, m): for each (i, j) the loss of C + t e_ij as a series up to t."""
+    """The gradient of that loss in C, (n, m): for each (i, j) the loss of C + t e_ij, as a series
+    in t up to the first power."""
     p, L = exact_inputs(C, a, b, eps), as_count(L, "L")
     n, m = p.C.shape
 

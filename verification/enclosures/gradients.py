@@ -2,8 +2,9 @@
 
     informative plan B-29 . gradients of S (B-9) in x and in a . gradient of F (B-10) in a
 
-Envelopes of enclosed plans and potentials: nothing is differentiated by hand but a ground cost.
-Digits: of the largest entry.
+B = Bréchet et al. 2019. By the envelope theorem each gradient is a sum over an enclosed plan or
+potential, so that only ground costs are differentiated by hand. Digits are relative to the largest
+entry.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from .problem import columns_of, dot, matrix, rational
 def enclose_informative_plan(
     C: Any, Q: Any, lam: Any, a: Any, b: Any, eps: Any, digits: int = 30
 ) -> Enclosure:
-    """Everything about the cost C - lam Q, which must be floats exactly. B-29, B-21 at fixed Q.
+    """Everything about the cost C - lam Q, whose entries must be exact floats. B-29, B-21 at fixed
+    Q.
 
     Raises InputError where C - lam Q is rounded: its enclosure would be that of another problem.
     """
@@ -43,7 +45,7 @@ def enclose_divergence_gradient(
 ) -> Matrix:
     """sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d): dS / dx of B-9.
 
-    Where a cost has a kink (x_i = y_j, not for "sqeuclidean"), its subgradient 0.
+    Where the cost has a kink (at x_i = y_j, except for "sqeuclidean"), its subgradient 0 is taken.
     """
     P = enclose_points(x, a, y, b, eps, cost, 2 * digits).plan
     Pxx = enclose_points(x, a, x, a, eps, cost, 2 * digits).plan
@@ -76,7 +78,7 @@ GROUND_GRADIENTS: dict[str, Callable[[Vector], Vector]] = {
 
 
 def enclose_weight_gradient(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> Vector:
-    """f - mean f, (n,): the gradient of F in a among weights of one sum. B-10, envelope."""
+    """f - mean f, (n,): the gradient of F (B-10) in a, among weights of the same sum."""
     f = enclose(C, a, b, eps, 2 * digits).f
     return certified(lambda: _centred(f), digits)
 
@@ -84,7 +86,8 @@ def enclose_weight_gradient(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) 
 def enclose_divergence_weight_gradient(
     x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", digits: int = 30
 ) -> Vector:
-    """f_xy - f_xx less its mean, (n,): dS / da of B-9 among weights of one sum, a in both slots."""
+    """f_xy - f_xx less its mean, (n,): the gradient of S (B-9) in a, among weights of the same sum;
+    a stands in both F_xy and F_xx."""
     f_xy = enclose_points(x, a, y, b, eps, cost, 2 * digits).f
     f_xx = enclose_points(x, a, x, a, eps, cost, 2 * digits).f
     return certified(

@@ -1,7 +1,7 @@
 """Potentials in multiple precision: Newton's method on the semi-dual along an eps schedule.
 
-Nothing here is proven, and nothing needs to be: `enclosures` proves what it makes of the result.
-Everything runs at flint's present working precision, on the midpoints of balls.
+Nothing here is proven, and nothing needs to be: `proofs.py` starts from any potential. Everything
+runs at flint's present working precision, on the midpoints of balls.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ SCHEDULE_FACTOR = 4
 """eps falls by this factor from one stage to the next."""
 
 STAGE_STEPS = 60
-"""Newton steps in one stage at most; more means that the precision is too low to see the way."""
+"""Newton steps in one stage at most. Where that is not enough, the working precision is too low,
+and the next attempt has twice as many bits."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ArbProblem:
 
 
 @dataclass(frozen=True)
-class HalfStep:
+class ArbHalfStep:
     """f = g^(c,eps), the plan P of (f, g), whose rows sum to a, and its column sums q."""
 
     g: Vector
@@ -45,17 +46,17 @@ def transform(C: Matrix, g: Vector, b: Vector, eps: arb) -> Vector:
     return [-eps * sum(row, arb(0)).log() for row in _kernel(C, g, b, eps)]
 
 
-def half_step(p: ArbProblem, g: Vector) -> HalfStep:
+def half_step(p: ArbProblem, g: Vector) -> ArbHalfStep:
     """The transform of g, and the plan that it gives."""
     K = _kernel(p.C, g, p.b, p.eps)
     r = [sum(row, arb(0)) for row in K]
     P = [[k * scale for k in row] for row, scale in zip(K, _ratios(p.a, r), strict=True)]
     q = [sum(column, arb(0)) for column in zip(*P, strict=True)]
-    return HalfStep(g, [-p.eps * ri.log() for ri in r], P, q)
+    return ArbHalfStep(g, [-p.eps * ri.log() for ri in r], P, q)
 
 
 def _kernel(C: Matrix, g: Vector, b: Vector, eps: arb) -> Matrix:
-    """b_j exp((g_j - C_ij) / eps); the exponent of a ball has no range to leave."""
+    """b_j exp((g_j - C_ij) / eps); flint's balls neither overflow nor underflow."""
     G = [gj / eps + bj.log() for gj, bj in zip(g, b, strict=True)]
     rate = 1 / eps
     return [[(Gj - rate * c).exp() for Gj, c in zip(G, row, strict=True)] for row in C]
@@ -66,7 +67,7 @@ def _ratios(x: Vector, y: Vector) -> Vector:
 
 
 # ------------------------------------------------------------------ Newton
-def laplacian(p: ArbProblem, h: HalfStep) -> arb_mat:
+def laplacian(p: ArbProblem, h: ArbHalfStep) -> arb_mat:
     """A = diag(q) - P' diag(1/a) P, (m, m): the Hessian of -eps * semi-dual, on midpoints.
 
     A graph Laplacian: its diagonal is summed from the other entries of the row, so that weak
@@ -82,7 +83,8 @@ def laplacian(p: ArbProblem, h: HalfStep) -> arb_mat:
 
 
 def grounded_solve(A: arb_mat, right: Vector) -> Vector | None:
-    """About the x with A x = right and x_m = 0; None where A is singular at this precision."""
+    """Approximately the x with A x = right and x_m = 0; None where A is singular at this precision.
+    """
     inner = arb_mat([row[:-1] for row in A.tolist()[:-1]])
     if not right[:-1]:
         return [arb(0)]
@@ -116,7 +118,8 @@ def newton(p: ArbProblem, g: Vector, step_target: float) -> Vector:
 
 
 def annealed(p: ArbProblem) -> Vector:
-    """A potential g at eps, by way of larger ones, each solved roughly from the last."""
+    """A potential g at eps, reached by a schedule of larger eps, each solved roughly and started at
+    the potential of the one before."""
     entries = [c.mid() for row in p.C for c in row]
     stage, g = (max(entries) - min(entries)).mid(), [arb(0)] * len(p.b)
     while stage > p.eps:

@@ -1,4 +1,4 @@
-"""How much precision an enclosure gets: attempts with twice the bits each time, and a clear end."""
+"""How much precision an enclosure gets: attempts with more and more bits, up to a limit."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from refot.arrays import as_count
 from .newton import Matrix, Vector
 
 MOST_BITS = 4_096
-"""Working precision at most: the potentials of a problem may need max C / (eps log 2) bits."""
+"""Bits of working precision at most; the potentials of a problem may need max C / (eps log 2)."""
 
 GUARD_BITS = 64
-"""Bits beyond the digits asked for, with which the first attempt is made."""
+"""Bits that the first attempt has beyond those of the digits asked for."""
 
 Found = TypeVar("Found")
 Answer = TypeVar("Answer", arb, Vector, Matrix)
 
 
 class EnclosureError(ValueError):
-    """The digits asked for cannot be certified; the message says how far it came."""
+    """The digits asked for cannot be proven; the message says why, and what is possible."""
 
 
 def bits_for(digits: int) -> int:
-    """The working precision for so many digits, guard bits included."""
+    """The working precision of the first attempt for this many digits."""
     return math.ceil(digits * math.log2(10)) + GUARD_BITS
 
 
 def first_found(bits: int, attempt: Callable[[], Found | None], refusal: str) -> Found:
     """The first result of `attempt` at `bits`, 2 `bits`, ... up to MOST_BITS of working precision.
 
-    Raises EnclosureError: too many digits, where even the first attempt needs more bits than that;
-    `refusal` where all attempts fail.
+    Raises EnclosureError if the first attempt needs more bits than that, and with the words of
+    `refusal` if all attempts fail.
     """
     if bits > MOST_BITS:
         most = int((MOST_BITS - GUARD_BITS) / math.log2(10))
@@ -52,9 +52,10 @@ def first_found(bits: int, attempt: Callable[[], Found | None], refusal: str) ->
 
 
 def certified(attempt: Callable[[], Answer], digits: int) -> Answer:
-    """`attempt()` with twice the working precision each time, until its digits are there.
+    """`attempt()` at more and more working precision, until its digits are proven.
 
-    Digits of the largest entry: one below 10^-digits of it may as well be 0. Raises EnclosureError.
+    Digits are relative to the largest entry; an entry below 10^-digits of it may be taken as 0.
+    Raises EnclosureError.
     """
     digits = as_count(digits, "digits")
 

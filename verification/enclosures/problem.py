@@ -1,8 +1,8 @@
-"""The problem that is enclosed, exactly: what floats stand for, and its costs as balls.
+"""The problem that is enclosed, without any rounding of its inputs.
 
-Every float64 input is the dyadic rational that it is; weights are divided by their exact sum; of
-points, the cost is the exact ground cost of the exact points, at the working precision.
-"""
+Every float64 input stands for exactly the number (a dyadic rational) that it is; weights are
+divided by their exact sum; the cost of points is a ball around the exact ground cost of the exact
+points."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from .newton import ArbProblem, Matrix, Vector
 from .precision import EnclosureError
 
 LARGEST_SIZE = 256
-"""n and m at most: beyond it Newton's method in multiple precision takes minutes."""
+"""n and m at most; beyond, Newton's method in multiple precision takes minutes."""
 
 
 @dataclass(frozen=True)
 class ArbInputs:
-    """Cost operand, rational weights that sum to 1, dyadic eps; where the mass is.
+    """The cost, rational weights that sum to 1, and eps.
 
-    scale: the largest cost in magnitude, about; eps where all costs are 0.
+    scale: about the largest magnitude of a cost; eps where all costs are 0. `rows` and `columns`
+    are the indices of the points that carry mass.
     """
 
     C: Cost
@@ -112,7 +113,7 @@ def rational(x: Any) -> fmpq:
 
 
 def dot(x: Iterable[Any], y: Iterable[Any]) -> Any:
-    """sum x y, in any ring."""
+    """sum_i x_i y_i, of balls, rationals or power series."""
     return sum((s * t for s, t in zip(x, y, strict=True)), arb(0))
 
 

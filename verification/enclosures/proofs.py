@@ -1,9 +1,9 @@
 """What a potential g proves, in flint balls: F, s, and a bracket of the optimal potential.
 
-The formulas of `certificates`, once more and independently, for a plan that fits in memory. They
-are true for every g and every working precision; how near g is decides how small the balls are.
-docs/certificates.md proves each.
-"""
+The formulas are those of `certificates/certify.py`, written again and independently, for a plan
+that fits in memory, so that each can be tested against the other. They are true for every g and at
+every working precision; the nearer g is to the optimum, the smaller are the balls.
+docs/certificates.md proves each."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from functools import reduce
 
 from flint import arb, arb_mat
 
-from .newton import ArbProblem, HalfStep, Vector, grounded_solve, half_step, laplacian
+from .newton import ArbHalfStep, ArbProblem, Vector, grounded_solve, half_step, laplacian
 
 
-def value(p: ArbProblem, h: HalfStep) -> arb:
-    """F: from the semi-dual a.f + b.g up to the value of the rounded plan, within the costs."""
+def value(p: ArbProblem, h: ArbHalfStep) -> arb:
+    """F: from the semi-dual a.f + b.g up to the value of the rounded plan, cut to [min C, max
+    C]."""
     L = _semi_dual(p, h)
     return L.union(L + _gap(p, h)).intersection(_costs(p))
 
 
-def transport_cost(p: ArbProblem, h: HalfStep) -> arb:
+def transport_cost(p: ArbProblem, h: ArbHalfStep) -> arb:
     """s: <C,P'> -+ osc(C)/2 sqrt(2 W / eps) for the rounded plan P', by strong convexity."""
     kept = sum(
         (_dot(C_j, P_j) / cj.max(arb(1)) for C_j, P_j, cj in zip(
@@ -36,12 +37,13 @@ def transport_cost(p: ArbProblem, h: HalfStep) -> arb:
     return (kept + returned + moved * arb(0, 1)).intersection(_costs(p))
 
 
-def bracket(p: ArbProblem, h: HalfStep) -> Vector | None:
-    """Balls around g* with g*_m = g_m exactly; None where this precision does not prove any.
+def bracket(p: ArbProblem, h: ArbHalfStep) -> Vector | None:
+    """Balls around the optimal g* with g*_m = g_m; None where this precision proves none.
 
-    With g_m fixed: all q_j(above) >= b_j, j < m, implies above >= g*; q_j(below) <= b_j, below <=
-    g*. Candidates: Newton's step d, plus and minus what outweighs the radius of q and the curvature
-    sum_k -A_jk (d_j - d_k)^2 = 2 d_j (A d)_j - (A d^2)_j.
+    With g_m fixed, q_j(above) >= b_j for all j < m implies above >= g*, and q_j(below) <= b_j
+    implies below <= g*: a column sum increases in its own g_j and decreases in every other.
+    Candidates are Newton's step d plus and minus a margin, which must outweigh the radius of q and
+    the curvature sum_k -A_jk (d_j - d_k)^2 = 2 d_j (A d)_j - (A d^2)_j.
     """
     A = laplacian(p, h)
     surplus = [bj - qj for bj, qj in zip(p.b, h.q, strict=True)]
@@ -69,7 +71,7 @@ def bracket(p: ArbProblem, h: HalfStep) -> Vector | None:
     return None
 
 
-def _semi_dual(p: ArbProblem, h: HalfStep) -> arb:
+def _semi_dual(p: ArbProblem, h: ArbHalfStep) -> arb:
     return _dot(p.a, h.f) + _dot(p.b, h.g)
 
 
@@ -78,18 +80,18 @@ def _costs(p: ArbProblem) -> arb:
     return reduce(arb.union, (c for row in p.C for c in row))
 
 
-def _columns(p: ArbProblem, h: HalfStep) -> Vector:
+def _columns(p: ArbProblem, h: ArbHalfStep) -> Vector:
     """c_j = q_j / b_j, which is 1 for the optimal g."""
     return [qj / bj for qj, bj in zip(h.q, p.b, strict=True)]
 
 
-def _missing(p: ArbProblem, h: HalfStep) -> Vector:
-    """h_j = max(b_j - q_j, 0): what the scaled columns lack; the rounded plan returns it."""
+def _missing(p: ArbProblem, h: ArbHalfStep) -> Vector:
+    """h_j = max(b_j - q_j, 0): the mass that column j lacks, and that the rounded plan adds."""
     return [(bj - qj).max(arb(0)) for bj, qj in zip(p.b, h.q, strict=True)]
 
 
-def _gap(p: ArbProblem, h: HalfStep) -> arb:
-    """W >= J(rounded plan) - (a.f + b.g) >= 0, of first order in the column error."""
+def _gap(p: ArbProblem, h: ArbHalfStep) -> arb:
+    """An upper bound of J(rounded plan) - (a.f + b.g), of first order in the column error."""
     least_a = -_largest(-ai for ai in p.a)
     spread = [
         _largest(c - fi for c, fi in zip(column, h.f, strict=True)) - gj

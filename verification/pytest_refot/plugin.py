@@ -1,7 +1,7 @@
 """The pytest plugin: each check on each case of a subject is one test. docs/pytest-plugin.md.
 
-The list of tests depends on the subject, the profile and the data that is installed, and on nothing
-else: every worker of pytest-xdist finds the same tests in the same order.
+The list of tests depends only on the subject, the profile and the installed data, so that every
+worker of pytest-xdist finds the same tests in the same order.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from refot.verification.truth.solution import solution_of
 
 
 def register(config: pytest.Config) -> None:
-    """Put the suite of the options into a run of pytest. Raises pytest.UsageError."""
+    """Add the tests that the options ask for to this run of pytest. Raises pytest.UsageError."""
     try:
         config.pluginmanager.register(Suite(config), "refot-suite")
     except (TargetError, ExclusionError, ValueError) as error:
@@ -64,7 +64,7 @@ class RefotError(Exception):
 
 
 class Suite:
-    """The subject with its tests, and the lists of what is skipped or is to fail."""
+    """The subject with its tests, and the lists of those that are skipped or expected to fail."""
 
     def __init__(self, config: pytest.Config) -> None:
         target, command, capability, profile, skip, xfail = (
@@ -80,7 +80,7 @@ class Suite:
         self.tests = list(_tests(self.subject, cases))
 
     def stale(self) -> list[Exclusion]:
-        """The lines of both lists that match none of the tests."""
+        """The lines of both lists that match no test."""
         return [line for line in (*self.skip, *self.xfail)
                 if not any(line.matches(test.check, test.case_name) for test in self.tests)]
 
@@ -103,7 +103,7 @@ class Suite:
         session.config.hook.pytest_collectreport(report=counted)  # in "collected 99 items"
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Tell lines that match nothing, and cases that could not be made."""
+        """Print the lines that match no test, and the cases that could not be made."""
         lines = [f"{line.place}: stale: matches none of the {len(self.tests)} tests of this run: "
                  f"{line.check} {line.case}" for line in self.stale()]
         lines += [f"left out: {case}: {reason}" for case, reason in self.left_out.items()]
@@ -171,10 +171,10 @@ def _applicable(capabilities: Any, case: Case) -> Iterator[Check]:
 
 
 class SuiteNode(pytest.Collector):
-    """What stands for the subject among the nodes; it finds nothing by itself."""
+    """The node of the subject in pytest's tree, under which `Suite` puts its tests."""
 
     def collect(self) -> list[pytest.Item]:
-        """Nothing: the suite adds the tests."""
+        """Nothing: `Suite` adds the tests itself."""
         return []
 
 
@@ -210,7 +210,8 @@ class TestItem(pytest.Item):
         return "\n".join(_described(excinfo.value.result, self.test.sentence))
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Where it stands, which is in no file; the last is the heading of a failure."""
+        """(path, line, heading of a failure); the test is in no file, so the first two say
+        nothing."""
         return self.path, 0, f"refot: {self.name}"
 
 

@@ -46,19 +46,19 @@ class Line:
 
     @property
     def why(self) -> str:
-        """The diagnosis, or what else is to be said."""
+        """The diagnosis, or the message where there is none."""
         return self.diagnosis or self.message
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A report, read: who was judged by which refot, and every line by its key."""
+class ReadReport:
+    """A report as it was read: the subject and the version of refot, and every line by its key."""
 
     title: str
     lines: dict[Key, Line]
 
 
-def read(path: Path) -> Judged:
+def read(path: Path) -> ReadReport:
     """Read a report. Raises CompareError, OSError."""
     try:
         found = read_json(path)
@@ -71,7 +71,7 @@ def read(path: Path) -> Judged:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CompareError(f"{path}: not a report of refot verify --json "
                            f"({type(error).__name__}: {error})") from None
-    return Judged(title, lines)
+    return ReadReport(title, lines)
 
 
 def _key(check: dict[str, Any]) -> Key:
@@ -92,64 +92,64 @@ def _line(check: dict[str, Any]) -> Line:
 # ------------------------------------------------------------------ what changed
 @dataclass(frozen=True)
 class Comparison:
-    """Two reports; an error has changed where it did by more than `factor`, either way."""
+    """Two reports; an error counts as changed if it grew or fell by more than `factor`."""
 
-    old: Judged
-    new: Judged
+    old: ReadReport
+    new: ReadReport
     factor: float = 10.0
 
     @property
     def broken(self) -> list[Key]:
-        """What fails now and did not, or was not there."""
+        """Checks that fail now, and did not fail or did not exist before."""
         return [key for key, line in self.new.lines.items()
                 if line.wrong and not (key in self.old.lines and self.old.lines[key].wrong)]
 
     @property
     def lost(self) -> list[Key]:
-        """What passed and is not answered any more."""
+        """Checks that passed, and have no answer any more."""
         return [key for key, line in self.old.lines.items() if line.status == "passed"
                 and (key not in self.new.lines or self.new.lines[key].status in UNANSWERED)]
 
     @property
     def mended(self) -> list[Key]:
-        """What failed and passes now."""
+        """Checks that failed and pass now."""
         return self._both(lambda old, new: old.wrong and new.status == "passed")
 
     @property
     def gone(self) -> list[Key]:
-        """What failed and is not answered any more: not mended, and not known to be wrong."""
+        """Checks that failed and have no answer any more: neither mended nor known to be wrong."""
         return [key for key, line in self.old.lines.items() if line.wrong
                 and (key not in self.new.lines or self.new.lines[key].status in UNANSWERED)]
 
     @property
     def said_otherwise(self) -> list[Key]:
-        """What fails in both, with another diagnosis."""
+        """Checks that fail in both, with different diagnoses."""
         return self._both(lambda old, new: old.wrong and new.wrong
                           and cause(old.diagnosis) != cause(new.diagnosis))
 
     @property
     def moved(self) -> list[Key]:
-        """What has the same status in both, and an error more than `factor` times another.
+        """Checks with the same status in both, whose errors differ by more than `factor`.
 
-        An error of less than a thousandth of what is allowed is rounding, and counts as that.
+        An error below a thousandth of the tolerance is rounding, and counts as a thousandth of it.
         """
         return self._both(lambda old, new: old.status == new.status and self._far(old, new))
 
     @property
     def added(self) -> list[Key]:
-        """What passes now and was not there, or was not provided."""
+        """Checks that pass now, and did not exist or were not provided before."""
         return [key for key, line in self.new.lines.items() if line.status == "passed"
                 and (key not in self.old.lines or self.old.lines[key].status in UNANSWERED)]
 
     @property
     def not_judged(self) -> list[Key]:
-        """What refot itself did not judge in the new report, since its own code raised."""
+        """Checks of the new report without a judgement, because refot's own code raised."""
         return [key for key, line in self.new.lines.items() if line.status == "refot_error"]
 
     @property
     def exit_status(self) -> int:
-        """1 if something is worse: a check fails that did not, or one that passed is not there; 3
-        where refot's own code raised, so that it is not known."""
+        """3 if refot's own code raised, so that nothing is known; 1 if something got worse: a check
+        fails that did not, or one that passed has no answer; else 0."""
         return 3 if self.not_judged else int(bool(self.broken or self.lost))
 
     def _both(self, holds: Callable[[Line, Line], bool]) -> list[Key]:
@@ -187,7 +187,8 @@ class Comparison:
         return self.new.lines[key].why
 
     def _instead(self, key: Key) -> str:
-        """What a check says now that did not just vanish; what is not provided has been said."""
+        """The reason why a check that passed has no answer now: that it did not converge. A check
+        that is not provided any more needs no reason."""
         line = self.new.lines.get(key)
         return line.why if line and line.status == "not_converged" else ""
 
@@ -204,7 +205,7 @@ def compare(old: Path, new: Path, factor: float = 10.0) -> Comparison:
 
 
 def cause(diagnosis: str) -> str:
-    """A diagnosis without its evidence, which comes last and in parentheses, and its numbers."""
+    """A diagnosis without its numbers, and without the evidence in parentheses at its end."""
     return MEASURED.sub("…", without_evidence(diagnosis))
 
 

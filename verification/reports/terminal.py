@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from refot.files import write_text
 from refot.terminal import foreign, plain_lines
 from refot.verification.checks import CHECKS
 from refot.verification.runs import scaling
 from refot.verification.runs.run import CheckResult, Report
 from refot.verification.subjects.subject import CAPABILITIES, STATEMENTS
 
-NARROW = 150
-"""A terminal of fewer columns has no room for the table of failures."""
+TABLE_WIDTH = 150
+"""Columns that the table of failures needs; a narrower terminal gets blocks of lines instead."""
 
 HEADINGS = ("measured", "certified", "off by", "allowed")
 
@@ -49,7 +49,7 @@ def print_report(report: Report, console: Console) -> None:
 
 
 def _print_own_errors(report: Report, console: Console) -> None:
-    """What refot itself could not judge, each with its traceback."""
+    """The checks in which refot's own code raised, each with its traceback."""
     for check in report.checks:
         if check.status == "refot_error":
             console.print(foreign(f"{check.id} on {check.case}: not judged: {check.message}",
@@ -63,7 +63,7 @@ def _print_failures(
 ) -> None:
     if not failures:
         return
-    if console.width < NARROW:
+    if console.width < TABLE_WIDTH:
         _print_blocks(part, failures, console)
     else:
         _print_table(part, failures, console)
@@ -185,14 +185,7 @@ def print_list(console: Console) -> None:
 
 def write_json(report: Report, path: Path) -> None:
     """The report as strict JSON (a number that is not finite as a string), moved into place."""
-    write_whole(path, json.dumps(_strict(report.as_dict()), indent=1, allow_nan=False) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """The text under a temporary name, then moved into place: the file is whole or not there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    write_text(path, json.dumps(_strict(report.as_dict()), indent=1, allow_nan=False) + "\n")
 
 
 def _strict(value: object) -> object:

@@ -1,4 +1,10 @@
-"""Judging one value of one problem: what `refot certify` prints."""
+"""What `refot certify PROBLEM.npz` prints: the certified values of a problem in a file, and whether
+a value that somebody computed for it is right.
+
+The file holds `a` (n,), `b` (m,), `eps` and either `C` (n, m) or `x` (n, d), `y` (m, d) and
+optionally `cost` (a name of GROUND_COSTS, default "sqeuclidean"); optionally `g` (m,), the column
+potential to start from. Nothing pickled is ever loaded, nor what unpacks to more than 1 GiB.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +12,11 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
-from refot.arrays import ConvergenceWarning, InputError, as_number
+from refot.arrays import Array, ConvergenceWarning, InputError, as_floating, as_number
 from refot.conventions.convert import (
     CONVENTIONS,
     Convention,
@@ -19,8 +25,9 @@ from refot.conventions.convert import (
     value_from_refot,
 )
 from refot.costs.forbidden import finite_part, forbids
-from refot.costs.operands import Cost, PointCost, row_blocks
-from refot.problem import Problem
+from refot.costs.operands import Cost, PointCost, as_cost, point_cost, row_blocks
+from refot.files import UnreadableError, read_arrays
+from refot.problem import Problem, problem
 from refot.solvers import cost_range, solve_problem
 from refot.verification.cases.case import Case
 from refot.verification.certificates.balls import UNIT
@@ -33,14 +40,54 @@ from refot.verification.subjects.probe import Probe
 from refot.verification.subjects.subject import Part
 from refot.verification.truth.solution import Truth
 
+REQUIRED = ("a", "b", "eps")
+"""What every file must hold."""
+
+LARGEST = 1 << 30
+"""Bytes that all arrays of a file may have together: a cost of 11,000 x 11,000 fits."""
+
 RATE = 1e-6
-"""A value may be off by this part of max C - min C, and by 64 roundings of max |C| + eps, as in
-`refot verify`."""
+"""How far a value may be off, as in `refot verify`: by this share of max C - min C, plus 64
+roundings of max |C| + eps."""
 
 DIAGNOSED_ENTRIES = 250_000
-"""Up to this many entries of the cost, a value that misses is compared with the catalogue."""
+"""A wrong value is compared with the catalogue of mistakes if its cost has at most this many
+entries: every mistake is computed, which takes long on a larger problem."""
 
 
+# ------------------------------------------------------------------ the file
+class FileError(ValueError):
+    """The file cannot be read, or does not hold a problem: says what is missing."""
+
+
+def read_problem(path: Path) -> tuple[Problem, Array | None]:
+    """The problem of an .npz file, and its potential g or None. Raises FileError, InputError."""
+    if not path.is_file():
+        raise FileError(f"{path}: no such file")
+    try:
+        arrays = read_arrays(path, LARGEST)
+    except UnreadableError as error:
+        raise FileError(f"{path}: not an .npz file of plain arrays ({error})") from error
+    missing = [name for name in REQUIRED if name not in arrays]
+    if missing:
+        raise FileError(f"{path}: lacks {', '.join(missing)}; it holds {', '.join(arrays) or '-'}")
+    p = problem(_cost(arrays, path), arrays["a"], arrays["b"], arrays["eps"], "numpy")
+    return p, arrays.get("g")
+
+
+def _cost(arrays: dict[str, Array], path: Path) -> Cost:
+    if "C" in arrays:
+        return as_cost(as_floating(arrays["C"], "C", 2).astype(np.float64))
+    if "x" not in arrays or "y" not in arrays:
+        raise FileError(f"{path}: lacks C, or x and y")
+    name = arrays.get("cost", np.array("sqeuclidean"))
+    if name.dtype.kind != "U" or name.ndim != 0:
+        raise InputError("cost", f"an array of {name.dtype}", "the name of a ground cost")
+    x, y = (as_floating(arrays[key], key, 2).astype(np.float64) for key in ("x", "y"))
+    return point_cost(x, y, str(name))
+
+
+# ------------------------------------------------------------------ the certificate in words
 @dataclass(frozen=True)
 class Verdict:
     """Whether a value is right, and the sentence that says so."""
@@ -57,7 +104,7 @@ class Certified:
     certificate: Certificate
 
     def lines(self) -> Iterator[str]:
-        """What is certified, line by line."""
+        """What `refot certify` prints, line by line."""
         n, m = self.problem.C.shape
         found = self.certificate
         yield f"n = {n}, m = {m}, eps = {self.problem.eps:g}"
@@ -66,7 +113,7 @@ class Certified:
         yield f"L1 marginal error of the potentials: {found.marginal_error:.2g}"
 
     def expected(self, called: Convention) -> Interval:
-        """The interval of the value in that convention, in the units of its cost."""
+        """The interval of the value as the convention defines it, in the units of its cost."""
         scale = scale_on(called, self.ground)
         if called.value is ValueKind.SHARP:
             return scale * self.certificate.transport_cost
@@ -79,11 +126,11 @@ class Certified:
 
     @property
     def ground(self) -> str | None:
-        """The name of the cost of the points, None of a matrix."""
+        """The name of the ground cost; None where the cost was given as a matrix."""
         C = self.problem.C
         return C.ground.name if isinstance(C, PointCost) else None
 
-    def verdict(self, value: Any, name: str) -> Verdict:
+    def verdict(self, value: float, name: str) -> Verdict:
         """Judge a value in the named convention. Raises InputError for an unknown name."""
         value, called = as_number(value, "value"), value_convention(name)
         expected, scale = self.expected(called), scale_on(called, self.ground)
@@ -100,7 +147,8 @@ class Certified:
                        f"[{expected.lower!r}, {expected.upper!r}] {unit}{why}")
 
     def _diagnosis(self, value: float, called: Convention, allowed: float) -> str:
-        """The mistake that gives this value, for values that are F or <C,P> on refot's cost."""
+        """The known mistake that gives this value, or "". The catalogue holds values F and <C,P> of
+        problems without forbidden pairs; anything else is not compared."""
         p = self.problem
         capability = "transport_cost" if called.value is ValueKind.SHARP else "value"
         if forbids(p.C) or p.C.shape[0] * p.C.shape[1] > DIAGNOSED_ENTRIES or called.value not in (
@@ -118,7 +166,7 @@ class Certified:
 
 
 def value_convention(name: str) -> Convention:
-    """The convention of one value. Raises InputError, before any work, if it is another thing."""
+    """The convention of that name, whose call must return one value. Raises InputError if not."""
     called = convention(name)
     if called.value is None or called.returns_divergence:
         what = "a divergence, made of three values" if called.value else "a plan and no value"
@@ -132,10 +180,10 @@ def highest_cost(C: Cost) -> float:
     return max(float(abs(finite_part(C.rows(rows))).max()) for rows in row_blocks(C))
 
 
-def certified(p: Problem, g: Any | None = None) -> Certified:
-    """The problem with its certificate, from potentials g (m,) or from a solve."""
+def certified(p: Problem, g: Array | None = None) -> Certified:
+    """The problem with its certificate, from the potential g (m,) or, without one, from a solve."""
     if g is None:
-        with warnings.catch_warnings():  # the certificate tells how far the solve came
+        with warnings.catch_warnings():  # how far the solve came is seen in the certificate's width
             warnings.simplefilter("ignore", ConvergenceWarning)
             g = solve_problem(p, tol=1e-13, max_iter=2_000).g
     return Certified(p, certify(p.C, p.a, p.b, p.eps, g))

@@ -1,7 +1,7 @@
-"""Lists of checks that are skipped or are to fail, kept in the repository of who is verified.
+"""Lists of checks that are skipped or expected to fail, which a project keeps in its repository.
 
-A line is `CHECK [CASE]`, each a pattern as of file names (`*`, `?`, `[ab]`); without CASE it means
-every case. What follows a `#` at the start of a line or after a space is the reason.
+A line is `CHECK [CASE]`, both patterns as for file names (`*`, `?`, `[ab]`); without CASE it means
+every case. Text after a `#`, at the start of a line or after a space, is the reason.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from refot.verification.checks import CHECKS
 from refot.verification.subjects.subject import CAPABILITIES
 
 LARGEST_FILE = 1 << 20
-"""Bytes of a list at most."""
+"""Bytes that a list may have."""
 
 
 class ExclusionError(ValueError):
-    """A list that cannot be read, or a line that can never match: says which."""
+    """A list that cannot be read, or a line that can never match: the message says which."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Exclusion:
     place: str
 
     def matches(self, check: str, case: str) -> bool:
-        """Whether it means this check on this case."""
+        """Whether the line applies to this check on this case."""
         return fnmatchcase(check, self.check) and fnmatchcase(case, self.case)
 
 
@@ -59,7 +59,7 @@ def read_exclusions(path: Path) -> list[Exclusion]:
 
 
 def _exclusion(words: list[str], reason: str, place: str) -> Exclusion:
-    """One line. Raises ExclusionError where it matches no check or no case that there is."""
+    """One line. Raises ExclusionError if no check or no case can match it."""
     if len(words) > 2:
         raise ExclusionError(f"{place}: more than CHECK and CASE: {' '.join(words)[:80]!r}")
     check, case = words[0], words[1] if len(words) == 2 else "*"
@@ -82,5 +82,5 @@ def known_cases() -> list[str]:
 def first_match(
     exclusions: Iterable[Exclusion], check: str, case: str
 ) -> Exclusion | None:
-    """The first line that means this check on this case."""
+    """The first line that applies to this check on this case, or None."""
     return next((line for line in exclusions if line.matches(check, case)), None)

@@ -1,9 +1,9 @@
-"""A run in processes of its own: for targets that a process can load itself.
+"""A run in worker processes: for a target that each process can load by its name.
 
-They alone load the subject and call it: one that crashes or ends the interpreter ends a process
-whose death is noticed, and is told of the check that asked. Processes are spawned, not forked,
-which is safe for what JAX, torch and Numba start. A case is examined by one of them, and its
-evidence comes back for the common vote.
+Only the workers load and call the subject. If it crashes or ends the interpreter, a worker dies,
+and the run goes on and reports which check was asking. Processes are spawned, not forked: a fork
+would break the threads that JAX, torch and Numba start. Each case is examined by one worker, which
+sends back its results with the evidence; the diagnosis votes on the evidence of all of them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from refot.backend_contract import get_backend
 from refot.verification.cases.case import Case, collect
@@ -25,27 +26,28 @@ from refot.verification.subjects.subject import Subject
 from .run import CheckResult, Examined, Progress, Report, examine, refot_error, report
 from .scaling import MEASURED, Scaling, measured
 from .selection import Selection, selected_report
-from .workers import Crew, Load, subject_here
+from .workers import Load, Worker, Workers
 
 MOST_DEATHS = 20
-"""After so many processes that died, what was asked of one is not asked again in smaller pieces."""
+"""Once this many processes have died, a job with which one died is given up, and not asked again in
+smaller pieces."""
 
 
-# ------------------------------------------------------------------ what a process does
+# ------------------------------------------------------------------ in a worker process
 @dataclass(frozen=True)
 class Job:
-    """What one process is asked at a time: some cases, and which checks of which parts."""
+    """What one worker is asked at a time: some cases, and which checks of which parts."""
 
     cases: tuple[Case, ...]
     selection: Selection
 
     @property
     def one_check(self) -> bool:
-        """Whether it cannot be told apart any further."""
+        """Whether it is a single check, which cannot be divided further."""
         return len(self.cases) == 1 and None not in (self.selection.check, self.selection.part)
 
     def pieces(self, subject: Subject) -> list[Job]:
-        """Its cases one by one; of one case its checks one by one."""
+        """A job for each of its cases, or, if it has one case, for each of its checks."""
         if len(self.cases) > 1:
             return [replace(self, cases=(case,)) for case in self.cases]
         return [replace(self, selection=Selection(check.id, part=part.name))
@@ -54,75 +56,73 @@ class Job:
 
 @dataclass(frozen=True)
 class Share:
-    """What a job gave: results with evidence, and what each part said on the side."""
+    """The outcome of a job: results with evidence, and by part the warnings and printed lines."""
 
     examined: list[Examined]
     warned: list[set[str]] = field(default_factory=list)
     printed: list[set[str]] = field(default_factory=list)
 
 
-@dataclass
-class _Worker:
-    """What a process keeps: its own probes of the subject, and what it suspects of them."""
+class Examiner(Worker):
+    """A worker that examines the subject, with its own probe and suspects for each part."""
 
-    probes: list[Probe]
-    suspects: list[Suspects]
+    @cached_property
+    def probes(self) -> list[Probe]:
+        """A probe of each part of the subject."""
+        return [Probe(part) for part in self.subject.parts]
 
+    @cached_property
+    def suspects(self) -> list[Suspects]:
+        """The mistakes still suspected of each part."""
+        return [Suspects() for _ in self.subject.parts]
 
-_worker: list[_Worker] = []
+    def share(self, job: Job) -> Share:
+        """Do a job."""
+        probes, suspects = self.probes, self.suspects  # first: a TargetError is not refot's error
+        try:
+            examined = list(examine(probes, job.cases, suspects=suspects,
+                                    wanted=job.selection.takes))
+        except Exception as error:  # noqa: BLE001 - refot's own: what a subject raises is a result
+            examined = [Examined(refot_error(check, part.name, case.name, error))
+                        for part, case, check in job.selection.among(self.subject, job.cases)]
+        return Share(examined, [probe.warned for probe in probes],
+                     [probe.printed for probe in probes])
 
+    def described(self) -> Subject:
+        """The subject for another process: names and conventions, and nothing that can be called.
+        """
+        return replace(self.subject, parts=tuple(
+            replace(part, capabilities=dict.fromkeys(part.capabilities, _elsewhere))
+            for part in self.subject.parts))
 
-def _share(job: Job) -> Share:
-    if not _worker:
-        parts = subject_here().parts
-        _worker.append(_Worker([Probe(part) for part in parts], [Suspects() for _ in parts]))
-    (worker,) = _worker
-    try:
-        examined = list(examine(worker.probes, job.cases, suspects=worker.suspects,
-                                wanted=job.selection.takes))
-    except Exception as error:  # noqa: BLE001 - refot's own: what a subject raises is a result
-        examined = [Examined(refot_error(check, part.name, case.name, error))
-                    for part, case, check in job.selection.among(subject_here(), job.cases)]
-    return Share(examined, [probe.warned for probe in worker.probes],
-                 [probe.printed for probe in worker.probes])
-
-
-def _without_calls() -> Subject:
-    """The subject as another process may know it: what it offers, and nothing to call."""
-    subject = subject_here()
-    return replace(subject, parts=tuple(
-        replace(part, capabilities=dict.fromkeys(part.capabilities, _elsewhere))
-        for part in subject.parts))
+    def measured(self, part: str, capability: str) -> tuple[Scaling, ...]:
+        """Time and memory of one capability of one part."""
+        return measured(replace(self.subject, parts=tuple(
+            replace(each, capabilities={capability: each.capabilities[capability]})
+            for each in self.subject.parts if each.name == part)))
 
 
 def _elsewhere(*_: object) -> None:
-    raise RuntimeError("this process only tells of the subject, and cannot call it")
-
-
-def _measured(part: str, capability: str) -> tuple[Scaling, ...]:
-    subject = subject_here()
-    return measured(replace(subject, parts=tuple(
-        replace(each, capabilities={capability: each.capabilities[capability]})
-        for each in subject.parts if each.name == part)))
+    raise RuntimeError("only a worker process can call the subject")
 
 
 # ------------------------------------------------------------------ the run
-def run_spread(
+def run_parallel(
     load: Load, profile: str = "quick", processes: int | None = None,
     progress: Progress | None = None, seed: int = 0, selection: Selection | None = None,
     scaling: bool = False,
 ) -> Report:
-    """As `run.run`, or `selection.run_selection`, in so many processes other than this one.
+    """As `run.run`, or `selection.run_selection`, in `processes` worker processes.
 
-    Where a process dies, what it had in hand is done again case by case, a case on which one dies
-    again check by check, and the checks that end a fresh process are errors. `scaling` measures
-    time and memory of the same parts, too. Raises TargetError, SelectionError, InputError.
+    If a worker dies, its job is done again case by case; a case on which one dies again is done
+    check by check; a check that also ends a fresh worker is an error. With `scaling`, time and
+    memory of the same parts are measured, too. Raises TargetError, SelectionError, InputError.
     """
-    get_backend()  # a wrong REFOT_BACKEND is told before any work
+    get_backend()  # a wrong REFOT_BACKEND raises here, before any work
     selection = selection or Selection()
     cases, left_out = collect(profile, seed)
-    with Crew(load, processes or 2) as crew:
-        subject = crew.alone(_without_calls)
+    with Workers(Examiner(load), processes or 2) as workers:
+        subject = workers.alone(Examiner.described)
         if subject is None:
             raise TargetError("the target ends the interpreter while it is loaded")
         chosen = (selection.chosen if selection.some else selection.among)(subject, cases)
@@ -130,8 +130,8 @@ def run_spread(
                      selection)
         shares: list[Share] = []
         at_once = processes or _worth_spreading(subject, profile)
-        for done, (job, share) in enumerate(_each(crew, jobs, at_once), 1):
-            shares += [share] if share is not None else _salvaged(crew, subject, job)
+        for done, (job, share) in enumerate(_each(workers, jobs, at_once), 1):
+            shares += [share] if share is not None else _salvaged(workers, subject, job)
             if progress is not None:
                 progress(job.cases[0].name, done, len(jobs))
         order = {case.name: k for k, case in enumerate(cases)}
@@ -140,12 +140,12 @@ def run_spread(
         probes = _probes(subject, shares)
         found = (selected_report(subject, chosen, profile, examined, probes) if selection.some
                  else report(subject, profile, examined, left_out, probes))
-        return _with_scaling(crew, found, progress) if scaling else found
+        return _with_scaling(workers, found, progress) if scaling else found
 
 
 def _jobs(cases: list[Case], selection: Selection) -> list[Job]:
-    """The cases by their shapes and dtypes, for which JAX compiles once, and those that take long
-    first, so that no process is left with them at the end."""
+    """A job for each shape and dtype, for which JAX compiles once; those that take longest come
+    first, so that at the end no worker is busy with one while the others are idle."""
     groups: dict[object, list[Case]] = defaultdict(list)
     for case in cases:
         groups[case.C.shape, case.C.dtype].append(case)
@@ -158,22 +158,25 @@ def _jobs(cases: list[Case], selection: Selection) -> list[Job]:
 
 
 def _worth_spreading(subject: Subject, profile: str) -> int:
-    """2 for many parts or many cases, where there are processors; a small run ends sooner in 1."""
+    """How many workers: 1 for a small run, which the start of a second would only delay; else 2."""
     many = len(subject.parts) > 1 or profile != "quick"
     return min(2, os.cpu_count() or 1) if many else 1
 
 
-def _each(crew: Crew, jobs: list[Job], at_once: int) -> Iterator[tuple[Job, Share | None]]:
-    """Each job with what it gave, as they are done; None for those in hand where a process died.
+def _each(
+    workers: Workers[Examiner], jobs: list[Job], at_once: int
+) -> Iterator[tuple[Job, Share | None]]:
+    """Each job with its outcome, in the order in which they end. A death ends every job in hand,
+    whoever caused it: their outcome is None.
 
-    No more are in hand than are done at once, so that a death accuses few.
+    No more jobs are handed out than there are workers, so that a death spoils few of them.
     """
     left, in_hand = deque(jobs), dict[Future[Share], Job]()
     while left or in_hand:
         while left and len(in_hand) < at_once:
             try:
-                in_hand[crew.submit(_share, left[0])] = left[0]
-            except BrokenProcessPool:  # one in hand has died, and is told below
+                in_hand[workers.submit(Examiner.share, left[0])] = left[0]
+            except BrokenProcessPool:  # a job in hand has ended its worker: see below
                 break
             left.popleft()
         for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
@@ -181,30 +184,30 @@ def _each(crew: Crew, jobs: list[Job], at_once: int) -> Iterator[tuple[Job, Shar
             try:
                 yield job, future.result()
             except BrokenProcessPool:
-                crew.bury()
+                workers.restart_after_death()
                 yield job, None
                 yield from ((other, None) for other in in_hand.values())
                 in_hand.clear()
                 break
 
 
-def _salvaged(crew: Crew, subject: Subject, job: Job) -> Iterator[Share]:
-    """What can be had of a job with which a process died: piece by piece. A check with which one
-    died is asked again in a fresh one, so that nothing before it is to blame."""
+def _salvaged(workers: Workers[Examiner], subject: Subject, job: Job) -> Iterator[Share]:
+    """Do a job in which a worker died again, piece by piece. A single check is tried twice: the
+    second worker is fresh, so that nothing that ran before the check can be to blame."""
     for piece in job.pieces(subject):
-        if crew.deaths >= MOST_DEATHS:
+        if workers.deaths >= MOST_DEATHS:
             yield _crashed(subject, piece,
                            f"it has crashed {MOST_DEATHS} times, and is asked no more")
             continue
-        share = crew.alone(_share, piece)
+        share = workers.alone(Examiner.share, piece)
         if share is None and piece.one_check:
-            share = crew.alone(_share, piece)
+            share = workers.alone(Examiner.share, piece)
             share = share or _crashed(subject, piece, "this check crashed the interpreter")
-        yield from _salvaged(crew, subject, piece) if share is None else [share]
+        yield from _salvaged(workers, subject, piece) if share is None else [share]
 
 
 def _crashed(subject: Subject, job: Job, why: str) -> Share:
-    """An error of each check of a job."""
+    """The outcome of a job that could not be done: each of its checks is an error."""
     return Share([
         Examined(CheckResult(check.id, part.name, check.capability, case.name, "error",
                              message=f"not known: {why}"))
@@ -212,7 +215,7 @@ def _crashed(subject: Subject, job: Job, why: str) -> Share:
 
 
 def _probes(subject: Subject, shares: list[Share]) -> list[Probe]:
-    """Of each part a probe that knows what it said in any process."""
+    """A probe of each part, with what the part warned and printed in any process."""
     probes = [Probe(part) for part in subject.parts]
     for share in shares:
         for probe, warned, printed in zip(probes, share.warned, share.printed, strict=False):
@@ -221,8 +224,9 @@ def _probes(subject: Subject, shares: list[Share]) -> list[Probe]:
     return probes
 
 
-def _with_scaling(crew: Crew, found: Report, progress: Progress | None) -> Report:
-    """The report with time and memory of its parts, as far as no process dies of measuring them."""
+def _with_scaling(workers: Workers[Examiner], found: Report, progress: Progress | None) -> Report:
+    """The report with time and memory of its parts; where the measurement ends a worker, it says so
+    among what is left out."""
     asked = [(part.name, name) for part in found.subject.parts for name in MEASURED
              if name in part.capabilities]
     scalings: list[Scaling] = []
@@ -230,7 +234,7 @@ def _with_scaling(crew: Crew, found: Report, progress: Progress | None) -> Repor
     for k, (part, name) in enumerate(asked):
         if progress is not None:
             progress(f"time and memory: {part}", k, len(asked))
-        scaling = crew.alone(_measured, part, name)
+        scaling = workers.alone(Examiner.measured, part, name)
         if scaling is None:
             left_out[f"time and memory of {part}, {name}"] = "measuring it crashed the interpreter"
         scalings += scaling or ()

@@ -1,10 +1,11 @@
 """`refot verify --command`: a program in any language as a subject.
 
 Without `{in}` and `{out}` in the command, one process stays and answers each request as it comes.
-With them, what the checks will ask is found out first, by a run of the checks on answers of zeros
-(what they ask depends on the case and never on an answer), and asked in one file; what is asked
-besides, or again, is asked in a file of its own.
-"""
+
+With them, a process is started for each file of requests, so that it is best to put all of them in
+one. What the checks will ask depends on the case and never on an answer. So the checks are first
+run on answers of zeros, which records their requests; these go into one file, and the answers are
+kept until the real run asks for them. Any other request goes into its own file."""
 
 from __future__ import annotations
 
@@ -41,11 +42,11 @@ from refot.verification.subjects.text import printable
 from refot.verification.truth.solution import solution_of
 
 MOST_FAILURES = 10
-"""After so many processes that died, hung or were out of step, the program is asked no more. Those
-are not counted that died of what they were to refuse."""
+"""Once this many processes have died, hung or given the answer to another request, the program is
+not asked any more. A process that dies of bad input is not counted."""
 
 REFUSALS_AHEAD = 20.0
-"""Seconds for the file of requests that are to be refused."""
+"""Seconds for the file of requests with bad input, which the program should refuse."""
 
 
 Request: TypeAlias = tuple[str, tuple[Any, ...]]
@@ -53,7 +54,7 @@ Request: TypeAlias = tuple[str, tuple[Any, ...]]
 
 
 class Program:
-    """A command with its processes, and with answers that were read ahead."""
+    """A command, the process that runs it, and the answers that were asked for ahead."""
 
     def __init__(self, command: str, limits: Limits) -> None:
         self.words = _words(command)
@@ -70,7 +71,7 @@ class Program:
     def ask(
         self, capability: str, arguments: tuple[Any, ...], seconds: float = math.inf
     ) -> Any:
-        """The result that the program gives within so many seconds, as JSON has it.
+        """The result of one request as JSON has it, at most `seconds` after it was sent.
 
         Raises ProgramError, AnswerError, ProgramSaysError, NotImplementedError.
         """
@@ -85,7 +86,7 @@ class Program:
             return read_answer(line, self._asked)
         except (ProgramSaysError, NotImplementedError):
             raise
-        except BaseException:  # a time limit from outside, too, leaves it out of step
+        except BaseException:  # even a time limit from outside: its answer may still come, too late
             self._failures += not REFUSAL.get()
             self.stop()
             raise
@@ -93,11 +94,11 @@ class Program:
             self._spent += time.monotonic() - start
 
     def ask_ahead(self, requests: Sequence[Request], seconds: float = math.inf) -> None:
-        """Put many requests in one file, and keep the answers that come in so many seconds, or in
-        half of the time that is left.
+        """Send many requests in one file, and keep the answers that come within `seconds`, or
+        within half of the time that is left for the run.
 
-        Where the program fails on the way, the requests without answer are put again one by one,
-        when they are needed, so that the failure is told of the request that it belongs to.
+        If the program fails on the way, the requests without an answer are sent again one by one
+        when they are needed, so that the failure is reported for the request that causes it.
         """
         if not requests:
             return
@@ -113,14 +114,14 @@ class Program:
             self._ahead[request_line(0, *request)].append((first + k, answer))
 
     def stop(self) -> None:
-        """End the process that stays, if there is one. It is forgotten first: nothing that happens
-        while it ends lets the next request find it."""
+        """End the process that answers request by request, if there is one. It is forgotten first,
+        so that no later request finds it, whatever happens while it ends."""
         resident, self._resident = self._resident, None
         if resident is not None:
             resident.kill()
 
     def _seconds(self) -> float:
-        """How long the next answer may take. Raises ProgramError where there is no more time."""
+        """Seconds that the next answer may take. Raises ProgramError if there is no time left."""
         if self._failures >= MOST_FAILURES:
             raise ProgramError(f"not asked: it has failed to answer {MOST_FAILURES} times")
         left = self.limits.run - self._spent
@@ -158,11 +159,11 @@ class Remote(Clocked):
         return numbers(self.program.ask(self.capability, arguments, self.seconds), self.capability)
 
     def within(self, seconds: float) -> Remote:
-        """The capability, with so many seconds for each call."""
+        """The same capability, with this many seconds for each call."""
         return replace(self, seconds=seconds)
 
     def clock(self) -> float:
-        """Seconds in which the program had a request and gave no answer yet, all together."""
+        """Seconds in all between a request and its answer."""
         return self.program.waited
 
 
@@ -170,7 +171,7 @@ def load_subject(
     target: str | None, command: str | None, capability: str | None, profile: str, limits: Limits,
     seed: int = 0,
 ) -> Subject:
-    """The subject of a TARGET or of a --command, every call of it under its limits.
+    """The subject of a TARGET or of a --command; every call of it keeps to the limits.
 
     Raises TargetError.
     """
@@ -185,8 +186,8 @@ def load_subject(
 def load_command(command: str, profile: str, limits: Limits, seed: int = 0) -> Subject:
     """The program of a command line as a subject, asked for what it offers.
 
-    The words are split as a shell does, and no shell sees them. Profile and seed say for which
-    cases the answers are read ahead. Raises TargetError.
+    The command is split into words as a shell does, but no shell runs it. Profile and seed say for
+    which cases the answers are asked ahead. Raises TargetError.
     """
     program = Program(command, limits)
     try:
@@ -220,7 +221,7 @@ def _words(command: str) -> list[str]:
 # ------------------------------------------------------------------ what the checks will ask
 @dataclass
 class Questions:
-    """What the checks ask, in order; what is to be refused apart."""
+    """What the checks ask, in order: sound requests, and those that the program should refuse."""
 
     sound: list[Request] = field(default_factory=list)
     to_be_refused: list[Request] = field(default_factory=list)
@@ -239,14 +240,14 @@ def questions(capabilities: list[str], cases: list[Case]) -> Questions:
                 if check.capability in offered and check.applies(case):
                     try:
                         check.run(Trial(probe, case, truth))
-                    except Exception:  # noqa: BLE001 - zeros are no answer; the run itself judges
+                    except Exception:  # noqa: BLE001 - of a check on zeros; the run itself judges
                         continue
     return asked
 
 
 @dataclass(frozen=True)
 class _Recorder:
-    """Writes down with what it is called, and answers zeros of the shape that is due."""
+    """Stands in for a capability: records the arguments, and answers zeros of the right shape."""
 
     capability: str
     asked: Questions

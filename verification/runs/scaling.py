@@ -1,10 +1,11 @@
 """Time and peak memory of a subject's answers against n: reported, and not judged.
 
-Two Gaussian clouds of n points at eps = max C / 10, which a few dozen iterations solve. Time is the
-least of four calls; memory the most that the process held above what it held before, which only
-Linux tells, and only of a subject in this process. The arguments are there before either begins;
-of a program the time is that from the request to its answer, without refot's JSON. An exponent is
-the slope of the three largest sizes on logarithmic axes.
+The problem is two Gaussian clouds of n points at eps = max C / 10, which a few dozen iterations
+solve. Its arguments are made before anything is measured. The time is that of the fastest of four
+calls; for a program it runs from the request to the answer, without the work on refot's JSON. The
+memory is the peak of this process above what it held before; only Linux tells it, and only for a
+subject in this process. An exponent is the slope through the three largest sizes on logarithmic
+axes.
 """
 
 from __future__ import annotations
@@ -28,18 +29,19 @@ from refot.verification.subjects.probe import Probe, SubjectError
 from refot.verification.subjects.subject import Part, Subject
 
 MEASURED = ("value", "potentials", "plan", "divergence")
-"""The capabilities whose cost is of interest: the whole of a solve."""
+"""The capabilities that are measured: those that contain a whole solve."""
 
 SIZES = (64, 128, 256, 512, 1024)
 
-PATIENCE = 0.5
-"""Seconds of a call after which no larger size is tried: it would take four times as long or more.
-"""
+LONGEST_CALL = 0.5
+"""Seconds: if a call takes longer, no larger size is tried, which would take at least four times as
+long."""
 
 CALLS = 4
+"""Calls at each size, of which the fastest counts."""
 
 LEAST_MEMORY = 1 << 20
-"""Bytes that a size must take to be told from the noise of an interpreter."""
+"""Bytes; what takes less cannot be told from what the interpreter itself takes and frees."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +61,18 @@ class Scaling:
 
     @property
     def time_exponent(self) -> float | None:
-        """k in n^k of the time, None of fewer than three sizes."""
+        """k in n^k of the time, None with fewer than three sizes."""
         return exponent(list(zip(self.sizes, self.seconds, strict=True)))
 
     @property
     def memory_exponent(self) -> float | None:
-        """k in n^k of the memory, None of fewer than three sizes that take some."""
+        """k in n^k of the memory, None with fewer than three sizes that take LEAST_MEMORY."""
         return exponent([(n, taken) for n, taken in zip(self.sizes, self.bytes, strict=True)
                          if taken is not None and taken >= LEAST_MEMORY])
 
 
 def exponent(points: list[tuple[int, float]]) -> float | None:
-    """The slope of the last three points on logarithmic axes, None where there are fewer."""
+    """The slope of the last three points on logarithmic axes, None with fewer than three."""
     if len(points) < 3:
         return None
     n, taken = np.log(np.array(points[-3:])).T
@@ -78,8 +80,8 @@ def exponent(points: list[tuple[int, float]]) -> float | None:
 
 
 def measured(subject: Subject, memory: bool = True) -> tuple[Scaling, ...]:
-    """Every measured capability of every part, as far as it answers; `memory` is not to be asked
-    for where the subject is a process of its own."""
+    """Every measured capability of every part, as far as it answers. `memory` must be False if the
+    subject runs in another process, for only the memory of this one is known."""
     found = (of_capability(part, name, memory) for part in subject.parts for name in MEASURED
              if name in part.capabilities)
     with undisturbed():
@@ -89,23 +91,23 @@ def measured(subject: Subject, memory: bool = True) -> tuple[Scaling, ...]:
 def of_capability(part: Part, capability: str, memory: bool) -> Scaling:
     """One capability of one part, up to the size at which it raises or takes long."""
     rows: list[tuple[int, float, int | None]] = []
-    _least_time(part, capability, _calls(part, capability, SIZES[0]))  # it loads and compiles
+    _least_time(part, capability, _calls(part, capability, SIZES[0]))  # so that it has compiled
     for n in SIZES:
         calls = _calls(part, capability, n)
-        watch = Watch() if memory else None
+        peak = PeakMemory() if memory else None
         seconds = _least_time(part, capability, calls)
         if seconds is None:
             break
-        rows.append((n, seconds, watch.peak() if watch is not None else None))
-        if seconds > PATIENCE:
+        rows.append((n, seconds, peak.bytes() if peak is not None else None))
+        if seconds > LONGEST_CALL:
             break
     sizes, times, taken = zip(*rows, strict=True) if rows else ((), (), ())
     return Scaling(part.name, capability, sizes, times, taken)
 
 
 def _calls(part: Part, capability: str, n: int) -> list[tuple[Any, ...]]:
-    """The arguments of each call, which may write into its own; none where the convention of the
-    part does not say what they are."""
+    """The arguments of each call, copied for each, as the subject may write into them. No calls if
+    the declared convention has no such arguments."""
     rng = np.random.default_rng(n)
     x, y = rng.normal(size=(n, 2)), rng.normal(size=(n, 2)) + 1
     case = clouds(f"n = {n}", "", x, y, 0.1)
@@ -119,7 +121,7 @@ def _calls(part: Part, capability: str, n: int) -> list[tuple[Any, ...]]:
 
 
 def _least_time(part: Part, capability: str, calls: list[tuple[Any, ...]]) -> float | None:
-    """The least of the calls, the first of which may compile; None where one raises."""
+    """Seconds of the fastest call; None if a call raises. The first one may compile."""
     probe, least = Probe(part), math.inf
     for arguments in calls:
         try:
@@ -127,24 +129,25 @@ def _least_time(part: Part, capability: str, calls: list[tuple[Any, ...]]) -> fl
         except SubjectError:
             return None
         least = min(least, seconds)
-        if seconds > PATIENCE:
+        if seconds > LONGEST_CALL:
             break
     return least if calls else None
 
 
 # ------------------------------------------------------------------ memory
-class Watch:
-    """The most memory that this process held since it was made, above what it held then."""
+class PeakMemory:
+    """The most memory that this process has held since the object was made, above what it held
+    then."""
 
     def __init__(self) -> None:
         with contextlib.suppress(OSError, AttributeError):  # not the C library of GNU
-            ctypes.CDLL(None).malloc_trim(0)  # what is free but kept would hide what is taken
+            ctypes.CDLL(None).malloc_trim(0)  # or memory freed earlier is used again, unseen
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
         self._start = _status("VmRSS")
 
-    def peak(self) -> int | None:
-        """Bytes, None where the system does not tell."""
+    def bytes(self) -> int | None:
+        """The peak in bytes; None where the system does not tell."""
         most = _status("VmHWM")
         return None if most is None or self._start is None else max(0, most - self._start)
 

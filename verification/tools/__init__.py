@@ -1,1 +1,1 @@
-"""For developers, in the checkout and not in the wheel."""
+"""Tools for developers: they are in the checkout, and not in the package that users install."""

@@ -1,9 +1,9 @@
 """Tables of peers from the reports of `refot verify TARGET --json`: by capability, and by case.
 
 `python -m refot.verification.tools.peer_tables pot.json ott.json ...` prints both, in Markdown, and
-a line of totals. A function, which is a part of a report, is right where it passes every check; an
-error is no pass. What is asked of bad input, which most functions do not refuse, is a row of its
-own in the second. """
+a line of totals. Each part of a report is one function of the library; it is right if it passes
+every check, and an error does not pass. The checks on bad input, which most functions do not
+refuse, have their own row in the second table."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from typing import Any, TypeAlias
 from refot.verification.cases.case import REAL, synthetic
 from refot.verification.subjects.subject import OF_A_PROBLEM
 
-Report: TypeAlias = Mapping[str, Any]
+JsonReport: TypeAlias = Mapping[str, Any]
 
 Functions: TypeAlias = Mapping[str, Sequence[str]]
-"""Of each function: for each check that was made, the case on which it failed, or ""."""
+"""For each function a list with one entry a check: the case on which it failed, or ""."""
 
 BAD_INPUT = "bad input"
 """The family of the checks `*.refuses-*`, whatever case they change."""
 
 MOST_NAMED = 3
-"""So many cases are named in a cell, of more their number."""
+"""Cases that a cell names; if there are more, it gives their number."""
 
 
-def by_capability(reports: Sequence[Report]) -> str:
+def by_capability(reports: Sequence[JsonReport]) -> str:
     """A row a capability: how many functions pass every check, else what the best one fails."""
     def capability(check: Mapping[str, str]) -> str:
         return "" if _family(check) == BAD_INPUT else check["capability"]
@@ -37,15 +37,15 @@ def by_capability(reports: Sequence[Report]) -> str:
     return _table("capability", reports, list(OF_A_PROBLEM), capability, _best)
 
 
-def by_case(reports: Sequence[Report]) -> str:
+def by_case(reports: Sequence[JsonReport]) -> str:
     """A row a case: how many of the functions that answer there pass every check on it."""
     names = [*(case.name for case in synthetic(0)), *REAL, BAD_INPUT]
     return _table("case", reports, names, _family, _count)
 
 
-def totals(reports: Sequence[Report]) -> str:
+def totals(reports: Sequence[JsonReport]) -> str:
     """How many of all checks that were made each library passes, bad input included."""
-    def passed(report: Report) -> str:
+    def passed(report: JsonReport) -> str:
         summary = report["summary"]
         made = sum(summary[status] for status in ("passed", "failed", "errors"))
         return f"{report['subject']['name']} {summary['passed']} of {made}"
@@ -59,7 +59,7 @@ def _family(check: Mapping[str, str]) -> str:
 
 
 def _table(
-    heading: str, reports: Sequence[Report], rows: Sequence[str],
+    heading: str, reports: Sequence[JsonReport], rows: Sequence[str],
     key: Callable[[Mapping[str, str]], str], cell: Callable[[Functions], str],
 ) -> str:
     columns = [_grouped(report, key) for report in reports]
@@ -71,7 +71,7 @@ def _table(
     return "\n".join(lines)
 
 
-def _grouped(report: Report, key: Callable[[Mapping[str, str]], str]) -> dict[str, Functions]:
+def _grouped(report: JsonReport, key: Callable[[Mapping[str, str]], str]) -> dict[str, Functions]:
     """The checks of a report by that key, then by function."""
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for check in report["checks"]:

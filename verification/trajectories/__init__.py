@@ -1,1 +1,1 @@
-"""Recorded training steps, to which a port is compared."""
+"""Recorded training steps, with which somebody's port of an algorithm is compared."""

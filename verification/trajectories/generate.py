@@ -1,7 +1,7 @@
 """Writes the golden trajectories: `python -m refot.verification.trajectories.generate [FOLDER]`.
 
-Three steps of each algorithm of `trajectory_systems`, one file each. What is computed is written to
-13 digits: enough for every comparison, and few enough that two BLAS libraries write the same.
+One file for each algorithm of `systems.py`, with three steps. Numbers have 13 digits: enough for
+every comparison, and few enough that two BLAS libraries write the same ones.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array
-from refot.systems.training.folder import write_text
+from refot.files import write_text
 from refot.verification.vectors.cases import gridded
 
 from .steps import FOLDER
@@ -23,7 +23,8 @@ from .systems import GOLDEN, described, golden_system, train_step, weights_of
 STEPS = 3
 
 ZERO = 1e-13
-"""Gradients of at most this are 0 on paper, and the rounding of 0 is nobody's answer."""
+"""A gradient of at most this is 0 in exact arithmetic; what was computed is rounding, and a port
+will have other rounding."""
 
 
 def record(algorithm: str) -> dict[str, Any]:
@@ -54,9 +55,10 @@ def record(algorithm: str) -> dict[str, Any]:
 
 
 def free_weights(steps: list[dict[str, Any]]) -> list[str]:
-    """Weights whose gradient is 0 on paper: a bias before batch norm, a constant added to psi.
+    """Weights whose gradient is 0 in exact arithmetic: a bias before batch norm, a constant in psi.
 
-    An optimiser that divides by the size of the gradient makes steps of its rounding.
+    They are not compared: an optimiser that divides by the size of the gradient turns its rounding
+    into whole steps.
     """
     largest: dict[str, float] = {}
     for step in steps:
@@ -88,7 +90,7 @@ def text(algorithm: str) -> str:
 
 
 def write(folder: Path) -> None:
-    """Every file into the folder, each moved into place when it is whole."""
+    """Write the file of each algorithm into the folder."""
     for algorithm in GOLDEN:
         write_text(folder / f"{algorithm}.json", text(algorithm))
 

@@ -1,8 +1,8 @@
-"""Golden trajectories: reading, listing and showing them, and comparing somebody's steps.
+"""Golden trajectories: reading, listing and showing them, and comparing somebody's steps with them.
 
-One file an algorithm in `trajectories/`, JSON after its `schema.json`, written by
-`trajectories_generate` only: three steps from given weights on given batches, with the losses, the
-gradients that each optimiser is given, and the weights after each. docs/trajectories.md.
+Each algorithm has one JSON file in this folder, in the form of `schema.json`, written by
+`generate.py`. It holds three steps from given weights on given batches: the losses, the gradients
+that each optimiser gets, and the weights after each step. docs/trajectories.md.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from refot.arrays import Array, lookup
 FOLDER = Path(__file__).parent
 
 OF_A_MOVE = 1e-4
-"""A weight may miss by this share of the largest move of its array so far; a loss or a gradient by
-this share of its size. Every mistake of the zoo of
-tests/verification/trajectories/test_trajectories.py misses by more."""
+"""A weight may be off by this share of the largest change of its array so far; a loss or a gradient
+by this share of its size. Every mistake of the zoo of
+tests/verification/trajectories/test_trajectories.py is off by more."""
 
 SMALL_LOSS = 0.01
-"""A loss below this is a difference of larger ones, and judged by this."""
+"""A loss below this is a difference of larger terms, and is judged as if it had this size."""
 
 
 def algorithms() -> list[str]:
@@ -72,8 +72,8 @@ def as_arrays(lists: Mapping[str, Any]) -> dict[str, Array]:
 # ------------------------------------------------------------------ comparing
 @dataclass(frozen=True)
 class Difference:
-    """What was compared in which step, and by how much it misses in units of what it may be judged
-    by. `name` is that of a weight, and "" for losses and gradients."""
+    """What was compared in which step, and how far it is off, relative to its size or change.
+    `name` is the name of a weight, and "" for losses and gradients."""
 
     step: int
     what: str
@@ -86,8 +86,8 @@ class Difference:
 def differences(file: Mapping[str, Any], answer: Any) -> Iterator[Difference]:
     """Every comparison of somebody's steps with those of the file, in the order of the steps.
 
-    Gradients are compared where the answer has them, in the order of the optimisers' steps. Raises
-    ValueError where something that is due is not there or has another shape.
+    Gradients are compared if the answer has them, in the order of the optimisers' steps. Raises
+    ValueError if anything else is missing or has another shape.
     """
     if not isinstance(answer, list | tuple) or len(answer) != len(file["steps"]):
         raise ValueError(f"a list of {len(file['steps'])} steps is due")

@@ -1,7 +1,9 @@
-"""Diagnosis of a training step: what the places of its differences, and their sizes, say.
+"""Diagnosis of wrong training steps, from which of their numbers differ, and by how much.
 
-A step has no formula to vary, so that each mistake is told by its symptom: which comparisons miss
-and which do not. Where no symptom is there, nothing is said; the check names the first difference.
+A mistake in a formula is recognised by computing what it gives; a training step is too long for
+that. So each mistake is recognised by its symptom: which comparisons fail and which do not. Without
+a known symptom there is no diagnosis, and the check names the first difference.
+H = Houdard et al., B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from .steps import Difference
 
 
 @dataclass(frozen=True)
-class Steps:
-    """Somebody's steps beside those of the file: every comparison, and how much each may miss."""
+class ComparedSteps:
+    """Somebody's steps beside those of the file: every comparison, and how far each may be off."""
 
     file: Mapping[str, Any]
     compared: Sequence[Difference]
@@ -25,7 +27,7 @@ class Steps:
     allowed: float
 
     def missed(self, step: int) -> list[Difference]:
-        """The comparisons of that step, from 1, that miss."""
+        """The failed comparisons of a step; the first step is 1."""
         return [each for each in self.compared
                 if each.step == step and not each.relative <= self.allowed]
 
@@ -33,18 +35,19 @@ class Steps:
 def training_cause(
     file: Mapping[str, Any], compared: Sequence[Difference], answer: Any, allowed: float
 ) -> str:
-    """The sentence of the first symptom that is there, or "" where none is, or nothing misses."""
-    steps = Steps(file, compared, answer, allowed)
+    """The sentence of the first symptom that is found, or ""."""
+    steps = ComparedSteps(file, compared, answer, allowed)
     return next((said for symptom, said in SYMPTOMS if symptom(steps)), "")
 
 
-def _later(steps: Steps) -> bool:
-    """Step 1 is right, and the next that is not begins from right weights."""
+def _later(steps: ComparedSteps) -> bool:
+    """Step 1 is right and a later one is not, although it starts from right weights."""
     return not steps.missed(1) and any(map(steps.missed, range(2, len(steps.file["steps"]) + 1)))
 
 
-def _start_in_average(steps: Steps) -> bool:
-    """psi_1 is K / (K + 1) of the right one: psi_0 = 0 stands as one more term in the mean."""
+def _start_in_average(steps: ComparedSteps) -> bool:
+    """psi_1 is K / (K + 1) times the right one: the mean has the start psi_0 = 0 as one more
+    term."""
     if steps.file["algorithm"] != "sdot" or not steps.missed(1):
         return False
     K = steps.file["settings"]["K"]
@@ -53,26 +56,26 @@ def _start_in_average(steps: Steps) -> bool:
     return bool(abs(found - right).max() <= steps.allowed * abs(right).max())
 
 
-def _trunk_moves(steps: Steps) -> bool:
-    """Of the weights after step 1 those of the trunk miss, no other, and all losses are right."""
+def _trunk_moves(steps: ComparedSteps) -> bool:
+    """After step 1 only weights of the trunk are wrong, and all losses are right."""
     missed = steps.missed(1)
     return (steps.file["algorithm"] == "info_sinkhorn" and bool(missed)
             and all(each.name.startswith("D/trunk.") for each in missed))
 
 
-def _descends(steps: Steps) -> bool:
-    """The first gradients that miss are minus the right ones."""
+def _descends(steps: ComparedSteps) -> bool:
+    """Every first gradient that is wrong is minus the right one."""
     missed = [each for each in steps.missed(1) if "'s gradient 1, " in each.what]
     return bool(missed) and all(
         abs(each.measured + each.expected) <= steps.allowed * abs(each.expected)
         for each in missed)
 
 
-SYMPTOMS: tuple[tuple[Callable[[Steps], bool], str], ...] = (
+SYMPTOMS: tuple[tuple[Callable[[ComparedSteps], bool], str], ...] = (
     (_start_in_average, "the average holds its start psi_0: K + 1 terms in place of K (H-28)"),
     (_trunk_moves, "the step of Q moves the trunk, which is D2's and D4's (B, section 4.1)"),
     (_descends, "minus the gradient: an ascent where a descent is due, or the other way round"),
     (_later, "the first step is right, a later one is not: something is kept that changes with "
      "each step (a table of Q, a potential), or lost that is to be kept (an optimiser's state)"),
 )
-"""What each symptom says, those that say most first."""
+"""Each symptom with its sentence, the most specific first."""

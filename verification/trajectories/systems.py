@@ -1,8 +1,9 @@
 """The systems of the golden trajectories: every algorithm, tiny and in float64.
 
-Networks of width 4 and batches of 5 or 6, so that a file can be read; initial weights and batches
-are multiples of 1/1024, so that every language starts at the same numbers. `train_step` is refot's
-own answer to the capability of that name.
+Networks have width 4 and batches 5 or 6 entries, so that a person can read a file. Initial weights
+and batches are multiples of 1/1024, so that every language starts at the same numbers. `train_step`
+is refot's own answer to the capability of that name. B = Bréchet et al. 2019, H = Houdard et al.,
+G = Genevay, Peyré, Cuturi 2018, L = Liu et al.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ from refot.systems.tasks.latent import Latent, NormalLatent
 from refot.verification.vectors.cases import gridded
 
 DATA = gridded(np.random.default_rng(11).normal(size=(8, 2)))
-"""y (8, 2): what batches of data are drawn from, and the support of H's nu."""
+"""y (8, 2): batches of data are drawn from these points, which also are the support of H's nu."""
 
 
 # ------------------------------------------------------------------ tasks
@@ -88,9 +89,9 @@ class TinyInfoTask(FiniteSet):
 # ------------------------------------------------------------------ the algorithms
 @dataclass(frozen=True)
 class Golden:
-    """An algorithm with its numbers: `make(settings)` is its system at random weights.
+    """An algorithm and its settings: `make(settings)` is its system, with random weights.
 
-    `make(settings, kind)` is one of another class, which has changed something of it.
+    `make(settings, kind)` makes a system of another class, such as one with a mistake in it.
     """
 
     source: str
@@ -153,10 +154,8 @@ GOLDEN: dict[str, Golden] = {
 
 
 def golden_system(algorithm: str, *kind: type[NetworkSystem]) -> NetworkSystem:
-    """That algorithm's system, its weights on the grid; of another `kind` where one is given.
-
-    Raises UnknownNameError.
-    """
+    """The system of an algorithm with its weights rounded to multiples of 1/1024, or a system of
+    the class `kind`. Raises UnknownNameError."""
     golden: Golden = lookup(GOLDEN, algorithm, "algorithm")
     system = golden.make(golden.settings, *kind)
     for network in system.networks.values():
@@ -166,7 +165,8 @@ def golden_system(algorithm: str, *kind: type[NetworkSystem]) -> NetworkSystem:
 
 
 def described(algorithm: str) -> dict[str, Any]:
-    """What a port must know beside weights and batches: numbers, layers, optimisers, constants."""
+    """What a port must know besides weights and batches: settings, layers, optimisers,
+    constants."""
     golden, system = GOLDEN[algorithm], golden_system(algorithm)
     numbers = asdict(golden.settings)
     if isinstance(golden.settings, MMDSettings):
@@ -180,7 +180,7 @@ def described(algorithm: str) -> dict[str, Any]:
 
 
 def layers_of(net: Sequential | Heads) -> Any:
-    """Layers as text, in order; of a trunk with heads, by part."""
+    """The layers as text, in order; for a trunk with heads, by part."""
     if isinstance(net, Heads):
         return {"trunk": layers_of(net.trunk)} | {
             name: layers_of(head) for name, head in net.heads.items()}
@@ -194,8 +194,9 @@ def rule_of(optimiser: Optimiser) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------ steps
-class Recorder:
-    """In the place of an optimiser: keeps the gradients it is given, then lets it step."""
+class RecordingOptimiser:
+    """Stands in for an optimiser: keeps a copy of the gradients that it gets, then passes them
+    on."""
 
     def __init__(self, name: str, network: str, optimiser: Optimiser,
                  taken: list[dict[str, Any]]) -> None:
@@ -219,9 +220,10 @@ def weights_of(system: NetworkSystem) -> dict[str, Array]:
 def train_step(
     algorithm: str, settings: Mapping[str, Any], weights: Mapping[str, Array], batches: list[Batch]
 ) -> list[dict[str, Any]]:
-    """A step for each batch from given weights, the optimisers new: losses, gradients, weights.
+    """Train one step on each batch, from given weights and with fresh optimisers; returns the
+    losses, gradients and weights of each step.
 
-    `settings` are those of `described`, which fix the system; they are refot's own here.
+    `settings` tell a port how to build the system (see `described`); refot knows them already.
     """
     return steps_of(golden_system(algorithm), weights, batches)
 
@@ -237,13 +239,13 @@ def steps_of(
         system.extra["psi"][...] = weights["psi"]
     taken: list[dict[str, Any]] = []
     recorders: Any = {
-        name: Recorder(name, name if name in system.networks else "D", each, taken)
+        name: RecordingOptimiser(name, name if name in system.networks else "D", each, taken)
         for name, each in system.optimisers.items()}
     system.optimisers = recorders
     steps = []
     for batch in batches:
         losses = system.update(batch)
-        losses.pop("marginal_error", None)  # how well a solver did, no answer of the algorithm
+        losses.pop("marginal_error", None)  # about the solver, not the algorithm
         steps.append({"losses": losses, "gradients": taken[:], "weights": weights_of(system)})
         taken.clear()
     return steps

@@ -1,10 +1,10 @@
-"""The Gibbs form of a plan, seen through double differences, which are blind to the potentials.
+"""Whether a plan has the Gibbs form diag(u) K diag(v) of this cost and eps, whatever u and v are.
 
--eps log(P_ij / (a_i b_j)) = C_ij - f_i - g_j for every plan diag(u) K diag(v), converged or not. So
-the double differences of both sides around one entry agree, whatever f and g are. An entry that is
-off by `noise` (a plan rounded to its marginals, or one of an interior-point solver) moves its
-logarithm by noise / P_ij: only entries well above the noise say anything.
-"""
+Every such plan, converged or not, has -eps log(P_ij / (a_i b_j)) = C_ij - f_i - g_j. The potentials
+drop out of double differences M_kl - M_il - M_kj + M_ij, so those of the left side equal those of
+C. An entry that is off by `noise` (a plan rounded to its marginals, or the answer of an
+interior-point solver) changes its logarithm by noise / P_ij, so that only entries well above the
+noise are used."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ import numpy as np
 from refot.arrays import Array
 
 FLOOR = 1e-200
-"""Densities below this are left out: they may have lost digits to underflow."""
+"""Entries with a density P / (a(x)b) below this are left out: underflow may have cost them
+digits."""
 
 ABOVE_NOISE = 10
-"""Entries of less than so many times the noise are left out."""
+"""Entries below this multiple of the noise are left out."""
 
 
 @dataclass(frozen=True)
 class DoubleDifferences:
-    """Of -eps log(P / (a(x)b)), of C, and what the noise may have done to the first: (k,) each."""
+    """energy: double differences of -eps log(P / (a(x)b)). cost: those of C. noise: how far the
+    noise may have moved the former. (k,) each."""
 
     energy: Array
     cost: Array
@@ -33,7 +35,8 @@ class DoubleDifferences:
 def double_differences(
     P: Array, C: Array, a: Array, b: Array, eps: float, noise: float
 ) -> DoubleDifferences:
-    """Around the entry that makes most quadruples complete; `noise` in units of mass."""
+    """Double differences around one entry (i, j): the one with the most quadruples (k, l) whose
+    four entries are all kept. `noise` in units of mass."""
     rows, columns = a > 0, b > 0
     P, C, mass = P[np.ix_(rows, columns)], C[np.ix_(rows, columns)], np.outer(a[rows], b[columns])
     kept = (ABOVE_NOISE * noise < P) & (FLOOR * mass < P)
@@ -55,7 +58,7 @@ def _around(M: Array, i: int, j: int) -> Array:
 
 
 def slope(found: DoubleDifferences) -> tuple[float, float]:
-    """(t, the largest misfit) of the fit energy ~ t cost; (nan, inf) where there is none."""
+    """(t, the largest misfit) of the fit energy = t cost; (nan, inf) where all of `cost` is 0."""
     weight = float(found.cost @ found.cost)
     if weight == 0:
         return float("nan"), float("inf")

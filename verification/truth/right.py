@@ -1,8 +1,8 @@
-"""What is right, by capability: refot's own functions on NumPy, in float64.
+"""The right answer to a call, by capability: refot's own functions on NumPy, in float64.
 
-A check compares a subject's answer with it, and the diagnosis asks whether a known mistake lies
-nearer to the answer than this does.
-"""
+A check compares a subject's answer with it. The diagnosis asks whether the answer of a known
+mistake is nearer to the subject's than the right one. B = Bréchet et al. 2019, G = Genevay, Peyré,
+Cuturi 2018."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .solution import Truth, point_solutions, solution
 
 # ------------------------------------------------------------------ potentials
 def sums(f: Array, g: Array) -> Array:
-    """f_i + g_j, (n, m): what is the same in every gauge."""
+    """f_i + g_j, (n, m): the same whatever constant is added to f and taken from g."""
     return f[:, None] + g
 
 
@@ -88,14 +88,15 @@ def slopes_of(C: Cost, t: Truth) -> Array:
 
 
 def right_gradients(*clouds: Any) -> tuple[Array, Array]:
-    """(that of F_xy, that of one slot of F_xx): dS/dx is the first minus the second."""
+    """The gradients in x of F_xy, and of F_xx in one of its two arguments, (n, d) each: dS/dx is
+    the first minus the second."""
     x, y, cost = clouds[0].astype(np.float64), clouds[2].astype(np.float64), clouds[5]
     xy, xx, _ = point_solutions(*clouds)
     return slopes_of(point_cost(x, y, cost), xy), slopes_of(point_cost(x, x, cost), xx)
 
 
 def right_gradient(*clouds: Any) -> Array:
-    """dS/dx, (n, d), both slots of the self term."""
+    """dS/dx, (n, d), with x varied in both arguments of the self term."""
     cross, own = right_gradients(*clouds)
     return cross - own
 
@@ -144,4 +145,5 @@ RIGHT: dict[str, Callable[..., Any]] = {
     "informative_plan": lambda C, Q, lam, a, b, eps: plan_of_cost(C - lam * Q, a, b, eps),
     "mutual_information": right_mutual_information,
 }
-"""What is right, by capability; of `potentials` the sums f_i + g_j, the same in every gauge."""
+"""The right answer by capability. For `potentials` it is the sums f_i + g_j, which do not depend on
+the constant that may be added to f and taken from g."""

@@ -1,7 +1,8 @@
 """The certified truth of a case: intervals and arrays that do not depend on any subject.
 
-The float64 certificate of a solve by Newton's method: an interval proved for any potentials
-(docs/certificates.md). The tests hold it against enclosures of 30 digits on every case.
+The intervals are the float64 certificate of potentials that Newton's method finds; it is proven for
+any potentials (docs/certificates.md). The tests compare it with enclosures of 30 digits on every
+case. B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from refot.verification.certificates.certify import Certificate, certify, certif
 from refot.verification.certificates.intervals import Interval
 
 ITERATIONS = 2_000
-"""How many iterations of Sinkhorn's algorithm a trajectory holds."""
+"""Iterations of Sinkhorn's algorithm in a trajectory, at most."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,10 @@ class Truth:
 
     @cached_property
     def solved(self) -> SinkhornResult:
-        """Optimal potentials, as far as float64 goes: NumPy, Newton, whatever the default backend.
+        """Optimal potentials as far as float64 goes, always on NumPy, whatever the default backend.
 
-        A tolerance below the rounding floor is asked for on purpose: the solve ends at the floor.
+        The tolerance is below what rounding allows, so that the solve goes on until rounding stops
+        it; that it then warns is expected.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -90,7 +92,7 @@ class Truth:
         x, a, y, b, eps, cost = self.case.clouds
         return _self_term(x, a, eps, cost), _self_term(y, b, eps, cost)
 
-    # -------------------------------------------------------------- numbers, as float64 has them
+    # -------------------------------------------------------------- plain float64 numbers
     @cached_property
     def F(self) -> float:
         """The KL-inclusive value of the solve."""
@@ -147,19 +149,19 @@ def _self_term(x: Array, a: Array, eps: float, cost: str) -> Truth:
 
 # ------------------------------------------------------------------ by its arguments
 REMEMBERED = 512
-"""So many solutions are kept: those of the cases of a run and of their neighbours."""
+"""Solutions that are kept at most: enough for the cases of a run and the variants of each."""
 
 _solutions: dict[Hashable, Truth] = {}
 
 
 def solution(C: Array, a: Array, b: Array, eps: float) -> Truth:
-    """The truth of the problem with these arguments: solved once, whoever asks."""
+    """The truth of the problem with these arguments; it is solved once and remembered."""
     key = (C.shape, *((array.dtype.str, array.tobytes()) for array in (C, a, b)), eps)
     return _remembered(key, Case("a problem", "", C, a, b, eps))
 
 
 def solution_of(case: Case) -> Truth:
-    """The truth of a case, and of its points where it has any: solved once, whoever asks."""
+    """The truth of a case, including its points if it has any; solved once and remembered."""
     key = (case.name, case.eps, case.C.dtype.str, case.C.tobytes(), case.a.tobytes(),
            case.b.tobytes())
     return _remembered(key, case)

@@ -9,7 +9,6 @@ real data need scikit-learn.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from decimal import ROUND_UP, Context, Decimal
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from flint import arb
 
+from refot.files import write_text
 from refot.verification.enclosures.enclose import decimals
 from refot.verification.mistakes.catalogue import mistakes_of
 from refot.verification.subjects.subject import OF_A_PROBLEM
@@ -90,10 +90,7 @@ def line(case: dict[str, Any]) -> str:
 def write(folder: Path) -> None:
     """Write every file into the folder; each is moved into place when it is complete."""
     for capability in OF_A_PROBLEM:
-        path = folder / f"{capability}.json"
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text(text(capability), encoding="utf-8")
-        os.replace(beside, path)
+        write_text(folder / f"{capability}.json", text(capability))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from refot.arrays import Array, InputError
-from refot.files import UnreadableError, open_plain, parsed, read_json
+from refot.files import UnreadableError, open_plain, parsed, read_json, write_text
 from refot.networks import CheckpointError, load_checkpoint, save_checkpoint
 
 TEMPORARY = re.compile(r"\.(run|metrics|report|curves|samples-\d{9}|checkpoint-\d{9})\.")
@@ -291,20 +291,6 @@ def locked(folder: Path) -> Iterator[None]:
                              "another folder, or its end") from None
     finally:
         os.close(handle)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file under a temporary name, and move it into place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)  # it may be a link to somewhere else
-    try:
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

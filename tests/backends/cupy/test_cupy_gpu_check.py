@@ -17,14 +17,11 @@ from cuda_host.host import COMPILER, HostBackend
 from refot.backend_contract import backend_status
 from refot.backends.numpy.backend import NumpyBackend
 from refot.verification.parity import ParityProblem, compared, fixed_problems
-from refot.verification.tools.gpu import (
-    benchmark as gpu_benchmark,
-)
-from refot.verification.tools.gpu import (
-    check as gpu_check,
-)
+from refot.verification.tools.gpu import benchmark as gpu_benchmark
+from refot.verification.tools.gpu import check as gpu_check
 
 ROOT = Path(__file__).resolve().parents[3]
+SCRIPT = ROOT / "verification" / "tools" / "gpu" / "check.py"
 NO_GPU = any(s.name == "cupy" and not s.available for s in backend_status())
 
 ABSENT = """
@@ -46,9 +43,8 @@ def host() -> HostBackend:
 
 @pytest.mark.skipif(not NO_GPU, reason="this machine has a GPU")
 def test_without_a_gpu_it_says_so_in_one_line_and_exits_2(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "verification" / "tools" / "gpu" /
-    "check.py"), "--json",
-                           "out.json"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, str(SCRIPT), "--json", "out.json"], cwd=tmp_path,
+                          capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("gpu_check: nothing was run on a GPU: cupy: ")
     assert done.stderr.count("\n") == 1
@@ -58,11 +54,10 @@ def test_without_a_gpu_it_says_so_in_one_line_and_exits_2(tmp_path: Path) -> Non
 def test_it_needs_neither_an_installation_nor_the_optional_packages(tmp_path: Path) -> None:
     """A checkout, NumPy and SciPy: its own refot is the one that is imported, from any folder."""
     code = ABSENT + f"""
-folder = {str(ROOT / "verification" / "tools" / "gpu")!r}
-sys.path[:] = [folder, *(p for p in sys.path if p != {str(ROOT)!r})]
+sys.path[:] = [{str(SCRIPT.parent)!r}, *(p for p in sys.path if p != {str(ROOT)!r})]
 sys.argv = ["check.py", "--help"]
 try:
-    runpy.run_path(folder + "/check.py", run_name="__main__")
+    runpy.run_path({str(SCRIPT)!r}, run_name="__main__")
 except SystemExit:
     pass
 import refot, refot.verification.parity, refot.verification.tools.gpu.benchmark

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from refot.cli import app
-from refot.verification.reports.terminal import NARROW, print_report
+from refot.verification.reports.terminal import TABLE_WIDTH, print_report
 from refot.verification.runs.run import CheckResult, Report
 from refot.verification.subjects import loading
 from refot.verification.subjects.subject import Part, Subject
@@ -97,7 +97,7 @@ FAILURES = tuple(
     ])
 
 
-@pytest.mark.parametrize("width", [40, 60, NARROW - 1, NARROW, 160])
+@pytest.mark.parametrize("width", [40, 60, TABLE_WIDTH - 1, TABLE_WIDTH, 160])
 def test_a_report_is_readable_at_any_width(width: int) -> None:
     """No column is cut: every number, name and word is there in full."""
     part = Part("a part", {"scaling_loss_gradient": math.fsum})

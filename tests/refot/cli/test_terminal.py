@@ -121,7 +121,7 @@ def test_a_subject_cannot_steer_a_terminal(tmp_path: Path) -> None:
 def test_the_traceback_of_a_defect_cannot_either(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MINE)
     broken = ("import mine\nfrom refot.verification import verify\n"
-              "verify.Asked.found = mine.defect\nfrom refot.cli.app import main\nmain()")
+              "verify.VerifyOptions.found = mine.defect\nfrom refot.cli.app import main\nmain()")
     done = subprocess.run([sys.executable, "-c", broken, "verify", "numpy"], cwd=tmp_path,
                           capture_output=True, check=False)
     assert b"a defect of refot itself" in done.stderr

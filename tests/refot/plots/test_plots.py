@@ -144,8 +144,8 @@ def test_a_figure_is_written_whole_or_not_at_all(tmp_path, swept):
     assert [each.name for each in tmp_path.iterdir()] == ["rates.png"]
 
 
-def _broken(target, dpi):
-    target.write_bytes(b"half")
+def _broken(file, format, dpi):
+    file.write(b"half")
     raise OSError("disk full")
 
 

@@ -14,19 +14,19 @@ from refot.arrays import UnknownNameError
 from refot.cli.app import app
 from refot.verification.bench import report as pages
 from refot.verification.bench import throughput, timing
-from refot.verification.bench.child import Child, Limits, PeerFailed
+from refot.verification.bench.child import Child, PeerFailed, RunLimits
 from refot.verification.bench.criterion import CRITERIA
 from refot.verification.bench.problems import EPS, Cell, grid
-from refot.verification.bench.run import HALF, Report, bench
-from refot.verification.bench.timing import REFERENCE, Entry, Spread, Timing, refused
+from refot.verification.bench.run import HALF, BenchReport, bench
+from refot.verification.bench.timing import REFERENCE, Entry, Range, Timing, refused
 
 TINY = Cell("gaussians", 30, 1e-1)
-PATIENT = Limits(seconds=60.0, memory=4 << 30, threads=1)
+PATIENT = RunLimits(seconds=60.0, memory=4 << 30, threads=1)
 MARGINAL, GAP = (criterion.name for criterion in CRITERIA)
 
 
 @pytest.fixture(scope="module")
-def found() -> Report:
+def found() -> BenchReport:
     """A run on the numpy backend: nothing is compiled."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(timing, "REFERENCE", "refot-numpy")
@@ -34,12 +34,12 @@ def found() -> Report:
         return bench([TINY], peers, PATIENT, repeats=3, half=None)
 
 
-def entry(found: Report, name: str) -> Entry:
+def entry(found: BenchReport, name: str) -> Entry:
     (entries,) = found.cells.values()
     return next(each for each in entries if each.peer.endswith(name))
 
 
-def test_a_right_peer_has_its_time_and_its_ratios(found: Report) -> None:
+def test_a_right_peer_has_its_time_and_its_ratios(found: BenchReport) -> None:
     peer = entry(found, "right")
     assert not peer.failures
     for name in (MARGINAL, GAP):
@@ -53,21 +53,21 @@ def test_a_right_peer_has_its_time_and_its_ratios(found: Report) -> None:
     assert (peer.timings[GAP].iterations or 0) <= (peer.timings[MARGINAL].iterations or 0)
 
 
-def test_the_reference_runs_beside_itself(found: Report) -> None:
+def test_the_reference_runs_beside_itself(found: BenchReport) -> None:
     assert entry(found, "refot-numpy").timings[MARGINAL].ratio is not None
 
 
-def test_a_lying_peer_has_no_time(found: Report) -> None:
+def test_a_lying_peer_has_no_time(found: BenchReport) -> None:
     peer = entry(found, "lying")
     assert not peer.timings
     assert peer.failures[MARGINAL].startswith("does not get there; reached ")
 
 
-def test_a_peer_that_raises_says_what(found: Report) -> None:
+def test_a_peer_that_raises_says_what(found: BenchReport) -> None:
     assert entry(found, "raising").failures[MARGINAL] == "MemoryError: no such matrix"
 
 
-def test_a_peer_that_dies_says_how(found: Report) -> None:
+def test_a_peer_that_dies_says_how(found: BenchReport) -> None:
     assert entry(found, "dying").failures[GAP] == "its process ended, exit code 3"
 
 
@@ -90,7 +90,7 @@ def test_without_a_reference_a_peer_is_timed_alone(absent: str, monkeypatch: pyt
 
 
 def test_a_peer_that_hangs_is_killed() -> None:
-    with Child("bench_peers:hanging", TINY.instance(), Limits(seconds=0.5, threads=1)) as child:
+    with Child("bench_peers:hanging", TINY.instance(), RunLimits(seconds=0.5, threads=1)) as child:
         with pytest.raises(PeerFailed, match=r"no answer within 0\.5 s"):
             child.run(1e-6)
         assert not child.alive
@@ -129,13 +129,13 @@ def test_half_iterations_without_a_reference(monkeypatch: pytest.MonkeyPatch) ->
 
 
 # ------------------------------------------------------------------ the report
-def made() -> Report:
+def made() -> BenchReport:
     """A report written by hand: two sizes, a peer twice as slow, a peer that failed."""
-    report = Report({"processor": "P", "cores": 2, "memory_GiB": 8, "system": "S", "python": "3",
-                     "numpy": "2"}, PATIENT, 5, loads=[0.5, 1.25])
+    report = BenchReport({"processor": "P", "cores": 2, "memory_GiB": 8, "system": "S",
+                          "python": "3", "numpy": "2"}, PATIENT, 5, loads=[0.5, 1.25])
     for n, seconds in ((1_000, 0.01), (10_000, 1.0)):
         cell = Cell("gaussians", n, 1e-2)
-        timings = [{name: Timing(times * seconds, seconds, Spread(times, times, times), None, 5,
+        timings = [{name: Timing(times * seconds, seconds, Range(times, times, times), None, 5,
                                  1e-6, 10, 9e-7, 1e-5) for name in (MARGINAL, GAP)}
                    for times in (1, 2)]
         report.places[cell.name] = cell

@@ -19,7 +19,7 @@ from refot.verification.bench import training
 from refot.verification.bench.criterion import CRITERIA, Answer, Judgement, judge
 from refot.verification.bench.peers.table import find_peer
 from refot.verification.bench.problems import Cell, grid, largest
-from refot.verification.bench.search import CLOSE, Trial, search
+from refot.verification.bench.search import CLOSE, Attempted, search
 from refot.verification.bench.worker import Run
 
 MARGINAL, GAP = CRITERIA
@@ -62,14 +62,14 @@ def test_an_overflowing_answer_meets_nothing() -> None:
 
 
 # ------------------------------------------------------------------ the search
-def trials(measure: Callable[[float], float]) -> tuple[Callable[[float], Trial], list[float]]:
+def trials(measure: Callable[[float], float]) -> tuple[Callable[[float], Attempted], list[float]]:
     """A peer whose measure is that function of the accuracy, and what it was asked."""
     asked: list[float] = []
 
-    def attempt(accuracy: float) -> Trial:
+    def attempt(accuracy: float) -> Attempted:
         asked.append(accuracy)
         value = measure(accuracy)
-        return Trial(Run(accuracy, 1.0, 1.0, None, 0), Judgement(value, value))
+        return Attempted(Run(accuracy, 1.0, 1.0, None, 0), Judgement(value, value))
 
     return attempt, asked
 
@@ -100,7 +100,7 @@ def test_a_peer_that_stands_still_is_given_up(value: float) -> None:
 
 def test_trials_of_one_criterion_serve_the_next() -> None:
     attempt, asked = trials(lambda accuracy: accuracy)
-    history: list[Trial] = []
+    history: list[Attempted] = []
     search(attempt, MARGINAL, history)
     before = len(asked)
     found = search(attempt, GAP, history)

@@ -14,7 +14,7 @@ import pytest
 from refot.backend_contract import get_backend
 from refot.verification.cases.case import synthetic
 from refot.verification.checks.trial import CHECKS, Trial
-from refot.verification.runs import parallel as spread
+from refot.verification.runs.parallel import run_parallel
 from refot.verification.runs.run import CheckResult, run_check
 from refot.verification.runs.selection import Selection
 from refot.verification.subjects.adapters.refot_itself import subject
@@ -94,7 +94,7 @@ def test_no_answer_and_nothing_written_is_not_known() -> None:
 def test_a_subject_in_a_process_of_its_own_is_told_too(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "def value(C, a, b, eps):\n    a[:] = a[::-1]\n    return 0.0\n")
-    found = spread.run_spread(partial(load, f"{tmp_path / 'mine.py'}:value", "value"),
-                              selection=Selection("value.keeps-arguments", "gaussian"))
+    found = run_parallel(partial(load, f"{tmp_path / 'mine.py'}:value", "value"),
+                         selection=Selection("value.keeps-arguments", "gaussian"))
     assert [each.diagnosis for each in found.checks] == ["it writes into its argument a"]
     assert found.exit_status == 1

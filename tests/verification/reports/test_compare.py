@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from refot.cli.app import app
-from refot.verification.reports.compare import CompareError, Judged, Line, cause, compare, read
+from refot.verification.reports.compare import CompareError, Line, ReadReport, cause, compare, read
 from refot.verification.reports.compare import Comparison as Changes
 from refot.verification.reports.terminal import write_json
 from refot.verification.runs.run import STATUSES, run
@@ -22,8 +22,8 @@ def line(status="passed", error=0.0, tolerance=1e-6, diagnosis="", message="") -
 
 
 def changes(old: dict[str, Line], new: dict[str, Line], factor: float = 10.0) -> Changes:
-    def judged(lines: dict[str, Line]) -> Judged:
-        return Judged("s", {("part", "value.certified", case): each
+    def judged(lines: dict[str, Line]) -> ReadReport:
+        return ReadReport("s", {("part", "value.certified", case): each
                             for case, each in lines.items()})
 
     return Changes(judged(old), judged(new), factor)

@@ -21,7 +21,7 @@ from refot.verification.runs import program as command_subject
 from refot.verification.runs import scaling
 from refot.verification.runs.program import Program, Remote
 from refot.verification.runs.run import Report
-from refot.verification.runs.scaling import Scaling, Watch, exponent, measured
+from refot.verification.runs.scaling import PeakMemory, Scaling, exponent, measured
 from refot.verification.subjects.limits import Limits
 from refot.verification.subjects.probe import Probe
 from refot.verification.subjects.protocol import request_line
@@ -47,10 +47,10 @@ def test_the_exponent_is_that_of_the_last_three_sizes(k: float) -> None:
 @LINUX
 @pytest.mark.parametrize("mebibytes", [48, 96])
 def test_the_peak_is_what_is_held_at_once(mebibytes: int) -> None:
-    watch = Watch()
+    memory = PeakMemory()
     for _ in range(3):
         np.ones(mebibytes << 17).sum()  # freed again
-    peak = watch.peak()
+    peak = memory.bytes()
     assert peak is not None
     assert peak / 2**20 == pytest.approx(mebibytes, abs=2)  # the kernel counts by lumps of pages
 
@@ -141,7 +141,7 @@ def test_it_ends_where_a_call_raises_or_takes_long(clock: Clock) -> None:
         return 1.0
 
     def slow(C: Any, a: Any, b: Any, eps: float) -> float:
-        clock.now += 1.1 * scaling.PATIENCE if len(a) > 64 else 0.0
+        clock.now += 1.1 * scaling.LONGEST_CALL if len(a) > 64 else 0.0
         return 1.0
 
     assert [found.sizes for found in measured(subject(value=refuses))] == [(64,)]

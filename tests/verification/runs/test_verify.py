@@ -12,10 +12,12 @@ import pytest
 from flint import arb
 
 import refot
+from refot.arrays import InputError
 from refot.verification.cases.case import REAL, Case, collect
 from refot.verification.certificates.intervals import Interval
 from refot.verification.checks import CHECKS
 from refot.verification.checks.trial import Finding, Trial
+from refot.verification.checks.trial import check as register_check
 from refot.verification.enclosures.enclose import enclose_values
 from refot.verification.reports.terminal import write_json
 from refot.verification.runs import run as running
@@ -40,6 +42,12 @@ def test_it_passes_the_full_profile() -> None:
     report = running.run(itself(refot.get_backend("numpy")), "full")
     assert report.exit_status == 0, [c for c in report.checks if c.status in ("failed", "error")]
     assert report.count("passed") > 2500
+
+
+def test_no_two_checks_have_one_id() -> None:
+    register = register_check("value.certified", "The same id for something else")
+    with pytest.raises(InputError, match=r"^id: 'value\.certified', which another check has"):
+        register(lambda trial: trial.mass_error(0.0))
 
 
 # ------------------------------------------------------------------ conventions, diagnosis

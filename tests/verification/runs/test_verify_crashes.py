@@ -18,10 +18,10 @@ from child_processes import GIVE_UP, wait_until, wait_until_gone
 from refot.verification.cases.case import synthetic
 from refot.verification.checks import CHECKS
 from refot.verification.checks.trial import Trial
-from refot.verification.runs import parallel as spread
-from refot.verification.runs import workers as crew
+from refot.verification.runs import parallel
 from refot.verification.runs.run import Examined, run_check
 from refot.verification.runs.selection import Selection
+from refot.verification.runs.workers import Worker
 from refot.verification.subjects.loading import TargetError, as_subject, load
 from refot.verification.subjects.probe import Probe, SubjectError
 from refot.verification.subjects.subject import Part
@@ -85,10 +85,10 @@ def test_a_subject_that_ends_the_process_with_0_has_a_report_and_does_not_pass(
 def test_after_many_crashes_the_rest_is_not_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spread, "MOST_DEATHS", 3)  # one of the case, two of its first check
+    monkeypatch.setattr(parallel, "MOST_DEATHS", 3)  # one of the case, two of its first check
     (tmp_path / "mine.py").write_text(MINE)
-    found = spread.run_spread(partial(load, f"{tmp_path / 'mine.py'}:leaves", "plan"),
-                              selection=Selection(case="gaussian"))
+    found = parallel.run_parallel(partial(load, f"{tmp_path / 'mine.py'}:leaves", "plan"),
+                                  selection=Selection(case="gaussian"))
     assert found.exit_status == 1
     first, *others = found.checks
     assert first.message == "not known: this check crashed the interpreter"
@@ -113,17 +113,13 @@ def test_a_target_that_ends_the_interpreter_on_import_is_no_target(tmp_path: Pat
 
 
 # ------------------------------------------------------------------ Ctrl-C
-def test_a_target_that_cannot_be_loaded_for_any_reason_is_told(
-    monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_target_that_cannot_be_loaded_for_any_reason_is_told() -> None:
     """A library that reads a broken cache as it is imported, for example."""
     def broken() -> Any:
         raise EOFError("Ran out of input")
 
-    monkeypatch.setattr(crew, "_subject", [])
-    monkeypatch.setattr(crew, "_load", [broken])
     with pytest.raises(TargetError, match="to load it raises EOFError: Ran out of input"):
-        crew.subject_here()
+        Worker(broken).subject  # noqa: B018
 
 
 SLEEPY = """

@@ -27,8 +27,7 @@ from hypothesis.extra import numpy as hnp
 
 from refot.arrays import InputError, as_count
 from refot.networks.checkpoint import save_checkpoint
-from refot.verification.runs import certify_file
-from refot.verification.runs.certify_file import FileError, read_problem
+from refot.verification.runs.certify import LARGEST, FileError, read_problem
 from refot.verification.runs.exclusions import ExclusionError, read_exclusions
 from refot.verification.subjects import protocol
 from refot.verification.subjects.limits import limited, memory_limit, time_limit
@@ -170,7 +169,7 @@ def test_an_archive_that_unpacks_to_much_is_refused_unread(tmp_path: Path) -> No
     content = path.read_bytes()
     size = struct.pack("<I", 1 << 22)  # as declared, in both of the archive's headers
     assert content.count(size) == 2
-    path.write_bytes(content.replace(size, struct.pack("<I", certify_file.LARGEST + 1)))
+    path.write_bytes(content.replace(size, struct.pack("<I", LARGEST + 1)))
     tracemalloc.start()
     with pytest.raises(FileError, match=r"unpacks to 1073741825 bytes; allowed: 1073741824"):
         read_problem(path)

@@ -109,7 +109,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     (tmp_path / "tests" / "test_value.py").write_text(
         "from refot.value import value\n\ndef test_value():\n    assert value(2, 3) == 6\n")
     (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
-    monkeypatch.setitem(mutation_run.TESTS, "value", ("value",))
+    monkeypatch.setitem(mutation_run.TESTS, "value", ("test_value",))
     return Sandbox(tmp_path)
 
 
@@ -145,4 +145,4 @@ def test_a_harness_that_breaks_is_no_kill(box: Sandbox) -> None:
 def test_every_file_has_tests_that_exist() -> None:
     for file, tests in mutation_run.TESTS.items():
         assert (mutation_run.ROOT / "refot" / f"{file}.py").is_file()
-        assert all((mutation_run.ROOT / "tests" / f"test_{name}.py").is_file() for name in tests)
+        assert all((mutation_run.ROOT / "tests" / f"{name}.py").is_file() for name in tests)

@@ -22,10 +22,10 @@ MOMENTUM_START = 100
 """Iterations after which the momentum is chosen from the errors (Lehmann et al. 2021)."""
 
 ITERATIONS = 10**6
-"""At most: OTT allocates their errors beforehand."""
+"""Iterations at most: OTT allocates an array for their errors beforehand."""
 
 WHOLE = 20_000
-"""Up to so many points the geometry computes its whole cost at once; beyond, by batches."""
+"""Points up to which the geometry computes its whole cost at once; beyond, by batches."""
 
 
 def geometry(instance: Instance, x: Any, y: Any) -> Any:

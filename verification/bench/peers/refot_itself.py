@@ -63,8 +63,9 @@ def refot_half(
 
 
 def refot_sweep(instance: Instance, *, dtype: str = "float64") -> Callable[[], Any]:
-    """A sweep with the absorbed kernel, as within `refot.solve` where that is due: two
-    half-iterations, safe at every eps; the kernel is formed outside the clock, as POT's is."""
+    """A sweep with the absorbed kernel, as `refot.solve` does it where that method is chosen: two
+    half-iterations, safe at every eps. The kernel is formed before the clock starts, as POT's
+    is."""
     from refot.problem import problem
     from refot.solvers.stabilised import Kernel
 

@@ -1,4 +1,4 @@
-"""Elements of a page, built as a tree: what a subject says is text, and can never become markup."""
+"""Elements of a page, built as a tree, so that the text of a subject can never become markup."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ Child = Element | str
 
 
 def tag(name: str, *children: Child, **attributes: str) -> Element:
-    """`<name attributes>children</name>`; a trailing _ is dropped: `class_`, and _ reads -."""
+    """`<name attributes>children</name>`. In the name of an attribute, a _ at the end is dropped
+    (write `class_` for class), and any other becomes a -."""
     element = Element(name, {key.rstrip("_").replace("_", "-"): value
                              for key, value in attributes.items()})
     for child in children:
@@ -29,6 +30,6 @@ def table(headings: tuple[str, ...], rows: list[list[Child]], class_: str = "pla
 
 
 def page(root: Element) -> str:
-    """The tree as an HTML document; what no file can hold (lone surrogates) becomes `?`."""
+    """The tree as an HTML document. Lone surrogates, which UTF-8 cannot hold, become `?`."""
     text = "<!DOCTYPE html>\n" + tostring(root, encoding="unicode", method="html") + "\n"
     return text.encode("utf-8", "replace").decode("utf-8")

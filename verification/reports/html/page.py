@@ -1,7 +1,7 @@
 """A report as one HTML file: no network, nothing to install, no script needed to read it.
 
-The page is built as a tree (`html_report_elements`), so that nothing a subject says can be markup,
-and its Content-Security-Policy allows its own style and script, by their hashes, and nothing else.
+The page is built as a tree (`elements.py`), so that no text of a subject can become markup. Its
+Content-Security-Policy allows its own style and script, by their hashes, and nothing else.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import refot
+from refot.files import write_text
 from refot.verification.cases.case import collect
 from refot.verification.reports.compare import cause
-from refot.verification.reports.terminal import write_whole
 from refot.verification.runs.run import Report
 
 from .elements import Child, page, table, tag
@@ -31,13 +31,14 @@ WHAT_IT_SAYS = {"passed": "passed", "failed": "failed", "error": "errors",
                 "not_provided": "not provided"}
 
 SELDOM = ("not_converged", "refot_error")
-"""Not told where there is none of them."""
+"""Statuses that the summary mentions only if there are any."""
 
 
 def write_html(report: Report, path: Path, words: Iterable[str], seed: int = 0) -> None:
-    """The report as an HTML file, moved into place whole; `words` follow `refot verify`."""
+    """Write the report as an HTML file; `words` are those after `refot verify` on the command
+    line."""
     cases = {case.name: case for case in collect(report.profile, seed)[0]}
-    write_whole(path, html(Source(report, cases, Rerun(tuple(words)))))
+    write_text(path, html(Source(report, cases, Rerun(tuple(words)))))
 
 
 def html(source: Source) -> str:
@@ -92,7 +93,7 @@ def _summary(source: Source) -> Iterator[Element]:
 
 
 def _diagnoses(source: Source) -> Iterator[Element]:
-    """The known mistakes that explain failures, each with how many and of which parts."""
+    """The known mistakes that explain failures, each with the number of checks, and their parts."""
     wrong = source.wrong()
     if not wrong:
         return
@@ -110,7 +111,7 @@ def _diagnoses(source: Source) -> Iterator[Element]:
 
 
 def _versions(source: Source) -> Iterator[Element]:
-    """With what this was found."""
+    """The versions with which the report was made."""
     report = source.report
     rows: list[list[Child]] = [
         ["subject", source.title], ["refot", refot.__version__],

@@ -14,16 +14,16 @@ from xml.etree.ElementTree import Element
 from .elements import tag
 
 THINNEST = 3.0
-"""Units of the picture that an interval takes at least: most are narrower than a pixel."""
+"""The least width of a drawn interval, in units of the picture: most would be below a pixel."""
 
 
 # ------------------------------------------------------------------ one value
 def interval_picture(
     measured: float, expected: tuple[float, float] | None, tolerance: float, title: str
 ) -> Element:
-    """The interval, what it may be missed by on either side, and the measured value as a line.
+    """The interval, the tolerance on either side of it, and the measured value as a line.
 
-    The picture is as wide as these three need. What is not a finite number is written, not drawn.
+    Its scale fits these three. A measured value that is not a finite number is written, not drawn.
     """
     width, height, margin = 240.0, 34.0, 12.0
     drawing = [tag("title", title)]
@@ -71,7 +71,7 @@ class Axis:
     end: float
 
     def at(self, value: float) -> float:
-        """Where a value is drawn; 0 and what lies beyond the axis at its end."""
+        """The place of a value; 0, and values beyond the axis, are drawn at its ends."""
         if not value < math.inf:  # NaN is as wrong as it gets
             return self.end
         decade = math.log10(value) if value > 0 else -math.inf
@@ -80,7 +80,7 @@ class Axis:
 
     @property
     def ticks(self) -> range:
-        """The decades that are written: at most seven, and 24 units apart."""
+        """The decades that are labelled: at most seven, at least 24 units apart."""
         most = min(6, int(abs(self.end - self.start) / 24))
         return range(self.low, self.high + 1, max(1, math.ceil((self.high - self.low) / most)))
 
@@ -133,7 +133,7 @@ def _spanning(values: list[float], start: float, end: float) -> Axis:
 
 
 def _frame(across: Axis, up: Axis, label: str, what: str, height: float) -> Iterable[Element]:
-    """The title, the grid, and what is drawn against what."""
+    """The title, the grid, and the labels of both axes."""
     yield tag("title", f"{what} against {label}")
     yield from _grid(across, up)
     yield _text((across.start + across.end) / 2, height - 6, label, "middle")
@@ -154,7 +154,7 @@ def _grid(across: Axis, up: Axis) -> Iterable[Element]:
 
 
 def _mark(x: float, y: float, here: list[Point]) -> Element:
-    """A dot where all passed; a cross, with the names of what failed, where not."""
+    """A dot if all checks here passed; else a cross with the names of those that failed."""
     failed = [point for point in here if not point.passed]
     if not failed:
         return tag("circle", cx=_px(x), cy=_px(y), r="3", class_="passed")

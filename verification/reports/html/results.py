@@ -18,15 +18,15 @@ from .pictures import Point, error_picture, interval_picture
 from .source import Source
 
 OPEN = 40
-"""Up to so many failures of several parts are unfolded from the start; those of one part are."""
+"""With several parts and more failures than this, the failures are folded at first."""
 
 SAID = 20
-"""So many lines of what a part printed or warned of are shown."""
+"""Lines shown of what a part printed, and of its warnings."""
 
 
 # ------------------------------------------------------------------ what refot could not judge
 def own_errors(source: Source) -> Iterator[Element]:
-    """What refot's own code raised, with the traceback to report."""
+    """The checks in which refot's own code raised, with the traceback for an issue."""
     own = [result for result in source.report.checks if result.status == "refot_error"]
     if own:
         yield tag("h2", "Errors of refot")
@@ -54,7 +54,7 @@ def failures(source: Source) -> Iterator[Element]:
 
 
 def _said(how: str, lines: tuple[str, ...]) -> Iterator[Element]:
-    """What a part said on the side."""
+    """The first lines that a part printed, or its first warnings."""
     if lines:
         more = [f"... and {len(lines) - SAID} other lines"] if len(lines) > SAID else []
         yield tag("p", f"It {how}:")
@@ -86,7 +86,7 @@ def _failure(source: Source, result: CheckResult) -> Element:
 
 
 def _numbers(result: CheckResult) -> Iterator[Element]:
-    """The picture of a result, and its numbers; nothing where the subject gave none."""
+    """The picture of a result and its numbers, or "no answer"."""
     if result.measured is None or result.error is None or result.tolerance is None:
         yield tag("p", "no answer", class_="none")
         return
@@ -129,7 +129,7 @@ def _points(
 
 
 def _share(result: CheckResult) -> float:
-    """error / tolerance; 0 and infinite where nothing may be missed."""
+    """error / tolerance; if the tolerance is 0, 0 for an error of 0 and else infinite."""
     assert result.error is not None
     assert result.tolerance is not None
     if result.tolerance == 0:
@@ -147,8 +147,7 @@ def _size(case: Case) -> float:
 
 # ------------------------------------------------------------------ what passed, and the rest
 def passed(source: Source) -> Iterator[Element]:
-    """Each check that a part passed: on how many cases, and the case where it was nearest to fail.
-    """
+    """Each check that a part passed: the number of cases, and the case nearest to failing."""
     passed = [result for result in source.report.checks if result.status == "passed"]
     if not passed:
         return

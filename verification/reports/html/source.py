@@ -20,7 +20,7 @@ class Rerun:
         return shlex.join(("refot", "verify", *self.words))
 
     def one(self, result: CheckResult, part: tuple[str, ...]) -> str:
-        """One check on one case, stopped with the arrays in hand."""
+        """One check on one case, in the debugger."""
         return shlex.join(("refot", "verify", *self.words, *part, "--check", result.id,
                            "--case", result.case, "--debug"))
 
@@ -40,11 +40,11 @@ class Source:
 
     @property
     def several_parts(self) -> bool:
-        """Whether a check is not told by its id and its case alone."""
+        """Whether id and case are not enough to name a result."""
         return len(self.report.subject.parts) > 1
 
     def wrong(self, part: str | None = None) -> list[CheckResult]:
-        """What failed, of one part or of all."""
+        """The failed results of one part, or of all parts."""
         return [result for result in self.report.checks if result.status in ("failed", "error")
                 and part in (None, result.part)]
 
@@ -52,7 +52,7 @@ class Source:
 def words(
     target: str | None, command: str | None, capability: str | None, profile: str, seed: int
 ) -> tuple[str, ...]:
-    """What follows `refot verify` for this run, defaults left out."""
+    """The words after `refot verify` that start this run, without those that are the default."""
     said = [target] if target is not None else ["--command", command or ""]
     said += ["--as", capability] if capability is not None else []
     said += ["--profile", profile] if profile != "quick" else []

@@ -1,10 +1,9 @@
 """How fast a backend computes: pairs per second of softmin, and the time of a whole solve.
 
-A pair is one (i, j) of one softmin: one cost, one exponential. Times are of the clock, from one
-synchronisation of the device to the next, after one run that compiles: the median of REPEATS, or of
-as many as take ENOUGH seconds.
-Peers are measured in the same run on the same points; all compute float32 without TF32.
-"""
+A pair is one (i, j) of one softmin: one cost and one exponential. Times are those of the clock,
+from one synchronisation of the device to the next, after one run that compiles. They are the median
+of REPEATS runs, or of fewer that together take ENOUGH seconds. Peers are measured in the same run
+on the same points; all compute float32 without TF32."""
 
 from __future__ import annotations
 

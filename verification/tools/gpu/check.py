@@ -80,7 +80,7 @@ def verify(backend: Any) -> dict[str, Any]:
 
 def benchmark(backend: Any) -> dict[str, Any]:
     """Rates and times; nothing in them passes or fails but a solve that did not converge."""
-    from .benchmark import softmin_rates, solve_times
+    from refot.verification.tools.gpu.benchmark import softmin_rates, solve_times
 
     rates, solves = softmin_rates(backend), solve_times(backend)
     for row in rates:
@@ -105,6 +105,7 @@ def main(arguments: list[str]) -> int:
 
     from refot import __version__
     from refot.backend_contract import BackendUnavailableError, get_backend
+    from refot.files import write_text
 
     try:
         backend = get_backend("cupy")
@@ -118,19 +119,12 @@ def main(arguments: list[str]) -> int:
             _say(f"{part.__name__}:")
             report[part.__name__] = part(backend)
             if chosen.json is not None:  # after each part: a later one may not end
-                _write(chosen.json, report)
+                write_text(chosen.json, json.dumps(report, indent=1))
     return int(not all(report[name]["passed"] for name in PARTS if name in report))
 
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-def _write(path: Path, report: dict[str, Any]) -> None:
-    """Under a temporary name first, then moved into place."""
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
-    scratch.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    scratch.replace(path)
 
 
 if __name__ == "__main__":

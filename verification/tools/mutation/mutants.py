@@ -27,7 +27,7 @@ COMPARISONS: dict[type[Operator], type[Operator]] = {
 
 BOUNDARIES: dict[type[Operator], type[Operator]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
-"""Tried where something is compared with 0: an atom without mass is the case that is forgotten."""
+"""Tried where something is compared with 0: atoms without mass are the case that people forget."""
 
 PAIRS = (("a", "b"), ("f", "g"), ("x", "y"), ("u", "v"), ("F", "G"), ("P", "Q"))
 PARTNERS = dict(PAIRS) | {other: name for name, other in PAIRS}

@@ -28,27 +28,36 @@ from .mutants import Mutant, mutants
 ROOT = Path(__file__).resolve().parents[3]
 
 TESTS = {
-    "transforms": ("transforms", "plans"),
-    "problem": ("transforms", "plans", "bad_input"),
-    "sinkhorn": ("sinkhorn", "unrolled", "mutation_survivors"),
-    "objectives": ("objectives", "closed_forms"),
-    "plans": ("plans", "transforms"),
-    "divergences": ("mutation_survivors", "divergences", "closed_forms"),
-    "information": ("information", "informative_objectives", "informative_plans"),
-    "gradients": ("gradients", "gradients_degenerate"),
-    "unrolled": ("unrolled", "gradients_degenerate"),
-    "implicit": ("implicit", "gradients_degenerate"),
-    "entropic": ("entropic",),
-    "semidiscrete": ("semidiscrete", "counter_example", "averaged_sgd"),
-    "costs": ("mutation_survivors", "costs", "gradients", "gradients_degenerate"),
+    "transforms": ("refot/test_transforms", "refot/test_plans"),
+    "problem": ("refot/test_transforms", "refot/test_plans", "refot/test_bad_input"),
+    "solvers/sinkhorn": ("refot/solvers/test_sinkhorn", "meta/test_mutation_survivors"),
+    "solvers/scaling": ("refot/solvers/test_sinkhorn", "refot/test_unrolled",
+                        "meta/test_mutation_survivors"),
+    "objectives": ("refot/test_objectives", "refot/limits/test_closed_forms"),
+    "plans": ("refot/test_plans", "refot/test_transforms"),
+    "divergences": ("meta/test_mutation_survivors", "refot/test_divergences",
+                    "refot/limits/test_closed_forms"),
+    "information": ("refot/test_information", "refot/test_informative_objectives",
+                    "refot/test_informative_plans"),
+    "gradients": ("refot/gradients/test_gradients", "refot/gradients/test_gradients_degenerate"),
+    "unrolled": ("refot/test_unrolled", "refot/gradients/test_gradients_degenerate"),
+    "implicit": ("refot/test_implicit", "refot/gradients/test_gradients_degenerate"),
+    "entropic": ("refot/test_entropic",),
+    "semidiscrete": ("refot/semidiscrete/test_semidiscrete", "refot/limits/test_counter_example",
+                     "refot/semidiscrete/test_averaged_sgd"),
+    "costs/ground": ("meta/test_mutation_survivors", "refot/costs/test_costs",
+                     "refot/gradients/test_gradients", "refot/gradients/test_gradients_degenerate"),
+    "costs/operands": ("meta/test_mutation_survivors", "refot/costs/test_costs",
+                       "refot/gradients/test_gradients",
+                       "refot/gradients/test_gradients_degenerate"),
 }
-"""The files of refot/ that hold equations, each with the tests (tests/test_*.py) that know it."""
+"""The files below refot/ that hold equations, each with the files below tests/ that know it."""
 
 EXAMPLES = 10
-"""So many examples hypothesis draws where the tests leave the number to the profile."""
+"""Examples that Hypothesis draws for a test that does not set the number itself."""
 
 SLOWER, LEAST = 10.0, 20.0
-"""A mutant may take so many times as long as the right code, and at least so many seconds."""
+"""A mutant may take SLOWER times as long as the right code, and in any case LEAST seconds."""
 
 SURVIVED, KILLED = (0,), (1, 2, 4)
 """Exit statuses of pytest: all passed; one failed, or a test file or conftest.py did not load.
@@ -93,7 +102,7 @@ class Sandbox:
     def _run(self, tests: tuple[str, ...], limit: float) -> tuple[str, float]:
         start = time.monotonic()
         process = multiprocessing.get_context("fork").Process(
-            target=_pytest, args=(self.folder, [f"tests/test_{name}.py" for name in tests]))
+            target=_pytest, args=(self.folder, [f"tests/{name}.py" for name in tests]))
         process.start()
         process.join(limit)
         if process.is_alive():
@@ -114,7 +123,7 @@ def _write(path: Path, source: str) -> None:
 
 
 def _pytest(folder: Path, tests: list[str]) -> None:
-    """In a process of its own: the tests on the package of that folder, silently."""
+    """Run in another process: the tests on the package of that folder, without output."""
     import pytest
     from hypothesis import HealthCheck, Phase, settings
 
@@ -141,7 +150,7 @@ def _pytest(folder: Path, tests: list[str]) -> None:
 
 @contextlib.contextmanager
 def sandbox() -> Iterator[Sandbox]:
-    """A copy of what the tests need, gone on leaving."""
+    """A copy of what the tests need, which is deleted at the end of the `with` block."""
     with tempfile.TemporaryDirectory(prefix="refot-mutants-") as name:
         folder = Path(name)
         for part in ("refot", "backends", "verification", "tests"):
@@ -152,8 +161,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def sample(source: str, each: int, seed: str) -> tuple[list[Mutant], int]:
-    """(so many mutants of a source, or all if there are fewer, drawn without repetition; of how
-    many)."""
+    """(`each` mutants of a source, drawn without repetition, or all if there are fewer; the number
+    of all)."""
     found = list(mutants(source))
     drawn = random.Random(seed).sample(range(len(found)), min(each, len(found)))
     return [found[k] for k in sorted(drawn)], len(found)
