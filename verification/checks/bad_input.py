@@ -14,15 +14,13 @@ import numpy as np
 
 from refot.arrays import Array, InputError
 from refot.verification.cases.faults import FAULTS, Change, Fault
+from refot.verification.subjects.capabilities import MATRIX
 from refot.verification.subjects.limits import limited, refusal_expected
 from refot.verification.subjects.probe import NoAnswerError, NotOfferedError, Probe, SubjectError
 from refot.verification.subjects.protocol import argument_names
 
-from .arguments import ORDINARY, Arguments, first, wording
+from .arguments import Arguments, first, ordinary, wording
 from .trial import Finding, Trial, check
-
-MATRIX = argument_names("converged")
-"""The arguments of a solve of a matrix."""
 
 PATIENCE = 10.0
 """Seconds for a call with bad input; a sound one before it has started and compiled what there was
@@ -37,7 +35,7 @@ SHORT = 0.5
 
 def refuses(trial: Trial, capability: str, fault: Fault) -> Finding:
     """Whether the subject refuses the fault; a sound call comes first, and must be answered."""
-    sound = ORDINARY[capability](trial)
+    sound = ordinary(trial, capability)
     _answered(trial, capability, sound)
     if fault.name in trial.probe.part.allows:
         return trial.mass_error(0.0, f"documented: {trial.probe.part.allows[fault.name]}")

@@ -40,11 +40,12 @@ from .mistakes.updates import forms
 from .patterns import traits
 from .questions import Right, depends_on_earlier_calls
 
-MISTAKES = {
-    capability: {**own, **of_readings(capability, RIGHT[capability])}
-    for capability, own in (diagnosis_transport.MISTAKES | diagnosis_divergences.MISTAKES
-                            | diagnosis_functions.MISTAKES | diagnosis_information.MISTAKES).items()
-}
+OWN = (diagnosis_transport.MISTAKES | diagnosis_divergences.MISTAKES
+       | diagnosis_functions.MISTAKES | diagnosis_information.MISTAKES)
+"""The mistakes that belong to one capability, by its name and by sentence."""
+
+MISTAKES = {capability: {**OWN.get(capability, {}), **of_readings(capability, right)}
+            for capability, right in RIGHT.items()}
 """What each mistake answers, by capability and sentence."""
 
 FITS, SPEAKS_AGAINST = 1 / 100, 1 / 10

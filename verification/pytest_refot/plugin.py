@@ -25,11 +25,12 @@ from refot.verification.runs.exclusions import (
 )
 from refot.verification.runs.program import load_command
 from refot.verification.runs.run import CheckResult, Examined, diagnosed, run_check
+from refot.verification.subjects.capabilities import missing_from
 from refot.verification.subjects.isolation import undisturbed
 from refot.verification.subjects.limits import Limits
 from refot.verification.subjects.loading import TargetError, load
 from refot.verification.subjects.probe import Probe
-from refot.verification.subjects.subject import CAPABILITIES, Subject
+from refot.verification.subjects.subject import Subject
 from refot.verification.truth.solution import solution_of
 
 
@@ -156,10 +157,8 @@ def _tests(subject: Subject, cases: list[Case]) -> Iterator[Test]:
             for check in _applicable(part.capabilities, case):
                 yield Test(check.id, case.name, f"{prefix}{check.id}[{case.name}]",
                            check.sentence, probe, case)
-    offered = set().union(*(part.capabilities for part in subject.parts))
-    for capability, signature in CAPABILITIES.items():
-        if capability not in offered:
-            yield Test(f"{capability}.*", "", f"{capability}.*", signature, probe)
+    for missing in missing_from(subject.offered):
+        yield Test(f"{missing.name}.*", "", f"{missing.name}.*", missing.signature, probe)
 
 
 def _applicable(capabilities: Any, case: Case) -> Iterator[Check]:

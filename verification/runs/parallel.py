@@ -23,7 +23,7 @@ from refot.verification.subjects.probe import Probe
 from refot.verification.subjects.subject import Subject
 
 from .run import CheckResult, Examined, Progress, Report, examine, refot_error, report
-from .scaling import MEASURED, Scaling, measured
+from .scaling import Scaling, measured, to_measure
 from .selection import Selection, selected_report
 from .workers import Crew, Load, subject_here
 
@@ -223,8 +223,7 @@ def _probes(subject: Subject, shares: list[Share]) -> list[Probe]:
 
 def _with_scaling(crew: Crew, found: Report, progress: Progress | None) -> Report:
     """The report with time and memory of its parts, as far as no process dies of measuring them."""
-    asked = [(part.name, name) for part in found.subject.parts for name in MEASURED
-             if name in part.capabilities]
+    asked = [(part.name, name) for part, name in to_measure(found.subject)]
     scalings: list[Scaling] = []
     left_out = dict(found.left_out)
     for k, (part, name) in enumerate(asked):

@@ -23,6 +23,7 @@ import numpy as np
 from refot.verification.cases.case import Case, collect
 from refot.verification.checks import CHECKS
 from refot.verification.checks.trial import Trial
+from refot.verification.subjects.capabilities import CAPABILITIES
 from refot.verification.subjects.limits import REFUSAL, Clocked, Limits, limited_subject
 from refot.verification.subjects.loading import TargetError, load
 from refot.verification.subjects.probe import Probe
@@ -256,11 +257,4 @@ class _Recorder:
             self.asked.to_be_refused.append((self.capability, arguments))
             raise ValueError("refused")
         self.asked.sound.append((self.capability, arguments))
-        matrix = next((v for v in arguments if getattr(v, "ndim", 0) == 2), np.zeros((1, 1)))
-        shapes = {"softmin": matrix.shape[:1], "semidual_gradient": matrix.shape[1:]}
-        if self.capability == "potentials":
-            return np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1])
-        if self.capability in ("plan", "informative_plan") or self.capability.endswith(
-                ("loss_gradient", "divergence_gradient")):
-            return np.zeros(matrix.shape)
-        return np.zeros(shapes.get(self.capability, ()))
+        return CAPABILITIES[self.capability].zeros(arguments)

@@ -18,9 +18,10 @@ from refot.verification.checks import CHECKS
 from refot.verification.checks.trial import Check, Trial
 from refot.verification.diagnosis.patterns import pattern
 from refot.verification.diagnosis.vote import Evidence, Suspects, named, sentence
+from refot.verification.subjects.capabilities import missing_from
 from refot.verification.subjects.isolation import undisturbed
 from refot.verification.subjects.probe import NotOfferedError, Probe, SubjectError
-from refot.verification.subjects.subject import CAPABILITIES, Part, Subject
+from refot.verification.subjects.subject import Part, Subject
 from refot.verification.subjects.text import one_line, printable
 from refot.verification.truth.solution import solution_of
 
@@ -239,10 +240,9 @@ def report(
 
 def _not_provided(subject: Subject) -> list[CheckResult]:
     """One line for each capability that no part of the subject offers."""
-    offered: set[str] = set().union(*(part.capabilities for part in subject.parts))
-    return [CheckResult(f"{capability}.*", subject.name, capability, "", "not_provided",
-                        message=f"not provided: {signature}")
-            for capability, signature in CAPABILITIES.items() if capability not in offered]
+    return [CheckResult(f"{missing.name}.*", subject.name, missing.name, "", "not_provided",
+                        message=f"not provided: {missing.signature}")
+            for missing in missing_from(subject.offered)]
 
 
 def restricted(subject: Subject, parts: Callable[[Part], bool]) -> Subject:

@@ -20,8 +20,9 @@ from refot.arrays import as_positive, lookup
 from refot.backend_contract import BackendUnavailableError, get_backend
 from refot.conventions.convert import convention
 
+from .capabilities import CAPABILITIES
 from .isolation import isolated
-from .subject import CAPABILITIES, STATEMENTS, Part, Subject
+from .subject import Part, Subject
 from .text import text_of
 
 PEERS = ("pot", "ott", "geomloss", "keops", "mdot-tnt", "regot", "flash-sinkhorn")
@@ -35,7 +36,7 @@ class TargetError(ValueError):
 def load(target: str, capability: str | None = None) -> Subject:
     """The subject that TARGET names. Raises TargetError."""
     if capability is not None:
-        lookup(CAPABILITIES | STATEMENTS, capability, "--as")
+        lookup(CAPABILITIES, capability, "--as")
     if capability is not None and target in (*PEERS, *BACKENDS):
         raise TargetError(f"--as {capability}: {target} says itself what its parts offer")
     try:
@@ -62,11 +63,11 @@ def as_subject(found: Any, target: str, capability: str | None = None) -> Subjec
         offered = {capability: found}
     else:
         found = _instance(found, target) if isinstance(found, type) else found
-        offered = {name: attribute for name in CAPABILITIES | STATEMENTS
+        offered = {name: attribute for name in CAPABILITIES
                    if callable(attribute := _stated(found, name, None, target))}
     if not offered:
         raise TargetError(
-            f"{target}: offers none of {', '.join(CAPABILITIES | STATEMENTS)}; for a "
+            f"{target}: offers none of {', '.join(CAPABILITIES)}; for a "
             "bare function, say which one it is with --as CAPABILITY")
     name, version, declared, tolerance, allows = (
         _stated(found, attribute, default, target) for attribute, default in (

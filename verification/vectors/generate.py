@@ -21,7 +21,7 @@ from flint import arb
 from refot.backend_contract import get_backend
 from refot.verification.enclosures.enclose import decimals
 from refot.verification.subjects.adapters.refot_itself import subject
-from refot.verification.subjects.subject import OF_A_PROBLEM
+from refot.verification.subjects.capabilities import CAPABILITIES, Role, names_of
 
 from .answers import FOLDER
 from .cases import all_cases, kinds
@@ -98,7 +98,7 @@ def cases_of(capability: str, names: str = "") -> Iterator[dict[str, Any]]:
 def text(capability: str) -> str:
     """The file of a capability: one case a line."""
     head = {"$schema": "schema.json", "capability": capability,
-            "signature": OF_A_PROBLEM[capability]}
+            "signature": CAPABILITIES[capability].signature}
     lines = ",\n".join(line(case) for case in cases_of(capability))
     return json.dumps(head, indent=0)[:-2] + ',\n"cases": [\n' + lines + "\n]\n}\n"
 
@@ -110,7 +110,7 @@ def line(case: dict[str, Any]) -> str:
 
 def write(folder: Path) -> None:
     """Every file into the folder, each moved into place when it is whole."""
-    for capability in OF_A_PROBLEM:
+    for capability in names_of(Role.ANSWER):
         path = folder / f"{capability}.json"
         beside = path.with_name(f".{path.name}.{os.getpid()}")
         beside.write_text(text(capability), encoding="utf-8")

@@ -19,9 +19,10 @@ from refot.arrays import UnknownNameError
 from refot.verification.cases.case import synthetic
 from refot.verification.cases.faults import FAULTS, Fault
 from refot.verification.checks import CHECKS, bad_input
-from refot.verification.checks.arguments import ORDINARY
+from refot.verification.checks.arguments import ordinary
 from refot.verification.checks.trial import Finding, Trial
 from refot.verification.runs.run import run_check
+from refot.verification.subjects.capabilities import Role, names_of
 from refot.verification.subjects.loading import TargetError, as_subject
 from refot.verification.subjects.probe import NotOfferedError, Probe
 from refot.verification.subjects.protocol import argument_names
@@ -53,7 +54,7 @@ def test_a_fault_changes_one_thing_and_not_the_sound_arguments(
     fault: Fault, capability: str
 ) -> None:
     sound = dict(zip(argument_names(capability),
-                     ORDINARY[capability](trial(value)), strict=True))
+                     ordinary(trial(value), capability), strict=True))
     before = {name: np.array(argument) for name, argument in sound.items()}
     changed = fault.change(sound)
     assert list(changed) == list(sound)
@@ -70,7 +71,7 @@ def test_every_fault_is_a_check_of_its_capabilities() -> None:
     named = {f"{capability}.refuses-{fault.name}" for fault in FAULTS
              for capability in fault.capabilities}
     assert named == {id for id in CHECKS if ".refuses-" in id}
-    assert {id.partition(".")[0] for id in named} == set(ORDINARY)
+    assert {id.partition(".")[0] for id in named} == set(names_of(Role.ANSWER))
 
 
 # ------------------------------------------------------------------ what passes
