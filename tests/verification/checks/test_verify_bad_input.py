@@ -125,6 +125,21 @@ def forbidding(C: Any, a: Any, b: Any, eps: float) -> Any:
     return refot.plan(solved.f, solved.g, np.minimum(C, far), a, b, eps, backend="numpy")
 
 
+def test_a_forbidden_pair_may_be_answered_in_any_gauge() -> None:
+    def potentials(C: Any, a: Any, b: Any, eps: float) -> Any:
+        far = np.where(np.isfinite(C), C, 0).max() + 3e3 * eps
+        solved = refot.solve(np.minimum(C, far), a, b, eps, tol=1e-12, backend="numpy")
+        gauge = 5.0 if np.isinf(C).any() else 0.0
+        return solved.f + gauge, solved.g - gauge
+
+    found = judged("potentials.refuses-infinite-cost", potentials)
+    assert found.passed
+    assert found.message == "it takes it as a forbidden pair"
+    shifted = judged("potentials.refuses-infinite-cost", lambda C, *rest: (
+        potentials(C, *rest)[0] + np.isinf(C).any(), potentials(C, *rest)[1]))
+    assert not shifted.passed
+
+
 def shares(C: Any, a: Any, b: Any, eps: float) -> float:
     return value(C, a / a.sum(), b / b.sum(), eps)
 
