@@ -12,10 +12,11 @@ from .reports.html import page as html_report
 from .reports.html import source as html_report_source
 from .runs import debugger as debug
 from .runs import run, scaling
+from .runs.asked import Selection
 from .runs.parallel import run_spread
 from .runs.program import load_subject
 from .runs.run import CheckResult, Progress, Report
-from .runs.selection import Selection, run_selection
+from .runs.selection import run_selection
 from .subjects.limits import Limits
 from .subjects.subject import Subject
 

@@ -20,8 +20,8 @@ from refot.verification.checks import CHECKS
 from refot.verification.checks.trial import Trial
 from refot.verification.runs import parallel as spread
 from refot.verification.runs import workers as crew
+from refot.verification.runs.asked import Selection
 from refot.verification.runs.run import Examined, run_check
-from refot.verification.runs.selection import Selection
 from refot.verification.subjects.loading import TargetError, as_subject, load
 from refot.verification.subjects.probe import Probe, SubjectError
 from refot.verification.subjects.subject import Part
