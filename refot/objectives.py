@@ -29,9 +29,9 @@ from refot.arrays import (
     nonnegative,
 )
 from refot.backend_contract import BackendLike
-from refot.costs.forbidden import obstruction, with_partners
+from refot.costs.forbidden import finite_part, forbids, obstruction, with_partners
 from refot.costs.ground import GROUND_COSTS
-from refot.costs.operands import PointCost, as_cost, as_point_cost, row_blocks
+from refot.costs.operands import Cost, PointCost, as_cost, as_point_cost, row_blocks
 from refot.problem import problem
 
 
@@ -84,33 +84,51 @@ def entropy(p: Any) -> float:
 
 
 # ------------------------------------------------------------------ primal
-@in_range
 def transport_cost(P: Any, C: Any) -> float:
     """s = <C, P>, the sharp value of a plan P (n, m). B-1, and W_{c,eps} of G.
 
-    0 where P is 0 on a forbidden pair, infinite where it is not.
+    0 where P is 0 on a forbidden pair; infinite where P has mass on one.
     """
     C = as_cost(C)
     P = as_plan(P, "P", C.shape)
-    where = namespace(P).where
-    return sum(float((P[rows] * where(P[rows] > 0, C.rows(rows), 0)).sum())
-               for rows in row_blocks(C))
+    return math.inf if _uses_forbidden_pairs(P, C) else _cost_of_plan(P, C)
+
+
+def _uses_forbidden_pairs(P: Array, C: Cost) -> bool:
+    return forbids(C) and any(bool(((P[rows] > 0) & (C.rows(rows) == math.inf)).any())
+                              for rows in row_blocks(C))
 
 
 @in_range
+def _cost_of_plan(P: Array, C: Cost) -> float:
+    """<C, P> of a plan on allowed pairs."""
+    return sum(float((P[rows] * finite_part(C.rows(rows))).sum()) for rows in row_blocks(C))
+
+
 def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:
-    """<C, P> + eps KL(P | a(x)b) for a plan P (n, m), feasible or not. B-10, B-12, B-16, H-2."""
+    """<C, P> + eps KL(P | a(x)b) for a plan P (n, m), feasible or not. B-10, B-12, B-16, H-2.
+
+    Infinite where P has mass on a forbidden pair, or where a or b has none.
+    """
     C, eps = as_cost(C), as_positive(eps, "eps")
     P = as_plan(P, "P", C.shape)
     a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
-    value: float = transport_cost(P, C) + eps * kl_from_product(P, a, b)
-    return value
+    cost, divergence = transport_cost(P, C), kl_from_product(P, a, b)
+    return math.inf if math.inf in (cost, divergence) else _regularised(cost, eps, divergence)
 
 
 @in_range
+def _regularised(cost: float, eps: float, divergence: float) -> float:
+    return cost + eps * divergence
+
+
 def entropic_primal(P: Any, C: Any, lam: Any) -> float:
-    """<P, M> - lam H(P), the value of L; at the optimum F - lam (H(a) + H(b)). Erratum L1."""
-    return transport_cost(P, C) - as_positive(lam, "lam") * entropy(P)
+    """<P, M> - lam H(P), the value of L; at the optimum F - lam (H(a) + H(b)). Erratum L1.
+
+    Infinite where P has mass on a forbidden pair.
+    """
+    lam, cost = as_positive(lam, "lam"), transport_cost(P, C)
+    return math.inf if cost == math.inf else _regularised(cost, -lam, entropy(P))
 
 
 # ------------------------------------------------------------------ duals

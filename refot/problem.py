@@ -5,7 +5,7 @@ Every equation opens with `p = problem(C, a, b, eps, backend)` and then reads as
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from refot.arrays import Array, InputError, as_vector, as_weights, in_dtype, largest, namespace
@@ -35,6 +35,11 @@ class Problem:
     def costs_with_mass(self) -> Cost:
         """The costs between atoms of positive weight: no other may set a scale."""
         return self.C.among(self.a > 0, self.b > 0)
+
+    @property
+    def with_mass(self) -> Problem:
+        """The problem between the atoms of positive weight: its value is that of this one."""
+        return replace(self, C=self.costs_with_mass, a=self.a[self.a > 0], b=self.b[self.b > 0])
 
     @property
     def T(self) -> Problem:

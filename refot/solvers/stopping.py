@@ -53,8 +53,8 @@ class Control:
 
     def __post_init__(self) -> None:
         for name in ("time_limit", "gap"):
-            if getattr(self, name) is not None:
-                as_positive(getattr(self, name), name)
+            if getattr(self, name) is not None:  # a float from here on, whatever number it was
+                object.__setattr__(self, name, as_positive(getattr(self, name), name))
         if not isinstance(self.certified, bool):
             raise TypeInputError("certified", repr(self.certified), "True or False")
         if not isinstance(self.progress, bool) and not callable(self.progress):

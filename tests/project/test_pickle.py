@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import importlib
-import inspect
 import multiprocessing
 import pickle
-import pkgutil
-from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
+import subprocess
+import sys
 from typing import Any
 
+import errors_of_refot
 import numpy as np
 import pytest
+from errors_of_refot import ERRORS, RECORDS, error_of
 
 import refot
-from refot.arrays import WeightError
 from refot.conventions.convert import CONVENTIONS
 from refot.costs.ground import POINT_COSTS
 from refot.informative_plans import solve_informative
@@ -29,34 +27,11 @@ from refot.limits import cost_limits, divergence_limits, eps_sweep
 from refot.problem import problem
 from refot.scores.scores import exact_transport, mode_coverage
 from refot.sorted_cost import sorted_cost
-from refot.systems.training.loop import DivergedError
 from refot.verification.certificates.certify import certify
-from refot.verification.pytest_refot.plugin import CheckFailedError
 from refot.verification.runs.run import CheckResult
-
-MODULES = [importlib.import_module(name) for _, name, _ in
-           pkgutil.walk_packages(refot.__path__, "refot.") if not name.endswith("__main__")]
-CLASSES = sorted({found for module in MODULES for found in vars(module).values()
-                  if inspect.isclass(found) and found.__module__ == module.__name__},
-                 key=lambda found: f"{found.__module__}.{found.__qualname__}")
-ERRORS = [found for found in CLASSES if issubclass(found, BaseException)]
-RECORDS = [found for found in CLASSES
-           if dataclasses.is_dataclass(found) and "__reduce__" not in vars(found)]
 
 WAYS = {"pickle": lambda thing: pickle.loads(pickle.dumps(thing)), "copy": copy.copy,
         "deepcopy": copy.deepcopy}
-RESULT = CheckResult("value.certified", "a part", "value", "a case", "failed", message="off by 1")
-
-
-def error_of(kind: type[BaseException]) -> BaseException:
-    """An exception of that class, as refot raises it."""
-    if issubclass(kind, refot.InputError):
-        return kind("a", "sum 3.0", "sum 1 within 1e-10")
-    if kind is DivergedError:
-        return kind(7, "G.weights", Path("run/checkpoint-5.npz"))  # type: ignore[call-arg]
-    if kind is CheckFailedError:
-        return kind(RESULT)
-    return kind("one sentence that says what is wrong")
 
 
 def record_of(kind: type) -> Any:
@@ -156,38 +131,9 @@ def test_an_enclosure_of_thirty_digits_survives() -> None:
 
 
 # ------------------------------------------------------------------ across processes
-def value_or_error(k: int) -> float:
-    """Problem 0 of the batch is not normalised."""
-    a = np.full(3, 1 / 3) if k else np.ones(3)
-    return refot.entropic_value(1 - np.eye(3), a, np.full(3, 1 / 3), 0.1)
-
-
-def raise_it(error: BaseException) -> None:
-    raise error
-
-
-@pytest.fixture(params=["fork", "spawn"])
-def context(request: pytest.FixtureRequest) -> Any:
-    """A way to start processes; spawn is that of Windows and macOS."""
-    if request.param not in multiprocessing.get_all_start_methods():
-        pytest.skip(f"no {request.param} here")
-    return multiprocessing.get_context(request.param)
-
-
-def test_one_bad_input_of_a_pool_raises_in_the_parent(context: Any) -> None:
-    with context.Pool(2) as pool:
-        waiting = pool.map_async(value_or_error, range(4), chunksize=1)
-        with pytest.raises(WeightError, match=r"^a: sum 3\.0; allowed: sum 1 w") as caught:
-            waiting.get(timeout=120)  # without an end it would wait for ever
-        assert (caught.value.name, caught.value.found) == ("a", "sum 3.0")
-        assert len(pool.map_async(value_or_error, [1, 2]).get(timeout=120)) == 2
-
-
-def test_every_error_crosses_a_pool_of_an_executor(context: Any) -> None:
-    raised = [error_of(kind) for kind in ERRORS if issubclass(kind, Exception)]
-    with ProcessPoolExecutor(2, mp_context=context) as executor:
-        waiting = [executor.submit(raise_it, error) for error in raised]
-        for error, future in zip(raised, waiting, strict=True):
-            again = future.exception(timeout=120)
-            assert type(again) is type(error)
-            assert str(again) == str(error)
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_errors_of_workers_reach_the_parent(method: str) -> None:
+    """spawn is the way of Windows and macOS."""
+    done = subprocess.run([sys.executable, errors_of_refot.__file__, method], capture_output=True,
+                          text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr

@@ -49,7 +49,8 @@ COSTS: dict[str, Any] = {**dict.fromkeys(NEEDS_POINTS, BETWEEN), "sinkhorn_symme
 
 NO_FUNCTION = {"Backend", "BackendUnavailableError", "ConvergenceWarning", "DenseCost",
                "InputError", "Measure", "PointCost", "SinkhornResult", "backend_status"}
-INFINITE_BY_DEFINITION = {"kl", "kl_from_product", "kantorovich_dual", "kantorovich_rubinstein"}
+INFINITE_BY_DEFINITION = {"kl", "kl_from_product", "kantorovich_dual", "kantorovich_rubinstein",
+                          "informative_cost", "transport_cost", "primal", "entropic_primal"}
 
 FACE = [name for name in refot.__all__ if name not in NO_FUNCTION]
 

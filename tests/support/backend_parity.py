@@ -329,7 +329,7 @@ def test_laplacian_solve(name: str, seed: int, accuracy: float) -> None:
     y = rng.normal(size=m)
     found = get_backend(name).laplacian_solve(entries, weights, diagonal, y, accuracy, 50)
     want = conjugate_gradients(lambda v: diagonal * v - P.T @ (weights * (P @ v)), y, diagonal,
-                               accuracy)
+                               accuracy, 50)
     residual = y - (diagonal * found - P.T @ (weights * (P @ found)))
     assert residual @ (residual / diagonal) <= (2 * accuracy)**2 * (y @ (y / diagonal))
     np.testing.assert_allclose(found, want, rtol=0, atol=1e-6 * abs(want).max())

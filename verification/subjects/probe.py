@@ -155,7 +155,7 @@ class Probe:
     ) -> Any:
         copies = deepcopy(arguments)
         answer = self._made(memo, capability, copies)
-        named = zip(argument_names(capability), arguments, copies, strict=True)
+        named = zip(argument_names(capability), arguments, copies, strict=False)
         self._written[memo] = tuple(name for name, *pair in named if not _same(*pair))
         return answer
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import refot
-from refot.arrays import Array, ConvergenceWarning
+from refot.arrays import Array, ConvergenceWarning, RangeError
 from refot.solvers.scaling import sinkhorn_scaling
 
 Inputs = Mapping[str, Any]
@@ -164,5 +164,7 @@ def _answer(function: Callable[..., Any], given: Inputs) -> Any | None:
         warnings.simplefilter("ignore", ConvergenceWarning)
         try:
             return function(*given.values())
+        except RangeError:
+            return math.inf  # where refot refuses to return infinity, others do return it
         except (ValueError, IndexError, FloatingPointError):
             return None  # a refusal: whoever makes this mistake sees it, vector or not

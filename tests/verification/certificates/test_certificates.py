@@ -313,7 +313,7 @@ def test_eps_at_its_extremes() -> None:
     assert contains(large.value, F)
     assert contains(large.transport_cost, s)
     assert large.value.relative_width < 1e-14
-    for g in (np.zeros(3), np.array([1e308, -1e308, 0])):
+    for g in (np.zeros(3), np.array([1e304, -1e304, 0])):
         assert contains(certify_value(C, a, b, 1e10, g), F)
     small = certify(C, a, b, 1e-50, np.zeros(3))
     F, s = enclose_values(C, a, b, 1e-50)

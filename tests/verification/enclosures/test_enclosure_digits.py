@@ -79,11 +79,14 @@ def test_values_without_potentials() -> None:
 
 
 def test_costs_beyond_float64() -> None:
-    """Points whose squared distances overflow float64: the exact cost is still a number."""
-    x, third = np.array([[0.0], [1e155], [3e155]]), np.full(3, 1 / 3)
-    F, s = enclose_values(point_cost(x, x), third, third, 1e307)
+    """Points whose squared distances overflow float64 are refused, before any work; those whose
+    distances just do not are enclosed like any others."""
+    x, third = np.array([[0.0], [1e152], [1.5e152]]), np.full(3, 1 / 3)
+    with pytest.raises(InputError, match=r"^x: costs up to inf"):
+        point_cost(1e5 * x, 1e5 * x)
+    F, s = enclose_values(point_cost(x, x), third, third, 1e303)
     same, _ = enclose_values(point_cost(2.0**-500 * x, 2.0**-500 * x), third, third,
-                             2.0**-1000 * 1e307)
+                             2.0**-1000 * 1e303)
     assert_equal(F, arb(2) ** 1000 * same, 29)
     assert s < F
 

@@ -40,11 +40,11 @@ class Broken:
         return 1 / 0
 '''
 CASES = len(collect("quick")[0])
-ON_EACH, ON_ONE = 3, 5
-TESTS, OTHERS = ON_EACH * CASES + ON_ONE, len(missing_from({"mutual_information"}))
-"""Two checks of mutual_information on every case, and the one that its arguments are kept; on one
-case those of its repetition, of both precisions, of a NaN and of a mass below 0; the capabilities
-that are not provided."""
+ON_ONE = 5
+EVERYWHERE = 3
+TESTS, OTHERS = EVERYWHERE * CASES + ON_ONE, len(missing_from({"mutual_information"}))
+"""Three checks of mutual_information on every case, and on one case those of its repetition, of
+both precisions, of a NaN and of a mass below 0; the capabilities that are not provided."""
 
 
 @pytest.fixture
@@ -89,13 +89,13 @@ def test_a_failure_says_what_verify_says(run) -> None:  # type: ignore[no-untype
 
 def test_a_subject_that_raises_fails(run) -> None:  # type: ignore[no-untyped-def]
     result = run("-k", "gaussian", subject="mine:Broken")
-    result.assert_outcomes(failed=ON_ONE, skipped=3,  # who raises anyway keeps and refuses nothing
-                           deselected=TESTS - ON_EACH - ON_ONE + OTHERS + 1)
+    result.assert_outcomes(failed=ON_ONE, skipped=3,  # it refuses no bad input, and has no answer
+                           deselected=TESTS - 3 - ON_ONE + OTHERS + 1)
     result.stdout.fnmatch_lines(["ZeroDivisionError: division by zero"])
 
 
 def test_profile_full_and_as(run) -> None:  # type: ignore[no-untyped-def]
-    full = ON_EACH * len(collect("full")[0]) + len(SEEDS["full"]) * ON_ONE
+    full = EVERYWHERE * len(collect("full")[0]) + len(SEEDS["full"]) * ON_ONE
     result = run("--collect-only", "-q", "--refot-profile", "full", "--refot-as",
                  "mutual_information", subject="mine:Nats.mutual_information")
     assert len(result.stdout.get_lines_after("*refot::mutual_information.plan*gaussian]")) > 0
@@ -108,7 +108,7 @@ def test_two_workers_run_the_same_tests(pytester: pytest.Pytester, run) -> None:
         *PLUGIN, "-n", "2", "--refot-subject", "mine:Bits", "--refot-xfail", str(listed),
         "-k", "test_mine or gaussian or euclidean")
     result.assert_outcomes(passed=5 + ON_ONE, xfailed=1, failed=1)
-    # independent: 0 in any unit; arguments are kept; and float32 is no worse than float64
+    # independent: 0 in any unit; and float32 is no worse than float64
     result.stdout.fnmatch_lines(["*list.txt:2: stale: matches none of the *: value.certified *"])
     assert result.stdout.str().count("stale") == 1
     assert "Different tests were collected" not in result.stdout.str()

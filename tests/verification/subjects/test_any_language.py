@@ -214,7 +214,9 @@ def test_many_requests_are_one_process_of_a_program_on_files(tmp_path: Path) -> 
     report = running.run(subject, seed=3)
     asked = log.read_text().split()
     assert len(asked) > 30
-    assert len(set(asked)) == 3  # what it offers, what is sound, and what is to be refused
+    # one for what it offers, for what is sound, and for what is to be refused; and one for each of
+    # the few questions that the diagnosis puts once it has seen the answers
+    assert 3 <= len(set(asked)) <= 8
     assert report.count("failed") > 20
     assert report.count("error") == 0
 

@@ -33,7 +33,7 @@ def subject(backend: Backend) -> Subject:
         "q_objective": refot.q_objective,
         "informative_plan": partial(_informative_plan, backend),
         "mutual_information": refot.mutual_information,
-    })
+    }, allows={"infinite-cost": "an entry inf forbids the pair (docs/forbidden-pairs.md)"})
     return Subject(backend.name, refot.__version__, (part,))
 
 
