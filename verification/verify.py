@@ -11,11 +11,12 @@ from .reports.html.page import write_html
 from .reports.html.source import words
 from .reports.terminal import write_json
 from .runs import debugger
+from .runs.asked import Selection
 from .runs.parallel import run_parallel
 from .runs.program import load_subject
 from .runs.run import CheckResult, Progress, Report, run
 from .runs.scaling import measured
-from .runs.selection import Selection, run_selection
+from .runs.selection import run_selection
 from .subjects.limits import Limits
 from .subjects.subject import Subject
 

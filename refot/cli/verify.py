@@ -65,7 +65,7 @@ def verify(
                                             int(memory_limit * 2**30))
     asked = verification("verify").VerifyOptions(
         target, command, capability, limits, profile, seed,
-        verification("runs.selection").Selection(check, case, part), processes, scaling)
+        verification("runs.asked").Selection(check, case, part), processes, scaling)
     if debug:
         status = asked.stopped().status
         raise typer.Exit({"failed": 1, "error": 1, "refot_error": 3}.get(status, 0))

@@ -14,6 +14,7 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.verification.cases.case import Case
+from refot.verification.subjects.capabilities import CAPABILITIES, JOINT
 
 from .trial import Trial
 
@@ -43,44 +44,38 @@ def table(trial: Trial) -> Array:
     return np.random.default_rng(11).normal(size=trial.case.C.shape)
 
 
-# ------------------------------------------------------------------ by capability
-def _matrix(trial: Trial) -> Arguments:
-    return trial.case.matrix
-
-
-def _clouds(trial: Trial) -> Arguments:
-    return trial.case.clouds
-
-
-def _given_g(trial: Trial) -> Arguments:
-    return potentials(trial)[1], *trial.case.matrix
-
-
-def _steps(trial: Trial) -> Arguments:
-    return *trial.case.matrix, 3
-
-
-def _informative(trial: Trial) -> Arguments:
-    C, a, b, eps = trial.case.matrix
-    return C, table(trial).astype(C.dtype), 0.5 * eps, a, b, eps
-
-
-ORDINARY: dict[str, Callable[[Trial], Arguments]] = {
-    **dict.fromkeys(("plan", "potentials", "value", "transport_cost"), _matrix),
-    "softmin": lambda trial: (trial.case.C, column_scores(trial), trial.case.eps),
-    "dual": lambda trial: (*potentials(trial), *trial.case.matrix),
-    "semidual": _given_g,
-    "semidual_gradient": _given_g,
-    "scaling_loss": _steps,
-    "scaling_loss_gradient": _steps,
-    "divergence": _clouds,
-    "divergence_gradient": _clouds,
-    "mmd": lambda trial: (*trial.case.clouds[:4], trial.case.clouds[5]),
-    "q_objective": lambda trial: (table(trial), trial.truth.plan, trial.truth.a, trial.truth.b),
-    "informative_plan": _informative,
-    "mutual_information": lambda trial: (trial.truth.plan,),
+# ------------------------------------------------------------------ by the name of the argument
+OF_A_CASE: dict[str, Callable[[Trial], Any]] = {
+    "C": lambda trial: trial.case.C,
+    "a": lambda trial: trial.case.a,
+    "b": lambda trial: trial.case.b,
+    "eps": lambda trial: trial.case.eps,
+    "x": lambda trial: trial.case.x,
+    "y": lambda trial: trial.case.y,
+    "cost": lambda trial: trial.case.cost,
+    "f": lambda trial: potentials(trial)[0],
+    "g": lambda trial: potentials(trial)[1],
+    "h": column_scores,
+    "L": lambda trial: 3,
+    "Q": lambda trial: table(trial).astype(trial.case.C.dtype),
+    "lam": lambda trial: 0.5 * trial.case.eps,
 }
-"""Arguments of each capability, in the order of its signature, on a case with points."""
+"""Each argument of a capability on a case."""
+
+OF_A_JOINT: dict[str, Callable[[Trial], Any]] = {
+    JOINT: lambda trial: trial.truth.plan,
+    "a": lambda trial: trial.truth.a,
+    "b": lambda trial: trial.truth.b,
+    "Q": table,
+}
+"""Each argument of a capability of a joint law: the optimal plan of the case, in float64."""
+
+
+def ordinary(trial: Trial, capability: str) -> Arguments:
+    """Arguments of the capability, in the order of its signature, on a case with points."""
+    names = CAPABILITIES[capability].takes
+    values = OF_A_JOINT if JOINT in names else OF_A_CASE
+    return tuple(values[name](trial) for name in names)
 
 
 def wording(warning: str) -> str:

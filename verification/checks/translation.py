@@ -8,6 +8,7 @@ divided by the scale of that cost and converted to refot's definitions. A matrix
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,22 +25,19 @@ from refot.conventions.convert import (
     potentials_to_refot,
     value_to_refot,
 )
+from refot.verification.subjects.capabilities import CAPABILITIES
 from refot.verification.subjects.probe import NotOfferedError, SubjectError
 from refot.verification.truth.solution import point_solutions, solution
-
-EPS_AT = {"plan": 3, "potentials": 3, "value": 3, "transport_cost": 3, "converged": 3,
-          "divergence": 4, "divergence_gradient": 4}
-"""The capabilities that a convention speaks of, and which argument is eps. The others take refot's
-arguments and have one meaning."""
 
 
 def to_subject(called: Convention, capability: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """The arguments with which the subject solves the problem that these arguments mean."""
-    if capability not in EPS_AT:
+    record = CAPABILITIES[capability]
+    if not record.is_translated:
         return arguments
-    at = EPS_AT[capability]
-    theirs = arguments[at] * scale_on(called, _cost(capability, arguments))
-    return (*arguments[:at], parameter_from_eps(called, theirs), *arguments[at + 1 :])
+    named = record.named(arguments)
+    eps = named["eps"] * scale_on(called, named.get("cost"))
+    return tuple((named | {"eps": parameter_from_eps(called, eps)}).values())
 
 
 def scale_on(called: Convention, cost: str | None) -> float:
@@ -55,10 +53,6 @@ def scale_on(called: Convention, cost: str | None) -> float:
     if not scales or scales[0] is None:
         raise NotOfferedError(f"the convention {called.name} says no scale of the cost {cost!r}")
     return scales[0]
-
-
-def _cost(capability: str, arguments: tuple[Any, ...]) -> str | None:
-    return arguments[5] if capability.startswith("divergence") else None
 
 
 # ------------------------------------------------------------------ answers
@@ -121,3 +115,20 @@ def divergence_gradient_from_subject(called: Convention, answer: Array, *clouds:
         raise NotOfferedError(f"the gradient of {called.value} values is not that of S")
     twice = 2.0 if called.divergence is Divergence.TWICE else 1.0
     return answer / (twice * scale_on(called, clouds[5]))
+
+
+FROM_SUBJECT: dict[str, Callable[..., Any]] = {
+    "value": value_from_subject,
+    "potentials": potentials_from_subject,
+    "divergence": divergence_from_subject,
+    "divergence_gradient": divergence_gradient_from_subject,
+}
+"""The answers that differ between conventions. A plan and its cost are the same in all of them."""
+
+
+def from_subject(
+    called: Convention, capability: str, answer: Any, arguments: tuple[Any, ...]
+) -> Any:
+    """The answer in refot's convention to a call with these arguments, which are refot's."""
+    convert = FROM_SUBJECT.get(capability)
+    return answer if convert is None else convert(called, answer, *arguments)

@@ -17,13 +17,7 @@ from refot.verification.certificates.intervals import Interval
 from refot.verification.subjects.probe import Probe, SubjectError
 from refot.verification.truth.solution import Truth
 
-from .translation import (
-    divergence_from_subject,
-    divergence_gradient_from_subject,
-    potentials_from_subject,
-    to_subject,
-    value_from_subject,
-)
+from .translation import from_subject, to_subject
 
 SINGLE = "computed in float32: the answers are float32 numbers, the arguments float64"
 """The mistake that is seen in the digits of the answer."""
@@ -85,28 +79,24 @@ class Trial:
 
     def number(self, capability: str, *arguments: Any) -> float:
         """A scalar answer."""
-        answer = self.probe.number(capability, *self.theirs(capability, arguments))
-        if capability == "value":
-            answer = value_from_subject(self.declared, answer, *arguments)
-        if capability == "divergence":
-            answer = divergence_from_subject(self.declared, answer, *arguments)
+        given = self.probe.number(capability, *self.theirs(capability, arguments))
+        answer: float = from_subject(self.declared, capability, given, arguments)
         self._keep(capability, arguments, answer)
         return answer
 
     def array(self, capability: str, shape: tuple[int, ...], *arguments: Any) -> Array:
         """An array answer of the shape that is due."""
-        answer = self.probe.array(capability, shape, *self.theirs(capability, arguments))
-        if capability == "divergence_gradient":
-            answer = divergence_gradient_from_subject(self.declared, answer, *arguments)
+        given = self.probe.array(capability, shape, *self.theirs(capability, arguments))
+        answer: Array = from_subject(self.declared, capability, given, arguments)
         self._keep(capability, arguments, answer)
         return answer
 
     def pair(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
         """The answer to `potentials`, in density form."""
-        answer = self.probe.pair(capability, *self.theirs(capability, arguments))
-        converted = potentials_from_subject(self.declared, answer, *arguments)
-        self._keep(capability, arguments, converted)
-        return converted
+        given = self.probe.pair(capability, *self.theirs(capability, arguments))
+        answer: tuple[Array, Array] = from_subject(self.declared, capability, given, arguments)
+        self._keep(capability, arguments, answer)
+        return answer
 
     def offers(self, capability: str) -> bool:
         """Whether the part under test offers it."""

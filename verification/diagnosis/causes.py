@@ -12,6 +12,7 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.verification.checks.trial import Call, Finding, Trial
+from refot.verification.subjects.capabilities import CAPABILITIES
 from refot.verification.subjects.protocol import argument_names
 from refot.verification.truth.gibbs import double_differences, slope
 from refot.verification.truth.solution import Iterate, Truth, solution
@@ -20,11 +21,6 @@ from .questions import Right, in_the_log_domain, right_where_easy
 
 UNDERFLOW = {4: 87, 8: 708}
 """C / eps at which exp(-C / eps) leaves the normal numbers, by bytes of the dtype."""
-
-SOLVED = ("plan", "potentials", "value", "transport_cost", "divergence", "divergence_gradient",
-          "semidual", "semidual_gradient", "softmin", "dual", "scaling_loss", "informative_plan")
-"""Capabilities in which exp(-C / eps) stands."""
-
 
 GIVEN = ("softmin", "semidual", "semidual_gradient")
 """Capabilities whose answer is one log-sum-exp of the arguments, without any iteration."""
@@ -39,7 +35,7 @@ SHIFT = "shift each log-sum-exp by its own maximum (not by 0, nor from a maximum
 def not_finite(trial: Trial, call: Call, right: Right | None) -> str:
     """Why an answer may not be finite, or ""; `right` is None where nothing is to be asked."""
     case, ratio = trial.case, float(abs(trial.case.C).max()) / trial.case.eps
-    if call.capability not in SOLVED:
+    if CAPABILITIES[call.capability].eps_at is None:  # exp(-C / eps) stands nowhere in it
         return ""
     if bool((case.a == 0).any() or (case.b == 0).any()) and ratio < UNDERFLOW[8]:
         return "not finite: a weight is 0, and its logarithm or quotient is taken"

@@ -16,7 +16,7 @@ import numpy as np
 from refot.arrays import Array
 from refot.conventions.convert import ConversionError
 from refot.verification.cases.case import Case, clouds
-from refot.verification.checks.arguments import ORDINARY
+from refot.verification.checks.arguments import ordinary
 from refot.verification.checks.trial import Trial
 from refot.verification.subjects.probe import Probe, SubjectError
 from refot.verification.subjects.protocol import argument_names
@@ -86,7 +86,7 @@ def depends_on_earlier_calls(trial: Trial, capability: str, right: Right) -> str
     came first and wrong for the other, whichever that is.
     """
     def put(case: Case) -> tuple[Array, Array | None]:
-        arguments = ORDINARY[capability](Trial(trial.probe, case, solution_of(case)))
+        arguments = ordinary(Trial(trial.probe, case, solution_of(case)), capability)
         due = np.asarray(right(*arguments))
         return due, asked(trial, capability, arguments, due)
 

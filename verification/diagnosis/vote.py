@@ -22,7 +22,6 @@ from refot.verification.checks.trial import SINGLE, Call, Finding, Trial
 from refot.verification.mistakes.catalogue import NUMERICAL, mistakes_of
 from refot.verification.mistakes.mistake import forms
 from refot.verification.subjects.doubles import in_doubles
-from refot.verification.subjects.subject import OF_A_PROBLEM
 from refot.verification.truth.right import RIGHT, sums
 
 from .causes import cause, not_finite
@@ -32,7 +31,7 @@ from .questions import Right, depends_on_earlier_calls
 MISTAKES = {
     capability: {mistake.said: mistake.answer for mistake in mistakes_of(capability)
                  if mistake.id not in NUMERICAL}
-    for capability in OF_A_PROBLEM
+    for capability in RIGHT
 }
 """What each mistake of the catalogue answers, by capability and by what is said of it. Those of
 numerics are left out: `causes` finds their traces in the numbers of a call."""

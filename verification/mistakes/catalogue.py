@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from refot.verification.subjects.subject import OF_A_PROBLEM
 from refot.verification.truth.right import RIGHT
 
 from . import divergences, functions, information, numerics, transport
@@ -37,7 +36,7 @@ ERRATA = {
 
 def _mistakes() -> Iterator[Mistake]:
     """Capability after capability: its formulas, how its arguments may be read, and numerics."""
-    for capability in OF_A_PROBLEM:
+    for capability in RIGHT:
         read = of_readings(capability, RIGHT[capability])
         table = FORMULAS[capability]
         table = table | {name: read[name] for name in read if name not in table}

@@ -15,8 +15,9 @@ import pytest
 
 from refot.verification.cases.case import Case, collect
 from refot.verification.checks import CHECKS
-from refot.verification.checks.trial import Check, Trial
+from refot.verification.checks.trial import Trial
 from refot.verification.reports.terminal import interval_text
+from refot.verification.runs.asked import asked
 from refot.verification.runs.exclusions import (
     Exclusion,
     ExclusionError,
@@ -25,11 +26,12 @@ from refot.verification.runs.exclusions import (
 )
 from refot.verification.runs.program import load_command
 from refot.verification.runs.run import CheckResult, Examined, diagnosed, run_check
+from refot.verification.subjects.capabilities import missing_from
 from refot.verification.subjects.isolation import undisturbed
 from refot.verification.subjects.limits import Limits
 from refot.verification.subjects.loading import TargetError, load
 from refot.verification.subjects.probe import Probe
-from refot.verification.subjects.subject import CAPABILITIES, Subject
+from refot.verification.subjects.subject import Part, Subject
 from refot.verification.truth.solution import solution_of
 
 
@@ -153,21 +155,16 @@ class Test:
 
 def _tests(subject: Subject, cases: list[Case]) -> Iterator[Test]:
     """Every test in the order of parts, cases and checks; then what is not provided."""
-    for part in subject.parts:
-        probe, prefix = Probe(part), f"{part.name}::" if len(subject.parts) > 1 else ""
-        for case in cases:
-            for check in _applicable(part.capabilities, case):
-                yield Test(check.id, case.name, f"{prefix}{check.id}[{case.name}]",
-                           check.sentence, probe, case)
-    offered = set().union(*(part.capabilities for part in subject.parts))
-    for capability, signature in CAPABILITIES.items():
-        if capability not in offered:
-            yield Test(f"{capability}.*", "", f"{capability}.*", signature, probe)
-
-
-def _applicable(capabilities: Any, case: Case) -> Iterator[Check]:
-    return (check for check in CHECKS.values()
-            if check.capability in capabilities and check.applies(case))
+    probes = {part.name: Probe(part) for part in subject.parts}
+    order = list(probes)
+    walk = sorted(asked(subject.parts, cases), key=lambda each: order.index(each[0].name))
+    for part, case, check in walk:
+        prefix = f"{part.name}::" if len(probes) > 1 else ""
+        yield Test(check.id, case.name, f"{prefix}{check.id}[{case.name}]", check.sentence,
+                   probes[part.name], case)
+    nobody = Probe(Part("", {}))
+    for missing in missing_from(subject.offered):
+        yield Test(f"{missing.name}.*", "", f"{missing.name}.*", missing.signature, nobody)
 
 
 class SuiteNode(pytest.Collector):

@@ -14,7 +14,7 @@ from refot.terminal import foreign, plain_lines
 from refot.verification.checks import CHECKS
 from refot.verification.runs import scaling
 from refot.verification.runs.run import CheckResult, Report
-from refot.verification.subjects.subject import CAPABILITIES, STATEMENTS
+from refot.verification.subjects.capabilities import CAPABILITIES
 
 TABLE_WIDTH = 150
 """Columns that the table of failures needs; a narrower terminal gets blocks of lines instead."""
@@ -173,10 +173,10 @@ def _verdict(report: Report) -> str:
 def print_list(console: Console) -> None:
     """The capabilities with their signatures, and every check with its sentence."""
     capabilities = Table("capability", "returns (refot's convention)", pad_edge=False)
-    for capability, signature in (CAPABILITIES | STATEMENTS).items():
-        capabilities.add_row(capability, foreign(signature))
+    for capability in CAPABILITIES.values():
+        capabilities.add_row(capability.name, foreign(capability.signature))
     checks = Table("check", "what it means", pad_edge=False)
-    order = list(CAPABILITIES | STATEMENTS)
+    order = list(CAPABILITIES)
     for check in sorted(CHECKS.values(), key=lambda check: order.index(check.capability)):
         checks.add_row(check.id, foreign(check.sentence))
     console.print(capabilities)

@@ -22,8 +22,9 @@ from refot.verification.subjects.subject import Part, Subject
 from refot.verification.truth.right import RIGHT
 from refot.verification.truth.solution import solution_of
 
+from .asked import Selection
 from .run import CheckResult, diagnosed, run_check
-from .selection import Selection
+from .selection import chosen
 
 
 # ------------------------------------------------------------------ stopping
@@ -61,7 +62,7 @@ def stop(
 ) -> CheckResult:
     """Run what is selected up to the first failure, and open a Python console there; without a
     failure, at the last check. Returns the result that it stopped at. Raises as `run_selection`."""
-    for part, case, check in selection.chosen(subject, collect(profile, seed)[0]):
+    for part, case, check in chosen(selection, subject, collect(profile, seed)[0]):
         asked: list[Asked] = []
         trial = Trial(Probe(recorded(part, asked)), case, solution_of(case))
         with undisturbed():

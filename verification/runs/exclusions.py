@@ -14,7 +14,7 @@ from pathlib import Path
 
 from refot.verification.cases.case import REAL, SEEDS, synthetic
 from refot.verification.checks import CHECKS
-from refot.verification.subjects.subject import CAPABILITIES
+from refot.verification.subjects.capabilities import missing_from
 
 LARGEST_FILE = 1 << 20
 """Bytes that a list may have."""
@@ -63,7 +63,7 @@ def _exclusion(words: list[str], reason: str, place: str) -> Exclusion:
     if len(words) > 2:
         raise ExclusionError(f"{place}: more than CHECK and CASE: {' '.join(words)[:80]!r}")
     check, case = words[0], words[1] if len(words) == 2 else "*"
-    checks = [*CHECKS, *(f"{capability}.*" for capability in CAPABILITIES)]
+    checks = [*CHECKS, *(f"{capability.name}.*" for capability in missing_from(set()))]
     if not any(fnmatchcase(name, check) for name in checks):
         raise ExclusionError(f"{place}: no check matches {check!r}; see `refot verify --list`")
     if not any(fnmatchcase(name, case) for name in known_cases()):

@@ -18,14 +18,16 @@ from functools import cached_property
 
 from refot.backend_contract import get_backend
 from refot.verification.cases.case import Case, collect
+from refot.verification.checks.trial import Check
 from refot.verification.diagnosis.vote import Suspects
 from refot.verification.subjects.loading import TargetError
 from refot.verification.subjects.probe import Probe
-from refot.verification.subjects.subject import Subject
+from refot.verification.subjects.subject import Part, Subject
 
+from .asked import Selection, asked
 from .run import CheckResult, Examined, Progress, Report, examine, refot_error, report
-from .scaling import MEASURED, Scaling, measured
-from .selection import Selection, selected_report
+from .scaling import Scaling, measured, to_measure
+from .selection import chosen, selected_report
 from .workers import Load, Worker, Workers
 
 MOST_DEATHS = 20
@@ -46,12 +48,16 @@ class Job:
         """Whether it is a single check, which cannot be divided further."""
         return len(self.cases) == 1 and None not in (self.selection.check, self.selection.part)
 
+    def asked_of(self, subject: Subject) -> Iterator[tuple[Part, Case, Check]]:
+        """What it asks of the subject."""
+        return asked(subject.parts, self.cases, self.selection)
+
     def pieces(self, subject: Subject) -> list[Job]:
         """A job for each of its cases, or, if it has one case, for each of its checks."""
         if len(self.cases) > 1:
             return [replace(self, cases=(case,)) for case in self.cases]
         return [replace(self, selection=Selection(check.id, part=part.name))
-                for part, _, check in self.selection.among(subject, self.cases)]
+                for part, _, check in self.asked_of(subject)]
 
 
 @dataclass(frozen=True)
@@ -81,10 +87,10 @@ class Examiner(Worker):
         probes, suspects = self.probes, self.suspects  # first: a TargetError is not refot's error
         try:
             examined = list(examine(probes, job.cases, suspects=suspects,
-                                    wanted=job.selection.takes))
+                                    selection=job.selection))
         except Exception as error:  # noqa: BLE001 - refot's own: what a subject raises is a result
             examined = [Examined(refot_error(check, part.name, case.name, error))
-                        for part, case, check in job.selection.among(self.subject, job.cases)]
+                        for part, case, check in job.asked_of(self.subject)]
         return Share(examined, [probe.warned for probe in probes],
                      [probe.printed for probe in probes])
 
@@ -125,8 +131,9 @@ def run_parallel(
         subject = workers.alone(Examiner.described)
         if subject is None:
             raise TargetError("the target ends the interpreter while it is loaded")
-        chosen = (selection.chosen if selection.some else selection.among)(subject, cases)
-        jobs = _jobs([case for case in cases if any(case is each for _, each, _ in chosen)],
+        found = (chosen(selection, subject, cases) if selection.some
+                 else list(asked(subject.parts, cases)))
+        jobs = _jobs([case for case in cases if any(case is each for _, each, _ in found)],
                      selection)
         shares: list[Share] = []
         at_once = processes or _worth_spreading(subject, profile)
@@ -138,9 +145,9 @@ def run_parallel(
         examined = sorted((each for share in shares for each in share.examined),
                           key=lambda each: order[each.result.case])
         probes = _probes(subject, shares)
-        found = (selected_report(subject, chosen, profile, examined, probes) if selection.some
-                 else report(subject, profile, examined, left_out, probes))
-        return _with_scaling(workers, found, progress) if scaling else found
+        told = (selected_report(subject, found, profile, examined, probes) if selection.some
+                else report(subject, profile, examined, left_out, probes))
+        return _with_scaling(workers, told, progress) if scaling else told
 
 
 def _jobs(cases: list[Case], selection: Selection) -> list[Job]:
@@ -211,7 +218,7 @@ def _crashed(subject: Subject, job: Job, why: str) -> Share:
     return Share([
         Examined(CheckResult(check.id, part.name, check.capability, case.name, "error",
                              message=f"not known: {why}"))
-        for part, case, check in job.selection.among(subject, job.cases)])
+        for part, case, check in job.asked_of(subject)])
 
 
 def _probes(subject: Subject, shares: list[Share]) -> list[Probe]:
@@ -227,8 +234,7 @@ def _probes(subject: Subject, shares: list[Share]) -> list[Probe]:
 def _with_scaling(workers: Workers[Examiner], found: Report, progress: Progress | None) -> Report:
     """The report with time and memory of its parts; where the measurement ends a worker, it says so
     among what is left out."""
-    asked = [(part.name, name) for part in found.subject.parts for name in MEASURED
-             if name in part.capabilities]
+    asked = [(part.name, name) for part, name in to_measure(found.subject)]
     scalings: list[Scaling] = []
     left_out = dict(found.left_out)
     for k, (part, name) in enumerate(asked):

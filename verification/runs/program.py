@@ -9,6 +9,7 @@ kept until the real run asks for them. Any other request goes into its own file.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shlex
@@ -22,8 +23,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from refot.verification.cases.case import Case, collect
-from refot.verification.checks import CHECKS
 from refot.verification.checks.trial import Trial
+from refot.verification.subjects.capabilities import CAPABILITIES
 from refot.verification.subjects.limits import REFUSAL, Clocked, Limits, limited_subject
 from refot.verification.subjects.loading import TargetError, load
 from refot.verification.subjects.probe import Probe
@@ -40,6 +41,8 @@ from refot.verification.subjects.protocol import (
 from refot.verification.subjects.subject import Part, Subject
 from refot.verification.subjects.text import printable
 from refot.verification.truth.solution import solution_of
+
+from .asked import asked
 
 MOST_FAILURES = 10
 """Once this many processes have died, hung or given the answer to another request, the program is
@@ -193,9 +196,9 @@ def load_command(command: str, profile: str, limits: Limits, seed: int = 0) -> S
     try:
         said = description(program.ask(DISCOVERY, ()), program.words[0])
         if program.through_files:
-            asked = questions(said["capabilities"], collect(profile, seed)[0])
-            program.ask_ahead(asked.sound)
-            program.ask_ahead(asked.to_be_refused, REFUSALS_AHEAD)
+            ahead = questions(said["capabilities"], collect(profile, seed)[0])
+            program.ask_ahead(ahead.sound)
+            program.ask_ahead(ahead.to_be_refused, REFUSALS_AHEAD)
     except (ProgramError, AnswerError, ProgramSaysError, NotImplementedError, ValueError) as error:
         raise TargetError(f"--command {command!r}: asked for its {DISCOVERY}: "
                           f"{printable(str(error))}") from None
@@ -229,20 +232,15 @@ class Questions:
 
 def questions(capabilities: list[str], cases: list[Case]) -> Questions:
     """Every call that the checks of these capabilities make on these cases."""
-    asked = Questions()
-    offered = {name: _Recorder(name, asked) for name in capabilities}
+    found = Questions()
+    offered = {name: _Recorder(name, found) for name in capabilities}
     probe = Probe(Part("questions", offered))
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for case in cases:
-            truth = solution_of(case)
-            for check in CHECKS.values():
-                if check.capability in offered and check.applies(case):
-                    try:
-                        check.run(Trial(probe, case, truth))
-                    except Exception:  # noqa: BLE001 - of a check on zeros; the run itself judges
-                        continue
-    return asked
+        for _, case, check in asked([probe.part], cases):
+            with contextlib.suppress(Exception):  # zeros are no answer; the run itself judges
+                check.run(Trial(probe, case, solution_of(case)))
+    return found
 
 
 @dataclass(frozen=True)
@@ -257,11 +255,4 @@ class _Recorder:
             self.asked.to_be_refused.append((self.capability, arguments))
             raise ValueError("refused")
         self.asked.sound.append((self.capability, arguments))
-        matrix = next((v for v in arguments if getattr(v, "ndim", 0) == 2), np.zeros((1, 1)))
-        shapes = {"softmin": matrix.shape[:1], "semidual_gradient": matrix.shape[1:]}
-        if self.capability == "potentials":
-            return np.zeros(matrix.shape[0]), np.zeros(matrix.shape[1])
-        if self.capability in ("plan", "informative_plan") or self.capability.endswith(
-                ("loss_gradient", "divergence_gradient")):
-            return np.zeros(matrix.shape)
-        return np.zeros(shapes.get(self.capability, ()))
+        return CAPABILITIES[self.capability].zeros(arguments)

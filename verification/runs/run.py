@@ -6,6 +6,7 @@ import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,16 +15,17 @@ import refot
 from refot.backend_contract import get_backend
 from refot.conventions.convert import ConversionError
 from refot.verification.cases.case import Case, collect
-from refot.verification.checks import CHECKS
 from refot.verification.checks.trial import Check, Trial
 from refot.verification.diagnosis.patterns import pattern
 from refot.verification.diagnosis.vote import Evidence, Suspects, named, sentence
+from refot.verification.subjects.capabilities import missing_from
 from refot.verification.subjects.isolation import undisturbed
 from refot.verification.subjects.probe import NotOfferedError, Probe, SubjectError
-from refot.verification.subjects.subject import CAPABILITIES, Part, Subject
+from refot.verification.subjects.subject import Subject
 from refot.verification.subjects.text import one_line, printable
 from refot.verification.truth.solution import solution_of
 
+from .asked import EVERYTHING, Selection, asked
 from .said import may_fail_to_converge, stated, states_in_error
 from .scaling import Scaling
 
@@ -135,27 +137,21 @@ def run(
     return report(subject, profile, examined, left_out, probes)
 
 
-def every_check(part: Part, check: Check) -> bool:
-    """For runs that leave out no check of any part."""
-    return True
-
-
 def examine(
     probes: list[Probe], cases: Sequence[Case], progress: Progress | None = None,
-    suspects: list[Suspects] | None = None, wanted: Callable[[Part, Check], bool] = every_check,
+    suspects: list[Suspects] | None = None, selection: Selection = EVERYTHING,
 ) -> Iterator[Examined]:
-    """Every wanted check of every part on these cases, with the evidence on what is wrong."""
+    """Every selected check of every part on these cases, with the evidence on what is wrong."""
     suspects = suspects or [Suspects() for _ in probes]
-    for i, case in enumerate(cases):
-        truth = solution_of(case)
-        for k, (probe, part) in enumerate(zip(probes, suspects, strict=True)):
-            if progress is not None:
-                progress(f"{case.name}: {probe.part.name}", i * len(probes) + k,
-                         len(cases) * len(probes))
-            for check in CHECKS.values():
-                if (check.capability in probe.part.capabilities and check.applies(case)
-                        and wanted(probe.part, check)):
-                    yield run_check(check, Trial(probe, case, truth), part)
+    by_part = {id(probe.part): (probe, own) for probe, own in zip(probes, suspects, strict=True)}
+    steps = [(case.name, probe.part.name) for case in cases for probe in probes]
+    walk = asked([probe.part for probe in probes], cases, selection)
+    for step, checks in groupby(walk, lambda each: (each[1].name, each[0].name)):
+        if progress is not None:
+            progress(": ".join(step), steps.index(step), len(steps))
+        for part, case, check in checks:
+            probe, own = by_part[id(part)]
+            yield run_check(check, Trial(probe, case, solution_of(case)), own)
 
 
 def run_check(check: Check, trial: Trial, suspects: Suspects | None = None) -> Examined:
@@ -239,12 +235,6 @@ def report(
 
 def _not_provided(subject: Subject) -> list[CheckResult]:
     """One line for each capability that no part of the subject offers."""
-    offered: set[str] = set().union(*(part.capabilities for part in subject.parts))
-    return [CheckResult(f"{capability}.*", subject.name, capability, "", "not_provided",
-                        message=f"not provided: {signature}")
-            for capability, signature in CAPABILITIES.items() if capability not in offered]
-
-
-def restricted(subject: Subject, parts: Callable[[Part], bool]) -> Subject:
-    """The subject with some of its parts."""
-    return Subject(subject.name, subject.version, tuple(filter(parts, subject.parts)))
+    return [CheckResult(f"{missing.name}.*", subject.name, missing.name, "", "not_provided",
+                        message=f"not provided: {missing.signature}")
+            for missing in missing_from(subject.offered)]

@@ -13,19 +13,13 @@ from functools import cache
 from typing import Any
 
 from refot.verification.cases.case import Case, synthetic
-from refot.verification.checks.arguments import ORDINARY, wording
+from refot.verification.checks.arguments import ordinary, wording
 from refot.verification.checks.trial import Trial
+from refot.verification.subjects.capabilities import CAPABILITIES
 from refot.verification.subjects.probe import SubjectError
 from refot.verification.subjects.processes import ProgramError
 from refot.verification.subjects.protocol import AnswerError
 from refot.verification.truth.solution import solution_of
-
-OF_A_MATRIX = ("plan", "potentials", "value", "transport_cost")
-"""Those of which `converged` speaks, too."""
-
-SOLVED = (*OF_A_MATRIX, "divergence", "divergence_gradient", "informative_plan")
-"""The capabilities whose answer is that of a solve; the others have no convergence to miss, and
-`converged` may not say yes whatever it warns of."""
 
 HOLD_ANYWAY = ("plan.nonnegative", "plan.gibbs")
 """Checks of what holds of an answer that is finite, converged or not."""
@@ -40,23 +34,27 @@ NO_STATEMENTS = (TypeError, LookupError, AttributeError, NameError, AssertionErr
 
 
 def stated(trial: Trial) -> str:
-    """What the subject said of its failure to converge, in the calls of a check; "" if nothing."""
+    """What the subject said of its failure to converge, in the calls of a check; "" if nothing.
+
+    Only an answer that is solved for has a convergence to miss.
+    """
     for call in trial.calls:
-        if call.capability not in SOLVED:
+        capability = CAPABILITIES[call.capability]
+        if not capability.solved:
             continue
         told = [line for line in trial.warnings(call.capability, *call.arguments)
                 if STATEMENT.search(line)]
         new = [line for line in told if wording(line) not in _usual(trial, call.capability)]
         if new:
             return new[0]
-        if call.capability in OF_A_MATRIX and _says_no(trial, *call.arguments):
+        if capability.on_matrix and _says_no(trial, *call.arguments):
             return "`converged` says no"
     return ""
 
 
 def may_fail_to_converge(case: Case, id: str, measured: float = math.nan) -> bool:
     """Whether a failure to converge is allowed on the case, and explains what the check found."""
-    return (case.extreme and id.partition(".")[0] in SOLVED
+    return (case.extreme and CAPABILITIES[id.partition(".")[0]].solved
             and not (math.isfinite(measured) and id in HOLD_ANYWAY))
 
 
@@ -78,7 +76,7 @@ def _usual(trial: Trial, capability: str) -> set[str]:
     """What it says on an easy problem, too: there such words mean nothing."""
     case = _easy()
     easy = replace(trial, case=case, truth=solution_of(case), calls=[])
-    arguments = ORDINARY[capability](easy)
+    arguments = ordinary(easy, capability)
     try:
         easy.raw(capability, *arguments)
     except SubjectError:

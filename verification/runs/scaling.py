@@ -24,12 +24,10 @@ import numpy as np
 from refot.conventions.convert import ConversionError, convention
 from refot.verification.cases.case import clouds
 from refot.verification.checks.translation import to_subject
+from refot.verification.subjects.capabilities import CAPABILITIES
 from refot.verification.subjects.isolation import undisturbed
 from refot.verification.subjects.probe import Probe, SubjectError
 from refot.verification.subjects.subject import Part, Subject
-
-MEASURED = ("value", "potentials", "plan", "divergence")
-"""The capabilities that are measured: those that contain a whole solve."""
 
 SIZES = (64, 128, 256, 512, 1024)
 
@@ -82,10 +80,16 @@ def exponent(points: list[tuple[int, float]]) -> float | None:
 def measured(subject: Subject, memory: bool = True) -> tuple[Scaling, ...]:
     """Every measured capability of every part, as far as it answers. `memory` must be False if the
     subject runs in another process, for only the memory of this one is known."""
-    found = (of_capability(part, name, memory) for part in subject.parts for name in MEASURED
-             if name in part.capabilities)
+    found = (of_capability(part, name, memory) for part, name in to_measure(subject))
     with undisturbed():
         return tuple(scaling for scaling in found if scaling.sizes)
+
+
+def to_measure(subject: Subject) -> list[tuple[Part, str]]:
+    """The capabilities whose cost is of interest, the whole of a solve, of each part."""
+    return [(part, capability.name) for part in subject.parts
+            for capability in CAPABILITIES.values()
+            if capability.measured and capability.name in part.capabilities]
 
 
 def of_capability(part: Part, capability: str, memory: bool) -> Scaling:
@@ -111,7 +115,7 @@ def _calls(part: Part, capability: str, n: int) -> list[tuple[Any, ...]]:
     rng = np.random.default_rng(n)
     x, y = rng.normal(size=(n, 2)), rng.normal(size=(n, 2)) + 1
     case = clouds(f"n = {n}", "", x, y, 0.1)
-    asked = case.clouds if capability == "divergence" else case.matrix
+    asked = tuple(getattr(case, name) for name in CAPABILITIES[capability].takes)
     try:
         theirs = to_subject(convention(part.convention), capability, asked)
     except (SubjectError, ConversionError):

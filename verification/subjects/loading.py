@@ -21,8 +21,9 @@ from refot.arrays import as_positive, lookup
 from refot.backend_contract import Backend, BackendUnavailableError, backend_names, get_backend
 from refot.conventions.convert import convention
 
+from .capabilities import CAPABILITIES
 from .isolation import isolated
-from .subject import CAPABILITIES, STATEMENTS, Part, Subject
+from .subject import Part, Subject
 from .text import text_of
 
 PEERS = ("pot", "ott", "geomloss", "keops", "mdot-tnt", "regot", "flash-sinkhorn")
@@ -35,7 +36,7 @@ class TargetError(ValueError):
 def load(target: str, capability: str | None = None) -> Subject:
     """The subject that TARGET names. Raises TargetError."""
     if capability is not None:
-        lookup(CAPABILITIES | STATEMENTS, capability, "--as")
+        lookup(CAPABILITIES, capability, "--as")
     if capability is not None and target in _names():
         raise TargetError(f"--as {capability}: {target} says itself what its parts offer")
     try:
@@ -74,11 +75,11 @@ def as_subject(found: Any, target: str, capability: str | None = None) -> Subjec
         found = _instance(found, target) if isinstance(found, type) else found
         if callable(_stated(found, "plan_entries", None, target)) and isinstance(found, Backend):
             return _on_backend(found)  # its softmin is not the one of CAPABILITIES
-        offered = {name: attribute for name in CAPABILITIES | STATEMENTS
+        offered = {name: attribute for name in CAPABILITIES
                    if callable(attribute := _stated(found, name, None, target))}
     if not offered:
         raise TargetError(
-            f"{target}: offers none of {', '.join(CAPABILITIES | STATEMENTS)}; for a "
+            f"{target}: offers none of {', '.join(CAPABILITIES)}; for a "
             "bare function, say which one it is with --as CAPABILITY")
     name, version, declared, tolerance, allows = (
         _stated(found, attribute, default, target) for attribute, default in (

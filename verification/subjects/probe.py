@@ -45,7 +45,7 @@ class NoAnswerError(SubjectError):
 class Probe:
     """A part under test. Answers are remembered, so that several checks share one call.
 
-    Each method takes the capability and the arguments in the order of `subjects.CAPABILITIES`.
+    Each method takes the capability and the arguments in the order of their record.
     `warned` and `printed` hold what all calls gave on the side; `hung` counts the calls with bad
     input that had no answer in time.
     """

@@ -18,7 +18,7 @@ import numpy as np
 from refot.arrays import as_positive
 from refot.conventions.convert import convention
 
-from .subject import CAPABILITIES, OF_A_PROBLEM, STATEMENTS
+from .capabilities import CAPABILITIES, Answers, Role, names_of
 
 DISCOVERY = "capabilities"
 """The request that a program answers with the list of what it offers."""
@@ -50,11 +50,14 @@ NOT_CONVERGED = "not_converged"
 
 
 # ------------------------------------------------------------------ requests
-def argument_names(capability: str) -> list[str]:
+def argument_names(capability: str) -> tuple[str, ...]:
     """The names of the arguments in order, as the signature has them."""
-    if capability == DISCOVERY:
-        return []
-    return (CAPABILITIES | STATEMENTS)[capability].partition("(")[2].partition(")")[0].split(", ")
+    return () if capability == DISCOVERY else CAPABILITIES[capability].takes
+
+
+def askable() -> list[str]:
+    """The capabilities of which a program can be asked: all but the steps of a training."""
+    return names_of(Role.ANSWER, Role.STATEMENT)
 
 
 def request_line(number: int, capability: str, arguments: tuple[Any, ...]) -> bytes:
@@ -117,11 +120,12 @@ def numbers(result: Any, capability: str) -> Any:
 
     Whether the shape is the one that is due is for the checks to say.
     """
-    if capability in STATEMENTS:
+    answers = CAPABILITIES[capability].answers
+    if answers is Answers.YES_OR_NO:
         if not isinstance(result, bool):
             raise AnswerError(f"a {_kind(result)} where true or false is due")
         return result
-    if capability == "potentials":
+    if answers is Answers.PAIR:
         if not isinstance(result, list) or len(result) != 2:
             raise AnswerError(f"a {_kind(result)} where a pair [f, g] is due")
         return _array(result[0]), _array(result[1])
@@ -142,7 +146,7 @@ def description(result: Any, command: str) -> dict[str, Any]:
         if not isinstance(value, known[name]):
             raise AnswerError(f"{name}: a {_kind(value)} where a {known[name].__name__} is due")
     offered = result.get("capabilities", [])
-    known_names = OF_A_PROBLEM | STATEMENTS
+    known_names = askable()
     unknown = [name for name in offered if not isinstance(name, str) or name not in known_names]
     if not offered or unknown:
         raise AnswerError(f"capabilities: {str(unknown)[:80] if unknown else 'none'}; allowed: "

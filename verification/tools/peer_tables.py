@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from refot.verification.cases.case import REAL, synthetic
-from refot.verification.subjects.subject import OF_A_PROBLEM
+from refot.verification.subjects.capabilities import Role, names_of
 
 JsonReport: TypeAlias = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ def by_capability(reports: Sequence[JsonReport]) -> str:
     def capability(check: Mapping[str, str]) -> str:
         return "" if _family(check) == BAD_INPUT else check["capability"]
 
-    return _table("capability", reports, list(OF_A_PROBLEM), capability, _best)
+    return _table("capability", reports, names_of(Role.ANSWER), capability, _best)
 
 
 def by_case(reports: Sequence[JsonReport]) -> str:

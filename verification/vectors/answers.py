@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from refot.arrays import InputError, lookup
-from refot.verification.subjects.subject import OF_A_PROBLEM
+from refot.verification.subjects.capabilities import Role, names_of
 
 FOLDER = Path(__file__).parent
 
@@ -34,7 +34,7 @@ class AnswersError(ValueError):
 
 def load(capability: str) -> list[dict[str, Any]]:
     """The cases of one capability, as they stand in its file. Raises InputError."""
-    lookup(OF_A_PROBLEM, capability, "capability")
+    lookup(dict.fromkeys(names_of(Role.ANSWER)), capability, "capability")
     file: dict[str, Any] = json.loads((FOLDER / f"{capability}.json").read_text(encoding="utf-8"))
     cases: list[dict[str, Any]] = file["cases"]
     return cases
@@ -42,7 +42,7 @@ def load(capability: str) -> list[dict[str, Any]]:
 
 def every_case() -> dict[str, dict[str, Any]]:
     """All cases by id, capability after capability."""
-    return {case["id"]: case for capability in OF_A_PROBLEM for case in load(capability)}
+    return {case["id"]: case for capability in names_of(Role.ANSWER) for case in load(capability)}
 
 
 # ------------------------------------------------------------------ list, show
@@ -82,7 +82,7 @@ def check(path: Path) -> tuple[list[str], int]:
                 if name.partition("/")[0] in touched and name not in answers]
     if left_out:
         lines.append(f"not answered: {_few(left_out)}")
-    others = [capability for capability in OF_A_PROBLEM if capability not in touched]
+    others = [capability for capability in names_of(Role.ANSWER) if capability not in touched]
     if others:
         lines.append(f"not provided: {', '.join(others)}")
     lines.append(f"{len(answers) - failed} passed, {failed} failed, {len(left_out)} not answered; "

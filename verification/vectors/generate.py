@@ -21,7 +21,7 @@ from flint import arb
 from refot.files import write_text
 from refot.verification.enclosures.enclose import decimals
 from refot.verification.mistakes.catalogue import mistakes_of
-from refot.verification.subjects.subject import OF_A_PROBLEM
+from refot.verification.subjects.capabilities import CAPABILITIES, Role, names_of
 
 from .answers import FOLDER
 from .cases import all_cases, kinds
@@ -75,7 +75,7 @@ def text(capability: str) -> str:
     cases = list(cases_of(capability))
     caught = {name for case in cases for name in case["catches"]}
     head = {"$schema": "schema.json", "capability": capability,
-            "signature": OF_A_PROBLEM[capability],
+            "signature": CAPABILITIES[capability].signature,
             "notes": {mistake.id: mistake.said for mistake in mistakes_of(capability)
                       if mistake.id in caught}}
     lines = ",\n".join(line(case) for case in cases)
@@ -89,7 +89,7 @@ def line(case: dict[str, Any]) -> str:
 
 def write(folder: Path) -> None:
     """Write every file into the folder; each is moved into place when it is complete."""
-    for capability in OF_A_PROBLEM:
+    for capability in names_of(Role.ANSWER):
         write_text(folder / f"{capability}.json", text(capability))
 
 

@@ -18,7 +18,7 @@ from refot.problem import problem
 from refot.verification.certificates import rounding_bounds
 from refot.verification.certificates.rounding_bounds import ROUNDING_BOUNDS, rounding_bound
 from refot.verification.subjects.adapters.refot_itself import subject
-from refot.verification.subjects.subject import OF_A_PROBLEM
+from refot.verification.subjects.capabilities import Role, names_of
 from refot.verification.vectors import answers as vectors
 
 
@@ -70,7 +70,7 @@ def excesses(case: dict[str, Any], answer: Any) -> Iterator[float]:
                 yield float(outside / Fraction(float(most))) if outside else 0.0
 
 
-@pytest.mark.parametrize("capability", OF_A_PROBLEM)
+@pytest.mark.parametrize("capability", names_of(Role.ANSWER))
 def test_answers_are_in_the_enclosures_widened_by_the_rounding_bound(
     capability: str, backend: str
 ) -> None:
@@ -80,7 +80,7 @@ def test_answers_are_in_the_enclosures_widened_by_the_rounding_bound(
         assert max(excesses(case, answer(*arguments(case)))) <= 1, case["id"]
 
 
-@pytest.mark.parametrize("capability", OF_A_PROBLEM)
+@pytest.mark.parametrize("capability", names_of(Role.ANSWER))
 def test_the_bounds_are_rounding_and_not_tolerances(capability: str) -> None:
     """Relative to the size of the answer's terms, (C, potentials) / eps roundings and what the
     condition of the problem makes of them: 1e-8 at most, where a solve by default stops at 1e-9."""
@@ -129,7 +129,7 @@ def test_the_default_tolerance_is_within_reach(exponent: int, offset: float) -> 
 
 
 def test_every_capability_has_a_bound() -> None:
-    assert set(ROUNDING_BOUNDS) == set(OF_A_PROBLEM)
+    assert set(ROUNDING_BOUNDS) == set(names_of(Role.ANSWER))
     with pytest.raises(UnknownNameError, match="capability"):
         rounding_bound("train_step")
 

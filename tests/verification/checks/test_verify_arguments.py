@@ -14,9 +14,9 @@ import pytest
 from refot.backend_contract import get_backend
 from refot.verification.cases.case import synthetic
 from refot.verification.checks.trial import CHECKS, Trial
+from refot.verification.runs.asked import Selection
 from refot.verification.runs.parallel import run_parallel
 from refot.verification.runs.run import CheckResult, run_check
-from refot.verification.runs.selection import Selection
 from refot.verification.subjects.adapters.refot_itself import subject
 from refot.verification.subjects.loading import load
 from refot.verification.subjects.probe import Probe

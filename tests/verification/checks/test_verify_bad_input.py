@@ -19,9 +19,10 @@ from refot.arrays import UnknownNameError
 from refot.verification.cases.case import synthetic
 from refot.verification.cases.faults import FAULTS, Fault
 from refot.verification.checks import CHECKS, bad_input
-from refot.verification.checks.arguments import ORDINARY
+from refot.verification.checks.arguments import ordinary
 from refot.verification.checks.trial import Finding, Trial
 from refot.verification.runs.run import run_check
+from refot.verification.subjects.capabilities import Role, names_of
 from refot.verification.subjects.loading import TargetError, as_subject
 from refot.verification.subjects.probe import NotOfferedError, Probe
 from refot.verification.subjects.protocol import argument_names
@@ -53,7 +54,7 @@ def test_a_fault_changes_one_thing_and_not_the_sound_arguments(
     fault: Fault, capability: str
 ) -> None:
     sound = dict(zip(argument_names(capability),
-                     ORDINARY[capability](trial(value)), strict=True))
+                     ordinary(trial(value), capability), strict=True))
     before = {name: np.array(argument) for name, argument in sound.items()}
     changed = fault.change(sound)
     assert list(changed) == list(sound)
@@ -70,7 +71,7 @@ def test_every_fault_is_a_check_of_its_capabilities() -> None:
     named = {f"{capability}.refuses-{fault.name}" for fault in FAULTS
              for capability in fault.capabilities}
     assert named == {id for id in CHECKS if ".refuses-" in id}
-    assert {id.partition(".")[0] for id in named} == set(ORDINARY)
+    assert {id.partition(".")[0] for id in named} == set(names_of(Role.ANSWER))
 
 
 # ------------------------------------------------------------------ what passes
@@ -122,6 +123,21 @@ def forbidding(C: Any, a: Any, b: Any, eps: float) -> Any:
     far = np.where(np.isfinite(C), C, 0).max() + 3e3 * eps
     solved = refot.solve(np.minimum(C, far), a, b, eps, tol=1e-12, backend="numpy")
     return refot.plan(solved.f, solved.g, np.minimum(C, far), a, b, eps, backend="numpy")
+
+
+def test_a_forbidden_pair_may_be_answered_in_any_gauge() -> None:
+    def potentials(C: Any, a: Any, b: Any, eps: float) -> Any:
+        far = np.where(np.isfinite(C), C, 0).max() + 3e3 * eps
+        solved = refot.solve(np.minimum(C, far), a, b, eps, tol=1e-12, backend="numpy")
+        gauge = 5.0 if np.isinf(C).any() else 0.0
+        return solved.f + gauge, solved.g - gauge
+
+    found = judged("potentials.refuses-infinite-cost", potentials)
+    assert found.passed
+    assert found.message == "it takes it as a forbidden pair"
+    shifted = judged("potentials.refuses-infinite-cost", lambda C, *rest: (
+        potentials(C, *rest)[0] + np.isinf(C).any(), potentials(C, *rest)[1]))
+    assert not shifted.passed
 
 
 def shares(C: Any, a: Any, b: Any, eps: float) -> float:

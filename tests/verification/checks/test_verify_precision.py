@@ -11,9 +11,9 @@ import pytest
 import refot
 from refot.verification.cases.case import synthetic
 from refot.verification.checks import CHECKS
-from refot.verification.checks.arguments import ORDINARY
 from refot.verification.checks.trial import Finding, Trial
 from refot.verification.subjects.adapters.refot_itself import subject as itself
+from refot.verification.subjects.capabilities import Role, names_of
 from refot.verification.subjects.probe import Probe
 from refot.verification.subjects.subject import Part
 from refot.verification.truth.solution import solution_of
@@ -27,7 +27,7 @@ def judged(check: str, function: Callable[..., Any], tolerance: float | None = N
     return CHECKS[check].run(Trial(Probe(part), CASE, solution_of(CASE)))
 
 
-@pytest.mark.parametrize("capability", ORDINARY)
+@pytest.mark.parametrize("capability", names_of(Role.ANSWER))
 def test_refot_in_float32_is_well_within_its_budget(capability: str) -> None:
     """A tenth of it: the budget allows 64 roundings of the largest term, and the stop of a solve.
     """
@@ -62,7 +62,7 @@ def _cut(argument: Any) -> Any:
     return (argument.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
 
 
-@pytest.mark.parametrize("capability", ORDINARY)
+@pytest.mark.parametrize("capability", names_of(Role.ANSWER))
 def test_float32_numbers_for_float64_arguments_are_told(capability: str) -> None:
     def single(*arguments: Any) -> Any:
         answer = REFOT.capabilities[capability](*arguments)

@@ -13,9 +13,10 @@ from refot.verification.diagnosis.patterns import pattern
 from refot.verification.diagnosis.vote import MISTAKES, Evidence, Suspects, named, sentence
 from refot.verification.mistakes.updates import standing
 from refot.verification.runs.run import CheckResult
+from refot.verification.subjects.capabilities import Role, names_of
 from refot.verification.subjects.loading import as_subject
 from refot.verification.subjects.probe import Probe
-from refot.verification.subjects.subject import OF_A_PROBLEM, Part
+from refot.verification.subjects.subject import Part
 from refot.verification.truth.right import RIGHT
 from refot.verification.truth.solution import solution, solution_of
 from refot.verification.zoo import BUGS
@@ -193,7 +194,7 @@ def test_float32_inside_is_seen_in_the_digits() -> None:
 
 
 def test_every_capability_has_a_catalogue_and_a_right_answer() -> None:
-    assert MISTAKES.keys() == RIGHT.keys() == OF_A_PROBLEM.keys()
+    assert MISTAKES.keys() == RIGHT.keys() == set(names_of(Role.ANSWER))
     assert all(len(mistakes) >= 8 for mistakes in MISTAKES.values())
 
 

@@ -14,9 +14,10 @@ import refot
 from refot.arrays import InputError
 from refot.cli.app import app
 from refot.verification.checks import CHECKS
+from refot.verification.runs.asked import Selection
 from refot.verification.runs.debugger import stop
 from refot.verification.runs.run import run
-from refot.verification.runs.selection import Selection, SelectionError, run_selection
+from refot.verification.runs.selection import SelectionError, run_selection
 from refot.verification.subjects.loading import as_subject
 from refot.verification.subjects.subject import Part, Subject
 

@@ -19,8 +19,8 @@ from refot.verification.cases.case import synthetic
 from refot.verification.checks import CHECKS
 from refot.verification.checks.trial import Trial
 from refot.verification.runs import parallel
+from refot.verification.runs.asked import Selection
 from refot.verification.runs.run import Examined, run_check
-from refot.verification.runs.selection import Selection
 from refot.verification.runs.workers import Worker
 from refot.verification.subjects.loading import TargetError, as_subject, load
 from refot.verification.subjects.probe import Probe, SubjectError

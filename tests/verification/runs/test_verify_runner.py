@@ -192,7 +192,7 @@ def test_a_wrong_call_is_one_sentence_and_status_2(folder: Path) -> None:
 
 
 def test_a_defect_of_refot_is_a_traceback_and_status_3(folder: Path) -> None:
-    broken = ("from refot.verification import cases; cases.synthetic = lambda seed: 1 / 0; "
+    broken = ("from refot.verification.cases import case; case.synthetic = lambda seed: 1 / 0; "
               "from refot.cli.app import main; main()")
     done = subprocess.run([sys.executable, "-c", broken, "verify", "mine.py:nothing", "--as",
                            "value"], cwd=folder, capture_output=True, text=True, check=False)

@@ -18,8 +18,8 @@ from adapter_problem import ALL_COSTS, EPS, G0, PROBLEM, A, B, C, measured
 from refot.conventions.convert import CONVENTIONS
 from refot.costs.ground import GROUND_COSTS
 from refot.verification.subjects.adapters import as_clouds, once, require
+from refot.verification.subjects.capabilities import CAPABILITIES
 from refot.verification.subjects.loading import load
-from refot.verification.subjects.subject import CAPABILITIES, STATEMENTS
 
 pytestmark = [
     pytest.mark.peers,
@@ -147,7 +147,7 @@ def test_parts_are_named_once_and_offer_what_the_verifier_knows(library):
     assert [part.name for part in parts] == list(PARTS[library])
     assert len(set(PARTS[library])) == len(PARTS[library])
     for part in parts:
-        assert part.capabilities.keys() <= (CAPABILITIES | STATEMENTS).keys()
+        assert part.capabilities.keys() <= CAPABILITIES.keys()
         assert part.convention == "refot"  # everything is converted
         assert part.calls in {"", *CONVENTIONS}
     assert subject(library).version

@@ -20,6 +20,7 @@ from child_processes import wait_until_gone
 from refot.verification.cases.case import synthetic
 from refot.verification.runs import program as command_subject
 from refot.verification.runs import run as running
+from refot.verification.runs.asked import Selection
 from refot.verification.runs.program import (
     MOST_FAILURES,
     Program,
@@ -27,7 +28,7 @@ from refot.verification.runs.program import (
     load_command,
     questions,
 )
-from refot.verification.runs.selection import Selection, run_selection
+from refot.verification.runs.selection import run_selection
 from refot.verification.subjects.limits import Limits, limited, refusal_expected, time_limit
 from refot.verification.subjects.loading import TargetError
 from refot.verification.subjects.processes import ProgramError, ProgramTimeoutError

@@ -74,7 +74,7 @@ def test_any_description_is_one_or_refused(result: Any) -> None:
             json.dumps({"id": 7, "result": result}).encode(), 7), "prog")
     except (AnswerError, InputError):
         return
-    assert set(said["capabilities"]) <= set(protocol.OF_A_PROBLEM | protocol.STATEMENTS)
+    assert set(said["capabilities"]) <= set(protocol.askable())
 
 
 @given(hnp.arrays(st.sampled_from([np.float64, np.float32]), (2, 3),

@@ -13,8 +13,8 @@ from json_schema import JsonSchema
 from refot.verification.cases.case import collect
 from refot.verification.runs.program import questions
 from refot.verification.subjects import protocol
+from refot.verification.subjects.capabilities import Role, names_of
 from refot.verification.subjects.protocol import AnswerError, ProgramSaysError, request_line
-from refot.verification.subjects.subject import OF_A_PROBLEM, STATEMENTS
 
 SCHEMA = json.loads((Path(protocol.__file__).parent / "protocol_schema.json").read_text())
 
@@ -25,16 +25,16 @@ def faults(value: Any, part: str) -> list[str]:
 
 def test_the_schema_knows_every_capability() -> None:
     known = SCHEMA["$defs"]["request"]["properties"]["capability"]["enum"]
-    assert known == [protocol.DISCOVERY, *OF_A_PROBLEM, *STATEMENTS]
+    assert known == [protocol.DISCOVERY, *protocol.askable()]
 
 
 def test_every_question_of_the_checks_is_as_the_schema_says() -> None:
-    offered = [*OF_A_PROBLEM, *STATEMENTS]
+    offered = protocol.askable()
     asked = questions(offered, [c for c in collect("quick")[0] if c.C.size <= 144])
     every = [*asked.sound, *asked.to_be_refused]
     lines = [request_line(k, *question) for k, question in enumerate(every)]
     assert {capability for capability, _ in asked.sound} == set(offered)
-    assert {capability for capability, _ in asked.to_be_refused} == set(OF_A_PROBLEM)
+    assert {capability for capability, _ in asked.to_be_refused} == set(names_of(Role.ANSWER))
     assert [faults(json.loads(line), "request") for line in lines
             if faults(json.loads(line), "request")] == []
     assert all(b" " not in line and line.count(b"\n") == 1 for line in lines)

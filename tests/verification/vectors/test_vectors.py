@@ -23,7 +23,7 @@ from refot.information import optimal_q, q_objective
 from refot.objectives import kl_from_product
 from refot.verification.mistakes.catalogue import CATALOGUE, mistakes_of
 from refot.verification.subjects.adapters.refot_itself import subject
-from refot.verification.subjects.subject import OF_A_PROBLEM
+from refot.verification.subjects.capabilities import CAPABILITIES, Role, names_of
 from refot.verification.vectors import (
     answers as vectors,
 )
@@ -71,12 +71,12 @@ def written(path: Path, answers: Any) -> Path:
 violations = JsonSchema(SCHEMA).violations
 
 
-@pytest.mark.parametrize("capability", OF_A_PROBLEM)
+@pytest.mark.parametrize("capability", names_of(Role.ANSWER))
 def test_a_file_is_as_the_schema_says(capability: str) -> None:
     file = json.loads((vectors.FOLDER / f"{capability}.json").read_text(encoding="utf-8"))
     assert violations(file, SCHEMA) == []
     assert file["capability"] == capability
-    assert file["signature"] == OF_A_PROBLEM[capability]
+    assert file["signature"] == CAPABILITIES[capability].signature
     assert all(case["id"].startswith(f"{capability}/") for case in file["cases"])
     assert set(file["notes"]) == {name for case in file["cases"] for name in case["catches"]}
     assert all(file["notes"][name] == CATALOGUE[name].said for name in file["notes"])
@@ -102,14 +102,19 @@ def test_what_is_not_as_the_schema_says_is_found(change: Any, fault: str) -> Non
 # ------------------------------------------------------------------ what is there
 def test_there_is_enough_of_everything() -> None:
     files = list(vectors.FOLDER.glob("*.json"))
-    assert {file.stem for file in files} == {*OF_A_PROBLEM, "schema"}
+    assert {file.stem for file in files} == {*names_of(Role.ANSWER), "schema"}
     assert sum(file.stat().st_size for file in files) < 1_500_000
-    assert len(all_cases()) == sum(len(load(capability)) for capability in OF_A_PROBLEM) >= 150
+    assert len(all_cases()) == sum(map(len, map(load, names_of(Role.ANSWER)))) >= 150
     kinds = Counter(kind for case in all_cases().values() for kind in case["kinds"])
     known = SCHEMA["$defs"]["case"]["properties"]["kinds"]["items"]["enum"]
     assert {kind for kind in known if kinds[kind] >= 8} == set(known)
-    assert f"{len(all_cases())} small problems over the {len(OF_A_PROBLEM)} capabilities" in (
+    count = len(names_of(Role.ANSWER))
+    assert f"{len(all_cases())} small problems over the {count} capabilities" in (
         PAGE.read_text(encoding="utf-8"))
+
+
+def test_the_schema_knows_every_capability() -> None:
+    assert SCHEMA["properties"]["capability"]["enum"] == names_of(Role.ANSWER)
 
 
 def test_every_capability_has_eps_from_small_to_large() -> None:
@@ -143,7 +148,7 @@ def test_a_case_catches_mistakes_of_its_own_capability() -> None:
         assert len(set(case["catches"])) == len(case["catches"])
 
 
-@pytest.mark.parametrize("capability", OF_A_PROBLEM)
+@pytest.mark.parametrize("capability", names_of(Role.ANSWER))
 def test_inputs_are_exact_and_outputs_have_thirty_digits(capability: str) -> None:
     for case in load(capability):
         for name in {"a", "b", "P"} & set(case["inputs"]):
@@ -161,7 +166,7 @@ def test_the_last_point_carries_mass_so_that_the_gauge_is_due() -> None:
 
 
 # ------------------------------------------------------------------ the generator
-@pytest.mark.parametrize("capability", OF_A_PROBLEM)
+@pytest.mark.parametrize("capability", names_of(Role.ANSWER))
 def test_a_file_is_written_anew_to_the_same_bytes(capability: str) -> None:
     pytest.importorskip("sklearn", reason="the real data come with scikit-learn")
     path = vectors.FOLDER / f"{capability}.json"
@@ -169,7 +174,7 @@ def test_a_file_is_written_anew_to_the_same_bytes(capability: str) -> None:
 
 
 # ------------------------------------------------------------------ refot's own answers
-@pytest.mark.parametrize("capability", OF_A_PROBLEM)
+@pytest.mark.parametrize("capability", names_of(Role.ANSWER))
 def test_refot_is_within_a_tenth_of_the_tolerance(capability: str) -> None:
     """On every backend it is within its rounding bounds:
     tests/verification/certificates/test_rounding_bounds.py."""
@@ -230,7 +235,7 @@ def test_every_case_is_listed_and_can_be_shown() -> None:
 
 
 def test_right_answers_pass_and_what_lacks_is_said(tmp_path: Path) -> None:
-    answers = right_answers(*OF_A_PROBLEM)
+    answers = right_answers(*names_of(Role.ANSWER))
     lines, status = check(written(tmp_path / "all.json", answers))
     assert (len(lines), status) == (1, 0)
     assert lines[0].startswith(f"{len(all_cases())} passed, 0 failed, 0 not answered")
