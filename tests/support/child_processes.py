@@ -21,12 +21,15 @@ GIVE_UP = 300.0
 def interruptible(words: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
     """A child that Ctrl-C ends, whatever pytest's own parent did with the signal.
 
-    A shell that puts pytest in the background lets it ignore SIGINT, and a child inherits that.
+    A shell that puts pytest in the background lets it ignore SIGINT, and a child inherits that; a
+    signal that is handled here has its default effect there. (Nothing runs in the child before its
+    program does: that would need a fork, which a process with JAX in it must not make.)
     """
-    def restore() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    return subprocess.Popen(words, preexec_fn=restore, **options)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(words, **options)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def wait_until(happened: Callable[[], bool], what: str) -> None:
