@@ -124,7 +124,8 @@ def verdicts(case: Drawn) -> Iterator[tuple[str, str]]:
         yield "potentials", why
     else:
         f, g = (np.asarray(side, in_dtype) for side in (answer.f, answer.g))
-        error = certify(*problem, g).potential_error
+        # the certificate speaks of g and its transform, the result of how far f is from that
+        error = certify(*problem, g).potential_error + answer.atom_error * case.eps
         bound = 2 * error + units * roundings(C[abs(C) < 1e30] if C.size else C, f, g, case.eps)
         yield "potentials", ("missed" if missed(np.append(f + g[-1], g - g[-1]),
                                                 true.f + true.g, bound) else "right")
