@@ -197,7 +197,8 @@ def swept(backend: Backend, name: str, K: Array, v: Array, s: Array, w: float, *
     """(K v, K'u), u = s / (K v)^w, with K handed over as a matrix, or as its positive entries.
 
     n + 2 m + 8 roundings: m sums of n positive terms, and a power that errs by w times what a sum
-    does. They are those of float64 on the processor, of K on a device.
+    does; and w itself is rounded, which moves r^w by |w log r| roundings. They are those of float64
+    on the processor, of K on a device.
     """
     (n, m), dtype = K.shape, v.dtype.type
     u = unit(dtype if backend.xp is np else K.dtype)
@@ -205,9 +206,10 @@ def swept(backend: Backend, name: str, K: Array, v: Array, s: Array, w: float, *
     found = backend.sweep(given, backend.asarray(v), backend.asarray(s), w)
     K, v, s = (array.astype(WIDER[dtype]) for array in (K, v, s))
     r = K @ v
+    roundings = n + 2 * m + 8 + abs(w) * float(abs(np.log(r)).max())
     wanted = r, (s * r**-w) @ K
     for part, got, want in zip(("K v", "K'u"), map(backend.to_numpy, found), wanted, strict=True):
-        yield measured(f"sweep, {part}", name, dtype, got, want, (n + 2 * m + 8) * u * want,
+        yield measured(f"sweep, {part}", name, dtype, got, want, roundings * u * want,
                        got.dtype)
 
 
