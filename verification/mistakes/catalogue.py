@@ -38,7 +38,7 @@ def _mistakes() -> Iterator[Mistake]:
     """Capability after capability: its formulas, how its arguments may be read, and numerics."""
     for capability in RIGHT:
         read = of_readings(capability, RIGHT[capability])
-        table = FORMULAS[capability]
+        table = FORMULAS.get(capability, {})  # a capability that is new may have none
         table = table | {name: read[name] for name in read if name not in table}
         for name, (sentence, answer) in (table | numerics.MISTAKES.get(capability, {})).items():
             identity = f"{capability}.{name}"
