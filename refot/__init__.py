@@ -1,7 +1,8 @@
 """refot: the reference for entropic optimal transport and the generative models built on it.
 
-P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps); f, g, eps in cost units; values are KL-inclusive
-unless the name says otherwise. docs/equations.md maps every equation to its function.
+Everywhere P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), with f, g and eps in the units of the cost.
+A value contains the KL term, <C,P> + eps KL(P | a(x)b), unless its name says "sharp".
+docs/equations.md maps every equation of the four papers to its function here.
 """
 
 from refot.arrays import ConvergenceWarning, InputError
@@ -12,7 +13,7 @@ from refot.backend_contract import (
     get_backend,
     use_backend,
 )
-from refot.costs import DenseCost, PointCost, normalised, point_cost
+from refot.costs.operands import DenseCost, PointCost, normalised, point_cost
 from refot.divergences import (
     entropic_value,
     mmd_squared,
@@ -67,15 +68,10 @@ from refot.objectives import (
     transport_cost,
 )
 from refot.plans import marginal_error, marginals, plan, round_to_marginals, semi_dual_plan
-from refot.sinkhorn import (
-    SinkhornResult,
-    scaling_iterates,
-    scaling_loss,
-    sinkhorn_log,
-    sinkhorn_scaling,
-    sinkhorn_symmetric,
-)
 from refot.solvers import solve
+from refot.solvers.loop import SinkhornResult
+from refot.solvers.scaling import scaling_iterates, scaling_loss, sinkhorn_scaling
+from refot.solvers.sinkhorn import sinkhorn_log, sinkhorn_symmetric
 from refot.transforms import c_eps_transform, c_transform, conditional, softmin
 from refot.unrolled import (
     scaling_loss_gradient,

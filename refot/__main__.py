@@ -1,6 +1,6 @@
 """`python -m refot`: the command `refot`."""
 
-from refot.cli import main
+from refot.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -1,8 +1,9 @@
 """Checked inputs: every public function passes its arguments through here before any work.
 
-Holds the error classes, the array namespace of an argument, and one function for each kind of
-argument (points, weights, matrix, potential, eps). Each returns the argument ready for use, as an
-array of its own library: a NumPy array stays NumPy, a CuPy array stays on its device.
+The file holds the names of the types in signatures, the error classes, and one function for each
+kind of argument (points, weights, matrix, potential, eps). Such a function returns the argument
+ready for use, as an array of the library it came from: a NumPy array stays a NumPy array, a CuPy
+array stays on its device.
 """
 
 from __future__ import annotations
@@ -13,22 +14,51 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from types import ModuleType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-Array = Any
-"""An array of NumPy or of any library that follows its interface (CuPy)."""
+Array: TypeAlias = Any
+"""An array of NumPy or of any library that follows its interface (CuPy), already checked.
+
+The names below say what an argument means, and which shape it has. All of them stand for `Any`,
+because what a caller hands over may be an array of any library or a plain list: the functions
+`as_points`, `as_weights`, ... of this file check it, and return it as an Array."""
+
+Points: TypeAlias = Any
+"""Points (n, d), one in each row."""
+
+Weights: TypeAlias = Any
+"""Weights (n,) of points: none negative, their sum 1."""
+
+Potential: TypeAlias = Any
+"""A potential: one number for each point, (n,), in cost units."""
+
+Matrix: TypeAlias = Any
+"""One number for each pair of points, (n, m): a plan, a table Q, a gradient in the cost."""
+
+CostLike: TypeAlias = Any
+"""A cost between all pairs of points: a matrix (n, m), or an operand of `refot.costs.operands`,
+which may hold the points instead of the matrix."""
+
+Masses: TypeAlias = Any
+"""Masses (n,) or (n, m): none negative, with any sum."""
+
+Codes: TypeAlias = Any
+"""The informative code of each latent sample: integers (n,), from 0."""
+
+Vector: TypeAlias = Any
+"""One point or direction, (d,)."""
 
 
 class InputError(ValueError):
-    """An argument that cannot be used: names it, what was found, and what is allowed."""
+    """An argument that cannot be used: the message says which, what was found, what is allowed."""
 
     def __init__(self, name: str, found: str, allowed: str) -> None:
-        super().__init__(name, found, allowed)  # what `pickle` and `copy` make it from again
+        super().__init__(name, found, allowed)  # `pickle` and `copy` rebuild the error from these
         self.name, self.found, self.allowed = name, found, allowed
 
     def __str__(self) -> str:
@@ -48,15 +78,15 @@ class WeightError(InputError):
 
 
 class RangeError(InputError):
-    """Arguments in range, whose result is not: it would be infinite, or NaN."""
+    """Each argument is in range, but the result would be infinite or NaN."""
 
 
 class UnknownNameError(InputError):
-    """A name that is not in the table it was looked up in."""
+    """A name that is not one of those allowed, of a cost or a backend for example."""
 
 
 class ConvergenceWarning(UserWarning):
-    """A solve stopped before it reached its tolerance; the result says how far it came."""
+    """A solve stopped before it reached its tolerance. Its result says which error it did reach."""
 
 
 def namespace(array: Array) -> ModuleType:
@@ -64,28 +94,29 @@ def namespace(array: Array) -> ModuleType:
     return sys.modules.get(type(array).__module__.partition(".")[0], np)
 
 
-SUMMED = 16
-"""Weights whose sum is within so many roundings of 1 are as normalised as a sum in floats shows."""
+SUM_ROUNDINGS = 16
+"""Roundings by which a sum of weights may miss 1 before the weights are divided by it. A sum of
+floats is itself only known up to a few roundings, so that dividing would not improve them."""
 
 
 def weight_tolerance(dtype: Any) -> float:
-    """How far from 1 a sum of weights may be that come in this dtype.
+    """How far from 1 the sum of weights of this dtype may be: 1e-10 in float64, 1e-5 in float32.
 
-    1e-10 in float64 and 1e-5 in float32: 2^20 and 2^8 roundings u = 2^-53 and 2^-24, about. More
-    in float64, because such weights are often read from text with ten digits.
+    That is about 2^20 roundings of float64 (2^-53 each), and 2^8 of float32 (2^-24 each). float64
+    is allowed more of them, because its weights are often read from text with ten digits.
     """
     return 1e-10 if np.dtype(dtype).itemsize == 8 else 1e-5
 
 
 def marginal_tolerance(dtype: Any) -> float:
-    """The marginal error at which a solve stops unless told: 1e-9 in float64, 1e-5 in float32."""
+    """The default marginal error at which a solve stops: 1e-9 in float64, 1e-5 in float32."""
     return 1e-9 if np.dtype(dtype).itemsize == 8 else 1e-5
 
 
 def as_floating(values: Any, name: str, ndim: int | tuple[int, ...]) -> Array:
-    """`values` as a float array with `ndim` axes, none empty, not yet checked to be finite.
+    """`values` as a float array with `ndim` axes, none of them empty. It may hold NaN or infinity.
 
-    Integers become float64; any other dtype than float64 and float32 raises TypeInputError.
+    Integers become float64. Any dtype but these, float64 and float32 raises TypeInputError.
     """
     if values is None:
         raise TypeInputError(name, "None", "an array of real numbers")
@@ -95,7 +126,7 @@ def as_floating(values: Any, name: str, ndim: int | tuple[int, ...]) -> Array:
         xp = np
     try:
         array = xp.asarray(values)
-    except (ValueError, TypeError, RuntimeError) as error:  # the last: a tensor on a device
+    except (ValueError, TypeError, RuntimeError) as error:  # RuntimeError: a tensor on a device
         raise TypeInputError(name, f"not an array ({error})", "an array of real numbers") from None
     if array.dtype.kind in "iu":
         array = array.astype(np.float64)
@@ -116,7 +147,7 @@ def is_masked(values: Any) -> bool:
 
 
 def _refuse_mask(values: Any, name: str) -> None:
-    """Raise InputError for masked entries: to drop the mask would take them for numbers."""
+    """Raise InputError for masked entries: NumPy would drop the mask and use what it hides."""
     if is_masked(values):
         raise InputError(
             name, "masked entries",
@@ -125,16 +156,18 @@ def _refuse_mask(values: Any, name: str) -> None:
 
 
 def largest(dtype: Any) -> float:
-    """The largest number taken in an array: 4e304 in float64, 8e34 in float32; 2^-12 of the largest
-    float, so that sums and differences of a few of them stay finite."""
+    """The largest number allowed in an array: 4e304 in float64, 8e34 in float32.
+
+    It is 2^-12 of the largest float, so that sums and differences of a few entries stay finite.
+    """
     return float(np.finfo(dtype).max) * 2.0**-12
 
 
 def _finite(array: Array, name: str) -> Array:
-    """`array` as it is, where every entry is finite and at most `largest`. Raises InputError."""
+    """`array`, unchanged. Raises InputError unless each entry is finite and at most `largest`."""
     bound = largest(array.dtype)
     with np.errstate(invalid="ignore"):
-        low, high = float(array.min()), float(array.max())  # NaN where there is one
+        low, high = float(array.min()), float(array.max())  # NaN if any entry is
     if -bound <= low and high <= bound:
         return array
     finite = namespace(array).isfinite(array)
@@ -145,7 +178,7 @@ def _finite(array: Array, name: str) -> Array:
 
 
 def in_dtype(array: Array, dtype: Any, name: str) -> Array:
-    """`array` rounded to `dtype`, where its entries are in the range of that. Raises InputError."""
+    """`array` rounded to `dtype`. Raises InputError where an entry is too large for that dtype."""
     if np.dtype(dtype).itemsize < array.dtype.itemsize:
         bound = largest(dtype)
         if not bool((abs(array) <= bound).all()):
@@ -155,14 +188,14 @@ def in_dtype(array: Array, dtype: Any, name: str) -> Array:
 
 
 def nonnegative(array: Array, name: str) -> Array:
-    """`array` as it is, where no entry is negative. Raises WeightError."""
+    """`array`, unchanged. Raises WeightError where an entry is negative."""
     if not bool((array >= 0).all()):
         raise WeightError(name, first_failure(array, array >= 0), "entries >= 0")
     return array
 
 
 def first_failure(array: Array, holds: Array) -> str:
-    """The first entry where `holds` is false, and its place."""
+    """The first entry at which `holds` is false, and its place, as text for a message."""
     first = tuple(int(k) for k in np.unravel_index(int(holds.argmin()), array.shape))
     return f"{array[first]} at [{', '.join(map(str, first))}]"
 
@@ -173,7 +206,7 @@ def as_points(values: Any, name: str = "x") -> Array:
 
 
 def as_matrix(values: Any, name: str = "C", shape: tuple[int, int] | None = None) -> Array:
-    """A matrix (n, m), of the given shape where one is given: finite. Raises InputError."""
+    """A matrix (n, m) of finite numbers, of this `shape` if one is given. Raises InputError."""
     matrix = _finite(as_floating(values, name, ndim=2), name)
     if shape is not None and matrix.shape != shape:
         raise ShapeError(name, f"shape {matrix.shape}", f"{shape}")
@@ -199,23 +232,24 @@ def as_vector(values: Any, n: int, name: str) -> Array:
 
 
 def as_weights(values: Any, n: int | None, name: str = "a", dtype: Any = None) -> Array:
-    """Weights (n,), any number of them where n is None: finite, >= 0, of sum 1. Raises InputError.
+    """Weights (n,), or of any length where n is None: finite, >= 0, of sum 1. Raises InputError.
 
-    One rule everywhere. The sum is judged at the precision in which the weights come: it may be off
-    by `weight_tolerance` of their own dtype. Then they are normalised in the precision of the
-    problem, `dtype`: divided by their sum, and rounded once. Without a dtype they are returned as
-    they came. A zero weight is allowed: its point has no mass, and its potential is still defined.
+    The same rule holds in every function. First the sum is judged in the precision in which the
+    weights come: it may miss 1 by `weight_tolerance` of their own dtype. Then they are normalised
+    in the precision of the problem, `dtype`: divided by their sum, and rounded once. Without a
+    `dtype` they are returned as they came. A weight of 0 is allowed: its point has no mass, but its
+    potential is still defined.
     """
     weights = as_floating(values, name, ndim=1) if n is None else as_vector(values, n, name)
     weights = nonnegative(_finite(weights, name), name)
-    with np.errstate(over="ignore"):  # an infinite sum is not 1
+    with np.errstate(over="ignore"):  # a sum that overflows is refused below
         total = float(weights.sum(dtype=np.float64))
     tolerance = weight_tolerance(weights.dtype)
     if not abs(total - 1.0) <= tolerance:
         raise WeightError(name, f"sum {total!r}", f"sum 1 within {tolerance:g}")
     if dtype is None:
         return weights
-    if abs(total - 1.0) > SUMMED * float(np.finfo(dtype).epsneg):  # epsneg: u, one rounding
+    if abs(total - 1.0) > SUM_ROUNDINGS * float(np.finfo(dtype).epsneg):  # epsneg: u, one rounding
         weights = weights.astype(np.float64) / total
     return weights.astype(dtype, copy=False)
 
@@ -231,7 +265,7 @@ def as_number(value: Any, name: str) -> float:
     """A finite real number. Raises InputError."""
     _refuse_mask(value, name)
     not_real = bool | np.bool_ | str | bytes | complex | np.complexfloating
-    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # of a number of another library: f
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # a Fraction, say, has no dtype
     if isinstance(value, not_real) or getattr(value, "ndim", 0) != 0 or kind not in "fiu":
         raise TypeInputError(name, f"{value!r}", "a real number")
     try:
@@ -268,8 +302,11 @@ def as_count(value: Any, name: str) -> int:
 
 
 def in_range(function: Callable[P, T]) -> Callable[P, T]:
-    """For functions whose result may leave the range of floats for arguments that do not: they say
-    so with a RangeError, and neither return infinity or NaN nor let NumPy warn on the way."""
+    """Decorate a function so that it raises RangeError in place of returning infinity or NaN.
+
+    For functions whose result may leave the range of floats although each argument is in range. On
+    the way NumPy's warnings about overflow are silenced, since the error tells of it.
+    """
     @wraps(function)
     def checked(*arguments: P.args, **options: P.kwargs) -> T:
         with np.errstate(all="ignore"):
@@ -285,7 +322,7 @@ def in_range(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def lookup(table: dict[str, Any], key: str, name: str) -> Any:
-    """`table[key]`, or an UnknownNameError that lists what there is."""
+    """`table[key]`. Raises UnknownNameError, which lists the keys, if it is not there."""
     if not isinstance(key, str) or key not in table:
         raise UnknownNameError(name, f"{key!r}", "one of " + ", ".join(sorted(table)))
     return table[key]

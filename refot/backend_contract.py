@@ -1,6 +1,8 @@
 """What a backend is: a handful of named operations of the papers, and how one is chosen.
 
 An equation asks for an operation (`softmin`, `plan_apply`, ...) and never knows how it is computed.
+What a backend may offer beyond these operations, and what is done for one that does not, is said by
+`prepared`, `left_out`, `prefers_softmin`, `recomputes` and `DirectionSolver`.
 The choice, strongest first: the `backend=` argument, `use_backend(...)`, `REFOT_BACKEND`, `numpy`.
 A backend module is imported by name when it is first used. Third parties register theirs through
 the entry-point group `refot.backends`: an object, or a function without arguments that returns one.
@@ -19,18 +21,20 @@ from types import ModuleType
 from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from refot.arrays import Array, TypeInputError, UnknownNameError
-from refot.costs import Cost, PointCost
+from refot.costs.operands import Cost, PointCost
 
 Entries: TypeAlias = tuple[Array, Array, Array]
 """A sparse matrix by rows: values, their columns, and where each row starts, (n + 1,)."""
 
 BUILT_IN = {
-    "numpy": "refot.backends.numpy_backend:NumpyBackend",
-    "numba": "refot.backends.numba_backend:NumbaBackend",
-    "cupy": "refot.backends.cupy_backend:CupyBackend",
+    "numpy": "refot.backends.numpy.backend:NumpyBackend",
+    "numba": "refot.backends.numba.backend:NumbaBackend",
+    "cupy": "refot.backends.cupy.backend:CupyBackend",
 }
 ENTRY_POINTS = "refot.backends"
 VARIABLE = "REFOT_BACKEND"
+DEFAULT_BACKEND = "numpy"
+"""Where nobody has chosen: the readable one, and the reference for the others."""
 
 
 class BackendUnavailableError(ValueError):
@@ -106,6 +110,35 @@ class DirectionSolver(Protocol):
         None where products, one after the other, are as fast."""
 
 
+def prepared(backend: Backend, C: Cost, a: Array, b: Array) -> Cost:
+    """C in the form that the backend computes with fastest, for a whole solve with weights a (n,)
+    and b (m,): its own `prepared(C, a, b)`, else C itself.
+
+    What comes back is a Cost of the same values, with points and results in the caller's order.
+    """
+    operand: Cost = backend.prepared(C, a, b) if hasattr(backend, "prepared") else C
+    return operand
+
+
+def left_out(backend: Backend, C: Cost) -> float:
+    """The share of the sum of a row of the plan that the backend may leave out, or be wrong by,
+    beyond the roundings of a sum term by term: its own `left_out(C)`, else 0. The certified gap
+    allows for it."""
+    return float(backend.left_out(C)) if hasattr(backend, "left_out") else 0.0
+
+
+def prefers_softmin(backend: Backend, C: Cost, a: Array, b: Array, eps: float) -> bool:
+    """Whether two softmins take the backend less time than one `sweep` of a kernel (n, m) that is
+    in memory: its own `prefers_softmin(C, a, b, eps)`, else no."""
+    return hasattr(backend, "prefers_softmin") and bool(backend.prefers_softmin(C, a, b, eps))
+
+
+def recomputes(backend: Backend) -> bool:
+    """Whether the backend forms a cost between points anew, in memory, at each use, so that a
+    matrix which is kept saves time: its own attribute `recomputes`, else no."""
+    return bool(getattr(backend, "recomputes", False))
+
+
 BackendLike: TypeAlias = str | Backend | None
 
 P = ParamSpec("P")
@@ -146,7 +179,7 @@ def get_backend(backend: BackendLike = None) -> Backend:
     is no backend, BackendUnavailableError where the package or the device it needs is missing.
     """
     if backend is None:
-        backend = _chosen.get() or os.environ.get(VARIABLE) or "numpy"
+        backend = _chosen.get() or os.environ.get(VARIABLE) or DEFAULT_BACKEND
     if isinstance(backend, str):
         return _load(backend)
     if isinstance(backend, type) or not isinstance(backend, Backend):
@@ -208,7 +241,7 @@ class BackendStatus:
 def backend_status() -> list[BackendStatus]:
     """Every known backend: whether it runs here, whether it is the default, and why not."""
     chosen = _chosen.get()
-    default = chosen.name if chosen is not None else os.environ.get(VARIABLE) or "numpy"
+    default = chosen.name if chosen is not None else os.environ.get(VARIABLE) or DEFAULT_BACKEND
     statuses = []
     for name in backend_names():
         try:

@@ -1,7 +1,11 @@
 """Divergences between point clouds: B-9, G-4, MMD (G-2), and the two values they are made of.
 
-x (n, d) with weights a (n,), y (m, d) with weights b (m,); `cost` a name of POINT_COSTS; eps in
-cost units, the same in all three terms. A solve that does not reach `tol` warns.
+Points x (n, d) have the weights a (n,), points y (m, d) the weights b (m,). `cost` is a name of
+POINT_COSTS; eps is in cost units and the same in all three terms. A solve that does not reach `tol`
+warns (ConvergenceWarning).
+
+Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023; an
+erratum such as "G2" is a heading of docs/errata.md.
 """
 
 from __future__ import annotations
@@ -10,51 +14,61 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from refot.arrays import (
     Array,
     ConvergenceWarning,
+    CostLike,
     InputError,
+    Points,
+    Weights,
     as_weights,
     in_range,
     marginal_tolerance,
     namespace,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import DenseCost, PointCost, point_cost, row_blocks
-from refot.forbidden import finite_range
+from refot.costs.forbidden import finite_range
+from refot.costs.operands import DenseCost, PointCost, point_cost, row_blocks
+from refot.objectives import semi_dual_of
 from refot.problem import Problem, problem
-from refot.sinkhorn import SinkhornResult, sinkhorn_symmetric
-from refot.solvers import solve
+from refot.solvers import solve_problem
+from refot.solvers.loop import SinkhornResult
+from refot.solvers.sinkhorn import solve_symmetric_problem
 
 ROUGH = 1e-2
-"""The marginal error at which the size of the potentials is known."""
+"""The marginal error of a first, rough solve: it tells how large the potentials are."""
 
 LOOSE = 1e-6
-"""A marginal error that is not passed over in silence where an answer is wrong by as much."""
+"""The largest default tolerance of an answer that is wrong by as much as the marginals are. A solve
+that cannot reach it warns."""
 
 WIDE = 1e2
-"""Where eps is above this many times max |C|, F is evaluated about the mean cost."""
+"""How many times max |C| eps must be for F to be computed about the mean cost (`wide_value`)."""
 
 
 def entropic_value(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> float:
     """F = <C,P> + eps KL(P | a(x)b) at the optimal plan, in cost units. B-10, H-2."""
     p = problem(C, a, b, eps, backend)
-    return _value(p, solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend))
+    return _value(p, solve_problem(p, tol=tol))
 
 
 def sharp_value(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> float:
     """s = <C,P> at the optimal plan of F, in cost units: s = F - eps KL. W_{c,eps} of G.
 
-    s is no minimum, so that the default of `tol` is `first_order_tolerance`. The least entry with
-    mass of a cost matrix is taken out first: it would multiply the rounding of the mass of P, 1.
+    Unlike F, s is not a minimum: an error of the potentials changes it to first order. So `tol` is
+    by default the smaller `first_order_tolerance`. Of a cost matrix the least entry with mass is
+    subtracted first and added at the end, so that the rounding of the mass of P is not multiplied
+    by it.
     """
     p, least = problem(C, a, b, eps, backend), 0.0
     if isinstance(p.C, DenseCost):
@@ -64,7 +78,7 @@ def sharp_value(
 
 
 def sinkhorn_divergence(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> float:
     """S = F_xy - F_xx / 2 - F_yy / 2, KL-inclusive, in cost units; S(mu, mu) = 0. B-9."""
@@ -75,10 +89,10 @@ def sinkhorn_divergence(
 
 
 def sinkhorn_loss(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> float:
-    """2 s_xy - s_xx - s_yy with sharp values: twice the scale of B-9 and another W. G-4.
+    """2 s_xy - s_xx - s_yy, of sharp values: twice the scale of B-9, and another value. G-4.
 
     `tol`: by default `first_order_tolerance`, as for `sharp_value`.
     """
@@ -88,11 +102,11 @@ def sinkhorn_loss(
 
 
 @in_range
-def mmd_squared(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean") -> float:
-    """MMD^2 with kernel -c, as a V-statistic: 2 a'C_xy b - a'C_xx a - b'C_yy b, cost units. G-2.
+def mmd_squared(x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean") -> float:
+    """MMD^2 with kernel -c, 2 a'C_xy b - a'C_xx a - b'C_yy b, a V-statistic in cost units. G-2.
 
-    The limit of G-4 as eps -> infinity, and twice that of B-9 (errata G2, E13). With the cost
-    "euclidean" this is the energy distance.
+    It is the limit of G-4 as eps -> infinity, and twice the limit of B-9 (errata G2, E13). With the
+    cost "euclidean" it is the energy distance.
     """
     xy = point_cost(x, y, cost)
     a, b = as_weights(a, xy.shape[0], "a", xy.dtype), as_weights(b, xy.shape[1], "b", xy.dtype)
@@ -101,11 +115,14 @@ def mmd_squared(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean") -> fl
 
 
 @in_range
-def mmd_squared_unbiased(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean") -> float:
+def mmd_squared_unbiased(
+    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
+) -> float:
     """MMD^2 with kernel -c, as a U-statistic: no pair of a sample with itself. G-2, erratum G8.
 
-    Self terms sum_{i != j} a_i a_j c / (1 - sum a_i^2): with uniform weights, 1/(n(n-1)). Needs
-    at least two atoms on each side. Can be negative.
+    The self terms are sum_{i != j} a_i a_j c(x_i, x_j) / (1 - sum a_i^2): with uniform weights,
+    the mean over the n (n - 1) pairs. Each side needs at least two points with mass. The result
+    may be negative.
     """
     xy = point_cost(x, y, cost)
     a, b = as_weights(a, xy.shape[0], "a", xy.dtype), as_weights(b, xy.shape[1], "b", xy.dtype)
@@ -119,17 +136,20 @@ def mmd_squared_unbiased(x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidea
 
 # ------------------------------------------------------------------ parts
 def self_costs(C: PointCost) -> tuple[PointCost, PointCost]:
-    """c(x, x) and c(y, y), of the cost between x and y."""
+    """The costs c(x, x) and c(y, y), from the cost c(x, y)."""
     return replace(C, y=C.x), replace(C, x=C.y)
 
 
 def first_order_tolerance(p: Problem, f: Array, g: Array) -> float:
-    """The marginal error to which what is wrong to first order in it is solved: s, gradients.
+    """The default `tol` of s and of gradients, which are as wrong as the marginals are.
 
-    In float64 what a solve can reach: u (16 (a.|f| + b.|g|) / eps + 64 sqrt(n + m)), u = 2^-53, for
-    the rounding of the exponents and of the sums, but at most LOOSE: beyond, the solve warns. In
-    float32 the default of `solve`. Where P_ij counts, C_ij is near f_i + g_j: the scale is that of
-    the costs that carry mass, whatever forbids a pair, however far away points of weight 0 are.
+    In float64 it is the least error that a solve can reach, u (16 (a.|f| + b.|g|) / eps +
+    64 sqrt(n + m)) with u = 2^-53: the rounding of the exponents, and that of the sums. But it is
+    at most LOOSE; where rounding does not allow that, the solve warns. In float32 it is the default
+    of `solve`.
+
+    The potentials f, g serve as the scale of the costs, because C_ij is near f_i + g_j wherever
+    P_ij counts. Forbidden pairs and far points of weight 0 do not enter in this way.
     """
     if p.C.dtype != np.float64:
         return marginal_tolerance(p.C.dtype)
@@ -138,30 +158,33 @@ def first_order_tolerance(p: Problem, f: Array, g: Array) -> float:
 
 
 Solver: TypeAlias = Callable[[Problem, float | None, Array | None], SinkhornResult]
-"""(p, tol, start) -> its solution."""
+"""(problem, tol, the potential to start from) -> the solution of the problem."""
 
 
 def solution(p: Problem, tol: float | None, g: Array | None) -> SinkhornResult:
-    """That of two measures."""
-    return solve(p.C, p.a, p.b, p.eps, tol=tol, g=g, backend=p.backend)
+    """The solution for two different measures, started from the column potential g."""
+    return solve_problem(p, tol=tol, g=g)
 
 
 def self_solution(p: Problem, tol: float | None, f: Array | None) -> SinkhornResult:
-    """That of a measure with itself, by the symmetric iteration."""
-    return sinkhorn_symmetric(p.C, p.a, p.eps, tol=tol, f=f, backend=p.backend)
+    """The solution for a measure and itself, by the symmetric iteration, started from f."""
+    return solve_symmetric_problem(p, tol=tol, f=f)
 
 
 SOLVERS: tuple[Solver, Solver, Solver] = (solution, self_solution, self_solution)
-"""Of the problems xy, xx, yy."""
+"""The solvers for the three problems of a divergence: xy, xx, yy."""
 
 
 def to_first_order(p: Problem, tol: float | None, solver: Solver = solution) -> SinkhornResult:
-    """The solution to `tol`, by default to `first_order_tolerance`, for which a rough solution
-    tells the size of the potentials; the second solve goes on from there."""
+    """The solution to `tol`, by default to `first_order_tolerance`.
+
+    That default depends on the size of the potentials. So a rough solve comes first, and the second
+    one goes on from its potential.
+    """
     if tol is not None or p.C.dtype != np.float64:
         return solver(p, tol, None)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the second solve says so itself
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the second solve warns
         rough = solver(p, ROUGH, None)
     return solver(p, first_order_tolerance(p, rough.f, rough.g), rough.g)
 
@@ -175,7 +198,7 @@ def first_order_solutions(
 
 
 def _largest_cost(p: Problem) -> float:
-    """max |C| where it may carry mass; of points at most what the boxes around x and y allow."""
+    """max |C| over pairs with mass. Of points, an upper bound: from the boxes around x and y."""
     C = p.costs_with_mass
     if isinstance(C, DenseCost):
         return float(abs(C.matrix).max())
@@ -183,7 +206,7 @@ def _largest_cost(p: Problem) -> float:
 
 
 def _problems(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str, backend: BackendLike
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str, backend: BackendLike
 ) -> tuple[Problem, Problem, Problem]:
     """The three problems xy, xx, yy."""
     C = point_cost(x, y, cost)
@@ -193,16 +216,19 @@ def _problems(
 
 
 def _value(p: Problem, solved: SinkhornResult) -> float:
-    """The semi-dual at the last potential: never above F, and wrong only to second order."""
+    """F, as the semi-dual at the solved g: never above the true F, and off only to second order."""
     if p.eps > WIDE * _largest_cost(p):
         return wide_value(p)
-    return float(p.a @ p.transform(solved.g) + p.b @ solved.g)
+    return semi_dual_of(p, solved.g)
 
 
 def wide_value(p: Problem) -> float:
-    """F for eps > WIDE max |C|: three steps from g = 0, each of which takes the error of g down by
-    tanh(max|C| / 2 eps)^2 < 3e-5 (Franklin and Lorenz 1989); F is wrong to second order in it."""
-    p = p.with_mass  # a far point of weight 0 is beyond the range of exp, and no part of F
+    """F where eps > WIDE max |C|, by three Sinkhorn steps from g = 0.
+
+    Three are enough: each multiplies the error of g by at most tanh(max|C| / 2 eps)^2 < 3e-5
+    (Franklin and Lorenz 1989), and the error of F is of second order in that of g.
+    """
+    p = p.with_mass  # a far point of weight 0 is no part of F, and could leave the range of exp
     g = namespace(p.b).zeros_like(p.b)
     for _ in range(3):
         f = transform_about_the_mean(p, g)
@@ -211,10 +237,11 @@ def wide_value(p: Problem) -> float:
 
 
 def transform_about_the_mean(p: Problem, g: Array) -> Array:
-    """B-25 for eps far above the cost, (n,): -mu - eps log(1 + sum_j b_j (exp(z_j) - 1)).
+    """B-25 for eps far above the cost, (n,): -mu_i - eps log(1 + sum_j b_j (exp(z_ij) - 1)).
 
-    mu_i = sum_j b_j (g_j - C_ij), z_j = (g_j - C_ij - mu_i) / eps. The softmin of g + eps log b
-    rounds eps log b, and so loses u eps; here nothing is larger than the cost.
+    mu_i = sum_j b_j (g_j - C_ij) is the mean, and z_ij = (g_j - C_ij - mu_i) / eps. The usual
+    softmin of g + eps log b would lose the rounding of eps log b, far above the cost; here no
+    number is larger than the cost.
     """
     xp = namespace(g)
 
@@ -227,6 +254,7 @@ def transform_about_the_mean(p: Problem, g: Array) -> Array:
 
 
 def _sharp(p: Problem, solved: SinkhornResult) -> float:
+    """s = <C, P> of the plan of the solved potentials, without forming P."""
     return p.backend.plan_cost(p.C, p.F(solved.f), p.G(solved.g), p.eps)
 
 
@@ -242,16 +270,18 @@ def distinct_mean_rows(C: PointCost, a: Array) -> Array:
 
 
 def without_self_pairs(block: Array, rows: slice) -> Array:
-    """The block [rows, :] of something between a sample and itself, (r, n, ...), with 0 at the
-    pairs (i, i): c(x_i, x_i) is 0 for a distance, but -|x_i|^2 for the cost "dot"."""
+    """A block of rows (r, n, ...) of a matrix between a sample and itself, 0 at the pairs (i, i).
+
+    A distance is 0 there already, but the cost "dot" is -|x_i|^2.
+    """
     pairs = namespace(block).arange(block.shape[0])
-    block = block.copy()  # it may be a view of the points
+    block = block.copy()  # the block may be a view of the points
     block[pairs, pairs + rows.start] = 0
     return block
 
 
 def distinct_pairs(a: Array, name: str) -> float:
-    """1 - sum a_i^2: the mass of pairs of different atoms."""
+    """1 - sum a_i^2: the mass of the pairs of two different points."""
     mass = 1.0 - float((a.astype(np.float64) ** 2).sum())
     if not mass > 1e-12:
         raise InputError(name, "a single atom", "at least two atoms for a U-statistic")

@@ -1,20 +1,23 @@
 """The entropy-regularised transport of L: W_L = min <P, M> - lam H(P), and the cost in features.
 
-On the polytope H(P) = H(a) + H(b) - KL(P | a(x)b), so that at eps = lam (erratum L1)
-    W_L = F - lam (H(a) + H(b)),
-with the plan and the gradient in points of F. But W_L can be negative, falls to -infinity with lam,
-is not 0 between a law and itself, and has another gradient in the weights. L's polytope lacks
-P >= 0, without which H is not defined; its first argument is the data, in B the generated sample.
+A plan with the marginals a, b has H(P) = H(a) + H(b) - KL(P | a(x)b), so that with eps = lam
+    W_L = F - lam (H(a) + H(b))                                                     (erratum L1).
+The plan and the gradient in points are those of F. But W_L may be negative, falls to -infinity as
+lam grows, is not 0 between a law and itself, and has another gradient in the weights. L forgets to
+ask for P >= 0, without which H is not defined. Its first argument is the data; in B the first is
+the generated sample.
+
+Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, L = Liu et al.; "L1" is a heading
+of docs/errata.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from refot.arrays import Array, ShapeError, WeightError, as_points
+from refot.arrays import Array, CostLike, Points, ShapeError, WeightError, Weights, as_points
 from refot.backend_contract import BackendLike
-from refot.costs import PointCost, point_cost
+from refot.costs.operands import PointCost, point_cost
 from refot.divergences import entropic_value
 from refot.gradients import centred, entropic_value_gradient_weights
 from refot.objectives import entropy
@@ -22,7 +25,8 @@ from refot.problem import log_weights, problem
 
 
 def entropic_transport_value(
-    M: Any, a: Any, b: Any, lam: Any, *, tol: float | None = None, backend: BackendLike = None
+    M: CostLike, a: Weights, b: Weights, lam: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> float:
     """W_L = min <P, M> - lam H(P) = F - lam (H(a) + H(b)), in cost units. L, erratum L1.
 
@@ -35,11 +39,13 @@ def entropic_transport_value(
 
 
 def entropic_transport_gradient_weights(
-    M: Any, a: Any, b: Any, lam: Any, *, tol: float | None = None, backend: BackendLike = None
+    M: CostLike, a: Weights, b: Weights, lam: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """dW_L/da = f + lam log a, centred to sum 0, (n,): that of F and of -lam H(a). L, erratum L1.
 
-    a > 0 everywhere, or WeightError: where a_i = 0 the slope is -infinity. In b: exchange.
+    Raises WeightError where a_i = 0: there the slope is -infinity. For the gradient in b, exchange
+    the measures.
     """
     p = problem(M, a, b, lam, backend)
     if not bool((p.a > 0).all()):
@@ -49,18 +55,18 @@ def entropic_transport_gradient_weights(
 
 
 def feature_cost(
-    x: Any, y: Any, feature: Callable[[Array], Array], cost: str = "sqeuclidean"
+    x: Points, y: Points, feature: Callable[[Array], Array], cost: str = "sqeuclidean"
 ) -> PointCost:
-    """M_ij = |feature(x_i) - feature(y_j)|^2, the cost in feature space, an operand. L; G's c_phi.
+    """The operand of |feature(x_i) - feature(y_j)|^2, the cost in feature space. L; G's c_phi.
 
-    x (n, d), y (m, d); feature maps points (n, d) to features (n, k). `cost` a name of
-    POINT_COSTS: G takes "euclidean". A push-forward: the transport is between the features' laws.
+    x (n, d), y (m, d); `feature` maps points (n, d) to features (n, k). `cost` is a name of
+    POINT_COSTS; G takes "euclidean". The transport is then between the laws of the features.
     """
     return point_cost(_features(x, feature, "x"), _features(y, feature, "y"), cost)
 
 
-def _features(points: Any, feature: Callable[[Array], Array], name: str) -> Array:
-    """feature(points), (n, k), checked to hold a row for each point."""
+def _features(points: Points, feature: Callable[[Array], Array], name: str) -> Array:
+    """feature(points), (n, k), checked to have one row for each point."""
     points = as_points(points, name)
     found = as_points(feature(points), f"feature({name})")
     if found.shape[0] != points.shape[0]:

@@ -1,17 +1,22 @@
-"""Files that somebody else may have written: read within limits, or refused with one clear error.
+"""Files: those of others are read within limits or refused, ours are written whole or not at all.
 
-A file that is no plain one (a pipe would be waited for), is larger than it can be, holds JSON that
-is nested deeper than it can be or numbers that no float holds, or an archive that unpacks to more
-than the disk it takes: each is an UnreadableError, which says why and leaves it to the caller to
-name the file.
+Reading: the file may come from anyone. One that is not a plain file (a pipe would be waited for),
+that is larger than it can be, that holds JSON nested deeper than it can be or numbers that no float
+holds, or an archive that unpacks to more than the disk it takes: each raises UnreadableError, which
+says why and leaves it to the caller to name the file.
+
+Writing: a program may be killed at any time, so a file gets its name only when it is complete.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
 import stat
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -20,21 +25,21 @@ import numpy as np
 from refot.arrays import Array
 
 LARGEST_JSON = 256 << 20
-"""Bytes of a JSON file at most."""
+"""Bytes: the largest JSON file that is read."""
 
 DEEPEST = 32
-"""Levels of JSON at most; every file of refot has fewer than ten."""
+"""Levels: the deepest nesting of JSON that is read. Files of refot have fewer than ten."""
 
 LONGEST_NUMBER = 400
-"""Digits of a whole number at most: float64 ends at 309."""
+"""Digits: the longest whole number that is read. float64 ends at 309 digits."""
 
 
 class UnreadableError(ValueError):
-    """A file that cannot be read as what it should be: says why."""
+    """A file cannot be read as what it should be; the message says why."""
 
 
 def open_plain(path: Path) -> IO[bytes]:
-    """A plain file, open for reading; nothing else is opened, or waited for."""
+    """A plain file, opened for reading. Anything else is refused, without waiting for it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
                              | getattr(os, "O_BINARY", 0))
@@ -47,7 +52,7 @@ def open_plain(path: Path) -> IO[bytes]:
 
 
 def read_plain(path: Path, most: int) -> bytes:
-    """The bytes of a plain file of at most so many."""
+    """The bytes of a plain file that has at most `most` of them."""
     with open_plain(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
@@ -60,12 +65,12 @@ def read_plain(path: Path, most: int) -> bytes:
 
 # ------------------------------------------------------------------ JSON
 def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
-    """What a file of JSON holds."""
+    """The content of a JSON file of at most `most` bytes; see `parsed`."""
     return parsed(read_plain(path, most))
 
 
 def parsed(text: bytes) -> Any:
-    """What a text of JSON holds: at most DEEPEST levels, every name once, every number finite."""
+    """The content of a JSON text: at most DEEPEST levels, no name twice, only finite numbers."""
     try:
         found = json.loads(text.decode("utf-8"), parse_constant=_no_number, parse_float=_finite,
                            parse_int=_whole, object_pairs_hook=_each_once)
@@ -112,8 +117,11 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 # ------------------------------------------------------------------ archives of arrays
 def read_arrays(path: Path, most: int | None = None) -> dict[str, Array]:
-    """Every array of an `.npz`, no pickles, of together at most so many bytes once unpacked; by
-    default as many as the file has, which is enough where nothing is compressed."""
+    """Every array of an `.npz` file, by name. Pickles are refused.
+
+    Unpacked, the arrays may have `most` bytes together: by default as many as the file, which is
+    enough for a file that is not compressed.
+    """
     with open_plain(path) as file:
         try:
             if not zipfile.is_zipfile(file):
@@ -141,3 +149,32 @@ def _check_sizes(file: IO[bytes], most: int) -> None:
     names = {member.filename for member in members}
     if len(names) < len(members):
         raise UnreadableError("a name twice in the archive")
+
+
+# ------------------------------------------------------------------ writing
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write into, which takes the place of `path` when the block ends without an error.
+
+    Until then it has a temporary name in the same folder, so that a program that is killed while it
+    writes leaves what was there before, and nobody ever reads half a file.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0),
+                     0o666)  # O_EXCL follows no link that somebody put there; 0o666 less the umask
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # the bytes must reach the disk before the new name does
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8, whole or not at all."""
+    with whole_file(path) as file:
+        file.write(text.encode("utf-8"))

@@ -1,6 +1,6 @@
 """Gradients by the envelope theorem: H-14..17, H-24, H-29/30, B-24, B-31, B-32, and MMD (G-2).
 
-At the optimal potentials a value has the derivative that it would have if they were fixed. So
+At the optimal potentials, the derivative of a value is what it would be if they stayed fixed. So
 F(C, a, b) has the gradients
     dF/dC = P,      dF/da = f + constant,      dF/db = g + constant,
 and every gradient in points is a chain rule through the cost matrix (`points_gradient`).
@@ -8,19 +8,33 @@ and every gradient in points is a chain rule through the cost matrix (`points_gr
 `unrolled` differentiates L steps of the algorithm (G-8). The gradient of B-24 and of B-27 in the
 potential is `objectives.semi_dual_gradient`.
 
-Second argument: the gradient in y or b is that of the exchanged problem, (C.T, b, a), (y, b, x, a).
+For the gradient in y or b, exchange the two measures: give (C.T, b, a), or (y, b, x, a).
 `tol`, the L1 marginal error of a solve, is by default `divergences.first_order_tolerance`.
-Where x_i = y_j, the costs "euclidean" and "l1" have a kink; the pair contributes 0, which is the
-mean of the two one-sided derivatives, along any direction. So all is finite for duplicate points.
+Where x_i = y_j, the costs "euclidean" and "l1" have a kink. Such a pair adds 0, which along any
+direction is the mean of the two one-sided derivatives; so nothing is infinite for equal points.
+
+Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023; an
+erratum such as "G1" is a heading of docs/errata.md. d1 c is the derivative of c(x, y) in x.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-from refot.arrays import Array, as_matrix, as_number, as_weights, in_range, namespace
+from refot.arrays import (
+    Array,
+    CostLike,
+    Matrix,
+    Points,
+    Potential,
+    Weights,
+    as_matrix,
+    as_number,
+    as_weights,
+    in_range,
+    namespace,
+)
 from refot.backend_contract import BackendLike
-from refot.costs import PointCost, as_cost, as_point_cost, point_cost, row_blocks
+from refot.costs.forbidden import require_all_partners
+from refot.costs.operands import PointCost, as_cost, as_point_cost, point_cost, row_blocks
 from refot.divergences import (
     distinct_mean_rows,
     distinct_pairs,
@@ -29,7 +43,6 @@ from refot.divergences import (
     to_first_order,
     without_self_pairs,
 )
-from refot.forbidden import require_all_partners
 from refot.information import informative_cost, tilted_product
 from refot.objectives import transport_cost
 from refot.plans import semi_dual_plan
@@ -38,11 +51,11 @@ from refot.problem import Problem, problem
 
 # ------------------------------------------------------------------ from the cost to the points
 @in_range
-def points_gradient(T: Any, C: Any) -> Array:
+def points_gradient(T: Matrix, C: CostLike) -> Array:
     """sum_j T_ij d1 c(x_i, y_j), (n, d): from the gradient T (n, m) in the cost to that in x.
 
-    C: the PointCost of x and y. In y: `points_gradient(T.T, C.T)`. Of a function of the self cost
-    c(x, x), where x fills both slots: `points_gradient(T + T.T, C)`.
+    C is the PointCost of x and y. For the gradient in y, call `points_gradient(T.T, C.T)`. For a
+    function of the self cost c(x, x), in which x stands twice, call `points_gradient(T + T.T, C)`.
     """
     C = as_point_cost(C)
     T = as_matrix(T, "T", C.shape)
@@ -56,7 +69,8 @@ def points_gradient(T: Any, C: Any) -> Array:
 
 # ------------------------------------------------------------------ F, B-10
 def entropic_value_gradient_points(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """dF/dx_i = sum_j P_ij d1 c(x_i, y_j) at the optimal plan, (n, d). H-24; B-32 without eta.
 
@@ -68,11 +82,12 @@ def entropic_value_gradient_points(
 
 
 def entropic_value_gradient_weights(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
-    """dF/da = f - mean f, (n,): `centred`, for weights can only move with their sum fixed at 1.
+    """dF/da = f - mean f, (n,): `centred`, because the sum of the weights stays 1.
 
-    From H-9 at the optimal psi. Where a_i = 0 it is the one-sided derivative, into the simplex.
+    From H-9 at the optimal psi. Where a_i = 0 it is the one-sided derivative: a_i can only grow.
     Raises InputError where all pairs of a row are forbidden: there it is infinite.
     """
     require_all_partners(as_cost(C), b)
@@ -82,13 +97,14 @@ def entropic_value_gradient_weights(
 
 # ------------------------------------------------------------------ S, B-9
 def sinkhorn_divergence_gradient(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> Array:
     """dS/dx_i = sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d). B-9, B-11.
 
-    x fills both slots of F_xx / 2; Pxx is symmetric, so that they add up to the second sum, which
-    over i is 0: F_xx is translation invariant. x (n, d), a (n,), y (m, d), b (m,).
+    x (n, d), a (n,), y (m, d), b (m,). In F_xx / 2 the points x stand twice, and the plan Pxx is
+    symmetric: the two halves add up to the second sum. Summed over i it is 0, since F_xx does not
+    change when all points move together.
     """
     xy = point_cost(x, y, cost)
     xx = problem(self_costs(xy)[0], a, a, eps, backend)
@@ -98,10 +114,10 @@ def sinkhorn_divergence_gradient(
 
 
 def sinkhorn_divergence_gradient_weights(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> Array:
-    """dS/da = f_xy - f_xx, `centred` to sum 0, (n,): a fills both slots of F_xx / 2. B-9."""
+    """dS/da = f_xy - f_xx, `centred` to sum 0, (n,): in F_xx / 2 the weights a stand twice. B-9."""
     xy = point_cost(x, y, cost)
     xx = problem(self_costs(xy)[0], a, a, eps, backend)
     f_xx = xx.transform(_self_potential(xx, tol))  # defined at zero weights too
@@ -112,12 +128,13 @@ def sinkhorn_divergence_gradient_weights(
 # ------------------------------------------------------------------ semi-dual, B-24 and H-23
 @in_range
 def semi_dual_gradient_points(
-    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> Array:
     """a_i sum_j chi_ij d1 c(x_i, y_j), (n, d): the gradient of `semi_dual` in x at any g (m,).
 
-    H-29/30: with x_i = g_theta(z_i) and a = 1/|B'|, the gradient in theta is sum_i J_i' of it,
-    J_i the Jacobian of g_theta at z_i. C: the PointCost of x and y. With Q: `points_gradient` of
+    C is the PointCost of x and y. H-29/30: for a batch x_i = g_theta(z_i) of uniform weights, the
+    gradient in theta is the sum over i of J_i' times row i, where J_i is the Jacobian of g_theta at
+    z_i. With an informative Q, use `points_gradient` of
     `semi_dual_plan(g, informative_cost(C, Q, lam), ...)`.
     """
     p = problem(as_point_cost(C), a, b, eps, backend)
@@ -129,12 +146,13 @@ def semi_dual_gradient_points(
 
 @in_range
 def semi_dual_gradient_q(
-    g: Any, C: Any, Q: Any, lam: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    g: Potential, C: CostLike, Q: Matrix, lam: float, a: Weights, b: Weights, eps: float,
+    *, backend: BackendLike = None
 ) -> Array:
     """-lam a_i chi_ij, (n, m): the gradient of B-24 in the table Q (n, m), at any g (m,).
 
-    chi is the softmax of log b + (g + lam Q - C) / eps (erratum E3). In the network of a dot
-    product, Q = z1 D_Q': `dot_product_gradient`.
+    chi is the softmax of log b + (g + lam Q - C) / eps (erratum E3). Where Q is the dot product of
+    z1 with a network D_Q(y), `dot_product_gradient` goes on from here to D_Q.
     """
     plan = semi_dual_plan(g, informative_cost(C, Q, lam), a, b, eps, backend=backend)
     return -as_number(lam, "lam") * plan
@@ -142,7 +160,7 @@ def semi_dual_gradient_q(
 
 # ------------------------------------------------------------------ Q, B-31
 @in_range
-def q_objective_gradient(Q: Any, P: Any, a: Any, b: Any) -> Array:
+def q_objective_gradient(Q: Matrix, P: Matrix, a: Weights, b: Weights) -> Array:
     """a_i b_j exp(Q_ij) - P_ij, (n1, m): the gradient of `q_objective` in Q. B-31.
 
     0 at Q = log(P / (a(x)b)). Q, P (n1, m); a = zeta1 (n1,), b (m,).
@@ -153,7 +171,7 @@ def q_objective_gradient(Q: Any, P: Any, a: Any, b: Any) -> Array:
     return tilted_product(Q, a, b) - P
 
 
-def dot_product_gradient(dQ: Any, z1: Any) -> Array:
+def dot_product_gradient(dQ: Matrix, z1: Points) -> Array:
     """dQ' z1, (m, k): from the gradient in Q (n, m) to that in D_Q, for Q_ij = z1_i . D_Q(y_j).
 
     B section 4.1. z1 (n, k): the code of each row; D_Q (m, k): the network's output at each y_j.
@@ -166,7 +184,7 @@ def dot_product_gradient(dQ: Any, z1: Any) -> Array:
 # ------------------------------------------------------------------ the generator's loss, B-32
 @in_range
 def generator_loss(
-    x1: Any, x2: Any, y: Any, P: Any, eta: Any, cost: str = "sqeuclidean"
+    x1: Points, x2: Points, y: Points, P: Matrix, eta: Matrix, cost: str = "sqeuclidean"
 ) -> float:
     """<c(x', y), P> - <c(x', x''), eta> / 2 at fixed plans, in cost units. B-32.
 
@@ -178,7 +196,7 @@ def generator_loss(
 
 @in_range
 def generator_loss_gradient(
-    x1: Any, x2: Any, y: Any, P: Any, eta: Any, cost: str = "sqeuclidean"
+    x1: Points, x2: Points, y: Points, P: Matrix, eta: Matrix, cost: str = "sqeuclidean"
 ) -> tuple[Array, Array]:
     """The gradients of `generator_loss` in x' (n, d) and x'' (k, d). B-32.
 
@@ -197,7 +215,7 @@ def generator_loss_gradient(
 # ------------------------------------------------------------------ MMD^2 with kernel -c, G-2
 @in_range
 def mmd_squared_gradient(
-    x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
 ) -> Array:
     """2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_k a_k d1 c(x_i, x_k)), (n, d): of `mmd_squared` in x.
 
@@ -209,7 +227,7 @@ def mmd_squared_gradient(
 
 @in_range
 def mmd_squared_gradient_weights(
-    x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
 ) -> Array:
     """2 C_xy b - 2 C_xx a, `centred` to sum 0, (n,): the gradient of `mmd_squared` in a. G-2."""
     xy, xx, a, b = _two_samples(x, a, y, b, cost)
@@ -218,7 +236,7 @@ def mmd_squared_gradient_weights(
 
 @in_range
 def mmd_squared_unbiased_gradient(
-    x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
 ) -> Array:
     """The gradient of `mmd_squared_unbiased` in x, (n, d): the self term over q = 1 - sum a^2.
 
@@ -231,7 +249,7 @@ def mmd_squared_unbiased_gradient(
 
 @in_range
 def mmd_squared_unbiased_gradient_weights(
-    x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
 ) -> Array:
     """The gradient of `mmd_squared_unbiased` in a, `centred` to sum 0, (n,). G-2, erratum G8.
 
@@ -246,9 +264,10 @@ def mmd_squared_unbiased_gradient_weights(
 
 # ------------------------------------------------------------------ parts
 def centred(gradient: Array, a: Array) -> Array:
-    """gradient - its mean: weights only move with their sum fixed, so that a constant is free.
+    """The gradient less its mean: the sum of the weights is fixed, so that a constant is free.
 
-    The mean leaves out points of weight 0 that are FAR off: they would round the others away.
+    A point of weight 0 may have a derivative so far from the others that the mean, and with it the
+    others' digits, would be lost: derivatives that are FAR off are left out of the mean.
     """
     xp, with_mass = namespace(gradient), gradient[a > 0]
     off = abs(gradient - with_mass.mean())
@@ -257,7 +276,7 @@ def centred(gradient: Array, a: Array) -> Array:
 
 
 FAR = 1e3
-"""A derivative is far off beyond so many times the range of those in weights > 0."""
+"""How many times as far from the mean as the derivatives in weights > 0 makes a derivative far."""
 
 
 def _potentials(p: Problem, tol: float | None) -> tuple[Array, Array]:
@@ -267,13 +286,14 @@ def _potentials(p: Problem, tol: float | None) -> tuple[Array, Array]:
 
 
 def _self_potential(p: Problem, tol: float | None) -> Array:
+    """The optimal f of a measure and itself: both potentials are f."""
     return to_first_order(p, tol, self_solution).f
 
 
 def _two_samples(
-    x: Any, a: Any, y: Any, b: Any, cost: str
+    x: Points, a: Weights, y: Points, b: Weights, cost: str
 ) -> tuple[PointCost, PointCost, Array, Array]:
-    """The costs xy and xx, and the weights checked."""
+    """The costs c(x, y) and c(x, x), and the weights a and b, checked."""
     xy = point_cost(x, y, cost)
     a, b = as_weights(a, xy.shape[0], "a", xy.dtype), as_weights(b, xy.shape[1], "b", xy.dtype)
     return xy, self_costs(xy)[0], a, b

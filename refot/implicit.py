@@ -1,42 +1,45 @@
 """Implicit differentiation of the sharp value s = <C, P> of G at the optimal plan.
 
-The envelope theorem does not apply to s (erratum G1). The potentials solve P1 = a, P'1 = b; their
-differentials solve the linear system A of those two equations, and the adjoint state (p, q) solves
+The envelope theorem does not apply to s (erratum G1). The potentials solve P1 = a, P'1 = b; how
+they change with C, a, b follows from the linear system A of those equations, differentiated. The
+adjoint state (p, q) solves
     A (p, q) = (fb, gb),   A = [[diag a, P], [P', diag b]],
     fb = (P * C / eps) 1,  gb = (P * C / eps)'1   (the derivatives of s in f and in g).
 Then  ds/dC = P - P * C / eps + P_ij (p_i + q_j),  ds/da = eps p,  ds/db = eps q  up to constants.
-A is singular along the gauge (1, -1), which none of the three sees.
+A is singular in the direction (1, -1), the shift f + t, g - t; it changes none of the three.
 
-In y or b: exchange the measures, (C.T, b, a). Where x_i = y_j, as in `gradients`.
+For the gradient in y or b, exchange the measures: give (C.T, b, a). Pairs x_i = y_j are treated as
+in `gradients`. G = Genevay, Peyré, Cuturi 2018; "G1" is a heading of docs/errata.md.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from refot.arrays import Array, namespace
+from refot.arrays import Array, CostLike, Points, Weights, namespace
 from refot.backend_contract import BackendLike
-from refot.costs import as_cost, as_point_cost, point_cost
+from refot.costs.forbidden import finite_part, require_all_partners
+from refot.costs.operands import as_cost, as_point_cost, point_cost
 from refot.divergences import self_costs, to_first_order
-from refot.forbidden import finite_part, require_all_partners
 from refot.gradients import centred, points_gradient
 from refot.problem import Problem, problem
 
 
 def sharp_value_gradient(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """ds/dC = P - P * C / eps + P_ij (p_i + q_j), (n, m), for `sharp_value`. W_{c,eps} of G.
 
-    C (n, m) or an operand; a (n,), b (m,); eps in cost units. The entries sum to 1. Forms the
-    plan, and solves a linear system of its smaller side. Warns as `solve` does.
+    C (n, m) or an operand; a (n,), b (m,); eps in cost units. The entries sum to 1. Forms the plan,
+    and solves a linear system of min(n, m) unknowns. Warns as `solve` does.
     """
     return _adjoint(problem(C, a, b, eps, backend), tol).cost_gradient
 
 
 def sharp_value_gradient_points(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """ds/dx_i = sum_j ds/dC_ij d1 c(x_i, y_j), (n, d); C the PointCost of x (n, d), y (m, d)."""
     p = problem(as_point_cost(C), a, b, eps, backend)
@@ -44,12 +47,13 @@ def sharp_value_gradient_points(
 
 
 def sharp_value_gradient_weights(
-    C: Any, a: Any, b: Any, eps: Any, *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float,
+    *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
     """ds/da = eps p, `centred` to sum 0, (n,). Where a_i = 0 it is the one-sided derivative.
 
-    Its error grows as the plan decouples (small eps), with the inverse of the smallest non-zero
-    eigenvalue of the Schur complement: mass that cannot move changes nothing to first order.
+    Its error grows for small eps, where the plan falls into parts that hardly exchange mass: like
+    the inverse of the smallest non-zero eigenvalue of the Schur complement that is solved.
     Raises InputError where all pairs of a row are forbidden.
     """
     require_all_partners(as_cost(C), b)
@@ -58,12 +62,13 @@ def sharp_value_gradient_weights(
 
 
 def sinkhorn_loss_gradient(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", *,
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> Array:
     """The gradient in x, (n, d), of `sinkhorn_loss`, 2 s_xy - s_xx - s_yy. G-4.
 
-    With T = ds/dC of the self term, x in both slots gives sum_k (T + T')_ik d1 c(x_i, x_k).
+    In s_xx the points x stand twice: with T = ds_xx/dC its gradient is
+    sum_k (T + T')_ik d1 c(x_i, x_k).
     """
     xy = point_cost(x, y, cost)
     xx, _ = self_costs(xy)
@@ -75,8 +80,10 @@ def sinkhorn_loss_gradient(
 # ------------------------------------------------------------------ the adjoint system
 @dataclass(frozen=True)
 class _Adjoint:
-    """The optimal plan (n, m), C / eps (0 where a pair is forbidden), and the adjoint state p (n,),
-    q (m,), in nats."""
+    """The optimal plan P (n, m), C / eps (0 on forbidden pairs), the adjoint state p (n,), q (m,).
+
+    The adjoint state has no unit.
+    """
 
     P: Array
     C_over_eps: Array
@@ -89,8 +96,11 @@ class _Adjoint:
 
 
 def _adjoint(pr: Problem, tol: float | None) -> _Adjoint:
-    """Solve for (p, q). With chi = P / a, the first equation reads p = (chi * C / eps) 1 - chi q,
-    which holds, as a limit, at zero weights too."""
+    """Solve for the adjoint state (p, q): q from the Schur complement, then p from q.
+
+    With chi = P / a the first equation reads p = (chi * C / eps) 1 - chi q. In this form it can be
+    used where a_i = 0, too.
+    """
     C = pr.C.dense()
     g = to_first_order(pr, tol).g
     chi = _softmax((pr.G(g) - C) / pr.eps)
@@ -101,17 +111,20 @@ def _adjoint(pr: Problem, tol: float | None) -> _Adjoint:
 
 
 def _softmax(exponents: Array) -> Array:
-    """exp of the exponents, each row over its sum: also where a row is too far off for its
-    transform to be right to eps, as that of a far point of weight 0 may be."""
+    """exp of the exponents, each row divided by its sum.
+
+    The transform of g would give the same, but not for a point of weight 0 so far away that its
+    potential is rounded by more than eps.
+    """
     weights = namespace(exponents).exp(exponents - exponents.max(axis=1)[:, None])
     return weights / weights.sum(axis=1)[:, None]
 
 
 def _second_unknown(P: Array, W: Array) -> Array:
-    """q (m,) of A (p, q) = (W 1, W'1), from the Schur complement of the smaller side.
+    """q (m,) of A (p, q) = (W 1, W'1), by eliminating the longer of p and q.
 
-    Without p: (diag b - P' diag(1/a) P) q = W'1 - P'(W 1 / a). Singular along q + t, and where a
-    weight is 0: the solution of least norm.
+    Without p the system is (diag b - P' diag(1/a) P) q = W'1 - P'(W 1 / a). It does not determine a
+    constant in q, nor q_j where b_j = 0: the solution of least norm is taken.
     """
     xp, a, b = namespace(P), _or_one(P.sum(axis=1)), _or_one(P.sum(axis=0))
     if P.shape[1] > P.shape[0]:
@@ -122,5 +135,5 @@ def _second_unknown(P: Array, W: Array) -> Array:
 
 
 def _or_one(weights: Array) -> Array:
-    """The weights, 1 in place of 0: to divide by."""
+    """The weights with 1 in place of 0, so that one may divide by them."""
     return namespace(weights).where(weights > 0, weights, 1)

@@ -1,24 +1,32 @@
-"""The informative regularisation of B: MI (B-18), its bounds (B-20, B-22), Q (B-31), B-19 and B-21.
+"""The informative regularisation of B: mutual information (B-18), bounds of it (B-20, B-22), the
+objectives B-19 and B-21 that contain it, and the objective of Q (B-31).
 
-zeta = zeta1 (x) zeta2 is the latent law; `codes` (n,) says which informative code z1 each latent
-sample carries, and M sums a plan over the noise z2, from (n, m) to (n1, m). So zeta1 = M a, a table
-Q (n1, m) of z1 and y has the table M'Q = Q[codes] (n, m) of z and y, and <M'Q, P> = <Q, MP>.
+A latent sample z = (z1, z2) consists of an informative code z1 and of noise z2; the law of z is
+zeta = zeta1 (x) zeta2. `codes` (n,) says which code z1 each of the n samples carries. M adds the
+rows of equal code, and so sums a plan over the noise: from P (n, m) to M P (n1, m); zeta1 = M a.
+A table Q (n1, m) of z1 and y is, as a table of z and y, M'Q = Q[codes] (n, m); <M'Q, P> = <Q, MP>.
 `informative_plans` finds the plan that minimises B-19.
+
+B = Bréchet et al. 2019; an erratum such as "E8" is a heading of docs/errata.md.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from refot.arrays import (
     Array,
+    Codes,
+    CostLike,
     InputError,
+    Matrix,
+    Points,
     ShapeError,
     TypeInputError,
     WeightError,
+    Weights,
     as_count,
     as_matrix,
     as_number,
@@ -31,24 +39,25 @@ from refot.arrays import (
     weight_tolerance,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import Cost, DenseCost, as_cost, point_cost
-from refot.memory import gibbs_matrix
-from refot.objectives import kl_from_product, primal, semi_dual
+from refot.costs.operands import Cost, DenseCost, as_cost, point_cost
+from refot.objectives import kl_from_product, primal, semi_dual_of
 from refot.problem import problem
-from refot.sinkhorn import SinkhornResult, sinkhorn_symmetric
-from refot.solvers import solve
+from refot.solvers import solve_problem
+from refot.solvers.loop import SinkhornResult
+from refot.solvers.memory import gibbs_matrix
+from refot.solvers.sinkhorn import solve_symmetric_problem
 
 MOST_CODES = 1 << 16
-"""More codes than this are refused: a table Q has a row for each, drawn or not."""
+"""The largest number of codes: a table Q has a row for each code up to the largest in use."""
 
 
 # ------------------------------------------------------------------ the informative code of a plan
 @in_range
-def mutual_information(P: Any) -> float:
-    """KL(P | P1 (x) P'1) >= 0 of a joint law P (n1, m), in nats. B-18, with P as proxy in B-19.
+def mutual_information(P: Matrix) -> float:
+    """KL(P | P1 (x) P'1) >= 0 of a joint law P (n1, m), in nats. B-18; in B-19, of the plan M P.
 
-    The mass of P is 1, up to the marginal error that a solve leaves (1e-9, in float32 1e-5), or
-    WeightError: counts are no law, and their KL is another number.
+    Raises WeightError unless the mass of P is 1, up to the marginal error that a solve leaves
+    (1e-9, in float32 1e-5): the KL of counts, for example, is another number.
     """
     P = as_plan(P, "P")
     mass, tolerance = float(P.sum(dtype=np.float64)), marginal_tolerance(P.dtype)
@@ -57,8 +66,8 @@ def mutual_information(P: Any) -> float:
     return kl_from_product(P, P.sum(axis=1), P.sum(axis=0))
 
 
-def as_codes(codes: Any, like: Array) -> Array:
-    """The code of each sample, (n,) integers >= 0 beside the rows of `like`. Raises InputError."""
+def as_codes(codes: Codes, like: Array) -> Array:
+    """The codes (n,), integers >= 0, one for each row of `like`. Raises InputError."""
     if is_masked(codes):
         raise InputError("codes", "masked entries", "a code for each row: codes.filled(code)")
     try:
@@ -77,7 +86,7 @@ def as_codes(codes: Any, like: Array) -> Array:
     return codes
 
 
-def as_lam(lam: Any) -> float:
+def as_lam(lam: float) -> float:
     """The weight of the information, >= 0, in cost units. Raises InputError."""
     weight = as_number(lam, "lam")
     if weight < 0:
@@ -86,7 +95,7 @@ def as_lam(lam: Any) -> float:
 
 
 @in_range
-def sum_noise(P: Any, codes: Any, n_codes: int) -> Array:
+def sum_noise(P: Matrix, codes: Codes, n_codes: int) -> Array:
     """(M P)_kj = sum of P_ij over the samples i with code k, (n_codes, m). pi_(z1,y) of B."""
     P, n_codes = as_matrix(P, "P"), as_count(n_codes, "n_codes")
     if n_codes > MOST_CODES:
@@ -97,7 +106,7 @@ def sum_noise(P: Any, codes: Any, n_codes: int) -> Array:
     return (namespace(P).arange(n_codes)[:, None] == codes).astype(P.dtype) @ P
 
 
-def code_weights(a: Any, codes: Any, n_codes: int) -> Array:
+def code_weights(a: Weights, codes: Codes, n_codes: int) -> Array:
     """zeta1 = M a, (n_codes,): the law of z1, from the weights a (n,) of the latent samples."""
     a = as_weights(a, None, "a")
     return sum_noise(a[:, None], codes, n_codes)[:, 0]
@@ -105,7 +114,7 @@ def code_weights(a: Any, codes: Any, n_codes: int) -> Array:
 
 # ------------------------------------------------------------------ the dual of KL, B-20 and B-31
 @in_range
-def kl_dual(Q: Any, P: Any, a: Any, b: Any) -> float:
+def kl_dual(Q: Matrix, P: Matrix, a: Weights, b: Weights) -> float:
     """<Q, P> + 1 - sum a b exp(Q) <= KL(P | a(x)b), equal at Q = log(P / (a(x)b)). B-20.
 
     Q, P (n1, m); a = zeta1 (n1,), b (m,).
@@ -114,7 +123,7 @@ def kl_dual(Q: Any, P: Any, a: Any, b: Any) -> float:
 
 
 @in_range
-def q_objective(Q: Any, P: Any, a: Any, b: Any) -> float:
+def q_objective(Q: Matrix, P: Matrix, a: Weights, b: Weights) -> float:
     """sum(-Q P + a b exp(Q)); its minimum over Q is 1 - KL(P | a(x)b). B-31.
 
     Q, P (n1, m); a = zeta1 (n1,), b (m,).
@@ -126,20 +135,23 @@ def q_objective(Q: Any, P: Any, a: Any, b: Any) -> float:
 
 
 def tilted_product(Q: Array, a: Array, b: Array) -> Array:
-    """a_i b_j exp(Q_ij), (n1, m), 0 where a weight is 0: (a exp(Q/2)) (b exp(Q/2)), so that exp(Q)
-    may leave the range of floats where the product does not."""
+    """a_i b_j exp(Q_ij), (n1, m), and 0 where a weight is 0.
+
+    Computed as (a exp(Q/2)) (b exp(Q/2)), because exp(Q) alone may overflow where the product does
+    not.
+    """
     xp = namespace(Q)
     mass = (a > 0)[:, None] & (b > 0)
     root = xp.exp(xp.where(mass, Q, 0) / 2)
     return xp.where(mass, (a[:, None] * root) * (b * root), 0)
 
 
-def optimal_q(P: Any, a: Any, b: Any) -> Array:
+def optimal_q(P: Matrix, a: Weights, b: Weights) -> Array:
     """Q* = log(P / (a(x)b)), (n1, m): where B-20 is largest and B-31 smallest, in nats.
 
-    P (n1, m) = M P; a = zeta1 (n1,), b (m,). An entry P_kj = 0 has Q* = -infinity: it is taken as
-    the least normal number (log -708 in float64), so that lam Q stays finite. Where a_k b_j = 0
-    any Q is optimal, and it is 0.
+    P (n1, m) is a plan summed over the noise; a = zeta1 (n1,), b (m,). Where P_kj = 0 the exact Q*
+    is -infinity; P_kj is replaced by the least normal float (its log is -708 in float64), so that
+    lam Q stays finite. Where a_k b_j = 0 any Q is optimal, and 0 is returned.
     """
     P = as_plan(P, "P")
     a, b = as_weights(a, P.shape[0], "a", P.dtype), as_weights(b, P.shape[1], "b", P.dtype)
@@ -150,12 +162,13 @@ def optimal_q(P: Any, a: Any, b: Any) -> Array:
 
 
 # ------------------------------------------------------------------ Barber and Agakov's bound, B-22
-def barber_agakov(q: Any, P: Any, a: Any) -> float:
+def barber_agakov(q: Matrix, P: Matrix, a: Weights) -> float:
     """sum_kj P_kj log q(k | j) <= KL(P | a(x)b), in nats: -infinity where q = 0 < P. B-22.
 
-    q (n1, m): for each y_j a density of z1 **with respect to a = zeta1** (n1,), sum_k a_k q_kj = 1
-    (erratum E8), or WeightError. P (n1, m) = M P. It is `kl_dual` at Q = log q, because
-    sum a b q = 1; equal to the mutual information of P at its `posterior_density`.
+    q (n1, m) holds for each y_j a density of z1 **with respect to a = zeta1** (n1,), that is
+    sum_k a_k q_kj = 1 (erratum E8); otherwise WeightError. P (n1, m) is a plan summed over the
+    noise. The bound is `kl_dual` at Q = log q, since sum a b q = 1, and reaches the mutual
+    information of P at q = `posterior_density(P)`.
     """
     P = as_plan(P, "P")
     q, a = as_plan(q, "q", P.shape), as_weights(a, P.shape[0], "a", P.dtype)
@@ -169,10 +182,10 @@ def barber_agakov(q: Any, P: Any, a: Any) -> float:
     return float((P * xp.log(xp.where(P > 0, q, 1))).sum())
 
 
-def softmax_density(logits: Any, a: Any) -> Array:
+def softmax_density(logits: Matrix, a: Weights) -> Array:
     """q = softmax_k(logits) / zeta1, (n1, m): log q = log softmax - log zeta1. B-22, erratum E8.
 
-    logits (n1, m) of z1 for each y_j; a = zeta1 (n1,), positive.
+    A column of logits (n1, m) belongs to one y_j, a row to one code. a = zeta1 (n1,) is positive.
     """
     logits = as_matrix(logits, "logits")
     a = as_weights(a, logits.shape[0], "a", logits.dtype)
@@ -182,26 +195,26 @@ def softmax_density(logits: Any, a: Any) -> Array:
     return p / p.sum(axis=0) / a[:, None]
 
 
-def posterior_density(P: Any) -> Array:
-    """q(k | j) = P_kj / ((P1)_k (P'1)_j), (n1, m): B-22 is tight there. 1 where there is no mass.
+def posterior_density(P: Matrix) -> Array:
+    """q(k | j) = P_kj / ((P1)_k (P'1)_j), (n1, m): there B-22 is an equality. 1 without mass.
 
     P (n1, m): the joint law of z1 and y.
     """
     P = as_plan(P, "P")
     xp = namespace(P)
     rows, columns = P.sum(axis=1)[:, None], P.sum(axis=0)
-    mass = (rows > 0) & (columns > 0)  # whose product may underflow
+    mass = (rows > 0) & (columns > 0)  # their product may underflow
     return xp.where(mass, P / xp.where(mass, rows, 1) / xp.where(mass, columns, 1), 1)
 
 
 # ------------------------------------------------------------------ the objectives, B-19 and B-21
 def informative_objective(
-    P: Any, C: Any, a: Any, b: Any, eps: Any, lam: Any, codes: Any
+    P: Matrix, C: CostLike, a: Weights, b: Weights, eps: float, lam: float, codes: Codes
 ) -> float:
-    """<C,P> + eps KL(P | a(x)b) - lam KL(M P | zeta1 (x) b), in cost units. B-19, what P moves.
+    """<C,P> + eps KL(P | a(x)b) - lam KL(M P | zeta1 (x) b), in cost units: B-19 without F_xx / 2.
 
     P (n, m); C (n, m) or an operand; a (n,), b (m,); lam >= 0 in cost units; codes (n,). The term
-    -F_xx / 2 of the generator does not depend on P: it is in `informative_loss`.
+    -F_xx / 2 of B-19 does not depend on P; `informative_loss` has it.
     """
     P = as_plan(P, "P")
     codes = as_codes(codes, P)
@@ -213,12 +226,12 @@ def informative_objective(
 
 
 def perturbed_objective(
-    Q: Any, P: Any, C: Any, a: Any, b: Any, eps: Any, lam: Any, codes: Any
+    Q: Matrix, P: Matrix, C: CostLike, a: Weights, b: Weights, eps: float, lam: float, codes: Codes
 ) -> float:
-    """<C - lam M'Q, P> + eps KL(P | a(x)b) - lam + lam sum zeta1 b exp(Q). B-21, what P, Q move.
+    """<C - lam M'Q, P> + eps KL(P | a(x)b) - lam + lam sum zeta1 b exp(Q): B-21 without F_xx / 2.
 
-    >= `informative_objective`, equal at Q = `optimal_q`; with -lam, which the print lacks (E4).
-    Q (n1, m); the rest as there.
+    It is >= `informative_objective`, with equality at Q = `optimal_q`; the print lacks the -lam
+    (erratum E4). Q (n1, m); the other arguments are those of `informative_objective`.
     """
     Q = as_matrix(Q, "Q")
     joint, zeta1 = sum_noise(P, codes, Q.shape[0]), code_weights(a, codes, Q.shape[0])
@@ -226,23 +239,23 @@ def perturbed_objective(
     return primal(P, C, a, b, eps) - information
 
 
+@in_range
 def informative_loss(
-    x: Any, a: Any, y: Any, b: Any, P: Any, eps: Any, lam: Any, codes: Any,
+    x: Points, a: Weights, y: Points, b: Weights, P: Matrix, eps: float, lam: float, codes: Codes,
     cost: str = "sqeuclidean", *, tol: float | None = None, backend: BackendLike = None,
 ) -> float:
-    """`informative_objective` - F_xx / 2, in cost units: the whole of B-19, which G minimises.
+    """`informative_objective` - F_xx / 2, in cost units: all of B-19, the loss of the generator.
 
     x = G(z) (n, d), a (n,), y (m, d), b (m,); P (n, m); `cost` a name of POINT_COSTS.
     """
-    C, self_cost = point_cost(x, y, cost), point_cost(x, x, cost)
-    f = sinkhorn_symmetric(self_cost, a, eps, tol=tol, backend=backend).f
-    self_term = semi_dual(f, self_cost, a, a, eps, backend=backend)
+    C, xx = point_cost(x, y, cost), problem(point_cost(x, x, cost), a, a, eps, backend)
+    self_term = semi_dual_of(xx, solve_symmetric_problem(xx, tol=tol).f)
     return informative_objective(P, C, a, b, eps, lam, codes) - self_term / 2
 
 
 # ------------------------------------------------------------------ the perturbed cost, B-23
-def informative_cost(C: Any, Q: Any, lam: Any) -> Cost:
-    """The operand C - lam Q: B-23, and inside the transforms of B-24/25/29 (erratum E3).
+def informative_cost(C: CostLike, Q: Matrix, lam: float) -> Cost:
+    """The operand C - lam Q: the cost of B-23, and of the transforms in B-24/25/29 (erratum E3).
 
     Q (n, m) is the table Q(z1_i, y_j), in nats; lam >= 0 in cost units.
     """
@@ -251,17 +264,17 @@ def informative_cost(C: Any, Q: Any, lam: Any) -> Cost:
 
 
 def informative_plan(
-    C: Any,
-    Q: Any,
-    lam: Any,
-    a: Any,
-    b: Any,
-    eps: Any,
+    C: CostLike,
+    Q: Matrix,
+    lam: float,
+    a: Weights,
+    b: Weights,
+    eps: float,
     *,
     tol: float | None = None,
     backend: BackendLike = None,
 ) -> tuple[Array, SinkhornResult]:
-    """The plan (n, m) of the cost C - lam Q and the solve it comes from. B-21 at fixed Q, B-29."""
+    """(the plan (n, m) of the cost C - lam Q, the solve it comes from). B-21 at fixed Q, B-29."""
     p = problem(informative_cost(C, Q, lam), a, b, eps, backend)
-    solved = solve(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)
+    solved = solve_problem(p, tol=tol)
     return gibbs_matrix(p.C, p.F(solved.f), p.G(solved.g), p.eps), solved

@@ -2,11 +2,15 @@
 
     P_0 = Sinkhorn(C);  Q_k = log(M P_k / (zeta1 (x) b));  P_{k+1} = Sinkhorn(C - lam M'Q_k)
 
-Each step minimises B-21 exactly, over Q and then over P, so B-19 falls, for every lam >= 0:
+Each step minimises B-21 exactly, first over Q and then over P. So for every lam >= 0 the objective
+J of B-19 falls, by
     J(P_k) - J(P_{k+1}) = eps KL(P_k | P_{k+1}) + lam KL(M P_{k+1} | M P_k).
-With the conditional information K(P) = KL(P | MP (x) zeta2), what z2 tells of y once z1 is known,
-    J(P) = <C, P> + (eps - lam) KL(P | a (x) b) + lam K(P),
-which is convex for lam <= eps: the limit is then the global minimum. For lam > eps it is not.
+The conditional information K(P) = KL(P | MP (x) zeta2) is what z2 tells of y once z1 is known:
+    J(P) = <C, P> + (eps - lam) KL(P | a (x) b) + lam K(P).
+For lam <= eps this is convex, and the iteration ends in the global minimum. For lam > eps it is not
+convex, and the iteration ends in a local one.
+
+B = Bréchet et al. 2019; `information` defines M, Q, zeta1 and zeta2.
 """
 
 from __future__ import annotations
@@ -15,15 +19,19 @@ import itertools
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from refot.arrays import (
     Array,
+    Codes,
     ConvergenceWarning,
+    CostLike,
     InputError,
+    Matrix,
     ShapeError,
+    Weights,
     as_count,
     as_matrix,
     as_plan,
@@ -33,7 +41,7 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import DenseCost
+from refot.costs.operands import DenseCost
 from refot.information import (
     as_codes,
     as_lam,
@@ -46,11 +54,16 @@ from refot.information import (
 from refot.objectives import kl
 from refot.plans import plan
 from refot.problem import Problem, problem
-from refot.sinkhorn import SinkhornResult, iterate, log_iterates
 from refot.solvers import NEWTON_LIMIT, Iterates, auto, newton_iterates, solve
+from refot.solvers.loop import SinkhornResult, iterate
+from refot.solvers.sinkhorn import log_iterates
 
-WARM_ITERATIONS, SOLVE_ITERATIONS = 100, 10_000
-"""The most iterations of a solve from the last potential, and in all. Newton's takes 1 to 3."""
+WARM_ITERATIONS = 100
+"""The most iterations that start from the potential of the step before; Newton's method takes 1 to
+3. After this many the solve starts again."""
+
+SOLVE_ITERATIONS = 10_000
+"""The most iterations of one solve in all."""
 
 
 class IllPosedWarning(UserWarning):
@@ -59,13 +72,14 @@ class IllPosedWarning(UserWarning):
 
 @dataclass(frozen=True)
 class InformativeResult:
-    """The plan P (n, m), the table Q (n1, m) that it is the plan of, and how far the solve came.
+    """The plan P (n, m), the table Q (n1, m) that it belongs to, and how far the iteration came.
 
-    P is the plan of the cost C - lam M'Q, of potentials f (n,), g (m,) in cost units, its marginals
-    right to `marginal_error` in L1. `objectives` holds B-19, less its self term, at P_0, ..., P;
-    `steps` the L1 distances |M P_k - M P_{k-1}|. `converged` says whether the last step is
-    <= `tolerance` and every solve reached its own: P is then a fixed point to that accuracy. How
-    far the exact one is follows from the linear rate r of the steps: r / (1 - r) last steps.
+    P is the plan of the cost C - lam M'Q, with the potentials f (n,), g (m,) in cost units; its
+    marginals are right to `marginal_error` in L1. `objectives` holds B-19, without the term F_xx,
+    at P_0, ..., P; `steps` holds the L1 distances |M P_k - M P_{k-1}|. `converged` says that the
+    last step is <= `tolerance` and that every solve reached its own tolerance: P is then a fixed
+    point to that accuracy. If the steps shrink by a factor r each time, the exact fixed point is
+    r / (1 - r) times the last step away.
     """
 
     P: Array
@@ -86,18 +100,18 @@ class InformativeResult:
 
 # ------------------------------------------------------------------ the algorithm
 Step: TypeAlias = tuple[Array, Array, SinkhornResult]
-"""A plan (n, m), the table Q (n1, m) it is the plan of, and the solve it comes from."""
+"""(a plan (n, m), the table Q (n1, m) it belongs to, the solve it comes from)."""
 
 
 def solve_informative(
-    C: Any,
-    a: Any,
-    b: Any,
-    eps: Any,
-    lam: Any,
-    codes: Any,
+    C: CostLike,
+    a: Weights,
+    b: Weights,
+    eps: float,
+    lam: float,
+    codes: Codes,
     *,
-    Q: Any | None = None,
+    Q: Matrix | None = None,
     tol: float | None = None,
     max_iter: int = 1_000,
     backend: BackendLike = None,
@@ -105,10 +119,11 @@ def solve_informative(
     """The plan that minimises B-19 for a fixed G, by the iteration above. B section 3.2, Fig. 2.
 
     C (n, m) or an operand; a (n,), b (m,); eps > 0 and lam >= 0 in cost units; codes (n,) integers;
-    `Q` (n1, m) a start (default 0: P_0 is the plan of C). Stops when |M P_k - M P_{k-1}|_1 <= tol
-    (default 1e-8, in float32 1e-4); the solves within go to tol / 10. Warns (ConvergenceWarning)
-    and says so if it does not get there. For lam > eps it warns (IllPosedWarning): it then ends in
-    a local minimum, and the start decides in which.
+    `Q` (n1, m) is the start; the default is 0, so that P_0 is the plan of C. The iteration stops
+    when |M P_k - M P_{k-1}|_1 <= tol (default 1e-8, in float32 1e-4); its solves go to tol / 10. If
+    it does not get there in max_iter steps, it warns (ConvergenceWarning) and the result is not
+    `converged`. For lam > eps it warns (IllPosedWarning): it then ends in a local minimum, and the
+    start decides in which.
     """
     p = problem(C, a, b, eps, backend)
     p = replace(p, C=DenseCost(p.C.dense()))
@@ -131,7 +146,7 @@ def solve_informative(
 def informative_iterates(
     p: Problem, lam: float, codes: Array, Q: Array, tol: float
 ) -> Iterator[Step]:
-    """(P_k, the Q that it is the plan of, its solve), k = 0, 1, ...; each starts at the last g."""
+    """The steps k = 0, 1, ...; each solve starts from the column potential of the step before."""
     zeta1 = code_weights(p.a, codes, Q.shape[0])
     tilted = replace(p, C=informative_cost(p.C, Q[codes], lam))
     solved = solve(tilted.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)
@@ -144,10 +159,11 @@ def informative_iterates(
 
 
 def _warm_iterates(p: Problem, g: Array) -> Iterates:
-    """Newton's method, where it is cheap, or Sinkhorn's, from a g that is nearly right already.
+    """Iterates from a g that is nearly right: of Newton's method where it is cheap, or Sinkhorn's.
 
-    Without the eps schedule, which would throw that g away; with it if they lose their way, as they
-    may where lam > eps moves the cost far in one step.
+    They go without an eps schedule, whose first, large eps would make that g useless. If they do
+    not converge within WARM_ITERATIONS, as where lam > eps and one step moves the cost far, the
+    default method with its schedule takes over.
     """
     newton = p.backend.xp is np and p.C.dtype == np.float64 and min(p.C.shape) <= NEWTON_LIMIT
     if not newton:
@@ -161,8 +177,8 @@ def _warm_iterates(p: Problem, g: Array) -> Iterates:
     yield from auto(p, g)
 
 
-def _start(Q: Any | None, codes: Array, p: Problem) -> Array:
-    """The first table (n1, m): `Q` checked, or zeros with a row for each code."""
+def _start(Q: Matrix | None, codes: Array, p: Problem) -> Array:
+    """The first table (n1, m): the given `Q`, checked, or zeros, with a row for each code."""
     rows, m = int(codes.max()) + 1, p.b.shape[0]
     if Q is None:
         return namespace(p.b).zeros((rows, m), dtype=p.b.dtype)
@@ -175,7 +191,7 @@ def _start(Q: Any | None, codes: Array, p: Problem) -> Array:
 def _descend(
     p: Problem, lam: float, codes: Array, iterates: Iterator[Step], tol: float, max_iter: int
 ) -> InformativeResult:
-    """Take iterates until a step moves M P by <= tol in L1, or max_iter of them."""
+    """The result of the first step that moves M P by <= tol in L1, or of step max_iter."""
     P, Q, solved = next(iterates)
     joint, all_solved = sum_noise(P, codes, Q.shape[0]), solved.converged
     objectives = [informative_objective(P, p.C, p.a, p.b, p.eps, lam, codes)]
@@ -192,11 +208,11 @@ def _descend(
 
 
 # ------------------------------------------------------------------ what the plan looks like
-def conditional_information(P: Any, a: Any, codes: Any) -> float:
+def conditional_information(P: Matrix, a: Weights, codes: Codes) -> float:
     """K(P) = KL(P | MP (x) zeta2) >= 0 in nats: what the noise z2 tells of y once z1 is known.
 
-    The reference is (M P)_kj a_i / zeta1_k, k the code of i. P (n, m) with first marginal a (n,):
-    KL(P | a(x)b) = KL(M P | zeta1(x)b) + K(P), the chain rule.
+    Entry (i, j) of MP (x) zeta2 is (M P)_kj a_i / zeta1_k, where k is the code of sample i.
+    P (n, m) has the first marginal a (n,). Chain rule: KL(P | a(x)b) = KL(M P | zeta1(x)b) + K(P).
     """
     P = as_plan(P, "P")
     codes, a = as_codes(codes, P), as_weights(a, P.shape[0], "a", P.dtype)
@@ -206,8 +222,8 @@ def conditional_information(P: Any, a: Any, codes: Any) -> float:
     return kl(P, joint[codes] * share[:, None])
 
 
-def entries_with_mass(P: Any, fraction: float = 0.99) -> int:
-    """How few entries of a joint law P (n1, m) carry this fraction, in (0, 1], of its mass."""
+def entries_with_mass(P: Matrix, fraction: float = 0.99) -> int:
+    """The least number of entries of P (n1, m) that together carry this fraction of its mass."""
     P, share = as_plan(P, "P"), as_positive(fraction, "fraction")
     if share > 1:
         raise InputError("fraction", f"{share}", "a number in (0, 1]")

@@ -1,18 +1,22 @@
-"""Limits in eps with their bounds (G Theorem 1, B section 2.2), and what a finite sample costs.
+"""Limits in eps with their bounds (G Theorem 1, B section 2.2), and the error of a finite sample.
 
 With W0 the exact cost (B-1), A = <C, a(x)b>, and Ct the cost centred twice under a(x)b:
     eps -> 0:           F, s -> W0,   S (B-9) -> W0,         loss (G-4) -> 2 W0;
     eps -> infinity:    F, s -> A,    S -> MMD^2_{-c} / 2,   loss -> MMD^2_{-c}  (errata G2, E13).
-On the way, for all discrete measures (by duality, Hoeffding's lemma, Pinsker's inequality):
+For every eps between, and all discrete measures (by duality, Hoeffding's lemma, Pinsker's
+inequality), with osc the largest less the smallest entry:
     0 <= F - W0, s - W0 <= eps min(H(a), H(b)),
     0 <= A - F <= osc(Ct)^2 / (8 eps),   0 <= A - s <= osc(Ct)^2 / (2 eps),
-and those of S and of the loss follow, because F_xx and s_xx have W0 = 0.
+The bounds of S and of the loss are sums of these, in which F_xx and s_xx have W0 = 0.
+
+Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018; an erratum such as "G2" is a
+heading of docs/errata.md.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -20,16 +24,21 @@ import numpy as np
 
 from refot.arrays import (
     Array,
+    CostLike,
     InputError,
+    Points,
+    Potential,
     ShapeError,
     TypeInputError,
+    Weights,
     as_count,
     as_positive,
     as_weights,
     namespace,
 )
 from refot.backend_contract import BackendLike, get_backend
-from refot.costs import as_cost, ground_point_cost
+from refot.costs.forbidden import require_finite
+from refot.costs.operands import as_cost, ground_point_cost
 from refot.divergences import (
     _problems,
     _sharp,
@@ -39,9 +48,8 @@ from refot.divergences import (
     self_costs,
     sinkhorn_divergence,
 )
-from refot.forbidden import require_finite
-from refot.memory import gibbs_matrix
 from refot.objectives import entropy, kantorovich
+from refot.solvers.memory import gibbs_matrix
 from refot.transforms import _rows_unweighted
 
 Bounds: TypeAlias = tuple[float, float]
@@ -53,10 +61,11 @@ Number = TypeVar("Number", int, float)
 # ------------------------------------------------------------------ one problem: F and s
 @dataclass(frozen=True)
 class CostLimits:
-    """The two limits of F and of s, and the constants of the way between, in cost units.
+    """The two limits of F and of s, and the constants in their bounds, in cost units.
 
     exact = W0; independent = A; entropy = min(H(a), H(b)) in nats; oscillation = osc(Ct) over the
-    support; variance = Var(Ct) under a(x)b: eps (A - F) -> variance / 2, eps (A - s) -> variance.
+    pairs with mass; variance = Var(Ct) under a(x)b. As eps -> infinity, eps (A - F) tends to
+    variance / 2, and eps (A - s) to variance.
     """
 
     exact: float
@@ -78,10 +87,10 @@ class CostLimits:
                 min(self.independent, self.exact + eps * self.entropy))
 
 
-def cost_limits(C: Any, a: Any, b: Any, *, exact: float | None = None) -> CostLimits:
+def cost_limits(C: CostLike, a: Weights, b: Weights, *, exact: float | None = None) -> CostLimits:
     """The limits and constants of one problem: C (n, m) or an operand, a (n,), b (m,).
 
-    W0 is solved by linear programming, with n m variables, unless it is known: `exact`.
+    W0 is computed by linear programming, with n m variables, unless it is known and given: `exact`.
     """
     C = as_cost(C)
     a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
@@ -106,7 +115,7 @@ def doubly_centred(C: Array, a: Array, b: Array) -> Array:
 # ------------------------------------------------------------------ two clouds: S and the loss
 @dataclass(frozen=True)
 class DivergenceLimits:
-    """The limits of S (B-9) and of the loss (G-4), by those of the three problems in them."""
+    """The limits of S (B-9) and of the loss (G-4), from those of their three problems."""
 
     xy: CostLimits
     xx: CostLimits
@@ -129,11 +138,12 @@ class DivergenceLimits:
 
 
 def divergence_limits(
-    x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
 ) -> DivergenceLimits:
     """The limits of S and of the loss between two clouds: x (n, d), a (n,), y (m, d), b (m,).
 
-    `cost` a name of GROUND_COSTS, or UnknownNameError: they rest on W0 = 0 of a cloud to itself.
+    `cost` is a name of GROUND_COSTS: these are 0 between equal points, so that W0 = 0 between a
+    cloud and itself, as the bounds need. Any other raises UnknownNameError.
     """
     C = ground_point_cost(x, y, cost)
     xx, yy = self_costs(C)
@@ -153,10 +163,11 @@ class EpsSweep:
 
 
 def eps_sweep(
-    x: Any, a: Any, y: Any, b: Any, epsilons: Sequence[float], cost: str = "sqeuclidean", *,
+    x: Points, a: Weights, y: Points, b: Weights, epsilons: Sequence[float],
+    cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> EpsSweep:
-    """F, s, S and G's loss between two clouds along `epsilons` (k,), in cost units."""
+    """F, s, S and the loss of G-4 between two clouds at each of `epsilons` (k,), in cost units."""
     rows = []
     for eps in _each(epsilons, "epsilons", as_positive):
         problems = _problems(x, a, y, b, eps, cost, backend)
@@ -169,11 +180,12 @@ def eps_sweep(
 
 # ------------------------------------------------------------------ the softmin of a batch
 def softmin_density(
-    g: Any, C: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    g: Potential, C: CostLike, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> Array:
     """r_ij = exp((g^(c,eps)_i + g_j - C_ij) / eps), (n, m): mean 1 under b in every row. B-29.
 
-    C (n, m) or an operand, g (m,), b (m,). 0 where b_j = 0: it is never drawn, and may overflow.
+    C (n, m) or an operand, g (m,), b (m,). A column with b_j = 0 is never drawn, and its exact
+    density might overflow: it is 0 here.
     """
     p = _rows_unweighted(C, b, eps, backend)
     g = p.column_potential(g)
@@ -182,7 +194,7 @@ def softmin_density(
 
 
 def _log_density(
-    g: Any, C: Any, b: Any, eps: Any, backend: BackendLike
+    g: Potential, C: CostLike, b: Weights, eps: float, backend: BackendLike
 ) -> tuple[Array, Array]:
     """(log r_ij (n, m), -infinity where b_j = 0; b), both on the backend."""
     p = _rows_unweighted(C, b, eps, backend)
@@ -192,13 +204,14 @@ def _log_density(
 
 
 def softmin_batch_bias(
-    g: Any, C: Any, b: Any, eps: Any, B: int, *, backend: BackendLike = None
+    g: Potential, C: CostLike, b: Weights, eps: float, B: int, *, backend: BackendLike = None
 ) -> Array:
     """eps Var_b(r_i) / (2 B), (n,) in cost units: how far batch softmins lie too high, on average.
 
-    To first order in 1/B; r is the `softmin_density`, so that Var_b(r) = Var(w) / mean(w)^2 of
-    w_j = exp((g_j - C_ij) / eps). A batch softmin is -eps log of the mean of w over B draws from b,
-    the transform B-25 with the batch for nu. So B-24 on batches is no lower bound of the value.
+    A batch softmin is the transform of B with a batch for the data nu: -eps log of the mean of
+    w_j = exp((g_j - C_ij) / eps) over B draws from b. This is its bias to first order in 1/B.
+    r is the `softmin_density`, for which Var_b(r) = Var(w) / mean(w)^2. Because of this bias, the
+    semi-dual on batches is no lower bound of the value.
     """
     log_r, b = _log_density(g, C, b, eps, backend)
     variance = namespace(b).expm1(log_r) ** 2 @ b
@@ -206,13 +219,13 @@ def softmin_batch_bias(
 
 
 def sampled_softmin_bias(
-    g: Any, C: Any, b: Any, eps: Any, B: int, repeats: int, rng: np.random.Generator, *,
-    backend: BackendLike = None,
+    g: Potential, C: CostLike, b: Weights, eps: float, B: int, repeats: int,
+    rng: np.random.Generator, *, backend: BackendLike = None,
 ) -> tuple[Array, Array]:
     """(mean, standard error) (n,) of the batch softmin less the exact one, over `repeats` batches.
 
-    Each batch is B columns drawn from b with replacement, the same for every row. In cost units;
-    NumPy arrays, for the draws are NumPy's.
+    Each batch is B columns drawn from b with replacement, the same for every row. In cost units.
+    The results are NumPy arrays on every backend, because the draws are NumPy's.
     """
     on = get_backend(backend)
     log_r, b = map(on.to_numpy, _log_density(g, C, b, eps, on))
@@ -225,11 +238,12 @@ def sampled_softmin_bias(
 # ------------------------------------------------------------------ samples against n
 @dataclass(frozen=True)
 class SampleComplexity:
-    """Between two samples of n points of one law: the mean of S at each eps, and of its limit.
+    """The mean of S between two samples of n points of one law, for each n and each eps.
 
-    sizes (k,); epsilons (e,); divergence (e, k): S of B-9; energy (k,): MMD^2_{-c} / 2, its limit
-    eps -> infinity, half the energy distance for the cost "euclidean"; `errors` (e + 1, k): the
-    standard errors of these means, energy last. All in cost units.
+    sizes (k,) holds the numbers of points and epsilons (e,) the values of eps. divergence (e, k) is
+    the mean of S of B-9. energy (k,) is that of MMD^2_{-c} / 2, the limit of S as eps -> infinity:
+    half the energy distance if the cost is "euclidean". errors (e + 1, k) are the standard errors
+    of these means, with the energy in the last row. All in cost units.
     """
 
     sizes: Array
@@ -246,8 +260,9 @@ def sample_complexity(
 ) -> SampleComplexity:
     """S between two independent samples of n points, for n in `sizes` and each eps. G section 3.2.
 
-    draw(rng, n) returns n points (n, d) of the law; every eps sees the same samples, 2 `repeats`
-    of each size. The population value is 0, so each mean is the error that n points make.
+    draw(rng, n) returns n points (n, d) of the law. There are `repeats` pairs of samples of each
+    size, the same for every eps. Between a law and itself S is 0, so that each mean is the error
+    that n points make.
     """
     repeats = _repeats(repeats)
     sizes, epsilons = _each(sizes, "sizes", as_count), _each(epsilons, "epsilons", as_positive)
@@ -266,13 +281,12 @@ def sample_complexity(
     return SampleComplexity(np.array(sizes), np.array(epsilons), means[:-1], means[-1], errors)
 
 
-def decay_rate(sizes: Any, values: Any) -> float:
-    """The slope of log values (k,) against log sizes (k,), by least squares: -1 for 1/n.
+def decay_rate(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """The slope of log values (k,) against log sizes (k,), by least squares: -1 for values ~ 1/n.
 
-    Both positive, and at least two different sizes, or InputError.
+    Raises InputError unless all are positive and at least two sizes are different.
     """
-    sizes, values = (_each(v, name, as_positive) for v, name in ((sizes, "sizes"),
-                                                                 (values, "values")))
+    sizes, values = _each(sizes, "sizes", as_positive), _each(values, "values", as_positive)
     if len(values) != len(sizes):
         raise ShapeError("values", f"{len(values)} of them", f"{len(sizes)}, one for each size")
     if len(set(sizes)) < 2:
@@ -281,20 +295,20 @@ def decay_rate(sizes: Any, values: Any) -> float:
 
 
 def _log_mean_exp(exponents: Array) -> Array:
-    """log of the mean of exp along the last axis, where no exp may underflow to 0 throughout."""
+    """log of the mean of exp along the last axis, shifted so that not all of them underflow."""
     largest = exponents.max(axis=-1)
     return largest + np.log(np.exp(exponents - largest[..., None]).mean(axis=-1))
 
 
-def _repeats(repeats: Any) -> int:
-    """A count of at least 2. Raises InputError."""
+def _repeats(repeats: int) -> int:
+    """`repeats`, checked to be at least 2. Raises InputError."""
     if as_count(repeats, "repeats") < 2:
         raise InputError("repeats", f"{repeats}", "at least 2: a standard error is reported")
     return int(repeats)
 
 
-def _each(values: Any, name: str, check: Callable[[Any, str], Number]) -> list[Number]:
-    """The entries of a list, each checked, at least one. Raises InputError."""
+def _each(values: Iterable[Number], name: str, check: Callable[[Any, str], Number]) -> list[Number]:
+    """The entries of a list, each passed through `check`. Raises InputError, also if empty."""
     try:
         entries = list(values)
     except TypeError:

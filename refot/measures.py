@@ -1,14 +1,17 @@
-"""Discrete measures sum_i a_i delta_{x_i}: push-forward (B-3), merged atoms, products (B-4/5)."""
+"""Discrete measures, that is points with weights: sum_i a_i delta_{x_i}.
+
+B-3 is the push-forward, B-4 and B-5 need merged points and products of measures. Equations are
+those of B = Bréchet et al. 2019.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array, as_points, as_weights, namespace, uniform
+from refot.arrays import Array, Points, Weights, as_points, as_weights, namespace, uniform
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,11 @@ class Measure:
         return float(self.weights @ h(self.points))
 
     def push_forward(self, G: Callable[[Array], Array]) -> Measure:
-        """G_# mu = sum_i a_i delta_{G(x_i)}: points mapped, weights kept. B-3."""
+        """G_# mu = sum_i a_i delta_{G(x_i)}: each point is mapped and keeps its weight. B-3."""
         return measure(G(self.points), self.weights)
 
     def merged(self) -> Measure:
-        """The same measure with equal points made one atom: OT values do not change. B-4/5."""
+        """The same measure, equal points made into one: no transport value changes. B-4, B-5."""
         points, index = np.unique(self.points, axis=0, return_inverse=True)
         return Measure(points, np.bincount(index.ravel(), weights=self.weights))
 
@@ -36,7 +39,7 @@ class Measure:
         return namespace(self.weights).outer(self.weights, other.weights)
 
 
-def measure(points: Any, weights: Any | None = None) -> Measure:
+def measure(points: Points, weights: Weights | None = None) -> Measure:
     """The measure of `points` (n, d); uniform weights unless given (n,). Raises InputError."""
     x = as_points(points, "points")
     if weights is None:

@@ -1,44 +1,58 @@
-"""The values: primal (B-10/12/16), dual (B-13/23), semi-dual (B-24/27, H-9), KL (B-8), and the LP.
+"""The values: primal (B-10/12/16), dual (B-13/23), semi-dual (B-24/27, H-9), KL (B-8), eps = 0.
 
-All in cost units. "The value" is KL-inclusive, F = <C,P> + eps KL(P | a(x)b); the sharp one,
-s = <C,P>, has its own name (G). For any potentials
+All values are in cost units. "The value" is KL-inclusive, F = <C,P> + eps KL(P | a(x)b); the one
+without the KL, s = <C,P>, is "sharp" (G). For any potentials
     dual  <=  log-form dual  <=  semi-dual  <=  F  <=  primal of any feasible plan,
 with equality at the optimum. B-23 is `dual` of the cost C - lam Q (`information.informative_cost`).
+`kantorovich` solves the linear programme that is left at eps = 0.
+
+Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023, L = Liu
+et al.; an erratum such as "E1" is a heading of docs/errata.md.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from refot.arrays import (
     Array,
+    CostLike,
     InputError,
+    Masses,
+    Matrix,
+    Potential,
     ShapeError,
+    Weights,
     as_masses,
     as_plan,
     as_positive,
     as_vector,
     as_weights,
     in_range,
-    lookup,
     namespace,
     nonnegative,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import GROUND_COSTS, Cost, PointCost, as_cost, as_point_cost, row_blocks
-from refot.forbidden import finite_part, forbids, obstruction, with_partners
-from refot.problem import problem
+from refot.costs.forbidden import finite_part, forbids, obstruction, with_partners
+from refot.costs.operands import (
+    Cost,
+    PointCost,
+    as_cost,
+    as_point_cost,
+    require_difference,
+    row_blocks,
+)
+from refot.problem import Problem, problem
 
 
 # ------------------------------------------------------------------ KL and entropy
-def kl(p: Any, q: Any) -> float:
-    """KL(p | q) = sum p log(p / q), infinite where p is not << q; 0 log 0 = 0. B-8.
+def kl(p: Masses, q: Masses) -> float:
+    """KL(p | q) = sum p log(p / q) in nats, infinite where p > 0 = q; 0 log 0 = 0. B-8.
 
-    p, q: arrays of one shape, >= 0, a vector or a matrix; in nats.
+    p and q: two vectors or two matrices of one shape, >= 0.
     """
     p, q = as_masses(p, "p"), as_masses(q, "q")
     if p.shape != q.shape:
@@ -48,10 +62,11 @@ def kl(p: Any, q: Any) -> float:
     return _divergence(p, q)
 
 
-def kl_from_product(P: Any, a: Any, b: Any) -> float:
-    """KL(P | a(x)b) = sum P_ij log(P_ij / (a_i b_j)), in nats; infinite where P is not << it. B-8.
+def kl_from_product(P: Matrix, a: Weights, b: Weights) -> float:
+    """KL(P | a(x)b) = sum P_ij log(P_ij / (a_i b_j)), in nats. B-8.
 
-    P (n, m), a (n,), b (m,), all >= 0, of any mass. Right also where a_i b_j underflows.
+    P (n, m), a (n,), b (m,), all >= 0, of any mass. Infinite where P_ij > 0 and a_i b_j = 0. It is
+    right also where the product a_i b_j is too small for a float.
     """
     P = as_plan(P, "P")
     n, m = P.shape
@@ -63,6 +78,8 @@ def kl_from_product(P: Any, a: Any, b: Any) -> float:
 
 def _divergence(p: Array, *factors: Array) -> float:
     """sum p log(p / q), where q, the product of the factors, is > 0 wherever p is."""
+    # log(p / q) is nearly exact for p near q, but p / q may leave the range of floats; there the
+    # logarithms are taken apart.
     xp, mass = namespace(p), p > 0
     on_support, *parts = (xp.where(mass, x, 1) for x in (p, *factors))
     with np.errstate(over="ignore", under="ignore", divide="ignore"):
@@ -70,12 +87,12 @@ def _divergence(p: Array, *factors: Array) -> float:
         ratio = on_support / q
     least = xp.finfo(p.dtype).tiny
     normal = (q >= least) & (ratio >= least) & (ratio < xp.inf)
-    apart = xp.log(on_support) - sum(xp.log(x) for x in parts)  # where p / q leaves the range
+    apart = xp.log(on_support) - sum(xp.log(x) for x in parts)
     return float((p * xp.where(normal, xp.log(xp.where(normal, ratio, 1)), apart)).sum())
 
 
 @in_range
-def entropy(p: Any) -> float:
+def entropy(p: Masses) -> float:
     """H(p) = -sum p log p >= 0 for weights or a plan, in nats; 0 log 0 = 0. L."""
     p = as_masses(p, "p")
     xp = namespace(p)
@@ -83,10 +100,10 @@ def entropy(p: Any) -> float:
 
 
 # ------------------------------------------------------------------ primal
-def transport_cost(P: Any, C: Any) -> float:
+def transport_cost(P: Matrix, C: CostLike) -> float:
     """s = <C, P>, the sharp value of a plan P (n, m). B-1, and W_{c,eps} of G.
 
-    0 where P is 0 on a forbidden pair; infinite where P has mass on one.
+    A forbidden pair, C_ij = inf, adds 0 where P_ij = 0; the result is infinite where P_ij > 0.
     """
     C = as_cost(C)
     P = as_plan(P, "P", C.shape)
@@ -94,6 +111,7 @@ def transport_cost(P: Any, C: Any) -> float:
 
 
 def _uses_forbidden_pairs(P: Array, C: Cost) -> bool:
+    """Whether a plan has mass on a pair that C forbids."""
     return forbids(C) and any(bool(((P[rows] > 0) & (C.rows(rows) == math.inf)).any())
                               for rows in row_blocks(C))
 
@@ -104,10 +122,10 @@ def _cost_of_plan(P: Array, C: Cost) -> float:
     return sum(float((P[rows] * finite_part(C.rows(rows))).sum()) for rows in row_blocks(C))
 
 
-def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:
+def primal(P: Matrix, C: CostLike, a: Weights, b: Weights, eps: float) -> float:
     """<C, P> + eps KL(P | a(x)b) for a plan P (n, m), feasible or not. B-10, B-12, B-16, H-2.
 
-    Infinite where P has mass on a forbidden pair, or where a or b has none.
+    Infinite where P has mass on a forbidden pair, or where P_ij > 0 and a_i b_j = 0.
     """
     C, eps = as_cost(C), as_positive(eps, "eps")
     P = as_plan(P, "P", C.shape)
@@ -118,11 +136,12 @@ def primal(P: Any, C: Any, a: Any, b: Any, eps: Any) -> float:
 
 @in_range
 def _regularised(cost: float, eps: float, divergence: float) -> float:
+    """cost + eps divergence, checked to be finite."""
     return cost + eps * divergence
 
 
-def entropic_primal(P: Any, C: Any, lam: Any) -> float:
-    """<P, M> - lam H(P), the value of L; at the optimum F - lam (H(a) + H(b)). Erratum L1.
+def entropic_primal(P: Matrix, C: CostLike, lam: float) -> float:
+    """<P, C> - lam H(P), the value of L; at the optimum F - lam (H(a) + H(b)). Erratum L1.
 
     Infinite where P has mass on a forbidden pair.
     """
@@ -133,9 +152,10 @@ def entropic_primal(P: Any, C: Any, lam: Any) -> float:
 # ------------------------------------------------------------------ duals
 @in_range
 def dual(
-    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
+    *, backend: BackendLike = None
 ) -> float:
-    """a.f + b.g + eps - eps sum_ij P_ij, <= F for any f (n,), g (m,). B-13 with +eps (E1), B-23."""
+    """a.f + b.g + eps - eps sum_ij P_ij <= F, for any f (n,), g (m,). B-13 with +eps (E1), B-23."""
     p = problem(C, a, b, eps, backend)
     f, g = p.row_potential(f), p.column_potential(g)
     return float(p.a @ f + p.b @ g + p.eps - p.eps * p.row_sums(f, g).sum())
@@ -143,11 +163,13 @@ def dual(
 
 @in_range
 def log_dual(
-    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
+    *, backend: BackendLike = None
 ) -> float:
-    """a.f + b.g - eps log sum_ij P_ij: the dual at its best shift of f. Between dual and semi-dual.
+    """a.f + b.g - eps log sum_ij P_ij: the largest `dual` of (f + t, g) over all numbers t.
 
-    Never overflows: with t = g^(c,eps), sum_ij P_ij = sum_i a_i exp((f_i - t_i) / eps).
+    It lies between `dual` and `semi_dual`. It never overflows, because with t = g^(c,eps) the mass
+    is sum_ij P_ij = sum_i a_i exp((f_i - t_i) / eps), whose logarithm is taken after a shift.
     """
     p = problem(C, a, b, eps, backend)
     f, g = p.row_potential(f), p.column_potential(g)
@@ -159,27 +181,31 @@ def log_dual(
 
 @in_range
 def semi_dual(
-    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> float:
     """a.g^(c,eps) + b.g <= F for any g (m,); concave, shift invariant. B-24/27 (E2), H-9/20/23."""
     p = problem(C, a, b, eps, backend)
-    g = p.column_potential(g)
+    return semi_dual_of(p, p.column_potential(g))
+
+
+def semi_dual_of(p: Problem, g: Array) -> float:
+    """`semi_dual` of a checked problem and potential."""
     return float(p.a @ p.transform(g) + p.b @ g)
 
 
 @in_range
 def semi_dual_gradient(
-    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> Array:
-    """b - a @ chi, (m,): the gradient of `semi_dual`; sums to 0, 0 at the optimum. H-27 (H1)."""
+    """b - a @ chi, (m,): the gradient of `semi_dual`, 0 at the optimum. H-27 (sign: erratum H1)."""
     p = problem(C, a, b, eps, backend)
     g = p.column_potential(g)
     return p.b - p.T.row_sums(g, p.transform(g))
 
 
 # ------------------------------------------------------------------ eps = 0
-def kantorovich_dual(f: Any, g: Any, C: Any, a: Any, b: Any) -> float:
-    """a.f + b.g where f_i + g_j <= C_ij on the support of a(x)b, else -infinity. B-6, H-4, H-10."""
+def kantorovich_dual(f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights) -> float:
+    """a.f + b.g if f_i + g_j <= C_ij wherever a_i b_j > 0, else -infinity. B-6, H-4, H-10."""
     C = as_cost(C).dense()
     a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
     f, g = as_vector(f, C.shape[0], "f"), as_vector(g, C.shape[1], "g")
@@ -189,16 +215,19 @@ def kantorovich_dual(f: Any, g: Any, C: Any, a: Any, b: Any) -> float:
     return float(a @ f + b @ g)
 
 
-def kantorovich_rubinstein(fx: Any, fy: Any, C: PointCost, a: Any, b: Any) -> float:
-    """a.f(x) - b.f(y) where f is 1-Lipschitz for the cost on all points, else -infinity. H-6/11/13.
+def kantorovich_rubinstein(
+    fx: Potential, fy: Potential, C: PointCost, a: Weights, b: Weights
+) -> float:
+    """a.f(x) - b.f(y) if f is 1-Lipschitz for the cost on all points, else -infinity. H-6/11/13.
 
-    fx (n,), fy (m,): the values of one function at the points of C = `point_cost(x, y, cost)`; for
-    a cost that is a metric ("euclidean", "l1") the maximum over f is W0. WGAN's critic. A cost of
-    GROUND_COSTS, or UnknownNameError: no f is 1-Lipschitz where c(x, x) < 0.
+    fx (n,) and fy (m,) are the values of one function f, the critic of a WGAN, at the points of
+    C = `point_cost(x, y, cost)`. For a cost that is a metric ("euclidean", "l1") the maximum over f
+    is W0. Raises UnknownNameError unless the cost is one of a difference: for "dot" c(x, x) < 0,
+    and no f is 1-Lipschitz.
     """
     C = as_point_cost(C)
     n, m = C.shape
-    lookup(GROUND_COSTS, C.ground.name, "cost")
+    require_difference(C)
     fx, fy = as_vector(fx, n, "fx"), as_vector(fy, m, "fy")
     a, b = as_weights(a, n, "a", C.dtype), as_weights(b, m, "b", C.dtype)
     xp = namespace(fx)
@@ -210,15 +239,16 @@ def kantorovich_rubinstein(fx: Any, fy: Any, C: PointCost, a: Any, b: Any) -> fl
     return float(a @ fx - b @ fy)
 
 
-def kantorovich(C: Any, a: Any, b: Any) -> tuple[float, Array]:
+def kantorovich(C: CostLike, a: Weights, b: Weights) -> tuple[float, Array]:
     """(W0, an optimal plan (n, m)) of the linear programme B-1/2, H-1, G-3, by SciPy's HiGHS.
 
-    For the limits and bounds of small problems: the programme has n m variables. Raises InputError
-    where no plan avoids the forbidden pairs.
+    For small problems: the programme has n m variables. Raises InputError where no plan avoids the
+    forbidden pairs.
 
-    HiGHS takes reduced costs above -1e-10 for none, and is given the cost moved to [0, 1]. Where
-    the plan stays far below the largest cost, that is one to avoid rather than a scale: the
-    programme is solved again for the pairs up to what it pays, and those that its dual asks for.
+    HiGHS is given the costs scaled to [0, 1], and takes a plan for optimal when no reduced cost is
+    below -1e-10. Beside one huge cost, all others become too small for that. So if the plan pays
+    far less than the largest cost, the programme is solved again with the cheap pairs alone, and
+    once more with each pair that its dual solution shows to be worth adding, until there is none.
     """
     cost = as_cost(C)
     a = as_weights(a, cost.shape[0], "a", np.float64)
@@ -243,19 +273,25 @@ def kantorovich(C: Any, a: Any, b: Any) -> tuple[float, Array]:
 
 
 EXACT = 1e-10
-"""What HiGHS may miss a marginal by, and a reduced cost in units of the range of the costs."""
+"""The tolerance of HiGHS: for a marginal, and for a reduced cost in units of the range of costs."""
 
-DUST, FAR_BELOW = 10 * EXACT, 1e-3
-"""Masses up to the first may be such misses; a plan whose costs range over less than the second
-part of the range of all does not need the rest."""
+DUST = 10 * EXACT
+"""Masses up to this one may be what the tolerance of HiGHS leaves: the plan does not use them."""
+
+FAR_BELOW = 1e-3
+"""If the costs that a plan pays range over less than this part of the range of all costs, the
+programme is solved again with the cheap pairs alone."""
 
 INFEASIBLE = 2
-"""What SciPy's status says where no plan satisfies the constraints."""
+"""The status that SciPy's `linprog` returns where no plan satisfies the constraints."""
 
 
 def _programme(C: Array, pairs: Array, a: Array, b: Array) -> tuple[Array, Array] | None:
-    """(P, the reduced costs C_ij - f_i - g_j of its dual), (n, m), with mass on the given pairs
-    only, the second in units of the range of their costs; None where there is no such plan."""
+    """(an optimal plan with mass on the given pairs only, its reduced costs), both (n, m).
+
+    The reduced costs are C_ij - f_i - g_j of the dual solution, in units of the range of the costs
+    of those pairs. None where there is no such plan.
+    """
     from scipy.optimize import linprog  # 0.2 s to import: only where it is used
     from scipy.sparse import kron, vstack
 
@@ -264,7 +300,7 @@ def _programme(C: Array, pairs: Array, a: Array, b: Array) -> tuple[Array, Array
     costs = C[pairs]
     least, spread = float(costs.min()), float(np.ptp(costs)) or 1.0
     exact = {"primal_feasibility_tolerance": EXACT, "dual_feasibility_tolerance": EXACT}
-    found = linprog(  # the last row is redundant
+    found = linprog(  # the last constraint follows from the others, as both masses are 1
         (costs - least) / spread, A_eq=sums[:, pairs.ravel()].tocsr()[:-1],
         b_eq=np.concatenate([a, b])[:-1], method="highs", options=exact)
     if found.status == INFEASIBLE:

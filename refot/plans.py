@@ -1,29 +1,44 @@
-"""Plans from potentials (B-15, B-17, B-29, B-30), their marginals, rounding to feasible plans."""
+"""Plans from potentials (B-15, B-17, B-29, B-30), their marginals, rounding to feasible plans.
+
+Equations are those of B = Bréchet et al. 2019; an erratum such as "E3" is a heading of
+docs/errata.md.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from refot.arrays import Array, InputError, ShapeError, as_plan, as_weights, in_range, namespace
+from refot.arrays import (
+    Array,
+    CostLike,
+    InputError,
+    Matrix,
+    Potential,
+    ShapeError,
+    Weights,
+    as_plan,
+    as_weights,
+    in_range,
+    namespace,
+)
 from refot.backend_contract import BackendLike
-from refot.costs import Cost, as_cost
-from refot.forbidden import forbids, on_host
-from refot.memory import gibbs_matrix
+from refot.costs.forbidden import forbids, on_host
+from refot.costs.operands import Cost, as_cost
 from refot.problem import problem
+from refot.solvers.memory import gibbs_matrix
 from refot.spanning_tree import changed_along_tree
 
 
 @in_range
 def plan(
-    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
+    *, backend: BackendLike = None
 ) -> Array:
     """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m). B-15, B-17.
 
-    Its marginals are a and b only where (f, g) are optimal; (f + t, g - t) gives the same plan.
-    Takes the memory of P and of two blocks of rows; where REFOT_MEMORY, or what is free, is less,
-    MemoryBudgetError. `marginals` needs no P.
+    Its marginals are a and b only if (f, g) are optimal. (f + t, g - t) gives the same plan. Needs
+    memory for P and for two blocks of rows, and raises MemoryBudgetError where that is more than
+    REFOT_MEMORY allows or than is free. `marginals` does without P.
     """
     p = problem(C, a, b, eps, backend)
     f, g = p.row_potential(f), p.column_potential(g)
@@ -32,9 +47,9 @@ def plan(
 
 @in_range
 def semi_dual_plan(
-    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> Array:
-    """The plan of (g^(c,eps), g), (n, m): rows sum to a for every g. B-29, and B-30 on c(x, x).
+    """The plan of (g^(c,eps), g), (n, m): its rows sum to a for every g. B-29, and B-30 on c(x, x).
 
     With an informative Q, C is `informative_cost(C, Q, lam)`: erratum E3.
     """
@@ -45,9 +60,10 @@ def semi_dual_plan(
 
 @in_range
 def marginals(
-    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
+    *, backend: BackendLike = None
 ) -> tuple[Array, Array]:
-    """(P 1 (n,), P'1 (m,)) of the plan of (f, g), which is not formed. B-14."""
+    """(P 1 (n,), P'1 (m,)) of the plan P of (f, g), without forming P. B-14."""
     p = problem(C, a, b, eps, backend)
     F, G = p.F(p.row_potential(f)), p.G(p.column_potential(g))
     return p.backend.marginals(p.C, F, G, p.eps)
@@ -55,31 +71,33 @@ def marginals(
 
 @in_range
 def marginal_error(
-    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
+    *, backend: BackendLike = None
 ) -> float:
-    """|P1 - a|_1 + |P'1 - b|_1 of the plan of (f, g)."""
+    """|P1 - a|_1 + |P'1 - b|_1 of the plan P of (f, g)."""
     p = problem(C, a, b, eps, backend)
     return p.marginal_error(p.row_potential(f), p.column_potential(g))
 
 
 @in_range
-def round_to_marginals(P: Any, a: Any, b: Any, C: Any | None = None) -> Array:
+def round_to_marginals(P: Matrix, a: Weights, b: Weights, C: CostLike | None = None) -> Array:
     """A plan (n, m) near P with marginals a and b: Altschuler, Weed, Rigollet 2017, Algorithm 2.
 
-    Scales rows, then columns, down to their marginal, and spreads what is missing as a rank-one
-    term. P (n, m) >= 0. The result moves by at most 2 (|P1 - a|_1 + |P'1 - b|_1) in L1.
+    Rows that are too heavy are scaled down, then columns; what is then missing is added as the
+    product of a column and a row. P (n, m) >= 0. The result is at most 2 (|P1 - a|_1 + |P'1 - b|_1)
+    from P in L1.
 
-    That term gives mass to every pair. With a cost matrix C that forbids pairs, what is missing
-    moves along a tree of the largest entries of P instead (`spanning_tree`), and zeros stay zeros.
-    Raises InputError where P is too far from its marginals for that.
+    That product gives mass to every pair. With a cost matrix C that forbids pairs, what is missing
+    is moved along a tree of the largest entries of P instead (`spanning_tree`), so that forbidden
+    pairs keep mass 0. Raises InputError where P is too far from its marginals for that.
     """
     P = as_plan(P, "P")
     xp = namespace(P)
     a, b = as_weights(a, P.shape[0], "a", P.dtype), as_weights(b, P.shape[1], "b", P.dtype)
     if C is not None and forbids(C := as_cost(C)):
         return _round_on_allowed_pairs(P, a, b, C)
-    P = _shrink_rows(P, a)
-    P = _shrink_rows(P.T, b).T
+    P = _shrink_rows(P, a)  # Algorithm 2, the rows
+    P = _shrink_rows(P.T, b).T  # and the columns
     missing_a = xp.maximum(a - P.sum(axis=1), 0)  # >= 0 but for rounding
     missing_b = xp.maximum(b - P.sum(axis=0), 0)
     total = missing_a.sum()
@@ -87,6 +105,7 @@ def round_to_marginals(P: Any, a: Any, b: Any, C: Any | None = None) -> Array:
 
 
 def _round_on_allowed_pairs(P: Array, a: Array, b: Array, C: Cost) -> Array:
+    """`round_to_marginals` where C forbids pairs: P is changed along a spanning tree of it."""
     xp, allowed = namespace(P), C.rows(slice(None)) < np.inf
     if allowed.shape != P.shape:
         raise ShapeError("C", f"shape {allowed.shape}", f"{P.shape}, that of P")
@@ -98,7 +117,7 @@ def _round_on_allowed_pairs(P: Array, a: Array, b: Array, C: Cost) -> Array:
 
 
 def _shrink_rows(P: Array, a: Array) -> Array:
-    """P with every row whose sum exceeds a_i scaled down to it."""
+    """P, with each row whose sum exceeds a_i scaled down to the sum a_i."""
     xp = namespace(P)
     r = P.sum(axis=1)
     return P * xp.where(r > a, a / xp.where(r > 0, r, 1), 1)[:, None]

@@ -1,8 +1,11 @@
-"""Semi-discrete optimal transport, H: H_lambda on samples, its supergradient, averaged SGD.
+"""Semi-discrete optimal transport: the objective H_lambda, its supergradient, averaged SGD.
 
-mu_theta is the law of g_theta(Z), known by samples x (n, d); nu = sum_j b_j delta_{y_j} has finite
-support. `C` is the cost operand between a batch of samples and the support, `point_cost(x, y)`;
-psi (m,) and lam are in cost units. lam = 0 is the unregularised problem, as in H-8.
+One measure, mu_theta, is the law of g_theta(Z) and known by samples x (n, d) only; the other,
+nu = sum_j b_j delta_{y_j}, has finite support. `C` is the cost operand between a batch of samples
+and the support, `point_cost(x, y)`. psi (m,) and lam are in cost units; lam = 0 is the problem
+without regularisation, as in H-8.
+
+H = Houdard et al. 2023; an erratum such as "H1" is a heading of docs/errata.md.
 """
 
 from __future__ import annotations
@@ -10,13 +13,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
 from refot.arrays import (
     Array,
+    CostLike,
     InputError,
+    Points,
+    Potential,
+    Vector,
+    Weights,
     as_count,
     as_floating,
     as_number,
@@ -27,16 +34,16 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import BackendLike, get_backend
-from refot.costs import Cost, as_cost, row_blocks
-from refot.forbidden import require_row_partners
+from refot.costs.forbidden import require_row_partners
+from refot.costs.operands import Cost, as_cost, row_blocks
 from refot.gradients import points_gradient
-from refot.memory import require_result
+from refot.solvers.memory import require_result
 from refot.transforms import c_eps_transform, c_transform, conditional
 
 
 # ------------------------------------------------------------------ H-7, H-8, for lam >= 0
 def regularised_c_transform(
-    psi: Any, C: Any, b: Any, lam: Any, *, backend: BackendLike = None
+    psi: Potential, C: CostLike, b: Weights, lam: float, *, backend: BackendLike = None
 ) -> Array:
     """psi^{c,lam}(x_i) = softmin_j C_ij - psi_j, (n,): the minimum for lam = 0. H-7, H-8."""
     if _as_lam(lam) > 0:
@@ -44,11 +51,14 @@ def regularised_c_transform(
     return c_transform(*_on_backend(psi, C, b, backend))
 
 
-def assignment(psi: Any, C: Any, b: Any, lam: Any, *, backend: BackendLike = None) -> Array:
-    """chi (n, m), rows of sum 1: the law of y_j given x_i. Minus the derivative of H-7 in psi.
+def assignment(
+    psi: Potential, C: CostLike, b: Weights, lam: float, *, backend: BackendLike = None
+) -> Array:
+    """chi (n, m), rows of sum 1: the law of y_j given x_i. H-7 has the derivative -chi in psi.
 
-    lam > 0: the softmax `conditional`. lam = 0: 1 at the minimum of C_ij - psi_j over the support
-    of b (the Laguerre cell of x_i) and 0 elsewhere; of equal minima the one of least j counts.
+    For lam > 0 it is the softmax `conditional`. For lam = 0 each x_i goes to the y_j with b_j > 0
+    whose C_ij - psi_j is least (x_i lies in the Laguerre cell of y_j): chi_ij is 1 there and 0
+    elsewhere. Of several minima the first counts.
     """
     if _as_lam(lam) > 0:
         return conditional(psi, C, b, lam, backend=backend)
@@ -64,35 +74,39 @@ def assignment(psi: Any, C: Any, b: Any, lam: Any, *, backend: BackendLike = Non
 
 # ------------------------------------------------------------------ H_lambda and its gradients
 def semi_discrete_objective(
-    psi: Any, C: Any, b: Any, lam: Any, *, backend: BackendLike = None
+    psi: Potential, C: CostLike, b: Weights, lam: float, *, backend: BackendLike = None
 ) -> float:
     """H_lam(psi, theta) = mean_i psi^{c,lam}(x_i) + b.psi on a batch x_i = g_theta(z_i). H-23.
 
-    H-20..22, H-25, H-26. Concave and shift invariant in psi; its maximum is W_lam of the batch. Its
-    mean over batches is H_lam of the law of g_theta(Z).
+    H-20..22, H-25, H-26. It is concave in psi, does not change with psi + t, and has the maximum
+    W_lam of the batch. Its mean over all batches is H_lam of the law of g_theta(Z).
     """
     transform = regularised_c_transform(psi, C, b, lam, backend=backend)
     psi, _, b = _on_backend(psi, C, b, backend)
     return float(transform.mean() + b @ psi)
 
 
-def supergradient(psi: Any, C: Any, b: Any, lam: Any, *, backend: BackendLike = None) -> Array:
-    """D(psi, theta, z_i) = b - chi_i, (n, m), one row a sample; each sums to 0. H-27 corrected, H1.
+def supergradient(
+    psi: Potential, C: CostLike, b: Weights, lam: float, *, backend: BackendLike = None
+) -> Array:
+    """D(psi, theta, z_i) = b - chi_i, (n, m), a row for each sample. H-27 with the sign of H1.
 
-    The mean over the rows is a supergradient of `semi_discrete_objective`, and its gradient where
-    that has one: for lam > 0 everywhere, for lam = 0 where no sample lies between two cells.
+    Each row sums to 0. The mean of the rows is a supergradient of `semi_discrete_objective`. It is
+    the gradient where there is one: for lam > 0 everywhere, for lam = 0 where no sample lies on the
+    boundary between two cells.
     """
     chi = assignment(psi, C, b, lam, backend=backend)
     return namespace(chi).subtract(_on_backend(psi, C, b, backend)[2], chi, out=chi)
 
 
 def generator_gradient(
-    psi: Any, C: Any, b: Any, lam: Any, *, backend: BackendLike = None
+    psi: Potential, C: CostLike, b: Weights, lam: float, *, backend: BackendLike = None
 ) -> Array:
     """sum_j chi_ij d1 c(x_i, y_j) / n, (n, d): the gradient of H_lam in the samples. H-29, H-30.
 
-    The gradient in theta is sum_i J_i' of it, J_i the Jacobian of g_theta at z_i. For lam = 0
-    it exists off the boundaries of the cells; on one, it is that of the cell of least j.
+    The gradient in theta is the sum over i of J_i' times row i, with J_i the Jacobian of g_theta at
+    z_i. For lam = 0 it does not exist where x_i lies on the boundary of two cells; then the
+    gradient of the first cell is returned.
     """
     chi = assignment(psi, C, b, lam, backend=backend)
     chi /= chi.shape[0]
@@ -103,20 +117,21 @@ def generator_gradient(
 def averaged_sgd(
     draw: Callable[[np.random.Generator], Cost],
     rng: np.random.Generator,
-    b: Any,
-    lam: Any,
-    gamma: Any,
+    b: Weights,
+    lam: float,
+    gamma: float,
     *,
     alpha: float = 0.5,
-    psi: Any | None = None,
+    psi: Potential | None = None,
     backend: BackendLike = None,
 ) -> Iterator[tuple[Array, Array]]:
     """(psi_tilde_k, psi_k), each (m,), for k = 1, 2, ...: H-28, with D = b - chi (erratum H1).
 
     psi_tilde_k = psi_tilde_{k-1} + gamma / k^alpha mean_{z in B_k} D(psi_tilde_{k-1}, theta, z);
-    psi_k = (psi_tilde_1 + ... + psi_tilde_k) / k, without the start. `draw(rng)` draws B_k and
-    returns its cost operand, `point_cost(g_theta(z), y)`. gamma > 0 in cost units; 0 < alpha < 1;
-    `psi` (m,): the start, psi_{n-1} in Algorithm 1 of H (default 0). lam >= 0 in cost units.
+    psi_k = (psi_tilde_1 + ... + psi_tilde_k) / k, without the start. `draw(rng)` draws the batch
+    B_k and returns its cost operand, `point_cost(g_theta(z), y)`. gamma > 0 and lam >= 0 are in
+    cost units; 0 < alpha < 1. `psi` (m,) is the start, 0 unless given; in Algorithm 1 of H it is
+    the psi of the generator's step before.
     """
     gamma, alpha, lam = as_positive(gamma, "gamma"), _as_exponent(alpha), _as_lam(lam)
     on = get_backend(backend)
@@ -130,12 +145,12 @@ def averaged_sgd(
         yield psi_tilde, total / k
 
 
-def averaged_sgd_bound(k: Any, gamma: Any, distance: Any) -> float:
-    """What E[max H_lam - H_lam(psi_k)] is at most, for alpha = 1/2: O(log k / sqrt k). H, Alg. 1.
+def averaged_sgd_bound(k: int, gamma: float, distance: float) -> float:
+    """An upper bound of E[max H_lam - H_lam(psi_k)] for alpha = 1/2: O(log k / sqrt k). H, Alg. 1.
 
-    sqrt(k+1) (R^2 + 2 gamma^2 (1 + log(k+1))) / (2 gamma k), in cost units; R = `distance`, of the
-    start from the nearest maximiser. Proof: sum the decrease of |psi_tilde_k - psi*|^2 over k,
-    with |D|^2 <= 2; Jensen's inequality for the average.
+    It is sqrt(k+1) (R^2 + 2 gamma^2 (1 + log(k+1))) / (2 gamma k), in cost units. R = `distance` is
+    how far the start is from the nearest maximiser psi*. Proof: add up by how much each step
+    decreases |psi_tilde_k - psi*|^2, with |D|^2 <= 2, and use Jensen's inequality for the average.
     """
     k, gamma, R = as_count(k, "k"), as_positive(gamma, "gamma"), as_number(distance, "distance")
     squares = R**2 + 2 * gamma**2 * (1 + math.log(k + 1))
@@ -144,57 +159,62 @@ def averaged_sgd_bound(k: Any, gamma: Any, distance: Any) -> float:
 
 
 # ------------------------------------------------------------------ the counter-example
-def counter_example_h(theta: Any, y: Any, p: Any) -> float:
+def counter_example_h(theta: Vector, y: Points, p: float) -> float:
     """h(theta) = W(delta_theta, uniform on y) = mean_j |theta - y_j|^p, lam = 0. H-18, H2.
 
-    theta (d,); y (m, d), two points in H; p >= 1. The only plan: each y_j gets its share.
+    theta (d,); y (m, d), in H two points; p >= 1. From one point there is only one plan: each y_j
+    gets its share of the mass.
     """
     return float(_powers(theta, y, p).mean())
 
 
-def counter_example_h_slope(theta: Any, direction: Any, y: Any, p: Any) -> float:
-    """The right derivative of h at theta along `direction` (d,): H's left side of H-24."""
+def counter_example_h_slope(theta: Vector, direction: Vector, y: Points, p: float) -> float:
+    """The right derivative of h at theta along `direction` (d,): the left side of H-24."""
     return float(_power_slopes(theta, direction, y, p).mean())
 
 
-def counter_example_psi(theta: Any, y: Any, p: Any) -> Array:
+def counter_example_psi(theta: Vector, y: Points, p: float) -> Array:
     """The psi_* (m,) that maximises H(., theta), up to a constant: psi_j = |theta - y_j|^p."""
     return _powers(theta, y, p)
 
 
-def counter_example_f(psi: Any, theta: Any, y: Any, p: Any) -> float:
+def counter_example_f(psi: Potential, theta: Vector, y: Points, p: float) -> float:
     """F(psi, theta) = min_j |theta - y_j|^p - psi_j, psi^c at theta. H-21, lam = 0."""
     cost = _powers(theta, y, p)
     return float((cost - as_vector(psi, cost.shape[0], "psi")).min())
 
 
 def counter_example_f_slopes(
-    theta: Any, direction: Any, y: Any, p: Any
+    theta: Vector, direction: Vector, y: Points, p: float
 ) -> tuple[float, float]:
     """(left, right) derivatives at theta, along `direction` (d,), of F(psi_*, .), psi_* of theta.
 
-    All terms of the minimum are equal there: right = min_j of their right slopes, left = max_j of
-    their left ones. Where theta is no y_j, F(psi_*, .) is differentiable, and H-24 true, iff all
-    y_j give one gradient of |theta - y_j|^p. H states that they never do. They do for p = 1 on the
-    line through y_1 and y_2 outside the segment (erratum H2); for p > 1 nowhere, as
-    v -> p |v|^(p-2) v is injective. At theta = y_j itself and p = 1 the term |theta - y_j|, a cone,
-    lies above the other one, so that F(psi_*, .) has the gradient of the other one; but h has a
-    kink, and H-24 fails because its left side does not exist.
+    At theta all terms of the minimum are equal. So the right derivative is the least of their right
+    slopes, and the left one the largest of their left slopes.
+
+    Let theta be none of the y_j. Then F(psi_*, .) is differentiable, and H-24 true, if and only if
+    |theta - y_j|^p has the same gradient for all y_j. H states that this never happens. It does for
+    p = 1 on the line through y_1 and y_2 outside the segment between them (erratum H2). For p > 1
+    it does not, because v -> p |v|^(p-2) v is injective.
+
+    Let theta = y_j and p = 1. Then |theta - y_j| is a cone above the other term, and F(psi_*, .)
+    has the gradient of the other term. But h has a kink there: H-24 fails because its left side
+    does not exist.
     """
     backward = _power_slopes(theta, -as_floating(direction, "direction", ndim=1), y, p)
     return -float(backward.min()), float(_power_slopes(theta, direction, y, p).min())
 
 
-def _powers(theta: Any, y: Any, p: Any) -> Array:
+def _powers(theta: Vector, y: Points, p: float) -> Array:
     """|theta - y_j|^p, (m,)."""
     _, r, p = _differences(theta, y, p)
     return r**p
 
 
-def _power_slopes(theta: Any, direction: Any, y: Any, p: Any) -> Array:
+def _power_slopes(theta: Vector, direction: Vector, y: Points, p: float) -> Array:
     """Right derivatives of |theta - y_j|^p along e: p r^(p-1) (theta - y_j).e / r, (m,).
 
-    Where r = 0: |e| for p = 1, and 0 for p > 1.
+    r = |theta - y_j|. Where r = 0 the derivative is |e| for p = 1, and 0 for p > 1.
     """
     v, r, p = _differences(theta, y, p)
     e = as_vector(direction, v.shape[1], "direction")
@@ -203,8 +223,8 @@ def _power_slopes(theta: Any, direction: Any, y: Any, p: Any) -> Array:
     return p * r ** (p - 1) * cosine
 
 
-def _differences(theta: Any, y: Any, p: Any) -> tuple[Array, Array, float]:
-    """theta - y_j (m, d), its norms r (m,), and p."""
+def _differences(theta: Vector, y: Points, p: float) -> tuple[Array, Array, float]:
+    """(theta - y_j (m, d), its norms r (m,), p), all checked."""
     y, p = as_points(y, "y"), as_number(p, "p")
     if p < 1:
         raise InputError("p", f"{p}", "a number >= 1")
@@ -213,7 +233,9 @@ def _differences(theta: Any, y: Any, p: Any) -> tuple[Array, Array, float]:
 
 
 # ------------------------------------------------------------------ checks
-def _on_backend(psi: Any, C: Any, b: Any, backend: BackendLike) -> tuple[Array, Cost, Array]:
+def _on_backend(
+    psi: Potential, C: CostLike, b: Weights, backend: BackendLike
+) -> tuple[Array, Cost, Array]:
     """psi, C and b checked, in the dtype of C, on the backend."""
     C, on = as_cost(C), get_backend(backend)
     m = C.shape[1]
@@ -224,14 +246,14 @@ def _on_backend(psi: Any, C: Any, b: Any, backend: BackendLike) -> tuple[Array, 
     return psi, C.with_arrays(on.asarray), b
 
 
-def _as_lam(lam: Any) -> float:
+def _as_lam(lam: float) -> float:
     lam = as_number(lam, "lam")
     if lam < 0:
         raise InputError("lam", f"{lam}", "a number >= 0")
     return float(lam)
 
 
-def _as_exponent(alpha: Any) -> float:
+def _as_exponent(alpha: float) -> float:
     alpha = as_number(alpha, "alpha")
     if not 0 < alpha < 1:
         raise InputError("alpha", f"{alpha}", "a number in (0, 1)")

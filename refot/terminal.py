@@ -1,8 +1,8 @@
-"""Text that somebody else wrote (names of subjects and files, messages of errors) on a terminal.
+"""How text that somebody else wrote (names of files, messages of errors) is shown on a terminal.
 
-Rich reads [red] in a string as a colour and :boom: as a picture, and a terminal obeys what follows
-an escape character. `plain` leaves nothing that a terminal obeys; `foreign` makes text of it in
-which Rich looks for nothing.
+A terminal obeys what follows an escape character, and the library Rich reads [red] in a string as a
+colour and :boom: as a picture. `plain` escapes whatever a terminal might obey; `foreign` wraps the
+result so that Rich shows it as it is.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from rich.text import Text
 
 
 def plain(text: object) -> str:
-    r"""The text on one line, all that is not printable as its escape (\x1b, \n, \u202e): controls,
-    marks that change the direction of writing, halves of surrogate pairs."""
+    r"""The text on one line, with each unprintable character as its escape (\x1b, \n, \u202e).
+
+    Unprintable are control characters, marks that change the direction of writing, and halves of
+    surrogate pairs.
+    """
     return "".join(c if c.isprintable() else _escaped(c) for c in str(text))
 
 
@@ -23,22 +26,22 @@ def _escaped(character: str) -> str:
 
 
 def plain_lines(text: object) -> str:
-    """`plain` of each line, where there may be many: a traceback, a message of several lines."""
+    """`plain` of each line of a longer text, a traceback for example."""
     return "\n".join(plain(line.expandtabs(4)) for line in str(text).split("\n"))
 
 
 def foreign(text: object, style: str = "") -> Text:
-    """`plain` as text of Rich's that is shown as it is, in a style of ours."""
+    """The text, `plain`, for Rich to show as it is, in the given style."""
     return Text(plain(text), style)
 
 
 def complaint(text: object) -> Text:
-    """An error of refot's, whose message may quote anything."""
+    """The line that tells of an error. Its message may quote what others wrote."""
     return Text.assemble(("refot:", "bold red"), " ", plain_lines(text))
 
 
 def plain_warnings() -> None:
-    """From here on, warnings are written without what a terminal obeys."""
+    """From this call on, the text of each warning is written through `plain_lines`."""
     usual = warnings.formatwarning
 
     def formatted(message: Warning | str, category: type[Warning], filename: str, lineno: int,

@@ -1,17 +1,20 @@
 """Softmin and the hard and soft c-transforms: B-7, B-25, B-28, H-7, H-8.
 
-With P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), the transform of g is the f that makes every row
-of P sum to a_i. The other side is the same function on `C.T`: B-28 is B-25 with C = c(x, x).
+With P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), the transform of g is the f for which row i of P
+sums to a_i. For the transform of f, give the same function `C.T`. B-28 is B-25 with C = c(x, x).
+
+Papers: B = Bréchet et al. 2019, H = Houdard et al. 2023.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 from refot.arrays import (
     Array,
+    CostLike,
     InputError,
+    Potential,
     ShapeError,
+    Weights,
     as_floating,
     as_vector,
     as_weights,
@@ -20,17 +23,17 @@ from refot.arrays import (
     uniform,
 )
 from refot.backend_contract import BackendLike, get_backend
-from refot.costs import as_cost, as_eps, row_blocks
-from refot.forbidden import require_row_partners
-from refot.memory import gibbs_matrix
+from refot.costs.forbidden import require_row_partners
+from refot.costs.operands import as_cost, as_eps, row_blocks
 from refot.problem import Problem, on_backend
+from refot.solvers.memory import gibbs_matrix
 
 
-def softmin(C: Any, h: Any, eps: Any, *, backend: BackendLike = None) -> Array:
+def softmin(C: CostLike, h: Potential, eps: float, *, backend: BackendLike = None) -> Array:
     """-eps log sum_j exp((h_j - C_ij) / eps), (n,), in cost units. B-25, H-8.
 
-    C (n, m); h (m,), -inf for a column without mass, but not in every column. Raises InputError,
-    also where a row has no allowed pair: its softmin would be infinite.
+    C (n, m). h (m,) may be -inf in a column without mass, but not in all of them. Raises
+    InputError, also where all pairs of a row are forbidden: its softmin would be infinite.
     """
     C, on = as_cost(C), get_backend(backend)
     eps = as_eps(eps, C)
@@ -41,23 +44,26 @@ def softmin(C: Any, h: Any, eps: Any, *, backend: BackendLike = None) -> Array:
     if not bool((h < xp.inf).all()) or not bool((h > -xp.inf).any()):  # NaN fails the first
         raise InputError("h", "NaN, +inf, or -inf everywhere", "numbers < inf, one of them finite")
     require_row_partners(C, h > -xp.inf)
-    as_vector(xp.where(h > -xp.inf, h, 0), C.shape[1], "h")  # in range, but for -inf
+    as_vector(xp.where(h > -xp.inf, h, 0), C.shape[1], "h")  # the rest in range
     return on.softmin(C.with_arrays(on.asarray), on.asarray(h).astype(C.dtype, copy=False), eps)
 
 
 @in_range
-def c_eps_transform(g: Any, C: Any, b: Any, eps: Any, *, backend: BackendLike = None) -> Array:
+def c_eps_transform(
+    g: Potential, C: CostLike, b: Weights, eps: float, *, backend: BackendLike = None
+) -> Array:
     """g^(c,eps)_i = -eps log sum_j b_j exp((g_j - C_ij) / eps), (n,). B-25, B-28, H-7.
 
-    C (n, m) may be a PointCost between new points and the support: the transform out of sample.
+    C (n, m) may also be a PointCost between new points x and the support y of b: the transform is
+    defined at every x, not only at those that were solved for.
     """
     p = _rows_unweighted(C, b, eps, backend)
     return p.transform(p.column_potential(g))
 
 
 @in_range
-def c_transform(g: Any, C: Any, b: Any | None = None) -> Array:
-    """g^c_i = min_j C_ij - g_j over the support of b, (n,). B-7; H-8 with lambda = 0."""
+def c_transform(g: Potential, C: CostLike, b: Weights | None = None) -> Array:
+    """g^c_i = min_j (C_ij - g_j) over the columns j with b_j > 0, (n,). B-7; H-8, lambda = 0."""
     C = as_cost(C)
     m = C.shape[1]
     g = as_vector(g, m, "g")
@@ -69,20 +75,24 @@ def c_transform(g: Any, C: Any, b: Any | None = None) -> Array:
 
 
 @in_range
-def conditional(g: Any, C: Any, b: Any, eps: Any, *, backend: BackendLike = None) -> Array:
+def conditional(
+    g: Potential, C: CostLike, b: Weights, eps: float, *, backend: BackendLike = None
+) -> Array:
     """chi_ij = b_j exp((f_i + g_j - C_ij) / eps) with f = g^(c,eps), (n, m): each row sums to 1.
 
-    The softmax of which the transform is the softmin; the density of B-29 is chi / b. Its memory
-    is that of `plan`.
+    chi_ij is the share of the mass of x_i that goes to y_j: the softmax that belongs to the softmin
+    of the transform. The density of B-29 is chi / b. It takes as much memory as `plan`.
     """
     p = _rows_unweighted(C, b, eps, backend)
     g = p.column_potential(g)
     return gibbs_matrix(p.C, p.transform(g), p.G(g), p.eps)
 
 
-def _rows_unweighted(C: Any, b: Any, eps: Any, backend: BackendLike) -> Problem:
-    """The problem of a transform, in which the weights of the rows play no part: a column need not
-    have a partner among them."""
+def _rows_unweighted(C: CostLike, b: Weights, eps: float, backend: BackendLike) -> Problem:
+    """The problem of a transform, with uniform weights for the rows, since theirs play no part.
+
+    So a column whose pairs are all forbidden is no error here, as it is in `problem`.
+    """
     C = as_cost(C)
     b = as_weights(b, C.shape[1], "b", C.dtype)
     require_row_partners(C, b)

@@ -1,41 +1,46 @@
 """The gradient of L steps of Sinkhorn's algorithm, G-8: adjoints in scaling and in log form.
 
-What automatic differentiation does to Algorithm 2 of G, written out: the steps forward, kept, then
-their derivatives backward. A bar is the derivative of the loss in that variable: Cb in C, ub in u.
-The envelope theorem plays no part: the gradient is that of the unconverged sharp loss.
+It is written out what automatic differentiation does to Algorithm 2 of G: first the steps forward,
+all kept, then the derivatives backward, from the last step to the first. A name with a b at its
+end is the derivative of the loss in that variable: Cb in C, ub in u, fb in f.
+The envelope theorem plays no part: this is the gradient of the sharp loss after L steps, converged
+or not. G = Genevay, Peyré, Cuturi 2018.
 """
 
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 
 from refot.arrays import (
     Array,
+    CostLike,
     InputError,
+    Weights,
     as_count,
     as_weights,
     namespace,
 )
 from refot.backend_contract import BackendLike
-from refot.costs import as_cost, as_eps, as_point_cost
-from refot.forbidden import finite_part
+from refot.costs.forbidden import finite_part
+from refot.costs.operands import as_cost, as_eps, as_point_cost
 from refot.gradients import points_gradient
 from refot.problem import problem
-from refot.sinkhorn import log_iterates, scaling_iterates
+from refot.solvers.scaling import scaling_iterates
+from refot.solvers.sinkhorn import log_iterates
 
 
-@np.errstate(all="ignore")  # the iteration warns of what is not finite
-def scaling_loss_gradient(C: Any, a: Any, b: Any, eps: Any, L: int) -> Array:
+@np.errstate(all="ignore")  # `scaling_iterates` warns where something is not finite
+def scaling_loss_gradient(C: CostLike, a: Weights, b: Weights, eps: float, L: int) -> Array:
     """The gradient of `scaling_loss` in C, (n, m), in the scaling form of G-7. G-8, Algorithm 2.
 
     With M = K * C, q = K'u, p = Kv:  ub = M v, vb = M'u, Cb = K * uv', Kb = C * uv';  l = L..1:
         qb = -vb v_l^2 / b,   Kb += u_l qb',       ub += K qb        (v_l = b / q_l)
         pb = -ub u_l^2 / a,   Kb += pb v_{l-1}',   vb = K'pb, ub = 0 (u_l = a / p_l)
-    and Cb -= K * Kb / eps. C (n, m), a (n,), b (m,), eps in cost units. Underflows where G-7 does,
-    at C / eps > 745 in float64, with its ScalingWarning: see `scaling_loss_gradient_log`.
+    and Cb -= K * Kb / eps. C (n, m), a (n,), b (m,), eps in cost units. Where C / eps > 745 the
+    kernel K underflows in float64, as it does in G-7, with a ScalingWarning; then use
+    `scaling_loss_gradient_log`.
     """
     C = as_cost(C)
     eps, C = as_eps(eps, C), C.dense()
@@ -48,6 +53,7 @@ def scaling_loss_gradient(C: Any, a: Any, b: Any, eps: Any, L: int) -> Array:
     Cb, Kb = K * xp.outer(u, v), C_finite * xp.outer(u, v)
     ub, vb = (K * C_finite) @ v, (K * C_finite).T @ u
     for (u, v), v_last in zip(reversed(steps), reversed(v_before[:-1]), strict=True):
+        # back through v = b / (K'u), then through u = a / (K v_last)
         qb = -vb * _square_over(v, b)
         Kb += xp.outer(u, qb)
         pb = -(ub + K @ qb) * _square_over(u, a)
@@ -57,7 +63,7 @@ def scaling_loss_gradient(C: Any, a: Any, b: Any, eps: Any, L: int) -> Array:
 
 
 def scaling_loss_gradient_log(
-    C: Any, a: Any, b: Any, eps: Any, L: int, *, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, L: int, *, backend: BackendLike = None
 ) -> Array:
     """The gradient of `scaling_loss` in C, (n, m), in the log domain: safe for every eps. G-8.
 
@@ -77,6 +83,7 @@ def scaling_loss_gradient_log(
     W = P * finite_part(C) / p.eps
     Cb, fb, gb = P - W, W.sum(axis=1), W.sum(axis=0)
     for (f, g), g_last in zip(reversed(steps), reversed(g_before[:-1]), strict=True):
+        # back through g = the transform of f, then through f = the transform of g_last
         T = xp.exp((p.F(f)[:, None] + g - C) / p.eps)
         Cb += T * gb
         fb = fb - T @ gb
@@ -87,13 +94,14 @@ def scaling_loss_gradient_log(
 
 
 def scaling_loss_gradient_points(
-    C: Any, a: Any, b: Any, eps: Any, L: int, *, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, L: int, *, backend: BackendLike = None
 ) -> tuple[Array, Array]:
     """The gradients of `scaling_loss` in x (n, d) and y (m, d): G-8 through the cost.
 
-    C: the PointCost of x and y. The learned cost of G, c_phi = |f_phi(x) - f_phi(y)|, is
-    `point_cost(f_phi(x), f_phi(y), "euclidean")`: the result is the gradient in the features,
-    sum_j Cb_ij N_ij and -sum_i Cb_ij N_ij, N = (u - v) / |u - v|, 0 where u = v.
+    C is the PointCost of x and y. For the learned cost of G, c_phi = |f_phi(x) - f_phi(y)|, it is
+    `point_cost(f_phi(x), f_phi(y), "euclidean")`, and the result is the gradient in the features
+    u_i and v_j: sum_j Cb_ij N_ij and -sum_i Cb_ij N_ij, where N_ij = (u_i - v_j) / |u_i - v_j|, or
+    0 where u_i = v_j.
     """
     C = as_point_cost(C)
     Cb = scaling_loss_gradient_log(C, a, b, eps, L, backend=backend)
@@ -101,12 +109,13 @@ def scaling_loss_gradient_points(
 
 
 def scaling_loss_gradient_self(
-    C: Any, a: Any, eps: Any, L: int, *, backend: BackendLike = None
+    C: CostLike, a: Weights, eps: float, L: int, *, backend: BackendLike = None
 ) -> Array:
     """The gradient in x (n, d) of the self term, `scaling_loss` of c(x, x) with weights a twice.
 
-    sum_k (Cb + Cb')_ik d1 c(x_i, x_k): x fills both slots, and Cb is not symmetric at finite L.
-    C: `point_cost(x, x, cost)`, or InputError. G-4 in Algorithm 1 of G.
+    It is sum_k (Cb + Cb')_ik d1 c(x_i, x_k): the points stand twice in the cost, and after finitely
+    many steps Cb is not symmetric. C is `point_cost(x, x, cost)`; any other raises InputError. G-4
+    in Algorithm 1 of G.
     """
     C = as_point_cost(C)
     if C.x.shape != C.y.shape or not bool((C.x == C.y).all()):

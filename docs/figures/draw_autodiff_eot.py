@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from refot.datasets import IRIS_SPECIES
-from refot.plots import STYLES, new_figure, save_figure
-from refot.plots_training import tiled
-from refot.systems.ellipses import ELLIPSES, IrisEllipses
-from refot.systems.generator_system import GeneratorSystem
-from refot.systems.image_tasks import DigitImages
-from refot.systems.trained import load_system
+from refot.datasets.scikit import IRIS_SPECIES
+from refot.plots.figures import STYLES, new_figure, save_figure
+from refot.plots.training import tiled
+from refot.systems.base.generator_system import GeneratorSystem
+from refot.systems.tasks.digits import Digits
+from refot.systems.tasks.ellipses import ELLIPSES, IrisEllipses
+from refot.systems.training.load import load_system
 
 HERE = Path(__file__).parent
 RATIOS = [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -64,7 +64,7 @@ def iris(runs: Path) -> None:
         axes.scatter(*x[:, :2].T, s=3, c=z[:, :ELLIPSES].argmax(axis=1), cmap="Set1", vmax=8,
                      alpha=0.5, linewidths=0)
         for label, marker in zip(IRIS_SPECIES.values(), "o^s", strict=True):
-            axes.scatter(*system.task.points[system.task.species == label, :2].T, s=14,
+            axes.scatter(*system.task.data[system.task.species == label, :2].T, s=14,
                          facecolors="none", edgecolors="0.2", linewidths=0.7, marker=marker)
         axes.set(title=title, xlim=(-4.2, 4.8), ylim=(-2.2, 2.2))
         axes.set_aspect("equal")
@@ -94,7 +94,7 @@ def eot(runs: Path) -> None:
     panels, axes = figure.subplots(1, 2), curves.subplots(1, 2)
     for k, (name, title) in enumerate((("eotgm", "EOTGM"), ("eotgan", "EOTGAN"))):
         system = trained(runs, name)
-        assert isinstance(system.task, DigitImages)
+        assert isinstance(system.task, Digits)
         images(panels[k], system.sample(100, np.random.default_rng(0)), 10, title)
         found = system.task.mixing(system.generate, RATIOS, np.random.default_rng(0))
         for panel, (measure, values) in zip(axes, found.items(), strict=True):

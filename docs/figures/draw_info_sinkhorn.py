@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 import refot
-from refot.datasets_gaussians import GaussianGrid
-from refot.plots import BLUE, new_figure, save_figure
-from refot.plots_training import tiled
-from refot.scores import nearest_modes, within_cluster_variance
+from refot.datasets.gaussians import GaussianGrid
+from refot.plots.figures import BLUE, new_figure, save_figure
+from refot.plots.training import tiled
+from refot.scores.scores import nearest_modes, within_cluster_variance
 from refot.systems.info_sinkhorn import InfoSinkhorn
-from refot.systems.info_sinkhorn_tasks import Points
 from refot.systems.particles import particle_flow
-from refot.systems.trained import load_system
-from refot.systems.traversal import vary_category, vary_uniform
+from refot.systems.tasks.latent import Latent, vary_category, vary_uniform
+from refot.systems.tasks.plane import GridLaw
+from refot.systems.training.load import load_system
 
 HERE = Path(__file__).parent
 
@@ -37,10 +37,10 @@ def trained(runs: Path, preset: str) -> InfoSinkhorn:
 def scatter(axes: Any, system: InfoSinkhorn, count: int, title: str) -> None:
     """Data in grey, generated points coloured by their code."""
     rng = np.random.default_rng(0)
-    z = system.latent.draw(rng, count)
-    x, codes = system.generate(z), system.latent.category(z)
-    assert isinstance(system.task, Points)
-    real = system.task.grid.sample(count, rng)[0]
+    assert isinstance(system.task, GridLaw)
+    z = system.task.latent(rng, count)
+    x, codes = system.generate(z), system.task.law.category(z)
+    real = system.task.draw(rng, count)
     axes.scatter(*real.T, s=5, color="0.8", linewidths=0)
     axes.scatter(*x.T, s=4, c=codes, cmap="hsv", linewidths=0)
     axes.set(xticks=[], yticks=[])
@@ -101,10 +101,11 @@ def main(runs: Path) -> None:
     for k, (preset, title) in enumerate(
             (("mnist-quick-baseline", "lam = 0"), ("mnist-quick", "lam = eps = .05"))):
         system = trained(runs, preset)
-        rng = np.random.default_rng(1)
-        digits(panels[0, k], system, vary_category(system.latent, 10, rng),
+        rng, latent = np.random.default_rng(1), system.task.law  # type: ignore[attr-defined]
+        assert isinstance(latent, Latent)
+        digits(panels[0, k], system, vary_category(latent, 10, rng),
                f"{title}; across: category, down: noise")
-        digits(panels[1, k], system, vary_uniform(system.latent, 0, 10, rng),
+        digits(panels[1, k], system, vary_uniform(latent, 0, 10, rng),
                f"{title}; across: first uniform code, down: category")
     save_figure(figure, HERE / "info-sinkhorn-mnist.png")
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from refot.plots import new_figure, save_figure
-from refot.plots_training import tiled
-from refot.systems.trained import load_system
-from refot.systems.training_folder import RunFolder, held_by
+from refot.plots.figures import new_figure, save_figure
+from refot.plots.training import tiled
+from refot.systems.training.folder import RunFolder, held_by
+from refot.systems.training.load import load_system
 
 HERE = Path(__file__).parent
 SEMIDUAL = {"sdot-mnist": "SDOT", "sdotnn-mnist": "SDOTNN", "sdot-mnist-dcgan": "SDOT, DCGAN-like"}

@@ -1,7 +1,8 @@
 """Hand-written networks: layers as forward/backward pairs, optimisers, checkpoints. No autograd.
 
-On NumPy, and unchanged on CuPy: each array's own library computes. float32 by default for
-training, float64 for checks. docs/networks.md has every formula beside its function.
+The same code runs on NumPy's and on CuPy's arrays, for an array says which library computes with
+it. float32 is the default, for training; float64 is for checks. docs/networks.md has every formula
+beside its function.
 """
 
 from .checkpoint import (

@@ -1,15 +1,13 @@
 """Checkpoints: named arrays and a JSON header in one `.npz`, complete or not there at all.
 
-Nothing is pickled. A file is written beside its target and moved into place, so that a run that is
-killed while it writes leaves the checkpoint before. Loading checks every byte (CRC of the archive).
+Nothing is pickled, so that loading a file never runs code. A file is written beside its target and
+then renamed: a run that is killed while it writes leaves the previous checkpoint as it was. Loading
+compares the checksum of every array.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -17,12 +15,12 @@ from typing import Any, cast
 import numpy as np
 
 from refot.arrays import Array, InputError, TypeInputError, namespace
-from refot.files import UnreadableError, parsed, read_arrays
+from refot.files import UnreadableError, parsed, read_arrays, whole_file
 
 FORMAT = "refot checkpoint 1"
 
 class CheckpointError(InputError):
-    """A file that is no checkpoint, not a whole one, or one of another network."""
+    """A file that is no checkpoint, or is not whole, or belongs to another network."""
 
 
 def save_checkpoint(path: str | Path, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
@@ -39,19 +37,8 @@ def save_checkpoint(path: str | Path, arrays: Mapping[str, Array], meta: Mapping
         if array.dtype.hasobject:
             raise TypeInputError(name, f"dtype {array.dtype}", "numbers")
     members["header"] = np.frombuffer(header.encode(), dtype=np.uint8)
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)  # less the umask
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **members)
-            file.flush()
-            os.fsync(file.fileno())  # the move must not reach the disk before the bytes
-        os.replace(beside, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(beside)
-        raise
+    with whole_file(Path(path)) as file:
+        np.savez(file, **members)
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -72,7 +59,7 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]
 
 
 def copy_into(target: Mapping[str, Array], arrays: Mapping[str, Array]) -> None:
-    """Write the arrays of a checkpoint into those of a network, in place; all fit, or none moves.
+    """Write the arrays of a checkpoint into those of a network, in place, if all of them fit.
 
     Raises CheckpointError where names, shapes or dtypes differ.
     """
@@ -99,7 +86,8 @@ def generator_state(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def restore_generator(rng: np.random.Generator, state: Mapping[str, Any]) -> None:
-    """Put `rng` where `generator_state` was taken, in place: it draws the same numbers again."""
+    """Put `rng` back into a state that `generator_state` returned: it draws the same numbers again.
+    """
     try:
         _pcg64(rng).state = cast(Any, dict(state))
     except (TypeError, ValueError, KeyError) as error:

@@ -1,14 +1,16 @@
-"""The gradient penalty of WGAN-GP, with its second-order term by hand.
+"""The gradient penalty of WGAN-GP (Gulrajani et al. 2017), differentiated by hand.
 
     p = (1/n) sum_i (|u_i| - 1)^2,   u_i = dD(x_i)/dx_i
 
-For dense layers a = h W + b and activations h = s(a), u comes from a chain that is linear in t:
+p contains a derivative of the network D, and so its gradient in the weights is a second derivative.
+For dense layers a = h W + b and activations h = s(a), u is computed from the output to the input:
 
     t = 1 at the output;   t <- t W'  (dense);   t <- t s'(a)  (activation);   u = t at the input
 
-Its adjoint r runs the other way, from r = dp/du at the input: r <- r W, r <- r s'(a). On its way it
-meets the weights twice: in the chain itself, dW = r' t, and in the a at which s' was taken,
-da = r t s''(a), which then runs back as any gradient does.
+The gradient r of p goes through this chain the other way, from r = dp/du at the input to the
+output: r <- r W, r <- r s'(a). The weights enter the chain in two places, and p has a gradient from
+each. As the W of a dense layer: dW = r' t. And through the a at which s' is taken, which depends on
+all weights before it: da = r t s''(a), which then goes back through the network as usual.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ def gradient_penalty(net: Sequential, x: Array) -> tuple[float, dict[str, Array]
     """(p, its gradients in the weights): p = mean_i (|dD(x_i)/dx_i| - 1)^2, in 1 / units of x.
 
     `net`: D, of Dense layers and activations only, with one output; x (n, d). Raises
-    TypeInputError for other layers (batch norm ties the samples of a batch together, so that
-    dD(x_i)/dx_i is not defined), ShapeError for more outputs. Where u_i = 0 the penalty has no
-    derivative, and 0 is taken. A ReLU's kinks have measure 0: s'' = 0 there.
+    TypeInputError for other layers (with batch norm, D(x_i) depends on the other samples of the
+    batch too, so that dD(x_i)/dx_i has no meaning), ShapeError for more outputs. Where u_i = 0 the
+    penalty has no derivative, and 0 is taken. So it is for s'' at the kink of a ReLU.
     """
     for layer in net.layers:
         if not isinstance(layer, Dense | Activation):
@@ -64,7 +66,7 @@ def chain(net: Sequential, cache: Cache, t: Array) -> list[Array]:
 def adjoint_of_chain(
     net: Sequential, cache: Cache, t: list[Array], r: Array
 ) -> tuple[dict[int, Array], dict[int, Array]]:
-    """(dW of each dense layer, da of each activation), as the head of this file has them."""
+    """(dW of each dense layer, da of each activation): see the docstring of this module."""
     dW, da = {}, {}
     for k, layer in enumerate(net.layers):
         if isinstance(layer, Activation):
@@ -79,7 +81,7 @@ def adjoint_of_chain(
 def backward_with(
     net: Sequential, cache: Cache, dW: dict[int, Array], da: dict[int, Array]
 ) -> dict[str, Array]:
-    """The gradients: dW, and da carried back through every layer below it."""
+    """All gradients: dW, and what each da gives in the layers before it."""
     gradients: dict[str, Array] = {}
     e: Array = None  # the gradient in the output of layer k; none reaches the network's output
     for k in reversed(range(len(net.layers))):

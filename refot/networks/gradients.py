@@ -8,7 +8,7 @@ from refot.arrays import Array, UnknownNameError
 
 
 def add(*gradients: Mapping[str, Array]) -> dict[str, Array]:
-    """The sum: of each name that occurs in any of them. The arguments are left as they are."""
+    """The sum, by name; a name may be missing in some. The arguments are not changed."""
     total: dict[str, Array] = {}
     for terms in gradients:
         for name, g in terms.items():
@@ -19,7 +19,7 @@ def add(*gradients: Mapping[str, Array]) -> dict[str, Array]:
 def only(arrays: Mapping[str, Array], *parts: str) -> dict[str, Array]:
     """Those whose name begins with one of the parts and a dot: `only(gradients, "Q")`.
 
-    Raises UnknownNameError for a part that is nowhere: a step on it would do nothing.
+    Raises UnknownNameError for a part that no array has: a step on it would silently do nothing.
     """
     present = {name.partition(".")[0] for name in arrays}
     for part in parts:

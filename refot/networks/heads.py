@@ -1,4 +1,4 @@
-"""A shared trunk with several heads: D2, D4 and D_Q of B's Table 3 are heads of one network."""
+"""A trunk that several heads share, as D2, D4 and D_Q do in Table 3 of B (Bréchet et al. 2019)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class HeadCache(NamedTuple):
 class Heads:
     """y = head(trunk(x)), one head at a time; arrays by name: "trunk.0.W", "D2.0.W".
 
-    `weights` and `statistics` hold the very arrays of the trunk and the heads: change them in
-    place. Raises InputError for a head that is named "trunk" or whose dtype is another.
+    `weights` and `statistics` hold the arrays of the trunk and the heads themselves, no copies:
+    change them in place. Raises InputError for a head that is named "trunk" or that has not the
+    dtype of the trunk.
     """
 
     def __init__(self, trunk: Sequential, heads: dict[str, Sequential]) -> None:
@@ -44,7 +45,10 @@ class Heads:
         return y, HeadCache(name, trunk_cache, head_cache)
 
     def backward(self, cache: HeadCache, dy: Array) -> tuple[Array, dict[str, Array]]:
-        """(dx, gradients of <dy, y>) of the trunk and of this head. `only` picks among them."""
+        """(dx, gradients of <dy, y>): the weights of the trunk and of this head, no other's.
+
+        `only` picks those of one part, where the trunk or the head is to stay.
+        """
         dh, of_head = self.heads[cache.name].backward(cache.head, dy)
         dx, of_trunk = self.trunk.backward(cache.trunk, dh)
         return dx, {**{f"trunk.{key}": g for key, g in of_trunk.items()},

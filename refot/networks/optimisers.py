@@ -1,8 +1,9 @@
-"""Descent: w <- w - (rate and direction), in place, over buffers that are made once.
+"""Optimisers: each takes a step down, w <- w - (rate times direction), in place.
 
-g is the gradient plus weight_decay * w (the gradient of weight_decay |w|^2 / 2). An ascent is the
-caller's sign: minus the gradient, or minus the dy it came from. Formulas and defaults are those of
-PyTorch, whose trajectories the tests follow.
+In the formulas g is the gradient plus weight_decay * w, which is the gradient of
+weight_decay |w|^2 / 2. To climb instead, the caller hands over minus the gradient. Formulas and
+defaults are PyTorch's, and the tests compare whole sequences of steps with it. The arrays that a
+step needs are made once and used again, because a network's weights are large.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from refot.arrays import (
 
 
 class Optimiser(ABC):
-    """A rule for one weight, applied to each by name; each name has its own state and its own t.
+    """A rule for one weight array, applied to each by name.
 
-    A name's t counts its own steps, so that a head that moves less often than the trunk has its
-    own bias correction.
+    Each name has its own state, and t counts its own steps. So a head that moves less often than
+    the trunk gets the bias correction (Adam) of its own number of steps.
     """
 
     slots: tuple[str, ...] = ()
@@ -70,13 +71,13 @@ class Optimiser(ABC):
             self._steps[name] = t
 
     def state(self) -> dict[str, Array]:
-        """A copy of all that the next step depends on: "slot/name" arrays, and "t/name"."""
+        """A copy of everything that the next step depends on: arrays "slot/name", and "t/name"."""
         arrays = {key: array.copy() for key, array in self._arrays.items()
                   if not key.startswith("work")}
         return arrays | {f"t/{name}": np.array(t) for name, t in self._steps.items()}
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Take up where `state()` was taken. Raises InputError for another optimiser's state."""
+        """Go back to what `state()` returned. Raises InputError for another optimiser's state."""
         known = {*self.slots, "t"}
         for key in state:
             if key.partition("/")[0] not in known:
@@ -88,7 +89,7 @@ class Optimiser(ABC):
                         if not key.startswith("t/")}
 
     def _array(self, slot: str, name: str, w: Array) -> Array:
-        """The buffer of a weight, in its library: zero at first, or as restored."""
+        """The array that belongs to a weight, in the weight's library: zeros at first."""
         key = f"{slot}/{name}"
         array: Array = self._arrays.get(key)
         if type(array) is not type(w):  # not made yet, or restored from a file to a device
@@ -156,7 +157,8 @@ class Adam(Optimiser):
         m += work
         move_to_square(v, g, self.beta2, work)
         xp.sqrt(v, out=work)
-        # Both sides of the fraction times sqrt(1 - beta2^t): one pass over the weights less.
+        # Numerator and denominator are multiplied with sqrt(1 - beta2^t), so that v is not divided
+        # by 1 - beta2^t entry by entry: one pass over the weights less.
         root = math.sqrt(1 - self.beta2**t)
         work += self.eps * root
         xp.divide(m, work, out=work)

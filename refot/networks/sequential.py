@@ -1,4 +1,4 @@
-"""Networks: layers in a row, with the weights, running statistics and gradients by name."""
+"""Networks: layers in a row, with their weights, running statistics and gradients by name."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ class Cache(NamedTuple):
 class Sequential:
     """layers[-1] o ... o layers[0], and their arrays.
 
-    `weights` maps "k.name" to an array of layer k ("0.W"), `statistics` likewise ("1.mean"). They
-    are changed in place, `weights["0.W"][...] = W`: optimisers and heads hold the same arrays.
-    Draws come from `rng` in the order of the layers; each layer's docstring says which. `dtype` is
-    float32, float64, or complex128 (for derivatives by complex step); `xp` is NumPy or CuPy.
+    `weights` maps "k.name" to an array of layer k ("0.W"), and `statistics` likewise ("1.mean").
+    Change them in place, `weights["0.W"][...] = W`, because optimisers and heads hold the same
+    arrays. Initial weights are drawn from `rng`, layer by layer, as each layer's docstring says.
+    `dtype` is float32, float64, or complex128 (for derivatives by complex step); `xp` is the array
+    library, NumPy or CuPy.
     """
 
     def __init__(

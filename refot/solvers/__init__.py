@@ -6,16 +6,17 @@ docs/solvers.md says which one is for what.
 """
 
 from refot.solvers.auto import auto
-from refot.solvers.call import METHODS, solve
 from refot.solvers.newton import NEWTON_LIMIT, newton_iterates
 from refot.solvers.newton_cg import newton_cg_iterates
 from refot.solvers.overrelaxed import overrelaxed_iterates
-from refot.solvers.schedule import Iterates, annealed, cost_range, eps_schedule
+from refot.solvers.schedule import Iterates, Method, annealed, cost_range, eps_schedule, scheduled
+from refot.solvers.solve import METHODS, solve, solve_problem
 
 __all__ = [
     "METHODS",
     "NEWTON_LIMIT",
     "Iterates",
+    "Method",
     "annealed",
     "auto",
     "cost_range",
@@ -23,5 +24,7 @@ __all__ = [
     "newton_cg_iterates",
     "newton_iterates",
     "overrelaxed_iterates",
+    "scheduled",
     "solve",
+    "solve_problem",
 ]

@@ -17,7 +17,7 @@ import numpy as np
 
 from refot.arrays import Array, namespace
 from refot.problem import Problem
-from refot.stopping import out_of_time
+from refot.solvers.stopping import out_of_time
 
 from .schedule import Iterates
 
@@ -28,17 +28,22 @@ the caution is large, Newton's where it is small."""
 FAR = 1.0
 """|log(c_j / b_j)| beyond which a sweep comes first."""
 
-STALL, RISE = 30, 10.0
-"""The ascent ends after so many iterations without a new smallest error, in which the semi-dual has
-not risen by so many times its rounding either."""
+STALL = 30
+"""The ascent ends after this number of iterations in which nothing was gained: no new smallest
+error, and no rise of the semi-dual."""
+
+RISE = 10.0
+"""The semi-dual counts as risen where it rose by more than this multiple of its rounding."""
 
 GAIN = 0.5
 """An iteration gains where it takes the error below this part of what it was at the last gain."""
 
-BOLDER, BOLDEST = 0.1, 3
-"""Each iteration without a gain lowers the caution by this factor, up to so many: between parts of
-a plan that have come apart mass moves only once their potentials have, perhaps by thousands of eps.
-"""
+BOLDER = 0.1
+"""Each iteration without a gain lowers the caution by this factor. For between parts of a plan that
+have come apart, mass moves only once their potentials have, perhaps by thousands of eps."""
+
+BOLDEST = 3
+"""The caution is lowered at most this number of times."""
 
 
 def ascend(p: Problem, g: Array, direction: Direction) -> Iterates:

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import TypeAlias
 
 import numpy as np
 
 from refot.arrays import Array
-from refot.costs import DenseCost
-from refot.memory import fits_matrix, formed
+from refot.backend_contract import recomputes
+from refot.costs.formed import formed
+from refot.costs.operands import DenseCost
 from refot.problem import Problem
+from refot.solvers.memory import fits_matrix
 
 from .ascent import GAIN
 from .newton import NEWTON_LIMIT, allows_newton, newton, newton_iterates
 from .newton_cg import newton_cg_iterates
 from .overrelaxed import overrelaxed_iterates
-from .schedule import Iterates, annealed
+from .schedule import Iterates, Method, annealed
 from .stabilised import Kernel
-
-Method: TypeAlias = Callable[[Problem, Array], Iterates]
 
 SMALL = 256 * 256
 """Up to this many entries Newton with a dense Hessian: milliseconds, to the rounding floor."""
@@ -48,14 +47,14 @@ def auto(p: Problem, g: Array) -> Iterates:
     go on from there in turns.
 
     The sweeps of over-relaxation come from an absorbed kernel, where the matrices fit the budget:
-    of a matrix, or of points on the processor, where these do not sweep faster by groups
-    (`stabilised.by_series`); else from softmin.
+    of a matrix, or of points on the processor, where two softmins are not faster
+    (`stabilised.by_softmin`); else from softmin.
     """
     on_processor = p.backend.xp is np
     if math.prod(p.C.shape) <= SMALL and allows_newton(p):
         return newton_first(p, g)
-    if (p.backend.name == "numpy" or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
-        p = replace(p, C=formed(p.C))  # NumPy would compute a cost again for each kernel
+    if (recomputes(p.backend) or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
+        p = replace(p, C=formed(p.C))  # else computed again for each kernel
     elif not (on_processor and fits_matrix(p.C)):
         return annealed(p, g, Watched(overrelaxed_iterates, SLOW, overrelaxed_iterates,
                                       only=p.eps).iterates)

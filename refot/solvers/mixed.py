@@ -18,7 +18,7 @@ SINGLE_ERROR = 1e-4
 """Float32 sweeps end at this marginal error: ten times what they resolve of a sum."""
 
 PATIENCE = 20
-"""... or after so many sweeps without a new smallest error."""
+"""Float32 sweeps also end after this number of them without a new smallest error."""
 
 
 def mixed(p: Problem, g: Array) -> Iterates:

@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 
 from refot.arrays import Array, InputError
-from refot.memory import fits_matrix
 from refot.problem import Problem
+from refot.solvers.memory import fits_matrix
 
 from .ascent import ascend, lightest
 from .schedule import Iterates, annealed
@@ -24,7 +24,7 @@ def newton(p: Problem, g: Array) -> Iterates:
     """Newton's method under an eps schedule, in the potential of the smaller side."""
     if p.backend.xp is not np or p.C.dtype != np.float64:
         raise InputError("method", f"'newton' on {p.C.dtype} arrays of backend {p.backend.name!r}",
-                         "float64 on numpy or numba; or 'newton-cg', on any backend")
+                         "float64 on a backend with NumPy's arrays; or 'newton-cg', on any")
     if not fits_matrix(p.C, copies=MATRICES):
         raise InputError("method", f"'newton', which forms {MATRICES} matrices beyond the budget",
                          "more memory=, or 'newton-cg'")

@@ -18,32 +18,36 @@ import numpy as np
 
 from refot.arrays import Array, namespace
 from refot.backend_contract import DirectionSolver, Entries
-from refot.memory import budget
 from refot.problem import Problem
-from refot.stopping import out_of_time
+from refot.solvers.memory import budget
+from refot.solvers.stopping import out_of_time
 
 from .ascent import ascend, lightest
-from .schedule import Iterates, annealed
+from .schedule import Iterates, scheduled
 
 Product: TypeAlias = Callable[[Array], Array]
 
-NEGLIGIBLE, PER_ERROR = 1e-5, 1e-3
-"""Entries P_ij below this part of a_i, or this part of the marginal error where that is less, are
-left out of the Hessian: what remains of the error sits where parts of the plan hardly couple."""
+NEGLIGIBLE = 1e-5
+"""Entries P_ij below this part of a_i are left out of the Hessian."""
 
-STEPS, MORE_STEPS = 500, 10
-"""At most so many steps of conjugate gradients for one direction; up to so many times as many where
-iterations gain nothing, for parts that hardly couple need them."""
+PER_ERROR = 1e-3
+"""Fewer are left out where this part of the marginal error is less: what remains of the error sits
+where parts of the plan hardly couple."""
 
+STEPS = 500
+"""Steps of conjugate gradients for one direction, at most."""
 
-def newton_cg(p: Problem, g: Array) -> Iterates:
-    """Newton-CG under an eps schedule."""
-    return annealed(p, g, newton_cg_iterates)
+MORE_STEPS = 10
+"""Where iterations gain nothing, up to this multiple of STEPS: parts that hardly couple need it."""
 
 
 def newton_cg_iterates(p: Problem, g: Array) -> Iterates:
     """The ascent in a direction by conjugate gradients."""
     return ascend(p, g, direction)
+
+
+newton_cg = scheduled(newton_cg_iterates)
+"""Newton-CG under an eps schedule."""
 
 
 def direction(p: Problem, f: Array, g: Array, residual: Array, caution: float) -> Array:

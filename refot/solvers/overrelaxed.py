@@ -18,9 +18,9 @@ import numpy as np
 
 from refot.arrays import Array, namespace
 from refot.problem import Problem
-from refot.sinkhorn import on_support
+from refot.solvers.sinkhorn import on_support
 
-from .schedule import Iterates, annealed
+from .schedule import Iterates, scheduled
 
 
 class Swept(NamedTuple):
@@ -42,14 +42,13 @@ LARGEST = 1.995
 """w stays below this: beyond it one more digit takes 1,000 steps, and Newton's method is due."""
 
 
-def overrelaxed(p: Problem, g: Array) -> Iterates:
-    """Over-relaxation under an eps schedule."""
-    return annealed(p, g, overrelaxed_iterates)
-
-
 def overrelaxed_iterates(p: Problem, g: Array) -> Iterates:
     """Over-relaxation with the transforms of the backend."""
     return relax(p, g, partial(swept, p))
+
+
+overrelaxed = scheduled(overrelaxed_iterates)
+"""Over-relaxation under an eps schedule."""
 
 
 def swept(p: Problem, f: Array | None, g: Array, w: float) -> Swept:

@@ -12,12 +12,16 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from refot.arrays import Array, InputError, namespace
-from refot.costs import DenseCost, row_blocks
-from refot.forbidden import finite_range
+from refot.costs.forbidden import finite_range
+from refot.costs.operands import DenseCost, row_blocks
 from refot.problem import Problem
-from refot.sinkhorn import log_iterates
+from refot.solvers.sinkhorn import log_iterates
 
 Iterates: TypeAlias = Iterator[tuple[Array, Array, float]]
+"""(f, g, L1 marginal error), one tuple an iteration."""
+
+Method: TypeAlias = Callable[[Problem, Array], Iterates]
+"""A problem and a start g (m,) to the iterates of a method."""
 
 SCHEDULE_START = 1 / 16
 """The schedule starts at this part of the range of the cost: above it sweeps from 0 are quick."""
@@ -32,12 +36,7 @@ WARM_ERROR = 0.5
 """A start whose plan misses b by less than this in L1 needs no schedule."""
 
 
-def schedule(p: Problem, g: Array) -> Iterates:
-    """Sinkhorn's algorithm under an eps schedule."""
-    return annealed(p, g, log_iterates)
-
-
-def annealed(p: Problem, g: Array, stage: Callable[[Problem, Array], Iterates]) -> Iterates:
+def annealed(p: Problem, g: Array, stage: Method) -> Iterates:
     """Run `stage` roughly at each eps of a falling schedule, then at eps for good.
 
     A start that is good at eps itself is kept: no schedule then; one that is not is forgotten. The
@@ -53,9 +52,22 @@ def annealed(p: Problem, g: Array, stage: Callable[[Problem, Array], Iterates]) 
     yield from stage(p, g)
 
 
+def scheduled(method: Method) -> Method:
+    """`method` under an eps schedule, as a method of its own."""
+
+    def iterates(p: Problem, g: Array) -> Iterates:
+        return annealed(p, g, method)
+
+    return iterates
+
+
+schedule = scheduled(log_iterates)
+"""Sinkhorn's algorithm under an eps schedule."""
+
+
 def rough(stage: Iterates) -> Iterates:
-    """The iterates of a stage up to STAGE_ERROR, with error inf; what it holds goes with its end.
-    """
+    """The iterates of a stage up to STAGE_ERROR, with error inf. The stage is left there: a
+    generator that nobody holds any more lets its memory go."""
     for f, g, error in itertools.islice(stage, STAGE_ITERATIONS):
         yield f, g, math.inf
         if error < STAGE_ERROR:

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array, InputError
-from refot.costs import GROUND_COSTS
-from refot.memory import fits_matrix, formed
+from refot.backend_contract import prefers_softmin
+from refot.costs.formed import formed
 from refot.problem import Problem
-from refot.sorted_cost import SortedCost
+from refot.solvers.memory import fits_matrix
 
 from .overrelaxed import Swept, half_step, relax, swept
-from .schedule import Iterates, annealed, cost_scale
+from .schedule import Iterates, annealed
 
 SINGLE_ERROR = 2.0**-21
 """Marginal errors that K in float32 leaves room for: four times what its rounding can add to the
@@ -43,15 +43,12 @@ numbers below the normal ones takes ten times as long)."""
 NEGLIGIBLE = 1e-17
 """What was raised may add up to so much of any sum."""
 
-BY_SERIES = 0.03
-"""At an eps above this part of the range of the cost, points in order sweep faster by groups."""
-
 
 class Kernel:
     """K at (f0, g0) with the sweeps it gives; where they fail, the backend's, absorbed anew.
 
     The potentials of one stage of a schedule serve the next: an exponent grows by no more than the
-    factor by which eps falls. A stage that goes `by_series` does without K.
+    factor by which eps falls. A stage in which the backend `prefers_softmin` does without K.
     """
 
     def __init__(self, p: Problem, dtype: Any | None = None) -> None:
@@ -66,7 +63,7 @@ class Kernel:
     def iterates(self, p: Problem, g: Array) -> Iterates:
         """Over-relaxation of one stage, with the sweeps of the kernel."""
         self.p, self.absorbed = p, False
-        for f, swept_g, error in relax(p, g, partial(swept, p) if by_series(p) else self.sweep):
+        for f, swept_g, error in relax(p, g, partial(swept, p) if by_softmin(p) else self.sweep):
             yield f, swept_g, error
             if error <= SINGLE_ERROR:
                 self.refine()
@@ -151,7 +148,6 @@ def stabilised(p: Problem, g: Array) -> Iterates:
     return annealed(p, g, Kernel(p).iterates)
 
 
-def by_series(p: Problem) -> bool:
-    """Whether sweeps by groups of points are faster than those with K."""
-    series = isinstance(p.C, SortedCost) and p.C.ground == GROUND_COSTS["sqeuclidean"]
-    return series and p.eps > BY_SERIES * cost_scale(p)
+def by_softmin(p: Problem) -> bool:
+    """Whether sweeps by two softmins are faster than those with K."""
+    return prefers_softmin(p.backend, p.C, p.a, p.b, p.eps)

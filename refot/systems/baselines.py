@@ -1,35 +1,37 @@
 """The generators that others are compared with: MMD, and WGAN with clipping or a gradient penalty.
 
-MMD: a descent on MMD^2 between a batch of samples and one of data (G-2). WGAN: a critic f ascends
-mean f(y) - mean f(g(z)), H-14, over 1-Lipschitz functions (H-11, H-13), for n_c steps; then g
-descends it, by H-15. H names two ways to keep f Lipschitz: weight clipping (Arjovsky et al. 2017)
-and a gradient penalty (Gulrajani et al. 2017), whose numbers are the defaults here.
+G = Genevay, Peyré, Cuturi 2018, H = Houdard et al.
+
+MMD: g descends the squared maximum mean discrepancy between a batch of samples and one of data
+(G-2). WGAN: a critic f climbs mean f(y) - mean f(g(z)) (H-14) for n_c steps, then g descends it
+(H-15). The maximum over all 1-Lipschitz f would be a Wasserstein distance (H-11, H-13). H names two
+ways to keep f near to that: clipping its weights (Arjovsky et al. 2017), and a penalty on the size
+of its gradient (Gulrajani et al. 2017). Defaults are the numbers of these two papers.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array
 from refot.backend_contract import BackendLike
-from refot.networks import Adam, RMSProp, Sequential, add, clip_weights, gradient_penalty
-
-from .batch_costs import BatchCost
-from .batch_losses import DebiasedLoss, ProductTerm
-from .generator_system import GenerationTask, GeneratorSystem
-from .network_system import Batch
+from refot.networks import Adam, RMSProp, add, clip_weights, gradient_penalty
+from refot.systems.base.generator_system import CriticTask, GenerationTask, GeneratorSystem
+from refot.systems.base.network_system import Batch
+from refot.systems.batch.costs import BatchCost
+from refot.systems.batch.losses import DebiasedLoss, ProductTerm
 
 
 # ------------------------------------------------------------------ MMD
 @dataclass(frozen=True)
 class MMDSettings:
-    """`cost` = -kernel: Euclidean() is the energy distance; MinusGaussianKernel(bandwidth).
+    """`cost` is minus the kernel of MMD; batches of m samples and m data; Adam's rate and betas.
 
-    Batches of m samples and m data; Adam's rate and betas.
+    With Euclidean(), MMD^2 is the energy distance.
     """
 
     cost: BatchCost
@@ -41,15 +43,16 @@ class MMDSettings:
 class MMDGenerator(GeneratorSystem):
     """g descends MMD^2_{-c} on batches: 2 mean c(x, y) - mean c(x, x') - mean c(y, y').
 
-    The V-statistic, pairs of a point with itself included: a squared distance between the batches,
-    and as an estimate of that between their laws too high by the term of erratum G8.
+    This is the V-statistic: means over all pairs, those of a point with itself included. It is the
+    squared distance between the two batches; as an estimate of the distance between their laws it
+    is too high, by the term of erratum G8.
     """
 
     name = "baselines"
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: GenerationTask,
+    def __init__(self, seed: int, backend: BackendLike, task: GenerationTask,
                  settings: MMDSettings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, dtype)
+        super().__init__(seed, backend, task, dtype)
         self.cost, self.m = settings.cost, settings.m
         self.optimisers = {"g": Adam(settings.rate, *settings.betas)}
 
@@ -67,13 +70,6 @@ class MMDGenerator(GeneratorSystem):
 
 
 # ------------------------------------------------------------------ WGAN
-class CriticTask(GenerationTask, Protocol):
-    """A task with a critic."""
-
-    def critic(self, rng: np.random.Generator, xp: Any, dtype: Any) -> Sequential:
-        """f: data (n, d) to (n, 1), of dense layers and activations."""
-
-
 @dataclass(frozen=True)
 class ClippedSettings:
     """Arjovsky et al. 2017, Algorithm 1: n_c critic steps, RMSProp's rate, batches of m, and c."""
@@ -98,24 +94,24 @@ class PenalisedSettings:
 
 
 class WGAN(GeneratorSystem):
-    """The alternation that both share; what keeps f Lipschitz is in `ascend`."""
+    """The alternation of critic and generator; `ascend` of a subclass keeps f Lipschitz."""
 
     name = "baselines"
     m: int
     n_c: int
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: CriticTask,
+    def __init__(self, seed: int, backend: BackendLike, task: CriticTask,
                  dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, dtype)
+        super().__init__(seed, backend, task, dtype)
         self.f = task.critic(self.rng, self.xp, self.dtype)
         self.networks["f"] = self.f
 
     def draw(self) -> Batch:
-        """n_c + 1 batches of latents and data; the last serves the step of g."""
+        """n_c + 1 batches of latents and data; the last one is for the step of g."""
         return self.batches(self.n_c + 1, self.m)
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """n_c steps of f, then one of g. W: H-14 on the last batch, in units of f, before it."""
+        """n_c steps of f, then one of g. W: H-14 on the last batch before g's step, units of f."""
         for k in range(self.n_c):
             self.ascend({name: drawn[k] for name, drawn in batch.items()})
         return {"W": self.descend(batch["z"][-1], batch["y"][-1])}
@@ -144,9 +140,9 @@ class WGAN(GeneratorSystem):
 class ClippedWGAN(WGAN):
     """Every weight of f is clipped into [-c, c] after each of its steps."""
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: CriticTask,
+    def __init__(self, seed: int, backend: BackendLike, task: CriticTask,
                  settings: ClippedSettings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, dtype)
+        super().__init__(seed, backend, task, dtype)
         self.m, self.n_c, self.c = settings.m, settings.n_c, settings.c
         self.optimisers = {name: RMSProp(settings.rate) for name in ("g", "f")}
 
@@ -159,14 +155,14 @@ class ClippedWGAN(WGAN):
 class PenalisedWGAN(WGAN):
     """f pays penalty * mean (|grad f(t)| - 1)^2 at t = u y + (1 - u) x, between the batches."""
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: CriticTask,
+    def __init__(self, seed: int, backend: BackendLike, task: CriticTask,
                  settings: PenalisedSettings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, dtype)
+        super().__init__(seed, backend, task, dtype)
         self.m, self.n_c, self.penalty = settings.m, settings.n_c, settings.penalty
         self.optimisers = {name: Adam(settings.rate, *settings.betas) for name in ("g", "f")}
 
     def draw(self) -> Batch:
-        """And u for the critic's steps, uniform on [0, 1], one for each pair (x_i, y_i)."""
+        """The batches, and for the critic's steps a u in [0, 1] for each pair (x_i, y_i)."""
         u = self.rng.uniform(size=(self.n_c, self.m, 1))
         return super().draw() | {"u": self.on_device(u)}
 

@@ -1,7 +1,9 @@
-"""A small classifier of digits: the features and probabilities of `refot.scores_classifier`.
+"""A small classifier of digits, which judges generated ones: see `refot.scores.classifier`.
 
-Two dense layers (ReLU) are the features, a third the logits; cross-entropy, Adam. Not a system of
-the papers: what they take from the Inception network is taken from here, under other names.
+Two dense layers (ReLU) give the features of an image, a third the logits of its label; it is
+trained by Adam on the cross-entropy. It is no system of the papers. They judge images by what the
+Inception network makes of them; that network is not part of refot, and this one stands in for it.
+The scores have other names here, so that nobody compares them with published ones.
 """
 
 from __future__ import annotations
@@ -12,28 +14,25 @@ from typing import Any
 
 import numpy as np
 
-from refot import datasets
 from refot.arrays import Array
 from refot.backend_contract import BackendLike
-from refot.datasets_images import LabelledImages
-from refot.datasets_mnist import mnist
+from refot.datasets.images import LabelledImages
 from refot.networks import Adam, ReLU, Sequential, mlp
-from refot.scores_classifier import classifier_score
-
-from .network_system import Batch, NetworkSystem
-from .system import Preset, System
-from .trained import load_system
-from .training_folder import RunFolderError
+from refot.scores.classifier import classifier_score
+from refot.systems.base.network_system import Batch, NetworkSystem
+from refot.systems.training.folder import RunFolderError
+from refot.systems.training.load import load_system
 
 HELD_OUT = 5
-"""One image in so many is held out, for the measures."""
+"""One image in HELD_OUT is kept from training, for the measures."""
 
 LABELS = 10
+"""The digits 0 to 9."""
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """What scores need: features (n, d) and probabilities (n, 10) of images (n, h, w) in [0, 1]."""
+    """What the scores need of images (n, h, w) in [0, 1]: features and probabilities."""
 
     trunk: Sequential
     head: Sequential
@@ -48,25 +47,33 @@ class Classifier:
         return softmax(self.head.forward(self.features(images), train=False)[0], np)
 
 
+@dataclass(frozen=True)
+class Settings:
+    """Widths of the first and of the feature layer, images in a batch, and Adam's rate."""
+
+    hidden: int
+    features: int
+    batch: int
+    lr: float
+
+
 class ClassifierSystem(NetworkSystem):
-    """Cross-entropy on batches of labelled images."""
+    """Cross-entropy on batches of labelled images, whose grey levels go from 0 to `high`."""
 
     name = "classifier"
 
-    def __init__(
-        self, preset: str, seed: int, backend: BackendLike, data: LabelledImages, high: float,
-        hidden: int, features: int, batch: int, lr: float,
-    ) -> None:
-        super().__init__(preset, seed, backend)
+    def __init__(self, seed: int, backend: BackendLike, data: LabelledImages, high: float,
+                 settings: Settings) -> None:
+        super().__init__(seed, backend)
         train, self.held_out = data.split(len(data) // HELD_OUT)  # the same for every seed
         self.images = (train.images / np.float32(high)).reshape(len(train), -1)
         self.unseen = (self.held_out.images / np.float32(high)).astype(np.float32)
-        self.labels, self.batch = train.labels, batch
-        self.trunk = mlp([self.images.shape[1], hidden, features], self.rng, ReLU, output=ReLU,
-                         xp=self.xp)
-        self.head = mlp([features, LABELS], self.rng, xp=self.xp)
+        self.labels, self.batch = train.labels, settings.batch
+        self.trunk = mlp([self.images.shape[1], settings.hidden, settings.features], self.rng,
+                         ReLU, output=ReLU, xp=self.xp)
+        self.head = mlp([settings.features, LABELS], self.rng, xp=self.xp)
         self.networks = {"trunk": self.trunk, "head": self.head}
-        self.optimisers = {"trunk": Adam(lr), "head": Adam(lr)}
+        self.optimisers = {name: Adam(settings.lr) for name in self.networks}
 
     def draw(self) -> Batch:
         index = self.rng.integers(len(self.labels), size=self.batch)
@@ -74,7 +81,10 @@ class ClassifierSystem(NetworkSystem):
                 "label": self.on_device(self.labels[index])}
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """An Adam step down the cross-entropy, in nats."""
+        """An Adam step down the cross-entropy, in nats.
+
+        Its gradient in the logits is p minus the one-hot label, over the number of images.
+        """
         h, trunk = self.trunk.forward(batch["x"])
         logits, head = self.head.forward(h)
         p = softmax(logits, self.xp)
@@ -88,7 +98,7 @@ class ClassifierSystem(NetworkSystem):
         return {"cross-entropy": float(loss)}
 
     def classifier(self) -> Classifier:
-        """What it is now, on the host."""
+        """A copy of what it is now, in NumPy."""
         found = []
         for net in (self.trunk, self.head):
             copy = Sequential(net.layers, np.random.default_rng(0))
@@ -106,7 +116,7 @@ class ClassifierSystem(NetworkSystem):
                 "classifier score of real images": classifier_score(p)}
 
     def sample(self, count: int, rng: np.random.Generator) -> Array:
-        """It generates nothing: the held-out images (count, h, w) that it is least sure of."""
+        """The held-out images (count, h, w) that it is least sure of, for it generates none."""
         p = self.classifier().probabilities(self.unseen)
         return self.unseen[p.max(axis=1).argsort()[:count]]
 
@@ -115,28 +125,6 @@ def softmax(logits: Array, xp: Any) -> Array:
     """exp(l) / sum exp(l) along the last axis."""
     e = xp.exp(logits - logits.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
-
-
-# ------------------------------------------------------------------ presets
-def _digits(seed: int, backend: BackendLike, **settings: Any) -> System:
-    """8 x 8 digits of scikit-learn, grey levels 0..16."""
-    images = [datasets.digits(label, 174).reshape(-1, 8, 8) for label in range(LABELS)]
-    data = LabelledImages(np.concatenate(images), np.repeat(np.arange(LABELS), 174))
-    return ClassifierSystem("digits", seed, backend, data, high=16.0, **(
-        {"hidden": 64, "features": 32, "batch": 64, "lr": 2e-3} | settings))
-
-
-def _mnist(seed: int, backend: BackendLike, data: str | None = None, **settings: Any) -> System:
-    """28 x 28 digits of MNIST, grey levels 0..255."""
-    return ClassifierSystem("mnist", seed, backend, mnist(data), high=255.0, **(
-        {"hidden": 256, "features": 64, "batch": 128, "lr": 1e-3} | settings))
-
-
-PRESETS = {
-    "digits": Preset(_digits, 1_000, "Classifier of 8 x 8 digits (scikit-learn), 32 features."),
-    "mnist": Preset(_mnist, 2_000, "Classifier of MNIST for classifier scores, 64 features; 5,000 "
-                    "images, or all with --data.", takes_data=True),
-}
 
 
 def load_classifier(folder: str | Path) -> Classifier:

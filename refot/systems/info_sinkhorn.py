@@ -1,40 +1,44 @@
-"""Info-Sinkhorn: Algorithm 1 of B, whose lines are numbered in `update`.
+"""Info-Sinkhorn: Algorithm 1 of B (Bréchet et al. 2019), whose lines are numbered in `update`.
 
-G maps a latent z = (z1, z2) to data; z1 holds the informative codes. D2 and D4 are dual networks,
-Q(z1, y) = z1 . D_Q(y), and all three are heads on one trunk (Table 3; section 4.1), which moves
-with D2 and D4 only. lam = 0 is the Sinkhorn baseline; `debiased=False` minimises W instead of S
-(Fig. 1).
+The generator G maps a latent z = (z1, z2) to data. The informative code z1 should be readable from
+the sample, and the noise z2 need not be. To that end B adds to the transport problem a reward
+lam Q(z1, y) for pairs whose code and data belong together.
 
-Where the print is wrong (E2, E3) this is the corrected form: lam Q inside the transform, no + eps.
-`printed=True` puts lam Q where the print has it, to compare.
+Three networks work against G. The dual networks D2 and D4 are potentials of the transport from
+samples to data and from samples to samples; Q(z1, y) = z1 . D_Q(y) scores codes. D2, D4 and D_Q are
+heads on one trunk (Table 3), which is moved by the steps of D2 and D4, and not by those of Q
+(section 4.1). With lam = 0 there is no Q: that is the Sinkhorn baseline. `debiased=False` leaves
+out the transport from samples to samples, and so minimises W instead of S (Fig. 1).
+
+Two formulas are misprinted in B (errata E2 and E3). Here they are corrected: lam Q stands inside
+the transform, and eps is not added. `printed=True` puts lam Q where the print has it, to compare.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array, as_count, as_positive, lookup
 from refot.backend_contract import BackendLike
-from refot.costs import GROUND_COSTS, PointCost
+from refot.costs.ground import GROUND_COSTS
+from refot.costs.operands import PointCost
 from refot.gradients import dot_product_gradient, points_gradient
-from refot.networks import Adam, Heads, Sequential, only
+from refot.networks import Adam, Cache, Heads, only
 from refot.networks.optimisers import as_nonnegative
-
-from .batch_plan import BatchPlan, batch_plan, printed_batch_plan
-from .info_sinkhorn_tasks import Task
-from .latent import Latent
-from .network_system import Batch, NetworkSystem, chunks
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from refot.systems.base.generator_system import CodedTask, GeneratorSystem
+from refot.systems.base.network_system import Batch
+from refot.systems.batch.plan import BatchPlan, batch_plan, printed_batch_plan
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Learning rates and Adam's betas; `decay` = (first, last): linearly to 2 % between them."""
+    """Learning rates of D2 and D4, of Q and of G, and Adam's betas.
+
+    `decay` = (first, last): between these iterations the rates fall linearly to 2 % of their value.
+    """
 
     D: float
     Q: float
@@ -44,7 +48,7 @@ class Rates:
     decay: tuple[int, int] | None = None
 
     def factor(self, iteration: int) -> float:
-        """What the rates are multiplied with in that iteration."""
+        """What all rates are multiplied with in that iteration."""
         if self.decay is None:
             return 1.0
         first, last = self.decay
@@ -53,9 +57,11 @@ class Rates:
 
 @dataclass(frozen=True)
 class Settings:
-    """The numbers of Tables 1 and 2: eps, lam in the units of the cost; `batch` B does not state.
+    """The numbers of Tables 1 and 2; eps and lam are in the units of the cost.
 
-    `cost_scale` multiplies the ground cost (1/pixels for the mean over pixels, erratum E10).
+    n_D: dual steps for each step of G. `batch`: points in a mini-batch, which B does not state.
+    `cost`: a name of GROUND_COSTS; `cost_scale` multiplies it (1 / pixels makes of the sum over
+    pixels their mean, erratum E10).
     """
 
     eps: float
@@ -77,20 +83,18 @@ class Settings:
         lookup(GROUND_COSTS, self.cost, "cost")
 
 
-class InfoSinkhorn(NetworkSystem):
-    """Algorithm 1 of B, on data that `task` draws and judges."""
+class InfoSinkhorn(GeneratorSystem):
+    """Algorithm 1 of B, on data that `task` draws and judges. B's letter for the generator is G."""
 
     name = "info_sinkhorn"
 
-    def __init__(
-        self, preset: str, seed: int, backend: BackendLike, task: Task, latent: Latent,
-        settings: Settings,
-    ) -> None:
-        super().__init__(preset, seed, backend)
-        self.task, self.latent, self.settings = task, latent, settings
-        # line 1: D2 and D4 (one trunk, with D_Q), G, Q as neural networks
-        self.G: Sequential = task.generator(latent, self.rng, self.xp)
-        self.D: Heads = task.duals(latent, self.rng, self.xp)
+    def __init__(self, seed: int, backend: BackendLike, task: CodedTask, settings: Settings,
+                 dtype: Any = np.float32) -> None:
+        super().__init__(seed, backend, task, dtype)
+        self.settings = settings
+        # line 1: G, and D2, D4 and D_Q, which have a trunk in common, as neural networks
+        self.G = self.g
+        self.D: Heads = task.duals(self.rng, self.xp, self.dtype)
         self.networks = {"G": self.G, "D": self.D}
         rates, (beta1, beta2) = settings.rates, settings.rates.betas
         self.optimisers = {
@@ -106,7 +110,7 @@ class InfoSinkhorn(NetworkSystem):
     def draw(self) -> Batch:
         """n_D + 1 mini-batches (z, y, z', z''): one for each dual step, a fresh one for G and Q."""
         s = self.settings
-        z = self.latent.draw(self.rng, s.n_D + 1, 3, s.batch)  # z, z', z''
+        z = self.task.latent(self.rng, s.n_D + 1, 3, s.batch)  # z, z', z''
         y = np.stack([self.task.draw(self.rng, s.batch) for _ in range(s.n_D + 1)])
         return {"z": self.on_device(z), "y": self.on_device(y)}
 
@@ -122,7 +126,7 @@ class InfoSinkhorn(NetworkSystem):
         return self.descend(z, z1, z2, y)  # lines 8, 10, 11
 
     def ascend_D2(self, z: Array, y: Array) -> float:
-        """Line 5: an Adam step up B-24 in D2 and the trunk."""
+        """Line 5: an Adam step up the semi-dual B-24, in D2 and the trunk. Its value before."""
         x, _ = self.G.forward(z)
         h, trunk = self.D.trunk.forward(y)
         D2, head = self.D.heads["D2"].forward(h)
@@ -131,7 +135,7 @@ class InfoSinkhorn(NetworkSystem):
         return float(gamma.value)
 
     def ascend_D4(self, z1: Array, z2: Array) -> float:
-        """Line 7: an Adam step up B-27 in D4 and the trunk, on (z', z'')."""
+        """Line 7: an Adam step up the semi-dual B-27, in D4 and the trunk, on (z', z'')."""
         x1, _ = self.G.forward(z1)
         x2, _ = self.G.forward(z2)
         h, trunk = self.D.trunk.forward(x2)
@@ -140,8 +144,11 @@ class InfoSinkhorn(NetworkSystem):
         self.ascend("D4", trunk, head, eta)
         return float(eta.value)
 
-    def ascend(self, name: str, trunk: Any, head: Any, plan: BatchPlan) -> None:
-        """Adam's step with minus the gradient of the semi-dual: in the head, and in the trunk."""
+    def ascend(self, name: str, trunk: Cache, head: Cache, plan: BatchPlan) -> None:
+        """An Adam step up the semi-dual, in the head of that name and in the trunk.
+
+        Optimisers descend, so it is minus the gradient of the semi-dual that goes back.
+        """
         dh, of_head = self.D.heads[name].backward(head, -plan.gradient[:, None])
         _, of_trunk = self.D.trunk.backward(trunk, dh)
         named = {f"{name}.{key}": g for key, g in of_head.items()}
@@ -157,7 +164,7 @@ class InfoSinkhorn(NetworkSystem):
         C = self.cost(x, y)
         gamma = self.plan(D2[:, 0], C.dense(), self.lamQ(z, h))  # line 8
         losses["W_xy"], losses["G"] = float(gamma.value), float((gamma.P * C.dense()).sum())
-        _, gradients = self.G.backward(cache, points_gradient(gamma.P, C).reshape(x.shape))
+        _, gradients = self.G.backward(cache, points_gradient(gamma.P, C))
         if s.debiased:
             losses["W_xx"], self_loss, of_self = self.self_term(z1, z2)
             losses["G"] -= self_loss
@@ -174,18 +181,19 @@ class InfoSinkhorn(NetworkSystem):
         D4, _ = self.D.forward(x2, "D4")
         C = self.cost(x1, x2)
         eta = batch_plan(D4[:, 0], C.dense(), self.settings.eps)
-        _, of_x1 = self.G.backward(cache1, points_gradient(eta.P / 2, C).reshape(x1.shape))
-        _, of_x2 = self.G.backward(cache2, points_gradient(eta.P.T / 2, C.T).reshape(x2.shape))
+        _, of_x1 = self.G.backward(cache1, points_gradient(eta.P / 2, C))
+        _, of_x2 = self.G.backward(cache2, points_gradient(eta.P.T / 2, C.T))
         loss = float((eta.P * C.dense()).sum()) / 2
         return float(eta.value), loss, {key: of_x1[key] + of_x2[key] for key in of_x1}
 
     def descend_Q(self, z: Array, h: Array, P: Array) -> float:
         """Line 10: an Adam step down B-31 in the head D_Q; the trunk stays (section 4.1).
 
-        Both integrals on the batch: zeta1 (x) nu is all pairs of its codes and its data.
+        B-31 has an integral over independent pairs of a code and a data point: here it is the mean
+        over all pairs of the batch.
         """
-        z1 = z[:, : self.latent.informative]
         D_Q, cache = self.D.heads["Q"].forward(h)
+        z1 = code(z, D_Q)
         Q = z1 @ D_Q.T
         weight = self.xp.exp(Q) / Q.size
         _, gradients = self.D.heads["Q"].backward(cache, dot_product_gradient(weight - P, z1))
@@ -195,47 +203,28 @@ class InfoSinkhorn(NetworkSystem):
 
     # -------------------------------------------------------------- parts
     def cost(self, x: Array, y: Array) -> PointCost:
-        """The ground cost between flat points (n, d) and (m, d)."""
-        flat_x, flat_y = x.reshape(x.shape[0], -1), y.reshape(y.shape[0], -1)
-        return PointCost(flat_x, flat_y, GROUND_COSTS[self.settings.cost], self.settings.cost_scale)
+        """The ground cost between points x (n, d) and y (m, d)."""
+        return PointCost(x, y, GROUND_COSTS[self.settings.cost], self.settings.cost_scale)
 
     def lamQ(self, z: Array, h: Array) -> Array:
         """lam Q(z1_i, y_j) = lam z1_i . D_Q(y_j), (n, m), from the trunk's h of y."""
         D_Q, _ = self.D.heads["Q"].forward(h)
-        return self.settings.lam * (z[:, : self.latent.informative] @ D_Q.T)
+        return self.settings.lam * (code(z, D_Q) @ D_Q.T)
 
     def plan(self, D2: Array, C: Array, lamQ: Array) -> BatchPlan:
-        """gamma, with lam Q inside the transform (E3), or where the print has it."""
+        """gamma of a batch: with lam Q inside the transform (erratum E3), or as printed."""
         if self.settings.printed:
             return printed_batch_plan(D2, C, lamQ, self.settings.eps)
         return batch_plan(D2, C - lamQ, self.settings.eps)
 
     def set_rates(self) -> None:
-        """The learning rates of this iteration, which is counted here."""
+        """Set the learning rates of this iteration, and count it."""
         factor = self.settings.rates.factor(int(self.extra["iteration"]))
         for name, optimiser in self.optimisers.items():
             optimiser.lr = self.base_rates[name] * factor
         self.extra["iteration"] += 1
 
-    # -------------------------------------------------------------- what it generates
-    def generate(self, z: Array) -> Array:
-        """G(z) with the running statistics, NumPy, for z (n, size)."""
-        parts, start = [], 0
-        for count in chunks(z.shape[0]):
-            part = self.on_device(z[start : start + count])
-            parts.append(self.backend.to_numpy(self.G.forward(part, train=False)[0]))
-            start += count
-        return np.concatenate(parts)
 
-    def sample(self, count: int, rng: np.random.Generator) -> Array:
-        """Generated data: points (count, 2) or images (count, 32, 32)."""
-        return self.task.shown(self.generate(self.latent.draw(rng, count)))
-
-    def evaluate(self, rng: np.random.Generator) -> dict[str, float]:
-        """The task's measures of what is generated, with the categorical code beside it."""
-        z = self.latent.draw(rng, self.task.judged)
-        return dict(self.task.judge(self.generate(z), self.latent.category(z)))
-
-    def picture(self, rng: np.random.Generator) -> Figure:
-        """What the task draws of it: data coloured by code, or a row of codes a noise (Fig. 3)."""
-        return self.task.picture(self.generate, self.latent, rng)
+def code(z: Array, D_Q: Array) -> Array:
+    """z1 (n, k), the first numbers of z: as many as D_Q (m, k) has, for Q = z1 . D_Q."""
+    return z[:, : D_Q.shape[1]]

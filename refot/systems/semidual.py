@@ -1,13 +1,19 @@
-"""SDOT and SDOTNN: Algorithm 1 of H, whose steps are numbered in the code.
+"""SDOT and SDOTNN: Algorithm 1 of H (Houdard et al.), whose steps are numbered in the code.
 
     initialise: psi_0 = 0, theta at random; for n = 1 to N:
       1  psi_n ~ argmax H_lam(., theta): K steps from psi_{n-1}, on batches B_{n,1..K} of z
       2  theta: one step of Adam on H_lam(psi_n, .), by H-30 on a batch B'_n of z
 
-nu is uniform on the whole training set y_1..y_J, which each step visits. SDOT: psi is a vector, and
-1 is averaged SGD, H-28 with D = b - chi (erratum H1). SDOTNN: psi is a network, psi_j = psi(y_j),
-and 1 is K steps of Adam. The cost is |x - y|^2 / alpha with alpha = mean_j |y_j|^2, and lam, psi
-and H are in its units: with the plain cost the same lam would be alpha lam (erratum H4).
+The transport is semi-discrete: from the law of g_theta(z), of which only batches are seen, to the
+uniform law nu on the whole training set y_1..y_J, all of which is visited in each step. psi is the
+dual potential on that set.
+
+SDOT: psi is a vector of J numbers, and step 1 is averaged stochastic gradient ascent, H-28 with
+D = b - chi (erratum H1). SDOTNN: psi is a network, psi_j = psi(y_j), and step 1 is K steps of Adam
+on its weights.
+
+The cost is |x - y|^2 / alpha with alpha = mean_j |y_j|^2, and lam, psi and H are in units of that
+cost. With the plain cost |x - y|^2, the same problem has alpha lam in place of lam (erratum H4).
 """
 
 from __future__ import annotations
@@ -15,26 +21,26 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array, as_count, namespace
 from refot.backend_contract import BackendLike
-from refot.networks import Adam, Sequential
+from refot.networks import Adam
 from refot.networks.optimisers import as_nonnegative
-
-from .batch_plan import BatchPlan, batch_plan
-from .generator_system import GenerationTask, GeneratorSystem
-from .network_system import Batch
+from refot.systems.base.generator_system import GeneratorSystem, SupportedTask
+from refot.systems.base.network_system import Batch
+from refot.systems.batch.plan import BatchPlan, batch_plan
 
 
 # ------------------------------------------------------------------ the cost and the plan
 class NormalisedCost:
     """c(x, y_j) = |x - y_j|^2 / alpha on a fixed support y (J, d), alpha = mean_j |y_j|^2.
 
-    One matrix product, of points centred at the mean of y (which leaves c as it is) so that little
-    is lost to cancellation; in the dtype of y.
+    Computed as |x|^2 - 2 x.y + |y|^2, with one matrix product, in the dtype of y. Both sides are
+    first centred at the mean of y. That leaves c as it is, and makes the three terms smaller, so
+    that less is lost when they cancel.
     """
 
     def __init__(self, y: Array) -> None:
@@ -61,8 +67,9 @@ class NormalisedCost:
 def semi_discrete_plan(psi: Array, C: Array, lam: float) -> BatchPlan:
     """H_lam(psi) of a batch (H-23), psi^{c,lam} (H-7, H-8) and chi / n, for psi (J,), C (n, J).
 
-    Its `gradient` is the supergradient mean_i D(psi, theta, z_i) = b - mean_i chi_i, H-27 corrected
-    (H1). lam = 0: chi_i is 1 at the first of the nearest y_j, in the sense of C_ij - psi_j.
+    The `gradient` of the result is the supergradient mean_i D(psi, theta, z_i) = b - mean_i chi_i,
+    which is H-27 with its sign corrected (erratum H1). At lam = 0, chi_i is 1 at the y_j with the
+    least C_ij - psi_j, the first of them if there are several, and 0 elsewhere.
     """
     if lam > 0:
         return batch_plan(psi, C, lam)
@@ -76,17 +83,6 @@ def semi_discrete_plan(psi: Array, C: Array, lam: float) -> BatchPlan:
 
 
 # ------------------------------------------------------------------ Algorithm 1
-class SupportedTask(GenerationTask, Protocol):
-    """A task whose data are a finite set, the support of nu, and that has a dual network on it."""
-
-    @property
-    def data(self) -> Array:
-        """y (J, d), all of equal weight."""
-
-    def dual(self, rng: np.random.Generator, xp: Any, dtype: Any) -> Sequential:
-        """psi of SDOTNN: data (J, d) to (J, 1)."""
-
-
 @dataclass(frozen=True)
 class Settings:
     """lam >= 0 in units of c / alpha; K steps on psi for each on theta; batches of b latents.
@@ -103,7 +99,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class VectorSettings(Settings):
-    """H-28: psi moves by gamma / k^exponent times the mean of D; gamma in units of c / alpha."""
+    """H-28: in its k-th step psi moves by gamma / k^exponent times the mean of D.
+
+    gamma is in units of c / alpha.
+    """
 
     gamma: float = 1.0
     exponent: float = 0.5
@@ -118,13 +117,13 @@ class NetworkSettings(Settings):
 
 
 class SemiDual(GeneratorSystem):
-    """Algorithm 1, but for what psi is and how it climbs."""
+    """Algorithm 1; a subclass says what psi is, and how it climbs."""
 
     name = "semidual"
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: SupportedTask,
+    def __init__(self, seed: int, backend: BackendLike, task: SupportedTask,
                  settings: Settings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, dtype)  # theta at random
+        super().__init__(seed, backend, task, dtype)  # theta at random
         self.lam = as_nonnegative(settings.lam, "lam")
         self.K, self.b = as_count(settings.K, "K"), as_count(settings.b, "b")
         self.cost = NormalisedCost(self.on_device(task.data))
@@ -163,11 +162,11 @@ class SemiDual(GeneratorSystem):
 
 
 class SDOT(SemiDual):
-    """psi is a vector; averaged SGD, which starts at the last average."""
+    """psi is a vector; step 1 is averaged SGD, which starts at the average of the step before."""
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: SupportedTask,
+    def __init__(self, seed: int, backend: BackendLike, task: SupportedTask,
                  settings: VectorSettings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, settings, dtype)
+        super().__init__(seed, backend, task, settings, dtype)
         self.gamma, self.exponent = settings.gamma, settings.exponent
         self.extra = {"psi": self.xp.zeros_like(self.cost.sizes)}  # psi_0 = 0
 
@@ -186,25 +185,21 @@ class SDOT(SemiDual):
 
 
 class SDOTNN(SemiDual):
-    """psi is a network on the data; Adam."""
+    """psi is a network on the data; step 1 is Adam on its weights."""
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: SupportedTask,
+    def __init__(self, seed: int, backend: BackendLike, task: SupportedTask,
                  settings: NetworkSettings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, settings, dtype)
+        super().__init__(seed, backend, task, settings, dtype)
         self.y = self.on_device(task.data)
-        self.networks["psi"] = task.dual(self.rng, self.xp, self.dtype)
+        self.net = task.dual(self.rng, self.xp, self.dtype)
+        self.networks["psi"] = self.net
         self.optimisers["psi"] = Adam(settings.psi_rate, *settings.psi_betas)
-
-    @property
-    def net(self) -> Any:
-        """The network psi."""
-        return self.networks["psi"]
 
     def psi(self) -> Array:
         return self.net.forward(self.y)[0][:, 0]
 
     def ascend(self, batches: Iterable[Array]) -> None:
-        """A step of Adam up H_lam for each batch: minus the supergradient, through the network."""
+        """A step of Adam up H_lam for each batch: minus the supergradient goes back through psi."""
         for z in batches:
             psi, cache = self.net.forward(self.y)
             D = self.plan(psi[:, 0], z).gradient

@@ -1,10 +1,13 @@
 """Sinkhorn AutoDiff: Algorithms 1 and 2 of G, whose lines are numbered in the code.
 
-A generator g_theta descends the loss 2 W_xy - W_xx - W_yy between a batch of its samples and one of
-data, W being L steps of Sinkhorn's algorithm; the gradient goes back through the steps, by hand.
-The cost is fixed, or learned: c_phi(x, y) = |f_phi(x) - f_phi(y)|, with n_c ascents in phi before
-each descent. Algorithm 2, "Sinkhorn loss", is `refot.sinkhorn.scaling_loss`; its derivative
-`refot.unrolled`. eps = infinity makes an MMD generator of it (Theorem 1), G's comparison.
+G = Genevay, Peyré, Cuturi 2018. A generator g_theta descends the loss 2 W_xy - W_xx - W_yy between
+a batch of its samples and a batch of data. W is the cost that L steps of Sinkhorn's algorithm
+arrive at, and its gradient goes back through these steps, by hand. (Algorithm 2, "Sinkhorn loss",
+is `refot.solvers.scaling.scaling_loss`, and its derivative is in `refot.unrolled`.)
+
+The cost is fixed, or it is learned: c_phi(x, y) = |f_phi(x) - f_phi(y)|, with n_c steps of phi up
+the loss before each step of theta down. With eps = infinity the loss is MMD^2 (Theorem 1), which G
+compares with.
 """
 
 from __future__ import annotations
@@ -18,21 +21,21 @@ import numpy as np
 from refot.arrays import Array, InputError, lookup
 from refot.backend_contract import BackendLike
 from refot.networks import Adam, Optimiser, RMSProp, add, clip_weights
-
-from .batch_costs import BatchCost, Euclidean, MinusGaussianKernel, SquaredEuclidean
-from .batch_losses import DebiasedLoss, ProductTerm, SinkhornTerm, Term
-from .generator_system import FeatureTask, GenerationTask, GeneratorSystem
-from .network_system import Batch
+from refot.systems.base.generator_system import FeatureTask, GenerationTask, GeneratorSystem
+from refot.systems.base.network_system import Batch
+from refot.systems.batch.costs import BatchCost, Euclidean, MinusGaussianKernel, SquaredEuclidean
+from refot.systems.batch.losses import DebiasedLoss, ProductTerm, SinkhornTerm, Term
 
 OPTIMISERS: dict[str, type[Adam] | type[RMSProp]] = {"rmsprop": RMSProp, "adam": Adam}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Algorithm 1's inputs: eps in cost units, L steps, batches of m, the rate alpha. |x - y|^2.
+    """Algorithm 1's inputs: eps in cost units, L steps, batches of m, the rate alpha.
 
-    eps = infinity: MMD_{-c}, whatever L is. `optimiser`: "rmsprop" (Algorithm 1) or "adam"
-    (section 4.2, MNIST). n_c ascents and the clipping to [-c, c] are those of a learned cost.
+    eps = infinity: MMD with the kernel -c, whatever L is. `optimiser`: "rmsprop" (Algorithm 1) or
+    "adam" (section 4.2, MNIST). n_c and c are for a learned cost: steps of phi for one of theta,
+    and the interval [-c, c] into which the weights of f are clipped.
     """
 
     eps: float
@@ -44,11 +47,11 @@ class Settings:
     c: float = 0.01
 
     def cost(self) -> BatchCost:
-        """The fixed ground cost, between data."""
+        """The fixed ground cost between samples and data: |x - y|^2."""
         return SquaredEuclidean()
 
     def term(self, backend: BackendLike) -> Term:
-        """W of one cost matrix."""
+        """How W is computed from a cost matrix."""
         return ProductTerm() if math.isinf(self.eps) else SinkhornTerm(self.eps, self.L, backend)
 
     def descent(self) -> Optimiser:
@@ -59,7 +62,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class KernelSettings(Settings):
-    """`Settings` with a Gaussian kernel as -c; its bandwidth in the units of the data."""
+    """Settings whose cost is minus a Gaussian kernel; bandwidth in the units of the data."""
 
     bandwidth: float = 1.0
 
@@ -72,9 +75,9 @@ class SinkhornAutoDiff(GeneratorSystem):
 
     name = "sinkhorn_autodiff"
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: GenerationTask,
+    def __init__(self, seed: int, backend: BackendLike, task: GenerationTask,
                  settings: Settings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, dtype)  # line 1: theta <- theta_0
+        super().__init__(seed, backend, task, dtype)  # line 1: theta <- theta_0
         self.settings = settings
         self.optimisers = {"g": settings.descent()}
         self.cost = settings.cost()
@@ -114,9 +117,9 @@ class SinkhornAutoDiff(GeneratorSystem):
 class LearnedCost(SinkhornAutoDiff):
     """Algorithm 1 with c_phi(x, y) = |f_phi(x) - f_phi(y)|: all its lines."""
 
-    def __init__(self, preset: str, seed: int, backend: BackendLike, task: FeatureTask,
+    def __init__(self, seed: int, backend: BackendLike, task: FeatureTask,
                  settings: Settings, dtype: Any = np.float32) -> None:
-        super().__init__(preset, seed, backend, task, settings, dtype)
+        super().__init__(seed, backend, task, settings, dtype)
         self.f = task.features(self.rng, self.xp, self.dtype)  # line 1: phi <- phi_0
         self.networks["f"] = self.f
         self.optimisers["f"] = settings.descent()

@@ -1,4 +1,5 @@
-"""The other end of a worker: a process of its own, under a limit of time and of memory."""
+"""The benchmark's end of a peer's process, which it starts, asks and ends: under limits of time and
+memory."""
 
 from __future__ import annotations
 
@@ -15,10 +16,10 @@ from .problems import Instance
 from .worker import Failure, Ready, Run, serve
 
 WARM_UP_FACTOR = 3.0
-"""Import, preparation and compilation may take so many times the limit of one run."""
+"""Import, preparation and compilation together may take this multiple of the limit of one run."""
 
 JUDGING = 600.0
-"""Seconds that our own judgement may take: it is no part of any time."""
+"""Seconds that our own judgement may take; they count in no measured time."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
                     "NUMBA_NUM_THREADS")
@@ -29,7 +30,7 @@ class PeerFailed(Exception):  # noqa: N818 - what happened, not an error of ours
 
 
 @dataclass(frozen=True)
-class Limits:
+class RunLimits:
     """Seconds for one run, bytes for one process, and the cores and threads that it may use."""
 
     seconds: float = 60.0
@@ -41,7 +42,7 @@ class Child:
     """A peer at work on a problem. A context manager; raises PeerFailed, after which it is gone."""
 
     def __init__(
-        self, name: str, instance: Instance, limits: Limits, solving: bool = True
+        self, name: str, instance: Instance, limits: RunLimits, solving: bool = True
     ) -> None:
         self.name, self.limits = name, limits
         context = multiprocessing.get_context("spawn")
@@ -92,7 +93,7 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked."""
+        """Whether its process can still be asked."""
         return not self._pipe.closed
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What `refot bench` does with its options: refuse what cannot be, run, print, write."""
+"""What `refot bench` does with its options: check them, run, print and write."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from refot.arrays import InputError
-from refot.plots import as_figure_path, save_figure
+from refot.plots.figures import as_figure_path, save_figure
 from refot.terminal import foreign, plain
 
 from . import report as pages
-from .child import Limits
-from .peers import DEFAULT, find_peer, known_peers
+from .child import RunLimits
+from .peers.table import DEFAULT, find_peer, known_peers
 from .problems import GRIDS, grid
-from .run import HALF, Report, bench
+from .run import HALF, BenchReport, bench
 from .training import lines
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The options, as they came."""
+class BenchOptions:
+    """The options of the command line."""
 
     grid: str
     peers: str | None
@@ -38,8 +38,8 @@ class Asked:
     markdown: Path | None
 
 
-def run(asked: Asked, console: Console, complaints: Console) -> None:
-    """The whole command. Raises InputError for what cannot be, before any work."""
+def run(asked: BenchOptions, console: Console, complaints: Console) -> None:
+    """The whole command. Raises InputError for a wrong option, before any work."""
     names = DEFAULT if asked.peers is None else tuple(
         name.strip() for name in asked.peers.split(",") if name.strip())
     for name in names:
@@ -49,7 +49,7 @@ def run(asked: Asked, console: Console, complaints: Console) -> None:
             raise InputError("file", f"{path}", "a file in a folder that exists")
     figure = as_figure_path(asked.plot) if asked.plot is not None else None
     cells = grid(asked.grid, asked.data, asked.only)
-    limits = Limits(asked.seconds, int(asked.gibibytes * 2**30), asked.threads)
+    limits = RunLimits(asked.seconds, int(asked.gibibytes * 2**30), asked.threads)
     with Progress(TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
                   console=complaints, transient=True) as bar:
         task = bar.add_task("starting", total=None)
@@ -57,7 +57,7 @@ def run(asked: Asked, console: Console, complaints: Console) -> None:
         def tell(cell: str, peer: str) -> None:
             bar.update(task, description=plain(f"{cell}: {peer}"))
 
-        def keep(found: Report) -> None:
+        def keep(found: BenchReport) -> None:
             if asked.json is not None:
                 pages.write_json(found, asked.json)
             if asked.markdown is not None:
@@ -82,6 +82,6 @@ def print_list(console: Console) -> None:
 
 
 def print_training(console: Console) -> None:
-    """A line for each preset as it comes."""
+    """A line for each preset, printed as soon as it is measured."""
     for line in lines():
         console.print(foreign(line))

@@ -1,7 +1,7 @@
-"""What every peer is held to: computed here, from the potentials that it returns.
+"""The measures by which every peer is judged, computed here from the potentials that it returns.
 
 |P1 - a|_1 + |P'1 - b|_1 of P = a b exp((f + g - C) / eps), and the certified relative gap of F at
-g (`refot.gap`). Both in float64; a peer's own word on its convergence counts for nothing.
+g (`refot.solvers.gap`). Both in float64; what a peer itself says about its convergence is not used.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from refot.arrays import Array
-from refot.gap import gap_of
 from refot.problem import problem
+from refot.solvers.gap import gap_of
 
 from .problems import Instance
 
 READABLE = 1_000
-"""Up to so many points the readable backend is the judge; beyond, the compiled one."""
+"""Points up to which the NumPy backend computes the measures; beyond, the Numba backend does."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The L1 error of both marginals, and the certified relative gap; inf where nothing holds."""
+    """The L1 error of both marginals, and the certified relative gap; inf for an unusable
+    answer."""
 
     marginal_error: float
     gap: float
@@ -54,7 +55,7 @@ def judge(instance: Instance, answer: Answer) -> Judgement:
 
 @dataclass(frozen=True)
 class Criterion:
-    """One of the two measures, and the value at which a peer has arrived."""
+    """One of the two measures, and the value that an answer must reach."""
 
     name: str
     target: float

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from refot.arrays import Array, InputError, as_count, as_positive, lookup, uniform
-from refot.costs import Cost, DenseCost, PointCost, point_cost
-from refot.memory import formed
+from refot.costs.formed import formed
+from refot.costs.operands import Cost, DenseCost, PointCost, point_cost
 
 EPS = (1e-1, 1e-2, 1e-3, 1e-4)
 
 HIGH = 16
-"""From this dimension on the problem is its matrix: forming it is not what is compared."""
+"""From this dimension on the problem is given as its cost matrix, so that the time to form the
+matrix is not compared."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,11 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """What it is called in tables, and what `--only` looks into."""
+        """Its name in tables, in which `--only` looks for its words."""
         return f"{self.family} n={self.n} eps={self.eps:.0e}"
 
     def matches(self, only: tuple[str, ...]) -> bool:
-        """Whether one of these is part of the name, in whole words."""
+        """Whether one of these texts is a part of the name, in whole words."""
         return any(f" {text.strip()} " in f" {self.name} " for text in only)
 
     def instance(self) -> Instance:
@@ -75,7 +76,8 @@ class Instance:
 
 
 def largest(C: Cost) -> float:
-    """max C. In few dimensions from the corners of the hulls: c(x, y) is convex in x and in y."""
+    """max C. For points only the corners of their convex hulls are tried: c(x, y) is convex in x
+    and in y, so that its maximum is at two corners."""
     if isinstance(C, DenseCost):
         return float(C.matrix.max())
     from scipy.spatial import ConvexHull
@@ -86,7 +88,7 @@ def largest(C: Cost) -> float:
 
 # ------------------------------------------------------------------ the two families
 def gaussians(n: int, data: Path | None = None) -> tuple[Array, Array]:
-    """Standard normal in the plane, and the same 1 further along each axis; (n, 2) each."""
+    """Standard normal points in the plane, and others moved by 1 along each axis; (n, 2) each."""
     rng = np.random.default_rng(n)
     return rng.normal(size=(n, 2)), rng.normal(size=(n, 2)) + 1
 
@@ -94,10 +96,10 @@ def gaussians(n: int, data: Path | None = None) -> tuple[Array, Array]:
 def mnist_images(n: int, data: Path | None = None) -> tuple[Array, Array]:
     """Pixels in [0, 1] of two sets of n images, (n, 784) each.
 
-    The sets are disjoint where there are 2 n images (`data`, a folder of IDX files, has 60,000);
-    else y is drawn among all of them and mirrored left to right.
+    The sets are disjoint if there are 2 n images (`data`, a folder of IDX files, has 60,000);
+    otherwise they overlap, and the images of y are mirrored left to right.
     """
-    from refot.datasets_mnist import mnist
+    from refot.datasets.mnist import mnist
 
     images = mnist(data).images
     if n > len(images):

@@ -1,9 +1,8 @@
-"""What a run found, as tables (terminal and Markdown), as JSON, and as a log-log plot."""
+"""The results of a run as tables (terminal and Markdown), as JSON, and as a log-log plot."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from refot.files import write_text
 from refot.terminal import foreign
 
 from .criterion import CRITERIA
-from .run import Report
+from .run import BenchReport
 from .throughput import Rate
-from .timing import REFERENCE, Entry, Spread
+from .timing import REFERENCE, Entry, Range
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,14 +43,14 @@ def short(number: float | None) -> str:
     return f"{number:.0f}" if abs(number) >= 100 else f"{number:.2g}"
 
 
-def spread(ratio: Spread | None) -> str:
+def spread(ratio: Range | None) -> str:
     """The median, and the least and the most in brackets."""
     return "" if ratio is None else (
         f"{short(ratio.median)} ({short(ratio.least)}-{short(ratio.most)})")
 
 
 # ------------------------------------------------------------------ the tables
-def sheets(report: Report) -> Iterator[Sheet]:
+def sheets(report: BenchReport) -> Iterator[Sheet]:
     """A sheet for each cell, one for throughput."""
     heads = ("peer", f"s to {MARGINAL}", "x refot (min-max)", "x refot, processor", "iterations",
              "ms an iteration", f"s to {GAP}", "x refot (min-max)", "peak MB")
@@ -63,7 +63,7 @@ def sheets(report: Report) -> Iterator[Sheet]:
 
 
 def cells(entry: Entry) -> tuple[str, ...]:
-    """The row of a peer on a cell; where it did not get there, why."""
+    """The row of a peer on a cell; where it did not reach a criterion, the reason."""
     marginal, gap = entry.timings.get(MARGINAL), entry.timings.get(GAP)
     left: tuple[str, ...] = (entry.failures.get(MARGINAL, ""), "", "", "", "")
     right: tuple[str, ...] = (entry.failures.get(GAP, ""), "")
@@ -93,8 +93,8 @@ def per_iteration(entry: Entry, unit: float = 1.0) -> float | None:
     return unit * timing.seconds / timing.iterations if timing and timing.iterations else None
 
 
-def preface(report: Report) -> Iterator[str]:
-    """What the numbers belong to, a line each."""
+def preface(report: BenchReport) -> Iterator[str]:
+    """The machine and the limits under which the numbers were measured, a line each."""
     about = report.machine
     yield (f"{about['processor']}, {about['cores']} cores, {about['memory_GiB']} GiB; "
            f"{about['system']}, Python {about['python']}, NumPy {about['numpy']}")
@@ -108,7 +108,7 @@ def preface(report: Report) -> Iterator[str]:
                f"second: {100 * share['reached']:.0f} % of them")
 
 
-def print_report(report: Report, console: Console) -> None:
+def print_report(report: BenchReport, console: Console) -> None:
     """Every sheet, on the terminal."""
     for line in preface(report):
         console.print(foreign(line))
@@ -119,8 +119,8 @@ def print_report(report: Report, console: Console) -> None:
         console.print(table)
 
 
-def markdown(report: Report) -> str:
-    """The same for a page."""
+def markdown(report: BenchReport) -> str:
+    """The same sheets in Markdown."""
     lines = [f"- {line}" for line in preface(report)]
     for sheet in sheets(report):
         lines += ["", f"### {sheet.title}", "", "| " + " | ".join(sheet.heads) + " |",
@@ -130,25 +130,18 @@ def markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_json(report: Report, path: Path) -> None:
+def write_json(report: BenchReport, path: Path) -> None:
     """The whole report."""
-    _write(path, json.dumps(report.as_dict(), indent=1) + "\n")
+    write_text(path, json.dumps(report.as_dict(), indent=1) + "\n")
 
 
-def write_markdown(report: Report, path: Path) -> None:
+def write_markdown(report: BenchReport, path: Path) -> None:
     """The tables for a page."""
-    _write(path, markdown(report))
-
-
-def _write(path: Path, text: str) -> None:
-    """Written beside, then moved into place."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    write_text(path, markdown(report))
 
 
 # ------------------------------------------------------------------ the plot
-def plot(report: Report) -> Figure:
+def plot(report: BenchReport) -> Figure:
     """Seconds to the marginal error (above) and seconds an iteration (below) against n, by eps."""
     from matplotlib.figure import Figure
 
@@ -174,8 +167,9 @@ def plot(report: Report) -> Figure:
     return figure
 
 
-def points(report: Report) -> dict[tuple[str, float], list[tuple[float, float, float | None]]]:
-    """(curve, eps) -> [(n, seconds, seconds an iteration)], for peers that got there."""
+def points(report: BenchReport) -> dict[tuple[str, float], list[tuple[float, float, float | None]]]:
+    """(curve, eps) -> [(n, seconds, seconds an iteration)], for peers that reached the
+    criterion."""
     found: dict[tuple[str, float], list[tuple[float, float, float | None]]] = {}
     for name, entries in report.cells.items():
         cell = report.places[name]
@@ -190,8 +184,8 @@ def points(report: Report) -> dict[tuple[str, float], list[tuple[float, float, f
 
 def draw(axis: Axes, name: str, k: int, values: list[tuple[float, float, float | None]],
          row: int) -> None:
-    """One curve in the colour of the k-th peer, refot's thicker; the family in many dimensions
-    dashed, its marks hollow. After ten peers colours come again, with other marks."""
+    """One curve in the colour of the k-th peer, refot's thicker. MNIST, in many dimensions, is
+    dashed with hollow marks. After ten peers the colours repeat, with other marks."""
     places = sorted((value[0], height) for value in values
                     if (height := value[row + 1]) is not None)
     ours, high = name.startswith(f"{REFERENCE},"), name.endswith("mnist")
@@ -202,7 +196,7 @@ def draw(axis: Axes, name: str, k: int, values: list[tuple[float, float, float |
 
 
 def guide(axis: Axes) -> None:
-    """The slope of n^2, through the lower left of what is drawn."""
+    """A dotted line with the slope of n^2, from the lower left corner of the curves."""
     lines: list[Any] = list(axis.get_lines())
     x = [value for line in lines for value in line.get_xdata()]
     y = [value for line in lines for value in line.get_ydata()]

@@ -14,8 +14,8 @@ import numpy as np
 
 import refot
 
-from .child import Limits
-from .peers import find_peer
+from .child import RunLimits
+from .peers.table import find_peer
 from .problems import Cell
 from .throughput import Rate, rates
 from .timing import Entry, compare
@@ -26,15 +26,15 @@ HALF = Cell("gaussians", 10_000, 1e-2)
 HALF_REPEATS = 5
 
 OURS = ("refot-float32", "refot-groups", "refot-groups-float32", "refot-log", "refot-log-float32")
-"""What else of refot is timed on it: in float32, by groups, and term by term."""
+"""The other ways of refot that are timed there: in float32, by groups, and term by term."""
 
 
 @dataclass
-class Report:
+class BenchReport:
     """Everything a run found; `loads`: the machine's load average before and after."""
 
     machine: dict[str, Any]
-    limits: Limits
+    limits: RunLimits
     repeats: int
     cells: dict[str, list[Entry]] = field(default_factory=dict)
     places: dict[str, Cell] = field(default_factory=dict)
@@ -55,18 +55,18 @@ class Report:
 
 
 def bench(
-    cells: Sequence[Cell], peers: Sequence[str], limits: Limits, repeats: int,
+    cells: Sequence[Cell], peers: Sequence[str], limits: RunLimits, repeats: int,
     half: Cell | None = HALF, tell: Callable[[str, str], object] = lambda cell, peer: None,
-    keep: Callable[[Report], object] = lambda report: None,
-) -> Report:
+    keep: Callable[[BenchReport], object] = lambda report: None,
+) -> BenchReport:
     """Half-iterations on `half`, then every peer on every cell. Unknown peers: UnknownNameError.
 
-    `tell(cell, peer)` is called before each, `keep(report)` with what there is after each cell. No
-    run ends because a peer does not get there.
+    `tell(cell, peer)` is called before each peer, and `keep(report)` with the results so far after
+    each cell. The run goes on if a peer fails or does not reach a criterion.
     """
     for name in peers:
         find_peer(name)
-    report = Report(machine(), limits, repeats, loads=[os.getloadavg()[0]])
+    report = BenchReport(machine(), limits, repeats, loads=[os.getloadavg()[0]])
     if half is not None:
         tell("half-iteration", half.name)
         report.throughput = rates(half, [*OURS, *peers], limits, HALF_REPEATS)
@@ -83,8 +83,8 @@ def bench(
 
 
 def shares() -> dict[str, dict[str, float]]:
-    """What softmin reaches of the multiply-adds of one processor, by dtype."""
-    from refot.verification.machine import softmin_share
+    """The share of one processor's multiply-adds that softmin reaches, by dtype."""
+    from .machine import softmin_share
 
     found = {dtype: softmin_share(np.dtype(dtype)) for dtype in ("float64", "float32")}
     return {dtype: asdict(share) | {"reached": share.reached} for dtype, share in found.items()}

@@ -1,7 +1,8 @@
-"""The loosest accuracy at which a peer meets a criterion: what its time is measured at.
+"""The loosest accuracy at which a peer meets a criterion; its time is measured at that one.
 
-No peer is charged for a tolerance that is tighter than ours asks: each is run at accuracies that
-close in on the loosest one that meets the target by our measure, to a factor of 4.
+Peers stop by different measures. So that none is timed at a tighter tolerance than our criterion
+needs, each is run at several accuracies, which close in on the loosest one that meets the target by
+our measure, to a factor of 4.
 """
 
 from __future__ import annotations
@@ -17,24 +18,25 @@ ATTEMPTS = 8
 """Runs for one criterion, at most."""
 
 CLOSE = 4.0
-"""Near enough: measure >= target / CLOSE, or a failing accuracy within that factor of a good."""
+"""The search ends if measure >= target / CLOSE, or if an accuracy that fails is within this factor
+of one that meets the target."""
 
 
 @dataclass(frozen=True)
-class Trial:
+class Attempted:
     """A run, and what we measured on its answer."""
 
     run: Run
     judged: Judgement
 
 
-Attempt = Callable[[float], Trial]
+Attempt = Callable[[float], Attempted]
 
 
-def search(attempt: Attempt, criterion: Criterion, history: list[Trial]) -> Trial | None:
-    """The trial at the loosest accuracy that meets the criterion; None where none did.
+def search(attempt: Attempt, criterion: Criterion, history: list[Attempted]) -> Attempted | None:
+    """The run at the loosest accuracy that meets the criterion; None if no run does.
 
-    New trials are appended to `history`, which may hold those of another criterion.
+    New runs are appended to `history`, which may already hold those for another criterion.
     """
     for _ in range(ATTEMPTS):
         accuracy = following(criterion, history)
@@ -44,14 +46,15 @@ def search(attempt: Attempt, criterion: Criterion, history: list[Trial]) -> Tria
     return best(criterion, history)
 
 
-def best(criterion: Criterion, history: list[Trial]) -> Trial | None:
-    """The good trial of the loosest accuracy."""
+def best(criterion: Criterion, history: list[Attempted]) -> Attempted | None:
+    """Of the runs that meet the target, the one with the loosest accuracy."""
     good = [trial for trial in history if criterion.measure(trial.judged) <= criterion.target]
     return max(good, key=lambda trial: trial.run.accuracy, default=None)
 
 
-def following(criterion: Criterion, history: list[Trial]) -> float | None:
-    """The accuracy to try next, as if the measure went in proportion; None: enough is known."""
+def following(criterion: Criterion, history: list[Attempted]) -> float | None:
+    """The accuracy to try next, assuming that the measure is proportional to it; None at the end of
+    the search."""
     if not history:
         return criterion.target
     found, target = best(criterion, history), criterion.target
@@ -67,8 +70,8 @@ def following(criterion: Criterion, history: list[Trial]) -> float | None:
     return wider if wider < 0.5 else None
 
 
-def tighter(criterion: Criterion, history: list[Trial]) -> float | None:
-    """The next accuracy where none was good; None where the last two gained nothing."""
+def tighter(criterion: Criterion, history: list[Attempted]) -> float | None:
+    """The next accuracy if none has met the target yet; None if the last ones gained nothing."""
     by_accuracy = sorted(history, key=lambda trial: trial.run.accuracy)
     measures = [criterion.measure(trial.judged) for trial in by_accuracy]
     if len(measures) >= 3 and not measures[0] < 0.9 * min(measures[1:]):

@@ -6,10 +6,10 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .child import Limits, PeerFailed
-from .peers import find_peer
+from .child import PeerFailed, RunLimits
+from .peers.table import find_peer
 from .problems import Cell
-from .timing import REFERENCE, Runner, Spread, in_turn, ratios, refused
+from .timing import REFERENCE, Range, Runner, in_turn, ratios, refused
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Rate:
 
     peer: str
     pairs_per_second: float | None = None
-    ratio: Spread | None = None
+    ratio: Range | None = None
     failure: str = ""
 
 
-def rates(cell: Cell, names: Sequence[str], limits: Limits, repeats: int) -> list[Rate]:
+def rates(cell: Cell, names: Sequence[str], limits: RunLimits, repeats: int) -> list[Rate]:
     """A Rate for refot and for each peer that has a half-iteration of its own."""
     with_half = [name for name in names if find_peer(name).half is not None]
     with Runner(REFERENCE, cell.instance(), limits, solving=False) as reference:
@@ -30,7 +30,7 @@ def rates(cell: Cell, names: Sequence[str], limits: Limits, repeats: int) -> lis
 
 
 def rate_of(name: str, reference: Runner, repeats: int) -> Rate:
-    """One peer's, in turn with refot's."""
+    """The rate of one peer, measured in turn with refot's."""
     instance, limits = reference.instance, reference.limits
     reason = refused(name, instance.n, limits)
     if reason:

@@ -1,7 +1,8 @@
-"""Each peer beside refot: pairs of runs in turn, on one problem, each at the accuracy it needs.
+"""Each peer beside refot: the two run in turn on one problem, each at the accuracy that it needs.
 
-A ratio is the peer's seconds over refot's of the same pair; above 1 refot is faster. The seconds
-that are reported are medians over the pairs.
+In turn, so that a change of the machine's load meets both. A ratio is the peer's seconds over
+refot's seconds of the same pair; above 1, refot is faster. Reported seconds are medians over the
+pairs.
 """
 
 from __future__ import annotations
@@ -13,23 +14,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from .child import Child, Limits, PeerFailed
+from .child import Child, PeerFailed, RunLimits
 from .criterion import CRITERIA, Criterion
-from .peers import find_peer
+from .peers.table import find_peer
 from .problems import Cell, Instance
-from .search import Trial, search
+from .search import Attempted, search
 
 Found = TypeVar("Found")
 
 REFERENCE = "refot"
-"""Beside which every peer runs."""
+"""The peer with which every other is compared."""
 
 COPIES = 3
-"""Matrices that a peer which needs one has at least: its own, a kernel, a temporary."""
+"""Matrices that a peer on matrices holds at least: the cost, a kernel and a temporary."""
 
 
 @dataclass(frozen=True)
-class Spread:
+class Range:
     """The smallest, the median and the largest of several numbers."""
 
     least: float
@@ -37,20 +38,20 @@ class Spread:
     most: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """That of `values`, at least one."""
+    def of(cls, values: Sequence[float]) -> Range:
+        """The range of `values`, of which there is at least one."""
         return cls(min(values), statistics.median(values), max(values))
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds to a criterion, of the clock and of all processors; ratios to refot's in its turn,
-    None where refot itself did not get there."""
+    """Seconds to meet a criterion, by the clock and of all processors together, and their ratios to
+    refot's seconds; None if refot itself does not meet it."""
 
     seconds: float
     processor: float
-    ratio: Spread | None
-    processor_ratio: Spread | None
+    ratio: Range | None
+    processor_ratio: Range | None
     pairs: int
     accuracy: float
     iterations: int | None
@@ -71,13 +72,16 @@ class Entry:
 
 
 class Runner:
-    """A child, started when it is first asked and again once it was killed, with the trials it has
-    been through. A context manager; whatever starts or asks the child may raise PeerFailed."""
+    """A peer's process, started when it is first needed and again after it was killed, with the
+    runs that it has done. A context manager; starting or asking the process may raise
+    PeerFailed."""
 
-    def __init__(self, name: str, instance: Instance, limits: Limits, solving: bool = True) -> None:
+    def __init__(
+        self, name: str, instance: Instance, limits: RunLimits, solving: bool = True
+    ) -> None:
         self.name, self.instance, self.limits, self.solving = name, instance, limits, solving
         self._child: Child | None = None
-        self.history: list[Trial] = []
+        self.history: list[Attempted] = []
         self.failed: dict[str, str] = {}
         self.peak = 0
 
@@ -95,14 +99,14 @@ class Runner:
         if self._child is not None:
             self._child.close()
 
-    def attempt(self, accuracy: float) -> Trial:
+    def attempt(self, accuracy: float) -> Attempted:
         """One run, judged."""
         run = self.child.run(accuracy)
         self.peak = self.peak or run.peak  # before our judging can have raised it
-        return Trial(run, self.child.judge())
+        return Attempted(run, self.child.judge())
 
-    def search(self, criterion: Criterion) -> Trial:
-        """The trial that meets the criterion. Raises PeerFailed, which says how far it came."""
+    def search(self, criterion: Criterion) -> Attempted:
+        """The run that meets the criterion. Raises PeerFailed, which says how far it came."""
         if criterion.name in self.failed:
             raise PeerFailed(self.failed[criterion.name])
         reason, found = "does not get there", None
@@ -118,7 +122,7 @@ class Runner:
 
 
 def compare(
-    cell: Cell, names: Sequence[str], limits: Limits, repeats: int, tell: Callable[[str], object]
+    cell: Cell, names: Sequence[str], limits: RunLimits, repeats: int, tell: Callable[[str], object]
 ) -> list[Entry]:
     """An entry for refot and one for each peer, on one cell. `tell` gets each name before."""
     entries = []
@@ -130,7 +134,7 @@ def compare(
 
 
 def entry_of(name: str, reference: Runner, repeats: int) -> Entry:
-    """One peer beside the reference; the reference beside itself tells the noise."""
+    """One peer beside the reference; for the reference beside itself, it shows the noise."""
     entry, reason = Entry(name), refused(name, reference.instance.n, reference.limits)
     with Runner(name, reference.instance, reference.limits) as runner:
         try:
@@ -149,8 +153,8 @@ def entry_of(name: str, reference: Runner, repeats: int) -> Entry:
     return entry
 
 
-def refused(name: str, n: int, limits: Limits) -> str:
-    """Why a peer is not even started: not installed, or a matrix that cannot be; "" if neither."""
+def refused(name: str, n: int, limits: RunLimits) -> str:
+    """Why a peer is not even started: it is not installed, or its matrices do not fit; else ""."""
     peer = find_peer(name)
     if not peer.installed:
         return f"{peer.package[0]} is not installed"
@@ -164,7 +168,7 @@ def paired(runner: Runner, reference: Runner, criterion: Criterion, repeats: int
     """Both at the accuracies they need, in turn, `repeats` times or until the limit is spent."""
     trial = runner.search(criterion)
     with suppress(PeerFailed):
-        reference.search(criterion)  # before the clock starts; where it fails, so will `ours`
+        reference.search(criterion)  # before the clock starts; if it fails, `ours` fails below
     theirs, ours = in_turn(
         lambda: runner.child.run(trial.run.accuracy),
         lambda: reference.child.run(reference.search(criterion).run.accuracy),
@@ -181,8 +185,8 @@ def paired(runner: Runner, reference: Runner, criterion: Criterion, repeats: int
 
 def in_turn(theirs: Callable[[], Found], ours: Callable[[], Found], repeats: int, seconds: float
             ) -> tuple[list[Found], list[Found]]:
-    """What both find, called in turn, `repeats` times or until so many seconds have gone; once ours
-    fails, theirs is called alone and the second list is empty."""
+    """The results of both, called in turn, `repeats` times or until `seconds` have passed. Once
+    `ours` fails, `theirs` is called alone and the second list is empty."""
     found: list[Found] = []
     beside: list[Found] | None = []
     begun = time.perf_counter()
@@ -196,6 +200,6 @@ def in_turn(theirs: Callable[[], Found], ours: Callable[[], Found], repeats: int
     return found, beside or []
 
 
-def ratios(theirs: Sequence[float], ours: Sequence[float]) -> Spread | None:
+def ratios(theirs: Sequence[float], ours: Sequence[float]) -> Range | None:
     """theirs / ours, pair by pair; None without ours."""
-    return Spread.of([t / o for t, o in zip(theirs, ours, strict=True)]) if ours else None
+    return Range.of([t / o for t, o in zip(theirs, ours, strict=True)]) if ours else None

@@ -8,16 +8,19 @@ from collections.abc import Iterator, Sequence
 from refot.arrays import lookup
 
 PRESETS = ("gaussians25-quick", "gaussians25")
-"""Presets of Info-Sinkhorn on points, which the twin knows: of width 128, and B's Table 1."""
+"""Presets of Info-Sinkhorn on points, for which there is the twin: one of width 128, and that of
+Table 1 of B (Bréchet et al. 2019)."""
 
 PAIRS = 20
+"""Steps of each of the two that are timed."""
 
 
 def lines(presets: Sequence[str] = PRESETS, pairs: int = PAIRS, backend: str = "numba"
           ) -> Iterator[str]:
     """A sentence for each preset: milliseconds of both, their ratio pair by pair."""
-    from refot.systems import info_sinkhorn_presets
-    from refot.verification.torch_twin import paired_times
+    from refot.systems.presets import info_sinkhorn as info_sinkhorn_presets
+
+    from .torch_twin import paired_times
 
     for name in presets:
         system = lookup(info_sinkhorn_presets.PRESETS, name, "preset").make(0, backend)

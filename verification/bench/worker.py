@@ -1,4 +1,4 @@
-"""The process in which one peer works on one problem: it answers requests until the pipe closes.
+"""A peer's process, in which it works on one problem and answers requests until the pipe closes.
 
 A request is ("run", accuracy), ("judge",) for the answer of the last run, or ("half",) for one
 half-iteration. A reply is a Ready, a Run, a Judgement, seconds, or a Failure that ends the process.
@@ -18,19 +18,20 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from refot.verification.limits import limit_process
+from refot.verification.subjects.limits import limit_process
 
 from .criterion import Answer, Judgement, judge
-from .peers import Peer, Solve, find_peer
+from .peers.peer import Peer, Solve
+from .peers.table import find_peer
 from .problems import Instance
 
 WARM_UP = 0.5
-"""The accuracy of a first run, which is not counted: it compiles."""
+"""The accuracy of a first run, which compiles and is not counted."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The peer has its problem; what its warm-up took, compilation included."""
+    """The first reply: the peer is ready, and its warm-up, with compilation, took this long."""
 
     version: str
     warm_up: float
@@ -59,7 +60,7 @@ class Failure:
 Reply: TypeAlias = Ready | Run | Judgement | float | Failure
 
 
-class Worker:
+class PeerServer:
     """A peer, its problem, and its last answer."""
 
     def __init__(self, peer: Peer, instance: Instance, base: int) -> None:
@@ -108,7 +109,7 @@ def peak_memory() -> int:
 
 
 def forget_peak() -> None:
-    """From now on the peak is that of what follows, where the system can (Linux)."""
+    """Start the measurement of the peak anew, where the system can (Linux)."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
@@ -116,7 +117,7 @@ def forget_peak() -> None:
 def serve(
     connection: Connection, name: str, instance: Instance, memory: int, threads: int, solving: bool
 ) -> None:
-    """Answer requests about one peer on one problem, within so many bytes and on so many cores."""
+    """Answer requests about one peer on one problem, in `memory` bytes and on `threads` cores."""
     warnings.simplefilter("ignore")  # a peer that warns is judged all the same
     with silence(), connection:
         try:
@@ -134,17 +135,17 @@ def serve(
 
 
 def keep_to(threads: int) -> None:
-    """Use no more cores than threads, where the system can: XLA asks for no number of threads."""
+    """Use no more cores than threads, where the system can: XLA takes all cores that it sees."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
-def start(name: str, instance: Instance, solving: bool) -> tuple[Worker, Ready]:
+def start(name: str, instance: Instance, solving: bool) -> tuple[PeerServer, Ready]:
     """The worker of a peer, warmed up: by a run where it is to solve, else by a half-iteration."""
     peer = find_peer(name)
     importlib.import_module(peer.package[0])
     forget_peak()
-    worker = Worker(peer, instance, peak_memory())
+    worker = PeerServer(peer, instance, peak_memory())
     begun = time.perf_counter()
     if solving:
         worker.run(WARM_UP)

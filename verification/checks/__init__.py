@@ -2,8 +2,9 @@
 (honesty, behaviour, precision), and what is not to be answered (bad input).
 """
 
-from refot.verification.check import CHECKS
 from refot.verification.checks import divergences, functions, information, training, transport
+
+from .trial import CHECKS
 
 # isort: split
 from refot.verification.checks import behaviour, honesty, precision

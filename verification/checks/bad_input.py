@@ -13,15 +13,15 @@ from dataclasses import replace
 import numpy as np
 
 from refot.arrays import Array, InputError
-from refot.verification.check import Finding, Trial, check
-from refot.verification.checks.faults import FAULTS, Change, Fault
-from refot.verification.checks.ordinary import ORDINARY, Arguments, first, wording
-from refot.verification.limits import limited, refusal_expected
-from refot.verification.probe import NoAnswerError, NotOfferedError, Probe, SubjectError
-from refot.verification.protocol import argument_names
+from refot.verification.cases.faults import FAULTS, Change, Fault
+from refot.verification.subjects.capabilities import CAPABILITIES, MATRIX, Answers
+from refot.verification.subjects.limits import limited, refusal_expected
+from refot.verification.subjects.probe import NoAnswerError, NotOfferedError, Probe, SubjectError
+from refot.verification.subjects.protocol import argument_names
+from refot.verification.truth.right import sums
 
-MATRIX = argument_names("converged")
-"""The arguments of a solve of a matrix."""
+from .arguments import Arguments, first, ordinary, wording
+from .trial import Finding, Trial, check
 
 PATIENCE = 10.0
 """Seconds for a call with bad input; a sound one before it has started and compiled what there was
@@ -36,7 +36,7 @@ SHORT = 0.5
 
 def refuses(trial: Trial, capability: str, fault: Fault) -> Finding:
     """Whether the subject refuses the fault; a sound call comes first, and must be answered."""
-    sound = ORDINARY[capability](trial)
+    sound = ordinary(trial, capability)
     _answered(trial, capability, sound)
     if fault.name in trial.probe.part.allows:
         return trial.mass_error(0.0, f"documented: {trial.probe.part.allows[fault.name]}")
@@ -114,8 +114,19 @@ def _agrees(
         same = trial.raw(capability, *_changed(limit, capability, sound))
     except SubjectError:
         return False
-    scale = float(abs(same).max())
-    return answer.shape == same.shape and bool((abs(answer - same) <= trial.rate * scale).all())
+    if answer.shape != same.shape:
+        return False
+    answer, same = (_in_one_gauge(each, capability, sound) for each in (answer, same))
+    return bool((abs(answer - same) <= trial.rate * float(abs(same).max())).all())
+
+
+def _in_one_gauge(answer: Array, capability: str, arguments: Arguments) -> Array:
+    """An answer that came flat; of potentials f, g the sums f_i + g_j, the same in every gauge."""
+    record = CAPABILITIES[capability]
+    if record.answers is not Answers.PAIR:
+        return answer
+    rows = len(record.named(arguments)["a"])
+    return sums(answer[:rows], answer[rows:])
 
 
 def _excerpt(answer: Array) -> str:

@@ -7,12 +7,14 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from refot.verification.cases import Case
-from refot.verification.check import CHECKS, Finding, Trial, check
-from refot.verification.checks.ordinary import ORDINARY, first
-from refot.verification.limits import Clocked
-from refot.verification.probe import NotOfferedError, SubjectError
-from refot.verification.trajectories import algorithms, load, question
+from refot.verification.cases.case import Case
+from refot.verification.subjects.capabilities import Role, names_of
+from refot.verification.subjects.limits import Clocked
+from refot.verification.subjects.probe import NotOfferedError, SubjectError
+from refot.verification.trajectories.steps import algorithms, load, question
+
+from .arguments import first, ordinary
+from .trial import CHECKS, Finding, Trial, check
 
 
 def _scale(trial: Trial, capability: str) -> float:
@@ -23,14 +25,14 @@ def _scale(trial: Trial, capability: str) -> float:
 def _repeatable(capability: str) -> None:
     @check(f"{capability}.repeatable", "The same call made twice gives the same answer", first)
     def run(trial: Trial) -> Finding:
-        one, two = trial.again(capability, *ORDINARY[capability](trial))
+        one, two = trial.again(capability, *ordinary(trial, capability))
         if one.shape != two.shape:
             raise SubjectError(f"returned shapes {one.shape} and then {two.shape}")
         allowed = trial.rate * _scale(trial, capability) + trial.rounding
         return trial.worst(two, one, allowed, "the second call against the first")
 
 
-for _capability in ORDINARY:
+for _capability in names_of(Role.ANSWER):
     _repeatable(_capability)
 
 
@@ -66,10 +68,10 @@ def _untouched(trial: Trial, calls: list[tuple[Any, ...]]) -> Finding:
 def _keeps_arguments(capability: str) -> None:
     @check(f"{capability}.keeps-arguments", KEEPS, _asked(capability))
     def run(trial: Trial) -> Finding:
-        return _untouched(trial, [(capability, *ORDINARY[capability](trial))])
+        return _untouched(trial, [(capability, *ordinary(trial, capability))])
 
 
-for _capability in ORDINARY:
+for _capability in names_of(Role.ANSWER):
     _keeps_arguments(_capability)
 
 

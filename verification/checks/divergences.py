@@ -6,8 +6,9 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.gradients import sinkhorn_divergence_gradient
-from refot.verification.cases import Case
-from refot.verification.check import Finding, Trial, check
+from refot.verification.cases.case import Case
+
+from .trial import Finding, Trial, check
 
 
 def _points(case: Case) -> bool:

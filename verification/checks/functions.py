@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from refot import objectives, sinkhorn
+from refot import objectives
 from refot.arrays import Array
+from refot.solvers.scaling import scaling_loss
 from refot.transforms import softmin
 from refot.unrolled import scaling_loss_gradient
-from refot.verification.cases import Case
-from refot.verification.check import Finding, Trial, check
-from refot.verification.checks.ordinary import column_scores, potentials
-from refot.verification.intervals import Interval
+from refot.verification.cases.case import Case
+from refot.verification.certificates.intervals import Interval
+
+from .arguments import column_scores, potentials
+from .trial import Finding, Trial, check
 
 
 # ------------------------------------------------------------------ softmin
@@ -130,7 +132,7 @@ def _scaling(steps: int) -> None:
            "v = b", _scaling_is_finite)
     def run(trial: Trial) -> Finding:
         truth = trial.truth
-        right = sinkhorn.scaling_loss(truth.C, truth.a, truth.b, trial.case.eps, steps)
+        right = scaling_loss(truth.C, truth.a, truth.b, trial.case.eps, steps)
         return trial.value_equals(
             trial.number("scaling_loss", *trial.case.matrix, steps), right)
 

@@ -9,11 +9,12 @@ from functools import cache
 import numpy as np
 
 from refot.arrays import Array
-from refot.verification.cases import Case, synthetic
-from refot.verification.check import Finding, Trial, check
-from refot.verification.checks.ordinary import first, wording
-from refot.verification.probe import NotOfferedError, SubjectError
-from refot.verification.truth import solution_of
+from refot.verification.cases.case import Case, synthetic
+from refot.verification.subjects.probe import NotOfferedError, SubjectError
+from refot.verification.truth.solution import solution_of
+
+from .arguments import first, wording
+from .trial import Finding, Trial, check
 
 PLANS: dict[str, Callable[[Trial], Array]] = {"plan": Trial.plan,
                                               "potentials": Trial.plan_of_potentials}

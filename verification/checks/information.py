@@ -9,10 +9,11 @@ import numpy as np
 from refot import information
 from refot.arrays import Array
 from refot.objectives import kl
-from refot.verification.check import Finding, Trial, check
-from refot.verification.checks.ordinary import table
-from refot.verification.intervals import Interval
-from refot.verification.truth import Truth
+from refot.verification.certificates.intervals import Interval
+from refot.verification.truth.solution import Truth
+
+from .arguments import table
+from .trial import Finding, Trial, check
 
 
 def _nats(trial: Trial, measured: float, expected: float, message: str = "") -> Finding:

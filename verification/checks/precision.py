@@ -13,24 +13,27 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array
-from refot.verification.balls import UNIT
-from refot.verification.cases import Case, synthetic
-from refot.verification.check import Finding, Trial, check
-from refot.verification.checks.ordinary import ORDINARY, first
-from refot.verification.diagnosis import RIGHT, SINGLE
-from refot.verification.diagnosis_transport import sums
-from refot.verification.doubles import in_doubles
-from refot.verification.intervals import Interval
-from refot.verification.probe import is_single
-from refot.verification.rounding_bounds import ROUNDING_BOUNDS
-from refot.verification.truth import solution_of
+from refot.verification.cases.case import Case, synthetic
+from refot.verification.certificates.balls import UNIT
+from refot.verification.certificates.intervals import Interval
+from refot.verification.certificates.rounding_bounds import ROUNDING_BOUNDS
+from refot.verification.subjects.capabilities import (
+    CAPABILITIES,
+    Answers,
+    Role,
+    Unit,
+    names_of,
+)
+from refot.verification.subjects.doubles import in_doubles
+from refot.verification.subjects.probe import is_single
+from refot.verification.truth.right import RIGHT, sums
+from refot.verification.truth.solution import solution_of
+
+from .arguments import first, ordinary
+from .trial import SINGLE, Finding, Trial, check
 
 LOSS = float(np.finfo(np.float32).eps) / 2 / UNIT
 """Roundings of float64 in one of float32: 2^29."""
-
-MASSES = ("plan", "informative_plan")
-COSTS = ("potentials", "value", "transport_cost", "divergence")
-"""What is solved for, by its unit; the gradient of a divergence has one of its own."""
 
 ADMITTED = 1e-5
 """A stated tolerance from which on nobody expects float64: a hundred roundings of float32."""
@@ -44,7 +47,7 @@ def _double(capability: str) -> None:
     def run(trial: Trial) -> Finding:
         case = _another()
         other = replace(trial, case=case, truth=solution_of(case), calls=[])
-        one, two = (asked.raw(capability, *ORDINARY[capability](asked)) for asked in (trial, other))
+        one, two = (asked.raw(capability, *ordinary(asked, capability)) for asked in (trial, other))
         if not (np.isfinite(one).all() and np.isfinite(two).all()):
             return Finding(np.nan, None, np.nan, 0.0, "the answer is not finite")
         constant = one.shape == two.shape and bool((one == two).all())  # 0.5 is one of float32
@@ -75,7 +78,7 @@ def _single(capability: str) -> None:
     def run(trial: Trial) -> Finding:
         case = in_single(trial.case)
         asked = replace(trial, case=case, truth=solution_of(case), calls=[])
-        arguments = tuple(_to_single(each) for each in ORDINARY[capability](asked))
+        arguments = tuple(_to_single(each) for each in ordinary(asked, capability))
         exact = in_doubles(capability, arguments)
         right = np.asarray(RIGHT[capability](*exact))
         answer = _answer(asked, capability, right.shape, arguments)
@@ -98,7 +101,7 @@ def _to_single(argument: Any) -> Any:
 
 def _answer(trial: Trial, capability: str, shape: tuple[int, ...], arguments: Any) -> Array:
     """The answer as one array; of potentials f_i + g_j, which is the same in every gauge."""
-    if capability == "potentials":
+    if CAPABILITIES[capability].answers is Answers.PAIR:
         return sums(*trial.pair(capability, *arguments))
     if shape:
         return trial.array(capability, shape, *arguments)
@@ -115,15 +118,15 @@ def _off_in_double(
 
 def _stop(trial: Trial, capability: str, right: Array) -> float:
     """What a solve leaves that stops at the rate, in the units of the answer; else 0."""
-    if capability in MASSES:
-        return trial.rate
-    if capability in COSTS:
-        return trial.rate * trial.case.unit
-    if capability == "divergence_gradient":
-        return trial.rate * float(abs(right).max()) * max(1.0, trial.case.spread / trial.case.eps)
-    return 0.0
+    record, case = CAPABILITIES[capability], trial.case
+    if not record.solved:
+        return 0.0
+    if record.unit is Unit.SLOPE:  # an error of the potentials grows in it by up to spread / eps
+        return trial.rate * float(abs(right).max()) * max(1.0, case.spread / case.eps)
+    return trial.rate * (case.unit if record.unit is Unit.COST else 1.0)
 
 
-for _capability in ORDINARY:
+for _capability in names_of(Role.ANSWER):
     _double(_capability)
-    _single(_capability)
+    if _capability in ROUNDING_BOUNDS:
+        _single(_capability)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
-from refot.verification.cases import Case
-from refot.verification.check import Finding, Trial, check
-from refot.verification.checks.ordinary import first
-from refot.verification.diagnosis_training import training_cause
-from refot.verification.intervals import Interval
-from refot.verification.probe import looking_at
-from refot.verification.trajectories import OF_A_MOVE, algorithms, differences, load, question
+from refot.verification.cases.case import Case
+from refot.verification.certificates.intervals import Interval
+from refot.verification.subjects.probe import looking_at
+from refot.verification.trajectories.steps import OF_A_MOVE, algorithms, differences, load, question
+from refot.verification.trajectories.symptoms import training_cause
+
+from .arguments import first
+from .trial import Finding, Trial, check
 
 
 def _once(case: Case) -> bool:

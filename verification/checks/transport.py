@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from refot.objectives import semi_dual
-from refot.verification.cases import Case
-from refot.verification.check import Finding, Trial, check
-from refot.verification.gibbs import double_differences
-from refot.verification.intervals import Interval
+from refot.verification.cases.case import Case
+from refot.verification.certificates.intervals import Interval
+from refot.verification.truth.gibbs import double_differences
+
+from .trial import Finding, Trial, check
 
 
 # ------------------------------------------------------------------ plan

@@ -1,8 +1,8 @@
-"""The door of the pytest plugin: its options, and nothing that takes time to import.
+"""The options of the pytest plugin, and nothing that takes time to import.
 
-Installed as a package of its own, `pytest_refot`: pytest imports the module of every plugin in
-every run, and `import refot` brings NumPy. The plugin itself is `refot.verification.pytest_plugin`.
-"""
+pytest imports the module of every installed plugin in every run, also where nobody uses it. So this
+folder is installed a second time as the top-level package `pytest_refot`, because `import refot`
+would bring NumPy. The plugin itself is `refot.verification.pytest_refot.plugin`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def pytest_addoption(parser: Any) -> None:
-    """The options; none has a default that does anything."""
+    """The options; the defaults switch the plugin off."""
     group = parser.getgroup("refot", "refot: certified checks of entropic optimal transport")
     group.addoption("--refot-subject", metavar="TARGET",
                     help="verify this, each check on each case one test: as `refot verify TARGET`")
@@ -27,6 +27,6 @@ def pytest_addoption(parser: Any) -> None:
 def pytest_configure(config: Any) -> None:
     """Load the plugin where one of the options asks for it."""
     if any(config.getoption(f"refot_{name}") for name in ("subject", "command", "skip", "xfail")):
-        from refot.verification.pytest_plugin import register
+        from .plugin import register
 
         register(config)

@@ -1,8 +1,9 @@
-"""The zoo: subjects that are right but for one realistic defect, and subjects that are right.
+"""The zoo: subjects with one realistic bug each, and subjects without any.
 
-It shows that the checks can fail, and that they do not fail what is right. Each bug stands as it
-would in somebody's code, with the check that is meant for it and a part of the diagnosis that must
-be given. `python -m refot.verification.zoo` runs all of it over as many seeds as wanted.
+It shows that the checks find bugs, and that they do not fail what is right. Each bug is written as
+it would stand in somebody's code. With it stand the check that has to fail, and the id of what has
+to be diagnosed: a mistake of the catalogue, or a symptom. `python -m refot.verification.zoo SEEDS`
+runs all of them on cases drawn from so many seeds.
 """
 
 from refot.verification.zoo import (

@@ -1,7 +1,8 @@
-"""`python -m refot.verification.zoo [SEEDS]`: every animal on fresh cases of so many seeds.
+"""`python -m refot.verification.zoo [SEEDS]`: every subject of the zoo on the cases of the seeds.
 
-Prints, for the bugs, how many were failed by the check meant for them and how many were named, and
-for the right subjects every false alarm. Exit status 1 if a bug got through or an alarm was false.
+It prints how many bugs were failed by the check that is meant for them, how many of these were
+named rightly, and every false alarm on a right subject. The exit status is 1 if a bug got through
+or if there was a false alarm.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import sys
 import warnings
 
-from refot.verification.cases import synthetic
+from refot.verification.cases.case import synthetic
 from refot.verification.zoo import BUGS, RIGHT, examined_on
 
 
@@ -24,7 +25,7 @@ def main(seeds: int) -> int:
             meant = [c for c in failed if c.id == bug.caught_by]
             caught += bool(meant)
             nameable += bool(bug.diagnosis)
-            right = bool(bug.diagnosis) and any(bug.diagnosis in c.diagnosis for c in meant)
+            right = bool(bug.diagnosis) and any(bug.is_named(c.diagnosis) for c in meant)
             named += right
             if not meant or (bug.diagnosis and not right):
                 print(f"seed {seed}: {bug.name}: {bug.caught_by} says "

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from refot.verification.cases import Case, synthetic
-from refot.verification.probe import Probe
-from refot.verification.run import CheckResult, diagnosed, examine
-from refot.verification.subjects import Part, Subject
+from refot.verification.cases.case import Case, synthetic
+from refot.verification.mistakes.catalogue import CATALOGUE
+from refot.verification.runs.run import CheckResult, diagnosed, examine
+from refot.verification.subjects.probe import Probe
+from refot.verification.subjects.subject import Part, Subject
+from refot.verification.zoo.symptoms import SYMPTOMS
 
 USUAL = ("gaussian", "euclidean", "one-by-one", "square-uniform", "asymmetric")
 """The cases on which most bugs show: n != m, n = m, a single atom, two ground costs."""
@@ -18,8 +20,12 @@ USUAL = ("gaussian", "euclidean", "one-by-one", "square-uniform", "asymmetric")
 
 @dataclass(frozen=True)
 class Bug:
-    """A defect: its capability, the check meant for it, what must be said of it ("" if nothing is
-    known to say), the cases that show it, and what else the part offers, which is right."""
+    """A defect: the check meant for it, the cases that show it, and what else the part offers,
+    which is right.
+
+    `diagnosis` is the id of what has to be diagnosed, of a mistake of the catalogue or of one of
+    SYMPTOMS, and "" where nothing is known to say.
+    """
 
     name: str
     function: Callable[..., Any]
@@ -32,6 +38,22 @@ class Bug:
     def capability(self) -> str:
         """The capability in which the defect sits."""
         return self.caught_by.partition(".")[0]
+
+    @property
+    def words(self) -> str:
+        """What has to be read in a diagnosis."""
+        known = CATALOGUE.get(self.diagnosis)
+        return known.said if known else SYMPTOMS.get(self.diagnosis, "")
+
+    def is_named(self, said: str) -> bool:
+        """Whether a diagnosis names the bug: its mistake, alone or beside another, or its symptom.
+
+        A mistake is compared as a whole, for its words may be a part of those of another one.
+        """
+        if self.diagnosis not in CATALOGUE:
+            return self.words in said
+        return any(named == self.words or named.startswith(f"{self.words} (")
+                   for named in said.split(" - or: "))
 
     def subject(self) -> Subject:
         """The buggy function as a subject of one part."""
@@ -53,6 +75,7 @@ def bug(
 ) -> None:
     """Register a bug."""
     assert name not in BUGS, name
+    assert diagnosis in CATALOGUE or diagnosis in SYMPTOMS or not diagnosis, diagnosis
     BUGS[name] = Bug(name, function, caught_by, diagnosis, cases, beside)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 import refot
 from refot.arrays import Array
-from refot.costs import point_cost
+from refot.costs.operands import point_cost
 from refot.gradients import points_gradient
 
 from .animals import bug
@@ -50,30 +50,31 @@ def _on(change: Any) -> Any:
     return lambda *clouds: _halves(*_terms(value, *change(*clouds)))
 
 
-for _name, _check, _said, _divergence in (
-    ("halves missing", "self", "the factors 1/2 of the self terms are missing",  # 6
+for _name, _check, _diagnosis, _divergence in (
+    ("halves missing", "self", "divergence.halves-missing",
      _made(lambda xy, xx, yy: xy - xx - yy)),
-    ("twice", "certified", "twice the divergence", _made(  # 7
+    ("twice", "certified", "divergence.doubled", _made(
         lambda xy, xx, yy: 2 * xy - xx - yy)),
-    ("no self terms", "self", "the self terms are missing: F_xy", _made(lambda xy, xx, yy: xy)),
-    ("one self term", "symmetric", "the self term of y is missing", _made(
+    ("no self terms", "self", "divergence.self-terms-missing", _made(lambda xy, xx, yy: xy)),
+    ("one self term", "symmetric", "divergence.self-term-y-missing", _made(
         lambda xy, xx, yy: xy - xx / 2)),
-    ("self terms added", "self", "the self terms are added", _made(
+    ("self terms added", "self", "divergence.self-terms-added", _made(
         lambda xy, xx, yy: xy + xx / 2 + yy / 2)),
-    ("sharp values", "certified", "sharp values <C,P> in all three", _made(_halves, sharp)),  # 8
-    ("G-4", "certified", "the loss G-4", _made(lambda xy, xx, yy: 2 * xy - xx - yy, sharp)),
-    ("square root", "certified", "the square root", _made(
+    ("sharp values", "certified", "divergence.sharp-for-full", _made(_halves, sharp)),
+    ("G-4", "certified", "divergence.sharp-doubled",
+     _made(lambda xy, xx, yy: 2 * xy - xx - yy, sharp)),
+    ("square root", "certified", "divergence.square-root", _made(
         lambda *terms: max(_halves(*terms), 0.0) ** 0.5)),
-    ("the other cost", "certified", "the cost is euclidean", _on(  # 14
+    ("the other cost", "certified", "divergence.cost-is-euclidean", _on(
         lambda x, a, y, b, eps, cost: (x, a, y, b, eps, "euclidean"))),
-    ("blur for eps", "certified", "eps is squared", _on(
+    ("blur for eps", "certified", "divergence.eps-squared", _on(
         lambda x, a, y, b, eps, cost: (x, a, y, b, eps**2, cost))),
-    ("weights ignored", "split", "the weights a and b are ignored", _on(
+    ("weights ignored", "split", "divergence.weights-ignored", _on(
         lambda x, a, y, b, eps, cost: (x, even(a), y, even(b), eps, cost))),
     ("eps too much in the cross term", "certified", "",
      lambda *clouds: _halves(*_terms(value, *clouds)) + clouds[4]),
 ):
-    bug(f"divergence: {_name}", f"divergence.{_check}", _said, _divergence, CLOUDS)
+    bug(f"divergence: {_name}", f"divergence.{_check}", _diagnosis, _divergence, CLOUDS)
 
 bug("divergence: moved to the positive quadrant first", "divergence.translation", "",
     _on(lambda x, a, y, b, eps, cost: (np.clip(x, 0, None), a, np.clip(y, 0, None), b, eps, cost)),
@@ -86,16 +87,17 @@ def _of_three(xy: Any, xx: Any, yy: Any) -> float:
                      for u, p, v, q, eps, cost in (xy, xx, yy)))
 
 
-SELF_WEIGHTS = ((True, "the self terms have the weights of the other side"),
-                (False, "the self terms have uniform weights"))
+SELF_WEIGHTS = (
+    (True, "the self terms have the weights of the other side", "self-weights-exchanged"),
+    (False, "the self terms have uniform weights", "self-weights-uniform"))
 WEIGHTED = ("gaussian", "euclidean", "zero-weights", "float32")
 """Cases of weights that are not uniform, two of them with n = m."""
 
-for _other, _said in SELF_WEIGHTS:
+for _other, _name, _mistake in SELF_WEIGHTS:
     _cases = WEIGHTED[2:] if _other else WEIGHTED
-    bug(f"divergence: {_said}", "divergence.certified", _said, _self_weights(_of_three, _other),
-        _cases)
-    bug(f"mmd: {_said}", "mmd.value", _said, _self_weights(
+    bug(f"divergence: {_name}", "divergence.certified", f"divergence.{_mistake}",
+        _self_weights(_of_three, _other), _cases)
+    bug(f"mmd: {_name}", "mmd.value", f"mmd.{_mistake}", _self_weights(
         lambda xy, xx, yy: sum(
             factor * (p @ point_cost(u, v, cost).dense() @ q)
             for factor, (u, p, v, q, cost) in zip((2, -1, -1), (xy, xx, yy), strict=True)),
@@ -110,16 +112,17 @@ def _slopes(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> tu
             points_gradient(plan(xx.dense(), a, a, eps), xx))
 
 
-for _name, _check, _said, _gradient in (
-    ("one self slot", "self", "one slot of the self term only", lambda G, H: G - H / 2),  # 23
-    ("self term detached", "self", "the self term is missing", lambda G, H: G),  # 21
-    ("half of the self term forgotten", "self", "the factor 1/2 is missing",
+for _name, _check, _diagnosis, _gradient in (
+    ("one self slot", "self", "divergence_gradient.one-self-slot", lambda G, H: G - H / 2),
+    ("self term detached", "self", "divergence_gradient.self-term-missing", lambda G, H: G),
+    ("half of the self term forgotten", "self", "divergence_gradient.half-missing",
      lambda G, H: G - 2 * H),
-    ("twice", "value", "twice the gradient", lambda G, H: 2 * (G - H)),  # 7
-    ("descent", "value", "minus the gradient", lambda G, H: H - G),  # 36
-    ("mean over the batch", "value", "divided by n", lambda G, H: (G - H) / len(G)),  # 31
+    ("twice", "value", "divergence_gradient.doubled", lambda G, H: 2 * (G - H)),
+    ("descent", "value", "divergence_gradient.negated", lambda G, H: H - G),
+    ("mean over the batch", "value", "divergence_gradient.divided-by-n",
+     lambda G, H: (G - H) / len(G)),
 ):
-    bug(f"divergence_gradient: {_name}", f"divergence_gradient.{_check}", _said,
+    bug(f"divergence_gradient: {_name}", f"divergence_gradient.{_check}", _diagnosis,
         lambda *clouds, form=_gradient: form(*_slopes(*clouds)), CLOUDS)
 
 
@@ -129,14 +132,14 @@ def _difference(*clouds: Any) -> Array:
     return cross - own
 
 
-for _other, _said in SELF_WEIGHTS:
-    bug(f"divergence_gradient: {_said}", "divergence_gradient.value",
-        _said if _other else "the self term", _self_weights(  # that of y is not seen
+for _other, _name, _mistake in SELF_WEIGHTS:
+    bug(f"divergence_gradient: {_name}", "divergence_gradient.value",
+        f"divergence_gradient.{_mistake}", _self_weights(
             lambda xy, xx, _: _slopes(*xy)[0] - _slopes(*xx)[1], _other), WEIGHTED[:3])
 
 
 def _nan_at_zero(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> Array:
-    """Bug 24: (x - y) / |x - y| with 0 / 0 on the diagonal of the self term."""
+    """(x - y) / |x - y| with 0 / 0 on the diagonal of the self term."""
     if cost != "euclidean":
         return _difference(x, a, y, b, eps, cost)
     r = x[:, None] - x
@@ -146,9 +149,10 @@ def _nan_at_zero(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) 
 
 
 bug("divergence_gradient: NaN at r = 0", "divergence_gradient.value",
-    "is not set to 0", _nan_at_zero, ("gaussian", "euclidean"))
-bug("divergence_gradient: per unit of mass", "divergence_gradient.value", "not multiplied by a_i",
-    lambda x, a, *rest: _difference(x, a, *rest) / a[:, None], CLOUDS)  # 11
+    "norm-at-zero", _nan_at_zero, ("gaussian", "euclidean"))
+bug("divergence_gradient: per unit of mass", "divergence_gradient.value",
+    "divergence_gradient.per-unit-of-mass",
+    lambda x, a, *rest: _difference(x, a, *rest) / a[:, None], CLOUDS)
 
 
 # ------------------------------------------------------------------ MMD
@@ -165,20 +169,20 @@ def _not_doubled(*clouds: Any) -> float:
 
 
 def _unbiased(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
-    """Bug 32: the U-statistic, where there are pairs."""
+    """The U-statistic, where there are pairs."""
     if min(len(a), len(b)) == 1:
         return refot.mmd_squared(x, a, y, b, cost)
     return refot.mmd_squared_unbiased(x, a, y, b, cost)
 
 
-for _name, _check, _said, _mmd in (
-    ("U-statistic", "value", "the U-statistic", _unbiased),
-    ("square root", "value", "the square root",
+for _name, _check, _diagnosis, _mmd in (
+    ("U-statistic", "value", "mmd.u-statistic", _unbiased),
+    ("square root", "value", "mmd.square-root",
      lambda *clouds: max(refot.mmd_squared(*clouds), 0.0) ** 0.5),
-    ("half", "value", "half of MMD^2", lambda *clouds: refot.mmd_squared(*clouds) / 2),
-    ("cross term not doubled", "self", "the cross term is not doubled",
+    ("half", "value", "mmd.halved", lambda *clouds: refot.mmd_squared(*clouds) / 2),
+    ("cross term not doubled", "self", "mmd.cross-term-not-doubled",
      _not_doubled),
-    ("weights ignored", "split", "the weights a and b are ignored",
+    ("weights ignored", "split", "mmd.weights-ignored",
      lambda x, a, y, b, cost: refot.mmd_squared(x, even(a), y, even(b), cost)),
 ):
-    bug(f"mmd: {_name}", f"mmd.{_check}", _said, _mmd, CLOUDS)
+    bug(f"mmd: {_name}", f"mmd.{_check}", _diagnosis, _mmd, CLOUDS)

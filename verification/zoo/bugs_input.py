@@ -1,5 +1,4 @@
-"""Bugs of bad input, honesty and precision: a number where there is none, a yes where there is no.
-"""
+"""Bugs of bad input, honesty and precision: an answer to bad input, a false claim to converge."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from .animals import bug
 from .bugs_transport import at, plan, sharp, value
 
 FIRST = ("gaussian",)
-NUMBER = "a number comes back"
+ACCEPTED = "input-accepted"
 
 
 def _log_sinkhorn(C: Array, a: Array, b: Array, eps: float, steps: int = 300) -> Array:
@@ -45,7 +44,7 @@ def _cut_mmd(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
 
 
 def _positive_entries(P: Array) -> float:
-    """0 log 0 = 0, and whatever is below counts as that, too."""
+    """0 log 0 = 0, and entries below 0 are silently left out, too."""
     here = P > 0
     mass = np.outer(P.sum(axis=1), P.sum(axis=0))
     with np.errstate(all="ignore"):
@@ -53,53 +52,54 @@ def _positive_entries(P: Array) -> float:
 
 
 def _eps_at_least(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array, Array, float]:
-    """eps not below 1e-3, "for stability"; NaN among what is below."""
+    """eps is raised to 1e-3 at least, "for stability"; NaN becomes 1e-3, too."""
     return C, a, b, eps if eps > 1e-3 else 1e-3
 
 
 # ------------------------------------------------------------------ eps
-bug("plan: eps < 0 solves something", "plan.refuses-negative-eps", NUMBER, _log_sinkhorn, FIRST)
-bug("value: eps at least 1e-3", "value.refuses-zero-eps", NUMBER, at(_eps_at_least, value), FIRST)
-bug("transport_cost: eps = NaN taken for 1e-3", "transport_cost.refuses-nan-eps", NUMBER,
+bug("plan: eps < 0 solves something", "plan.refuses-negative-eps", ACCEPTED, _log_sinkhorn, FIRST)
+bug("value: eps at least 1e-3", "value.refuses-zero-eps", ACCEPTED, at(_eps_at_least, value), FIRST)
+bug("transport_cost: eps = NaN taken for 1e-3", "transport_cost.refuses-nan-eps", ACCEPTED,
     at(_eps_at_least, sharp), FIRST)
-bug("value: an infinite eps taken for 1", "value.refuses-infinite-eps", NUMBER,
+bug("value: an infinite eps taken for 1", "value.refuses-infinite-eps", ACCEPTED,
     at(lambda C, a, b, eps: (C, a, b, eps if np.isfinite(eps) else 1.0), value), FIRST)
 
 # ------------------------------------------------------------------ weights
-bug("plan: weights below 0 cut", "plan.refuses-negative-weight", NUMBER,
+bug("plan: weights below 0 cut", "plan.refuses-negative-weight", ACCEPTED,
     at(lambda C, a, b, eps: (C, np.maximum(a, 0) / np.maximum(a, 0).sum(), b, eps), plan), FIRST)
-bug("plan: masses not compared", "plan.refuses-unequal-masses", NUMBER, _log_sinkhorn, FIRST)
-bug("value: a single weight stands for all", "value.refuses-one-weight", NUMBER, _broadcast, FIRST)
-bug("value: weights cut to the cost", "value.refuses-long-weights", NUMBER,
+bug("plan: masses not compared", "plan.refuses-unequal-masses", ACCEPTED, _log_sinkhorn, FIRST)
+bug("value: a single weight stands for all", "value.refuses-one-weight", ACCEPTED, _broadcast,
+    FIRST)
+bug("value: weights cut to the cost", "value.refuses-long-weights", ACCEPTED,
     at(lambda C, a, b, eps: (C, a[: len(C)], b, eps), value), FIRST)
 
 # ------------------------------------------------------------------ costs and points
-bug("value: an infinite cost taken for 0", "value.refuses-infinite-cost", NUMBER,
+bug("value: an infinite cost taken for 0", "value.refuses-infinite-cost", ACCEPTED,
     at(lambda C, a, b, eps: (np.where(np.isfinite(C), C, 0), a, b, eps), value), FIRST)
-bug("value: no atoms cost nothing", "value.refuses-no-atoms", NUMBER,
+bug("value: no atoms cost nothing", "value.refuses-no-atoms", ACCEPTED,
     lambda C, a, b, eps: value(C, a, b, eps) if C.size else 0.0, FIRST)
-bug("divergence: dimensions cut", "divergence.refuses-other-dimension", NUMBER, _cut, FIRST)
-bug("mmd: dimensions cut", "mmd.refuses-other-dimension", NUMBER, _cut_mmd, FIRST)
-bug("mmd: far points cut", "mmd.refuses-infinite-point", NUMBER,
+bug("divergence: dimensions cut", "divergence.refuses-other-dimension", ACCEPTED, _cut, FIRST)
+bug("mmd: dimensions cut", "mmd.refuses-other-dimension", ACCEPTED, _cut_mmd, FIRST)
+bug("mmd: far points cut", "mmd.refuses-infinite-point", ACCEPTED,
     lambda x, a, y, b, cost: refot.mmd_squared(np.clip(x, -1e3, 1e3), a, y, b, cost), FIRST)
 
-bug("divergence: far points cut", "divergence.refuses-infinite-point", NUMBER,
+bug("divergence: far points cut", "divergence.refuses-infinite-point", ACCEPTED,
     lambda x, *others: refot.sinkhorn_divergence(np.clip(x, -1e3, 1e3), *others, backend="numpy"),
     FIRST)
 
 # ------------------------------------------------------------------ given arguments
-bug("softmin: scores cut", "softmin.refuses-long-scores", NUMBER,
+bug("softmin: scores cut", "softmin.refuses-long-scores", ACCEPTED,
     lambda C, h, eps: refot.softmin(C, h[: C.shape[1]], eps, backend="numpy"), FIRST)
-bug("semidual: NaN taken for 0", "semidual.refuses-nan", NUMBER,
+bug("semidual: NaN taken for 0", "semidual.refuses-nan", ACCEPTED,
     lambda g, *problem: refot.semi_dual(np.nan_to_num(g), *problem, backend="numpy"), FIRST)
 bug("mutual_information: entries below 0 left out", "mutual_information.refuses-negative-mass",
-    NUMBER, _positive_entries, FIRST)
+    ACCEPTED, _positive_entries, FIRST)
 
 # ------------------------------------------------------------------ precision
 
 
 def _tensor_core(x: Array) -> Array:
-    """As a product on tensor cores sees a float32 number: a mantissa of 10 bits."""
+    """A float32 number as tensor cores multiply it (TF32): with a mantissa of 10 bits."""
     return (x.astype(np.float32).view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
 
 
@@ -143,11 +143,11 @@ def _stopped(*problem: Any) -> Array:
     return refot.plan(*_potentials(*problem), *problem, backend="numpy")
 
 
-bug("plan: warns, whatever came of it", "plan.honest", "warns whether it converged or not",
+bug("plan: warns, whatever came of it", "plan.honest", "warns-always",
     _always_warns, ("gaussian", "tiny-eps"))
-bug("converged: always yes", "converged.true", "says yes", lambda *problem: True,
+bug("converged: always yes", "converged.true", "says-yes", lambda *problem: True,
     ("gaussian", "tiny-eps"), plan=_stopped)
-bug("converged: always no", "converged.known", "says no", lambda *problem: False, FIRST,
+bug("converged: always no", "converged.known", "says-no", lambda *problem: False, FIRST,
     plan=_stopped)
 
 
@@ -174,11 +174,11 @@ def _reordered(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
     return refot.mmd_squared(x, a, y, b, cost)
 
 
-bug("value: zero weights mended in place", "value.keeps-arguments", "its argument a", _floored,
+bug("value: zero weights mended in place", "value.keeps-arguments", "writes-into-a", _floored,
     ("gaussian", "zero-weights"))
-bug("softmin: in the memory of the cost", "softmin.keeps-arguments", "its argument C", _in_place,
+bug("softmin: in the memory of the cost", "softmin.keeps-arguments", "writes-into-C", _in_place,
     FIRST)
-bug("mmd: the points sorted in place", "mmd.keeps-arguments", "its argument a and x", _reordered,
+bug("mmd: the points sorted in place", "mmd.keeps-arguments", "writes-into-a-and-x", _reordered,
     FIRST)
 
 
@@ -198,13 +198,13 @@ def _uniform_softmin(g: Array, C: Array, a: Array, b: Array, eps: float) -> floa
 
 
 def _always_tells(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """Says of every solve that it may not have converged, which says nothing."""
+    """Warns at every solve that it may not have converged, so that the warning says nothing."""
     warnings.warn("the iteration may not have converged", stacklevel=1)
     return _stopped(C, a, b, eps)
 
 
 def _negative_and_honest(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """A failure to converge, told, that does not explain entries below 0."""
+    """Warns rightly that it did not converge, but that does not explain an entry below 0."""
     f, g = _potentials(C, a, b, eps)
     P = refot.plan(f, g, C, a, b, eps, backend="numpy")
     if abs(P.sum(1) - a).sum() > 1e-7:
@@ -213,10 +213,10 @@ def _negative_and_honest(C: Array, a: Array, b: Array, eps: float) -> Array:
     return P
 
 
-bug("semidual: uniform b in the softmin, in float32, too", "semidual.value", "taken as uniform",
-    _uniform_softmin, ("gaussian", "float32"))
-bug("plan: eps < 0 never ends", "plan.refuses-negative-eps", "no answer within", _for_ever, FIRST)
-bug("plan: tells of every solve that it did not converge", "plan.marginals", "not converged",
+bug("semidual: uniform b in the softmin, in float32, too", "semidual.value",
+    "semidual.log-b-uniform", _uniform_softmin, ("gaussian", "float32"))
+bug("plan: eps < 0 never ends", "plan.refuses-negative-eps", "no-answer", _for_ever, FIRST)
+bug("plan: tells of every solve that it did not converge", "plan.marginals", "not-converged",
     _always_tells, ("gaussian", "tiny-eps"))
 bug("plan: below 0 where it did not converge", "plan.nonnegative", "", _negative_and_honest,
     ("gaussian", "tiny-eps"))

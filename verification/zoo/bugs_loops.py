@@ -1,4 +1,4 @@
-"""Bugs within a loop of Sinkhorn's algorithm, and of what a subject keeps between two calls."""
+"""Bugs in the loop of Sinkhorn's algorithm, and bugs of what is kept from one call to the next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.special import logsumexp, rel_entr
 
 import refot
 from refot.arrays import Array
-from refot.costs import point_cost
+from refot.costs.operands import point_cost
 
 from .animals import USUAL, bug
 from .bugs_transport import plan, value
@@ -18,7 +18,7 @@ from .bugs_transport import plan, value
 ITERATIONS = 500
 
 SQUARE = ("gaussian", "euclidean", "square-uniform", "asymmetric", "zero-weights")
-"""The cases of USUAL that a wrong axis needs, and weights of 0."""
+"""Cases for a wrong axis, which shows only where n = m and the cost is not symmetric."""
 
 
 def _log(weights: Array) -> Array:
@@ -29,7 +29,7 @@ def _log(weights: Array) -> Array:
 def _potentials(
     C: Array, columns: Array, log_a: Array, log_b: Array, eps: float
 ) -> tuple[Array, Array]:
-    """Alternating updates, the second one with a cost and logarithms of its own."""
+    """Alternating updates; a bug gives one of them another cost or other log weights."""
     g = np.zeros(C.shape[1])
     for _ in range(ITERATIONS):
         f = -eps * logsumexp((g - C) / eps + log_b, axis=1)
@@ -38,7 +38,7 @@ def _potentials(
 
 
 def _wrong_axis(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
-    """The second sum of a loop that was only ever run on symmetric costs."""
+    """The second sum runs over the wrong axis, which nobody sees on symmetric costs."""
     return _potentials(C, C if C.shape[0] == C.shape[1] else C.T, _log(a), _log(b), eps)
 
 
@@ -87,23 +87,25 @@ def _sharp(solve: Callable[..., Any]) -> Callable[..., float]:
     return lambda C, *rest: float((_plan(solve)(C, *rest) * C).sum())
 
 
-for _name, _said, _solve, _cases in (
-    ("a wrong axis", "the wrong axis in the update of g", _wrong_axis, SQUARE),
-    ("no b in one update", "the weights b are missing from one update", _no_b, USUAL),
-    ("no a in one update", "the weights a are missing from one update", _no_a, USUAL),
+for _name, _mistake, _solve, _cases in (
+    ("a wrong axis", "wrong-axis-for-g", _wrong_axis, SQUARE),
+    ("no b in one update", "weights-b-missing-in-update", _no_b, USUAL),
+    ("no a in one update", "weights-a-missing-in-update", _no_a, USUAL),
 ):
-    bug(f"plan: {_name}", "plan.entries", _said, _plan(_solve), _cases)
-    bug(f"potentials: {_name}", "potentials.marginals", _said, _solve, _cases)
-    bug(f"value: {_name}", "value.certified", _said, _dual(_solve), _cases)
-    bug(f"value: {_name}, by the plan", "value.certified", _said, _primal(_solve), _cases)
-    bug(f"transport_cost: {_name}", "transport_cost.certified", _said, _sharp(_solve), _cases)
+    bug(f"plan: {_name}", "plan.entries", f"plan.{_mistake}", _plan(_solve), _cases)
+    bug(f"potentials: {_name}", "potentials.marginals", f"potentials.{_mistake}", _solve, _cases)
+    bug(f"value: {_name}", "value.certified", f"value.{_mistake}", _dual(_solve), _cases)
+    bug(f"value: {_name}, by the plan", "value.certified", f"value.{_mistake}", _primal(_solve),
+        _cases)
+    bug(f"transport_cost: {_name}", "transport_cost.certified", f"transport_cost.{_mistake}",
+        _sharp(_solve), _cases)
 bug("plan: scalings without b in one update", "plan.marginals",
-    "the weights b are missing from one update", _no_b_in_scalings)
+    "plan.weights-b-missing-in-update", _no_b_in_scalings)
 
 
 # ------------------------------------------------------------------ the shift of a log-sum-exp
 def _lse(t: Array) -> Array:
-    """Over the last axis, in one pass, with a maximum that starts at 0."""
+    """log-sum-exp over the last axis, shifted by a maximum that is wrongly at least 0."""
     shift = np.maximum(t.max(axis=-1), 0)
     out: Array = shift + np.log(np.exp(t - shift[:, None]).sum(axis=-1))
     return out
@@ -122,17 +124,17 @@ for _capability, _answer in (("plan", _plan(_unshifted)), ("value", _dual(_unshi
                              ("transport_cost", _sharp(_unshifted)), ("potentials", _unshifted)):
     _check = "certified" if _capability in ("value", "transport_cost") else "marginals"
     bug(f"{_capability}: a maximum that starts at 0", f"{_capability}.{_check}",
-        "exponents are not shifted", _answer, ("gaussian", "offset"))
-bug("softmin: a maximum that starts at 0", "softmin.value", "shift each log-sum-exp by its own",
+        "exponents-not-shifted", _answer, ("gaussian", "offset"))
+bug("softmin: a maximum that starts at 0", "softmin.value", "log-sum-exp-not-shifted",
     lambda C, h, eps: -eps * _lse((h - C) / eps), (*USUAL, "offset"))
-bug("semidual: a maximum that starts at 0", "semidual.value", "shift each log-sum-exp by its own",
+bug("semidual: a maximum that starts at 0", "semidual.value", "log-sum-exp-not-shifted",
     lambda g, C, a, b, eps: a @ (-eps * _lse((g - C) / eps + np.log(b))) + b @ g,
     ("gaussian", "tiny-eps"))
 
 
 # ------------------------------------------------------------------ weights of 0, strides
 def _or_uniform(weights: Array) -> Array:
-    """`w or 1 / n`, which is meant for None."""
+    """`w or 1 / n` is meant to replace None, but replaces a weight of 0, too."""
     return np.array([w or 1 / len(weights) for w in weights])
 
 
@@ -158,39 +160,39 @@ def _filled_sum(C: Array, a: Array, b: Array, eps: float) -> float:
 
 ZERO = (*USUAL, "zero-weights")
 
-bug("plan: w or 1/n", "plan.marginals", "a weight of 0 is taken as none given", _filled_plan, ZERO)
-bug("value: w or 1/n, normalised", "value.certified", "a weight of 0 is taken as none given",
+bug("plan: w or 1/n", "plan.marginals", "plan.zero-weight-filled", _filled_plan, ZERO)
+bug("value: w or 1/n, normalised", "value.certified", "value.zero-weight-filled",
     _filled(value), ZERO)
-bug("value: w or 1/n, not normalised", "value.certified", "wrong only where a weight is 0",
+bug("value: w or 1/n, not normalised", "value.certified", "only-zero-weights",
     _filled_sum, ZERO)
 
 
 def _strided(C: Array) -> Array:
-    """C[i * n + j] of the flat matrix; what is beyond the end is found at the beginning."""
+    """C[i * n + j] of the flat matrix, which is right with m for n; indices wrap at the end."""
     n, m = C.shape
     return C.ravel().take(np.arange(n)[:, None] * n + np.arange(m), mode="wrap")
 
 
-bug("plan: row stride n", "plan.entries", "wrong only where n != m",
+bug("plan: row stride n", "plan.entries", "only-n-unequal-m",
     lambda C, *rest: plan(_strided(C), *rest))
-bug("value: row stride n", "value.transposed", "row stride n",
+bug("value: row stride n", "value.transposed", "value.row-stride",
     lambda C, *rest: value(_strided(C), *rest))
-bug("softmin: row stride n", "softmin.value", "wrong only where n != m",
+bug("softmin: row stride n", "softmin.value", "only-n-unequal-m",
     lambda C, h, eps: refot.softmin(_strided(C), h, eps, backend="numpy"))
-bug("plan: column by column", "plan.entries", "column by column",
+bug("plan: column by column", "plan.entries", "plan.column-by-column",
     lambda C, *rest: plan(np.ascontiguousarray(C.ravel().reshape(C.T.shape).T), *rest))
-bug("value: column by column", "value.certified", "column by column",
+bug("value: column by column", "value.certified", "value.column-by-column",
     lambda C, *rest: value(np.ascontiguousarray(C.ravel().reshape(C.T.shape).T), *rest))
-bug("value: wrong in float32 only", "value.certified", "wrong only where the arrays are float32",
+bug("value: wrong in float32 only", "value.certified", "only-float32",
     lambda C, *rest: value(C, *rest) * (1.01 if C.dtype == np.float32 else 1.0),
     (*USUAL, "float32"))
-bug("value: wrong with an offset only", "value.certified", "wrong only where the costs lie far",
+bug("value: wrong with an offset only", "value.certified", "only-far-costs",
     lambda C, *rest: value(C, *rest) + (0.01 if C.min() > 1000 else 0.0), (*USUAL, "offset"))
 
 
 # ------------------------------------------------------------------ kept between calls
 def _stale_kernel() -> Callable[..., float]:
-    """The cost of the first call of a shape."""
+    """Keeps the cost of the first call, and uses it in every later call of the same shape."""
     costs: dict[Any, Array] = {}
 
     def stale(C: Array, a: Array, b: Array, eps: float) -> float:
@@ -200,7 +202,7 @@ def _stale_kernel() -> Callable[..., float]:
 
 
 def _stale_self_term() -> Callable[..., float]:
-    """The self term of x of the first call with so many points."""
+    """Keeps the self term of x of the first call, for every later x of the same shape."""
     own: dict[Any, float] = {}
 
     def stale(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> float:
@@ -216,7 +218,7 @@ def _stale_self_term() -> Callable[..., float]:
 
 
 def _warm() -> Callable[..., Array]:
-    """A few iterations from the potential of the call before, if it fits."""
+    """Three iterations from the potential of the call before, if it has the right length."""
     kept = [np.zeros(0)]
 
     def plan_of_few(C: Array, a: Array, b: Array, eps: float) -> Array:
@@ -230,9 +232,9 @@ def _warm() -> Callable[..., Array]:
     return plan_of_few
 
 
-bug("value: a kernel kept by shape", "value.certified", "depends on earlier calls",
+bug("value: a kernel kept by shape", "value.certified", "earlier-calls",
     _stale_kernel(), ("gaussian", "euclidean", "asymmetric", "offset"))
-bug("divergence: a self term kept by shape", "divergence.symmetric", "depends on earlier calls",
+bug("divergence: a self term kept by shape", "divergence.symmetric", "earlier-calls",
     _stale_self_term(), ("square-uniform", "zero-weights"))
-bug("plan: three iterations from the call before", "plan.marginals", "depends on earlier calls",
+bug("plan: three iterations from the call before", "plan.marginals", "earlier-calls",
     _warm(), ("gaussian", "asymmetric"))

@@ -8,15 +8,15 @@ import numpy as np
 
 import refot
 from refot.arrays import Array
-from refot.costs import point_cost
-from refot.sinkhorn import scaling_iterates
+from refot.costs.operands import point_cost
+from refot.solvers.scaling import scaling_iterates
 
 from .animals import USUAL, bug
 from .bugs_transport import plan, sharp, solve, value
 
 
 def _scaling(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """Bug 19: the scaling form."""
+    """The scaling form."""
     with np.errstate(all="ignore"):
         u, v = next(itertools.islice(scaling_iterates(C, a, b, eps), 500, None))
         return u[:, None] * np.exp(-C / eps) * v
@@ -68,29 +68,29 @@ def _forgiving(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) ->
     return terms[0] - terms[1] / 2 - terms[2] / 2
 
 
-bug("plan: the kernel underflows", "plan.marginals", "underflows", _scaling,
+bug("plan: the kernel underflows", "plan.marginals", "underflow", _scaling,
     ("gaussian", "square-uniform", "offset"))
 bug("plan: 1e-6 in every denominator", "plan.marginals", "", _stabilised)
-bug("plan: exponents clipped at 50", "plan.entries", "the independent coupling", _clipped,
+bug("plan: exponents clipped at 50", "plan.entries", "plan.independent-coupling", _clipped,
     ("gaussian", "square-uniform", "offset"))
 bug("plan: float32 inside", "plan.entries", "float32", _single, ("gaussian", "offset"))
 bug("plan: negative entries", "plan.nonnegative", "",
     lambda *problem: plan(*problem) - 1e-4 * np.eye(len(problem[1]), len(problem[2])))
-bug("plan: NaN taken for 0", "plan.refuses-nan", "a number comes back",
+bug("plan: NaN taken for 0", "plan.refuses-nan", "input-accepted",
     lambda C, *rest: plan(np.nan_to_num(C), *rest), ("gaussian",))
 bug("plan: noise of a random start", "plan.repeatable", "",
     lambda C, a, b, eps: plan(C + np.random.default_rng().normal(0, 1e-3, C.shape), a, b, eps),
     ("gaussian",))
 bug("value: a row drawn anew at each call", "value.repeatable", "", _noisy, ("gaussian",))
-bug("value: NaN taken for 0", "value.refuses-nan", "a number comes back",
+bug("value: NaN taken for 0", "value.refuses-nan", "input-accepted",
     lambda C, *rest: value(np.nan_to_num(C), *rest), ("gaussian",))
-bug("value: log of a zero weight", "value.certified", "a weight is 0", _log_of_zero,
+bug("value: log of a zero weight", "value.certified", "zero-weight", _log_of_zero,
     ("gaussian", "zero-weights"))
 bug("value: float32 inside", "value.certified", "float32",
     lambda C, a, b, eps: np.float32(value(C, a, b, eps)), (*USUAL, "offset"))
-bug("transport_cost: NaN taken for 0", "transport_cost.refuses-nan", "a number comes back",
+bug("transport_cost: NaN taken for 0", "transport_cost.refuses-nan", "input-accepted",
     lambda C, *rest: sharp(np.nan_to_num(C), *rest), ("gaussian",))
-bug("divergence: NaN taken for 0", "divergence.refuses-nan", "a number comes back", _forgiving,
+bug("divergence: NaN taken for 0", "divergence.refuses-nan", "input-accepted", _forgiving,
     ("gaussian",))
-bug("mmd: NaN taken for 0", "mmd.refuses-nan", "a number comes back",
+bug("mmd: NaN taken for 0", "mmd.refuses-nan", "input-accepted",
     lambda x, *rest: refot.mmd_squared(np.nan_to_num(x), *rest), ("gaussian",))

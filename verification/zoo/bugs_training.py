@@ -12,9 +12,10 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.networks.layers import BatchNorm
-from refot.systems.network_system import NetworkSystem
+from refot.systems.base.network_system import NetworkSystem
+from refot.systems.info_sinkhorn import InfoSinkhorn
 from refot.systems.semidual import SDOT, semi_discrete_plan
-from refot.verification.trajectory_systems import InfoSinkhorn64, golden_system, steps_of
+from refot.verification.trajectories.systems import golden_system, steps_of
 
 from .animals import bug
 
@@ -31,8 +32,8 @@ def _steps(algorithm: str, kind: type[NetworkSystem]) -> Callable[..., Any]:
 
 
 # ------------------------------------------------------------------ Q of Info-Sinkhorn
-class QOfGenerated(InfoSinkhorn64):
-    """Bug 26: D_Q sees the generated x_i where it is due the data y_j."""
+class QOfGenerated(InfoSinkhorn):
+    """D_Q sees the generated x_i where it is due the data y_j."""
 
     def lamQ(self, z: Array, h: Array) -> Array:
         return super().lamQ(z, self.of_generated(z))
@@ -47,8 +48,8 @@ class QOfGenerated(InfoSinkhorn64):
         return h
 
 
-class QSeesNoise(InfoSinkhorn64):
-    """Bug 27: the informative codes are counted from the wrong end, where the noise z2 is."""
+class QSeesNoise(InfoSinkhorn):
+    """The informative codes are counted from the wrong end, where the noise z2 is."""
 
     def lamQ(self, z: Array, h: Array) -> Array:
         return super().lamQ(z[:, ::-1], h)
@@ -57,8 +58,8 @@ class QSeesNoise(InfoSinkhorn64):
         return super().descend_Q(z[:, ::-1], h, P)
 
 
-class QNotRecomputed(InfoSinkhorn64):
-    """Bug 30: lam Q by the weights that D_Q had at the start, for ever."""
+class QNotRecomputed(InfoSinkhorn):
+    """Lam Q by the weights that D_Q had at the start, for ever."""
 
     def lamQ(self, z: Array, h: Array) -> Array:
         head = self.D.heads["Q"]
@@ -76,8 +77,8 @@ class QNotRecomputed(InfoSinkhorn64):
             w[...] = weights[key]
 
 
-class QMovesTrunk(InfoSinkhorn64):
-    """Bug 34: the optimiser of Q holds the trunk, too, whose gradient is not stopped."""
+class QMovesTrunk(InfoSinkhorn):
+    """The optimiser of Q holds the trunk, too, whose gradient is not stopped."""
 
     def update(self, batch: Any) -> dict[str, float]:
         self.y = batch["y"][-1]
@@ -85,9 +86,9 @@ class QMovesTrunk(InfoSinkhorn64):
 
     def descend_Q(self, z: Array, h: Array, P: Array) -> float:
         loss = super().descend_Q(z, h, P)
-        z1 = z[:, : self.latent.informative]
         h, trunk = self.D.trunk.forward(self.y)
         D_Q, head = self.D.heads["Q"].forward(h)
+        z1 = z[:, : D_Q.shape[1]]
         weight = np.exp(z1 @ D_Q.T) / P.size
         dh, _ = self.D.heads["Q"].backward(head, (weight - P).T @ z1)
         _, gradients = self.D.trunk.backward(trunk, dh)
@@ -98,7 +99,7 @@ class QMovesTrunk(InfoSinkhorn64):
 
 # ------------------------------------------------------------------ batch norm
 class UnbiasedBatchNorm(BatchNorm):
-    """Bug 35: divided by the root of var N/(N-1) + eps, which is r = sqrt((N-1)/N) times the right
+    """Divided by the root of var N/(N-1) + eps, which is r = sqrt((N-1)/N) times the right
     layer at eps r^2."""
 
     def forward(
@@ -118,7 +119,7 @@ class UnbiasedBatchNorm(BatchNorm):
         return dx, (dgamma * r, dbeta)
 
 
-class UnbiasedTrunk(InfoSinkhorn64):
+class UnbiasedTrunk(InfoSinkhorn):
     """Info-Sinkhorn with that layer in its trunk."""
 
     def update(self, batch: Any) -> dict[str, float]:
@@ -130,7 +131,7 @@ class UnbiasedTrunk(InfoSinkhorn64):
 
 # ------------------------------------------------------------------ psi of H
 class AverageWithStart(SDOT):
-    """Bug 33: psi_{n-1} is one more term of the average."""
+    """Psi_{n-1} is one more term of the average."""
 
     def ascend(self, batches: Iterable[Array]) -> None:
         psi_tilde = self.psi()
@@ -142,7 +143,7 @@ class AverageWithStart(SDOT):
 
 
 class AscentInTheta(SDOT):
-    """Bug 36: the generator climbs H."""
+    """The generator climbs H."""
 
     def descend(self, z: Array) -> float:
         x, cache = self.g.forward(z)
@@ -152,14 +153,14 @@ class AscentInTheta(SDOT):
         return float(plan.value)
 
 
-for _algorithm, _name, _said, _kind in (
+for _algorithm, _name, _diagnosis, _kind in (
     ("info_sinkhorn", "Q of generated samples", "", QOfGenerated),
     ("info_sinkhorn", "Q sees the noise", "", QSeesNoise),
-    ("info_sinkhorn", "Q not recomputed", "the first step is right", QNotRecomputed),
-    ("info_sinkhorn", "Q moves the trunk", "the step of Q moves the trunk", QMovesTrunk),
+    ("info_sinkhorn", "Q not recomputed", "later-step-wrong", QNotRecomputed),
+    ("info_sinkhorn", "Q moves the trunk", "trunk-moved", QMovesTrunk),
     ("info_sinkhorn", "unbiased batch norm", "", UnbiasedTrunk),
-    ("sdot", "average with its start", "the average holds its start", AverageWithStart),
-    ("sdot", "ascent in theta", "minus the gradient", AscentInTheta),
+    ("sdot", "average with its start", "average-holds-start", AverageWithStart),
+    ("sdot", "ascent in theta", "step-reversed", AscentInTheta),
 ):
-    bug(f"train_step: {_name}", f"train_step.{_algorithm}", _said, _steps(_algorithm, _kind),
+    bug(f"train_step: {_name}", f"train_step.{_algorithm}", _diagnosis, _steps(_algorithm, _kind),
         ("gaussian",))

@@ -1,7 +1,4 @@
-"""Bugs of plans, potentials, values and transport costs: a right solve with one changed line.
-
-Numbers in the comments are those of the list of bugs that a verifier must catch.
-"""
+"""Bugs of plans, potentials, values and transport costs: a right solve with one changed line."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from scipy.special import rel_entr
 
 import refot
 from refot.arrays import Array
-from refot.sinkhorn import scaling_iterates
+from refot.solvers.scaling import scaling_iterates
 
 from .animals import USUAL, bug
 
@@ -72,61 +69,61 @@ def _square_transposed(C: Array, a: Array, b: Array, eps: float) -> Problem:
 
 
 # ------------------------------------------------------------------ values
-for _name, _said, _value in (
-    ("sharp for full", "the sharp cost <C,P>", of_plan(lambda P, C, a, b, eps: (P * C).sum())),  # 8
-    ("entropy for KL", "entropy for KL",  # 9
+for _name, _diagnosis, _value in (
+    ("sharp for full", "value.sharp-for-full", of_plan(lambda P, C, a, b, eps: (P * C).sum())),
+    ("entropy for KL", "value.entropy-for-kl",
      of_plan(lambda P, C, a, b, eps: (P * C).sum() + eps * _neg_entropy(P))),
-    ("entropy with -1", "sum P (log P - 1)",
+    ("entropy with -1", "value.entropy-minus-one",
      of_plan(lambda P, C, a, b, eps: (P * C).sum() + eps * (_neg_entropy(P) - P.sum()))),
-    ("entropy added", "the entropy is added",
+    ("entropy added", "value.entropy-added",
      of_plan(lambda P, C, a, b, eps: (P * C).sum() - eps * _neg_entropy(P))),
-    ("KL against uniform", "KL against the uniform coupling",
+    ("KL against uniform", "value.kl-against-uniform",
      of_plan(lambda P, C, a, b, eps:
              (P * C).sum() + eps * rel_entr(P, np.full_like(P, 1 / P.size)).sum())),
-    ("KL without eps", "KL without eps",
+    ("KL without eps", "value.kl-without-eps",
      of_plan(lambda P, C, a, b, eps: (P * C).sum() + rel_entr(P, np.outer(a, b)).sum())),
-    ("KL with the wrong sign", "eps KL is subtracted",
+    ("KL with the wrong sign", "value.kl-subtracted",
      of_plan(lambda P, C, a, b, eps: (P * C).sum() - eps * rel_entr(P, np.outer(a, b)).sum())),
-    ("dual without + eps", "eps is missing",  # 1
+    ("dual without + eps", "value.eps-missing",
      of_potentials(lambda f, g, a, b, eps: a @ f + b @ g - eps)),
-    ("semi-dual with + eps", "eps too much",  # 2
+    ("semi-dual with + eps", "value.eps-too-much",
      of_potentials(lambda f, g, a, b, eps: a @ f + b @ g + eps)),
-    ("log-sum-exp without log b", "a log-sum-exp without log b",  # 10
+    ("log-sum-exp without log b", "value.log-b-missing",
      of_potentials(lambda f, g, a, b, eps: a @ f + b @ (g + eps * np.log(b)))),
-    ("b taken as uniform", "the weights b are ignored", at(  # 10
+    ("b taken as uniform", "value.weights-b-ignored", at(
         lambda C, a, b, eps: (C, a, even(b), eps), value)),
-    ("a taken as uniform", "the weights a are ignored", at(  # 11
+    ("a taken as uniform", "value.weights-a-ignored", at(
         lambda C, a, b, eps: (C, even(a), b, eps), value)),
-    ("cost transposed where square", "the cost is transposed", at(_square_transposed, value)),  # 13
-    ("norm for squared norm", "the root of the cost", at(  # 14
+    ("cost transposed where square", "value.cost-transposed", at(_square_transposed, value)),
+    ("norm for squared norm", "value.root-of-cost", at(
         lambda C, a, b, eps: (np.sqrt(C), a, b, eps), value)),
-    ("half the squared norm", "the cost is halved", at(
+    ("half the squared norm", "value.cost-halved", at(
         lambda C, a, b, eps: (C / 2, a, b, eps), value)),
-    ("eps divided twice", "the cost is divided by eps twice", at(  # 15
+    ("eps divided twice", "value.cost-divided-by-eps", at(
         lambda C, a, b, eps: (C / eps, a, b, eps), value)),
-    ("blur for eps", "eps is squared", at(lambda C, a, b, eps: (C, a, b, eps**2), value)),
-    ("gamma for eps", "gamma = 1 / eps", at(lambda C, a, b, eps: (C, a, b, 1 / eps), value)),
-    ("eps of a half cost", "eps is halved", at(lambda C, a, b, eps: (C, a, b, eps / 2), value)),
-    ("cost divided by its maximum", "divided by its maximum", at(
+    ("blur for eps", "value.eps-squared", at(lambda C, a, b, eps: (C, a, b, eps**2), value)),
+    ("gamma for eps", "value.eps-inverted", at(lambda C, a, b, eps: (C, a, b, 1 / eps), value)),
+    ("eps of a half cost", "value.eps-halved", at(lambda C, a, b, eps: (C, a, b, eps / 2), value)),
+    ("cost divided by its maximum", "value.cost-divided-by-maximum", at(
         lambda C, a, b, eps: (C / C.max(), a, b, eps), value)),
-    ("cost divided by its mean", "divided by its mean", at(
+    ("cost divided by its mean", "value.cost-divided-by-mean", at(
         lambda C, a, b, eps: (C / C.mean(), a, b, eps), value)),
-    ("unregularised", "the unregularised W0",
+    ("unregularised", "value.unregularised",
      lambda C, a, b, eps: refot.kantorovich(C, a, b)[0]),
-    ("independent coupling", "the cost of the independent coupling",
+    ("independent coupling", "value.independent-coupling",
      lambda C, a, b, eps: a @ C @ b),
-    ("divided by eps", "the value divided by eps", lambda C, a, b, eps: value(C, a, b, eps) / eps),
-    ("loss of a descent", "minus the value", lambda *problem: -value(*problem)),  # 36
-    ("sharp, eps halved", "the sharp cost <C,P>, and eps is halved", at(
+    ("divided by eps", "value.divided-by-eps", lambda C, a, b, eps: value(C, a, b, eps) / eps),
+    ("loss of a descent", "value.negated", lambda *problem: -value(*problem)),
+    ("sharp, eps halved", "value.sharp-eps-halved", at(
         lambda C, a, b, eps: (C, a, b, eps / 2), sharp)),
 ):
-    bug(f"value: {_name}", "value.certified", _said, _value,
+    bug(f"value: {_name}", "value.certified", _diagnosis, _value,
         USUAL[:1] + USUAL[2:] if "norm" in _name else USUAL)
 
-bug("value: clamped at 0", "value.certified", "clamped at 0",
+bug("value: clamped at 0", "value.certified", "value.clamped-at-zero",
     lambda *problem: max(value(*problem), 0.0), (*USUAL, "negative"))
 bug("value: scaled by a constant", "value.certified", "", lambda *problem: 1.03 * value(*problem))
-bug("value: an atom split changes b", "value.split", "the weights b are ignored",
+bug("value: an atom split changes b", "value.split", "value.weights-b-ignored",
     at(lambda C, a, b, eps: (C, a, even(b), eps), value), ("square-uniform",))
 bug("value: offset of the cost lost", "value.offset", "",
     lambda C, a, b, eps: value(C - C.min(), a, b, eps), ("gaussian", "square-uniform"))
@@ -134,7 +131,7 @@ bug("value: offset of the cost lost", "value.offset", "",
 
 # ------------------------------------------------------------------ transport costs
 def _after(L: int) -> Callable[..., float]:
-    """Bug 17: a fixed number of iterations, whatever eps."""
+    """A fixed number of iterations, whatever eps."""
 
     def cost(C: Array, a: Array, b: Array, eps: float) -> float:
         u, v = next(itertools.islice(scaling_iterates(C, a, b, eps), L - 1, None))
@@ -143,30 +140,31 @@ def _after(L: int) -> Callable[..., float]:
     return cost
 
 
-for _name, _said, _cost in (
-    ("five iterations", "not converged: the answer after 5 iterations", _after(5)),
-    ("KL-inclusive", "the KL-inclusive value", value),
-    ("entropic", "the entropic value",
+for _name, _diagnosis, _cost in (
+    ("five iterations", "stopped-after-five", _after(5)),
+    ("KL-inclusive", "transport_cost.full-for-sharp", value),
+    ("entropic", "transport_cost.entropic-for-sharp",
      of_plan(lambda P, C, a, b, eps: (P * C).sum() + eps * _neg_entropy(P))),
-    ("mean for sum", "the mean of C P", of_plan(lambda P, C, a, b, eps: (P * C).mean())),
-    ("unregularised", "the unregularised W0",
+    ("mean for sum", "transport_cost.mean-for-sum",
+     of_plan(lambda P, C, a, b, eps: (P * C).mean())),
+    ("unregularised", "transport_cost.unregularised",
      lambda C, a, b, eps: refot.kantorovich(C, a, b)[0]),
-    ("a and b exchanged", "the weights a and b are exchanged", at(
+    ("a and b exchanged", "transport_cost.weights-exchanged", at(
         lambda C, a, b, eps: (C, b, a, eps) if len(a) == len(b) else (C, a, b, eps), sharp)),
 ):
-    bug(f"transport_cost: {_name}", "transport_cost.certified", _said, _cost)
+    bug(f"transport_cost: {_name}", "transport_cost.certified", _diagnosis, _cost)
 
 
 # ------------------------------------------------------------------ plans
 def _annealed(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """Bug 16: f at eps, g left over from the stage of the schedule before it."""
+    """F at eps, g left over from the stage of the schedule before it."""
     _, stale, _ = solve(C, a, b, 1.2 * eps)
     f = refot.softmin(C, stale + eps * np.log(b), eps, backend="numpy")
     return refot.plan(f, stale, C, a, b, eps, backend="numpy")
 
 
 def _silent(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """Bug 17, with no word about it."""
+    """A fixed number of iterations, with no word about it."""
     f, g = np.zeros_like(a), np.zeros_like(b)
     for _ in range(3):
         f = refot.softmin(C, g + eps * np.log(b), eps, backend="numpy")
@@ -179,45 +177,45 @@ def _kernel(C: Array, a: Array, b: Array, eps: float) -> Array:
     return K / K.sum()
 
 
-for _name, _check, _said, _plan in (
-    ("uniform weights", "marginals", "the weights a and b are ignored", at(  # 10, 11
+for _name, _check, _diagnosis, _plan in (
+    ("uniform weights", "marginals", "plan.weights-ignored", at(
         lambda C, a, b, eps: (C, even(a), even(b), eps), plan)),
-    ("a ignored, as in a stochastic solver", "marginals", "the weights a are ignored", at(
+    ("a ignored, as in a stochastic solver", "marginals", "plan.weights-a-ignored", at(
         lambda C, a, b, eps: (C, even(a), b, eps), plan)),
-    ("half the cost", "gibbs", "the cost is halved", at(  # 14
+    ("half the cost", "gibbs", "plan.cost-halved", at(
         lambda C, a, b, eps: (C / 2, a, b, eps), plan)),
-    ("eps divided twice", "gibbs", "divided by eps twice", at(
+    ("eps divided twice", "gibbs", "plan.cost-divided-by-eps", at(
         lambda C, a, b, eps: (C / eps, a, b, eps), plan)),
-    ("cost transposed where square", "entries", "the cost is transposed", at(
+    ("cost transposed where square", "entries", "plan.cost-transposed", at(
         _square_transposed, plan)),
-    ("density for plan", "marginals", "the density P / (a(x)b)",  # 11
+    ("density for plan", "marginals", "plan.density-for-plan",
      of_plan(lambda P, C, a, b, eps: P / np.outer(a, b))),
-    ("a missing outside", "marginals", "a_i is missing outside",  # 11
+    ("a missing outside", "marginals", "plan.a-missing-outside",
      of_plan(lambda P, C, a, b, eps: P / a[:, None])),
-    ("transposed where square", "entries", "the plan is transposed",
+    ("transposed where square", "entries", "plan.plan-transposed",
      of_plan(lambda P, C, a, b, eps: P.T if len(a) == len(b) else P)),
-    ("mass n", "marginals", "mass n",  # 12
+    ("mass n", "marginals", "plan.mass-n",
      of_plan(lambda P, C, a, b, eps: P * len(a))),
-    ("kernel without scaling", "marginals", "no scaling to the marginals", _kernel),
-    ("independent", "gibbs", "the independent coupling", lambda C, a, b, eps: np.outer(a, b)),
-    ("stale potential", "marginals", "not converged", _annealed),  # 16
-    ("three iterations, not a word", "honest", "not converged", _silent),  # 17
+    ("kernel without scaling", "marginals", "plan.kernel-alone", _kernel),
+    ("independent", "gibbs", "plan.independent-coupling", lambda C, a, b, eps: np.outer(a, b)),
+    ("stale potential", "marginals", "not-converged", _annealed),
+    ("three iterations, not a word", "honest", "not-converged", _silent),
 ):
-    bug(f"plan: {_name}", f"plan.{_check}", _said, _plan)
+    bug(f"plan: {_name}", f"plan.{_check}", _diagnosis, _plan)
 
 
 # ------------------------------------------------------------------ potentials
-for _name, _said, _form in (
-    ("plain", "in the form 'plain'",
+for _name, _diagnosis, _form in (
+    ("plain", "potentials.plain-form",
      lambda f, g, a, b, eps: (f + eps * np.log(a), g + eps * np.log(b))),
-    ("log scalings", "in the form 'log scaling'",
+    ("log scalings", "potentials.log-scaling-form",
      lambda f, g, a, b, eps: (f / eps + np.log(a), g / eps + np.log(b))),
-    ("divided by eps", "divided by eps", lambda f, g, a, b, eps: (f / eps, g / eps)),
-    ("wrong sign", "the wrong sign", lambda f, g, a, b, eps: (-f, -g)),
-    ("exchanged where square", "f and g are exchanged",
+    ("divided by eps", "potentials.divided-by-eps", lambda f, g, a, b, eps: (f / eps, g / eps)),
+    ("wrong sign", "potentials.negated", lambda f, g, a, b, eps: (-f, -g)),
+    ("exchanged where square", "potentials.exchanged",
      lambda f, g, a, b, eps: (g, f) if len(a) == len(b) else (f, g)),
-    ("halved for a debiased loss", "half of the potentials",
+    ("halved for a debiased loss", "potentials.halved",
      lambda f, g, a, b, eps: (f / 2, g / 2)),
 ):
-    bug(f"potentials: {_name}", "potentials.marginals", _said,
+    bug(f"potentials: {_name}", "potentials.marginals", _diagnosis,
         of_potentials(_form))

@@ -15,8 +15,8 @@ import numpy as np
 from scipy.special import rel_entr
 
 from refot.arrays import Array
-from refot.costs import point_cost
-from refot.verification.subjects import Part, Subject
+from refot.costs.operands import point_cost
+from refot.verification.subjects.subject import Part, Subject
 from refot.verification.zoo.solvers import (
     Solver,
     absorbed,

@@ -1,7 +1,8 @@
-"""Solvers of the zoo's right subjects: the same potentials in six ways, none of them refot's.
+"""Solvers of the zoo's right subjects: six methods for the same potentials, none of them refot's.
 
-Each takes (C, a, b, eps) and returns (f, g) in density form to a column error of 1e-11, or raises
-NotImplementedError where its way does not get there: a right subject may refuse, not be wrong.
+Each takes (C, a, b, eps) and returns (f, g) of the density form, whose plan has the marginals to
+1e-11. It raises NotImplementedError on a problem that its method does not solve so well: a right
+subject may refuse a problem, but must not be wrong.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from refot.arrays import Array
 
 Solver = Callable[[Array, Array, Array, float], tuple[Array, Array]]
 
-TOLERANCE, ITERATIONS = 1e-11, 20_000
+TOLERANCE = 1e-11
+"""The L1 error of both marginals together below which a solver stops."""
+
+ITERATIONS = 20_000
+"""The iterations after which a first-order method gives up."""
 
 LARGEST_RATIO = 100
-"""max C - min C over eps above which a first-order method would take too long here."""
+"""The largest (max C - min C) / eps that the first-order methods accept: more would take long."""
 
 
 def transform(C: Array, g: Array, b: Array, eps: float) -> Array:

@@ -1,7 +1,8 @@
 """Activations: y = s(x), entry by entry. Their derivatives s', s'' are written in terms of y.
 
-Each is a pair of pure functions and the second derivative that the gradient penalty needs. All of
-them take complex arguments as analytic functions, but at the kink, which lies at Re x = 0.
+Each is a pair of pure functions, and the second derivative that the gradient penalty needs. All of
+them also take complex arguments, by which the tests differentiate; the kink of a (leaky) ReLU is
+then at Re x = 0.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Batch normalisation (b.n. of B's Table 3), by features (n, c) or by channels (n, c, h, w).
+"""Batch normalisation, by features (n, c) or by channels (n, c, h, w).
 
-Two variances, as in PyTorch, and on purpose: a batch is normalised by its own *biased* variance
-(divided by N, the entries per feature), so that xhat has variance exactly 1 up to eps; the running
-variance estimates that of the whole population, and therefore averages the *unbiased* one (N - 1).
+"b.n." in Table 3 of B (Bréchet et al. 2019). Two variances are used, on purpose and as in PyTorch.
+A batch is normalised by its own *biased* variance (the sum over N, the number of entries per
+feature), so that the result has variance 1 up to eps. The running variance is an estimate for all
+data, and so it averages the *unbiased* one (the sum over N - 1).
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from .layer import Layer
 class Centred(NamedTuple):
     """What the backward pass needs: x - mean, shaped as x, and s (c,) = 1 / sqrt(var + eps).
 
-    xhat = (x - mean) s is never formed: s goes along with vectors (c,), which saves a pass over x.
+    xhat = (x - mean) s is never computed: s multiplies vectors (c,) instead, which saves a pass
+    over the entries of x.
     """
 
     centred: Array

@@ -1,4 +1,6 @@
-"""The 4 x 4 convolutions of stride 2 and padding 1 (B's Table 3b), and their transposes.
+"""The 4 x 4 convolutions of stride 2 and padding 1, and their transposes: B's Table 3b.
+
+B = Bréchet et al. 2019.
 
 With this padding a convolution halves both sides of an image and its transpose doubles them: 8 to
 16 to 32. (The table leaves the padding out; its sizes fix it.) Images are (n, channels, h, w).
@@ -37,7 +39,10 @@ def patches(x: Array) -> Array:
 
 
 def overlay(columns: Array, shape: tuple[int, int, int, int]) -> Array:
-    """columns (c 16, n h w) -> (n, c, 2h, 2w) = shape: windows added where they overlap."""
+    """columns (c 16, n h w) -> images (n, c, 2h, 2w): windows are added where they overlap.
+
+    The adjoint of `patches`.
+    """
     n, c, height, width = shape
     columns = columns.reshape(c, 4, 4, n, height // 2, width // 2)
     padded = namespace(columns).zeros((c, n, height + 2, width + 2), dtype=columns.dtype)
@@ -53,7 +58,7 @@ def channels_first(x: Array) -> Array:
 
 
 def images(columns: Array, n: int, h: int, w: int) -> Array:
-    """(k, n h w) -> (n, k, h, w), contiguous: what follows runs along its rows."""
+    """(k, n h w) -> (n, k, h, w), contiguous, because the next layers read it row by row."""
     x = columns.reshape(-1, n, h, w).transpose(1, 0, 2, 3)
     return namespace(columns).ascontiguousarray(x)
 

@@ -1,4 +1,4 @@
-"""The dense layer (FC of B's Table 3): y = x W + b."""
+"""The dense layer: y = x W + b. "FC" in Table 3 of B (Bréchet et al. 2019)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a layer is: shapes known, arrays elsewhere. A network owns the arrays and hands them in.
+"""What a layer is: it knows shapes, and holds no arrays. A network holds them and hands them in.
 
-A layer holds no array, so that one forward pass never disturbs another: whatever its backward
-pass needs is in the cache that its forward pass returns.
+Whatever the backward pass of a layer needs is in the cache that its forward pass returns. So
+forward passes on several batches never disturb one another.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ class Layer(ABC):
     """A map of batches with its weights w and statistics as arguments: y = layer(x; w)."""
 
     def initial_weights(self, rng: np.random.Generator) -> dict[str, Array]:
-        """Its weights by name, drawn in float64 so that every dtype starts at the same ones."""
+        """The initial weights by name, in float64, so that every dtype starts at the same ones."""
         del rng
         return {}
 
     def initial_statistics(self) -> dict[str, Array]:
-        """Its running statistics by name; no gradient reaches them."""
+        """The initial running statistics by name. They are no weights: no gradient reaches them."""
         return {}
 
     @abstractmethod

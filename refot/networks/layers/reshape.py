@@ -1,4 +1,4 @@
-"""Layers that move no number: images to rows of features, and back."""
+"""Layers that change the shape and no number: images to rows of features, and back."""
 
 from __future__ import annotations
 

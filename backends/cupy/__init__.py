@@ -1,0 +1,1 @@
+"""The CuPy backend: fused operations in CUDA, the rest in CuPy."""

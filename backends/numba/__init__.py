@@ -1,0 +1,1 @@
+"""The Numba backend: each operation of the contract as compiled, threaded loops."""

@@ -1,0 +1,211 @@
+"""The fast backend on the processor: the fused operations as compiled, threaded, streaming kernels.
+
+Memory O(n + m): a cost between points is never formed; a matrix is read where it is, row-major or
+transposed (any other layout is copied first). Results have the dtype of the cost; potentials, V and
+eps are cast to it. A kernel is compiled when it is first used with a ground cost and a dtype (some
+seconds), and kept on disk for later processes: beside this file or, where that cannot be written,
+in the user's cache folder (Numba's rule; NUMBA_CACHE_DIR moves it). NUMBA_NUM_THREADS sets the
+number of threads, all processors unless given.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array, ShapeError, TypeInputError
+from refot.backend_contract import BackendUnavailableError, Entries
+from refot.backends.numpy.backend import NumpyArrays
+from refot.backends.numpy.blocks import blocks
+from refot.costs.operands import Cost, DenseCost, PointCost
+
+try:
+    from . import columns, laplacian, sweeps
+    from . import plan as kernels
+    from .costs import by_tiles, operand, row_by_tiles
+    from .entries import entries
+    from .groups.choose import grouping
+    from .groups.ordered import IN_GROUPS, SortedCost, in_order, left_out_share, series_pay
+    from .launch import Launcher
+    from .products import in_many_dimensions, product_blocks
+    from .rows import operations, plan_apply_in_order, softmin_by_rows
+except ImportError as error:
+    raise BackendUnavailableError(f"numba: {error}; pip install numba") from error
+
+_run = Launcher()
+
+MANY = 1 << 22
+"""Entries of a column-major matrix of which a row-major copy is made at a time."""
+
+ALONE = 1 << 18
+"""Entries of a sparse plan up to which one thread is as fast as two, and no call is made a step."""
+
+
+class NumbaBackend(NumpyArrays):
+    """NumPy arrays, compiled kernels on all processors."""
+
+    name = "numba"
+
+    def prepared(self, C: Cost, a: Array, b: Array) -> Cost:
+        """C, its points in order where that pays."""
+        return in_order(C, a, b)
+
+    def left_out(self, C: Cost) -> float:
+        """What sums by groups of points may be off by, as a share of the sum."""
+        return IN_GROUPS * left_out_share(C.dtype) if isinstance(C, SortedCost) else 0.0
+
+    def prefers_softmin(self, C: Cost, a: Array, b: Array, eps: float) -> bool:
+        """Whether series make two softmins faster than a sweep with an absorbed kernel."""
+        return series_pay(C, a, b, eps)
+
+    def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
+        """-eps log sum_j exp((h_j - C_ij) / eps), (n,), each row shifted by about its largest
+        exponent; inf where every h_j is -inf. `shift` saves the search for a first shift."""
+        (n, m), dtype = C.shape, C.dtype
+        h, out = _vector(h, m, "h", dtype), np.empty(n, dtype)
+        guess = None if shift is None else _vector(shift, n, "shift", dtype)
+        if not h.max() > -np.inf:  # NaN is in every sum; -inf everywhere leaves nothing to sum
+            out.fill(-h.max())
+        elif (M := _transposed(C)) is not None:
+            _run(n, operations(C), columns.softmin_columns, M, h, float(eps), _per_eps(eps, dtype),
+                 out, unit=64, most=columns.WIDTH)
+        elif in_many_dimensions(C):
+            for rows, block in product_blocks(C, _run):
+                out[rows] = self.softmin(block, h, eps, None if guess is None else guess[rows])
+        else:
+            softmin_by_rows(C, h, eps, guess, _run, out)
+        return out
+
+    def plan_apply(self, C: Cost, F: Array, G: Array, eps: float, V: Array) -> Array:
+        """P @ V with P_ij = exp((F_i + G_j - C_ij) / eps), (n, k) for V (m, k)."""
+        (n, m), dtype = C.shape, C.dtype
+        F, G = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype)
+        V = np.array(V, dtype, order="C")
+        if V.ndim != 2 or len(V) != m:
+            raise ShapeError("V", f"shape {V.shape}", f"({m}, k), to fit C")
+        if in_many_dimensions(C):
+            return np.concatenate([self.plan_apply(block, F[rows], G, eps, V)
+                                   for rows, block in product_blocks(C, _run)])
+        out, k, work = np.zeros((n, V.shape[1])), _per_eps(eps, dtype), operations(C) + V.shape[1]
+        if (M := _transposed(C)) is not None:
+            _run(n, work, columns.plan_apply_columns, M, F, G, k, V, out, unit=64,
+                 most=columns.WIDTH)
+        elif isinstance(C, SortedCost) and (groups := grouping(C, eps)):
+            plan_apply_in_order(C, groups, F, G, k, V, _run, out)
+        else:
+            _run(n, work, kernels.plan_apply, operand(C), F, row_by_tiles(G), m, k,
+                 by_tiles(V, dtype), out)
+        return _rounded(out, dtype)
+
+    def marginals(self, C: Cost, F: Array, G: Array, eps: float) -> tuple[Array, Array]:
+        """(P 1 (n,), P'1 (m,)), from one exponential for each entry; by groups, from two passes."""
+        (n, m), dtype = C.shape, C.dtype
+        if isinstance(C, SortedCost) and grouping(C, eps):
+            ones = np.ones((m, 1), dtype), np.ones((n, 1), dtype)
+            return (self.plan_apply(C, F, G, eps, ones[0])[:, 0],
+                    self.plan_apply(C.T, G, F, eps, ones[1])[:, 0])
+        if _transposed(C) is not None:
+            return self.marginals(C.T, G, F, eps)[::-1]
+        F, G = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype)
+        row_sums, column_sums = np.zeros(n), np.zeros(m)
+        if in_many_dimensions(C):
+            for rows, block in product_blocks(C, _run):
+                row_sums[rows], part = self.marginals(block, F[rows], G, eps)
+                column_sums += part
+        else:
+            column_sums = _run.added(n, operations(C), kernels.marginals, operand(C), F,
+                                     row_by_tiles(G), m, _per_eps(eps, dtype), row_sums)
+        return _rounded(row_sums, dtype), _rounded(column_sums, dtype)
+
+    def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
+        """<P, C>."""
+        if _transposed(C) is not None:  # <P, C> = <P', C'>, and C' is row-major
+            return self.plan_cost(C.T, G, F, eps)
+        (n, m), dtype = C.shape, C.dtype
+        F, G = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype)
+        if in_many_dimensions(C):
+            return math.fsum(self.plan_cost(block, F[rows], G, eps)
+                             for rows, block in product_blocks(C, _run))
+        return float(sum(_run(n, operations(C), kernels.plan_cost, operand(C), F, row_by_tiles(G),
+                              m, _per_eps(eps, dtype))))
+
+    def plan_cost_gradient(self, C: PointCost, F: Array, G: Array, eps: float) -> Array:
+        """sum_j P_ij d1 c(x_i, y_j), (n, d)."""
+        if not isinstance(C, PointCost):
+            raise TypeInputError("C", type(C).__name__, "a PointCost: no gradient without points")
+        (n, m), dtype = C.shape, C.dtype
+        F, G = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype)
+        out = np.zeros(C.x.shape)
+        _run(n, 2 * operations(C), kernels.plan_cost_gradient, operand(C), F, row_by_tiles(G), m,
+             _per_eps(eps, dtype), out)
+        return _rounded(C.scale * out, dtype)
+
+    def plan_entries(self, C: Cost, F: Array, G: Array, eps: float, least: float,
+                     most: int) -> Entries | None:
+        """The entries P_ij > least as (values, columns, row starts); None if more than `most`."""
+        F, G = _vector(F, C.shape[0], "F", C.dtype), _vector(G, C.shape[1], "G", C.dtype)
+        return entries(C, F, G, eps, _per_eps(eps, C.dtype), least, most, _run)
+
+    def gibbs(self, C: Cost, f: Array, g: Array, eps: float, least: float, K: Array) -> None:
+        """K_ij = max(exp((f_i + g_j - C_ij) / eps), least), into K (n, m)."""
+        (n, m), dtype = C.shape, C.dtype
+        f, g = _vector(f, n, "f", dtype), _vector(g, m, "g", dtype)
+        if in_many_dimensions(C):
+            for rows, block in product_blocks(C, _run):
+                self.gibbs(block, f[rows], g, eps, least, K[rows])
+        elif (M := _transposed(C)) is not None:
+            for rows in blocks(C.shape, MANY):
+                part = DenseCost(np.ascontiguousarray(M[:, rows].T))
+                self.gibbs(part, f[rows], g, eps, least, K[rows])
+        else:
+            _run(n, operations(C), sweeps.gibbs, operand(C), f, row_by_tiles(g), m,
+                 _per_eps(eps, dtype), dtype.type(least), K)
+
+    def sweep(self, K: Array | Entries, v: Array, s: Array, w: float) -> tuple[Array, Array]:
+        """(K v, K'u) with u = s / (K v)^w, sums in float64: K is read once."""
+        v, s, n = np.array(v, np.float64), np.array(s, np.float64), len(s)
+        r = np.empty(n)
+        if isinstance(K, tuple):
+            work = 8 * len(K[0]) // n + 1
+            return r, _run.added(n, work, sweeps.sparse_sweep, *K, v, s, float(w), r)
+        return r, _run.added(n, 4 * len(v), sweeps.sweep, K, v, s, float(w), r)
+
+    def laplacian_solve(self, P: Entries, s: Array, diagonal: Array, y: Array, accuracy: float,
+                        most: int) -> Array | None:
+        """x with (diag d - P' diag(s) P) x = y, by one thread; None where more would pay."""
+        if len(P[0]) > ALONE:
+            return None
+        s, diagonal, y = (np.array(vector, np.float64) for vector in (s, diagonal, y))
+        x = np.zeros_like(y)
+        _run(1, 1, laplacian.conjugate_gradients, *P, s, diagonal, y, accuracy, most, x, unit=1)
+        return x
+
+
+def _vector(values: Array, size: int, name: str, dtype: Any) -> Array:
+    """A potential in the dtype of the cost, as a copy: writable and in one piece, as kernels are
+    compiled for."""
+    vector = np.array(values, dtype)
+    if vector.shape != (size,):
+        raise ShapeError(name, f"shape {vector.shape}", f"({size},), to fit C")
+    return vector
+
+
+def _per_eps(eps: float, dtype: Any) -> Any:
+    """k = log2(e) / eps in the dtype of the cost, kept positive and finite."""
+    limits = np.finfo(dtype)
+    return np.clip(math.log2(math.e) / eps, limits.tiny, limits.max).astype(dtype)
+
+
+def _rounded(out: Array, dtype: Any) -> Array:
+    """Sums in float64 to the dtype of the cost; inf, as in the plan itself, where they overflow."""
+    with np.errstate(over="ignore"):
+        return out.astype(dtype, copy=False)
+
+
+def _transposed(C: Cost) -> Array | None:
+    """M row-major where C = M', or None: such a view is read as it lies."""
+    if isinstance(C, DenseCost) and not C.matrix.flags.c_contiguous:
+        return C.matrix.T if C.matrix.T.flags.c_contiguous else None
+    return None

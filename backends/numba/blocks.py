@@ -1,0 +1,143 @@
+"""The loops that fill a block of costs c(x_i, y_j) inside the Numba kernels.
+
+A sum over coordinates is filled four rows by four coordinates in one pass, so that each y is loaded
+once for four rows.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+
+from .compile import elementwise, full_width, implements, variant
+from .costs import DIRECT, PAIR_TERMS, TILE, Euclidean, Rows, unrolled
+
+# Row starts in a flat block: unsigned and known to the compiler, which can then see that the rows
+# do not overlap.
+_1, _2, _3 = np.uintp(TILE), np.uintp(2 * TILE), np.uintp(3 * TILE)
+
+
+def _first_coordinates(term: Any, width: int) -> Any:
+    """The loop t[r, j] = sum_k term(x[i + r, k], y[j, k]) over coordinates 0 to width - 1."""
+
+    @elementwise
+    @variant(term, width)
+    def loop(x: Any, y: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
+        full_width()
+        for r in range(rows):
+            o = np.uintp(r) * _1
+            for j in range(np.uintp(columns)):
+                c = term(x[i + r, 0], y[tile, 0, j])
+                for k in range(1, width):
+                    c += term(x[i + r, k], y[tile, k, j])
+                t[o + j] = c
+
+    return loop
+
+
+def _next_coordinates(term: Any, width: int) -> Any:
+    """The loop t[r, j] += sum_k term(x[i + r, k], y[j, k]) over `width` coordinates from `start`
+    on, four rows at once so that y is loaded once; beyond the last row, that row again."""
+
+    @elementwise
+    @variant(term, width)
+    def loop(x: Any, y: Any, start: Any, i: Any, rows: Any, tile: Any, columns: Any,
+             t: Any) -> None:
+        full_width()
+        last = x.shape[0] - 1
+        for r in range(0, rows, 4):
+            a, b = min(i + r, last), min(i + r + 1, last)
+            c, d = min(i + r + 2, last), min(i + r + 3, last)
+            o = np.uintp(r) * _1
+            for j in range(np.uintp(columns)):
+                t_a, t_b, t_c, t_d = t[o + j], t[o + _1 + j], t[o + _2 + j], t[o + _3 + j]
+                for k in range(start, start + width):
+                    y_j = y[tile, k, j]
+                    t_a += term(x[a, k], y_j)
+                    t_b += term(x[b, k], y_j)
+                    t_c += term(x[c, k], y_j)
+                    t_d += term(x[d, k], y_j)
+                t[o + j], t[o + _1 + j], t[o + _2 + j], t[o + _3 + j] = t_a, t_b, t_c, t_d
+
+    return loop
+
+
+@functools.cache
+def _sums(term: Any) -> dict[int, Any]:
+    """The functions that fill a block with sum_k term(x_ik, y_jk), by `unrolled` dimension: all
+    coordinates in one loop; 0: the first 1 to 4, then the others by fours."""
+    first = {width: _first_coordinates(term, width) for width in (1, 2, 3, 4)}
+    first_1, first_2, first_3, first_4 = first.values()
+    next_4 = _next_coordinates(term, 4)
+
+    @elementwise
+    @variant(term)
+    def fill(x: Any, y: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
+        d = x.shape[1]
+        width = (d - 1) % 4 + 1
+        if width == 1:
+            first_1(x, y, i, rows, tile, columns, t)
+        elif width == 2:
+            first_2(x, y, i, rows, tile, columns, t)
+        elif width == 3:
+            first_3(x, y, i, rows, tile, columns, t)
+        else:
+            first_4(x, y, i, rows, tile, columns, t)
+        for start in range(width, d, 4):
+            next_4(x, y, start, i, rows, tile, columns, t)
+
+    return {0: fill, **{d: first[d] for d in DIRECT}}
+
+
+@elementwise
+def _roots(t: Any) -> None:
+    full_width()
+    for j in range(t.size):
+        t[j] = math.sqrt(t[j])
+
+
+@elementwise
+def _copied_rows(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
+    full_width()
+    for r in range(rows):
+        row, start = np.uintp(i + r), np.uintp(tile * TILE)
+        for j in range(np.uintp(columns)):
+            t[np.uintp(r) * _1 + j] = C.matrix[row, start + j]
+
+
+def fill(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
+    """t[r * TILE + j] = c(x_(i + r), y_(tile * TILE + j)), r < rows, j < columns; unscaled."""
+    raise NotImplementedError("compiled code only")
+
+
+@implements(fill)
+def _fill(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> Any:
+    if C.instance_class is Rows:
+        return lambda C, i, rows, tile, columns, t: _copied_rows(C, i, rows, tile, columns, t)
+    term, _ = PAIR_TERMS[C.instance_class]
+    sums = _sums(term)[unrolled(C)]
+    if C.instance_class is not Euclidean:
+        return lambda C, i, rows, tile, columns, t: sums(C.x, C.y, i, rows, tile, columns, t)
+
+    def distances(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
+        sums(C.x, C.y, i, rows, tile, columns, t)
+        _roots(t)
+
+    return distances
+
+
+def prepare(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
+    """Fill the block t, where `costs_at` reads from it."""
+    raise NotImplementedError("compiled code only")
+
+
+@implements(prepare)
+def _prepare(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> Any:
+    if C.instance_class is Rows or unrolled(C):
+        return lambda C, i, rows, tile, columns, t: None
+    return lambda C, i, rows, tile, columns, t: fill(C, i, rows, tile, columns, t)

@@ -1,0 +1,247 @@
+"""Costs inside the Numba kernels: the operands that they take, and how one c_ij is had.
+
+A kernel works on ROWS rows by TILE columns at a time: 8 x 1024 costs, held in the cache, never the
+whole matrix. A column operand is laid out by tiles, (tiles, d, TILE). In a few dimensions c_ij is
+computed where it is used, else read from a block that `blocks` has filled; by differences, as
+in `refot.costs.operands`: no cancellation. The type of an operand tells its dimension where that is
+one of these few (`axes`), so that a kernel is compiled for one dimension and its loops are
+unrolled. """
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from refot.arrays import Array, UnknownNameError
+from refot.costs.ground import DOT, EUCLIDEAN, MANHATTAN_L1, SQEUCLIDEAN, PairCost
+from refot.costs.operands import Cost, PointCost
+
+from .compile import elementwise, implements, variant
+
+TILE = 1024
+ROWS = 8
+
+DIRECT = (1, 2, 3)
+"""Dimensions in which a kernel computes c_ij where it uses it, without a block."""
+
+_1 = np.uintp(TILE)
+
+
+class SquaredEuclidean(NamedTuple):
+    """scale * |x_i - y_j|^2: x (n, d), y by tiles (tiles, d, TILE); axes as `unrolled` says."""
+
+    x: Array
+    y: Array
+    scale: Any
+    axes: tuple[int, ...]
+
+
+class Euclidean(NamedTuple):
+    """scale * |x_i - y_j|: x (n, d), y by tiles (tiles, d, TILE); axes as `unrolled` says."""
+
+    x: Array
+    y: Array
+    scale: Any
+    axes: tuple[int, ...]
+
+
+class ManhattanL1(NamedTuple):
+    """scale * |x_i - y_j|_1: x (n, d), y by tiles (tiles, d, TILE); axes as `unrolled` says."""
+
+    x: Array
+    y: Array
+    scale: Any
+    axes: tuple[int, ...]
+
+
+class Dot(NamedTuple):
+    """-scale * <x_i, y_j>: x (n, d), y by tiles (tiles, d, TILE); axes as `unrolled` says."""
+
+    x: Array
+    y: Array
+    scale: Any
+    axes: tuple[int, ...]
+
+
+class Rows(NamedTuple):
+    """C_ij = matrix[i, j], row-major; scale is 1, and there are no axes."""
+
+    matrix: Array
+    scale: Any
+    axes: tuple[()] = ()
+
+
+def by_tiles(columns: Array, dtype: Any) -> Array:
+    """(m, k) as (tiles, k, TILE), zeros after column m."""
+    m, k = columns.shape
+    tiles = -(-m // TILE)
+    padded = np.zeros((tiles * TILE, k), dtype)
+    padded[:m] = columns
+    return padded.reshape(tiles, TILE, k).transpose(0, 2, 1).copy()
+
+
+def row_by_tiles(vector: Array) -> Array:
+    """(m,) as (tiles, TILE)."""
+    return by_tiles(vector[:, None], vector.dtype)[:, 0]
+
+
+POINTS: dict[PairCost, Any] = {
+    SQEUCLIDEAN: SquaredEuclidean,
+    EUCLIDEAN: Euclidean,
+    MANHATTAN_L1: ManhattanL1,
+    DOT: Dot,
+}
+Operand: TypeAlias = SquaredEuclidean | Euclidean | ManhattanL1 | Dot | Rows
+
+
+def operand(C: Cost) -> Operand:
+    """`C` as the kernels take it: points are copied, a matrix only if it is not row-major.
+
+    Raises UnknownNameError for a cost that is not in the table of `refot.costs.operands`.
+    """
+    scalar = C.dtype.type
+    if not isinstance(C, PointCost):
+        return Rows(np.ascontiguousarray(C.matrix), scalar(1))
+    if C.ground not in POINTS:
+        known = ", ".join(cost.name for cost in POINTS)
+        raise UnknownNameError("cost", f"{C.ground!r}",
+                               f"refot's own {known} on the numba backend; any on numpy")
+    d = C.x.shape[1]
+    axes = tuple(range(d)) if d in DIRECT else ()
+    points: Operand = POINTS[C.ground](np.array(C.x, order="C"), by_tiles(C.y, C.dtype),
+                                       scalar(C.scale), axes)
+    return points
+
+
+def unrolled(C: Any) -> int:
+    """The dimension of points for which a kernel that is given an operand of this Numba type is
+    compiled: the length of `axes`; 0 for all others, and for a matrix."""
+    return len(C[C.fields.index("axes")])
+
+
+# ------------------------------------------------------------------ one coordinate
+@elementwise
+def _square(u: Any) -> Any:
+    return u * u
+
+
+@elementwise
+def _absolute(u: Any) -> Any:
+    return abs(u)
+
+
+@elementwise
+def _itself(u: Any) -> Any:
+    return u
+
+
+@elementwise
+def _root(u: Any) -> Any:
+    return math.sqrt(u)
+
+
+POINT_TERMS = {SquaredEuclidean: (_square, _itself), Euclidean: (_square, _root),
+               ManhattanL1: (_absolute, _itself)}
+"""(term, finish) of a ground cost: finish(sum_k term(x_k - y_k))."""
+
+
+def _of_difference(term: Any) -> Any:
+    """(x, y) -> term(x - y)."""
+
+    @elementwise
+    @variant(term)
+    def of(x: Any, y: Any) -> Any:
+        return term(x - y)
+
+    return of
+
+
+@elementwise
+def minus_product(x: Any, y: Any) -> Any:
+    """-x y."""
+    return -(x * y)
+
+
+squared_difference, absolute_difference = _of_difference(_square), _of_difference(_absolute)
+
+PAIR_TERMS = {SquaredEuclidean: (squared_difference, _itself),
+              Euclidean: (squared_difference, _root),
+              ManhattanL1: (absolute_difference, _itself),
+              Dot: (minus_product, _itself)}
+"""(term, finish) of any cost of points: finish(sum_k term(x_k, y_k))."""
+
+
+# ------------------------------------------------------------------ one cost at a time
+def _direct(term: Any, width: int, finish: Any) -> Any:
+    """finish(sum_k term(x_ik, y_jk)) in `width` dimensions."""
+
+    @elementwise
+    @variant(term, width, finish)
+    def cost(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
+        c = term(C.x[i, 0], C.y[tile, 0, j])
+        for k in range(1, width):
+            c += term(C.x[i, k], C.y[tile, k, j])
+        return finish(c)
+
+    return cost
+
+
+@elementwise
+def _in_block(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
+    return t[np.uintp(r) * _1 + j]
+
+
+@elementwise
+def _in_matrix(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
+    return C.matrix[np.uintp(i), np.uintp(tile) * _1 + j]
+
+
+costs_at: dict[tuple[Any, int], Any] = {
+    (Rows, 0): _in_matrix,
+    **{(kind, 0): _in_block for kind in PAIR_TERMS},
+    **{(kind, d): _direct(term, d, finish)
+       for kind, (term, finish) in PAIR_TERMS.items() for d in DIRECT},
+}
+"""How c_ij, unscaled, is had: cost(C, t, i, r, tile, j), by operand and dimension; dimension 0 is
+any other, from a block t that `blocks.prepare` has filled."""
+
+
+# ------------------------------------------------------------------ d1 c = weight along x - y, or y
+def gradient_weight(C: Any, entry: Any, c: Any) -> Any:
+    """2 P_ij, P_ij / |x - y| (0 where x = y) or P_ij: squared Euclidean, Euclidean, others."""
+    raise NotImplementedError("compiled code only")
+
+
+@implements(gradient_weight)
+def _gradient_weight(C: Any, entry: Any, c: Any) -> Any:
+    if C.instance_class is SquaredEuclidean:
+        return lambda C, entry, c: entry + entry
+    if C.instance_class is Euclidean:
+        return lambda C, entry, c: entry / c if c > 0 else c
+    return lambda C, entry, c: entry
+
+
+def gradient_along(C: Any, weight: Any, u: Any) -> Any:
+    """weight * u, and for l1 weight * sign(u), for the coordinate u of x - y."""
+    raise NotImplementedError("compiled code only")
+
+
+@implements(gradient_along)
+def _gradient_along(C: Any, weight: Any, u: Any) -> Any:
+    if C.instance_class is ManhattanL1:
+        return lambda C, weight, u: weight * np.sign(u)
+    return lambda C, weight, u: weight * u
+
+
+def gradient_term(C: Any, weight: Any, x: Any, y: Any) -> Any:
+    """The coordinate of weight d1 c in which the points have x and y; -weight y for the product."""
+    raise NotImplementedError("compiled code only")
+
+
+@implements(gradient_term)
+def _gradient_term(C: Any, weight: Any, x: Any, y: Any) -> Any:
+    if C.instance_class is Dot:
+        return lambda C, weight, x, y: -weight * y
+    return lambda C, weight, x, y: gradient_along(C, weight, x - y)

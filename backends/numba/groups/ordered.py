@@ -1,0 +1,179 @@
+"""A point cost whose points were put in order once, so that groups of neighbours are treated alike.
+
+From the boxes around two groups of points the kernels bound the exponents between them. At small
+eps they leave out what provably cannot matter: nearly all of exp((h_j - C_ij) / eps). At larger
+eps, for the squared Euclidean cost, one group acts on another as a whole, by a series. The sum of a
+row of the plan, or of a softmin, is then wrong by at most the share `left_out_share`: u, the unit
+roundoff (2^-53 in float64, 2^-24 in float32). So a softmin moves by at most eps u, and P @ V by at
+most u max|V| times the row sum of P. For every other backend a SortedCost is an ordinary PointCost.
+Points, potentials and results keep the caller's order throughout.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array, TypeInputError, UnknownNameError, namespace
+from refot.costs.ground import GROUND_COSTS
+from refot.costs.operands import Cost, PointCost
+
+CLUSTER = 64
+"""Points in the smallest group: one after the other in the order."""
+
+MANY = 1_500
+"""Points on the smaller side from which an order pays: to sort takes as long as some iterations."""
+
+MANY_FAR = 4_000
+"""Points on the smaller side from which groups are looked at whether they are far from each other.
+"""
+
+FAR = 0.05
+"""Far groups are looked for at an eps so small that what is left out begins at this part of the
+range of the cost."""
+
+BY_SERIES = 0.03
+"""At an eps above this part of the range of the cost, series make two softmins faster than a sweep
+with an absorbed kernel."""
+
+IN_GROUPS = 512
+"""Roundings of a sum by groups: of parts of exponents up to 64 in base 2, and what is left out."""
+
+
+def left_out_share(dtype: Any) -> float:
+    """The largest share of a row's sum that is left out or off: u."""
+    return float(np.finfo(dtype).eps) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class OrderedPoints:
+    """The points of `source` (n, d) in an order (n,) in which neighbours are near.
+
+    `derived` is for what a backend computes from them and wants to find again.
+    """
+
+    source: Array
+    order: Array
+    points: Array
+    derived: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def __reduce__(self) -> Any:  # a copy in another process finds nothing derived
+        return OrderedPoints, (self.source, self.order, self.points)
+
+
+@dataclass(frozen=True)
+class SortedCost(PointCost):
+    """A PointCost with its x and its y in order as well, and a copy of them that nobody writes to.
+
+    `largest_eps`, in cost units: up to it groups are formed in any case, for some may be far; above
+    it only where a series pays. What is in order follows x and y wherever they are replaced.
+    """
+
+    rows_in_order: OrderedPoints = None  # type: ignore[assignment]
+    columns_in_order: OrderedPoints = None  # type: ignore[assignment]
+    largest_eps: float = math.inf
+
+    def __post_init__(self) -> None:
+        before = self.rows_in_order, self.columns_in_order
+        rows = _ordered(self.x, before)
+        columns = _ordered(self.y, (*before, rows))
+        for name, value in (("rows_in_order", rows), ("x", rows.source),
+                            ("columns_in_order", columns), ("y", columns.source)):
+            object.__setattr__(self, name, value)  # the way round `frozen` in a constructor
+
+    @property
+    def T(self) -> SortedCost:
+        return replace(self, x=self.y, y=self.x, rows_in_order=self.columns_in_order,
+                       columns_in_order=self.rows_in_order)
+
+    def scaled(self, factor: float) -> SortedCost:
+        """The cost `factor * c`."""
+        return replace(self, scale=self.scale * factor, largest_eps=self.largest_eps * factor)
+
+    def with_arrays(self, convert: Callable[[Array], Array]) -> PointCost:
+        """The same operand, its points converted; in order again, unless they leave NumPy."""
+        x, y = convert(self.x), convert(self.y)
+        if namespace(x) is not np:
+            return PointCost(x, y, self.ground, self.scale)
+        return replace(self, x=x, y=y)
+
+    def in_order(self) -> PointCost:
+        """The same cost between the points in their order."""
+        return PointCost(self.rows_in_order.points, self.columns_in_order.points, self.ground,
+                         self.scale)
+
+
+def sorted_cost(C: Cost, largest_eps: float = math.inf) -> SortedCost:
+    """`C` with its points in order; they are sorted here, once, in O(n log^2 n).
+
+    `largest_eps`, in cost units: above it groups are formed only where a series pays.
+
+    Raises TypeInputError for anything but a PointCost of NumPy arrays, UnknownNameError for a cost
+    that is not one of a difference of points.
+    """
+    if not isinstance(C, PointCost) or namespace(C.x) is not np:
+        raise TypeInputError("C", type(C).__name__, "a PointCost, its points NumPy arrays")
+    if C.ground not in GROUND_COSTS.values():
+        raise UnknownNameError("C", f"{C.ground!r}", f"one of {', '.join(GROUND_COSTS)}")
+    return SortedCost(C.x, C.y, C.ground, C.scale, largest_eps=largest_eps)
+
+
+def in_order(C: Cost, a: Array, b: Array) -> Cost:
+    """C, its points in order where that pays: one to three dimensions, a cost of a difference, and
+    enough points. The weights a and b say which points carry mass."""
+    if (type(C) is not PointCost or C.x.shape[1] > 3 or C.ground not in GROUND_COSTS.values()
+            or min(C.shape) < MANY):
+        return C
+    far = FAR * _range_with_mass(C, a, b) if min(C.shape) >= MANY_FAR else 0.0
+    return sorted_cost(C, far / math.log(C.shape[1] / left_out_share(C.dtype)))
+
+
+def series_pay(C: Cost, a: Array, b: Array, eps: float) -> bool:
+    """Whether series make two softmins at this eps faster than a sweep with an absorbed kernel."""
+    return (isinstance(C, SortedCost) and C.ground == GROUND_COSTS["sqeuclidean"]
+            and eps > BY_SERIES * _range_with_mass(C, a, b))
+
+
+def _range_with_mass(C: PointCost, a: Array, b: Array) -> float:
+    """At least max C - min C between points that carry mass."""
+    return C.among(a > 0, b > 0).spread()
+
+
+def _ordered(points: Array, known: Sequence[OrderedPoints | None]) -> OrderedPoints:
+    """`points` in order: found among the known, or sorted now, of a copy."""
+    for one in known:
+        if one is not None and one.source is points:
+            return one
+    source, order = points.copy(), spatial_order(points)
+    source.flags.writeable = False
+    return OrderedPoints(source, order, source[order])
+
+
+def spatial_order(points: Array) -> Array:
+    """The order (n,) of points (n, d) in which CLUSTER 2^k of them after another, from a multiple
+    of that on, fill a small box.
+
+    A part is split at the median of its widest coordinate, or the power of two next to that.
+    """
+    order = np.arange(len(points))
+    halves = [(0, len(points))]
+    while halves:
+        start, stop = halves.pop()
+        if stop - start > CLUSTER:
+            part = points[order[start:stop]]
+            widest = int(np.ptp(part, axis=0).argmax())
+            middle = CLUSTER << (-(-(stop - start) // CLUSTER) - 1).bit_length() - 1
+            by_median = np.argpartition(part[:, widest], middle)
+            order[start:stop] = order[start:stop][by_median]
+            halves += [(start, start + middle), (start + middle, stop)]
+    return order
+
+
+def box_corners(points: Array, group: int = CLUSTER) -> tuple[Array, Array]:
+    """The lowest and the highest corners, (groups, d) each, of `group` points after another."""
+    starts = np.arange(0, len(points), group)
+    return np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)

@@ -1,0 +1,156 @@
+"""exp(z) on a product of boxes, z = sum_k r_k u_k w_k, as a short sum of products: a polynomial.
+
+For |u_k|, |w_k| <= 1 and rho = sum_k r_k the polynomial c_0 + ... + c_(p-1) z^(p-1), the Chebyshev
+expansion of exp on [-rho, rho] cut after p terms, errs by at most 2 sum_(l >= p) I_l(rho), with
+I_l the modified Bessel functions. Since z^l is a sum of l! / (l_1! l_2! l_3!) (r u w)^(l_1, ...),
+    sum_j t_j exp(z_ij) = sum_k u_i^k M_k,   M_k = c_|k| |k|! prod r^k / k! sum_j t_j w_j^k,
+over multi-indices |k| < p: moments of the columns, then a polynomial at the rows, O(p^d) for each
+point in place of an exponential for each pair. (The fast Gauss transform of Greengard and Strain
+1991, with the series cut by Chebyshev's measure in place of Taylor's.)
+
+Axes are three, those that a problem lacks being first and of width 0. Powers of the last axis are
+taken CHUNK at a time; moments lie in runs, one for each pair of powers of the axes before it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.backends.numba.compile import elementwise, fma, full_width, reduction
+
+AXES = 3
+CHUNK = 4
+TERMS = 16
+"""The largest p."""
+
+LONGEST = 1.2
+"""The largest rho: at z = -rho the rounding of terms up to exp(rho) shows, exp(2 rho) u = 11 u."""
+
+PARTS = 64.0
+"""The largest ks (|r_A|^2 + |r_B|^2), in base 2: exponents are sums of parts of this size, and off
+by u of them. For points that are nowhere dense rho <= LONGEST alone keeps them below 10."""
+
+
+class Series(NamedTuple):
+    """For p = 1 to TERMS: the largest rho at which p terms are enough, (TERMS,), and c_l l! there,
+    0 from l = p on, (TERMS, TERMS + CHUNK)."""
+
+    reach: Array
+    factors: Array
+
+
+@functools.cache
+def series(dtype: Any, tolerance: float) -> Series:
+    """The expansions whose error relative to exp(z) is at most `tolerance`."""
+    found = Series(np.zeros(TERMS), np.zeros((TERMS, TERMS + CHUNK)))
+    for p in range(1, TERMS + 1):
+        rho = found.reach[p - 1] = _largest_reach(p, tolerance)
+        coefficients = np.polynomial.chebyshev.cheb2poly(_chebyshev(rho, p)[:p])
+        factorials = [float(math.factorial(power)) for power in range(p)]
+        found.factors[p - 1, :p] = coefficients / rho ** np.arange(p) * factorials
+    return Series(*(table.astype(dtype) for table in found))
+
+
+def _largest_reach(p: int, tolerance: float) -> float:
+    """The largest rho up to LONGEST with exp(rho) 2 sum_(l >= p) I_l(rho) <= tolerance."""
+    low, high = 0.0, LONGEST
+    while low < (middle := (low + high) / 2) < high:
+        good = math.exp(middle) * _chebyshev(middle, 64)[p:].sum() <= tolerance
+        low, high = (middle, high) if good else (low, middle)
+    return low
+
+
+def _chebyshev(rho: float, count: int) -> Array:
+    """I_0(rho), 2 I_1(rho), 2 I_2(rho), ...: the coefficients of exp(rho t) for |t| <= 1."""
+    from scipy.special import iv  # 0.1 s to import: only where it is used
+
+    values: Array = 2 * iv(np.arange(count), rho)
+    values[0] /= 2
+    return values
+
+
+# ------------------------------------------------------------------ inside kernels
+@elementwise
+def terms(reach: Any, rho: Any, parts: Any) -> Any:
+    """The least p that is enough at rho; TERMS + 1 where none is, or the parts of the exponents
+    outside the series, which cancel, are beyond PARTS."""
+    p = 1 if parts <= PARTS else TERMS + 1
+    while p <= TERMS and reach[p - 1] < rho:
+        p += 1
+    return p
+
+
+@reduction
+def moments(w: Any, at: Any, size: Any, p: Any, r: Any, factors: Any, t: Any, y: Any,
+            M: Any) -> None:
+    """M[run, c], the moments of t[0, l] at w[:, at + l], l < size; t (3, size) is overwritten,
+    y (AXES, TERMS + CHUNK) holds r^k / k!."""
+    full_width()
+    n, o, run, zero = np.uintp(size), np.uintp(at), np.uintp(0), t.dtype.type(0)
+    for k in range(AXES):
+        y[k, 0] = 1
+        for power in range(1, p + CHUNK):
+            y[k, power] = y[k, power - 1] * r[k] / power
+    firsts, seconds = p if r[0] > 0 else 1, p if r[1] > 0 else 1
+    for a in range(firsts):
+        for l in range(n):
+            t[1, l] = t[0, l]
+        for b in range(min(seconds, p - a)):
+            for l in range(n):
+                t[2, l] = t[1, l]
+            before = y[0, a] * y[1, b]
+            for c in range(0, p - a - b, CHUNK):
+                m_0, m_1, m_2, m_3 = zero, zero, zero, zero
+                for l in range(n):
+                    w_l, t_0 = w[2, o + l], t[2, l]
+                    t_1 = t_0 * w_l
+                    t_2 = t_1 * w_l
+                    t_3 = t_2 * w_l
+                    m_0 += t_0
+                    m_1 += t_1
+                    m_2 += t_2
+                    m_3 += t_3
+                    t[2, l] = t_3 * w_l
+                M[run, c] = before * y[2, c] * factors[a + b + c] * m_0
+                M[run, c + 1] = before * y[2, c + 1] * factors[a + b + c + 1] * m_1
+                M[run, c + 2] = before * y[2, c + 2] * factors[a + b + c + 2] * m_2
+                M[run, c + 3] = before * y[2, c + 3] * factors[a + b + c + 3] * m_3
+            run += np.uintp(1)
+            for l in range(n):
+                t[1, l] *= w[1, o + l]
+        for l in range(n):
+            t[0, l] *= w[0, o + l]
+
+
+@elementwise
+def polynomial(u: Any, at: Any, size: Any, p: Any, r: Any, M: Any, s: Any) -> None:
+    """s[0, l] = sum_k u[:, at + l]^k M_k, l < size, by Horner's rule; s (3, size)."""
+    full_width()
+    n, o, zero = np.uintp(size), np.uintp(at), s.dtype.type(0)
+    firsts, seconds = p if r[0] > 0 else 1, p if r[1] > 0 else 1
+    run = np.uintp(0)
+    for a in range(firsts):
+        run += np.uintp(min(seconds, p - a))
+    for l in range(n):
+        s[0, l] = zero
+    for a in range(firsts - 1, -1, -1):
+        for l in range(n):
+            s[1, l] = zero
+        for b in range(min(seconds, p - a) - 1, -1, -1):
+            run -= np.uintp(1)
+            for l in range(n):
+                s[2, l] = zero
+            for c in range((p - a - b - 1) // CHUNK * CHUNK, -1, -CHUNK):
+                m_0, m_1, m_2, m_3 = M[run, c], M[run, c + 1], M[run, c + 2], M[run, c + 3]
+                for l in range(n):
+                    u_l = u[2, o + l]
+                    s[2, l] = fma(u_l, fma(u_l, fma(u_l, fma(u_l, s[2, l], m_3), m_2), m_1), m_0)
+            for l in range(n):
+                s[1, l] = fma(s[1, l], u[1, o + l], s[2, l])
+        for l in range(n):
+            s[0, l] = fma(s[0, l], u[0, o + l], s[1, l])

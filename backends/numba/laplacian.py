@@ -1,0 +1,58 @@
+"""Newton's direction from a sparse plan: conjugate gradients in one kernel.
+
+For a plan of some thousands of entries a step takes ten microseconds, a fifth of what the same
+steps take when each is a call (`refot.solvers.newton_cg.conjugate_gradients`, the readable twin).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+
+from .compile import elementwise, full_width, kernel, reduction
+from .sweeps import add_sparse_rows
+
+
+@reduction
+def _product(u: Any, v: Any) -> Any:
+    """<u, v>."""
+    full_width()
+    total = 0.0
+    for j in range(np.uintp(u.size)):
+        total += u[j] * v[j]
+    return total
+
+
+@elementwise
+def _advance(step: Any, q: Any, Aq: Any, diagonal: Any, x: Any, r: Any, z: Any) -> None:
+    """x + step q, r - step A q, z = r / diagonal, in place."""
+    full_width()
+    for j in range(np.uintp(x.size)):
+        x[j] += step * q[j]
+        r[j] -= step * Aq[j]
+        z[j] = r[j] / diagonal[j]
+
+
+@kernel
+def conjugate_gradients(values: Array, columns: Array, starts: Array, s: Array, diagonal: Array,
+                        y: Array, accuracy: float, most: int, x: Array, i0: int, i1: int) -> None:
+    """x (m,), 0 before, with (diag d - P' diag(s) P) x = y to `accuracy` in the norm of 1 / d, in
+    at most `most` steps; there is one system, i0 = 0."""
+    r, z, Aq, Pq = y.copy(), y / diagonal, np.empty_like(y), np.empty_like(s)
+    q, rz = z.copy(), _product(y, z)
+    target = accuracy**2 * rz
+    for _ in range(most):
+        Aq[:] = 0  # becomes P' diag(s) P q, then what that is taken from
+        add_sparse_rows(values, columns, starts, q, s, -1, Pq, 0, s.size, Aq)
+        for j in range(y.size):
+            Aq[j] = diagonal[j] * q[j] - Aq[j]
+        curvature = _product(q, Aq)
+        if not (curvature > 0 and rz > target):
+            break
+        _advance(rz / curvature, q, Aq, diagonal, x, r, z)
+        rz, before = _product(r, z), rz
+        for j in range(y.size):
+            q[j] = z[j] + rz / before * q[j]

@@ -1,0 +1,173 @@
+"""The operations on the plan as Numba kernels: P_ij = exp((F_i + G_j - C_ij) / eps), never formed.
+
+Each kernel takes a block of rows through the columns tile by tile: fill t with costs
+(`blocks`), turn them into plan entries, add up along the row. With k = log2(e) / eps,
+exp(t / eps) = 2^(t k): t stays in cost units until the exponential. Sums over a tile are in the
+dtype of the cost, sums over tiles in float64. A row vector is laid out by tiles, (tiles, TILE).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+
+from .blocks import fill
+from .compile import elementwise, full_width, kernel, reduction
+from .costs import ROWS, TILE, gradient_term, gradient_weight
+from .exponential import exp2_bounded
+
+_1 = np.uintp(TILE)
+
+
+# ------------------------------------------------------------------ the plan times a matrix
+@elementwise
+def entry(F_i: Any, G_j: Any, c: Any, scale: Any, k: Any) -> Any:
+    """P_ij = exp((F_i + G_j - C_ij) / eps), C_ij = scale * c."""
+    return exp2_bounded((F_i + G_j) - scale * c, k)
+
+
+@elementwise
+def _entries(F: Any, G: Any, scale: Any, k: Any, i: Any, rows: Any, tile: Any, columns: Any,
+             t: Any) -> None:
+    """t[r, j] = P_ij in place of c_ij."""
+    full_width()
+    for r in range(rows):
+        o = np.uintp(r) * _1
+        for j in range(np.uintp(columns)):
+            t[o + j] = entry(F[i + r], G[tile, j], t[o + j], scale, k)
+
+
+@reduction
+def _product(t: Any, V: Any, i: Any, rows: Any, tile: Any, columns: Any, out: Any) -> None:
+    """out[i + r, c] += sum_j t[r, j] V_jc."""
+    full_width()
+    for r in range(rows):
+        o = np.uintp(r) * _1
+        for c in range(V.shape[1]):
+            total = t.dtype.type(0)
+            for j in range(np.uintp(columns)):
+                total += t[o + j] * V[tile, c, j]
+            out[i + r, c] += total
+
+
+@kernel
+def plan_apply(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, out: Array, i0: int,
+               i1: int) -> None:
+    """out += P @ V for rows i0 to i1, (n, k) in float64; V by tiles."""
+    t = np.empty(ROWS * TILE, F.dtype)
+    for tile in range(G.shape[0]):
+        columns = min(TILE, m - tile * TILE)
+        for i in range(i0, i1, ROWS):
+            rows = min(ROWS, i1 - i)
+            fill(C, i, rows, tile, columns, t)
+            _entries(F, G, C.scale, k, i, rows, tile, columns, t)
+            _product(t, V, i, rows, tile, columns, out)
+
+
+# ------------------------------------------------------------------ both its marginals
+@reduction
+def _row_sum(t: Any, r: Any, columns: Any) -> Any:
+    """sum_j t[r, j]."""
+    full_width()
+    o, total = np.uintp(r) * _1, t.dtype.type(0)
+    for j in range(np.uintp(columns)):
+        total += t[o + j]
+    return total
+
+
+@elementwise
+def _add_rows(t: Any, rows: Any, tile: Any, columns: Any, sums: Any) -> None:
+    """sums[tile, j] += sum_r t[r, j]."""
+    full_width()
+    start = np.uintp(tile) * _1
+    for r in range(rows):
+        o = np.uintp(r) * _1
+        for j in range(np.uintp(columns)):
+            sums[start + j] += t[o + j]
+
+
+@kernel
+def marginals(C: Any, F: Array, G: Array, m: int, k: Any, row_sums: Array, i0: int, i1: int
+              ) -> Array:
+    """row_sums = P 1 for rows i0 to i1, and what these add to P'1, (m,), in float64."""
+    t, column_sums = np.empty(ROWS * TILE, F.dtype), np.zeros(m)
+    for i in range(i0, i1, ROWS):
+        rows = min(ROWS, i1 - i)
+        for tile in range(G.shape[0]):
+            columns = min(TILE, m - tile * TILE)
+            fill(C, i, rows, tile, columns, t)
+            _entries(F, G, C.scale, k, i, rows, tile, columns, t)
+            _add_rows(t, rows, tile, columns, column_sums)
+            for r in range(rows):
+                row_sums[i + r] += _row_sum(t, r, columns)
+    return column_sums
+
+
+# ------------------------------------------------------------------ the cost of the plan
+@reduction
+def _row_cost(F_i: Any, G: Any, scale: Any, k: Any, r: Any, tile: Any, columns: Any, t: Any) -> Any:
+    """sum_j P_ij c_ij for the row r of a block of costs c; unscaled."""
+    full_width()
+    o = np.uintp(r) * _1
+    total, none = t.dtype.type(0), t.dtype.type(0)
+    for j in range(np.uintp(columns)):
+        P_ij = entry(F_i, G[tile, j], t[o + j], scale, k)
+        total += P_ij * (t[o + j] if P_ij > none else none)  # a forbidden pair: 0 times inf is 0
+    return total
+
+
+@kernel
+def plan_cost(C: Any, F: Array, G: Array, m: int, k: Any, i0: int, i1: int) -> float:
+    """sum_ij P_ij C_ij over the rows i0 to i1."""
+    t, total = np.empty(ROWS * TILE, F.dtype), 0.0
+    for tile in range(G.shape[0]):
+        columns = min(TILE, m - tile * TILE)
+        for i in range(i0, i1, ROWS):
+            rows = min(ROWS, i1 - i)
+            fill(C, i, rows, tile, columns, t)
+            for r in range(rows):
+                total += _row_cost(F[i + r], G, C.scale, k, r, tile, columns, t)
+    return float(C.scale * total)
+
+
+# ------------------------------------------------------------------ its gradient in the points
+@elementwise
+def _weights(C: Any, F: Any, G: Any, k: Any, i: Any, rows: Any, tile: Any, columns: Any,
+             t: Any) -> None:
+    """t[r, j] = P_ij times what the ground cost's gradient multiplies, in place of c_ij."""
+    full_width()
+    for r in range(rows):
+        o = np.uintp(r) * _1
+        for j in range(np.uintp(columns)):
+            P_ij = entry(F[i + r], G[tile, j], t[o + j], C.scale, k)
+            t[o + j] = gradient_weight(C, P_ij, t[o + j])
+
+
+@reduction
+def _pull(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any, out: Any) -> None:
+    """out[i + r, c] += sum_j of the weights t[r, j] times d1 c, coordinate by coordinate."""
+    full_width()
+    for r in range(rows):
+        o = np.uintp(r) * _1
+        for c in range(C.x.shape[1]):
+            total = t.dtype.type(0)
+            for j in range(np.uintp(columns)):
+                total += gradient_term(C, t[o + j], C.x[i + r, c], C.y[tile, c, j])
+            out[i + r, c] += total
+
+
+@kernel
+def plan_cost_gradient(C: Any, F: Array, G: Array, m: int, k: Any, out: Array, i0: int,
+                       i1: int) -> None:
+    """out += sum_j P_ij d1 c(x_i, y_j) for rows i0 to i1, (n, d) in float64; unscaled."""
+    t = np.empty(ROWS * TILE, F.dtype)
+    for tile in range(G.shape[0]):
+        columns = min(TILE, m - tile * TILE)
+        for i in range(i0, i1, ROWS):
+            rows = min(ROWS, i1 - i)
+            fill(C, i, rows, tile, columns, t)
+            _weights(C, F, G, k, i, rows, tile, columns, t)
+            _pull(C, i, rows, tile, columns, t, out)

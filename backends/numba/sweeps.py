@@ -1,0 +1,122 @@
+"""The absorbed kernel K = exp((f + g - C) / eps), and an iteration of G-7 with it in one pass.
+
+(K v)_i needs row i of K, and so does what row i then adds to K'u: four rows are read from memory
+once, and again from the cache. K may be in float32, sums are in float64: an iteration takes the
+time of reading n m floats, where two products read twice as many of twice the size.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+
+from .blocks import fill
+from .compile import elementwise, full_width, kernel, larger, reduction
+from .costs import ROWS, TILE
+from .plan import entry
+
+_1 = np.uintp(TILE)
+
+TOGETHER = 4
+"""Rows of K that a pass takes together: v and the sums of the columns are read once for them."""
+
+
+# ------------------------------------------------------------------ the kernel
+@elementwise
+def _store(f: Any, g: Any, scale: Any, k: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any,
+           least: Any, K: Any) -> None:
+    """K[i + r, j] from costs t[r, j], for the columns j of a tile."""
+    full_width()
+    for r in range(rows):
+        o, row, start = np.uintp(r) * _1, np.uintp(i + r), np.uintp(tile) * _1
+        for j in range(np.uintp(columns)):
+            K[row, start + j] = larger(entry(f[row], g[tile, j], t[o + j], scale, k), least)
+
+
+@kernel
+def gibbs(C: Any, f: Array, g: Array, m: int, k: Any, least: Any, K: Array, i0: int, i1: int
+          ) -> None:
+    """K_ij = max(exp((f_i + g_j - C_ij) / eps), least) for rows i0 to i1; g by tiles."""
+    t = np.empty(ROWS * TILE, f.dtype)
+    for i in range(i0, i1, ROWS):
+        rows = min(ROWS, i1 - i)
+        for tile in range(g.shape[0]):
+            columns = min(TILE, m - tile * TILE)
+            fill(C, i, rows, tile, columns, t)
+            _store(f, g, C.scale, k, i, rows, tile, columns, t, least, K)
+
+
+# ------------------------------------------------------------------ an iteration
+@elementwise
+def _over_power(s: Any, r: Any, w: Any) -> Any:
+    """s / r^w; the two powers that most calls need take no call."""
+    if w == 1:
+        return s / r
+    return s * r if w == -1 else s * r ** -w
+
+
+@reduction
+def _row_sums(K: Any, v: Any, i_0: Any, i_1: Any, i_2: Any, i_3: Any) -> Any:
+    """(K v) of four rows."""
+    full_width()
+    r_0, r_1, r_2, r_3 = 0.0, 0.0, 0.0, 0.0
+    for j in range(np.uintp(v.size)):
+        v_j = v[j]
+        r_0 += np.float64(K[i_0, j]) * v_j
+        r_1 += np.float64(K[i_1, j]) * v_j
+        r_2 += np.float64(K[i_2, j]) * v_j
+        r_3 += np.float64(K[i_3, j]) * v_j
+    return r_0, r_1, r_2, r_3
+
+
+@reduction
+def _add_rows(K: Any, i_0: Any, i_1: Any, i_2: Any, i_3: Any, u_0: Any, u_1: Any, u_2: Any,
+              u_3: Any, c: Any) -> None:
+    """c += u_0 K_0 + u_1 K_1 + u_2 K_2 + u_3 K_3."""
+    full_width()
+    for j in range(np.uintp(c.size)):
+        c[j] += ((u_0 * np.float64(K[i_0, j]) + u_1 * np.float64(K[i_1, j]))
+                 + (u_2 * np.float64(K[i_2, j]) + u_3 * np.float64(K[i_3, j])))
+
+
+@kernel
+def sweep(K: Array, v: Array, s: Array, w: float, r: Array, i0: int, i1: int) -> Array:
+    """r = K v for rows i0 to i1, and what these add to K'u, u = s r^-w, (m,)."""
+    c, last = np.zeros(v.size), i1 - 1
+    for i in range(i0, i1, TOGETHER):
+        i_0, i_1 = np.uintp(i), np.uintp(min(i + 1, last))
+        i_2, i_3 = np.uintp(min(i + 2, last)), np.uintp(min(i + 3, last))
+        r[i_0], r[i_1], r[i_2], r[i_3] = _row_sums(K, v, i_0, i_1, i_2, i_3)
+        u_0 = _over_power(s[i_0], r[i_0], w)
+        u_1 = _over_power(s[i_1], r[i_1], w) if i + 1 <= last else 0.0
+        u_2 = _over_power(s[i_2], r[i_2], w) if i + 2 <= last else 0.0
+        u_3 = _over_power(s[i_3], r[i_3], w) if i + 3 <= last else 0.0
+        _add_rows(K, i_0, i_1, i_2, i_3, u_0, u_1, u_2, u_3, c)
+    return c
+
+
+@elementwise
+def add_sparse_rows(values: Any, columns: Any, starts: Any, v: Any, s: Any, w: Any, r: Any, i0: Any,
+                    i1: Any, c: Any) -> None:
+    """r = K v for rows i0 to i1 of a sparse K, row i from starts[i] on; c += what they add to K'u.
+    """
+    for i in range(i0, i1):
+        total = 0.0
+        for k in range(np.uintp(starts[i]), np.uintp(starts[i + 1])):
+            total += values[k] * v[np.uintp(columns[k])]
+        r[i] = total
+        u = _over_power(s[i], total, w)
+        for k in range(np.uintp(starts[i]), np.uintp(starts[i + 1])):
+            c[np.uintp(columns[k])] += u * values[k]
+
+
+@kernel
+def sparse_sweep(values: Array, columns: Array, starts: Array, v: Array, s: Array, w: float,
+                 r: Array, i0: int, i1: int) -> Array:
+    """`sweep` for the entries of a sparse K."""
+    c = np.zeros(v.size)
+    add_sparse_rows(values, columns, starts, v, s, w, r, i0, i1, c)
+    return c

@@ -1,0 +1,1 @@
+"""The NumPy backend: the readable one, to which the others are compared."""

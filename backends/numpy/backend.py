@@ -1,0 +1,104 @@
+"""The readable backend: the fused operations as their formulas, a block of rows at a time."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.backend_contract import Entries
+from refot.costs.operands import Cost, PointCost, row_blocks
+
+from .blocks import blocks, entries_by_blocks, gibbs_by_blocks
+
+
+class NumpyArrays:
+    """The part of a backend that is about arrays, where these are NumPy's."""
+
+    @property
+    def xp(self) -> ModuleType:
+        return np
+
+    def asarray(self, values: Any) -> Array:
+        return np.asarray(values)
+
+    def to_numpy(self, array: Array) -> Array:
+        return np.asarray(array)
+
+    def synchronize(self) -> None:
+        """An operation has finished when it returns."""
+
+
+class NumpyBackend(NumpyArrays):
+    """NumPy on one thread (its matrix products excepted). The reference for every other backend."""
+
+    name = "numpy"
+    recomputes = True
+
+    def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
+        """-eps log sum_j exp((h_j - C_ij) / eps), shifted by the row maximum: no overflow, and no
+        guess needed."""
+        out = np.empty(C.shape[0], dtype=C.dtype)
+        for rows in row_blocks(C):
+            t = h - C.rows(rows)
+            top = t.max(axis=1)
+            out[rows] = -(top + eps * np.log(np.exp((t - top[:, None]) / eps).sum(axis=1)))
+        return out
+
+    def plan_apply(self, C: Cost, F: Array, G: Array, eps: float, V: Array) -> Array:
+        """P @ V with P_ij = exp((F_i + G_j - C_ij) / eps)."""
+        return np.concatenate([_plan(C, F, G, eps, rows) @ V for rows in row_blocks(C)])
+
+    def marginals(self, C: Cost, F: Array, G: Array, eps: float) -> tuple[Array, Array]:
+        """(P 1, P'1)."""
+        rows, columns = np.empty_like(F), np.zeros_like(G)
+        for block in row_blocks(C):
+            P = _plan(C, F, G, eps, block)
+            rows[block] = P.sum(axis=1)
+            columns += P.sum(axis=0)
+        return rows, columns
+
+    def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
+        """<P, C>; 0 where P is 0, on forbidden pairs too."""
+        return sum(float((P * np.where(P > 0, C.rows(rows), 0)).sum())
+                   for rows in row_blocks(C) for P in [_plan(C, F, G, eps, rows)])
+
+    def plan_cost_gradient(self, C: PointCost, F: Array, G: Array, eps: float) -> Array:
+        """sum_j P_ij d1 c(x_i, y_j)."""
+        return np.concatenate([
+            np.einsum("ij,ijd->id", _plan(C, F, G, eps, rows), C.gradient_rows(rows))
+            for rows in row_blocks(C, depth=C.x.shape[1])
+        ])
+
+    def plan_entries(self, C: Cost, F: Array, G: Array, eps: float, least: float,
+                     most: int) -> Entries | None:
+        """The entries P_ij > least as (values, columns, row starts); None if more than `most`."""
+        return entries_by_blocks(C, F, G, eps, least, most)
+
+    def gibbs(self, C: Cost, f: Array, g: Array, eps: float, least: float, K: Array) -> None:
+        """K_ij = max(exp((f_i + g_j - C_ij) / eps), least), into K (n, m)."""
+        gibbs_by_blocks(C, f, g, eps, least, K)
+
+    def sweep(self, K: Array | Entries, v: Array, s: Array, w: float) -> tuple[Array, Array]:
+        """(K v, K'u) with u = s / (K v)^w, in float64: a block of rows is used twice while it is in
+        the cache."""
+        v, s = v.astype(np.float64, copy=False), s.astype(np.float64, copy=False)
+        if isinstance(K, tuple):
+            from scipy.sparse import csr_matrix  # 0.1 s to import: only where it is used
+
+            sparse = csr_matrix(K, (len(s), len(v)))
+            r = sparse @ v
+            return r, (s * r**-w) @ sparse
+        r, c = np.empty_like(s), np.zeros_like(v)
+        for rows in blocks(K.shape):
+            block = K[rows].astype(v.dtype, copy=False)
+            r[rows] = block @ v
+            c += (s[rows] * r[rows] ** -w) @ block
+        return r, c
+
+
+def _plan(C: Cost, F: Array, G: Array, eps: float, rows: slice) -> Array:
+    with np.errstate(over="ignore"):  # potentials far too large: the plan is infinite there
+        return np.exp((F[rows, None] + G - C.rows(rows)) / eps)

@@ -1,0 +1,55 @@
+"""Operations whose results are matrices, by blocks of rows in array operations: any namespace."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from refot.arrays import Array, namespace
+from refot.backend_contract import Entries
+from refot.costs.operands import Cost
+
+BLOCK = 1 << 16
+"""Entries that are looked at together: they stay in the cache."""
+
+DEVICE_BLOCK = 1 << 24
+"""The same on a device, which is to be kept busy."""
+
+
+def blocks(shape: tuple[int, int], entries: int = BLOCK) -> Iterator[slice]:
+    """Rows of a matrix, about so many entries at a time."""
+    n, m = shape
+    step = max(1, entries // m)
+    yield from (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+def entries_by_blocks(C: Cost, F: Array, G: Array, eps: float, least: float,
+                      most: int) -> Entries | None:
+    """`plan_entries` of the contract."""
+    xp, m, cut, total = namespace(F), C.shape[1], eps * math.log(least), 0
+    found = []
+    for rows in blocks(C.shape):
+        exponents = (G - C.rows(rows) + F[rows, None]).ravel()
+        kept = xp.flatnonzero(exponents > cut)
+        total += kept.size
+        if total > most:
+            return None
+        i = kept // m
+        found.append((xp.exp(exponents[kept] / eps), (kept - i * m).astype("int32"),
+                      xp.bincount(i, minlength=rows.stop - rows.start)))
+    values, columns, counts = (xp.concatenate(part) for part in zip(*found, strict=True))
+    return values, columns, xp.concatenate([counts[:1] * 0, counts.cumsum()])
+
+
+def gibbs_by_blocks(C: Cost, f: Array, g: Array, eps: float, least: float, K: Array) -> None:
+    """`gibbs` of the contract."""
+    xp = namespace(f)
+    for rows in blocks(C.shape, BLOCK if xp is np else DEVICE_BLOCK):
+        t = g - C.rows(rows)
+        t += f[rows, None]
+        t *= 1 / eps
+        xp.maximum(t, math.log(least), out=t)
+        with np.errstate(over="ignore"):
+            K[rows] = xp.exp(t, out=t)

@@ -1,0 +1,1 @@
+"""The command line `refot`: each file holds one command, or one group of commands."""

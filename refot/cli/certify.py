@@ -1,0 +1,34 @@
+"""`refot certify`: an interval that contains the value of a problem, read from a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from refot.cli.shared import console, verification
+from refot.terminal import foreign
+
+
+def certify(
+    file: Annotated[Path, typer.Argument(
+        metavar="PROBLEM.npz", help="a, b, eps and C, or x and y (and cost); optionally g")],
+    value: Annotated[float | None, typer.Option(help="A value to judge.")] = None,
+    convention: Annotated[str, typer.Option(help="The convention of that value.")] = "refot",
+) -> None:
+    """Certify the value of a problem: an interval that contains the true one.
+
+    Exit status: 0, or 1 if a --value lies outside, or 2 if the call was wrong.
+    """
+    runs = verification("runs.certify")
+    if value is not None:
+        runs.value_convention(convention)  # raises for an unknown one, before any work
+    certified = runs.certified(*runs.read_problem(file))
+    for line in certified.lines():
+        console.print(foreign(line), soft_wrap=True)
+    if value is not None:
+        verdict = certified.verdict(value, convention)
+        console.print(foreign(verdict.sentence, "green" if verdict.inside else "bold red"),
+                      soft_wrap=True)
+        raise typer.Exit(int(not verdict.inside))

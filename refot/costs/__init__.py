@@ -1,0 +1,1 @@
+"""Ground costs, and the operands that carry a cost through a computation."""

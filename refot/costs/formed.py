@@ -1,0 +1,59 @@
+"""Costs formed block by block: distances between two blocks of points, without cancellation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from refot.arrays import Array, namespace
+from refot.costs.operands import BLOCK_ELEMENTS, Cost, DenseCost, PointCost
+
+DEAR_DIMENSION = 16
+"""From this dimension on, a compiled kernel computes c(x_i, y_j) in more time than it reads it."""
+
+LOST = 2.0**-4
+"""|x - y|^2 below this part of |x|^2 + |y|^2 is computed again by differences."""
+
+
+@dataclass(frozen=True)
+class FormedCost(DenseCost):
+    """The matrix of a cost between points; `error`: what its entries may be off, in cost units."""
+
+    error: float = 0.0
+
+
+def formed(C: Cost) -> DenseCost:
+    """C as a matrix (n, m), by blocks that stay in the cache."""
+    if isinstance(C, DenseCost):
+        return C
+    xp, (n, m), d = namespace(C.x), C.shape, C.x.shape[1]
+    out = xp.empty((n, m), dtype=C.dtype)
+    product = C.ground.is_quadratic and d >= DEAR_DIMENSION
+    rows_of = _product_rows if product else PointCost.rows
+    step = max(1, (1 << 18) // m)
+    for start in range(0, n, step):
+        rows = slice(start, min(start + step, n))
+        out[rows] = rows_of(C, rows)
+    return FormedCost(out, _forming_error(C))
+
+
+def _forming_error(C: PointCost) -> float:
+    """2 d + 8 roundings of |x|^2 + |y|^2, of which an entry by products is at least the part LOST;
+    all other entries are off by the roundings of the cost itself."""
+    unit, d = float(namespace(C.x).finfo(C.dtype).eps) / 2, C.x.shape[1]
+    return float(max(2 * d + 8, C.ground.roundings(d)) * unit / LOST * C.bound())
+
+
+def _product_rows(C: PointCost, rows: slice) -> Array:
+    """|x|^2 + |y|^2 - 2 x.y for a block of rows: one matrix product in place of d differences.
+
+    Where the subtraction would lose more than 4 bits the entry is computed from x - y.
+    """
+    x, y = C.x[rows], C.y
+    squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)
+    D = squares - 2 * (x @ y.T)
+    i, j = namespace(x).nonzero(LOST * squares > D)
+    step = max(1, BLOCK_ELEMENTS // x.shape[1])
+    for start in range(0, len(i), step):
+        part = slice(start, start + step)
+        D[i[part], j[part]] = ((x[i[part]] - y[j[part]]) ** 2).sum(axis=1)
+    return D if C.scale == 1.0 else C.scale * D

@@ -1,0 +1,268 @@
+"""Costs of two points c(x, y), their gradients in x, and the cost operands built from them.
+
+A cost operand is what every equation takes as `C`: a dense matrix, or two point clouds with a
+cost by name, whose matrix is never formed as a whole. Both offer `shape`, `T`, `rows(slice)`.
+
+Ground costs, of the difference x - y and 0 where x = y: |x - y|^2 (B section 4, G section 4, L),
+|x - y| (G learned cost), |x - y|_1 (B Table 1). Beside them -<x, y>, |x - y|^2 / 2 less what
+depends on one point alone: the same plans, potentials less |x|^2 / 2 and |y|^2 / 2. Any of them
+times a positive scale (H: |x - y|^2 / alpha), or any matrix (B-5). An entry inf of a matrix forbids
+a pair (`forbidden`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from refot.arrays import (
+    Array,
+    InputError,
+    ShapeError,
+    TypeInputError,
+    UnknownNameError,
+    as_floating,
+    as_points,
+    as_positive,
+    first_failure,
+    is_masked,
+    largest,
+    lookup,
+    namespace,
+)
+from refot.costs.ground import GROUND_COSTS, POINT_COSTS, PairCost
+
+BLOCK_ELEMENTS = 1 << 22
+"""Entries of a cost block that are in memory at once (32 MiB in float64)."""
+
+
+# ------------------------------------------------------------------ operands
+@dataclass(frozen=True)
+class DenseCost:
+    """A cost matrix (n, m) as it stands, in cost units; inf forbids a pair."""
+
+    matrix: Array
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.matrix.shape[0], self.matrix.shape[1]
+
+    @property
+    def dtype(self) -> Any:
+        return self.matrix.dtype
+
+    @property
+    def T(self) -> DenseCost:  # the name NumPy gives it
+        return DenseCost(self.matrix.T)
+
+    def rows(self, block: slice) -> Array:
+        """C[block, :]."""
+        return self.matrix[block]
+
+    def dense(self) -> Array:
+        """The whole matrix (n, m)."""
+        return self.matrix
+
+    def among(self, rows: Array, columns: Array) -> DenseCost:
+        """C between some of the rows and some of the columns, both boolean."""
+        if bool(rows.all() and columns.all()):
+            return self
+        part = self.matrix[rows][:, columns]
+        return DenseCost(namespace(part).ascontiguousarray(part))
+
+    def scaled(self, factor: float) -> DenseCost:
+        """The cost `factor * C`."""
+        return DenseCost(factor * self.matrix)
+
+    def with_arrays(self, convert: Callable[[Array], Array]) -> DenseCost:
+        """The same operand with its arrays converted (to a device, to float32)."""
+        return DenseCost(convert(self.matrix))
+
+
+@dataclass(frozen=True)
+class PointCost:
+    """The cost `scale * c(x_i, y_j)` between points x (n, d) and y (m, d), formed by blocks."""
+
+    x: Array
+    y: Array
+    ground: PairCost
+    scale: float = 1.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.x.shape[0], self.y.shape[0]
+
+    @property
+    def dtype(self) -> Any:
+        return self.x.dtype
+
+    @property
+    def T(self) -> PointCost:  # c(x, y) = c(y, x) for every cost of the table
+        return replace(self, x=self.y, y=self.x)
+
+    def rows(self, block: slice) -> Array:
+        """C[block, :], computed now."""
+        C = self.ground.matrix(self.x[block], self.y)
+        return C if self.scale == 1.0 else self.scale * C
+
+    def gradient_rows(self, block: slice) -> Array:
+        """d c(x_i, y_j) / d x_i for i in block, (rows, m, d)."""
+        return self.scale * self.ground.gradient(self.x[block], self.y)
+
+    def dense(self) -> Array:
+        """The whole matrix (n, m)."""
+        return self.rows(slice(None))
+
+    def sized_rows(self, block: slice) -> tuple[Array, Array]:
+        """C[block, :], and what its rounding is relative to, both (rows, m)."""
+        x, y = self.x[block], self.y
+        C = self.ground.matrix(x, y)
+        return self.scale * C, self.scale * self.ground.sizes(x, y, C)
+
+    def bound(self) -> float:
+        """At least max |C|, in O((n + m) d)."""
+        return self.scale * self.ground.bound(self.x, self.y)
+
+    def spread(self) -> float:
+        """At least max C - min C, in O((n + m) d)."""
+        return self.scale * self.ground.spread(self.x, self.y)
+
+    def among(self, rows: Array, columns: Array) -> PointCost:
+        """C between some of the rows and some of the columns, both boolean; in no order."""
+        if bool(rows.all() and columns.all()):
+            return self
+        return PointCost(self.x[rows], self.y[columns], self.ground, self.scale)
+
+    def scaled(self, factor: float) -> PointCost:
+        """The cost `factor * c`."""
+        return replace(self, scale=self.scale * factor)
+
+    def with_arrays(self, convert: Callable[[Array], Array]) -> PointCost:
+        """The same operand with its arrays converted (to a device, to float32)."""
+        return replace(self, x=convert(self.x), y=convert(self.y))
+
+
+Cost: TypeAlias = DenseCost | PointCost
+
+
+def point_cost(x: Any, y: Any, cost: str = "sqeuclidean", scale: float = 1.0) -> PointCost:
+    """The operand `scale * c(x, y)`; x (n, d), y (m, d), `cost` a name of POINT_COSTS.
+
+    "sqeuclidean" |x - y|^2, "euclidean" |x - y|, "l1" |x - y|_1, "dot" -<x, y> (with the minus:
+    to minimise it aligns the points). Raises InputError for points that are not finite or do not
+    share d, unknown cost, scale <= 0.
+    """
+    return _checked(PointCost(x, y, lookup(POINT_COSTS, cost, "cost"), scale))
+
+
+def as_cost(C: Any) -> Cost:
+    """`C` as a checked operand: anything that is not one is taken as a matrix (n, m) of numbers,
+    or inf for a forbidden pair. A NumPy masked array forbids the pairs that it masks."""
+    if isinstance(C, PointCost):
+        return _checked(C)
+    return DenseCost(_cost_matrix(C.matrix if isinstance(C, DenseCost) else C))
+
+
+def _cost_matrix(C: Any) -> Array:
+    """`C` (n, m) with entries in the range of its dtype, or inf. Raises InputError for NaN, -inf
+    and numbers so large that a sum of a few of them would overflow (`largest`)."""
+    if is_masked(C):
+        floating = C if C.dtype.kind == "f" else C.astype(np.float64)
+        C = floating.filled(np.inf)
+    matrix = as_floating(C, "C", ndim=2)
+    known = matrix > -np.inf  # not NaN either
+    if not bool(known.all()):
+        raise InputError("C", first_failure(matrix, known),
+                         "finite costs, or inf (a masked entry) for a forbidden pair")
+    bound = largest(matrix.dtype)
+    in_range = (abs(matrix) <= bound) | (matrix == np.inf)
+    if not bool(in_range.all()):
+        raise InputError("C", first_failure(matrix, in_range),
+                         f"costs of at most {bound:.1g} in size, for {matrix.dtype}, or inf")
+    return matrix
+
+
+def ground_point_cost(x: Any, y: Any, cost: str = "sqeuclidean") -> PointCost:
+    """`point_cost` where c(x, x) = 0 and c >= 0 are needed: a name of GROUND_COSTS, else
+    UnknownNameError."""
+    return point_cost(x, y, lookup(GROUND_COSTS, cost, "cost").name)
+
+
+def require_difference(C: PointCost) -> None:
+    """Raise UnknownNameError unless C is of a difference, so that c >= 0 and c(x, x) = 0."""
+    if not C.ground.is_difference:
+        raise UnknownNameError("cost", f"{C.ground.name!r}",
+                               "one of " + ", ".join(sorted(GROUND_COSTS)))
+
+
+def as_point_cost(C: Any) -> PointCost:
+    """`C` as a checked cost between points: a matrix has none to differentiate in. Raises
+    InputError."""
+    if not isinstance(C, PointCost):
+        raise TypeInputError("C", f"{type(C).__name__}", "a point cost: point_cost(x, y, cost)")
+    return _checked(C)
+
+
+def _checked(C: PointCost) -> PointCost:
+    """`C` with finite points of one dimension and dtype, and a scale > 0. Raises InputError."""
+    x, y = as_points(C.x, "x"), as_points(C.y, "y")
+    if x.shape[1] != y.shape[1]:
+        raise ShapeError("y", f"dimension {y.shape[1]}", f"dimension {x.shape[1]}, that of x")
+    if x.dtype != y.dtype:
+        raise TypeInputError("y", f"dtype {y.dtype}", f"{x.dtype}, that of x")
+    if not isinstance(C.ground, PairCost):
+        raise TypeInputError("ground", f"{C.ground!r}", "a PairCost: a cost of POINT_COSTS, say")
+    C = replace(C, x=x, y=y, scale=as_positive(C.scale, "scale"))
+    with np.errstate(over="ignore", invalid="ignore"):  # inf - inf where products overflow
+        bound = C.bound()
+    if not bound <= largest(C.dtype):
+        raise InputError("x", f"costs up to {bound:.1g} between x and y",
+                         f"points whose costs are at most {largest(C.dtype):.1g}, for {C.dtype}")
+    return C
+
+
+def as_eps(eps: Any, C: Cost, name: str = "eps") -> float:
+    """eps > 0, in cost units, such that it and C / eps are in the range of the dtype of C. Raises
+    InputError."""
+    number, dtype = as_positive(eps, name), np.finfo(C.dtype)
+    least, most = max(float(dtype.tiny), 8 * _magnitude(C) / float(dtype.max)), largest(C.dtype)
+    if not least <= number <= most:
+        raise InputError(name, f"{number:g}", f"{least:.1g} to {most:.1g}, for a cost of {C.dtype} "
+                         f"with entries up to {_magnitude(C):.1g}: eps and C / eps in its range")
+    return number
+
+
+def _magnitude(C: Cost) -> float:
+    """max |C| of the allowed pairs; of points at most what the boxes around x and y allow."""
+    if not isinstance(C, DenseCost):
+        return C.bound()
+    least, most = float(C.matrix.min()), float(C.matrix.max())
+    if most == np.inf:
+        most = float(C.matrix.max(where=C.matrix < np.inf, initial=least, axis=None))
+    return max(most, -least)
+
+
+def row_blocks(C: Cost, depth: int = 1) -> Iterator[slice]:
+    """Slices that cover the rows of C, so that `depth` arrays of a block stay within bounds."""
+    n, m = C.shape
+    step = max(1, BLOCK_ELEMENTS // (m * depth))
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+def is_symmetric(C: Cost) -> bool:
+    """Whether C = C', exactly: the cost of a measure with itself."""
+    if C.shape[0] != C.shape[1]:
+        return False
+    return all(bool((C.rows(rows) == C.T.rows(rows)).all()) for rows in row_blocks(C))
+
+
+def normalised(C: PointCost, alpha: float | None = None) -> PointCost:
+    """H's cost c / alpha, alpha = mean |y|^2 unless given; it rescales eps (erratum H4)."""
+    C = as_point_cost(C)
+    if alpha is None:
+        with np.errstate(over="ignore"):  # an infinite mean is no alpha
+            alpha = float((C.y**2).sum(axis=1).mean())
+    return _checked(C.scaled(1.0 / as_positive(alpha, "alpha")))

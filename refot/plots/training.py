@@ -1,0 +1,160 @@
+"""Pictures of a training run: sample grids, scatters coloured by code, losses and measures.
+
+Each function returns a Figure, without pyplot, as those of `refot.plots.figures` do; `save_figure`
+of that module writes one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from refot.arrays import Array, ShapeError
+from refot.plots.figures import BLUE, STYLES, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CODE_COLOURS = 10
+"""How many codes differ by colour; the next ones have the same colours and another marker."""
+
+
+def plot_samples(samples: Any) -> Figure:
+    """What a system generates: images (n, h, w) or (n, h, w, 3) as a grid, points (n, d) as dots.
+
+    Points of more than two dimensions are shown by their first two. Raises ShapeError for others.
+    """
+    shape = np.shape(samples)
+    if len(shape) == 2 and shape[1] >= 2:
+        return plot_points(samples)
+    if len(shape) == 3 or (len(shape) == 4 and shape[3] == 3):
+        return plot_images(samples)
+    raise ShapeError("samples", f"shape {shape}", "(n, d) with d >= 2, (n, h, w), (n, h, w, 3)")
+
+
+# ------------------------------------------------------------------ images
+def plot_images(
+    images: Any, columns: int | None = None, row_labels: Sequence[str] = (),
+    low: float | None = None, high: float | None = None,
+) -> Figure:
+    """Images (n, h, w) or (n, h, w, 3) row by row, `columns` to a row (default: about a square).
+
+    Black is `low` (default: the least value) and white is `high` (the greatest).
+    """
+    images = np.asarray(images)
+    columns = columns or math.ceil(math.sqrt(len(images)))
+    low = float(images.min()) if low is None else low
+    high = float(images.max()) if high is None else high
+    grid = (tiled(images, columns, low) - low) / ((high - low) or 1.0)
+    height, width = grid.shape[:2]
+    side = 0.55 * columns
+    figure = new_figure(side + (0.6 if row_labels else 0), side * height / width)
+    axes = figure.subplots()
+    axes.imshow(np.clip(grid, 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks([])
+    step = height / max(1, len(row_labels))
+    axes.set_yticks([step * (k + 0.5) for k in range(len(row_labels))], list(row_labels))
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def tiled(images: Array, columns: int, background: float) -> Array:
+    """Images (n, h, w[, 3]) as one, row by row, a pixel of background between them."""
+    n, h, w = images.shape[:3]
+    rows = math.ceil(n / columns)
+    sheet = np.full((rows * columns, h + 1, w + 1, *images.shape[3:]), background, images.dtype)
+    sheet[:n, :h, :w] = images
+    sheet = sheet.reshape(rows, columns, *sheet.shape[1:]).swapaxes(1, 2)
+    return sheet.reshape(rows * (h + 1), columns * (w + 1), *images.shape[3:])[:-1, :-1]
+
+
+# ------------------------------------------------------------------ points
+def plot_points(
+    points: Any, real: Any | None = None, codes: Any | None = None,
+    axis_names: tuple[str, str] = ("first coordinate", "second coordinate"),
+) -> Figure:
+    """Generated points (n, d >= 2) over real ones (m, d) in grey, by their first two coordinates.
+
+    `codes` (n,), whole numbers, colours the generated points; the legend counts them.
+    """
+    points = np.asarray(points)
+    figure = new_figure(6.2, 5.4)
+    axes = figure.subplots()
+    if real is not None:
+        axes.scatter(*_plane(real), s=14, color="0.8", linewidths=0, label="real")
+    if codes is None:
+        axes.scatter(*_plane(points), s=9, color=BLUE, linewidths=0, label="generated")
+    else:
+        _scatter_by_code(axes, points, np.asarray(codes))
+    axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.grid(color="0.92")
+    axes.set_axisbelow(True)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8.5)
+    return figure
+
+
+def _plane(points: Any) -> tuple[Array, Array]:
+    """The first two coordinates of points (n, d)."""
+    x, y = np.asarray(points)[:, :2].T
+    return x, y
+
+
+def _scatter_by_code(axes: Axes, points: Array, codes: Array) -> None:
+    """The points, in a colour and marker for each code."""
+    from matplotlib import colormaps
+
+    present = np.unique(codes)
+    for k, code in enumerate(present):
+        colour = colormaps["tab10"](k % CODE_COLOURS)
+        marker = "os^Dv"[(k // CODE_COLOURS) % 5]
+        label = f"generated, by its code ({len(present)})" if k == 0 else None
+        axes.scatter(*_plane(points[codes == code]), s=11, color=colour, marker=marker,
+                     linewidths=0, label=label)
+
+
+# ------------------------------------------------------------------ curves
+def plot_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Losses and measures against the iteration, a panel each; `rows` are those of metrics.jsonl.
+
+    Of many losses the running mean over a fiftieth of the run is drawn over the values themselves.
+    """
+    curves = [("losses", name) for name in _names(rows, "losses")]
+    curves += [("measures", name) for name in _names(rows, "measures")]
+    columns = min(3, max(1, len(curves)))
+    height = math.ceil(len(curves) / columns)
+    figure = new_figure(4.0 * columns, 2.9 * max(1, height))
+    for k, (kind, name) in enumerate(curves):
+        axes = figure.add_subplot(height, columns, k + 1)
+        values = [(row["iteration"], row[kind][name]) for row in rows
+                  if row.get(kind, {}).get(name) is not None]
+        iterations, heights = np.array(values, dtype=float).reshape(-1, 2).T
+        if kind == "measures":
+            axes.plot(iterations, heights, color=STYLES[1][0], marker=STYLES[1][1], markersize=4)
+        else:
+            _plot_loss(axes, iterations, heights)
+        axes.set(title=name if kind == "measures" else f"loss: {name}", xlabel="iteration")
+        axes.grid(color="0.92")
+        axes.set_axisbelow(True)
+    return figure
+
+
+def _names(rows: Sequence[Mapping[str, Any]], kind: str) -> list[str]:
+    """The names of the losses or measures, in the order in which they first appear."""
+    return list(dict.fromkeys(name for row in rows for name in row.get(kind, {})))
+
+
+def _plot_loss(axes: Axes, iterations: Array, losses: Array) -> None:
+    """A loss, and where there are enough values, its running mean over them."""
+    window = len(losses) // 50
+    if window < 2:
+        axes.plot(iterations, losses, color=BLUE)
+        return
+    axes.plot(iterations, losses, color="0.75", linewidth=0.6)
+    means = np.convolve(losses, np.full(window, 1 / window), mode="valid")
+    axes.plot(iterations[window - 1:], means, color=BLUE)

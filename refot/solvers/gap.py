@@ -1,0 +1,222 @@
+"""How far a potential is from optimal, proved in floats: an interval [lower, upper] around F.
+
+From any g: floats G_j near g_j + eps log b_j, and F_i near softmin(G)_i + eps log a_i. What these
+floats stand for is exact, P_ij = exp((F_i + G_j - C_ij) / eps), with row sums r and column sums c:
+
+    lower = a.(F - eps log r) + b.(G - eps log b)          the semi-dual of G - eps log b (B-24)
+    upper = the primal value of P scaled down to rows <= a, columns <= b, what is missing returned
+            as a product (Altschuler, Weed, Rigollet 2017)
+
+Both hold for every G and F, so that neither the solver nor the softmin has to be trusted; only sums
+over P enter, each with a bound of its rounding (`plan_sums`). docs/certificates.md, "The gap in
+floats", proves all of it. `verification.certificates` proves the same in balls, and is the judge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.backend_contract import BackendLike
+from refot.costs.formed import FormedCost
+from refot.costs.operands import DenseCost
+from refot.problem import Problem, log_weights, problem
+from refot.solvers.plan_sums import (
+    UNIT,
+    Floats,
+    cost_range,
+    in_float64,
+    plan_sums,
+    product_cost,
+    softmin,
+)
+from refot.spanning_tree import excess_along_tree
+
+ROOM = 16 * UNIT
+"""Relative room for what is rounded a few times: a weight over its sum, a product, a logarithm."""
+
+SCALES = 2.0**10
+"""A largest cost beyond so many times the value and eps is taken for one to avoid: missing mass is
+returned along a tree too, and the better of the two bounds counts."""
+
+EPS_LIMITS = 2.0**-960, 2.0**960
+"""eps within which nothing that counts over- or underflows on its way."""
+
+
+@dataclass(frozen=True)
+class CertifiedGap:
+    """lower <= F <= upper, in cost units, rounding included."""
+
+    lower: float
+    upper: float
+
+    @property
+    def absolute(self) -> float:
+        """upper - lower, in cost units."""
+        return self.upper - self.lower
+
+    @property
+    def relative(self) -> float:
+        """(upper - lower) / the smaller of |lower| and |upper|; infinite where they include 0."""
+        least = min(abs(self.lower), abs(self.upper)) if self.lower * self.upper > 0 else 0.0
+        return self.absolute / least if least > 0 else math.inf
+
+
+def certified_gap(
+    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+) -> CertifiedGap:
+    """An interval that contains F, from any g (m,): narrow where g is nearly optimal. B-16, B-24.
+
+    C (n, m) or an operand; a (n,), b (m,); eps in cost units. Raises InputError.
+    """
+    p = problem(C, a, b, eps, backend)
+    return gap_of(p, p.column_potential(g))
+
+
+@np.errstate(all="ignore")  # what is not finite proves nothing, and says so
+def gap_of(given: Problem, g: Array) -> CertifiedGap:
+    """`certified_gap` of a checked problem."""
+    p = in_float64(given)
+    costs = cost_range(p.C)
+    ends = _interval(p, p.backend.to_numpy(g).astype(np.float64), costs)
+    known = EPS_LIMITS[0] <= p.eps <= EPS_LIMITS[1]
+    lower, upper = (end if known and math.isfinite(end) else cost
+                    for end, cost in zip(ends, costs, strict=True))
+    off = given.C.error if isinstance(given.C, FormedCost) else 0.0  # F moves by as much at most
+    return CertifiedGap(max(lower, costs[0]) - off, min(upper, costs[1]) + off)
+
+
+def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float, float]:
+    """(lower, upper), not finite where nothing is proven; the costs are within `costs`."""
+    largest = max(abs(cost) for cost in costs)
+    a, b = (_normalised(p.backend.to_numpy(weights)) for weights in (p.a, p.b))
+    i, j = np.flatnonzero(a), np.flatnonzero(b)  # where there is mass
+    g = np.where(b > 0, g, 0)
+    G = g - b @ g + p.eps * log_weights(b)
+    F = softmin(p, G) + p.eps * log_weights(a)
+
+    sums, error = plan_sums(p.T, largest, G, F)
+    columns = Side(b[j], G[j], sums[j, 0], error[j])
+    scales = np.ones_like(b)
+    scales[j] = columns.scale
+    sums, error = plan_sums(p, largest, F, G, scales[:, None])
+    rows = Side(a[i], F[i], sums[i, 1], error[i])
+
+    row_sums = sums[i, 0]
+    dual = [rows.weights * rows.potential, columns.weights * columns.potential,
+            -p.eps * columns.weights * np.log(columns.weights)]
+    below = [*dual, -p.eps * rows.weights * np.log(row_sums + error[i])]
+    lower = -rounded_up([-term for term in below], p.eps)
+    of_plan = [*dual, -p.eps * rows.weights * np.log(rows.weights)]
+    upper = rounded_up([*of_plan, *_excess(p, rows, columns, i, j, costs)], p.eps)
+    if isinstance(p.C, DenseCost) and not costs[1] <= SCALES * (abs(lower) + p.eps):
+        C = p.backend.to_numpy(p.C.dense())[np.ix_(i, j)].astype(np.float64)
+        along_tree = _tree_excess(C, p.eps, replace(rows, sums=row_sums), columns)
+        upper = min(upper if math.isfinite(upper) else math.inf,
+                    rounded_up([*of_plan, along_tree], p.eps))
+    return lower, upper
+
+
+def _tree_excess(C: Floats, eps: float, rows: Side, columns: Side) -> Floats:
+    """What the primal of the plan, changed along a tree, exceeds its dual by at most: one term."""
+    mass = abs(total(rows.weights) - total(rows.sums)) + total(rows.error) + ROOM
+    return np.array([excess_along_tree(C, eps, (rows.potential, rows.residuals),
+                                       (columns.potential, columns.residuals), mass)])
+
+
+@dataclass(frozen=True)
+class Side:
+    """The rows of a plan, or its columns: weights > 0, potentials, and sums (n,) of computed
+    entries with what they can be off by."""
+
+    weights: Floats
+    potential: Floats
+    sums: Floats
+    error: Floats
+
+    @cached_property
+    def scale(self) -> Floats:
+        """Factors <= 1 with which no sum exceeds its weight, certainly."""
+        return np.minimum(1, (1 - ROOM) * self.weights / (self.sums + self.error))
+
+    @property
+    def kept(self) -> tuple[Floats, Floats]:
+        """(at least, at most) the scaled sums."""
+        return (self.scale * np.maximum(self.sums - self.error, 0) * (1 - ROOM),
+                np.minimum(self.scale * (self.sums + self.error) * (1 + ROOM), self.weights))
+
+    @property
+    def residuals(self) -> Floats:
+        """What the unscaled sums may differ from the weights by."""
+        return abs(self.weights - self.sums) + self.error + ROOM * self.weights
+
+    def missing(self, lost: Floats | float = 0.0) -> tuple[Floats, Floats]:
+        """(at least, at most) weights - scaled sums; of these at most `lost` is gone besides."""
+        least, most = self.kept
+        room = ROOM * self.weights
+        return (np.maximum(self.weights - most - room, 0),
+                np.minimum(self.weights - least + room + lost, self.weights + room))
+
+
+def _excess(p: Problem, rows: Side, columns: Side, i: Any, j: Any, costs: tuple[float, float]
+            ) -> list[Floats]:
+    """Terms of the primal of the rounded plan - (a.f + b.g), added up no smaller than that.
+
+    The plan is u_i P_ij v_j, plus t x y' with floats t, x, y, plus what is then still missing, of
+    mass `rest` at most, at a cost of max C at most.
+    """
+    turned_away = (1 - rows.scale) * (rows.sums + rows.error)
+    lost = (1 + ROOM) * np.minimum((1 - rows.scale.min()) * columns.kept[1], total(turned_away))
+    (e, e_most), (h, h_most) = rows.missing(), columns.missing(lost)
+    t, t_most = (min(total(x), total(y)) for x, y in ((e, h), (e_most, h_most)))
+    if not 2 * t > t_most:  # mostly rounding: the pass for x'C y would tell little
+        t = 0.0
+    rest = max(t_most - t, 0.0) + ROOM * t_most
+    terms = [p.eps * rows.kept[0] * np.log(rows.scale),
+             p.eps * np.maximum(columns.kept[0] - lost, 0) * np.log(columns.scale),
+             np.array([p.eps * t_most])]
+    if t > 0:
+        x, y = e / total(e), h / total(h)
+        product = _at(i, x, p.C.shape[0]), _at(j, y, p.C.shape[1])
+        terms.append(np.array([t * product_cost(p, max(map(abs, costs)), *product)]))
+        for z, side in ((x, rows), (y, columns)):
+            terms += [-t * z * side.potential, p.eps * t * z * np.log(np.where(z > 0, z, 1))]
+        e_most, h_most = e_most - t * x + ROOM * e_most, h_most - t * y + ROOM * h_most
+    e_most, h_most = (np.clip(z, 0, rest) for z in (e_most, h_most))
+    level_f, level_g = (float(z.weights @ z.potential) for z in (rows, columns))  # any would do
+    highest = max(costs[1] - (level_f + level_g), 0.0) + ROOM * abs(level_f + level_g)
+    return [*terms, np.array([rest * highest]),
+            e_most * np.maximum(level_f - rows.potential, 0),
+            h_most * np.maximum(level_g - columns.potential, 0)]
+
+
+def _at(places: Any, values: Floats, n: int) -> Floats:
+    """The values at their places among n, 0 elsewhere."""
+    out = np.zeros(n)
+    out[places] = values
+    return out
+
+
+def _normalised(weights: Floats) -> Floats:
+    """weights / their sum, each right to 3 roundings."""
+    return weights / total(weights)
+
+
+# ------------------------------------------------------------------ sums on the host
+def total(values: Floats) -> float:
+    """The sum of finite values, rounded once; infinite where one is not finite."""
+    return math.fsum(values) if math.isfinite(float(abs(values).sum())) else math.inf
+
+
+def rounded_up(terms: Iterable[Floats], eps: float) -> float:
+    """At least the sum of what the terms stand for, each right to ROOM of itself, or to eps ROOM of
+    a weight (a log a moves by 1 + log a with a)."""
+    values = np.concatenate(list(terms))
+    size = total(abs(values))
+    return total(values) + (ROOM * size + 8 * ROOM * eps + len(values) * 2.0**-1020)

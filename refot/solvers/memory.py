@@ -1,0 +1,158 @@
+"""How much memory a solve may take, and whether a cost between points is formed once and kept.
+
+A matrix that was asked for, a plan, is filled in place (`gibbs_matrix`). The budget, strongest
+first: `memory=` of `solve`, the environment variable REFOT_MEMORY (each in
+bytes, or "500M", "2G"), a quarter of what is free. Within it a cost that is dearer to compute than
+to read becomes a matrix; beyond it everything is streamed; where not even one block of rows and the
+vectors fit, `MemoryBudgetError` says so before any work.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array, InputError, as_count, namespace
+from refot.costs.formed import DEAR_DIMENSION, formed
+from refot.costs.operands import BLOCK_ELEMENTS, Cost, DenseCost, row_blocks
+
+VARIABLE = "REFOT_MEMORY"
+
+SHARE = 0.25
+"""The part of the free memory that a solve may take unless told."""
+
+
+VECTORS, BLOCKS = 32, 4
+"""A solve holds about 32 vectors (potentials, trial steps, points in order and their groups) and 4
+arrays of a block of rows."""
+
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+_given: ContextVar[int | None] = ContextVar("refot_memory", default=None)
+
+
+class MemoryBudgetError(InputError):
+    """The smallest working set of a problem does not fit the budget."""
+
+
+# ------------------------------------------------------------------ the budget
+@contextmanager
+def within(memory: Any | None) -> Iterator[None]:
+    """Within the `with` block the budget is `memory`, bytes or a size as in REFOT_MEMORY; None
+    changes nothing."""
+    if memory is None:
+        yield
+        return
+    size = _as_bytes(memory, "memory") if isinstance(memory, str) else as_count(memory, "memory")
+    token = _given.set(size)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
+def budget() -> int:
+    """Bytes that a solve may take now. Raises InputError for a REFOT_MEMORY that is no size."""
+    given = _given.get()
+    if given is not None:
+        return given
+    text = os.environ.get(VARIABLE)
+    return int(SHARE * free_memory()) if not text else _as_bytes(text, VARIABLE)
+
+
+def _as_bytes(text: str, name: str) -> int:
+    """ "2G" -> 2,000,000,000."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", text.upper())
+    if found is None or not float(found[1]) > 0:
+        raise InputError(name, repr(text), "bytes, with K, M, G or T behind: 500M, 2G")
+    return int(float(found[1]) * _UNITS[found[2]])
+
+
+def free_memory() -> int:
+    """Bytes that can be had without swapping: what the system, or a control group, leaves free."""
+    free = [_read_number("/proc/meminfo", r"MemAvailable:\s+(\d+) kB", 1024)]
+    limit = _read_number("/sys/fs/cgroup/memory.max", r"(\d+)", 1)
+    used = _read_number("/sys/fs/cgroup/memory.current", r"(\d+)", 1)
+    if limit is not None and used is not None:
+        free.append(max(limit - used, 0))
+    known = [number for number in free if number is not None]
+    return min(known) if known else 4 * 10**9  # no Linux: what any machine of today has
+
+
+def _read_number(path: str, pattern: str, unit: int) -> int | None:
+    """The number that `pattern` finds in a file of the system; None where there is no such file."""
+    try:
+        found = re.search(pattern, Path(path).read_text(encoding="ascii"))
+    except OSError:
+        return None
+    return None if found is None else int(found[1]) * unit
+
+
+# ------------------------------------------------------------------ what fits it
+def require_working_set(C: Cost) -> None:
+    """Raise MemoryBudgetError unless the vectors and one block of rows fit the budget."""
+    (n, m), size = C.shape, C.dtype.itemsize
+    block = min(n * m, max(m, BLOCK_ELEMENTS))
+    needed, allowed = size * (VECTORS * (n + m) + BLOCKS * block), budget()
+    if needed > allowed:
+        raise MemoryBudgetError(
+            "memory", f"a budget of {allowed:,} bytes",
+            f"at least {needed:,} for n = {n:,}, m = {m:,} (memory= or {VARIABLE})")
+
+
+def require_result(C: Cost) -> None:
+    """Raise MemoryBudgetError unless a matrix (n, m), which is what was asked for, and two blocks
+    of rows can be had: within the budget that was set, else in what is free. Both are of the
+    host's memory: on a device nothing is refused."""
+    if namespace(C.matrix if isinstance(C, DenseCost) else C.x) is not np:
+        return
+    (n, m), size = C.shape, C.dtype.itemsize
+    needed = size * (n * m + 2 * min(n * m, max(m, BLOCK_ELEMENTS)))
+    allowed = free_memory() if _given.get() is None and not os.environ.get(VARIABLE) else budget()
+    if needed > allowed:
+        raise MemoryBudgetError(
+            "memory", f"{allowed:,} bytes ({VARIABLE}, or what is free)",
+            f"at least {needed:,} for a matrix of {n:,} x {m:,}: `marginals`, and `plan_apply` of "
+            "a backend, need none")
+
+
+def gibbs_matrix(C: Cost, F: Array, G: Array, eps: float) -> Array:
+    """exp((F_i + G_j - C_ij) / eps), (n, m), in place and by blocks of rows: besides the result
+    nothing of its size is in memory. Raises MemoryBudgetError where that does not fit."""
+    require_result(C)
+    xp = namespace(F)
+    P = xp.empty(C.shape, dtype=C.dtype)
+    for rows in row_blocks(C):
+        block = P[rows]
+        xp.add(F[rows, None], G, out=block)
+        block -= C.rows(rows)
+        block /= eps
+        xp.exp(block, out=block)
+    return P
+
+
+def fits_matrix(C: Cost, copies: int = 1) -> bool:
+    """Whether so many matrices (n, m) in the dtype of C fit the budget."""
+    return bool(copies * C.shape[0] * C.shape[1] * C.dtype.itemsize <= budget())
+
+
+def kept(C: Cost) -> Cost:
+    """C, formed once where it is a cost of points in many dimensions and the budget allows it.
+
+    The budget is of the host's memory: a cost on a device stays as it is.
+    """
+    if isinstance(C, DenseCost) or namespace(C.x) is not np:
+        return C
+    if C.x.shape[1] < DEAR_DIMENSION or not fits_matrix(C):
+        return C
+    return formed(C)
+
+

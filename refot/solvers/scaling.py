@@ -1,0 +1,70 @@
+"""The scaling iteration as printed: G-7, and the loss G-8 after L steps of it."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array, ConvergenceWarning, as_count, as_positive, as_weights, namespace
+from refot.costs.forbidden import finite_part, with_partners
+from refot.costs.operands import as_cost, as_eps
+
+
+class ScalingWarning(ConvergenceWarning):
+    """The scaling form G-7 left the range of floats: what it returns is infinite or NaN."""
+
+# ------------------------------------------------------------------ scaling form, G-7
+def scaling_iterates(C: Any, a: Any, b: Any, eps: Any) -> Iterator[tuple[Array, Array]]:
+    """(u_l, v_l) for l = 1, 2, ...: u = a / (K v), v = b / (K'u), K = exp(-C / eps). G-7.
+
+    Starts at v = b, i.e. g = 0 (G starts at 1/n, its uniform b). The plan is diag(u) K diag(v).
+    K underflows where C / eps > 745 (float64), overflows where it is < -709: u and v may then
+    become infinite or NaN, as in G-7, and the first step in which they do warns (ScalingWarning).
+    """
+    C = as_cost(C)
+    eps = as_eps(eps, C)
+    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
+    return _scaling_steps(with_partners(C, a, b).dense() / eps, a, b)
+
+
+def _scaling_steps(exponent: Array, a: Array, b: Array) -> Iterator[tuple[Array, Array]]:
+    """The steps for K = exp(-exponent), in plain floating point."""
+    xp = namespace(exponent)
+    with np.errstate(over="ignore"):
+        K = xp.exp(-exponent)
+    v, sound = b, True
+    for l in itertools.count(1):
+        with np.errstate(all="ignore"):  # said once, below, and not at every operation
+            u = a / (K @ v)
+            v = b / (K.T @ u)
+        if sound and not bool(xp.isfinite(u).all() and xp.isfinite(v).all()):
+            sound = False
+            warnings.warn(
+                f"step {l}: u or v is not finite: C / eps goes from {float(exponent.min()):.4g} to "
+                f"{float(exponent.max()):.4g}, too far for K = exp(-C / eps); the log domain "
+                "(sinkhorn_log, scaling_loss_gradient_log) has no such limit",
+                ScalingWarning, stacklevel=2,
+            )
+        yield u, v
+
+
+def sinkhorn_scaling(C: Any, a: Any, b: Any, eps: Any, L: int) -> tuple[Array, Array]:
+    """(u (n,), v (m,)) after exactly L steps of G-7: columns exact, rows not. Algorithm 2 of G."""
+    L = as_count(L, "L")
+    return next(itertools.islice(scaling_iterates(C, a, b, eps), L - 1, None))
+
+
+def scaling_loss(C: Any, a: Any, b: Any, eps: Any, L: int) -> float:
+    """sum_ij u_i (K_ij C_ij) v_j after L steps: the sharp loss G-8, in cost units.
+
+    NaN, with a ScalingWarning, where u or v leaves the range of floats.
+    """
+    u, v = sinkhorn_scaling(C, a, b, eps, L)
+    C = as_cost(C).dense()
+    with np.errstate(all="ignore"):  # the iteration has warned
+        K = namespace(C).exp(-C / as_positive(eps, "eps"))
+        return float(u @ (K * finite_part(C)) @ v)

@@ -1,0 +1,215 @@
+"""What ends a solve before its errors do: a time limit, a certified gap, or the floor of rounding.
+
+`Control` holds what was asked for, `Watch` what has happened so far; `Finish` says whether the
+iterates have arrived; `StoppedBy` names every reason to end.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from refot.arrays import Array, TypeInputError, as_positive
+from refot.problem import Problem
+from refot.solvers.accuracy import Accuracy, accuracy, atom_tolerance, rounding_floor, swept
+from refot.solvers.gap import CertifiedGap, gap_of
+from refot.solvers.progress import Bar, Progress
+
+GAP_SHARE = 0.08
+"""The part of the time of a solve that may go into checks of its gap."""
+
+PATIENCE = 30
+"""Rounding has the last word after so many iterations, at its floor, without a smaller error."""
+
+SWEEPS = 8
+"""At the first look so many sweeps at most bring light atoms to the transforms of the heavy ones;
+at each later look twice as many, which go on from where the last ones came to."""
+
+PAUSE, IDLE = 16, 8
+"""The looks come after 1, 2, 4, ... iterations more, at most so many; and so many of them, one
+after the other, may find light atoms as far as before."""
+
+_deadline: ContextVar[float] = ContextVar("refot_deadline", default=math.inf)
+
+
+def out_of_time() -> bool:
+    """Whether the time limit of the solve that runs is over: for loops within an iteration."""
+    return time.perf_counter() >= _deadline.get()
+
+
+class StoppedBy(StrEnum):
+    """Why a solve ended: a text, and `advice` on what to do where its errors are too large."""
+
+    advice: str
+
+    def __new__(cls, text: str, advice: str = "") -> StoppedBy:
+        """The member for a text; the text alone is its value, and what it is pickled as."""
+        member = str.__new__(cls, text)
+        member._value_, member.advice = text, advice
+        return member
+
+    TOLERANCE = "tolerance"
+    GAP = "gap"
+    TIME_LIMIT = "time limit", "give it more time_limit, or go on from its g"
+    MAX_ITER = "max_iter", "allow more max_iter, or use solve with method 'auto'"
+    ROUNDING = "rounding", "its floats reach no less: take float64, a larger eps or tol"
+    STALL = "stall", "take another method, a larger eps or a larger tol"
+    INFEASIBLE = "infeasible", "allow more pairs, or change the weights"
+
+    def __repr__(self) -> str:
+        """As that of the text."""
+        return repr(self.value)
+
+
+@dataclass(frozen=True)
+class Control:
+    """time_limit in seconds; gap: the relative gap at which to stop; certified: prove the gap at
+    the end; progress: a function of (iteration, error, elapsed), or True for a bar; begin: from
+    when on time counts."""
+
+    time_limit: float | None = None
+    gap: float | None = None
+    certified: bool = False
+    progress: Progress | bool = False
+    begin: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        for name in ("time_limit", "gap"):
+            if getattr(self, name) is not None:  # a float from here on, whatever number it was
+                object.__setattr__(self, name, as_positive(getattr(self, name), name))
+        if not isinstance(self.certified, bool):
+            raise TypeInputError("certified", repr(self.certified), "True or False")
+        if not isinstance(self.progress, bool) and not callable(self.progress):
+            raise TypeInputError("progress", repr(self.progress), "a function, True or False")
+
+
+class Watch:
+    """The clock, the bar and the checks of the gap of one solve. A context manager."""
+
+    def __init__(self, control: Control, p: Problem, tol: float) -> None:
+        self.control, self.p, self.tol = control, p, tol
+        self.bar = Bar(tol) if control.progress is True else None
+        self.gap: CertifiedGap | None = None
+        self.proved_at: Array | None = None
+        self.last_check, self.check_took = -math.inf, 0.0
+        self.smallest, self.waited = math.inf, 0
+        self.best: tuple[Array, Array] | None = None
+        self.token: Token[float]
+
+    def __enter__(self) -> Watch:
+        limit = self.control.time_limit
+        self.token = _deadline.set(math.inf if limit is None else self.control.begin + limit)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _deadline.reset(self.token)
+        if self.bar is not None:
+            self.bar.close()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.control.begin
+
+    def tell(self, iteration: int, error: float) -> None:
+        """Tell the bar, or the function that was given."""
+        if self.bar is not None:
+            self.bar(iteration, error, self.elapsed)
+        elif callable(self.control.progress):
+            self.control.progress(iteration, error, self.elapsed)
+
+    def reason(self, error: float, f: Array, g: Array) -> StoppedBy | None:
+        """Why to stop here: the gap, the time limit or rounding; None to go on."""
+        if self._gap_reached(error, g):
+            return StoppedBy.GAP
+        if out_of_time():
+            return StoppedBy.TIME_LIMIT
+        self.waited += 1
+        if error < self.smallest or error == math.inf:
+            self.waited, self.smallest, self.best = 0, min(error, self.smallest), (f, g)
+        at_floor = self.waited >= PATIENCE and self._at_floor(f, g)
+        return StoppedBy.ROUNDING if at_floor else None
+
+    def end(self, f: Array, g: Array) -> StoppedBy:
+        """Why there are no more iterates: rounding, or a stall above its floor."""
+        return StoppedBy.ROUNDING if self._at_floor(f, g) else StoppedBy.STALL
+
+    def _at_floor(self, f: Array, g: Array) -> bool:
+        """Whether rounding keeps the marginal error above tol; within tol it is light atoms that
+        are waited for."""
+        return self.tol < self.smallest <= rounding_floor(self.p, f, g)
+
+    def _gap_reached(self, error: float, g: Array) -> bool:
+        """Checked once the marginal error is as small, and so seldom that it costs little."""
+        allowed, now = self.control.gap, self.elapsed
+        if allowed is None or error > allowed:
+            return False
+        if GAP_SHARE * (now - self.last_check) < self.check_took:
+            return False
+        self.certificate(g)
+        self.last_check, self.check_took = self.elapsed, self.elapsed - now
+        return self.proved
+
+    def certificate(self, g: Array) -> CertifiedGap | None:
+        """The gap at g, where one was asked for."""
+        wanted = self.control.certified or self.control.gap is not None
+        if wanted and self.proved_at is not g:
+            self.gap, self.proved_at = gap_of(self.p, g), g
+        return self.gap if wanted else None
+
+    @property
+    def proved(self) -> bool:
+        """Whether the last gap that was looked at is the one asked for."""
+        return (self.gap is not None and self.control.gap is not None
+                and self.gap.relative <= self.control.gap)
+
+
+class Finish:
+    """Whether the iterates have arrived. An iterate that is there in mass and not on a light atom
+    is helped by sweeps; where they do not do, the next look comes some iterations later."""
+
+    def __init__(self, p: Problem, tol: float) -> None:
+        self.p, self.tol = p, tol
+        self.found = Accuracy(math.inf, math.inf)
+        self.reason: StoppedBy | None = None
+        self.until_next, self.pause, self.sweeps = 0, 1, SWEEPS
+        self.swept_to: tuple[Array, Array] | None = None
+        self.idle, self.best = 0, math.inf
+
+    def tried(self, f: Array, g: Array, error: float) -> tuple[Array, Array, float]:
+        """(f, g, error), the error evaluated anew where it is as small as it should be; `reason`
+        is then the tolerance, or a stall where the last IDLE looks found light atoms no nearer."""
+        if not error <= self.tol:
+            return f, g, error
+        self.until_next -= 1
+        if self.until_next > 0:
+            return f, g, error
+        f, g = self.look(f, g)
+        if self.found.within(self.tol):
+            self.reason = StoppedBy.TOLERANCE
+        elif self.found.marginal_error <= self.tol:
+            self._wait()
+        return f, g, self.found.marginal_error
+
+    def look(self, f: Array, g: Array) -> tuple[Array, Array]:
+        """(f, g), after sweeps where these bring light atoms nearer; `found` says how far it is."""
+        self.found = accuracy(self.p, f, g)
+        if f is g or self.found.within(self.tol) or not self.found.marginal_error <= self.tol:
+            return f, g  # f is g: a symmetric potential stays one
+        start = (f, g) if self.swept_to is None else self.swept_to
+        self.swept_to = swept(self.p, *start, atom_tolerance(self.tol), self.sweeps)
+        found = accuracy(self.p, *self.swept_to)
+        if found.marginal_error <= self.tol and found.atom_error < self.found.atom_error:
+            self.found, (f, g) = found, self.swept_to
+        return f, g
+
+    def _wait(self) -> None:
+        self.until_next, self.pause = self.pause, min(2 * self.pause, PAUSE)
+        self.sweeps *= 2
+        self.idle = 0 if self.found.atom_error < 0.9 * self.best else self.idle + 1
+        self.best = min(self.best, self.found.atom_error)
+        if self.idle >= IDLE:
+            self.reason = StoppedBy.STALL

@@ -1,0 +1,1 @@
+"""What the systems share: networks with optimisers, and generators between two measures."""

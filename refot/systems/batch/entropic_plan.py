@@ -1,0 +1,58 @@
+"""The plan of two mini-batches for the systems of L (Liu et al.): min <P, M> - lam H(P).
+
+Sinkhorn's algorithm, in the scaling form where its numbers stay within float64 and else in the log
+domain, ends when the L1 marginal error is <= `tol` or after `max_steps`. The error is part of the
+result, because the gradient that the envelope theorem gives is wrong by a multiple of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from refot.arrays import Array, namespace
+from refot.backend_contract import BackendLike
+from refot.objectives import entropic_primal
+from refot.plans import plan
+from refot.problem import problem
+from refot.solvers.scaling import scaling_iterates
+from refot.solvers.sinkhorn import log_iterates
+from refot.systems.batch.losses import fits_scaling, uniform
+
+
+class EntropicPlan(NamedTuple):
+    """P (n, m); its value <P, M> - lam H(P), cost units; the L1 marginal error it was left with."""
+
+    P: Array
+    value: float
+    marginal_error: float
+
+
+def entropic_plan(
+    M: Array, lam: float, tol: float, max_steps: int, backend: BackendLike = None
+) -> EntropicPlan:
+    """The optimal plan of M (n, m), float64, lam in cost units: that of F at eps = lam (L1)."""
+    a, b = uniform(M)
+    if fits_scaling(M, lam):
+        iterates = scaling_potentials(M, a, b, lam)
+    else:
+        p = problem(M, a, b, lam, backend)
+        iterates = log_iterates(p, namespace(p.b).zeros_like(p.b))
+    f, g, error = next(iterate for step, iterate in enumerate(iterates, start=1)
+                       if iterate[2] <= tol or step == max_steps)
+    P = plan(f, g, M, a, b, lam, backend=backend)
+    return EntropicPlan(P, entropic_primal(P, M, lam), error)
+
+
+def scaling_potentials(
+    M: Array, a: Array, b: Array, lam: float
+) -> Iterator[tuple[Array, Array, float]]:
+    """(f, g, L1 error of the rows) after each step of G-7, with u = a exp(f / lam).
+
+    A step ends with v, and so the columns are exact.
+    """
+    xp = namespace(M)
+    K = xp.exp(-M / lam)
+    for u, v in scaling_iterates(M, a, b, lam):
+        error = float(abs(u * (K @ v) - a).sum())
+        yield lam * xp.log(u / a), lam * xp.log(v / b), error

@@ -1,0 +1,1 @@
+"""Settings under a name, one file a system: `refot train SYSTEM --preset NAME`."""

@@ -1,0 +1,67 @@
+"""Presets of the baselines: MMD, WGAN with clipping and with a gradient penalty; plane and MNIST.
+
+The WGANs' n_c, rates, c and penalty are those of their papers unless `about` says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from refot.systems.base.generator_system import GeneratorSystem
+from refot.systems.baselines import (
+    ClippedSettings,
+    ClippedWGAN,
+    MMDGenerator,
+    MMDSettings,
+    PenalisedSettings,
+    PenalisedWGAN,
+)
+from refot.systems.batch.costs import Euclidean, MinusGaussianKernel
+from refot.systems.presets.recipe import preset, preset_on_images
+from refot.systems.presets.semidual import QUICK, perceptron
+from refot.systems.registry import Preset
+from refot.systems.tasks.plane import GridPoints
+
+ENERGY = MMDSettings(Euclidean(), m=256, rate=1e-3)
+GAUSSIAN = MMDSettings(MinusGaussianKernel(1.0), m=256, rate=1e-3)
+GAUSSIAN_DIGITS = MMDSettings(MinusGaussianKernel(5.0), m=256, rate=1e-3)
+
+ITERATIONS = 20_000
+QUICK_ITERATIONS = 2_000
+
+
+def _four(name: str, system: Callable[..., GeneratorSystem], plane: Any, digits: Any, about: str,
+          **quick: float) -> dict[str, Preset]:
+    """A baseline on 2,000 points of 25 Gaussians and on MNIST, each also quick.
+
+    `plane` and `digits` are its settings there; `quick` are those that the quick presets change.
+    """
+    sooner = about + "".join(f"; {key} {value:g}" for key, value in quick.items())
+    return {
+        f"{name}-gaussians25": preset(
+            system, lambda: GridPoints(2_000, 256), plane, ITERATIONS,
+            f"{about}; 25 Gaussians, width 256."),
+        f"{name}-gaussians25-quick": preset(
+            system, lambda: GridPoints(2_000, 128), replace(plane, **quick), QUICK_ITERATIONS,
+            f"{sooner}; 25 Gaussians, width 128."),
+        f"{name}-mnist": preset_on_images(
+            system, perceptron(), digits, ITERATIONS,
+            f"{about}; MNIST, widths 256, 512, 1024."),
+        f"{name}-mnist-quick": preset_on_images(
+            system, perceptron(QUICK, 32), replace(digits, **quick), QUICK_ITERATIONS,
+            f"{sooner}; MNIST, widths 128, 256, 256."),
+    }
+
+
+PRESETS: dict[str, Preset] = {
+    **_four("mmd-energy", MMDGenerator, ENERGY, ENERGY,
+            "MMD with the energy distance (kernel -|x - y|)"),
+    **_four("mmd-gaussian", MMDGenerator, GAUSSIAN, GAUSSIAN_DIGITS,
+            "MMD with a Gaussian kernel, bandwidth 1 in the plane and 5 on MNIST"),
+    **_four("wgan-clip", ClippedWGAN, ClippedSettings(), ClippedSettings(),
+            "WGAN with weight clipping (H-13; Arjovsky et al. 2017)", rate=5e-4),
+    **_four("wgan-gp", PenalisedWGAN, PenalisedSettings(), PenalisedSettings(),
+            "WGAN with a gradient penalty (H-13; Gulrajani et al. 2017)", rate=5e-4),
+}

@@ -1,0 +1,129 @@
+"""Info-Sinkhorn's presets: Tables 1 and 2, Fig. 1 and 3 of B (Bréchet et al. 2019), and quick ones.
+
+A preset's name ends in `-baseline` where lam = 0 and nothing else differs, and in `-quick` where
+widths and iterations are cut to what two processors do in minutes; `about` says what was cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from refot.datasets.gaussians import GaussianGrid
+from refot.networks import LeakyReLU, Tanh
+from refot.systems.info_sinkhorn import InfoSinkhorn, Rates, Settings
+from refot.systems.presets.recipe import preset, preset_on_images
+from refot.systems.registry import Preset
+from refot.systems.tasks.digits import Digits, shuffled
+from refot.systems.tasks.image_networks import (
+    dense,
+    dense_duals,
+    table_3b_duals,
+    table_3b_generator,
+)
+from refot.systems.tasks.latent import Latent
+from refot.systems.tasks.plane import GridLaw
+
+TABLE_1 = Settings(eps=1.5, lam=1.0, cost="l1", rates=Rates(2e-4, 2e-4, 2e-4, (0.0, 0.9)))
+LATENT_1 = Latent(categories=25, uniform=0, noise=103)
+
+TABLE_2 = Settings(
+    eps=0.05, lam=0.05, cost="l1", cost_scale=1 / 1024, batch=64,
+    rates=Rates(2e-4, 2e-4, 2e-4, (0.5, 0.99), weight_decay_Q=1e-3))
+LATENT_2 = Latent(categories=10, uniform=2, noise=88)
+
+QUICK_POINTS = 4_000
+QUICK_1 = replace(
+    TABLE_1, rates=Rates(1e-3, 1e-3, 1e-3, (0.0, 0.9), decay=(QUICK_POINTS // 2, QUICK_POINTS)))
+QUICK_LATENT_1 = replace(LATENT_1, noise=8)
+
+QUICK_DIGITS = 3_000
+QUICK_2 = replace(
+    TABLE_2, cost_scale=1 / 784,
+    rates=Rates(1e-3, 1e-3, 1e-3, (0.5, 0.99), weight_decay_Q=1e-3,
+                decay=(QUICK_DIGITS // 2, QUICK_DIGITS)))
+QUICK_LATENT_2 = replace(LATENT_2, noise=16)
+
+CLUSTERED_STEPS = 2_000
+CLUSTERED = replace(QUICK_1, lam=0.0, rates=replace(
+    QUICK_1.rates, decay=(CLUSTERED_STEPS // 2, CLUSTERED_STEPS)))
+CLUSTERS = GaussianGrid(side=3, spacing=4.0, std=0.5)
+
+_CUT = "width 128, 8 noise dimensions, rate 1e-3 falling to 2e-5, 4,000 steps"
+_CUT_2 = "dense networks of width 256, 16 noise dimensions, rate 1e-3 falling to 2e-5, 3,000 steps"
+
+
+# ------------------------------------------------------------------ the tasks
+def points() -> GridLaw:
+    """25 Gaussians, the networks of Table 3a."""
+    return GridLaw(GaussianGrid(), LATENT_1, width=512)
+
+
+def quick_points() -> GridLaw:
+    """The same, but smaller: see _CUT."""
+    return GridLaw(GaussianGrid(), QUICK_LATENT_1, width=128)
+
+
+def clusters() -> GridLaw:
+    """9 wide Gaussians, on which a biased loss is seen to collapse. Fig. 1."""
+    return GridLaw(CLUSTERS, QUICK_LATENT_1, width=128)
+
+
+def digits_32(data: str | None) -> Digits:
+    """MNIST, 32 x 32, the convolutional networks of Table 3b."""
+    z = LATENT_2
+    return Digits(data, z, side=32, low=-1, real=shuffled, generator=table_3b_generator(z.size),
+                  duals=table_3b_duals(z.informative))
+
+
+def quick_digits(data: str | None) -> Digits:
+    """MNIST, 28 x 28, dense networks: see _CUT_2."""
+    z, h = QUICK_LATENT_2, 256
+    generator = dense([z.size, h, h, 784], LeakyReLU(0.2), Tanh(), batch_norm=True)
+    return Digits(data, z, low=-1, real=shuffled, generator=generator,
+                  duals=dense_duals(784, h, 128, z.informative))
+
+
+# ------------------------------------------------------------------ the table
+PRESETS: dict[str, Preset] = {
+    "gaussians25": preset(
+        InfoSinkhorn, points, TABLE_1, 50_000,
+        "25 Gaussians, eps = 1.5, lam = 1, l1. B Table 1, networks of Table 3a."),
+    "gaussians25-baseline": preset(
+        InfoSinkhorn, points, replace(TABLE_1, lam=0.0), 50_000,
+        "The same with lam = 0: the Sinkhorn baseline. B Table 1."),
+    "gaussians25-figure3": preset(
+        InfoSinkhorn, points, replace(TABLE_1, eps=0.05, lam=0.05), 50_000,
+        "25 Gaussians with the eps = lam = .05 that B's Fig. 3 states (erratum E9)."),
+    "gaussians25-printed": preset(
+        InfoSinkhorn, points, replace(TABLE_1, printed=True), 50_000,
+        "Table 1 with lam Q where B-24 and B-29 print it (erratum E3), to compare."),
+    "gaussians25-quick": preset(
+        InfoSinkhorn, quick_points, QUICK_1, QUICK_POINTS, f"B Table 1 but {_CUT}."),
+    "gaussians25-quick-baseline": preset(
+        InfoSinkhorn, quick_points, replace(QUICK_1, lam=0.0), QUICK_POINTS,
+        f"lam = 0, {_CUT}."),
+    "clusters-S-l1": preset(
+        InfoSinkhorn, clusters, CLUSTERED, CLUSTERED_STEPS,
+        "9 wide Gaussians under S, l1, lam = 0. The loss of B Fig. 1b."),
+    "clusters-W-l1": preset(
+        InfoSinkhorn, clusters, replace(CLUSTERED, debiased=False), CLUSTERED_STEPS,
+        "9 wide Gaussians under W, l1, lam = 0. The loss of B Fig. 1a."),
+    "clusters-S-l2": preset(
+        InfoSinkhorn, clusters, replace(CLUSTERED, cost="sqeuclidean"), CLUSTERED_STEPS,
+        "9 wide Gaussians under S, squared l2, lam = 0. The loss of B Fig. 1d."),
+    "clusters-W-l2": preset(
+        InfoSinkhorn, clusters, replace(CLUSTERED, cost="sqeuclidean", debiased=False),
+        CLUSTERED_STEPS, "9 wide Gaussians under W, squared l2, lam = 0. The loss of B Fig. 1c."),
+    "mnist": preset_on_images(
+        InfoSinkhorn, digits_32, TABLE_2, 24_200,
+        "MNIST 32 x 32, convolutions. B Tables 2, 3b; the cost is a pixel mean (E10)."),
+    "mnist-baseline": preset_on_images(
+        InfoSinkhorn, digits_32, replace(TABLE_2, lam=0.0), 24_200,
+        "The same with lam = 0: the Sinkhorn baseline. B Table 2."),
+    "mnist-quick": preset_on_images(
+        InfoSinkhorn, quick_digits, QUICK_2, QUICK_DIGITS,
+        f"MNIST 28 x 28, B Table 2 but {_CUT_2}."),
+    "mnist-quick-baseline": preset_on_images(
+        InfoSinkhorn, quick_digits, replace(QUICK_2, lam=0.0), QUICK_DIGITS,
+        f"lam = 0, {_CUT_2}."),
+}

@@ -1,0 +1,27 @@
+"""MNIST for a learned cost: a generator and a network of features, large or quick.
+
+For the systems of G (Genevay, Peyré, Cuturi 2018) and L (Liu et al.), which print no networks for
+images. None of the feature networks has batch norm: a cost is a function of two points.
+"""
+
+from __future__ import annotations
+
+from refot.networks import Layer, LeakyReLU, ReLU, Sigmoid
+from refot.systems.tasks.digits import Digits
+from refot.systems.tasks.image_networks import convolutional, convolutional_features, dense
+from refot.systems.tasks.latent import UniformLatent
+
+
+def convolutional_digits(data: str | None, *output: Layer, p: int = 100) -> Digits:
+    """Images of 32 x 32, by convolutions; p features, which end in the layers `output`."""
+    return Digits(data, UniformLatent(100), side=32, generator=convolutional(100),
+                  features=convolutional_features(1, (64, 128), p, *output))
+
+
+def dense_digits(data: str | None, output: Layer | None = None, width: int = 256, p: int = 64
+                 ) -> Digits:
+    """Images of 28 x 28, by dense networks of one width: trained in minutes on a processor."""
+    latents = 32
+    generator = dense([latents, width, width, 784], ReLU(), Sigmoid(), batch_norm=True)
+    return Digits(data, UniformLatent(latents), generator=generator,
+                  features=dense([784, width, p], LeakyReLU(0.2), output))

@@ -1,0 +1,298 @@
+"""The folder of a run: what it holds, who may go on with it, and its files, each written whole.
+
+run.json             which run this is; a folder belongs to one run
+metrics.jsonl        an object a step: iteration, seconds, losses; measures where they were taken
+checkpoint-*.npz     the last two, with the state of the random generator; no pickle
+samples-*.png        what the system generates, as it trains;  curves.png  losses and measures
+report.json          how the run ended
+
+A checkpoint is written under a temporary name and then renamed, so that it is whole or not there.
+On resuming, `metrics.jsonl` is cut back to the checkpoint. So the folder of a run that was killed
+and resumed ends like that of a run that was not, except for the seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from refot.arrays import Array, InputError
+from refot.files import UnreadableError, open_plain, parsed, read_json, write_text
+from refot.networks import CheckpointError, load_checkpoint, save_checkpoint
+
+TEMPORARY = re.compile(r"\.(run|metrics|report|curves|samples-\d{9}|checkpoint-\d{9})\.")
+"""What a file of a run is called while it is written."""
+
+LARGEST_RUN = 1 << 20
+"""Bytes of run.json at most."""
+
+LONGEST_NAME = 80
+"""Letters of the name of a loss or a measure at most."""
+
+LONGEST_ROW = 1 << 16
+"""Bytes of a line of metrics.jsonl at most."""
+
+KEPT = 2
+"""How many checkpoints are kept: if the last cannot be read, the one before it can."""
+
+
+class RunFolderError(InputError):
+    """A folder that cannot take this run: not writable, or it holds another one."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """All that a run depends on: two runs with the same identity are equal, bit by bit, on one
+    machine.
+    """
+
+    system: str
+    preset: str
+    seed: int
+    backend: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Held:
+    """The run that a folder holds, and the iterations it is to reach."""
+
+    identity: Identity
+    iterations: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run after `iteration` steps: the system's arrays, its generator's state, time so far."""
+
+    iteration: int
+    seconds: float
+    arrays: Mapping[str, Array]
+    rng: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder `path` of the run `identity`."""
+
+    path: Path
+    identity: Identity
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    # -------------------------------------------------------------- whose it is
+    def claim(self, resume: bool) -> None:
+        """Make the folder where there is none, and see that it may be this run's.
+
+        Raises RunFolderError: not writable, another run's, or this one's without `resume`.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            held = held_by(self.path)
+            if held is not None:
+                self._agree_with(held.identity, resume)
+            elif self.checkpoints() or self.metrics.exists():
+                raise RunFolderError("--out", f"{self.path} holds parts of a run, and no run.json",
+                                     "another folder")
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+            if isinstance(error, InputError):
+                raise
+            raise self._unwritable(error) from None
+
+    def begin(self, iterations: int) -> None:
+        """Write that this run is here and is to reach `iterations`, and clear away what a kill left
+        half written. Raises RunFolderError where that cannot be done."""
+        try:
+            for file in list(self.path.iterdir()):
+                if TEMPORARY.match(file.name):
+                    file.unlink()
+            write_json(self.path / "run.json", asdict(Held(self.identity, iterations)))
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError | ValueError) -> RunFolderError:
+        return RunFolderError("--out", f"{self.path}: {getattr(error, 'strerror', error)}",
+                              "a folder that can be made and written")
+
+    def _agree_with(self, held: Identity, resume: bool) -> None:
+        """Raises RunFolderError unless the run that the folder holds is this one, to be resumed."""
+        ours, theirs = asdict(self.identity), asdict(held)
+        differing = [key for key in ours if ours[key] != theirs[key]]
+        if differing:
+            raise RunFolderError(
+                "--out", f"{self.path} holds a run of "
+                + ", ".join(f"{key} {theirs[key]!s:.200}" for key in differing),
+                "its own " + ", ".join(differing) + " with --resume, or another folder")
+        if not resume:
+            raise RunFolderError("--out", f"{self.path} holds this run already",
+                                 "--resume to go on with it, or another folder")
+
+    # -------------------------------------------------------------- checkpoints
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints that there are, oldest first."""
+        named = re.compile(r"checkpoint-\d{9}\.npz")
+        return sorted(p for p in self.path.glob("checkpoint-*.npz") if named.fullmatch(p.name))
+
+    def checkpoint(self, iteration: int) -> Path:
+        """The name of the checkpoint after so many steps."""
+        return self.path / f"checkpoint-{iteration:09d}.npz"
+
+    def save(self, snapshot: Snapshot) -> Path:
+        """Write a checkpoint, and remove all but the last KEPT."""
+        path = self.checkpoint(snapshot.iteration)
+        meta = asdict(self.identity) | {"iteration": snapshot.iteration,
+                                        "seconds": snapshot.seconds, "rng": snapshot.rng}
+        save_checkpoint(path, dict(snapshot.arrays), meta)
+        for old in self.checkpoints()[:-KEPT]:
+            old.unlink()
+        return path
+
+    def load(self) -> Snapshot | None:
+        """The last checkpoint that can be read, None if there is none. Warns of each that cannot.
+
+        Raises RunFolderError where there are some and none can be read.
+        """
+        found = self.checkpoints()
+        for path in reversed(found):
+            try:
+                return self._snapshot(path)
+            except CheckpointError as error:
+                warnings.warn(f"{path.name} is passed over: {error}", stacklevel=2)
+        if found:
+            raise RunFolderError("--out", f"no checkpoint of {self.path} can be read",
+                                 "a folder whose last checkpoint is whole")
+        return None
+
+    def _snapshot(self, path: Path) -> Snapshot:
+        """What a checkpoint holds. Raises CheckpointError, also where it is that of another run."""
+        arrays, meta = load_checkpoint(path)
+        found = meta.get("iteration")
+        if is_whole(found) and self.checkpoint(found).name == path.name:
+            seconds, rng = meta.get("seconds"), meta.get("rng")
+            identity = {name: meta.get(name) for name in asdict(self.identity)}
+            if is_number(seconds) and isinstance(rng, dict) and alike(identity, self.identity):
+                return Snapshot(found, float(seconds), arrays, rng)
+        raise CheckpointError("path", f"{path} is no checkpoint of this run", "its own")
+
+    # -------------------------------------------------------------- metrics
+    def cut_metrics(self, iteration: int) -> dict[str, float]:
+        """Leave in metrics.jsonl what was recorded up to `iteration`; the losses of its last line.
+        """
+        kept = [row for row in self.rows() if row["iteration"] <= iteration]
+        write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in kept))
+        return dict(kept[-1]["losses"]) if kept else {}
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The objects of metrics.jsonl, up to a line that a kill tore. Raises RunFolderError, which
+        names the line, for one that is none of `train`'s."""
+        if not os.path.lexists(self.metrics):
+            return
+        number = 0
+        try:
+            with open_plain(self.metrics) as lines:
+                while (line := lines.readline(LONGEST_ROW)).endswith(b"\n"):
+                    number += 1
+                    yield row_of(parsed(line.rstrip(b"\n")))
+                if len(line) == LONGEST_ROW:
+                    number += 1
+                    raise UnreadableError(f"more than {LONGEST_ROW} bytes")
+        except UnreadableError as error:
+            place = f"{self.metrics}, line {number}" if number else f"{self.metrics}"
+            raise RunFolderError("--out", f"{place}: {error}", "the metrics of a run") from None
+
+
+# ------------------------------------------------------------------ files that may hold anything
+def row_of(row: Any) -> dict[str, Any]:
+    """A line of the metrics, as `train` writes them. Raises UnreadableError."""
+    if not isinstance(row, dict) or not is_whole(row.get("iteration")):
+        raise UnreadableError("no object with an iteration")
+    for kind, optional in (("losses", False), ("measures", True)):
+        values = row.get(kind, {} if optional else None)
+        if not isinstance(values, dict):
+            raise UnreadableError(f"no object of {kind}")
+        for name, value in values.items():
+            if not name.isprintable() or len(name) > LONGEST_NAME or "$" in name:
+                raise UnreadableError(f"{name[:LONGEST_NAME]!r} is no name among {kind}")
+            if not (is_number(value) or (optional and value is None)):
+                raise UnreadableError(f"{name} is no number among {kind}")
+    return row
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """A whole number >= 0 that counts something."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= sys.maxsize
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """A number of JSON, which `parsed` has found finite."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def alike(held: Mapping[str, Any], run: Identity) -> bool:
+    """Whether JSON of an identity is that of this run."""
+    return bool(held == json.loads(json.dumps(asdict(run))))
+
+
+def held_by(folder: Path) -> Held | None:
+    """The run whose folder this is, None if nobody's. Raises RunFolderError: a broken run.json."""
+    file = folder / "run.json"
+    if not os.path.lexists(file):
+        return None
+    try:
+        return _held(read_json(file, LARGEST_RUN))
+    except UnreadableError as error:
+        raise RunFolderError("--out", f"{file} does not describe a run: {error}",
+                             "a folder of its own for each run") from None
+
+
+def _held(found: Any) -> Held:
+    """What run.json holds. Raises UnreadableError."""
+    if not isinstance(found, dict) or not isinstance(found.get("identity"), dict):
+        raise UnreadableError("no object with an identity")
+    identity, due = found["identity"], [field.name for field in fields(Identity)]
+    if sorted(identity) != sorted(due):
+        raise UnreadableError("the identity has other names than " + ", ".join(due))
+    for name in ("system", "preset", "backend"):
+        if not isinstance(identity[name], str):
+            raise UnreadableError(f"its {name} is no text")
+    if not is_whole(identity["seed"]):
+        raise UnreadableError("its seed is no whole number >= 0")
+    if not isinstance(identity["settings"], dict):
+        raise UnreadableError("its settings are no object")
+    if not is_whole(found.get("iterations")) or found["iterations"] < 1:
+        raise UnreadableError("its iterations are no whole number >= 1")
+    return Held(Identity(**identity), found["iterations"])
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds a folder against other processes; a kill lets go of it. Raises RunFolderError."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise RunFolderError("--out", f"{folder} is being trained in by another process",
+                             "another folder, or its end") from None
+    finally:
+        os.close(handle)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2) + "\n")

@@ -1,0 +1,315 @@
+"""Training a system: steps, metrics, pictures, checkpoints, until it is done, stopped or diverges.
+
+A run that was killed and resumed ends with the same weights, bit for bit, as one that was not. For
+that a checkpoint holds everything that a step changes, the state of its random generator included.
+Measures and pictures must not change the run either: they draw from other generators, which are
+made of the seed and the iteration.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+import numpy as np
+
+import refot
+from refot.arrays import Array, InputError, as_count, namespace
+from refot.backend_contract import VARIABLE, Backend, BackendLike, backend_names, get_backend
+from refot.networks import generator_state
+from refot.plots.figures import save_figure
+from refot.plots.training import plot_curves, plot_samples
+from refot.systems.registry import Illustrated, System, find_preset, make_system
+from refot.systems.training.folder import (
+    Held,
+    Identity,
+    RunFolder,
+    RunFolderError,
+    Snapshot,
+    held_by,
+    locked,
+    write_json,
+)
+from refot.systems.training.load import made_again, restored
+from refot.systems.training.watcher import Watcher
+
+SAMPLES = 100
+"""How many samples are drawn into a picture."""
+
+MEASURES, PICTURE = 0, 1
+"""What a generator that is not the system's is for: the two must not draw the same numbers."""
+
+
+class DivergedError(ArithmeticError):
+    """A step left NaN or infinity: says which step, in which array or loss, and which checkpoint
+    is the last good one.
+    """
+
+    def __init__(self, iteration: int, tensor: str, checkpoint: Path | None) -> None:
+        super().__init__(iteration, tensor, checkpoint)  # what `pickle` makes it from again
+        self.iteration, self.tensor, self.checkpoint = iteration, tensor, checkpoint
+
+    def __str__(self) -> str:
+        good = self.checkpoint or "none was written yet"
+        return f"step {self.iteration}: {self.tensor} is not finite; last good checkpoint: {good}"
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often checkpoints are written, measures taken and losses logged.
+
+    `measure_every`, in iterations, also says when pictures are drawn; None is twenty times in a
+    run. The start and the end are always measured, and the end is always saved.
+    """
+
+    checkpoint_seconds: float = 60.0
+    measure_every: int | None = None
+    log_every: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: after `iteration` of `iterations` steps, by itself or by a signal.
+
+    `measures` are those of the end, empty if it was stopped; `checkpoint` holds the end.
+    """
+
+    identity: Identity
+    iteration: int
+    iterations: int
+    seconds: float
+    losses: Mapping[str, float]
+    measures: Mapping[str, float | None]
+    checkpoint: Path
+    stopped_by: signal.Signals | None
+
+
+def train(
+    system: str,
+    preset: str,
+    out: str | os.PathLike[str],
+    *,
+    iterations: int | None = None,
+    seed: int | None = None,
+    backend: BackendLike = None,
+    settings: Mapping[str, Any] | None = None,
+    resume: bool = False,
+    cadence: Cadence | None = None,
+    watcher: Watcher | None = None,
+) -> Outcome:
+    """Train a preset of a system in the folder `out`; with `resume`, go on where that run stopped.
+
+    Arguments that are not given are, when resuming, those of the run in `out`, and else the
+    preset's iterations, seed 0 and the default backend. The first Ctrl-C or SIGTERM ends the run
+    after the present step, with a checkpoint; a second one ends it at once. Raises
+    UnknownNameError, RunFolderError, InputError before any work, and DivergedError on NaN or
+    infinity.
+    """
+    standard = find_preset(system, preset).iterations
+    held = held_by(Path(out)) if resume else None
+    if held is not None:
+        _agree_on_backend(held, backend, Path(out))
+        iterations = held.iterations if iterations is None else iterations
+        seed = held.identity.seed if seed is None else seed
+        backend = held.identity.backend if backend is None else backend
+        settings = held.identity.settings if settings is None else settings
+    iterations = as_count(standard if iterations is None else iterations, "--iterations")
+    chosen = get_backend(backend)
+    identity = Identity(system, preset, seed or 0, chosen.name, dict(settings or {}))
+    made = (make_system(system, preset, identity.seed, chosen, identity.settings)
+            if held is None else made_again(held, identity, chosen, Path(out)))
+    folder = RunFolder(Path(out), identity)
+    folder.claim(resume)
+    run = _Run(made, folder, chosen, iterations, cadence or Cadence(), watcher or Watcher())
+    with locked(folder.path):
+        run.restore()
+        outcome = run.to_the_end()
+        if outcome.stopped_by is None:
+            write_report(out, outcome)
+    return outcome
+
+
+def _agree_on_backend(held: Held, backend: BackendLike, out: Path) -> None:
+    """Raises RunFolderError where no backend is given and the run has one that nobody knows; or the
+    environment names another, and to pass over either would be to do what nobody asked for."""
+    named, theirs = os.environ.get(VARIABLE), held.identity.backend
+    if backend is None and theirs not in backend_names():
+        raise RunFolderError("--out", f"{out / 'run.json'}: a run of backend {theirs!r:.80}",
+                             "one of " + ", ".join(backend_names()))
+    if backend is None and named and named != theirs:
+        raise RunFolderError("--out", f"{out} holds a run of backend {theirs}, and {VARIABLE} is "
+                             f"{named}", f"--backend {theirs}, {VARIABLE}={theirs} or unset, or "
+                             "another folder")
+
+
+@dataclass
+class _Run:
+    """A system that is being trained, its folder, and how far it has come."""
+
+    system: System
+    folder: RunFolder
+    backend: Backend
+    iterations: int
+    cadence: Cadence
+    watcher: Watcher
+    iteration: int = 0
+    seconds: float = 0.0
+    losses: dict[str, float] = field(default_factory=dict)
+    measures: dict[str, float | None] = field(default_factory=dict)
+    checkpoint: Path | None = None
+
+    def restore(self) -> None:
+        """Go to the last checkpoint, if there is one; forget the metrics that came after it.
+
+        Where the run is refused (InputError), nothing in the folder has been touched."""
+        snapshot = self.folder.load()
+        if snapshot is not None:
+            if snapshot.iteration > self.iterations:
+                raise InputError("--iterations", f"{self.iterations}",
+                                 f"at least {snapshot.iteration}, where the last checkpoint is")
+            self.checkpoint = self.folder.checkpoint(snapshot.iteration)
+            restored(self.system, snapshot, self.checkpoint)
+            self.iteration, self.seconds = snapshot.iteration, snapshot.seconds
+        for _ in self.folder.rows():  # each line is a right one before the first file is touched
+            pass
+        self.folder.begin(self.iterations)
+        self.losses = self.folder.cut_metrics(self.iteration if snapshot is not None else -1)
+
+    def to_the_end(self) -> Outcome:
+        """Steps until `iterations` or a signal; then a checkpoint, and the report."""
+        self.watcher.begins(self.iteration, self.iterations)
+        with signals() as received, self.folder.metrics.open("a", encoding="utf-8") as metrics:
+            if self.iteration == 0:
+                self._record(metrics)
+            saved = time.monotonic()
+            while self.iteration < self.iterations and not received:
+                self._step()
+                self._record(metrics)
+                if time.monotonic() - saved >= self.cadence.checkpoint_seconds:
+                    self._save(metrics)
+                    saved = time.monotonic()
+            path = self._save(metrics)
+            stopped_by = received[0] if received and self.iteration < self.iterations else None
+            if stopped_by is None and not self.measures:  # resumed where it was finished
+                self._measure()
+        return Outcome(self.folder.identity, self.iteration, self.iterations, self.seconds,
+                       self.losses, self.measures if stopped_by is None else {}, path, stopped_by)
+
+    def _step(self) -> None:
+        """One step, its time, and a look at every number it left. Raises DivergedError."""
+        begun = time.monotonic()
+        self.iteration, self.measures = self.iteration + 1, {}
+        try:
+            self.losses = {name: float(loss) for name, loss in self.system.step().items()}
+        except InputError as error:  # refot's functions refuse NaN before they work with it
+            if (tensor := first_not_finite(self.system.state())) is None:
+                raise
+            raise DivergedError(self.iteration, tensor, self.checkpoint) from error
+        self.seconds += time.monotonic() - begun
+        named = {f"loss {name}": np.asarray(loss) for name, loss in self.losses.items()}
+        if (tensor := first_not_finite(self.system.state() | named)) is not None:
+            raise DivergedError(self.iteration, tensor, self.checkpoint)
+        self.watcher.stepped(self.iteration, self.losses)
+
+    def _record(self, metrics: TextIO) -> None:
+        """A line of metrics, and where it is time for them, measures and pictures."""
+        every = self.cadence.measure_every or max(1, self.iterations // 20)
+        due = self.iteration % every == 0 or self.iteration == self.iterations
+        row: dict[str, Any] = {"iteration": self.iteration, "seconds": round(self.seconds, 6),
+                               "losses": self.losses}
+        if due:
+            self._measure()
+            row["measures"] = self.measures
+        if due or self.iteration % self.cadence.log_every == 0:
+            metrics.write(json.dumps(row) + "\n")
+            metrics.flush()
+        if due:
+            self._draw()
+
+    def _measure(self) -> None:
+        """The measures of now; None for one that is not finite, which JSON cannot hold."""
+        found = self.system.evaluate(self._generator(MEASURES))
+        self.measures = {name: float(value) if math.isfinite(value) else None
+                         for name, value in found.items()}
+        self.watcher.measured(self.iteration, self.measures)
+
+    def _draw(self) -> None:
+        """The samples of now, and the curves so far."""
+        rng = self._generator(PICTURE)
+        samples = (self.system.picture(rng) if isinstance(self.system, Illustrated)
+                   else plot_samples(self.system.sample(SAMPLES, rng)))
+        save_figure(samples, self.folder.path / f"samples-{self.iteration:09d}.png")
+        save_figure(plot_curves(list(self.folder.rows())), self.folder.path / "curves.png")
+
+    def _generator(self, purpose: int) -> np.random.Generator:
+        """A generator that `step` knows nothing of: looking at a run does not change it."""
+        return np.random.default_rng([self.folder.identity.seed, self.iteration, purpose])
+
+    def _save(self, metrics: TextIO) -> Path:
+        """A checkpoint of now; the metrics that lead to it are on the disk before it is."""
+        os.fsync(metrics.fileno())
+        arrays = {name: self.backend.to_numpy(each) for name, each in self.system.state().items()}
+        self.checkpoint = self.folder.save(Snapshot(
+            self.iteration, self.seconds, arrays, generator_state(self.system.rng)))
+        return self.checkpoint
+
+
+def write_report(out: str | os.PathLike[str], outcome: Outcome) -> None:
+    """report.json in the folder of a run that is done: what it was, how it ended, on what."""
+    write_json(Path(out) / "report.json", asdict(outcome.identity) | {
+        "iterations": outcome.iteration, "seconds": outcome.seconds, "losses": outcome.losses,
+        "measures": outcome.measures, "checkpoint": outcome.checkpoint.name,
+        "refot": refot.__version__, "numpy": np.__version__, "python": platform.python_version(),
+        "machine": platform.platform(), "processors": os.cpu_count(),
+    })
+
+
+def first_not_finite(arrays: Mapping[str, Array]) -> str | None:
+    """The name of the first array with NaN or infinity in it, None if all are finite.
+
+    The sum shows it at the price of one read; only if that is not finite is each entry looked at.
+    """
+    with np.errstate(all="ignore"):
+        for name, array in arrays.items():
+            if not (math.isfinite(float(array.sum()))
+                    or bool(namespace(array).isfinite(array).all())):
+                return name
+    return None
+
+
+@contextmanager
+def signals() -> Iterator[list[signal.Signals]]:
+    """Within the block, the first Ctrl-C or SIGTERM is put into the list that is yielded.
+
+    The second acts as usual. Only the main thread of a process can do this; elsewhere the list
+    stays empty.
+    """
+    received: list[signal.Signals] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, _: FrameType | None) -> None:
+        received.append(signal.Signals(number))
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    try:
+        for each in before:
+            signal.signal(each, note)
+        yield received
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,169 @@
+"""Random problems on which an answer might be wrong without a word, and what balls prove of them.
+
+Each problem is drawn from its own seed: uneven weights down to 1e-300 and to 0, entries out of all
+proportion, offsets, costs and weights in float64 and float32 beside each other, any method, any
+backend. An answer is right where it lies in its 30-digit enclosure widened by the bound that refot
+states; else it must have warned, or have been refused. `python answers_attack.py FIRST LAST` goes
+through the seeds from FIRST up to LAST and prints what failed, and counts.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from solver_problems import uneven_weights
+
+import refot
+from refot.arrays import ConvergenceWarning, InputError
+from refot.solvers import METHODS
+from refot.verification.certificates.certify import certify
+from refot.verification.certificates.rounding_bounds import rounding_bound, roundings
+from refot.verification.enclosures.enclose import (
+    EnclosureError,
+    enclose,
+    enclose_divergence,
+    interval,
+)
+
+SINGLE = 2.0**29
+"""A rounding in float32, in roundings of float64."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A problem between points x and y, or of the matrix C where `x` is None."""
+
+    C: Any
+    x: Any
+    y: Any
+    a: Any
+    b: Any
+    eps: float
+    method: str
+    backend: str
+
+    @property
+    def single(self) -> bool:
+        return bool(self.C.dtype == np.float32)
+
+
+def drawn(seed: int) -> Drawn:
+    """The problem of this seed."""
+    rng = np.random.default_rng(seed)
+    n, m = (int(k) for k in rng.integers(1, 8, size=2))
+    a, b = uneven_weights(n, rng), uneven_weights(m, rng)
+    x = y = None
+    if rng.random() < 0.4:
+        d = int(rng.integers(1, 4))
+        x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d)) + rng.choice([0, 1, 100])
+        C = refot.point_cost(x, y).dense()
+    else:
+        C = rng.random((n, m)) * rng.choice([1, -10]) + rng.choice([0, 0, 1e4])
+        if rng.random() < 0.4:  # pairs to be avoided, by a number that nobody would ever pay
+            C[rng.random((n, m)) < 0.25] = 10 ** rng.uniform(3, 300)
+    ordinary = C[abs(C) < 1e3] if (abs(C) < 1e3).any() else C
+    eps = float((np.ptp(ordinary) or 1.0) * 10 ** rng.uniform(-4, 1))
+    if rng.random() < 0.3 and abs(C).max() < 1e30:
+        C = C.astype(np.float32)
+        x, y = (None, None) if x is None else (x.astype(np.float32), y.astype(np.float32))
+    if rng.random() < 0.3:
+        a, b = (np.maximum(w, 1e-37 * (w > 0)).astype(np.float32) for w in (a, b))
+    return Drawn(C, x, y, a, b, eps, str(rng.choice(sorted(METHODS))),
+                 str(rng.choice(["numpy", "numba"])))
+
+
+def asked(function: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[Any, str]:
+    """(the answer, ""), or (None, why there is none that has to be right)."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        try:
+            answer = function(*arguments, **options)
+        except InputError:
+            return None, "refused"
+    said = any(issubclass(warning.category, ConvergenceWarning) for warning in seen)
+    return (None, "said so") if said else (answer, "")
+
+
+def missed(measured: Any, balls: Any, bound: Any) -> bool:
+    """Whether any entry lies outside its enclosure by more than the bound; NaN does."""
+    ends = [interval(ball) for ball in balls]
+    low, high = np.array([end.lower for end in ends]), np.array([end.upper for end in ends])
+    measured = np.asarray(measured, np.float64).ravel()
+    return not bool((measured >= low - bound).all() and (measured <= high + bound).all())
+
+
+def verdicts(case: Drawn) -> Iterator[tuple[str, str]]:
+    """(what was asked, "right" | "refused" | "said so" | "missed")."""
+    in_dtype = np.float64
+    C = np.asarray(case.C, in_dtype)
+    # the problem that is meant: weights judged as they came, normalised in the dtype of the cost
+    a, b = (normalised(w, case.C.dtype) for w in (case.a, case.b))
+    problem, options = (C, a, b, case.eps), {"backend": case.backend}
+    units = SINGLE if case.single else 1.0
+    try:
+        true = enclose(*problem)
+    except (EnclosureError, InputError):
+        yield "enclosure", "refused"
+        return
+    given = case.C, case.a, case.b, case.eps
+    osc = sum(float(np.ptp([float(t.mid()) for t in side])) for side in (true.f, true.g))
+    stopped = 1e-5 * (osc + case.eps) if case.single else 0.0  # float32 stops at a looser error
+    for name, function, balls in (("value", refot.entropic_value, true.value),
+                                  ("transport_cost", refot.sharp_value, true.transport_cost)):
+        answer, why = asked(function, *given, **options)
+        bound = units * rounding_bound(name, *problem) + stopped
+        yield name, why or ("missed" if missed(answer, [balls], bound) else "right")
+    answer, why = asked(refot.solve, *given, method=case.method, **options)
+    if why:
+        yield "potentials", why
+    else:
+        f, g = (np.asarray(side, in_dtype) for side in (answer.f, answer.g))
+        # the certificate speaks of g and its transform, the result of how far f is from that
+        error = certify(*problem, g).potential_error + answer.atom_error * case.eps
+        bound = 2 * error + units * roundings(C[abs(C) < 1e30] if C.size else C, f, g, case.eps)
+        yield "potentials", ("missed" if missed(np.append(f + g[-1], g - g[-1]),
+                                                true.f + true.g, bound) else "right")
+    if case.x is not None and not case.single:
+        yield from divergence_verdicts(case, a, b)
+
+
+def divergence_verdicts(case: Drawn, a: Any, b: Any) -> Iterator[tuple[str, str]]:
+    """Of S and its gradient."""
+    clouds = case.x, a, case.y, b, case.eps
+    answer, why = asked(refot.sinkhorn_divergence, case.x, case.a, case.y, case.b, case.eps,
+                        backend=case.backend)
+    if why:
+        yield "divergence", why
+        return
+    try:
+        balls = enclose_divergence(*clouds)
+    except EnclosureError:
+        yield "divergence", "refused"
+        return
+    bound = rounding_bound("divergence", *clouds, "sqeuclidean")
+    yield "divergence", "missed" if missed(answer, [balls], bound) else "right"
+
+
+def normalised(weights: Any, dtype: Any) -> Any:
+    """The weights that a problem of this dtype has: `refot.arrays.as_weights`."""
+    return np.asarray(refot.arrays.as_weights(weights, len(weights), "a", dtype), np.float64)
+
+
+def main(first: int, last: int) -> None:
+    counts: Counter[str] = Counter()
+    for seed in range(first, last):
+        for what, verdict in verdicts(drawn(seed)):
+            counts[f"{what}: {verdict}"] += 1
+            if verdict == "missed":
+                print(f"seed {seed}: {what} missed", flush=True)
+    print(dict(sorted(counts.items())))
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

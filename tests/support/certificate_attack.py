@@ -1,0 +1,199 @@
+"""Random problems that are hard for a certificate in floats, and what balls prove of them.
+
+Each problem is drawn from its own seed: costs of both signs, with ties, offsets or entries that are
+out of all proportion, as a matrix or between points; weights that are even, uneven, down to 1e-300,
+or 0; eps from 1e-9 to 1e9 of max|C|; float64 and float32; a potential from any method of `solve`,
+stopped anywhere, or from nowhere. `python tests/support/certificate_attack.py FIRST LAST` goes
+through the seeds from FIRST up to LAST and prints what failed, and counts. """
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import arb, ctx
+from point_costs.tables import costs_known_to
+
+import refot
+from refot.arrays import InputError
+from refot.backends.numba.groups.ordered import sorted_cost
+from refot.costs.ground import POINT_COSTS
+from refot.costs.operands import Cost, PointCost, as_cost
+from refot.solvers import METHODS
+from refot.solvers.gap import certified_gap
+from refot.verification.certificates.certify import certify
+from refot.verification.certificates.intervals import Interval
+from refot.verification.enclosures.enclose import interval
+from refot.verification.enclosures.newton import annealed, half_step, newton
+from refot.verification.enclosures.problem import cost_matrix, exact_inputs, on_support
+from refot.verification.enclosures.proofs import transport_cost, value
+
+BITS = 256
+"""Of the balls; twice as many where they prove too little."""
+
+
+ATTACKED = [name for name in POINT_COSTS if name in {*costs_known_to("numba", "balls"), "dot"}]
+"""The costs of which `exact_costs` has balls, in the order in which seeds draw from them."""
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A problem, and the potential g that a certificate is to be made from."""
+
+    C: Cost
+    a: Any
+    b: Any
+    eps: float
+    g: Any
+    backend: str
+    kind: str
+
+
+def attack(seed: int, backends: tuple[str, ...] = ("numpy", "numba")) -> Attack:
+    """The problem of this seed."""
+    rng = np.random.default_rng(seed)
+    n, m = (int(k) for k in rng.integers(1, 9, size=2))
+    single = rng.random() < 0.25
+    cost_kind, C = _cost(rng, n, m, single)
+    weights_kind, a, b = "", *(_weights(rng, k, single) for k in (n, m))
+    largest = float(abs(C.dense().astype(float)).max()) or 1.0
+    eps = largest * 10 ** rng.uniform(-9, 9)
+    if single:
+        C = C.with_arrays(lambda array: array.astype(np.float32))
+        a, b = (w.astype(np.float32) for w in (a, b))
+    backend = str(rng.choice(backends))
+    potential_kind, g = _potential(rng, C, a, b, eps, largest, backend)
+    kind = f"{cost_kind} {potential_kind}{' float32' if single else ''}{weights_kind}"
+    return Attack(C, a, b, eps, g, backend, kind)
+
+
+def _cost(rng: np.random.Generator, n: int, m: int, single: bool) -> tuple[str, Cost]:
+    kind = str(rng.choice(["uniform", "negative", "normal", "ties", "offset", "sentinel",
+                           "points"]))
+    scale = 10 ** (rng.uniform(-8, 8) if rng.random() < 0.5 else 0.0)
+    if kind == "points":
+        d, name = int(rng.choice([1, 2, 3, 5, 70])), str(rng.choice(ATTACKED))
+        x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d)) + rng.choice([0.0, 1.0, 100.0])
+        C = refot.point_cost(x, y, name, 1.0 if single else scale)
+        if name != "dot" and rng.random() < 0.3:
+            return f"sorted-{name}", sorted_cost(C)
+        return f"points-{name}", C
+    C = {"uniform": lambda: rng.random((n, m)),
+         "negative": lambda: -10 * rng.random((n, m)),
+         "normal": lambda: rng.normal(size=(n, m)),
+         "ties": lambda: rng.integers(-2, 3, size=(n, m)).astype(float),
+         "offset": lambda: rng.random((n, m)) + rng.choice([-1, 1]) * 10 ** rng.uniform(1, 8),
+         "sentinel": lambda: rng.random((n, m))}[kind]()
+    if kind == "sentinel":
+        height = 10 ** rng.uniform(3, 30 if single else (300 if rng.random() < 0.3 else 15))
+        C[rng.random((n, m)) < 0.3] = height * rng.choice([1, 1, 1, -1])
+        scale = 1.0
+    return kind, as_cost(scale * C)
+
+
+def _weights(rng: np.random.Generator, n: int, single: bool) -> Any:
+    kind = rng.integers(5)
+    if kind == 0:
+        w = np.full(n, 1.0)
+    elif kind == 1:
+        w = rng.gamma(10 ** rng.uniform(-1.3, 1), size=n) + 1e-300
+    elif kind == 2:
+        w = np.exp(rng.uniform(0, 5) * rng.normal(size=n))
+    else:  # some atoms are light
+        w = rng.random(n) + 0.1
+        light = rng.random(n) < 0.5
+        light[rng.integers(n)] = False
+        w[light] *= 10 ** rng.uniform(-30 if single else (-300 if kind == 4 else -15), -3)
+    if rng.random() < 0.1 and n > 1:
+        w[rng.integers(n)] = 0
+    w = np.maximum(w, 1e-36) * (w > 0) if single else w
+    return w / w.sum()
+
+
+def _potential(rng: np.random.Generator, C: Cost, a: Any, b: Any, eps: float, largest: float,
+               backend: str) -> tuple[str, Any]:
+    m = C.shape[1]
+    if rng.random() < 0.1:
+        return "nowhere", rng.normal(size=m) * largest * 10 ** rng.uniform(-6, 2)
+    float64_only = {"newton", "mixed"} if C.dtype.itemsize == 4 else set()
+    method = str(rng.choice([name for name in METHODS if name not in float64_only]))
+    most, tol = int(rng.choice([1, 2, 3, 5, 10, 50])), float(rng.choice([1e-3, 1e-9, 1e-14]))
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            g = refot.solve(C, a, b, eps, method=method, max_iter=most, tol=tol, backend=backend).g
+    except InputError:  # costs whose range is beyond the floats
+        return "refused", np.zeros(m, C.dtype)
+    return method, np.where(np.isfinite(g), g, 0).astype(C.dtype)
+
+
+# ------------------------------------------------------------------ the judge
+def exact_costs(C: Cost) -> list[list[arb]]:
+    """The costs that are meant, (n, m), in balls of the working precision."""
+    if not (isinstance(C, PointCost) and C.ground.name == "dot"):
+        return cost_matrix(C)
+    x, y = ([[arb(float(t)) for t in point] for point in points] for points in (C.x, C.y))
+    return [[-arb(C.scale) * sum((s * t for s, t in zip(u, v, strict=True)), arb(0)) for v in y]
+            for u in x]
+
+
+def judged(case: Attack, width: float) -> Interval:
+    """An interval in balls that contains F; narrower than `width`, if bits enough can do that."""
+    return judged_values(case, width)[0]
+
+
+def judged_values(case: Attack, width: float, bits: int = BITS) -> tuple[Interval, Interval]:
+    """Intervals in balls that contain F and s, from a potential that is improved in balls until
+    that of F is narrower than `width`, or floats cannot tell."""
+    with ctx.workprec(bits):
+        exact = exact_inputs(np.zeros(case.C.shape), case.a, case.b, case.eps)
+        p = on_support(exact, exact_costs(case.C))
+        g = [arb(float(t)) for t, w in zip(case.g, case.b, strict=True) if w > 0]
+        h = half_step(p, newton(p, g, 0.0))
+        if not _narrow(value(p, h), width):
+            h = half_step(p, annealed(p))
+        F = value(p, h)
+        if _narrow(F, width) or bits >= 4 * BITS:
+            return interval(F), interval(transport_cost(p, h))
+    return judged_values(case, width, 2 * bits)
+
+
+def _narrow(F: arb, width: float) -> bool:
+    """Or so narrow that floats cannot tell."""
+    return bool(F.is_finite() and (2 * F.rad() <= width or F.rad() <= 2.0**-60 * abs(F.mid())))
+
+
+def misses(case: Attack) -> tuple[list[str], dict[str, bool]]:
+    """Intervals that do not meet the judge's, and whether this was far narrower, for each of: the
+    gap in floats, F and s in balls of float64."""
+    gap = certified_gap(case.g, case.C, case.a, case.b, case.eps, backend=case.backend)
+    balls = certify(case.C, case.a, case.b, case.eps, case.g)
+    F, s = judged_values(case, 1e-3 * min(gap.absolute, balls.value.width))
+    pairs = {"gap": (Interval(gap.lower, gap.upper), F), "F": (balls.value, F),
+             "s": (balls.transport_cost, s)}
+    missed = [f"{name}: {found}, in balls {judge}" for name, (found, judge) in pairs.items()
+              if not (found.lower <= judge.upper and judge.lower <= found.upper)]
+    return missed, {name: judge.width <= 1e-3 * found.width + 2.0**-50 * abs(judge.midpoint)
+                    for name, (found, judge) in pairs.items()}
+
+
+def main(first: int, last: int) -> None:
+    """Go through the seeds; print each miss, and counts at the end."""
+    counts: Counter[str] = Counter()
+    for seed in range(first, last):
+        case = attack(seed)
+        missed, sharp = misses(case)
+        counts["problems"] += 1
+        counts["misses"] += bool(missed)
+        counts.update(f"{name} against a sharp judge" for name in sharp if sharp[name])
+        for miss in missed:
+            print("MISS", seed, case.kind, case.backend, case.C.shape, case.eps, miss, flush=True)
+    print(dict(counts), flush=True)
+
+
+if __name__ == "__main__":
+    main(*(int(argument) for argument in sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Costs of points for tests: which of them who knows, and one that refot does not have."""

@@ -1,0 +1,27 @@
+"""A cost that refot does not have, as somebody would add it: one object, in one file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from refot.arrays import namespace
+from refot.costs.ground import GroundCost
+
+
+def quartic(x: Any, y: Any) -> Any:
+    """sum_k (x_k - y_k)^4, (n, m)."""
+    return sum(namespace(x).subtract.outer(x[:, k], y[:, k]) ** 4 for k in range(x.shape[1]))
+
+
+def quartic_gradient(x: Any, y: Any) -> Any:
+    """4 (x_k - y_k)^3, (n, m, d)."""
+    return 4 * (x[:, None, :] - y[None, :, :]) ** 3
+
+
+def quartic_roundings(d: int) -> int:
+    """A difference, rounded once, to the power 4: four roundings; three for the power; d - 1 for
+    the sum; with room."""
+    return d + 8
+
+
+QUARTIC = GroundCost("quartic", quartic, quartic_gradient, quartic_roundings)

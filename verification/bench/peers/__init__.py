@@ -1,0 +1,1 @@
+"""Who takes part in the benchmark: one file a family of packages."""

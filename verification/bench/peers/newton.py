@@ -1,0 +1,58 @@
+"""Second-order peers, where the user has installed them: regot, and MDOT-TNT.
+
+MDOT-TNT is licensed for non-commercial use only: nothing of refot depends on it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from functools import partial
+
+import numpy as np
+
+from refot.verification.bench.criterion import Answer
+from refot.verification.bench.problems import Instance
+
+from .peer import UNBOUNDED, Peer, Solve, density
+
+
+def regot(instance: Instance, *, method: str) -> Solve:
+    """A solver of regot: `dual` holds eps u, and eps v without its last entry, which is 0."""
+    solver = getattr(importlib.import_module("regot"), f"sinkhorn_{method}")
+    C, a, eps = np.asfortranarray(instance.matrix), instance.a, instance.eps
+
+    def solve(accuracy: float) -> Answer:
+        found = solver(C, a, a, eps, tol=accuracy, max_iter=UNBOUNDED)
+        u, v = found.dual[: len(a)], np.append(found.dual[len(a):], 0.0)
+        return Answer(*density(u / eps, v / eps, instance), found.niter)
+
+    return solve
+
+
+def mdot_tnt(instance: Instance) -> Solve:
+    """`mdot` in float64 on C / max C; it stops at the L1 error entropy(a) / gamma^p, which sets p.
+
+    The entropy of uniform weights is log n.
+    """
+    import torch
+
+    mdot = importlib.import_module("mdot_tnt.mdot").mdot
+    largest = instance.matrix.max()
+    C, a = torch.tensor(instance.matrix / largest), torch.tensor(instance.a)
+    gamma = float(largest / instance.eps)
+
+    def solve(accuracy: float) -> Answer:
+        p = math.log(math.log(len(a)) / accuracy) / math.log(gamma)
+        u, v, _, _, _ = mdot(a, a, C, gamma, p=p)
+        return Answer(*density(u.numpy(), v.numpy(), instance))
+
+    return solve
+
+
+def peers() -> list[Peer]:
+    """regot's quasi-Newton, sparse-plus-low-rank and safe sparse Newton; MDOT-TNT."""
+    solvers = {"lbfgs": "lbfgs_dual", "splr": "splr", "ssns": "ssns"}
+    found = [Peer(f"regot-{name}", partial(regot, method=method), ("regot", "regot"), matrix=True)
+             for name, method in solvers.items()]
+    return [*found, Peer("mdot-tnt", mdot_tnt, ("mdot_tnt", "mdot-tnt"), matrix=True)]

@@ -1,0 +1,114 @@
+"""OTT-JAX: Sinkhorn in log-sum-exp mode, with momentum, with Anderson acceleration, and scaling.
+
+In few dimensions it gets a PointCloud, as users of points do, else the matrix. Everything is jitted
+once for each problem, in float64; the threshold, an L1 error of one marginal, is an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from refot.costs.operands import DenseCost
+from refot.verification.bench.criterion import Answer
+from refot.verification.bench.problems import Instance
+
+from .peer import Peer, Solve
+
+MOMENTUM_START = 100
+"""Iterations after which the momentum is chosen from the errors (Lehmann et al. 2021)."""
+
+ITERATIONS = 10**6
+"""Iterations at most: OTT allocates an array for their errors beforehand."""
+
+WHOLE = 20_000
+"""Points up to which the geometry computes its whole cost at once; beyond, by batches."""
+
+
+def geometry(instance: Instance, x: Any, y: Any) -> Any:
+    """OTT's geometry of the problem, its arrays given anew: nothing is a constant of the jit."""
+    from ott.geometry.geometry import Geometry
+    from ott.geometry.pointcloud import PointCloud
+
+    if isinstance(instance.C, DenseCost):
+        return Geometry(x, epsilon=instance.eps)
+    batch = None if len(instance.x) <= WHOLE else 1_000
+    return PointCloud(x, y, epsilon=instance.eps, batch_size=batch)
+
+
+def arrays(instance: Instance) -> tuple[Any, Any]:
+    """What `geometry` is built from, on the device of JAX."""
+    import jax
+
+    dense = isinstance(instance.C, DenseCost)
+    with jax.enable_x64(True):
+        return (jax.numpy.asarray(instance.matrix if dense else instance.x),
+                jax.numpy.asarray(instance.y))
+
+
+def ott(instance: Instance, *, options: Callable[[], dict[str, Any]]) -> Solve:
+    """`Sinkhorn(**options)` until its threshold."""
+    import jax
+    from ott.problems.linear.linear_problem import LinearProblem
+    from ott.solvers.linear.sinkhorn import Sinkhorn
+
+    def run(x: Any, y: Any, threshold: Any) -> Any:
+        solver = Sinkhorn(threshold=threshold, max_iterations=ITERATIONS, **options())
+        out = solver(LinearProblem(geometry(instance, x, y)))
+        return out.f, out.g, (out.errors > -1).sum() * solver.inner_iterations
+
+    compiled, inputs = jax.jit(run), arrays(instance)
+
+    def solve(accuracy: float) -> Answer:
+        with jax.enable_x64(True):
+            f, g, iterations = compiled(*inputs, accuracy)
+            f, g = np.asarray(f), np.asarray(g)
+        log_a = np.log(instance.a)
+        eps = instance.eps
+        return Answer(f - eps * log_a, g - eps * log_a, int(iterations))
+
+    return solve
+
+
+def momentum() -> dict[str, Any]:
+    """Over-relaxation by the observed rate, once the errors fall."""
+    from ott.solvers.linear.acceleration import Momentum
+
+    return {"momentum": Momentum(start=MOMENTUM_START, inner_iterations=10)}
+
+
+def anderson() -> dict[str, Any]:
+    """Anderson acceleration over 5 iterates."""
+    from ott.solvers.linear.acceleration import AndersonAcceleration
+
+    return {"anderson": AndersonAcceleration(memory=5, refresh_every=1)}
+
+
+def lse_half(instance: Instance) -> Callable[[], Any]:
+    """`apply_lse_kernel` of the geometry."""
+    import jax
+
+    def softmin(x: Any, y: Any, h: Any) -> Any:
+        return geometry(instance, x, y).apply_lse_kernel(0 * h, h, instance.eps, axis=1)[0]
+
+    compiled, inputs = jax.jit(softmin), arrays(instance)
+    with jax.enable_x64(True):
+        h = jax.numpy.zeros(len(instance.x))
+
+    def half() -> Any:
+        with jax.enable_x64(True):
+            return jax.block_until_ready(compiled(*inputs, h))
+
+    return half
+
+
+def peers() -> list[Peer]:
+    """The solvers of OTT-JAX."""
+    package = ("ott", "ott-jax")
+    return [Peer("ott-lse", partial(ott, options=dict), package, half=lse_half),
+            Peer("ott-momentum", partial(ott, options=momentum), package),
+            Peer("ott-anderson", partial(ott, options=anderson), package),
+            Peer("ott-scaling", partial(ott, options=lambda: {"lse_mode": False}), package)]

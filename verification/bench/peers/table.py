@@ -1,0 +1,45 @@
+"""Who takes part: the table of all peers, and how one is found by its name.
+
+`prepare(instance)` brings a problem into a peer's form, outside the clock, and returns what is
+timed: a function of the accuracy asked for, in whatever measure the peer stops by, to an Answer.
+`half(instance)` returns one half-iteration. Iterations have no bound: the limit is that of time.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from refot.arrays import UnknownNameError
+
+from . import newton, ott, pot, refot_itself, torch
+from .peer import Peer
+
+
+def known_peers() -> dict[str, Peer]:
+    """Every peer that has an adapter, installed or not."""
+    groups = (refot_itself.peers(), pot.peers(), ott.peers(), torch.peers(), newton.peers())
+    return {peer.name: peer for group in groups for peer in group}
+
+
+DEFAULT = ("refot-numpy", "pot-log", "pot-scaling", "pot-stabilized", "pot-lazy",
+           "ott-lse", "ott-momentum", "ott-anderson", "geomloss-tensorized", "geomloss-online",
+           "geomloss-multiscale", "regot-lbfgs", "regot-splr", "regot-ssns", "mdot-tnt",
+           "flash-sinkhorn")
+"""Compared with `refot` unless told, where they are installed."""
+
+
+def find_peer(name: str) -> Peer:
+    """A peer by its name, or `module:attribute`, a Peer of the user's. Raises UnknownNameError."""
+    module, _, attribute = name.partition(":")
+    if attribute:
+        try:
+            found = getattr(importlib.import_module(module), attribute, None)
+        except ImportError as error:
+            raise UnknownNameError("peer", f"{name!r}", f"a module ({error})") from error
+        if isinstance(found, Peer):
+            return found
+        raise UnknownNameError("peer", f"{name!r}", f"a Peer in {module}")
+    known = known_peers()
+    if name not in known:
+        raise UnknownNameError("peer", f"{name!r}", "module:attribute, or " + ", ".join(known))
+    return known[name]

@@ -1,0 +1,88 @@
+"""GeomLoss (tensorized, and with KeOps online and multiscale), and flash-sinkhorn on a GPU.
+
+GeomLoss has no stopping rule: one averaged update at each eps of a schedule, whose steps `scaling`
+sets. The accuracy asked for is 1 - scaling. Its cost is |x - y|^2 / 2 at eps = blur^2.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from refot.verification.bench.criterion import Answer
+from refot.verification.bench.problems import Instance
+
+from .peer import Peer, Solve
+
+
+def tensors(instance: Instance, device: str, dtype: Any) -> list[Any]:
+    """a, x, a, y as tensors."""
+    import torch
+
+    arrays = (instance.a, instance.x, instance.a, instance.y)
+    return [torch.as_tensor(np.ascontiguousarray(array), device=device, dtype=dtype)
+            for array in arrays]
+
+
+def geomloss(instance: Instance, *, backend: str) -> Solve:
+    """`SamplesLoss("sinkhorn", debias=False, potentials=True)` with that backend."""
+    import torch
+    from geomloss import SamplesLoss
+
+    measures, blur = tensors(instance, "cpu", torch.float64), math.sqrt(instance.eps / 2)
+
+    def solve(accuracy: float) -> Answer:
+        loss = SamplesLoss("sinkhorn", p=2, blur=blur, scaling=1 - accuracy, debias=False,
+                           potentials=True, backend=backend)
+        with torch.no_grad():
+            f, g = (2 * potential.numpy().reshape(-1) for potential in loss(*measures))
+        return Answer(f, g)
+
+    return solve
+
+
+def keops_half(instance: Instance) -> Callable[[], Any]:
+    """KeOps's streaming log-sum-exp, as the online backend calls it."""
+    import torch
+    from pykeops.torch import LazyTensor
+
+    _, x, _, y = tensors(instance, "cpu", torch.float64)
+    h = torch.zeros(len(y), dtype=torch.float64)
+    squares = ((LazyTensor(x[:, None, :]) - LazyTensor(y[None, :, :])) ** 2).sum(-1)
+    exponent = (LazyTensor(h[None, :, None]) - squares) / instance.eps
+    return lambda: -instance.eps * exponent.logsumexp(dim=1)
+
+
+def flash_sinkhorn(instance: Instance) -> Solve:
+    """Alternating iterations in float32 without TF32; the accuracy is 1 / their number."""
+    import torch
+
+    package = importlib.import_module("flash_sinkhorn")
+    _, x, _, y = tensors(instance, "cuda", torch.float32)
+
+    def solve(accuracy: float) -> Answer:
+        iterations = math.ceil(1 / accuracy)
+        loss = package.SamplesLoss(
+            "sinkhorn", backend="alternating", use_epsilon_scaling=False, eps=instance.eps,
+            n_iters=iterations, debias=False, potentials=True, allow_tf32=False)
+        f, g = (potential.double().cpu().numpy() for potential in loss(x, y))
+        return Answer(f, g, iterations)
+
+    return solve
+
+
+def peers() -> list[Peer]:
+    """GeomLoss by backend, and flash-sinkhorn (not run on a GPU by those who wrote this)."""
+    keops = ("pykeops", "geomloss")
+    return [
+        Peer("geomloss-tensorized", partial(geomloss, backend="tensorized"),
+             ("geomloss", "geomloss"), matrix=True),
+        Peer("geomloss-online", partial(geomloss, backend="online"), keops, half=keops_half),
+        Peer("geomloss-multiscale", partial(geomloss, backend="multiscale"), keops),
+        Peer("flash-sinkhorn", flash_sinkhorn, ("flash_sinkhorn", "flash-sinkhorn")),
+    ]

@@ -1,0 +1,161 @@
+"""Algorithm 1 of B (Bréchet et al. 2019) in PyTorch with autograd, beside which refot's is tested.
+
+The twin takes the weights of an `InfoSinkhorn` on points and does the same update on the same
+batch, so that one run compares both the numbers (a test) and the time of a step (`paired_times`).
+Only here is anything differentiated automatically.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import TypeInputError
+from refot.networks import Sequential
+from refot.networks.layers import BatchNorm, Dense, LeakyReLU
+from refot.systems.base.network_system import Batch
+from refot.systems.info_sinkhorn import InfoSinkhorn
+
+
+def as_module(net: Sequential) -> Any:
+    """The same layers as a torch.nn.Sequential, with the weights and statistics copied."""
+    import torch
+
+    modules: list[Any] = []
+    for k, layer in enumerate(net.layers):
+        arrays = {key.split(".")[1]: torch.from_numpy(np.array(array)) for key, array in
+                  (net.weights | net.statistics).items() if key.startswith(f"{k}.")}
+        if isinstance(layer, Dense):
+            module: Any = torch.nn.Linear(layer.d_in, layer.d_out)
+            named = {"weight": arrays["W"].T.contiguous(), "bias": arrays["b"]}
+        elif isinstance(layer, BatchNorm):
+            module = torch.nn.BatchNorm1d(layer.features, eps=layer.eps, momentum=layer.momentum)
+            named = {"weight": arrays["gamma"], "bias": arrays["beta"]}
+            module.running_mean, module.running_var = arrays["mean"], arrays["variance"]
+        elif isinstance(layer, LeakyReLU):
+            module, named = torch.nn.LeakyReLU(layer.slope), {}
+        else:
+            raise TypeInputError("net", f"{layer}", "Dense, BatchNorm and LeakyReLU")
+        for name, values in named.items():
+            setattr(module, name, torch.nn.Parameter(values))
+        modules.append(module)
+    return torch.nn.Sequential(*modules)
+
+
+class TorchInfoSinkhorn:
+    """`update(batch)` of that system, in PyTorch. eps, lam, rates: the system's, undecayed."""
+
+    def __init__(self, system: InfoSinkhorn) -> None:
+        import torch
+
+        self.torch, self.settings = torch, system.settings
+        self.G, self.trunk = as_module(system.G), as_module(system.D.trunk)
+        self.heads = {name: as_module(head) for name, head in system.D.heads.items()}
+        rates, trunk = system.settings.rates, list(self.trunk.parameters())
+
+        def adam(parameters: list[Any], lr: float) -> Any:
+            return torch.optim.Adam(parameters, lr=lr, betas=rates.betas)
+
+        self.optimisers = {
+            "D2": adam([*trunk, *self.heads["D2"].parameters()], rates.D),
+            "D4": adam([*trunk, *self.heads["D4"].parameters()], rates.D),
+            "Q": adam([*self.heads["Q"].parameters()], rates.Q),
+            "G": adam([*self.G.parameters()], rates.G),
+        }
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """Lines 3 to 11 of Algorithm 1."""
+        torch = self.torch
+        latents, data = torch.from_numpy(batch["z"]), torch.from_numpy(batch["y"])
+        for z, y in zip(latents[:-1], data[:-1], strict=True):
+            with torch.no_grad():
+                x, x1, x2 = (self.G(each) for each in z)
+            h = self.trunk(y)
+            with torch.no_grad():
+                lamQ = self.lamQ(z[0], h)
+            self.descend("D2", -self.semi_dual(self.heads["D2"](h)[:, 0], self.cost(x, y) - lamQ))
+            D4 = self.heads["D4"](self.trunk(x2))[:, 0]
+            self.descend("D4", -self.semi_dual(D4, self.cost(x1, x2)))
+        (z, z1, z2), y = latents[-1], data[-1]
+        x, x1, x2 = self.G(z), self.G(z1), self.G(z2)
+        C, C_self = self.cost(x, y), self.cost(x1, x2)
+        with torch.no_grad():
+            h = self.trunk(y)
+            gamma = self.plan(self.heads["D2"](h)[:, 0], C - self.lamQ(z, h))
+            eta = self.plan(self.heads["D4"](self.trunk(x2))[:, 0], C_self)
+        Q = self.Q(z, h)
+        loss_G = (gamma * C).sum() - (eta * C_self).sum() / 2
+        loss_Q = (Q.exp() / Q.numel() - gamma * Q).sum()
+        self.descend("G", loss_G)
+        self.descend("Q", loss_Q)
+        return {"G": loss_G.item(), "Q": loss_Q.item()}
+
+    def descend(self, name: str, loss: Any) -> None:
+        """One Adam step down the loss."""
+        self.optimisers[name].zero_grad()
+        loss.backward()
+        self.optimisers[name].step()
+
+    def cost(self, x: Any, y: Any) -> Any:
+        """|x - y|_1, (n, m)."""
+        return self.torch.cdist(x, y, p=1)
+
+    def Q(self, z: Any, h: Any) -> Any:
+        """z1_i . D_Q(y_j), (n, m); z1 is the first part of z."""
+        D_Q = self.heads["Q"](h)
+        return z[:, : D_Q.shape[1]] @ D_Q.T
+
+    def lamQ(self, z: Any, h: Any) -> Any:
+        """lam Q, (n, m)."""
+        return self.settings.lam * self.Q(z, h)
+
+    def transform(self, D: Any, C: Any) -> Any:
+        """B-25 with uniform weights."""
+        eps = self.settings.eps
+        return -eps * (self.torch.logsumexp((D - C) / eps, dim=1) - math.log(C.shape[1]))
+
+    def semi_dual(self, D: Any, C: Any) -> Any:
+        """B-24, B-27."""
+        return self.transform(D, C).mean() + D.mean()
+
+    def plan(self, D: Any, C: Any) -> Any:
+        """B-29, B-30."""
+        return ((self.transform(D, C)[:, None] + D - C) / self.settings.eps).exp() / C.numel()
+
+
+@dataclass(frozen=True)
+class PairedTimes:
+    """Seconds of one step: refot's and PyTorch's, and their ratio, pair by pair."""
+
+    refot: tuple[float, ...]
+    torch: tuple[float, ...]
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """refot's time over PyTorch's, of each pair: below 1 where refot is faster."""
+        return tuple(ours / theirs for ours, theirs in zip(self.refot, self.torch, strict=True))
+
+    @property
+    def median(self) -> float:
+        """The median of the ratios."""
+        return statistics.median(self.ratios)
+
+
+def paired_times(system: InfoSinkhorn, pairs: int, warm_up: int = 3) -> PairedTimes:
+    """Time steps of the system and of its twin in turn, on the same batches."""
+    twin = TorchInfoSinkhorn(system)
+    ours: list[float] = []
+    theirs: list[float] = []
+    for _ in range(warm_up + pairs):
+        batch = system.draw()
+        for update, times in ((system.update, ours), (twin.update, theirs)):
+            begun = time.perf_counter()
+            update(batch)
+            times.append(time.perf_counter() - begun)
+    return PairedTimes(tuple(ours[warm_up:]), tuple(theirs[warm_up:]))
+

@@ -1,0 +1,1 @@
+"""The problems that subjects are asked to solve."""

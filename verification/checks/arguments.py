@@ -1,0 +1,88 @@
+"""Ordinary arguments of each capability on a case: the same for every subject, and every check;
+and when two warnings are one.
+
+What depends on a random draw (potentials, scores, tables) has a seed of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.verification.cases.case import Case
+from refot.verification.subjects.capabilities import CAPABILITIES, JOINT
+
+from .trial import Trial
+
+Arguments = tuple[Any, ...]
+
+
+def potentials(trial: Trial) -> tuple[Array, Array]:
+    """Potentials of moderate size that are not optimal."""
+    rng = np.random.default_rng(7)
+    n, m = trial.case.C.shape
+    unit = min(trial.case.eps, trial.case.spread) if trial.case.spread > 0 else 1.0
+    f, g = rng.normal(size=n) * unit, rng.normal(size=m) * unit
+    shift = float(np.median(trial.case.C))  # so that exp((f + g - C) / eps) does not just vanish
+    return (f + shift).astype(trial.case.C.dtype), g.astype(trial.case.C.dtype)
+
+
+def column_scores(trial: Trial) -> Array:
+    """h = g + eps log b on the support, and -1e3 eps below where b = 0: finite everywhere."""
+    _, g = potentials(trial)
+    b = trial.truth.b
+    log_b = np.where(b > 0, np.log(np.where(b > 0, b, 1)), -1e3)
+    return (g + trial.case.eps * log_b).astype(trial.case.C.dtype)
+
+
+def table(trial: Trial) -> Array:
+    """A function Q (n, m) of moderate size."""
+    return np.random.default_rng(11).normal(size=trial.case.C.shape)
+
+
+# ------------------------------------------------------------------ by the name of the argument
+OF_A_CASE: dict[str, Callable[[Trial], Any]] = {
+    "C": lambda trial: trial.case.C,
+    "a": lambda trial: trial.case.a,
+    "b": lambda trial: trial.case.b,
+    "eps": lambda trial: trial.case.eps,
+    "x": lambda trial: trial.case.x,
+    "y": lambda trial: trial.case.y,
+    "cost": lambda trial: trial.case.cost,
+    "f": lambda trial: potentials(trial)[0],
+    "g": lambda trial: potentials(trial)[1],
+    "h": column_scores,
+    "L": lambda trial: 3,
+    "Q": lambda trial: table(trial).astype(trial.case.C.dtype),
+    "lam": lambda trial: 0.5 * trial.case.eps,
+}
+"""Each argument of a capability on a case."""
+
+OF_A_JOINT: dict[str, Callable[[Trial], Any]] = {
+    JOINT: lambda trial: trial.truth.plan,
+    "a": lambda trial: trial.truth.a,
+    "b": lambda trial: trial.truth.b,
+    "Q": table,
+}
+"""Each argument of a capability of a joint law: the optimal plan of the case, in float64."""
+
+
+def ordinary(trial: Trial, capability: str) -> Arguments:
+    """Arguments of the capability, in the order of its signature, on a case with points."""
+    names = CAPABILITIES[capability].takes
+    values = OF_A_JOINT if JOINT in names else OF_A_CASE
+    return tuple(values[name](trial) for name in names)
+
+
+def wording(warning: str) -> str:
+    """A warning without its numbers: one that differs in them only is no other."""
+    return re.sub(r"\d[\d.e+-]*", "#", warning)
+
+
+def first(case: Case) -> bool:
+    """One ordinary case is enough for what does not depend on the numbers."""
+    return case.name.partition("#")[0] == "gaussian"

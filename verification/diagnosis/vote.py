@@ -1,0 +1,264 @@
+"""Diagnosis: where answers miss, which known mistake gives exactly these answers.
+
+Every call of a failed check is compared with a catalogue of mistakes, each a function of the same
+arguments. One fits a call if it lies a hundred times nearer to the answer than the truth does; it
+is spoken against where it lies ten times further off than that. On a degenerate problem two
+mistakes may give the same answer. So no mistake is named from one call: `named` lets all failed
+calls of one capability vote. Where nothing fits, nothing is said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from refot.arrays import Array, InputError
+from refot.verification.checks.trial import SINGLE, Call, Finding, Trial
+from refot.verification.mistakes.catalogue import NUMERICAL, mistakes_of
+from refot.verification.mistakes.mistake import forms
+from refot.verification.subjects.doubles import in_doubles
+from refot.verification.truth.right import RIGHT, sums
+
+from .causes import cause, not_finite
+from .patterns import traits
+from .questions import Right, depends_on_earlier_calls
+
+MISTAKES = {
+    capability: {mistake.said: mistake.answer for mistake in mistakes_of(capability)
+                 if mistake.id not in NUMERICAL}
+    for capability in RIGHT
+}
+"""What each mistake of the catalogue answers, by capability and by what is said of it. Those of
+numerics are left out: `causes` finds their traces in the numbers of a call."""
+
+FITS, SPEAKS_AGAINST = 1 / 100, 1 / 10
+"""In units of how far the answer is from the truth: nearer than this, farther than this."""
+
+SINGLE_ERROR = 1e-2
+"""The relative error up to which float32 explains an answer."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one call says: the mistakes that fit, and those it speaks against.
+
+    `call` tells calls apart; `clean` ones (float64, well conditioned) have a veto. `cause` is what
+    numerics alone explain (underflow, not converged), which is no vote. `off` is the error. Right
+    calls (`wrong` is False) say only where the subject is right, by the `traits` of the arguments.
+    """
+
+    call: str
+    clean: bool
+    fits: tuple[str, ...]
+    against: tuple[str, ...]
+    cause: str
+    off: str
+    traits: frozenset[str] = frozenset()
+    wrong: bool = True
+
+
+@dataclass
+class Suspects:
+    """The evidence of one part. What fitted once is asked first: most calls share one mistake.
+
+    `asks` is False where no more questions are to be put to the subject than the checks put.
+    """
+
+    asks: bool = True
+    fitted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _history: dict[str, str] = field(default_factory=dict)
+
+    def evidence(self, trial: Trial, found: Finding) -> tuple[Evidence, ...]:
+        """The evidence of the calls that a check made, each once.
+
+        Of a check that passed only a single call is known to be right: two may agree and be wrong.
+        """
+        calls = {_label(call): call for call in trial.calls}
+        if found.passed:
+            return tuple(_right(call) for call in calls.values()) if len(calls) == 1 else ()
+        with np.errstate(all="ignore"):
+            return tuple(self._call(trial, call, found) if _misses(trial, call, found)
+                         else _right(call) for call in calls.values())
+
+    def _call(self, trial: Trial, call: Call, found: Finding) -> Evidence:
+        case, capability, answer = trial.case, call.capability, _observed(call)
+        label, traits = _label(call), _traits(call)
+        if not np.isfinite(answer).all():
+            return Evidence(label, False, (), (), not_finite(trial, call, self._due(capability)),
+                            "", traits)
+        right = _right_array(capability)(*call.arguments)
+        comparison = Comparison(answer, right, found.tolerance, capability == "plan")
+        suspects = [key for cap, key in self.fitted if cap == capability]
+        fits, against = comparison.of(_alternatives(call, suspects))
+        if not fits:
+            others = [key for key in MISTAKES[capability] if key not in suspects]
+            more, contradicted = comparison.of(_alternatives(call, others))
+            fits, against = more, against + contradicted
+        if not case.single and call.single and comparison.relative < SINGLE_ERROR:
+            fits = (*fits, SINGLE)
+        elif not case.single and not call.single:
+            against = (*against, SINGLE)
+        self.fitted.update((capability, key) for key in fits if key != SINGLE)
+        clean = case.well_conditioned and not case.single
+        said = "" if fits and clean else (self._depends(trial, capability)
+                                or cause(trial, call, found, self._due(capability)))
+        return Evidence(label, clean, fits, against, said, comparison.off, traits)
+
+    def _depends(self, trial: Trial, capability: str) -> str:
+        """Whether answers depend on earlier calls; asked once."""
+        if capability not in self._history:
+            due = self._due(capability)
+            self._history[capability] = "" if due is None else depends_on_earlier_calls(
+                trial, capability, due)
+        return self._history[capability]
+
+    def _due(self, capability: str) -> Right | None:
+        """What is right, with which a question can be judged; None where none is to be put."""
+        return _right_array(capability) if self.asks else None
+
+
+# ------------------------------------------------------------------ one call
+@dataclass(frozen=True)
+class Comparison:
+    """An answer, the right one, and the tolerance; plans by their L1 distance, others by max."""
+
+    answer: Array
+    right: Array
+    tolerance: float
+    mass: bool
+
+    def distance(self, p: Array, q: Array) -> float:
+        difference = abs(p - q)
+        return float(difference.sum() if self.mass else difference.max())
+
+    @property
+    def error(self) -> float:
+        """How far the answer is from the truth."""
+        return self.distance(self.answer, self.right)
+
+    @property
+    def relative(self) -> float:
+        """That error in units of the right answer."""
+        return self.error / (self.distance(self.right, np.zeros_like(self.right)) or math.inf)
+
+    @property
+    def off(self) -> str:
+        """A number's error, in words."""
+        return "" if self.answer.ndim else f"off by {float(self.answer - self.right):.4g}"
+
+    def of(self, alternatives: Iterator[tuple[str, list[Array]]]) -> tuple[tuple[str, ...], ...]:
+        """(the sentences one form of which fits, those whose every form is spoken against)."""
+        fits, against = [], []
+        for sentence, values in alternatives:
+            if any(self._fits(value) for value in values):
+                fits.append(sentence)
+            elif all(self.distance(self.answer, value) > self.error * SPEAKS_AGAINST
+                     for value in values):
+                against.append(sentence)
+        return tuple(fits), tuple(against)
+
+    def _fits(self, value: Array) -> bool:
+        near = self.error * FITS
+        if not self.answer.ndim:
+            near = min(near, max(self.tolerance, 1e-9 * abs(float(self.answer))))
+        else:  # far from the truth everything is near: it must be near in its own units, too
+            near = min(near, self.distance(value, np.zeros_like(value)) * FITS)
+        return self.distance(self.answer, value) <= near
+
+
+def _alternatives(
+    call: Call, sentences: Iterable[str]
+) -> Iterator[tuple[str, list[Array]]]:
+    """What these mistakes answer to the arguments of the call, where that is a finite answer."""
+    arguments, shape = in_doubles(call.capability, call.arguments), _observed(call).shape
+    for sentence in sentences:
+        try:
+            found = MISTAKES[call.capability][sentence](*arguments)
+        except (InputError, ArithmeticError):  # it divides by 0, or ends in what refot refuses
+            continue
+        values = [np.asarray(np.nan if form is None else form, dtype=np.float64)
+                  for form in forms(found)]
+        finite = [value for value in values if value.shape == shape and np.isfinite(value).all()]
+        if finite:
+            yield sentence, finite
+
+
+def _observed(call: Call) -> Array:
+    """The answer as one array; of potentials f_i + g_j, which is the same in every gauge."""
+    if call.capability == "potentials":
+        return sums(*call.answer)
+    return np.asarray(call.answer)
+
+
+def _right_array(capability: str) -> Callable[..., Array]:
+    """What is right, as one array, of arguments as a check gives them."""
+    return lambda *arguments: np.asarray(RIGHT[capability](*in_doubles(capability, arguments)))
+
+
+def _misses(trial: Trial, call: Call, found: Finding) -> bool:
+    """Whether the answer to a call of a failed check is not right."""
+    answer, mass = _observed(call), call.capability == "plan"
+    if not np.isfinite(answer).all():
+        return True
+    right = _right_array(call.capability)(*call.arguments)
+    off = abs(answer - right)
+    scale = float(abs(right).sum() if mass else abs(right).max())
+    allowed = found.tolerance if not answer.ndim else trial.rate * scale / 10
+    return float(off.sum() if mass else off.max()) > allowed
+
+
+def _right(call: Call) -> Evidence:
+    return Evidence(_label(call), False, (), (), "", "", _traits(call), wrong=False)
+
+
+def _traits(call: Call) -> frozenset[str]:
+    return traits(call.capability, call.arguments)
+
+
+def _label(call: Call) -> str:
+    """A name for a call, the same in every process."""
+    digest = hashlib.blake2b(call.capability.encode(), digest_size=12)
+    for argument in call.arguments:
+        if isinstance(argument, np.ndarray):
+            digest.update(f"{argument.shape}{argument.dtype}".encode() + argument.tobytes())
+        else:
+            digest.update(repr(argument).encode())
+    return digest.hexdigest()
+
+
+# ------------------------------------------------------------------ the vote
+def named(evidence: Iterable[Evidence]) -> dict[str, tuple[str, int, int]]:
+    """For each mistake that stands: how the evidence for it reads, and the calls that it explains.
+
+    It stands if it fits at least one call and no clean call speaks against it. Returns, by
+    sentence, (the error it explains, calls that fit, calls that failed with a finite answer).
+    """
+    calls = {each.call: each for each in evidence if each.wrong}.values()
+    vetoed = {key for each in calls if each.clean for key in each.against}
+    fits = Counter(key for each in calls for key in each.fits if key not in vetoed)
+    finite = [each for each in calls if each.fits or each.against]
+    off = {key: each.off for each in reversed(finite) for key in each.fits}
+    return {key: (off[key], count, len(finite)) for key, count in fits.most_common()}
+
+
+def sentence(
+    own: tuple[Evidence, ...], standing: dict[str, tuple[str, int, int]], pattern: str = ""
+) -> str:
+    """What is said of one failed check: the mistake that explains most calls, this one's among
+    them; if several explain equally many, they could not be told apart, and two are named. Where
+    none does, what numerics explain; where they do not, the pattern of all wrong calls."""
+    wrong = [each for each in own if each.wrong]
+    fitting = [key for key in standing if any(key in each.fits for each in wrong)]
+    if not fitting:
+        return next((each.cause for each in wrong if each.cause), pattern if wrong else "")
+    most = max(standing[key][1] for key in fitting)
+    alike = [key for key in fitting if standing[key][1] == most]
+    _, count, total = standing[alike[0]]
+    here = next(each.off for each in wrong if alike[0] in each.fits)
+    evidence = ", ".join(filter(None, (here, f"fits {count} of {total} failed calls")))
+    return f"{' - or: '.join(alike[:2])} ({evidence})"

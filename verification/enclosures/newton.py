@@ -1,0 +1,128 @@
+"""Potentials in multiple precision: Newton's method on the semi-dual along an eps schedule.
+
+Nothing here is proven, and nothing needs to be: `proofs.py` starts from any potential. Everything
+runs at flint's present working precision, on the midpoints of balls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from flint import arb, arb_mat, ctx
+
+Vector = list[arb]
+Matrix = list[list[arb]]
+
+SCHEDULE_FACTOR = 4
+"""eps falls by this factor from one stage to the next."""
+
+STAGE_STEPS = 60
+"""Newton steps in one stage at most. Where that is not enough, the working precision is too low,
+and the next attempt has twice as many bits."""
+
+
+@dataclass(frozen=True)
+class ArbProblem:
+    """C (n, m), weights a (n,), b (m,) > 0 that sum to 1, and eps, as balls."""
+
+    C: Matrix
+    a: Vector
+    b: Vector
+    eps: arb
+
+
+@dataclass(frozen=True)
+class ArbHalfStep:
+    """f = g^(c,eps), the plan P of (f, g), whose rows sum to a, and its column sums q."""
+
+    g: Vector
+    f: Vector
+    P: Matrix
+    q: Vector
+
+
+def transform(C: Matrix, g: Vector, b: Vector, eps: arb) -> Vector:
+    """-eps log sum_j b_j exp((g_j - C_ij) / eps), (n,). B-25."""
+    return [-eps * sum(row, arb(0)).log() for row in _kernel(C, g, b, eps)]
+
+
+def half_step(p: ArbProblem, g: Vector) -> ArbHalfStep:
+    """The transform of g, and the plan that it gives."""
+    K = _kernel(p.C, g, p.b, p.eps)
+    r = [sum(row, arb(0)) for row in K]
+    P = [[k * scale for k in row] for row, scale in zip(K, _ratios(p.a, r), strict=True)]
+    q = [sum(column, arb(0)) for column in zip(*P, strict=True)]
+    return ArbHalfStep(g, [-p.eps * ri.log() for ri in r], P, q)
+
+
+def _kernel(C: Matrix, g: Vector, b: Vector, eps: arb) -> Matrix:
+    """b_j exp((g_j - C_ij) / eps); flint's balls neither overflow nor underflow."""
+    G = [gj / eps + bj.log() for gj, bj in zip(g, b, strict=True)]
+    rate = 1 / eps
+    return [[(Gj - rate * c).exp() for Gj, c in zip(G, row, strict=True)] for row in C]
+
+
+def _ratios(x: Vector, y: Vector) -> Vector:
+    return [xi / yi for xi, yi in zip(x, y, strict=True)]
+
+
+# ------------------------------------------------------------------ Newton
+def laplacian(p: ArbProblem, h: ArbHalfStep) -> arb_mat:
+    """A = diag(q) - P' diag(1/a) P, (m, m): the Hessian of -eps * semi-dual, on midpoints.
+
+    A graph Laplacian: its diagonal is summed from the other entries of the row, so that weak
+    couplings keep their relative accuracy.
+    """
+    m = len(p.b)
+    P = arb_mat(h.P).mid()
+    scaled = arb_mat([[x / ai for x in row] for row, ai in zip(h.P, p.a, strict=True)]).mid()
+    A = (-(P.transpose() * scaled).mid()).tolist()
+    for j in range(m):
+        A[j][j] = -sum((A[j][k] for k in range(m) if k != j), arb(0))
+    return arb_mat(A).mid()
+
+
+def grounded_solve(A: arb_mat, right: Vector) -> Vector | None:
+    """Approximately the x with A x = right and x_m = 0; None where A is singular at this precision.
+    """
+    inner = arb_mat([row[:-1] for row in A.tolist()[:-1]])
+    if not right[:-1]:
+        return [arb(0)]
+    try:
+        found = inner.solve(arb_mat([[x.mid()] for x in right[:-1]]), algorithm="approx").entries()
+    except ZeroDivisionError:
+        return None
+    return [x.mid() for x in found] + [arb(0)] if all(x.is_finite() for x in found) else None
+
+
+def newton(p: ArbProblem, g: Vector, step_target: float) -> Vector:
+    """Damped Newton steps until one is shorter than `step_target` (in units of eps), or the column
+    error is at the rounding of the working precision, or STAGE_STEPS of them were made.
+
+    Damping log(1 + d) / d, d the length of the step: -semi-dual / eps is a log-sum-exp, whose
+    third derivative is at most d times its second along the step.
+    """
+    rounding = arb(2) ** (16 - ctx.prec)
+    for _ in range(STAGE_STEPS):
+        h = half_step(p, g)
+        surplus = [bj - qj for bj, qj in zip(p.b, h.q, strict=True)]
+        step = grounded_solve(laplacian(p, h), surplus)
+        if step is None or sum(abs(x.mid()) for x in surplus) < rounding:
+            break
+        d = max(abs(x) for x in step)
+        damping = (1 + d).log() / d if d > 0.5 else arb(1)
+        g = [(gj + damping * p.eps * x).mid() for gj, x in zip(g, step, strict=True)]
+        if d < step_target:
+            break
+    return g
+
+
+def annealed(p: ArbProblem) -> Vector:
+    """A potential g at eps, reached by a schedule of larger eps, each solved roughly and started at
+    the potential of the one before."""
+    entries = [c.mid() for row in p.C for c in row]
+    stage, g = (max(entries) - min(entries)).mid(), [arb(0)] * len(p.b)
+    while stage > p.eps:
+        g = newton(replace(p, eps=stage), g, 0.1)
+        stage = (stage / SCHEDULE_FACTOR).mid()
+    return newton(p, g, 0.0)

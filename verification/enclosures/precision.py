@@ -1,0 +1,78 @@
+"""How much precision an enclosure gets: attempts with more and more bits, up to a limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flint import arb, ctx
+
+from refot.arrays import as_count
+
+from .newton import Matrix, Vector
+
+MOST_BITS = 4_096
+"""Bits of working precision at most; the potentials of a problem may need max C / (eps log 2)."""
+
+GUARD_BITS = 64
+"""Bits that the first attempt has beyond those of the digits asked for."""
+
+Found = TypeVar("Found")
+Answer = TypeVar("Answer", arb, Vector, Matrix)
+
+
+class EnclosureError(ValueError):
+    """The digits asked for cannot be proven; the message says why, and what is possible."""
+
+
+def bits_for(digits: int) -> int:
+    """The working precision of the first attempt for this many digits."""
+    return math.ceil(digits * math.log2(10)) + GUARD_BITS
+
+
+def first_found(bits: int, attempt: Callable[[], Found | None], refusal: str) -> Found:
+    """The first result of `attempt` at `bits`, 2 `bits`, ... up to MOST_BITS of working precision.
+
+    Raises EnclosureError if the first attempt needs more bits than that, and with the words of
+    `refusal` if all attempts fail.
+    """
+    if bits > MOST_BITS:
+        most = int((MOST_BITS - GUARD_BITS) / math.log2(10))
+        raise EnclosureError(
+            f"digits: too many: {bits} bits to begin with; allowed: {MOST_BITS} bits, {most} digits"
+            " at the very most, half of that for s and for differences, fewer where eps is small")
+    while bits <= MOST_BITS:
+        with ctx.workprec(bits):
+            found = attempt()
+        if found is not None:
+            return found
+        bits *= 2
+    raise EnclosureError(f"not certified with {MOST_BITS} bits: {refusal}")
+
+
+def certified(attempt: Callable[[], Answer], digits: int) -> Answer:
+    """`attempt()` at more and more working precision, until its digits are proven.
+
+    Digits are relative to the largest entry; an entry below 10^-digits of it may be taken as 0.
+    Raises EnclosureError.
+    """
+    digits = as_count(digits, "digits")
+
+    def digits_or_none() -> Answer | None:
+        found = attempt()
+        entries = leaves(found)
+        largest = max(abs(x.mid()) for x in entries).max(arb(10) ** -digits)
+        return found if all(is_sharp(x, digits, largest) for x in entries) else None
+
+    return first_found(bits_for(2 * digits), digits_or_none, f"{digits} digits do not come")
+
+
+def is_sharp(x: arb, digits: int, size: arb) -> bool:
+    """Whether the radius of x is at most 10^-digits |size|."""
+    return bool(x.rad() <= arb(10) ** -digits * abs(size))
+
+
+def leaves(balls: Any) -> Vector:
+    """All balls of a ball, a vector or a matrix."""
+    return [balls] if isinstance(balls, arb) else [x for part in balls for x in leaves(part)]

@@ -1,0 +1,106 @@
+"""Known mistakes of reading the arguments: what is right, of arguments that were read wrongly.
+
+They are the same for every capability that takes the argument, so that one table serves all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.verification.subjects.protocol import argument_names
+
+from .mistake import Answer, Forms, Table, forms
+from .transport import even
+
+Named: TypeAlias = dict[str, Any]
+
+
+# ------------------------------------------------------------------ the order of a matrix
+def _stride(given: Named) -> list[Named]:
+    """Entry (i, j) is looked for at i n + j, not at i m + j: beyond the end where n > m."""
+    n, m = given["C"].shape
+    if n >= m:
+        return []
+    at = np.arange(n)[:, None] * n + np.arange(m)
+    return [given | {"C": given["C"].ravel()[at]}]
+
+
+def _column_by_column(given: Named) -> list[Named]:
+    """Where n = m this is the transposed cost, which has a name of its own."""
+    n, m = given["C"].shape
+    if n == m:
+        return []
+    return [given | {"C": np.ascontiguousarray(given["C"].ravel().reshape(m, n).T)}]
+
+
+# ------------------------------------------------------------------ weights of 0
+def _filled(weights: Array) -> Array:
+    return np.where(weights > 0, weights, 1 / len(weights))
+
+
+def _zeros_filled(given: Named) -> list[Named]:
+    """`w or 1 / n` in a or b or both, each made a probability again."""
+    zero = [name for name in ("a", "b") if (given[name] == 0).any()]
+    changes = [{name: _filled(given[name])} for name in zero]
+    if len(zero) == 2:
+        changes.append(changes[0] | changes[1])
+    return [given | {name: w / w.sum() for name, w in change.items()} for change in changes]
+
+
+def _changed(name: str, change: Callable[[Any], Any]) -> Callable[[Named], list[Named]]:
+    return lambda given: [given | {name: change(given[name])}]
+
+
+def _uniform(*names: str) -> Callable[[Named], list[Named]]:
+    return lambda given: [given | {name: even(given[name]) for name in names}]
+
+
+READINGS: dict[str, tuple[str, tuple[str, ...], Callable[[Named], list[Named]]]] = {
+    "row-stride": ("the cost is read with row stride n, not m", ("C",), _stride),
+    "column-by-column": ("the cost is read column by column, not row by row", ("C",),
+        _column_by_column),
+    "zero-weight-filled": (
+        "a weight of 0 is taken as none given, and 1/n stands for it (`w or 1 / n`)", ("a", "b"),
+        _zeros_filled),
+    "eps-halved": ("eps is halved", ("eps",), _changed("eps", lambda eps: eps / 2)),
+    "eps-doubled": ("eps is doubled", ("eps",), _changed("eps", lambda eps: 2 * eps)),
+    "cost-halved": ("the cost is halved (c / 2)", ("C",), _changed("C", lambda C: C / 2)),
+    "weights-ignored": ("the weights a and b are ignored (uniform ones used)", ("a", "b"),
+        _uniform("a", "b")),
+    "weights-a-ignored": ("the weights a are ignored (uniform ones used)", ("a",), _uniform("a")),
+    "weights-b-ignored": ("the weights b are ignored (uniform ones used)", ("b",), _uniform("b")),
+}
+"""By name: what is said of it, what must be among the arguments, and as what they are read.
+
+A capability whose own table has one of these names keeps its own."""
+
+
+def of_readings(capability: str, right: Answer) -> Table:
+    """What each wrong reading answers to a capability that takes these arguments."""
+    names = argument_names(capability)
+
+    def mistake(read: Callable[[Named], list[Named]]) -> Callable[..., Forms]:
+        def alternative(*arguments: Any) -> Forms:
+            given = dict(zip(names, arguments, strict=True))
+            return Forms(tuple(form for changed in read(given)
+                               for form in forms(_with_masses(
+                                   right(*changed.values()), capability, given, changed))))
+
+        return alternative
+
+    return {name: (sentence, mistake(read)) for name, (sentence, needed, read) in READINGS.items()
+            if set(needed) <= set(names)}
+
+
+def _with_masses(answer: Any, capability: str, given: Named, changed: Named) -> Any:
+    """A plan, too, of the mass that the last update gives it if filled weights are not normalised.
+    """
+    if capability != "plan":
+        return answer
+    masses = {float(_filled(given[name]).sum()) for name in ("a", "b")
+              if changed[name] is not given[name]}
+    return Forms((answer, *(mass * answer for mass in masses)))

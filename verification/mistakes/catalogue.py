@@ -1,0 +1,58 @@
+"""The catalogue: every known mistake by its id.
+
+The diagnosis compares wrong answers with it, the certified vectors say which of its ids a case
+catches, and the bugs of the zoo name the id that has to be diagnosed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from refot.verification.truth.right import RIGHT
+
+from . import divergences, functions, information, numerics, transport
+from .arguments import of_readings
+from .mistake import Mistake, Table
+
+FORMULAS: dict[str, Table] = (transport.MISTAKES | divergences.MISTAKES | functions.MISTAKES
+                              | information.MISTAKES)
+"""The mistakes that are made in one capability, as its table has them."""
+
+ERRATA = {
+    "value.eps-missing": "E1",
+    "dual.eps-missing": "E1",
+    "divergence.eps-missing-in-self-term": "E1",
+    "divergence.eps-missing-in-cross-term": "E1",
+    "value.eps-too-much": "E2",
+    "semidual.eps-too-much": "E2",
+    "informative_plan.q-outside": "E3",
+    "mmd.halved": "E13",
+    "divergence.sharp-doubled": "G3",
+    "semidual_gradient.b-negated": "H1",
+    "value.entropy-for-kl": "L1",
+}
+"""The mistakes that a paper makes, and their numbers in docs/errata.md."""
+
+
+def _mistakes() -> Iterator[Mistake]:
+    """Capability after capability: its formulas, how its arguments may be read, and numerics."""
+    for capability in RIGHT:
+        read = of_readings(capability, RIGHT[capability])
+        table = FORMULAS.get(capability, {})  # a capability that is new may have none
+        table = table | {name: read[name] for name in read if name not in table}
+        for name, (sentence, answer) in (table | numerics.MISTAKES.get(capability, {})).items():
+            identity = f"{capability}.{name}"
+            yield Mistake(identity, capability, sentence, answer, ERRATA.get(identity, ""))
+
+
+CATALOGUE: dict[str, Mistake] = {mistake.id: mistake for mistake in _mistakes()}
+"""Every mistake by its id."""
+
+NUMERICAL = frozenset(f"{capability}.{name}" for capability, table in numerics.MISTAKES.items()
+                      for name in table)
+"""The ids of mistakes in the numerics, whose answers differ from problem to problem."""
+
+
+def mistakes_of(capability: str) -> list[Mistake]:
+    """The mistakes of one capability."""
+    return [mistake for mistake in CATALOGUE.values() if mistake.capability == capability]

@@ -1,0 +1,54 @@
+"""Known mistakes of numerics: a right formula that overflows, underflows, or is stopped too early.
+
+The vectors say which cases catch them. The diagnosis does not compare answers with them: it sees
+their traces in the numbers of the call (`verification/diagnosis/causes.py`), after how many
+iterations and at what eps, and a right answer on an easy problem is no sign that they are absent.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.plans import plan
+from refot.solvers.scaling import sinkhorn_scaling
+from refot.solvers.sinkhorn import sinkhorn_log
+
+from .mistake import Table
+
+STEPS = 1_000
+"""Iterations of the scaling form, which is enough where it does not underflow."""
+
+
+def _scaling_plan(C: Array, a: Array, b: Array, eps: float) -> Array:
+    u, v = sinkhorn_scaling(C, a, b, eps, STEPS)
+    return u[:, None] * np.exp(-C / eps) * v
+
+
+def _plan_of_five(C: Array, a: Array, b: Array, eps: float) -> Array:
+    solved = sinkhorn_log(C, a, b, eps, max_iter=5, backend="numpy")
+    return plan(solved.f, solved.g, C, a, b, eps, backend="numpy")
+
+
+def _cost_of_five(C: Array, a: Array, b: Array, eps: float) -> float:
+    return float((C * _plan_of_five(C, a, b, eps)).sum())
+
+
+def _unshifted_softmin(C: Array, h: Array, eps: float) -> Array:
+    return np.asarray(-eps * np.log(np.exp((h - C) / eps).sum(axis=1)))
+
+
+MISTAKES: dict[str, Table] = {
+    "plan": {
+        "underflow": ("the scaling form, whose kernel exp(-C / eps) underflows", _scaling_plan),
+        "five-iterations": ("stopped after five iterations, converged or not", _plan_of_five),
+    },
+    "transport_cost": {
+        "five-iterations": ("stopped after five iterations, converged or not", _cost_of_five),
+    },
+    "softmin": {
+        "no-shift": ("exponents are not shifted by their maximum: exp overflows or underflows",
+            _unshifted_softmin),
+    },
+}
+"""The mistakes of each capability."""

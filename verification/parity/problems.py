@@ -1,0 +1,153 @@
+"""The inputs on which backends are compared: costs, potentials and an eps, with what an operation
+on them may err by.
+
+With u the unit roundoff of the cost's dtype: a cost is a scaled sum over d coordinates and errs by
+(d + 3) u |C|, |C| the sum of its terms' absolute values (which of -<x, y> is more than its own).
+F + G - C adds 2 u of its operands, and 1 / eps another u of the exponent. So
+- a softmin may err by (d + 6) u (max|h| + max|C|) for its exponents, and by 32 u (1 + log m) eps
+  for the sum of m exponentials, each right to 1.3 units in the last place, and its logarithm;
+- an entry of the plan has the relative error exp(e) - 1 with
+  e = (d + 6) u (max|F| + max|G| + max|C|) / eps + 32 u,
+  the 32 for the exponential and for a sum of entries. In addition, entries may underflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.backends.numpy.backend import NumpyBackend
+from refot.costs.ground import POINT_COSTS
+from refot.costs.operands import Cost, DenseCost, PointCost, point_cost
+
+REFERENCE = NumpyBackend()
+
+WIDER: dict[Any, Any] = {np.float32: np.float64, np.float64: np.longdouble}
+"""The float that the reference computes with."""
+
+ROUNDINGS = 32
+"""Roundings of an exponential, a sum and what is done with it."""
+
+
+def unit(dtype: Any) -> float:
+    """u, the unit roundoff: half the spacing of floats at 1."""
+    return float(np.finfo(dtype).eps) / 2
+
+
+@dataclass(frozen=True)
+class ParityProblem:
+    """A cost (n, m), potentials F (n,) and G (m,), -inf where a weight is 0, an eps, and a matrix V
+    (m, k); all of one dtype, NumPy's arrays."""
+
+    name: str
+    C: Cost
+    F: Array
+    G: Array
+    eps: float
+    V: Array
+
+    @property
+    def dtype(self) -> Any:
+        """The type of the floats: numpy.float32 or numpy.float64."""
+        return self.G.dtype.type
+
+    @property
+    def d(self) -> int:
+        """Coordinates of a point; 0 for a matrix."""
+        return self.C.x.shape[1] if isinstance(self.C, PointCost) else 0
+
+    @property
+    def T(self) -> ParityProblem:
+        """The problem with rows and columns exchanged: a matrix becomes a view of itself."""
+        return ParityProblem(f"{self.name}, transposed", self.C.T, self.G, self.F, self.eps,
+                             np.ones((self.C.shape[0], 1), self.dtype))
+
+    def converted(self, convert: Callable[[Array], Array]) -> ParityProblem:
+        """The problem with its arrays converted: to a device, to another float."""
+        return ParityProblem(self.name, self.C.with_arrays(convert), convert(self.F),
+                             convert(self.G), self.eps, convert(self.V))
+
+    @cached_property
+    def wider(self) -> ParityProblem:
+        """The problem in the float of the reference."""
+        return self.converted(lambda array: np.asarray(array, WIDER[self.dtype]))
+
+    @cached_property
+    def plan(self) -> Array:
+        """P in the wider float, (n, m)."""
+        r = self.wider
+        with np.errstate(over="ignore", under="ignore"):
+            P: Array = np.exp((r.F[:, None] + r.G - r.C.dense()) / r.eps)
+        return P
+
+    @cached_property
+    def cost_sizes(self) -> Array:
+        """The sum of the absolute values of the terms of each cost, (n, m), in the wider float."""
+        C = self.wider.C
+        if isinstance(C, PointCost) and C.ground.name == "dot":
+            C = C.with_arrays(abs)
+        return abs(C.dense())
+
+    # ---------------------------------------------------------------- what may be off
+    @property
+    def softmin_error(self) -> float:
+        """Of a softmin of G, in cost units."""
+        size = float(self.cost_sizes.max()) + _largest(self.G)
+        logarithm = ROUNDINGS * (1 + np.log(self.C.shape[1])) * self.eps
+        return unit(self.dtype) * float((self.d + 6) * size + logarithm)
+
+    @property
+    def entry_error(self) -> float:
+        """Of an entry of the plan, and of a sum of entries, relative to itself."""
+        size = float(self.cost_sizes.max()) + _largest(self.F) + _largest(self.G)
+        return float(np.expm1(unit(self.dtype) * ((self.d + 6) * size / self.eps + ROUNDINGS)))
+
+    def underflow(self, largest_factor: Any = 1.0) -> float:
+        """What the entries of a row that underflow may add up to, each times at most that factor.
+        """
+        return 2 * self.C.shape[1] * float(np.finfo(self.dtype).tiny) * float(largest_factor)
+
+
+def _largest(potential: Array) -> float:
+    """max|h| over the points that carry mass; 0 where none does."""
+    return float(abs(potential[np.isfinite(potential)]).max(initial=0))
+
+
+# ------------------------------------------------------------------ fixed problems
+SIZES = ((1, 700, 3), (333, 1, 1), (700, 1030, 2), (64, 3000, 5), (130, 257, 64))
+"""(n, m, d) of the fixed problems."""
+
+
+def fixed_problems(dtype: Any) -> Iterator[ParityProblem]:
+    """All costs of points, matrices, d = 1 to 784, n and m from 1 to 3,000, offsets, tiny eps."""
+    for cost in sorted(POINT_COSTS):
+        for n, m, d in SIZES:
+            for offset, eps in ((0.0, 0.05), (1e4, 0.05), (0.0, 1e-5)):
+                yield _clouds(n, m, d, cost, offset, eps, dtype)
+    yield _clouds(40, 60, 784, "sqeuclidean", 0.0, 0.05, dtype)
+    points = _clouds(333, 450, 3, "l1", 0.0, 0.05, dtype)
+    for name, M in (("matrix", points.C.dense() + dtype(1e4)),
+                    ("matrix, transposed", np.asfortranarray(points.C.dense())),
+                    ("matrix, every other column", np.repeat(points.C.dense(), 2, axis=1)[:, ::2])):
+        yield ParityProblem(f"{name} n=333 m=450", DenseCost(M), points.F, points.G, points.eps,
+                            points.V)
+
+
+def _clouds(n: int, m: int, d: int, cost: str, offset: float, eps: float, dtype: Any
+            ) -> ParityProblem:
+    """Normal points, some of which coincide; about a fifth of the columns without mass."""
+    rng = np.random.default_rng(n + m + d)
+    x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d))
+    y[: m // 4] = x[0]
+    C = point_cost((x + offset).astype(dtype), (y + offset).astype(dtype), cost)
+    spread = float(abs(C.dense()).max())
+    G = (0.1 * spread * rng.normal(size=m)).astype(dtype)
+    G[rng.random(m) < (0.2 if m > 1 else 0)] = -np.inf
+    F = REFERENCE.softmin(C, G, eps * spread)  # so that no entry of the plan exceeds 1
+    return ParityProblem(f"{cost} n={n} m={m} d={d} x+{offset:g} eps={eps:g} max C", C, F, G,
+                         eps * spread, rng.normal(size=(m, 6)).astype(dtype))

@@ -1,0 +1,233 @@
+"""`refot compare A.json B.json`: what changed between two reports of `refot verify --json`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from refot.files import UnreadableError, read_json
+from refot.terminal import plain
+from refot.verification.runs.run import STATUSES, UNANSWERED
+
+WRONG = ("failed", "error")
+
+MEASURED = re.compile(r"""(?<![\w<>^|])(?:
+    [-+]?\d+(?:\.\d+)?e[-+]?\d+ | [-+]?\d+\.\d+ | [-+]?\d\d+  # what was measured,
+    | \d(?=\ \()                                          # a digit before "(rows)", too,
+)(?!\w)""", re.VERBOSE)  # and not the 0, 1, 2 of a formula
+"""The numbers within the evidence of a call."""
+
+Key = tuple[str, str, str]
+"""(part, check, case)."""
+
+
+class CompareError(ValueError):
+    """A file that is no report of `refot verify --json`: says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is compared of one check on one case; `error` is NaN where there is none."""
+
+    status: str
+    error: float
+    tolerance: float
+    diagnosis: str
+    message: str
+
+    @property
+    def wrong(self) -> bool:
+        """Whether it failed."""
+        return self.status in WRONG
+
+    @property
+    def why(self) -> str:
+        """The diagnosis, or the message where there is none."""
+        return self.diagnosis or self.message
+
+
+@dataclass(frozen=True)
+class ReadReport:
+    """A report as it was read: the subject and the version of refot, and every line by its key."""
+
+    title: str
+    lines: dict[Key, Line]
+
+
+def read(path: Path) -> ReadReport:
+    """Read a report. Raises CompareError, OSError."""
+    try:
+        found = read_json(path)
+        subject = found["subject"]
+        name = f"{subject['name']} {subject['version']}".strip()
+        title = f"{name}, profile {found['profile']}, refot {found['refot']}"
+        lines = {_key(check): _line(check) for check in found["checks"]}
+    except UnreadableError as error:
+        raise CompareError(f"{path}: not a report of refot verify --json ({error})") from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CompareError(f"{path}: not a report of refot verify --json "
+                           f"({type(error).__name__}: {error})") from None
+    return ReadReport(title, lines)
+
+
+def _key(check: dict[str, Any]) -> Key:
+    part, id, case = (check[name] for name in ("part", "id", "case"))
+    if not all(isinstance(name, str) for name in (part, id, case)):
+        raise TypeError("part, id and case are strings")
+    return part, id, case
+
+
+def _line(check: dict[str, Any]) -> Line:
+    if check["status"] not in STATUSES:
+        raise ValueError(f"status {check['status']!r}")
+    error, tolerance = (math.nan if check[name] is None else float(check[name])
+                        for name in ("error", "tolerance"))
+    return Line(check["status"], error, tolerance, str(check["diagnosis"]), str(check["message"]))
+
+
+# ------------------------------------------------------------------ what changed
+@dataclass(frozen=True)
+class Comparison:
+    """Two reports; an error counts as changed if it grew or fell by more than `factor`."""
+
+    old: ReadReport
+    new: ReadReport
+    factor: float = 10.0
+
+    @property
+    def broken(self) -> list[Key]:
+        """Checks that fail now, and did not fail or did not exist before."""
+        return [key for key, line in self.new.lines.items()
+                if line.wrong and not (key in self.old.lines and self.old.lines[key].wrong)]
+
+    @property
+    def lost(self) -> list[Key]:
+        """Checks that passed, and have no answer any more."""
+        return [key for key, line in self.old.lines.items() if line.status == "passed"
+                and (key not in self.new.lines or self.new.lines[key].status in UNANSWERED)]
+
+    @property
+    def mended(self) -> list[Key]:
+        """Checks that failed and pass now."""
+        return self._both(lambda old, new: old.wrong and new.status == "passed")
+
+    @property
+    def gone(self) -> list[Key]:
+        """Checks that failed and have no answer any more: neither mended nor known to be wrong."""
+        return [key for key, line in self.old.lines.items() if line.wrong
+                and (key not in self.new.lines or self.new.lines[key].status in UNANSWERED)]
+
+    @property
+    def said_otherwise(self) -> list[Key]:
+        """Checks that fail in both, with different diagnoses."""
+        return self._both(lambda old, new: old.wrong and new.wrong
+                          and cause(old.diagnosis) != cause(new.diagnosis))
+
+    @property
+    def moved(self) -> list[Key]:
+        """Checks with the same status in both, whose errors differ by more than `factor`.
+
+        An error below a thousandth of the tolerance is rounding, and counts as a thousandth of it.
+        """
+        return self._both(lambda old, new: old.status == new.status and self._far(old, new))
+
+    @property
+    def added(self) -> list[Key]:
+        """Checks that pass now, and did not exist or were not provided before."""
+        return [key for key, line in self.new.lines.items() if line.status == "passed"
+                and (key not in self.old.lines or self.old.lines[key].status in UNANSWERED)]
+
+    @property
+    def not_judged(self) -> list[Key]:
+        """Checks of the new report without a judgement, because refot's own code raised."""
+        return [key for key, line in self.new.lines.items() if line.status == "refot_error"]
+
+    @property
+    def exit_status(self) -> int:
+        """3 if refot's own code raised, so that nothing is known; 1 if something got worse: a check
+        fails that did not, or one that passed has no answer; else 0."""
+        return 3 if self.not_judged else int(bool(self.broken or self.lost))
+
+    def _both(self, holds: Callable[[Line, Line], bool]) -> list[Key]:
+        return [key for key, old in self.old.lines.items()
+                if key in self.new.lines and holds(old, self.new.lines[key])]
+
+    def _far(self, old: Line, new: Line) -> bool:
+        if math.isnan(old.error) or math.isnan(new.error):
+            return math.isnan(old.error) != math.isnan(new.error)
+        one, other = (max(line.error, line.tolerance / 1000) for line in (old, new))
+        return max(one, other) > self.factor * min(one, other)
+
+    def report(self) -> Iterator[str]:
+        """The comparison, line by line."""
+        yield f"old: {plain(self.old.title)}"
+        yield f"new: {plain(self.new.title)}"
+        groups: dict[str, tuple[list[Key], Callable[[Key], str]]] = {
+            "fails now": (self.broken, self._now),
+            "not judged, by an error of refot": (self.not_judged, self._now),
+            "passed, not there any more": (self.lost, self._instead),
+            "mended": (self.mended, lambda key: self.old.lines[key].why),
+            "failed, not there any more": (self.gone, lambda key: self.old.lines[key].why),
+            "another diagnosis": (self.said_otherwise, self._diagnoses),
+            f"error changed by more than {self.factor:g}": (self.moved, self._errors),
+            "new, and passes": (self.added, lambda key: ""),
+        }
+        for heading, (keys, words) in groups.items():
+            if keys:
+                yield f"{heading}: {len(keys)}"
+                yield from (_entry(key, words(key)) for key in keys)
+        if not any(keys for keys, _ in groups.values()):
+            yield f"nothing changed in {len(self.new.lines)} checks"
+
+    def _now(self, key: Key) -> str:
+        return self.new.lines[key].why
+
+    def _instead(self, key: Key) -> str:
+        """The reason why a check that passed has no answer now: that it did not converge. A check
+        that is not provided any more needs no reason."""
+        line = self.new.lines.get(key)
+        return line.why if line and line.status == "not_converged" else ""
+
+    def _diagnoses(self, key: Key) -> str:
+        return f"{self.old.lines[key].diagnosis or '-'} => {self.new.lines[key].diagnosis or '-'}"
+
+    def _errors(self, key: Key) -> str:
+        return f"{self.old.lines[key].error:.2g} => {self.new.lines[key].error:.2g}"
+
+
+def compare(old: Path, new: Path, factor: float = 10.0) -> Comparison:
+    """Two files of `refot verify --json`, compared. Raises CompareError, OSError."""
+    return Comparison(read(old), read(new), factor)
+
+
+def cause(diagnosis: str) -> str:
+    """A diagnosis without its numbers, and without the evidence in parentheses at its end."""
+    return MEASURED.sub("…", without_evidence(diagnosis))
+
+
+def without_evidence(diagnosis: str) -> str:
+    """A diagnosis up to the first " (" after which one run of text with a number in it, and no
+    other parenthesis after that number, ends the diagnosis with ")".
+
+    It looks at each letter a few times at most: a regular expression for the same takes time that
+    grows with the square of the length, and the diagnosis is somebody's file.
+    """
+    if not diagnosis.endswith(")"):
+        return diagnosis
+    inside = diagnosis[:-1]
+    last = max(inside.rfind("("), inside.rfind(")"))
+    if not re.search(r"\d", inside[last + 1:]):
+        return diagnosis
+    number_before = max((found.end() for found in re.finditer(r"\d", inside[:last + 1])), default=0)
+    begin = inside.find(" (", number_before)
+    return diagnosis if begin < 0 else diagnosis[:begin]
+
+
+def _entry(key: Key, words: str) -> str:
+    part, id, case = key
+    place = " on ".join(filter(None, (id, case)))
+    return plain(f"  {part}: {place}" + (f": {words}" if words else ""))

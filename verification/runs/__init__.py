@@ -1,0 +1,1 @@
+"""Whoever asks a subject and collects the results."""

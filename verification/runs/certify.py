@@ -1,0 +1,200 @@
+"""What `refot certify PROBLEM.npz` prints: the certified values of a problem in a file, and whether
+a value that somebody computed for it is right.
+
+The file holds `a` (n,), `b` (m,), `eps` and either `C` (n, m) or `x` (n, d), `y` (m, d) and
+optionally `cost` (a name of GROUND_COSTS, default "sqeuclidean"); optionally `g` (m,), the column
+potential to start from. Nothing pickled is ever loaded, nor what unpacks to more than 1 GiB.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from refot.arrays import Array, ConvergenceWarning, InputError, as_floating, as_number
+from refot.conventions.convert import (
+    CONVENTIONS,
+    Convention,
+    ValueKind,
+    convention,
+    value_from_refot,
+)
+from refot.costs.forbidden import finite_part, forbids
+from refot.costs.operands import Cost, PointCost, as_cost, point_cost, row_blocks
+from refot.files import UnreadableError, read_arrays
+from refot.problem import Problem, problem
+from refot.solvers import cost_range, solve_problem
+from refot.verification.cases.case import Case
+from refot.verification.certificates.balls import UNIT
+from refot.verification.certificates.certify import Certificate, certify
+from refot.verification.certificates.intervals import Interval
+from refot.verification.checks.translation import scale_on
+from refot.verification.checks.trial import Finding, Trial
+from refot.verification.diagnosis.vote import Suspects, named, sentence
+from refot.verification.subjects.probe import Probe
+from refot.verification.subjects.subject import Part
+from refot.verification.truth.solution import Truth
+
+REQUIRED = ("a", "b", "eps")
+"""What every file must hold."""
+
+LARGEST = 1 << 30
+"""Bytes that all arrays of a file may have together: a cost of 11,000 x 11,000 fits."""
+
+RATE = 1e-6
+"""How far a value may be off, as in `refot verify`: by this share of max C - min C, plus 64
+roundings of max |C| + eps."""
+
+DIAGNOSED_ENTRIES = 250_000
+"""A wrong value is compared with the catalogue of mistakes if its cost has at most this many
+entries: every mistake is computed, which takes long on a larger problem."""
+
+
+# ------------------------------------------------------------------ the file
+class FileError(ValueError):
+    """The file cannot be read, or does not hold a problem: says what is missing."""
+
+
+def read_problem(path: Path) -> tuple[Problem, Array | None]:
+    """The problem of an .npz file, and its potential g or None. Raises FileError, InputError."""
+    if not path.is_file():
+        raise FileError(f"{path}: no such file")
+    try:
+        arrays = read_arrays(path, LARGEST)
+    except UnreadableError as error:
+        raise FileError(f"{path}: not an .npz file of plain arrays ({error})") from error
+    missing = [name for name in REQUIRED if name not in arrays]
+    if missing:
+        raise FileError(f"{path}: lacks {', '.join(missing)}; it holds {', '.join(arrays) or '-'}")
+    p = problem(_cost(arrays, path), arrays["a"], arrays["b"], arrays["eps"], "numpy")
+    return p, arrays.get("g")
+
+
+def _cost(arrays: dict[str, Array], path: Path) -> Cost:
+    if "C" in arrays:
+        return as_cost(as_floating(arrays["C"], "C", 2).astype(np.float64))
+    if "x" not in arrays or "y" not in arrays:
+        raise FileError(f"{path}: lacks C, or x and y")
+    name = arrays.get("cost", np.array("sqeuclidean"))
+    if name.dtype.kind != "U" or name.ndim != 0:
+        raise InputError("cost", f"an array of {name.dtype}", "the name of a ground cost")
+    x, y = (as_floating(arrays[key], key, 2).astype(np.float64) for key in ("x", "y"))
+    return point_cost(x, y, str(name))
+
+
+# ------------------------------------------------------------------ the certificate in words
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a value is right, and the sentence that says so."""
+
+    inside: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A problem with its certificate."""
+
+    problem: Problem
+    certificate: Certificate
+
+    def lines(self) -> Iterator[str]:
+        """What `refot certify` prints, line by line."""
+        n, m = self.problem.C.shape
+        found = self.certificate
+        yield f"n = {n}, m = {m}, eps = {self.problem.eps:g}"
+        yield _line("F = <C,P> + eps KL(P | a(x)b)", found.value)
+        yield _line("s = <C,P> at the same plan", found.transport_cost)
+        yield f"L1 marginal error of the potentials: {found.marginal_error:.2g}"
+
+    def expected(self, called: Convention) -> Interval:
+        """The interval of the value as the convention defines it, in the units of its cost."""
+        scale = scale_on(called, self.ground)
+        if called.value is ValueKind.SHARP:
+            return scale * self.certificate.transport_cost
+        p, F = self.problem, self.certificate.value
+        a, b = (weights / weights.sum() for weights in (p.a, p.b))
+        kind = called.value or ValueKind.KL
+        ends = [value_from_refot(scale * end, kind, a=a, b=b, eps=scale * p.eps)
+                for end in (F.lower, F.upper)]
+        return Interval(min(ends), max(ends))
+
+    @property
+    def ground(self) -> str | None:
+        """The name of the ground cost; None where the cost was given as a matrix."""
+        C = self.problem.C
+        return C.ground.name if isinstance(C, PointCost) else None
+
+    def verdict(self, value: float, name: str) -> Verdict:
+        """Judge a value in the named convention. Raises InputError for an unknown name."""
+        value, called = as_number(value, "value"), value_convention(name)
+        expected, scale = self.expected(called), scale_on(called, self.ground)
+        spread = cost_range(self.problem)
+        rounding = 64 * UNIT * (highest_cost(self.problem.costs_with_mass) + self.problem.eps)
+        allowed = scale * (RATE * spread + rounding)
+        off, unit = expected.distance(value), f"(allowed: {allowed:.1g})"
+        if off <= allowed:
+            where = "inside" if off == 0 else f"{off:.2g} outside"
+            return Verdict(True, f"{value!r} is right as {called.value} value: {where} "
+                           f"the interval {unit}")
+        why = self._diagnosis(value, called, allowed)
+        return Verdict(False, f"{value!r} is wrong as {called.value} value: {off:.6g} outside "
+                       f"[{expected.lower!r}, {expected.upper!r}] {unit}{why}")
+
+    def _diagnosis(self, value: float, called: Convention, allowed: float) -> str:
+        """The known mistake that gives this value, or "". The catalogue holds values F and <C,P> of
+        problems without forbidden pairs; anything else is not compared."""
+        p = self.problem
+        capability = "transport_cost" if called.value is ValueKind.SHARP else "value"
+        if forbids(p.C) or p.C.shape[0] * p.C.shape[1] > DIAGNOSED_ENTRIES or called.value not in (
+            ValueKind.KL, ValueKind.SHARP
+        ):
+            return ""
+        case = Case("the problem", "", np.asarray(p.C.dense()), p.a, p.b, p.eps)
+        part = Part("the value", {capability: lambda *_: value / scale_on(called, self.ground)})
+        trial = Trial(Probe(part), case, Truth(case))
+        measured = trial.number(capability, *case.matrix)
+        found = Finding(measured, Interval(measured, measured), math.inf, allowed)
+        own = Suspects(asks=False).evidence(trial, found)
+        said = sentence(own, named(own))
+        return f"; {said}" if said else ""
+
+
+def value_convention(name: str) -> Convention:
+    """The convention of that name, whose call must return one value. Raises InputError if not."""
+    called = convention(name)
+    if called.value is None or called.returns_divergence:
+        what = "a divergence, made of three values" if called.value else "a plan and no value"
+        raise InputError("convention", f"{name}, whose call returns {what}",
+                         "one whose call returns one value: " + ", ".join(conventions()))
+    return called
+
+
+def highest_cost(C: Cost) -> float:
+    """max |C| of the allowed pairs."""
+    return max(float(abs(finite_part(C.rows(rows))).max()) for rows in row_blocks(C))
+
+
+def certified(p: Problem, g: Array | None = None) -> Certified:
+    """The problem with its certificate, from the potential g (m,) or, without one, from a solve."""
+    if g is None:
+        with warnings.catch_warnings():  # how far the solve came is seen in the certificate's width
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            g = solve_problem(p, tol=1e-13, max_iter=2_000).g
+    return Certified(p, certify(p.C, p.a, p.b, p.eps, g))
+
+
+def conventions() -> list[str]:
+    """The names that `--convention` takes: those whose call returns one value."""
+    return [name for name, entry in CONVENTIONS.items()
+            if entry.value is not None and not entry.returns_divergence]
+
+
+def _line(what: str, interval: Interval) -> str:
+    return (f"{what} in [{interval.lower!r}, {interval.upper!r}]  "
+            f"(relative width {interval.relative_width:.1g})")

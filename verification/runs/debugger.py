@@ -1,0 +1,129 @@
+"""`refot verify --check ID --case NAME --debug`: one check, stopped with the arrays in hand."""
+
+from __future__ import annotations
+
+import code
+import contextlib
+import pdb
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from refot.terminal import plain_lines
+from refot.verification.cases.case import collect
+from refot.verification.checks.trial import Check, Trial
+from refot.verification.diagnosis.vote import Suspects
+from refot.verification.subjects.doubles import in_doubles
+from refot.verification.subjects.isolation import undisturbed
+from refot.verification.subjects.probe import Probe
+from refot.verification.subjects.subject import Part, Subject
+from refot.verification.truth.right import RIGHT
+from refot.verification.truth.solution import solution_of
+
+from .asked import Selection
+from .run import CheckResult, diagnosed, run_check
+from .selection import chosen
+
+
+# ------------------------------------------------------------------ stopping
+@dataclass
+class Asked:
+    """One call into the subject, in its own convention: what was asked, and what came of it."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    answer: Any = None
+    raised: BaseException | None = None
+
+
+def recorded(part: Part, asked: list[Asked]) -> Part:
+    """The part, each call of which is written down."""
+
+    def recording(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            asked.append(Asked(function, arguments))
+            try:
+                asked[-1].answer = function(*arguments)
+            except BaseException as error:
+                asked[-1].raised = error
+                raise
+            return asked[-1].answer
+
+        return call
+
+    return replace(part, capabilities={name: recording(function)
+                                       for name, function in part.capabilities.items()})
+
+
+def stop(
+    subject: Subject, selection: Selection, profile: str = "quick", seed: int = 0
+) -> CheckResult:
+    """Run what is selected up to the first failure, and open a Python console there; without a
+    failure, at the last check. Returns the result that it stopped at. Raises as `run_selection`."""
+    for part, case, check in chosen(selection, subject, collect(profile, seed)[0]):
+        asked: list[Asked] = []
+        trial = Trial(Probe(recorded(part, asked)), case, solution_of(case))
+        with undisturbed():
+            (result,) = diagnosed([run_check(check, trial, Suspects(asks=False))])
+        if result.status != "passed":
+            break
+    names = hand(trial, result, asked)
+    with contextlib.suppress(SystemExit):  # `exit()` leaves the console
+        code.interact(plain_lines(banner(check, result, names)), local=names, exitmsg="")
+    return result
+
+
+def hand(trial: Trial, result: CheckResult, asked: list[Asked]) -> dict[str, Any]:
+    """What the console knows: the arrays of the case, the answer and the right one, and tools."""
+    case = trial.case
+    known: dict[str, Any] = {
+        "np": np, "case": case, "C": case.C, "a": case.a, "b": case.b, "eps": case.eps,
+        "x": case.x, "y": case.y, "cost": case.cost, "result": result, "calls": trial.calls}
+    if trial.calls:  # in refot's convention
+        last = trial.calls[-1]
+        known |= {"arguments": last.arguments, "answer": last.answer,
+                  "expected": RIGHT[last.capability](
+                      *in_doubles(last.capability, last.arguments))}
+    if asked:
+        function, arguments, raised = asked[-1].function, asked[-1].arguments, asked[-1].raised
+        known |= {"raw": asked[-1].answer, "again": lambda: function(*arguments)}
+        if raised is not None:
+            known |= {"raised": raised,
+                      "post_mortem": lambda: pdb.post_mortem(raised.__traceback__)}
+    return known
+
+
+ABOUT = {
+    "case": "the problem, its arrays below by name",
+    "C": "the cost", "a": "weights of the rows", "b": "weights of the columns", "eps": "",
+    "x": "points of the first measure", "y": "points of the second", "cost": "of these points",
+    "arguments": "of the last call, in refot's convention",
+    "answer": "to the last call, in refot's convention", "expected": "the right answer to it",
+    "calls": "every call of the check, with its arguments and its answer",
+    "raw": "the last answer as it came", "again": "again() makes the last call again",
+    "raised": "what the last call raised",
+    "post_mortem": "post_mortem() opens pdb where it was raised",
+    "result": "what the check says",
+}
+"""What each name of the console is."""
+
+
+def banner(check: Check, result: CheckResult, names: dict[str, Any]) -> str:
+    """What is said before the first prompt."""
+    lines = [f"{check.id} on {result.case}: {result.status}", check.sentence + "."]
+    if result.measured is not None:
+        lines.append(f"measured {result.measured!r}, expected {result.expected}, "
+                     f"off by {result.error:.3g}, allowed {result.tolerance:.3g}")
+    lines += filter(None, (result.message, result.diagnosis))
+    known = [f"  {name:12}{_shape(names[name])}{ABOUT[name]}" for name in ABOUT
+             if names.get(name) is not None]
+    return "\n".join([*lines, "", *known, ""])
+
+
+def _shape(value: Any) -> str:
+    """The shape of an array, or a number; nothing of anything else."""
+    if isinstance(value, np.ndarray):
+        return f"{value.shape!s:10}"
+    return f"{value:<10.6g}" if isinstance(value, float) else " " * 10

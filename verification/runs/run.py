@@ -1,0 +1,240 @@
+"""Run the checks of a profile on a subject: results in the shape that is published."""
+
+from __future__ import annotations
+
+import traceback
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
+from typing import Any, TypeAlias
+
+import numpy as np
+
+import refot
+from refot.backend_contract import get_backend
+from refot.conventions.convert import ConversionError
+from refot.verification.cases.case import Case, collect
+from refot.verification.checks.trial import Check, Trial
+from refot.verification.diagnosis.patterns import pattern
+from refot.verification.diagnosis.vote import Evidence, Suspects, named, sentence
+from refot.verification.subjects.capabilities import missing_from
+from refot.verification.subjects.isolation import undisturbed
+from refot.verification.subjects.probe import NotOfferedError, Probe, SubjectError
+from refot.verification.subjects.subject import Subject
+from refot.verification.subjects.text import one_line, printable
+from refot.verification.truth.solution import solution_of
+
+from .asked import EVERYTHING, Selection, asked
+from .said import may_fail_to_converge, stated, states_in_error
+from .scaling import Scaling
+
+STATUSES = ("refot_error", "failed", "error", "not_converged", "not_provided", "passed")
+"""In the order in which a reader wants them: what refot itself could not judge, since its own code
+raised, comes first. `not_converged` is said by the subject, on a case where that is enough."""
+
+UNANSWERED = ("not_provided", "not_converged", "refot_error")
+"""Neither right nor wrong."""
+
+PLEASE_REPORT = ("refot's own code raised, which is a defect of refot and says nothing of the "
+                 "subject; please report it with this traceback")
+
+PRINTED = 100
+"""So many different lines that a part printed are reported."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One line of the report; `expected` is the certified interval, in the unit of `measured`."""
+
+    id: str
+    part: str
+    capability: str
+    case: str
+    status: str
+    measured: float | None = None
+    expected: tuple[float, float] | None = None
+    error: float | None = None
+    tolerance: float | None = None
+    message: str = ""
+    diagnosis: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything one run of `refot verify` has to say; `as_dict` is the published JSON."""
+
+    subject: Subject
+    profile: str
+    backend: str
+    checks: tuple[CheckResult, ...]
+    left_out: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    printed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    scaling: tuple[Scaling, ...] = ()
+
+    def count(self, status: str) -> int:
+        """How many checks have this status."""
+        return sum(check.status == status for check in self.checks)
+
+    @property
+    def exit_status(self) -> int:
+        """0 if every provided check passed, or the subject said that it did not converge where
+        that is enough; 1 if not, 2 if nothing was provided to check, 3 if refot's own code raised.
+        """
+        if self.count("refot_error"):
+            return 3
+        if self.count("failed") + self.count("error"):
+            return 1
+        return 0 if self.count("passed") + self.count("not_converged") else 2
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape of docs/report-format.md."""
+        conventions = sorted({part.calls or part.convention for part in self.subject.parts})
+        return {
+            "refot": refot.__version__,
+            "subject": {"name": self.subject.name, "version": self.subject.version,
+                        "convention": ", ".join(conventions)},
+            "backend": self.backend,
+            "profile": self.profile,
+            "summary": {"passed": self.count("passed"), "failed": self.count("failed"),
+                        "not_provided": self.count("not_provided"), "errors": self.count("error"),
+                        "not_converged": self.count("not_converged"),
+                        "refot_errors": self.count("refot_error")},
+            "checks": [asdict(check) for check in self.checks],
+            "left_out": self.left_out,
+            "warnings": self.warnings,
+            "printed": self.printed,
+            "scaling": [each.as_dict() for each in self.scaling],
+        }
+
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Told what is being done, how many steps are done, and how many there are."""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One result with its evidence: what is wrong is said once all cases have given theirs."""
+
+    result: CheckResult
+    evidence: tuple[Evidence, ...] = ()
+
+
+def run(
+    subject: Subject, profile: str = "quick", progress: Progress | None = None, seed: int = 0
+) -> Report:
+    """Verify a subject: every check of every capability of every part, on every case of it.
+
+    `seed` >= 0 draws other synthetic cases. Raises InputError for an unknown profile.
+    """
+    get_backend()  # a wrong REFOT_BACKEND is told before any work
+    probes = [Probe(part) for part in subject.parts]
+    with undisturbed():
+        cases, left_out = collect(profile, seed)
+        examined = list(examine(probes, cases, progress))
+    return report(subject, profile, examined, left_out, probes)
+
+
+def examine(
+    probes: list[Probe], cases: Sequence[Case], progress: Progress | None = None,
+    suspects: list[Suspects] | None = None, selection: Selection = EVERYTHING,
+) -> Iterator[Examined]:
+    """Every selected check of every part on these cases, with the evidence on what is wrong."""
+    suspects = suspects or [Suspects() for _ in probes]
+    by_part = {id(probe.part): (probe, own) for probe, own in zip(probes, suspects, strict=True)}
+    steps = [(case.name, probe.part.name) for case in cases for probe in probes]
+    walk = asked([probe.part for probe in probes], cases, selection)
+    for step, checks in groupby(walk, lambda each: (each[1].name, each[0].name)):
+        if progress is not None:
+            progress(": ".join(step), steps.index(step), len(steps))
+        for part, case, check in checks:
+            probe, own = by_part[id(part)]
+            yield run_check(check, Trial(probe, case, solution_of(case)), own)
+
+
+def run_check(check: Check, trial: Trial, suspects: Suspects | None = None) -> Examined:
+    """One check: its result, and where it does not know the cause, the evidence for one.
+
+    What refot's own code raises is a result too, of the status `refot_error`.
+    """
+    try:
+        with np.errstate(all="ignore"):  # what is compared may be huge, or not finite
+            return _examined(check, trial, suspects or Suspects())
+    except Exception as error:  # noqa: BLE001 - all that a subject raises is a SubjectError
+        return Examined(refot_error(check, trial.probe.part.name, trial.case.name, error))
+
+
+def _examined(check: Check, trial: Trial, suspects: Suspects) -> Examined:
+    result = CheckResult(check.id, trial.probe.part.name, check.capability, trial.case.name, "")
+    try:
+        found = check.run(trial)
+    except NotOfferedError as error:
+        return Examined(replace(result, status="not_provided", message=str(error)))
+    except (SubjectError, ConversionError) as error:
+        return Examined(replace(result, message=str(error),
+                                status=_status_of_error(check, trial, error)))
+    expected = None if found.expected is None else (found.expected.lower, found.expected.upper)
+    result = replace(
+        result, status="passed" if found.passed else "failed", measured=found.measured,
+        expected=expected, error=found.error, tolerance=found.tolerance, message=found.message)
+    if found.passed:  # what is right tells the diagnosis what all that is wrong has in common
+        return Examined(result, suspects.evidence(trial, found))
+    if may_fail_to_converge(trial.case, check.id, found.measured) and (said := stated(trial)):
+        return Examined(replace(result, status="not_converged", message=said))
+    if found.cause:
+        return Examined(replace(result, diagnosis=found.cause))
+    return Examined(result, suspects.evidence(trial, found))
+
+
+def _status_of_error(check: Check, trial: Trial, error: Exception) -> str:
+    """Of a check that ended with an error of the subject."""
+    honest = (isinstance(error, SubjectError) and states_in_error(error)
+              and may_fail_to_converge(trial.case, check.id))
+    return "not_converged" if honest else "error"
+
+
+def refot_error(check: Check, part: str, case: str, error: BaseException) -> CheckResult:
+    """The result of a check of which refot's own code made nothing."""
+    lines = traceback.format_exception(error)
+    return CheckResult(check.id, part, check.capability, case, "refot_error",
+                       message=f"{PLEASE_REPORT}: {one_line(f'{type(error).__name__}: {error}')}",
+                       traceback=printable("".join(lines)))
+
+
+def diagnosed(examined: list[Examined]) -> list[CheckResult]:
+    """The results, those that failed with what all failed calls of their capability agree on."""
+    groups: dict[tuple[str, str], list[Evidence]] = defaultdict(list)
+    for each in examined:
+        groups[each.result.part, each.result.capability] += each.evidence
+    agreed = {key: (named(evidence), pattern(evidence)) for key, evidence in groups.items()}
+    return [
+        replace(each.result, diagnosis=each.result.diagnosis or sentence(
+            each.evidence, *agreed[each.result.part, each.result.capability]))
+        if each.result.status == "failed" else each.result
+        for each in examined
+    ]
+
+
+def report(
+    subject: Subject, profile: str, examined: list[Examined], left_out: dict[str, str],
+    probes: list[Probe],
+) -> Report:
+    """What was examined as a report: failed checks first."""
+    results = diagnosed(examined) + _not_provided(subject)
+    part_order = {part.name: k for k, part in enumerate(subject.parts)}
+    results.sort(key=lambda result: (STATUSES.index(result.status),
+                                     part_order.get(result.part, 0)))
+    return Report(
+        subject, profile, get_backend().name, tuple(results), left_out,
+        {probe.part.name: tuple(sorted(probe.warned)) for probe in probes},
+        {probe.part.name: tuple(sorted(probe.printed)[:PRINTED]) for probe in probes},
+    )
+
+
+def _not_provided(subject: Subject) -> list[CheckResult]:
+    """One line for each capability that no part of the subject offers."""
+    return [CheckResult(f"{missing.name}.*", subject.name, missing.name, "", "not_provided",
+                        message=f"not provided: {missing.signature}")
+            for missing in missing_from(subject.offered)]

@@ -1,0 +1,1 @@
+"""Everything that touches somebody else's code, and distrusts it."""

@@ -1,0 +1,167 @@
+"""Capabilities: the functions that a subject may offer. One record says all that is known of each.
+
+What else depends on a capability is read off its record: the arguments with which the checks call
+it, the shape of its answer, the tolerance, whether a convention translates it, whether a solve is
+behind it, the requests to a program, both JSON schemas, the lists in the reports. The right answers
+are functions, and stand in `verification/truth/right.py`. docs/contributing-check.md adds one.
+
+B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+# ------------------------------------------------------------------ what a capability takes
+MATRIX = ("C", "a", "b", "eps")
+"""A problem: the cost (n, m), the weights of both sides, and eps."""
+
+CLOUDS = ("x", "a", "y", "b", "eps", "cost")
+"""A problem: two clouds of points with their weights, eps, and the name of the ground cost."""
+
+JOINT = "P"
+"""The argument that is a joint law (n, m). What stands beside it belongs to that law."""
+
+
+class Role(Enum):
+    """What a capability is for."""
+
+    ANSWER = "the answer to one problem: numbers and arrays in, a number or arrays out"
+    STATEMENT = "what a subject may say of its own answers; nobody misses it where it is not there"
+    TRAINING = "steps of an algorithm, checked against golden trajectories and not on problems"
+
+
+class Answers(Enum):
+    """What an answer is: n and m are the numbers of rows and columns, d is the dimension."""
+
+    NUMBER = "a number"
+    ROWS = "one entry a row, (n,)"
+    COLUMNS = "one entry a column, (m,)"
+    TABLE = "one entry a pair, (n, m)"
+    POINTS = "one vector a point of the first cloud, (n, d)"
+    PAIR = "potentials (n,) and (m,), in any gauge: only their sums f_i + g_j have one right value"
+    YES_OR_NO = "yes or no"
+    STEPS = "a record for each step"
+
+
+class Unit(Enum):
+    """In which unit an answer is, and so its errors."""
+
+    NONE = "none"
+    COST = "that of the cost"
+    MASS = "mass, of which there is 1 in all"
+    SLOPE = "cost by length"
+
+
+@dataclass(frozen=True)
+class Capability:
+    """One function that a subject may offer.
+
+    `takes` has the names of its arguments in order, `returns` describes its answer to a reader.
+    It is `solved` if an iteration finds its answer, which may stop too early; time and memory of a
+    `measured` one are reported against n.
+    """
+
+    name: str
+    takes: tuple[str, ...]
+    returns: str
+    answers: Answers
+    unit: Unit = Unit.NONE
+    solved: bool = False
+    measured: bool = False
+    role: Role = Role.ANSWER
+
+    @property
+    def signature(self) -> str:
+        """The call and its answer as text: "value(C, a, b, eps) -> KL-inclusive F"."""
+        return f"{self.name}({', '.join(self.takes)}) -> {self.returns}"
+
+    @property
+    def eps_at(self) -> int | None:
+        """Which of the arguments is eps, counted from 0; None where none is."""
+        return self.takes.index("eps") if "eps" in self.takes else None
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether a convention speaks of it: it takes one whole problem and nothing besides.
+
+        All others take refot's arguments and have one meaning.
+        """
+        return self.takes in (MATRIX, CLOUDS)
+
+    @property
+    def on_matrix(self) -> bool:
+        """Whether it answers a problem of a cost matrix, so that `converged` speaks of it, too."""
+        return self.takes == MATRIX and self.role is Role.ANSWER
+
+    def named(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
+        """The arguments by their names."""
+        return dict(zip(self.takes, arguments, strict=True))
+
+    def zeros(self, arguments: tuple[Any, ...]) -> Any:
+        """An answer of zeros, of the shape that is due to these arguments."""
+        table = next((value for value in arguments if getattr(value, "ndim", 0) == 2),
+                     np.zeros((1, 1)))
+        shapes: dict[Answers, tuple[int, ...]] = {
+            Answers.ROWS: table.shape[:1], Answers.COLUMNS: table.shape[1:],
+            Answers.TABLE: table.shape, Answers.POINTS: table.shape}
+        if self.answers is Answers.PAIR:
+            return np.zeros(table.shape[0]), np.zeros(table.shape[1])
+        return np.zeros(shapes.get(self.answers, ()))
+
+
+_RECORDS = (
+    Capability("plan", MATRIX, "P (n, m)", Answers.TABLE, Unit.MASS, solved=True, measured=True),
+    Capability("potentials", MATRIX, "(f (n,), g (m,)), any gauge", Answers.PAIR, Unit.COST,
+               solved=True, measured=True),
+    Capability("value", MATRIX, "KL-inclusive F", Answers.NUMBER, Unit.COST, solved=True,
+               measured=True),
+    Capability("transport_cost", MATRIX, "sharp s = <C, P>", Answers.NUMBER, Unit.COST,
+               solved=True),
+    Capability("softmin", ("C", "h", "eps"), "(n,): -eps log sum_j exp((h_j - C_ij)/eps)",
+               Answers.ROWS, Unit.COST),
+    Capability("dual", ("f", "g", *MATRIX), "B-13 corrected, at any f, g", Answers.NUMBER,
+               Unit.COST),
+    Capability("semidual", ("g", *MATRIX), "B-24 corrected / H-23", Answers.NUMBER, Unit.COST),
+    Capability("semidual_gradient", ("g", *MATRIX), "(m,): b - a @ chi", Answers.COLUMNS,
+               Unit.MASS),
+    Capability("scaling_loss", (*MATRIX, "L"), "G-8 after L steps from v = b", Answers.NUMBER,
+               Unit.COST),
+    Capability("scaling_loss_gradient", (*MATRIX, "L"), "(n, m), in C", Answers.TABLE,
+               Unit.MASS),
+    Capability("divergence", CLOUDS, "S of B-9", Answers.NUMBER, Unit.COST, solved=True,
+               measured=True),
+    Capability("divergence_gradient", CLOUDS, "(n, d), in x", Answers.POINTS, Unit.SLOPE,
+               solved=True),
+    Capability("mmd", ("x", "a", "y", "b", "cost"), "squared, V-statistic, kernel -c",
+               Answers.NUMBER, Unit.COST),
+    Capability("q_objective", ("Q", JOINT, "a", "b"), "B-31, Q and P (n1, m), a = zeta1",
+               Answers.NUMBER),
+    Capability("informative_plan", ("C", "Q", "lam", "a", "b", "eps"), "plan of cost C - lam Q",
+               Answers.TABLE, Unit.MASS, solved=True),
+    Capability("mutual_information", (JOINT,), "KL of P to the product of its marginals",
+               Answers.NUMBER),
+    Capability("train_step", ("algorithm", "settings", "weights", "batches"),
+               "[{losses, weights[, gradients]}], a step for each batch", Answers.STEPS,
+               role=Role.TRAINING),
+    Capability("converged", MATRIX, "whether the solve of these arguments converged",
+               Answers.YES_OR_NO, role=Role.STATEMENT),
+)
+
+CAPABILITIES: dict[str, Capability] = {record.name: record for record in _RECORDS}
+"""Everything that a subject may offer, by name, in the order of the lists and reports."""
+
+
+def names_of(*roles: Role) -> list[str]:
+    """The names of the capabilities that have one of these roles."""
+    return [record.name for record in CAPABILITIES.values() if record.role in roles]
+
+
+def missing_from(offered: set[str]) -> list[Capability]:
+    """What a subject that offers these does not provide. Statements are not missed."""
+    return [record for record in CAPABILITIES.values()
+            if record.role is not Role.STATEMENT and record.name not in offered]

@@ -1,0 +1,265 @@
+"""Calls into a subject: made once, what it warns or prints kept, the answer checked.
+
+Nothing a subject returns is trusted: the shape and type of an answer are part of what is verified.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+
+from .isolation import isolated
+from .limits import Clocked
+from .protocol import argument_names
+from .subject import Part
+from .text import one_line, text_of
+
+LARGEST = 10_000_000
+"""Numbers in an answer that are looked at: a thousand times those of the largest case."""
+
+
+class SubjectError(Exception):
+    """The subject raised, or answered with something that is not an answer; `raised` is the class
+    of what it raised."""
+
+    raised: type[BaseException] | None = None
+
+
+class NotOfferedError(SubjectError):
+    """The subject does not offer this variant, or lacks a package that it needs for it."""
+
+
+class NoAnswerError(SubjectError):
+    """The subject did not answer in time."""
+
+
+@dataclass
+class Probe:
+    """A part under test. Answers are remembered, so that several checks share one call.
+
+    Each method takes the capability and the arguments in the order of their record.
+    `warned` and `printed` hold what all calls gave on the side; `hung` counts the calls with bad
+    input that had no answer in time.
+    """
+
+    part: Part
+    warned: set[str] = field(default_factory=set)
+    printed: set[str] = field(default_factory=set)
+    hung: int = 0
+    _answers: dict[Hashable, Any] = field(default_factory=dict)
+    _warnings: dict[tuple[Hashable, ...], list[str]] = field(default_factory=dict)
+    _written: dict[Hashable, tuple[str, ...]] = field(default_factory=dict)
+
+    def number(self, capability: str, *arguments: Any) -> float:
+        """A scalar answer, as float."""
+        return _number(self._call(capability, arguments))
+
+    def flag(self, capability: str, *arguments: Any) -> bool:
+        """An answer that is yes or no: a boolean of Python, NumPy, or an array of one."""
+        answer = self._call(capability, arguments)
+        with looking_at("True or False"):
+            array = np.asarray(answer)
+            if array.dtype == np.bool_ and array.size == 1:
+                return bool(array.reshape(()))
+        raise SubjectError(f"returned {one_line(text_of(answer))} where True or False is due")
+
+    def array(self, capability: str, shape: tuple[int, ...], *arguments: Any) -> Array:
+        """An array answer of the shape that is due, as float64."""
+        return _shaped(self._call(capability, arguments), shape)
+
+    def pair(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
+        """An answer (f (n,), g (m,)) to a problem (C, a, b, eps)."""
+        answer, (C, *_) = self._call(capability, arguments), arguments
+        with looking_at("a pair (f, g)"):
+            if isinstance(answer, tuple | list) and len(answer) == 2:
+                return _shaped(answer[0], C.shape[:1]), _shaped(answer[1], C.shape[1:])
+        raise SubjectError(f"returned {type(answer).__name__} where a pair (f, g) is due")
+
+    def again(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
+        """(the answer, the answer to the same call made once more), each as one flat array of
+        at least one number."""
+        memo = _memo(capability, arguments)
+        first = self._call(capability, arguments)
+        del self._answers[memo]
+        pair = _flat(first), _flat(self._call(capability, arguments))
+        if not all(answer.size for answer in pair):
+            raise SubjectError("returned no numbers at all")
+        return pair
+
+    def seconds(self, capability: str, *arguments: Any) -> float:
+        """How long a call with these very arguments takes, made anew each time.
+
+        By the clock of what keeps the time itself. Raises SubjectError.
+        """
+        function = self.part.capabilities[capability]
+        clock = function.clock if isinstance(function, Clocked) else time.perf_counter
+        start = clock()
+        answer = self._made((capability, "timed"), capability, arguments)
+        taken: float = clock() - start
+        if isinstance(answer, SubjectError):
+            raise answer
+        return taken
+
+    def answer(self, capability: str, name: str, *arguments: Any) -> Any:
+        """The answer as it is, to a call whose arguments are known by `name`: made each time."""
+        answer = self._fresh((capability, name), capability, arguments)
+        if isinstance(answer, SubjectError):
+            raise answer
+        return answer
+
+    def flat(self, capability: str, *arguments: Any) -> Array:
+        """The answer as one flat array, whatever its shape."""
+        return _flat(self._call(capability, arguments))
+
+    def single(self, capability: str, *arguments: Any) -> bool:
+        """Whether the answer is one of float32 numbers, by its dtype or to the last digit."""
+        return is_single(_flat(self._call(capability, arguments)))
+
+    def warnings(self, *arguments: Any) -> list[str]:
+        """What any call with these arguments warned of: a subject may solve once for several."""
+        _, *asked = _memo("", arguments)
+        return [line for (_, *given), lines in self._warnings.items() if given == asked
+                for line in lines]
+
+    def written(self, capability: str, *arguments: Any) -> tuple[str, ...]:
+        """The names of the arguments into which this call writes, whether it answers or raises.
+
+        Raises NotOfferedError where it raises and has written into none.
+        """
+        memo = _memo(capability, arguments)
+        try:
+            self._call(capability, arguments)
+        except SubjectError as error:
+            if not self._written[memo]:
+                raise NotOfferedError(f"not known: the call has no answer ({error})") from None
+        return self._written[memo]
+
+    def _call(self, capability: str, arguments: tuple[Any, ...]) -> Any:
+        memo = _memo(capability, arguments)
+        if memo not in self._answers:
+            self._answers[memo] = self._fresh(memo, capability, arguments)
+        if isinstance(self._answers[memo], SubjectError):
+            raise self._answers[memo]
+        return self._answers[memo]
+
+    def _fresh(
+        self, memo: tuple[Hashable, ...], capability: str, arguments: tuple[Any, ...]
+    ) -> Any:
+        copies = deepcopy(arguments)
+        answer = self._made(memo, capability, copies)
+        named = zip(argument_names(capability), arguments, copies, strict=False)
+        self._written[memo] = tuple(name for name, *pair in named if not _same(*pair))
+        return answer
+
+    def _made(
+        self, memo: tuple[Hashable, ...], capability: str, arguments: tuple[Any, ...]
+    ) -> Any:
+        """The answer to a call that may write into its arguments."""
+        with isolated() as said:
+            try:
+                answer = self.part.capabilities[capability](*arguments)
+            except NotImplementedError as error:
+                answer = NotOfferedError(one_line(text_of(error)))
+            except TimeoutError as error:
+                answer = NoAnswerError(one_line(text_of(error)))
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - all else it raises is a finding
+                answer = SubjectError(f"{type(error).__name__}: {one_line(text_of(error))}")
+                answer.raised = type(error)
+        if said.warnings:
+            self._warnings[memo] = said.warnings
+        self.warned |= set(said.warnings)
+        self.printed |= set(said.printed)
+        return answer
+
+
+def is_single(answer: Array) -> bool:
+    """Whether these are numbers of float32, to the last digit, and not just zeros."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(answer).all() and answer.any()
+                    and (answer == answer.astype(np.float32)).all())
+
+
+def _memo(capability: str, arguments: tuple[Any, ...]) -> tuple[Hashable, ...]:
+    return (capability, *map(_key, arguments))
+
+
+def _key(argument: Any) -> Hashable:
+    """What tells an argument from every other, to the bit; of a list or dict by its entries."""
+    if isinstance(argument, np.ndarray):
+        return argument.shape, argument.dtype.str, argument.tobytes()
+    if isinstance(argument, dict):
+        return tuple((name, _key(entry)) for name, entry in argument.items())
+    if isinstance(argument, list | tuple):
+        return tuple(map(_key, argument))
+    return argument  # type: ignore[no-any-return]
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Whether an argument is what it was, to the bit. `after` may be anything a subject put there.
+    """
+    if type(before) is not type(after):
+        return False
+    if isinstance(before, np.ndarray):
+        return bool(_key(before) == _key(after))
+    if isinstance(before, dict):
+        return before.keys() == after.keys() and all(_same(before[k], after[k]) for k in before)
+    if isinstance(before, list | tuple):
+        return len(before) == len(after) and all(map(_same, before, after))
+    return before is after or bool(before == after)
+
+
+@contextmanager
+def looking_at(due: str) -> Iterator[None]:
+    """Look at an answer, whose methods (`__array__`, `__len__`) are the subject's code too: what
+    they raise is a SubjectError, that the answer is not what is due."""
+    try:
+        yield
+    except (SubjectError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # noqa: BLE001 - all else it raises is a finding
+        raise SubjectError(f"returned what is not {due} ({type(error).__name__}: "
+                           f"{one_line(text_of(error))})") from None
+
+
+def _floats(answer: Any) -> Array:
+    with looking_at("numbers"):
+        if not isinstance(answer, np.ndarray) and hasattr(answer, "__len__") and (
+            len(answer) > LARGEST
+        ):
+            raise SubjectError(f"returned {len(answer)} entries: more than any answer has")
+        array = np.asarray(answer)
+    if array.dtype.kind not in "fiu":
+        raise SubjectError(f"returned {type(answer).__name__} of {array.dtype}, not numbers")
+    if array.size > LARGEST:
+        raise SubjectError(f"returned shape {array.shape}: more numbers than any answer has")
+    return array.astype(np.float64)
+
+
+def _number(answer: Any) -> float:
+    array = _floats(answer)
+    if array.size != 1:
+        raise SubjectError(f"returned shape {array.shape} where a number is due")
+    return float(array.reshape(()))
+
+
+def _shaped(answer: Any, shape: tuple[int, ...]) -> Array:
+    array = _floats(answer)
+    if array.shape != shape:
+        raise SubjectError(f"returned shape {array.shape} where {shape} is due")
+    return array
+
+
+def _flat(answer: Any) -> Array:
+    parts = answer if isinstance(answer, tuple | list) else (answer,)
+    with looking_at("numbers"):
+        return np.concatenate([np.empty(0), *(_floats(part).ravel() for part in parts)])

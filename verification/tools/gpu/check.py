@@ -1,0 +1,132 @@
+"""Everything that a machine with a GPU can tell about the CuPy backend, in one command:
+
+    python verification/tools/gpu/check.py --json out.json
+
+From a plain checkout, with NumPy, SciPy, Numba and CuPy: nothing to install, no network. It says
+what the machine is, compares every operation with the NumPy backend
+(`refot.verification.parity`), runs `refot verify cupy` and measures (`benchmark`). Exit status:
+0 all of it passed, 1 something failed, 2 there is no GPU that CuPy can use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+PARTS = ("parity", "verify", "benchmark")
+
+
+def machine(backend: Any) -> dict[str, Any]:
+    """The device and the versions that the figures belong to."""
+    import numpy as np
+
+    cupy = backend.xp
+    properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    return {
+        "device": properties["name"].decode(),
+        "compute_capability": f"{properties['major']}.{properties['minor']}",
+        "multiprocessors": properties["multiProcessorCount"],
+        "memory_bytes": properties["totalGlobalMem"],
+        "driver": cupy.cuda.runtime.driverGetVersion(),
+        "runtime": cupy.cuda.runtime.runtimeGetVersion(),
+        "cupy": cupy.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "tf32": os.environ.get("CUPY_TF32", "0") == "1",
+    }
+
+
+def parity(backend: Any) -> dict[str, Any]:
+    """Each comparison, and whether all of them passed."""
+    from dataclasses import asdict
+
+    from refot.verification.parity.comparison import parity as compare
+
+    results = list(compare(backend))
+    worst = sorted(results, key=lambda result: (result.passed, -result.share))
+    for result in [r for r in worst if not r.passed] or worst[:1]:
+        _say(f"  {'worst' if result.passed else 'FAILED'}: {result.operation} {result.dtype} on "
+             f"{result.case}: error {result.error:.3g}, {result.relative_in_u:.3g} u of the "
+             f"result, {result.share:.3g} of what is allowed")
+    passed = sum(result.passed for result in results)
+    _say(f"  {passed} of {len(results)} comparisons passed")
+    return {"passed": passed == len(results), "worst": asdict(worst[0]),
+            "results": [asdict(result) for result in results]}
+
+
+def verify(backend: Any) -> dict[str, Any]:
+    """`refot verify cupy` in its quick profile; what needs a package that is not here is named."""
+    from refot.verification.runs.run import run
+    from refot.verification.subjects.adapters.refot_itself import subject
+
+    report = run(subject(backend), "quick")
+    found = report.as_dict()
+    for check in found["checks"]:
+        if check["status"] in ("failed", "error"):
+            _say(f"  {check['status'].upper()}: {check['id']} on {check['case']}: "
+                 f"{check['message']} {check['diagnosis']}")
+    for case, reason in report.left_out.items():
+        _say(f"  fell away: {case}: {reason}")
+    _say(f"  {found['summary']['passed']} checks passed, {found['summary']['failed']} failed, "
+         f"{found['summary']['errors']} errors")
+    return {"passed": report.exit_status == 0, **found}
+
+
+def benchmark(backend: Any) -> dict[str, Any]:
+    """Rates and times; nothing in them passes or fails but a solve that did not converge."""
+    from refot.verification.tools.gpu.benchmark import softmin_rates, solve_times
+
+    rates, solves = softmin_rates(backend), solve_times(backend)
+    for row in rates:
+        figures = ", ".join(
+            f"{name} {value:.3g} pairs/s" if isinstance(value, float) else f"{name} {value}"
+            for name, value in row.items() if name not in ("dtype", "n", "d"))
+        _say(f"  softmin {row['dtype']} n = m = {row['n']:,} d = {row['d']}: {figures}")
+    for row in solves:
+        _say(f"  solve {row['dtype']} n = m = {row['n']:,} d = {row['d']} eps = {row['eps']:.3g}: "
+             f"{row['seconds']:.3g} s, {row['iterations']} iterations, marginal error "
+             f"{row['marginal_error']:.2g}")
+    return {"passed": all(row["converged"] for row in solves), "softmin": rates, "solve": solves}
+
+
+def main(arguments: list[str]) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to FILE")
+    parser.add_argument("--only", choices=PARTS, action="append", help="a part, or several")
+    chosen = parser.parse_args(arguments)
+
+    from refot import __version__
+    from refot.backend_contract import BackendUnavailableError, get_backend
+    from refot.files import write_text
+
+    try:
+        backend = get_backend("cupy")
+    except BackendUnavailableError as error:
+        print(f"gpu_check: nothing was run on a GPU: {error}", file=sys.stderr)
+        return 2
+    report: dict[str, Any] = {"refot": __version__, "machine": machine(backend)}
+    _say(", ".join(f"{name} {value}" for name, value in report["machine"].items()))
+    for part in (parity, verify, benchmark):
+        if chosen.only is None or part.__name__ in chosen.only:
+            _say(f"{part.__name__}:")
+            report[part.__name__] = part(backend)
+            if chosen.json is not None:  # after each part: a later one may not end
+                write_text(chosen.json, json.dumps(report, indent=1))
+    return int(not all(report[name]["passed"] for name in PARTS if name in report))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.path[0] = str(ROOT)  # `refot` of this checkout, installed or not, and not this folder
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,218 @@
+"""Do the tests notice a wrong equation? Each mutant of a file meets the tests of that file.
+
+`python -m refot.verification.tools.mutation.run --each 24 --seed 0` in a checkout, on a system with
+`fork`. The mutants are made in a copy of the checkout under the temporary folder, and a new process
+runs the tests on each: NumPy backend only, few examples drawn and always the same ones, no
+shrinking, end at the first failure. What takes ten times as long as the right code is killed too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from .mutants import Mutant, mutants
+
+ROOT = Path(__file__).resolve().parents[3]
+
+TESTS = {
+    "transforms": ("refot/test_transforms", "refot/test_plans"),
+    "problem": ("refot/test_transforms", "refot/test_plans", "refot/test_bad_input"),
+    "solvers/sinkhorn": ("refot/solvers/test_sinkhorn", "meta/test_mutation_survivors"),
+    "solvers/scaling": ("refot/solvers/test_sinkhorn", "refot/test_unrolled",
+                        "meta/test_mutation_survivors"),
+    "objectives": ("refot/test_objectives", "refot/limits/test_closed_forms"),
+    "plans": ("refot/test_plans", "refot/test_transforms"),
+    "divergences": ("meta/test_mutation_survivors", "refot/test_divergences",
+                    "refot/limits/test_closed_forms"),
+    "information": ("refot/test_information", "refot/test_informative_objectives",
+                    "refot/test_informative_plans"),
+    "gradients": ("refot/gradients/test_gradients", "refot/gradients/test_gradients_degenerate"),
+    "unrolled": ("refot/test_unrolled", "refot/gradients/test_gradients_degenerate"),
+    "implicit": ("refot/test_implicit", "refot/gradients/test_gradients_degenerate"),
+    "entropic": ("refot/test_entropic",),
+    "semidiscrete": ("refot/semidiscrete/test_semidiscrete", "refot/limits/test_counter_example",
+                     "refot/semidiscrete/test_averaged_sgd"),
+    "costs/ground": ("meta/test_mutation_survivors", "refot/costs/test_costs",
+                     "refot/gradients/test_gradients", "refot/gradients/test_gradients_degenerate"),
+    "costs/operands": ("meta/test_mutation_survivors", "refot/costs/test_costs",
+                       "refot/gradients/test_gradients",
+                       "refot/gradients/test_gradients_degenerate"),
+}
+"""The files below refot/ that hold equations, each with the files below tests/ that know it."""
+
+EXAMPLES = 10
+"""Examples that Hypothesis draws for a test that does not set the number itself."""
+
+SLOWER, LEAST = 10.0, 20.0
+"""A mutant may take SLOWER times as long as the right code, and in any case LEAST seconds."""
+
+SURVIVED, KILLED = (0,), (1, 2, 4)
+"""Exit statuses of pytest: all passed; one failed, or a test file or conftest.py did not load.
+The right code is judged first, so that the last two are the doing of a mutant."""
+
+BROKEN = 70
+"""The exit status where pytest itself cannot run."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one mutant: "killed", "timeout" (killed by taking too long) or "survived"."""
+
+    file: str
+    line: int
+    kind: str
+    before: str
+    after: str
+    outcome: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A copy of the checkout, in which one file at a time is wrong."""
+
+    folder: Path
+
+    def source(self, file: str) -> str:
+        """The right source of a file of refot/."""
+        return (self.folder / "refot" / f"{file}.py").read_text(encoding="utf-8")
+
+    def judge(self, file: str, source: str, limit: float) -> tuple[str, float]:
+        """What the tests of a file say of this source of it, and the seconds they took."""
+        path, right = self.folder / "refot" / f"{file}.py", self.source(file)
+        try:
+            _write(path, source)
+            return self._run(TESTS[file], limit)
+        finally:
+            _write(path, right)
+
+    def _run(self, tests: tuple[str, ...], limit: float) -> tuple[str, float]:
+        start = time.monotonic()
+        process = multiprocessing.get_context("fork").Process(
+            target=_pytest, args=(self.folder, [f"tests/{name}.py" for name in tests]))
+        process.start()
+        process.join(limit)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            return "timeout", time.monotonic() - start
+        if process.exitcode not in (*SURVIVED, *KILLED):
+            raise RuntimeError(f"pytest of {' '.join(tests)} ended with {process.exitcode}")
+        outcome = "survived" if process.exitcode in SURVIVED else "killed"
+        return outcome, time.monotonic() - start
+
+
+def _write(path: Path, source: str) -> None:
+    """The source in place, and no compiled form of another one that was as long and as old."""
+    for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
+        compiled.unlink()
+    path.write_text(source, encoding="utf-8")
+
+
+def _pytest(folder: Path, tests: list[str]) -> None:
+    """Run in another process: the tests on the package of that folder, without output."""
+    import pytest
+    from hypothesis import HealthCheck, Phase, settings
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "refot"]:
+        del sys.modules[name]  # the right one
+    sys.path.insert(0, str(folder))
+    os.chdir(folder)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    settings.register_profile(
+        "mutation", max_examples=EXAMPLES, derandomize=True, database=None, deadline=None,
+        phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+    os.environ |= {"HYPOTHESIS_PROFILE": "mutation", "REFOT_BACKEND": "numpy"}
+    status = BROKEN
+    try:
+        status = pytest.main([
+            "-q", "-x", "-p", "no:refot", "-p", "no:cacheprovider", "-p", "no:xdist",
+            "-W", "ignore::pytest.PytestAssertRewriteWarning",  # loaded before the fork
+            "-k", "not numba and not cupy", *tests])
+    finally:
+        os._exit(status)
+
+
+@contextlib.contextmanager
+def sandbox() -> Iterator[Sandbox]:
+    """A copy of what the tests need, which is deleted at the end of the `with` block."""
+    with tempfile.TemporaryDirectory(prefix="refot-mutants-") as name:
+        folder = Path(name)
+        for part in ("refot", "backends", "verification", "tests"):
+            shutil.copytree(ROOT / part, folder / part, symlinks=True,
+                            ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        yield Sandbox(folder)
+
+
+def sample(source: str, each: int, seed: str) -> tuple[list[Mutant], int]:
+    """(`each` mutants of a source, drawn without repetition, or all if there are fewer; the number
+    of all)."""
+    found = list(mutants(source))
+    drawn = random.Random(seed).sample(range(len(found)), min(each, len(found)))
+    return [found[k] for k in sorted(drawn)], len(found)
+
+
+def judged(box: Sandbox, file: str, drawn: list[Mutant]) -> Iterator[Outcome]:
+    """The outcome of each mutant. Raises RuntimeError where the right code fails its tests."""
+    outcome, seconds = box.judge(file, box.source(file), 600.0)
+    if outcome != "survived":
+        raise RuntimeError(f"{file}: the tests fail on the right code ({outcome})")
+    for mutant in drawn:
+        outcome, took = box.judge(file, mutant.source, max(LEAST, SLOWER * seconds))
+        yield Outcome(file, mutant.line, mutant.kind, mutant.before, mutant.after, outcome, took)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Judge a sample; print a line a file and each survivor. Exit status 0."""
+    parser = argparse.ArgumentParser(prog="python -m refot.verification.tools.mutation.run",
+                                     description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--each", type=int, default=24, help="mutants of each file")
+    parser.add_argument("--seed", type=int, default=0, help="which ones")
+    parser.add_argument("--files", nargs="+", default=list(TESTS), choices=list(TESTS))
+    parser.add_argument("--json", type=Path, help="write every outcome to this file")
+    asked = parser.parse_args(arguments)
+    outcomes: list[Outcome] = []
+    with sandbox() as box:
+        for file in asked.files:
+            drawn, total = sample(box.source(file), asked.each, f"{asked.seed} {file}")
+            found = list(judged(box, file, drawn))
+            outcomes += found
+            print(_line(file, found, total), flush=True)
+            for each in found:
+                if each.outcome == "survived":
+                    print(f"    line {each.line}, {each.kind}: {each.before}  ->  {each.after}")
+    print(_line("all", outcomes, None))
+    if asked.json is not None:
+        text = json.dumps([asdict(replace(each, seconds=round(each.seconds, 2)))
+                           for each in outcomes], indent=1)
+        asked.json.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
+def _line(file: str, outcomes: list[Outcome], total: int | None) -> str:
+    survived = sum(each.outcome == "survived" for each in outcomes)
+    killed, of = len(outcomes) - survived, "" if total is None else f" of {total}"
+    return (f"{file}: {len(outcomes)}{of} mutants, {killed} killed, {survived} survived "
+            f"({100 * killed / max(1, len(outcomes)):.1f} %)")
+
+
+if __name__ == "__main__":
+    for module in ("pytest", "hypothesis.extra.numpy", "scipy.optimize"):
+        importlib.import_module(module)  # once, before the forks: every test process needs it
+    sys.exit(main())

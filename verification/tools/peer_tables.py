@@ -1,0 +1,115 @@
+"""Tables of peers from the reports of `refot verify TARGET --json`: by capability, and by case.
+
+`python -m refot.verification.tools.peer_tables pot.json ott.json ...` prints both, in Markdown, and
+a line of totals. Each part of a report is one function of the library; it is right if it passes
+every check, and an error does not pass. The checks on bad input, which most functions do not
+refuse, have their own row in the second table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from refot.verification.cases.case import REAL, synthetic
+from refot.verification.subjects.capabilities import Role, names_of
+
+JsonReport: TypeAlias = Mapping[str, Any]
+
+Functions: TypeAlias = Mapping[str, Sequence[str]]
+"""For each function a list with one entry a check: the case on which it failed, or ""."""
+
+BAD_INPUT = "bad input"
+"""The family of the checks `*.refuses-*`, whatever case they change."""
+
+MOST_NAMED = 3
+"""Cases that a cell names; if there are more, it gives their number."""
+
+
+def by_capability(reports: Sequence[JsonReport]) -> str:
+    """A row a capability: how many functions pass every check, else what the best one fails."""
+    def capability(check: Mapping[str, str]) -> str:
+        return "" if _family(check) == BAD_INPUT else check["capability"]
+
+    return _table("capability", reports, names_of(Role.ANSWER), capability, _best)
+
+
+def by_case(reports: Sequence[JsonReport]) -> str:
+    """A row a case: how many of the functions that answer there pass every check on it."""
+    names = [*(case.name for case in synthetic(0)), *REAL, BAD_INPUT]
+    return _table("case", reports, names, _family, _count)
+
+
+def totals(reports: Sequence[JsonReport]) -> str:
+    """How many of all checks that were made each library passes, bad input included."""
+    def passed(report: JsonReport) -> str:
+        summary = report["summary"]
+        made = sum(summary[status] for status in ("passed", "failed", "errors"))
+        return f"{report['subject']['name']} {summary['passed']} of {made}"
+
+    return f"In all they pass: {', '.join(map(passed, reports))}."
+
+
+def _family(check: Mapping[str, str]) -> str:
+    """The case of a check; copies of a case (#2) are one, and so is all bad input."""
+    return BAD_INPUT if ".refuses-" in check["id"] else check["case"].partition("#")[0]
+
+
+def _table(
+    heading: str, reports: Sequence[JsonReport], rows: Sequence[str],
+    key: Callable[[Mapping[str, str]], str], cell: Callable[[Functions], str],
+) -> str:
+    columns = [_grouped(report, key) for report in reports]
+    heads = [f"{r['subject']['name']} {r['subject']['version']}" for r in reports]
+    lines = [_line([heading, *heads]), _line(["---"] * (len(reports) + 1))]
+    for row in rows:
+        if any(row in column for column in columns):
+            lines.append(_line([f"`{row}`", *(cell(column.get(row, {})) for column in columns)]))
+    return "\n".join(lines)
+
+
+def _grouped(report: JsonReport, key: Callable[[Mapping[str, str]], str]) -> dict[str, Functions]:
+    """The checks of a report by that key, then by function."""
+    found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for check in report["checks"]:
+        if check["status"] != "not_provided":
+            failed_on = "" if check["status"] == "passed" else _family(check)
+            found[key(check)][check["part"]].append(failed_on)
+    return {name: dict(functions) for name, functions in found.items()}
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _right(functions: Functions) -> int:
+    return sum(not any(checks) for checks in functions.values())
+
+
+def _count(functions: Functions) -> str:
+    return f"{_right(functions)} of {len(functions)}" if functions else "-"
+
+
+def _best(functions: Functions) -> str:
+    if not functions:
+        return "-"
+    if _right(functions):
+        return f"{_count(functions)} right"
+    checks = min(functions.values(), key=lambda checks: sum(map(bool, checks)))
+    failed = [case for case in checks if case]
+    cases = sorted(set(failed))
+    where = ", ".join(cases) if len(cases) <= MOST_NAMED else f"{len(cases)} cases"
+    return f"fails {len(failed)} of {len(checks)}: {where}"
+
+
+def main(paths: Sequence[str]) -> None:
+    """Print both tables and the totals of the reports of these files."""
+    reports = [json.loads(Path(path).read_text(encoding="utf-8")) for path in paths]
+    print(by_capability(reports), by_case(reports), totals(reports), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""Recorded training steps, with which somebody's port of an algorithm is compared."""

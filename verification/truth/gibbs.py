@@ -1,0 +1,66 @@
+"""Whether a plan has the Gibbs form diag(u) K diag(v) of this cost and eps, whatever u and v are.
+
+Every such plan, converged or not, has -eps log(P_ij / (a_i b_j)) = C_ij - f_i - g_j. The potentials
+drop out of double differences M_kl - M_il - M_kj + M_ij, so those of the left side equal those of
+C. An entry that is off by `noise` (a plan rounded to its marginals, or the answer of an
+interior-point solver) changes its logarithm by noise / P_ij, so that only entries well above the
+noise are used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from refot.arrays import Array
+
+FLOOR = 1e-200
+"""Entries with a density P / (a(x)b) below this are left out: underflow may have cost them
+digits."""
+
+ABOVE_NOISE = 10
+"""Entries below this multiple of the noise are left out."""
+
+
+@dataclass(frozen=True)
+class DoubleDifferences:
+    """energy: double differences of -eps log(P / (a(x)b)). cost: those of C. noise: how far the
+    noise may have moved the former. (k,) each."""
+
+    energy: Array
+    cost: Array
+    noise: Array
+
+
+def double_differences(
+    P: Array, C: Array, a: Array, b: Array, eps: float, noise: float
+) -> DoubleDifferences:
+    """Double differences around one entry (i, j): the one with the most quadruples (k, l) whose
+    four entries are all kept. `noise` in units of mass."""
+    rows, columns = a > 0, b > 0
+    P, C, mass = P[np.ix_(rows, columns)], C[np.ix_(rows, columns)], np.outer(a[rows], b[columns])
+    kept = (ABOVE_NOISE * noise < P) & (FLOOR * mass < P)
+    K = kept.astype(np.float64)
+    i, j = map(int, np.unravel_index((K * (K @ K.T @ K)).argmax(), K.shape))
+    energy = -eps * np.log(np.where(kept, P / mass, 1))
+    moved = eps * noise / np.where(kept, P - noise, 1)  # |log(1 +- x)| <= x / (1 - x)
+    complete = kept & kept[i] & kept[:, [j]]
+    complete[i], complete[:, j] = False, False  # there the differences are 0 whatever P is
+    around = moved + moved[i] + moved[:, [j]] + moved[i, j]
+    return DoubleDifferences(
+        _around(energy, i, j)[complete], _around(C, i, j)[complete], around[complete])
+
+
+def _around(M: Array, i: int, j: int) -> Array:
+    """M_kl - M_il - M_kj + M_ij."""
+    differences: Array = M - M[i] - M[:, [j]] + M[i, j]
+    return differences
+
+
+def slope(found: DoubleDifferences) -> tuple[float, float]:
+    """(t, the largest misfit) of the fit energy = t cost; (nan, inf) where all of `cost` is 0."""
+    weight = float(found.cost @ found.cost)
+    if weight == 0:
+        return float("nan"), float("inf")
+    t = float(found.energy @ found.cost) / weight
+    return t, float(abs(found.energy - t * found.cost).max())

@@ -1,0 +1,1 @@
+"""Certified test vectors: inputs and enclosures of the right answers, in JSON."""

@@ -1,0 +1,61 @@
+"""Which known mistakes a vector catches: each mistake of the catalogue is run on its arguments."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array, ConvergenceWarning, InputError, RangeError
+from refot.verification.mistakes.catalogue import mistakes_of
+from refot.verification.mistakes.mistake import Answer, forms
+
+MARGIN = 10
+"""How many tolerances off an answer must be for the case to count as catching the mistake."""
+
+
+def catches(capability: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> list[str]:
+    """The ids of the mistakes whose answer is beyond doubt wrong, in every form it may have."""
+    mid, tolerance = _due(capability, outputs)
+    found = []
+    for mistake in mistakes_of(capability):
+        answers = wrong_answers(mistake.answer, inputs)
+        if answers and all(_wrong(answer, mid, tolerance) for answer in answers):
+            found.append(mistake.id)
+    return found
+
+
+def wrong_answers(answer: Answer, inputs: Mapping[str, Any]) -> list[Array]:
+    """What a mistake answers to the arguments, in all its forms; none where it does not apply.
+
+    Where refot, from which the answers are made, refuses a result beyond the range of floats, the
+    code of whoever makes the mistake has an infinity. Where it refuses an argument, they see it.
+    """
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        try:
+            found = forms(answer(*inputs.values()))
+        except RangeError:
+            return [np.asarray(np.inf)]
+        except (InputError, ArithmeticError):
+            return []
+    return [np.asarray(form, dtype=float) for form in found if form is not None]
+
+
+def _due(capability: str, outputs: Mapping[str, Any]) -> tuple[Array, float]:
+    """(the right answer, NaN where nothing is due; its tolerance); of potentials f_i + g_j."""
+    mids = [np.array(output["mid"], dtype=float) for output in outputs.values()]
+    tolerances = [output["tolerance"] for output in outputs.values()]
+    if capability == "potentials":
+        return mids[0][:, None] + mids[1], sum(tolerances)
+    return mids[0], tolerances[0]
+
+
+def _wrong(answer: Array, mid: Array, tolerance: float) -> bool:
+    """Whether an answer is of another shape, not finite, or MARGIN tolerances off."""
+    if answer.shape != mid.shape:
+        return True
+    error = abs(answer - mid)[np.isfinite(mid)]
+    return not (error <= MARGIN * tolerance).all()

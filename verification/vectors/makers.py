@@ -1,0 +1,264 @@
+"""How the vectors of each capability are made: arguments, enclosures, and the error allowed.
+
+An answer that needs a solver may be off by 1e-6 of its scale, as in `refot verify`. An answer that
+is a function of given arguments may be off by 64 roundings of the largest terms of its sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from refot.costs.ground import GROUND_COSTS
+from refot.verification.cases.case import Case
+from refot.verification.certificates import rounding_bounds as bounds
+from refot.verification.certificates.balls import UNIT
+from refot.verification.enclosures.enclose import Enclosure, enclose, enclose_divergence
+from refot.verification.enclosures.functions import (
+    enclose_dual,
+    enclose_mmd,
+    enclose_mutual_information,
+    enclose_q_objective,
+    enclose_q_optimum,
+    enclose_scaling,
+    enclose_scaling_loss,
+    enclose_scaling_loss_gradient,
+    enclose_semidual,
+    enclose_semidual_gradient,
+    enclose_softmin,
+)
+from refot.verification.enclosures.gradients import (
+    enclose_divergence_gradient,
+    enclose_divergence_weight_gradient,
+    enclose_informative_plan,
+    enclose_weight_gradient,
+)
+from refot.verification.enclosures.precision import leaves
+
+from .cases import all_cases, joint, potentials, table
+
+DIGITS = 32
+"""The least number of digits of an enclosure: two more than docs/vectors.md promises."""
+
+RATE = 1e-6
+"""Relative error that a converged solve may have."""
+
+
+@dataclass(frozen=True)
+class Vector:
+    """The arguments of one case in the order of the signature, the balls, and what is allowed.
+
+    outputs: name -> (nested balls, tolerance); the first is what the capability returns.
+    """
+
+    case: Case
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, tuple[Any, float]]
+    suffix: str = ""
+
+
+Maker = Callable[[Case], Iterator[Vector]]
+
+
+# ------------------------------------------------------------------ what is allowed
+def solved(case: Case) -> float:
+    """A value in cost units: 1e-6 (max C - min C), and 64 roundings of max |C| + eps."""
+    return RATE * case.spread + rounding(case)
+
+
+def _potential(case: Case) -> float:
+    """`solved`, and eps 1e-9 / the least weight, which a marginal error of 1e-9 leaves open."""
+    weights = np.concatenate([case.a, case.b])
+    return solved(case) + case.eps * 1e-9 / float(weights[weights > 0].min())
+
+
+def rounding(case: Case, *more: Any) -> float:
+    """64 roundings of the largest terms of a sum in cost units."""
+    return bounds.roundings(case.C, *more, case.eps)
+
+
+def _slopes(case: Case) -> float:
+    """1e-6 of the largest a_i |d1 c|: the scale of a gradient in the points."""
+    x, y = case.x, case.y
+    assert x is not None
+    assert y is not None
+    assert case.cost is not None
+    gradient = GROUND_COSTS[case.cost].gradient
+    largest = max(float(abs(gradient(x, points)).max()) for points in (x, y))
+    return (RATE + 64 * UNIT * case.spread / case.eps) * float(case.a.max()) * (largest or 1.0)
+
+
+# ------------------------------------------------------------------ one maker per capability
+@cache
+def _solution(name: str) -> Enclosure:
+    """The problem of that name, enclosed once for all capabilities."""
+    (case,) = (case for case in all_cases() if case.name == name)
+    return enclose(*case.matrix, digits=DIGITS)
+
+
+def _matrix(case: Case) -> dict[str, Any]:
+    return dict(zip(("C", "a", "b", "eps"), case.matrix, strict=True))
+
+
+def _clouds(case: Case) -> dict[str, Any]:
+    return dict(zip(("x", "a", "y", "b", "eps", "cost"), case.clouds, strict=True))
+
+
+def plan(case: Case) -> Iterator[Vector]:
+    yield Vector(case, _matrix(case), {"plan": (_solution(case.name).plan, RATE)})
+
+
+def potentials_(case: Case) -> Iterator[Vector]:
+    """No value is asked for at a point without mass, because no marginal determines it."""
+    found = _solution(case.name)
+    outputs = {name: ([x if w > 0 else None for x, w in zip(balls, weights, strict=True)],
+                      _potential(case))
+               for name, balls, weights in (("f", found.f, case.a), ("g", found.g, case.b))}
+    yield Vector(case, _matrix(case), outputs)
+
+
+def value(case: Case) -> Iterator[Vector]:
+    outputs = {"value": (_solution(case.name).value, solved(case)), "gradient_in_a": (
+        enclose_weight_gradient(*case.matrix, digits=DIGITS), _potential(case))}
+    yield Vector(case, _matrix(case), outputs)
+
+
+def transport_cost(case: Case) -> Iterator[Vector]:
+    found = _solution(case.name).transport_cost
+    yield Vector(case, _matrix(case), {"transport_cost": (found, solved(case))})
+
+
+def softmin(case: Case) -> Iterator[Vector]:
+    """At h, and at h + 1000 eps: no exponential may overflow."""
+    _, h = potentials(case)
+    for suffix, far in (("", h), ("+1000eps", h + 1024 * 2.0 ** np.ceil(np.log2(case.eps)))):
+        given = {"C": case.C, "h": far, "eps": case.eps}
+        balls = enclose_softmin(**given, digits=DIGITS)
+        yield Vector(case, given, {"softmin": (balls, bounds.softmin(**given))}, suffix)
+
+
+def dual(case: Case) -> Iterator[Vector]:
+    f, g = potentials(case)
+    given = {"f": f, "g": g, **_matrix(case)}
+    balls = enclose_dual(**given, digits=DIGITS)
+    yield Vector(case, given, {"dual": (balls, bounds.dual(**given))})
+
+
+def semidual(case: Case) -> Iterator[Vector]:
+    _, g = potentials(case)
+    given = {"g": g, **_matrix(case)}
+    balls = enclose_semidual(**given, digits=DIGITS)
+    yield Vector(case, given, {"semidual": (balls, bounds.semidual(**given))})
+
+
+def semidual_gradient(case: Case) -> Iterator[Vector]:
+    _, g = potentials(case)
+    given = {"g": g, **_matrix(case)}
+    balls = enclose_semidual_gradient(**given, digits=DIGITS)
+    yield Vector(case, given, {"semidual_gradient": (balls, bounds.semidual_gradient(**given))})
+
+
+def scaling_loss(case: Case) -> Iterator[Vector]:
+    """With the golden steps u_l, v_l."""
+    for L in (1, 4):
+        given = {**_matrix(case), "L": L}
+        allowed = bounds.unrolled(case.C, case.eps, L)
+        loss = enclose_scaling_loss(**given, digits=DIGITS)
+        u, v = enclose_scaling(**given, digits=DIGITS)
+        yield Vector(case, given, {
+            "scaling_loss": (loss, bounds.scaling_loss(**given)),
+            "u": (u, allowed * _largest(u)), "v": (v, allowed * _largest(v))}, f"-L{L}")
+
+
+def scaling_loss_gradient(case: Case) -> Iterator[Vector]:
+    given = {**_matrix(case), "L": 3}
+    balls = enclose_scaling_loss_gradient(**given, digits=DIGITS)
+    allowed = bounds.scaling_loss_gradient(**given)
+    yield Vector(case, given, {"scaling_loss_gradient": (balls, allowed)}, "-L3")
+
+
+def divergence(case: Case) -> Iterator[Vector]:
+    balls = enclose_divergence(*case.clouds, digits=DIGITS)
+    yield Vector(case, _clouds(case), {"divergence": (balls, solved(case))})
+
+
+def divergence_gradient(case: Case) -> Iterator[Vector]:
+    balls = enclose_divergence_gradient(*case.clouds, digits=DIGITS)
+    in_a = enclose_divergence_weight_gradient(*case.clouds, digits=DIGITS)
+    yield Vector(case, _clouds(case), {"divergence_gradient": (balls, _slopes(case)),
+                                       "gradient_in_a": (in_a, 2 * _potential(case))})
+
+
+def mmd(case: Case) -> Iterator[Vector]:
+    given = {key: value for key, value in _clouds(case).items() if key != "eps"}
+    balls = enclose_mmd(**given, digits=DIGITS)
+    yield Vector(case, given, {"mmd": (balls, bounds.mmd(**given))})
+
+
+def q_objective(case: Case) -> Iterator[Vector]:
+    Q, P = table(case), joint(case)
+    given = {"Q": Q, "P": P, "a": case.a, "b": case.b}
+    balls = enclose_q_objective(**given, digits=DIGITS)
+    outputs = {"q_objective": (balls, bounds.q_objective(**given))}
+    if (P > 0)[np.outer(case.a, case.b) == 0].any():  # no minimum
+        yield Vector(case, given, outputs)
+        return
+    largest = 1 + float(abs(np.log(P[P > 0] / np.outer(case.a, case.b)[P > 0])).max())
+    optimum = enclose_q_optimum(P, case.a, case.b, digits=DIGITS)
+    yield Vector(case, given, outputs | {"optimum": (optimum, 64 * UNIT * largest)})
+
+
+def informative_plan(case: Case) -> Iterator[Vector]:
+    """lam is a power of two near eps, and below it: C - lam Q has no rounding."""
+    lam = float(2.0 ** np.floor(np.log2(min(case.eps, max(case.spread, 1)))))
+    given = {"C": case.C, "Q": table(case), "lam": lam, "a": case.a, "b": case.b, "eps": case.eps}
+    balls = enclose_informative_plan(**given, digits=DIGITS).plan
+    yield Vector(case, given, {"informative_plan": (balls, RATE)})
+
+
+def mutual_information(case: Case) -> Iterator[Vector]:
+    P = joint(case)
+    balls = enclose_mutual_information(P, DIGITS)
+    yield Vector(case, {"P": P}, {"mutual_information": (balls, bounds.mutual_information(P))})
+
+
+SOLVED = ("gaussian euclidean l1 eps-ten huge-eps one-by-one one-row small-eps square-uniform "
+          "duplicates zero-weights tiny-eps wide asymmetric offset negative iris iris-l1 "
+          "digit-histograms")
+DIRECT = ("gaussian huge-eps one-by-one square-uniform zero-weights tiny-eps wide asymmetric "
+          "offset iris")
+POINTS = ("gaussian euclidean l1 eps-ten huge-eps one-by-one one-row square-uniform duplicates "
+          "zero-weights wide itself iris iris-l1")
+
+MAKERS: dict[str, tuple[Maker, str]] = {
+    "plan": (plan, SOLVED),
+    "potentials": (potentials_, SOLVED),
+    "value": (value, SOLVED),
+    "transport_cost": (transport_cost, SOLVED),
+    "softmin": (softmin, "gaussian eps-ten huge-eps one-by-one zero-weights tiny-eps wide "
+                         "asymmetric offset iris"),
+    "dual": (dual, DIRECT),
+    "semidual": (semidual, DIRECT),
+    "semidual_gradient": (semidual_gradient, DIRECT),
+    "scaling_loss": (scaling_loss, "gaussian eps-ten one-by-one square-uniform zero-weights wide "
+                                   "asymmetric negative iris"),
+    "scaling_loss_gradient": (scaling_loss_gradient, "gaussian eps-ten one-by-one duplicates "
+                                                     "zero-weights wide asymmetric negative"),
+    "divergence": (divergence, f"{POINTS} small-eps tiny-eps digit-histograms"),
+    "divergence_gradient": (divergence_gradient, POINTS),
+    "mmd": (mmd, f"{POINTS} digit-histograms"),
+    "q_objective": (q_objective, DIRECT),
+    "informative_plan": (informative_plan, "gaussian l1 eps-ten one-by-one square-uniform "
+                                           "zero-weights wide asymmetric negative"),
+    "mutual_information": (mutual_information, "gaussian one-by-one one-row square-uniform "
+                                               "zero-weights wide asymmetric negative iris"),
+}
+"""The maker of each capability, and the problems that it is given."""
+
+
+def _largest(balls: Any) -> float:
+    return max(abs(float(x.mid())) for x in leaves(balls))

@@ -1,0 +1,69 @@
+"""What `refot verify` does with its options: load the subject, examine it, write the reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from .reports.html.page import write_html
+from .reports.html.source import words
+from .reports.terminal import write_json
+from .runs import debugger
+from .runs.asked import Selection
+from .runs.parallel import run_parallel
+from .runs.program import load_subject
+from .runs.run import CheckResult, Progress, Report, run
+from .runs.scaling import measured
+from .runs.selection import run_selection
+from .subjects.limits import Limits
+from .subjects.subject import Subject
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """The options of a run; one of `target` and `command` is not None."""
+
+    target: str | None
+    command: str | None
+    capability: str | None
+    limits: Limits
+    profile: str
+    seed: int
+    selection: Selection
+    processes: int | None
+    scaling: bool
+
+    @property
+    def load(self) -> Callable[[], Subject]:
+        """Loads the subject, here or in another process."""
+        return partial(load_subject, self.target, self.command, self.capability, self.profile,
+                       self.limits, self.seed)
+
+    def stopped(self) -> CheckResult:
+        """The check at which --debug stopped, which had the subject in this process."""
+        return debugger.stop(self.load(), self.selection, self.profile, self.seed)
+
+    def found(self, progress: Progress) -> Report:
+        """The report. A target in Python runs in worker processes, for it may crash; a program of a
+        --command is a separate process already."""
+        measure = self.scaling or (self.profile == "full" and not self.selection.some)
+        if self.command is None:
+            return run_parallel(self.load, self.profile, self.processes, progress, self.seed,
+                                self.selection, measure)
+        subject = self.load()
+        found = (run_selection(subject, self.selection, self.profile, self.seed)
+                 if self.selection.some else run(subject, self.profile, progress, self.seed))
+        if not measure:
+            return found
+        progress("time and memory", 0, 1)
+        return replace(found, scaling=measured(found.subject, memory=False))
+
+    def write(self, found: Report, json: Path | None, html: Path | None) -> None:
+        """The files that were asked for."""
+        if json is not None:
+            write_json(found, json)
+        if html is not None:
+            said = words(self.target, self.command, self.capability, self.profile, self.seed)
+            write_html(found, html, said, self.seed)
