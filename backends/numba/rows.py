@@ -26,24 +26,25 @@ from .launch import Launcher
 from .softmin import RANGES, softmin
 
 FEW = 0.2
-"""Where the guess failed in at most this share of the rows, these alone are summed again. That takes
-longer for each row: their points are in no order, and their part of a matrix is copied."""
+"""Where the guess failed in at most this share of the rows, these alone are summed again. That
+takes longer for each row: their points are in no order, and their part of a matrix is copied."""
 
 NUMPY_ELEMENTS = 1 << 22
 """Entries of the cost that are handed to NumPy at a time: as float64, and copied from a matrix."""
 
 
 def operations(C: Cost) -> int:
-    """Roughly the number of operations that one row takes: 20 for an exponential, 2 a coordinate."""
+    """Roughly the number of operations that one row takes: 20 for an exponential, 2 a
+    coordinate."""
     d = C.x.shape[1] if isinstance(C, PointCost) else 0
     return C.shape[1] * (20 + 2 * d)
 
 
 def softmin_by_rows(C: Cost, h: Array, eps: float, guess: Array | None, run: Launcher,
                     out: Array) -> None:
-    """The softmin into `out` (n,), in up to three attempts: by the kernel from the guess; without the
-    guess, where it was bad; by NumPy, where exponents are beyond the range of the kernel. A row that
-    an attempt could not finish is NaN after it."""
+    """The softmin into `out` (n,), in up to three attempts: by the kernel from the guess; without
+    the guess, where it was bad; by NumPy, where exponents are beyond the range of the kernel. A row
+    that an attempt could not finish is NaN after it."""
     _by_kernel(C, h, eps, guess, run, out)
     failed = np.isnan(out)
     if guess is not None and failed.any():
@@ -107,8 +108,8 @@ def plan_apply_in_order(C: SortedCost, groups: Grouping, F: Array, G: Array, k: 
     largest[largest == 0] = 1
     V = (V[columns] / largest).T.copy()
     run(len(out), operations(C), plan_apply_sorted, operand(C.in_order()), F[order],
-        row_by_tiles(G), len(G), k, RANGES[F.dtype], V, _grouped_problem(C, groups, G * k, run), rows,
-        unit=groups.rows.size)
+        row_by_tiles(G), len(G), k, RANGES[F.dtype], V, _grouped_problem(C, groups, G * k, run),
+        rows, unit=groups.rows.size)
     out[order] = largest * rows
 
 

@@ -6,10 +6,11 @@ Euclidean cost, with q = 1 below, exactly
     c(x, y) = c(D) + p.(u - w) + q (|u|^2 + |w|^2) - 2 q u.w,
 and for the other costs of a difference, which are convex in x - y, with q = 0 and >= in place of =.
 
-So an exponent F_i + h_j - ks c_ij is the sum of a part of the row alone, a part of the column alone,
-and the coupling 2 q ks u.w of the two, which is at most 2 q ks r_A.r_B, with r the half-widths of
-the boxes. The potentials change within a group about as fast as the term p.u of the cost. So the
-bounds below follow a tangent of the potentials: where the two slopes cancel, they are tight.
+So an exponent F_i + h_j - ks c_ij is the sum of a part of the row alone, a part of the column
+alone, and the coupling 2 q ks u.w of the two, which is at most 2 q ks r_A.r_B, with r the
+half-widths of the boxes. The potentials change within a group about as fast as the term p.u of the
+cost. So the bounds below follow a tangent of the potentials: where the two slopes cancel, they are
+tight.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ class Groups(NamedTuple):
 
 
 def groups_of(points: Array, size: int, curved: bool) -> Groups:
-    """The groups of `points` (n, d) in order. Squared lengths are 0 unless `curved`, that is for the
-    squared Euclidean cost: no other needs them."""
+    """The groups of `points` (n, d) in order. Squared lengths are 0 unless `curved`, that is for
+    the squared Euclidean cost: no other needs them."""
     n, d = points.shape
     low, high = box_corners(points, size)
     middle = (low + high) / 2
@@ -205,9 +206,9 @@ def _rest(level: Any, groups: Any, at: Any, slope: Any) -> Any:
 
 @elementwise
 def tangent(level: Any, groups: Any, at: Any, slope: Any) -> Any:
-    """Fill `slope` (AXES,), and return a height such that level_l <= height + slope.offset_l for all
-    points of a group, which begin at `at`. The slope is that of least squares, the height the least
-    that holds with it."""
+    """Fill `slope` (AXES,), and return a height such that level_l <= height + slope.offset_l for
+    all points of a group, which begin at `at`. The slope is that of least squares, the height the
+    least that holds with it."""
     for k in range(AXES):
         slope[k] = _slope(level, groups.offset[k, at:at + level.size])
     return _rest(level, groups, at, slope)

@@ -37,8 +37,8 @@ MANY_FAR = 4_000
 """With fewer points on a side no group is left out for being far: to find out takes too long."""
 
 FAR = 0.05
-"""Far groups are looked for where a pair of points begins to be negligible at a cost of this part of
-the range of all costs, that is, at an eps that is small enough."""
+"""Far groups are looked for where a pair of points begins to be negligible at a cost of this part
+of the range of all costs, that is, at an eps that is small enough."""
 
 BY_SERIES = 0.03
 """At an eps above this part of the range of the cost, series make two softmins faster than a sweep
@@ -79,8 +79,8 @@ class SortedCost(PointCost):
     """A PointCost that holds its x and its y in order as well.
 
     x and y become copies that cannot be written to, so that the order stays right; where `replace`
-    gives it another x or y, that is sorted anew. `largest_eps`, in cost units: up to this eps groups
-    are formed in any case, since some may be far; above it only where a series pays.
+    gives it another x or y, that is sorted anew. `largest_eps`, in cost units: up to this eps
+    groups are formed in any case, since some may be far; above it only where a series pays.
     """
 
     rows_in_order: OrderedPoints = None  # type: ignore[assignment]

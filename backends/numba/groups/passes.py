@@ -73,7 +73,8 @@ def choose_way(C: Any, grouped: Any, A: Any, B: Any, ks: Any, pair: Any, keep: A
     """(p, base, rho): how the groups A and B are treated, and what `between` says of them.
 
     p = 0: B is far away and left out, which is not asked where `keep` says so.
-    p <= grouped.most: by a series of p terms. p > grouped.most: pair of points by pair of points."""
+    p <= grouped.most: by a series of p terms. p > grouped.most: pair of points by pair of
+    points."""
     base, rho, parts = between(C, grouped.rows, grouped.columns, A, B, ks, pair)
     if not keep and highest(pair, base, height_A, slope_A, grouped.height[B],
                             grouped.slope[B]) < -grouped.cut:

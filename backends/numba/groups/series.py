@@ -41,13 +41,13 @@ TERMS = 16
 """The largest p."""
 
 LONGEST = 1.2
-"""The largest rho. At z = -rho terms as large as exp(rho) add up to exp(-rho), and their rounding is
-exp(2 rho) u = 11 u of the result."""
+"""The largest rho. At z = -rho terms as large as exp(rho) add up to exp(-rho), and their rounding
+is exp(2 rho) u = 11 u of the result."""
 
 PARTS = 64.0
-"""The largest ks (|r_A|^2 + |r_B|^2), in base 2. The exponents are sums of parts of this size, which
-cancel, and are rounded to u of their parts. It binds only where one group is much larger than the
-other: for two of about one size rho <= LONGEST keeps the parts below 10."""
+"""The largest ks (|r_A|^2 + |r_B|^2), in base 2. The exponents are sums of parts of this size,
+which cancel, and are rounded to u of their parts. It binds only where one group is much larger than
+the other: for two of about one size rho <= LONGEST keeps the parts below 10."""
 
 
 class Series(NamedTuple):
@@ -114,7 +114,8 @@ def moments(w: Any, at: Any, size: Any, p: Any, r: Any, factors: Any, t: Any, y:
         y[k, 0] = 1
         for power in range(1, p + CHUNK):
             y[k, power] = y[k, power - 1] * r[k] / power
-    firsts, seconds = p if r[0] > 0 else 1, p if r[1] > 0 else 1  # an axis of width 0: power 0 alone
+    # along an axis of width 0 there is power 0 alone
+    firsts, seconds = p if r[0] > 0 else 1, p if r[1] > 0 else 1
     for a in range(firsts):
         for l in range(n):
             t[1, l] = t[0, l]
