@@ -1,8 +1,9 @@
 """softmin and plan_apply for a transposed matrix: C_ij = M_ji with M (m, n) row-major, as it lies.
 
-The sums run down the columns of M, so the vector lanes are neighbouring i: no lane waits for
-another, and M is read along its rows, DEPTH of them at a time. As in `plan`, sums over a
-chunk are in the dtype of the cost, sums over chunks in float64.
+A row of C is a column of M, so the sums run down the columns of M. A vector register holds
+neighbouring columns, whose sums do not depend on each other, and M is read along its rows, DEPTH of
+them at a time. As in `plan`, sums over a chunk of rows are in the dtype of the cost, sums over
+chunks in float64.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from .exponential import exp2_scaled
 from .plan import entry
 
 DEPTH = 16
+"""Rows of M in a chunk."""
+
 WIDTH = 512
-"""A chunk is DEPTH rows by at most WIDTH columns of M: 64 KiB in float64."""
+"""Columns of M in a chunk at most: 64 KiB in float64."""
 
 
 @elementwise
 def _exponents(M: Any, h: Any, j0: Any, i0: Any, t: Any, top: Any) -> None:
-    """t[r, l] = h_j - M_ji, and top[l] the largest of its column and of what it was."""
+    """t[r, l] = h_j - M_ji for j = j0 + r, i = i0 + l; top[l] is raised to the largest of column
+    l."""
     full_width()
     for r in range(t.shape[0]):
         j = np.uintp(j0 + r)
@@ -43,7 +47,7 @@ def term(t: Any, shift: Any, k: Any) -> Any:
 
 @reduction
 def _growth(top: Any, shift: Any) -> Any:
-    """The largest top[l] - shift[l]; 0 where no maximum has grown."""
+    """By how much the largest exponents exceed the shifts at most; 0 where none does."""
     full_width()
     growth = top.dtype.type(0)
     for l in range(top.size):
@@ -53,7 +57,8 @@ def _growth(top: Any, shift: Any) -> Any:
 
 @elementwise
 def _rescale(top: Any, k: Any, shift: Any, total: Any) -> None:
-    """total[l] in units of its new largest term; shift = top."""
+    """Make the largest exponent so far the shift of each column: total[l] is then in units of its
+    largest term, and no later term overflows."""
     full_width()
     for l in range(top.size):
         total[l] *= exp2_scaled(shift[l] - top[l], k)

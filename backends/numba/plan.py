@@ -1,9 +1,11 @@
 """The operations on the plan as Numba kernels: P_ij = exp((F_i + G_j - C_ij) / eps), never formed.
 
-Each kernel takes a block of rows through the columns tile by tile: fill t with costs
-(`blocks`), turn them into plan entries, add up along the row. With k = log2(e) / eps,
-exp(t / eps) = 2^(t k): t stays in cost units until the exponential. Sums over a tile are in the
-dtype of the cost, sums over tiles in float64. A row vector is laid out by tiles, (tiles, TILE).
+Each kernel goes through its rows and the columns block by block, in three steps: fill a block t
+with costs (`blocks.fill`); turn them into entries of the plan; add these up.
+
+With k = log2(e) / eps, exp(t / eps) = 2^(t k): exponents t are in cost units until they are handed
+to the exponential. Sums over a tile are in the dtype of the cost, sums over tiles in float64. What
+belongs to the columns, G for example, is laid out by tiles, (tiles, TILE).
 """
 
 from __future__ import annotations
@@ -32,12 +34,20 @@ def entry(F_i: Any, G_j: Any, c: Any, scale: Any, k: Any) -> Any:
 @elementwise
 def _entries(F: Any, G: Any, scale: Any, k: Any, i: Any, rows: Any, tile: Any, columns: Any,
              t: Any) -> None:
-    """t[r, j] = P_ij in place of c_ij."""
+    """t[r, j] <- P_ij, from c_ij."""
     full_width()
     for r in range(rows):
         o = np.uintp(r) * _1
         for j in range(np.uintp(columns)):
             t[o + j] = entry(F[i + r], G[tile, j], t[o + j], scale, k)
+
+
+@elementwise
+def _plan_block(C: Any, F: Any, G: Any, k: Any, i: Any, rows: Any, tile: Any, columns: Any,
+                t: Any) -> None:
+    """t[r, j] = P_ij for the rows i = i + r and the columns j of a tile."""
+    fill(C, i, rows, tile, columns, t)
+    _entries(F, G, C.scale, k, i, rows, tile, columns, t)
 
 
 @reduction
@@ -56,18 +66,17 @@ def _product(t: Any, V: Any, i: Any, rows: Any, tile: Any, columns: Any, out: An
 @kernel
 def plan_apply(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, out: Array, i0: int,
                i1: int) -> None:
-    """out += P @ V for rows i0 to i1, (n, k) in float64; V by tiles."""
+    """out += P @ V for the rows i0 to i1, (n, columns of V), in float64; V by tiles."""
     t = np.empty(ROWS * TILE, F.dtype)
     for tile in range(G.shape[0]):
         columns = min(TILE, m - tile * TILE)
         for i in range(i0, i1, ROWS):
             rows = min(ROWS, i1 - i)
-            fill(C, i, rows, tile, columns, t)
-            _entries(F, G, C.scale, k, i, rows, tile, columns, t)
+            _plan_block(C, F, G, k, i, rows, tile, columns, t)
             _product(t, V, i, rows, tile, columns, out)
 
 
-# ------------------------------------------------------------------ both its marginals
+# ------------------------------------------------------------------ both marginals of the plan
 @reduction
 def _row_sum(t: Any, r: Any, columns: Any) -> Any:
     """sum_j t[r, j]."""
@@ -92,14 +101,13 @@ def _add_rows(t: Any, rows: Any, tile: Any, columns: Any, sums: Any) -> None:
 @kernel
 def marginals(C: Any, F: Array, G: Array, m: int, k: Any, row_sums: Array, i0: int, i1: int
               ) -> Array:
-    """row_sums = P 1 for rows i0 to i1, and what these add to P'1, (m,), in float64."""
+    """Add P 1 to row_sums for the rows i0 to i1, and return what these rows add to P'1, (m,)."""
     t, column_sums = np.empty(ROWS * TILE, F.dtype), np.zeros(m)
     for i in range(i0, i1, ROWS):
         rows = min(ROWS, i1 - i)
         for tile in range(G.shape[0]):
             columns = min(TILE, m - tile * TILE)
-            fill(C, i, rows, tile, columns, t)
-            _entries(F, G, C.scale, k, i, rows, tile, columns, t)
+            _plan_block(C, F, G, k, i, rows, tile, columns, t)
             _add_rows(t, rows, tile, columns, column_sums)
             for r in range(rows):
                 row_sums[i + r] += _row_sum(t, r, columns)
@@ -109,7 +117,7 @@ def marginals(C: Any, F: Array, G: Array, m: int, k: Any, row_sums: Array, i0: i
 # ------------------------------------------------------------------ the cost of the plan
 @reduction
 def _row_cost(F_i: Any, G: Any, scale: Any, k: Any, r: Any, tile: Any, columns: Any, t: Any) -> Any:
-    """sum_j P_ij c_ij for the row r of a block of costs c; unscaled."""
+    """sum_j P_ij c_ij for row r of a block t of costs c, without their scale."""
     full_width()
     o = np.uintp(r) * _1
     total, none = t.dtype.type(0), t.dtype.type(0)
@@ -133,11 +141,11 @@ def plan_cost(C: Any, F: Array, G: Array, m: int, k: Any, i0: int, i1: int) -> f
     return float(C.scale * total)
 
 
-# ------------------------------------------------------------------ its gradient in the points
+# ------------------------------------------------------------------ the gradient of that cost
 @elementwise
 def _weights(C: Any, F: Any, G: Any, k: Any, i: Any, rows: Any, tile: Any, columns: Any,
              t: Any) -> None:
-    """t[r, j] = P_ij times what the ground cost's gradient multiplies, in place of c_ij."""
+    """t[r, j] <- the `gradient_weight` of P_ij, from c_ij."""
     full_width()
     for r in range(rows):
         o = np.uintp(r) * _1
@@ -147,8 +155,8 @@ def _weights(C: Any, F: Any, G: Any, k: Any, i: Any, rows: Any, tile: Any, colum
 
 
 @reduction
-def _pull(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any, out: Any) -> None:
-    """out[i + r, c] += sum_j of the weights t[r, j] times d1 c, coordinate by coordinate."""
+def _add_gradient(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any, out: Any) -> None:
+    """out[i + r, c] += coordinate c of sum_j P_ij d1 c(x_i, y_j), from the weights t[r, j]."""
     full_width()
     for r in range(rows):
         o = np.uintp(r) * _1
@@ -162,7 +170,8 @@ def _pull(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any, out: Any) 
 @kernel
 def plan_cost_gradient(C: Any, F: Array, G: Array, m: int, k: Any, out: Array, i0: int,
                        i1: int) -> None:
-    """out += sum_j P_ij d1 c(x_i, y_j) for rows i0 to i1, (n, d) in float64; unscaled."""
+    """out += sum_j P_ij d1 c(x_i, y_j) for the rows i0 to i1, (n, d), in float64, without the scale
+    of the cost."""
     t = np.empty(ROWS * TILE, F.dtype)
     for tile in range(G.shape[0]):
         columns = min(TILE, m - tile * TILE)
@@ -170,4 +179,4 @@ def plan_cost_gradient(C: Any, F: Array, G: Array, m: int, k: Any, out: Array, i
             rows = min(ROWS, i1 - i)
             fill(C, i, rows, tile, columns, t)
             _weights(C, F, G, k, i, rows, tile, columns, t)
-            _pull(C, i, rows, tile, columns, t, out)
+            _add_gradient(C, i, rows, tile, columns, t, out)
