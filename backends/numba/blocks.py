@@ -27,7 +27,7 @@ def _first_coordinates(term: Any, width: int) -> Any:
 
     @elementwise
     @variant(term, width)
-    def loop(x: Any, y: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
+    def loop(x: Array, y: Array, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
         full_width()
         for r in range(rows):
             o = np.uintp(r) * _1
@@ -46,8 +46,8 @@ def _next_coordinates(term: Any, width: int) -> Any:
 
     @elementwise
     @variant(term, width)
-    def loop(x: Any, y: Any, start: Any, i: Any, rows: Any, tile: Any, columns: Any,
-             t: Any) -> None:
+    def loop(x: Array, y: Array, start: int, i: int, rows: int, tile: int, columns: int, t: Array
+             ) -> None:
         full_width()
         last = x.shape[0] - 1  # beyond it the last row is computed again: nobody reads these
         for r in range(0, rows, 4):
@@ -78,7 +78,7 @@ def _sums(term: Any) -> dict[int, Any]:
 
     @elementwise
     @variant(term)
-    def fill(x: Any, y: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
+    def fill(x: Array, y: Array, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
         d = x.shape[1]
         width = (d - 1) % 4 + 1
         if width == 1:
@@ -96,7 +96,7 @@ def _sums(term: Any) -> dict[int, Any]:
 
 
 @elementwise
-def _roots(t: Any) -> None:
+def _roots(t: Array) -> None:
     """t_j <- sqrt(t_j)."""
     full_width()
     for j in range(t.size):
@@ -104,7 +104,7 @@ def _roots(t: Any) -> None:
 
 
 @elementwise
-def _copied_rows(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
+def _copied_rows(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
     """`fill` for a matrix."""
     full_width()
     for r in range(rows):

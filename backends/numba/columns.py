@@ -9,13 +9,12 @@ chunks in float64.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array
 
-from .compile import elementwise, full_width, kernel, larger, reduction
+from .compile import Number, elementwise, full_width, kernel, larger, reduction
 from .exponential import exp2_scaled
 from .plan import entry
 
@@ -27,7 +26,7 @@ WIDTH = 512
 
 
 @elementwise
-def _exponents(M: Any, h: Any, j0: Any, i0: Any, t: Any, top: Any) -> None:
+def _exponents(M: Array, h: Array, j0: int, i0: int, t: Array, top: Array) -> None:
     """t[r, l] = h_j - M_ji for j = j0 + r, i = i0 + l; top[l] is raised to the largest of column
     l."""
     full_width()
@@ -40,13 +39,13 @@ def _exponents(M: Any, h: Any, j0: Any, i0: Any, t: Any, top: Any) -> None:
 
 
 @elementwise
-def term(t: Any, shift: Any, k: Any) -> Any:
+def term(t: Number, shift: Number, k: Number) -> Number:
     """exp((t - shift) / eps) for shift >= t."""
     return exp2_scaled(t - shift, k)
 
 
 @reduction
-def _growth(top: Any, shift: Any) -> Any:
+def _growth(top: Array, shift: Array) -> Number:
     """By how much the largest exponents exceed the shifts at most; 0 where none does."""
     full_width()
     growth = top.dtype.type(0)
@@ -56,7 +55,7 @@ def _growth(top: Any, shift: Any) -> Any:
 
 
 @elementwise
-def _rescale(top: Any, k: Any, shift: Any, total: Any) -> None:
+def _rescale(top: Array, k: Number, shift: Array, total: Array) -> None:
     """Make the largest exponent so far the shift of each column: total[l] is then in units of its
     largest term, and no later term overflows."""
     full_width()
@@ -66,7 +65,7 @@ def _rescale(top: Any, k: Any, shift: Any, total: Any) -> None:
 
 
 @elementwise
-def _add_terms(t: Any, shift: Any, k: Any, part: Any, total: Any) -> None:
+def _add_terms(t: Array, shift: Array, k: Number, part: Array, total: Array) -> None:
     """total[l] += sum_r 2^((t[r, l] - shift[l]) k)."""
     full_width()
     for l in range(part.size):
@@ -79,7 +78,8 @@ def _add_terms(t: Any, shift: Any, k: Any, part: Any, total: Any) -> None:
 
 
 @kernel
-def softmin_columns(M: Array, h: Array, eps: float, k: Any, out: Array, i0: int, i1: int) -> None:
+def softmin_columns(M: Array, h: Array, eps: float, k: Number, out: Array, i0: int, i1: int
+                    ) -> None:
     """out_i = -eps log sum_j exp((h_j - M_ji) / eps) for columns i0 to i1 of M."""
     width = i1 - i0
     t, part = np.empty((DEPTH, width), M.dtype), np.empty(width, M.dtype)
@@ -96,7 +96,7 @@ def softmin_columns(M: Array, h: Array, eps: float, k: Any, out: Array, i0: int,
 
 
 @elementwise
-def _entries(M: Any, F: Any, G: Any, k: Any, j0: Any, i0: Any, t: Any) -> None:
+def _entries(M: Array, F: Array, G: Array, k: Number, j0: int, i0: int, t: Array) -> None:
     """t[r, l] = P_ij, i = i0 + l, j = j0 + r."""
     full_width()
     one = t.dtype.type(1)
@@ -108,7 +108,7 @@ def _entries(M: Any, F: Any, G: Any, k: Any, j0: Any, i0: Any, t: Any) -> None:
 
 
 @elementwise
-def _add_products(t: Any, V: Any, j0: Any, c: Any, part: Any, total: Any) -> None:
+def _add_products(t: Array, V: Array, j0: int, c: int, part: Array, total: Array) -> None:
     """total[c, l] += sum_r t[r, l] V[j0 + r, c]."""
     full_width()
     for l in range(part.size):
@@ -121,7 +121,7 @@ def _add_products(t: Any, V: Any, j0: Any, c: Any, part: Any, total: Any) -> Non
 
 
 @kernel
-def plan_apply_columns(M: Array, F: Array, G: Array, k: Any, V: Array, out: Array, i0: int,
+def plan_apply_columns(M: Array, F: Array, G: Array, k: Number, V: Array, out: Array, i0: int,
                        i1: int) -> None:
     """out_i = (P @ V)_i for i0 <= i < i1, P_ij = exp((F_i + G_j - M_ji) / eps); V row-major."""
     width = i1 - i0

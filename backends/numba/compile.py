@@ -5,7 +5,7 @@ that may be added up in any order; and if no index may be negative, for Python l
 count from the end. So indices are those of a `range`, or unsigned (`np.uintp`).
 
 Decorators: `elementwise` for functions whose loops have independent iterations, `reduction` for
-sums, `kernel` for what Python calls, `called` for the same without a copy on disk (tests use it),
+sums, `kernel` for what Python calls, `called` for the same without a copy on disk (for benchmarks),
 and `implements` for a function whose code depends on the types of its arguments.
 Instructions without a name in Python: `fma`, `larger`, `add_exponent`, `full_width`.
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from llvmlite import ir
 from numba import njit, types
@@ -24,6 +24,9 @@ from numba.core.compiler import Compiler
 from numba.extending import intrinsic, overload
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+Number: TypeAlias = Any
+"""A number inside a kernel, in the dtype of the cost unless a function says otherwise."""
 
 ELEMENTWISE: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 """Compile options: a * b + c may become one multiply-add, rounded once; nothing is reordered."""

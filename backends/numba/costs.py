@@ -21,7 +21,7 @@ from refot.arrays import Array, UnknownNameError
 from refot.costs.ground import DOT, EUCLIDEAN, MANHATTAN_L1, SQEUCLIDEAN, PairCost
 from refot.costs.operands import Cost, PointCost
 
-from .compile import elementwise, implements, variant
+from .compile import Number, elementwise, implements, variant
 
 TILE = 1024
 """Columns of a block."""
@@ -132,22 +132,22 @@ def unrolled(C: Any) -> int:
 
 # ------------------------------------------------------------------ one coordinate
 @elementwise
-def _square(u: Any) -> Any:
+def _square(u: Number) -> Number:
     return u * u
 
 
 @elementwise
-def _absolute(u: Any) -> Any:
+def _absolute(u: Number) -> Number:
     return abs(u)
 
 
 @elementwise
-def _itself(u: Any) -> Any:
+def _itself(u: Number) -> Number:
     return u
 
 
 @elementwise
-def _root(u: Any) -> Any:
+def _root(u: Number) -> Number:
     return math.sqrt(u)
 
 
@@ -161,14 +161,14 @@ def _of_difference(term: Any) -> Any:
 
     @elementwise
     @variant(term)
-    def of(x: Any, y: Any) -> Any:
+    def of(x: Number, y: Number) -> Number:
         return term(x - y)
 
     return of
 
 
 @elementwise
-def minus_product(x: Any, y: Any) -> Any:
+def minus_product(x: Number, y: Number) -> Number:
     """-x y."""
     return -(x * y)
 
@@ -188,7 +188,7 @@ def _direct(term: Any, width: int, finish: Any) -> Any:
 
     @elementwise
     @variant(term, width, finish)
-    def cost(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
+    def cost(C: Any, t: Array, i: int, r: int, tile: int, j: int) -> Number:
         c = term(C.x[i, 0], C.y[tile, 0, j])
         for k in range(1, width):
             c += term(C.x[i, k], C.y[tile, k, j])
@@ -198,13 +198,13 @@ def _direct(term: Any, width: int, finish: Any) -> Any:
 
 
 @elementwise
-def _in_block(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
+def _in_block(C: Any, t: Array, i: int, r: int, tile: int, j: int) -> Number:
     """c_ij from the block t."""
     return t[np.uintp(r) * _1 + j]
 
 
 @elementwise
-def _in_matrix(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
+def _in_matrix(C: Any, t: Array, i: int, r: int, tile: int, j: int) -> Number:
     """c_ij from the matrix of the caller."""
     return C.matrix[np.uintp(i), np.uintp(tile) * _1 + j]
 
@@ -223,7 +223,7 @@ that, and i is row r of it."""
 # ------------------------------------------------------------------ the gradient d1 c of a cost
 # Its coordinate k is weight_ij * (x_ik - y_jk), for l1 weight_ij * sign(x_ik - y_jk), and for the
 # product -weight_ij * y_jk. The three functions below choose by the type of the operand.
-def gradient_weight(C: Any, entry: Any, c: Any) -> Any:
+def gradient_weight(C: Any, entry: Number, c: Number) -> Number:
     """P_ij times the factor of the gradient of c_ij that is the same for all coordinates: 2 P_ij
     for the squared Euclidean cost, P_ij / |x - y| (0 where x = y) for the Euclidean, else P_ij."""
     raise NotImplementedError("compiled code only")
@@ -238,7 +238,7 @@ def _gradient_weight(C: Any, entry: Any, c: Any) -> Any:
     return lambda C, entry, c: entry
 
 
-def gradient_along(C: Any, weight: Any, u: Any) -> Any:
+def gradient_along(C: Any, weight: Number, u: Number) -> Number:
     """The coordinate of weight * d1 c where x - y has the coordinate u, for a cost of x - y."""
     raise NotImplementedError("compiled code only")
 
@@ -250,7 +250,7 @@ def _gradient_along(C: Any, weight: Any, u: Any) -> Any:
     return lambda C, weight, u: weight * u
 
 
-def gradient_term(C: Any, weight: Any, x: Any, y: Any) -> Any:
+def gradient_term(C: Any, weight: Number, x: Number, y: Number) -> Number:
     """The coordinate of weight * d1 c where the points have the coordinates x and y, for any
     cost."""
     raise NotImplementedError("compiled code only")

@@ -1,10 +1,10 @@
 """The large entries of a plan, as a sparse matrix: a first pass counts them, a second writes them.
 
 An entry is large where its exponent F_i + G_j - C_ij exceeds eps log(least); no exponential is
-taken of the others. Both passes compare exponents
-that one and the same function (`_exponents`) has written to memory, so that they find the same
-entries: computed in two loops, the same exponent might be rounded in two ways. For points in
-order, a group of rows skips the tiles of columns whose box is too far away.
+taken of the others. Both passes compare exponents that one and the same function (`_exponents`) has
+written to memory, so that they find the same entries: computed in two loops, an exponent might be
+rounded in two ways. For points in order, a group of rows skips the tiles of columns whose box is
+too far away.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from refot.backend_contract import Entries
 from refot.costs.operands import Cost, PointCost
 
 from .blocks import fill
-from .compile import elementwise, full_width, kernel, reduction
+from .compile import Number, elementwise, full_width, kernel, reduction
 from .costs import ROWS, TILE, operand, row_by_tiles
 from .exponential import exp2_bounded
 from .groups.ordered import CLUSTER, SortedCost, box_corners
@@ -33,8 +33,8 @@ most runs hold no large entry."""
 
 
 @elementwise
-def _exponents(F: Any, G: Any, scale: Any, i: Any, rows: Any, tile: Any, columns: Any,
-               t: Any) -> None:
+def _exponents(F: Array, G: Array, scale: Number, i: int, rows: int, tile: int, columns: int,
+               t: Array) -> None:
     """t[r, j] <- F_i + G_j - C_ij, from c_ij."""
     full_width()
     for r in range(rows):
@@ -44,15 +44,15 @@ def _exponents(F: Any, G: Any, scale: Any, i: Any, rows: Any, tile: Any, columns
 
 
 @elementwise
-def _exponent_block(C: Any, F: Any, G: Any, i: Any, rows: Any, tile: Any, columns: Any,
-                    t: Any) -> None:
+def _exponent_block(C: Any, F: Array, G: Array, i: int, rows: int, tile: int, columns: int, t: Array
+                    ) -> None:
     """t[r, j] = F_i + G_j - C_ij for the rows i = i + r and the columns j of a tile."""
     fill(C, i, rows, tile, columns, t)
     _exponents(F, G, C.scale, i, rows, tile, columns, t)
 
 
 @reduction
-def _count(t: Any, r: Any, j0: Any, j1: Any, cut: Any) -> Any:
+def _count(t: Array, r: int, j0: int, j1: int, cut: Number) -> Number:
     """How many of t[r, j0 to j1] exceed the cut."""
     full_width()
     o, none = np.uintp(r) * _1, t.dtype.type(0)
@@ -63,7 +63,7 @@ def _count(t: Any, r: Any, j0: Any, j1: Any, cut: Any) -> Any:
 
 
 @kernel
-def count_entries(C: Any, F: Array, G: Array, m: int, cut: Any, reach: Array, group: int,
+def count_entries(C: Any, F: Array, G: Array, m: int, cut: Number, reach: Array, group: int,
                   counts: Array, i0: int, i1: int) -> None:
     """counts[i] += the number of large entries of row i, i0 <= i < i1. i0 is a multiple of `group`:
     reach[i // group, tile] tells whether a row i may have large entries in a tile of columns."""
@@ -79,8 +79,8 @@ def count_entries(C: Any, F: Array, G: Array, m: int, cut: Any, reach: Array, gr
 
 
 @elementwise
-def _write(t: Any, r: Any, j0: Any, j1: Any, cut: Any, k: Any, names: Any, place: Any,
-           values: Any, found: Any) -> Any:
+def _write(t: Array, r: int, j0: int, j1: int, cut: Number, k: Number, names: Array, place: int,
+           values: Array, found: Array) -> int:
     """Write the entries of t[r, j0 to j1] above the cut, and the names of their columns, from
     `place` on; returns the place after the last."""
     for j in range(j0, j1):
@@ -91,8 +91,8 @@ def _write(t: Any, r: Any, j0: Any, j1: Any, cut: Any, k: Any, names: Any, place
 
 
 @kernel
-def write_entries(C: Any, F: Array, G: Array, m: int, cut: Any, reach: Array, group: int, k: Any,
-                  names: Array, places: Array, values: Array, found: Array, i0: int,
+def write_entries(C: Any, F: Array, G: Array, m: int, cut: Number, reach: Array, group: int,
+                  k: Number, names: Array, places: Array, values: Array, found: Array, i0: int,
                   i1: int) -> None:
     """Write the large entries of row i into `values` and their columns into `found`, from places[i]
     on, which becomes the place after the last. names (m,): what each column is called there."""

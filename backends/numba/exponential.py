@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from .compile import add_exponent, elementwise, fma, implements, larger
+from .compile import Number, add_exponent, elementwise, fma, implements, larger
 
 # Coefficients of f^1 .. f^11 in float64, f^1 .. f^6 in float32. The constant term is 1: 2^0 = 1.
 A1, A2, A3, A4, A5, A6, A7, A8, A9, A10, A11 = (
@@ -43,7 +43,7 @@ B1, B2, B3, B4, B5, B6 = (
 
 
 @elementwise
-def _power64(f: Any) -> Any:
+def _power64(f: Number) -> Number:
     """2^f for float64 f in [-1/2, 1/2].
 
     Even and odd powers are summed apart. In Horner's rule each of 11 multiply-adds would wait for
@@ -55,18 +55,18 @@ def _power64(f: Any) -> Any:
 
 
 @elementwise
-def _power32(f: Any) -> Any:
+def _power32(f: Number) -> Number:
     """2^f for float32 f in [-1/2, 1/2], by Horner's rule."""
     p = fma(f, fma(f, fma(f, B6, B5), B4), B3)
     return fma(f, fma(f, fma(f, p, B2), B1), np.float32(1))
 
 
-def exp2_scaled(t: Any, k: Any) -> Any:
+def exp2_scaled(t: Number, k: Number) -> Number:
     """2^(t k) for t k <= 1023 (float32: 127); 0 below 2^-1021.5 (2^-125.5)."""
     raise NotImplementedError("compiled code only")
 
 
-def exp2_bounded(t: Any, k: Any) -> Any:
+def exp2_bounded(t: Number, k: Number) -> Number:
     """2^(t k) for any t k; inf where t k > 1023.5 (float32: 127.5)."""
     raise NotImplementedError("compiled code only")
 
@@ -79,7 +79,7 @@ def _constants(number: Any) -> tuple[Any, ...]:
     return _power32, np.float32(1.5 * 2.0**23), np.float32(-125), np.float32(127)
 
 
-def exp2_about(e: Any, s: Any) -> Any:
+def exp2_about(e: Number, s: Number) -> Number:
     """2^(e - s) for a whole s, |s| < 2^51 (float32: 2^22), and e - s <= 1023 (127).
 
     The subtraction takes no operation and no rounding: s is taken from the constant that rounds e

@@ -7,8 +7,6 @@ readable form.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from refot.arrays import Array
@@ -18,7 +16,7 @@ from .sweeps import add_sparse_rows
 
 
 @reduction
-def _product(u: Any, v: Any) -> Any:
+def _product(u: Array, v: Array) -> float:
     """<u, v>."""
     full_width()
     total = 0.0
@@ -28,7 +26,8 @@ def _product(u: Any, v: Any) -> Any:
 
 
 @elementwise
-def _advance(step: Any, q: Any, Aq: Any, diagonal: Any, x: Any, r: Any, z: Any) -> None:
+def _advance(step: float, q: Array, Aq: Array, diagonal: Array, x: Array, r: Array, z: Array
+             ) -> None:
     """x += step q, r -= step A q, z = r / diagonal: one step, and the preconditioned residual z."""
     full_width()
     for j in range(np.uintp(x.size)):

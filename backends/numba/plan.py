@@ -17,7 +17,7 @@ import numpy as np
 from refot.arrays import Array
 
 from .blocks import fill
-from .compile import elementwise, full_width, kernel, reduction
+from .compile import Number, elementwise, full_width, kernel, reduction
 from .costs import ROWS, TILE, gradient_term, gradient_weight
 from .exponential import exp2_bounded
 
@@ -26,14 +26,14 @@ _1 = np.uintp(TILE)
 
 # ------------------------------------------------------------------ the plan times a matrix
 @elementwise
-def entry(F_i: Any, G_j: Any, c: Any, scale: Any, k: Any) -> Any:
+def entry(F_i: Number, G_j: Number, c: Number, scale: Number, k: Number) -> Number:
     """P_ij = exp((F_i + G_j - C_ij) / eps), C_ij = scale * c."""
     return exp2_bounded((F_i + G_j) - scale * c, k)
 
 
 @elementwise
-def _entries(F: Any, G: Any, scale: Any, k: Any, i: Any, rows: Any, tile: Any, columns: Any,
-             t: Any) -> None:
+def _entries(F: Array, G: Array, scale: Number, k: Number, i: int, rows: int, tile: int,
+             columns: int, t: Array) -> None:
     """t[r, j] <- P_ij, from c_ij."""
     full_width()
     for r in range(rows):
@@ -43,15 +43,15 @@ def _entries(F: Any, G: Any, scale: Any, k: Any, i: Any, rows: Any, tile: Any, c
 
 
 @elementwise
-def _plan_block(C: Any, F: Any, G: Any, k: Any, i: Any, rows: Any, tile: Any, columns: Any,
-                t: Any) -> None:
+def _plan_block(C: Any, F: Array, G: Array, k: Number, i: int, rows: int, tile: int, columns: int,
+                t: Array) -> None:
     """t[r, j] = P_ij for the rows i = i + r and the columns j of a tile."""
     fill(C, i, rows, tile, columns, t)
     _entries(F, G, C.scale, k, i, rows, tile, columns, t)
 
 
 @reduction
-def _product(t: Any, V: Any, i: Any, rows: Any, tile: Any, columns: Any, out: Any) -> None:
+def _product(t: Array, V: Array, i: int, rows: int, tile: int, columns: int, out: Array) -> None:
     """out[i + r, c] += sum_j t[r, j] V_jc."""
     full_width()
     for r in range(rows):
@@ -64,8 +64,8 @@ def _product(t: Any, V: Any, i: Any, rows: Any, tile: Any, columns: Any, out: An
 
 
 @kernel
-def plan_apply(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, out: Array, i0: int,
-               i1: int) -> None:
+def plan_apply(C: Any, F: Array, G: Array, m: int, k: Number, V: Array, out: Array, i0: int, i1: int
+               ) -> None:
     """out += P @ V for the rows i0 to i1, (n, columns of V), in float64; V by tiles."""
     t = np.empty(ROWS * TILE, F.dtype)
     for tile in range(G.shape[0]):
@@ -78,7 +78,7 @@ def plan_apply(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, out: Array,
 
 # ------------------------------------------------------------------ both marginals of the plan
 @reduction
-def _row_sum(t: Any, r: Any, columns: Any) -> Any:
+def _row_sum(t: Array, r: int, columns: int) -> Number:
     """sum_j t[r, j]."""
     full_width()
     o, total = np.uintp(r) * _1, t.dtype.type(0)
@@ -88,7 +88,7 @@ def _row_sum(t: Any, r: Any, columns: Any) -> Any:
 
 
 @elementwise
-def _add_rows(t: Any, rows: Any, tile: Any, columns: Any, sums: Any) -> None:
+def _add_rows(t: Array, rows: int, tile: int, columns: int, sums: Array) -> None:
     """sums[tile, j] += sum_r t[r, j]."""
     full_width()
     start = np.uintp(tile) * _1
@@ -99,7 +99,7 @@ def _add_rows(t: Any, rows: Any, tile: Any, columns: Any, sums: Any) -> None:
 
 
 @kernel
-def marginals(C: Any, F: Array, G: Array, m: int, k: Any, row_sums: Array, i0: int, i1: int
+def marginals(C: Any, F: Array, G: Array, m: int, k: Number, row_sums: Array, i0: int, i1: int
               ) -> Array:
     """Add P 1 to row_sums for the rows i0 to i1, and return what these rows add to P'1, (m,)."""
     t, column_sums = np.empty(ROWS * TILE, F.dtype), np.zeros(m)
@@ -116,7 +116,8 @@ def marginals(C: Any, F: Array, G: Array, m: int, k: Any, row_sums: Array, i0: i
 
 # ------------------------------------------------------------------ the cost of the plan
 @reduction
-def _row_cost(F_i: Any, G: Any, scale: Any, k: Any, r: Any, tile: Any, columns: Any, t: Any) -> Any:
+def _row_cost(F_i: Number, G: Array, scale: Number, k: Number, r: int, tile: int, columns: int,
+              t: Array) -> Number:
     """sum_j P_ij c_ij for row r of a block t of costs c, without their scale."""
     full_width()
     o = np.uintp(r) * _1
@@ -128,7 +129,7 @@ def _row_cost(F_i: Any, G: Any, scale: Any, k: Any, r: Any, tile: Any, columns: 
 
 
 @kernel
-def plan_cost(C: Any, F: Array, G: Array, m: int, k: Any, i0: int, i1: int) -> float:
+def plan_cost(C: Any, F: Array, G: Array, m: int, k: Number, i0: int, i1: int) -> float:
     """sum_ij P_ij C_ij over the rows i0 to i1."""
     t, total = np.empty(ROWS * TILE, F.dtype), 0.0
     for tile in range(G.shape[0]):
@@ -143,8 +144,8 @@ def plan_cost(C: Any, F: Array, G: Array, m: int, k: Any, i0: int, i1: int) -> f
 
 # ------------------------------------------------------------------ the gradient of that cost
 @elementwise
-def _weights(C: Any, F: Any, G: Any, k: Any, i: Any, rows: Any, tile: Any, columns: Any,
-             t: Any) -> None:
+def _weights(C: Any, F: Array, G: Array, k: Number, i: int, rows: int, tile: int, columns: int,
+             t: Array) -> None:
     """t[r, j] <- the `gradient_weight` of P_ij, from c_ij."""
     full_width()
     for r in range(rows):
@@ -155,7 +156,7 @@ def _weights(C: Any, F: Any, G: Any, k: Any, i: Any, rows: Any, tile: Any, colum
 
 
 @reduction
-def _add_gradient(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any, out: Any) -> None:
+def _add_gradient(C: Any, i: int, rows: int, tile: int, columns: int, t: Array, out: Array) -> None:
     """out[i + r, c] += coordinate c of sum_j P_ij d1 c(x_i, y_j), from the weights t[r, j]."""
     full_width()
     for r in range(rows):
@@ -168,8 +169,8 @@ def _add_gradient(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any, ou
 
 
 @kernel
-def plan_cost_gradient(C: Any, F: Array, G: Array, m: int, k: Any, out: Array, i0: int,
-                       i1: int) -> None:
+def plan_cost_gradient(C: Any, F: Array, G: Array, m: int, k: Number, out: Array, i0: int, i1: int
+                       ) -> None:
     """out += sum_j P_ij d1 c(x_i, y_j) for the rows i0 to i1, (n, d), in float64, without the scale
     of the cost."""
     t = np.empty(ROWS * TILE, F.dtype)

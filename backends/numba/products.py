@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from refot.arrays import Array
 from refot.costs.ground import DOT, EUCLIDEAN, SQEUCLIDEAN
 from refot.costs.operands import Cost, DenseCost, PointCost
 
-from .compile import elementwise, full_width, kernel, larger, reduction
+from .compile import Number, elementwise, full_width, kernel, larger, reduction
 from .costs import ROWS
 from .launch import Launcher
 
@@ -71,7 +71,7 @@ def _products(x: Array, y: Array) -> Iterator[tuple[slice, Array]]:
 
 
 @reduction
-def _squares_from_products(c: Any, x_2: Any, y_2: Any) -> Any:
+def _squares_from_products(c: Array, x_2: Number, y_2: Array) -> Number:
     """c_j <- |x|^2 + |y_j|^2 - 2 c_j, from c_j = x.y_j. The returned number is > 0 if one of them
     is below NEAR (|x|^2 + |y_j|^2)."""
     full_width()
@@ -86,7 +86,7 @@ def _squares_from_products(c: Any, x_2: Any, y_2: Any) -> Any:
 
 
 @elementwise
-def _squared_distance(x: Any, y: Any) -> Any:
+def _squared_distance(x: Array, y: Array) -> Number:
     """|x - y|^2 of two points, by differences."""
     total = x.dtype.type(0)
     for k in range(x.size):
@@ -95,7 +95,7 @@ def _squared_distance(x: Any, y: Any) -> Any:
 
 
 @elementwise
-def _scaled(c: Any, root: Any, scale: Any) -> None:
+def _scaled(c: Array, root: bool, scale: Number) -> None:
     """c_j <- scale * c_j, or scale * sqrt(c_j)."""
     full_width()
     if root:
@@ -107,7 +107,7 @@ def _scaled(c: Any, root: Any, scale: Any) -> None:
 
 
 @kernel
-def distances(c: Array, x: Array, y: Array, x_2: Array, y_2: Array, root: bool, scale: Any,
+def distances(c: Array, x: Array, y: Array, x_2: Array, y_2: Array, root: bool, scale: Number,
               i0: int, i1: int) -> None:
     """Turn c_ij = x_i.y_j into scale * |x_i - y_j|^2 or, if `root`, into scale * |x_i - y_j|, for
     the rows i0 to i1. x_2 (n,) and y_2 (m,): the squared lengths of the centred points."""

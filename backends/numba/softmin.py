@@ -28,7 +28,17 @@ import numpy as np
 from refot.arrays import Array
 
 from .blocks import prepare
-from .compile import elementwise, fma, full_width, implements, kernel, larger, reduction, variant
+from .compile import (
+    Number,
+    elementwise,
+    fma,
+    full_width,
+    implements,
+    kernel,
+    larger,
+    reduction,
+    variant,
+)
 from .costs import ROWS, TILE, costs_at, unrolled
 from .exponential import exp2_about
 
@@ -62,8 +72,8 @@ def _term_sum_loop(cost: Any) -> Any:
 
     @reduction
     @variant(cost)
-    def loop(C: Any, t: Any, start: Any, at: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any,
-             shift: Any, top: Any, part: Any) -> None:
+    def loop(C: Any, t: Array, start: int, at: int, tile: int, j0: int, j1: int, h: Array,
+             ks: Number, shift: Array, top: Array, part: Array) -> None:
         full_width()
         for r in range(top.size):
             i, row, s = start + r, at + r, shift[r]
@@ -77,8 +87,8 @@ def _term_sum_loop(cost: Any) -> Any:
     return loop
 
 
-def sum_terms(C: Any, t: Any, start: Any, at: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any,
-              shift: Any, top: Any, part: Any) -> None:
+def sum_terms(C: Any, t: Array, start: int, at: int, tile: int, j0: int, j1: int, h: Array,
+              ks: Number, shift: Array, top: Array, part: Array) -> None:
     """part_r = sum_j 2^(e_ij - shift_r) and top_r = max(top_r, max_j e_ij), e_ij = h_j - ks c_ij,
     over the rows i = start + r and the columns j0 to j1 of a tile. Where costs come from a prepared
     block t, row start + r is its row at + r."""
@@ -99,8 +109,8 @@ def _sum_terms(C: Any, t: Any, start: Any, at: Any, tile: Any, j0: Any, j1: Any,
 
 # ------------------------------------------------------------------ the rows
 @elementwise
-def add_columns(C: Any, t: Any, start: Any, tile: Any, j0: Any, j1: Any, h: Any, ks: Any, span: Any,
-                shift: Any, top: Any, total: Any, part: Any) -> None:
+def add_columns(C: Any, t: Array, start: int, tile: int, j0: int, j1: int, h: Array, ks: Number,
+                span: float, shift: Array, top: Array, total: Array, part: Array) -> None:
     """Add the terms of the columns j0 to j1 of a tile to the sums total_r of the rows from `start`
     on, in units of 2^shift_r. t is prepared for these rows; part is room for one sum a row."""
     sum_terms(C, t, start, 0, tile, j0, j1, h, ks, shift, top, part)
@@ -113,9 +123,9 @@ def add_columns(C: Any, t: Any, start: Any, tile: Any, j0: Any, j1: Any, h: Any,
 
 
 @elementwise
-def _add_columns_raising_shift(C: Any, t: Any, start: Any, r: Any, tile: Any, j0: Any, j1: Any,
-                               h: Any, ks: Any, span: Any, shift: Any, top: Any, total: Any,
-                               part: Any) -> None:
+def _add_columns_raising_shift(C: Any, t: Array, start: int, r: int, tile: int, j0: int, j1: int,
+                               h: Array, ks: Number, span: float, shift: Array, top: Array,
+                               total: Array, part: Array) -> None:
     """`add_columns` for the one row start + r, with as high a shift as it needs."""
     one = slice(r, r + 1)
     if np.isnan(shift[r]):  # no guess: the first shift is the largest exponent of a few columns
@@ -135,7 +145,7 @@ def _add_columns_raising_shift(C: Any, t: Any, start: Any, r: Any, tile: Any, j0
 
 
 @elementwise
-def finish(shift: Any, total: Any, eps: Any, allowed: Any, out: Any) -> None:
+def finish(shift: Array, total: Array, eps: float, allowed: Range, out: Array) -> None:
     """out_r = -eps ln 2 (shift_r + log2 total_r), or NaN where the guess or the range failed.
 
     s and log2 total may nearly cancel. So the total is split into a fraction and a power of two:
@@ -150,8 +160,8 @@ def finish(shift: Any, total: Any, eps: Any, allowed: Any, out: Any) -> None:
 
 
 @kernel
-def softmin(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range, guess: Array, out: Array,
-            i0: int, i1: int) -> None:
+def softmin(C: Any, h: Array, m: int, ks: Number, eps: float, allowed: Range, guess: Array,
+            out: Array, i0: int, i1: int) -> None:
     """out_i = -eps log sum_j exp((h_j - C_ij) / eps) for i0 <= i < i1; NaN where the guess or the
     range fails. In base 2, that is times log2(e) / eps: h (tiles, TILE), the scale ks of the costs,
     and guess (n,), whole numbers, or NaN where there is none."""

@@ -15,7 +15,7 @@ import numpy as np
 from refot.arrays import Array
 
 from .blocks import fill
-from .compile import elementwise, full_width, kernel, larger, reduction
+from .compile import Number, elementwise, full_width, kernel, larger, reduction
 from .costs import ROWS, TILE
 from .plan import entry
 
@@ -27,8 +27,8 @@ TOGETHER = 4
 
 # ------------------------------------------------------------------ the kernel
 @elementwise
-def _store(f: Any, g: Any, scale: Any, k: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any,
-           least: Any, K: Any) -> None:
+def _store(f: Array, g: Array, scale: Number, k: Number, i: int, rows: int, tile: int, columns: int,
+           t: Array, least: Number, K: Array) -> None:
     """K[i + r, j] from costs t[r, j], for the columns j of a tile."""
     full_width()
     for r in range(rows):
@@ -38,7 +38,7 @@ def _store(f: Any, g: Any, scale: Any, k: Any, i: Any, rows: Any, tile: Any, col
 
 
 @kernel
-def gibbs(C: Any, f: Array, g: Array, m: int, k: Any, least: Any, K: Array, i0: int, i1: int
+def gibbs(C: Any, f: Array, g: Array, m: int, k: Number, least: Number, K: Array, i0: int, i1: int
           ) -> None:
     """K_ij = max(exp((f_i + g_j - C_ij) / eps), least) for rows i0 to i1; g by tiles."""
     t = np.empty(ROWS * TILE, f.dtype)
@@ -52,7 +52,7 @@ def gibbs(C: Any, f: Array, g: Array, m: int, k: Any, least: Any, K: Array, i0: 
 
 # ------------------------------------------------------------------ an iteration
 @elementwise
-def _over_power(s: Any, r: Any, w: Any) -> Any:
+def _over_power(s: float, r: float, w: float) -> Number:
     """s / r^w."""
     if w == 1:  # w is nearly always 1 or -1, and a power takes far longer than a product
         return s / r
@@ -60,7 +60,7 @@ def _over_power(s: Any, r: Any, w: Any) -> Any:
 
 
 @reduction
-def _row_sums(K: Any, v: Any, i_0: Any, i_1: Any, i_2: Any, i_3: Any) -> Any:
+def _row_sums(K: Array, v: Array, i_0: Any, i_1: Any, i_2: Any, i_3: Any) -> Any:
     """(K v)_i for four rows i."""
     full_width()
     r_0, r_1, r_2, r_3 = 0.0, 0.0, 0.0, 0.0
@@ -74,8 +74,8 @@ def _row_sums(K: Any, v: Any, i_0: Any, i_1: Any, i_2: Any, i_3: Any) -> Any:
 
 
 @reduction
-def _add_rows(K: Any, i_0: Any, i_1: Any, i_2: Any, i_3: Any, u_0: Any, u_1: Any, u_2: Any,
-              u_3: Any, c: Any) -> None:
+def _add_rows(K: Array, i_0: Any, i_1: Any, i_2: Any, i_3: Any, u_0: float, u_1: float, u_2: float,
+              u_3: float, c: Array) -> None:
     """c += u_0 K_0 + u_1 K_1 + u_2 K_2 + u_3 K_3."""
     full_width()
     for j in range(np.uintp(c.size)):
@@ -101,8 +101,8 @@ def sweep(K: Array, v: Array, s: Array, w: float, r: Array, i0: int, i1: int) ->
 
 
 @elementwise
-def add_sparse_rows(values: Any, columns: Any, starts: Any, v: Any, s: Any, w: Any, r: Any, i0: Any,
-                    i1: Any, c: Any) -> None:
+def add_sparse_rows(values: Array, columns: Array, starts: Array, v: Array, s: Array, w: float,
+                    r: Array, i0: int, i1: int, c: Array) -> None:
     """r = K v for the rows i0 to i1 of a sparse K, in which row i begins at starts[i]; c += what
     these rows add to K'u, u = s / r^w."""
     for i in range(i0, i1):

@@ -21,6 +21,7 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.backends.numba.compile import (
+    Number,
     elementwise,
     fma,
     full_width,
@@ -107,7 +108,7 @@ class Pair(NamedTuple):
 
 
 # ------------------------------------------------------------------ inside kernels
-def cost_of(C: Any, D: Any) -> Any:
+def cost_of(C: Any, D: Array) -> Number:
     """c(D), unscaled, for a difference D of points."""
     raise NotImplementedError("compiled code only")
 
@@ -125,7 +126,7 @@ def _cost_of(C: Any, D: Any) -> Any:
     return implementation
 
 
-def curvature(C: Any) -> Any:
+def curvature(C: Any) -> int:
     """q: 1 for the squared Euclidean cost, 0 for the others."""
     raise NotImplementedError("compiled code only")
 
@@ -137,7 +138,8 @@ def _curvature(C: Any) -> Any:
 
 
 @elementwise
-def between(C: Any, rows: Any, columns: Any, A: Any, B: Any, ks: Any, pair: Any) -> Any:
+def between(C: Any, rows: Groups, columns: Groups, A: int, B: int, ks: Number, pair: Pair
+            ) -> tuple[Number, Number, Number]:
     """Fill `pair`, and return (ks c(D), the sum rho of the coupling over the axes, and
     q ks (|r_A|^2 + |r_B|^2), the largest size of the quadratic parts of an exponent)."""
     one, reach, parts = pair.D.dtype.type(1), pair.D.dtype.type(0), pair.D.dtype.type(0)
@@ -156,7 +158,8 @@ def between(C: Any, rows: Any, columns: Any, A: Any, B: Any, ks: Any, pair: Any)
 
 
 @reduction
-def exponents(level: Any, base: Any, groups: Any, at: Any, q_ks: Any, slope: Any, v: Any) -> Any:
+def exponents(level: Array, base: Number, groups: Groups, at: int, q_ks: Number, slope: Array,
+              v: Array) -> Number:
     """v_l = base + level_l - q ks squared_length_l + slope.offset_l, a point's own part of its
     exponents, for the points from `at` on; all in base 2. Returns the largest."""
     full_width()
@@ -172,7 +175,7 @@ def exponents(level: Any, base: Any, groups: Any, at: Any, q_ks: Any, slope: Any
 
 
 @reduction
-def _slope(level: Any, x: Any) -> Any:
+def _slope(level: Array, x: Array) -> Number:
     """The slope of `level` against x by least squares, from the levels of at most BEYOND_MASS in
     size; 0 where fewer than two places x have one."""
     full_width()
@@ -192,7 +195,7 @@ def _slope(level: Any, x: Any) -> Any:
 
 
 @reduction
-def _rest(level: Any, groups: Any, at: Any, slope: Any) -> Any:
+def _rest(level: Array, groups: Groups, at: int, slope: Array) -> Number:
     """max_l (level_l - slope.offset_l) over the points from `at` on."""
     full_width()
     top, i = level.dtype.type(-np.inf), np.uintp(at)
@@ -205,7 +208,7 @@ def _rest(level: Any, groups: Any, at: Any, slope: Any) -> Any:
 
 
 @elementwise
-def tangent(level: Any, groups: Any, at: Any, slope: Any) -> Any:
+def tangent(level: Array, groups: Groups, at: int, slope: Array) -> Number:
     """Fill `slope` (AXES,), and return a height such that level_l <= height + slope.offset_l for
     all points of a group, which begin at `at`. The slope is that of least squares, the height the
     least that holds with it."""
@@ -223,7 +226,8 @@ def tangents(level: Array, groups: Groups, height: Array, slope: Array, i0: int,
 
 
 @elementwise
-def highest(pair: Any, base: Any, height_A: Any, slope_A: Any, height_B: Any, slope_B: Any) -> Any:
+def highest(pair: Pair, base: Number, height_A: Number, slope_A: Array, height_B: Number,
+            slope_B: Array) -> Number:
     """An upper bound of level_i + level_j - ks c_ij between two groups, from their tangents.
 
     Only the linear parts of the cost enter it: the quadratic ones and the coupling are together
@@ -238,8 +242,8 @@ def highest(pair: Any, base: Any, height_A: Any, slope_A: Any, height_B: Any, sl
 
 
 @elementwise
-def likeliest_first(C: Any, rows: Any, columns: Any, A: Any, ks: Any, height: Any, pair: Any,
-                    expected: Any, order: Any) -> Any:
+def likeliest_first(C: Any, rows: Groups, columns: Groups, A: int, ks: Number, height: Array,
+                    pair: Pair, expected: Array, order: Array) -> int:
     """Write all groups of columns into `order`, the NEAREST with the largest exponents (between the
     centres of the boxes) first, and return how many these are.
 
@@ -247,7 +251,7 @@ def likeliest_first(C: Any, rows: Any, columns: Any, A: Any, ks: Any, height: An
     for B in range(order.size):
         base, _, _ = between(C, rows, columns, A, B, ks, pair)
         expected[B], order[B] = height[B] - base, B
-    first = min(NEAREST, order.size)
+    first: int = min(NEAREST, order.size)
     for k in range(first):  # a selection sort that stops after the first few
         best = k
         for B in range(k, order.size):

@@ -22,6 +22,7 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.backends.numba.compile import (
+    Number,
     elementwise,
     full_width,
     implements,
@@ -68,8 +69,8 @@ class GroupedProblem(NamedTuple):
 
 
 @elementwise
-def choose_way(C: Any, grouped: Any, A: Any, B: Any, ks: Any, pair: Any, keep: Any, height_A: Any,
-               slope_A: Any) -> Any:
+def choose_way(C: Any, grouped: GroupedProblem, A: int, B: int, ks: Number, pair: Pair, keep: bool,
+               height_A: Number, slope_A: Array) -> tuple[int, Number, Number]:
     """(p, base, rho): how the groups A and B are treated, and what `between` says of them.
 
     p = 0: B is far away and left out, which is not asked where `keep` says so.
@@ -83,7 +84,7 @@ def choose_way(C: Any, grouped: Any, A: Any, B: Any, ks: Any, pair: Any, keep: A
 
 
 @elementwise
-def _part_in_tile(j: Any, end: Any) -> Any:
+def _part_in_tile(j: int, end: int) -> tuple[int, int, int]:
     """(tile, j0, j1): the columns j0 to j1 of the tile that holds column j, from j on and before
     `end`. A group may be larger than a tile."""
     tile, j0 = j // TILE, j % TILE
@@ -91,7 +92,7 @@ def _part_in_tile(j: Any, end: Any) -> Any:
 
 
 @elementwise
-def _scratch(number: Any) -> Any:
+def _scratch(number: Array) -> Any:
     """Empty arrays that are filled anew for each pair of groups: a Pair, and y and M of `moments`.
     """
     dtype = number.dtype
@@ -103,7 +104,7 @@ def _scratch(number: Any) -> Any:
 
 # ------------------------------------------------------------------ softmin
 @elementwise
-def _powers(v: Any, size: Any, s: Any, t: Any) -> None:
+def _powers(v: Array, size: int, s: Number, t: Array) -> None:
     """t[0, l] = 2^(v_l - s)."""
     full_width()
     for l in range(np.uintp(size)):
@@ -111,7 +112,7 @@ def _powers(v: Any, size: Any, s: Any, t: Any) -> None:
 
 
 @elementwise
-def _raise_shifts(v: Any, s: Any, span: Any, shift: Any, total: Any) -> None:
+def _raise_shifts(v: Array, s: Number, span: float, shift: Array, total: Array) -> None:
     """Raise the shift of each row where 2^(v_l + s), in units of 2^shift_l, would exceed 2^span,
     and set it where there is none yet (NaN)."""
     for l in range(total.size):
@@ -123,7 +124,8 @@ def _raise_shifts(v: Any, s: Any, span: Any, shift: Any, total: Any) -> None:
 
 
 @elementwise
-def _add(S: Any, v: Any, s: Any, low: Any, shift: Any, top: Any, total: Any) -> None:
+def _add(S: Array, v: Array, s: Number, low: Number, shift: Array, top: Array, total: Array
+         ) -> None:
     """total_l += S[0, l] 2^(v_l + s), in units of 2^shift_l. The largest exponent of the row, of
     which v_l + low is a lower bound here, is noted in top_l."""
     full_width()
@@ -133,7 +135,7 @@ def _add(S: Any, v: Any, s: Any, low: Any, shift: Any, top: Any, total: Any) -> 
 
 
 @kernel
-def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range, guess: Array,
+def softmin_sorted(C: Any, h: Array, m: int, ks: Number, eps: float, allowed: Range, guess: Array,
                    grouped: GroupedProblem, out: Array, i0: int, i1: int) -> None:
     """The kernel `softmin` over points in order, with its arguments. i0 is a multiple of the size
     of the groups, which is a power of two."""
@@ -185,8 +187,8 @@ def _product_loop(cost: Any) -> Any:
 
     @reduction
     @variant(cost)
-    def loop(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any, j1: Any, V: Any,
-             t: Any, largest: Any, out: Any) -> None:
+    def loop(C: Any, F: Array, start: int, G: Array, k: Number, tile: int, j0: int, j1: int,
+             V: Array, t: Array, largest: Array, out: Array) -> None:
         full_width()
         for r in range(largest.size):
             i, most = start + r, t.dtype.type(0)
@@ -207,8 +209,8 @@ def _product_loop(cost: Any) -> Any:
 PRODUCT_LOOPS = {cost: _product_loop(cost) for (_, d), cost in costs_at.items() if d in DIRECT}
 
 
-def add_product(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any, j1: Any, V: Any,
-                t: Any, largest: Any, out: Any) -> None:
+def add_product(C: Any, F: Array, start: int, G: Array, k: Number, tile: int, j0: int, j1: int,
+                V: Array, t: Array, largest: Array, out: Array) -> None:
     """out_ic += sum_j P_ij V_jc and largest_r = max_j P_ij over the rows i = start + r and the
     columns j0 to j1 of a tile, in DIRECT dimensions; t is room for a row of P."""
     raise NotImplementedError("compiled code only")
@@ -223,7 +225,7 @@ def _add_product(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any,
 
 
 @elementwise
-def _weighted(weights: Any, V: Any, c: Any, at: Any, size: Any, t: Any) -> None:
+def _weighted(weights: Array, V: Array, c: int, at: int, size: int, t: Array) -> None:
     """t[0, l] = weights[l] V[c, at + l]."""
     full_width()
     for l in range(np.uintp(size)):
@@ -231,7 +233,7 @@ def _weighted(weights: Any, V: Any, c: Any, at: Any, size: Any, t: Any) -> None:
 
 
 @elementwise
-def _exponentiate(v: Any, size: Any, s: Any) -> None:
+def _exponentiate(v: Array, size: int, s: Number) -> None:
     """v_l <- 2^(v_l + s), inf where that overflows."""
     full_width()
     for l in range(np.uintp(size)):
@@ -239,14 +241,14 @@ def _exponentiate(v: Any, size: Any, s: Any) -> None:
 
 
 @elementwise
-def _add_scaled(S: Any, weights: Any, size: Any, out: Any, start: Any, c: Any) -> None:
+def _add_scaled(S: Array, weights: Array, size: int, out: Array, start: int, c: int) -> None:
     """out[start + l, c] += weights[l] S[0, l]."""
     for l in range(size):
         out[start + l, c] += weights[l] * S[0, l]
 
 
 @kernel
-def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, allowed: Range, V: Array,
+def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Number, allowed: Range, V: Array,
                       grouped: GroupedProblem, out: Array, i0: int, i1: int) -> None:
     """out += P @ V, (n, c) in float64, for V (c, m). i0 as for `softmin_sorted`; the levels of the
     columns, in base 2, are k G."""

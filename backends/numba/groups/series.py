@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refot.arrays import Array
-from refot.backends.numba.compile import elementwise, fma, full_width, reduction
+from refot.backends.numba.compile import Number, elementwise, fma, full_width, reduction
 
 AXES = 3
 """The dimensions of every group, whatever those of the points."""
@@ -92,7 +92,7 @@ def _chebyshev(rho: float, count: int) -> Array:
 
 # ------------------------------------------------------------------ inside kernels
 @elementwise
-def terms(reach: Any, rho: Any, parts: Any) -> Any:
+def terms(reach: Array, rho: Number, parts: Number) -> int:
     """The least number p of terms that is enough at rho; TERMS + 1 where no number is, or where
     `parts`, the quadratic parts of the exponents, are beyond PARTS."""
     p = 1 if parts <= PARTS else TERMS + 1
@@ -102,8 +102,8 @@ def terms(reach: Any, rho: Any, parts: Any) -> Any:
 
 
 @reduction
-def moments(w: Any, at: Any, size: Any, p: Any, r: Any, factors: Any, t: Any, y: Any,
-            M: Any) -> None:
+def moments(w: Array, at: int, size: int, p: int, r: Array, factors: Array, t: Array, y: Array,
+            M: Array) -> None:
     """Fill M with the moments of the weights t[0, l] at the offsets w[:, at + l], l < size.
 
     t (3, size) is overwritten: its rows become the weights times powers of the first axis, of the
@@ -147,7 +147,7 @@ def moments(w: Any, at: Any, size: Any, p: Any, r: Any, factors: Any, t: Any, y:
 
 
 @elementwise
-def polynomial(u: Any, at: Any, size: Any, p: Any, r: Any, M: Any, s: Any) -> None:
+def polynomial(u: Array, at: int, size: int, p: int, r: Array, M: Array, s: Array) -> None:
     """s[0, l] = sum_k u[:, at + l]^k M_k, l < size, by Horner's rule in each axis. s (3, size): its
     rows hold the sums over all axes, over the last two, and over the last."""
     full_width()
