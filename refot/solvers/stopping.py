@@ -57,12 +57,22 @@ class StoppedBy(StrEnum):
         return member
 
     TOLERANCE = "tolerance"
+    """The errors are within the tolerance."""
+
     GAP = "gap"
+    """The certified gap is as small as was asked for."""
+
     TIME_LIMIT = "time limit", "give it more time_limit, or go on from its g"
     MAX_ITER = "max_iter", "allow more max_iter, or use solve with method 'auto'"
+
     ROUNDING = "rounding", "its floats reach no less: take float64, a larger eps or tol"
+    """The error has not fallen for many iterations, and is at what the precision allows."""
+
     STALL = "stall", "take another method, a larger eps or a larger tol"
+    """The method made no more progress above that floor, or left a light atom off."""
+
     INFEASIBLE = "infeasible", "allow more pairs, or change the weights"
+    """No plan avoids the forbidden pairs."""
 
     def __repr__(self) -> str:
         """That of the text, so that a result prints as its user would write it."""
