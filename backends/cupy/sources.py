@@ -23,7 +23,7 @@ KINDS = {"sqeuclidean": "SQEUCLIDEAN", "euclidean": "EUCLIDEAN", "l1": "L1", "do
 """The name of a cost -> what `tiles.cuh` calls it. (A matrix is MATRIX there.)"""
 
 UNROLLED = 4
-"""The largest dimension that has a kernel of its own."""
+"""Up to this dimension a kernel is compiled for each dimension."""
 
 ROWS = 4
 """Rows of the costs that a thread holds in registers."""

@@ -77,7 +77,7 @@ def newton_first(p: Problem, g: Array) -> Iterates:
 
 
 def fresh_kernel(p: Problem, g: Array) -> Iterates:
-    """Sweeps with an absorbed kernel that is formed at (p, g), and freed with the last iterate."""
+    """Sweeps with an absorbed kernel that is formed for this call, and freed when they end."""
     return Kernel(p).iterates(p, g)
 
 
@@ -109,8 +109,8 @@ class UntilSlow:
 
     def is_slow(self, errors: list[float]) -> bool:
         """Whether the errors fell at a rate above `slow` in the last RATE_WINDOW sweeps."""
-        return len(errors) > RATE_WINDOW and errors[-1] > self.slow**RATE_WINDOW * errors[-1 -
-        RATE_WINDOW]
+        return (len(errors) > RATE_WINDOW
+                and errors[-1] > self.slow**RATE_WINDOW * errors[-1 - RATE_WINDOW])
 
 
 def in_turns(p: Problem, g: Array, sweeps: Method) -> Iterates:

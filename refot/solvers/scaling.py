@@ -30,8 +30,9 @@ class ScalingWarning(ConvergenceWarning):
     """The scaling form G-7 left the range of floats: what it returns is infinite or NaN."""
 
 # ------------------------------------------------------------------ scaling form, G-7
-def scaling_iterates(C: CostLike, a: Weights, b: Weights, eps: Any) -> Iterator[tuple[Array,
-Array]]:
+def scaling_iterates(
+    C: CostLike, a: Weights, b: Weights, eps: Any
+) -> Iterator[tuple[Array, Array]]:
     """(u_l, v_l) for l = 1, 2, ...: u = a / (K v), v = b / (K'u), K = exp(-C / eps). G-7.
 
     It starts at v = b, which means g = 0. (G starts at 1/n, its uniform b.) The plan is

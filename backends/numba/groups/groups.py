@@ -47,7 +47,7 @@ BEYOND_MASS = 2.0**40
 """Levels beyond this in size, in base 2, say that a point has no mass, or all of it. They would
 spoil the slope of a tangent, and are left out of it."""
 
-LN2, LOG2_E = 0.6931471805599453, 1.4426950408889634
+LN2, LOG2_E = 0.6931471805599453, 1.4426950408889634  # log 2, and 1 / log 2
 
 
 class Groups(NamedTuple):

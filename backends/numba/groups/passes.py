@@ -60,7 +60,7 @@ class GroupedProblem(NamedTuple):
     most: int
     """The largest number of terms with which a series costs less than all pairs of points."""
 
-    cut: Any
+    cut: Number
     """How far, in base 2, an exponent must be below the largest of its row to be left out."""
 
     height: Array
