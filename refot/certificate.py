@@ -2,8 +2,8 @@
 file. Two checkers of 80 lines, docs/checkers/check.py and check.mjs, prove the interval again from
 the file alone; docs/certificates-that-travel.md describes the format.
 
-The problem in the file is the one of its *matrix* of costs, as floats: where it was given by points,
-that is the matrix which refot computes from them.
+The problem in the file is the one of its *matrix* of costs, as floats: where it was given by
+points, that is the matrix which refot computes from them.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class TravellingCertificate:
         return digest.hexdigest()
 
     def save(self, path: str | Path) -> None:
-        """Write the file. Raises InputError where a cost is infinite: the format has finite ones."""
+        """Write the file. Raises InputError where a cost is infinite: the format has none."""
         if not np.isfinite(self.C).all():
             raise InputError("C", "forbidden pairs", "finite costs, in a certificate that travels")
         write_text(Path(path), json.dumps(self.document(), allow_nan=False) + "\n")

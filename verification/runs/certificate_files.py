@@ -15,15 +15,15 @@ from refot.verification.certificates.certify import certify_value
 
 from .certify import LARGEST, Certified, FileError
 
-METHOD = ("Below, the semi-dual of g. Above, the cost of a plan with exactly these marginals, made from "
-          "the plan of g by a shift or by rounding. Computed in balls of float64.")
+METHOD = ("Below, the semi-dual of g. Above, the cost of a plan with exactly these marginals, made "
+          "from the plan of g by a shift or by rounding. Computed in balls of float64.")
 """How the interval of every certificate written here was proven."""
 
 
 def read_potentials(path: Path, p: Problem) -> Array:
     """The column potential g (m,) in a file: an .npy file, or an .npz file with `g`, or with `f`
-    (n,) alone, whose transform is taken. Any precision: it is read as float64, and need not be right.
-    Raises FileError, InputError.
+    (n,) alone, whose transform is taken. It is read as float64, and need not be right. Raises
+    FileError, InputError.
     """
     arrays = _arrays(path)
     if "g" in arrays:
@@ -54,5 +54,5 @@ def travelling(certified: Certified, source: str) -> TravellingCertificate:
     C = np.asarray(p.C.dense(), dtype=np.float64)
     found = certify_value(C, p.a, p.b, p.eps, g)
     ground = f", the ground cost {certified.ground} of its points" if certified.ground else ""
-    return TravellingCertificate(C, p.a, p.b, p.eps, np.asarray(g), found.lower, found.upper, METHOD,
-                                 f"{source}{ground}")
+    return TravellingCertificate(C, p.a, p.b, p.eps, np.asarray(g), found.lower, found.upper,
+                                 METHOD, f"{source}{ground}")
