@@ -56,7 +56,7 @@ class TravellingCertificate:
             "potentials": {"g": _numbers(self.g)},
             "interval": {"lower": self.lower, "upper": self.upper},
             "method": self.method,
-            "made_with": {name: version(name) for name in ("refot", "numpy")},
+            "made_with": {"refot": version("refot"), "NumPy": np.__version__},
         }
 
     def _problem(self) -> dict[str, Any]:

@@ -124,7 +124,7 @@ FORGERIES = {
         "lower": d["interval"]["lower"], "upper": d["interval"]["lower"]}}),
     "NaN": changed(*LOWER, to=lambda _: math.nan),
     "infinity": changed(*UPPER, to=lambda _: math.inf),
-    "a number beyond the floats": lambda d: json.dumps(d).replace('"upper": ', '"upper": 1e999,"x":'),
+    "a number beyond floats": lambda d: json.dumps(d).replace('"upper": ', '"upper": 1e999,"x":'),
     "an end as text": changed(*UPPER, to=str),
     "an end that is true": changed(*UPPER, to=lambda _: True),
     "another cost": changed("problem", "C", -1, 0, to=lambda x: x + 1.0),
