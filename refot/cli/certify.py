@@ -16,6 +16,10 @@ def certify(
         metavar="PROBLEM.npz", help="a, b, eps and C, or x and y (and cost); optionally g")],
     value: Annotated[float | None, typer.Option(help="A value to judge.")] = None,
     convention: Annotated[str, typer.Option(help="The convention of that value.")] = "refot",
+    potentials: Annotated[Path | None, typer.Option(
+        metavar="FILE", help="g (.npy), or g or f (.npz), from any program.")] = None,
+    out: Annotated[Path | None, typer.Option(
+        metavar="CERTIFICATE.json", help="Write a proof that others can check.")] = None,
 ) -> None:
     """Certify the value of a problem: an interval that contains the true one.
 
@@ -24,9 +28,16 @@ def certify(
     runs = verification("runs.certify")
     if value is not None:
         runs.value_convention(convention)  # raises for an unknown one, before any work
-    certified = runs.certified(*runs.read_problem(file))
+    problem, g = runs.read_problem(file)
+    files = verification("runs.certificate_files")
+    if potentials is not None:
+        g = files.read_potentials(potentials, problem)
+    certified = runs.certified(problem, g)
     for line in certified.lines():
         console.print(foreign(line), soft_wrap=True)
+    if out is not None:
+        files.travelling(certified, file.name).save(out)
+        console.print(foreign(f"written: {out}"), soft_wrap=True)
     if value is not None:
         verdict = certified.verdict(value, convention)
         console.print(foreign(verdict.sentence, "green" if verdict.inside else "bold red"),

@@ -24,7 +24,7 @@ LAYERS = {
         {"backend_contract"},
         {"problem", "spanning_tree"},
         {"solvers"},
-        {"transforms", "objectives", "plans"},
+        {"transforms", "objectives", "plans", "certificate"},
         {"divergences", "information"},
         {"gradients", "printed"},
         {"unrolled", "implicit", "semidiscrete", "informative_plans", "entropic", "limits"},

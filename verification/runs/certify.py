@@ -98,10 +98,11 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Certified:
-    """A problem with its certificate."""
+    """A problem with the column potential g (m,) that proves its certificate."""
 
     problem: Problem
     certificate: Certificate
+    g: Array
 
     def lines(self) -> Iterator[str]:
         """What `refot certify` prints, line by line."""
@@ -186,7 +187,7 @@ def certified(p: Problem, g: Array | None = None) -> Certified:
         with warnings.catch_warnings():  # how far the solve came is seen in the certificate's width
             warnings.simplefilter("ignore", ConvergenceWarning)
             g = solve_problem(p, tol=1e-13, max_iter=2_000).g
-    return Certified(p, certify(p.C, p.a, p.b, p.eps, g))
+    return Certified(p, certify(p.C, p.a, p.b, p.eps, g), g)
 
 
 def conventions() -> list[str]:
