@@ -13,12 +13,9 @@ from strategies import TOL, UNIT, cases, clouds, mild_cases, potentials, solved
 
 import refot
 from refot.arrays import InputError
-from refot.limits import (
-    cost_limits,
+from refot.limits import cost_limits, divergence_limits, doubly_centred, eps_sweep
+from refot.samples import (
     decay_rate,
-    divergence_limits,
-    doubly_centred,
-    eps_sweep,
     sample_complexity,
     sampled_softmin_bias,
     softmin_batch_bias,
