@@ -158,7 +158,7 @@ class Trial:
     # -------------------------------------------------------------- tolerances
     @property
     def rate(self) -> float:
-        """The relative tolerance: the one that the subject states, else 1e-6, in float32 1e-4.
+        """The relative tolerance that the subject states, else 1e-6; in float32 at least 1e-4.
 
         Solvers usually stop at a marginal error of 1e-9. Where convergence is slow, and a step of
         Sinkhorn's algorithm removes only a thousandth of the error, the answer is then right to

@@ -33,7 +33,7 @@ class Role(Enum):
     """What a capability is for."""
 
     ANSWER = "the answer to one problem: numbers and arrays in, a number or arrays out"
-    STATEMENT = "what a subject may say of its own answers; nobody misses it where it is not there"
+    STATEMENT = "what a subject says of its own answers; it is never reported as missing"
     TRAINING = "steps of an algorithm, checked against golden trajectories and not on problems"
 
 
