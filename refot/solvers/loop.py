@@ -7,7 +7,7 @@ import math
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class SinkhornResult:
     "rounding" (no smaller error for many iterations, at what the precision of the problem allows),
     "stall" (none above that), or "infeasible" (no plan avoids the forbidden pairs, seen after LONG
     iterations); its `advice` says what to do about it.
+    `problem` is what was solved, on its backend: the methods compute from it and from f and g.
     `gap` is an interval around F, where one was asked for; `seconds` what the solve took.
     `infeasible` says why no plan avoids the forbidden pairs, where none does and it did not
     converge.
@@ -50,6 +51,7 @@ class SinkhornResult:
     errors: tuple[float, ...]
     stopped_by: StoppedBy
     seconds: float
+    problem: Problem = field(repr=False)
     gap: CertifiedGap | None = None
     infeasible: str = ""
 
@@ -99,7 +101,7 @@ def iterate(
             stopped_by = StoppedBy.GAP
         converged = watch.proved or found.within(tol)
         result = SinkhornResult(f, g, converged, *found, tol, tuple(errors), stopped_by,
-                                watch.elapsed, gap,
+                                watch.elapsed, p, gap,
                                 "" if converged else obstruction(p.C, p.a, p.b))
     if not result.converged:
         warnings.warn(_warning(result), ConvergenceWarning, stacklevel=_level_outside())

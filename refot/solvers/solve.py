@@ -89,9 +89,10 @@ def solve_problem(
     choice = lookup(METHODS, method, "method")
     with within(memory):
         require_working_set(p.C)
-        p = replace(p, C=kept(p.C))
-        p = replace(p, C=prepared(p.backend, p.C, p.a, p.b))
-        return iterate(p, choice(p, start(p, f, g)), tol, max_iter, control)
+        inside = replace(p, C=kept(p.C))
+        inside = replace(inside, C=prepared(p.backend, inside.C, p.a, p.b))
+        found = iterate(inside, choice(inside, start(inside, f, g)), tol, max_iter, control)
+        return replace(found, problem=p)  # not the matrix that was formed for the solve
 
 
 def start(p: Problem, f: Any | None, g: Any | None) -> Array:
