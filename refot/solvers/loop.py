@@ -104,11 +104,11 @@ def iterate(
                                 watch.elapsed, p, gap,
                                 "" if converged else obstruction(p.C, p.a, p.b))
     if not result.converged:
-        warnings.warn(_warning(result), ConvergenceWarning, stacklevel=_level_outside())
+        warnings.warn(_warning(result), ConvergenceWarning, stacklevel=level_outside())
     return result
 
 
-def _level_outside() -> int:
+def level_outside() -> int:
     """The `stacklevel`, seen from the caller, of the first line outside refot: a user's, who may
     have called a value, a gradient or a solve."""
     frame, level = sys._getframe(1), 1
