@@ -13,6 +13,9 @@ from refot.backend_contract import (
     get_backend,
     use_backend,
 )
+from refot.batches.pairwise import pairwise
+from refot.batches.result import BatchResult
+from refot.batches.solve import solve_batch
 from refot.costs.operands import DenseCost, PointCost, normalised, point_cost
 from refot.divergences import (
     entropic_value,
@@ -85,6 +88,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Backend",
     "BackendUnavailableError",
+    "BatchResult",
     "ConvergenceWarning",
     "DenseCost",
     "InputError",
@@ -124,6 +128,7 @@ __all__ = [
     "mmd_squared_unbiased_gradient_weights",
     "mutual_information",
     "normalised",
+    "pairwise",
     "plan",
     "point_cost",
     "primal",
@@ -155,6 +160,7 @@ __all__ = [
     "sinkhorn_symmetric",
     "softmin",
     "solve",
+    "solve_batch",
     "sum_noise",
     "transport_cost",
     "use_backend",

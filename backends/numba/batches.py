@@ -260,8 +260,8 @@ def _relax(K: Any, a: Any, b: Any, u: Any, v: Any, bv: Any, c: Any, tol: Any, at
 # ------------------------------------------------------------------ a problem
 @elementwise
 def _one(C: Any, at: Any, a: Any, b: Any, k: Any, tol: Any, atoms: Any, most: Any, direct: Any,
-         least: Any, first: Any, K: Any, f: Any, g: Any, u: Any, v: Any, bv: Any, c: Any, h: Any, history: Any, side: Any
-         ) -> Any:
+         least: Any, first: Any, K: Any, f: Any, g: Any, u: Any, v: Any, bv: Any, c: Any, h: Any,
+         history: Any, side: Any) -> Any:
     """(iterations, why it ended): f and g from the start g. `direct`: `first` is K of g = 0 and
     f = `least`, the least cost; else, and later, K is formed."""
     iterations, why, absorbed = 0, ABSORB_ROWS, first
@@ -277,7 +277,8 @@ def _one(C: Any, at: Any, a: Any, b: Any, k: Any, tol: Any, atoms: Any, most: An
             gibbs(C, at, f, g, k, K)
             v[:], absorbed = 1.0, K
         u[:] = 1.0
-        taken, why = _relax(absorbed, a, b, u, v, bv, c, tol, atoms, most - iterations, history, side)
+        taken, why = _relax(absorbed, a, b, u, v, bv, c, tol, atoms, most - iterations, history,
+                            side)
         iterations += taken
         if why != ABSORB_ROWS:
             for i in range(f.size):

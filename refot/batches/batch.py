@@ -105,8 +105,8 @@ def batch(
     found = replace(found, eps=_eps(eps, found))
     if bool(costs.max() == np.inf):
         found = _with_partners(found)
-    return replace(found, **{name: on.asarray(getattr(found, name)) for name in ("costs", "a", "b")},
-                   operands=None if found.operands is None else
+    return replace(found, costs=on.asarray(found.costs), a=on.asarray(found.a),
+                   b=on.asarray(found.b), operands=None if found.operands is None else
                    tuple(cost.with_arrays(on.asarray) for cost in found.operands))
 
 
@@ -147,7 +147,9 @@ def _costs(C: Any) -> tuple[Array, list[tuple[int, int]], tuple[Cost, ...] | Non
     return stack.reshape(-1), [stack.shape[-2:]] * number, None, stack.ndim == 2
 
 
-def _costs_of_a_list(C: Sequence[Any]) -> tuple[Array, list[tuple[int, int]], tuple[Cost, ...] | None]:
+def _costs_of_a_list(
+    C: Sequence[Any]
+) -> tuple[Array, list[tuple[int, int]], tuple[Cost, ...] | None]:
     """The same for a list of matrices and operands. Matrices are checked together where they are
     alike, for the time that it saves."""
     if all(type(one) is np.ndarray and one.ndim == 2 and one.dtype == C[0].dtype for one in C):
@@ -206,7 +208,8 @@ def _parts(values: Any, number: int, name: str) -> list[Array]:
 
 
 def _fit(parts: list[Array], sizes: Array) -> bool:
-    return [len(part) for part in parts] == sizes.tolist()
+    lengths: list[int] = sizes.tolist()
+    return [len(part) for part in parts] == lengths
 
 
 def _weights(values: Any, sizes: Array, name: str, dtype: Any) -> Array:

@@ -32,13 +32,16 @@ from refot.backend_contract import BackendLike, BatchSolver, SweptBatch
 from refot.batches.batch import COLUMNS, ROWS, Batch, batch, potentials
 from refot.batches.result import BatchResult
 from refot.batches.stacked import solve_stacks
-from refot.objectives import semi_dual_of
 from refot.solvers import solve_problem
 from refot.solvers.accuracy import atom_tolerance
+from refot.solvers.answers.value import WIDE, value_of
 from refot.solvers.gap import gap_of
 from refot.solvers.loop import SinkhornResult, level_outside
 from refot.solvers.solve import start
 from refot.solvers.stopping import StoppedBy
+
+MAX_ITER = 10_000
+"""The iterations that a problem may take unless told."""
 
 
 def solve_batch(
@@ -48,7 +51,7 @@ def solve_batch(
     eps: Any,
     *,
     tol: float | None = None,
-    max_iter: int = 10_000,
+    max_iter: int = MAX_ITER,
     certified: bool = False,
     f: Any | None = None,
     g: Any | None = None,
@@ -91,15 +94,17 @@ def solve_problems(
         done = (found[:, 0] <= tol) & (found[:, 1] <= atom_tolerance(tol))
     stopped = [StoppedBy.TOLERANCE if there else StoppedBy.MAX_ITER for there in done]
     infeasible = [""] * len(problems)
-    for k in np.flatnonzero(~done & (iterations < max_iter)):
+    for k in np.flatnonzero(~done & (iterations < max_iter)).tolist():
         if arrived[k] and problems.costs.dtype != np.float64:
             stopped[k] = StoppedBy.ROUNDING  # sweeps are in float64: what is missing, the dtype is
             continue
         single = _alone(problems, problems.columns(g, k), k, tol, max_iter - int(iterations[k]))
         problems.rows(f, k)[:], problems.columns(g, k)[:] = single.f, single.g
         iterations[k] += single.iterations
-        found[k] = single.marginal_error, single.atom_error, semi_dual_of(single.problem, single.g)
+        found[k] = single.marginal_error, single.atom_error, value_of(single.problem, single.g)
         done[k], stopped[k], infeasible[k] = single.converged, single.stopped_by, single.infeasible
+    for k in np.flatnonzero(problems.eps > WIDE / 2 * abs(found[:, 2])).tolist():  # |F| <= max |C|
+        found[k, 2] = value_of(problems.problem(k), problems.columns(g, k))
     gaps = tuple(gap_of(problems.problem(k), problems.columns(g, k))
                  for k in range(len(problems))) if certified else None
     return BatchResult(

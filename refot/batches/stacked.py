@@ -6,13 +6,12 @@ iteration of G-7 with the scalings u = exp((f - min C) / eps), v = exp(g / eps) 
     r_i = sum_j K_ij b_j v_j,    c_j = sum_i a_i u_i K_ij,
 
 after which u_i r_i = 1 and v_j c_j = 1 hold for the side that was moved; over-relaxed, u_i r_i is
-near 1. A problem leaves the stack when it has arrived, or when sweeps are no longer of use. Where eps
-is so small that K would underflow none are made at all.
+near 1. A problem leaves the stack when it has arrived, or when sweeps are no longer of use. Where
+eps is so small that K would underflow none are made at all.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -105,8 +104,8 @@ class Stack:
         u, v = xp.ones_like(self.a), xp.ones_like(self.b)
         iterations, arrived = np.zeros(number, np.int64), np.zeros(number, bool)
         far = (self.C.max(axis=(1, 2))[:, None] - self.least) / self.eps
-        usable = on_host((far < DIRECT) & (abs(g).max(axis=1)[:, None] < DIRECT / 2 * self.eps))[:, 0]
-        now = np.flatnonzero(usable)
+        usable = (far < DIRECT) & (abs(g).max(axis=1)[:, None] < DIRECT / 2 * self.eps)
+        now = np.flatnonzero(on_host(usable)[:, 0])
         if len(now) == 0:
             return u, v, iterations, arrived
         at = xp.asarray(now)
