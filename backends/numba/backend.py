@@ -184,17 +184,17 @@ class NumbaBackend(NumpyArrays):
 
     def solve_batch(self, C: Array, sizes: Array, a: Array, b: Array, eps: Array, g: Array,
                     tol: float, atoms: float, most: int) -> SweptBatch:
-        """Each problem by one thread, from its start to its end."""
-        a, b = (np.ascontiguousarray(weights, np.float64) for weights in (a, b))
-        f, g, number = np.empty(len(a), C.dtype), np.array(g, C.dtype), len(sizes)
+        """Each problem by one thread, from its start to its end, in float64."""
+        given, single = C.dtype, C.dtype != np.float64
+        C, a, b = (np.ascontiguousarray(numbers, np.float64) for numbers in (C, a, b))
+        f, g, number = np.empty(len(a)), np.array(g, np.float64), len(sizes)
         iterations, arrived = np.zeros(number, np.int64), np.zeros(number, np.bool_)
-        found = np.empty((number, 3))
-        limits = np.finfo(np.float64)
+        found, limits = np.empty((number, 3)), np.finfo(np.float64)
         per_eps = np.clip(math.log2(math.e) / eps, limits.tiny, limits.max)
         entries = int((sizes[:, 0] * sizes[:, 1]).mean())
         _run(number, 256 * entries, batches.solve, C, sizes, a, b, per_eps, tol, atoms, most,
-             batches.shared_kernel(C, sizes, eps), f, g, iterations, arrived, found, unit=1)
-        return f, g, iterations, arrived, found
+             batches.shared_kernel(C, sizes, eps), single, f, g, iterations, arrived, found, unit=1)
+        return f.astype(given), g.astype(given), iterations, arrived, found
 
 
 def _vector(values: Array, size: int, name: str, dtype: Any) -> Array:

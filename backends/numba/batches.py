@@ -79,10 +79,10 @@ def _softmin_row(C: Any, at: Any, h: Any, k: Any) -> Any:
     full_width()
     top = -np.inf
     for j in range(np.uintp(h.size)):
-        top = larger(top, h[j] - np.float64(C[at + j]))
+        top = larger(top, h[j] - C[at + j])
     total = 0.0
     for j in range(np.uintp(h.size)):
-        total += exp2_scaled(h[j] - np.float64(C[at + j]) - top, k)
+        total += exp2_scaled(h[j] - C[at + j] - top, k)
     return -(top + math.log2(total) / k)
 
 
@@ -91,7 +91,7 @@ def _raise_tops(C: Any, at: Any, h: Any, top: Any) -> None:
     """top_j = max(top_j, h - C_j) for one row."""
     full_width()
     for j in range(np.uintp(top.size)):
-        top[j] = larger(top[j], h - np.float64(C[at + j]))
+        top[j] = larger(top[j], h - C[at + j])
 
 
 @elementwise
@@ -99,7 +99,7 @@ def _add_exponentials(C: Any, at: Any, h: Any, k: Any, top: Any, total: Any) -> 
     """total_j += 2^((h - C_j - top_j) k) for one row."""
     full_width()
     for j in range(np.uintp(top.size)):
-        total[j] += exp2_scaled(h - np.float64(C[at + j]) - top[j], k)
+        total[j] += exp2_scaled(h - C[at + j] - top[j], k)
 
 
 @elementwise
@@ -133,7 +133,7 @@ def _gibbs_row(C: Any, at: Any, f: Any, g: Any, k: Any, K: Any, i: Any) -> None:
     """K_ij = exp((f + g_j - C_j) / eps) for one row, 0 where it is below LEAST."""
     full_width()
     for j in range(np.uintp(g.size)):
-        value = exp2_bounded(f + g[j] - np.float64(C[at + j]), k)
+        value = exp2_bounded(f + g[j] - C[at + j], k)
         K[i, j] = value if value >= LEAST else 0.0
 
 
@@ -298,7 +298,7 @@ def _plan_row(C: Any, at: Any, f: Any, g: Any, b: Any, weight: Any, k: Any, colu
     full_width()
     total = 0.0
     for j in range(np.uintp(g.size)):
-        e = exp2_bounded(f + np.float64(g[j]) - np.float64(C[at + j]), k)
+        e = exp2_bounded(f + g[j] - C[at + j], k)
         total += b[j] * e
         columns[j] += weight * e
     return total
@@ -310,7 +310,7 @@ def _reached(C: Any, at: Any, a: Any, b: Any, k: Any, f: Any, g: Any, columns: A
     error, atom, value = 0.0, 0.0, 0.0
     columns[:] = 0.0
     for i in range(np.uintp(f.size)):
-        row = _plan_row(C, at + i * np.uintp(g.size), np.float64(f[i]), g, b, a[i], k, columns)
+        row = _plan_row(C, at + i * np.uintp(g.size), f[i], g, b, a[i], k, columns)
         error += a[i] * abs(row - 1.0)
         atom = max(atom, abs(math.log(row)))
         if a[i] > 0:
@@ -328,17 +328,17 @@ def _range(C: Any, at: Any, size: Any) -> Any:
     full_width()
     least, most = np.inf, -np.inf
     for j in range(np.uintp(size)):
-        cost = np.float64(C[at + j])
-        least, most = -larger(-least, -cost), larger(most, cost)
+        least, most = -larger(-least, -C[at + j]), larger(most, C[at + j])
     return least, most
 
 
 @kernel
 def solve(C: Any, sizes: Any, a: Any, b: Any, per_eps: Any, tol: float, atoms: float, most: int,
-          shared: Any, f: Any, g: Any, iterations: Any, arrived: Any, found: Any, p0: int, p1: int
-          ) -> None:
-    """The problems p0 to p1, as `BatchSolver` says, from the start g, into f and g. `shared`
-    (n, m and some more) is K of g = 0, f = min C, or empty where each problem forms its own."""
+          shared: Any, single: bool, f: Any, g: Any, iterations: Any, arrived: Any, found: Any,
+          p0: int, p1: int) -> None:
+    """The problems p0 to p1, as `BatchSolver` says, from the start g, into f and g; rounded to
+    float32 where that is `single`. `shared` (n, m and some more) is K of g = 0, f = min C, or empty
+    where each problem forms its own."""
     n_most, m_most = 0, 0
     for p in range(p0, p1):
         n_most, m_most = max(n_most, sizes[p, 0]), max(m_most, sizes[p, 1])
@@ -364,9 +364,11 @@ def solve(C: Any, sizes: Any, a: Any, b: Any, per_eps: Any, tol: float, atoms: f
         iterations[p], why = _one(C, at, a_p, b_p, k, tol, atoms, most, direct, least, first, K,
                                   f_p, g_p, u_room[:n], v_p, bv, c, h_room, history, side)
         arrived[p] = why == DONE
-        f[i0:i0 + n], g[j0:j0 + m] = f_p, g_p
-        found[p, 0], found[p, 1], found[p, 2] = _reached(C, at, a_p, b_p, k, f[i0:i0 + n],
-                                                         g[j0:j0 + m], c[:m])
+        for i in range(n):
+            f[i0 + i] = f_p[i] = np.float64(np.float32(f_p[i])) if single else f_p[i]
+        for j in range(m):
+            g[j0 + j] = g_p[j] = np.float64(np.float32(g_p[j])) if single else g_p[j]
+        found[p, 0], found[p, 1], found[p, 2] = _reached(C, at, a_p, b_p, k, f_p, g_p, c[:m])
 
 
 def shared_kernel(C: Array, sizes: Array, eps: Array) -> Array:

@@ -116,7 +116,7 @@ def test_sweeps_alone_solve_what_they_are_for(backend: str) -> None:
 
     C, a, b = stack(40, 20, 30)
     problems = batch(C, a, b, 0.02 * C.max(axis=(1, 2)), backend)
-    f, g, iterations, arrived, errors = _swept(problems, np.zeros(40 * 30), TOL, 1_000)
+    _, _, iterations, arrived, errors = _swept(problems, np.zeros(40 * 30), TOL, 1_000)
     assert arrived.all()
     assert (errors[:, 0] <= TOL).all()
     assert len(set(iterations.tolist())) > 3, "each problem stops when it has arrived"
@@ -168,7 +168,8 @@ def test_every_layout_means_the_same(backend: str) -> None:
 
 
 def test_one_cost_for_all(backend: str) -> None:
-    """exp(-C / eps) is formed once; the answers are those of the cost repeated, to the tolerance."""
+    """exp(-C / eps) is formed once; the answers are those of the cost repeated, to the tolerance.
+    """
     C, a, b = stack(6, 8, 9)
     repeated = np.repeat(C[:1], 6, axis=0)
     for eps in (0.2, 0.2 + 0.1 * np.arange(6), 1e-3):
@@ -225,7 +226,9 @@ def test_float32(backend: str) -> None:
     f, g, C, a, b = (part.astype(float) for part in (short.f, short.g, C, a, b))
     P = a[:, :, None] * b[:, None] * np.exp(f[:, :, None] + g[:, None] - C)
     error = abs(P.sum(axis=2) - a).sum(axis=1) + abs(P.sum(axis=1) - b).sum(axis=1)
-    assert short.marginal_error == pytest.approx(error, rel=1e-6)
+    # a sum of 20 entries in float32 is right to 20 roundings of its size; there are 40 of them, of
+    # mass 2 in all
+    assert abs(short.marginal_error - error).max() <= 2 * 20 * 2.0**-24
 
 
 # ------------------------------------------------------------------ stops
