@@ -56,6 +56,9 @@ PATIENCE = 100
 
 LN2 = math.log(2.0)
 
+AT_ONCE = 16
+"""Rows of K that are used for r and then for c, while they are in the nearest cache."""
+
 LANES = 8
 """Rows of K have a multiple of so many entries, the last ones 0."""
 
@@ -146,13 +149,6 @@ def gibbs(C: Any, at: Any, f: Any, g: Any, k: Any, K: Any) -> None:
 
 
 @elementwise
-def _relaxed(q: Any, w: Any, near: Any) -> Any:
-    """q^w to second order in q - 1, where |q - 1| <= near; else q, Sinkhorn's own step."""
-    x = q - 1.0
-    return 1.0 + w * x * (1.0 + 0.5 * (w - 1.0) * x) if abs(x) <= near else q
-
-
-@elementwise
 def near_for(w: Any) -> Any:
     """How far a step may go to be over-relaxed by w. With d = log q, s = w - 1 the dual rises by
     a weight times (1 - s^2) d^2 / 2 - (1 + s^3) d^3 / 6 + ..., which is positive within."""
@@ -160,51 +156,70 @@ def near_for(w: Any) -> Any:
     return min(NEAR, 1.2 * (1.0 - s * s) / (1.0 + s * s * s))
 
 
-@elementwise
-def _update(r: Any, weight: Any, u: Any, i: Any, w: Any, near: Any, errors: Any) -> Any:
-    """u_i moved; errors = (L1 error, largest relative error, largest scaling) of its side."""
-    product = u[i] * r
-    t = _relaxed(1.0 / product, w, near)
-    u[i] *= t
-    miss = abs(t * product - 1.0)
-    errors[0] += weight * miss
-    errors[1] = max(errors[1], miss)
-    errors[2] = max(errors[2], max(u[i], 1.0 / u[i]))
-    return weight * u[i]
+@reduction
+def _move(u: Any, r: Any, weights: Any, w: Any, near: Any, weighted: Any) -> Any:
+    """u moved by q^w, q = 1 / (u r), and weighted = weights u: to second order in q - 1 where that
+    is near, else by q, Sinkhorn's own step. (L1 error, largest relative error, smallest u, largest)
+    of that side then."""
+    full_width()
+    error, atom, least, largest = 0.0, 0.0, np.inf, 0.0
+    for i in range(np.uintp(u.size)):
+        product = u[i] * r[i]
+        q = 1.0 / product
+        x = q - 1.0
+        t = 1.0 + w * x * (1.0 + 0.5 * (w - 1.0) * x) if abs(x) <= near else q
+        moved = u[i] * t
+        miss = abs(t * product - 1.0)
+        error += weights[i] * miss
+        atom = larger(atom, miss)
+        least, largest = -larger(-least, -moved), larger(largest, moved)
+        u[i], weighted[i] = moved, weights[i] * moved
+    return error, atom, least, largest
 
 
 @elementwise
-def _sweep(K: Any, a: Any, bv: Any, u: Any, c: Any, w: Any, near: Any, errors: Any) -> None:
-    """r = K bv, u moved towards 1 / r, c = K'(a u): one pass over K."""
-    errors[:] = 0.0
+def _sweep(K: Any, a: Any, bv: Any, u: Any, au: Any, r: Any, c: Any, w: Any, near: Any) -> Any:
+    """r = K bv, u moved towards 1 / r, c = K'(a u), AT_ONCE rows of K at a time; what `_move` says
+    of all rows."""
     c[:] = 0.0
-    last = a.size - 1
-    for i in range(0, a.size, TOGETHER):
-        i_0, i_1 = np.uintp(i), np.uintp(min(i + 1, last))
-        i_2, i_3 = np.uintp(min(i + 2, last)), np.uintp(min(i + 3, last))
-        r_0, r_1, r_2, r_3 = row_sums(K, bv, i_0, i_1, i_2, i_3)
-        u_0 = _update(r_0, a[i_0], u, i_0, w, near, errors)
-        u_1 = _update(r_1, a[i_1], u, i_1, w, near, errors) if i + 1 <= last else 0.0
-        u_2 = _update(r_2, a[i_2], u, i_2, w, near, errors) if i + 2 <= last else 0.0
-        u_3 = _update(r_3, a[i_3], u, i_3, w, near, errors) if i + 3 <= last else 0.0
-        add_rows(K, i_0, i_1, i_2, i_3, u_0, u_1, u_2, u_3, c)
+    error, atom, least, largest = 0.0, 0.0, np.inf, 0.0
+    for first in range(0, a.size, AT_ONCE):
+        end = min(first + AT_ONCE, a.size)
+        for i in range(first, end, TOGETHER):
+            r[i], r[i + 1], r[i + 2], r[i + 3] = row_sums(K, bv, *_four(i, end))
+        some = slice(first, end)
+        e, at, lo, hi = _move(u[some], r[some], a[some], w, near, au[some])
+        error, atom, least, largest = error + e, max(atom, at), min(least, lo), max(largest, hi)
+        au[end:end + TOGETHER] = 0.0
+        for i in range(first, end, TOGETHER):
+            add_rows(K, *_four(i, end), au[i], au[i + 1], au[i + 2], au[i + 3], c)
+    return error, atom, least, largest
 
 
 @elementwise
-def _move_columns(bv: Any, b: Any, v: Any, c: Any, w: Any, near: Any, errors: Any) -> None:
-    """v moved towards 1 / c, and bv = b v."""
-    errors[:] = 0.0
-    for j in range(v.size):
-        bv[j] = _update(c[j], b[j], v, j, w, near, errors)
+def _four(i: Any, end: Any) -> Any:
+    """The rows i to i + 3; the last again where there are no more."""
+    last = end - 1
+    return (np.uintp(i), np.uintp(min(i + 1, last)), np.uintp(min(i + 2, last)),
+            np.uintp(min(i + 3, last)))
 
 
-@elementwise
-def _column_error(b: Any, v: Any, c: Any, errors: Any) -> None:
-    """errors = (L1, largest relative) of the column sums b v c, added to those of the rows."""
-    for j in range(v.size):
+@reduction
+def _column_errors(b: Any, v: Any, c: Any) -> Any:
+    """(L1, largest relative) error of the column sums b v c."""
+    full_width()
+    error, atom = 0.0, 0.0
+    for j in range(np.uintp(v.size)):
         miss = abs(v[j] * c[j] - 1.0)
-        errors[0] += b[j] * miss
-        errors[1] = max(errors[1], miss)
+        error += b[j] * miss
+        atom = larger(atom, miss)
+    return error, atom
+
+
+@elementwise
+def _bad(error: Any, least: Any, largest: Any) -> Any:
+    """Whether scalings have left what floats can tell; NaN shows in the error."""
+    return not (error < np.inf and largest < LARGEST and least > 1.0 / LARGEST)
 
 
 # ------------------------------------------------------------------ the relaxation
@@ -228,27 +243,28 @@ def next_relaxation(errors: Any, since: Any, now: Any, w: Any, patience: Any) ->
 
 
 @elementwise
-def _relax(K: Any, a: Any, b: Any, u: Any, v: Any, bv: Any, c: Any, tol: Any, atoms: Any, most: Any,
-           history: Any, side: Any) -> Any:
+def _relax(K: Any, a: Any, b: Any, u: Any, v: Any, room: Any, tol: Any, atoms: Any, most: Any,
+           history: Any) -> Any:
     """(iterations, why it ended): over-relaxed sweeps from the scalings v."""
+    au, r, bv, c = room
     w, near, since, halved, halved_at, patience = 1.0, NEAR, 0, np.inf, 0, LOWER_AFTER
+    bv[:] = 0.0
     for j in range(v.size):
         bv[j] = b[j] * v[j]
     for l in range(most):
-        _sweep(K, a, bv, u, c, w, near, side)
-        largest = side[2]
-        _column_error(b, v, c, side)
-        history[l] = side[0]
-        if not largest < LARGEST:
+        error, atom, least, largest = _sweep(K, a, bv, u, au, r, c, w, near)
+        if _bad(error, least, largest):
             return l + 1, ABSORB_ROWS
-        if side[0] <= tol and side[1] <= atoms:
+        more, worst = _column_errors(b, v, c)
+        error, atom = error + more, max(atom, worst)
+        history[l] = error
+        if error <= tol and atom <= atoms:
             return l + 1, DONE
-        if side[0] <= 0.5 * halved:
-            halved, halved_at = side[0], l
+        if error <= 0.5 * halved:
+            halved, halved_at = error, l
         if l - halved_at >= PATIENCE:
             return l + 1, LEFT
-        _move_columns(bv, b, v, c, w, near, side)
-        if not side[2] < LARGEST:
+        if _bad(*_without_atom(_move(v, c, b, w, near, bv))):
             return l + 1, ABSORB_COLUMNS
         w_next = next_relaxation(history, since, l, w, patience)
         if w_next != w:
@@ -257,11 +273,16 @@ def _relax(K: Any, a: Any, b: Any, u: Any, v: Any, bv: Any, c: Any, tol: Any, at
     return most, LEFT
 
 
+@elementwise
+def _without_atom(told: Any) -> Any:
+    return told[0], told[2], told[3]
+
+
 # ------------------------------------------------------------------ a problem
 @elementwise
 def _one(C: Any, at: Any, a: Any, b: Any, k: Any, tol: Any, atoms: Any, most: Any, direct: Any,
-         least: Any, first: Any, K: Any, f: Any, g: Any, u: Any, v: Any, bv: Any, c: Any, h: Any,
-         history: Any, side: Any) -> Any:
+         least: Any, first: Any, K: Any, f: Any, g: Any, u: Any, v: Any, room: Any, h: Any,
+         history: Any) -> Any:
     """(iterations, why it ended): f and g from the start g. `direct`: `first` is K of g = 0 and
     f = `least`, the least cost; else, and later, K is formed."""
     iterations, why, absorbed = 0, ABSORB_ROWS, first
@@ -273,12 +294,11 @@ def _one(C: Any, at: Any, a: Any, b: Any, k: Any, tol: Any, atoms: Any, most: An
         if not (direct and turn == 0):
             if why == ABSORB_ROWS:
                 _transform_rows(C, at, b, k, f, g, h)
-            _transform_columns(C, at, a, k, f, g, h, c[:g.size], v)
+            _transform_columns(C, at, a, k, f, g, h, room[3][:g.size], v)
             gibbs(C, at, f, g, k, K)
             v[:], absorbed = 1.0, K
         u[:] = 1.0
-        taken, why = _relax(absorbed, a, b, u, v, bv, c, tol, atoms, most - iterations, history,
-                            side)
+        taken, why = _relax(absorbed, a, b, u, v, room, tol, atoms, most - iterations, history)
         iterations += taken
         if why != ABSORB_ROWS:
             for i in range(f.size):
@@ -343,14 +363,17 @@ def solve(C: Any, sizes: Any, a: Any, b: Any, per_eps: Any, tol: float, atoms: f
     for p in range(p0, p1):
         n_most, m_most = max(n_most, sizes[p, 0]), max(m_most, sizes[p, 1])
     width_most = -(-m_most // LANES) * LANES
-    K_room, history, side = np.empty(n_most * width_most), np.empty(most), np.empty(3)
+    K_room, history = np.empty(n_most * width_most), np.empty(most)
     f_room, u_room, h_room = np.empty(n_most), np.empty(n_most), np.empty(max(n_most, m_most))
     g_room, v_room, c_room = np.empty(m_most), np.empty(m_most), np.empty(width_most)
+    au_room, r_room = np.empty(n_most + TOGETHER), np.empty(n_most + TOGETHER)
+    bv_room = np.empty(width_most)
     for p in range(p0, p1):
         n, m, at, i0, j0 = sizes[p, 0], sizes[p, 1], np.uintp(sizes[p, 2]), sizes[p, 3], sizes[p, 4]
         width = -(-m // LANES) * LANES
         k, a_p, b_p, f_p, g_p = per_eps[p], a[i0:i0 + n], b[j0:j0 + m], f_room[:n], g_room[:m]
-        v_p, bv, c = v_room[:m], np.zeros(width), c_room[:width]
+        v_p, c = v_room[:m], c_room[:width]
+        room = au_room[:n + TOGETHER], r_room[:n + TOGETHER], bv_room[:width], c
         for j in range(m):
             g_p[j] = g[j0 + j]
         K = K_room[:n * width].reshape(n, width)
@@ -362,7 +385,7 @@ def solve(C: Any, sizes: Any, a: Any, b: Any, per_eps: Any, tol: float, atoms: f
             gibbs(C, at, f_p, v_p, k, K)
         first = shared if direct and shared.size > 0 else K
         iterations[p], why = _one(C, at, a_p, b_p, k, tol, atoms, most, direct, least, first, K,
-                                  f_p, g_p, u_room[:n], v_p, bv, c, h_room, history, side)
+                                  f_p, g_p, u_room[:n], v_p, room, h_room, history)
         arrived[p] = why == DONE
         for i in range(n):
             f[i0 + i] = f_p[i] = np.float64(np.float32(f_p[i])) if single else f_p[i]
