@@ -72,6 +72,7 @@ from refot.objectives import (
 )
 from refot.plans import marginal_error, marginals, plan, round_to_marginals, semi_dual_plan
 from refot.solvers import solve
+from refot.solvers.answers.load import load_solution
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.scaling import scaling_iterates, scaling_loss, sinkhorn_scaling
 from refot.solvers.sinkhorn import sinkhorn_log, sinkhorn_symmetric
@@ -116,6 +117,7 @@ __all__ = [
     "kl",
     "kl_dual",
     "kl_from_product",
+    "load_solution",
     "log_dual",
     "marginal_error",
     "marginals",

@@ -192,7 +192,8 @@ def _sweep(K: Any, a: Any, bv: Any, u: Any, au: Any, r: Any, c: Any, w: Any, nea
         error, atom, least, largest = error + e, max(atom, at), min(least, lo), max(largest, hi)
         au[end:end + TOGETHER] = 0.0
         for i in range(first, end, TOGETHER):
-            add_rows(K, *_four(i, end), au[i], au[i + 1], au[i + 2], au[i + 3], c)
+            i_0, i_1, i_2, i_3 = _four(i, end)
+            add_rows(K, i_0, i_1, i_2, i_3, au[i], au[i + 1], au[i + 2], au[i + 3], c)
     return error, atom, least, largest
 
 

@@ -7,14 +7,14 @@ import math
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from refot.arrays import Array, ConvergenceWarning, as_count, as_positive, marginal_tolerance
 from refot.costs.forbidden import obstruction
 from refot.problem import Problem
-from refot.solvers.accuracy import Accuracy
+from refot.solvers.answers.answers import Answers
 from refot.solvers.gap import CertifiedGap
 from refot.solvers.stopping import Control, Finish, StoppedBy, Watch
 
@@ -22,8 +22,8 @@ LONG = 100
 """After so many iterations it is asked whether the forbidden pairs leave a plan at all."""
 
 
-@dataclass(frozen=True)
-class SinkhornResult:
+@dataclass(frozen=True, repr=False)
+class SinkhornResult(Answers):
     """Potentials f (n,), g (m,) in cost units, and how far the solve came.
 
     `marginal_error` is the L1 error of both marginals of the plan of (f, g). `atom_error` is the
@@ -51,7 +51,7 @@ class SinkhornResult:
     errors: tuple[float, ...]
     stopped_by: StoppedBy
     seconds: float
-    problem: Problem = field(repr=False)
+    problem: Problem
     gap: CertifiedGap | None = None
     infeasible: str = ""
 
@@ -119,9 +119,7 @@ def level_outside() -> int:
 
 def _warning(result: SinkhornResult) -> str:
     """What is missing, why the solve ended nevertheless, and what to do."""
-    short = Accuracy(result.marginal_error, result.atom_error).shortfall(result.tolerance)
     advice = result.stopped_by.advice
     if result.infeasible:  # whatever it was stopped by
         advice = f"{result.infeasible}; {StoppedBy.INFEASIBLE.advice}"
-    return (f"{short} after {result.iterations} iterations (stopped by {result.stopped_by}): "
-            f"{advice}")
+    return f"{result.shortfall()}: {advice}"
