@@ -185,6 +185,8 @@ def _number(known: int | None, **others: Any) -> int:
     """How many problems there are: what says so must agree; 1 where nothing does."""
     for name, values in others.items():
         found = _count(values, 1 if name == "eps" else 2)
+        if found == 0:
+            raise ShapeError(name, "for no problem", "at least one")
         if None not in (found, known) and found != known:
             raise ShapeError(name, f"for {found} problems", f"for {known}, as the others")
         known = known if found is None else found
@@ -196,7 +198,8 @@ def _count(values: Any, axes: int) -> int | None:
     if isinstance(values, list | tuple):
         each = axes == 1 or any(np.ndim(one) > 0 for one in values)
         return len(values) if each else None
-    return len(values) if getattr(values, "ndim", 0) == axes else None
+    shape = getattr(values, "shape", ())
+    return int(shape[0]) if isinstance(shape, tuple) and len(shape) == axes else None
 
 
 def _parts(values: Any, number: int, name: str) -> list[Array]:

@@ -22,8 +22,8 @@ NAMED = 8
 class BatchResult:
     """Potentials of B problems in cost units, and how far each solve came: arrays (B,).
 
-    `f` (B, n) and `g` (B, m), or tuples of vectors where sizes differ. `value` is the semi-dual F
-    (B-24) at g, KL-inclusive and in cost units, which is off only to second order in the errors.
+    `f` (B, n) and `g` (B, m), or tuples of vectors where sizes differ. `value` is F, KL-inclusive,
+    in cost units: the semi-dual at g, which is off only to second order in the errors.
     `converged`, `marginal_error`, `atom_error`, `iterations` and `stopped_by` mean for each problem
     what they mean for `solve`. `gap` are intervals around F, where `certified` asked for them.
     `seconds` is what all took. `result[k]` is the result of problem k, with its problem.
