@@ -77,7 +77,7 @@ def test_the_map_out_of_sample_continues_that_of_the_sample(backend: str) -> Non
     found = solved(backend)
     assert np.allclose(found.transform(X), found.barycentric_map(), rtol=1e-9)
     step = 1e-6
-    moved = found.transform(X + [step, 0.0])
+    moved = found.transform(X + np.array([step, 0.0]))
     # the derivative is a covariance of points y over eps, at most (range of y)^2 / eps times 2
     bound = 2 * step * np.ptp(Y, axis=0).max() ** 2 / EPS
     assert abs(moved - found.transform(X)).max() <= 2 * bound
