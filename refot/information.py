@@ -40,9 +40,10 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike
 from refot.costs.operands import Cost, DenseCost, as_cost, point_cost
-from refot.objectives import kl_from_product, primal, semi_dual_of
+from refot.objectives import kl_from_product, primal
 from refot.problem import problem
 from refot.solvers import solve_problem
+from refot.solvers.answers.value import semi_dual_of
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.memory import gibbs_matrix
 from refot.solvers.sinkhorn import solve_symmetric_problem

@@ -39,9 +39,9 @@ from refot.divergences import (
     self_costs,
     sharp_value_of,
     three_problems,
-    value_of,
 )
 from refot.objectives import entropy, kantorovich
+from refot.solvers.answers.value import value_of
 
 Bounds: TypeAlias = tuple[float, float]
 """(lower, upper), in cost units."""
@@ -161,7 +161,7 @@ def eps_sweep(
     for eps in as_each(epsilons, "epsilons", as_positive):
         problems = three_problems(x, a, y, b, eps, cost, backend)
         terms = first_order_solutions(problems, tol)
-        F_xy, F_xx, F_yy = (value_of(*term) for term in terms)
+        F_xy, F_xx, F_yy = (value_of(p, solved.g) for p, solved in terms)
         s_xy, s_xx, s_yy = (sharp_value_of(*term) for term in terms)
         rows.append((eps, F_xy, s_xy, F_xy - (F_xx + F_yy) / 2, 2 * s_xy - s_xx - s_yy))
     return EpsSweep(*np.array(rows).T)
