@@ -102,9 +102,11 @@ def _with_enough_bits(
 ) -> Found:
     """The first result of `attempt`, with twice the working precision at each try.
 
-    Exponents lose the digits of scale / eps, the contraction those of rho / eps.
+    Exponents lose the digits of scale / eps, the contraction those of rho / eps. The gap of TV is
+    of first order in the error of the potentials, that of its plan of the order 1/2.
     """
     lost = abs(float((p.scale / p.eps).log())) + max(math.log(p.stiffest / float(p.eps)), 0)
+    digits *= 1 if all(isinstance(side, KL | Exact) for side in p.penalties) else 2
     return first_found(bits_for(digits) + math.ceil(lost / math.log(2)), attempt, (
         f"at eps = {p.eps.str(5, radius=False)}, rho = {p.stiffest:g} and costs up to "
         f"{p.scale.str(5, radius=False)}; allowed: larger eps, smaller rho, or fewer digits"))
