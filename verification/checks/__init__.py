@@ -2,7 +2,15 @@
 (honesty, behaviour, precision), and what is not to be answered (bad input).
 """
 
-from refot.verification.checks import divergences, functions, information, training, transport
+from refot.verification.checks import (
+    divergences,
+    functions,
+    information,
+    training,
+    transport,
+    unbalanced,
+    unbalanced_divergences,
+)
 
 from .trial import CHECKS
 
@@ -13,4 +21,5 @@ from refot.verification.checks import behaviour, honesty, precision
 from refot.verification.checks import bad_input
 
 __all__ = ["CHECKS", "bad_input", "behaviour", "divergences", "functions", "honesty",
-           "information", "precision", "training", "transport"]
+           "information", "precision", "training", "transport", "unbalanced",
+           "unbalanced_divergences"]

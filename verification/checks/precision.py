@@ -103,6 +103,8 @@ def _answer(trial: Trial, capability: str, shape: tuple[int, ...], arguments: An
     """The answer as one array; of potentials f_i + g_j, which is the same in every gauge."""
     if CAPABILITIES[capability].answers is Answers.PAIR:
         return sums(*trial.pair(capability, *arguments))
+    if CAPABILITIES[capability].answers is Answers.BOTH:
+        return np.concatenate(trial.pair(capability, *arguments))
     if shape:
         return trial.array(capability, shape, *arguments)
     return np.asarray(trial.number(capability, *arguments))

@@ -21,6 +21,7 @@ from refot.arrays import Array, InputError
 from refot.verification.checks.trial import SINGLE, Call, Finding, Trial
 from refot.verification.mistakes.catalogue import NUMERICAL, mistakes_of
 from refot.verification.mistakes.mistake import forms
+from refot.verification.subjects.capabilities import CAPABILITIES, Answers
 from refot.verification.subjects.doubles import in_doubles
 from refot.verification.truth.right import RIGHT, sums
 
@@ -35,6 +36,9 @@ MISTAKES = {
 }
 """What each mistake of the catalogue answers, by capability and by what is said of it. Those of
 numerics are left out: `causes` finds their traces in the numbers of a call."""
+
+BY_MASS = ("plan", "unbalanced_plan")
+"""Answers that are compared by the sum of their errors, as masses are; others by the largest."""
 
 FITS, SPEAKS_AGAINST = 1 / 100, 1 / 10
 """In units of how far the answer is from the truth: nearer than this, farther than this."""
@@ -92,7 +96,7 @@ class Suspects:
             return Evidence(label, False, (), (), not_finite(trial, call, self._due(capability)),
                             "", traits)
         right = _right_array(capability)(*call.arguments)
-        comparison = Comparison(answer, right, found.tolerance, capability == "plan")
+        comparison = Comparison(answer, right, found.tolerance, capability in BY_MASS)
         suspects = [key for cap, key in self.fitted if cap == capability]
         fits, against = comparison.of(_alternatives(call, suspects))
         if not fits:
@@ -190,8 +194,11 @@ def _alternatives(
 
 def _observed(call: Call) -> Array:
     """The answer as one array; of potentials f_i + g_j, which is the same in every gauge."""
-    if call.capability == "potentials":
+    answers = CAPABILITIES[call.capability].answers
+    if answers is Answers.PAIR:
         return sums(*call.answer)
+    if answers is Answers.BOTH:
+        return np.concatenate(call.answer)
     return np.asarray(call.answer)
 
 
@@ -202,7 +209,7 @@ def _right_array(capability: str) -> Callable[..., Array]:
 
 def _misses(trial: Trial, call: Call, found: Finding) -> bool:
     """Whether the answer to a call of a failed check is not right."""
-    answer, mass = _observed(call), call.capability == "plan"
+    answer, mass = _observed(call), call.capability in BY_MASS
     if not np.isfinite(answer).all():
         return True
     right = _right_array(call.capability)(*call.arguments)

@@ -125,7 +125,7 @@ def numbers(result: Any, capability: str) -> Any:
         if not isinstance(result, bool):
             raise AnswerError(f"a {_kind(result)} where true or false is due")
         return result
-    if answers is Answers.PAIR:
+    if answers in (Answers.PAIR, Answers.BOTH):
         if not isinstance(result, list) or len(result) != 2:
             raise AnswerError(f"a {_kind(result)} where a pair [f, g] is due")
         return _array(result[0]), _array(result[1])

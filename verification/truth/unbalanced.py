@@ -1,0 +1,273 @@
+"""The right answers of unbalanced transport, U-1 to U-8, from one solve of each problem.
+
+Every P >= 0 is feasible, so that the dual at any potentials and the primal of any plan bound U from
+both sides: `Unbalanced.value` is such an interval.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import rel_entr
+
+from refot.arrays import Array
+from refot.costs.operands import point_cost
+from refot.verification.certificates.balls import UNIT
+from refot.verification.certificates.intervals import Interval
+
+Rho = float | tuple[float, float]
+"""The strength of the KL penalties, one for both sides or one for each; inf: exact marginals."""
+
+ROUNDINGS = 64
+"""By how many roundings of its largest terms a sum may be off: it has dozens of entries, a
+logarithm and a product."""
+
+
+def kl_divergence(p: Array, q: Array) -> float:
+    """KL(p | q) = sum p log(p / q) - p + q, >= 0, of any masses."""
+    return float((rel_entr(p, q) - p + q).sum())
+
+
+def relative(p: Array, q: Array) -> float:
+    """sum p log(p / q): KL without its mass terms -p + q."""
+    return float(rel_entr(p, q).sum())
+
+
+@dataclass(frozen=True)
+class Unbalanced:
+    """One unbalanced problem and its solution; arrays are float64."""
+
+    C: Array
+    a: Array
+    b: Array
+    eps: float
+    rhos: tuple[float, float]
+
+    # -------------------------------------------------------------- the solve
+    @cached_property
+    def potentials(self) -> tuple[Array, Array]:
+        """(f, g), as far as float64 goes."""
+        return solved(self.C, self.a, self.b, self.eps, self.rhos)
+
+    @property
+    def f(self) -> Array:
+        return self.potentials[0]
+
+    @property
+    def g(self) -> Array:
+        return self.potentials[1]
+
+    @cached_property
+    def plan(self) -> Array:
+        """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m)."""
+        return gibbs(self.f, self.g, self.C, self.a, self.b, self.eps)
+
+    @cached_property
+    def independent(self) -> Array:
+        """a(x)b, to which the plan is compared, (n, m)."""
+        return np.outer(self.a, self.b)
+
+    # -------------------------------------------------------------- masses and values
+    @property
+    def masses(self) -> tuple[float, float]:
+        """m_a and m_b."""
+        return float(self.a.sum()), float(self.b.sum())
+
+    @property
+    def mass(self) -> float:
+        """m(P)."""
+        return float(self.plan.sum())
+
+    @cached_property
+    def U(self) -> float:
+        """U, by its dual U-2: an error of the potentials enters squared."""
+        return dual(self.f, self.g, self.C, self.a, self.b, self.eps, self.rhos)
+
+    @cached_property
+    def value(self) -> Interval:
+        """[dual U-2, primal U-1], with the roundings of both: contains U."""
+        lost = ROUNDINGS * UNIT * self.largest_term
+        upper = primal(self.plan, self.C, self.a, self.b, self.eps, self.rhos)
+        return Interval(self.U - lost, max(upper, self.U) + lost)
+
+    @property
+    def largest_term(self) -> float:
+        """The sum of the absolute values of all that U is a sum of."""
+        m_a, m_b = self.masses
+        moved = float((abs(self.C) * self.plan).sum())
+        rhos = sum(rho * m for rho, m in zip(self.rhos, (m_a, m_b), strict=True)
+                   if np.isfinite(rho))
+        return moved + rhos + self.eps * (m_a * m_b + self.mass)
+
+    @cached_property
+    def sharp(self) -> float:
+        """<C, P>."""
+        return float((self.C * self.plan).sum())
+
+    @cached_property
+    def marginals(self) -> tuple[Array, Array]:
+        """(P1, P'1)."""
+        return self.plan.sum(axis=1), self.plan.sum(axis=0)
+
+    @property
+    def mass_gradient(self) -> Array:
+        """U-7: dU/da_i = rho + eps m_b - (rho + eps) exp(-f_i / rho), (n,)."""
+        rho = self.rhos[0]
+        return self.eps * self.masses[1] - self.eps * np.exp(-self.f / rho) - rho * np.expm1(
+            -self.f / rho)
+
+    # -------------------------------------------------------------- what a mistake computes
+    @cached_property
+    def iterates(self) -> tuple[tuple[Array, Array], ...]:
+        """(f, g) of the plain iteration U-3 from g = 0, f updated first, and then of the other
+        order; up to STEPS of each."""
+        found = []
+        for C, a, b, rhos, turned in (
+            (self.C, self.a, self.b, self.rhos, False),
+            (self.C.T, self.b, self.a, self.rhos[::-1], True),
+        ):
+            for f, g in itertools.islice(iterates(C, a, b, self.eps, rhos), STEPS):
+                found.append((g, f) if turned else (f, g))
+        return tuple(found)
+
+
+STEPS = 1_000
+"""Iterations of a trajectory."""
+
+
+# ------------------------------------------------------------------ the equations, on NumPy alone
+def gibbs(f: Array, g: Array, C: Array, a: Array, b: Array, eps: float) -> Array:
+    """a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m)."""
+    mass = np.outer(a, b)
+    return np.where(mass > 0, mass * np.exp((f[:, None] + g - C) / eps), 0)
+
+
+def _side(h: Array, w: Array, rho: float) -> float:
+    """-rho <w, exp(-h / rho) - 1>, and <w, h> where the marginal is exact."""
+    return float(w @ h) if np.isinf(rho) else -rho * float(w @ np.expm1(-h / rho))
+
+
+def dual(
+    f: Array, g: Array, C: Array, a: Array, b: Array, eps: float, rhos: tuple[float, float]
+) -> float:
+    """U-2, a lower bound of U at any potentials."""
+    moved = float(gibbs(f, g, C, a, b, eps).sum()) - float(a.sum() * b.sum())
+    return _side(f, a, rhos[0]) + _side(g, b, rhos[1]) - eps * moved
+
+
+def primal(
+    P: Array, C: Array, a: Array, b: Array, eps: float, rhos: tuple[float, float]
+) -> float:
+    """U-1 at any plan, an upper bound of U."""
+    penalties = sum(rho * kl_divergence(p, w) for rho, p, w in (
+        (rhos[0], P.sum(axis=1), a), (rhos[1], P.sum(axis=0), b)) if np.isfinite(rho))
+    return float((C * P).sum()) + eps * kl_divergence(P, np.outer(a, b)) + penalties
+
+
+# ------------------------------------------------------------------ remembered by the arguments
+REMEMBERED = 512
+"""Solutions that are kept at most."""
+
+_solutions: dict[Hashable, Unbalanced] = {}
+
+
+def unbalanced_solution(C: Array, a: Array, b: Array, eps: float, rho: Rho) -> Unbalanced:
+    """The solution of this problem; it is solved once and remembered."""
+    rhos = rho if isinstance(rho, tuple) else (float(rho), float(rho))
+    C, a, b = (np.ascontiguousarray(array, dtype=np.float64) for array in (C, a, b))
+    key = (C.shape, C.tobytes(), a.tobytes(), b.tobytes(), float(eps), rhos)
+    if key not in _solutions:
+        while len(_solutions) >= REMEMBERED:
+            del _solutions[next(iter(_solutions))]
+        _solutions[key] = Unbalanced(C, a, b, float(eps), rhos)
+    return _solutions[key]
+
+
+Terms = tuple[Unbalanced, Unbalanced, Unbalanced]
+"""The solutions between x and y, x and x, y and y."""
+
+
+def unbalanced_terms(
+    x: Array, a: Array, y: Array, b: Array, eps: float, rho: Rho, cost: str
+) -> Terms:
+    """The solutions of the three problems of a divergence."""
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    rows, columns = rho if isinstance(rho, tuple) else (rho, rho)
+    C, C_xx, C_yy = (point_cost(p, q, cost).dense() for p, q in ((x, y), (x, x), (y, y)))
+    return (unbalanced_solution(C, a, b, eps, rho),
+            unbalanced_solution(C_xx, a, a, eps, (rows, rows)),
+            unbalanced_solution(C_yy, b, b, eps, (columns, columns)))
+
+
+# ------------------------------------------------------------------ TEMPORARY: until solve(rho=)
+def iterates(C, a, b, eps, rhos):  # type: ignore[no-untyped-def]
+    """U-3 from g = 0."""
+    from scipy.special import logsumexp
+    damp = [1.0 if np.isinf(rho) else rho / (rho + eps) for rho in rhos]
+    with np.errstate(divide="ignore"):
+        log_a, log_b = np.log(a), np.log(b)
+    g = np.zeros(len(b))
+    while True:
+        f = -damp[0] * eps * logsumexp(log_b + (g - C) / eps, axis=1)
+        g = -damp[1] * eps * logsumexp(log_a[:, None] + (f[:, None] - C) / eps, axis=0)
+        yield f, g
+
+
+def solved(C, a, b, eps, rhos):  # type: ignore[no-untyped-def]
+    from scipy.special import logsumexp
+    rows, cols = a > 0, b > 0
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        f, g = _newton(C[np.ix_(rows, cols)], a[rows], b[cols], eps, rhos)
+        damp = [1.0 if np.isinf(rho) else rho / (rho + eps) for rho in rhos]
+        full_f = -damp[0] * eps * logsumexp((g - C[:, cols]) / eps, b=b[cols], axis=1)
+        full_g = -damp[1] * eps * logsumexp((f[:, None] - C[rows]) / eps, b=a[rows][:, None],
+                                            axis=0)
+    full_f[rows], full_g[cols] = f, g
+    return full_f, full_g
+
+
+def _newton(C, a, b, eps, rhos):  # type: ignore[no-untyped-def]
+    r = [0.0 if np.isinf(rho) else 1 / rho for rho in rhos]
+    f, g = np.zeros(len(a)), np.zeros(len(b))
+    top, last = max(float(np.ptp(C)), eps), None
+    steps = [top / 4**k for k in range(40) if top / 4**k > eps] + [eps]
+    from scipy.special import logsumexp
+    for e in steps:
+        damp = [1.0 if np.isinf(rho) else rho / (rho + e) for rho in rhos]
+        for k in range(400 if e == eps else 10):
+            old = f, g
+            f = -damp[0] * e * logsumexp((g - C) / e, b=b, axis=1)
+            if all(r):
+                t = (np.log(a @ np.exp(-(f - f.min()) * r[0])) - f.min() * r[0]
+                     - np.log(b @ np.exp(-(g - g.min()) * r[1])) + g.min() * r[1]) / (r[0] + r[1])
+                f, g = f + t, g - t
+            g = -damp[1] * e * logsumexp((f[:, None] - C) / e, b=a[:, None], axis=0)
+            if e == eps and max(abs(f - old[0]).max(), abs(g - old[1]).max()) <= 1e-15 * max(
+                    abs(f).max(), abs(g).max()):
+                return f, g
+    n = len(a)
+    best = dual(f, g, C, a, b, eps, rhos)
+    for _ in range(60):
+        P = gibbs(f, g, C, a, b, eps)
+        wa, wb = a * np.exp(-f * r[0]), b * np.exp(-g * r[1])
+        s = np.concatenate((wa - P.sum(1), wb - P.sum(0)))
+        H = np.zeros((n + len(b),) * 2)
+        H[:n, n:], H[n:, :n] = P / eps, P.T / eps
+        H[np.arange(n + len(b)), np.arange(n + len(b))] = np.concatenate(
+            (wa * r[0] + P.sum(1) / eps, wb * r[1] + P.sum(0) / eps))
+        d = 1 / np.sqrt(np.maximum(np.diag(H), 1e-300))
+        step = d * np.linalg.lstsq(d[:, None] * H * d, d * s, rcond=1e-15)[0]
+        t = 1.0
+        while t > 1e-6:
+            new = dual(f + t * step[:n], g + t * step[n:], C, a, b, eps, rhos)
+            if new >= best - 1e-14 * abs(best):
+                break
+            t /= 2
+        f, g, best = f + t * step[:n], g + t * step[n:], new
+        if abs(step).max() <= 1e-13 * (abs(f).max() + abs(g).max()):
+            break
+    return f, g
