@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from refot.arrays import Array
+from refot.costs.operands import point_cost
 from refot.datasets import scikit as datasets
 from refot.verification.cases.case import Case, clouds
 
@@ -40,6 +41,30 @@ class UnbalancedCase(Case):
         rows, columns = self.rhos
         assert rows == columns
         return rows
+
+    @property
+    def masses(self) -> Sides:
+        """The totals of a and of b."""
+        return float(self.a.sum()), float(self.b.sum())
+
+    @property
+    def with_rho(self) -> tuple[Array, Array, Array, Array, float, float, str]:
+        """(x, a, y, b, eps, rho, cost)."""
+        x, a, y, b, eps, cost = self.clouds
+        return x, a, y, b, eps, self.rho, cost
+
+    @property
+    def exchanged(self) -> UnbalancedCase:
+        """The two measures exchanged."""
+        return replace(self, C=np.ascontiguousarray(self.C.T), a=self.b, b=self.a, x=self.y,
+                       y=self.x, rhos=self.rhos[::-1])
+
+    @property
+    def alone(self) -> UnbalancedCase:
+        """The first cloud against itself."""
+        assert self.x is not None
+        assert self.cost is not None
+        return replace(self, C=point_cost(self.x, self.x, self.cost).dense(), y=self.x, b=self.a)
 
 
 def penalised(case: Case, rho: float | Sides, masses: Sides, penalty: str = "kl") -> UnbalancedCase:
