@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from refot.arrays import Array, ConvergenceWarning, as_count, as_positive, marginal_tolerance
-from refot.costs.forbidden import obstruction
 from refot.problem import Problem
 from refot.solvers.accuracy import Accuracy
 from refot.solvers.gap import CertifiedGap
@@ -82,14 +81,14 @@ def iterate(
             errors.append(error)
             watch.tell(len(errors), error)
             stopped_by = finish.reason or watch.reason(error, f, g)
-            if not stopped_by and len(errors) == LONG and obstruction(p.C, p.a, p.b):
+            if not stopped_by and len(errors) == LONG and p.obstruction():
                 stopped_by = StoppedBy.INFEASIBLE
             if stopped_by:
                 break
         else:
             stopped_by = StoppedBy.MAX_ITER if len(errors) == max_iter else watch.end(f, g)
         if stopped_by != StoppedBy.TOLERANCE:
-            f = f if errors[-1] < math.inf else p.transform(g)  # that of another eps is no use
+            f = f if errors[-1] < math.inf else p.best(g)  # that of another eps is no use
             at_floor = stopped_by == StoppedBy.ROUNDING
             f, g = finish.look(*(watch.best if at_floor and watch.best else (f, g)))
         found = finish.found
@@ -100,7 +99,7 @@ def iterate(
         converged = watch.proved or found.within(tol)
         result = SinkhornResult(f, g, converged, *found, tol, tuple(errors), stopped_by,
                                 watch.elapsed, gap,
-                                "" if converged else obstruction(p.C, p.a, p.b))
+                                "" if converged else p.obstruction())
     if not result.converged:
         warnings.warn(_warning(result), ConvergenceWarning, stacklevel=_level_outside())
     return result

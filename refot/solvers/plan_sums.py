@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from refot.costs.operands import Cost, DenseCost, PointCost, row_blocks
 from refot.problem import Problem, log_weights
 
 Floats = NDArray[np.float64]
+
+P = TypeVar("P", bound=Problem)
+"""A problem, of any kind."""
 
 UNIT = 2.0**-53
 """Unit roundoff of float64."""
@@ -48,7 +52,7 @@ PRODUCT = 2.0**60
 """At eps = 2^60 max|C| the plan of (eps log p, eps log q) is p q' to float64."""
 
 
-def in_float64(p: Problem) -> Problem:
+def in_float64(p: P) -> P:
     """The problem with its points and weights in float64, exactly; a matrix stays as it is."""
     C = p.C if isinstance(p.C, DenseCost) else p.C.with_arrays(_doubled)
     return replace(p, C=C, a=_doubled(p.a), b=_doubled(p.b))

@@ -48,7 +48,7 @@ def annealed(p: Problem, g: Array, stage: Method) -> Iterates:
             for f, g_stage, error in rough(stage(replace(p, eps=eps), g)):
                 g = g_stage
                 yield f, g, error
-            g = g - p.b @ g  # its level is of the size of this eps, and would round the next away
+            g = p.levelled(g)  # its level is of the size of this eps, and would round the next away
     yield from stage(p, g)
 
 
@@ -78,8 +78,8 @@ def is_warm(p: Problem, g: Array) -> bool:
     """Whether g was given (it is not 0), and |P'1 - b|_1 at (g^(c,eps), g) is small."""
     if not bool((g != 0).any()):
         return False
-    columns = p.T.row_sums(g, p.transform(g))
-    return bool(abs(columns - p.b).sum() < WARM_ERROR)
+    columns = p.T.row_sums(g, p.best(g))
+    return p.T.row_residual(g, columns) < WARM_ERROR
 
 
 def eps_schedule(first: float, eps: float) -> Iterator[float]:

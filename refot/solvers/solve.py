@@ -13,6 +13,7 @@ from refot.solvers.memory import kept, require_working_set, within
 from refot.solvers.progress import Progress
 from refot.solvers.sinkhorn import centred_start, log_iterates
 from refot.solvers.stopping import Control
+from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
 from .auto import auto
 from .mixed import mixed
@@ -21,6 +22,9 @@ from .newton_cg import newton_cg
 from .overrelaxed import overrelaxed
 from .schedule import Method, schedule
 from .stabilised import stabilised
+from .unbalanced.gap import gap_of_best as _  # noqa: F401 - registers the gap of such a problem
+from .unbalanced.iteration import invariant, invariant_iterates
+from .unbalanced.result import with_mass
 
 METHODS: dict[str, Method] = {
     "auto": auto,
@@ -35,6 +39,14 @@ METHODS: dict[str, Method] = {
 """The methods by name. A method of your own is one more entry: docs/contributing-solver.md."""
 
 
+UNBALANCED_METHODS: dict[str, Method] = {
+    "auto": invariant,
+    "schedule": invariant,
+    "sinkhorn": invariant_iterates,
+}
+"""The methods for a problem whose marginals may be missed at a price."""
+
+
 def solve(
     C: Any,
     a: Any,
@@ -47,6 +59,8 @@ def solve(
     time_limit: float | None = None,
     gap: float | None = None,
     certified: bool = False,
+    rho: Any | None = None,
+    penalty: str = "kl",
     progress: Progress | bool = False,
     f: Any | None = None,
     g: Any | None = None,
@@ -67,9 +81,17 @@ def solve(
     error that floating point can reach is about u c / eps, u = 1e-16 in float64, 6e-8 in float32, c
     the size of the costs that carry mass: a smaller tol is reported as not converged, stopped by
     "rounding". Raises InputError.
+
+    With `rho` the problem is unbalanced (U-1): a and b are masses of any total, and the plan may
+    miss its marginals at a price, `penalty` "kl" or "tv" times rho. rho is a number in cost units,
+    or a pair (rows, columns); inf for a marginal that is exact. The result is then an
+    `UnbalancedResult`, which says what its errors are.
     """
     control = Control(time_limit, gap, certified, progress)
-    p = problem(C, a, b, eps, backend)
+    if rho is None:
+        p = problem(C, a, b, eps, backend)
+    else:
+        p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
     return solve_problem(p, method=method, tol=tol, max_iter=max_iter, control=control, f=f, g=g,
                          memory=memory)
 
@@ -86,12 +108,14 @@ def solve_problem(
     memory: int | str | None = None,
 ) -> SinkhornResult:
     """`solve` of a problem that is checked already: what a public function has opened once."""
-    choice = lookup(METHODS, method, "method")
+    free = isinstance(p, UnbalancedProblem)
+    choice = lookup(UNBALANCED_METHODS if free else METHODS, method, "method")
     with within(memory):
         require_working_set(p.C)
         p = replace(p, C=kept(p.C))
         p = replace(p, C=prepared(p.backend, p.C, p.a, p.b))
-        return iterate(p, choice(p, start(p, f, g)), tol, max_iter, control)
+        solved = iterate(p, choice(p, start(p, f, g)), tol, max_iter, control)
+        return with_mass(p, solved) if isinstance(p, UnbalancedProblem) else solved
 
 
 def start(p: Problem, f: Any | None, g: Any | None) -> Array:
@@ -100,5 +124,5 @@ def start(p: Problem, f: Any | None, g: Any | None) -> Array:
         raise InputError("f", "given beside g", "one of them: the other is its transform")
     if f is None and g is None:
         return namespace(p.b).zeros_like(p.b)
-    return centred_start(p, p.T.transform(p.row_potential(f)) if g is None else
-                         p.column_potential(g))
+    given = p.T.best(p.row_potential(f)) if g is None else p.column_potential(g)
+    return given if isinstance(p, UnbalancedProblem) else centred_start(p, given)
