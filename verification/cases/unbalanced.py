@@ -9,8 +9,9 @@ from refot.arrays import Array
 
 from .case import Case
 
-MASSES = (1.5, 0.75)
-"""The masses of a and of b: different from each other and from 1, exact in float32."""
+MASSES = (1.5, 0.625)
+"""The masses of a and of b: different from each other and from 1, exact in float32, and with a
+product that is not half of their sum, as it is for masses 1."""
 
 RHO = 0.75
 """rho in units of `Case.unit`, the range of the costs: strong enough to move mass, weak enough to

@@ -30,6 +30,9 @@ from .unbalanced import AS_MANY
 EQUAL = (1.5, 1.5)
 """Equal masses that are not 1."""
 
+SINGLE_AND_DOUBLE = (0.625, 1.25)
+"""The masses of mu and 2 mu."""
+
 
 def _points(case: Case) -> bool:
     return case.has_points and not case.extreme
@@ -80,7 +83,7 @@ def of_itself(trial: Trial) -> Finding:
 
 @check("unbalanced_divergence.doubled", "S(mu, 2 mu) is in its certified interval, above 0", _plain)
 def of_its_double(trial: Trial) -> Finding:
-    clouds = unbalanced_clouds(trial.case.with_itself(), masses=(0.75, 1.5))
+    clouds = unbalanced_clouds(trial.case.with_itself(), masses=SINGLE_AND_DOUBLE)
     found = _near(trial, _divergence(trial, clouds), divergence_interval(*clouds), clouds)
     return found if found.measured > 0 else replace(found, tolerance=0.0, message="not above 0")
 

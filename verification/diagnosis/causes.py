@@ -17,6 +17,7 @@ from refot.verification.subjects.protocol import argument_names
 from refot.verification.truth.gibbs import double_differences, slope
 from refot.verification.truth.solution import Iterate, Truth, solution
 
+from . import unbalanced
 from .questions import Right, in_the_log_domain, right_where_easy
 
 UNDERFLOW = {4: 87, 8: 708}
@@ -34,6 +35,8 @@ SHIFT = "shift each log-sum-exp by its own maximum (not by 0, nor from a maximum
 
 def not_finite(trial: Trial, call: Call, right: Right | None) -> str:
     """Why an answer may not be finite, or ""; `right` is None where nothing is to be asked."""
+    if CAPABILITIES[call.capability].is_unbalanced:
+        return unbalanced.not_finite(call)
     case, ratio = trial.case, float(abs(trial.case.C).max()) / trial.case.eps
     if CAPABILITIES[call.capability].eps_at is None:  # exp(-C / eps) stands nowhere in it
         return ""
@@ -67,6 +70,10 @@ def _exponents(call: Call) -> str:
 
 def cause(trial: Trial, call: Call, found: Finding, right: Right | None) -> str:
     """What the numbers of one call show, or ""; `right` is None where nothing is to be asked."""
+    if CAPABILITIES[call.capability].is_unbalanced:
+        spread = float(np.ptp(call.arguments[0]))
+        return unbalanced.cause(call, found, lambda: right is None or right_where_easy(
+            trial, call.capability, call.arguments, spread or trial.case.eps, right))
     if call.capability in ("plan", "potentials", "informative_plan"):
         return _plan_cause(trial, call.capability, call.answer, call.arguments, right)
     if call.capability in ("value", "transport_cost"):

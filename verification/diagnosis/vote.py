@@ -43,6 +43,10 @@ BY_MASS = ("plan", "unbalanced_plan")
 FITS, SPEAKS_AGAINST = 1 / 100, 1 / 10
 """In units of how far the answer is from the truth: nearer than this, farther than this."""
 
+SLOW_RHO = 100
+"""rho / eps above which a loop of unbalanced transport may be far from its end: it removes some
+2 eps / rho of an error at a time."""
+
 SINGLE_ERROR = 1e-2
 """The relative error up to which float32 explains an answer."""
 
@@ -108,7 +112,7 @@ class Suspects:
         elif not case.single and not call.single:
             against = (*against, SINGLE)
         self.fitted.update((capability, key) for key in fits if key != SINGLE)
-        clean = case.well_conditioned and not case.single
+        clean = case.well_conditioned and not case.single and not _slow(call)
         said = "" if fits and clean else (self._depends(trial, capability)
                                 or cause(trial, call, found, self._due(capability)))
         return Evidence(label, clean, fits, against, said, comparison.off, traits)
@@ -217,6 +221,12 @@ def _misses(trial: Trial, call: Call, found: Finding) -> bool:
     scale = float(abs(right).sum() if mass else abs(right).max())
     allowed = found.tolerance if not answer.ndim else trial.rate * scale / 10
     return float(off.sum() if mass else off.max()) > allowed
+
+
+def _slow(call: Call) -> bool:
+    """Whether a mistaken loop may have stopped before its own end, so that no formula fits."""
+    given = CAPABILITIES[call.capability].named(call.arguments)
+    return "rho" in given and given["rho"] > SLOW_RHO * given["eps"]
 
 
 def _right(call: Call) -> Evidence:

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 from refot.verification.truth.right import RIGHT
 
-from . import divergences, functions, information, numerics, transport
+from . import divergences, functions, information, numerics, transport, unbalanced
 from .arguments import of_readings
 from .mistake import Mistake, Table
 
 FORMULAS: dict[str, Table] = (transport.MISTAKES | divergences.MISTAKES | functions.MISTAKES
-                              | information.MISTAKES)
+                              | information.MISTAKES | unbalanced.MISTAKES)
 """The mistakes that are made in one capability, as its table has them."""
 
 ERRATA = {
