@@ -145,7 +145,7 @@ class Watch:
     def _gap_reached(self, error: float, g: Array) -> bool:
         """Checked once the marginal error is as small, and so seldom that it costs little."""
         allowed, now = self.control.gap, self.elapsed
-        if allowed is None or error > allowed:
+        if allowed is None or error > self.p.error_at_gap(allowed):
             return False
         if GAP_SHARE * (now - self.last_check) < self.check_took:
             return False
