@@ -59,9 +59,10 @@ class CertifiedUnbalanced:
     def allowed(self) -> float:
         """By how much a value may be off."""
         p, (m_a, m_b) = self.problem, self.problem.masses
-        paid = sum(side.rho * mass for side, mass in ((p.rows, m_a), (p.columns, m_b))
+        paid = sum(side.rho * (mass + self.mass) for side, mass in ((p.rows, m_a), (p.columns, m_b))
                    if math.isfinite(side.rho))
-        terms = highest_cost(p.costs_with_mass) * self.mass + paid + p.eps * m_a * m_b
+        terms = (highest_cost(p.costs_with_mass) * self.mass + paid + p.eps * m_a * m_b
+                 + abs(self.value.midpoint))
         return RATE * cost_range(p) * self.mass + 64 * UNIT * terms
 
     def _mistake(self, value: float, allowed: float) -> str:
