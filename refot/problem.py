@@ -150,9 +150,10 @@ class Problem:
         """g at a level that costs no digits: a constant makes no difference."""
         return g - self.b @ g
 
-    def error_at_gap(self, gap: float) -> float:
-        """The residual at which a relative gap may be as small as this."""
-        return gap
+    @property
+    def gap_order(self) -> int:
+        """The certified gap falls as this power of the residual."""
+        return 1
 
     def carried(self, f: Array) -> Array:
         """The shares of the mass that the rows carry, (n,), about."""

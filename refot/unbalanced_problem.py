@@ -97,10 +97,16 @@ class UnbalancedProblem(Problem):
         """g: its level counts."""
         return g
 
-    def error_at_gap(self, gap: float) -> float:
-        """The residual at which a relative gap may be as small as this: with KL the gap is rho KL of
-        the sums and those that are asked for, quadratic in the residual."""
-        return gap if isinstance(self.rows, TV) or isinstance(self.columns, TV) else math.sqrt(gap)
+    @property
+    def is_smooth(self) -> bool:
+        """Whether the sums that are asked for have derivatives: with KL and exact marginals."""
+        return not (isinstance(self.rows, TV) or isinstance(self.columns, TV))
+
+    @property
+    def gap_order(self) -> int:
+        """The certified gap falls as this power of the residual: with KL it is rho KL of the sums
+        and those that are asked for."""
+        return 2 if self.is_smooth and not self.is_exact else 1
 
     def carried(self, f: Array) -> Array:
         """The shares of the mass that the rows carry, (n,), about."""
@@ -130,8 +136,12 @@ class UnbalancedProblem(Problem):
 
     def shifted(self, f: Array, g: Array) -> tuple[Array, Array]:
         """(f + t, g - t) with the best t. U-5."""
-        t = self.rows.shift(f, self.a, self.columns, g, self.b)
+        t = self.shift(f, g)
         return f + t, g - t
+
+    def shift(self, f: Array, g: Array) -> float:
+        """The t for which the dual of (f + t, g - t) is largest. U-5."""
+        return self.rows.shift(f, self.a, self.columns, g, self.b)
 
     def obstruction(self) -> str:
         """"": with a marginal that is free, some plan avoids the forbidden pairs."""

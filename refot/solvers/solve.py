@@ -7,7 +7,6 @@ from typing import Any
 
 from refot.arrays import Array, InputError, lookup, namespace
 from refot.backend_contract import BackendLike, prepared
-from refot.penalties import TV
 from refot.problem import Problem, problem
 from refot.solvers.loop import SinkhornResult, iterate
 from refot.solvers.memory import kept, require_working_set, within
@@ -131,8 +130,8 @@ def method_for(p: P, method: str) -> Stage[P]:
     """The method of this name for the kind of problem. Raises UnknownNameError."""
     table: dict[str, Any] = METHODS
     if isinstance(p, UnbalancedProblem):
-        smooth = not (isinstance(p.rows, TV) or isinstance(p.columns, TV))
-        table = {name: way for name, way in UNBALANCED_METHODS.items() if smooth or name in FOR_TV}
+        table = {name: way for name, way in UNBALANCED_METHODS.items()
+                 if p.is_smooth or name in FOR_TV}
     choice: Stage[P] = lookup(table, method, "method")
     return choice
 

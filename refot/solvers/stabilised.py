@@ -99,8 +99,8 @@ class AbsorbedKernel(ABC, Generic[P, S]):
             self.dtype, self.K, self.absorbed = self.p.C.dtype, None, False
 
     def sweep(self, f: Array | None, g: Array, w: float) -> S:
-        """As `by_transforms`: with K, formed anew where floats cannot tell, and no longer in float32
-        where that has not helped PATIENCE times in a row."""
+        """As `by_transforms`: with K, formed anew where floats cannot tell, and no longer in
+        float32 where that has not helped PATIENCE times in a row."""
         found = self._swept(f, g, w) if self.absorbed else None
         if found is None:
             start = self.f if f is None else f

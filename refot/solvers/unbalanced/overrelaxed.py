@@ -59,9 +59,11 @@ def relax_free(p: UnbalancedProblem, g: Array, sweep: Sweep) -> Iterates:
     f, w, errors = None, 1.0, [math.inf]
     while True:
         f, h, transform = sweep(f, g, w)
-        at_best = p.shifted(f, g)
-        errors.append(residual_of(p, *at_best, sums(p, f, h), sums(p.T, g, transform)))
-        yield *at_best, errors[-1]
+        t = p.shift(f, g)
+        errors.append(residual_of(p, f + t, g - t, sums(p, f, h), sums(p.T, g, transform)))
+        yield f + t, g - t, errors[-1]
+        if not p.is_smooth:  # the answer of total variation leaves the level as it is
+            f, g, transform = f + t, g - t, transform - t
         g = half_step(p.T, g, transform, f, w)
         faster = next_relaxation(errors, w)
         if faster > w:
