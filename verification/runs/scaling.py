@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from refot.conventions.convert import ConversionError, convention
+from refot.conventions.convert import ConversionError
 from refot.verification.cases.case import clouds
 from refot.verification.checks.translation import to_subject
 from refot.verification.subjects.capabilities import CAPABILITIES
@@ -117,7 +117,7 @@ def _calls(part: Part, capability: str, n: int) -> list[tuple[Any, ...]]:
     case = clouds(f"n = {n}", "", x, y, 0.1)
     asked = tuple(getattr(case, name) for name in CAPABILITIES[capability].takes)
     try:
-        theirs = to_subject(convention(part.convention), capability, asked)
+        theirs = to_subject(part.convention, capability, asked)
     except (SubjectError, ConversionError):
         return []
     return [tuple(value.copy() if isinstance(value, np.ndarray) else value for value in theirs)

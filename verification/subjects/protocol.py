@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from refot.arrays import as_positive
-from refot.conventions.convert import convention
+from refot.conventions.unbalanced import declared_name
 
 from .capabilities import CAPABILITIES, Answers, Role, names_of
 
@@ -156,7 +156,7 @@ def description(result: Any, command: str) -> dict[str, Any]:
         "name": _excerpt(result.get("name", command)),
         "version": _excerpt(result.get("version", "")),
         "capabilities": list(dict.fromkeys(offered)),
-        "convention": convention(result.get("convention", "refot")).name,
+        "convention": declared_name(result.get("convention", "refot")),
         "tolerance": None if tolerance is None else as_positive(tolerance, "tolerance"),
     }
 

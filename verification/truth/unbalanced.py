@@ -7,15 +7,18 @@ both sides: `Unbalanced.value` is such an interval.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable
+import warnings
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy.special import rel_entr
 
-from refot.arrays import Array
+from refot.arrays import Array, ConvergenceWarning
 from refot.costs.operands import point_cost
+from refot.solvers import solve
+from refot.transforms import softmin
 from refot.verification.certificates.balls import UNIT
 from refot.verification.certificates.intervals import Interval
 
@@ -51,7 +54,11 @@ class Unbalanced:
     @cached_property
     def potentials(self) -> tuple[Array, Array]:
         """(f, g), as far as float64 goes."""
-        return solved(self.C, self.a, self.b, self.eps, self.rhos)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # until rounding stops it
+            solved = solve(self.C, self.a, self.b, self.eps, rho=self.rhos, tol=1e-14,
+                           backend="numpy")
+        return solved.f, solved.g
 
     @property
     def f(self) -> Array:
@@ -135,8 +142,8 @@ class Unbalanced:
         return tuple(found)
 
 
-STEPS = 1_000
-"""Iterations of a trajectory."""
+STEPS = 300
+"""Iterations of a trajectory, in each of the two orders."""
 
 
 # ------------------------------------------------------------------ the equations, on NumPy alone
@@ -168,9 +175,23 @@ def primal(
     return float((C * P).sum()) + eps * kl_divergence(P, np.outer(a, b)) + penalties
 
 
+def iterates(
+    C: Array, a: Array, b: Array, eps: float, rhos: tuple[float, float]
+) -> Iterator[tuple[Array, Array]]:
+    """(f, g) of the plain iteration U-3 from g = 0: damped softmins, and no shift."""
+    rows, columns = (1.0 if np.isinf(rho) else rho / (rho + eps) for rho in rhos)
+    with np.errstate(divide="ignore"):
+        log_a, log_b = np.log(a), np.log(b)
+    g = np.zeros_like(b)
+    while True:
+        f = rows * softmin(C, g + eps * log_b, eps, backend="numpy")
+        g = columns * softmin(C.T, f + eps * log_a, eps, backend="numpy")
+        yield f, g
+
+
 # ------------------------------------------------------------------ remembered by the arguments
-REMEMBERED = 512
-"""Solutions that are kept at most."""
+REMEMBERED = 2048
+"""Solutions that are kept at most: those of a run, and of the mistakes of one of its parts."""
 
 _solutions: dict[Hashable, Unbalanced] = {}
 
@@ -201,73 +222,3 @@ def unbalanced_terms(
     return (unbalanced_solution(C, a, b, eps, rho),
             unbalanced_solution(C_xx, a, a, eps, (rows, rows)),
             unbalanced_solution(C_yy, b, b, eps, (columns, columns)))
-
-
-# ------------------------------------------------------------------ TEMPORARY: until solve(rho=)
-def iterates(C, a, b, eps, rhos):  # type: ignore[no-untyped-def]
-    """U-3 from g = 0."""
-    from scipy.special import logsumexp
-    damp = [1.0 if np.isinf(rho) else rho / (rho + eps) for rho in rhos]
-    with np.errstate(divide="ignore"):
-        log_a, log_b = np.log(a), np.log(b)
-    g = np.zeros(len(b))
-    while True:
-        f = -damp[0] * eps * logsumexp(log_b + (g - C) / eps, axis=1)
-        g = -damp[1] * eps * logsumexp(log_a[:, None] + (f[:, None] - C) / eps, axis=0)
-        yield f, g
-
-
-def solved(C, a, b, eps, rhos):  # type: ignore[no-untyped-def]
-    from scipy.special import logsumexp
-    rows, cols = a > 0, b > 0
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        f, g = _newton(C[np.ix_(rows, cols)], a[rows], b[cols], eps, rhos)
-        damp = [1.0 if np.isinf(rho) else rho / (rho + eps) for rho in rhos]
-        full_f = -damp[0] * eps * logsumexp((g - C[:, cols]) / eps, b=b[cols], axis=1)
-        full_g = -damp[1] * eps * logsumexp((f[:, None] - C[rows]) / eps, b=a[rows][:, None],
-                                            axis=0)
-    full_f[rows], full_g[cols] = f, g
-    return full_f, full_g
-
-
-def _newton(C, a, b, eps, rhos):  # type: ignore[no-untyped-def]
-    r = [0.0 if np.isinf(rho) else 1 / rho for rho in rhos]
-    f, g = np.zeros(len(a)), np.zeros(len(b))
-    top, last = max(float(np.ptp(C)), eps), None
-    steps = [top / 4**k for k in range(40) if top / 4**k > eps] + [eps]
-    from scipy.special import logsumexp
-    for e in steps:
-        damp = [1.0 if np.isinf(rho) else rho / (rho + e) for rho in rhos]
-        for k in range(400 if e == eps else 10):
-            old = f, g
-            f = -damp[0] * e * logsumexp((g - C) / e, b=b, axis=1)
-            if all(r):
-                t = (np.log(a @ np.exp(-(f - f.min()) * r[0])) - f.min() * r[0]
-                     - np.log(b @ np.exp(-(g - g.min()) * r[1])) + g.min() * r[1]) / (r[0] + r[1])
-                f, g = f + t, g - t
-            g = -damp[1] * e * logsumexp((f[:, None] - C) / e, b=a[:, None], axis=0)
-            if e == eps and max(abs(f - old[0]).max(), abs(g - old[1]).max()) <= 1e-15 * max(
-                    abs(f).max(), abs(g).max()):
-                return f, g
-    n = len(a)
-    best = dual(f, g, C, a, b, eps, rhos)
-    for _ in range(60):
-        P = gibbs(f, g, C, a, b, eps)
-        wa, wb = a * np.exp(-f * r[0]), b * np.exp(-g * r[1])
-        s = np.concatenate((wa - P.sum(1), wb - P.sum(0)))
-        H = np.zeros((n + len(b),) * 2)
-        H[:n, n:], H[n:, :n] = P / eps, P.T / eps
-        H[np.arange(n + len(b)), np.arange(n + len(b))] = np.concatenate(
-            (wa * r[0] + P.sum(1) / eps, wb * r[1] + P.sum(0) / eps))
-        d = 1 / np.sqrt(np.maximum(np.diag(H), 1e-300))
-        step = d * np.linalg.lstsq(d[:, None] * H * d, d * s, rcond=1e-15)[0]
-        t = 1.0
-        while t > 1e-6:
-            new = dual(f + t * step[:n], g + t * step[n:], C, a, b, eps, rhos)
-            if new >= best - 1e-14 * abs(best):
-                break
-            t /= 2
-        f, g, best = f + t * step[:n], g + t * step[n:], new
-        if abs(step).max() <= 1e-13 * (abs(f).max() + abs(g).max()):
-            break
-    return f, g

@@ -6,6 +6,8 @@ from refot.verification.zoo.unbalanced import (
     bugs_plans,
     bugs_values,
     right,
+    right_conventions,
 )
 
-__all__ = ["bugs_divergences", "bugs_loops", "bugs_plans", "bugs_values", "right"]
+__all__ = ["bugs_divergences", "bugs_loops", "bugs_plans", "bugs_values", "right",
+           "right_conventions"]

@@ -136,8 +136,8 @@ _kept: dict[Any, Array] = {}
 
 
 def _by_shape(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
-    """Plans kept by the shape of the cost, eps and rho."""
-    key = (C.shape, eps, rho)
+    """Plans kept by the shape of the cost and eps."""
+    key = (C.shape, eps)
     if key not in _kept:
         _kept[key] = plan_of(C, a, b, eps, rho)
     return _kept[key]

@@ -22,7 +22,7 @@ TOLERANCE = 1e-13
 ITERATIONS = 20_000
 """Iterations after which a loop gives up."""
 
-LARGEST_SPREAD = 1e3
+LARGEST_SPREAD = 300
 """The largest (max C - min C) / eps that the loops accept: more would take long."""
 
 LARGEST_RHO = 200
