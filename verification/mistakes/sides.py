@@ -6,7 +6,6 @@ with rho = (rows, columns)."""
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -167,8 +166,8 @@ FORMULAS: Table = {
 
 
 # ------------------------------------------------------------------ partial transport
-STEPS = 2_000
-"""Iterations of the mistaken prox."""
+STEPS, STILL = 2_000, 1e-15
+"""Iterations of the mistaken prox, until the potentials move by less than this share."""
 
 
 def _partial(C: Array, a: Array, b: Array, eps: float, rho: Any, penalty: str) -> float | None:
@@ -180,9 +179,12 @@ def _partial(C: Array, a: Array, b: Array, eps: float, rho: Any, penalty: str) -
     rows, columns, g = a > 0, b > 0, _solved(C, a, b, eps, rho, penalty).g
     C, a, b, g = C[np.ix_(rows, columns)], a[rows], b[columns], g[columns]
     turned = np.ascontiguousarray(C.T)
-    for _ in itertools.repeat(None, STEPS):
+    for _ in range(STEPS):
+        before = g
         f = np.minimum(softmin(C, g + eps * np.log(b), eps, backend="numpy"), rho[0])
         g = np.minimum(softmin(turned, f + eps * np.log(a), eps, backend="numpy"), rho[1])
+        if abs(g - before).max() <= STILL * abs(g).max():
+            break
     mass = float((a[:, None] * b * np.exp((f[:, None] + g - C) / eps)).sum())
     return float(a @ f + b @ g) - eps * (mass - float(a.sum() * b.sum()))
 
