@@ -89,6 +89,11 @@ class Problem:
     # -------------------------------------------------------------- what solvers ask of a problem
     # Here each marginal is exact; `UnbalancedProblem` answers where it may be missed at a price.
     @property
+    def is_exact(self) -> bool:
+        """Whether both marginals are: then (f + t, g - t) is as good as (f, g)."""
+        return True
+
+    @property
     def coupling(self) -> float:
         """How far the best f moves where its softmin moves by 1."""
         return 1.0
@@ -105,9 +110,25 @@ class Problem:
         """The f that goes with g and is best up to a constant; `h` (n,) is the transform of g."""
         return h
 
+    def best_pair(self, h: Array, g: Array) -> tuple[Array, Array]:
+        """(f, g) with the best f for g, whose transform is h, both at the best level: any is."""
+        return h, g
+
     def shifted(self, f: Array, g: Array) -> tuple[Array, Array]:
         """(f + t, g - t) with the best t: any is."""
         return f, g
+
+    def semi_dual(self, f: Array, g: Array) -> float:
+        """The dual of (f, g) where f is the best for g. B-24."""
+        return float(self.a @ f + self.b @ g)
+
+    def value_size(self, f: Array, g: Array) -> float:
+        """What the rounding of `semi_dual` is relative to."""
+        return abs(self.semi_dual(f, g)) + self.eps
+
+    def stiffness(self, f: Array) -> Array | float:
+        """By how much the row sums that are asked for fall where f rises by eps, (n,)."""
+        return 0.0
 
     def asked(self, f: Array, sums: Array) -> Array:
         """The row sums that f asks for, (n,)."""
@@ -128,6 +149,11 @@ class Problem:
     def levelled(self, g: Array) -> Array:
         """g at a level that costs no digits: a constant makes no difference."""
         return g - self.b @ g
+
+    @property
+    def gap_order(self) -> int:
+        """The certified gap falls as this power of the residual."""
+        return 1
 
     def carried(self, f: Array) -> Array:
         """The shares of the mass that the rows carry, (n,), about."""

@@ -25,7 +25,7 @@ from refot.arrays import (
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import with_partners
 from refot.costs.operands import Cost, as_cost
-from refot.penalties import Exact, Penalty, as_penalties
+from refot.penalties import TV, Exact, Penalty, as_penalties
 from refot.problem import Problem, on_backend
 
 
@@ -79,9 +79,34 @@ class UnbalancedProblem(Problem):
         """The part of the rows in `residual`."""
         return _miss(rows, self.asked(f, rows))
 
+    def semi_dual(self, f: Array, g: Array) -> float:
+        """The dual of (f, g) where f is the best for g: the plan has the row sums asked for."""
+        return self.dual(f, g, float(self.asked(f, self.a).sum()))
+
+    def value_size(self, f: Array, g: Array) -> float:
+        """What the rounding of a dual is relative to: its terms may cancel."""
+        m_a, m_b = self.masses
+        return (4 * abs(self.rows.reward(f, self.a)) + 4 * abs(self.columns.reward(g, self.b))
+                + self.eps * (m_a + m_a * m_b))
+
+    def stiffness(self, f: Array) -> Array:
+        """By how much the row sums that are asked for fall where f rises by eps, (n,)."""
+        return self.eps * self.rows.softness * self.asked(f, self.a)
+
     def levelled(self, g: Array) -> Array:
         """g: its level counts."""
         return g
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether the sums that are asked for have derivatives: with KL and exact marginals."""
+        return not (isinstance(self.rows, TV) or isinstance(self.columns, TV))
+
+    @property
+    def gap_order(self) -> int:
+        """The certified gap falls as this power of the residual: with KL it is rho KL of the sums
+        and those that are asked for."""
+        return 2 if self.is_smooth and not self.is_exact else 1
 
     def carried(self, f: Array) -> Array:
         """The shares of the mass that the rows carry, (n,), about."""
@@ -97,13 +122,26 @@ class UnbalancedProblem(Problem):
     def answer(self, h: Array, g: Array) -> Array:
         """The best f for g - t with the best t, less t again: so that it goes with g, and
         (f + t, g - t) is the best pair. `h` (n,) is the transform of g. U-3 with U-5."""
-        t = self.rows.prox_shift(h, self.a, self.eps, self.columns, g, self.b)
-        return self.rows.prox(h + t, self.eps) - t
+        t = self.prox_shift(h, g)
+        return self.prox(h + t) - t
+
+    def prox_shift(self, h: Array, g: Array) -> float:
+        """The best t for g - t and the best f for it, where the transform of g is h."""
+        return self.rows.prox_shift(h, self.a, self.eps, self.columns, g, self.b)
+
+    def best_pair(self, h: Array, g: Array) -> tuple[Array, Array]:
+        """(f, g) with the best f for g, whose transform is h, both at the best level."""
+        t = self.prox_shift(h, g)
+        return self.prox(h + t), g - t
 
     def shifted(self, f: Array, g: Array) -> tuple[Array, Array]:
         """(f + t, g - t) with the best t. U-5."""
-        t = self.rows.shift(f, self.a, self.columns, g, self.b)
+        t = self.shift(f, g)
         return f + t, g - t
+
+    def shift(self, f: Array, g: Array) -> float:
+        """The t for which the dual of (f + t, g - t) is largest. U-5."""
+        return self.rows.shift(f, self.a, self.columns, g, self.b)
 
     def obstruction(self) -> str:
         """"": with a marginal that is free, some plan avoids the forbidden pairs."""

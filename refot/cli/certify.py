@@ -13,18 +13,20 @@ from refot.terminal import foreign
 
 def certify(
     file: Annotated[Path, typer.Argument(
-        metavar="PROBLEM.npz", help="a, b, eps and C, or x and y (and cost); optionally g")],
+        metavar="PROBLEM.npz", help="a, b, eps and C, or x and y (and cost); if unbalanced rho "
+        "(and penalty); optionally g")],
     value: Annotated[float | None, typer.Option(help="A value to judge.")] = None,
     convention: Annotated[str, typer.Option(help="The convention of that value.")] = "refot",
 ) -> None:
-    """Certify the value of a problem: an interval that contains the true one.
+    """Certify the value of a problem, balanced or with rho: an interval that contains the true one.
 
     Exit status: 0, or 1 if a --value lies outside, or 2 if the call was wrong.
     """
     runs = verification("runs.certify")
+    problem, g = runs.read_problem(file)
     if value is not None:
-        runs.value_convention(convention)  # raises for an unknown one, before any work
-    certified = runs.certified(*runs.read_problem(file))
+        runs.require_convention(problem, convention)  # raises for an unknown one, before any work
+    certified = runs.certified(problem, g)
     for line in certified.lines():
         console.print(foreign(line), soft_wrap=True)
     if value is not None:

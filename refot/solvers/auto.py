@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Generic
 
 import numpy as np
 
@@ -20,8 +21,8 @@ from .ascent import GAIN
 from .newton import NEWTON_LIMIT, allows_newton, newton, newton_iterates
 from .newton_cg import newton_cg_iterates
 from .overrelaxed import overrelaxed_iterates
-from .schedule import Iterates, Method, annealed
-from .stabilised import Kernel
+from .schedule import Iterates, P, Stage, annealed
+from .stabilised import AbsorbedKernel, Kernel
 
 SMALL = 256 * 256
 """Up to this many entries Newton with a dense Hessian: milliseconds, to the rounding floor."""
@@ -50,41 +51,57 @@ def auto(p: Problem, g: Array) -> Iterates:
     of a matrix, or of points on the processor, where two softmins are not faster
     (`stabilised.by_softmin`); else from softmin.
     """
+    return auto_with(BALANCED, p, g)
+
+
+@dataclass(frozen=True)
+class Sweeps(Generic[P]):
+    """The over-relaxed sweeps of a kind of problem: by transforms, and by an absorbed kernel."""
+
+    by_transforms: Stage[P]
+    kernel: Callable[[P], AbsorbedKernel[P, Any]]
+
+    def fresh_kernel(self, p: P, g: Array) -> Iterates:
+        """Sweeps with a kernel of their own."""
+        return self.kernel(p).iterates(p, g)
+
+
+BALANCED = Sweeps(overrelaxed_iterates, Kernel)
+
+
+def auto_with(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
+    """`auto` with these sweeps."""
     on_processor = p.backend.xp is np
     if math.prod(p.C.shape) <= SMALL and allows_newton(p):
-        return newton_first(p, g)
+        return newton_first(sweeps, p, g)
     if (recomputes(p.backend) or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
         p = replace(p, C=formed(p.C))  # else computed again for each kernel
     elif not (on_processor and fits_matrix(p.C)):
-        return annealed(p, g, Watched(overrelaxed_iterates, SLOW, overrelaxed_iterates,
+        return annealed(p, g, Watched(sweeps.by_transforms, SLOW, sweeps.by_transforms,
                                       only=p.eps).iterates)
-    return annealed(p, g, Watched(Kernel(p).iterates, SLOW_PRODUCTS, fresh_kernel).iterates)
+    return annealed(p, g, Watched(sweeps.kernel(p).iterates, SLOW_PRODUCTS,
+                                  sweeps.fresh_kernel).iterates)
 
 
-def newton_first(p: Problem, g: Array) -> Iterates:
+def newton_first(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
     """Newton's method, and where it ends the others in turns."""
     for f, g_newton, error in newton(p, g):
         g = g_newton
         yield f, g, error
-    yield from in_turns(p, g, overrelaxed_iterates)
+    yield from in_turns(p, g, sweeps.by_transforms)
 
 
-def fresh_kernel(p: Problem, g: Array) -> Iterates:
-    """Sweeps with a kernel of their own."""
-    return Kernel(p).iterates(p, g)
-
-
-class Watched:
+class Watched(Generic[P]):
     """The stages of a schedule by `sweeps`, until their rate is above `slow`: from then on, at that
     eps and at all below, by Newton-CG and `later` in turns. `only`: the one eps at which the sweeps
     may be given up, where a Newton step may take hundreds of passes over all pairs."""
 
-    def __init__(self, sweeps: Method, slow: float, later: Method, only: float | None = None
+    def __init__(self, sweeps: Stage[P], slow: float, later: Stage[P], only: float | None = None
                  ) -> None:
-        self.sweeps: Method | None = sweeps
+        self.sweeps: Stage[P] | None = sweeps
         self.slow, self.later, self.only = slow, later, only
 
-    def iterates(self, p: Problem, g: Array) -> Iterates:
+    def iterates(self, p: P, g: Array) -> Iterates:
         """Those of one stage."""
         if self.sweeps is not None:
             errors: list[float] = []
@@ -102,7 +119,7 @@ class Watched:
         return len(errors) > SEEN and errors[-1] > self.slow**SEEN * errors[-1 - SEEN]
 
 
-def in_turns(p: Problem, g: Array, sweeps: Method) -> Iterates:
+def in_turns(p: P, g: Array, sweeps: Stage[P]) -> Iterates:
     """Newton-CG, Newton's method with a dense Hessian where that may be, and sweeps, each from
     where the one before came to, and again while a round takes the error down by half; the last
     iterate is the best."""

@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from refot.arrays import Array, InputError, namespace
 from refot.costs.forbidden import finite_range
@@ -22,6 +22,12 @@ Iterates: TypeAlias = Iterator[tuple[Array, Array, float]]
 
 Method: TypeAlias = Callable[[Problem, Array], Iterates]
 """A problem and a start g (m,) to the iterates of a method."""
+
+P = TypeVar("P", bound=Problem)
+"""A kind of problem."""
+
+Stage: TypeAlias = Callable[[P, Array], Iterates]
+"""A method for one kind of problem."""
 
 SCHEDULE_START = 1 / 16
 """The schedule starts at this part of the range of the cost: above it sweeps from 0 are quick."""
@@ -36,7 +42,7 @@ WARM_ERROR = 0.5
 """A start whose plan misses b by less than this in L1 needs no schedule."""
 
 
-def annealed(p: Problem, g: Array, stage: Method) -> Iterates:
+def annealed(p: P, g: Array, stage: Stage[P]) -> Iterates:
     """Run `stage` roughly at each eps of a falling schedule, then at eps for good.
 
     A start that is good at eps itself is kept: no schedule then; one that is not is forgotten. The
@@ -52,10 +58,10 @@ def annealed(p: Problem, g: Array, stage: Method) -> Iterates:
     yield from stage(p, g)
 
 
-def scheduled(method: Method) -> Method:
+def scheduled(method: Stage[P]) -> Stage[P]:
     """`method` under an eps schedule, as a method of its own."""
 
-    def iterates(p: Problem, g: Array) -> Iterates:
+    def iterates(p: P, g: Array) -> Iterates:
         return annealed(p, g, method)
 
     return iterates

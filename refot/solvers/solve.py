@@ -20,10 +20,12 @@ from .mixed import mixed
 from .newton import newton
 from .newton_cg import newton_cg
 from .overrelaxed import overrelaxed
-from .schedule import Method, schedule
+from .schedule import Method, P, Stage, schedule
 from .stabilised import stabilised
+from .unbalanced.auto import auto_free
 from .unbalanced.gap import gap_of_best as _  # noqa: F401 - registers the gap of such a problem
 from .unbalanced.iteration import invariant, invariant_iterates
+from .unbalanced.overrelaxed import overrelaxed_free, stabilised_free
 from .unbalanced.result import with_mass
 
 METHODS: dict[str, Method] = {
@@ -39,12 +41,19 @@ METHODS: dict[str, Method] = {
 """The methods by name. A method of your own is one more entry: docs/contributing-solver.md."""
 
 
-UNBALANCED_METHODS: dict[str, Method] = {
-    "auto": invariant,
+UNBALANCED_METHODS: dict[str, Stage[UnbalancedProblem]] = {
+    "auto": auto_free,
+    "newton": newton,
+    "newton-cg": newton_cg,
+    "overrelaxed": overrelaxed_free,
     "schedule": invariant,
     "sinkhorn": invariant_iterates,
+    "stabilised": stabilised_free,
 }
 """The methods for a problem whose marginals may be missed at a price."""
+
+FOR_TV = ("auto", "overrelaxed", "schedule", "sinkhorn")
+"""Those of them that need no derivative of the sums which a potential asks for."""
 
 
 def solve(
@@ -108,14 +117,23 @@ def solve_problem(
     memory: int | str | None = None,
 ) -> SinkhornResult:
     """`solve` of a problem that is checked already: what a public function has opened once."""
-    free = isinstance(p, UnbalancedProblem)
-    choice = lookup(UNBALANCED_METHODS if free else METHODS, method, "method")
+    iterates = method_for(p, method)
     with within(memory):
         require_working_set(p.C)
         p = replace(p, C=kept(p.C))
         p = replace(p, C=prepared(p.backend, p.C, p.a, p.b))
-        solved = iterate(p, choice(p, start(p, f, g)), tol, max_iter, control)
+        solved = iterate(p, iterates(p, start(p, f, g)), tol, max_iter, control)
         return with_mass(p, solved) if isinstance(p, UnbalancedProblem) else solved
+
+
+def method_for(p: P, method: str) -> Stage[P]:
+    """The method of this name for the kind of problem. Raises UnknownNameError."""
+    table: dict[str, Any] = METHODS
+    if isinstance(p, UnbalancedProblem):
+        table = {name: way for name, way in UNBALANCED_METHODS.items()
+                 if p.is_smooth or name in FOR_TV}
+    choice: Stage[P] = lookup(table, method, "method")
+    return choice
 
 
 def start(p: Problem, f: Any | None, g: Any | None) -> Array:

@@ -21,6 +21,9 @@ from refot.solvers.progress import Bar, Progress
 GAP_SHARE = 0.08
 """The part of the time of a solve that may go into checks of its gap."""
 
+SHORT_OF = 0.8
+"""The next look at a gap of second order comes at this part of the residual that should do."""
+
 PATIENCE = 30
 """Rounding has the last word after so many iterations, at its floor, without a smaller error."""
 
@@ -94,7 +97,7 @@ class Watch:
         self.bar = Bar(tol) if control.progress is True else None
         self.gap: CertifiedGap | None = None
         self.proved_at: Array | None = None
-        self.last_check, self.check_took = -math.inf, 0.0
+        self.last_check, self.check_took, self.enough = -math.inf, 0.0, math.inf
         self.smallest, self.waited = math.inf, 0
         self.best: tuple[Array, Array] | None = None
         self.token: Token[float]
@@ -144,13 +147,15 @@ class Watch:
 
     def _gap_reached(self, error: float, g: Array) -> bool:
         """Checked once the marginal error is as small, and so seldom that it costs little."""
-        allowed, now = self.control.gap, self.elapsed
-        if allowed is None or error > allowed:
+        allowed, now, order = self.control.gap, self.elapsed, self.p.gap_order
+        if allowed is None or error > min(self.enough, allowed ** (1 / order)):
             return False
-        if GAP_SHARE * (now - self.last_check) < self.check_took:
+        if order == 1 and GAP_SHARE * (now - self.last_check) < self.check_took:
             return False
         self.certificate(g)
         self.last_check, self.check_took = self.elapsed, self.elapsed - now
+        if order > 1 and self.gap is not None:  # a gap that falls so fast tells when to look again
+            self.enough = SHORT_OF * error * (allowed / self.gap.relative) ** (1 / order)
         return self.proved
 
     def certificate(self, g: Array) -> CertifiedGap | None:

@@ -76,7 +76,7 @@ def unbalanced_shift(
     then ask for the same mass. 0 where both marginals are exact: no t matters.
     """
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
-    return p.rows.shift(p.row_potential(f), p.a, p.columns, p.column_potential(g), p.b)
+    return p.shift(p.row_potential(f), p.column_potential(g))
 
 
 @in_range

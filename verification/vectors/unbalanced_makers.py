@@ -49,22 +49,14 @@ def enclosed(case: UnbalancedCase) -> UnbalancedEnclosure:
 
 
 # ------------------------------------------------------------------ what is allowed
-def rounding(case: UnbalancedCase, mass: float) -> float:
-    """64 roundings of the largest terms of U: <C,P>, rho m_a, rho m_b, eps m_a m_b."""
-    return 64 * UNIT * (float(abs(case.C).max()) * mass + largest_terms(case))
-
-
-def largest_terms(case: UnbalancedCase) -> float:
-    """rho_1 m_a + rho_2 m_b + eps m_a m_b, of the sides that have a penalty."""
-    paid = sum(rho * mass for rho, mass in zip(case.rhos, case.masses, strict=True)
-               if rho < math.inf)
-    return paid + case.eps * math.prod(case.masses)
-
-
 def of_value(case: UnbalancedCase, found: UnbalancedEnclosure) -> float:
-    """1e-6 (max C - min C) m(P), and `rounding`."""
+    """1e-6 (max C - min C) m(P), and 64 roundings of the largest terms of U: <C,P>, rho times the
+    masses of a penalty, eps m_a m_b; and of U, in which logarithms of ratios of masses are."""
     mass = float(found.mass)
-    return RATE * case.spread * mass + rounding(case, mass)
+    paid = sum(rho * (weight + mass) for rho, weight in zip(case.rhos, case.masses, strict=True)
+               if rho < math.inf)
+    terms = float(abs(case.C).max()) * mass + paid + case.eps * math.prod(case.masses)
+    return RATE * case.spread * mass + 64 * UNIT * (terms + abs(float(found.value)))
 
 
 def of_potentials(case: UnbalancedCase, found: UnbalancedEnclosure, side: int) -> float:

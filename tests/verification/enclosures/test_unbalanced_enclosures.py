@@ -298,14 +298,15 @@ def test_points_have_their_exact_cost() -> None:
 
 # ------------------------------------------------------------------ refusals
 @pytest.mark.parametrize(("changed", "error", "message"), [
-    ({"rho": 0.0}, InputError, "^rho: 0.0"),
-    ({"rho": -1.0}, InputError, "^rho: -1.0"),
+    ({"rho": 0.0}, InputError, "^rho: 0"),
+    ({"rho": -1.0}, InputError, "^rho: -1"),
     ({"rho": math.nan}, InputError, "^rho: nan"),
-    ({"rho": (1.0, 0.0)}, InputError, "^rho: 0.0"),
+    ({"rho": (1.0, 0.0)}, InputError, "^rho: 0"),
     ({"rho": (1.0, 1.0, 1.0)}, InputError, "^rho: 3 numbers"),
-    ({"rho": INF}, InputError, "^rho: inf on both sides"),
+    ({"rho": INF}, InputError, "^b: a total of 2.0"),
+    ({"rho": INF, "b": [1.5]}, InputError, "^rho: inf on both sides"),
     ({"penalty": "l2"}, UnknownNameError, "^penalty: 'l2'"),
-    ({"a": [0.0, 0.0]}, InputError, "^a: no mass at all"),
+    ({"a": [0.0, 0.0]}, InputError, "^a: a total of 0"),
     ({"b": [-1.0]}, InputError, "^b: "),
     ({"C": [[INF], [0.0]]}, InputError, "^C: inf"),
     ({"digits": 4000}, EnclosureError, "^digits: too many"),

@@ -5,23 +5,21 @@ Weights are the floats as they are: their totals matter, so that nothing is divi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from flint import arb, fmpq
 
-from refot.arrays import InputError, as_masses, as_positive, as_vector, lookup
+from refot import penalties
+from refot.arrays import InputError, as_positive
 from refot.costs.forbidden import require_finite
-from refot.costs.operands import Cost, as_cost
+from refot.costs.operands import Cost
+from refot.unbalanced_problem import checked
 from refot.verification.enclosures.newton import Matrix, Vector
 from refot.verification.enclosures.precision import EnclosureError
 from refot.verification.enclosures.problem import LARGEST_SIZE, cost_matrix, rational
 
 from .penalties import KL, TV, Exact, Penalty
-
-PENALTIES: dict[str, Callable[[arb], Penalty]] = {"kl": KL, "tv": TV}
-"""The penalties with a finite rho, by their names."""
 
 
 @dataclass(frozen=True)
@@ -71,46 +69,26 @@ def unbalanced_inputs(
     C: Any, a: Any, b: Any, eps: Any, rho: Any, penalty: Any
 ) -> UnbalancedInputs:
     """The checked problem, exactly. Raises InputError, and EnclosureError beyond LARGEST_SIZE."""
-    C, eps = as_cost(C), as_positive(eps, "eps")
+    C, a, b, first, second = checked(C, a, b, rho, penalty)
+    eps = as_positive(eps, "eps")
     if max(C.shape) > LARGEST_SIZE:
         raise EnclosureError(f"C: shape {C.shape}; enclosures go up to {LARGEST_SIZE} a side")
     require_finite(C, "for a forbidden pair one at which its mass is below the digits asked for")
-    a, b = _masses(a, C.shape[0], "a"), _masses(b, C.shape[1], "b")
-    finite = lookup(PENALTIES, penalty, "penalty")
-    rho_1, rho_2 = _sides(rho)
+    rows, columns = in_balls(first), in_balls(second)
+    if isinstance(rows, Exact) and isinstance(columns, Exact):
+        raise InputError("rho", "inf on both sides", "inf on one side at most")
     largest = max(abs(c).mid() for row in cost_matrix(C.among(a > 0, b > 0)) for c in row)
     return UnbalancedInputs(
-        C, [rational(w) for w in a], [rational(w) for w in b], arb(eps),
-        (_penalty(finite, rho_1), _penalty(finite, rho_2)),
-        max(r for r in (rho_1, rho_2) if not math.isinf(r)), largest if largest > 0 else arb(eps))
+        C, [rational(w) for w in a], [rational(w) for w in b], arb(eps), (rows, columns),
+        max(side.rho for side in (first, second) if side.rho < math.inf),
+        largest if largest > 0 else arb(eps))
 
 
-def _penalty(finite: Callable[[arb], Penalty], rho: float) -> Penalty:
-    return Exact() if math.isinf(rho) else finite(arb(rho))
-
-
-def _masses(weights: Any, n: int, name: str) -> Any:
-    """Weights >= 0 (n,), of any total but 0."""
-    masses = as_masses(as_vector(weights, n, name), name)
-    if not masses.any():
-        raise InputError(name, "no mass at all", "at least one weight > 0")
-    return masses
-
-
-def _sides(rho: Any) -> tuple[float, float]:
-    """rho of the rows and of the columns."""
-    is_pair = isinstance(rho, tuple | list) or getattr(rho, "ndim", 0) == 1
-    pair = tuple(rho) if is_pair else (rho, rho)
-    if len(pair) != 2:
-        raise InputError("rho", f"{len(pair)} numbers", "one number, or a pair (rows, columns)")
-    rows, columns = (math.inf if _is_infinite(r) else as_positive(r, "rho") for r in pair)
-    if math.isinf(rows) and math.isinf(columns):
-        raise InputError("rho", "inf on both sides", "inf on one side at most")
-    return rows, columns
-
-
-def _is_infinite(value: Any) -> bool:
-    return isinstance(value, float) and value == math.inf
+def in_balls(side: penalties.Penalty) -> Penalty:
+    """The penalty of this name and rho."""
+    if isinstance(side, penalties.Exact):
+        return Exact()
+    return KL(arb(side.rho)) if isinstance(side, penalties.KL) else TV(arb(side.rho))
 
 
 def on_support(p: UnbalancedInputs, C: Matrix) -> UnbalancedProblem:
