@@ -66,7 +66,9 @@ def _for_each_tau(compiled: Compile, function: Callable[..., Any]) -> Callable[[
     return at
 
 
-def _output(solve: Callable[..., dict[str, Any]], threshold: float) -> dict[str, Callable[..., Any]]:
+def _output(
+    solve: Callable[..., dict[str, Any]], threshold: float
+) -> dict[str, Callable[..., Any]]:
     solved = kept(lambda *problem: solve(*problem, threshold))
 
     def potentials(C: Array, a: Array, b: Array, eps: float, rho: float) -> tuple[Array, Array]:
