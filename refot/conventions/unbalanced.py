@@ -216,6 +216,8 @@ def unbalanced_potentials_to_refot(
             return f, g
         case UnbalancedPotentials.LOG_DENSITY:
             return eps * f, eps * g
+        case UnbalancedPotentials.PLAIN if called.reference is Reference.ONES:
+            return f, g  # the weights are in the cost
         case UnbalancedPotentials.PLAIN:
             with np.errstate(divide="ignore", invalid="ignore"):
                 return f - eps * np.log(a), g - eps * np.log(b)
