@@ -23,7 +23,8 @@ import refot
 from refot.arrays import ConvergenceWarning, InputError
 from refot.solvers import METHODS
 from refot.verification.certificates.certify import certify
-from refot.verification.certificates.rounding_bounds import rounding_bound, roundings
+from refot.verification.certificates.rounding_bounds import rounding_bound
+from refot.verification.certificates.roundings import roundings
 from refot.verification.enclosures.enclose import (
     EnclosureError,
     enclose,

@@ -22,12 +22,10 @@ from refot.divergences import self_costs, to_first_order
 from refot.information import informative_cost
 from refot.problem import problem
 
+from . import unbalanced_bounds
 from .balls import UNIT
 from .certify import Certificate, certify
-
-ROUNDINGS = 64
-"""By how many roundings of its largest terms a sum may be off: it has dozens of entries, a
-logarithm and a product."""
+from .roundings import ROUNDINGS, roundings
 
 
 def rounding_bound(capability: str, *arguments: Any) -> Any:
@@ -37,11 +35,6 @@ def rounding_bound(capability: str, *arguments: Any) -> Any:
     UnknownNameError.
     """
     return lookup(ROUNDING_BOUNDS, capability, "capability")(*arguments)
-
-
-def roundings(*terms: Any) -> float:
-    """64 roundings of the largest entries of the terms, added up."""
-    return ROUNDINGS * UNIT * sum(float(abs(np.asarray(x)).max()) for x in terms)
 
 
 # ------------------------------------------------------------------ functions of given arguments
@@ -164,5 +157,8 @@ def _at_the_floor(
 ROUNDING_BOUNDS: dict[str, Callable[..., Any]] = {bound.__name__: bound for bound in (
     plan, potentials, value, transport_cost, softmin, dual, semidual, semidual_gradient,
     scaling_loss, scaling_loss_gradient, divergence, divergence_gradient, mmd, q_objective,
-    informative_plan, mutual_information)}
+    informative_plan, mutual_information, unbalanced_bounds.unbalanced_plan,
+    unbalanced_bounds.unbalanced_potentials, unbalanced_bounds.unbalanced_value,
+    unbalanced_bounds.unbalanced_mass_gradient, unbalanced_bounds.unbalanced_divergence,
+    unbalanced_bounds.unbalanced_divergence_gradient)}
 """The bound of each capability, with the arguments of its signature."""

@@ -5,7 +5,15 @@ first whether the answers are right, then how they are given (honesty, behaviour
 what should be refused (bad input).
 """
 
-from refot.verification.checks import divergences, functions, information, training, transport
+from refot.verification.checks import (
+    divergences,
+    functions,
+    information,
+    training,
+    transport,
+    unbalanced,
+    unbalanced_divergences,
+)
 
 from .trial import CHECKS
 
@@ -16,4 +24,5 @@ from refot.verification.checks import behaviour, honesty, precision
 from refot.verification.checks import bad_input
 
 __all__ = ["CHECKS", "bad_input", "behaviour", "divergences", "functions", "honesty",
-           "information", "precision", "training", "transport"]
+           "information", "precision", "training", "transport", "unbalanced",
+           "unbalanced_divergences"]

@@ -14,6 +14,7 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.verification.cases.case import Case
+from refot.verification.cases.unbalanced import unbalanced
 from refot.verification.subjects.capabilities import CAPABILITIES, JOINT
 
 from .trial import Trial
@@ -72,10 +73,18 @@ OF_A_JOINT: dict[str, Callable[[Trial], Any]] = {
 case, in float64."""
 
 
+OF_UNBALANCED: dict[str, Callable[[Trial], Any]] = OF_A_CASE | {
+    "a": lambda trial: unbalanced(trial.case)[1],
+    "b": lambda trial: unbalanced(trial.case)[2],
+    "rho": lambda trial: unbalanced(trial.case)[4],
+}
+"""Each argument of a capability of unbalanced transport: the masses of a and b do not match."""
+
+
 def ordinary(trial: Trial, capability: str) -> Arguments:
     """The arguments of the capability on the case, in the order of its signature."""
     names = CAPABILITIES[capability].takes
-    values = OF_A_JOINT if JOINT in names else OF_A_CASE
+    values = (OF_A_JOINT if JOINT in names else OF_UNBALANCED if "rho" in names else OF_A_CASE)
     return tuple(values[name](trial) for name in names)
 
 

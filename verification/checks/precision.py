@@ -108,6 +108,8 @@ def _answer(trial: Trial, capability: str, shape: tuple[int, ...], arguments: An
     """
     if CAPABILITIES[capability].answers is Answers.PAIR:
         return sums(*trial.pair(capability, *arguments))
+    if CAPABILITIES[capability].answers is Answers.BOTH:
+        return np.concatenate(trial.pair(capability, *arguments))
     if shape:
         return trial.array(capability, shape, *arguments)
     return np.asarray(trial.number(capability, *arguments))

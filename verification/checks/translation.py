@@ -27,16 +27,23 @@ from refot.conventions.convert import (
     potentials_to_refot,
     value_to_refot,
 )
+from refot.conventions.unbalanced import balanced_row
 from refot.verification.subjects.capabilities import CAPABILITIES
 from refot.verification.subjects.probe import NotOfferedError, SubjectError
 from refot.verification.truth.solution import point_solutions, solution
 
+from . import unbalanced_translation as unbalanced
 
-def to_subject(called: Convention, capability: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The subject's arguments for the problem that refot's `arguments` mean."""
+
+def to_subject(name: str, capability: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The subject's arguments for the problem that refot's `arguments` mean; `name` is that of its
+    convention."""
     record = CAPABILITIES[capability]
     if not record.is_translated:
         return arguments
+    if record.is_unbalanced:
+        return unbalanced.to_subject(name, capability, arguments)
+    called = balanced_row(name)
     named = record.named(arguments)
     eps = named["eps"] * scale_on(called, named.get("cost"))
     return tuple((named | {"eps": parameter_from_eps(called, eps)}).values())
@@ -128,9 +135,9 @@ FROM_SUBJECT: dict[str, Callable[..., Any]] = {
 """The answers that differ between conventions. A plan and its cost are the same in all of them."""
 
 
-def from_subject(
-    called: Convention, capability: str, answer: Any, arguments: tuple[Any, ...]
-) -> Any:
+def from_subject(name: str, capability: str, answer: Any, arguments: tuple[Any, ...]) -> Any:
     """An answer converted to refot's convention; `arguments` are those of the call, in refot's."""
+    if CAPABILITIES[capability].is_unbalanced:
+        return unbalanced.from_subject(name, capability, answer, arguments)
     convert = FROM_SUBJECT.get(capability)
-    return answer if convert is None else convert(called, answer, *arguments)
+    return answer if convert is None else convert(balanced_row(name), answer, *arguments)

@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array, InputError
-from refot.conventions.convert import Convention, convention
 from refot.verification.cases.case import Case
 from refot.verification.certificates.intervals import Interval
 from refot.verification.subjects.probe import Probe, SubjectError
@@ -76,10 +74,10 @@ class Trial:
     calls: list[Call] = field(default_factory=list)
 
     # -------------------------------------------------------------- answers, in refot's convention
-    @cached_property
-    def declared(self) -> Convention:
-        """The convention in which the subject says it answers."""
-        return convention(self.probe.part.convention)
+    @property
+    def declared(self) -> str:
+        """The name of the convention in which the subject says it answers."""
+        return self.probe.part.convention
 
     def in_their_convention(
         self, capability: str, arguments: tuple[Any, ...]

@@ -13,11 +13,12 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.verification.checks.trial import Call, Finding, Trial
-from refot.verification.subjects.capabilities import CAPABILITIES
+from refot.verification.subjects.capabilities import CAPABILITIES, UNBALANCED
 from refot.verification.subjects.protocol import argument_names
 from refot.verification.truth.gibbs import double_differences, slope
 from refot.verification.truth.solution import Iterate, Truth, solution
 
+from . import unbalanced
 from .questions import Right, in_the_log_domain, right_where_easy
 
 UNDERFLOW = {4: 87, 8: 708}
@@ -39,6 +40,8 @@ def not_finite(trial: Trial, call: Call, right: Right | None) -> str:
 
     `right` gives the right answers to further calls; None if the subject is not to be called again.
     """
+    if CAPABILITIES[call.capability].is_unbalanced:
+        return unbalanced.not_finite(call)
     case, ratio = trial.case, float(abs(trial.case.C).max()) / trial.case.eps
     if CAPABILITIES[call.capability].eps_at is None:  # no exp(-C / eps) that could underflow
         return ""
@@ -72,6 +75,8 @@ def _exponents(call: Call) -> str:
 
 def cause(trial: Trial, call: Call, found: Finding, right: Right | None) -> str:
     """What the numbers of one call show, or ""; `right` as for `not_finite`."""
+    if CAPABILITIES[call.capability].is_unbalanced:
+        return _unbalanced_cause(trial, call, found, right)
     if call.capability in ("plan", "potentials", "informative_plan"):
         return _plan_cause(trial, call.capability, call.answer, call.arguments, right)
     if call.capability in ("value", "transport_cost"):
@@ -80,6 +85,20 @@ def cause(trial: Trial, call: Call, found: Finding, right: Right | None) -> str:
                 or _infeasible(call.capability, truth, measured, found.tolerance)
                 or _own_plan(trial, asks=right is not None))
     return ""
+
+
+def _unbalanced_cause(trial: Trial, call: Call, found: Finding, right: Right | None) -> str:
+    """As `cause`, of a problem whose masses need not match; "" of a divergence."""
+    if len(call.arguments) != len(UNBALANCED):
+        return ""
+    C = call.arguments[0]
+    spread = float(np.ptp(C)) or trial.case.eps
+    return unbalanced.cause(
+        call, found,
+        lambda: right is None or right_where_easy(trial, call.capability, call.arguments, spread,
+                                                  right),
+        lambda: trial.array("unbalanced_plan", C.shape, *call.arguments)
+        if trial.offers("unbalanced_plan") else None)
 
 
 # ------------------------------------------------------------------ not converged

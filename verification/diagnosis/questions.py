@@ -19,6 +19,7 @@ from refot.conventions.convert import ConversionError
 from refot.verification.cases.case import Case, clouds
 from refot.verification.checks.arguments import ordinary
 from refot.verification.checks.trial import Trial
+from refot.verification.subjects.capabilities import CAPABILITIES, Answers
 from refot.verification.subjects.probe import Probe, SubjectError
 from refot.verification.subjects.protocol import argument_names
 from refot.verification.truth.solution import solution_of
@@ -41,9 +42,10 @@ def asked(trial: Trial, capability: str, arguments: tuple[Any, ...], right: Arra
     """The answer to a new call, or None if there is no answer of the right shape."""
     fresh = Trial(Probe(trial.probe.part), trial.case, trial.truth)
     try:
-        if capability == "potentials":
+        answers = CAPABILITIES[capability].answers
+        if answers in (Answers.PAIR, Answers.BOTH):
             f, g = fresh.pair(capability, *arguments)
-            return f[:, None] + g
+            return f[:, None] + g if answers is Answers.PAIR else np.concatenate((f, g))
         if not right.shape:
             return np.asarray(fresh.number(capability, *arguments))
         return fresh.array(capability, right.shape, *arguments)
@@ -55,7 +57,7 @@ def distance(capability: str, p: Array | None, q: Array | None) -> float:
     """How far p is from q, in units of the size of q; infinite if one of them is missing."""
     if p is None or q is None or not np.isfinite(p).all():
         return np.inf
-    if capability == "plan":
+    if capability in ("plan", "unbalanced_plan"):
         return float(abs(p - q).sum() / abs(q).sum())
     return float(abs(p - q).max() / (abs(q).max() or 1.0))
 

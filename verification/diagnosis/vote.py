@@ -21,6 +21,7 @@ from refot.arrays import Array, InputError
 from refot.verification.checks.trial import SINGLE, Call, Finding, Trial
 from refot.verification.mistakes.catalogue import NUMERICAL, mistakes_of
 from refot.verification.mistakes.mistake import forms
+from refot.verification.subjects.capabilities import CAPABILITIES, Answers
 from refot.verification.subjects.doubles import in_doubles
 from refot.verification.truth.right import RIGHT, sums
 
@@ -36,11 +37,18 @@ MISTAKES = {
 """By capability and by sentence, the answer function of each mistake. The mistakes of numerics are
 left out: `causes` finds their traces in the numbers of a call."""
 
+BY_MASS = ("plan", "unbalanced_plan")
+"""Answers that are compared by the sum of their errors, as masses are; others by the largest."""
+
 FITS = 1 / 100
 """A mistake fits up to this distance from the answer, in units of the error of the answer."""
 
 SPEAKS_AGAINST = 1 / 10
 """Beyond this distance, in the same units, the answer speaks against the mistake."""
+
+SLOW_RHO = 100
+"""rho / eps above which a loop of unbalanced transport may be far from its end: it removes some
+2 eps / rho of an error at a time."""
 
 SINGLE_ERROR = 1e-2
 """The largest relative error that is put down to float32."""
@@ -98,10 +106,10 @@ class Suspects:
             return Evidence(label, False, (), (), not_finite(trial, call, self._due(capability)),
                             "", traits)
         right = _right_array(capability)(*call.arguments)
-        comparison = Comparison(answer, right, found.tolerance, capability == "plan")
+        comparison = Comparison(answer, right, found.tolerance, capability in BY_MASS)
         suspects = [key for cap, key in self.fitted if cap == capability]
         fits, against = comparison.of(_alternatives(call, suspects))
-        if not fits:
+        if not fits and not _slow(call):
             others = [key for key in MISTAKES[capability] if key not in suspects]
             more, contradicted = comparison.of(_alternatives(call, others))
             fits, against = more, against + contradicted
@@ -110,7 +118,7 @@ class Suspects:
         elif not case.single and not call.single:
             against = (*against, SINGLE)
         self.fitted.update((capability, key) for key in fits if key != SINGLE)
-        clean = case.well_conditioned and not case.single
+        clean = case.well_conditioned and not case.single and not _slow(call)
         said = "" if fits and clean else (self._depends(trial, capability)
                                 or cause(trial, call, found, self._due(capability)))
         return Evidence(label, clean, fits, against, said, comparison.off, traits)
@@ -202,8 +210,11 @@ def _alternatives(
 
 def _observed(call: Call) -> Array:
     """The answer as one array; of potentials the sums f_i + g_j, free of the gauge."""
-    if call.capability == "potentials":
+    answers = CAPABILITIES[call.capability].answers
+    if answers is Answers.PAIR:
         return sums(*call.answer)
+    if answers is Answers.BOTH:
+        return np.concatenate(call.answer)
     return np.asarray(call.answer)
 
 
@@ -214,7 +225,7 @@ def _right_array(capability: str) -> Callable[..., Array]:
 
 def _misses(trial: Trial, call: Call, found: Finding) -> bool:
     """Whether the answer to this call of a failed check is wrong; others may be to blame."""
-    answer, mass = _observed(call), call.capability == "plan"
+    answer, mass = _observed(call), call.capability in BY_MASS
     if not np.isfinite(answer).all():
         return True
     right = _right_array(call.capability)(*call.arguments)
@@ -222,6 +233,12 @@ def _misses(trial: Trial, call: Call, found: Finding) -> bool:
     scale = float(abs(right).sum() if mass else abs(right).max())
     allowed = found.tolerance if not answer.ndim else trial.rate * scale / 10
     return float(off.sum() if mass else off.max()) > allowed
+
+
+def _slow(call: Call) -> bool:
+    """Whether a mistaken loop may have stopped before its own end, so that no formula fits."""
+    given = CAPABILITIES[call.capability].named(call.arguments)
+    return "rho" in given and given["rho"] > SLOW_RHO * given["eps"]
 
 
 def _right(call: Call) -> Evidence:

@@ -48,12 +48,18 @@ def _filled(weights: Array) -> Array:
 
 
 def _zeros_filled(given: Named) -> list[Named]:
-    """1 / n in place of a weight 0, in a, in b, or in both; then divided by the new sum."""
+    """1 / n in place of a weight 0, in a, in b, or in both; then scaled to the mass there was."""
     zero = [name for name in ("a", "b") if (given[name] == 0).any()]
     changes = [{name: _filled(given[name])} for name in zero]
     if len(zero) == 2:
         changes.append(changes[0] | changes[1])
-    return [given | {name: w / w.sum() for name, w in change.items()} for change in changes]
+    return [given | {name: w * (_mass(given, name) / w.sum()) for name, w in change.items()}
+            for change in changes]
+
+
+def _mass(given: Named, name: str) -> float:
+    """1 for weights; the mass itself where masses need not match."""
+    return float(given[name].sum()) if "rho" in given else 1.0
 
 
 def _changed(name: str, change: Callable[[Any], Any]) -> Callable[[Named], list[Named]]:

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 from refot.verification.truth.right import RIGHT
 
-from . import divergences, functions, information, numerics, transport
+from . import divergences, functions, information, numerics, sides, transport, unbalanced
 from .arguments import of_readings
 from .mistake import Mistake, Table
 
 FORMULAS: dict[str, Table] = (transport.MISTAKES | divergences.MISTAKES | functions.MISTAKES
-                              | information.MISTAKES)
+                              | information.MISTAKES | unbalanced.MISTAKES)
 """Mistakes in the formula of a capability, by capability."""
 
 ERRATA = {
@@ -35,7 +35,8 @@ ERRATA = {
 
 
 def _mistakes() -> Iterator[Mistake]:
-    """For each capability: mistakes in its formula, in reading its arguments, and of numerics."""
+    """For each capability: mistakes in its formula, in reading its arguments, and of numerics; then
+    those of the vectors that no capability asks for."""
     for capability in RIGHT:
         read = of_readings(capability, RIGHT[capability])
         table = FORMULAS.get(capability, {})  # a new capability may have none
@@ -43,6 +44,8 @@ def _mistakes() -> Iterator[Mistake]:
         for name, (sentence, answer) in (table | numerics.MISTAKES.get(capability, {})).items():
             identity = f"{capability}.{name}"
             yield Mistake(identity, capability, sentence, answer, ERRATA.get(identity, ""))
+    for name, (sentence, answer) in sides.MISTAKES.items():
+        yield Mistake(f"{sides.CAPABILITY}.{name}", sides.CAPABILITY, sentence, answer)
 
 
 CATALOGUE: dict[str, Mistake] = {mistake.id: mistake for mistake in _mistakes()}

@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from refot.conventions.convert import ConversionError, convention
+from refot.conventions.convert import ConversionError
 from refot.verification.cases.case import clouds
+from refot.verification.cases.unbalanced import unbalanced
 from refot.verification.checks.translation import to_subject
 from refot.verification.subjects.capabilities import CAPABILITIES
 from refot.verification.subjects.isolation import undisturbed
@@ -119,9 +120,11 @@ def _calls(part: Part, capability: str, n: int) -> list[tuple[Any, ...]]:
     rng = np.random.default_rng(n)
     x, y = rng.normal(size=(n, 2)), rng.normal(size=(n, 2)) + 1
     case = clouds(f"n = {n}", "", x, y, 0.1)
-    asked = tuple(getattr(case, name) for name in CAPABILITIES[capability].takes)
+    record = CAPABILITIES[capability]
+    asked = unbalanced(case) if record.is_unbalanced else tuple(
+        getattr(case, name) for name in record.takes)
     try:
-        translated = to_subject(convention(part.convention), capability, asked)
+        translated = to_subject(part.convention, capability, asked)
     except (SubjectError, ConversionError):
         return []
     return [tuple(value.copy() if isinstance(value, np.ndarray) else value for value in translated)

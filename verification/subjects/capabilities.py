@@ -25,6 +25,12 @@ CLOUDS = ("x", "a", "y", "b", "eps", "cost")
 """The arguments of a problem given by two clouds: points and weights of each, eps, and the name of
 the ground cost."""
 
+UNBALANCED = (*MATRIX, "rho")
+"""An unbalanced problem: masses a and b of any total, rho the strength of both KL penalties."""
+
+UNBALANCED_CLOUDS = ("x", "a", "y", "b", "eps", "rho", "cost")
+"""An unbalanced problem of two clouds of points."""
+
 JOINT = "P"
 """The argument that is a joint law (n, m). The weights that stand beside it are its marginals."""
 
@@ -46,6 +52,7 @@ class Answers(Enum):
     TABLE = "one entry a pair, (n, m)"
     POINTS = "one vector a point of the first cloud, (n, d)"
     PAIR = "potentials (n,) and (m,), in any gauge: only their sums f_i + g_j have one right value"
+    BOTH = "potentials (n,) and (m,), each of which has one right value: no gauge is free"
     YES_OR_NO = "yes or no"
     STEPS = "a record for each step"
 
@@ -55,7 +62,7 @@ class Unit(Enum):
 
     NONE = "none"
     COST = "that of the cost"
-    MASS = "mass, of which there is 1 in all"
+    MASS = "mass, of which there is about 1 in all"
     SLOPE = "cost by length"
 
 
@@ -94,7 +101,12 @@ class Capability:
         That is so if it takes a whole problem and nothing else. All others have a single meaning,
         whatever the convention.
         """
-        return self.takes in (MATRIX, CLOUDS)
+        return self.takes in (MATRIX, CLOUDS) or self.is_unbalanced
+
+    @property
+    def is_unbalanced(self) -> bool:
+        """Whether it is of masses that need not match, so that rho is among its arguments."""
+        return "rho" in self.takes
 
     @property
     def on_matrix(self) -> bool:
@@ -112,7 +124,7 @@ class Capability:
         shapes: dict[Answers, tuple[int, ...]] = {
             Answers.ROWS: table.shape[:1], Answers.COLUMNS: table.shape[1:],
             Answers.TABLE: table.shape, Answers.POINTS: table.shape}
-        if self.answers is Answers.PAIR:
+        if self.answers in (Answers.PAIR, Answers.BOTH):
             return np.zeros(table.shape[0]), np.zeros(table.shape[1])
         return np.zeros(shapes.get(self.answers, ()))
 
@@ -148,6 +160,18 @@ _RECORDS = (
                Answers.TABLE, Unit.MASS, solved=True),
     Capability("mutual_information", (JOINT,), "KL of P to the product of its marginals",
                Answers.NUMBER),
+    Capability("unbalanced_plan", UNBALANCED, "P (n, m) of U-1", Answers.TABLE, Unit.MASS,
+               solved=True, measured=True),
+    Capability("unbalanced_potentials", UNBALANCED, "(f (n,), g (m,)) of U-2", Answers.BOTH,
+               Unit.COST, solved=True, measured=True),
+    Capability("unbalanced_value", UNBALANCED, "U of U-1", Answers.NUMBER, Unit.COST, solved=True,
+               measured=True),
+    Capability("unbalanced_mass_gradient", UNBALANCED, "(n,): dU/da, not centred", Answers.ROWS,
+               Unit.COST, solved=True),
+    Capability("unbalanced_divergence", UNBALANCED_CLOUDS, "S of U-8", Answers.NUMBER, Unit.COST,
+               solved=True),
+    Capability("unbalanced_divergence_gradient", UNBALANCED_CLOUDS, "(n, d), in x",
+               Answers.POINTS, Unit.SLOPE, solved=True),
     Capability("train_step", ("algorithm", "settings", "weights", "batches"),
                "[{losses, weights[, gradients]}], a step for each batch", Answers.STEPS,
                role=Role.TRAINING),

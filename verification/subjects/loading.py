@@ -21,7 +21,7 @@ from typing import Any
 
 from refot.arrays import as_positive, lookup
 from refot.backend_contract import Backend, BackendUnavailableError, backend_names, get_backend
-from refot.conventions.convert import convention
+from refot.conventions.unbalanced import declared_name
 
 from .capabilities import CAPABILITIES
 from .isolation import isolated
@@ -90,7 +90,7 @@ def as_subject(found: Any, target: str, capability: str | None = None) -> Subjec
             ("allows", {})))
     if tolerance is not None:
         tolerance = as_positive(tolerance, f"{target}.tolerance")
-    part = Part(str(name), offered, convention(declared).name, tolerance,
+    part = Part(str(name), offered, declared_name(declared), tolerance,
                 allows=_allowed(allows, f"{target}.allows"))
     return Subject(part.name, str(version), (part,))
 

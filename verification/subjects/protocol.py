@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from refot.arrays import as_positive
-from refot.conventions.convert import convention
+from refot.conventions.unbalanced import declared_name
 
 from .capabilities import CAPABILITIES, Answers, Role, names_of
 
@@ -129,7 +129,7 @@ def numbers(result: Any, capability: str) -> Any:
         if not isinstance(result, bool):
             raise AnswerError(f"a {_kind(result)} where true or false is due")
         return result
-    if answers is Answers.PAIR:
+    if answers in (Answers.PAIR, Answers.BOTH):
         if not isinstance(result, list) or len(result) != 2:
             raise AnswerError(f"a {_kind(result)} where a pair [f, g] is due")
         return _array(result[0]), _array(result[1])
@@ -160,7 +160,7 @@ def description(result: Any, command: str) -> dict[str, Any]:
         "name": _excerpt(result.get("name", command)),
         "version": _excerpt(result.get("version", "")),
         "capabilities": list(dict.fromkeys(offered)),
-        "convention": convention(result.get("convention", "refot")).name,
+        "convention": declared_name(result.get("convention", "refot")),
         "tolerance": None if tolerance is None else as_positive(tolerance, "tolerance"),
     }
 

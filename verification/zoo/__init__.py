@@ -16,10 +16,11 @@ from refot.verification.zoo import (
     bugs_transport,
     right_conventions,
     right_ways,
+    unbalanced,
 )
 from refot.verification.zoo.bug import BUGS, Bug, examined_on, small_cases
 from refot.verification.zoo.right import RIGHT
 
 __all__ = ["BUGS", "RIGHT", "Bug", "bugs_divergences", "bugs_functions", "bugs_input",
            "bugs_loops", "bugs_numerics", "bugs_training", "bugs_transport", "examined_on",
-           "right_conventions", "right_ways", "small_cases"]
+           "right_conventions", "right_ways", "small_cases", "unbalanced"]

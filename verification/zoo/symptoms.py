@@ -14,6 +14,8 @@ SYMPTOMS = {
     "float32": "computed in float32",
     "norm-at-zero": "the gradient of |x - y| at x = y, as in the self term, is not set to 0",
     "zero-weight": "a weight is 0",
+    "small-rho": "exp(-f / rho) overflows or underflows at small rho",
+    "free-constant": "which nothing leaves free",
     "earlier-calls": "depends on earlier calls",
     # ---------------------------------------------------------------- where the wrong calls lie
     "only-zero-weights": "wrong only where a weight is 0",

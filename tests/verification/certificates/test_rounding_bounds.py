@@ -15,8 +15,8 @@ from refot.arrays import ConvergenceWarning, UnknownNameError
 from refot.divergences import first_order_tolerance, to_first_order
 from refot.information import informative_cost
 from refot.problem import problem
-from refot.verification.certificates import rounding_bounds
 from refot.verification.certificates.rounding_bounds import ROUNDING_BOUNDS, rounding_bound
+from refot.verification.certificates.roundings import roundings
 from refot.verification.subjects.adapters.refot_itself import subject
 from refot.verification.subjects.capabilities import Role, names_of
 from refot.verification.vectors import answers as vectors
@@ -144,7 +144,7 @@ def test_a_value_at_the_floor_is_within_its_bound_where_potentials_are_hardly_de
     rough = refot.solve(C, a, b, eps, backend="numpy")
     tol = first_order_tolerance(problem(C, a, b, eps, "numpy"), rough.f, rough.g)
     found = refot.entropic_value(C, a, b, eps, tol=tol, backend="numpy")
-    bound, narrow = rounding_bound("value", C, a, b, eps), rounding_bounds.roundings(C, eps)
+    bound, narrow = rounding_bound("value", C, a, b, eps), roundings(C, eps)
     F = judged(case, 1e-3 * narrow)
     off = max(F.lower - found, found - F.upper)
     assert narrow <= bound
