@@ -74,6 +74,14 @@ from refot.solvers.scaling import scaling_iterates, scaling_loss, sinkhorn_scali
 from refot.solvers.sinkhorn import sinkhorn_log, sinkhorn_symmetric
 from refot.solvers.unbalanced.result import UnbalancedResult
 from refot.transforms import c_eps_transform, c_transform, conditional, softmin
+from refot.unbalanced.gradients import (
+    unbalanced_divergence_gradient,
+    unbalanced_divergence_gradient_weights,
+    unbalanced_value_gradient_points,
+    unbalanced_value_gradient_rho,
+    unbalanced_value_gradient_weights,
+)
+from refot.unbalanced.limits import unbalanced_limits
 from refot.unbalanced.objectives import (
     unbalanced_certified_gap,
     unbalanced_dual,
@@ -171,12 +179,18 @@ __all__ = [
     "transport_cost",
     "unbalanced_certified_gap",
     "unbalanced_divergence",
+    "unbalanced_divergence_gradient",
+    "unbalanced_divergence_gradient_weights",
     "unbalanced_dual",
+    "unbalanced_limits",
     "unbalanced_marginals",
     "unbalanced_multiple",
     "unbalanced_plan",
     "unbalanced_primal",
     "unbalanced_shift",
     "unbalanced_value",
+    "unbalanced_value_gradient_points",
+    "unbalanced_value_gradient_rho",
+    "unbalanced_value_gradient_weights",
     "use_backend",
 ]

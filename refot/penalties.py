@@ -4,7 +4,8 @@ Unbalanced transport asks for no marginal. It adds D(P1 | a) to the cost of a pl
 for the columns. Each penalty D is one class, with what the equations need of it:
 
     cost(r, a)       D(r | a), in cost units: U-1
-    reward(f, a)     -D*(-f), what a potential f earns in the dual: U-2
+    worth(f)         what a potential f earns in the dual per mass, (n,); reward(f, a) = a.worth(f)
+                     is -D*(-f): U-2
     prox(h, eps)     the best potential f where the softmin is h: U-3
     asked(f, a, r)   the sums of rows that the potential f asks for: U-4
     slack(r, f, a)   D(r | a) + D*(-f) + r.f >= 0, which is 0 exactly where r is what f asks for
@@ -45,11 +46,14 @@ class KL:
         """rho KL(r | a); infinite where r > 0 = a."""
         return self.rho * kl_of_masses(r, a)
 
+    def worth(self, f: Array) -> Array:
+        """rho (1 - exp(-f / rho)), (n,)."""
+        with np.errstate(over="ignore"):
+            return -self.rho * namespace(f).expm1(-f / self.rho)
+
     def reward(self, f: Array, a: Array) -> float:
         """-rho sum a (exp(-f / rho) - 1)."""
-        xp = namespace(a)
-        with np.errstate(over="ignore"):
-            return -self.rho * float(a @ xp.expm1(xp.where(a > 0, -f / self.rho, 0)))
+        return float(a @ namespace(a).where(a > 0, self.worth(f), 0))
 
     def prox(self, h: Array, eps: float) -> Array:
         """rho / (rho + eps) h."""
@@ -105,6 +109,10 @@ class Exact:
         miss = float(abs(r - a).sum())
         return 0.0 if miss <= SUM_MISS[a.dtype.itemsize] * float(a.sum()) else math.inf
 
+    def worth(self, f: Array) -> Array:
+        """f, (n,)."""
+        return f
+
     def reward(self, f: Array, a: Array) -> float:
         """a.f."""
         return float(a @ f)
@@ -154,11 +162,14 @@ class TV:
         """rho sum |r - a|."""
         return self.rho * float(abs(r - a).sum())
 
+    def worth(self, f: Array) -> Array:
+        """min(f, rho), (n,), for f >= -rho."""
+        return namespace(f).minimum(f, self.rho)
+
     def reward(self, f: Array, a: Array) -> float:
         """sum a min(f, rho); -infinity where some f < -rho."""
-        if bool((f < -self.rho).any()):
-            return -math.inf
-        return float(a @ namespace(f).minimum(f, self.rho))
+        below = bool(((f < -self.rho) & (a > 0)).any())
+        return -math.inf if below else float(a @ self.worth(f))
 
     def prox(self, h: Array, eps: float) -> Array:
         """h clipped to [-rho, rho]."""

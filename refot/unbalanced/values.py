@@ -7,7 +7,7 @@ and off only to second order in the residual.
 
 from __future__ import annotations
 
-from refot.arrays import Array, CostLike, Points, Weights, as_positive, in_range
+from refot.arrays import CostLike, Points, Weights, as_positive, in_range
 from refot.backend_contract import BackendLike
 from refot.costs.operands import point_cost
 from refot.divergences import self_costs
@@ -69,9 +69,3 @@ def divergence_problems(
         unbalanced_problem(cost_of, masses, others, eps, rho, penalty, backend)
         for cost_of, masses, others in ((C, a, b), (xx, a, a), (yy, b, b)))
     return first, second, third
-
-
-def self_potential(p: UnbalancedProblem, tol: float | None) -> Array:
-    """The potential f = g of a measure with itself."""
-    solved = solve_problem(p, tol=tol)
-    return (solved.f + solved.g) / 2

@@ -43,6 +43,7 @@ GOOD = {
 NEEDS_POINTS = (
     "entropic_value_gradient_points", "semi_dual_gradient_points", "sharp_value_gradient_points",
     "scaling_loss_gradient_points", "kantorovich_rubinstein", "normalised",
+    "unbalanced_value_gradient_points",
 )
 COSTS: dict[str, Any] = {**dict.fromkeys(NEEDS_POINTS, BETWEEN), "sinkhorn_symmetric": WITHIN,
                          "scaling_loss_gradient_self": WITHIN}

@@ -144,7 +144,14 @@ CALLS: dict[str, Callable[[World], Any]] = {
         w.f, w.g, *w.problem, RHO, backend=w.on).lower,
     "unbalanced_divergence":
         lambda w: refot.unbalanced_divergence(*w.samples, EPS, 1.5, **EXACT, backend=w.on),
+    "unbalanced_divergence_gradient": lambda w: refot.unbalanced_divergence_gradient(
+        *w.samples, EPS, 1.5, **EXACT, backend=w.on),
+    "unbalanced_divergence_gradient_weights":
+        lambda w: refot.unbalanced_divergence_gradient_weights(
+            *w.samples, EPS, 1.5, **EXACT, backend=w.on),
     "unbalanced_dual": lambda w: refot.unbalanced_dual(w.f, w.g, *w.problem, RHO, backend=w.on),
+    "unbalanced_limits":
+        lambda w: refot.unbalanced_limits(*w.problem, RHO, backend=w.on).bounds,
     "unbalanced_marginals":
         lambda w: refot.unbalanced_marginals(w.f, w.g, *w.problem, RHO, backend=w.on),
     "unbalanced_multiple": lambda w: refot.unbalanced_multiple(w.P, *w.matrix, RHO),
@@ -152,6 +159,12 @@ CALLS: dict[str, Callable[[World], Any]] = {
     "unbalanced_primal": lambda w: refot.unbalanced_primal(w.P, *w.matrix, RHO),
     "unbalanced_shift": lambda w: refot.unbalanced_shift(w.f, w.g, *w.problem, RHO, backend=w.on),
     "unbalanced_value": lambda w: refot.unbalanced_value(*w.problem, RHO, **EXACT, backend=w.on),
+    "unbalanced_value_gradient_points": lambda w: refot.unbalanced_value_gradient_points(
+        *w.problem, RHO, **EXACT, backend=w.on),
+    "unbalanced_value_gradient_rho": lambda w: refot.unbalanced_value_gradient_rho(
+        *w.problem, RHO, **EXACT, backend=w.on),
+    "unbalanced_value_gradient_weights": lambda w: refot.unbalanced_value_gradient_weights(
+        *w.problem, RHO, **EXACT, backend=w.on),
 }
 
 
