@@ -12,7 +12,7 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.verification.checks.trial import Call, Finding, Trial
-from refot.verification.subjects.capabilities import CAPABILITIES
+from refot.verification.subjects.capabilities import CAPABILITIES, UNBALANCED
 from refot.verification.subjects.protocol import argument_names
 from refot.verification.truth.gibbs import double_differences, slope
 from refot.verification.truth.solution import Iterate, Truth, solution
@@ -71,9 +71,14 @@ def _exponents(call: Call) -> str:
 def cause(trial: Trial, call: Call, found: Finding, right: Right | None) -> str:
     """What the numbers of one call show, or ""; `right` is None where nothing is to be asked."""
     if CAPABILITIES[call.capability].is_unbalanced:
+        if len(call.arguments) != len(UNBALANCED):
+            return ""
         spread = float(np.ptp(call.arguments[0]))
-        return unbalanced.cause(call, found, lambda: right is None or right_where_easy(
-            trial, call.capability, call.arguments, spread or trial.case.eps, right))
+        return unbalanced.cause(
+            call, found, lambda: right is None or right_where_easy(
+                trial, call.capability, call.arguments, spread or trial.case.eps, right),
+            lambda: trial.array("unbalanced_plan", call.arguments[0].shape, *call.arguments)
+            if trial.offers("unbalanced_plan") else None)
     if call.capability in ("plan", "potentials", "informative_plan"):
         return _plan_cause(trial, call.capability, call.answer, call.arguments, right)
     if call.capability in ("value", "transport_cost"):

@@ -44,18 +44,33 @@ def not_finite(call: Call) -> str:
     return ""
 
 
-def cause(call: Call, found: Finding, easy: Callable[[], bool]) -> str:
+def cause(call: Call, found: Finding, easy: Callable[[], bool], plan: Callable[[], Array | None]
+          ) -> str:
     """What one call shows, or ""; `easy` says whether the answer is right where hardly an iteration
-    is needed."""
+    is needed, `plan` what the same part returns as the plan, if it offers one."""
     match call.capability:
         case "unbalanced_plan":
             return _of_plan(np.asarray(call.answer), unbalanced_solution(*call.arguments), easy)
         case "unbalanced_potentials":
             t, (f, g) = unbalanced_solution(*call.arguments), call.answer
-            return _of_plan(gibbs(f, g, t.C, t.a, t.b, t.eps), t, easy)
+            return _at_the_start(f, g, t) or _of_plan(gibbs(f, g, t.C, t.a, t.b, t.eps), t, easy)
         case "unbalanced_value":
-            return _stopped(float(call.answer), unbalanced_solution(*call.arguments), found)
+            t = unbalanced_solution(*call.arguments)
+            return _stopped(float(call.answer), t, found) or _own_plan(plan(), t)
     return ""
+
+
+def _own_plan(P: Array | None, t: Unbalanced) -> str:
+    """What is wrong with the plan that the same part returns."""
+    said = "" if P is None else _of_plan(P, t, lambda: True)
+    return f"its own plan: {said}" if said else ""
+
+
+def _at_the_start(f: Array, g: Array, t: Unbalanced) -> str:
+    """Says so if the potentials are 0, or a constant next to nothing."""
+    if max(abs(f).max(), abs(g).max()) > 1e-9 * t.eps:
+        return ""
+    return "the potentials are 0, those of the start: the loop ended at once" + _why_empty(t)
 
 
 # ------------------------------------------------------------------ not converged

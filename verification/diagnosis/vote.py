@@ -103,7 +103,7 @@ class Suspects:
         comparison = Comparison(answer, right, found.tolerance, capability in BY_MASS)
         suspects = [key for cap, key in self.fitted if cap == capability]
         fits, against = comparison.of(_alternatives(call, suspects))
-        if not fits:
+        if not fits and not _slow(call):
             others = [key for key in MISTAKES[capability] if key not in suspects]
             more, contradicted = comparison.of(_alternatives(call, others))
             fits, against = more, against + contradicted

@@ -190,7 +190,7 @@ def iterates(
 
 
 # ------------------------------------------------------------------ remembered by the arguments
-REMEMBERED = 2048
+REMEMBERED = 8192
 """Solutions that are kept at most: those of a run, and of the mistakes of one of its parts."""
 
 _solutions: dict[Hashable, Unbalanced] = {}

@@ -37,10 +37,12 @@ PER_ATOM = LAG / 20
 
 
 def subject() -> Subject:
-    """The functions of GeomLoss for balanced transport. Raises ImportError without it, or torch."""
+    """The functions of GeomLoss for transport, balanced and not. Raises ImportError without it, or torch."""
     require("torch", "PyTorch")
     geomloss = require("geomloss", "GeomLoss")
-    families = (_debiased, _biased, _energy, _matrix, _samples)
+    from .geomloss_unbalanced import unbalanced
+
+    families = (_debiased, _biased, _energy, _matrix, _samples, unbalanced)
     return Subject("GeomLoss", geomloss.__version__,
                    tuple(part for family in families for part in family()))
 

@@ -25,16 +25,18 @@ from refot.conventions.convert import (
 from refot.verification.subjects.subject import Part, Subject
 
 from . import require, unsupported
+from .ott_unbalanced import unbalanced
 
 Solver = Callable[..., dict[str, Array]]
 
 
 def subject() -> Subject:
-    """The functions of OTT-JAX for balanced entropic transport. Raises ImportError without it."""
+    """The functions of OTT-JAX for entropic transport, balanced and not. Raises ImportError without it."""
     ott = require("ott", "OTT-JAX")
     threshold = _default_threshold()
     return Subject("OTT-JAX", ott.__version__, (
-        *_sinkhorn(threshold), *_divergence(threshold), _dual(), _softmin()))
+        *_sinkhorn(threshold), *_divergence(threshold), _dual(), _softmin(),
+        *unbalanced(_compiled, threshold)))
 
 
 def _default_threshold() -> float:

@@ -18,6 +18,7 @@ from refot.conventions.convert import PotentialForm, convention, potentials_to_r
 from refot.verification.subjects.subject import Part, Subject
 
 from . import Capabilities, as_clouds, once, require, unsupported
+from .pot_unbalanced import unbalanced
 
 SINKHORN = {
     "sinkhorn": "pot.sinkhorn2",
@@ -53,10 +54,10 @@ def _sgd_tolerance(steps: int) -> float:
 
 
 def subject() -> Subject:
-    """The functions of POT for balanced entropic transport. Raises ImportError without POT."""
+    """The functions of POT for entropic transport, balanced and not. Raises ImportError without POT."""
     ot = require("ot", "POT")
     families = (_sinkhorn, _solve, _solve_sample, _empirical, _unrolled, _of_potentials,
-                _stochastic)
+                _stochastic, unbalanced)
     return Subject("POT", ot.__version__, tuple(part for family in families for part in family(ot)))
 
 
