@@ -199,7 +199,7 @@ def unbalanced_sides(case: UnbalancedCase) -> Iterator[Vector]:
 
 
 ONE_RHO = ("unequal euclidean-unequal l1-unequal tiny-rho huge-rho equal-huge-rho light heavy "
-           "light-to-heavy heavy-to-light-huge-rho unequal-small-costs unequal-small-eps "
+           "light-to-heavy heavy-to-light-stiff unequal-small-costs unequal-small-eps "
            "unequal-huge-eps one-atom-each one-row-unequal duplicates-unequal multiple "
            "zero-weights-unequal unequal-tiny-eps asymmetric-unequal negative-unequal "
            "iris-unequal")
