@@ -56,7 +56,7 @@ def entropic_value(
 ) -> float:
     """F = <C,P> + eps KL(P | a(x)b) at the optimal plan, in cost units. B-10, H-2."""
     p = problem(C, a, b, eps, backend)
-    return _value(p, solve_problem(p, tol=tol))
+    return value_of(p, solve_problem(p, tol=tol))
 
 
 def sharp_value(
@@ -74,7 +74,7 @@ def sharp_value(
     if isinstance(p.C, DenseCost):
         least, _ = finite_range(p.C.among(p.a > 0, p.b > 0))
         p = replace(p, C=DenseCost(p.C.matrix - least))
-    return least + _sharp(p, to_first_order(p, tol))
+    return least + sharp_value_of(p, to_first_order(p, tol))
 
 
 def sinkhorn_divergence(
@@ -82,8 +82,8 @@ def sinkhorn_divergence(
     tol: float | None = None, backend: BackendLike = None,
 ) -> float:
     """S = F_xy - F_xx / 2 - F_yy / 2, KL-inclusive, in cost units; S(mu, mu) = 0. B-9."""
-    problems = _problems(x, a, y, b, eps, cost, backend)
-    F_xy, F_xx, F_yy = (_value(p, solver(p, tol, None))
+    problems = three_problems(x, a, y, b, eps, cost, backend)
+    F_xy, F_xx, F_yy = (value_of(p, solver(p, tol, None))
                         for p, solver in zip(problems, SOLVERS, strict=True))
     return F_xy - (F_xx + F_yy) / 2
 
@@ -96,8 +96,8 @@ def sinkhorn_loss(
 
     `tol`: by default `first_order_tolerance`, as for `sharp_value`.
     """
-    problems = _problems(x, a, y, b, eps, cost, backend)
-    s_xy, s_xx, s_yy = (_sharp(*term) for term in first_order_solutions(problems, tol))
+    problems = three_problems(x, a, y, b, eps, cost, backend)
+    s_xy, s_xx, s_yy = (sharp_value_of(*term) for term in first_order_solutions(problems, tol))
     return 2 * s_xy - s_xx - s_yy
 
 
@@ -205,17 +205,17 @@ def _largest_cost(p: Problem) -> float:
     return C.bound()
 
 
-def _problems(
+def three_problems(
     x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str, backend: BackendLike
 ) -> tuple[Problem, Problem, Problem]:
-    """The three problems xy, xx, yy."""
+    """The three problems of a divergence: xy, xx, yy."""
     C = point_cost(x, y, cost)
     xx, yy = self_costs(C)
     return (problem(C, a, b, eps, backend), problem(xx, a, a, eps, backend),
             problem(yy, b, b, eps, backend))
 
 
-def _value(p: Problem, solved: SinkhornResult) -> float:
+def value_of(p: Problem, solved: SinkhornResult) -> float:
     """F, as the semi-dual at the solved g: never above the true F, and off only to second order."""
     if p.eps > WIDE * _largest_cost(p):
         return wide_value(p)
@@ -253,7 +253,7 @@ def transform_about_the_mean(p: Problem, g: Array) -> Array:
     return xp.concatenate([of(rows) for rows in row_blocks(p.C)])
 
 
-def _sharp(p: Problem, solved: SinkhornResult) -> float:
+def sharp_value_of(p: Problem, solved: SinkhornResult) -> float:
     """s = <C, P> of the plan of the solved potentials, without forming P."""
     return p.backend.plan_cost(p.C, p.F(solved.f), p.G(solved.g), p.eps)
 

@@ -87,7 +87,10 @@ def as_codes(codes: Codes, like: Array) -> Array:
 
 
 def as_lam(lam: float) -> float:
-    """The weight of the information, >= 0, in cost units. Raises InputError."""
+    """lam >= 0 in cost units, checked: the weight of the information in B, of the entropy in H.
+
+    Raises InputError.
+    """
     weight = as_number(lam, "lam")
     if weight < 0:
         raise InputError("lam", f"{weight}", "a number >= 0")

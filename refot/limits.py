@@ -1,4 +1,4 @@
-"""Limits in eps with their bounds (G Theorem 1, B section 2.2), and the error of a finite sample.
+"""Limits in eps with their bounds. G, Theorem 1; B, section 2.2.
 
 With W0 the exact cost (B-1), A = <C, a(x)b>, and Ct the cost centred twice under a(x)b:
     eps -> 0:           F, s -> W0,   S (B-9) -> W0,         loss (G-4) -> 2 W0;
@@ -7,7 +7,8 @@ For every eps between, and all discrete measures (by duality, Hoeffding's lemma,
 inequality), with osc the largest less the smallest entry:
     0 <= F - W0, s - W0 <= eps min(H(a), H(b)),
     0 <= A - F <= osc(Ct)^2 / (8 eps),   0 <= A - s <= osc(Ct)^2 / (2 eps),
-The bounds of S and of the loss are sums of these, in which F_xx and s_xx have W0 = 0.
+The bounds of S and of the loss are sums of these, in which F_xx and s_xx have W0 = 0. What changes
+when the measures are known by samples only is in `refot.samples`.
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018; an erratum such as "G2" is a
 heading of docs/errata.md.
@@ -15,47 +16,35 @@ heading of docs/errata.md.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias
 
 import numpy as np
 
 from refot.arrays import (
     Array,
     CostLike,
-    InputError,
     Points,
-    Potential,
-    ShapeError,
-    TypeInputError,
     Weights,
-    as_count,
+    as_each,
     as_positive,
     as_weights,
-    namespace,
 )
-from refot.backend_contract import BackendLike, get_backend
+from refot.backend_contract import BackendLike
 from refot.costs.forbidden import require_finite
 from refot.costs.operands import as_cost, ground_point_cost
 from refot.divergences import (
-    _problems,
-    _sharp,
-    _value,
     first_order_solutions,
-    mmd_squared,
     self_costs,
-    sinkhorn_divergence,
+    sharp_value_of,
+    three_problems,
+    value_of,
 )
 from refot.objectives import entropy, kantorovich
-from refot.solvers.memory import gibbs_matrix
-from refot.transforms import _rows_unweighted
 
 Bounds: TypeAlias = tuple[float, float]
 """(lower, upper), in cost units."""
-
-Number = TypeVar("Number", int, float)
 
 
 # ------------------------------------------------------------------ one problem: F and s
@@ -169,150 +158,10 @@ def eps_sweep(
 ) -> EpsSweep:
     """F, s, S and the loss of G-4 between two clouds at each of `epsilons` (k,), in cost units."""
     rows = []
-    for eps in _each(epsilons, "epsilons", as_positive):
-        problems = _problems(x, a, y, b, eps, cost, backend)
+    for eps in as_each(epsilons, "epsilons", as_positive):
+        problems = three_problems(x, a, y, b, eps, cost, backend)
         terms = first_order_solutions(problems, tol)
-        F_xy, F_xx, F_yy = (_value(*term) for term in terms)
-        s_xy, s_xx, s_yy = (_sharp(*term) for term in terms)
+        F_xy, F_xx, F_yy = (value_of(*term) for term in terms)
+        s_xy, s_xx, s_yy = (sharp_value_of(*term) for term in terms)
         rows.append((eps, F_xy, s_xy, F_xy - (F_xx + F_yy) / 2, 2 * s_xy - s_xx - s_yy))
     return EpsSweep(*np.array(rows).T)
-
-
-# ------------------------------------------------------------------ the softmin of a batch
-def softmin_density(
-    g: Potential, C: CostLike, b: Weights, eps: float, *, backend: BackendLike = None
-) -> Array:
-    """r_ij = exp((g^(c,eps)_i + g_j - C_ij) / eps), (n, m): mean 1 under b in every row. B-29.
-
-    C (n, m) or an operand, g (m,), b (m,). A column with b_j = 0 is never drawn, and its exact
-    density might overflow: it is 0 here.
-    """
-    p = _rows_unweighted(C, b, eps, backend)
-    g = p.column_potential(g)
-    drawn = namespace(g).where(p.b > 0, g, -np.inf)
-    return gibbs_matrix(p.C, p.transform(g), drawn, p.eps)
-
-
-def _log_density(
-    g: Potential, C: CostLike, b: Weights, eps: float, backend: BackendLike
-) -> tuple[Array, Array]:
-    """(log r_ij (n, m), -infinity where b_j = 0; b), both on the backend."""
-    p = _rows_unweighted(C, b, eps, backend)
-    g = p.column_potential(g)
-    exponents = (p.transform(g)[:, None] + g - p.C.dense()) / p.eps
-    return namespace(g).where(p.b > 0, exponents, -np.inf), p.b
-
-
-def softmin_batch_bias(
-    g: Potential, C: CostLike, b: Weights, eps: float, B: int, *, backend: BackendLike = None
-) -> Array:
-    """eps Var_b(r_i) / (2 B), (n,) in cost units: how far batch softmins lie too high, on average.
-
-    A batch softmin is the transform of B with a batch for the data nu: -eps log of the mean of
-    w_j = exp((g_j - C_ij) / eps) over B draws from b. This is its bias to first order in 1/B.
-    r is the `softmin_density`, for which Var_b(r) = Var(w) / mean(w)^2. Because of this bias, the
-    semi-dual on batches is no lower bound of the value.
-    """
-    log_r, b = _log_density(g, C, b, eps, backend)
-    variance = namespace(b).expm1(log_r) ** 2 @ b
-    return as_positive(eps) * variance / (2 * as_count(B, "B"))
-
-
-def sampled_softmin_bias(
-    g: Potential, C: CostLike, b: Weights, eps: float, B: int, repeats: int,
-    rng: np.random.Generator, *, backend: BackendLike = None,
-) -> tuple[Array, Array]:
-    """(mean, standard error) (n,) of the batch softmin less the exact one, over `repeats` batches.
-
-    Each batch is B columns drawn from b with replacement, the same for every row. In cost units.
-    The results are NumPy arrays on every backend, because the draws are NumPy's.
-    """
-    on = get_backend(backend)
-    log_r, b = map(on.to_numpy, _log_density(g, C, b, eps, on))
-    shape = (_repeats(repeats), as_count(B, "B"))
-    batches = rng.choice(b.shape[0], size=shape, p=b / b.sum())
-    excess = -as_positive(eps) * np.stack([_log_mean_exp(row[batches]) for row in log_r])
-    return excess.mean(axis=1), excess.std(axis=1, ddof=1) / math.sqrt(shape[0])
-
-
-# ------------------------------------------------------------------ samples against n
-@dataclass(frozen=True)
-class SampleComplexity:
-    """The mean of S between two samples of n points of one law, for each n and each eps.
-
-    sizes (k,) holds the numbers of points and epsilons (e,) the values of eps. divergence (e, k) is
-    the mean of S of B-9. energy (k,) is that of MMD^2_{-c} / 2, the limit of S as eps -> infinity:
-    half the energy distance if the cost is "euclidean". errors (e + 1, k) are the standard errors
-    of these means, with the energy in the last row. All in cost units.
-    """
-
-    sizes: Array
-    epsilons: Array
-    divergence: Array
-    energy: Array
-    errors: Array
-
-
-def sample_complexity(
-    draw: Callable[[np.random.Generator, int], Array], sizes: Sequence[int],
-    epsilons: Sequence[float], repeats: int, seed: int, cost: str = "euclidean", *,
-    tol: float = 1e-6, backend: BackendLike = None,
-) -> SampleComplexity:
-    """S between two independent samples of n points, for n in `sizes` and each eps. G section 3.2.
-
-    draw(rng, n) returns n points (n, d) of the law. There are `repeats` pairs of samples of each
-    size, the same for every eps. Between a law and itself S is 0, so that each mean is the error
-    that n points make.
-    """
-    repeats = _repeats(repeats)
-    sizes, epsilons = _each(sizes, "sizes", as_count), _each(epsilons, "epsilons", as_positive)
-    rng, table = np.random.default_rng(seed), []
-    for n in sizes:
-        a = np.full(n, 1 / n)
-        pairs = [(draw(rng, n), draw(rng, n)) for _ in range(repeats)]
-        table.append([
-            [*(sinkhorn_divergence(x, a, y, a, eps, cost, tol=tol, backend=backend)
-               for eps in epsilons),
-             mmd_squared(x, a, y, a, cost) / 2]
-            for x, y in pairs
-        ])
-    values = np.array(table)  # (size, repeat, eps and energy)
-    means, errors = values.mean(axis=1).T, values.std(axis=1, ddof=1).T / math.sqrt(repeats)
-    return SampleComplexity(np.array(sizes), np.array(epsilons), means[:-1], means[-1], errors)
-
-
-def decay_rate(sizes: Sequence[float], values: Sequence[float]) -> float:
-    """The slope of log values (k,) against log sizes (k,), by least squares: -1 for values ~ 1/n.
-
-    Raises InputError unless all are positive and at least two sizes are different.
-    """
-    sizes, values = _each(sizes, "sizes", as_positive), _each(values, "values", as_positive)
-    if len(values) != len(sizes):
-        raise ShapeError("values", f"{len(values)} of them", f"{len(sizes)}, one for each size")
-    if len(set(sizes)) < 2:
-        raise InputError("sizes", f"{sizes}", "at least two different sizes: a slope is asked for")
-    return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
-
-
-def _log_mean_exp(exponents: Array) -> Array:
-    """log of the mean of exp along the last axis, shifted so that not all of them underflow."""
-    largest = exponents.max(axis=-1)
-    return largest + np.log(np.exp(exponents - largest[..., None]).mean(axis=-1))
-
-
-def _repeats(repeats: int) -> int:
-    """`repeats`, checked to be at least 2. Raises InputError."""
-    if as_count(repeats, "repeats") < 2:
-        raise InputError("repeats", f"{repeats}", "at least 2: a standard error is reported")
-    return int(repeats)
-
-
-def _each(values: Iterable[Number], name: str, check: Callable[[Any, str], Number]) -> list[Number]:
-    """The entries of a list, each passed through `check`. Raises InputError, also if empty."""
-    try:
-        entries = list(values)
-    except TypeError:
-        raise TypeInputError(name, f"{values!r}", "a list of numbers") from None
-    if not entries:
-        raise InputError(name, "an empty list", "at least one number")
-    return [check(entry, f"{name}[{k}]") for k, entry in enumerate(entries)]

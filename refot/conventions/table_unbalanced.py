@@ -91,20 +91,29 @@ _OTT = UnbalancedConvention(
     name="ott.reg_ot_cost(tau)", balanced="ott.reg_ot_cost", library="OTT-JAX",
     call="ott.solvers.linear.solve(geom, a, b, tau_a=tau, tau_b=tau).reg_ot_cost",
     version="0.6.0", checked=Evidence.RUN, parameter="tau_a, tau_b", rho=RhoParameter.TAU,
-    potentials=UnbalancedPotentials.PLAIN,
-    note="tau depends on eps: another epsilon at the same tau is another rho. ent_reg_cost "
-    "subtracts eps (H(a) + H(b)) as in the balanced case, which is no value of this problem "
-    "(finding O6); dual_cost is a.f + b.g, which is none either",
+    reference=Reference.ONES, value=UnbalancedValue.NONE, potentials=UnbalancedPotentials.PLAIN,
+    note="tau depends on eps: another epsilon at the same tau is another rho. The plan is that of "
+    "KL to 1, where a b' is documented; reg_ot_cost is the dual of the problem with a b' at the "
+    "potentials of the other: a lower bound of U, and the value of neither. ent_reg_cost and "
+    "dual_cost are no values of it either (finding O6)",
     source="ott/solvers/linear/sinkhorn.py, math/unbalanced_functions.py",
 )
 _OTT_ROWS = (
     _OTT,
     replace(
+        _OTT, name="ott.reg_ot_cost(tau), documented", checked=Evidence.READ,
+        reference=Reference.PRODUCT, value=UnbalancedValue.FULL, bias=True,
+        note="what the documentation says of reg_ot_cost, and of the divergence made of it: "
+        "<C,P> + eps KL(P | a b') + both penalties; 0.6.0 returns something else (finding O6)",
+        source="ott/solvers/linear/sinkhorn.py, SinkhornOutput.kl_reg_cost",
+    ),
+    replace(
         _OTT, name="ott.sinkhorn_divergence(tau)", balanced="ott.sinkhorn_divergence",
         call="ott.tools.sinkhorn_divergence.sinkhorn_divergence(geom, x, y, "
         "solve_kwargs={'tau_a': tau, 'tau_b': tau}, ...)",
         potentials=UnbalancedPotentials.NONE, bias=True,
-        note="one tau for all three solves, of the eps of (x, y)",
+        note="made of three reg_ot_cost, which are no values (finding O6); one tau for all three "
+        "solves, of the eps of (x, y)",
         source="ott/tools/sinkhorn_divergence.py",
     ),
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -92,8 +92,10 @@ def _of_tau(tau: float, eps: float) -> float:
     return eps * tau / (1 - tau)
 
 
+_OfTwo: TypeAlias = Callable[[float, float], float]
+
 # For each meaning of the parameter: the functions (parameter, eps) -> rho, and (rho, eps) back.
-_RHO: dict[RhoParameter, tuple[Callable[[float, float], float], Callable[[float, float], float]]] = {
+_RHO: dict[RhoParameter, tuple[_OfTwo, _OfTwo]] = {
     RhoParameter.RHO: (lambda x, eps: x, lambda rho, eps: rho),
     RhoParameter.TAU: (_of_tau, lambda rho, eps: rho / (rho + eps)),
     RhoParameter.REACH_SQUARED: (lambda x, eps: x**2, lambda rho, eps: rho**0.5),
@@ -200,7 +202,7 @@ def unbalanced_value_to_refot(
 def unbalanced_potentials_to_refot(
     name: str | UnbalancedConvention, f: Any, g: Any, a: Weights, b: Weights, eps: float
 ) -> tuple[Array, Array]:
-    """(f (n,), g (m,)) in density form, from what a call returns on the cost of `their_cost_matrix`.
+    """(f (n,), g (m,)) in density form, from what a call returns on `their_cost_matrix`.
 
     eps is in units of that cost. An atom without mass has no plain potential: infinity for it, or
     NaN. Raises ConversionError.
@@ -214,6 +216,8 @@ def unbalanced_potentials_to_refot(
             return f, g
         case UnbalancedPotentials.LOG_DENSITY:
             return eps * f, eps * g
+        case UnbalancedPotentials.PLAIN if called.reference is Reference.ONES:
+            return f, g  # the weights are in the cost
         case UnbalancedPotentials.PLAIN:
             with np.errstate(divide="ignore", invalid="ignore"):
                 return f - eps * np.log(a), g - eps * np.log(b)

@@ -106,7 +106,8 @@ def _plan(trial: Trial, problem: Matrix) -> Array:
 
 
 def _potentials(trial: Trial, problem: Matrix) -> tuple[Array, Array]:
-    return trial.pair("unbalanced_potentials", *problem)
+    f, g = trial.pair("unbalanced_potentials", *problem)
+    return f.copy(), g.copy()
 
 
 def _at(capability: str, what: str, sentence: str, applies: Callable[[Case], bool],
@@ -143,7 +144,7 @@ def plan_nonnegative(trial: Trial) -> Finding:
 @check("unbalanced_plan.marginals", "P follows from its own marginals: P_ij = a_i b_j exp((f_i + "
        "g_j - C_ij) / eps) with f = -rho log(P1 / a), g = -rho log(P'1 / b), U-4", plain)
 def plan_marginals(trial: Trial) -> Finding:
-    problem = C, a, b, eps, rho = unbalanced(trial.case)
+    problem = *_, eps, rho = unbalanced(trial.case)
     P, t = _plan(trial, problem), unbalanced_solution(*problem)
     with np.errstate(all="ignore"):
         f, g = (np.where(w > 0, -rho * np.log(np.where(w > 0, p / w, 1)), 0)
@@ -164,9 +165,9 @@ def plan_transposed(trial: Trial) -> Finding:
 @check("unbalanced_potentials.marginals", "The plan of the potentials has the marginals "
        "a exp(-f / rho) and b exp(-g / rho), U-4", lambda case: case.well_conditioned)
 def potentials_marginals(trial: Trial) -> Finding:
-    problem = C, a, b, eps, rho = unbalanced(trial.case)
+    problem = *_, eps, rho = unbalanced(trial.case)
     t, (f, g) = unbalanced_solution(*problem), _potentials(trial, problem)
-    f, g = np.where(t.a > 0, f, t.f), np.where(t.b > 0, g, t.g)  # no mass: nobody's business
+    f[t.a == 0], g[t.b == 0] = t.f[t.a == 0], t.g[t.b == 0]  # no mass: nobody's business
     with np.errstate(all="ignore"):
         P = gibbs(f, g, t.C, t.a, t.b, eps)
         off = float(abs(P.sum(axis=1) - t.a * np.exp(-f / rho)).sum()
@@ -179,7 +180,7 @@ def potentials_marginals(trial: Trial) -> Finding:
 
 def _potentials_optimal(trial: Trial, problem: Matrix) -> Finding:
     t, (f, g) = unbalanced_solution(*problem), _potentials(trial, problem)
-    f, g = np.where(t.a > 0, f, 0), np.where(t.b > 0, g, 0)
+    f[t.a == 0], g[t.b == 0] = 0, 0
     with np.errstate(all="ignore"):
         return value_near(trial, dual(f, g, t.C, t.a, t.b, t.eps, t.rhos), t.value, t)
 
@@ -248,7 +249,7 @@ _invariant("split", "An atom split in two on each side: the same U",
 def value_mass(trial: Trial) -> Finding:
     if not trial.offers("unbalanced_plan"):
         raise NotOfferedError("the part offers no plan whose mass could be asked")
-    problem = C, a, b, eps, rho = unbalanced(trial.case)
+    problem = *_, eps, rho = unbalanced(trial.case)
     t, mass = unbalanced_solution(*problem), float(_plan(trial, problem).sum())
     m_a, m_b = t.masses
     expected = rho * (m_a + m_b) + eps * m_a * m_b - (2 * rho + eps) * mass
@@ -285,7 +286,7 @@ def mass_gradient_value(trial: Trial) -> Finding:
 @check("unbalanced_mass_gradient.total", "<a, dU/da> is the slope of U in the mass of a, not 0",
        plain)
 def mass_gradient_total(trial: Trial) -> Finding:
-    problem = C, a, b, eps, rho = unbalanced(trial.case)
+    problem = C, _, _, eps, rho = unbalanced(trial.case)
     t = unbalanced_solution(*problem)
     answer = trial.array("unbalanced_mass_gradient", t.a.shape, *problem)
     more, less = (unbalanced_solution(C, (1 + h) * t.a, t.b, eps, rho).U for h in (STEP, -STEP))

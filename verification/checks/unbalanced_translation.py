@@ -107,7 +107,7 @@ def _divergence(called: UnbalancedConvention, answer: float, *clouds: Any) -> fl
     named = record.named(clouds)
     a, b = (np.asarray(named[side], dtype=np.float64).sum() for side in ("a", "b"))
     missing = 0.0 if called.bias else named["eps"] / 2 * float(a - b) ** 2
-    return answer / _parameters(called, named).scale + missing
+    return float(answer / _parameters(called, named).scale + missing)
 
 
 def _gradient(called: UnbalancedConvention, answer: Array, *clouds: Any) -> Array:

@@ -80,7 +80,8 @@ def _stopped(measured: float, t: Unbalanced, found: Finding) -> str:
     for k, (f, g) in enumerate(t.iterates):
         for value in _values(f, g, t):
             if abs(measured - value) <= near:
-                return f"not converged: the answer after {k % (len(t.iterates) // 2) + 1} iterations"
+                step = k % (len(t.iterates) // 2) + 1
+                return f"not converged: the answer after {step} iterations"
     return ""
 
 
@@ -105,8 +106,8 @@ def _of_plan(P: Array, t: Unbalanced, easy: Callable[[], bool]) -> str:
     for side, other, of_side in (("columns", "rows", t), ("rows", "columns", _turned(t))):
         missed = _missed_by_an_iterate(P if of_side is t else P.T, of_side)
         if missed is not None and missed > EXACT and easy():
-            return (f"not converged: U-4 holds for the {side}, and is missed by {missed:.1g} of the "
-                    f"mass for the {other}")
+            return (f"not converged: U-4 holds for the {side}, and is missed by {missed:.1g} of "
+                    f"the mass for the {other}")
     return ""
 
 

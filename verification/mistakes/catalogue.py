@@ -16,7 +16,7 @@ from .mistake import Mistake, Table
 
 FORMULAS: dict[str, Table] = (transport.MISTAKES | divergences.MISTAKES | functions.MISTAKES
                               | information.MISTAKES | unbalanced.MISTAKES)
-"""The mistakes that are made in one capability, as its table has them."""
+"""Mistakes in the formula of a capability, by capability."""
 
 ERRATA = {
     "value.eps-missing": "E1",
@@ -35,11 +35,11 @@ ERRATA = {
 
 
 def _mistakes() -> Iterator[Mistake]:
-    """Capability after capability: its formulas, how its arguments may be read, and numerics; then
+    """For each capability: mistakes in its formula, in reading its arguments, and of numerics; then
     those of the vectors that no capability asks for."""
     for capability in RIGHT:
         read = of_readings(capability, RIGHT[capability])
-        table = FORMULAS.get(capability, {})  # a capability that is new may have none
+        table = FORMULAS.get(capability, {})  # a new capability may have none
         table = table | {name: read[name] for name in read if name not in table}
         for name, (sentence, answer) in (table | numerics.MISTAKES.get(capability, {})).items():
             identity = f"{capability}.{name}"
@@ -53,7 +53,7 @@ CATALOGUE: dict[str, Mistake] = {mistake.id: mistake for mistake in _mistakes()}
 
 NUMERICAL = frozenset(f"{capability}.{name}" for capability, table in numerics.MISTAKES.items()
                       for name in table)
-"""The ids of mistakes in the numerics, whose answers differ from problem to problem."""
+"""The ids of the mistakes of numerics, with which the diagnosis does not compare answers."""
 
 
 def mistakes_of(capability: str) -> list[Mistake]:

@@ -270,7 +270,9 @@ MASS_GRADIENTS: Table = {
 
 
 # ------------------------------------------------------------------ divergences
-def _form(form: Callable[[float, float, float], float], bias: float = 1.0) -> Callable[[Terms], Any]:
+def _form(
+    form: Callable[[float, float, float], float], bias: float = 1.0
+) -> Callable[[Terms], float]:
     """A divergence from its three values, with a multiple of the mass bias."""
     return lambda t: form(t[0].U, t[1].U, t[2].U) + bias * mass_bias(t[0])
 
@@ -325,7 +327,7 @@ def _terms_of_neighbours(change: Callable[..., Problem | None], clouds: tuple[An
     changed = [change(t.C, t.a, t.b, t.eps, t.rhos[0]) for t in unbalanced_terms(*clouds)]
     if any(problem is None for problem in changed):
         return None
-    xy, xx, yy = (unbalanced_solution(*problem) for problem in changed)
+    xy, xx, yy = (unbalanced_solution(*problem) for problem in changed if problem is not None)
     return xy, xx, yy
 
 

@@ -1,11 +1,13 @@
-"""What `refot certify PROBLEM.npz` prints: the certified values of a problem in a file, and whether
-a value that somebody computed for it is right.
+"""What `refot certify PROBLEM.npz` prints: the certified values of the problem in the file, and
+whether a value that somebody computed for it is right.
 
-The file holds `a` (n,), `b` (m,), `eps` and either `C` (n, m) or `x` (n, d), `y` (m, d) and
-optionally `cost` (a name of GROUND_COSTS, default "sqeuclidean"); optionally `g` (m,), the column
-potential to start from. With `rho`, a number or a pair (rows, columns), inf for an exact side, and
-optionally `penalty` ("kl" or "tv", default "kl"), the problem is unbalanced: a and b are masses of
-any total. Nothing pickled is ever loaded, nor what unpacks to more than 1 GiB.
+
+The file holds `a` (n,), `b` (m,), `eps`, and either the cost `C` (n, m) or the points `x` (n, d)
+and `y` (m, d), then optionally `cost`, a name of GROUND_COSTS ("sqeuclidean" by default). It may
+hold `g` (m,), a column potential to start from. With `rho`, a number or a pair (rows, columns), inf
+for an exact side, and optionally `penalty` ("kl" or "tv", "kl" by default), the problem is
+unbalanced: a and b are masses of any total. Pickled data is never loaded, and no file that unpacks
+to more than 1 GiB.
 """
 
 from __future__ import annotations
@@ -41,18 +43,18 @@ from .certify_unbalanced import CertifiedUnbalanced, certified_unbalanced, requi
 from .verdict import DIAGNOSED_ENTRIES, Verdict, highest_cost, line, mistake_in, verdict
 
 REQUIRED = ("a", "b", "eps")
-"""What every file must hold."""
+"""The arrays that every file must hold."""
 
 LARGEST = 1 << 30
-"""Bytes that all arrays of a file may have together: a cost of 11,000 x 11,000 fits."""
+"""Bytes: the most that all arrays of a file may have together. A cost of 11,000 x 11,000 fits."""
 
 RATE = 1e-6
-"""How far a value may be off, as in `refot verify`: by this share of max C - min C, plus 64
-roundings of max |C| + eps."""
+"""A value may be off by this share of max C - min C, plus 64 roundings of max |C| + eps, as in
+`refot verify`."""
 
 # ------------------------------------------------------------------ the file
 class FileError(ValueError):
-    """The file cannot be read, or does not hold a problem: says what is missing."""
+    """The file cannot be read, or does not hold a problem; the message says what is missing."""
 
 
 def read_problem(path: Path) -> tuple[Problem, Array | None]:
@@ -139,8 +141,11 @@ class Certified:
                        self._diagnosis(value, called, allowed) if off else "")
 
     def _diagnosis(self, value: float, called: Convention, allowed: float) -> str:
-        """The known mistake that gives this value, or "". The catalogue holds values F and <C,P> of
-        problems without forbidden pairs; anything else is not compared."""
+        """The known mistake that gives this value, or "".
+
+        The catalogue has mistakes in F and in <C,P>, of problems without forbidden pairs. Any other
+        value has no diagnosis.
+        """
         p = self.problem
         capability = "transport_cost" if called.value is ValueKind.SHARP else "value"
         if forbids(p.C) or p.C.shape[0] * p.C.shape[1] > DIAGNOSED_ENTRIES or called.value not in (
@@ -174,7 +179,7 @@ def certified(p: Problem, g: Array | None = None) -> Certified | CertifiedUnbala
     if isinstance(p, UnbalancedProblem):
         return certified_unbalanced(p, g)
     if g is None:
-        with warnings.catch_warnings():  # how far the solve came is seen in the certificate's width
+        with warnings.catch_warnings():  # the width of the interval shows how far the solve came
             warnings.simplefilter("ignore", ConvergenceWarning)
             g = solve_problem(p, tol=1e-13, max_iter=2_000).g
     return Certified(p, certify(p.C, p.a, p.b, p.eps, g))

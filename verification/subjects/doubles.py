@@ -1,4 +1,4 @@
-"""The arguments of a call in float64, in which refot computes what is right."""
+"""The arguments of a call in float64, for refot computes the right answer in float64."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ MASSES = ("a", "b", "P")
 
 
 def in_doubles(capability: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The same numbers in float64. Masses of float32 get the sum 1, which they have only up to
-    roundings of float32: those would not be weights in float64. Unbalanced masses have any sum."""
+    """The same arguments in float64.
+
+    Masses that were float32 are divided by their sum. It is 1 only up to roundings of float32, with
+    which refot refuses them as float64 weights. Unbalanced masses may have any sum, and keep it.
+    """
     names = argument_names(capability)
     ones = () if "rho" in names else MASSES
     return tuple(_double(value, name in ones) for name, value in zip(names, arguments, strict=True))

@@ -1,8 +1,7 @@
-"""What a diagnosis says of a bug that is no mistake of the catalogue, by the id of the symptom.
+"""Symptoms: what a diagnosis says of a bug that no mistake of the catalogue describes.
 
-The words stand in the diagnosis itself, whose numbers and arguments differ from case to case: they
-are those of a numerical cause, of what all wrong calls have in common, of a check that knows what
-it changed, or of a training step.
+Each has an id and the words by which it is recognised in a diagnosis. The rest of the diagnosis,
+such as its numbers, differs from case to case.
 """
 
 SYMPTOMS = {

@@ -18,7 +18,7 @@ from refot.verification.subjects.subject import Part
 from refot.verification.truth.gibbs import double_differences
 from refot.verification.truth.solution import Truth, solution_of
 from refot.verification.zoo import RIGHT
-from refot.verification.zoo.animals import small_cases
+from refot.verification.zoo.bug import small_cases
 
 (GAUSSIAN,) = small_cases(0, ("gaussian",))
 

@@ -6,54 +6,63 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any
 
-import numpy as np
-
 from refot.arrays import Array
-from refot.conventions.unbalanced import parameter_from_rho, unbalanced_potentials_to_refot
+from refot.conventions.unbalanced import (
+    parameter_from_rho,
+    their_cost_matrix,
+    unbalanced_potentials_to_refot,
+)
 from refot.verification.subjects.subject import Part
 
-from . import unsupported
-from .pot_unbalanced import kept
+from . import Capabilities, unsupported
+from .pot_unbalanced import Solve, kept
 
-CALLED = "ott.reg_ot_cost(tau)"
-"""The convention of all of them."""
+DOCUMENTED, SOLVED = "ott.reg_ot_cost(tau), documented", "ott.reg_ot_cost(tau)"
+"""Their conventions: what the documentation says, and what the plan is the solution of."""
 
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+THRESHOLD = 1e-9
+"""Of the solver; the default of 1e-3 would hide what is right and what is not."""
+
 
 def unbalanced(compiled: Compile, threshold: float) -> Iterator[Part]:
-    """A part at the default threshold, a twin that converges, and the divergence.
+    """The problem of the documentation, that of which the plan is the solution, the divergence.
 
-    `threshold` is the default, `compiled` makes a jitted function of NumPy arrays.
+    `compiled` makes a jitted function of NumPy arrays; `threshold` is the default, of the solves of
+    a divergence, where it cannot be changed without the solver.
     """
     solve = _solver(compiled)
-    for name, tight in (("", threshold), ("threshold=1e-9", 1e-9)):
-        options = ", ".join(filter(None, ("tau_a=tau, tau_b=tau", name)))
-        yield Part(f"linear.solve({options})", _output(solve, tight), calls="ott.reg_ot_cost",
-                   tolerance=None if name else threshold)
-    # documented: <C,P> - eps H(P) + both penalties
-    yield Part("linear.solve(tau_a=tau, tau_b=tau, threshold=1e-9).ent_reg_cost",
-               {"unbalanced_value": _entropic(solve)}, calls="ott.ent_reg_cost")
+    name = f"linear.solve(tau_a=tau, tau_b=tau, threshold={THRESHOLD:g})"
+    solved = kept(solve)
+    yield Part(name, {**_output(solved, DOCUMENTED),
+                      "unbalanced_value": lambda *problem: solved(*problem)["reg_ot_cost"]},
+               calls="ott.reg_ot_cost")
+    yield Part(f"{name} on the cost of KL to 1", _output(kept(_on_their_cost(solve)), SOLVED),
+               calls="ott.reg_ot_cost")
     yield Part("sinkhorn_divergence(PointCloud, solve_kwargs={tau_a, tau_b})",
                {"unbalanced_divergence": _divergence(compiled)}, calls="ott.sinkhorn_divergence",
                tolerance=threshold)
 
 
-def _solver(compiled: Compile) -> Callable[..., dict[str, Any]]:
-    """(C, a, b, eps, rho, threshold) to what the SinkhornOutput holds, by name."""
+def _on_their_cost(solve: Solve) -> Solve:
+    """`solve`, on the cost on which KL to 1 gives the plan that KL to a b' gives on C."""
+    return lambda C, a, b, eps, rho: solve(their_cost_matrix(SOLVED, C, a, b, eps), a, b, eps, rho)
+
+
+def _solver(compiled: Compile) -> Solve:
+    """(C, a, b, eps, rho) to what the SinkhornOutput holds, by name."""
     from ott.geometry.geometry import Geometry
     from ott.problems.linear.linear_problem import LinearProblem
     from ott.solvers.linear.sinkhorn import Sinkhorn
 
-    def solve(tau: float, C: Any, a: Any, b: Any, eps: Any, threshold: Any) -> dict[str, Any]:
+    def solve(tau: float, C: Any, a: Any, b: Any, eps: Any) -> dict[str, Any]:
         problem = LinearProblem(Geometry(C, epsilon=eps), a=a, b=b, tau_a=tau, tau_b=tau)
-        solved = Sinkhorn(threshold=threshold)(problem)
-        return {name: getattr(solved, name)
-                for name in ("matrix", "f", "g", "reg_ot_cost", "ent_reg_cost")}
+        solved = Sinkhorn(threshold=THRESHOLD)(problem)
+        return {name: getattr(solved, name) for name in ("matrix", "f", "g", "reg_ot_cost")}
 
     jitted = _for_each_tau(compiled, solve)
-    return lambda C, a, b, eps, rho, threshold: jitted(
-        parameter_from_rho(CALLED, rho, eps))(C, a, b, eps, threshold)
+    return lambda C, a, b, eps, rho: jitted(parameter_from_rho(SOLVED, rho, eps))(C, a, b, eps)
 
 
 def _for_each_tau(compiled: Compile, function: Callable[..., Any]) -> Callable[[float], Any]:
@@ -66,32 +75,15 @@ def _for_each_tau(compiled: Compile, function: Callable[..., Any]) -> Callable[[
     return at
 
 
-def _output(solve: Callable[..., dict[str, Any]], threshold: float) -> dict[str, Callable[..., Any]]:
-    solved = kept(lambda *problem: solve(*problem, threshold))
+def _output(solved: Solve, called: str) -> Capabilities:
+    """The plan, and the potentials in the convention that is called."""
 
     def potentials(C: Array, a: Array, b: Array, eps: float, rho: float) -> tuple[Array, Array]:
         found = solved(C, a, b, eps, rho)
-        return unbalanced_potentials_to_refot(CALLED, found["f"], found["g"], a, b, eps)
+        return unbalanced_potentials_to_refot(called, found["f"], found["g"], a, b, eps)
 
     return {"unbalanced_plan": lambda *problem: solved(*problem)["matrix"],
-            "unbalanced_potentials": potentials,
-            "unbalanced_value": lambda *problem: solved(*problem)["reg_ot_cost"]}
-
-
-def _entropic(solve: Callable[..., dict[str, Any]]) -> Callable[..., float]:
-    """U from <C,P> - eps H(P) + both penalties, with the plan that comes with it.
-
-    eps KL(P | a(x)b) - (-eps H(P)) = -eps <P1, log a> - eps <P'1, log b> + eps (m_a m_b - m(P)).
-    """
-
-    def value(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-        found = solve(C, a, b, eps, rho, 1e-9)
-        P, masses = found["matrix"], float(a.sum()) * float(b.sum())
-        logs = sum(float(p @ np.log(np.where(w > 0, w, 1)))
-                   for p, w in ((P.sum(1), a), (P.sum(0), b)))
-        return float(found["ent_reg_cost"]) + eps * (masses - float(P.sum()) - logs)
-
-    return value
+            "unbalanced_potentials": potentials}
 
 
 def _divergence(compiled: Compile) -> Callable[..., Any]:
@@ -111,6 +103,6 @@ def _divergence(compiled: Compile) -> Callable[..., Any]:
     def call(x: Array, a: Array, y: Array, b: Array, eps: float, rho: float, cost: str) -> Any:
         if cost not in theirs:
             raise unsupported("sinkhorn_divergence", cost, ", ".join(theirs))
-        return jitted(parameter_from_rho(CALLED, rho, eps))(x, a, y, b, eps, theirs[cost])
+        return jitted(parameter_from_rho(SOLVED, rho, eps))(x, a, y, b, eps, theirs[cost])
 
     return call

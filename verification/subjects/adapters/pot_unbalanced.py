@@ -23,7 +23,7 @@ from refot.verification.subjects.subject import Part
 from . import Capabilities
 
 METHODS = ("sinkhorn", "sinkhorn_stabilized", "sinkhorn_translation_invariant")
-"""The methods of `sinkhorn_unbalanced`; 'sinkhorn_reg_scaling' says that it is the first of them."""
+"""The methods of `sinkhorn_unbalanced`. 'sinkhorn_reg_scaling' says that it is the first one."""
 
 STEPS = 1_000
 """`numItermax` of the two functions without a Sinkhorn iteration: their default."""

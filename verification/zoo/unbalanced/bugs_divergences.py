@@ -10,7 +10,7 @@ import numpy as np
 from refot.arrays import Array
 from refot.costs.operands import point_cost
 from refot.gradients import points_gradient
-from refot.verification.zoo.animals import bug
+from refot.verification.zoo.bug import bug
 
 from .bugs_values import potentials, value
 from .right import plan_of

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array
-from refot.verification.zoo.animals import bug
+from refot.verification.zoo.bug import bug
 from refot.verification.zoo.solvers import density_plan
 
 from .bugs_values import CASES, at, at_rho, of_plan, potentials, to_ones

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import rel_entr
 
 from refot.arrays import Array
-from refot.verification.zoo.animals import bug
+from refot.verification.zoo.bug import bug
 
 from .right import plan_of, primal, remembered, value_of_mass
 from .solvers import checked, translation_invariant

@@ -54,7 +54,7 @@ def _of_tau(eps: float, tau: float) -> float:
     return eps * tau / (1 - tau)
 
 
-@right("unbalanced: OTT's tau", "ott.sinkhorn_divergence(tau)")
+@right("unbalanced: OTT's tau", "ott.reg_ot_cost(tau), documented")
 def _tau() -> dict[str, Callable[..., Any]]:
     """tau for rho."""
     exact = all_of(translation_invariant)
@@ -73,7 +73,7 @@ def _tau() -> dict[str, Callable[..., Any]]:
             "unbalanced_divergence": divergence}
 
 
-@right("unbalanced: OTT's plain potentials", "ott.reg_ot_cost(tau)")
+@right("unbalanced: OTT's plain potentials", "ott.reg_ot_cost(tau), documented")
 def _plain() -> dict[str, Callable[..., Any]]:
     def potentials(C: Array, a: Array, b: Array, eps: float, tau: float) -> tuple[Array, Array]:
         f, g = _solve(C, a, b, eps, _of_tau(eps, tau))
