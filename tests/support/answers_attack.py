@@ -21,15 +21,18 @@ from solver_problems import uneven_weights
 
 import refot
 from refot.arrays import ConvergenceWarning, InputError
+from refot.divergences import to_first_order
 from refot.solvers import METHODS
 from refot.verification.certificates.certify import certify
 from refot.verification.certificates.rounding_bounds import rounding_bound, roundings
 from refot.verification.enclosures.enclose import (
+    Enclosure,
     EnclosureError,
     enclose,
     enclose_divergence,
     interval,
 )
+from refot.verification.enclosures.gradients import enclose_divergence_gradient
 
 SINGLE = 2.0**29
 """A rounding in float32, in roundings of float64."""
@@ -129,8 +132,32 @@ def verdicts(case: Drawn) -> Iterator[tuple[str, str]]:
         bound = 2 * error + units * roundings(C[abs(C) < 1e30] if C.size else C, f, g, case.eps)
         yield "potentials", ("missed" if missed(np.append(f + g[-1], g - g[-1]),
                                                 true.f + true.g, bound) else "right")
+    if not case.single:
+        yield from verdicts_at_the_floor(case, problem, true)
     if case.x is not None and not case.single:
         yield from divergence_verdicts(case, a, b)
+
+
+def verdicts_at_the_floor(case: Drawn, problem: Any, true: Enclosure) -> Iterator[tuple[str, str]]:
+    """Of the plan, and of the gradient of F in the weights, which is f up to a constant: both at
+    the least error that a solve can reach."""
+    def plan(C: Any, a: Any, b: Any, eps: float) -> Any:
+        at = to_first_order(refot.problem.problem(C, a, b, eps, case.backend), None)
+        return refot.plan(at.f, at.g, C, a, b, eps, backend=case.backend)
+
+    given = case.C, case.a, case.b, case.eps
+    answer, why = asked(plan, *given)
+    balls = [entry for row in true.plan for entry in row]
+    if not why:
+        bound = rounding_bound("plan", *problem).ravel() + np.finfo(np.float64).tiny
+    yield "plan", why or ("missed" if missed(answer, balls, bound) else "right")
+    answer, why = asked(refot.entropic_value_gradient_weights, *given, backend=case.backend)
+    i = np.flatnonzero(case.a)
+    if not why:
+        answer = answer[i] - answer[i[0]]
+        bound = rounding_bound("potentials", *problem)
+    balls = [true.f[k] - true.f[i[0]] for k in i]
+    yield "weight gradient", why or ("missed" if missed(answer, balls, bound) else "right")
 
 
 def divergence_verdicts(case: Drawn, a: Any, b: Any) -> Iterator[tuple[str, str]]:
@@ -148,6 +175,15 @@ def divergence_verdicts(case: Drawn, a: Any, b: Any) -> Iterator[tuple[str, str]
         return
     bound = rounding_bound("divergence", *clouds, "sqeuclidean")
     yield "divergence", "missed" if missed(answer, [balls], bound) else "right"
+    answer, why = asked(refot.sinkhorn_divergence_gradient, case.x, case.a, case.y, case.b,
+                        case.eps, backend=case.backend)
+    if why:
+        yield "gradient", why
+        return
+    rows = enclose_divergence_gradient(*clouds)
+    bound = rounding_bound("divergence_gradient", *clouds, "sqeuclidean").ravel()
+    yield "gradient", "missed" if missed(answer, [t for row in rows for t in row], bound) else (
+        "right")
 
 
 def normalised(weights: Any, dtype: Any) -> Any:

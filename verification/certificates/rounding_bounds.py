@@ -11,23 +11,30 @@ where float64 proves nothing."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import refot
-from refot.arrays import Array, lookup
+from refot.arrays import Array, lookup, marginal_tolerance
 from refot.costs.operands import DenseCost, point_cost
 from refot.divergences import self_costs, to_first_order
 from refot.information import informative_cost
 from refot.problem import problem
+from refot.solvers.gap import SCALES
 
 from .balls import UNIT
 from .certify import Certificate, certify
+from .stopped import Stopped
 
 ROUNDINGS = 64
 """By how many roundings of its largest terms a sum may be off: it has dozens of entries, a
 logarithm and a product."""
+
+
+DEFAULT = marginal_tolerance(np.float64)
+"""The marginal error at which a solve for F stops."""
 
 
 def rounding_bound(capability: str, *arguments: Any) -> Any:
@@ -94,40 +101,66 @@ def mutual_information(P: Array) -> float:
 
 # ------------------------------------------------------------------ minima
 def value(C: Array, a: Array, b: Array, eps: float) -> float:
-    """F: the width of its certificate, and rounding. The error of the potentials enters squared;
-    but where atoms are light or eps is small it may be large."""
-    certificate, _, _ = _at_the_floor(C, a, b, eps)
-    return certificate.value.width + roundings(C, eps)
+    """F: the width of its certificate, what a default solve leaves open, and rounding. The error of
+    the potentials enters squared; but where atoms are light or eps is small it may be large."""
+    floor = _floor(C, a, b, eps)
+    left = floor.stopped(DEFAULT).value(floor.g[b > 0], eps)
+    return floor.certificate.value.width + left + roundings(floor.counted, eps)
+
+
+def _self_value(C: Array, a: Array, eps: float) -> float:
+    """F between a measure and itself, as the symmetric iteration leaves it."""
+    floor = _floor(C, a, a, eps)
+    left = floor.stopped(DEFAULT).self_value(eps)
+    return floor.certificate.value.width + left + roundings(floor.counted, eps)
 
 
 def divergence(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> float:
     """S = F_xy - F_xx/2 - F_yy/2: the three bounds of F, however small S is."""
     C = point_cost(x, y, cost)
     xx, yy = self_costs(C)
-    selves = (value(xx.dense(), a, a, eps) + value(yy.dense(), b, b, eps)) / 2
+    selves = (_self_value(xx.dense(), a, eps) + _self_value(yy.dense(), b, eps)) / 2
     return value(C.dense(), a, b, eps) + selves
 
 
 # ------------------------------------------------------------------ what depends on the potentials
 def transport_cost(C: Array, a: Array, b: Array, eps: float) -> float:
-    """s: the width of its certificate, which depends on how the problem is conditioned."""
-    certificate, _, _ = _at_the_floor(C, a, b, eps)
-    return certificate.transport_cost.width + roundings(C, eps)
+    """s: the width of its certificate, which depends on how the problem is conditioned; what a
+    solve leaves open, of C less its least entry, as `refot.sharp_value` does; and rounding."""
+    floor = _floor(C, a, b, eps)
+    above = C - C[np.ix_(a > 0, b > 0)].min()
+    left = _floor(above, a, b, eps).stopped().transport_cost(above[np.ix_(a > 0, b > 0)])
+    return floor.certificate.transport_cost.width + left + roundings(floor.counted, eps)
 
 
 def potentials(C: Array, a: Array, b: Array, eps: float) -> float:
     """f and g, shifted such that g_m = 0: twice the error of a potential, once for its own entry
     and once for the entry g_m that is subtracted."""
-    certificate, f, g = _at_the_floor(C, a, b, eps)
-    return 2 * certificate.potential_error + roundings(C, f, g, eps)
+    floor = _floor(C, a, b, eps)
+    left = eps * max(float(w.max()) for w in floor.stopped().potentials())
+    off = 2 * (floor.certificate.potential_error + left)
+    return off + roundings(floor.counted, floor.f, floor.g, eps)
 
 
 def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
     """P_ij (e^w - 1), where w bounds the error of the exponent: of both potentials, and
     rounding."""
-    certificate, f, g = _at_the_floor(C, a, b, eps)
-    w = 2 * certificate.potential_error / eps + roundings(C, f, g, eps) / eps
-    return refot.plan(f, g, C, a, b, eps) * np.expm1(w)
+    floor = _floor(C, a, b, eps)
+    w = np.full(C.shape, 2 * floor.certificate.potential_error)
+    w += roundings(floor.counted, floor.f, floor.g, eps)
+    w_f, w_g = floor.stopped().potentials()
+    w[np.ix_(a > 0, b > 0)] += eps * (w_f[:, None] + w_g)
+    return floor.of_plan(w / eps)
+
+
+def _self_plan(C: Array, a: Array, eps: float) -> Array:
+    """The same between a measure and itself, as the symmetric iteration leaves it: without a
+    certificate, which does not know that f = g and fails where atoms exchange no mass."""
+    floor = _floor(C, a, a, eps)
+    w = np.full(C.shape, roundings(floor.counted, floor.f, floor.g, eps) / eps)
+    of_f = floor.stopped().self_potential()
+    w[np.ix_(a > 0, a > 0)] += of_f[:, None] + of_f
+    return floor.of_plan(w)
 
 
 def informative_plan(
@@ -145,20 +178,47 @@ def divergence_gradient(
     xy = point_cost(x, y, cost)
     xx, _ = self_costs(xy)
     total = np.zeros_like(x)
-    for C, weights in ((xy, b), (xx, a)):
+    for C, off in ((xy, plan(xy.dense(), a, b, eps)), (xx, _self_plan(xx.dense(), a, eps))):
         slopes = abs(C.gradient_rows(slice(None)))
-        total += np.einsum("ij,ijd->id", plan(C.dense(), a, weights, eps), slopes)
+        total += np.einsum("ij,ijd->id", off, slopes)
         total += a[:, None] * ROUNDINGS * UNIT * slopes.max()
     return total
 
 
-def _at_the_floor(
-    C: Array, a: Array, b: Array, eps: float
-) -> tuple[Certificate, Array, Array]:
-    """Potentials (f, g) that are solved as far as float64 allows, and their certificate."""
+@dataclass(frozen=True)
+class Floor:
+    """Potentials f, g that are solved as far as float64 allows, their certificate, the marginal
+    error `tol` at which such a solve stops, and the plan P (n, m)."""
+
+    certificate: Certificate
+    f: Array
+    g: Array
+    tol: float
+    P: Array
+    counted: float
+
+    def stopped(self, tol: float | None = None) -> Stopped:
+        """What a solve leaves open that stops at tol, or at the floor; the error that it sees is
+        itself rounded, by as much as the floor."""
+        P = self.P[np.ix_(self.P.any(axis=1), self.P.any(axis=0))]
+        return Stopped(P, (self.tol if tol is None else tol) + self.tol)
+
+    def of_plan(self, w: Array) -> Array:
+        """P_ij (e^w - 1) for exponents that are off by w (n, m), and nowhere more than the mass of
+        the row and of the column."""
+        mass = np.minimum.outer(self.P.sum(axis=1), self.P.sum(axis=0)) + 2 * self.tol
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.fmin(self.P * np.expm1(w), mass)
+
+
+def _floor(C: Array, a: Array, b: Array, eps: float) -> Floor:
     p = problem(DenseCost(C), a, b, eps, "numpy")
     found = to_first_order(p, None)
-    return certify(C, a, b, eps, found.g), found.f, found.g
+    f, g = np.where(a > 0, found.f, 0), np.where(b > 0, found.g, 0)
+    carried = float(p.a @ abs(f) + p.b @ abs(g))
+    counted = abs(C)[abs(C) <= SCALES * (carried + eps)].max(initial=carried)
+    return Floor(certify(C, a, b, eps, found.g), f, g, found.tolerance,
+                 refot.plan(found.f, found.g, C, a, b, eps), float(counted))
 
 
 ROUNDING_BOUNDS: dict[str, Callable[..., Any]] = {bound.__name__: bound for bound in (
