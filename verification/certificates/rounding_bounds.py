@@ -18,6 +18,7 @@ import numpy as np
 
 import refot
 from refot.arrays import Array, lookup, marginal_tolerance
+from refot.costs.forbidden import finite_part
 from refot.costs.operands import DenseCost, point_cost
 from refot.divergences import self_costs, to_first_order
 from refot.information import informative_cost
@@ -126,11 +127,13 @@ def divergence(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) ->
 # ------------------------------------------------------------------ what depends on the potentials
 def transport_cost(C: Array, a: Array, b: Array, eps: float) -> float:
     """s: the width of its certificate, which depends on how the problem is conditioned; what a
-    solve leaves open, of C less its least entry, as `refot.sharp_value` does; and rounding."""
-    floor = _floor(C, a, b, eps)
-    above = C - C[np.ix_(a > 0, b > 0)].min()
-    left = _floor(above, a, b, eps).stopped().transport_cost(above[np.ix_(a > 0, b > 0)])
-    return floor.certificate.transport_cost.width + left + roundings(floor.counted, eps)
+    solve leaves open; and rounding. Of C less its least entry, as `refot.sharp_value` does."""
+    with_mass = np.ix_(a > 0, b > 0)
+    least = C[with_mass].min()
+    above = C - least
+    floor = _floor(above, a, b, eps)
+    left = floor.stopped().transport_cost(finite_part(above[with_mass]))
+    return floor.certificate.transport_cost.width + left + roundings(floor.counted, least, eps)
 
 
 def potentials(C: Array, a: Array, b: Array, eps: float) -> float:
