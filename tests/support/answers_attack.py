@@ -9,14 +9,16 @@ through the seeds from FIRST up to LAST and prints what failed, and counts.
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from flint import arb
 from solver_problems import uneven_weights
 
 import refot
@@ -103,6 +105,9 @@ def missed(measured: Any, balls: Any, bound: Any) -> bool:
     return not bool((measured >= low - bound).all() and (measured <= high + bound).all())
 
 
+Found = TypeVar("Found")
+
+
 def verdict(answer: Any, balls: Any, bound: Callable[[], Any]) -> str:
     return "missed" if missed(answer, balls, bound()) else "right"
 
@@ -116,24 +121,36 @@ def verdicts(case: Drawn) -> Verdicts:
     # the problem that is meant: weights judged as they came, normalised in the dtype of the cost
     a, b = (normalised(w, case.C.dtype) for w in (case.a, case.b))
     meant = np.asarray(case.C, np.float64), a, b, case.eps
-    yield from value_verdicts(case, meant)
+    true: Enclosure | None = None
     try:
-        true = enclose(*meant)
-    except (EnclosureError, InputError):
-        yield "enclosure of the potentials", "refused"
-    else:
+        true = enclosed(enclose, meant, lambda found: (found.value, found.transport_cost))
+        F, s = true.value, true.transport_cost
+    except EnclosureError:
+        try:
+            F, s = enclosed(enclose_values, meant, lambda found: found)
+        except EnclosureError:
+            yield "enclosure", "refused"
+            return
+    yield from value_verdicts(case, meant, F, s)
+    if true is not None:
         yield from potential_verdicts(case, meant, true)
     if case.x is not None and not case.single:
         yield from divergence_verdicts(case, a, b)
 
 
-def value_verdicts(case: Drawn, meant: Any) -> Verdicts:
+def enclosed(function: Callable[..., Found], meant: Any, values: Callable[[Found], Any]) -> Found:
+    """What `function` encloses, F and s to twenty digits of themselves or of eps. The digits of an
+    enclosure are relative to the largest cost, which may be 1e300."""
+    C, eps = meant[0], meant[3]
+    for digits in (30, 30 + math.ceil(math.log10(max(1.0, abs(C).max(), abs(C).max() / eps)))):
+        found = function(*meant, digits=digits)
+        if all(t.rad() <= 1e-20 * (abs(t.mid()) + eps) for t in values(found)):
+            return found
+    raise EnclosureError("F and s come to fewer digits than were asked for")
+
+
+def value_verdicts(case: Drawn, meant: Any, F: arb, s: arb) -> Verdicts:
     """Of F and s."""
-    try:
-        F, s = enclose_values(*meant)
-    except (EnclosureError, InputError):
-        yield "enclosure of the values", "refused"
-        return
     units = SINGLE if case.single else 1.0
     for name, function, ball in (("value", refot.entropic_value, F),
                                  ("transport_cost", refot.sharp_value, s)):
@@ -167,7 +184,7 @@ def potential_verdicts(case: Drawn, meant: Any, true: Enclosure) -> Verdicts:
         # the certificate speaks of g and its transform, the result of how far f is from that
         error = certify(*meant, g).potential_error + answer.atom_error * eps
         units = SINGLE if case.single else 1.0
-        bound = 2 * error + units * roundings(C[abs(C) < 1e30], f, g, eps)
+        bound = 2 * error + units * roundings(np.append(C[abs(C) < 1e30], 0), f, g, eps)
         yield "potentials", verdict(np.append(f + g[-1], g - g[-1]), true.f + true.g, lambda: bound)
     if not case.single:
         yield from verdicts_at_the_floor(case, meant, true)
