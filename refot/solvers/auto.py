@@ -62,8 +62,8 @@ def auto(p: Problem, g: Array) -> Iterates:
 
 
 def newton_first(p: Problem, g: Array) -> Iterates:
-    """Newton's method, and where it ends the others in turns."""
-    for f, g_newton, error in newton(p, g):
+    """Newton's method, and where it ends or crawls the others in turns."""
+    for f, g_newton, error in while_it_gains(newton(p, g), TURN):
         g = g_newton
         yield f, g, error
     yield from in_turns(p, g, overrelaxed_iterates)
