@@ -152,7 +152,7 @@ def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
     w = np.full(C.shape, 2 * floor.certificate.potential_error)
     w += roundings(floor.counted, floor.f, floor.g, eps)
     w_f, w_g = floor.stopped().potentials()
-    w[np.ix_(a > 0, b > 0)] += eps * (w_f[:, None] + w_g)
+    w[floor.with_mass] += eps * (w_f[:, None] + w_g)
     return floor.of_plan(w / eps)
 
 
@@ -162,7 +162,7 @@ def _self_plan(C: Array, a: Array, eps: float) -> Array:
     floor = _floor(C, a, a, eps)
     w = np.full(C.shape, roundings(floor.counted, floor.f, floor.g, eps) / eps)
     of_f = floor.stopped().self_potential()
-    w[np.ix_(a > 0, a > 0)] += of_f[:, None] + of_f
+    w[floor.with_mass] += of_f[:, None] + of_f
     return floor.of_plan(w)
 
 
@@ -190,26 +190,31 @@ def divergence_gradient(
 
 @dataclass(frozen=True)
 class Floor:
-    """Potentials f, g that are solved as far as float64 allows, their certificate, the marginal
-    error `tol` at which such a solve stops, and the plan P (n, m)."""
+    """Potentials f, g that are solved as far as float64 allows, and their certificate."""
 
     certificate: Certificate
-    f: Array
+    a: Array
+    b: Array
+    f: Array  # 0 where there is no mass
     g: Array
-    tol: float
-    P: Array
-    counted: float
+    P: Array  # the plan, (n, m)
+    tol: float  # the marginal error at which such a solve stops
+    counted: float  # the largest cost that a plan would pay: none far above all that carry mass
+
+    @property
+    def with_mass(self) -> tuple[Array, ...]:
+        """The pairs of points with mass, as an index of an (n, m) matrix."""
+        return np.ix_(self.a > 0, self.b > 0)
 
     def stopped(self, tol: float | None = None) -> Stopped:
         """What a solve leaves open that stops at tol, or at the floor; the error that it sees is
         itself rounded, by as much as the floor."""
-        P = self.P[np.ix_(self.P.any(axis=1), self.P.any(axis=0))]
-        return Stopped(P, (self.tol if tol is None else tol) + self.tol)
+        return Stopped(self.P[self.with_mass], (self.tol if tol is None else tol) + self.tol)
 
     def of_plan(self, w: Array) -> Array:
         """P_ij (e^w - 1) for exponents that are off by w (n, m), and nowhere more than the mass of
         the row and of the column."""
-        mass = np.minimum.outer(self.P.sum(axis=1), self.P.sum(axis=0)) + 2 * self.tol
+        mass = np.minimum.outer(self.a, self.b) + 2 * self.tol
         with np.errstate(over="ignore", invalid="ignore"):
             return np.fmin(self.P * np.expm1(w), mass)
 
@@ -217,11 +222,13 @@ class Floor:
 def _floor(C: Array, a: Array, b: Array, eps: float) -> Floor:
     p = problem(DenseCost(C), a, b, eps, "numpy")
     found = to_first_order(p, None)
-    f, g = np.where(a > 0, found.f, 0), np.where(b > 0, found.g, 0)
+    f, g = np.where(p.a > 0, found.f, 0), np.where(p.b > 0, found.g, 0)
     carried = float(p.a @ abs(f) + p.b @ abs(g))
     counted = abs(C)[abs(C) <= SCALES * (carried + eps)].max(initial=carried)
-    return Floor(certify(C, a, b, eps, found.g), f, g, found.tolerance,
-                 refot.plan(found.f, found.g, C, a, b, eps), float(counted))
+    with np.errstate(all="ignore"):  # far from the optimum a plan may overflow
+        P = refot.plan(found.f, found.g, C, a, b, eps, backend="numpy")
+    return Floor(certify(C, a, b, eps, found.g), p.a, p.b, f, g, P,
+                 max(found.tolerance, found.marginal_error), float(counted))
 
 
 ROUNDING_BOUNDS: dict[str, Callable[..., Any]] = {bound.__name__: bound for bound in (

@@ -114,6 +114,17 @@ def test_a_measure_and_itself_is_determined_where_its_points_exchange_no_mass() 
     assert apart.self_value(0.1) == pytest.approx(0.05 * a @ expected**2, rel=1e-12)
 
 
+@pytest.mark.parametrize("spoiled", [0.0, np.nan, np.inf])
+def test_nothing_is_known_of_what_is_no_plan(spoiled: float) -> None:
+    P = np.full((2, 2), 0.25)
+    P[0] = spoiled  # the solve did not come that far
+    stopped = Stopped(P, TOL)
+    bounds = [*stopped.potentials(), stopped.self_potential(), stopped.transport_cost(np.eye(2))]
+    assert all(np.isposinf(bound).all() for bound in bounds)
+    assert stopped.value(np.array([0.0, 3.0]), 0.1) == 3 * TOL
+    assert np.isposinf(stopped.self_value(0.1))
+
+
 @pytest.mark.parametrize("seed", OUTSIDE)
 def test_sharp_values_that_were_outside_are_within_the_bound(seed: int) -> None:
     """And not a hundred times as large as need be, but for the first, which is off by 2e-14."""
