@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from refot.informative_plans import InformativeResult
-    from refot.limits import CostLimits, DivergenceLimits, EpsSweep
-    from refot.samples import SampleComplexity
+    from refot.limits import CostLimits, DivergenceLimits, EpsSweep, SampleComplexity
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, BLACK = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
@@ -209,7 +208,7 @@ def plot_softmin_bias(
 def plot_sample_complexity(tables: Mapping[int, SampleComplexity]) -> Figure:
     """S between two samples of the same law against their size n, with the slopes of the curves:
     one panel for each dimension, one curve for each eps."""
-    from refot.samples import decay_rate
+    from refot.limits import decay_rate
 
     figure = new_figure(1.2 + 3.6 * len(tables), 4.6)
     panels = np.atleast_1d(figure.subplots(1, len(tables), sharey=True))

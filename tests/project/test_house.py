@@ -29,7 +29,7 @@ LAYERS = {
         {"divergences", "information"},
         {"gradients", "printed"},
         {"unrolled", "implicit", "semidiscrete", "informative_plans", "entropic", "limits",
-         "samples", "batches"},
+         "batches"},
         {"unbalanced"},
         {"conventions", "datasets", "networks", "scores", "plots"},
         {"systems"},

@@ -11,7 +11,7 @@ from strategies import UNIT, mild_cases, potentials
 
 import refot
 from refot.arrays import InputError
-from refot.samples import (
+from refot.limits import (
     decay_rate,
     sample_complexity,
     sampled_softmin_bias,

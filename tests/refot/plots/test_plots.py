@@ -11,7 +11,7 @@ from matplotlib.patches import StepPatch
 
 from refot.arrays import InputError, ShapeError
 from refot.informative_plans import solve_informative
-from refot.limits import divergence_limits, eps_sweep
+from refot.limits import SampleComplexity, divergence_limits, eps_sweep
 from refot.plots.figures import (
     plot_descent,
     plot_joint_laws,
@@ -21,7 +21,6 @@ from refot.plots.figures import (
     plot_softmin_bias,
     save_figure,
 )
-from refot.samples import SampleComplexity
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ inequality), with osc the largest less the smallest entry:
     0 <= F - W0, s - W0 <= eps min(H(a), H(b)),
     0 <= A - F <= osc(Ct)^2 / (8 eps),   0 <= A - s <= osc(Ct)^2 / (2 eps),
 The bounds of S and of the loss are sums of these, in which F_xx and s_xx have W0 = 0. What changes
-when the measures are known by samples only is in `refot.samples`.
+when the measures are known by samples only is in `refot.limits.samples`.
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018; an erratum such as "G2" is a
 heading of docs/errata.md.
