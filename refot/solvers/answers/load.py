@@ -15,6 +15,8 @@ from refot.solvers.accuracy import accuracy
 from refot.solvers.gap import gap_of
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.stopping import StoppedBy
+from refot.solvers.unbalanced.result import with_mass
+from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
 from .stored import VERSION
 
@@ -57,11 +59,15 @@ def _result(stored: dict[str, Array], backend: BackendLike) -> SinkhornResult:
     proved = gap is not None and stopped_by == StoppedBy.GAP and (
         gap.relative <= ROOM * as_positive(stored["gap"], "gap"))
     errors = tuple(float(error) for error in stored["errors"])
-    return SinkhornResult(f, g, found.within(tol) or proved, *found, tol, errors,
-                          stopped_by, as_number(stored["seconds"], "seconds"), p, gap)
+    solved = SinkhornResult(f, g, found.within(tol) or proved, *found, tol, errors,
+                            stopped_by, as_number(stored["seconds"], "seconds"), p, gap)
+    return with_mass(p, solved) if isinstance(p, UnbalancedProblem) else solved
 
 
 def _problem(stored: dict[str, Any], backend: BackendLike) -> Problem:
     C = stored["C"] if "C" in stored else point_cost(
         stored["x"], stored["y"], str(stored["cost"]), as_positive(stored["scale"], "scale"))
-    return problem(C, stored["a"], stored["b"], as_positive(stored["eps"], "eps"), backend)
+    weights, eps = (stored["a"], stored["b"]), as_positive(stored["eps"], "eps")
+    if "rho" not in stored:
+        return problem(C, *weights, eps, backend)
+    return unbalanced_problem(C, *weights, eps, stored["rho"], str(stored["penalty"]), backend)

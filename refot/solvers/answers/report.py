@@ -42,7 +42,8 @@ class Told(Protocol):
 
 def text(result: Told) -> str:
     """One line, which says first whether it converged."""
-    return "SinkhornResult(" + ", ".join(f"{name} {value}" for name, value in rows(result)) + ")"
+    told = ", ".join(f"{name} {value}" for name, value in rows(result))
+    return f"{type(result).__name__}({told})"
 
 
 def html(result: Told) -> str:

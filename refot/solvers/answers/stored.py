@@ -13,6 +13,8 @@ from refot.costs.forbidden import on_host
 from refot.costs.ground import POINT_COSTS
 from refot.costs.operands import Cost, PointCost
 from refot.files import whole_file
+from refot.penalties import as_rho
+from refot.unbalanced_problem import UnbalancedProblem
 
 from .report import Told
 
@@ -26,10 +28,12 @@ def write(result: Told, path: str | PathLike[str]) -> Path:
     if not target.absolute().parent.is_dir():
         raise InputError("path", f"{str(target)!r}", "a file in a folder that exists")
     p = result.problem
-    contents = {
+    contents: dict[str, Any] = {
         "version": VERSION, "f": result.f, "g": result.g, "a": p.a, "b": p.b, "eps": p.eps,
         "tolerance": result.tolerance, "errors": np.array(result.errors),
         "stopped_by": str(result.stopped_by), "seconds": result.seconds, **_cost(p.C)}
+    if isinstance(p, UnbalancedProblem):
+        contents["rho"], contents["penalty"] = as_rho(p.rows, p.columns)
     if result.gap is not None:
         contents["gap"] = result.gap.relative
     with whole_file(target) as file:
