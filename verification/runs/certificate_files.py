@@ -9,12 +9,13 @@ import numpy as np
 
 from refot.arrays import Array, InputError, as_floating
 from refot.certificate import TravellingCertificate
+from refot.datasets.problem_file import LARGEST, FileError
 from refot.files import UnreadableError, read_arrays, read_plain
 from refot.problem import Problem
 from refot.unbalanced_problem import UnbalancedProblem
 from refot.verification.certificates.certify import certify_value
 
-from .certify import LARGEST, Certified, FileError
+from .certify import Certified
 
 METHOD = ("Below, the semi-dual of g. Above, the cost of a plan with exactly these marginals, made "
           "from the plan of g by a shift or by rounding. Computed in balls of float64.")

@@ -1,13 +1,6 @@
 """What `refot certify PROBLEM.npz` prints: the certified values of the problem in the file, and
-whether a value that somebody computed for it is right.
-
-
-The file holds `a` (n,), `b` (m,), `eps`, and either the cost `C` (n, m) or the points `x` (n, d)
-and `y` (m, d), then optionally `cost`, a name of GROUND_COSTS ("sqeuclidean" by default). It may
-hold `g` (m,), a column potential to start from. With `rho`, a number or a pair (rows, columns), inf
-for an exact side, and optionally `penalty` ("kl" or "tv", "kl" by default), the problem is
-unbalanced: a and b are masses of any total. Pickled data is never loaded, and no file that unpacks
-to more than 1 GiB.
+whether a value that somebody computed for it is right. `refot.datasets.problem_file` says what the
+file holds.
 """
 
 from __future__ import annotations
@@ -19,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refot.arrays import Array, ConvergenceWarning, InputError, as_floating, as_number
+from refot.arrays import Array, ConvergenceWarning, InputError, as_number
 from refot.conventions.convert import (
     CONVENTIONS,
     Convention,
@@ -28,11 +21,11 @@ from refot.conventions.convert import (
     value_from_refot,
 )
 from refot.costs.forbidden import forbids
-from refot.costs.operands import Cost, PointCost, as_cost, point_cost
-from refot.files import UnreadableError, read_arrays
-from refot.problem import Problem, problem
+from refot.costs.operands import PointCost
+from refot.datasets.problem_file import problem_of, read_problem_arrays
+from refot.problem import Problem
 from refot.solvers import cost_range, solve_problem
-from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
+from refot.unbalanced_problem import UnbalancedProblem
 from refot.verification.cases.case import Case
 from refot.verification.certificates.balls import UNIT
 from refot.verification.certificates.certify import Certificate, certify
@@ -42,56 +35,15 @@ from refot.verification.checks.translation import scale_on
 from .certify_unbalanced import CertifiedUnbalanced, certified_unbalanced, require_judged
 from .verdict import DIAGNOSED_ENTRIES, Verdict, highest_cost, line, mistake_in, verdict
 
-REQUIRED = ("a", "b", "eps")
-"""The arrays that every file must hold."""
-
-LARGEST = 1 << 30
-"""Bytes: the most that all arrays of a file may have together. A cost of 11,000 x 11,000 fits."""
-
 RATE = 1e-6
 """A value may be off by this share of max C - min C, plus 64 roundings of max |C| + eps, as in
 `refot verify`."""
 
-# ------------------------------------------------------------------ the file
-class FileError(ValueError):
-    """The file cannot be read, or does not hold a problem; the message says what is missing."""
-
 
 def read_problem(path: Path) -> tuple[Problem, Array | None]:
-    """The problem of an .npz file, and its potential g or None. Raises FileError, InputError."""
-    if not path.is_file():
-        raise FileError(f"{path}: no such file")
-    try:
-        arrays = read_arrays(path, LARGEST)
-    except UnreadableError as error:
-        raise FileError(f"{path}: not an .npz file of plain arrays ({error})") from error
-    missing = [name for name in REQUIRED if name not in arrays]
-    if missing:
-        raise FileError(f"{path}: lacks {', '.join(missing)}; it holds {', '.join(arrays) or '-'}")
-    given = _cost(arrays, path), arrays["a"], arrays["b"], arrays["eps"]
-    if "rho" in arrays:
-        p = unbalanced_problem(*given, arrays["rho"], _text(arrays, "penalty", "kl"), "numpy")
-        return p, arrays.get("g")
-    if "penalty" in arrays:
-        raise FileError(f"{path}: lacks rho, beside the penalty")
-    return problem(*given, "numpy"), arrays.get("g")
-
-
-def _text(arrays: dict[str, Array], name: str, default: str) -> str:
-    """The text of that name in the file. Raises InputError."""
-    text = arrays.get(name, np.array(default))
-    if text.dtype.kind != "U" or text.ndim != 0:
-        raise InputError(name, f"an array of {text.dtype}", f"text, such as {default!r}")
-    return str(text)
-
-
-def _cost(arrays: dict[str, Array], path: Path) -> Cost:
-    if "C" in arrays:
-        return as_cost(as_floating(arrays["C"], "C", 2).astype(np.float64))
-    if "x" not in arrays or "y" not in arrays:
-        raise FileError(f"{path}: lacks C, or x and y")
-    x, y = (as_floating(arrays[key], key, 2).astype(np.float64) for key in ("x", "y"))
-    return point_cost(x, y, _text(arrays, "cost", "sqeuclidean"))
+    """The problem of a file, and its potential g or None. Raises FileError, InputError."""
+    arrays = read_problem_arrays(path)
+    return problem_of(arrays, path, "numpy"), arrays.get("g")
 
 
 # ------------------------------------------------------------------ the certificate in words

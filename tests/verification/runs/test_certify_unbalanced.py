@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 
 from refot.arrays import InputError
 from refot.cli.app import app
+from refot.datasets.problem_file import FileError
 from refot.verification.enclosures.unbalanced.enclose import (
     enclose_unbalanced,
     enclose_unbalanced_points,
 )
-from refot.verification.runs.certify import FileError, certified, read_problem, require_convention
+from refot.verification.runs.certify import certified, read_problem, require_convention
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(5, 2)), RNG.normal(size=(4, 2))
