@@ -31,7 +31,7 @@ LAYERS = {
         {"unrolled", "implicit", "semidiscrete", "informative_plans", "entropic", "limits",
          "batches"},
         {"unbalanced"},
-        {"conventions", "datasets", "networks", "scores", "plots"},
+        {"conventions", "datasets", "networks", "plots", "scores", "sklearn"},
         {"systems"},
         {"cli"},
         {"__main__"},
