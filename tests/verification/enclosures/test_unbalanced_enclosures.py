@@ -215,6 +215,16 @@ def test_any_potentials_prove_what_is_true(penalty: str, rho: Any, size: float) 
             assert ball.rad() < 1e3 * size
 
 
+def test_under_tv_a_potential_below_minus_rho_proves_nothing() -> None:
+    """The dual is -infinity there, and above rho it does not grow."""
+    C, a, b, eps = problem()
+    p = in_balls(C, a, b, eps, 0.25, "tv")
+    assert not dual(p, half_step(p, vector([-1.0, 0, 0, 0, 0]))).is_finite()
+    true = enclose_unbalanced_value(C, a, b, eps, 0.25, "tv")
+    h = half_step(p, vector([9.0] * 5))
+    assert dual(p, h) <= true <= primal(p, h)
+
+
 def test_a_gap_bounds_the_plan_as_the_bregman_divergence_says() -> None:
     """x - 1 - log x <= t implies |x - 1| <= t + sqrt(t^2 + 2t), the inequality of `plan`."""
     for x in (1e-9, 0.1, 0.9, 1 - 1e-6, 1 + 1e-6, 1.5, 40.0):
