@@ -56,7 +56,7 @@ def following(criterion: Criterion, history: list[Attempted]) -> float | None:
     """The accuracy to try next, assuming that the measure is proportional to it; None at the end of
     the search."""
     if not history:
-        return criterion.target
+        return criterion.start
     found, target = best(criterion, history), criterion.target
     if found is None:
         return tighter(criterion, history)
