@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import pickle
 from typing import Any
 
 import numpy as np
@@ -304,6 +305,19 @@ def test_points_have_their_exact_cost() -> None:
     points: UnbalancedEnclosure = enclose_unbalanced_points(x, a, y, b, 0.5, 1.0)
     C = ((x[:, None] - y) ** 2).sum(axis=2)
     assert_equal(points.value, enclose_unbalanced_value(C, a, b, 0.5, 1.0))
+
+
+@pytest.mark.parametrize("penalty", ["kl", "tv"])
+def test_an_enclosure_survives_a_pickle(penalty: str) -> None:
+    """Midpoints exactly, radii to 2^-28 of themselves; None stays None."""
+    C, a, b, eps = problem()
+    found = enclose_unbalanced(C, a, b, eps, 0.5, penalty)
+    again = pickle.loads(pickle.dumps(found))
+    assert (again.f is None) == (penalty == "tv")
+    for x, y in zip(leaves([found.value, *found.plan]), leaves([again.value, *again.plan]),
+                    strict=True):
+        assert x.mid() == y.mid()
+        assert y.contains(x)
 
 
 # ------------------------------------------------------------------ refusals
