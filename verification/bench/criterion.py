@@ -84,7 +84,7 @@ class Criterion:
     start: float
 
 
-UNBALANCED = Criterion("gap 1e-6", 1e-6, lambda judged: judged.gap, 1e-3)
+UNBALANCED = Criterion("gap 1e-6", 1e-6, lambda judged: judged.gap, 0.1)
 """That of unbalanced problems, whose gap is of second order in the residual."""
 
 CRITERIA = (

@@ -42,7 +42,9 @@ def compare(cell: UnbalancedCell, names: list[str], limits: RunLimits, repeats: 
                     line |= {"seconds": found.seconds, "gap": found.gap,
                              "residual": found.marginal_error, "pairs": found.pairs,
                              "accuracy": found.accuracy,
-                             "ratio": found.ratio and found.ratio.median}
+                             "ratio": found.ratio and found.ratio.median,
+                             "processor": found.processor, "processor_ratio":
+                             found.processor_ratio and found.processor_ratio.median}
                 except PeerFailed as failed:
                     line["failure"] = str(failed)
             yield line
