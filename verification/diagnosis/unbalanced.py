@@ -75,8 +75,11 @@ def _at_the_start(f: Array, g: Array, t: Unbalanced) -> str:
 
 # ------------------------------------------------------------------ not converged
 def _stopped(measured: float, t: Unbalanced, found: Finding) -> str:
-    """Whether the plain iteration U-3 passes through the answer, by any formula of the value."""
-    near = min(abs(measured - t.U) / 100, max(found.tolerance, 1e-9 * abs(measured)))
+    """Whether the plain iteration U-3 passes through the answer, by any formula of the value.
+
+    It must do so to nine digits: with three formulas and STEPS iterates some value is near.
+    """
+    near = min(abs(measured - t.U) / 100, found.tolerance, 1e-9 * abs(measured))
     for k, (f, g) in enumerate(t.iterates):
         for value in _values(f, g, t):
             if abs(measured - value) <= near:

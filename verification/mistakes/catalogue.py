@@ -10,12 +10,22 @@ from collections.abc import Iterator
 
 from refot.verification.truth.right import RIGHT
 
-from . import divergences, functions, information, numerics, sides, transport, unbalanced
+from . import (
+    divergences,
+    functions,
+    information,
+    numerics,
+    sides,
+    transport,
+    unbalanced,
+    unbalanced_points,
+)
 from .arguments import of_readings
 from .mistake import Mistake, Table
 
 FORMULAS: dict[str, Table] = (transport.MISTAKES | divergences.MISTAKES | functions.MISTAKES
-                              | information.MISTAKES | unbalanced.MISTAKES)
+                              | information.MISTAKES | unbalanced.MISTAKES
+                              | unbalanced_points.MISTAKES)
 """Mistakes in the formula of a capability, by capability."""
 
 ERRATA = {
