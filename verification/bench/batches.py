@@ -218,7 +218,9 @@ def compared(batch: Batch, eps: float, name: str) -> str:
     start = f"| {batch.name} | {eps:.0e} | {name} |"
     if np.isnan(tol):
         return f"{start} | | came to {error:.1e} |"
-    slow = seconds(peer(part, eps), tol) > SLOW
+    of_part = peer(part, eps)
+    of_part(tol)  # compiled
+    slow = seconds(of_part, tol) > SLOW
     timed = part if slow else batch
     theirs, ours = peer(timed, eps), refot_batch(timed, eps)
     while tol > TOLERANCES[-1] and worst_error(timed, theirs(tol)()) > CRITERION:
