@@ -28,8 +28,9 @@ from refot.backends.numpy.blocks import blocks
 from refot.costs.operands import Cost, DenseCost, PointCost
 
 try:
-    from . import batches, columns, laplacian, sweeps
+    from . import columns, laplacian, sweeps
     from . import plan as kernels
+    from .batches import solve as batches
     from .costs import by_tiles, operand, row_by_tiles
     from .entries import entries
     from .groups.choose import grouping

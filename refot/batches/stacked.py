@@ -35,6 +35,9 @@ WINDOW = 4
 """The rate is read off the errors of this number of sweeps, once twice as many have passed since
 the last change of the relaxation."""
 
+HISTORY = 2 * WINDOW
+"""The last errors that are kept."""
+
 MOST_RELAXED = 1.99
 """The relaxation stays below this."""
 
@@ -49,6 +52,7 @@ PATIENCE = 100
 """A problem is left when its error has not fallen by half for this number of sweeps."""
 
 
+@np.errstate(all="ignore")  # what is not finite is told by its errors
 def solve_stacks(
     xp: ModuleType, C: Array, sizes: Array, a: Array, b: Array, eps: Array, g: Array, tol: float,
     atoms: float, most: int,
@@ -137,12 +141,11 @@ class Stack:
         their weights, and f - eps log r is the transform of g.
         """
         xp = self.xp
-        with np.errstate(all="ignore"):
-            e = xp.exp((f[:, :, None] + g[:, None, :] - self.C) / self.eps[:, :, None])
-            r, c = (e * self.b[:, None, :]).sum(axis=2), (e * self.a[:, :, None]).sum(axis=1)
-            error = (self.a * abs(r - 1)).sum(axis=1) + (self.b * abs(c - 1)).sum(axis=1)
-            atom = xp.maximum(abs(xp.log(r)).max(axis=1), abs(xp.log(c)).max(axis=1))
-            value = (self.a * (f - self.eps * xp.log(r))).sum(axis=1) + (self.b * g).sum(axis=1)
+        e = xp.exp((f[:, :, None] + g[:, None, :] - self.C) / self.eps[:, :, None])
+        r, c = (e * self.b[:, None, :]).sum(axis=2), (e * self.a[:, :, None]).sum(axis=1)
+        error = (self.a * abs(r - 1)).sum(axis=1) + (self.b * abs(c - 1)).sum(axis=1)
+        atom = xp.maximum(abs(xp.log(r)).max(axis=1), abs(xp.log(c)).max(axis=1))
+        value = (self.a * (f - self.eps * xp.log(r))).sum(axis=1) + (self.b * g).sum(axis=1)
         return on_host(xp.stack([error, atom, value], axis=1))
 
 
@@ -155,8 +158,8 @@ class Sweeps:
         self.w, self.since = np.ones(number), np.zeros(number, np.int64)
         self.patience = np.full(number, LOWER_AFTER)
         self.halved, self.halved_at = np.full(number, np.inf), np.zeros(number, np.int64)
-        self.errors = np.empty((number, 0))
-        self.transforms: Array
+        self.errors, self.done = np.empty((number, HISTORY)), 0
+        self.sums: Array
 
     def rows(self) -> tuple[Array, Array, Array]:
         """u moves; then, on the host, the L1 error of both sides, the largest relative one, and the
@@ -190,33 +193,33 @@ class Sweeps:
     @property
     def tired(self) -> Array:
         """Which problems have gained too little for too long."""
-        return self.errors.shape[1] - 1 - self.halved_at >= PATIENCE
+        return self.done - self.halved_at > PATIENCE
 
     def _moved(self, u: Array, r: Array) -> tuple[Array, Array]:
         """(u q^w with q = 1 / (u r), how far u r is from 1 then). To second order in q - 1 where
         that is near; else q itself, Sinkhorn's own step."""
         xp = self.xp
         w, near = (xp.asarray(z)[:, None] for z in (self.w, near_for(self.w)))
-        with np.errstate(all="ignore"):
-            product = u * r
-            x = 1 / product - 1
-            t = xp.where(abs(x) <= near, 1 + w * x * (1 + (w - 1) * x / 2), 1 + x)
-            return u * t, abs(t * product - 1)
+        product = u * r
+        x = 1 / product - 1
+        t = xp.where(abs(x) <= near, 1 + w * x * (1 + (w - 1) * x / 2), 1 + x)
+        return u * t, abs(t * product - 1)
 
     def _note(self, error: Array) -> None:
-        self.errors = np.concatenate([self.errors, error[:, None]], axis=1)
+        self.errors[:, self.done % HISTORY] = error
         falls = error <= self.halved / 2
         self.halved = np.where(falls, error, self.halved)
-        self.halved_at = np.where(falls, self.errors.shape[1] - 1, self.halved_at)
+        self.halved_at = np.where(falls, self.done, self.halved_at)
+        self.done += 1
 
     def _relax(self) -> None:
-        now = self.errors.shape[1] - 1
+        now = self.done - 1
         seen = now - self.since
         due = (seen >= 2 * WINDOW) & (seen % WINDOW == 0)
         if not due.any():
             return
-        w = next_relaxation(self.errors[:, now - WINDOW], self.errors[:, now], self.w,
-                            seen >= self.patience)
+        w = next_relaxation(self.errors[:, (now - WINDOW) % HISTORY],
+                            self.errors[:, now % HISTORY], self.w, seen >= self.patience)
         w = np.where(due, w, self.w)
         self.patience = np.where(w < self.w, 2 * self.patience, self.patience)
         self.since = np.where(w != self.w, now, self.since)
@@ -237,10 +240,9 @@ def next_relaxation(before: Array, last: Array, w: Array, impatient: Array) -> A
     A rate up to w - 1 says that w is beyond the best, but not how far: where that has lasted, w is
     lowered, so that errors can tell again.
     """
-    with np.errstate(all="ignore"):
-        rate = (last / before) ** (1 / WINDOW)
-        theta = ((rate + w - 1) / w) ** 2 / rate
-        best = np.minimum(2 / (1 + np.sqrt(1 - theta)), MOST_RELAXED)
+    rate = (last / before) ** (1 / WINDOW)
+    theta = ((rate + w - 1) / w) ** 2 / rate
+    best = np.minimum(2 / (1 + np.sqrt(1 - theta)), MOST_RELAXED)
     beyond = (rate <= w - 1) | ~(rate < 1)
     raised = np.where(theta < 1, np.maximum(w, best), w)
     return np.where(beyond, np.where(impatient, 1 + LOWERED * (w - 1), w), raised)

@@ -131,6 +131,17 @@ def test_the_compiled_sweeps_are_those_in_arrays() -> None:
     assert abs(one.value - other.value).max() <= 1e-12 * abs(one.value).max()
 
 
+def test_both_forms_of_the_sweeps_have_the_same_constants() -> None:
+    """A backend knows nothing of `refot.batches`, and so has constants of its own."""
+    from refot.backends.numba.batches import solve, sweeps
+    from refot.batches import stacked
+
+    for name in ("LARGEST", "WINDOW", "HISTORY", "MOST_RELAXED", "LOWER_AFTER", "LOWERED", "NEAR",
+                 "PATIENCE"):
+        assert getattr(stacked, name) == getattr(sweeps, name)
+    assert stacked.DIRECT == solve.DIRECT
+
+
 def test_compiled_sweeps_absorb_where_floats_cannot_tell() -> None:
     """At this eps exp(-C / eps) is 0 off the diagonal, and the best potentials are far from 0."""
     on = get_backend("numba")
