@@ -85,15 +85,18 @@ class Stopped:
 
     def transport_cost(self, C: Floats) -> float:
         """A bound of |d<C,P>|, in cost units. da and db have the same sum, so that their factors
-        may be shifted by (t, -t): to the least size."""
-        if not self.is_plan:
-            return np.inf
-        PC = self.P * C
+        may be shifted by (t, -t): to the least size of those of heavy atoms, as those of light ones
+        are known to fewer digits."""
+        largest = float(abs(C).max())
+        if not self.is_plan or largest == 0:
+            return 0.0 if self.is_plan else np.inf
+        PC = self.P * (C / largest)
         v = np.concatenate([PC.sum(axis=1), PC.sum(axis=0)])
         slopes = self.scaled_inverse @ (v / self.roots) / self.roots
         shift = np.where(np.arange(len(slopes)) < len(self.P), 1.0, -1.0)
-        middle = (shift * slopes).max() / 2 + (shift * slopes).min() / 2
-        return float(self._most(slopes - shift * middle))
+        heavy = (shift * slopes)[self.weights >= min(np.sqrt(self.tol), self.weights.max())]
+        middle = heavy.max() / 2 + heavy.min() / 2
+        return largest * float(self._most(slopes - shift * middle))
 
     def value(self, g: Floats, eps: float) -> float:
         """A bound of F less the semi-dual of potentials like g, in cost units: the smaller of
@@ -132,5 +135,6 @@ class Stopped:
         order = np.argsort(-sizes, axis=-1)
         allowed = (np.sqrt(self.tol) * self.weights)[:sizes.shape[-1]][order]
         taken = np.diff(np.minimum(np.cumsum(allowed, axis=-1), self.tol), axis=-1, prepend=0)
-        most: Floats = (taken * np.take_along_axis(sizes, order, axis=-1)).sum(axis=-1)
+        ordered = np.take_along_axis(sizes, order, axis=-1)
+        most: Floats = (taken * np.where(taken > 0, ordered, 0)).sum(axis=-1)
         return most

@@ -114,6 +114,18 @@ def test_a_measure_and_itself_is_determined_where_its_points_exchange_no_mass() 
     assert apart.self_value(0.1) == pytest.approx(0.05 * a @ expected**2, rel=1e-12)
 
 
+def test_a_light_atom_and_a_huge_cost_do_not_blow_up_the_bound_of_the_sharp_value() -> None:
+    """Its slope is a rounding over the root of its weight; it was the scale of all others."""
+    C, a, b, eps = example(0)
+    ordinary = Stopped(optimal(C, a, b, eps)[2], TOL).transport_cost(C)
+    for scale in (1.0, 1e287):
+        light = np.append(a, 1e-206) / (1 + 1e-206)
+        larger = scale * np.vstack([C, C[:1]])
+        P = optimal(larger, light, b, scale * eps)[2]
+        bound = Stopped(P, TOL).transport_cost(larger)
+        assert bound == pytest.approx(scale * ordinary, rel=1e-6)
+
+
 @pytest.mark.parametrize("spoiled", [0.0, np.nan, np.inf])
 def test_nothing_is_known_of_what_is_no_plan(spoiled: float) -> None:
     P = np.full((2, 2), 0.25)
