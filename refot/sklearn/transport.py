@@ -22,8 +22,8 @@ class EntropicTransport(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """The entropic map: each sample goes to the mean of the target points that the plan gives it.
 
     Parameters: `eps` in units of the cost, or "auto" for 5 % of the mean cost (1 where that is 0,
-    since then any will do); `rho` as in `refot.solve`, so that a finite one leaves outliers behind; `cost` a name of POINT_COSTS; `tol`
-    of the solve.
+    since then any will do); `rho` as in `refot.solve`, so that a finite one leaves outliers
+    behind; `cost` a name of POINT_COSTS; `tol` of the solve.
 
     Attributes after `fit`: `result_`, what `refot.solve` returns; `eps_`; `n_features_in_`.
 
