@@ -163,5 +163,5 @@ bug("unbalanced_value: ratios overflow at small rho", "unbalanced_value.small-rh
     _ratios_of_softmins, CASES)
 bug("unbalanced_plan: absorbs the largest scaling for all", "unbalanced_plan.large-rho", "",
     _absorbing, CASES)
-bug("unbalanced_plan: kept by shape", "unbalanced_plan.transposed", "earlier-calls", _by_shape,
-    ("square-uniform",))
+bug("unbalanced_plan: kept by shape", "unbalanced_plan.small-rho", "earlier-calls", _by_shape,
+    ("gaussian",))
