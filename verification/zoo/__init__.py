@@ -2,7 +2,7 @@
 
 It shows that the checks find bugs, and that they do not fail what is right. Each bug is written as
 it would stand in somebody's code. With it stand the check that has to fail, and the id of what has
-to be diagnosed: a mistake of the catalogue, or a symptom. `python -m refot.verification.zoo SEEDS`
+to be diagnosed: a mistake of the catalogue, or a symptom. `python -m refot.verification.zoo LAST`
 runs all of them on cases drawn from so many seeds.
 """
 
