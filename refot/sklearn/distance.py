@@ -14,7 +14,8 @@ from refot.batches.solve import solve_batch
 from refot.costs.operands import as_cost
 
 TOGETHER = 1 << 22
-"""Entries of the batches that are solved at a time: 32 MB in float64 for a dense cost each."""
+"""Entries k^2 of all the pairs that are solved at a time: 32 MB in float64 if each pair has a dense
+matrix."""
 
 
 class SinkhornDistance(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -76,7 +77,7 @@ class SinkhornDistance(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self._values(X, X)
 
     def _between(self, X: Array, F: Array, Y: Array, G: Array) -> Array:
-        """S = F_xy - F_xx / 2 - F_yy / 2, (len(X), len(Y)), not below 0 by rounding."""
+        """S = F_xy - F_xx / 2 - F_yy / 2, (len(X), len(Y)); where rounding makes it negative, 0."""
         rows = np.repeat(np.arange(len(X)), len(Y))
         columns = np.tile(np.arange(len(Y)), len(X))
         values = np.concatenate([self._values(X[rows[part]], Y[columns[part]])

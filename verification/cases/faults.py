@@ -30,8 +30,8 @@ UNBALANCED_ON_POINTS = UNBALANCED[-2:]
 OF_POTENTIALS = ("dual", "semidual", "semidual_gradient", "scaling_loss", "scaling_loss_gradient")
 
 FORBIDDEN_FROM = 2e3
-"""How far, in units of eps, a cost exceeds all others that stands for an infinite one: exp(-C /
-eps) is then 0 in any arithmetic."""
+"""A cost that exceeds all others by this many eps stands for an infinite one: exp(-C / eps) is then
+0 in any arithmetic."""
 
 LIKE_INFINITE_EPS = 1e9
 """An eps, in units of the largest cost, with the same answers as an infinite one."""
@@ -40,8 +40,8 @@ LIKE_ZERO_EPS = 1e-9
 """An eps, in units of the largest cost, with the same answers as 0."""
 
 LIKE_ZERO_RHO = 1e-9
-"""A rho, in units of eps, with the same answers as 0: f is rho times what it is, P does not feel
-it."""
+"""A rho, in units of eps, with the same answers as 0: f is in proportion to rho, and so small that
+it does not change P."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,9 @@ class Fault:
 
     sentence: what its check says. capabilities: those that have such arguments. change: makes the
     bad arguments from sound ones. limit: makes sound arguments with the same meaning, if there are
-    any; `meaning` says what a subject does that answers as there. a_warning_tells: a warning that
-    the solver did not converge is enough, for it says that there is no answer.
+    any; `meaning` says in words what a subject does if it gives the answer of those.
+    a_warning_tells: a warning that the solver did not converge is enough, for it says that there is
+    no answer.
     """
 
     name: str
@@ -130,7 +131,7 @@ def _forbidden(named: Named) -> Named:
 
 
 def _scaled(share: float) -> Change:
-    """eps in units of the largest number of the first argument."""
+    """eps replaced by this share of the largest number of the first argument."""
     return lambda named: named | {"eps": share * float(abs(next(iter(named.values()))).max())}
 
 

@@ -1,14 +1,15 @@
-"""What a solve leaves open that stops at a marginal error, and not at the optimum.
+"""How far an answer may be off if the solve stops at a marginal error, short of the optimum.
 
-The plan P of the potentials (f, g) has the marginals that it sums to, (a + da, b + db) with
-|da|_1 + |db|_1 <= tol, and is the optimal plan of those. So an answer is off by as much as the
-right answer changes from (a, b) to there. To first order (docs/certificates.md, "What a solve
-leaves open"),
+The plan P of the potentials (f, g) sums to (a + da, b + db), with |da|_1 + |db|_1 <= tol, and is
+the optimal plan between these marginals. So an answer is off by as much as the right answer changes
+if (a, b) becomes (a + da, b + db). To first order (docs/certificates.md, "What a solve leaves
+open"),
 
     H (df, dg) / eps = (da, db),    H = [[diag a, P], [P', diag b]],    d<C,P> = v.H^-1 (da, db),
 
-with v = (rows, columns) of the sums of P * C. H is singular in the direction (1, -1), the shift
-that potentials are free to take; H^-1 is its pseudo-inverse. In F an error counts squared.
+with v the row sums and then the column sums of P * C. H is singular in the direction (1, -1), the
+shift that potentials are free to take; H^-1 is its pseudo-inverse. The error of F is of second
+order. Below, R is the diagonal matrix of the roots of the sums of P.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from .balls import UNIT, Floats
 
 @dataclass(frozen=True)
 class Stopped:
-    """The plan P (n, m) of a solve, at points with mass, and the marginal error `tol` that it may
-    have, of which an atom of weight w has at most w sqrt(tol): `solve` sees to both. Where P is no
-    plan, as the solve did not come that far, all bounds are infinite."""
+    """The plan P (n, m) of a solve, at points with mass, and the most by which its marginals may be
+    off: `tol` in L1, and w sqrt(tol) at an atom of weight w. `solve` sees to both. Where the solve
+    got no plan (a sum of P is 0 or not finite), all bounds are infinite."""
 
     P: Floats
     tol: float
@@ -47,7 +48,7 @@ class Stopped:
 
     @cached_property
     def scaled_plan(self) -> Floats:
-        """P_ij / sqrt(a_i b_j), the part of R^-1 H R^-1 beside its diagonal, which is 1 however
+        """P_ij / sqrt(a_i b_j): the upper right block of R^-1 H R^-1, whose diagonal is 1 however
         uneven the weights are."""
         n = len(self.P)
         scaled: Floats = self.P / self.roots[:n, None] / self.roots[n:]
@@ -55,8 +56,8 @@ class Stopped:
 
     @cached_property
     def spectrum(self) -> tuple[Floats, Floats]:
-        """The eigenvalues and vectors of R^-1 H R^-1. What floats cannot tell from singular is left
-        out."""
+        """The eigenvalues and vectors of R^-1 H R^-1, without those that floats cannot tell from 0.
+        """
         n, size = len(self.P), len(self.roots)
         H = np.eye(size)
         H[:n, n:], H[n:, :n] = self.scaled_plan, self.scaled_plan.T
@@ -66,7 +67,7 @@ class Stopped:
 
     @property
     def is_coupled(self) -> bool:
-        """Whether only the one direction is left out in which H is singular: all parts of the plan
+        """Whether the spectrum leaves out only one direction, the shift. Then all parts of the plan
         exchange mass that floats can see."""
         return len(self.spectrum[0]) == len(self.weights) - 1
 
@@ -78,15 +79,17 @@ class Stopped:
         return inverse
 
     def potentials(self) -> tuple[Floats, Floats]:
-        """Bounds of |df_i| / eps, (n,), and |dg_j| / eps, (m,), for the shift with
-        sum a df = sum b dg, which a light atom does not move."""
+        """Bounds of |df_i| / eps, (n,), and |dg_j| / eps, (m,), where (df, dg) is shifted such that
+        sum a df = sum b dg. A light atom has hardly any part in that shift."""
         w = self._most(self.scaled_inverse / self.roots[:, None] / self.roots)
         return w[:len(self.P)], w[len(self.P):]
 
     def transport_cost(self, C: Floats) -> float:
-        """A bound of |d<C,P>|, in cost units. da and db have the same sum, so that their factors
-        may be shifted by (t, -t): to the least size of those of heavy atoms, as those of light ones
-        are known to fewer digits."""
+        """A bound of |d<C,P>|, in cost units.
+
+        da and db have the same sum, so that a number may be added to all factors of da and
+        subtracted from all of db. It is chosen such that the factors of heavy atoms are as small as
+        possible in size; those of light atoms are known to fewer digits."""
         largest = float(abs(C).max())
         if not self.is_plan or largest == 0:
             return 0.0 if self.is_plan else np.inf
@@ -99,9 +102,11 @@ class Stopped:
         return largest * float(self._most(slopes - shift * middle))
 
     def value(self, g: Floats, eps: float) -> float:
-        """A bound of F less the semi-dual of potentials like g, in cost units: the smaller of
-        eps/2 db.(H^-1)_gg db, where the root of such a form is at most sum |db_j| sqrt(H^-1_jj),
-        and of |db|_1 (max g - min g), by concavity."""
+        """A bound of F minus the semi-dual at the g of such a solve, in cost units.
+
+        By concavity the difference is at most |db|_1 (max g - min g). To second order it is
+        eps/2 db.(H^-1)_gg db, and the root of db.(H^-1)_gg db is at most sum |db_j| sqrt(H^-1_jj).
+        The smaller of the two bounds is returned."""
         factors = np.sqrt(np.maximum(np.diag(self.scaled_inverse), 0)) / self.roots
         squared = eps / 2 * float(self._most(factors)) ** 2 if self.is_coupled else np.inf
         return min(squared, self.tol * float(np.ptp(g)))
@@ -109,8 +114,8 @@ class Stopped:
     # -------------------------------------------------------------- a measure and itself
     @cached_property
     def self_inverse(self) -> Floats:
-        """(diag a + P)^-1, (n, n), of a symmetric plan: where f = g, (diag a + P) df / eps = da,
-        and parts of the plan that exchange no mass are determined all the same."""
+        """(diag a + P)^-1, (n, n), of a symmetric plan. There f = g and (diag a + P) df / eps = da,
+        which has one solution even where parts of the plan exchange no mass."""
         root = self.roots[:len(self.P)]
         scaled = np.linalg.inv(np.eye(len(root)) + self.scaled_plan)
         inverse: Floats = scaled / root[:, None] / root
@@ -121,8 +126,8 @@ class Stopped:
         return self._most(self.self_inverse)
 
     def self_value(self, eps: float) -> float:
-        """A bound of F less the semi-dual of f, in cost units: eps/2 (df/eps).(diag a - P diag(1/a)
-        P)(df/eps), at most eps/2 sum a_i (df_i / eps)^2."""
+        """A bound of F minus the semi-dual of f, in cost units. To second order the difference is
+        eps/2 (df/eps).(diag a - P diag(1/a) P)(df/eps), at most eps/2 sum a_i (df_i / eps)^2."""
         moved = self.roots[:len(self.P)] * self.self_potential()  # R df / eps
         return eps / 2 * float(moved @ moved)
 

@@ -1,4 +1,5 @@
-"""Enclosures: the true values of a small problem to 30 digits and more, as flint balls.
+"""Enclosures: the true values of a small problem to 30 digits and more, as balls of python-flint
+(`arb`, a midpoint and a radius).
 
     enclose         F (B-10), s = <C,P> (G), KL, potentials (B-13), plan (B-15), of a cost matrix
     enclose_points  the same for points: the exact ground cost of the exact points
@@ -63,10 +64,10 @@ class Enclosure:
 def enclose(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> Enclosure:
     """Everything about the problem of the matrix C (n, m), to `digits` digits.
 
-    C an array, or an operand; a (n,), b (m,), eps > 0 in cost units. The accuracy is relative: to
-    each entry of the plan, to the largest entry of f and g, and to a value, except that nothing
-    below 10^-digits of the costs counts. Raises InputError, and EnclosureError where the digits
-    cannot be proven.
+    C an array, or an operand; a (n,), b (m,), eps > 0 in cost units. The radius of F, of s and of
+    an entry of the plan is at most 10^-digits of that number; the radius of an entry of f or g, at
+    most 10^-digits of the largest of them. F, s and this largest entry count as at least 10^-digits
+    of the largest cost. Raises InputError, and EnclosureError where the digits cannot be proven.
     """
     p = exact_inputs(C, a, b, eps)
     digits = as_count(digits, "digits")
@@ -81,8 +82,8 @@ def enclose_points(
 
 
 def enclose_value(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> arb:
-    """F alone, arguments as for `enclose`. Cheaper: a minimum needs neither s nor good
-    potentials."""
+    """F alone, arguments as for `enclose`. Cheaper: F can be proven from potentials that are not
+    themselves known to these digits, and without s."""
     p, digits = exact_inputs(C, a, b, eps), as_count(digits, "digits")
     return _with_enough_bits(p, digits, lambda: _enclosed_value(p, digits))
 
@@ -90,7 +91,8 @@ def enclose_value(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> arb:
 def enclose_values(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> tuple[arb, arb]:
     """(F, s) alone, arguments as for `enclose`: possible where the potentials are ill conditioned.
 
-    s comes from strong convexity, which needs twice the bits that F needs, at every eps.
+    The radius of s comes from strong convexity, and falls only as the root of that of F. So s takes
+    twice the bits that F needs, at every eps.
     """
     p = exact_inputs(C, a, b, eps)
     digits = as_count(digits, "digits")

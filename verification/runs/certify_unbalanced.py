@@ -29,8 +29,9 @@ largest terms of U."""
 
 @dataclass(frozen=True)
 class CertifiedUnbalanced:
-    """An unbalanced problem with an interval that contains U, the mass of the plan whose potentials
-    proved it, and the residual of the optimality conditions U-4 there."""
+    """An unbalanced problem with an interval that contains U. `mass` and `residual` are of the
+    potentials that prove it: the mass of their plan, and how far they are from satisfying the
+    optimality conditions U-4."""
 
     problem: UnbalancedProblem
     value: Interval

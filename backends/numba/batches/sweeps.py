@@ -24,22 +24,22 @@ LARGEST = 1e90
 """Scalings are absorbed where one is above this, or below 1 / this."""
 
 LEAST = 1e-220
-"""Entries of K below this are taken as 0. With scalings below LARGEST they are less than 1e-40 of any
-sum; and a product with numbers below the normal ones would take ten times as long."""
+"""Entries of K below this are taken as 0. With scalings below LARGEST they are less than 1e-40 of
+any sum; and multiplying subnormal numbers would take ten times as long."""
 
 WINDOW = 4
-"""The rate is read off the errors of this number of sweeps, once twice as many have passed since
-the last change of the relaxation."""
+"""The rate of convergence is read off the errors of the last WINDOW sweeps, once 2 WINDOW sweeps
+have passed since the relaxation changed."""
 
 HISTORY = 2 * WINDOW
 """The last errors that are kept."""
 
 MOST_RELAXED = 1.99
-"""The relaxation stays below this."""
+"""The relaxation w is at most this."""
 
 LOWER_AFTER, LOWERED = 24, 0.7
-"""After this number of sweeps beyond the best w, w - 1 is lowered by this factor; the next time
-after twice as many."""
+"""If the relaxation w has been above the best for LOWER_AFTER sweeps, w - 1 is multiplied by
+LOWERED; the next time only after twice as many sweeps."""
 
 NEAR = 0.25
 """A step is over-relaxed where the logarithm of a scaling is to move by at most this."""
@@ -66,7 +66,7 @@ def _gibbs_row(C: Any, at: Any, f: Any, g: Any, k: Any, K: Any, i: Any) -> None:
 
 @elementwise
 def gibbs(C: Any, at: Any, f: Any, g: Any, k: Any, K: Any) -> None:
-    """K (n, m and some more) at the potentials f, g."""
+    """K at the potentials f, g: (n, m), and columns of 0 after these, as many as K has."""
     for i in range(np.uintp(f.size)):
         _gibbs_row(C, at + i * np.uintp(g.size), f[i], g, k, K, i)
         K[i, g.size:] = 0.0
@@ -74,17 +74,18 @@ def gibbs(C: Any, at: Any, f: Any, g: Any, k: Any, K: Any) -> None:
 
 @elementwise
 def near_for(w: Any) -> Any:
-    """How far a step may go to be over-relaxed by w. With d = log q, s = w - 1 the dual rises by
-    a weight times (1 - s^2) d^2 / 2 - (1 + s^3) d^3 / 6 + ..., which is positive within."""
+    """The largest |d| up to which a step may be over-relaxed by w; d = log q, q of `_move`. With
+    s = w - 1 the dual rises by a weight times (1 - s^2) d^2 / 2 - (1 + s^3) d^3 / 6 + ..., which is
+    positive up to there."""
     s = w - 1.0
     return min(NEAR, 1.2 * (1.0 - s * s) / (1.0 + s * s * s))
 
 
 @reduction
 def _move(u: Any, r: Any, weights: Any, w: Any, near: Any, weighted: Any) -> Any:
-    """u moved by q^w, q = 1 / (u r), and weighted = weights u: to second order in q - 1 where that
-    is near, else by q, Sinkhorn's own step. (L1 error, largest relative error, smallest u, largest)
-    of that side then."""
+    """Multiply u by q^w, q = 1 / (u r), and set weighted = weights u. q^w is taken to second order
+    in q - 1; where |q - 1| > near, the factor is q itself, Sinkhorn's own step. Returns (L1 error,
+    largest relative error, smallest u, largest u) of that side afterwards."""
     full_width()
     error, atom, least, largest = 0.0, 0.0, np.inf, 0.0
     for i in range(np.uintp(u.size)):
@@ -103,8 +104,8 @@ def _move(u: Any, r: Any, weights: Any, w: Any, near: Any, weighted: Any) -> Any
 
 @elementwise
 def _sweep(K: Any, a: Any, bv: Any, u: Any, au: Any, r: Any, c: Any, w: Any, near: Any) -> Any:
-    """r = K bv, u moved towards 1 / r, c = K'(a u), AT_ONCE rows of K at a time; what `_move` says
-    of all rows."""
+    """r = K bv, u moved towards 1 / r, c = K'(a u), AT_ONCE rows of K at a time. Returns what
+    `_move` does, for all rows together."""
     c[:] = 0.0
     error, atom, least, largest = 0.0, 0.0, np.inf, 0.0
     for first in range(0, a.size, AT_ONCE):
@@ -143,15 +144,17 @@ def _column_errors(b: Any, v: Any, c: Any) -> Any:
 
 @elementwise
 def _bad(error: Any, least: Any, largest: Any) -> Any:
-    """Whether scalings have left what floats can tell; NaN shows in the error."""
+    """Whether a scaling is above LARGEST or below 1 / LARGEST, or the error is not finite: a NaN in
+    the scalings shows there."""
     return not (error < np.inf and largest < LARGEST and least > 1.0 / LARGEST)
 
 
 # ------------------------------------------------------------------ the relaxation
 @elementwise
 def next_relaxation(errors: Any, since: Any, now: Any, w: Any, patience: Any) -> Any:
-    """The best w for the rate of the errors since w changed last, or w where they show nothing new:
-    (rate + w - 1)^2 = rate w^2 theta, and w = 2 / (1 + sqrt(1 - theta)) (young1971iterative).
+    """The best w, as told by the rate of the errors since w changed last, or w where they show
+    nothing new. (rate + w - 1)^2 = rate w^2 theta gives theta, the rate at w = 1, and the best w is
+    2 / (1 + sqrt(1 - theta)) (young1971iterative).
 
     A rate up to w - 1 says that w is beyond the best, but not how far. Where that lasts for
     `patience` sweeps w is lowered, so that errors can tell again."""

@@ -41,7 +41,8 @@ def heaviest(p: Problem, g: Array) -> Array:
 
 
 def _normalised(C: Array, f: Array, G: Array, eps: float) -> Array:
-    """exp((f_i + G_j - C_ij) / eps): the conditional law of each row, but for what rows miss."""
+    """exp((f_i + G_j - C_ij) / eps) = P_ij / a_i: the conditional law of each row that sums to a_i.
+    """
     return namespace(f).exp((f[:, None] + G - C) / eps)
 
 

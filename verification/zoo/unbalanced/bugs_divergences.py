@@ -39,7 +39,7 @@ def _halves(xy: float, xx: float, yy: float) -> float:
 
 
 def _made(form: Callable[..., float], W: Callable[..., float] = value, times: float = 1.0) -> Any:
-    """form(xy, xx, yy) and a multiple of the mass bias."""
+    """form(xy, xx, yy) plus a multiple of the mass bias."""
     return lambda x, a, y, b, eps, *rest: form(*_terms(W, x, a, y, b, eps, *rest)) + times * _bias(
         a, b, eps)
 
@@ -64,7 +64,8 @@ def _for_mass_one(C: Array, a: Array, b: Array, eps: float, rho: float) -> float
 
 
 def _zero(*problem: Any) -> float:
-    """The value without its mass terms, at the optimum."""
+    """U with sum p log(p/q) for each KL, without its -p + q: 0 at every optimum. `plan_of` is
+    called only to refuse bad arguments."""
     plan_of(*problem)
     return 0.0
 
@@ -99,7 +100,7 @@ bug("unbalanced_divergence: moved to the positive quadrant first",
 # ------------------------------------------------------------------ its gradient
 def _slopes(x: Array, a: Array, y: Array, b: Array, eps: float, rho: float, cost: str
             ) -> tuple[Array, Array]:
-    """(that of U_xy, that of one slot of U_xx)."""
+    """(the gradient in x of U_xy, that of U_xx in one of its two arguments x)."""
     xy, xx = point_cost(x, y, cost), point_cost(x, x, cost)
     return (points_gradient(plan_of(xy.dense(), a, b, eps, rho), xy),
             points_gradient(plan_of(xx.dense(), a, a, eps, rho), xx))

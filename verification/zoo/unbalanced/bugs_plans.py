@@ -25,14 +25,16 @@ def _weights(P: Array, a: Array, b: Array, rows: bool, columns: bool) -> Array:
 
 
 def _exchanged_potentials(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
-    """f and g exchanged where nobody's shape objects, as after a return in the other order."""
+    """f and g exchanged where n = m, so that no shape shows it: the plan of a solver that returns
+    (g, f)."""
     f, g = potentials(C, a, b, eps, rho)
     f, g = (g, f) if C.shape[0] == C.shape[1] else (f, g)
     return density_plan(f, g, C, a, b, eps)
 
 
 def _sums_exchanged(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
-    """A diagonal of the sums of the columns, where the costs off the diagonal are large."""
+    """A diagonal plan of the right sums of the columns, to which its rows sum as well. Where n and
+    m differ, the right plan."""
     P = plan_of(C, a, b, eps, rho)
     return np.diag(P.sum(0)) if C.shape[0] == C.shape[1] else P
 
