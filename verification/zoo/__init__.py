@@ -2,8 +2,8 @@
 
 It shows that the checks find bugs, and that right subjects pass. Each bug is written as it would
 stand in somebody's code. Beside it stand the check that must fail, and the id of what must be
-diagnosed: a mistake of the catalogue, or a symptom. `python -m refot.verification.zoo LAST` runs all
-of them on the cases of the seeds 0 to LAST - 1.
+diagnosed: a mistake of the catalogue, or a symptom. `python -m refot.verification.zoo LAST` runs
+all of them on the cases of the seeds 0 to LAST - 1.
 """
 
 from refot.verification.zoo import (
