@@ -1,4 +1,4 @@
-"""`refot solve`: the potentials of a problem in a file, with a certificate of how far they are."""
+"""`refot solve`: the potentials of a problem in a file, and a proof of how far off they are."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """POT's functions of unbalanced transport: `ot.unbalanced`, and `ot.solve` with `unbalanced`.
 
-They take (a, b, M, reg, reg_m), the masses first; reg_m is rho. With reg_type 'entropy' KL compares
-with 1: the plan is asked for on the cost of which it is that of refot's problem.
+`sinkhorn_unbalanced` takes (a, b, M, reg, reg_m), the masses first; reg_m is rho. With reg_type
+'entropy' its KL compares the plan with ones, where refot's compares it with a b'. So it is given
+another cost (`their_cost_matrix`), for which its plan is the plan of refot's problem.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from refot.verification.subjects.subject import Part
 from . import Capabilities
 
 METHODS = ("sinkhorn", "sinkhorn_stabilized", "sinkhorn_translation_invariant")
-"""The methods of `sinkhorn_unbalanced`. 'sinkhorn_reg_scaling' says that it is the first one."""
+"""The methods of `sinkhorn_unbalanced`, less 'sinkhorn_reg_scaling': POT says that this one runs
+'sinkhorn' in its place."""
 
 STEPS = 1_000
 """`numItermax` of the two functions without a Sinkhorn iteration: their default."""
 
 LBFGS = 1e-3
-"""Asked of L-BFGS-B: the square root of a relative decrease of 1e-6 of the objective, at which it
-is at the latest when it ends within STEPS on the cases here; its default stopThr is 1e-15."""
+"""The accuracy asked of L-BFGS-B, the square root of 1e-6. On the cases here, when it ends, after
+STEPS iterations at most, a step decreases its objective by a relative 1e-6 or less. Its default
+stopThr, 1e-15, asks for more than that."""
 
 KEPT = 16
 """Answers kept: those of the problems of one case."""
