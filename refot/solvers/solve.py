@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from refot.arrays import Array, InputError, lookup, namespace
+from refot.arrays import (
+    Array,
+    CostLike,
+    InputError,
+    Potential,
+    Weights,
+    lookup,
+    namespace,
+)
 from refot.backend_contract import BackendLike, prepared
 from refot.problem import Problem, problem
 from refot.solvers.loop import SinkhornResult, iterate
@@ -57,9 +65,9 @@ FOR_TV = ("auto", "overrelaxed", "schedule", "sinkhorn")
 
 
 def solve(
-    C: Any,
-    a: Any,
-    b: Any,
+    C: CostLike,
+    a: Weights,
+    b: Weights,
     eps: Any,
     *,
     method: str = "auto",
@@ -71,25 +79,33 @@ def solve(
     rho: Any | None = None,
     penalty: str = "kl",
     progress: Progress | bool = False,
-    f: Any | None = None,
-    g: Any | None = None,
+    f: Potential | None = None,
+    g: Potential | None = None,
     memory: int | str | None = None,
     backend: BackendLike = None,
 ) -> SinkhornResult:
-    """Optimal potentials to an L1 marginal error <= tol; warns and says so where it fails.
+    """The optimal potentials (f, g), and how near they are. Warns if they are not near enough.
 
-    C (n, m) or an operand, inf where a pair is forbidden (docs/forbidden-pairs.md); a (n,), b (m,);
-    eps in cost units; `method` a name of METHODS (docs/solvers.md). Stops at the first of: marginal
-    error <= tol (default 1e-9, in float32 1e-5) and every f_i and g_j, however light its atom,
-    within eps sqrt(tol) of the (c,eps)-transform of the other side; certified relative gap of F <=
-    `gap`; `time_limit` seconds, those of compilation among them, looked at between two passes over
-    the pairs; `max_iter` iterations, those of an eps schedule among them; the floor of rounding.
-    `certified` proves the gap at the end. `progress`: called with (iteration, error, elapsed
-    seconds), or True for a bar. Warm start: `g` (m,), or `f` (n,) alone, up to a constant.
-    `memory`: bytes it may take, or "2G" (default: REFOT_MEMORY, or a quarter of what is free). The
-    error that floating point can reach is about u c / eps, u = 1e-16 in float64, 6e-8 in float32, c
-    the size of the costs that carry mass: a smaller tol is reported as not converged, stopped by
-    "rounding". Raises InputError.
+    C (n, m), or an operand such as `point_cost(x, y)`; inf in a matrix forbids a pair
+    (docs/forbidden-pairs.md). a (n,), b (m,); eps in cost units. `method` is a name of METHODS.
+
+    It stops at the first of these; `stopped_by` of the result says which:
+    - the L1 marginal error is <= `tol` (default 1e-9, in float32 1e-5), and every f_i and g_j,
+      however light its atom, is within eps sqrt(tol) of the (c,eps)-transform of the other side;
+    - the relative gap of the value F is proved to be <= `gap`;
+    - `time_limit` seconds are over, compilation included. It is looked at between passes over the
+      pairs;
+    - `max_iter` iterations, those of an eps schedule included;
+    - the error has reached what rounding allows, about u c / eps with u = 1e-16 in float64, 6e-8 in
+      float32, and c the size of the costs that carry mass. A `tol` below that cannot be reached.
+
+    `certified` proves the gap at the end. `progress` is called with (iteration, error, elapsed
+    seconds), or is True for a bar. `g` (m,), or `f` (n,) alone, is a warm start, up to a constant.
+    `memory` is what it may take, in bytes or as "2G" (default: REFOT_MEMORY, or a quarter of what
+    is free). Raises InputError.
+
+        result = refot.solve(C, a, b, eps, tol=1e-6)
+        P = refot.plan(result.f, result.g, C, a, b, eps)
 
     With `rho` the problem is unbalanced (U-1): a and b are masses of any total, and the plan may
     miss its marginals at a price, `penalty` "kl" or "tv" times rho. rho is a number in cost units,
@@ -112,11 +128,11 @@ def solve_problem(
     tol: float | None = None,
     max_iter: int = 10_000,
     control: Control | None = None,
-    f: Any | None = None,
-    g: Any | None = None,
+    f: Potential | None = None,
+    g: Potential | None = None,
     memory: int | str | None = None,
 ) -> SinkhornResult:
-    """`solve` of a problem that is checked already: what a public function has opened once."""
+    """`solve` for a problem that is checked already, as other functions of refot have it."""
     iterates = method_for(p, method)
     with within(memory):
         require_working_set(p.C)
@@ -136,8 +152,9 @@ def method_for(p: P, method: str) -> Stage[P]:
     return choice
 
 
-def start(p: Problem, f: Any | None, g: Any | None) -> Array:
-    """g, or the transform of f, or 0; (m,). Raises InputError where both are given."""
+def start(p: Problem, f: Potential | None, g: Potential | None) -> Array:
+    """The start of a method, (m,): g, or the transform of f, or 0 if neither is given. Raises
+    InputError if both are."""
     if f is not None and g is not None:
         raise InputError("f", "given beside g", "one of them: the other is its transform")
     if f is None and g is None:

@@ -23,7 +23,7 @@ from refot.arrays import Array
 from refot.costs.formed import FormedCost
 from refot.penalties import KL, TV, Exact, Penalty
 from refot.problem import Problem, log_weights
-from refot.solvers.gap import ROOM, CertifiedGap, gap_of, rounded_up, total
+from refot.solvers.gap import MARGIN, CertifiedGap, gap_of, rounded_up, total
 from refot.solvers.plan_sums import UNIT, Floats, cost_range, in_float64, plan_sums, softmin
 from refot.unbalanced_problem import UnbalancedProblem, normalised
 
@@ -43,7 +43,7 @@ def gap_of_best(p: UnbalancedProblem, g: Array) -> CertifiedGap:
 
 def gap_of_exact(p: UnbalancedProblem, g: Array) -> CertifiedGap:
     """With masses m: U = m F + eps m (m - 1 - log m), F of the masses divided by m."""
-    F, (m, _) = gap_of(normalised(p), g), p.masses
+    F, m = gap_of(normalised(p), g), total(p.backend.to_numpy(p.a).astype(np.float64))
     terms = np.array([p.eps * m * m, -p.eps * m, -p.eps * m * math.log(m)])
     lower = -rounded_up([np.array([-m * F.lower]), -terms], p.eps)
     return CertifiedGap(lower, rounded_up([np.array([m * F.upper]), terms], p.eps))
@@ -92,27 +92,27 @@ class Side:
 
     @property
     def reward(self) -> tuple[Floats, Floats]:
-        """Terms of -D*(-f), right to ROOM, and terms of what they can be off by beside."""
+        """Terms of -D*(-f), right to MARGIN, and terms of what they can be off by beside."""
         if isinstance(self.penalty, KL):
             x = -self.f / self.penalty.rho
             terms = -self.penalty.rho * self.a * np.expm1(x)
-            return terms, ROOM * abs(x) * abs(terms)
+            return terms, MARGIN * abs(x) * abs(terms)
         return self.a * self.f, np.zeros_like(self.f)
 
     def slack(self, s: float) -> Floats:
-        """At most the slack of s times the sums, right to ROOM. It is convex in a sum, and so
+        """At most the slack of s times the sums, right to MARGIN. It is convex in a sum, and so
         largest at an end of its interval."""
-        low, high = s * self.sums[0] * (1 - ROOM), s * self.sums[1] * (1 + ROOM)
+        low, high = s * self.sums[0] * (1 - MARGIN), s * self.sums[1] * (1 + MARGIN)
         if isinstance(self.penalty, TV):
             ends = [self.penalty.slack(end, self.f, self.a) for end in (low, high)]
-            convex: Floats = np.maximum(*ends) + ROOM * self.penalty.rho * (self.a + high)
+            convex: Floats = np.maximum(*ends) + MARGIN * self.penalty.rho * (self.a + high)
             return convex
         rho, x = self.penalty.rho, -self.f / self.penalty.rho
-        q, room = self.a * np.exp(x), ROOM * (1 + abs(x))
+        q, room = self.a * np.exp(x), MARGIN * (1 + abs(x))
         ends = [_psi(end / q) + 8 * UNIT * abs(end / q - 1)
                 for end in (low * (1 - room), high * (1 + room))]
         near = rho * q * (1 + room) * np.maximum(*ends)
-        far = rho * (high * (abs(np.log(high / self.a)) + abs(x) + ROOM) + q)
+        far = rho * (high * (abs(np.log(high / self.a)) + abs(x) + MARGIN) + q)
         at_most: Floats = np.where(q > TINY, near, far)
         return at_most
 
@@ -135,8 +135,8 @@ def _sides(p: UnbalancedProblem, shares: Problem, rows: tuple[Floats, Floats],
                                         (shares.T, p.columns, g, b, G, F)):
         i = np.flatnonzero(masses)
         sums, error = plan_sums(q, largest, H, K)
-        low = np.maximum(sums[i, 0] - error[i], 0) * np.exp(-share) * (1 - ROOM)
-        high = (sums[i, 0] + error[i]) * np.exp(share) * (1 + ROOM)
+        low = np.maximum(sums[i, 0] - error[i], 0) * np.exp(-share) * (1 - MARGIN)
+        high = (sums[i, 0] + error[i]) * np.exp(share) * (1 + MARGIN)
         sides.append(Side(penalty, h[i], masses[i], (low, high)))
     return sides[0], sides[1]
 
@@ -156,7 +156,7 @@ def _interval(eps: float, rows: Side, columns: Side, nonnegative: bool) -> Certi
     if exact:
         columns = _with_exact_rows(rows, columns)
         logs = [rows.a * np.log(end / rows.a) for end in rows.sums]
-        off.append(np.array([ROOM * eps * total(rows.a)]))  # of the logarithms, near 0
+        off.append(np.array([MARGIN * eps * total(rows.a)]))  # of the logarithms, near 0
         mass = (total(rows.a),) * 2
     else:
         logs, mass = [np.zeros(1), np.zeros(1)], rows.mass
@@ -177,8 +177,8 @@ def _interval(eps: float, rows: Side, columns: Side, nonnegative: bool) -> Certi
 
 def _with_exact_rows(rows: Side, columns: Side) -> Side:
     """The columns of the plan whose rows are scaled to sum to a exactly."""
-    least = float((rows.a / rows.sums[1]).min()) * (1 - ROOM)
-    most = float((rows.a / rows.sums[0]).max()) * (1 + ROOM)
+    least = float((rows.a / rows.sums[1]).min()) * (1 - MARGIN)
+    most = float((rows.a / rows.sums[0]).max()) * (1 + MARGIN)
     return replace(columns, sums=(columns.sums[0] * least, columns.sums[1] * most))
 
 

@@ -117,17 +117,17 @@ class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeSweep]):
         p, w = self.p, 1.0 if f is None else w
         v = self._scaling(p.b, g, self.g0)
         row_sums, column_sums = self._free_sums(v, f, w)
-        if not self._tell(row_sums, v):
+        if not self._reliable(row_sums, v):
             return None
-        h = self._less_log(self.f0, row_sums)
+        h = self._transform(self.f0, row_sums)
         moved = half_step(p, f, h, g, w)
         level = (p.coupling - 1) * p.prox_shift(h, g)  # of the answer, as it goes with g
         if w != 1 and bool((moved == p.answer(h, g)).all()):
             w = 1.0
             _, column_sums = self._free_sums(v, f, w)
-        if not self._tell(column_sums, self._scaling(p.a, moved - w * level, self.f0)):
+        if not self._reliable(column_sums, self._scaling(p.a, moved - w * level, self.f0)):
             return None
-        return FreeSweep(moved, h, self._less_log(self.g0, column_sums) - w * level)
+        return FreeSweep(moved, h, self._transform(self.g0, column_sums) - w * level)
 
     def _free_sums(self, v: Array, f: Array | None, w: float) -> tuple[Array, Array]:
         """(K v, K'u) with u_i = a_i exp((f1_i - f0_i) / eps), f1 = (1 - w) f + w coupling h."""

@@ -12,11 +12,11 @@ from refot.unbalanced_problem import UnbalancedProblem
 class UnbalancedResult(SinkhornResult):
     """As `SinkhornResult`, for a problem whose marginals may be missed at a price.
 
-    `marginal_error` is the residual of the optimality conditions U-4: how far the sums of the rows
+    `marginal_error` is the residual of the optimality conditions: how far the sums of the rows
     and columns of the plan of (f, g) are, in L1, from those that the potentials ask for (with KL
     a exp(-f / rho1) and b exp(-g / rho2)), each side as a share of the mass that is asked for.
     Where a marginal is exact its sums must be the masses themselves. `atom_error` is the largest
-    |log| of a sum over the one that is asked for. `gap` is an interval around U (U-1). `mass` is
+    |log| of a sum over the one that is asked for. `gap` is an interval around U. `mass` is
     the mass of the plan. f and g are determined, and not only up to a constant.
     """
 
