@@ -41,8 +41,9 @@ def unbalanced_plan(C: Array, a: Array, b: Array, eps: float, rho: float) -> Arr
     """P_ij (e^w - 1), where w bounds the error of the exponent: of both potentials, and
     rounding."""
     p, found = _at_the_floor(C, a, b, eps, rho)
-    w = (4 * _hidden(p, found) + roundings(C, found.f, found.g, eps)) / eps
-    return refot.unbalanced_plan(found.f, found.g, C, a, b, eps, backend="numpy") * np.expm1(w)
+    P: Array = refot.unbalanced_plan(found.f, found.g, C, a, b, eps, backend="numpy")
+    bound: Array = P * np.expm1(_hidden_in_sums(p, found, P) / eps)
+    return bound
 
 
 def unbalanced_mass_gradient(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
@@ -89,6 +90,21 @@ def _hidden(p: UnbalancedProblem, found: UnbalancedResult) -> float:
     """What the rounding of two softmins may hide of the distance to the optimal potentials."""
     kappa = p.coupling * p.T.coupling
     return roundings(p.C.dense(), found.f, found.g, p.eps) / (1 - kappa)
+
+
+def _hidden_in_sums(p: UnbalancedProblem, found: UnbalancedResult, P: Array) -> float:
+    """Twice the same for f_i + g_j, of which the level hardly matters: a g that is too high by t
+    makes f too low by t rho / (rho + eps).
+
+    Differences of potentials contract by kappa times the Dobrushin coefficient of the averages that
+    two softmins take, the largest distance in total variation between two rows of them.
+    """
+    d, (r, q) = roundings(p.C.dense(), found.f, found.g, p.eps), (P.sum(axis=1), P.sum(axis=0))
+    with np.errstate(invalid="ignore"):
+        averages = np.nan_to_num((P.T / q[:, None]) @ (P / r[:, None]))[q > 0]
+    distances = abs(averages[:, None] - averages).sum(axis=2).max() / 2
+    differences = 2 * d / (1 - p.coupling * p.T.coupling * distances)
+    return float(2 * (d + 2 * differences + (1 - p.coupling) * _hidden(p, found)))
 
 
 def _at_the_floor(

@@ -104,8 +104,10 @@ def one_rho() -> Iterator[UnbalancedCase]:
     yield of("light", "both masses about 1e-6", 0.1, 8, (LIGHT, 0.75 * LIGHT))
     yield of("heavy", "both masses about 1e6", 0.1, 8, (HEAVY, 0.75 * HEAVY))
     yield of("light-to-heavy", "masses of about 1e-6 and 1e6", 0.1, 8, (LIGHT, HEAVY))
-    yield of("heavy-to-light-huge-rho", "masses of about 1e6 and 1e-6, rho = 1e6 eps", 0.1, 1e6,
+    yield of("heavy-to-light-stiff", "masses of about 1e6 and 1e-6, rho = 1e4 eps", 0.1, 1e4,
              (HEAVY, LIGHT))
+    yield penalised(clouds("unequal-small-costs", "costs and rho below 1", x / 4, y / 4, 0.1, a=a,
+                           b=b), 8, (1.5, 0.75))
     yield of("unequal-small-eps", "eps = 1e-2 max C, rho = 32 eps", 0.01, 32)
     yield of("unequal-huge-eps", "eps = 1e2 max C, rho = eps / 64", 100.0, 1 / 64)
     yield from _shapes()

@@ -199,13 +199,14 @@ def unbalanced_sides(case: UnbalancedCase) -> Iterator[Vector]:
 
 
 ONE_RHO = ("unequal euclidean-unequal l1-unequal tiny-rho huge-rho equal-huge-rho light heavy "
-           "light-to-heavy heavy-to-light-huge-rho unequal-small-eps unequal-huge-eps "
-           "one-atom-each one-row-unequal duplicates-unequal multiple zero-weights-unequal "
-           "unequal-tiny-eps asymmetric-unequal negative-unequal iris-unequal")
+           "light-to-heavy heavy-to-light-stiff unequal-small-costs unequal-small-eps "
+           "unequal-huge-eps one-atom-each one-row-unequal duplicates-unequal multiple "
+           "zero-weights-unequal unequal-tiny-eps asymmetric-unequal negative-unequal "
+           "iris-unequal")
 
 CLOUDS = ("unequal euclidean-unequal l1-unequal tiny-rho huge-rho equal-huge-rho light heavy "
-          "light-to-heavy unequal-huge-eps one-atom-each one-row-unequal duplicates-unequal "
-          "multiple zero-weights-unequal iris-unequal")
+          "light-to-heavy unequal-small-costs unequal-huge-eps one-atom-each one-row-unequal "
+          "duplicates-unequal multiple zero-weights-unequal iris-unequal")
 
 EACH_SIDE = ("kl-pair kl-rows-exact kl-columns-exact kl-rows-exact-tiny-rho "
              "kl-columns-exact-huge-rho kl-rows-exact-equal kl-rows-exact-light "

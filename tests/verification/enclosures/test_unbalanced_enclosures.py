@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import pickle
 from typing import Any
 
 import numpy as np
@@ -215,6 +216,16 @@ def test_any_potentials_prove_what_is_true(penalty: str, rho: Any, size: float) 
             assert ball.rad() < 1e3 * size
 
 
+def test_under_tv_a_potential_below_minus_rho_proves_nothing() -> None:
+    """The dual is -infinity there, and above rho it does not grow."""
+    C, a, b, eps = problem()
+    p = in_balls(C, a, b, eps, 0.25, "tv")
+    assert not dual(p, half_step(p, vector([-1.0, 0, 0, 0, 0]))).is_finite()
+    true = enclose_unbalanced_value(C, a, b, eps, 0.25, "tv")
+    h = half_step(p, vector([9.0] * 5))
+    assert dual(p, h) <= true <= primal(p, h)
+
+
 def test_a_gap_bounds_the_plan_as_the_bregman_divergence_says() -> None:
     """x - 1 - log x <= t implies |x - 1| <= t + sqrt(t^2 + 2t), the inequality of `plan`."""
     for x in (1e-9, 0.1, 0.9, 1 - 1e-6, 1 + 1e-6, 1.5, 40.0):
@@ -294,6 +305,19 @@ def test_points_have_their_exact_cost() -> None:
     points: UnbalancedEnclosure = enclose_unbalanced_points(x, a, y, b, 0.5, 1.0)
     C = ((x[:, None] - y) ** 2).sum(axis=2)
     assert_equal(points.value, enclose_unbalanced_value(C, a, b, 0.5, 1.0))
+
+
+@pytest.mark.parametrize("penalty", ["kl", "tv"])
+def test_an_enclosure_survives_a_pickle(penalty: str) -> None:
+    """Midpoints exactly, radii to 2^-28 of themselves; None stays None."""
+    C, a, b, eps = problem()
+    found = enclose_unbalanced(C, a, b, eps, 0.5, penalty)
+    again = pickle.loads(pickle.dumps(found))
+    assert (again.f is None) == (penalty == "tv")
+    for x, y in zip(leaves([found.value, *found.plan]), leaves([again.value, *again.plan]),
+                    strict=True):
+        assert x.mid() == y.mid()
+        assert y.contains(x)
 
 
 # ------------------------------------------------------------------ refusals

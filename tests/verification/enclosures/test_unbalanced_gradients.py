@@ -105,6 +105,17 @@ def test_an_exact_side_has_no_gradient_in_rho() -> None:
     assert enclose_unbalanced_rho_gradient(C, A, B, EPS, (1.0, math.inf), "tv")[1] == 0
 
 
+@pytest.mark.parametrize("penalty", ["kl", "tv"])
+def test_a_point_without_mass_costs_no_penalty(penalty: str) -> None:
+    a = np.array([A[0], 0.0, A[2]])
+    with_it = enclose_unbalanced_rho_gradient(
+        point_cost(X, Y, "sqeuclidean"), a, B, EPS, RHO, penalty)
+    without = enclose_unbalanced_rho_gradient(
+        point_cost(X[[0, 2]], Y, "sqeuclidean"), a[[0, 2]], B, EPS, RHO, penalty)
+    for one, other in zip(with_it, without, strict=True):
+        assert_equal(one, other, 29)
+
+
 # ------------------------------------------------------------------ the divergence, U-8
 @pytest.mark.parametrize("penalty", ["kl", "tv"])
 def test_the_divergence_is_made_of_its_three_values(penalty: str) -> None:

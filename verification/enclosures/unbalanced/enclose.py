@@ -15,6 +15,7 @@ from flint import arb
 from refot.arrays import as_count
 from refot.costs.operands import point_cost
 from refot.verification.enclosures.newton import Matrix, Vector, transform
+from refot.verification.enclosures.pickled import reduced
 from refot.verification.enclosures.precision import (
     EnclosureError,
     Found,
@@ -49,6 +50,9 @@ class UnbalancedEnclosure:
     plan: tuple[tuple[arb, ...], ...]
     f: tuple[arb, ...] | None
     g: tuple[arb, ...] | None
+
+    def __reduce__(self) -> Any:
+        return reduced(self)
 
     @property
     def potentials(self) -> tuple[tuple[arb, ...], tuple[arb, ...]]:

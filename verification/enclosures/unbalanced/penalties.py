@@ -80,7 +80,7 @@ class KL:
 
 @dataclass(frozen=True)
 class TV:
-    """rho sum |p - w|. Potentials lie between -rho and rho, and gain is meant for these only."""
+    """rho sum |p - w|. The best potentials lie between -rho and rho."""
 
     rho: arb
     stiffness: None = None
@@ -96,7 +96,8 @@ class TV:
         return arb(int(abs(s.mid()) < self.rho.mid()))
 
     def gain(self, f: arb) -> arb:
-        return f
+        """min(f, rho), and -infinity below -rho."""
+        return arb("-inf") if f < -self.rho else f.min(self.rho)
 
     def due(self, f: arb) -> arb:
         return arb(1)
