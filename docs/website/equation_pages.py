@@ -30,8 +30,8 @@ def page(k: int, table: list[Row], said: dict[tuple[str, str], Note]) -> str:
     """The page of row k of the table."""
     row = table[k]
     note = said[row.work, row.labels[0]]
-    parts = [f"# {', '.join(row.names)}: {note.title}", f"*{note.meaning}*",
-             *formulas(row, note), *wrong(row), *figure(note), *code(row), *held_by(row)]
+    parts = ["---\norphan: true\n---", f"# {', '.join(row.names)}: {note.title}",
+             f"*{note.meaning}*", *formulas(row, note), *wrong(row), *figure(note), *code(row), *held_by(row)]
     if note.conventions:
         parts += ["## In other libraries", conventions_table(note.conventions)]
     return "\n\n".join([*parts, *neighbours(k, table, note)]) + "\n"
@@ -133,10 +133,8 @@ def link(row: Row, folder: str) -> str:
 
 # ------------------------------------------------------------------ the lists
 def work_page(title: str, mine: list[Row], said: dict[tuple[str, str], Note]) -> str:
-    """All equations of one work, and the table of contents for the sidebar."""
-    listed = "\n".join(f"{', '.join(row.names)} <{row.slug}>" for row in mine)
-    return "\n\n".join([f"# {title}", short_table(mine, said, ""),
-                        f"```{{toctree}}\n:hidden:\n\n{listed}\n```"]) + "\n"
+    """All equations of one work."""
+    return f"# {title}\n\n{short_table(mine, said, '')}\n"
 
 
 def short_table(mine: list[Row], said: dict[tuple[str, str], Note], folder: str) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
+from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -34,46 +37,51 @@ def finish(out: Path) -> None:
 
 
 # ------------------------------------------------------------------ links
-class Page(HTMLParser):
+TAG = re.compile(r"<[a-z][^<>]*>")
+ATTRIBUTE = re.compile(r'\s(id|name|href|src|rel)="([^"]*)"')
+PAGE_TO_PAGE = {"search", "index", "next", "prev"}
+"""The `rel` of a link in the head of a page that loads nothing."""
+
+
+@dataclass(frozen=True)
+class Page:
     """What a page refers to, what it loads, and the anchors it has."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.loads: list[str] = []
-        self.anchors: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        said = dict(attrs)
-        self.anchors |= {value for key in ("id", "name") if (value := said.get(key))}
-        if tag == "a" and said.get("href"):
-            self.links.append(said["href"] or "")
-        loads_href = tag == "link" and said.get("rel") not in ("search", "index", "next", "prev")
-        for key in ("src", "href" if loads_href else ""):
-            if key and said.get(key):
-                self.loads.append(said[key] or "")
+    links: list[str]
+    loads: list[str]
+    anchors: set[str]
 
 
 def parsed(path: Path) -> Page:
-    page = Page()
-    page.feed(path.read_text(encoding="utf-8"))
+    """The references of a page, out of its tags."""
+    page = Page([], [], set())
+    for tag in TAG.findall(path.read_text(encoding="utf-8")):
+        said = dict(ATTRIBUTE.findall(tag))
+        page.anchors.update({said[key] for key in ("id", "name") if key in said})
+        if "src" in said:
+            page.loads.append(unescape(said["src"]))
+        if "href" in said:
+            loads = tag.startswith("<link") and said.get("rel") not in PAGE_TO_PAGE
+            (page.loads if loads else page.links).append(unescape(said["href"]))
     return page
 
 
 def check(out: Path) -> Iterator[str]:
     """Every link that leads nowhere, and everything that would be loaded from elsewhere."""
-    pages = {path.resolve(): parsed(path) for path in sorted(out.rglob("*.html"))}
-    for path, page in pages.items():
-        here = path.relative_to(out.resolve())
-        for target in [*page.links, *page.loads]:
+    out = out.resolve()
+    pages = {str(path): parsed(path) for path in sorted(out.rglob("*.html"))}
+    for name, page in pages.items():
+        here, folder = os.path.relpath(name, out), os.path.dirname(name)
+        for target in {*page.links, *page.loads}:
             parts = urlsplit(target)
             if parts.scheme or parts.netloc:
                 if target in page.loads and parts.scheme != "data":
                     yield f"{here}: loads {target}"
                 continue
-            goal = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-            if not goal.is_file():
+            goal = os.path.normpath(os.path.join(folder, unquote(parts.path))) \
+                if parts.path else name
+            if goal not in pages and not os.path.isfile(goal):
                 yield f"{here}: no file {target}"
-            elif parts.fragment and goal in pages and not (
-                    unquote(parts.fragment) in pages[goal].anchors):
+            elif parts.fragment and goal in pages and (
+                    unquote(parts.fragment) not in pages[goal].anchors):
                 yield f"{here}: no anchor {target}"

@@ -10,7 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 DOCS = Path(__file__).resolve().parents[1]
@@ -89,6 +89,7 @@ class Note:
     figure: str = ""
 
 
+@cache
 def notes(folder: Path = NOTES) -> dict[tuple[str, str], Note]:
     """The notes by (letter of the work, first label of the row)."""
     found = {}
@@ -99,6 +100,7 @@ def notes(folder: Path = NOTES) -> dict[tuple[str, str], Note]:
     return found
 
 
+@cache
 def register() -> list[Row]:
     """The rows of docs/equations.md."""
     return list(rows((DOCS / "equations.md").read_text(encoding="utf-8")))
