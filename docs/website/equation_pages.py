@@ -158,3 +158,12 @@ def overview(docs: Path) -> str:
         parts += [f"## {letter}: {title}",
                   short_table([row for row in table if row.work == letter], said, "equations/")]
     return "\n\n".join(parts) + "\n"
+
+
+def equations_of_figures() -> dict[str, list[str]]:
+    """For each figure, links to the equations that show it."""
+    found: dict[str, list[str]] = {}
+    for row in register():
+        name = notes()[row.work, row.labels[0]].figure
+        found.setdefault(name, []).append(f"[{row.names[0]}](equations/{row.slug}.md)")
+    return found

@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from website.api_pages import api_pages
-from website.equation_pages import equation_pages, overview
+from website.equation_pages import equation_pages, equations_of_figures, overview
 from website.figures import figures_page
 from website.register import DOCS
 
@@ -76,7 +76,7 @@ def texts() -> dict[str, str]:
     pages["equations"] = overview(DOCS)
     pages["errata"] = with_labels(pages["errata"])
     pages["references"] = "# References\n\n```{bibliography}\n:all:\n:style: plain\n```\n"
-    pages["figures"] = figures_page()
+    pages["figures"] = figures_page(equations_of_figures())
     pages |= equation_pages()
     pages |= api_pages()
     pages["index"] = home(set(pages))
