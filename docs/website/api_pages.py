@@ -7,7 +7,6 @@ import inspect
 from functools import cache
 
 import refot
-
 from website.names import canonical, functions
 from website.register import register
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from refot import __version__ as release  # noqa: E402
+from refot import __version__ as release
 
 project = "refot"
 author = "The refot developers"

@@ -31,7 +31,7 @@ def softmin() -> Figure:
     x, b = np.linspace(0, 1, 80), np.full(3, 1 / 3)
     cost = (x[:, None] - y) ** 2
     hard = refot.c_transform(g, cost, b)
-    axes = Axes((0, 1), (-0.12, 0.42), ("x", "cost units"), ([0, 0.5, 1], [0, 0.2, 0.4]))
+    axes = Axes((0, 1), (-0.12, 0.6), ("x", "cost units"), ([0, 0.5, 1], [0, 0.2, 0.4]))
     fixed = "".join(f'<polyline class="fixed" points="{axes.line(x, cost[:, j] - g[j])}"/>'
                     for j in range(3))
     frames = []
@@ -83,7 +83,7 @@ def iterates() -> Figure:
     """G-7: the potential f after each step, and the error of the rows."""
     eps = 0.01
     best = refot.solve(C, A, B, eps, tol=1e-12)
-    axes = Axes((0, 1), (-0.25, 0.25), ("x", "potential f, mean 0"), ([0, 0.5, 1], [-0.2, 0, 0.2]))
+    axes = Axes((0, 1), (-0.4, 0.4), ("x", "potential f, mean 0"), ([0, 0.5, 1], [-0.3, 0, 0.3]))
     frames, g = [], np.zeros(24)
     for step in range(25):
         f = refot.c_eps_transform(g, C, B, eps)
@@ -107,8 +107,8 @@ def printed_plan() -> Figure:
     a, b, eps = np.full(12, 1 / 12), np.full(9, 1 / 9), 1.0
     cost, Q = refot.point_cost(x, y), rng.normal(size=(4, 9))[np.arange(12) // 3]
     rows = np.arange(1, 13)
-    axes = Axes((0.5, 12.5), (0, 0.3), ("row i of the plan", "its sum"),
-                ([1, 4, 8, 12], [0, 0.1, 0.2, 0.3]))
+    axes = Axes((0.5, 12.5), (0, 0.25), ("row i of the plan", "its sum"),
+                ([1, 4, 8, 12], [0, 0.1, 0.2]))
     frames = []
     for lam in np.linspace(0, 1, 11):
         right, solved = refot.informative_plan(cost, Q, lam, a, b, eps, tol=1e-11)

@@ -11,7 +11,6 @@ import refot
 from refot.conventions.convert import (
     CONVENTIONS,
     Convention,
-    ConversionError,
     Divergence,
     PotentialForm,
     divergence_from_refot,

@@ -10,6 +10,7 @@ import contextlib
 import io
 import re
 import shutil
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from website.api_pages import api_pages
@@ -47,10 +48,10 @@ MOVED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md",
 """Where the site has a page of the repository under another name."""
 
 
-def stage(folder: Path) -> None:
-    """Write all pages below `folder`. A file that is as it was keeps its time, so that Sphinx does
+def stage(folder: Path, only: Collection[str] = ()) -> None:
+    """Write the pages below `folder`: all, or those whose names are in `only`. A file that is as it was keeps its time, so that Sphinx does
     not read it again; a file that no longer belongs there goes."""
-    pages = texts()
+    pages = texts(only)
     files = {folder / f"{name}{'.rst' if name.startswith('api/') else '.md'}": text.encode()
              for name, text in pages.items()}
     for source in copied_files(pages.values()):
@@ -67,8 +68,8 @@ def stage(folder: Path) -> None:
             path.write_bytes(data)
 
 
-def texts() -> dict[str, str]:
-    """The text of every page by its name."""
+def texts(only: Collection[str] = ()) -> dict[str, str]:
+    """The text of every page by its name, or of those in `only`."""
     pages = {path.stem: relinked(path) for path in sorted(DOCS.glob("*.md"))}
     pages["pages"] = pages.pop("index").replace("# refot: the pages", "# All pages")
     pages["contributing"] = relinked(ROOT / "CONTRIBUTING.md")
@@ -79,6 +80,7 @@ def texts() -> dict[str, str]:
     pages["figures"] = figures_page(equations_of_figures())
     pages |= equation_pages()
     pages |= api_pages()
+    pages = {name: text for name, text in pages.items() if not only or name in only}
     pages["index"] = home(set(pages))
     return pages
 
@@ -92,7 +94,8 @@ def home(names: set[str]) -> str:
     with contextlib.redirect_stdout(printed):
         exec(compile(example[1], "home.md", "exec"), {})
     text = text.replace(example[0], f"{example[0]}\n```text\n{printed.getvalue()}```\n")
-    return text + "".join(toctree(title, pages) for title, pages in navigation(names).items())
+    return text + "".join(toctree(title, pages) for title, pages in navigation(names).items()
+                          if pages)
 
 
 def navigation(names: set[str]) -> dict[str, list[str]]:
@@ -101,7 +104,7 @@ def navigation(names: set[str]) -> dict[str, list[str]]:
               for title, pages in NAVIGATION.items()}
     grouped = {name for pages in groups.values() for name in pages}
     rest = sorted(name for name in names - grouped if "/" not in name and name != "pages")
-    groups["More"] = ["pages", *rest]
+    groups["More"] = [*(["pages"] if "pages" in names else []), *rest]
     return groups
 
 
@@ -122,13 +125,9 @@ def relinked(path: Path) -> str:
 
 
 def links(text: str, folder: Path) -> str:
-    text = re.sub(r"(?m)^:link: (\S+)\.md$", lambda found: ":link: " + html(found[1]), text)
+    text = re.sub(r"^:link: \.\./(\S+)\.md$", r":link: \1", text, flags=re.MULTILINE)
     return LINK.sub(lambda found: f"]({site_target(found['target'], folder)}"
                                   f"{found['anchor'] or ''})", text)
-
-
-def html(target: str) -> str:
-    return f"{Path(target).name}.html"
 
 
 def site_target(target: str, folder: Path) -> str:
@@ -148,10 +147,10 @@ def site_target(target: str, folder: Path) -> str:
     return f"files/{path.relative_to(ROOT).as_posix()}"
 
 
-def copied_files(pages: object) -> set[Path]:
+def copied_files(pages: Iterable[str]) -> set[Path]:
     """The files of the repository that pages link to: readers can download them."""
     found = set()
-    for text in pages:  # type: ignore[attr-defined]
+    for text in pages:
         found |= {ROOT / link["target"].removeprefix("files/") for link in LINK.finditer(text)
                   if link["target"].startswith("files/")}
     return found
