@@ -1,5 +1,6 @@
-"""Builds the website: `python docs/build.py` writes it to site/, from which it can be opened as it is.
+"""Builds the website into site/, from which a browser can open it as it is.
 
+    python docs/build.py                 into site/
     python docs/build.py --out folder    into another folder
     python docs/build.py --fresh         without what an earlier build has kept
 

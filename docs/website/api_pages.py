@@ -73,8 +73,8 @@ def index_page() -> str:
     """What `import refot` offers, and all modules."""
     title = "API reference"
     parts = [title, "=" * len(title), "",
-             "What ``import refot`` offers, in alphabetical order; and, in the sidebar, every module",
-             "that users import from.", "", ".. list-table::", "   :widths: 40 60", ""]
+             "What ``import refot`` offers, in alphabetical order; and, in the sidebar, every",
+             "module that users import from.", "", ".. list-table::", "   :widths: 40 60", ""]
     for name in refot.__all__:
         thing = getattr(refot, name)
         first = (inspect.getdoc(thing) or "").split("\n")[0].replace("``", "`")

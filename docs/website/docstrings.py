@@ -34,7 +34,7 @@ def rows_of() -> dict[str, list[Any]]:
 
 
 def as_rst(lines: list[str]) -> list[str]:
-    """A plain-text docstring as reStructuredText: paragraphs, lists, and blocks kept as they are."""
+    """A plain-text docstring as reStructuredText: paragraphs, lists, and blocks as they are."""
     result: list[str] = []
     before = "text"
     for line in lines:

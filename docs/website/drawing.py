@@ -54,7 +54,8 @@ class Axes:
         for value in self.ticks[0]:
             (s, _), = self.at([value], [self.y[0]])
             parts.append(f'<path d="M{s:.1f} {top + height}v4" class="tick"/>'
-                         f'<text x="{s:.1f}" y="{top + height + 16}" class="middle">{value:g}</text>')
+                         f'<text x="{s:.1f}" y="{top + height + 16}" class="middle">{value:g}'
+                         '</text>')
         for value in self.ticks[1]:
             (_, t), = self.at([self.x[0]], [value])
             parts.append(f'<path d="M{left - 4} {t:.1f}h4" class="tick"/>'
@@ -155,7 +156,8 @@ class Figure:
         at = self.frames[self.start]
         data = [[frame.label, frame.reading, frame.values] for frame in self.frames]
         return (f'<figure class="play" data-start="{self.start}">{self.svg()}'
-                f'<p class="reading"><b>{escape(at.label)}</b> <span>{escape(at.reading)}</span></p>'
+                f'<p class="reading"><b>{escape(at.label)}</b> '
+                f'<span>{escape(at.reading)}</span></p>'
                 f'<figcaption>{escape(self.caption)}</figcaption>'
                 f'<script type="application/json">{json.dumps(data, separators=(",", ":"))}'
                 f'</script></figure>')

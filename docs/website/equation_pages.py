@@ -31,7 +31,8 @@ def page(k: int, table: list[Row], said: dict[tuple[str, str], Note]) -> str:
     row = table[k]
     note = said[row.work, row.labels[0]]
     parts = ["---\norphan: true\n---", f"# {', '.join(row.names)}: {note.title}",
-             f"*{note.meaning}*", *formulas(row, note), *wrong(row), *figure(note), *code(row), *held_by(row)]
+             f"*{note.meaning}*", *formulas(row, note), *wrong(row), *figure(note),
+             *code(row), *held_by(row)]
     if note.conventions:
         parts += ["## In other libraries", conventions_table(note.conventions)]
     return "\n\n".join([*parts, *neighbours(k, table, note)]) + "\n"
@@ -56,7 +57,7 @@ def display(latex: str) -> str:
 
 
 def wrong(row: Row) -> Iterator[str]:
-    """What is wrong with the print: the errata of the row, with the printed and the right number."""
+    """What is wrong with the print: the errata of the row, and both numbers."""
     known = errata_page()
     for name in errata(row):
         erratum = known[name]

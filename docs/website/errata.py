@@ -14,7 +14,7 @@ SHOWN = re.compile(r'assert shown\((.+)\) == "([^"]+)"')
 
 @dataclass(frozen=True)
 class Erratum:
-    """One erratum. `values` are the numbers of its first comparison, by the code that gives them."""
+    """One erratum. `values` are the numbers of its first comparison, by their code."""
 
     name: str
     where: str

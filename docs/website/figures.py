@@ -47,9 +47,9 @@ FIGURES = Drawn()
 
 def figures_page(used_by: Mapping[str, list[str]]) -> str:
     """All figures on one page; `used_by` holds links to the equations of each."""
-    parts = ["# Figures to play with", "Move a slider with the mouse, or choose it with the Tab key "
-             "and use the arrow keys. Every number was computed by refot when this page was built; "
-             "without scripts, each figure shows one position."]
+    parts = ["# Figures to play with", "Move a slider with the mouse, or choose it with the Tab "
+             "key and use the arrow keys. Every number was computed by refot when this page was "
+             "built; without scripts, each figure shows one position."]
     for name, figure in FIGURES.items():
         parts += [f"## {figure.title}", figure.as_markdown(),
                   f"Equations: {', '.join(used_by[name])}."]

@@ -42,8 +42,8 @@ def softmin() -> Figure:
                             f"at most eps log 3 = {eps * np.log(3):.4f}",
                             {"soft": axes.line(x, soft), "hard": axes.line(x, hard)}))
     return Figure("Soft minimum and eps",
-                  "Three parabolas C - g (thin), their minimum, and their soft minimum. It tends to "
-                  "the minimum as eps falls, and to the weighted mean as eps grows.",
+                  "Three parabolas C - g (thin), their minimum, and their soft minimum. It tends "
+                  "to the minimum as eps falls, and to the weighted mean as eps grows.",
                   (axes,), (Layer("hard", "line", "two", "minimum"),
                             Layer("soft", "line", "one", "soft minimum")),
                   tuple(frames), 6, fixed)
@@ -94,8 +94,9 @@ def iterates() -> Figure:
                                 {"best": axes.line(LINE, best.f - A @ best.f),
                                  "f": axes.line(LINE, f - A @ f)}))
     return Figure("Sinkhorn's iterates",
-                  "The potential after each step of the iteration (eps = 0.01), and the optimal one. "
-                  "The columns of the plan are exact after every step; the error is that of the rows.",
+                  "The potential after each step of the iteration (eps = 0.01), and the optimal "
+                  "one. The columns of the plan are exact after every step; the error is "
+                  "that of the rows.",
                   (axes,), (Layer("best", "line", "two", "optimal"),
                             Layer("f", "line", "one", "after the step")), tuple(frames), 2)
 
@@ -119,8 +120,8 @@ def printed_plan() -> Figure:
                             {"wrong": axes.dots(rows, wrong.sum(1)),
                              "right": axes.dots(rows, right.sum(1))}))
     return Figure("Erratum E3: the plan of B-29 as printed",
-                  "Each row of the plan must sum to a_i = 1/12. The corrected plan does; the printed "
-                  "one, with Q outside the transform, does so only for lam = 0.",
+                  "Each row of the plan must sum to a_i = 1/12. The corrected plan does; the "
+                  "printed one, with Q outside the transform, does so only for lam = 0.",
                   (axes,), (Layer("wrong", "dots", "marks", "as printed"),
                             Layer("right", "dots", "dots", "corrected")), tuple(frames), 7)
 
@@ -137,11 +138,12 @@ def informative() -> Figure:
         P = solve_informative(cost, a, b, eps, lam, codes, tol=1e-4).P
         joint = refot.sum_noise(P, codes, 8)
         frames.append(Frame(f"lam = {lam:g}", f"what the code says about the data: "
-                            f"{refot.mutual_information(joint / joint.sum()):.3f} nats (eps = {eps:g})",
+                            f"{refot.mutual_information(joint / joint.sum()):.3f} nats "
+                            f"(eps = {eps:g})",
                             {"P": shades(joint)}))
     return Figure("The informative plan and lam",
-                  "The plan of code (rows, 8 values) and data (columns, points of a diagonal), after "
-                  "the noise was summed out. The reward lam for information makes it sparse.",
+                  "The plan of code (rows, 8 values) and data (columns, points of a diagonal), "
+                  "after the noise was summed out. The reward lam for information makes it sparse.",
                   (), (Layer("P", "cells", "cells", rows=8, columns=n, box=MAP),),
                   tuple(frames), 3, matrix_axes("code", "data"))
 
@@ -172,7 +174,8 @@ def cells() -> Figure:
                          box=MAP) for j in range(3))
     return Figure("Semi-discrete cells",
                   "The uniform law of a square goes to three points of equal weight. Averaged "
-                  "stochastic ascent moves the borders until each point has its third (lambda = 0.01).",
+                  "stochastic ascent moves the borders until each point has its "
+                  "third (lambda = 0.01).",
                   (), layers, tuple(frames), 5, dots)
 
 
@@ -191,8 +194,8 @@ def collapse() -> Figure:
     for step in range(31):
         if step in (0, 1, 2, 3, 5, 8, 12, 18, 30):
             spread = {name: within(at, y) for name, at in points.items()}
-            frames.append(Frame(f"step {step}", f"spread within clusters: {spread['F']:.2f} under F, "
-                                f"{spread['S']:.2f} under S, {within(y, y):.2f} in the data",
+            frames.append(Frame(f"step {step}", f"spread within clusters: {spread['F']:.2f} under "
+                                f"F, {spread['S']:.2f} under S, {within(y, y):.2f} in the data",
                                 {name: axes[k].dots(*points[name].T)
                                  for k, name in enumerate(("F", "S"))}))
         C = refot.point_cost(points["F"], y)
@@ -201,8 +204,9 @@ def collapse() -> Figure:
             points["S"], a, y, b, eps, tol=1e-7)
     data = "".join(f'<path class="data" d="{each.dots(*y.T)}"/>' for each in axes)
     return Figure("Collapse under F, none under S",
-                  "Twenty points descend F and S (eps = 0.5) towards the data in grey. Under F they "
-                  "shrink into the middle of each cluster: the bias that the divergence removes.",
+                  "Twenty points descend F and S (eps = 0.5) towards the data in grey. Under F "
+                  "they shrink into the middle of each cluster: the bias that the "
+                  "divergence removes.",
                   tuple(axes), (Layer("F", "dots", "marks"), Layer("S", "dots", "dots")),
                   tuple(frames), 8, data)
 

@@ -25,7 +25,8 @@ def dual() -> Figure:
     """B-13 and B-24: the bounds from below along Sinkhorn's iteration."""
     x, a, y, b = clouds(20, 15, 1.5)
     C, steps = refot.point_cost(x, y), np.arange(1, 21)
-    axes = Axes((1, 20), (0.4, 1.25), ("step", "share of F"), ([1, 5, 10, 15, 20], [0.4, 0.6, 0.8, 1]))
+    axes = Axes((1, 20), (0.4, 1.25), ("step", "share of F"),
+                ([1, 5, 10, 15, 20], [0.4, 0.6, 0.8, 1]))
     frames = []
     for eps in np.geomspace(0.05, 2, 9):
         F, g = refot.entropic_value(C, a, b, eps, tol=1e-10), np.zeros(15)
@@ -62,7 +63,8 @@ def bias() -> Figure:
                             {"F": axes.line(t, F / F.max()), "S": axes.line(t, S / S.max())}))
     return Figure("The bias of F, and S without it",
                   "The points of a cloud, scaled by t, against the cloud itself. F is least for a "
-                  "shrunken copy, the more so the larger eps; S is least, and 0, for the cloud itself.",
+                  "shrunken copy, the more so the larger eps; S is least, and 0, for "
+                  "the cloud itself.",
                   (axes,), (Layer("F", "line", "two", "F"), Layer("S", "line", "one", "S")),
                   tuple(frames), 3)
 
@@ -84,8 +86,8 @@ def limits() -> Figure:
                             {"W": axes.line([0.01, 300], [W0, W0]),
                              "M": axes.line([0.01, 300], [half, half]), "S": axes.line(eps, S)}))
     return Figure("From transport to MMD",
-                  "S against eps, for two clouds. On the left it is the exact cost of transport W0, "
-                  "on the right half of the squared MMD with the kernel -|x - y|².",
+                  "S against eps, for two clouds. On the left it is the exact cost of transport "
+                  "W0, on the right half of the squared MMD with the kernel -|x - y|².",
                   (axes,), (Layer("W", "line", "two", "W0"), Layer("M", "line", "three", "MMD²/2"),
                             Layer("S", "line", "one", "S")), tuple(frames), 3)
 
@@ -100,12 +102,12 @@ def unrolled() -> Figure:
     for eps in (0.1, 0.2, 0.4, 0.8, 1.6, 3.2):
         s = refot.sharp_value(C, a, b, eps, tol=1e-10)
         after = np.array([refot.scaling_loss(C, a, b, eps, int(L)) for L in steps])
-        frames.append(Frame(f"eps = {eps:g}", f"s = {s:.4f}; the loss after 1 step is {after[0]:.4f}, "
-                            f"after 20 steps {after[-1]:.4f}",
+        frames.append(Frame(f"eps = {eps:g}", f"s = {s:.4f}; the loss after 1 step is "
+                            f"{after[0]:.4f}, after 20 steps {after[-1]:.4f}",
                             {"s": axes.line([1, 20], [1, 1]), "L": axes.line(steps, after / s)}))
     return Figure("The loss after L steps",
-                  "G-8 takes the cost of the plan after L steps. For large eps few steps are enough; "
-                  "for small eps the loss is still that of a plan with wrong marginals.",
+                  "G-8 takes the cost of the plan after L steps. For large eps few steps are "
+                  "enough; for small eps the loss is still that of a plan with wrong marginals.",
                   (axes,), (Layer("s", "line", "two", "sharp value"),
                             Layer("L", "line", "one", "after L steps")), tuple(frames), 1)
 
@@ -128,8 +130,9 @@ def complexity() -> Figure:
                             {"M": axes.line(sizes, found.energy), "S": axes.line(sizes, S),
                              "at": axes.dots(sizes, S)}))
     return Figure("Samples and eps",
-                  "S between two samples of one law in five dimensions, which should be 0: the mean "
-                  "of four pairs of samples. The larger eps, the nearer to 0 it is for the same n.",
+                  "S between two samples of one law in five dimensions, which should be 0: the "
+                  "mean of four pairs of samples. The larger eps, the nearer to 0 it is "
+                  "for the same n.",
                   (axes,), (Layer("M", "line", "three", "MMD²/2"), Layer("S", "line", "one", "S"),
                             Layer("at", "dots", "dots")), tuple(frames), 1)
 
@@ -151,8 +154,8 @@ def counter_example() -> Figure:
                             {"h": axes.line(theta, h), "F": axes.line(theta, F),
                              "at": axes.dots([at], [touch])}))
     return Figure("Where the gradient formula fails",
-                  "h, the transport cost from a point theta to two points, and H at the best psi of "
-                  "the marked theta. H lies below h and touches it there; the formula needs both to "
-                  "have the same slope.",
+                  "h, the transport cost from a point theta to two points, and H at the best psi "
+                  "of the marked theta. H lies below h and touches it there; the formula needs "
+                  "both to have the same slope.",
                   (axes,), (Layer("h", "line", "two", "h"), Layer("F", "line", "one", "H at psi"),
                             Layer("at", "dots", "marks")), tuple(frames), 0)

@@ -7,14 +7,22 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import ziamath
 from fontTools import subset
 from fontTools.ttLib import TTFont
 
-FONT = Path(ziamath.__file__).parent / "fonts" / "STIXTwoMath-Regular.ttf"
+
+def font_file() -> Path:
+    """STIX Two Math, which the package ziamath brings; the package itself is not used."""
+    found = find_spec("ziamath")
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("the font of formulas is missing: pip install '.[docs]'")
+    return Path(found.origin).parent / "fonts" / "STIXTwoMath-Regular.ttf"
+
+
 RANGES = [(0x20, 0x17F), (0x2B0, 0x36F), (0x370, 0x3FF), (0x2010, 0x2063), (0x2070, 0x209F),
           (0x2100, 0x214F), (0x2190, 0x21FF), (0x2200, 0x22FF), (0x2308, 0x230F),
           (0x2329, 0x232A), (0x266D, 0x266F), (0x27E6, 0x27EF), (0x2A00, 0x2AFF),
@@ -27,7 +35,7 @@ def finish(out: Path) -> None:
     target = out / "_static" / "math.woff"
     if target.exists():
         return
-    font = TTFont(FONT)
+    font = TTFont(font_file())
     options = subset.Options(layout_features=["*"], flavor="woff", notdef_outline=True)
     cut = subset.Subsetter(options)
     cut.populate(unicodes=[code for first, last in RANGES for code in range(first, last + 1)])

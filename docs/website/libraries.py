@@ -1,4 +1,4 @@
-"""Tables for the pages of equations: what papers and libraries return for one and the same problem."""
+"""Tables for the pages of equations: what papers and libraries return for one problem."""
 
 from __future__ import annotations
 

@@ -49,8 +49,11 @@ MOVED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md",
 
 
 def stage(folder: Path, only: Collection[str] = ()) -> None:
-    """Write the pages below `folder`: all, or those whose names are in `only`. A file that is as it was keeps its time, so that Sphinx does
-    not read it again; a file that no longer belongs there goes."""
+    """Write the pages below `folder`: all, or those whose names are in `only`.
+
+    A file that is as it was keeps its time, so that Sphinx does not read it again; a file that no
+    longer belongs there goes.
+    """
     pages = texts(only)
     files = {folder / f"{name}{'.rst' if name.startswith('api/') else '.md'}": text.encode()
              for name, text in pages.items()}

@@ -10,11 +10,11 @@ import random
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("sphinx", reason="needs the `docs` extra")
 
-import build as website_build
 from browser import Visit, needs_chromium, visit
 from docutils.utils.math import MathError
 from website.docstrings import as_rst
@@ -27,6 +27,8 @@ from website.mathml import formula
 from website.names import functions, source, test_source, tests
 from website.register import Row, errata, notes, register
 from website.stage import NAVIGATION, navigation, site_target, texts
+
+import build as website_build
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = register()
@@ -73,7 +75,7 @@ def test_every_formula_becomes_mathml() -> None:
     for note in notes().values():
         for latex in (note.printed, note.discrete):
             found = formula(latex, display=True) if latex else "<math></math>"
-            assert found.startswith("<math") and found.endswith("</math>")
+            assert re.fullmatch(r"<math.*</math>", found)
             assert "\\" not in re.sub(r"<[^>]*>", "", found)
     with pytest.raises(MathError):
         formula(r"\nosuchcommand", display=True)
@@ -83,7 +85,7 @@ def test_the_numbers_of_an_erratum_are_those_of_its_page() -> None:
     known = errata_page()
     assert known["E1"].values == {"as_printed": "0.837566", "corrected": "1.337566",
                                   "F": "1.337566"}
-    assert known["E11"].values == {} and not known["E11"].has_code
+    assert (known["E11"].values, known["E11"].has_code) == ({}, False)
     assert {name for row in TABLE for name in errata(row)} == set(known)
     for name, erratum in known.items():
         assert erratum.values or not erratum.has_code or name in {"G2", "H2", "H3", "G6", "E7"}
@@ -120,10 +122,7 @@ def test_there_are_twelve_figures_and_each_frame_is_whole() -> None:
 def test_axes_put_points_where_they_belong() -> None:
     axes = Axes((1, 100), (0, 1), log=(True, False), box=(0, 0, 200, 100))
     assert axes.line([1, 10, 100], [0, 0.5, 2]) == "0.0,100.0 100.0,50.0 200.0,0.0"
-    assert shades(FIGURES_MATRIX) == "0iz"
-
-
-FIGURES_MATRIX = __import__("numpy").array([[0.0, 0.5, 1.0]])
+    assert shades(np.array([[0.0, 0.5, 1.0]])) == "0iz"
 
 
 # ------------------------------------------------------------------ pages and links
@@ -177,11 +176,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_formulas_are_in_the_pages_as_mathml(site: Path) -> None:
     page = (site / "equations" / "b-13.html").read_text(encoding="utf-8")
-    assert page.count("<math") == 3 or page.count("<math") > 3
-    assert "MathJax" not in page and "katex" not in page.lower()
+    assert page.count('class="formula"') == 2
+    assert "mathjax" not in page.lower()
     assert (site / "_static" / "math.woff").stat().st_size < 700_000
     api = (site / "api" / "refot.objectives.html").read_text(encoding="utf-8")
-    assert "<math" in api and 'href="../equations/b-13.html"' in api
+    assert "<math" in api
+    assert 'href="../equations/b-13.html"' in api
 
 
 def test_from_formula_to_function_and_test_in_two_clicks(site: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_slider_moves_its_figure(site: Path, tmp_path: Path) -> None:
     script = f'addEventListener("load", () => {{{SLIDE}}});'
     seen = visited(site, "equations/b-10.html", 800, tmp_path, script)
     assert seen.console == ["focus true", "moved true", "eps →"]
-    assert "<rect" in FIGURES["plan"].svg() and "<path" in FIGURES["plan"].svg()
+    assert FIGURES["plan"].svg().count("<path") == 24 * 24  # the picture without scripts
 
 
 @needs_chromium
