@@ -47,12 +47,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "site")
     parser.add_argument("--kept", type=Path, default=ROOT / "build" / "website")
     parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--only", default="", help="a part: names of pages, with commas between")
     asked = parser.parse_args()
     start = time.perf_counter()
     if asked.fresh:
         clear(asked.kept)
         clear(asked.out)
-    wrong = build(asked.out.resolve(), asked.kept.resolve())
+    only = [name for name in asked.only.split(",") if name]
+    wrong = build(asked.out.resolve(), asked.kept.resolve(), only)
     print("\n".join(wrong) or f"{asked.out}/index.html, in {time.perf_counter() - start:.0f} s")
     return bool(wrong)
 
