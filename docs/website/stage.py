@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import shutil
 from collections.abc import Collection, Iterable
@@ -83,9 +84,20 @@ def texts(only: Collection[str] = ()) -> dict[str, str]:
     pages["figures"] = figures_page(equations_of_figures())
     pages |= equation_pages()
     pages |= api_pages()
-    pages = {name: text for name, text in pages.items() if not only or name in only}
+    if only:
+        pages = {name: text for name, text in pages.items() if name in only}
     pages["index"] = home(set(pages))
-    return pages
+    return {name: without_links_beyond(set(pages), name, text) for name, text in pages.items()} \
+        if only else pages
+
+
+def without_links_beyond(names: set[str], page: str, text: str) -> str:
+    """A page of a part of the site: links to pages that are not in it are only their text."""
+    def kept(found: re.Match[str]) -> str:
+        target = os.path.normpath(os.path.join(os.path.dirname(page), found["page"]))
+        return found[0] if target in names else found["text"]
+
+    return re.sub(r"\[(?P<text>[^\]]*)\]\((?P<page>[^)#\s:]+)\.md(?:#[^)\s]*)?\)", kept, text)
 
 
 def home(names: set[str]) -> str:
