@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from website.errata import Erratum, errata_page
 from website.figures import FIGURES
 from website.libraries import conventions_table
 from website.names import canonical, functions, source, test_source, tests
-from website.register import Note, Row, errata, notes, register, works
+from website.register import DOCS, Note, Row, errata, notes, register, works
 
 LONG = 45
 """A function or test of more lines is folded."""
@@ -65,7 +64,7 @@ def wrong(row: Row) -> Iterator[str]:
         yield f"| printed, and right | off by |\n|---|---|\n| {erratum.change} | {erratum.size} |"
         yield erratum.text
         yield from numbers(erratum)
-    if not errata(row):
+    if not errata(row) and notes()[row.work, row.labels[0]].printed:
         yield "No erratum is known: the print is right."
 
 
@@ -149,16 +148,22 @@ def short_table(mine: list[Row], said: dict[tuple[str, str], Note], folder: str)
     return "\n".join(lines)
 
 
-def overview(docs: Path) -> str:
+def overview() -> str:
     """docs/equations.md as a page of the site: its prose, and short tables with links."""
     table, said = register(), notes()
-    prose = (docs / "equations.md").read_text(encoding="utf-8").partition("\n## ")[0]
+    prose = (DOCS / "equations.md").read_text(encoding="utf-8").partition("\n## ")[0]
     parts = [prose.strip(), "Each equation has a page: the formula as printed and as it is right, "
              "the code, the test, and what libraries make of it."]
     for letter, title in works().items():
-        parts += [f"## {letter}: {title}",
+        parts += [f"## {letter}: {title}", said_of(letter),
                   short_table([row for row in table if row.work == letter], said, "equations/")]
     return "\n\n".join(parts) + "\n"
+
+
+def said_of(letter: str) -> str:
+    """What docs/equations.md says below the heading of a work, before its table."""
+    text = (DOCS / "equations.md").read_text(encoding="utf-8")
+    return text.partition(f"\n## {letter}: ")[2].partition("\n")[2].partition("\n|")[0].strip()
 
 
 def equations_of_figures() -> dict[str, list[str]]:

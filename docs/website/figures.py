@@ -13,6 +13,7 @@ DRAW: dict[str, Callable[[], Figure]] = {
     "iterates": figures_plans.iterates,
     "e3": figures_plans.printed_plan,
     "informative": figures_plans.informative,
+    "unbalanced": figures_plans.unbalanced,
     "cells": figures_plans.cells,
     "collapse": figures_plans.collapse,
     "dual": figures_values.dual,

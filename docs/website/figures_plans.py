@@ -10,6 +10,7 @@ import refot
 from refot.informative_plans import solve_informative
 from refot.printed import informative_plan_printed
 from refot.semidiscrete import averaged_sgd
+from refot.unbalanced.objectives import unbalanced_marginals
 from website.drawing import Axes, Figure, Frame, Layer, shades
 
 LINE = np.linspace(0, 1, 24)
@@ -146,6 +147,27 @@ def informative() -> Figure:
                   "after the noise was summed out. The reward lam for information makes it sparse.",
                   (), (Layer("P", "cells", "cells", rows=8, columns=n, box=MAP),),
                   tuple(frames), 3, matrix_axes("code", "data"))
+
+
+def unbalanced() -> Figure:
+    """U-1 and U-4: the masses that are moved, for a growing price of missing mass."""
+    a, b, eps = bumps([0.3], 0.1), 1.6 * bumps([0.25, 0.8], 0.06), 0.005
+    axes = Axes((0, 1), (0, 0.3), ("x", "mass"), ([0, 0.5, 1], [0, 0.1, 0.2, 0.3]))
+    fixed = "".join(f'<polyline class="fixed" points="{axes.line(LINE, mass)}"/>'
+                    for mass in (a, b))
+    frames = []
+    for rho in np.geomspace(0.003, 10, 11):
+        solved = refot.solve(C, a, b, eps, rho=float(rho), tol=1e-9)
+        rows, columns = unbalanced_marginals(solved.f, solved.g, C, a, b, eps, float(rho))
+        frames.append(Frame(f"rho = {rho:.3g}", f"mass of the plan {rows.sum():.3f}, of the two "
+                            f"sides {a.sum():.3f} and {b.sum():.3f}",
+                            {"rows": axes.line(LINE, rows), "columns": axes.line(LINE, columns)}))
+    return Figure("Unbalanced transport and rho",
+                  "Two measures of different mass (thin) and the marginals of the plan between "
+                  "them (eps = 0.005). For small rho little mass moves, and only over short ways; for "
+                  "large rho the marginals come as near to the measures as the masses allow.",
+                  (axes,), (Layer("rows", "line", "one", "moved from"),
+                            Layer("columns", "line", "two", "moved to")), tuple(frames), 5, fixed)
 
 
 def cells() -> Figure:

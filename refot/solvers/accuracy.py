@@ -57,7 +57,7 @@ def accuracy(p: Problem, f: Array, g: Array) -> Accuracy:
     """The accuracy of (f, g). It takes one pass over the pairs, and one more for each side that has
     weights of 0 or nearly 0."""
     rows, columns = p.backend.marginals(p.C, p.F(f), p.G(g), p.eps)
-    marginal_error = float(abs(rows - p.a).sum() + abs(columns - p.b).sum())
+    marginal_error = p.residual(f, g, rows, columns)
     return Accuracy(marginal_error, max(_atom_error(p, f, g, rows), _atom_error(p.T, g, f, columns),
                                         key=lambda error: (math.isnan(error), error)))
 
@@ -66,22 +66,23 @@ def _atom_error(p: Problem, f: Array, g: Array, rows: Array) -> float:
     """max_i |f_i - g^(c,eps)_i| / eps, from the sums `rows` of P or, for invisible atoms, from a
     transform."""
     xp = namespace(f)
-    visible = p.a >= VISIBLE * float(np.finfo(p.C.dtype).tiny)
+    asked = p.asked(f, rows)
+    visible = asked >= VISIBLE * float(np.finfo(p.C.dtype).tiny)
     with np.errstate(divide="ignore", invalid="ignore"):
-        apart = abs(xp.log(xp.where(visible, rows, 1) / xp.where(visible, p.a, 1)))
+        apart = abs(xp.log(xp.where(visible, rows, 1) / xp.where(visible, asked, 1)))
     if not bool(visible.all()):
-        apart = xp.where(visible, apart, abs(f - p.transform(g, f)) / p.eps)
+        apart = xp.where(visible, apart, abs(p.excess(f, p.transform(g, f))))
     return float(apart.max())
 
 
 def swept(p: Problem, f: Array, g: Array, allowed: float, most: int) -> tuple[Array, Array]:
     """(f, g) after Sinkhorn's sweeps: as many as bring f within `allowed` eps of g^(c,eps), and at
     most `most`. g is the transform of f."""
-    f_next = p.transform(g, f)
+    f_next = p.best(g, f)
     for _ in range(most):
         f = f_next
-        g = p.T.transform(f, g)
-        f_next = p.transform(g, f)
+        g = p.T.best(f, g)
+        f_next = p.best(g, f)
         if float(abs(f_next - f).max()) <= allowed * p.eps:
             break
     return f, g
@@ -97,6 +98,6 @@ def rounding_floor(p: Problem, f: Array, g: Array) -> float:
     """
     xp = namespace(f)
     sizes = sum(float(weights @ abs(xp.where(weights > 0, folded, 0)))
-                for weights, folded in ((p.a, p.F(f)), (p.b, p.G(g))))
+                for weights, folded in ((p.carried(f), p.F(f)), (p.T.carried(g), p.G(g))))
     unit = float(np.finfo(p.C.dtype).eps) / 2
     return unit * (8 * sizes / p.eps + 8 * math.sqrt(sum(p.C.shape)))

@@ -58,22 +58,22 @@ def ascend(p: Problem, g: Array, direction: Direction) -> Iterates:
     final result can overflow. The potential of a light column is set to its transform: what
     Newton's equations say of it is rounding.
     """
-    xp, heavy = namespace(g), p.b > lightest(p)
-    f, gains = p.transform(g), Gains(p)
+    xp, gains = namespace(g), Gains(p)
+    f, g = p.best_pair(p.transform(g), g)
     while not gains.ended:
-        transform = p.T.transform(f, g)
-        if bool((heavy & (abs(g - transform) > FAR * p.eps)).any()):
-            g = transform
-            f = p.transform(g, f)
-            transform = p.T.transform(f, g)
-        g = xp.where(heavy, g, transform)
+        transform, heavy = p.T.transform(f, g), p.T.carried(g) > lightest(p)
+        if bool((heavy & (abs(p.T.excess(g, transform)) > FAR)).any()):
+            _, g = p.shifted(f, p.T.answer(transform, f))
+            f, g = p.best_pair(p.transform(g, f), g)
+            transform, heavy = p.T.transform(f, g), p.T.carried(g) > lightest(p)
+        g = xp.where(heavy, g, p.T.prox(transform))
         with np.errstate(over="ignore"):
-            residual = p.b - p.b * xp.exp((g - transform) / p.eps)
-        error = float(abs(residual).sum())
+            columns = p.b * xp.exp((g - transform) / p.eps)
+        residual, error = p.T.asked(g, columns) - columns, p.T.row_residual(g, columns)
         gains.note(f, g, error)
         yield f, g, error
         step = p.eps * direction(p, f, g, residual, gains.caution)
-        step = step - p.b @ step  # a constant changes nothing but would grow by rounding
+        step = p.levelled(step)  # a constant changes nothing but would grow by rounding
         f, g = line_search(p, f, g, step, residual)
     yield gains.best
 
@@ -98,8 +98,8 @@ class Gains:
 
     def note(self, f: Array, g: Array, error: float) -> None:
         """Count in an iterate."""
-        value, before = float(self.p.a @ f + self.p.b @ g), self.value
-        rises = value > before + RISE * value_rounding(self.p, value)
+        value, before = self.p.semi_dual(f, g), self.value
+        rises = value > before + RISE * value_rounding(self.p, f, g)
         falls = error < self.smallest
         self.value, self.error = value, error
         self.stalled = 0 if rises or falls else self.stalled + 1
@@ -128,19 +128,19 @@ def line_search(
 
     A fall within the rounding of the value is allowed: near the optimum the value cannot tell.
     """
-    value, slope = float(p.a @ f + p.b @ g), float(step @ residual)
-    rounding = value_rounding(p, value)
+    value, slope = p.semi_dual(f, g), float(step @ residual)
+    rounding = value_rounding(p, f, g)
     for k in range(40):
         t = 0.5**k
         g_next = g + t * step
-        f_next = p.transform(g_next, f)
-        if float(p.a @ f_next + p.b @ g_next) >= value + 1e-4 * t * slope - rounding:
+        f_next, g_next = p.best_pair(p.transform(g_next, f), g_next)
+        if p.semi_dual(f_next, g_next) >= value + 1e-4 * t * slope - rounding:
             return f_next, g_next
         if out_of_time():
             break
     return f, g
 
 
-def value_rounding(p: Problem, value: float) -> float:
+def value_rounding(p: Problem, f: Array, g: Array) -> float:
     """How far the rounding of potentials may move the value of the semi-dual."""
-    return 4 * float(np.finfo(p.C.dtype).eps) * (abs(value) + p.eps)
+    return 4 * float(np.finfo(p.C.dtype).eps) * p.value_size(f, g)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Generic
 
 import numpy as np
 
@@ -26,8 +27,8 @@ from .ascent import GAIN
 from .newton import NEWTON_LIMIT, allows_newton, newton, newton_iterates
 from .newton_cg import newton_cg_iterates
 from .overrelaxed import overrelaxed_iterates
-from .schedule import Iterates, Method, annealed
-from .stabilised import Kernel
+from .schedule import Iterates, P, Stage, annealed
+from .stabilised import AbsorbedKernel, Kernel
 
 SMALL = 256 * 256
 """Up to this number of entries of C, Newton's method with a dense Hessian is used: it takes
@@ -57,31 +58,47 @@ def auto(p: Problem, g: Array) -> Iterates:
     Sweeps use an absorbed kernel (`stabilised`) if it fits the memory budget, and if C is a matrix
     or its points are in the processor's memory; else they use the backend's softmin.
     """
+    return auto_with(BALANCED, p, g)
+
+
+@dataclass(frozen=True)
+class Sweeps(Generic[P]):
+    """The over-relaxed sweeps of a kind of problem: by transforms, and by an absorbed kernel."""
+
+    by_transforms: Stage[P]
+    kernel: Callable[[P], AbsorbedKernel[P, Any]]
+
+    def fresh_kernel(self, p: P, g: Array) -> Iterates:
+        """Sweeps with a kernel of their own."""
+        return self.kernel(p).iterates(p, g)
+
+
+BALANCED = Sweeps(overrelaxed_iterates, Kernel)
+
+
+def auto_with(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
+    """`auto` with these sweeps."""
     on_processor = p.backend.xp is np
     if math.prod(p.C.shape) <= SMALL and allows_newton(p):
-        return newton_first(p, g)
+        return newton_first(sweeps, p, g)
     if (recomputes(p.backend) or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
         p = replace(p, C=formed(p.C))  # once, and not again for each kernel of the schedule
     elif not (on_processor and fits_matrix(p.C)):
-        by_softmin = UntilSlow(overrelaxed_iterates, SLOW, overrelaxed_iterates, only=p.eps)
+        by_softmin = UntilSlow(sweeps.by_transforms, SLOW, sweeps.by_transforms, only=p.eps)
         return annealed(p, g, by_softmin.iterates)
-    return annealed(p, g, UntilSlow(Kernel(p).iterates, SLOW_PRODUCTS, fresh_kernel).iterates)
+    with_kernel = UntilSlow(sweeps.kernel(p).iterates, SLOW_PRODUCTS, sweeps.fresh_kernel)
+    return annealed(p, g, with_kernel.iterates)
 
 
-def newton_first(p: Problem, g: Array) -> Iterates:
+def newton_first(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
     """Newton's method and, from where it ends without convergence, all methods in turns."""
     for f, g_newton, error in newton(p, g):
         g = g_newton
         yield f, g, error
-    yield from in_turns(p, g, overrelaxed_iterates)
+    yield from in_turns(p, g, sweeps.by_transforms)
 
 
-def fresh_kernel(p: Problem, g: Array) -> Iterates:
-    """Sweeps with an absorbed kernel that is formed for this call, and freed when they end."""
-    return Kernel(p).iterates(p, g)
-
-
-class UntilSlow:
+class UntilSlow(Generic[P]):
     """The stages of an eps schedule: by `sweeps` until these turn out slow; from then on, at that
     eps and at all smaller ones, by Newton-CG and the sweeps `later` in turns.
 
@@ -89,12 +106,12 @@ class UntilSlow:
     may take hundreds of passes over all pairs, too many for a stage that is to be solved roughly.
     """
 
-    def __init__(self, sweeps: Method, slow: float, later: Method, only: float | None = None
+    def __init__(self, sweeps: Stage[P], slow: float, later: Stage[P], only: float | None = None
                  ) -> None:
-        self.sweeps: Method | None = sweeps
+        self.sweeps: Stage[P] | None = sweeps
         self.slow, self.later, self.only = slow, later, only
 
-    def iterates(self, p: Problem, g: Array) -> Iterates:
+    def iterates(self, p: P, g: Array) -> Iterates:
         """The iterates of one stage of the schedule."""
         if self.sweeps is not None:
             errors: list[float] = []
@@ -113,7 +130,7 @@ class UntilSlow:
                 and errors[-1] > self.slow**RATE_WINDOW * errors[-1 - RATE_WINDOW])
 
 
-def in_turns(p: Problem, g: Array, sweeps: Method) -> Iterates:
+def in_turns(p: P, g: Array, sweeps: Stage[P]) -> Iterates:
     """Newton-CG, Newton's method with a dense Hessian (where that is possible) and sweeps in turns,
     each from where the one before ended. After the first ROUNDS rounds, one that does not take the
     smallest error down by half is the last. The last iterate of all is the best one, again."""

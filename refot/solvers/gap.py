@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, singledispatch
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,7 @@ def certified_gap(
     return gap_of(p, p.column_potential(g))
 
 
+@singledispatch
 @np.errstate(all="ignore")  # where a bound comes out infinite or NaN, the cost's own is taken
 def gap_of(given: Problem, g: Array) -> CertifiedGap:
     """`certified_gap` of a checked problem."""

@@ -20,7 +20,6 @@ from refot.arrays import (
     as_positive,
     marginal_tolerance,
 )
-from refot.costs.forbidden import obstruction
 from refot.problem import Problem
 from refot.solvers.accuracy import Accuracy
 from refot.solvers.gap import CertifiedGap
@@ -102,14 +101,14 @@ def iterate(
             errors.append(error)
             watch.tell(len(errors), error)
             stopped_by = finish.reason or watch.reason(error, f, g)
-            if not stopped_by and len(errors) == FEASIBILITY_CHECK and obstruction(p.C, p.a, p.b):
+            if not stopped_by and len(errors) == FEASIBILITY_CHECK and p.obstruction():
                 stopped_by = StoppedBy.INFEASIBLE
             if stopped_by:
                 break
         else:  # no more iterates: max_iter were taken, or the method has ended by itself
             stopped_by = StoppedBy.MAX_ITER if len(errors) == max_iter else watch.end(f, g)
         if stopped_by != StoppedBy.TOLERANCE:
-            f = f if errors[-1] < math.inf else p.transform(g)  # this f is that of a larger eps
+            f = f if errors[-1] < math.inf else p.best(g)  # this f is that of a larger eps
             at_floor = stopped_by == StoppedBy.ROUNDING
             f, g = finish.look(*(watch.best if at_floor and watch.best else (f, g)))
         found = finish.found
@@ -120,7 +119,7 @@ def iterate(
         converged = watch.proved or found.within(tol)
         result = SinkhornResult(f, g, converged, *found, tol, tuple(errors), stopped_by,
                                 watch.elapsed, gap,
-                                "" if converged else obstruction(p.C, p.a, p.b))
+                                "" if converged else p.obstruction())
     if not result.converged:
         warnings.warn(_warning(result), ConvergenceWarning, stacklevel=_level_outside())
     return result

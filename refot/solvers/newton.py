@@ -33,7 +33,7 @@ def newton(p: Problem, g: Array) -> Iterates:
     if p.C.shape[1] <= p.C.shape[0]:
         yield from annealed(p, g, newton_iterates)
     else:
-        for columns, rows, error in annealed(p.T, p.transform(g), newton_iterates):
+        for columns, rows, error in annealed(p.T, p.best(g), newton_iterates):
             yield rows, columns, error
 
 
@@ -60,14 +60,20 @@ def newton_direction(
     and ten times as much until the step ascends. Light columns do not move.
     """
     P = np.exp((p.F(f)[:, None] + p.G(g) - C) / p.eps)
-    rows, root = P.sum(axis=1), np.where(p.b > lightest(p), np.sqrt(P.sum(axis=0)), 0)
+    heavy = p.T.carried(g) > lightest(p)
+    rows, root = P.sum(axis=1), np.where(heavy, np.sqrt(P.sum(axis=0)), 0)
     inverse = np.where(root > 0, 1 / np.where(root > 0, root, 1), 0)
     Q = P / np.sqrt(np.where(rows > 0, rows, 1))[:, None] * inverse
     coupling, y = Q.T @ Q, residual * inverse
     # The diagonal of I - Q'Q, from the other entries: they give (I - Q'Q) sqrt(c) = 0 exactly. As
     # 1 - coupling_jj it would be mere rounding where a column hardly shares its rows with others.
     np.fill_diagonal(coupling, 0)
-    H = np.diag(coupling @ root * inverse) - coupling + np.outer(root, root)
+    free = 1 - p.coupling + p.T.stiffness(g) * inverse**2
+    H = np.diag(p.coupling * (coupling @ root * inverse) + free) - p.coupling * coupling
+    if p.is_exact:
+        H += np.outer(root, root)
+    else:  # at the best level nothing but rounding is left of the residual along shifts
+        y = y - (y @ root) / (root @ root) * root
     damping = max(1e-2 * caution, 1e-15)
     while np.isfinite(damping):
         try:

@@ -65,20 +65,20 @@ def direction(p: Problem, f: Array, g: Array, residual: Array, caution: float) -
     steps = int(STEPS * min(math.sqrt(boldness), MORE_STEPS))
     P = sparse_plan(p, f, p.G(g), min(NEGLIGIBLE, PER_ERROR * caution))
     if P is None:
-        diagonal = damped(p, p.T.row_sums(g, f), caution)
-        x = conjugate_gradients(lambda v: diagonal * v - plan_coupling(p, p.F(f), p.G(g), v),
+        diagonal = damped(p, g, p.T.row_sums(g, f), caution)
+        x = conjugate_gradients(lambda v: diagonal * v - plan_coupling(p, f, g, v),
                                 residual, diagonal, accuracy, steps)
     else:
-        x = sparse_direction(p, P, residual, caution, accuracy, steps)
+        x = sparse_direction(p, P, g, residual, caution, accuracy, steps)
     return x.astype(g.dtype, copy=False)
 
 
-def sparse_direction(p: Problem, P: Entries, residual: Array, caution: float, accuracy: float,
-                     steps: int) -> Array:
+def sparse_direction(p: Problem, P: Entries, g: Array, residual: Array, caution: float,
+                     accuracy: float, steps: int) -> Array:
     """The direction from the entries of P: in one call if the backend can do that, and finds that
     it is faster; else by one `sweep` for each step."""
     rows, columns = p.backend.sweep(P, np.ones_like(p.b), np.ones_like(p.a), 0.0)
-    weights, diagonal = inverse(rows), damped(p, columns, caution)
+    weights, diagonal = p.coupling * inverse(rows), damped(p, g, columns, caution)
     if isinstance(p.backend, DirectionSolver):
         x = p.backend.laplacian_solve(P, weights, diagonal, residual, accuracy, steps)
         if x is not None:
@@ -88,12 +88,12 @@ def sparse_direction(p: Problem, P: Entries, residual: Array, caution: float, ac
         residual, diagonal, accuracy, steps)
 
 
-def damped(p: Problem, columns: Array, caution: float) -> Array:
+def damped(p: Problem, g: Array, columns: Array, caution: float) -> Array:
     """The diagonal c of the Hessian, with damping, and kept away from 0. That of a light column is
     so large that it hardly moves."""
     xp = namespace(p.b)
-    least = xp.where(p.b > lightest(p), 1e-3 * p.b, 1)
-    return xp.maximum(columns, least) * (1 + min(caution, 1.0))
+    least = xp.where(p.T.carried(g) > lightest(p), 1e-3 * p.T.asked(g, columns), 1)
+    return xp.maximum(columns, least) * (1 + min(caution, 1.0)) + p.T.stiffness(g)
 
 
 def conjugate_gradients(A: Product, y: Array, diagonal: Array, accuracy: float, steps: int
@@ -125,21 +125,24 @@ def inverse(rows: Array) -> Array:
     return xp.where(rows > 0, 1 / xp.where(rows > 0, rows, 1), 0)
 
 
-def plan_coupling(p: Problem, F: Array, G: Array, v: Array) -> Array:
-    """P' diag(1/a) P v, by two passes over all pairs."""
+def plan_coupling(p: Problem, f: Array, g: Array, v: Array) -> Array:
+    """P' diag(1/r) P v by two passes over all pairs, r the row sums that f asks for; times how far
+    the best f moves with its transform."""
+    F, G, weights = p.F(f), p.G(g), p.coupling * inverse(p.asked(f, p.a))
     rows = p.backend.plan_apply(p.C, F, G, p.eps, v[:, None])
-    return p.backend.plan_apply(p.C.T, G, F, p.eps, inverse(p.a)[:, None] * rows)[:, 0]
+    return p.backend.plan_apply(p.C.T, G, F, p.eps, weights[:, None] * rows)[:, 0]
 
 
 def sparse_plan(p: Problem, f: Array, G: Array, least: float) -> Entries | None:
-    """The entries of P above `least` a_i, by rows. None if they do not fit the memory budget, or
-    are on a device."""
+    """The entries of P above `least` times the sum of their row, by rows. None if they do not fit
+    the memory budget, or are on a device."""
     if p.backend.xp is not np:
         return None
     most = budget() // 24  # an entry takes 12 bytes, and is in memory twice for a moment
-    found = p.backend.plan_entries(p.C, f, G, p.eps, max(least, 1e-300), most)
+    transform = f / p.coupling  # with it in place of F each row sums to 1
+    found = p.backend.plan_entries(p.C, transform, G, p.eps, max(least, 1e-300), most)
     if found is None:
         return None
-    conditional, columns, starts = found  # with f in place of F these are P_ij / a_i
-    conditional *= np.repeat(p.a, np.diff(starts))
+    conditional, columns, starts = found
+    conditional *= np.repeat(p.asked(f, p.a), np.diff(starts))
     return conditional, columns, starts

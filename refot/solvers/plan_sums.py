@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from refot.costs.operands import Cost, DenseCost, PointCost, row_blocks
 from refot.problem import Problem, log_weights
 
 Floats = NDArray[np.float64]
+
+P = TypeVar("P", bound=Problem)
+"""A problem, of any kind."""
 
 UNIT = 2.0**-53
 """Unit roundoff of float64."""
@@ -52,7 +56,7 @@ PRODUCT_EPS = 2.0**60
 roundings of float64."""
 
 
-def in_float64(p: Problem) -> Problem:
+def in_float64(p: P) -> P:
     """The same problem with points and weights in float64; a matrix is converted later, by
     blocks."""
     C = p.C if isinstance(p.C, DenseCost) else p.C.with_arrays(_doubled)

@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from refot.arrays import Array, InputError, namespace
 from refot.costs.forbidden import finite_range
@@ -22,6 +22,12 @@ Iterates: TypeAlias = Iterator[tuple[Array, Array, float]]
 
 Method: TypeAlias = Callable[[Problem, Array], Iterates]
 """A method: from a problem and a start g (m,) to its iterates."""
+
+P = TypeVar("P", bound=Problem)
+"""A kind of problem."""
+
+Stage: TypeAlias = Callable[[P, Array], Iterates]
+"""A method for one kind of problem."""
 
 SCHEDULE_START = 1 / 16
 """The first eps, as a part of the range of the cost: at a larger one sweeps from g = 0 are
@@ -41,7 +47,7 @@ WARM_ERROR = 0.5
 L1."""
 
 
-def annealed(p: Problem, g: Array, stage: Method) -> Iterates:
+def annealed(p: P, g: Array, stage: Stage[P]) -> Iterates:
     """Run the method `stage` roughly at each eps of a falling schedule, then at p.eps to the end.
 
     A start g that is good at p.eps is used at once, without a schedule; one that is not is dropped.
@@ -53,14 +59,14 @@ def annealed(p: Problem, g: Array, stage: Method) -> Iterates:
             for f, g_stage, error in rough(stage(replace(p, eps=eps), g)):
                 g = g_stage
                 yield f, g, error
-            g = g - p.b @ g  # a constant of the size of this eps would cost digits at a smaller one
+            g = p.levelled(g)  # a constant of the size of this eps costs digits at a smaller one
     yield from stage(p, g)
 
 
-def scheduled(method: Method) -> Method:
+def scheduled(method: Stage[P]) -> Stage[P]:
     """The method that runs `method` under an eps schedule."""
 
-    def iterates(p: Problem, g: Array) -> Iterates:
+    def iterates(p: P, g: Array) -> Iterates:
         return annealed(p, g, method)
 
     return iterates
@@ -84,8 +90,8 @@ def is_warm(p: Problem, g: Array) -> bool:
     (g^(c,eps), g)."""
     if not bool((g != 0).any()):
         return False
-    columns = p.T.row_sums(g, p.transform(g))
-    return bool(abs(columns - p.b).sum() < WARM_ERROR)
+    columns = p.T.row_sums(g, p.best(g))
+    return p.T.row_residual(g, columns) < WARM_ERROR
 
 
 def eps_schedule(first: float, eps: float) -> Iterator[float]:

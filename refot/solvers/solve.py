@@ -21,14 +21,20 @@ from refot.solvers.memory import kept, require_working_set, within
 from refot.solvers.progress import Progress
 from refot.solvers.sinkhorn import centred_start, log_iterates
 from refot.solvers.stopping import Control
+from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
 from .auto import auto
 from .mixed import mixed
 from .newton import newton
 from .newton_cg import newton_cg
 from .overrelaxed import overrelaxed
-from .schedule import Method, schedule
+from .schedule import Method, P, Stage, schedule
 from .stabilised import stabilised
+from .unbalanced.auto import auto_free
+from .unbalanced.gap import gap_of_best as _  # noqa: F401 - registers the gap of such a problem
+from .unbalanced.iteration import invariant, invariant_iterates
+from .unbalanced.overrelaxed import overrelaxed_free, stabilised_free
+from .unbalanced.result import with_mass
 
 METHODS: dict[str, Method] = {
     "auto": auto,
@@ -43,6 +49,21 @@ METHODS: dict[str, Method] = {
 """The methods by name. A method of your own is one more entry: docs/contributing-solver.md."""
 
 
+UNBALANCED_METHODS: dict[str, Stage[UnbalancedProblem]] = {
+    "auto": auto_free,
+    "newton": newton,
+    "newton-cg": newton_cg,
+    "overrelaxed": overrelaxed_free,
+    "schedule": invariant,
+    "sinkhorn": invariant_iterates,
+    "stabilised": stabilised_free,
+}
+"""The methods for a problem whose marginals may be missed at a price."""
+
+FOR_TV = ("auto", "overrelaxed", "schedule", "sinkhorn")
+"""Those of them that need no derivative of the sums which a potential asks for."""
+
+
 def solve(
     C: CostLike,
     a: Weights,
@@ -55,6 +76,8 @@ def solve(
     time_limit: float | None = None,
     gap: float | None = None,
     certified: bool = False,
+    rho: Any | None = None,
+    penalty: str = "kl",
     progress: Progress | bool = False,
     f: Potential | None = None,
     g: Potential | None = None,
@@ -83,9 +106,17 @@ def solve(
 
         result = refot.solve(C, a, b, eps, tol=1e-6)
         P = refot.plan(result.f, result.g, C, a, b, eps)
+
+    With `rho` the problem is unbalanced (U-1): a and b are masses of any total, and the plan may
+    miss its marginals at a price, `penalty` "kl" or "tv" times rho. rho is a number in cost units,
+    or a pair (rows, columns); inf for a marginal that is exact. The result is then an
+    `UnbalancedResult`, which says what its errors are.
     """
     control = Control(time_limit, gap, certified, progress)
-    p = problem(C, a, b, eps, backend)
+    if rho is None:
+        p = problem(C, a, b, eps, backend)
+    else:
+        p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
     return solve_problem(p, method=method, tol=tol, max_iter=max_iter, control=control, f=f, g=g,
                          memory=memory)
 
@@ -102,12 +133,23 @@ def solve_problem(
     memory: int | str | None = None,
 ) -> SinkhornResult:
     """`solve` for a problem that is checked already, as other functions of refot have it."""
-    choice = lookup(METHODS, method, "method")
+    iterates = method_for(p, method)
     with within(memory):
         require_working_set(p.C)
         p = replace(p, C=kept(p.C))
         p = replace(p, C=prepared(p.backend, p.C, p.a, p.b))
-        return iterate(p, choice(p, start(p, f, g)), tol, max_iter, control)
+        solved = iterate(p, iterates(p, start(p, f, g)), tol, max_iter, control)
+        return with_mass(p, solved) if isinstance(p, UnbalancedProblem) else solved
+
+
+def method_for(p: P, method: str) -> Stage[P]:
+    """The method of this name for the kind of problem. Raises UnknownNameError."""
+    table: dict[str, Any] = METHODS
+    if isinstance(p, UnbalancedProblem):
+        table = {name: way for name, way in UNBALANCED_METHODS.items()
+                 if p.is_smooth or name in FOR_TV}
+    choice: Stage[P] = lookup(table, method, "method")
+    return choice
 
 
 def start(p: Problem, f: Potential | None, g: Potential | None) -> Array:
@@ -117,5 +159,5 @@ def start(p: Problem, f: Potential | None, g: Potential | None) -> Array:
         raise InputError("f", "given beside g", "one of them: the other is its transform")
     if f is None and g is None:
         return namespace(p.b).zeros_like(p.b)
-    return centred_start(p, p.T.transform(p.row_potential(f)) if g is None else
-                         p.column_potential(g))
+    given = p.T.best(p.row_potential(f)) if g is None else p.column_potential(g)
+    return given if isinstance(p, UnbalancedProblem) else centred_start(p, given)

@@ -15,9 +15,10 @@ is.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from refot.problem import Problem
 from refot.solvers.memory import fits_matrix
 
 from .overrelaxed import Swept, half_step, relax, swept
-from .schedule import Iterates, annealed
+from .schedule import Iterates, P, annealed
 
 FLOAT32_ERROR = 2.0**-21
 """K in float32 is used down to this marginal error: four times what its rounding can add to the
@@ -45,7 +46,19 @@ NEGLIGIBLE = 1e-17
 """A sum is reliable if raised entries make up at most this part of it."""
 
 
-class Kernel:
+class WithPotential(Protocol):
+    """What a sweep makes: a new f, and more."""
+
+    @property
+    def f(self) -> Array:
+        """(n,)."""
+
+
+S = TypeVar("S", bound=WithPotential)
+"""A kind of sweep."""
+
+
+class AbsorbedKernel(ABC, Generic[P, S]):
     """The absorbed kernel K at (f0, g0), and sweeps with it.
 
     Where a sweep leaves the range of floats, K is formed anew, and if that fails too the sweep is
@@ -54,7 +67,7 @@ class Kernel:
     at which the backend `prefers_softmin` does without K.
     """
 
-    def __init__(self, p: Problem, dtype: Any | None = None) -> None:
+    def __init__(self, p: P, dtype: Any | None = None) -> None:
         """A kernel for the costs, weights and backend of p, at any eps. K is in `dtype`; without
         one, it begins in float32 where that is possible."""
         float32_first = p.backend.xp is np and bool(p.a.all() and p.b.all())
@@ -63,21 +76,33 @@ class Kernel:
         self.K: Array | None = None
         self.absorbed, self.failures = False, 0  # whether K is of this eps; failures in a row
 
-    def iterates(self, p: Problem, g: Array) -> Iterates:
+    def iterates(self, p: P, g: Array) -> Iterates:
         """The iterates of one stage of a schedule: over-relaxation, with the sweeps of the
         kernel."""
         self.p, self.absorbed = p, False
-        for f, swept_g, error in relax(p, g, partial(swept, p) if by_softmin(p) else self.sweep):
+        for f, swept_g, error in self.relaxed(p, g):
             yield f, swept_g, error
             if error <= FLOAT32_ERROR:
                 self.refine()
+
+    @abstractmethod
+    def relaxed(self, p: P, g: Array) -> Iterates:
+        """Over-relaxation with K, or by softmin where that is faster."""
+
+    @abstractmethod
+    def by_transforms(self, f: Array | None, g: Array, w: float) -> S:
+        """The sweep without K."""
+
+    @abstractmethod
+    def _swept(self, f: Array | None, g: Array, w: float) -> S | None:
+        """The sweep with K; None where floats cannot tell."""
 
     def refine(self) -> None:
         """Keep K in the precision of the problem from now on."""
         if self.dtype != self.p.C.dtype:
             self.dtype, self.K, self.absorbed = self.p.C.dtype, None, False
 
-    def sweep(self, f: Array | None, g: Array, w: float) -> Swept:
+    def sweep(self, f: Array | None, g: Array, w: float) -> S:
         """A Sweep, with K if possible: as it is, else formed anew at (f, g), else by transforms.
         After FLOAT32_FAILURES kernels in a row that failed at once, K is no longer in float32."""
         found = self._swept(f, g, w) if self.absorbed else None
@@ -90,7 +115,7 @@ class Kernel:
             self.absorbed = False
             if self.failures == FLOAT32_FAILURES:
                 self.refine()
-            found = swept(self.p, f, g, w)
+            found = self.by_transforms(f, g, w)
         self.f = found.f
         return found
 
@@ -100,25 +125,6 @@ class Kernel:
             self.K = self.p.backend.xp.empty(self.p.C.shape, dtype=self.dtype)
         self.f0, self.g0, self.absorbed = f, g, True
         self.p.backend.gibbs(self.p.C, f, g, self.p.eps, LEAST_ENTRY[self.dtype.itemsize], self.K)
-
-    def _swept(self, f: Array | None, g: Array, w: float) -> Swept | None:
-        """The Sweep with K as it is; None where a sum is not reliable."""
-        p, xp = self.p, self.p.backend.xp
-        v = self._scaling(p.b, g, self.g0)
-        s = p.a if f is None else p.a * xp.exp((1 - w) * self._moved(p.a, f, self.f0))
-        row_sums, column_sums = self._sums(v, s, w)
-        if not self._reliable(row_sums, v):
-            return None
-        transform = self._transform(self.f0, row_sums)
-        if f is None:
-            f, row_error = transform, 0.0
-        else:
-            f, row_error = half_step(p.a, f, transform, p.eps, w)
-            if f is transform and w != 1:  # the safeguard took the plain step, and K'u was for w
-                _, column_sums = self._sums(v, p.a, 1.0)
-        if not self._reliable(column_sums, self._scaling(p.a, f, self.f0)):
-            return None
-        return Swept(f, row_error, self._transform(self.g0, column_sums))
 
     def _sums(self, v: Array, s: Array, w: float) -> tuple[Array, Array]:
         """(K v, K'u), u = s / (K v)^w."""
@@ -144,13 +150,49 @@ class Kernel:
         return (h0 - self.p.eps * self.p.backend.xp.log(sums)).astype(h0.dtype, copy=False)
 
 
+class Kernel(AbsorbedKernel[Problem, Swept]):
+    """The kernel for a balanced problem."""
+
+    def relaxed(self, p: Problem, g: Array) -> Iterates:
+        """Over-relaxation with K, or by softmin where that is faster."""
+        return relax(p, g, partial(swept, p) if by_softmin(p) else self.sweep)
+
+    def by_transforms(self, f: Array | None, g: Array, w: float) -> Swept:
+        """The sweep without K."""
+        return swept(self.p, f, g, w)
+
+    def _swept(self, f: Array | None, g: Array, w: float) -> Swept | None:
+        """The Sweep with K as it is; None where a sum is not reliable."""
+        p, xp = self.p, self.p.backend.xp
+        v = self._scaling(p.b, g, self.g0)
+        s = p.a if f is None else p.a * xp.exp((1 - w) * self._moved(p.a, f, self.f0))
+        row_sums, column_sums = self._sums(v, s, w)
+        if not self._reliable(row_sums, v):
+            return None
+        transform = self._transform(self.f0, row_sums)
+        if f is None:
+            f, row_error = transform, 0.0
+        else:
+            f, row_error = half_step(p.a, f, transform, p.eps, w)
+            if f is transform and w != 1:  # the safeguard took the plain step, and K'u was for w
+                _, column_sums = self._sums(v, p.a, 1.0)
+        if not self._reliable(column_sums, self._scaling(p.a, f, self.f0)):
+            return None
+        return Swept(f, row_error, self._transform(self.g0, column_sums))
+
+
 def stabilised(p: Problem, g: Array) -> Iterates:
     """Over-relaxation with an absorbed kernel, under an eps schedule."""
+    require_kernel(p)
+    p = replace(p, C=formed(p.C))
+    return annealed(p, g, Kernel(p).iterates)
+
+
+def require_kernel(p: Problem) -> None:
+    """Raise InputError where two matrices do not fit the budget."""
     if not fits_matrix(p.C, copies=2):
         raise InputError("method", "'stabilised', which forms two matrices beyond the budget",
                          "more memory=, or 'overrelaxed'")
-    p = replace(p, C=formed(p.C))
-    return annealed(p, g, Kernel(p).iterates)
 
 
 def by_softmin(p: Problem) -> bool:

@@ -21,6 +21,9 @@ from refot.solvers.progress import Bar, Progress
 GAP_SHARE = 0.08
 """The part of the time of a solve that may go into checks of its gap."""
 
+SHORT_OF = 0.8
+"""The next look at a gap of second order comes at this part of the residual that should do."""
+
 PATIENCE = 30
 """A solve ends, stopped by rounding, after this number of iterations without a smaller error, where
 the error is at the floor of rounding."""
@@ -118,6 +121,7 @@ class Watch:
         self.gap: CertifiedGap | None = None  # the last one that was computed
         self.proved_at: Array | None = None  # the g of that gap
         self.last_check, self.check_took = -math.inf, 0.0  # of the gap, in seconds
+        self.enough = math.inf  # the error at which to look at the gap again
         self.smallest, self.waited = math.inf, 0  # the smallest error; iterations since then
         self.best: tuple[Array, Array] | None = None  # (f, g) of the smallest error
         self.token: Token[float]  # brings back the time limit of an enclosing solve
@@ -170,13 +174,15 @@ class Watch:
 
         It is computed only where the marginal error is that small too, and so seldom that all
         checks take at most GAP_SHARE of the time."""
-        allowed, now = self.control.gap, self.elapsed
-        if allowed is None or error > allowed:
+        allowed, now, order = self.control.gap, self.elapsed, self.p.gap_order
+        if allowed is None or error > min(self.enough, allowed ** (1 / order)):
             return False
-        if GAP_SHARE * (now - self.last_check) < self.check_took:
+        if order == 1 and GAP_SHARE * (now - self.last_check) < self.check_took:
             return False
         self.certificate(g)
         self.last_check, self.check_took = self.elapsed, self.elapsed - now
+        if order > 1 and self.gap is not None:  # a gap that falls so fast tells when to look again
+            self.enough = SHORT_OF * error * (allowed / self.gap.relative) ** (1 / order)
         return self.proved
 
     def certificate(self, g: Array) -> CertifiedGap | None:

@@ -44,6 +44,7 @@ REGISTER = {
           "cost normalisation", "generators", "SDOT, SDOTNN", "experiments"],
     "L": ["W(P, Q)", "cost matrix M", "polytope", "H(pi)", "modelling", "feature space", "EOTGM",
           "EOTGAN", "IS and FID against r"],
+    "U": numbered("U", 9),
 }
 """The numbered equations, theorems, algorithms, tables, figures and named definitions."""
 
@@ -52,7 +53,7 @@ ERRATA = {*(f"E{k}" for k in range(1, 14)), *(f"G{k}" for k in range(1, 9)),
 """Where the print of a work is wrong or misleading: each has a row that says so."""
 
 MISSING = re.compile(r"missing: (\w+)")
-CITED = re.compile(r"\b[BGH]-\d+")
+CITED = re.compile(r"\b[BGHU]-\d+")
 
 
 # ------------------------------------------------------------------ what can be wrong with them
