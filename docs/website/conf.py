@@ -24,7 +24,6 @@ copybutton_only_copy_prompt_lines = True
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"show-inheritance": False}
-python_maximum_signature_line_length = 80
 autodoc_type_aliases = {name: name for name in (
     "Array", "BackendLike", "CostLike", "Masses", "Matrix", "Points", "Potential", "Weights")}
 add_module_names = False
@@ -40,5 +39,5 @@ html_show_sourcelink = False
 html_show_search_summary = False  # it would read the pages by requests, which file:// forbids
 html_permalinks_icon = "#"
 html_theme_options = {"navigation_with_keys": False}
-pygments_style = "friendly"
-pygments_dark_style = "github-dark"
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"

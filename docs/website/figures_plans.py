@@ -164,8 +164,9 @@ def unbalanced() -> Figure:
                             {"rows": axes.line(LINE, rows), "columns": axes.line(LINE, columns)}))
     return Figure("Unbalanced transport and rho",
                   "Two measures of different mass (thin) and the marginals of the plan between "
-                  "them (eps = 0.005). For small rho little mass moves, and only over short ways; for "
-                  "large rho the marginals come as near to the measures as the masses allow.",
+                  "them (eps = 0.005). For small rho little mass moves, and only over short "
+                  "ways; for large rho the marginals come as near to the measures as the masses "
+                  "allow.",
                   (axes,), (Layer("rows", "line", "one", "moved from"),
                             Layer("columns", "line", "two", "moved to")), tuple(frames), 5, fixed)
 

@@ -30,8 +30,28 @@ RANGES = [(0x20, 0x17F), (0x2B0, 0x36F), (0x370, 0x3FF), (0x2010, 0x2063), (0x20
 """The characters that formulas use: letters, Greek, operators, arrows, mathematical alphabets."""
 
 
+ACCESSIBLE = {
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+    '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="All pages">',
+    "<pre>": '<pre tabindex="0">',
+}
+"""What the theme leaves out for readers without a mouse or a screen: the level of a heading, the
+name of the sidebar, blocks of code that the keyboard can reach and scroll."""
+
+
 def finish(out: Path) -> None:
-    """Write the font of formulas, STIX Two Math, with the characters that are used."""
+    """Complete the pages and write the font of formulas."""
+    for path in out.rglob("*.html"):
+        text = before = path.read_text(encoding="utf-8")
+        for old, new in ACCESSIBLE.items():
+            text = text.replace(old, new)
+        if text != before:
+            path.write_text(text, encoding="utf-8")
+    write_font(out)
+
+
+def write_font(out: Path) -> None:
+    """STIX Two Math, with the characters that formulas use, as a web font."""
     target = out / "_static" / "math.woff"
     if target.exists():
         return

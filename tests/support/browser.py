@@ -27,9 +27,10 @@ class Visit:
     requests: list[str]
 
 
-def visit(page: Path, width: int, folder: Path, query: str = "") -> Visit:
+def visit(page: Path, width: int, folder: Path, query: str = "", wait: int = 0) -> Visit:
     """Open a file in headless Chromium in a window of that width; no name is resolved. `folder`
-    takes what the browser writes; `query` follows the address, from "?" on."""
+    takes what the browser writes; `query` follows the address, from "?" on; the scripts of the page
+    run for `wait` milliseconds of its own clock."""
     assert CHROMIUM is not None
     folder.mkdir(exist_ok=True)
     done = subprocess.run(
@@ -38,6 +39,7 @@ def visit(page: Path, width: int, folder: Path, query: str = "") -> Visit:
          "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
          f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--v=0",
          f"--log-net-log={folder / 'net.json'}", f"--screenshot={folder / 'page.png'}",
+         *([f"--virtual-time-budget={wait}"] if wait else []),
          f"--window-size={width},2000", page.as_uri() + query],
         capture_output=True, text=True, timeout=120, check=True)
     console = re.findall(r'CONSOLE[:(]\d*\)?\] "(.*)", source', done.stderr)
