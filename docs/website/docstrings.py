@@ -92,6 +92,16 @@ def process(app: Any, what: str, name: str, thing: Any, options: Any, lines: lis
         lines += ["", ".. math::", "", "   " + notes()[first.work, first.labels[0]].discrete, ""]
 
 
+def short_names(app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None,
+                returns: str | None) -> tuple[str | None, str | None]:
+    """Names of types as they stand in the code, also where they are parts of a union."""
+    def short(text: str | None) -> str | None:
+        return text and re.sub(r"TypeAliasForwardRef\('(\w+)'\)", r"\1", text)
+
+    return short(signature), short(returns)
+
+
 def setup(app: Any) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", process)
+    app.connect("autodoc-process-signature", short_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -123,8 +123,16 @@ def navigation(names: set[str]) -> dict[str, list[str]]:
     return groups
 
 
+SHORT = {"solvers": "Solvers", "conventions": "Conventions", "backends": "Backends",
+         "benchmarks": "Benchmarks", "findings": "Findings in libraries",
+         "findings-solvers": "Findings in solvers", "limits": "Limits in eps",
+         "spec": "Specification", "systems-baselines": "Baselines"}
+"""Names for the sidebar of pages whose titles are long."""
+
+
 def toctree(title: str, pages: list[str]) -> str:
-    listed = "\n".join(pages)
+    """A group of the sidebar."""
+    listed = "\n".join(f"{SHORT[name]} <{name}>" if name in SHORT else name for name in pages)
     return f"\n```{{toctree}}\n:hidden:\n:caption: {title}\n\n{listed}\n```\n"
 
 
