@@ -45,7 +45,7 @@ LINK = re.compile(r"\]\((?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 MOVED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md",
          "CHANGELOG.md": "changelog.md", "docs/index.md": "pages.md",
          "docs/references.bib": "references.md", "docs/website/home.md": "index.md",
-         "docs/website/figures.md": "figures.md"}
+         "docs/website/figures.py": "figures.md"}
 """Where the site has a page of the repository under another name."""
 
 
