@@ -34,9 +34,10 @@ ACCESSIBLE = {
     '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
     '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="All pages">',
     "<pre>": '<pre tabindex="0">',
+    '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
 }
 """What the theme leaves out for readers without a mouse or a screen: the level of a heading, the
-name of the sidebar, blocks of code that the keyboard can reach and scroll."""
+name of the sidebar, blocks of code and tables that the keyboard can reach and scroll."""
 
 
 def finish(out: Path) -> None:

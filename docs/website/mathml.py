@@ -58,8 +58,14 @@ def visit_inline(writer: Any, node: nodes.Element) -> None:
 
 def visit_display(writer: Any, node: nodes.Element) -> None:
     """A wide formula scrolls within its own box, which the keyboard reaches as well."""
-    writer.body.append(f'<div class="formula" tabindex="0">{formula(node.astext(), True)}</div>\n')
+    parts = "".join(formula(part, display=True) for part in side_by_side(node.astext()))
+    writer.body.append(f'<div class="formula" tabindex="0">{parts}</div>\n')
     raise nodes.SkipNode
+
+
+def side_by_side(latex: str) -> list[str]:
+    r"""The formulas between which a \qquad stands: on a narrow page they come below each other."""
+    return [latex] if r"\begin" in latex else latex.split(r"\qquad")
 
 
 def setup(app: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from website.api_pages import api_pages
 from website.equation_pages import equation_pages, equations_of_figures, overview
 from website.figures import figures_page
+from website.picture import picture
 from website.register import DOCS
 
 ROOT = DOCS.parent
@@ -101,7 +102,8 @@ def without_links_beyond(names: set[str], page: str, text: str) -> str:
 
 
 def home(names: set[str]) -> str:
-    """The first page: docs/website/home.md, what its example prints, and the navigation."""
+    """The first page: docs/website/home.md, what its example prints, a picture in place of
+    the drawing in letters, and the navigation."""
     text = relinked(HERE / "home.md")
     example = re.search(r"```python\n(.*?)```\n", text, re.DOTALL)
     assert example is not None
@@ -109,6 +111,8 @@ def home(names: set[str]) -> str:
     with contextlib.redirect_stdout(printed):
         exec(compile(example[1], "home.md", "exec"), {})
     text = text.replace(example[0], f"{example[0]}\n```text\n{printed.getvalue()}```\n")
+    text = re.sub(r"```text\n +points x, y.*?```\n", f"```{{raw}} html\n{picture(names)}\n```\n", text,
+                  flags=re.DOTALL)
     return text + "".join(toctree(title, pages) for title, pages in navigation(names).items()
                           if pages)
 
