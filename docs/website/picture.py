@@ -28,8 +28,8 @@ class Box:
         """The box, a link if its page is among the pages of the site."""
         text = "".join(f'<text x="{self.x + self.width / 2}" y="{self.y + 22 + LINE * k}" '
                        f'class="middle">{escape(line)}</text>' for k, line in enumerate(self.lines))
-        box = (f'<rect x="{self.x}" y="{self.y}" width="{self.width}" height="{self.height}" rx="6" '
-               f'class="{self.style}"/>{text}')
+        box = (f'<rect x="{self.x}" y="{self.y}" width="{self.width}" height="{self.height}" '
+               f'rx="6" class="{self.style}"/>{text}')
         return f'<a href="{self.page}.html">{box}</a>' if self.page in pages else box
 
 

@@ -111,8 +111,8 @@ def home(names: set[str]) -> str:
     with contextlib.redirect_stdout(printed):
         exec(compile(example[1], "home.md", "exec"), {})
     text = text.replace(example[0], f"{example[0]}\n```text\n{printed.getvalue()}```\n")
-    text = re.sub(r"```text\n +points x, y.*?```\n", f"```{{raw}} html\n{picture(names)}\n```\n", text,
-                  flags=re.DOTALL)
+    text = re.sub(r"```text\n +points x, y.*?```\n",
+                  f"```{{raw}} html\n{picture(names)}\n```\n", text, flags=re.DOTALL)
     return text + "".join(toctree(title, pages) for title, pages in navigation(names).items()
                           if pages)
 
