@@ -10,7 +10,8 @@ The conditional information K(P) = KL(P | MP (x) zeta2) is what z2 tells of y on
 For lam <= eps this is convex, and the iteration ends in the global minimum. For lam > eps it is not
 convex, and the iteration ends in a local one.
 
-B = Bréchet et al. 2019; `information` defines M, Q, zeta1 and zeta2.
+B = Bréchet et al. 2019. A latent sample consists of a code z1 and of noise z2, with the laws zeta1
+and zeta2; M adds the rows of a plan that have one code. `information` defines these and Q.
 """
 
 from __future__ import annotations

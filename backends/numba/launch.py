@@ -1,8 +1,8 @@
 """Running a kernel over blocks of rows on several threads, once it is compiled. No equation here.
 
 A kernel works on the rows i0 to i1 without the interpreter's lock, so that Python's own threads are
-enough. Numba's threading layers are not used: two threads could not enter one at once, and it would
-not survive a fork. Small problems run on the calling thread alone.
+enough. Numba's threading layers are not used: such a layer cannot serve two calling threads at
+once, and does not survive a fork. Small problems run on the calling thread alone.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ SMALL = 1 << 22
 20 ms until a second thread is scheduled."""
 
 BLOCKS = 8
-"""Blocks for each thread. At the end the other threads wait for the last by half a block on
-average: the more blocks, the less."""
+"""Blocks for each thread. At the end, a thread waits for the slowest one, on average for half the
+time of a block: the more blocks there are, the shorter is that."""
 
 LARGE = 1 << 34
-"""Operations in a block at most, about half a second: an interrupt waits for the block that
-runs."""
+"""The most operations in a block, about half a second: an interrupt (Ctrl-C) takes effect only
+when the running block has ended."""
 
 PATIENCE = 0.5
 """Seconds of waiting for a kernel after which the user is told that it is being compiled."""
@@ -62,8 +62,8 @@ class Launcher:
                  unit: int = 8, most: int = sys.maxsize) -> list[Any]:
         """[kernel(*arguments, i0, i1)] over blocks of the n rows, in order.
 
-        A row takes about this number of `operations`. The rows of a block are a multiple of `unit`,
-        and at most `most`, which is one too."""
+        A row takes about this number of `operations`. A block has at most `most` rows, and a
+        multiple of `unit`, but for the last block; `most` is such a multiple itself."""
         results: dict[int, Any] = {}
         self._over_blocks(n, operations, kernel, arguments, unit, most, results.__setitem__)
         return [results[block] for block in range(len(results))]
@@ -100,7 +100,7 @@ class Launcher:
         """Do the work of the blocks that are `left`, on the calling thread and on helpers.
 
         Each thread takes the next block when it is free. So a helper to which the system gives no
-        processor takes none, and nobody waits for it."""
+        processor takes no block, and nobody waits for it."""
         def help_out() -> None:
             while left:
                 try:
@@ -119,7 +119,7 @@ class Launcher:
                 helpers.append(self._threads().submit(help_out))
             help_out()
         finally:
-            left.clear()  # not empty only if the calling thread was interrupted
+            left.clear()  # blocks are left here only if the calling thread was interrupted
             wait([helper for helper in helpers if not helper.cancel()])
         for helper in helpers:
             if not helper.cancelled():
@@ -158,7 +158,7 @@ class SumInOrder:
 
 
 _compiled: set[Any] = set()
-"""(kernel, `_kind` of its arguments) of all calls that have found the kernel compiled."""
+"""The pairs (kernel, `_kind` of its arguments) whose kernel is known to be compiled."""
 
 
 @contextmanager
@@ -185,8 +185,8 @@ def _compiling(kernel: Any, arguments: tuple[Any, ...]) -> Iterator[bool]:
 
 
 def _kind(argument: Any) -> Any:
-    """All that Numba's type of an argument depends on. It takes a twentieth of the time of
-    `typeof`, and is only compared."""
+    """All that Numba's type of an argument depends on, to tell two types apart: found in a
+    twentieth of the time of `typeof`."""
     if isinstance(argument, np.ndarray):
         flags = argument.flags
         return (argument.dtype, argument.ndim, flags.c_contiguous, flags.f_contiguous,

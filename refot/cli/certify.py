@@ -13,7 +13,8 @@ from refot.terminal import foreign
 
 def certify(
     file: Annotated[Path, typer.Argument(
-        metavar="PROBLEM.npz", help="a, b, eps and C, or x and y (and cost); optionally g")],
+        metavar="PROBLEM.npz", help="a, b, eps and C, or x and y (and cost); if unbalanced rho "
+        "(and penalty); optionally g")],
     value: Annotated[float | None, typer.Option(help="A value to judge.")] = None,
     convention: Annotated[str, typer.Option(help="The convention of that value.")] = "refot",
     potentials: Annotated[Path | None, typer.Option(
@@ -21,15 +22,17 @@ def certify(
     out: Annotated[Path | None, typer.Option(
         metavar="CERTIFICATE.json", help="Write a proof that others can check.")] = None,
 ) -> None:
-    """Certify the value of a problem: an interval that contains the true one.
+    """Certify the value of a problem, balanced or with rho: an interval that contains the true one.
 
     Exit status: 0, or 1 if a --value lies outside, or 2 if the call was wrong.
     """
     runs = verification("runs.certify")
-    if value is not None:
-        runs.value_convention(convention)  # raises for an unknown one, before any work
     problem, g = runs.read_problem(file)
+    if value is not None:
+        runs.require_convention(problem, convention)  # raises for an unknown one, before any work
     files = verification("runs.certificate_files")
+    if out is not None:
+        files.require_balanced(problem)
     if potentials is not None:
         g = files.read_potentials(potentials, problem)
     certified = runs.certified(problem, g)

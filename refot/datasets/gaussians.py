@@ -35,6 +35,6 @@ class GaussianGrid:
         return np.stack(np.meshgrid(t, t, indexing="ij"), axis=-1).reshape(-1, 2)
 
     def sample(self, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        """`count` independent points (count, 2), float64, and their modes (count,)."""
+        """`count` independent points (count, 2), float64, and their labels (count,)."""
         labels = rng.integers(self.side**2, size=as_count(count, "count"))
         return self.modes[labels] + self.std * rng.normal(size=(count, 2)), labels

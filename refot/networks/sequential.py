@@ -67,10 +67,11 @@ class Sequential:
         return self._names[k][0]
 
     def forward(self, x: Array, train: bool = True) -> tuple[Array, Cache]:
-        """(y, cache) of a batch x (n, ...). train=True: batch statistics, and update the running.
+        """(y, cache) of a batch x (n, ...).
 
-        Raises TypeInputError unless x has the dtype of the network, ShapeError where x or what a
-        layer hands on does not fit the next.
+        With train=True, batch norm takes the statistics of the batch and updates its running ones.
+        Raises TypeInputError unless x has the dtype of the network, ShapeError where x, or the
+        output of a layer, does not fit the layer that takes it.
         """
         if getattr(x, "dtype", None) != self.dtype:
             raise TypeInputError("x", f"dtype {getattr(x, 'dtype', None)}",
@@ -83,7 +84,7 @@ class Sequential:
         return x, Cache(tuple(caches), x.shape)
 
     def backward(self, cache: Cache, dy: Array) -> tuple[Array, dict[str, Array]]:
-        """(dx, gradients): those of <dy, y> in x and in the weights, by their names.
+        """(dx, gradients): the gradients of <dy, y> in x and, by name, in the weights.
 
         dy: the shape of y and the dtype of the network. The cache may be used again.
         """

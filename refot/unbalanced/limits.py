@@ -1,10 +1,11 @@
 """Limits of the unbalanced value in rho and eps, with bounds that hold in between: U-9.
 
-    rho -> 0:         U -> eps sum ab (1 - exp(-C / eps)): mass moves where that is for nothing;
+    rho -> 0:         U -> eps sum ab (1 - exp(-C / eps)): no marginal has to be met;
     rho -> infinity:  U -> F, for equal masses; F - U = O(1 / rho);
     eps -> infinity:  U -> <C, a(x)b> + D1(m_b a | a) + D2(m_a b | b), the cost of the product.
 
-Each is a plan or a pair of potentials put into U-1 or U-2, and so a bound for every rho and eps.
+Each is what U-1 is at some plan, or U-2 at some pair of potentials: so it bounds U at every rho and
+eps, from above or from below.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def unbalanced_limits(
 ) -> UnbalancedLimits:
     """The limits as rho -> 0 and as eps -> infinity, C (n, m) or an operand, a (n,), b (m,). U-9.
 
-    Infinite as eps -> infinity where a marginal is exact and the other mass is not 1.
+    `product` is infinite where a marginal is exact and the mass of the other measure is not 1.
     """
     C = as_cost(C)
     require_finite(C, "the product gives mass to every pair")
@@ -66,9 +67,9 @@ def balanced_distance(
     f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, rho: object,
     penalty: str = "kl", *, backend: BackendLike = None
 ) -> float:
-    """F - U at most, for equal masses, from the optimal potentials of F: U-9.
+    """An upper bound of F - U for equal masses, from the optimal potentials of F: U-9.
 
-    rho1 sum a (exp(-f / rho1) - 1 + f / rho1), and the same for the columns: about
+    rho1 sum a (exp(-f / rho1) - 1 + f / rho1), plus the same of the columns: about
     (a.f^2 / rho1 + b.g^2 / rho2) / 2 at large rho.
     """
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
@@ -77,5 +78,5 @@ def balanced_distance(
 
 
 def _lost(penalty: Penalty, f: Array, a: Array) -> float:
-    """a.f - a.worth(f): what an exact marginal would earn more."""
+    """How much more an exact marginal would add to the dual: a.f in place of the reward of f."""
     return 0.0 if isinstance(penalty, Exact) else float(a @ f) - penalty.reward(f, a)

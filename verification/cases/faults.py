@@ -24,17 +24,24 @@ SOLVERS = ("plan", "potentials", "value", "transport_cost", "informative_plan", 
            "divergence_gradient")
 ON_MATRICES = ("plan", "potentials", "value", "transport_cost", "informative_plan")
 ON_POINTS = ("divergence", "divergence_gradient", "mmd")
+UNBALANCED = ("unbalanced_plan", "unbalanced_potentials", "unbalanced_value",
+              "unbalanced_mass_gradient", "unbalanced_divergence", "unbalanced_divergence_gradient")
+UNBALANCED_ON_POINTS = UNBALANCED[-2:]
 OF_POTENTIALS = ("dual", "semidual", "semidual_gradient", "scaling_loss", "scaling_loss_gradient")
 
 FORBIDDEN_FROM = 2e3
-"""How far, in units of eps, a cost exceeds all others that stands for an infinite one: exp(-C /
-eps) is then 0 in any arithmetic."""
+"""A cost that exceeds all others by this many eps stands for an infinite one: exp(-C / eps) is then
+0 in any arithmetic."""
 
 LIKE_INFINITE_EPS = 1e9
 """An eps, in units of the largest cost, with the same answers as an infinite one."""
 
 LIKE_ZERO_EPS = 1e-9
 """An eps, in units of the largest cost, with the same answers as 0."""
+
+LIKE_ZERO_RHO = 1e-9
+"""A rho, in units of eps, with the same answers as 0: f is in proportion to rho, and so small that
+it does not change P."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,9 @@ class Fault:
 
     sentence: what its check says. capabilities: those that have such arguments. change: makes the
     bad arguments from sound ones. limit: makes sound arguments with the same meaning, if there are
-    any; `meaning` says what a subject does that answers as there. a_warning_tells: a warning that
-    the solver did not converge is enough, for it says that there is no answer.
+    any; `meaning` says in words what a subject does if it gives the answer of those.
+    a_warning_tells: a warning that the solver did not converge is enough, for it says that there is
+    no answer.
     """
 
     name: str
@@ -80,6 +88,10 @@ def _first_array(entry: float) -> Change:
 
 def _eps(change: Callable[[float], float]) -> Change:
     return lambda named: named | {"eps": change(named["eps"])}
+
+
+def _rho(change: Callable[[float], float]) -> Change:
+    return lambda named: named | {"rho": change(named["rho"])}
 
 
 def _negative_weight(side: str) -> Change:
@@ -119,7 +131,7 @@ def _forbidden(named: Named) -> Named:
 
 
 def _scaled(share: float) -> Change:
-    """eps in units of the largest number of the first argument."""
+    """eps replaced by this share of the largest number of the first argument."""
     return lambda named: named | {"eps": share * float(abs(next(iter(named.values()))).max())}
 
 
@@ -169,6 +181,31 @@ FAULTS = (
           ON_POINTS, _another_dimension),
     Fault("no-atoms", "A measure without atoms gives an error or a NaN, not a number",
           (*SOLVERS, "mmd"), _without_rows),
+    Fault("nan", "A NaN in the costs or points gives an error or a NaN, not a number", UNBALANCED,
+          _first_array(np.nan)),
+    Fault("nan-eps", "eps = NaN gives an error or a NaN, not a number",
+          UNBALANCED, _eps(lambda eps: np.nan)),
+    Fault("negative-eps", "eps < 0 gives an error or a NaN, not a number",
+          UNBALANCED, _eps(lambda eps: -eps)),
+    Fault("nan-rho", "rho = NaN gives an error or a NaN, not a number",
+          UNBALANCED, _rho(lambda rho: np.nan)),
+    Fault("negative-rho", "rho < 0 gives an error or a NaN, not a number",
+          UNBALANCED, _rho(lambda rho: -rho)),
+    Fault("zero-rho", "rho = 0 gives an error, a NaN, or the limit", UNBALANCED,
+          _rho(lambda rho: 0.0), lambda named: named | {"rho": LIKE_ZERO_RHO * named["eps"]},
+          "it gives the limit"),
+    Fault("negative-weight", "A negative weight gives an error or a NaN, not a number",
+          UNBALANCED, _negative_weight("a")),
+    Fault("nan-weight-b", "A NaN in the weights b gives an error or a NaN, not a number",
+          UNBALANCED, _at_first("b", np.nan)),
+    Fault("long-weights", "More weights than atoms give an error, not a number",
+          UNBALANCED, _one_too_many("a")),
+    Fault("no-atoms", "A measure without atoms gives an error or a NaN, not a number",
+          UNBALANCED, _without_rows),
+    Fault("unknown-cost", "A ground cost that nobody knows gives an error, not a number",
+          UNBALANCED_ON_POINTS, lambda named: named | {"cost": "no-such-cost"}),
+    Fault("other-dimension", "Points of different dimensions give an error, not a number",
+          UNBALANCED_ON_POINTS, _another_dimension),
     Fault("negative-mass", "A negative entry of P gives an error or a NaN, not a number",
           ("mutual_information",),
           lambda named: named | {"P": named["P"] * np.where(np.eye(*named["P"].shape), -1, 1)}),

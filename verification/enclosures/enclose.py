@@ -1,4 +1,5 @@
-"""Enclosures: the true values of a small problem to 30 digits and more, as flint balls.
+"""Enclosures: the true values of a small problem to 30 digits and more, as balls of python-flint
+(`arb`, a midpoint and a radius).
 
     enclose         F (B-10), s = <C,P> (G), KL, potentials (B-13), plan (B-15), of a cost matrix
     enclose_points  the same for points: the exact ground cost of the exact points
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +30,7 @@ from refot.costs.operands import point_cost
 from refot.verification.certificates.intervals import Interval
 
 from .newton import ArbProblem, Matrix, Vector, annealed, half_step, transform
+from .pickled import reduced
 from .precision import EnclosureError, Found, bits_for, first_found, is_sharp
 from .problem import ArbInputs, cost_matrix, exact_inputs, on_support
 from .proofs import bracket, transport_cost, value
@@ -55,36 +57,17 @@ class Enclosure:
     g: tuple[arb, ...]
     plan: tuple[tuple[arb, ...], ...]
 
-    def __reduce__(self) -> Any:  # flint's balls cannot be pickled, so that integers are
-        parts = (getattr(self, part.name) for part in fields(self))
-        return _from_integers, tuple(map(_as_integers, parts))
-
-
-def _as_integers(part: Any) -> Any:
-    """The ball p 2^q +- r 2^s as (p, q, r, s); a tuple of balls, of any depth, as a list."""
-    if isinstance(part, tuple):
-        return [_as_integers(each) for each in part]
-    return tuple(int(k) for k in (*part.mid().man_exp(), *part.rad().man_exp()))
-
-
-def _from_integers(*parts: Any) -> Enclosure:
-    """The inverse of `_as_integers`: the same midpoints, and radii larger by at most 2^-28 of
-    themselves."""
-    def read(part: Any) -> Any:
-        if isinstance(part, list):
-            return tuple(read(each) for each in part)
-        return arb(part[:2], part[2:])
-
-    return Enclosure(*map(read, parts))
+    def __reduce__(self) -> Any:
+        return reduced(self)
 
 
 def enclose(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> Enclosure:
     """Everything about the problem of the matrix C (n, m), to `digits` digits.
 
-    C an array, or an operand; a (n,), b (m,), eps > 0 in cost units. The accuracy is relative: to
-    each entry of the plan, to the largest entry of f and g, and to a value, except that nothing
-    below 10^-digits of the costs counts. Raises InputError, and EnclosureError where the digits
-    cannot be proven.
+    C an array, or an operand; a (n,), b (m,), eps > 0 in cost units. The radius of F, of s and of
+    an entry of the plan is at most 10^-digits of that number; the radius of an entry of f or g, at
+    most 10^-digits of the largest of them. F, s and this largest entry count as at least 10^-digits
+    of the largest cost. Raises InputError, and EnclosureError where the digits cannot be proven.
     """
     p = exact_inputs(C, a, b, eps)
     digits = as_count(digits, "digits")
@@ -99,8 +82,8 @@ def enclose_points(
 
 
 def enclose_value(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> arb:
-    """F alone, arguments as for `enclose`. Cheaper: a minimum needs neither s nor good
-    potentials."""
+    """F alone, arguments as for `enclose`. Cheaper: F can be proven from potentials that are not
+    themselves known to these digits, and without s."""
     p, digits = exact_inputs(C, a, b, eps), as_count(digits, "digits")
     return _with_enough_bits(p, digits, lambda: _enclosed_value(p, digits))
 
@@ -108,7 +91,8 @@ def enclose_value(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> arb:
 def enclose_values(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> tuple[arb, arb]:
     """(F, s) alone, arguments as for `enclose`: possible where the potentials are ill conditioned.
 
-    s comes from strong convexity, which needs twice the bits that F needs, at every eps.
+    The radius of s comes from strong convexity, and falls only as the root of that of F. So s takes
+    twice the bits that F needs, at every eps.
     """
     p = exact_inputs(C, a, b, eps)
     digits = as_count(digits, "digits")

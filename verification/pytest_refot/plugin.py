@@ -44,10 +44,10 @@ def register(config: pytest.Config) -> None:
 
 
 class CheckFailedError(Exception):
-    """A check failed, or the subject did not answer: the result."""
+    """A check failed, or the subject did not answer; `result` says how."""
 
     def __init__(self, result: CheckResult) -> None:
-        super().__init__(result)  # what `pickle` makes it from again
+        super().__init__(result)  # the argument from which `pickle` makes the exception again
         self.result = result
 
     def __str__(self) -> str:
@@ -55,10 +55,10 @@ class CheckFailedError(Exception):
 
 
 class RefotError(Exception):
-    """refot's own code raised: the result, which says nothing of the subject."""
+    """refot's own code raised. `result` has its traceback, and says nothing of the subject."""
 
     def __init__(self, result: CheckResult) -> None:
-        super().__init__(result)  # what `pickle` makes it from again
+        super().__init__(result)  # the argument from which `pickle` makes the exception again
         self.result = result
 
     def __str__(self) -> str:
@@ -102,7 +102,8 @@ class Suite:
                     reason=_because(expected), raises=CheckFailedError, strict=True))
         items += added
         counted = pytest.CollectReport("refot", "passed", None, [*added])
-        session.config.hook.pytest_collectreport(report=counted)  # in "collected 99 items"
+        # Without it, pytest's line "collected 99 items" would not count them.
+        session.config.hook.pytest_collectreport(report=counted)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print the lines that match no test, and the cases that could not be made."""
@@ -142,7 +143,7 @@ class Test:
     case: Case | None = field(default=None, repr=False)
 
     def result(self) -> CheckResult:
-        """What `refot verify` would report, the diagnosis from this one check."""
+        """What `refot verify` would report, but with a diagnosis from this one check alone."""
         if self.case is None:
             return CheckResult(self.check, "", self.check, "", "not_provided",
                                message=self.sentence)
@@ -185,8 +186,8 @@ class TestItem(pytest.Item):
         self.test = test
 
     def runtest(self) -> None:
-        """Run the check. Raises CheckFailedError and RefotError; skips what the subject does not
-        offer, and where it says that it did not converge, and may.
+        """Run the check. Raises CheckFailedError and RefotError; skips the test where the subject
+        does not offer the capability, or says that it did not converge and is allowed to.
         """
         result = self.test.result()
         if result.status == "not_provided":

@@ -184,12 +184,14 @@ def print_list(console: Console) -> None:
 
 
 def write_json(report: Report, path: Path) -> None:
-    """The report as strict JSON (a number that is not finite as a string), moved into place."""
+    """Write the report as strict JSON, with a number that is not finite as a string; the file is
+    written whole or not at all."""
     write_text(path, json.dumps(_strict(report.as_dict()), indent=1, allow_nan=False) + "\n")
 
 
 def _strict(value: object) -> object:
-    """`value` with NaN and infinities as the strings "nan", "inf", "-inf": JSON has no others."""
+    """`value` with NaN and infinities as the strings "nan", "inf", "-inf": JSON has no such
+    numbers."""
     if isinstance(value, dict):
         return {key: _strict(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from refot.arrays import Array, as_floating
+from refot.arrays import Array, InputError, as_floating
 from refot.certificate import TravellingCertificate
+from refot.datasets.problem_file import LARGEST, FileError
 from refot.files import UnreadableError, read_arrays, read_plain
 from refot.problem import Problem
+from refot.unbalanced_problem import UnbalancedProblem
 from refot.verification.certificates.certify import certify_value
 
-from .certify import LARGEST, Certified, FileError
+from .certify import Certified
 
 METHOD = ("Below, the semi-dual of g. Above, the cost of a plan with exactly these marginals, made "
           "from the plan of g by a shift or by rounding. Computed in balls of float64.")
@@ -45,6 +47,12 @@ def _arrays(path: Path) -> dict[str, Array]:
         raise FileError(f"{path}: not a file of plain arrays ({error})") from error
     except (ValueError, EOFError, OSError, MemoryError) as error:  # NumPy's, of a broken file
         raise FileError(f"{path}: not an .npy file of one plain array ({error})") from error
+
+
+def require_balanced(p: Problem) -> None:
+    """Raise InputError for an unbalanced problem: the format is for balanced ones."""
+    if isinstance(p, UnbalancedProblem):
+        raise InputError("rho", "an unbalanced problem", "none, in a certificate that travels")
 
 
 def travelling(certified: Certified, source: str) -> TravellingCertificate:

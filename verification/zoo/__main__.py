@@ -1,8 +1,9 @@
-"""`python -m refot.verification.zoo [SEEDS]`: every subject of the zoo on the cases of the seeds.
+"""`python -m refot.verification.zoo [[FIRST] LAST]`: every subject of the zoo on the cases of the
+seeds FIRST up to, and without, LAST; by default of seed 0.
 
-It prints how many bugs were failed by the check that is meant for them, how many of these were
-named rightly, and every false alarm on a right subject. The exit status is 1 if a bug got through
-or if there was a false alarm.
+It prints how many bugs were caught by the check that is meant for them, how many of these have the
+right diagnosis, and every false alarm on a right subject. The exit status is 1 if a bug was not
+caught or if there was a false alarm.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from refot.verification.cases.case import synthetic
 from refot.verification.zoo import BUGS, RIGHT, examined_on
 
 
-def main(seeds: int) -> int:
-    """Run the zoo over the seeds 0, 1, ..., seeds - 1."""
+def main(seeds: range) -> int:
+    """Run the zoo over the seeds."""
     warnings.simplefilter("ignore")
     through, alarms = 0, 0
-    for seed in range(seeds):
+    for seed in seeds:
         caught, named, nameable = 0, 0, 0
         for bug in BUGS.values():
             failed = [c for c in bug.results(seed) if c.status == "failed"]
@@ -44,4 +45,4 @@ def main(seeds: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1))
+    sys.exit(main(range(*map(int, sys.argv[1:3] or ["1"]))))

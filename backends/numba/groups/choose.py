@@ -1,12 +1,14 @@
-"""How large the groups of points in order should be, and when a series is cheaper than all pairs.
+"""How large the groups of sorted points should be, and when a series is cheaper than all pairs.
 
-The work is counted in slots of the vector units (`refot.verification.bench.machine`), for two
-groups of `size` points each. By pairs of points it is TERM for each pair. By a series it is a
-polynomial in the offsets of the points, with some number of powers, and takes
+The unit of work is a slot: the place of one operation in the vector units, for example a
+multiply-add (`refot.verification.bench.machine`). Two groups of `size` points each take TERM slots
+for each pair of points if their terms are summed one by one. A series instead sums all of them by a
+polynomial in the offsets of the points, which has a certain number of powers (products of powers of
+the coordinates), and takes
     PAIR + RUN powers + size (EXPONENTS + POWER powers).
 Larger groups share more work among their points, but need more powers.
 
-The five numbers were measured. With them the size that was found took at most 1.1 times as long as
+The five numbers were measured. The size that is chosen by them took at most 1.1 times as long as
 the best, at n = 10,000 in two and three dimensions, eps = 1e-1 to 1e-4 of max C.
 """
 
@@ -31,13 +33,15 @@ PAIR = 2000.0
 """Slots for one pair of groups, whatever the series."""
 
 EXPONENTS = 130.0
-"""Slots for the own parts of the exponents of one point of each group."""
+"""Slots for one point of each group: for the part of its exponents that is its own, which does not
+depend on the other point (`groups.exponents`)."""
 
 RUN = 350.0
 """Slots for one power of the series, whatever the size of the groups."""
 
 POWER = 5.0
-"""Slots for one power and one point of each group: to form a moment, and to use one."""
+"""Slots for one power and one point of each group: to add the column to a moment, the coefficient
+of that power, and to evaluate the power at the row."""
 
 SIZES = [CLUSTER << k for k in range(8)]
 """The sizes that are tried: 64 to 8,192 points in a group."""
@@ -61,7 +65,7 @@ class Grouping(NamedTuple):
 
 
 def grouping(C: SortedCost, eps: float) -> Grouping | None:
-    """The groups with which this problem takes the least work, or None where it takes less without
+    """The groups with which this problem takes the least work, or None where groups would not save
     any. What was found is kept with the points (`derived`), for the next call at the same eps."""
     if C.x.shape[1] not in DIRECT:
         return None
@@ -97,8 +101,9 @@ def by_series(size: int, d: int) -> Array:
 
 
 def _powers(p: int, d: int) -> int:
-    """How many powers a series of p terms has in d dimensions, those of the last coordinate rounded
-    up to a multiple of CHUNK, as `series.moments` forms them."""
+    """How many powers a series of p terms has in d dimensions: the products of powers of degree
+    below p, those of the last coordinate rounded up to a multiple of CHUNK, as `series.moments`
+    forms them."""
     if d == 1:
         return -(-p // CHUNK) * CHUNK
     return sum(_powers(p - power, d - 1) for power in range(p))
@@ -115,7 +120,8 @@ def _slots(C: SortedCost, size: int, ks: float, table: Series) -> float:
     with np.errstate(invalid="ignore", over="ignore"):  # inf and NaN: no series
         terms = np.searchsorted(table.reach, 2 * ks * (rows @ columns.T))
         parts = ks * ((rows**2).sum(axis=1)[:, None] + (columns**2).sum(axis=1))
-    cost = np.append(np.minimum(by_series(size, C.x.shape[1]), TERM), TERM)  # last: no series holds
+    # The last entry is for pairs of groups for which no series holds.
+    cost = np.append(np.minimum(by_series(size, C.x.shape[1]), TERM), TERM)
     return float(cost[np.where(parts <= PARTS, terms, TERMS)].mean())
 
 

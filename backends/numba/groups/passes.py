@@ -65,7 +65,8 @@ class GroupedProblem(NamedTuple):
 
     height: Array
     slope: Array
-    """`tangents` of the levels of the columns: (groups,) and (groups, AXES)."""
+    """Of each group of columns the tangent of its levels, height + slope . offset, which none
+    exceeds (`groups.tangents`): (groups,) and (groups, AXES)."""
 
 
 @elementwise
@@ -73,7 +74,7 @@ def choose_way(C: Any, grouped: GroupedProblem, A: int, B: int, ks: Number, pair
                height_A: Number, slope_A: Array) -> tuple[int, Number, Number]:
     """(p, base, rho): how the groups A and B are treated, and what `between` says of them.
 
-    p = 0: B is far away and left out, which is not asked where `keep` says so.
+    p = 0: B is far away and left out; `keep` forbids that, and its bound is not computed then.
     p <= grouped.most: by a series of p terms. p > grouped.most: pair of points by pair of
     points."""
     base, rho, parts = between(C, grouped.rows, grouped.columns, A, B, ks, pair)
@@ -85,8 +86,8 @@ def choose_way(C: Any, grouped: GroupedProblem, A: int, B: int, ks: Number, pair
 
 @elementwise
 def _part_in_tile(j: int, end: int) -> tuple[int, int, int]:
-    """(tile, j0, j1): the columns j0 to j1 of the tile that holds column j, from j on and before
-    `end`. A group may be larger than a tile."""
+    """(tile, j0, j1): of the columns j to `end`, those that lie in the same tile as j; in that tile
+    they are j0 to j1. A group may be larger than a tile, and takes several then."""
     tile, j0 = j // TILE, j % TILE
     return tile, j0, min(j0 + end - j, TILE)
 
@@ -126,8 +127,8 @@ def _raise_shifts(v: Array, s: Number, span: float, shift: Array, total: Array) 
 @elementwise
 def _add(S: Array, v: Array, s: Number, low: Number, shift: Array, top: Array, total: Array
          ) -> None:
-    """total_l += S[0, l] 2^(v_l + s), in units of 2^shift_l. The largest exponent of the row, of
-    which v_l + low is a lower bound here, is noted in top_l."""
+    """total_l += S[0, l] 2^(v_l + s), in units of 2^shift_l. top_l, a lower bound of the largest
+    exponent of the row so far, is raised to v_l + low, such a bound for this group."""
     full_width()
     for l in range(total.size):
         total[l] += S[0, l] * exp2_about(v[l] + s, shift[l])

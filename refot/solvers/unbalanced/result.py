@@ -8,19 +8,26 @@ from refot.solvers.loop import SinkhornResult
 from refot.unbalanced_problem import UnbalancedProblem
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class UnbalancedResult(SinkhornResult):
     """As `SinkhornResult`, for a problem whose marginals may be missed at a price.
 
-    `marginal_error` is the residual of the optimality conditions: how far the sums of the rows
-    and columns of the plan of (f, g) are, in L1, from those that the potentials ask for (with KL
-    a exp(-f / rho1) and b exp(-g / rho2)), each side as a share of the mass that is asked for.
-    Where a marginal is exact its sums must be the masses themselves. `atom_error` is the largest
-    |log| of a sum over the one that is asked for. `gap` is an interval around U. `mass` is
-    the mass of the plan. f and g are determined, and not only up to a constant.
+    At the optimum the plan of (f, g) has the sums that the potentials ask for: with KL the rows
+    sum to a exp(-f / rho1) and the columns to b exp(-g / rho2), and where a marginal is exact to
+    a or b themselves. `marginal_error` is the residual of these conditions: the L1 distance of the
+    row sums from those asked for, as a share of the mass asked for, plus the same of the columns.
+    `atom_error` is the largest |log(sum / sum asked for)| of a row or column. `gap` is an interval
+    around U. `mass` is the mass of the plan. f and g are determined, and not only up to a constant.
     """
 
     mass: float
+    problem: UnbalancedProblem
+
+    def value(self) -> float:
+        """U in cost units, as the dual at f and g: but for rounding, never above the true U. Warns
+        where the solve did not converge. U-2."""
+        self._warn("value")
+        return self.problem.dual(self.f, self.g, self.mass)
 
 
 def with_mass(p: UnbalancedProblem, solved: SinkhornResult) -> UnbalancedResult:

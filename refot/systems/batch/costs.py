@@ -21,7 +21,7 @@ from refot.arrays import Array, as_positive, namespace
 
 
 class BatchCost(Protocol):
-    """A cost c = phi(r2), entry by entry; `name` is that of GROUND_COSTS if it is there."""
+    """A cost c = phi(r2), entry by entry; `name` is its name in GROUND_COSTS, if it is there."""
 
     name: ClassVar[str]
 

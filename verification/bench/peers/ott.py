@@ -29,7 +29,8 @@ WHOLE = 20_000
 
 
 def geometry(instance: Instance, x: Any, y: Any) -> Any:
-    """OTT's geometry of the problem, its arrays given anew: nothing is a constant of the jit."""
+    """OTT's geometry of the problem from the arrays x and y that are traced: were they taken from
+    the instance, the jit would compile them in as constants."""
     from ott.geometry.geometry import Geometry
     from ott.geometry.pointcloud import PointCloud
 

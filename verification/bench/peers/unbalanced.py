@@ -23,7 +23,7 @@ from .torch import tensors
 
 
 def free(instance: Instance) -> UnbalancedInstance:
-    """The problem, which has a rho. Raises TypeError for a balanced one."""
+    """The problem, with a rho: its marginals are free. Raises TypeError for a balanced one."""
     if not isinstance(instance, UnbalancedInstance):
         raise TypeError("a balanced problem was given to a peer for unbalanced ones")
     return instance
@@ -44,8 +44,8 @@ def refot_free(instance: Instance, *, method: str = "auto") -> Solve:
 
 
 def pot_free(instance: Instance, *, method: str) -> Solve:
-    """`ot.unbalanced.sinkhorn_unbalanced(method=...)`. Its log, which holds the scalings, costs it
-    the values of the plan, some passes over the matrix."""
+    """`ot.unbalanced.sinkhorn_unbalanced(method=...)`. The scalings are in its log, for which it
+    also computes the values of the plan: some passes over the matrix, within its time."""
     import ot
 
     p = free(instance)
@@ -90,7 +90,7 @@ def ott_free(instance: Instance, *, options: Callable[[], dict[str, Any]]) -> So
 
 def geomloss_free(instance: Instance) -> Solve:
     """`SamplesLoss(reach=...)`: one averaged update at each eps of a schedule, whose steps
-    `scaling` sets. The accuracy asked for is 1 - scaling."""
+    `scaling` sets. It has no tolerance: scaling = 1 - accuracy stands for one."""
     import torch
     from geomloss import SamplesLoss
 
