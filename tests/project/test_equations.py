@@ -3,6 +3,7 @@
 A row is `| equation | discrete form | function | test | erratum |` below the heading of its work.
 The function cell names functions, `refot.module.name`, or says `missing: ISSUE`; so does the test
 cell, `tests/test_x.py::test_y`. Nothing is run: functions are imported, tests looked up by name.
+The website has a page for each row, made of the row and of a note in docs/website/equations.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import importlib
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import pytest
+from website.register import NAME, TEST, Row, errata, notes, rows
 
 import refot
 
@@ -51,43 +52,8 @@ ERRATA = {*(f"E{k}" for k in range(1, 14)), *(f"G{k}" for k in range(1, 9)),
           *(f"H{k}" for k in range(1, 5)), "L1"}
 """Where the print of a work is wrong or misleading: each has a row that says so."""
 
-NAME = re.compile(r"`(refot(?:\.\w+)+)`")
-TEST = re.compile(r"`(tests/[\w/]+\.py(?:::\w+)+)`")
 MISSING = re.compile(r"missing: (\w+)")
 CITED = re.compile(r"\b[BGHU]-\d+")
-
-
-# ------------------------------------------------------------------ the tables
-@dataclass(frozen=True)
-class Row:
-    """One row: the equations it is about (a label each), and its other cells as they stand."""
-
-    work: str
-    labels: tuple[str, ...]
-    functions: str
-    tests: str
-    errata: str
-
-    def __str__(self) -> str:
-        return f"{self.work}: {'; '.join(self.labels)}"
-
-
-def rows(page: str) -> Iterator[Row]:
-    """The rows of the tables below the headings `## B: ...`; each must have the five cells."""
-    work, inside = "", False
-    for line in page.splitlines():
-        heading = re.match(r"## ([BGHLU]): ", line)
-        if heading or line.startswith("## "):
-            work = heading[1] if heading else ""
-        if not (work and line.startswith("|")):
-            inside = False
-            continue
-        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        assert len(cells) == 5, f"{len(cells)} cells, not 5: {line}"
-        if inside and not set(line) <= set("|- "):
-            labels = tuple(label.strip() for label in cells[0].split(";"))
-            yield Row(work, labels, *cells[2:])
-        inside = True  # the first line of a table is its heading
 
 
 # ------------------------------------------------------------------ what can be wrong with them
@@ -132,11 +98,6 @@ def cell_defects(what: str, cell: str, names: list[str], issues: frozenset[str])
     rest = re.sub(r"[,\s]+", "", MISSING.sub("", TEST.sub("", NAME.sub("", cell))))
     if rest:
         yield f"{rest!r} in the {what} cell is no name"
-
-
-def errata(row: Row) -> list[str]:
-    """The errata that a row names."""
-    return re.findall(r"\w+", row.errata)
 
 
 def function_exists(name: str) -> bool:
@@ -192,6 +153,14 @@ def test_every_public_function_that_cites_an_equation_is_in_a_row() -> None:
               if callable(found) and CITED.search(found.__doc__ or "")}
     assert sorted(citing - named) == []
     assert len(citing) > 20
+
+
+def test_every_row_has_a_note_and_every_note_a_row() -> None:
+    table = list(rows(PAGE.read_text(encoding="utf-8")))
+    assert {(row.work, row.labels[0]) for row in table} == set(notes())
+    assert len({row.slug for row in table}) == len(table)
+    named = {name for row in table for name in row.names}
+    assert {name for note in notes().values() for name in note.near} <= named
 
 
 # ------------------------------------------------------------------ the checker itself

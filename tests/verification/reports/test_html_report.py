@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import math
 import re
 import shlex
-import shutil
-import subprocess
 import warnings
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -18,7 +15,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from matplotlib import image
+from browser import Visit, needs_chromium
+from browser import visit as visit_file
 
 import refot
 from refot.verification.cases.case import collect
@@ -211,40 +209,11 @@ def test_errors_are_drawn_on_decades_and_failures_on_top() -> None:
 
 
 # ------------------------------------------------------------------ in a real browser
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-                None)
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
-
-
-@dataclass(frozen=True)
-class Visit:
-    """What a browser did with a page: its picture, its console, and the requests of the page."""
-
-    picture: np.ndarray
-    console: list[str]
-    requests: list[str]
-
-
 def visit(page: str, width: int, folder: Path) -> Visit:
-    """Open a page in headless Chromium in a window of that width; no name is resolved."""
-    assert CHROMIUM is not None
+    """Open a page in headless Chromium in a window of that width."""
     folder.mkdir()
     (folder / "page.html").write_text(page, encoding="utf-8")
-    done = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync",
-         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-         f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--v=0",
-         f"--log-net-log={folder / 'net.json'}", f"--screenshot={folder / 'page.png'}",
-         f"--window-size={width},2000", (folder / "page.html").as_uri()],
-        capture_output=True, text=True, timeout=120, check=True)
-    console = re.findall(r'CONSOLE[:(]\d*\)?\] "(.*)", source', done.stderr)
-    requests = []
-    for event in json.loads((folder / "net.json").read_text(encoding="utf-8"))["events"]:
-        said = event.get("params", {})
-        if said.get("initiator", "not an origin") != "not an origin":  # the browser's own
-            requests.append(said.get("url", ""))
-    return Visit(image.imread(folder / "page.png"), console, requests)
+    return visit_file(folder / "page.html", width, folder)
 
 
 def with_script(page: str, script: str) -> str:

@@ -1,0 +1,90 @@
+"""The API reference: one page for each module that users import, from its docstrings."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from functools import cache
+
+import refot
+from website.names import canonical, functions
+from website.register import register
+
+ALSO = ["refot.conventions.convert", "refot.conventions.terms", "refot.conventions.potentials",
+        "refot.printed", "refot.limits", "refot.semidiscrete", "refot.entropic",
+        "refot.datasets.scikit", "refot.datasets.gaussians", "refot.networks.layers",
+        "refot.plots.figures", "refot.systems.registry",
+        "refot.verification.certificates.certify", "refot.verification.subjects.loading",
+        "refot.verification.runs.run"]
+"""Modules that the documentation imports from, beyond those of `refot` and of the register."""
+
+
+@cache
+def modules() -> list[str]:
+    """All modules of the reference: those of `refot.__all__`, of the register, and ALSO."""
+    face = {getattr(refot, name).__module__ for name in refot.__all__}
+    named = {module_of(canonical(name)) for row in register() for name in functions(row)}
+    found = face | named | set(ALSO)
+    return sorted(name for name in found if members(name))
+
+
+def module_of(name: str) -> str:
+    """The longest part of a full name that is a module."""
+    parts = name.split(".")
+    for k in range(len(parts) - 1, 0, -1):
+        try:
+            return importlib.import_module(".".join(parts[:k])).__name__
+        except ModuleNotFoundError:
+            continue
+    raise LookupError(name)
+
+
+@cache
+def members(module: str) -> list[tuple[str, str]]:
+    """The public functions and classes that a module defines: (kind, name), as they stand."""
+    found = []
+    for name, thing in vars(importlib.import_module(module)).items():
+        if name.startswith("_") or getattr(thing, "__module__", "") != module:
+            continue
+        if inspect.isclass(thing):
+            kind = "exception" if issubclass(thing, Exception) else "class"
+            found.append((kind, name))
+        elif inspect.isfunction(thing):
+            found.append(("function", name))
+    return found
+
+
+def api_pages() -> dict[str, str]:
+    """The pages by name, without the suffix: "api/refot.objectives"."""
+    pages = {f"api/{module}": module_page(module) for module in modules()}
+    return pages | {"api/index": index_page()}
+
+
+def module_page(module: str) -> str:
+    """One module: its docstring, then its functions and classes."""
+    parts = [f"{module}\n{'=' * len(module)}", f".. automodule:: {module}"]
+    for kind, name in members(module):
+        options = "" if kind == "function" else "\n   :members:"
+        parts.append(f".. auto{kind}:: {module}.{name}{options}")
+    return "\n\n".join(parts) + "\n"
+
+
+def index_page() -> str:
+    """What `import refot` offers, and all modules."""
+    title = "API reference"
+    parts = [title, "=" * len(title), "",
+             "What ``import refot`` offers, in alphabetical order; and, in the sidebar, every",
+             "module that users import from.", "", ".. list-table::", "   :widths: 40 60", ""]
+    for name in refot.__all__:
+        thing = getattr(refot, name)
+        first = (inspect.getdoc(thing) or "").split("\n")[0].replace("``", "`")
+        full = f"{thing.__module__}.{thing.__qualname__}"
+        parts += [f"   * - :py:obj:`{name} <{full}>`", f"     - {plain(first)}"]
+    parts += ["", ".. toctree::", "   :hidden:", "", *(f"   {name}" for name in modules())]
+    return "\n".join(parts) + "\n"
+
+
+def plain(line: str) -> str:
+    from website.docstrings import marked
+
+    return marked(line)

@@ -1,0 +1,193 @@
+"""Writes the tree of pages that Sphinx reads: docs/*.md, the generated pages, and the navigation.
+
+The pages in docs/ are read on their own, too, and stay as they are; what the site needs otherwise
+(links to files outside docs/, the table of all equations) is changed in the copies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from website.api_pages import api_pages
+from website.equation_pages import equation_pages, equations_of_figures, overview
+from website.figures import figures_page
+from website.picture import picture
+from website.register import DOCS
+
+ROOT = DOCS.parent
+HERE = Path(__file__).parent
+
+NAVIGATION = {
+    "Is my code right?": ["verifying-your-code", "any-language", "pytest-plugin", "reports",
+                          "report-format", "certificates-that-travel", "vectors", "trajectories",
+                          "spec", "zoo", "mutation", "findings", "findings-solvers"],
+    "Read the papers": ["equations", "equations/b", "equations/g", "equations/h", "equations/l",
+                        "equations/u", "errata", "notation", "figures", "informative-plans",
+                        "limits", "certificates"],
+    "Compute": ["solvers", "conventions", "forbidden-pairs", "unbalanced", "backends", "gpu",
+                "benchmarks"],
+    "Train": ["training", "systems-info-sinkhorn", "systems-autodiff", "systems-semidual",
+              "systems-eot", "systems-baselines", "networks"],
+    "Reference": ["api/index", "references"],
+    "Take part": ["contributing", "contributing-backend", "contributing-check",
+                  "contributing-cost", "contributing-solver", "contributing-system", "changelog"],
+}
+"""The sidebar. A page of docs/ that is in no group is put at its end; one that is not there, left
+out."""
+
+BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
+MOVED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md",
+         "CHANGELOG.md": "changelog.md", "docs/index.md": "pages.md",
+         "docs/references.bib": "references.md", "docs/website/home.md": "index.md",
+         "docs/website/figures.py": "figures.md"}
+"""Where the site has a page of the repository under another name."""
+
+
+def stage(folder: Path, only: Collection[str] = ()) -> None:
+    """Write the pages below `folder`: all, or those whose names are in `only`.
+
+    A file that is as it was keeps its time, so that Sphinx does not read it again; a file that no
+    longer belongs there goes.
+    """
+    pages = texts(only)
+    files = {folder / f"{name}{'.rst' if name.startswith('api/') else '.md'}": text.encode()
+             for name, text in pages.items()}
+    for source in copied_files(pages.values()):
+        files[folder / "files" / source.relative_to(ROOT)] = source.read_bytes()
+    for source in (DOCS / "figures").glob("*.png"):
+        files[folder / "figures" / source.name] = source.read_bytes()
+    files[folder / "references.bib"] = (DOCS / "references.bib").read_bytes()
+    for path in [*folder.rglob("*")]:
+        if path.is_file() and path not in files:
+            path.unlink()
+    for path, data in files.items():
+        if not path.exists() or path.read_bytes() != data:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+
+def texts(only: Collection[str] = ()) -> dict[str, str]:
+    """The text of every page by its name, or of those in `only`."""
+    pages = {path.stem: relinked(path) for path in sorted(DOCS.glob("*.md"))}
+    pages["pages"] = pages.pop("index").replace("# refot: the pages", "# All pages")
+    pages["contributing"] = relinked(ROOT / "CONTRIBUTING.md")
+    pages["changelog"] = relinked(ROOT / "CHANGELOG.md")
+    pages["equations"] = overview()
+    pages["errata"] = with_labels(pages["errata"])
+    pages["references"] = "# References\n\n```{bibliography}\n:all:\n:style: plain\n```\n"
+    pages["figures"] = figures_page(equations_of_figures())
+    pages |= equation_pages()
+    pages |= api_pages()
+    if only:
+        pages = {name: text for name, text in pages.items() if name in only}
+    pages["index"] = home(set(pages))
+    return {name: without_links_beyond(set(pages), name, text) for name, text in pages.items()} \
+        if only else pages
+
+
+def without_links_beyond(names: set[str], page: str, text: str) -> str:
+    """A page of a part of the site: links to pages that are not in it are only their text."""
+    def kept(found: re.Match[str]) -> str:
+        target = os.path.normpath(os.path.join(os.path.dirname(page), found["page"]))
+        return found[0] if target in names else found["text"]
+
+    return re.sub(r"\[(?P<text>[^\]]*)\]\((?P<page>[^)#\s:]+)\.md(?:#[^)\s]*)?\)", kept, text)
+
+
+def home(names: set[str]) -> str:
+    """The first page: docs/website/home.md, what its example prints, a picture in place of
+    the drawing in letters, and the navigation."""
+    text = relinked(HERE / "home.md")
+    example = re.search(r"```python\n(.*?)```\n", text, re.DOTALL)
+    assert example is not None
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(example[1], "home.md", "exec"), {})
+    text = text.replace(example[0], f"{example[0]}\n```text\n{printed.getvalue()}```\n")
+    text = re.sub(r"```text\n +points x, y.*?```\n",
+                  f"```{{raw}} html\n{picture(names)}\n```\n", text, flags=re.DOTALL)
+    return text + "".join(toctree(title, pages) for title, pages in navigation(names).items()
+                          if pages)
+
+
+def navigation(names: set[str]) -> dict[str, list[str]]:
+    """The sidebar: the groups, without pages that do not exist, and the pages of no group."""
+    groups = {title: [name for name in pages if name in names]
+              for title, pages in NAVIGATION.items()}
+    grouped = {name for pages in groups.values() for name in pages}
+    rest = sorted(name for name in names - grouped if "/" not in name and name != "pages")
+    groups["More"] = [*(["pages"] if "pages" in names else []), *rest]
+    return groups
+
+
+SHORT = {"solvers": "Solvers", "conventions": "Conventions", "backends": "Backends",
+         "benchmarks": "Benchmarks", "findings": "Findings in libraries",
+         "findings-solvers": "Findings in solvers", "limits": "Limits in eps",
+         "spec": "Specification", "systems-baselines": "Baselines"}
+"""Names for the sidebar of pages whose titles are long."""
+
+
+def toctree(title: str, pages: list[str]) -> str:
+    """A group of the sidebar."""
+    listed = "\n".join(f"{SHORT[name]} <{name}>" if name in SHORT else name for name in pages)
+    return f"\n```{{toctree}}\n:hidden:\n:caption: {title}\n\n{listed}\n```\n"
+
+
+# ------------------------------------------------------------------ links
+def relinked(path: Path) -> str:
+    """The text of a page, its links rewritten for the site; blocks of code stay as they are."""
+    text = path.read_text(encoding="utf-8")
+    parts, end = [], 0
+    for block in BLOCK.finditer(text):
+        parts += [links(text[end:block.start()], path.parent), block[0]]
+        end = block.end()
+    return "".join([*parts, links(text[end:], path.parent)])
+
+
+def links(text: str, folder: Path) -> str:
+    text = re.sub(r"^:link: \.\./(\S+)\.md$", r":link: \1", text, flags=re.MULTILINE)
+    return LINK.sub(lambda found: f"]({site_target(found['target'], folder)}"
+                                  f"{found['anchor'] or ''})", text)
+
+
+def site_target(target: str, folder: Path) -> str:
+    """Where a link of a page in `folder` leads to on the site."""
+    if "://" in target:
+        return target
+    path = (folder / target).resolve()
+    inside = path.relative_to(ROOT).as_posix()
+    if inside in MOVED:
+        return MOVED[inside]
+    if path.parent == DOCS and path.suffix == ".md":
+        return path.name
+    if inside.startswith("docs/figures/"):
+        return inside.removeprefix("docs/")
+    if path.is_dir():
+        path = next(iter(sorted(path.glob("*.py"))))
+    return f"files/{path.relative_to(ROOT).as_posix()}"
+
+
+def copied_files(pages: Iterable[str]) -> set[Path]:
+    """The files of the repository that pages link to: readers can download them."""
+    found = set()
+    for text in pages:
+        found |= {ROOT / link["target"].removeprefix("files/") for link in LINK.finditer(text)
+                  if link["target"].startswith("files/")}
+    return found
+
+
+def with_labels(text: str) -> str:
+    """The errata with labels, to which the API pages can link."""
+    return re.sub(r"^### ([BEGHL]\d+)$", r"(erratum-\1)=\n### \1", text, flags=re.MULTILINE)
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier build left."""
+    shutil.rmtree(folder, ignore_errors=True)
