@@ -56,7 +56,7 @@ def entropic_value(
 ) -> float:
     """F = <C,P> + eps KL(P | a(x)b) at the optimal plan, in cost units. B-10, H-2."""
     p = problem(C, a, b, eps, backend)
-    return _value(p, solve_problem(p, tol=tol))
+    return value_at(p, solve_problem(p, tol=tol).g)
 
 
 def sharp_value(
@@ -83,7 +83,7 @@ def sinkhorn_divergence(
 ) -> float:
     """S = F_xy - F_xx / 2 - F_yy / 2, KL-inclusive, in cost units; S(mu, mu) = 0. B-9."""
     problems = _problems(x, a, y, b, eps, cost, backend)
-    F_xy, F_xx, F_yy = (_value(p, solver(p, tol, None))
+    F_xy, F_xx, F_yy = (value_at(p, solver(p, tol, None).g)
                         for p, solver in zip(problems, SOLVERS, strict=True))
     return F_xy - (F_xx + F_yy) / 2
 
@@ -215,11 +215,11 @@ def _problems(
             problem(yy, b, b, eps, backend))
 
 
-def _value(p: Problem, solved: SinkhornResult) -> float:
+def value_at(p: Problem, g: Array) -> float:
     """F, as the semi-dual at the solved g: never above the true F, and off only to second order."""
     if p.eps > WIDE * _largest_cost(p):
         return wide_value(p)
-    return semi_dual_of(p, solved.g)
+    return semi_dual_of(p, g)
 
 
 def wide_value(p: Problem) -> float:

@@ -42,11 +42,11 @@ from refot.costs.operands import as_cost, ground_point_cost
 from refot.divergences import (
     _problems,
     _sharp,
-    _value,
     first_order_solutions,
     mmd_squared,
     self_costs,
     sinkhorn_divergence,
+    value_at,
 )
 from refot.objectives import entropy, kantorovich
 from refot.solvers.memory import gibbs_matrix
@@ -172,7 +172,7 @@ def eps_sweep(
     for eps in _each(epsilons, "epsilons", as_positive):
         problems = _problems(x, a, y, b, eps, cost, backend)
         terms = first_order_solutions(problems, tol)
-        F_xy, F_xx, F_yy = (_value(*term) for term in terms)
+        F_xy, F_xx, F_yy = (value_at(p, solved.g) for p, solved in terms)
         s_xy, s_xx, s_yy = (_sharp(*term) for term in terms)
         rows.append((eps, F_xy, s_xy, F_xy - (F_xx + F_yy) / 2, 2 * s_xy - s_xx - s_yy))
     return EpsSweep(*np.array(rows).T)

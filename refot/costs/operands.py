@@ -112,6 +112,10 @@ class PointCost:
         """d c(x_i, y_j) / d x_i for i in block, (rows, m, d)."""
         return self.scale * self.ground.gradient(self.x[block], self.y)
 
+    def gradient_change(self, vx: Array, vy: Array) -> Array:
+        """How all `gradient_rows` change as x moves along vx and y along vy, (n, m, d)."""
+        return self.scale * self.ground.gradient_change(self.x, self.y, vx, vy)
+
     def dense(self) -> Array:
         """The whole matrix (n, m)."""
         return self.rows(slice(None))
