@@ -7,7 +7,7 @@ So one solve gives the value and all four gradients.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from refot.arrays import Array
 from refot.autodiff.measures import Pair
@@ -16,6 +16,7 @@ from refot.divergences import Solver, solution, to_first_order, value_at
 from refot.gradients import centred
 from refot.plans import plan
 from refot.problem import Problem
+from refot.solvers.memory import kept
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Term:
         return Term(self.p.T, self.g, self.f)
 
     def value(self) -> float:
-        """F, in cost units. B-10."""
-        return value_at(self.p, self.g)
+        """F, in cost units: a.f + b.g, for g is the transform of f. B-10, B-24."""
+        return value_at(self.p, self.g, self.f)
 
     def gradient_points(self) -> Array:
         """dF/dx, (n, d)."""
@@ -55,9 +56,10 @@ class Term:
 
 def solved_term(p: Problem, tol: float | None, solver: Solver = solution) -> Term:
     """The term of a problem, solved `to_first_order`. Warns as `solve` does."""
-    g = to_first_order(p, tol, solver).g
-    f = p.transform(g)
-    return Term(p, f, p.T.transform(f, g))
+    at_hand = replace(p, C=kept(p.C))  # a matrix, where that is faster and memory allows it
+    g = to_first_order(at_hand, tol, solver).g
+    f = at_hand.transform(g)
+    return Term(p, f, at_hand.T.transform(f, g))
 
 
 def directions_of_self(v: Pair) -> Pair:
