@@ -52,10 +52,13 @@ WIDE = 1e2
 
 def entropic_value(
     C: CostLike, a: Weights, b: Weights, eps: float,
-    *, tol: float | None = None, backend: BackendLike = None
+    *, tol: float | None = None, normalise: bool = False, backend: BackendLike = None
 ) -> float:
-    """F = <C,P> + eps KL(P | a(x)b) at the optimal plan, in cost units. B-10, H-2."""
-    p = problem(C, a, b, eps, backend)
+    """F = <C,P> + eps KL(P | a(x)b) at the optimal plan, in cost units. B-10, H-2.
+
+    `normalise`: a and b may be counts.
+    """
+    p = problem(C, a, b, eps, backend, normalise)
     return value_at(p, solve_problem(p, tol=tol).g)
 
 
@@ -79,10 +82,13 @@ def sharp_value(
 
 def sinkhorn_divergence(
     x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
-    tol: float | None = None, backend: BackendLike = None,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
 ) -> float:
-    """S = F_xy - F_xx / 2 - F_yy / 2, KL-inclusive, in cost units; S(mu, mu) = 0. B-9."""
-    problems = _problems(x, a, y, b, eps, cost, backend)
+    """S = F_xy - F_xx / 2 - F_yy / 2, KL-inclusive, in cost units; S(mu, mu) = 0. B-9.
+
+    `normalise`: a and b may be counts.
+    """
+    problems = _problems(x, a, y, b, eps, cost, backend, normalise)
     F_xy, F_xx, F_yy = (value_at(p, solver(p, tol, None).g)
                         for p, solver in zip(problems, SOLVERS, strict=True))
     return F_xy - (F_xx + F_yy) / 2
@@ -206,13 +212,14 @@ def _largest_cost(p: Problem) -> float:
 
 
 def _problems(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str, backend: BackendLike
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str, backend: BackendLike,
+    normalise: bool = False,
 ) -> tuple[Problem, Problem, Problem]:
     """The three problems xy, xx, yy."""
     C = point_cost(x, y, cost)
     xx, yy = self_costs(C)
-    return (problem(C, a, b, eps, backend), problem(xx, a, a, eps, backend),
-            problem(yy, b, b, eps, backend))
+    xy = problem(C, a, b, eps, backend, normalise)
+    return xy, problem(xx, xy.a, xy.a, eps, backend), problem(yy, xy.b, xy.b, eps, backend)
 
 
 def value_at(p: Problem, g: Array, f: Array | None = None) -> float:

@@ -12,12 +12,14 @@ import numpy as np
 from refot.arrays import Array, ConvergenceWarning, as_count, as_positive, as_weights, namespace
 from refot.costs.forbidden import finite_part, with_partners
 from refot.costs.operands import as_cost, as_eps
+from refot.foreign import as_given
 
 
 class ScalingWarning(ConvergenceWarning):
     """The scaling form G-7 left the range of floats: what it returns is infinite or NaN."""
 
 # ------------------------------------------------------------------ scaling form, G-7
+@as_given
 def scaling_iterates(C: Any, a: Any, b: Any, eps: Any) -> Iterator[tuple[Array, Array]]:
     """(u_l, v_l) for l = 1, 2, ...: u = a / (K v), v = b / (K'u), K = exp(-C / eps). G-7.
 
@@ -52,12 +54,14 @@ def _scaling_steps(exponent: Array, a: Array, b: Array) -> Iterator[tuple[Array,
         yield u, v
 
 
+@as_given
 def sinkhorn_scaling(C: Any, a: Any, b: Any, eps: Any, L: int) -> tuple[Array, Array]:
     """(u (n,), v (m,)) after exactly L steps of G-7: columns exact, rows not. Algorithm 2 of G."""
     L = as_count(L, "L")
     return next(itertools.islice(scaling_iterates(C, a, b, eps), L - 1, None))
 
 
+@as_given
 def scaling_loss(C: Any, a: Any, b: Any, eps: Any, L: int) -> float:
     """sum_ij u_i (K_ij C_ij) v_j after L steps: the sharp loss G-8, in cost units.
 

@@ -22,6 +22,7 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike, prepared
 from refot.costs.operands import as_cost, is_symmetric
+from refot.foreign import as_given
 from refot.problem import Problem, problem
 from refot.solvers.loop import SinkhornResult, iterate
 from refot.solvers.memory import kept
@@ -82,6 +83,7 @@ def centred_start(p: Problem, g: Array) -> Array:
     return g - p.b @ g
 
 
+@as_given
 def sinkhorn_log(
     C: Any,
     a: Any,
@@ -105,6 +107,7 @@ def sinkhorn_log(
     return iterate(p, log_iterates(p, start), tol, max_iter)
 
 
+@as_given
 def sinkhorn_symmetric(
     C: Any,
     a: Any,

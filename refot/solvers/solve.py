@@ -7,6 +7,7 @@ from typing import Any
 
 from refot.arrays import Array, InputError, lookup, namespace
 from refot.backend_contract import BackendLike, prepared
+from refot.foreign import as_given
 from refot.problem import Problem, problem
 from refot.solvers.loop import SinkhornResult, iterate
 from refot.solvers.memory import kept, require_working_set, within
@@ -35,6 +36,7 @@ METHODS: dict[str, Method] = {
 """The methods by name. A method of your own is one more entry: docs/contributing-solver.md."""
 
 
+@as_given
 def solve(
     C: Any,
     a: Any,
@@ -51,6 +53,7 @@ def solve(
     f: Any | None = None,
     g: Any | None = None,
     memory: int | str | None = None,
+    normalise: bool = False,
     backend: BackendLike = None,
 ) -> SinkhornResult:
     """Optimal potentials to an L1 marginal error <= tol; warns and says so where it fails.
@@ -63,13 +66,14 @@ def solve(
     the pairs; `max_iter` iterations, those of an eps schedule among them; the floor of rounding.
     `certified` proves the gap at the end. `progress`: called with (iteration, error, elapsed
     seconds), or True for a bar. Warm start: `g` (m,), or `f` (n,) alone, up to a constant.
-    `memory`: bytes it may take, or "2G" (default: REFOT_MEMORY, or a quarter of what is free). The
-    error that floating point can reach is about u c / eps, u = 1e-16 in float64, 6e-8 in float32, c
-    the size of the costs that carry mass: a smaller tol is reported as not converged, stopped by
-    "rounding". Raises InputError.
+    `memory`: bytes it may take, or "2G" (default: REFOT_MEMORY, or a quarter of what is free).
+    `normalise`: a and b may be counts; None are uniform weights. The error that floating point can
+    reach is about u c / eps, u = 1e-16 in float64, 6e-8 in float32, c the size of the costs that
+    carry mass: a smaller tol is reported as not converged, stopped by "rounding". Raises
+    InputError.
     """
     control = Control(time_limit, gap, certified, progress)
-    p = problem(C, a, b, eps, backend)
+    p = problem(C, a, b, eps, backend, normalise)
     return solve_problem(p, method=method, tol=tol, max_iter=max_iter, control=control, f=f, g=g,
                          memory=memory)
 

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 LAYERS = {
     "refot": [
+        {"foreign"},
         {"arrays"},
         {"costs", "measures", "files", "terminal"},
         {"backend_contract"},
@@ -52,7 +53,7 @@ LAYERS = {
 """The rooms of each house, from the ground up. A file imports from its own room and from rooms in
 the lines before its own; two rooms of one line do not know each other."""
 
-FOR_BACKENDS = {"arrays", "costs", "backend_contract"}
+FOR_BACKENDS = {"foreign", "arrays", "costs", "backend_contract"}
 """What a backend knows of `refot`."""
 
 MOST_FILES = {"refot": 25, "backends": 3, "verification": 3}
