@@ -30,7 +30,7 @@ LAYERS = {
         {"gradients", "printed"},
         {"unrolled", "implicit", "semidiscrete", "informative_plans", "entropic", "limits"},
         {"autodiff", "conventions", "datasets", "networks", "scores", "plots"},
-        {"systems", "torch"},
+        {"jax", "systems", "torch"},
         {"cli"},
         {"__main__"},
     ],
