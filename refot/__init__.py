@@ -72,7 +72,26 @@ from refot.solvers import solve
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.scaling import scaling_iterates, scaling_loss, sinkhorn_scaling
 from refot.solvers.sinkhorn import sinkhorn_log, sinkhorn_symmetric
+from refot.solvers.unbalanced.result import UnbalancedResult
 from refot.transforms import c_eps_transform, c_transform, conditional, softmin
+from refot.unbalanced.gradients import (
+    unbalanced_divergence_gradient,
+    unbalanced_divergence_gradient_weights,
+    unbalanced_value_gradient_points,
+    unbalanced_value_gradient_rho,
+    unbalanced_value_gradient_weights,
+)
+from refot.unbalanced.limits import unbalanced_limits
+from refot.unbalanced.objectives import (
+    unbalanced_certified_gap,
+    unbalanced_dual,
+    unbalanced_marginals,
+    unbalanced_multiple,
+    unbalanced_plan,
+    unbalanced_primal,
+    unbalanced_shift,
+)
+from refot.unbalanced.values import unbalanced_divergence, unbalanced_value
 from refot.unrolled import (
     scaling_loss_gradient,
     scaling_loss_gradient_log,
@@ -91,6 +110,7 @@ __all__ = [
     "Measure",
     "PointCost",
     "SinkhornResult",
+    "UnbalancedResult",
     "backend_status",
     "c_eps_transform",
     "c_transform",
@@ -157,5 +177,20 @@ __all__ = [
     "solve",
     "sum_noise",
     "transport_cost",
+    "unbalanced_certified_gap",
+    "unbalanced_divergence",
+    "unbalanced_divergence_gradient",
+    "unbalanced_divergence_gradient_weights",
+    "unbalanced_dual",
+    "unbalanced_limits",
+    "unbalanced_marginals",
+    "unbalanced_multiple",
+    "unbalanced_plan",
+    "unbalanced_primal",
+    "unbalanced_shift",
+    "unbalanced_value",
+    "unbalanced_value_gradient_points",
+    "unbalanced_value_gradient_rho",
+    "unbalanced_value_gradient_weights",
     "use_backend",
 ]

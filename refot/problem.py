@@ -22,7 +22,7 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import Backend, BackendLike, get_backend
-from refot.costs.forbidden import with_partners
+from refot.costs.forbidden import obstruction, with_partners
 from refot.costs.operands import Cost, as_cost, as_eps
 
 
@@ -84,7 +84,84 @@ class Problem:
     def marginal_error(self, f: Array, g: Array) -> float:
         """|P1 - a|_1 + |P'1 - b|_1: how far both marginals of the plan of (f, g) are off."""
         rows, columns = self.backend.marginals(self.C, self.F(f), self.G(g), self.eps)
+        return self.residual(f, g, rows, columns)
+
+    # -------------------------------------------------------------- what solvers ask of a problem
+    # Here each marginal is exact; `UnbalancedProblem` answers where it may be missed at a price.
+    @property
+    def is_exact(self) -> bool:
+        """Whether both marginals are: then (f + t, g - t) is as good as (f, g)."""
+        return True
+
+    @property
+    def coupling(self) -> float:
+        """How far the best f moves where its softmin moves by 1."""
+        return 1.0
+
+    def prox(self, h: Array) -> Array:
+        """The f that is best where the transform of g is h."""
+        return h
+
+    def best(self, g: Array, guess: Array | None = None) -> Array:
+        """The f that is best against g."""
+        return self.prox(self.transform(g, guess))
+
+    def answer(self, h: Array, g: Array) -> Array:
+        """The f that goes with g and is best up to a constant; `h` (n,) is the transform of g."""
+        return h
+
+    def best_pair(self, h: Array, g: Array) -> tuple[Array, Array]:
+        """(f, g) with the best f for g, whose transform is h, both at the best level: any is."""
+        return h, g
+
+    def shifted(self, f: Array, g: Array) -> tuple[Array, Array]:
+        """(f + t, g - t) with the best t: any is."""
+        return f, g
+
+    def semi_dual(self, f: Array, g: Array) -> float:
+        """The dual of (f, g) where f is the best for g. B-24."""
+        return float(self.a @ f + self.b @ g)
+
+    def value_size(self, f: Array, g: Array) -> float:
+        """What the rounding of `semi_dual` is relative to."""
+        return abs(self.semi_dual(f, g)) + self.eps
+
+    def stiffness(self, f: Array) -> Array | float:
+        """By how much the row sums that are asked for fall where f rises by eps, (n,)."""
+        return 0.0
+
+    def asked(self, f: Array, sums: Array) -> Array:
+        """The row sums that f asks for, (n,)."""
+        return self.a
+
+    def excess(self, f: Array, transform: Array) -> Array:
+        """log of each row sum over the sum that is asked for, (n,); `transform` of the other g."""
+        return (f - transform) / self.eps
+
+    def residual(self, f: Array, g: Array, rows: Array, columns: Array) -> float:
+        """How far the sums of rows and columns are from those that are asked for, in L1."""
         return float(abs(rows - self.a).sum() + abs(columns - self.b).sum())
+
+    def row_residual(self, f: Array, rows: Array) -> float:
+        """The part of the rows in `residual`."""
+        return float(abs(rows - self.a).sum())
+
+    def levelled(self, g: Array) -> Array:
+        """g at a level that costs no digits: a constant makes no difference."""
+        return g - self.b @ g
+
+    @property
+    def gap_order(self) -> int:
+        """The certified gap falls as this power of the residual."""
+        return 1
+
+    def carried(self, f: Array) -> Array:
+        """The shares of the mass that the rows carry, (n,), about."""
+        return self.a
+
+    def obstruction(self) -> str:
+        """Why no plan avoids the forbidden pairs; "" where none of it is known."""
+        return obstruction(self.C, self.a, self.b)
 
     def row_potential(self, f: Potential, name: str = "f") -> Array:
         """`f` checked, (n,), on the backend."""

@@ -2,8 +2,8 @@
 
 A kernel is compiled when it is first used with a ground cost, a dtype and a dimension (about a
 second), and kept on disk by CuPy (CUPY_CACHE_DIR moves that). Everything is computed in the dtype
-of the cost, float32 without TF32: the operations use no matrix product, and CuPy's own products
-leave TF32 off unless CUPY_TF32=1 is set.
+of the cost. TF32, a float32 with fewer digits, is not used: the kernels use no matrix product, and
+CuPy's own products leave TF32 off unless CUPY_TF32=1 is set.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class CupyBackend(FusedOperations):
         self._cupy.cuda.get_current_stream().synchronize()
 
     def kernel(self, operation: str, name: str, made: Build) -> Kernel:
+        """The kernel `name` of the source of `operation`, compiled once in this process."""
         return _kernel(self._cupy, operation, name, made)
 
 
@@ -68,7 +69,8 @@ def _multiprocessors(cupy: ModuleType, device: int) -> int:
 
 
 def _cupy() -> ModuleType:
-    """CuPy, where it can compute."""
+    """The package CuPy. Raises BackendUnavailableError, which says what is missing, where it cannot
+    compute."""
     if find_spec("cupy") is None:
         raise BackendUnavailableError(
             "cupy: the package is not installed; on a machine with an NVIDIA GPU: "

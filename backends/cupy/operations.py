@@ -1,9 +1,15 @@
-"""The fused operations on top of the CUDA kernels, for whoever can compile and launch them.
+"""The fused operations on top of the CUDA kernels, for a subclass that compiles and launches them.
 
-Memory O(n + m): a cost between points is never formed; a matrix is read where it is, row-major or
-transposed (any other layout is copied first). Results have the dtype of the cost; potentials, V and
-eps are cast to it. Where n is small the columns are split over several blocks, whose sums are added
-up in a second step, always in the same order: on one device a result never varies.
+There are two such subclasses: the backend `cupy`, and one in the tests that compiles the same
+kernels for the processor.
+
+Memory is O(n + m): a cost between points is never formed, and a matrix is read where it is,
+row-major or transposed (any other layout is copied first). Results have the dtype of the cost;
+potentials, V and eps are cast to it.
+
+A block of threads computes the sums of some rows. Where there are too few rows to keep the device
+busy, the columns are split over several blocks, whose sums are added up in a second step, always in
+the same order: on one device a result never varies.
 """
 
 from __future__ import annotations
@@ -25,7 +31,8 @@ from refot.costs.operands import Cost, DenseCost, PointCost
 from .sources import Build, build
 
 BLOCKS_EACH = 16
-"""Blocks per multiprocessor from which the columns are no longer split: eight rounds of two."""
+"""The columns are split until there are this many blocks for each multiprocessor, which works on
+two at a time."""
 
 
 class Kernel(Protocol):
@@ -38,7 +45,8 @@ class Kernel(Protocol):
 
 
 class FusedOperations(ABC):
-    """The operations of a backend: those that go through all pairs as kernels, others by `xp`."""
+    """The operations of a backend. Those that go through all pairs are kernels; the others are made
+    of array operations of `xp`."""
 
     threads: tuple[int, int] = (16, 16)
     """Threads of a block, along the columns and along the rows."""
@@ -58,8 +66,9 @@ class FusedOperations(ABC):
         """The kernel `name` of the source of `operation`, compiled once."""
 
     def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
-        """-eps log sum_j exp((h_j - C_ij) / eps), (n,), each row shifted by its largest exponent so
-        far; inf where every h_j is -inf. `shift` is not needed: that costs one comparison a pair.
+        """-eps log sum_j exp((h_j - C_ij) / eps), (n,); inf where every h_j is -inf. `shift` is not
+        used: the kernel finds the largest exponent of each row on its way, by one comparison a
+        pair.
         """
         at = _Launch(self, C, eps)
         h = self._vector(h, at.m, "h", C.dtype)
@@ -85,7 +94,7 @@ class FusedOperations(ABC):
         return parts.sum(axis=0).astype(C.dtype, copy=False)
 
     def marginals(self, C: Cost, F: Array, G: Array, eps: float) -> tuple[Array, Array]:
-        """(P 1 (n,), P'1 (m,)): two products with the plan."""
+        """(P 1 (n,), P'1 (m,)), by two products with the plan."""
         n, m = C.shape
         ones = self.xp.ones((max(n, m), 1), C.dtype)
         return (self.plan_apply(C, F, G, eps, ones[:m])[:, 0],
@@ -119,8 +128,8 @@ class FusedOperations(ABC):
         gibbs_by_blocks(C, *self._potentials(C, f, g), eps, least, K)
 
     def sweep(self, K: Array | Entries, v: Array, s: Array, w: float) -> tuple[Array, Array]:
-        """(K v, K'u) with u = s / (K v)^w: two products of CuPy's, in the dtype of K; of a sparse K
-        sums by rows and by columns."""
+        """(K v, K'u) with u = s / (K v)^w, by two matrix products in the dtype of K; for a sparse K
+        by sums over its rows and over its columns."""
         if isinstance(K, tuple):
             values, columns, starts = K
             places = self.xp.arange(len(values))
@@ -132,6 +141,7 @@ class FusedOperations(ABC):
         return r, (s * r**-w) @ K
 
     def _potentials(self, C: Cost, F: Array, G: Array) -> tuple[Array, Array]:
+        """F (n,) and G (m,) as the kernels take them."""
         n, m = C.shape
         return self._vector(F, n, "F", C.dtype), self._vector(G, m, "G", C.dtype)
 
@@ -145,12 +155,14 @@ class FusedOperations(ABC):
 
 @dataclass(frozen=True)
 class _Launch:
-    """One pass over the pairs of a cost operand, whose result has `width` columns."""
+    """One pass of a kernel over all pairs: how many blocks there are, and what each does."""
 
     on: FusedOperations
     C: Cost
     eps: float
+
     width: int = 1
+    """Columns of the result."""
 
     @property
     def n(self) -> int:
@@ -162,6 +174,7 @@ class _Launch:
 
     @cached_property
     def made(self) -> Build:
+        """The compilation of the kernel: for one column of a result at a time, or for four."""
         return build(self.C, 1 if self.width == 1 else 4, self.on.threads)
 
     @property
@@ -177,18 +190,19 @@ class _Launch:
 
     @cached_property
     def tiles_per_split(self) -> int:
-        """Tiles of columns that a block goes through, so that the device has blocks enough."""
+        """Tiles of columns that one block goes through: all, or fewer if the device would not have
+        enough blocks then."""
         tiles = -(-self.m // self.made.tile[1])
         wanted = -(-BLOCKS_EACH * self.on.multiprocessors // math.prod(self.rows_of_blocks))
         return -(-tiles // min(tiles, wanted))
 
     @property
     def splits(self) -> int:
-        """Shares of the columns."""
+        """Into how many parts the columns are split."""
         return -(-self.m // (self.made.tile[1] * self.tiles_per_split))
 
     def operand(self) -> tuple[Any, ...]:
-        """The arguments with which every kernel begins (OPERAND_ARGUMENTS)."""
+        """The arguments with which every kernel begins: OPERAND_ARGUMENTS in `tiles.cuh`."""
         d, scale, xp = 0, 1.0, self.on.xp
         if isinstance(self.C, DenseCost):
             x = y = self.C.matrix
@@ -203,6 +217,7 @@ class _Launch:
         return x, y, *sizes, self.k.dtype.type(scale), self.k, np.int64(self.tiles_per_split)
 
     def run(self, operation: str, name: str, *arguments: Any) -> None:
+        """Launch the kernel `name` with the arguments after those of the operand."""
         rows, columns = self.rows_of_blocks
         kernel = self.on.kernel(operation, name, self.made)
         kernel((rows, self.splits, columns), (*self.on.threads, 1),

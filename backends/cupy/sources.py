@@ -1,8 +1,8 @@
 """The CUDA source of each fused operation, and the compile options that make a kernel of it.
 
-A kernel is compiled for one number type, one cost of points (or a matrix) and one dimension: up to
-UNROLLED coordinates are unrolled, more are a loop. `kernels/` holds the source; `tiles.cuh`
-there says how a block of threads goes about its work.
+A kernel is compiled for one number type, one cost of points (or a matrix), and one dimension up to
+UNROLLED, so that its loops over coordinates are unrolled; one more kernel is for all larger
+dimensions. The source is in `kernels/`; `tiles.cuh` there says how a block of threads works.
 """
 
 from __future__ import annotations
@@ -20,24 +20,27 @@ from refot.costs.operands import Cost, PointCost
 FOLDER = Path(__file__).parent / "kernels"
 
 KINDS = {"sqeuclidean": "SQEUCLIDEAN", "euclidean": "EUCLIDEAN", "l1": "L1", "dot": "DOT"}
-"""Cost of `refot.costs.operands` -> its name in `tiles.cuh`; that knows MATRIX too."""
+"""The name of a cost -> what `tiles.cuh` calls it. (A matrix is MATRIX there.)"""
 
 UNROLLED = 4
-"""The largest dimension that has a kernel of its own."""
+"""Up to this dimension a kernel is compiled for each dimension."""
 
-ROWS, COLUMNS = 4, {4: 8, 8: 4}
-"""Costs that a thread holds in registers: 4 rows by 8 columns in float32, by 4 in float64. With 16
-by 16 threads each kernel of softmin then takes at most 126 registers (sm_90): two blocks at once on
-a multiprocessor."""
+ROWS = 4
+"""Rows of the costs that a thread holds in registers."""
+
+COLUMNS = {4: 8, 8: 4}
+"""Columns of these costs, by the bytes of a float: 8 in float32, 4 in float64. Each kernel of
+softmin then takes at most 126 registers a thread (sm_90). So two blocks of 16 by 16 threads fit on
+a multiprocessor at once."""
 
 
 @cache
 def source(*operations: str) -> str:
-    """The whole CUDA source of `softmin`, `plan_apply`, `plan_cost` or `plan_cost_gradient`, or of
-    several.
+    """The whole CUDA source of one or several of `softmin`, `plan_apply`, `plan_cost` and
+    `plan_cost_gradient`.
 
-    One text and no #include, so that a cache of compiled kernels, which goes by the text, never
-    keeps a kernel whose header has changed.
+    It is one text without any #include. A cache of compiled kernels, which compares texts, would
+    not notice that a header has changed.
     """
     files = ("arithmetic.cuh", "tiles.cuh", *(f"{operation}.cu" for operation in operations))
     return "\n".join((FOLDER / file).read_text(encoding="utf-8") for file in files)
@@ -45,23 +48,30 @@ def source(*operations: str) -> str:
 
 @dataclass(frozen=True)
 class Build:
-    """What one compilation is for: `dimension` 0 stands for any, `values` for the columns of a
-    result that a block computes at a time."""
+    """What one compilation is for."""
 
     dtype: str
+
     kind: str
+    """One of KINDS, or MATRIX."""
+
     dimension: int
+    """That of the points; 0 stands for any above UNROLLED, and for a matrix."""
+
     values: int
+    """Columns of a result that a block computes at a time."""
+
     threads: tuple[int, int]
+    """Threads of a block, along the columns and along the rows."""
 
     @property
     def tile(self) -> tuple[int, int]:
-        """Rows and columns of the costs that a block works on at a time."""
+        """(rows, columns) of the costs that a block works on at a time."""
         return ROWS * self.threads[1], COLUMNS[np.dtype(self.dtype).itemsize] * self.threads[0]
 
     @property
     def options(self) -> tuple[str, ...]:
-        """For NVRTC, nvcc and the host's compiler alike."""
+        """Compile options that NVRTC, nvcc and the host's compiler all understand."""
         itemsize = np.dtype(self.dtype).itemsize
         macros = {
             "REFOT_DOUBLE": int(itemsize == 8), "COST": self.kind, "DIMENSION": self.dimension,
@@ -72,12 +82,13 @@ class Build:
 
 
 DEVICE_OPTIONS = ("--ftz=true",)
-"""For the device alone: float32 below 2^-126 counts as 0, which makes exp2f one instruction."""
+"""Options for a device alone: float32 below 2^-126 is flushed to 0, which makes exp2f one
+instruction."""
 
 
 def build(C: Cost, values: int, threads: tuple[int, int]) -> Build:
     """The compilation for a cost operand. Raises UnknownNameError for a cost that is not in
-    the table of `refot.costs.operands`."""
+    KINDS."""
     dtype = np.dtype(C.dtype).name
     if not isinstance(C, PointCost):
         return Build(dtype, "MATRIX", 0, values, threads)

@@ -1,11 +1,17 @@
 """The fast backend on the processor: the fused operations as compiled, threaded, streaming kernels.
 
-Memory O(n + m): a cost between points is never formed; a matrix is read where it is, row-major or
-transposed (any other layout is copied first). Results have the dtype of the cost; potentials, V and
-eps are cast to it. A kernel is compiled when it is first used with a ground cost and a dtype (some
-seconds), and kept on disk for later processes: beside this file or, where that cannot be written,
-in the user's cache folder (Numba's rule; NUMBA_CACHE_DIR moves it). NUMBA_NUM_THREADS sets the
-number of threads, all processors unless given.
+Memory is O(n + m): a cost between points is never formed, and a matrix is read where it is,
+row-major or transposed (any other layout is copied first). Results have the dtype of the cost;
+potentials, V and eps are cast to it.
+
+Each operation picks one of up to four ways: a transposed matrix is read down its columns
+(`columns`); points in many dimensions become blocks of a matrix (`products`); points in order are
+treated by groups (`groups`); all else is computed row by row (`plan`, `softmin`).
+
+A kernel is compiled when it is first used with a ground cost and a dtype (some seconds), and kept
+on disk for later processes: beside this file or, where that cannot be written, in the user's cache
+folder (Numba's rule; NUMBA_CACHE_DIR moves it). NUMBA_NUM_THREADS sets the number of threads;
+without it all processors are used.
 """
 
 from __future__ import annotations
@@ -36,11 +42,12 @@ except ImportError as error:
 
 _run = Launcher()
 
-MANY = 1 << 22
-"""Entries of a column-major matrix of which a row-major copy is made at a time."""
+COPIED_ELEMENTS = 1 << 22
+"""Entries of a column-major matrix that are copied to row-major at a time."""
 
-ALONE = 1 << 18
-"""Entries of a sparse plan up to which one thread is as fast as two, and no call is made a step."""
+ONE_THREAD = 1 << 18
+"""Up to this number of entries of a sparse plan one thread is as fast as two, so that all steps of
+conjugate gradients are taken in one call."""
 
 
 class NumbaBackend(NumpyArrays):
@@ -49,11 +56,11 @@ class NumbaBackend(NumpyArrays):
     name = "numba"
 
     def prepared(self, C: Cost, a: Array, b: Array) -> Cost:
-        """C, its points in order where that pays."""
+        """C with its points in order, where that pays; else C."""
         return in_order(C, a, b)
 
     def left_out(self, C: Cost) -> float:
-        """What sums by groups of points may be off by, as a share of the sum."""
+        """The share by which sums by groups of points may be wrong; 0 for any other cost."""
         return IN_GROUPS * left_out_share(C.dtype) if isinstance(C, SortedCost) else 0.0
 
     def prefers_softmin(self, C: Cost, a: Array, b: Array, eps: float) -> bool:
@@ -61,8 +68,8 @@ class NumbaBackend(NumpyArrays):
         return series_pay(C, a, b, eps)
 
     def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
-        """-eps log sum_j exp((h_j - C_ij) / eps), (n,), each row shifted by about its largest
-        exponent; inf where every h_j is -inf. `shift` saves the search for a first shift."""
+        """-eps log sum_j exp((h_j - C_ij) / eps), (n,); inf where every h_j is -inf. `shift` (n,),
+        a guess of the result, saves the search for a first shift of each row."""
         (n, m), dtype = C.shape, C.dtype
         h, out = _vector(h, m, "h", dtype), np.empty(n, dtype)
         guess = None if shift is None else _vector(shift, n, "shift", dtype)
@@ -100,7 +107,8 @@ class NumbaBackend(NumpyArrays):
         return _rounded(out, dtype)
 
     def marginals(self, C: Cost, F: Array, G: Array, eps: float) -> tuple[Array, Array]:
-        """(P 1 (n,), P'1 (m,)), from one exponential for each entry; by groups, from two passes."""
+        """(P 1 (n,), P'1 (m,)), from one pass over the pairs; for points in order from two, one for
+        each side, which take less time."""
         (n, m), dtype = C.shape, C.dtype
         if isinstance(C, SortedCost) and grouping(C, eps):
             ones = np.ones((m, 1), dtype), np.ones((n, 1), dtype)
@@ -156,7 +164,7 @@ class NumbaBackend(NumpyArrays):
             for rows, block in product_blocks(C, _run):
                 self.gibbs(block, f[rows], g, eps, least, K[rows])
         elif (M := _transposed(C)) is not None:
-            for rows in blocks(C.shape, MANY):
+            for rows in blocks(C.shape, COPIED_ELEMENTS):
                 part = DenseCost(np.ascontiguousarray(M[:, rows].T))
                 self.gibbs(part, f[rows], g, eps, least, K[rows])
         else:
@@ -164,7 +172,7 @@ class NumbaBackend(NumpyArrays):
                  _per_eps(eps, dtype), dtype.type(least), K)
 
     def sweep(self, K: Array | Entries, v: Array, s: Array, w: float) -> tuple[Array, Array]:
-        """(K v, K'u) with u = s / (K v)^w, sums in float64: K is read once."""
+        """(K v, K'u) with u = s / (K v)^w; K is read once, and sums are in float64."""
         v, s, n = np.array(v, np.float64), np.array(s, np.float64), len(s)
         r = np.empty(n)
         if isinstance(K, tuple):
@@ -174,8 +182,9 @@ class NumbaBackend(NumpyArrays):
 
     def laplacian_solve(self, P: Entries, s: Array, diagonal: Array, y: Array, accuracy: float,
                         most: int) -> Array | None:
-        """x with (diag d - P' diag(s) P) x = y, by one thread; None where more would pay."""
-        if len(P[0]) > ALONE:
+        """x with (diag d - P' diag(s) P) x = y, on one thread; None where P is so large that
+        several threads are faster."""
+        if len(P[0]) > ONE_THREAD:
             return None
         s, diagonal, y = (np.array(vector, np.float64) for vector in (s, diagonal, y))
         x = np.zeros_like(y)
@@ -184,8 +193,8 @@ class NumbaBackend(NumpyArrays):
 
 
 def _vector(values: Array, size: int, name: str, dtype: Any) -> Array:
-    """A potential in the dtype of the cost, as a copy: writable and in one piece, as kernels are
-    compiled for."""
+    """A potential in the dtype of the cost. It is copied, to be writable and in one piece: kernels
+    are compiled for such arrays alone."""
     vector = np.array(values, dtype)
     if vector.shape != (size,):
         raise ShapeError(name, f"shape {vector.shape}", f"({size},), to fit C")
@@ -199,13 +208,14 @@ def _per_eps(eps: float, dtype: Any) -> Any:
 
 
 def _rounded(out: Array, dtype: Any) -> Array:
-    """Sums in float64 to the dtype of the cost; inf, as in the plan itself, where they overflow."""
+    """Sums in float64, rounded to the dtype of the cost; inf where that overflows, as it would in
+    the plan itself."""
     with np.errstate(over="ignore"):
         return out.astype(dtype, copy=False)
 
 
 def _transposed(C: Cost) -> Array | None:
-    """M row-major where C = M', or None: such a view is read as it lies."""
+    """The row-major M of which C is the transposed view, if it is one; else None."""
     if isinstance(C, DenseCost) and not C.matrix.flags.c_contiguous:
         return C.matrix.T if C.matrix.T.flags.c_contiguous else None
     return None

@@ -1,7 +1,7 @@
 """The loops that fill a block of costs c(x_i, y_j) inside the Numba kernels.
 
-A sum over coordinates is filled four rows by four coordinates in one pass, so that each y is loaded
-once for four rows.
+Costs are sums over coordinates. Beyond the first 1 to 4 coordinates a loop adds four of them to
+four rows in one pass, so that each y is loaded once for four rows.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from refot.arrays import Array
 from .compile import elementwise, full_width, implements, variant
 from .costs import DIRECT, PAIR_TERMS, TILE, Euclidean, Rows, unrolled
 
-# Row starts in a flat block: unsigned and known to the compiler, which can then see that the rows
-# do not overlap.
+# Where the second, third and fourth row of a flat block start. They are constants, and unsigned, so
+# that the compiler sees that rows do not overlap and that no index is negative.
 _1, _2, _3 = np.uintp(TILE), np.uintp(2 * TILE), np.uintp(3 * TILE)
 
 
 def _first_coordinates(term: Any, width: int) -> Any:
-    """The loop t[r, j] = sum_k term(x[i + r, k], y[j, k]) over coordinates 0 to width - 1."""
+    """A compiled loop: t[r, j] = sum_k term(x[i + r, k], y[j, k]), coordinates 0 to width - 1."""
 
     @elementwise
     @variant(term, width)
-    def loop(x: Any, y: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
+    def loop(x: Array, y: Array, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
         full_width()
         for r in range(rows):
             o = np.uintp(r) * _1
@@ -41,15 +41,15 @@ def _first_coordinates(term: Any, width: int) -> Any:
 
 
 def _next_coordinates(term: Any, width: int) -> Any:
-    """The loop t[r, j] += sum_k term(x[i + r, k], y[j, k]) over `width` coordinates from `start`
-    on, four rows at once so that y is loaded once; beyond the last row, that row again."""
+    """A compiled loop: t[r, j] += sum_k term(x[i + r, k], y[j, k]) over `width` coordinates from
+    `start` on, for four rows at once."""
 
     @elementwise
     @variant(term, width)
-    def loop(x: Any, y: Any, start: Any, i: Any, rows: Any, tile: Any, columns: Any,
-             t: Any) -> None:
+    def loop(x: Array, y: Array, start: int, i: int, rows: int, tile: int, columns: int, t: Array
+             ) -> None:
         full_width()
-        last = x.shape[0] - 1
+        last = x.shape[0] - 1  # beyond it the last row is computed again: nobody reads these
         for r in range(0, rows, 4):
             a, b = min(i + r, last), min(i + r + 1, last)
             c, d = min(i + r + 2, last), min(i + r + 3, last)
@@ -69,15 +69,16 @@ def _next_coordinates(term: Any, width: int) -> Any:
 
 @functools.cache
 def _sums(term: Any) -> dict[int, Any]:
-    """The functions that fill a block with sum_k term(x_ik, y_jk), by `unrolled` dimension: all
-    coordinates in one loop; 0: the first 1 to 4, then the others by fours."""
+    """The functions that fill a block with sum_k term(x_ik, y_jk), by `unrolled` dimension d: one
+    loop over all d coordinates; and at d = 0, for any number of coordinates, one loop over the
+    first 1 to 4, then one for each four of the others."""
     first = {width: _first_coordinates(term, width) for width in (1, 2, 3, 4)}
     first_1, first_2, first_3, first_4 = first.values()
     next_4 = _next_coordinates(term, 4)
 
     @elementwise
     @variant(term)
-    def fill(x: Any, y: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
+    def fill(x: Array, y: Array, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
         d = x.shape[1]
         width = (d - 1) % 4 + 1
         if width == 1:
@@ -95,14 +96,16 @@ def _sums(term: Any) -> dict[int, Any]:
 
 
 @elementwise
-def _roots(t: Any) -> None:
+def _roots(t: Array) -> None:
+    """t_j <- sqrt(t_j)."""
     full_width()
     for j in range(t.size):
         t[j] = math.sqrt(t[j])
 
 
 @elementwise
-def _copied_rows(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> None:
+def _copied_rows(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
+    """`fill` for a matrix."""
     full_width()
     for r in range(rows):
         row, start = np.uintp(i + r), np.uintp(tile * TILE)
@@ -132,7 +135,7 @@ def _fill(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> Any:
 
 
 def prepare(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
-    """Fill the block t, where `costs_at` reads from it."""
+    """`fill`, but only for operands whose function in `costs_at` reads from the block t."""
     raise NotImplementedError("compiled code only")
 
 

@@ -1,31 +1,34 @@
 """softmin and plan_apply for a transposed matrix: C_ij = M_ji with M (m, n) row-major, as it lies.
 
-The sums run down the columns of M, so the vector lanes are neighbouring i: no lane waits for
-another, and M is read along its rows, DEPTH of them at a time. As in `plan`, sums over a
-chunk are in the dtype of the cost, sums over chunks in float64.
+A row of C is a column of M, so the sums run down the columns of M. A vector register holds
+neighbouring columns, whose sums do not depend on each other, and M is read along its rows, DEPTH of
+them at a time. As in `plan`, sums over a chunk of rows are in the dtype of the cost, sums over
+chunks in float64.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array
 
-from .compile import elementwise, full_width, kernel, larger, reduction
+from .compile import Number, elementwise, full_width, kernel, larger, reduction
 from .exponential import exp2_scaled
 from .plan import entry
 
 DEPTH = 16
+"""Rows of M in a chunk."""
+
 WIDTH = 512
-"""A chunk is DEPTH rows by at most WIDTH columns of M: 64 KiB in float64."""
+"""Columns of M in a chunk at most: 64 KiB in float64."""
 
 
 @elementwise
-def _exponents(M: Any, h: Any, j0: Any, i0: Any, t: Any, top: Any) -> None:
-    """t[r, l] = h_j - M_ji, and top[l] the largest of its column and of what it was."""
+def _exponents(M: Array, h: Array, j0: int, i0: int, t: Array, top: Array) -> None:
+    """t[r, l] = h_j - M_ji for j = j0 + r, i = i0 + l; top[l] is raised to the largest of column
+    l."""
     full_width()
     for r in range(t.shape[0]):
         j = np.uintp(j0 + r)
@@ -36,14 +39,14 @@ def _exponents(M: Any, h: Any, j0: Any, i0: Any, t: Any, top: Any) -> None:
 
 
 @elementwise
-def term(t: Any, shift: Any, k: Any) -> Any:
+def term(t: Number, shift: Number, k: Number) -> Number:
     """exp((t - shift) / eps) for shift >= t."""
     return exp2_scaled(t - shift, k)
 
 
 @reduction
-def _growth(top: Any, shift: Any) -> Any:
-    """The largest top[l] - shift[l]; 0 where no maximum has grown."""
+def _growth(top: Array, shift: Array) -> Number:
+    """By how much the largest exponents exceed the shifts at most; 0 where none does."""
     full_width()
     growth = top.dtype.type(0)
     for l in range(top.size):
@@ -52,8 +55,9 @@ def _growth(top: Any, shift: Any) -> Any:
 
 
 @elementwise
-def _rescale(top: Any, k: Any, shift: Any, total: Any) -> None:
-    """total[l] in units of its new largest term; shift = top."""
+def _rescale(top: Array, k: Number, shift: Array, total: Array) -> None:
+    """Make the largest exponent so far the shift of each column: total[l] is then in units of its
+    largest term, and no later term overflows."""
     full_width()
     for l in range(top.size):
         total[l] *= exp2_scaled(shift[l] - top[l], k)
@@ -61,7 +65,7 @@ def _rescale(top: Any, k: Any, shift: Any, total: Any) -> None:
 
 
 @elementwise
-def _add_terms(t: Any, shift: Any, k: Any, part: Any, total: Any) -> None:
+def _add_terms(t: Array, shift: Array, k: Number, part: Array, total: Array) -> None:
     """total[l] += sum_r 2^((t[r, l] - shift[l]) k)."""
     full_width()
     for l in range(part.size):
@@ -74,7 +78,8 @@ def _add_terms(t: Any, shift: Any, k: Any, part: Any, total: Any) -> None:
 
 
 @kernel
-def softmin_columns(M: Array, h: Array, eps: float, k: Any, out: Array, i0: int, i1: int) -> None:
+def softmin_columns(M: Array, h: Array, eps: float, k: Number, out: Array, i0: int, i1: int
+                    ) -> None:
     """out_i = -eps log sum_j exp((h_j - M_ji) / eps) for columns i0 to i1 of M."""
     width = i1 - i0
     t, part = np.empty((DEPTH, width), M.dtype), np.empty(width, M.dtype)
@@ -91,7 +96,7 @@ def softmin_columns(M: Array, h: Array, eps: float, k: Any, out: Array, i0: int,
 
 
 @elementwise
-def _entries(M: Any, F: Any, G: Any, k: Any, j0: Any, i0: Any, t: Any) -> None:
+def _entries(M: Array, F: Array, G: Array, k: Number, j0: int, i0: int, t: Array) -> None:
     """t[r, l] = P_ij, i = i0 + l, j = j0 + r."""
     full_width()
     one = t.dtype.type(1)
@@ -103,7 +108,7 @@ def _entries(M: Any, F: Any, G: Any, k: Any, j0: Any, i0: Any, t: Any) -> None:
 
 
 @elementwise
-def _add_products(t: Any, V: Any, j0: Any, c: Any, part: Any, total: Any) -> None:
+def _add_products(t: Array, V: Array, j0: int, c: int, part: Array, total: Array) -> None:
     """total[c, l] += sum_r t[r, l] V[j0 + r, c]."""
     full_width()
     for l in range(part.size):
@@ -116,7 +121,7 @@ def _add_products(t: Any, V: Any, j0: Any, c: Any, part: Any, total: Any) -> Non
 
 
 @kernel
-def plan_apply_columns(M: Array, F: Array, G: Array, k: Any, V: Array, out: Array, i0: int,
+def plan_apply_columns(M: Array, F: Array, G: Array, k: Number, V: Array, out: Array, i0: int,
                        i1: int) -> None:
     """out_i = (P @ V)_i for i0 <= i < i1, P_ij = exp((F_i + G_j - M_ji) / eps); V row-major."""
     width = i1 - i0

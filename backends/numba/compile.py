@@ -1,10 +1,13 @@
 """What the Numba kernels need so that LLVM turns their inner loops into full-width vector code.
 
-No equation here. An inner loop is vectorised when its iterations are independent or a sum that may
-be reassociated, and when no index can wrap around (unsigned ones, or those of a `range`).
-Decorators: `elementwise` for independent iterations, `reduction` for sums, `kernel` for what Python
-calls (`called`: and is not kept on disk), `implements` for a function that depends on the types of
-its arguments. Instructions without a name in Python: `fma`, `larger`, `add_exponent`, `full_width`.
+No equation here. LLVM vectorises an inner loop if its iterations are independent, or form a sum
+that may be added up in any order; and if no index may be negative, for Python lets a negative index
+count from the end. So indices are those of a `range`, or unsigned (`np.uintp`).
+
+Decorators: `elementwise` for functions whose loops have independent iterations, `reduction` for
+sums, `kernel` for what Python calls, `called` for the same without a copy on disk (for benchmarks),
+and `implements` for a function whose code depends on the types of its arguments.
+Instructions without a name in Python: `fma`, `larger`, `add_exponent`, `full_width`.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from llvmlite import ir
 from numba import njit, types
@@ -22,16 +25,19 @@ from numba.extending import intrinsic, overload
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+Number: TypeAlias = Any
+"""A number inside a kernel, in the dtype of the cost unless a function says otherwise."""
+
 ELEMENTWISE: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
-"""Compile options: a * b + c may be rounded once; nothing is reordered."""
+"""Compile options: a * b + c may become one multiply-add, rounded once; nothing is reordered."""
 
 REDUCTION: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
-"""The same, and the terms of a sum may be added in any order. Whatever must keep its order
-(`exp2_scaled`) is compiled on its own as ELEMENTWISE and keeps its rounding where it is inlined."""
+"""The same, and the terms of a sum may be added in any order. A function that relies on its order
+(`exp2_scaled`) is compiled as ELEMENTWISE, and keeps its order where it is inlined into a sum."""
 
 INSIDE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""Of what only compiled code calls. (To make it callable from Python is a third of the time that
-compilation takes; a call from Python would crash.)"""
+"""Compile options of a function that only compiled code calls. It saves the wrapper for calls from
+Python, a third of the time of compilation; a call from Python would crash."""
 
 elementwise: Callable[[Function], Function] = njit(**ELEMENTWISE, **INSIDE)
 reduction: Callable[[Function], Function] = njit(**REDUCTION, **INSIDE)
@@ -41,7 +47,8 @@ instruction: Callable[[Function], Any] = intrinsic
 
 
 def implements(function: Callable[..., Any]) -> Callable[[Function], Function]:
-    """The decorated function chooses, from Numba types, the code that `function` stands for."""
+    """Decorates the implementation of `function`, which is a stub: given the Numba types of the
+    arguments, it returns the Python function to compile in place of a call of the stub."""
     chooser: Callable[[Function], Function] = overload(
         function, jit_options={**ELEMENTWISE, **INSIDE}, strict=False
     )
@@ -49,11 +56,10 @@ def implements(function: Callable[..., Any]) -> Callable[[Function], Function]:
 
 
 def variant(*of: Any) -> Callable[[Function], Function]:
-    """The decorated inner function gets a name of its own, from the functions and numbers that it
-    is made of.
+    """Decorates a function that a factory makes, and adds to its name what it was made of.
 
-    Two variants of one name and one type would be the same symbol in code kept on disk by different
-    processes, and where one process loads both, one variant would be called for the other.
+    Without that, two functions of one factory with arguments of one type would have the same symbol
+    in compiled code. Where a process loads both from disk, the one could be called for the other.
     """
     parts = "_".join(getattr(getattr(part, "py_func", part), "__qualname__", str(part))
                      for part in of)
@@ -68,16 +74,17 @@ def variant(*of: Any) -> Callable[[Function], Function]:
 _SOURCES = zlib.crc32(b"".join(
     file.read_bytes() for file in sorted(Path(__file__).parent.rglob("*.py"))
 ))
+"""A checksum of the sources of this backend."""
 
 
 class _OwnCode(JITCodeLibrary):  # type: ignore[misc]
     """The code of a kernel, which calls its own copies of the functions that are compiled into it.
 
-    Numba leaves these copies visible to the linker, which takes the first of one name that the
-    process has loaded. In the process that compiles, that is the function compiled alone, whose
-    loops LLVM has vectorised otherwise than in the kernel, so that sums are added in another order;
-    in a process that loads the kernel from disk there is nothing but the copies. The same call
-    would have other last digits in the one than in the other.
+    Numba leaves these copies visible to the linker, which resolves a name to the first function of
+    that name that the process has loaded. In the process that compiles the kernel, that is the
+    function as it was compiled on its own. LLVM has vectorised its loops in another way than in the
+    copy, so that sums are added up in another order. A process that loads the kernel from disk has
+    the copy alone. Then the same call would give other last digits in the two processes.
     """
 
     def _optimize_final_module(self) -> None:
@@ -88,20 +95,22 @@ class _OwnCode(JITCodeLibrary):  # type: ignore[misc]
 
 
 class _KernelCompiler(Compiler):  # type: ignore[misc]
-    """Numba's compiler, with the library above."""
+    """Numba's compiler, which puts its code into an `_OwnCode`."""
 
     def compile_extra(self, function: Any) -> Any:
+        """Compile `function`: Numba's own entry point."""
         self.state.library = _OwnCode(self.state.targetctx.codegen(), function.__qualname__)
-        self.state.library.enable_object_caching()  # as Numba does, before it is filled
+        self.state.library.enable_object_caching()  # as Numba does; it must precede any code
         return super().compile_extra(function)
 
 
 def kernel(function: Function) -> Function:
-    """`function` compiled when first used, to run without the interpreter's lock (`launch`
-    splits its rows), and kept on disk for other processes.
+    """`function` compiled when it is first called, and kept on disk for other processes. It runs
+    without the interpreter's lock, so that `launch` can run it on several threads.
 
-    The disk cache goes by a function's name and the time of its own file, so the name is given a
-    checksum of all the files whose functions may be compiled into it.
+    Numba's disk cache looks at the name of a function and at the time of the file in which it
+    stands. It misses a change in another file whose functions are compiled into the kernel. So a
+    checksum of all files is made part of the name.
     """
     function.__qualname__ += f"_{_SOURCES:08x}"
     compiler: Callable[[Function], Function] = njit(
@@ -134,6 +143,7 @@ def full_width(typing_context: Any) -> Any:
 
 
 def _call(builder: Any, name: str, arguments: Any, flags: tuple[str, ...] = ()) -> Any:
+    """Code that calls the LLVM intrinsic `name`, whose arguments and result are of one type."""
     number = arguments[0].type
     declared: Any = ir.FunctionType(number, [number] * len(arguments))  # type: ignore[no-untyped-call]
     return builder.call(builder.module.declare_intrinsic(name, (number,), declared),
@@ -142,8 +152,8 @@ def _call(builder: Any, name: str, arguments: Any, flags: tuple[str, ...] = ()) 
 
 @instruction
 def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
-    """a * b + c, rounded once where the processor can. (Left to itself, LLVM shares the product
-    of two such sums and rounds it.)"""
+    """a * b + c, rounded once if the processor can. (Where two such sums have the same product,
+    LLVM would else compute that once, and round it.)"""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _call(builder, "llvm.fmuladd", arguments)
@@ -153,7 +163,8 @@ def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
 
 @instruction
 def larger(typing_context: Any, a: Any, b: Any) -> Any:
-    """max(a, b) for numbers that are not NaN: the one form that LLVM vectorises in a loop."""
+    """max(a, b) for numbers that are not NaN. Of all ways to write a maximum, LLVM vectorises this
+    one in a loop."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _call(builder, "llvm.maxnum", arguments, ("nnan", "nsz"))
@@ -163,7 +174,8 @@ def larger(typing_context: Any, a: Any, b: Any) -> Any:
 
 @instruction
 def add_exponent(typing_context: Any, p: Any, marked: Any) -> Any:
-    """p 2^n for a whole n held in the low bits of `marked`, added to the exponent field of p."""
+    """p 2^n, n being the whole number in the low bits of the float `marked`: it is added to the
+    bits of p that hold the exponent."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         number = arguments[0].type

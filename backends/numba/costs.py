@@ -1,11 +1,14 @@
-"""Costs inside the Numba kernels: the operands that they take, and how one c_ij is had.
+"""Costs inside the Numba kernels: the operands that they take, and how a kernel gets one c_ij.
 
-A kernel works on ROWS rows by TILE columns at a time: 8 x 1024 costs, held in the cache, never the
-whole matrix. A column operand is laid out by tiles, (tiles, d, TILE). In a few dimensions c_ij is
-computed where it is used, else read from a block that `blocks` has filled; by differences, as
-in `refot.costs.operands`: no cancellation. The type of an operand tells its dimension where that is
-one of these few (`axes`), so that a kernel is compiled for one dimension and its loops are
-unrolled. """
+A kernel works on a block of ROWS rows by TILE columns at a time: 8 x 1024 costs, which stay in the
+cache. The whole matrix is never formed. What belongs to the columns is laid out by tiles,
+(tiles, d, TILE), so that the loop over the columns of a tile reads memory in order.
+
+In one to three dimensions (DIRECT) c_ij is computed where it is used; in more it is read from a
+block that `blocks` has filled. Both compute differences x - y, as `refot.costs.operands` does:
+there is no cancellation. In DIRECT dimensions the dimension is part of an operand's type (`axes`),
+so that Numba compiles a kernel for it and LLVM unrolls the loops over coordinates.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +21,23 @@ from refot.arrays import Array, UnknownNameError
 from refot.costs.ground import DOT, EUCLIDEAN, MANHATTAN_L1, SQEUCLIDEAN, PairCost
 from refot.costs.operands import Cost, PointCost
 
-from .compile import elementwise, implements, variant
+from .compile import Number, elementwise, implements, variant
 
 TILE = 1024
+"""Columns of a block."""
+
 ROWS = 8
+"""Rows of a block."""
 
 DIRECT = (1, 2, 3)
 """Dimensions in which a kernel computes c_ij where it uses it, without a block."""
 
-_1 = np.uintp(TILE)
+_1 = np.uintp(TILE)  # from one row of a block to the next; unsigned, as `compile` says
 
 
 class SquaredEuclidean(NamedTuple):
-    """scale * |x_i - y_j|^2: x (n, d), y by tiles (tiles, d, TILE); axes as `unrolled` says."""
+    """scale * |x_i - y_j|^2: x (n, d), y by tiles (tiles, d, TILE). `axes` is (0, ..., d - 1) in
+    DIRECT dimensions, else (): only its length counts, which is part of the type."""
 
     x: Array
     y: Array
@@ -39,7 +46,7 @@ class SquaredEuclidean(NamedTuple):
 
 
 class Euclidean(NamedTuple):
-    """scale * |x_i - y_j|: x (n, d), y by tiles (tiles, d, TILE); axes as `unrolled` says."""
+    """scale * |x_i - y_j|, with the fields of `SquaredEuclidean`."""
 
     x: Array
     y: Array
@@ -48,7 +55,7 @@ class Euclidean(NamedTuple):
 
 
 class ManhattanL1(NamedTuple):
-    """scale * |x_i - y_j|_1: x (n, d), y by tiles (tiles, d, TILE); axes as `unrolled` says."""
+    """scale * |x_i - y_j|_1, with the fields of `SquaredEuclidean`."""
 
     x: Array
     y: Array
@@ -57,7 +64,7 @@ class ManhattanL1(NamedTuple):
 
 
 class Dot(NamedTuple):
-    """-scale * <x_i, y_j>: x (n, d), y by tiles (tiles, d, TILE); axes as `unrolled` says."""
+    """-scale * <x_i, y_j>, with the fields of `SquaredEuclidean`."""
 
     x: Array
     y: Array
@@ -74,7 +81,7 @@ class Rows(NamedTuple):
 
 
 def by_tiles(columns: Array, dtype: Any) -> Array:
-    """(m, k) as (tiles, k, TILE), zeros after column m."""
+    """`columns` (m, k), one row for each column of the cost, as (tiles, k, TILE), padded by 0."""
     m, k = columns.shape
     tiles = -(-m // TILE)
     padded = np.zeros((tiles * TILE, k), dtype)
@@ -83,7 +90,7 @@ def by_tiles(columns: Array, dtype: Any) -> Array:
 
 
 def row_by_tiles(vector: Array) -> Array:
-    """(m,) as (tiles, TILE)."""
+    """One number for each column of the cost, (m,), as (tiles, TILE), padded by 0."""
     return by_tiles(vector[:, None], vector.dtype)[:, 0]
 
 
@@ -93,13 +100,15 @@ POINTS: dict[PairCost, Any] = {
     MANHATTAN_L1: ManhattanL1,
     DOT: Dot,
 }
+"""The kind of operand for each cost of points that the kernels know."""
+
 Operand: TypeAlias = SquaredEuclidean | Euclidean | ManhattanL1 | Dot | Rows
 
 
 def operand(C: Cost) -> Operand:
     """`C` as the kernels take it: points are copied, a matrix only if it is not row-major.
 
-    Raises UnknownNameError for a cost that is not in the table of `refot.costs.operands`.
+    Raises UnknownNameError for a cost that is not in POINTS.
     """
     scalar = C.dtype.type
     if not isinstance(C, PointCost):
@@ -116,50 +125,50 @@ def operand(C: Cost) -> Operand:
 
 
 def unrolled(C: Any) -> int:
-    """The dimension of points for which a kernel that is given an operand of this Numba type is
-    compiled: the length of `axes`; 0 for all others, and for a matrix."""
+    """The dimension that a Numba type of an operand tells: the length of its `axes`. It is 0 for a
+    matrix, and for points outside DIRECT dimensions."""
     return len(C[C.fields.index("axes")])
 
 
 # ------------------------------------------------------------------ one coordinate
 @elementwise
-def _square(u: Any) -> Any:
+def _square(u: Number) -> Number:
     return u * u
 
 
 @elementwise
-def _absolute(u: Any) -> Any:
+def _absolute(u: Number) -> Number:
     return abs(u)
 
 
 @elementwise
-def _itself(u: Any) -> Any:
+def _itself(u: Number) -> Number:
     return u
 
 
 @elementwise
-def _root(u: Any) -> Any:
+def _root(u: Number) -> Number:
     return math.sqrt(u)
 
 
 POINT_TERMS = {SquaredEuclidean: (_square, _itself), Euclidean: (_square, _root),
                ManhattanL1: (_absolute, _itself)}
-"""(term, finish) of a ground cost: finish(sum_k term(x_k - y_k))."""
+"""(term, finish) of a cost of the difference: finish(sum_k term(x_k - y_k))."""
 
 
 def _of_difference(term: Any) -> Any:
-    """(x, y) -> term(x - y)."""
+    """The compiled function (x, y) -> term(x - y)."""
 
     @elementwise
     @variant(term)
-    def of(x: Any, y: Any) -> Any:
+    def of(x: Number, y: Number) -> Number:
         return term(x - y)
 
     return of
 
 
 @elementwise
-def minus_product(x: Any, y: Any) -> Any:
+def minus_product(x: Number, y: Number) -> Number:
     """-x y."""
     return -(x * y)
 
@@ -175,11 +184,11 @@ PAIR_TERMS = {SquaredEuclidean: (squared_difference, _itself),
 
 # ------------------------------------------------------------------ one cost at a time
 def _direct(term: Any, width: int, finish: Any) -> Any:
-    """finish(sum_k term(x_ik, y_jk)) in `width` dimensions."""
+    """The compiled function for finish(sum_k term(x_ik, y_jk)) in `width` dimensions."""
 
     @elementwise
     @variant(term, width, finish)
-    def cost(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
+    def cost(C: Any, t: Array, i: int, r: int, tile: int, j: int) -> Number:
         c = term(C.x[i, 0], C.y[tile, 0, j])
         for k in range(1, width):
             c += term(C.x[i, k], C.y[tile, k, j])
@@ -189,12 +198,14 @@ def _direct(term: Any, width: int, finish: Any) -> Any:
 
 
 @elementwise
-def _in_block(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
+def _in_block(C: Any, t: Array, i: int, r: int, tile: int, j: int) -> Number:
+    """c_ij from the block t."""
     return t[np.uintp(r) * _1 + j]
 
 
 @elementwise
-def _in_matrix(C: Any, t: Any, i: Any, r: Any, tile: Any, j: Any) -> Any:
+def _in_matrix(C: Any, t: Array, i: int, r: int, tile: int, j: int) -> Number:
+    """c_ij from the matrix of the caller."""
     return C.matrix[np.uintp(i), np.uintp(tile) * _1 + j]
 
 
@@ -204,13 +215,17 @@ costs_at: dict[tuple[Any, int], Any] = {
     **{(kind, d): _direct(term, d, finish)
        for kind, (term, finish) in PAIR_TERMS.items() for d in DIRECT},
 }
-"""How c_ij, unscaled, is had: cost(C, t, i, r, tile, j), by operand and dimension; dimension 0 is
-any other, from a block t that `blocks.prepare` has filled."""
+"""By kind of operand and `unrolled` dimension, the function cost(C, t, i, r, tile, j) that gives
+c_ij, unscaled, for column j of a tile. Where it reads from a block t, `blocks.prepare` has filled
+that, and i is row r of it."""
 
 
-# ------------------------------------------------------------------ d1 c = weight along x - y, or y
-def gradient_weight(C: Any, entry: Any, c: Any) -> Any:
-    """2 P_ij, P_ij / |x - y| (0 where x = y) or P_ij: squared Euclidean, Euclidean, others."""
+# ------------------------------------------------------------------ the gradient d1 c of a cost
+# Its coordinate k is weight_ij * (x_ik - y_jk), for l1 weight_ij * sign(x_ik - y_jk), and for the
+# product -weight_ij * y_jk. The three functions below choose by the type of the operand.
+def gradient_weight(C: Any, entry: Number, c: Number) -> Number:
+    """P_ij times the factor of the gradient of c_ij that is the same for all coordinates: 2 P_ij
+    for the squared Euclidean cost, P_ij / |x - y| (0 where x = y) for the Euclidean, else P_ij."""
     raise NotImplementedError("compiled code only")
 
 
@@ -223,8 +238,8 @@ def _gradient_weight(C: Any, entry: Any, c: Any) -> Any:
     return lambda C, entry, c: entry
 
 
-def gradient_along(C: Any, weight: Any, u: Any) -> Any:
-    """weight * u, and for l1 weight * sign(u), for the coordinate u of x - y."""
+def gradient_along(C: Any, weight: Number, u: Number) -> Number:
+    """The coordinate of weight * d1 c where x - y has the coordinate u, for a cost of x - y."""
     raise NotImplementedError("compiled code only")
 
 
@@ -235,8 +250,9 @@ def _gradient_along(C: Any, weight: Any, u: Any) -> Any:
     return lambda C, weight, u: weight * u
 
 
-def gradient_term(C: Any, weight: Any, x: Any, y: Any) -> Any:
-    """The coordinate of weight d1 c in which the points have x and y; -weight y for the product."""
+def gradient_term(C: Any, weight: Number, x: Number, y: Number) -> Number:
+    """The coordinate of weight * d1 c where the points have the coordinates x and y, for any
+    cost."""
     raise NotImplementedError("compiled code only")
 
 

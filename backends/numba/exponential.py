@@ -1,15 +1,19 @@
 """2^(t k) without a branch, a table or a call, so that LLVM vectorises the loop around it.
 
-With n the whole number nearest t k and f = t k - n in [-1/2, 1/2]: 2^(t k) = 2^n 2^f. Here n comes
-from adding and taking away 1.5 * 2^52, f is exact but for one rounding (a fused multiply-add), 2^f
-is 1 + f q(f) with q minimax for the relative error (Remez), and 2^n is added to the exponent field.
+Let n be the whole number nearest t k, and f = t k - n, in [-1/2, 1/2]. Then 2^(t k) = 2^n 2^f.
+- n: adding 1.5 * 2^52 to t k rounds it to a whole number, which stands in the low bits of the sum
+  (`marked` below); taking 1.5 * 2^52 away again gives n as a float.
+- f: one fused multiply-add, t k - n, rounded once.
+- 2^f: a polynomial 1 + f q(f), with q found by Remez's algorithm to make the relative error least.
+- 2^n: n is added to the bits that hold the exponent.
 
-Error, tested over the whole range: at most 1.1 ulp for k = 1, in float64 and in float32 (of which
-the polynomials: 2^-55.6 of the value at degree 11, 2^-28.5 at degree 6). For another k, t k is
-rounded only in f, by at most 2^-55 (2^-26): 0.2 ulp more; the rounding of k itself is the caller's.
-(On a processor without fused multiply-add: 1.3 ulp, and t k is rounded as any product.)
-Below 2^-1021.5 (float32: 2^-125.5) the result is 0: gradual underflow is flushed. exp of -inf is 0,
-of NaN is NaN.
+The error, tested over the whole range, is at most 1.1 ulp for k = 1, in float64 and in float32. The
+polynomials err by 2^-55.6 of the value (degree 11) and 2^-28.5 (degree 6). For another k, t k is
+rounded in f alone, by at most 2^-55 (2^-26), which is 0.2 ulp more; the rounding of k itself is the
+caller's. On a processor without fused multiply-add it is 1.3 ulp, and t k is rounded like any
+product.
+Below 2^-1021.5 (float32: 2^-125.5) the result is 0: gradual underflow is flushed. The exponential
+of -inf is 0, that of NaN is NaN.
 """
 
 from __future__ import annotations
@@ -19,9 +23,9 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from .compile import add_exponent, elementwise, fma, implements, larger
+from .compile import Number, add_exponent, elementwise, fma, implements, larger
 
-# Coefficients of f^1 .. f^11 and f^1 .. f^6; the constant term is 1, so that 2^0 = 1 exactly.
+# Coefficients of f^1 .. f^11 in float64, f^1 .. f^6 in float32. The constant term is 1: 2^0 = 1.
 A1, A2, A3, A4, A5, A6, A7, A8, A9, A10, A11 = (
     float.fromhex(c)
     for c in (
@@ -39,9 +43,11 @@ B1, B2, B3, B4, B5, B6 = (
 
 
 @elementwise
-def _power64(f: Any) -> Any:
-    """2^f for float64 f in [-1/2, 1/2], odd and even powers from f^2 on apart: not as deep
-    as Horner's rule, whose chain of 11 the processor cannot overlap with enough others."""
+def _power64(f: Number) -> Number:
+    """2^f for float64 f in [-1/2, 1/2].
+
+    Even and odd powers are summed apart. In Horner's rule each of 11 multiply-adds would wait for
+    the one before it; here two chains of half that length run side by side."""
     f2 = f * f
     even = fma(f2, fma(f2, fma(f2, fma(f2, A10, A8), A6), A4), A2)
     odd = fma(f2, fma(f2, fma(f2, fma(f2, A11, A9), A7), A5), A3)
@@ -49,32 +55,35 @@ def _power64(f: Any) -> Any:
 
 
 @elementwise
-def _power32(f: Any) -> Any:
+def _power32(f: Number) -> Number:
     """2^f for float32 f in [-1/2, 1/2], by Horner's rule."""
     p = fma(f, fma(f, fma(f, B6, B5), B4), B3)
     return fma(f, fma(f, fma(f, p, B2), B1), np.float32(1))
 
 
-def exp2_scaled(t: Any, k: Any) -> Any:
-    """2^(t k) for t k <= 1023 (float32: 127); 0 below 2^-1021.5 (2^-125.5). Inside kernels."""
+def exp2_scaled(t: Number, k: Number) -> Number:
+    """2^(t k) for t k <= 1023 (float32: 127); 0 below 2^-1021.5 (2^-125.5)."""
     raise NotImplementedError("compiled code only")
 
 
-def exp2_bounded(t: Any, k: Any) -> Any:
-    """2^(t k) for any t k; inf where t k > 1023.5 (float32: 127.5). Inside kernels."""
+def exp2_bounded(t: Number, k: Number) -> Number:
+    """2^(t k) for any t k; inf where t k > 1023.5 (float32: 127.5)."""
     raise NotImplementedError("compiled code only")
 
 
 def _constants(number: Any) -> tuple[Any, ...]:
-    """Polynomial, 1.5 * 2^mantissa, and the least and the largest n, for a Numba float type."""
+    """(the function for 2^f, 1.5 * 2^(bits of the mantissa), the least n, the largest n) for a
+    Numba float type."""
     if number == types.float64:
         return _power64, np.float64(1.5 * 2.0**52), np.float64(-1021), np.float64(1023)
     return _power32, np.float32(1.5 * 2.0**23), np.float32(-125), np.float32(127)
 
 
-def exp2_about(e: Any, s: Any) -> Any:
-    """2^(e - s) for a whole s, |s| < 2^51 (float32: 2^22), and e - s <= 1023 (127): s only moves
-    the number that rounds e. Below 2^-1021 (2^-125) the result is that, not 0. Inside kernels."""
+def exp2_about(e: Number, s: Number) -> Number:
+    """2^(e - s) for a whole s, |s| < 2^51 (float32: 2^22), and e - s <= 1023 (127).
+
+    The subtraction takes no operation and no rounding: s is taken from the constant that rounds e
+    to a whole number. Results below 2^-1021 (2^-125) become that number, not 0."""
     raise NotImplementedError("compiled code only")
 
 

@@ -1,12 +1,11 @@
-"""Newton's direction from a sparse plan: conjugate gradients in one kernel.
+"""Newton's direction from a sparse plan: all steps of conjugate gradients in one kernel.
 
-For a plan of some thousands of entries a step takes ten microseconds, a fifth of what the same
-steps take when each is a call (`refot.solvers.newton_cg.conjugate_gradients`, the readable twin).
+For a plan of some thousands of entries a step takes ten microseconds, a fifth of the time of one
+that is called from Python. `refot.solvers.newton_cg.conjugate_gradients` is the same algorithm in
+readable form.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from .sweeps import add_sparse_rows
 
 
 @reduction
-def _product(u: Any, v: Any) -> Any:
+def _product(u: Array, v: Array) -> float:
     """<u, v>."""
     full_width()
     total = 0.0
@@ -27,8 +26,9 @@ def _product(u: Any, v: Any) -> Any:
 
 
 @elementwise
-def _advance(step: Any, q: Any, Aq: Any, diagonal: Any, x: Any, r: Any, z: Any) -> None:
-    """x + step q, r - step A q, z = r / diagonal, in place."""
+def _advance(step: float, q: Array, Aq: Array, diagonal: Array, x: Array, r: Array, z: Array
+             ) -> None:
+    """x += step q, r -= step A q, z = r / diagonal: one step, and the preconditioned residual z."""
     full_width()
     for j in range(np.uintp(x.size)):
         x[j] += step * q[j]
@@ -39,14 +39,15 @@ def _advance(step: Any, q: Any, Aq: Any, diagonal: Any, x: Any, r: Any, z: Any) 
 @kernel
 def conjugate_gradients(values: Array, columns: Array, starts: Array, s: Array, diagonal: Array,
                         y: Array, accuracy: float, most: int, x: Array, i0: int, i1: int) -> None:
-    """x (m,), 0 before, with (diag d - P' diag(s) P) x = y to `accuracy` in the norm of 1 / d, in
-    at most `most` steps; there is one system, i0 = 0."""
+    """x (m,) with A x = y, A = diag d - P' diag(s) P, to the relative `accuracy` in the norm of 1 /
+    d, in at most `most` steps. x is 0 when it is handed over. i0 and i1, which every kernel has,
+    are not used: there is one system."""
     r, z, Aq, Pq = y.copy(), y / diagonal, np.empty_like(y), np.empty_like(s)
     q, rz = z.copy(), _product(y, z)
     target = accuracy**2 * rz
     for _ in range(most):
-        Aq[:] = 0  # becomes P' diag(s) P q, then what that is taken from
-        add_sparse_rows(values, columns, starts, q, s, -1, Pq, 0, s.size, Aq)
+        Aq[:] = 0
+        add_sparse_rows(values, columns, starts, q, s, -1, Pq, 0, s.size, Aq)  # P' diag(s) P q
         for j in range(y.size):
             Aq[j] = diagonal[j] * q[j] - Aq[j]
         curvature = _product(q, Aq)

@@ -1,8 +1,8 @@
 """Running a kernel over blocks of rows on several threads, once it is compiled. No equation here.
 
-A kernel works on rows i0 to i1 without the interpreter's lock, so that Python's own threads are
-enough: no threading layer of Numba's is started, which could neither be entered by two threads at
-once nor survive a fork. Small problems run on the calling thread alone.
+A kernel works on the rows i0 to i1 without the interpreter's lock, so that Python's own threads are
+enough. Numba's threading layers are not used: two threads could not enter one at once, and it would
+not survive a fork. Small problems run on the calling thread alone.
 """
 
 from __future__ import annotations
@@ -29,14 +29,16 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 SMALL = 1 << 22
-"""Operations below which one thread is used, about 0.1 ms of them: on a busy machine, waiting for a
-second thread to be scheduled can take 20 ms."""
+"""Up to this number of operations, about 0.1 ms, one thread is used: on a busy machine it can take
+20 ms until a second thread is scheduled."""
 
 BLOCKS = 8
-"""Blocks for each thread: the last to finish keeps the others waiting for half a block."""
+"""Blocks for each thread. At the end the other threads wait for the last by half a block on
+average: the more blocks, the less."""
 
 LARGE = 1 << 34
-"""Operations in a block at most, about half a second: an interrupt waits no longer than that."""
+"""Operations in a block at most, about half a second: an interrupt waits for the block that
+runs."""
 
 PATIENCE = 0.5
 """Seconds of waiting for a kernel after which the user is told that it is being compiled."""
@@ -58,23 +60,27 @@ class Launcher:
 
     def __call__(self, n: int, operations: int, kernel: Callable[..., Any], *arguments: Any,
                  unit: int = 8, most: int = sys.maxsize) -> list[Any]:
-        """[kernel(*arguments, i0, i1)] over blocks of the n rows, in order; a block is a multiple
-        of `unit` and at most `most`, itself one. `operations` is what a row takes, roughly."""
+        """[kernel(*arguments, i0, i1)] over blocks of the n rows, in order.
+
+        A row takes about this number of `operations`. The rows of a block are a multiple of `unit`,
+        and at most `most`, which is one too."""
         results: dict[int, Any] = {}
         self._over_blocks(n, operations, kernel, arguments, unit, most, results.__setitem__)
         return [results[block] for block in range(len(results))]
 
     def added(self, n: int, operations: int, kernel: Callable[..., Any], *arguments: Any) -> Array:
-        """The sum of the arrays that the kernel returns for blocks of rows, added up in order as
-        they come: the same digits in every run, and the memory of a few of them."""
+        """The sum of the arrays that the kernel returns for the blocks of rows. They are added in
+        the order of the blocks, so that every run gives the same digits, and as soon as possible,
+        so that only a few are in memory at once."""
         total = SumInOrder()
         self._over_blocks(n, operations, kernel, arguments, 8, sys.maxsize, total)
         return total.sum
 
     def _over_blocks(self, n: int, operations: int, kernel: Callable[..., Any],
                      arguments: tuple[Any, ...], unit: int, most: int,
-                     take: Callable[[int, Any], None]) -> None:
-        """take(block, kernel(*arguments, i0, i1)) for every block."""
+                     collect: Callable[[int, Any], None]) -> None:
+        """Call collect(block, kernel(*arguments, i0, i1)) for every block, 0, 1, ... in any
+        order."""
         threads = int(numba.config.NUMBA_NUM_THREADS) if n * operations > SMALL else 1
         size = min(-(-n // (BLOCKS * threads)), max(LARGE // operations, 1)) if threads > 1 else n
         size = min(-(-size // unit) * unit, most)
@@ -82,17 +88,19 @@ class Launcher:
 
         def work(block: int) -> None:
             i0 = starts[block]
-            take(block, kernel(*arguments, i0, min(i0 + size, n)))
+            collect(block, kernel(*arguments, i0, min(i0 + size, n)))
 
         left = deque(range(len(starts)))
         with _compiling(kernel, (*arguments, 0, n)) as compiled:
-            if not compiled:
+            if not compiled:  # the first call compiles, on this thread alone
                 work(left.popleft())
         self._share(work, left, min(threads, len(left)))
 
     def _share(self, work: Callable[[int], None], left: deque[int], threads: int) -> None:
-        """Do the work that is left, on the calling thread and on others that come to help: nobody
-        waits for a thread that the system has not given a processor yet."""
+        """Do the work of the blocks that are `left`, on the calling thread and on helpers.
+
+        Each thread takes the next block when it is free. So a helper to which the system gives no
+        processor takes none, and nobody waits for it."""
         def help_out() -> None:
             while left:
                 try:
@@ -102,7 +110,7 @@ class Launcher:
                 try:
                     work(block)
                 except BaseException:
-                    left.clear()  # nobody is to go on
+                    left.clear()  # the others stop after the block that they are at
                     raise
 
         helpers: list[Future[None]] = []
@@ -111,13 +119,14 @@ class Launcher:
                 helpers.append(self._threads().submit(help_out))
             help_out()
         finally:
-            left.clear()  # where the calling thread was interrupted
+            left.clear()  # not empty only if the calling thread was interrupted
             wait([helper for helper in helpers if not helper.cancel()])
         for helper in helpers:
             if not helper.cancelled():
                 helper.result()
 
     def _threads(self) -> ThreadPoolExecutor:
+        """The helpers, started when they are first needed."""
         with self._starting:
             if self._pool is None:
                 number = int(numba.config.NUMBA_NUM_THREADS) - 1
@@ -126,7 +135,8 @@ class Launcher:
 
 
 class SumInOrder:
-    """The sum of arrays that come in any order, added in the order of their numbers."""
+    """The sum of arrays that arrive in any order. They are numbered from 0, and added in the order
+    of their numbers: an array that arrives early waits."""
 
     sum: Array
 
@@ -135,7 +145,7 @@ class SumInOrder:
         self._next, self._lock = 0, threading.Lock()
 
     def __call__(self, number: int, part: Array) -> None:
-        """Add what can be added now."""
+        """Array `number` has arrived: add all whose turn it is."""
         with self._lock:
             self._waiting[number] = part
             while self._next in self._waiting:
@@ -148,16 +158,17 @@ class SumInOrder:
 
 
 _compiled: set[Any] = set()
-"""What `_kind` says of kernels and arguments that have run."""
+"""(kernel, `_kind` of its arguments) of all calls that have found the kernel compiled."""
 
 
 @contextmanager
 def _compiling(kernel: Any, arguments: tuple[Any, ...]) -> Iterator[bool]:
-    """Whether the kernel is compiled; if not, hold its lock, and tell the user if it takes long.
+    """Yields whether the kernel is compiled for such arguments. If it is not, its lock is held
+    within the `with` block, and the user is told if that takes long.
 
-    Two processes that compile two types of one kernel at once may write the same file of Numba's
-    disk cache, so each kernel has a lock in the cache's folder, which lets one process at a time
-    look for its types there, compile and save. Where there is no fcntl (Windows), nothing is held.
+    Two processes that compile one kernel for two types at once might write the same file of Numba's
+    disk cache. So each kernel has a lock in the folder of the cache: one process at a time may look
+    for a compiled kernel there, compile and save. Without fcntl (on Windows) nothing is locked.
     """
     kind = kernel, _kind(arguments)
     if kind in _compiled or tuple(map(numba.typeof, arguments)) in kernel.overloads:
@@ -174,7 +185,8 @@ def _compiling(kernel: Any, arguments: tuple[Any, ...]) -> Iterator[bool]:
 
 
 def _kind(argument: Any) -> Any:
-    """What Numba's type of an argument depends on, in a twentieth of the time of `typeof`."""
+    """All that Numba's type of an argument depends on. It takes a twentieth of the time of
+    `typeof`, and is only compared."""
     if isinstance(argument, np.ndarray):
         flags = argument.flags
         return (argument.dtype, argument.ndim, flags.c_contiguous, flags.f_contiguous,
@@ -186,7 +198,8 @@ def _kind(argument: Any) -> Any:
 
 @contextmanager
 def _telling(name: str) -> Iterator[None]:
-    """One line, to the log at INFO and to a terminal, once PATIENCE is over."""
+    """If the `with` block takes longer than PATIENCE, one line to the log at INFO, and to standard
+    error where that is a terminal."""
     def tell() -> None:
         line = f"refot: compiling the kernel {name}: some seconds, once; it is kept on disk"
         _log.info(line)

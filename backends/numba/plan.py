@@ -1,9 +1,11 @@
 """The operations on the plan as Numba kernels: P_ij = exp((F_i + G_j - C_ij) / eps), never formed.
 
-Each kernel takes a block of rows through the columns tile by tile: fill t with costs
-(`blocks`), turn them into plan entries, add up along the row. With k = log2(e) / eps,
-exp(t / eps) = 2^(t k): t stays in cost units until the exponential. Sums over a tile are in the
-dtype of the cost, sums over tiles in float64. A row vector is laid out by tiles, (tiles, TILE).
+Each kernel goes through its rows and the columns block by block, in three steps: fill a block t
+with costs (`blocks.fill`); turn them into entries of the plan; add these up.
+
+With k = log2(e) / eps, exp(t / eps) = 2^(t k): exponents t are in cost units until they are handed
+to the exponential. Sums over a tile are in the dtype of the cost, sums over tiles in float64. What
+belongs to the columns, G for example, is laid out by tiles, (tiles, TILE).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 from refot.arrays import Array
 
 from .blocks import fill
-from .compile import elementwise, full_width, kernel, reduction
+from .compile import Number, elementwise, full_width, kernel, reduction
 from .costs import ROWS, TILE, gradient_term, gradient_weight
 from .exponential import exp2_bounded
 
@@ -24,15 +26,15 @@ _1 = np.uintp(TILE)
 
 # ------------------------------------------------------------------ the plan times a matrix
 @elementwise
-def entry(F_i: Any, G_j: Any, c: Any, scale: Any, k: Any) -> Any:
+def entry(F_i: Number, G_j: Number, c: Number, scale: Number, k: Number) -> Number:
     """P_ij = exp((F_i + G_j - C_ij) / eps), C_ij = scale * c."""
     return exp2_bounded((F_i + G_j) - scale * c, k)
 
 
 @elementwise
-def _entries(F: Any, G: Any, scale: Any, k: Any, i: Any, rows: Any, tile: Any, columns: Any,
-             t: Any) -> None:
-    """t[r, j] = P_ij in place of c_ij."""
+def _entries(F: Array, G: Array, scale: Number, k: Number, i: int, rows: int, tile: int,
+             columns: int, t: Array) -> None:
+    """t[r, j] <- P_ij, from c_ij."""
     full_width()
     for r in range(rows):
         o = np.uintp(r) * _1
@@ -40,8 +42,16 @@ def _entries(F: Any, G: Any, scale: Any, k: Any, i: Any, rows: Any, tile: Any, c
             t[o + j] = entry(F[i + r], G[tile, j], t[o + j], scale, k)
 
 
+@elementwise
+def _plan_block(C: Any, F: Array, G: Array, k: Number, i: int, rows: int, tile: int, columns: int,
+                t: Array) -> None:
+    """t[r, j] = P_ij for the rows i = i + r and the columns j of a tile."""
+    fill(C, i, rows, tile, columns, t)
+    _entries(F, G, C.scale, k, i, rows, tile, columns, t)
+
+
 @reduction
-def _product(t: Any, V: Any, i: Any, rows: Any, tile: Any, columns: Any, out: Any) -> None:
+def _product(t: Array, V: Array, i: int, rows: int, tile: int, columns: int, out: Array) -> None:
     """out[i + r, c] += sum_j t[r, j] V_jc."""
     full_width()
     for r in range(rows):
@@ -54,22 +64,21 @@ def _product(t: Any, V: Any, i: Any, rows: Any, tile: Any, columns: Any, out: An
 
 
 @kernel
-def plan_apply(C: Any, F: Array, G: Array, m: int, k: Any, V: Array, out: Array, i0: int,
-               i1: int) -> None:
-    """out += P @ V for rows i0 to i1, (n, k) in float64; V by tiles."""
+def plan_apply(C: Any, F: Array, G: Array, m: int, k: Number, V: Array, out: Array, i0: int, i1: int
+               ) -> None:
+    """out += P @ V for the rows i0 to i1, (n, columns of V), in float64; V by tiles."""
     t = np.empty(ROWS * TILE, F.dtype)
     for tile in range(G.shape[0]):
         columns = min(TILE, m - tile * TILE)
         for i in range(i0, i1, ROWS):
             rows = min(ROWS, i1 - i)
-            fill(C, i, rows, tile, columns, t)
-            _entries(F, G, C.scale, k, i, rows, tile, columns, t)
+            _plan_block(C, F, G, k, i, rows, tile, columns, t)
             _product(t, V, i, rows, tile, columns, out)
 
 
-# ------------------------------------------------------------------ both its marginals
+# ------------------------------------------------------------------ both marginals of the plan
 @reduction
-def _row_sum(t: Any, r: Any, columns: Any) -> Any:
+def _row_sum(t: Array, r: int, columns: int) -> Number:
     """sum_j t[r, j]."""
     full_width()
     o, total = np.uintp(r) * _1, t.dtype.type(0)
@@ -79,7 +88,7 @@ def _row_sum(t: Any, r: Any, columns: Any) -> Any:
 
 
 @elementwise
-def _add_rows(t: Any, rows: Any, tile: Any, columns: Any, sums: Any) -> None:
+def _add_rows(t: Array, rows: int, tile: int, columns: int, sums: Array) -> None:
     """sums[tile, j] += sum_r t[r, j]."""
     full_width()
     start = np.uintp(tile) * _1
@@ -90,16 +99,15 @@ def _add_rows(t: Any, rows: Any, tile: Any, columns: Any, sums: Any) -> None:
 
 
 @kernel
-def marginals(C: Any, F: Array, G: Array, m: int, k: Any, row_sums: Array, i0: int, i1: int
+def marginals(C: Any, F: Array, G: Array, m: int, k: Number, row_sums: Array, i0: int, i1: int
               ) -> Array:
-    """row_sums = P 1 for rows i0 to i1, and what these add to P'1, (m,), in float64."""
+    """Add P 1 to row_sums for the rows i0 to i1, and return what these rows add to P'1, (m,)."""
     t, column_sums = np.empty(ROWS * TILE, F.dtype), np.zeros(m)
     for i in range(i0, i1, ROWS):
         rows = min(ROWS, i1 - i)
         for tile in range(G.shape[0]):
             columns = min(TILE, m - tile * TILE)
-            fill(C, i, rows, tile, columns, t)
-            _entries(F, G, C.scale, k, i, rows, tile, columns, t)
+            _plan_block(C, F, G, k, i, rows, tile, columns, t)
             _add_rows(t, rows, tile, columns, column_sums)
             for r in range(rows):
                 row_sums[i + r] += _row_sum(t, r, columns)
@@ -108,8 +116,9 @@ def marginals(C: Any, F: Array, G: Array, m: int, k: Any, row_sums: Array, i0: i
 
 # ------------------------------------------------------------------ the cost of the plan
 @reduction
-def _row_cost(F_i: Any, G: Any, scale: Any, k: Any, r: Any, tile: Any, columns: Any, t: Any) -> Any:
-    """sum_j P_ij c_ij for the row r of a block of costs c; unscaled."""
+def _row_cost(F_i: Number, G: Array, scale: Number, k: Number, r: int, tile: int, columns: int,
+              t: Array) -> Number:
+    """sum_j P_ij c_ij for row r of a block t of costs c, without their scale."""
     full_width()
     o = np.uintp(r) * _1
     total, none = t.dtype.type(0), t.dtype.type(0)
@@ -120,7 +129,7 @@ def _row_cost(F_i: Any, G: Any, scale: Any, k: Any, r: Any, tile: Any, columns: 
 
 
 @kernel
-def plan_cost(C: Any, F: Array, G: Array, m: int, k: Any, i0: int, i1: int) -> float:
+def plan_cost(C: Any, F: Array, G: Array, m: int, k: Number, i0: int, i1: int) -> float:
     """sum_ij P_ij C_ij over the rows i0 to i1."""
     t, total = np.empty(ROWS * TILE, F.dtype), 0.0
     for tile in range(G.shape[0]):
@@ -133,11 +142,11 @@ def plan_cost(C: Any, F: Array, G: Array, m: int, k: Any, i0: int, i1: int) -> f
     return float(C.scale * total)
 
 
-# ------------------------------------------------------------------ its gradient in the points
+# ------------------------------------------------------------------ the gradient of that cost
 @elementwise
-def _weights(C: Any, F: Any, G: Any, k: Any, i: Any, rows: Any, tile: Any, columns: Any,
-             t: Any) -> None:
-    """t[r, j] = P_ij times what the ground cost's gradient multiplies, in place of c_ij."""
+def _weights(C: Any, F: Array, G: Array, k: Number, i: int, rows: int, tile: int, columns: int,
+             t: Array) -> None:
+    """t[r, j] <- the `gradient_weight` of P_ij, from c_ij."""
     full_width()
     for r in range(rows):
         o = np.uintp(r) * _1
@@ -147,8 +156,8 @@ def _weights(C: Any, F: Any, G: Any, k: Any, i: Any, rows: Any, tile: Any, colum
 
 
 @reduction
-def _pull(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any, out: Any) -> None:
-    """out[i + r, c] += sum_j of the weights t[r, j] times d1 c, coordinate by coordinate."""
+def _add_gradient(C: Any, i: int, rows: int, tile: int, columns: int, t: Array, out: Array) -> None:
+    """out[i + r, c] += coordinate c of sum_j P_ij d1 c(x_i, y_j), from the weights t[r, j]."""
     full_width()
     for r in range(rows):
         o = np.uintp(r) * _1
@@ -160,9 +169,10 @@ def _pull(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any, out: Any) 
 
 
 @kernel
-def plan_cost_gradient(C: Any, F: Array, G: Array, m: int, k: Any, out: Array, i0: int,
-                       i1: int) -> None:
-    """out += sum_j P_ij d1 c(x_i, y_j) for rows i0 to i1, (n, d) in float64; unscaled."""
+def plan_cost_gradient(C: Any, F: Array, G: Array, m: int, k: Number, out: Array, i0: int, i1: int
+                       ) -> None:
+    """out += sum_j P_ij d1 c(x_i, y_j) for the rows i0 to i1, (n, d), in float64, without the scale
+    of the cost."""
     t = np.empty(ROWS * TILE, F.dtype)
     for tile in range(G.shape[0]):
         columns = min(TILE, m - tile * TILE)
@@ -170,4 +180,4 @@ def plan_cost_gradient(C: Any, F: Array, G: Array, m: int, k: Any, out: Array, i
             rows = min(ROWS, i1 - i)
             fill(C, i, rows, tile, columns, t)
             _weights(C, F, G, k, i, rows, tile, columns, t)
-            _pull(C, i, rows, tile, columns, t, out)
+            _add_gradient(C, i, rows, tile, columns, t, out)

@@ -1,17 +1,19 @@
-"""Costs in high dimension by a matrix product, by blocks of rows: -x.y, |x|^2 + |y|^2 - 2 x.y.
+"""Costs in high dimension by a matrix product, a block of rows at a time.
 
-In many dimensions most of the work is x.y, which BLAS does at the processor's peak. For a
-distance, points are first centred. With u the unit roundoff, the error of c = |x - y|^2 is at most
-(d + 8) u (|x|^2 + |y|^2), centred: near neighbours would be lost in it. Where
-c < NEAR (|x|^2 + |y|^2) the cost is computed again by differences, so that every cost has a
-relative error of at most (d + 8) u / NEAR, and points that coincide have cost 0.
+In many dimensions most of the work is in the products x.y, which BLAS does at the processor's peak.
+The cost is -x.y itself, or |x - y|^2 = |x|^2 + |y|^2 - 2 x.y, or the root of that.
+
+For a distance the points are first centred. With u the unit roundoff, the error of |x - y|^2 is
+then at most (d + 8) u (|x|^2 + |y|^2), which may be larger than the distance of near neighbours. So
+where the result is below NEAR (|x|^2 + |y|^2) it is computed again by differences. Every cost then
+has a relative error of at most (d + 8) u / NEAR, and points that coincide have cost 0.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import numpy as np
 
@@ -19,12 +21,12 @@ from refot.arrays import Array
 from refot.costs.ground import DOT, EUCLIDEAN, SQEUCLIDEAN
 from refot.costs.operands import Cost, DenseCost, PointCost
 
-from .compile import elementwise, full_width, kernel, larger, reduction
+from .compile import Number, elementwise, full_width, kernel, larger, reduction
 from .costs import ROWS
 from .launch import Launcher
 
-MANY = 64
-"""The dimension from which the product is faster than the sum of squared differences."""
+PRODUCT_DIMENSION = 64
+"""From this dimension on the product is faster than the sum of squared differences."""
 
 NEAR = 2.0**-6
 """Costs below this share of |x|^2 + |y|^2 are computed by differences."""
@@ -33,16 +35,18 @@ BLOCK_ELEMENTS = 1 << 20
 """Costs in a block: 8 MiB in float64, read again while they are in the cache."""
 
 BY_PRODUCTS = SQEUCLIDEAN, EUCLIDEAN, DOT
-"""The costs that a product gives: it is the cost, the square, or the square of the cost."""
+"""The costs that can be had from a product of matrices."""
 
 
 def in_many_dimensions(C: Cost) -> TypeGuard[PointCost]:
-    """Whether the blocks of C are made by products."""
-    return isinstance(C, PointCost) and C.x.shape[1] >= MANY and C.ground in BY_PRODUCTS
+    """Whether C is a cost that `product_blocks` makes, in a dimension in which that is faster."""
+    return (isinstance(C, PointCost) and C.x.shape[1] >= PRODUCT_DIMENSION
+            and C.ground in BY_PRODUCTS)
 
 
 def product_blocks(C: PointCost, run: Launcher) -> Iterator[tuple[slice, DenseCost]]:
-    """(rows, C[rows, :]), block after block, in one buffer: a block is gone when the next comes."""
+    """(rows, C[rows, :]) for block after block. All blocks share one buffer: the next overwrites
+    the one before."""
     x, y, scale = np.array(C.x, order="C"), np.array(C.y, order="C"), C.dtype.type(C.scale)
     if C.ground == DOT:
         yield from ((rows, DenseCost(c)) for rows, c in _products(-scale * x, y))
@@ -57,7 +61,7 @@ def product_blocks(C: PointCost, run: Launcher) -> Iterator[tuple[slice, DenseCo
 
 
 def _products(x: Array, y: Array) -> Iterator[tuple[slice, Array]]:
-    """(rows, x[rows] y'), block after block, in one buffer."""
+    """(rows, x[rows] y') for block after block, in one buffer."""
     n, m = len(x), len(y)
     step = min(n, max(ROWS, BLOCK_ELEMENTS // m))
     buffer = np.empty((step, m), x.dtype)
@@ -67,8 +71,9 @@ def _products(x: Array, y: Array) -> Iterator[tuple[slice, Array]]:
 
 
 @reduction
-def _far(c: Any, x_2: Any, y_2: Any) -> Any:
-    """c_j = |x|^2 + |y_j|^2 - 2 c_j; > 0 where one of them is below NEAR (|x|^2 + |y_j|^2)."""
+def _squares_from_products(c: Array, x_2: Number, y_2: Array) -> Number:
+    """c_j <- |x|^2 + |y_j|^2 - 2 c_j, from c_j = x.y_j. The returned number is > 0 if one of them
+    is below NEAR (|x|^2 + |y_j|^2)."""
     full_width()
     margin = c.dtype.type(0)
     near = c.dtype.type(NEAR)
@@ -81,7 +86,8 @@ def _far(c: Any, x_2: Any, y_2: Any) -> Any:
 
 
 @elementwise
-def _squared_distance(x: Any, y: Any) -> Any:
+def _squared_distance(x: Array, y: Array) -> Number:
+    """|x - y|^2 of two points, by differences."""
     total = x.dtype.type(0)
     for k in range(x.size):
         total += (x[k] - y[k]) * (x[k] - y[k])
@@ -89,8 +95,8 @@ def _squared_distance(x: Any, y: Any) -> Any:
 
 
 @elementwise
-def _scaled(c: Any, root: Any, scale: Any) -> None:
-    """scale * c, or scale * sqrt(c)."""
+def _scaled(c: Array, root: bool, scale: Number) -> None:
+    """c_j <- scale * c_j, or scale * sqrt(c_j)."""
     full_width()
     if root:
         for j in range(np.uintp(c.size)):
@@ -101,12 +107,13 @@ def _scaled(c: Any, root: Any, scale: Any) -> None:
 
 
 @kernel
-def distances(c: Array, x: Array, y: Array, x_2: Array, y_2: Array, root: bool, scale: Any,
+def distances(c: Array, x: Array, y: Array, x_2: Array, y_2: Array, root: bool, scale: Number,
               i0: int, i1: int) -> None:
-    """x_i . y_j in c (n, m) to scale * |x_i - y_j|^2, or its root before the scale."""
+    """Turn c_ij = x_i.y_j into scale * |x_i - y_j|^2 or, if `root`, into scale * |x_i - y_j|, for
+    the rows i0 to i1. x_2 (n,) and y_2 (m,): the squared lengths of the centred points."""
     near = c.dtype.type(NEAR)
     for i in range(i0, i1):
-        if _far(c[i], x_2[i], y_2) > 0:
+        if _squares_from_products(c[i], x_2[i], y_2) > 0:  # some column is near: look for it
             for j in range(c.shape[1]):
                 if c[i, j] < near * (x_2[i] + y_2[j]):
                     c[i, j] = _squared_distance(x[i], y[j])

@@ -1,4 +1,8 @@
-"""Calls of the kernels by rows: base 2, guesses and what to do where one fails; points in order."""
+"""How `softmin` is called for whole cost operands, and what is done where its fast path fails.
+
+Arguments are converted to base 2, which is what the kernels compute in, and points that are in
+order are sorted on the way in and put back on the way out.
+"""
 
 from __future__ import annotations
 
@@ -16,49 +20,50 @@ from .costs import operand, row_by_tiles
 from .groups.choose import Grouping, grouping
 from .groups.groups import tangents
 from .groups.ordered import SortedCost, left_out_share
-from .groups.passes import Pass, plan_apply_sorted, softmin_sorted
+from .groups.passes import GroupedProblem, plan_apply_sorted, softmin_sorted
 from .groups.series import AXES
 from .launch import Launcher
 from .softmin import RANGES, softmin
 
 FEW = 0.2
-"""Rows without a good guess, as a share, up to which these alone are summed again: term by term,
-and from a copy where the cost is a matrix."""
+"""Where the guess failed in at most this share of the rows, these alone are summed again. That
+takes longer for each row: their points are in no order, and their part of a matrix is copied."""
 
-
-MANY = 1 << 22
-"""Entries that are handed to NumPy at a time, as a copy in float64 where the cost is a matrix."""
+NUMPY_ELEMENTS = 1 << 22
+"""Entries of the cost that are handed to NumPy at a time: as float64, and copied from a matrix."""
 
 
 def operations(C: Cost) -> int:
-    """Vector operations on numbers for one row, roughly: 20 for an exponential, 2 a coordinate."""
+    """Roughly the number of operations that one row takes: 20 for an exponential, 2 a
+    coordinate."""
     d = C.x.shape[1] if isinstance(C, PointCost) else 0
     return C.shape[1] * (20 + 2 * d)
 
 
 def softmin_by_rows(C: Cost, h: Array, eps: float, guess: Array | None, run: Launcher,
                     out: Array) -> None:
-    """The softmin into `out` (n,): with the guess; without it the rows for which that was bad; and
-    by NumPy in cost units those whose exponents are beyond the range of the kernel."""
+    """The softmin into `out` (n,), in up to three attempts: by the kernel from the guess; without
+    the guess, where it was bad; by NumPy, where exponents are beyond the range of the kernel. A row
+    that an attempt could not finish is NaN after it."""
     _by_kernel(C, h, eps, guess, run, out)
-    far = np.isnan(out)
-    if guess is not None and far.any():
-        if far.mean() > FEW:
+    failed = np.isnan(out)
+    if guess is not None and failed.any():
+        if failed.mean() > FEW:
             _by_kernel(C, h, eps, None, run, out)
         else:
-            rows = out[far]
-            _by_kernel(_rows_of(C, far), h, eps, None, run, rows)
-            out[far] = rows
-        far = np.isnan(out)
-    rows = np.flatnonzero(far)
-    for part in blocks((len(rows), len(h)), MANY):
+            rows = out[failed]
+            _by_kernel(_rows_of(C, failed), h, eps, None, run, rows)
+            out[failed] = rows
+        failed = np.isnan(out)
+    rows = np.flatnonzero(failed)
+    for part in blocks((len(rows), len(h)), NUMPY_ELEMENTS):
         some = _rows_of(C, rows[part]).with_arrays(np.float64)
         with np.errstate(over="ignore"):  # of an exponent, to -inf: its term is 0
             out[rows[part]] = NumpyBackend().softmin(some, h.astype(float), eps)
 
 
 def _rows_of(C: Cost, some: Array) -> Cost:
-    """The cost of some of the rows; their points in no order."""
+    """The cost of some of the rows, as an ordinary operand: a SortedCost would sort them anew."""
     if isinstance(C, PointCost):
         return PointCost(C.x[some], C.y, C.ground, C.scale)
     return DenseCost(C.matrix[some])
@@ -68,7 +73,7 @@ def _by_kernel(C: Cost, h: Array, eps: float, guess: Array | None, run: Launcher
                ) -> None:
     """The softmin into `out`; NaN where the guess or the range failed."""
     k, dtype = math.log2(math.e) / eps, out.dtype
-    with np.errstate(over="ignore"):  # such a row becomes NaN
+    with np.errstate(over="ignore"):  # a row with an infinite exponent becomes NaN
         ks = dtype.type(min(float(getattr(C, "scale", 1.0)) * k, np.finfo(dtype).max))
         h = (h * k).astype(dtype)
         whole = (np.full(len(out), np.nan, dtype) if guess is None
@@ -82,37 +87,42 @@ def _by_kernel(C: Cost, h: Array, eps: float, guess: Array | None, run: Launcher
 
 def _in_order(C: SortedCost, groups: Grouping, h: Array, ks: Any, eps: float, guess: Array,
               run: Launcher, out: Array) -> None:
-    """The softmin of points in order; h and guess in base 2."""
+    """The softmin of points in order into `out`, in the caller's order; h and guess in base 2."""
     order, h = C.rows_in_order.order, h[C.columns_in_order.order]
     rows = np.empty_like(out)
     run(len(out), operations(C), softmin_sorted, operand(C.in_order()), row_by_tiles(h), len(h), ks,
-        eps, RANGES[out.dtype], guess[order], _pass(C, groups, h, run), rows,
+        eps, RANGES[out.dtype], guess[order],
+        _grouped_problem(C, groups, h, run), rows,
         unit=groups.rows.size)
     out[order] = rows
 
 
 def plan_apply_in_order(C: SortedCost, groups: Grouping, F: Array, G: Array, k: Any, V: Array,
                         run: Launcher, out: Array) -> None:
-    """P @ V into `out` (n, k), float64, for points in order; V in units of its largest entries,
-    which moments of a series might otherwise carry beyond the floats."""
+    """P @ V into `out` (n, c), float64, for points in order.
+
+    Each column of V is divided by its largest entry before, and the result multiplied by it after:
+    else the moments of a series might leave the range of floats."""
     order, columns = C.rows_in_order.order, C.columns_in_order.order
     G, rows, largest = G[columns], np.zeros_like(out), abs(V).max(axis=0)
     largest[largest == 0] = 1
     V = (V[columns] / largest).T.copy()
     run(len(out), operations(C), plan_apply_sorted, operand(C.in_order()), F[order],
-        row_by_tiles(G), len(G), k, RANGES[F.dtype], V, _pass(C, groups, G * k, run), rows,
-        unit=groups.rows.size)
+        row_by_tiles(G), len(G), k, RANGES[F.dtype], V, _grouped_problem(C, groups, G * k, run),
+        rows, unit=groups.rows.size)
     out[order] = largest * rows
 
 
-def _pass(C: SortedCost, groups: Grouping, level: Array, run: Launcher) -> Pass:
-    """What the kernels go by, for the levels of the columns in base 2."""
+def _grouped_problem(C: SortedCost, groups: Grouping, level: Array, run: Launcher
+                     ) -> GroupedProblem:
+    """What the kernels need of the groups, for the levels of the columns in base 2."""
     number = len(groups.columns.centre)
     height, slope = np.empty(number, level.dtype), np.empty((number, AXES), level.dtype)
     run(number, 20 * groups.columns.size, tangents, level, groups.columns, height, slope)
-    return Pass(*groups, _cut(C), height, slope)
+    return GroupedProblem(*groups, _cut(C), height, slope)
 
 
 def _cut(C: Cost) -> Any:
-    """log2(m / (share / 2)): half of the share that a sum may be off by is left out."""
+    """log2(m / (share / 2)): what is left out of a sum may be half of the share by which it may be
+    wrong; the other half is for the series."""
     return C.dtype.type(math.log2(2 * C.shape[1] / left_out_share(C.dtype)))

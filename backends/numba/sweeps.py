@@ -1,8 +1,9 @@
 """The absorbed kernel K = exp((f + g - C) / eps), and an iteration of G-7 with it in one pass.
 
-(K v)_i needs row i of K, and so does what row i then adds to K'u: four rows are read from memory
-once, and again from the cache. K may be in float32, sums are in float64: an iteration takes the
-time of reading n m floats, where two products read twice as many of twice the size.
+G = Genevay, Peyré, Cuturi 2018. An iteration needs K v, then K'u for a u that depends on K v. But
+(K v)_i depends on row i of K alone, and gives u_i, so that row i can be added to K'u at once, while
+it is in the cache: K is read from memory once in place of twice. K may be in float32, which halves
+the memory again; sums are in float64.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ import numpy as np
 from refot.arrays import Array
 
 from .blocks import fill
-from .compile import elementwise, full_width, kernel, larger, reduction
+from .compile import Number, elementwise, full_width, kernel, larger, reduction
 from .costs import ROWS, TILE
 from .plan import entry
 
 _1 = np.uintp(TILE)
 
 TOGETHER = 4
-"""Rows of K that a pass takes together: v and the sums of the columns are read once for them."""
+"""Rows of K that are treated together: v and the sums of the columns are read once for all four."""
 
 
 # ------------------------------------------------------------------ the kernel
 @elementwise
-def _store(f: Any, g: Any, scale: Any, k: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any,
-           least: Any, K: Any) -> None:
+def _store(f: Array, g: Array, scale: Number, k: Number, i: int, rows: int, tile: int, columns: int,
+           t: Array, least: Number, K: Array) -> None:
     """K[i + r, j] from costs t[r, j], for the columns j of a tile."""
     full_width()
     for r in range(rows):
@@ -37,7 +38,7 @@ def _store(f: Any, g: Any, scale: Any, k: Any, i: Any, rows: Any, tile: Any, col
 
 
 @kernel
-def gibbs(C: Any, f: Array, g: Array, m: int, k: Any, least: Any, K: Array, i0: int, i1: int
+def gibbs(C: Any, f: Array, g: Array, m: int, k: Number, least: Number, K: Array, i0: int, i1: int
           ) -> None:
     """K_ij = max(exp((f_i + g_j - C_ij) / eps), least) for rows i0 to i1; g by tiles."""
     t = np.empty(ROWS * TILE, f.dtype)
@@ -51,16 +52,16 @@ def gibbs(C: Any, f: Array, g: Array, m: int, k: Any, least: Any, K: Array, i0: 
 
 # ------------------------------------------------------------------ an iteration
 @elementwise
-def _over_power(s: Any, r: Any, w: Any) -> Any:
-    """s / r^w; the two powers that most calls need take no call."""
-    if w == 1:
+def _over_power(s: float, r: float, w: float) -> Number:
+    """s / r^w."""
+    if w == 1:  # w is nearly always 1 or -1, and a power takes far longer than a product
         return s / r
     return s * r if w == -1 else s * r ** -w
 
 
 @reduction
-def _row_sums(K: Any, v: Any, i_0: Any, i_1: Any, i_2: Any, i_3: Any) -> Any:
-    """(K v) of four rows."""
+def _row_sums(K: Array, v: Array, i_0: Any, i_1: Any, i_2: Any, i_3: Any) -> Any:
+    """(K v)_i for four rows i."""
     full_width()
     r_0, r_1, r_2, r_3 = 0.0, 0.0, 0.0, 0.0
     for j in range(np.uintp(v.size)):
@@ -73,8 +74,8 @@ def _row_sums(K: Any, v: Any, i_0: Any, i_1: Any, i_2: Any, i_3: Any) -> Any:
 
 
 @reduction
-def _add_rows(K: Any, i_0: Any, i_1: Any, i_2: Any, i_3: Any, u_0: Any, u_1: Any, u_2: Any,
-              u_3: Any, c: Any) -> None:
+def _add_rows(K: Array, i_0: Any, i_1: Any, i_2: Any, i_3: Any, u_0: float, u_1: float, u_2: float,
+              u_3: float, c: Array) -> None:
     """c += u_0 K_0 + u_1 K_1 + u_2 K_2 + u_3 K_3."""
     full_width()
     for j in range(np.uintp(c.size)):
@@ -84,9 +85,10 @@ def _add_rows(K: Any, i_0: Any, i_1: Any, i_2: Any, i_3: Any, u_0: Any, u_1: Any
 
 @kernel
 def sweep(K: Array, v: Array, s: Array, w: float, r: Array, i0: int, i1: int) -> Array:
-    """r = K v for rows i0 to i1, and what these add to K'u, u = s r^-w, (m,)."""
+    """r = K v for the rows i0 to i1; returns what these rows add to K'u, u = s / r^w, (m,)."""
     c, last = np.zeros(v.size), i1 - 1
     for i in range(i0, i1, TOGETHER):
+        # Beyond the last row that row is taken again, with the weight u = 0.
         i_0, i_1 = np.uintp(i), np.uintp(min(i + 1, last))
         i_2, i_3 = np.uintp(min(i + 2, last)), np.uintp(min(i + 3, last))
         r[i_0], r[i_1], r[i_2], r[i_3] = _row_sums(K, v, i_0, i_1, i_2, i_3)
@@ -99,10 +101,10 @@ def sweep(K: Array, v: Array, s: Array, w: float, r: Array, i0: int, i1: int) ->
 
 
 @elementwise
-def add_sparse_rows(values: Any, columns: Any, starts: Any, v: Any, s: Any, w: Any, r: Any, i0: Any,
-                    i1: Any, c: Any) -> None:
-    """r = K v for rows i0 to i1 of a sparse K, row i from starts[i] on; c += what they add to K'u.
-    """
+def add_sparse_rows(values: Array, columns: Array, starts: Array, v: Array, s: Array, w: float,
+                    r: Array, i0: int, i1: int, c: Array) -> None:
+    """r = K v for the rows i0 to i1 of a sparse K, in which row i begins at starts[i]; c += what
+    these rows add to K'u, u = s / r^w."""
     for i in range(i0, i1):
         total = 0.0
         for k in range(np.uintp(starts[i]), np.uintp(starts[i + 1])):
@@ -116,7 +118,7 @@ def add_sparse_rows(values: Any, columns: Any, starts: Any, v: Any, s: Any, w: A
 @kernel
 def sparse_sweep(values: Array, columns: Array, starts: Array, v: Array, s: Array, w: float,
                  r: Array, i0: int, i1: int) -> Array:
-    """`sweep` for the entries of a sparse K."""
+    """`sweep` for a sparse K."""
     c = np.zeros(v.size)
     add_sparse_rows(values, columns, starts, v, s, w, r, i0, i1, c)
     return c

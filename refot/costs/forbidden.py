@@ -1,8 +1,9 @@
 """Forbidden pairs: entries inf of a cost matrix, between which a plan carries nothing.
 
-A plan exists only where the allowed pairs leave it room. That each row with mass has a partner, and
-each column, is looked at before any work; whether all the mass finds room (Hall's condition, for
-transport Gale's) where a solve has failed, for then the reason is asked for.
+A plan exists only if the allowed pairs have room for all the mass. Two questions are asked. Before
+any work: does each row with mass have an allowed partner with mass, and each column? And where a
+solve has failed, to tell why: can all the mass go over allowed pairs (Hall's condition, for
+transport Gale's)?
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from refot.arrays import Array, InputError, namespace, weight_tolerance
 from refot.costs.operands import Cost, DenseCost
 
 UNITS = 1 << 30
-"""Masses are handed to the search for a largest flow as multiples of 2^-30: it counts in int32."""
+"""The search for a largest flow counts in int32: masses are rounded to multiples of 2^-30 for
+it."""
 
 
 def forbids(C: Cost) -> bool:
@@ -24,7 +26,8 @@ def forbids(C: Cost) -> bool:
 
 
 def finite_part(C: Array) -> Array:
-    """C (n, m) with 0 in place of inf: for sums of P_ij C_ij where P is 0 on forbidden pairs."""
+    """C (n, m) with 0 in place of inf, for sums of P_ij C_ij: P is 0 there, and 0 times inf is
+    NaN."""
     return namespace(C).where(np.inf > C, C, 0)
 
 
@@ -43,18 +46,20 @@ def without_partner(C: Cost, b: Array) -> Array:
 
 
 def require_row_partners(C: Cost, b: Array) -> None:
-    """Raise InputError where the transform of some row is infinite: a minimum over no column."""
+    """Raise InputError if some row has no allowed pair with mass: its (c,eps)-transform, a soft
+    minimum over no column, would be infinite."""
     if forbids(C):
         _require(without_partner(C, b), "row", "each row with a finite cost to a column of "
                  "positive weight: leave the row out")
 
 
 def with_partners(C: Cost, a: Array, b: Array) -> Cost:
-    """C for a problem with weights a (n,), b (m,). Raises InputError where an atom with mass has no
-    partner with mass.
+    """C as the solvers take it, for weights a (n,) and b (m,). Raises InputError if an atom with
+    mass has no allowed partner with mass.
 
-    An atom of weight 0 may have none (a padded point): its potential would be infinite. Its costs
-    are taken as 0, which gives it a finite one; no plan and no value sees it.
+    An atom of weight 0 may have no partner, a padded point for example. Its potential would be
+    infinite. So its costs are replaced by 0, which makes the potential finite, and changes no plan
+    and no value.
     """
     if not forbids(C):
         return C
@@ -70,8 +75,8 @@ def with_partners(C: Cost, a: Array, b: Array) -> Cost:
 
 
 def require_all_partners(C: Cost, b: Array) -> None:
-    """Raise InputError where a row has no partner, of weight 0 or not: the value is infinite as
-    soon as mass comes there, and so is its derivative in that weight."""
+    """Raise InputError if a row has no partner, even a row of weight 0: with any mass there the
+    value would be infinite, and so the derivative in that weight is."""
     if forbids(C):
         _require(without_partner(C, b), "row", "each row with a finite cost to a column of "
                  "positive weight: without, the derivative in its weight is infinite")
@@ -84,19 +89,20 @@ def require_finite(C: Cost, why: str) -> None:
 
 
 def _require(lonely: Array, side: str, allowed: str) -> None:
+    """Raise InputError for the first row, or column, that is `lonely` (n,), if there is one."""
     if bool(lonely.any()):
         raise InputError("C", f"{side} {int(lonely.argmax())} has no allowed pair left", allowed)
 
 
 # ------------------------------------------------------------------ room for all the mass
 def obstruction(C: Cost, a: Array, b: Array) -> str:
-    """Why no plan avoids the forbidden pairs of C: rows of more mass than all their partners have.
-    "" where none were found.
+    """Why no plan avoids the forbidden pairs of C: a set of rows with more mass than all their
+    partners have together. "" if no such set was found.
 
-    They are the side of a smallest cut in the network of the allowed pairs, a into the rows and b
-    out of the columns. The flow is in whole units, but what is reported was added up in floats: it
-    is a proof, and where masses miss each other by less than the tolerance of weights none is
-    claimed.
+    The set comes from a smallest cut of the network in which a flows into the rows, over the
+    allowed pairs, and b out of the columns. That search rounds masses. But the two masses of the
+    set are then added up in floats, and must differ by more than the tolerance of weights: what is
+    reported is a proof.
     """
     if not forbids(C):
         return ""
@@ -113,12 +119,14 @@ def obstruction(C: Cost, a: Array, b: Array) -> str:
 
 
 def _source_side(allowed: Array, a: Array, b: Array) -> Array:
-    """Whether a row can still be reached from the source once the flow is as large as it can be."""
+    """Whether each row is on the source's side of a smallest cut: whether the source still reaches
+    it once the flow is as large as possible. (n,)."""
     from scipy.sparse import bmat, csr_matrix  # 0.1 s to import: only where it is used
     from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
     n, m = allowed.shape
     units = [np.rint(UNITS * (w / w.sum())).astype(np.int32)[:, None] for w in (a, b)]
+    # Nodes: the source, the n rows, the m columns, the sink.
     network = bmat([[None, csr_matrix(units[0].T), None, None],
                     [csr_matrix((n, 1), dtype=np.int32), None,
                      csr_matrix(allowed.astype(np.int32) * UNITS), None],
@@ -135,5 +143,5 @@ def _source_side(allowed: Array, a: Array, b: Array) -> Array:
 
 
 def on_host(array: Any) -> Array:
-    """`array` as NumPy's: a device's arrays know the way themselves."""
+    """`array` as a NumPy array; one on a device has a method `get` for that."""
     return array.get() if hasattr(array, "get") else np.asarray(array)

@@ -1,4 +1,4 @@
-"""Costs formed block by block: distances between two blocks of points, without cancellation."""
+"""A cost between points as a matrix, formed block by block, without loss to cancellation."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from refot.arrays import Array, namespace
 from refot.costs.operands import BLOCK_ELEMENTS, Cost, DenseCost, PointCost
 
 DEAR_DIMENSION = 16
-"""From this dimension on, a compiled kernel computes c(x_i, y_j) in more time than it reads it."""
+"""From this dimension on, a compiled kernel takes longer to compute c(x_i, y_j) than to read it."""
 
 LOST = 2.0**-4
-"""|x - y|^2 below this part of |x|^2 + |y|^2 is computed again by differences."""
+"""Where |x - y|^2 is below this part of |x|^2 + |y|^2, it is computed again by differences."""
 
 
 @dataclass(frozen=True)
 class FormedCost(DenseCost):
-    """The matrix of a cost between points; `error`: what its entries may be off, in cost units."""
+    """The matrix of a cost between points."""
 
     error: float = 0.0
+    """What its entries may be off by, in cost units."""
 
 
 def formed(C: Cost) -> DenseCost:
-    """C as a matrix (n, m), by blocks that stay in the cache."""
+    """C as a matrix (n, m), formed by blocks that stay in the cache."""
     if isinstance(C, DenseCost):
         return C
     xp, (n, m), d = namespace(C.x), C.shape, C.x.shape[1]
@@ -37,8 +38,10 @@ def formed(C: Cost) -> DenseCost:
 
 
 def _forming_error(C: PointCost) -> float:
-    """2 d + 8 roundings of |x|^2 + |y|^2, of which an entry by products is at least the part LOST;
-    all other entries are off by the roundings of the cost itself."""
+    """A bound of the error of the entries.
+
+    One that comes from a product is off by 2 d + 8 roundings of |x|^2 + |y|^2, of which it is
+    itself at least the part LOST. One that does not is off by the roundings of the cost itself."""
     unit, d = float(namespace(C.x).finfo(C.dtype).eps) / 2, C.x.shape[1]
     return float(max(2 * d + 8, C.ground.roundings(d)) * unit / LOST * C.bound())
 
@@ -46,7 +49,7 @@ def _forming_error(C: PointCost) -> float:
 def _product_rows(C: PointCost, rows: slice) -> Array:
     """|x|^2 + |y|^2 - 2 x.y for a block of rows: one matrix product in place of d differences.
 
-    Where the subtraction would lose more than 4 bits the entry is computed from x - y.
+    Where the subtraction would lose more than 4 bits, the entry is computed from x - y instead.
     """
     x, y = C.x[rows], C.y
     squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)

@@ -1,8 +1,8 @@
-"""Ground costs c(x, y) between points: one object a cost, which knows all that is asked about it.
+"""Ground costs c(x, y) between points: each is one object that answers all questions about it.
 
-The rest of refot asks a cost and never for its name, so that a new cost is one object, and
-`add_cost` to be found by name: docs/contributing-cost.md. What a backend or a proof needs besides
-(compiled terms, balls) is in a table there, by cost; a cost that a table lacks is refused there.
+The rest of refot asks the object, and never looks at its name. So a new cost is one object, and a
+call of `add_cost` lets users name it: docs/contributing-cost.md. A backend or a proof may need more
+(compiled terms, balls): it has a table of its own, by cost, and refuses a cost that is not in it.
 """
 
 from __future__ import annotations
@@ -76,19 +76,19 @@ def l1_gradient_change(x: Array, y: Array, vx: Array, vy: Array) -> Array:
 class PairCost(ABC):
     """A cost of two points, c(x, y) = c(y, x), as the computations and the proofs need it.
 
-    Points are x (n, d) and y (m, d). Whatever underflow takes from a computed cost must be below
-    d 2^-510 (in float64): a sum of squares, or the root of one, meets that.
+    Points are x (n, d) and y (m, d). What a computed cost loses to underflow must be below d 2^-510
+    (in float64). A sum of squares meets that, and so does the root of one.
     """
 
     name: str
     """The name by which `point_cost` finds it."""
 
     is_difference: bool = False
-    """Whether c is an even function of x - y that is 0 at 0 and grows with the absolute value of
-    each coordinate; computed to a share of itself. So c >= 0, and c(x, x) = 0."""
+    """Whether c is an even function of x - y, 0 at 0, that grows with the absolute value of each
+    coordinate (so that c >= 0 and c(x, x) = 0), and whose rounding is relative to itself."""
 
     is_quadratic: bool = False
-    """Whether c(x, y) = |x - y|^2: its matrix can be had by a product of matrices, and its mean
+    """Whether c(x, y) = |x - y|^2. Then its matrix follows from a product of matrices, and its mean
     under a product measure from means and variances."""
 
     @abstractmethod
@@ -115,35 +115,43 @@ class PairCost(ABC):
 
     @abstractmethod
     def roundings(self, d: int) -> int:
-        """How many units of rounding `matrix` may be off in d dimensions, relative to `sizes`."""
+        """By how many units of rounding, relative to `sizes`, `matrix` may be off in d
+        dimensions."""
 
     def sizes(self, x: Array, y: Array, C: Array) -> Array:
-        """What the rounding of the computed costs C (n, m) is relative to: their absolute values,
-        unless c is a sum whose terms cancel."""
+        """The sizes to which the rounding of computed costs C (n, m) is relative: the absolute
+        values of C, unless c is a sum whose terms may cancel."""
         return abs(C)
 
 
 def one_a_coordinate(d: int) -> int:
-    """d + 3 roundings: those of x_k - y_k, of one operation on it (relative to its result at most
-    twice), of a sum of d terms, and of one operation on the sum."""
+    """d + 3 roundings, for a cost with one operation on each coordinate x_k - y_k. The difference
+    counts up to twice (if it is squared), the operation once, the sum of d terms d - 1 times, and
+    an operation on the sum once."""
     return d + 3
 
 
 @dataclass(frozen=True)
 class GroundCost(PairCost):
-    """A cost c(x - y), from three functions: `matrix_of` (x, y) gives c (n, m), `gradient_of`
-    (x, y) its gradient in x (n, m, d), `roundings_in` (d) how many roundings the first may be off.
-    `gradient_change_of` (x, y, vx, vy), the change of the gradient, is for second derivatives only.
-
-    c is even, and grows with the absolute value of each coordinate of x - y, from 0.
-    """
+    """A cost c(x - y) that is made of three functions. c is even, 0 at 0, and grows with the
+    absolute value of each coordinate of x - y."""
 
     name: str
+
     matrix_of: Callable[[Array, Array], Array]
+    """(x, y) -> c, (n, m)."""
+
     gradient_of: Callable[[Array, Array], Array]
+    """(x, y) -> the gradient of c in x, (n, m, d)."""
+
     roundings_in: Callable[[int], int]
+    """d -> by how many units of rounding, relative to c, `matrix_of` may be off."""
+
     is_quadratic: bool = False
+
     gradient_change_of: Callable[[Array, Array, Array, Array], Array] | None = None
+    """(x, y, vx, vy) -> the change of the gradient: for second derivatives only."""
+
     is_difference = True
 
     def matrix(self, x: Array, y: Array) -> Array:
@@ -161,29 +169,29 @@ class GroundCost(PairCost):
         return self.gradient_change_of(x, y, vx, vy)
 
     def bound(self, x: Array, y: Array) -> float:
-        """At least max |c|, from the boxes around x (n, d) and y (m, d): c at their far corners."""
+        """At least max |c|: c between the two farthest corners of the boxes around x and y."""
         xp = namespace(x)
         farthest = xp.maximum(abs(x.max(axis=0) - y.min(axis=0)),
                               abs(y.max(axis=0) - x.min(axis=0)))
         return float(self.matrix(xp.zeros_like(farthest)[None], farthest[None])[0, 0])
 
     def spread(self, x: Array, y: Array) -> float:
-        """At least max c - min c, from the boxes: `bound`, for min c >= 0."""
+        """At least max c - min c: the `bound`, since c >= 0."""
         return self.bound(x, y)
 
     def roundings(self, d: int) -> int:
-        """Of `matrix`, relative to itself."""
+        """By how many units of rounding, relative to itself, `matrix` may be off."""
         return self.roundings_in(d)
 
 
 @dataclass(frozen=True)
 class DotProduct(PairCost):
-    """c(x, y) = -<x, y>: near where it is negative, at no distance from itself but -|x|^2."""
+    """c(x, y) = -<x, y>. It is no function of x - y, and may be negative: c(x, x) = -|x|^2."""
 
     name: str = "dot"
 
     def matrix(self, x: Array, y: Array) -> Array:
-        """-<x, y>, (n, m): right to a share of sum_k |x_k y_k|, not to a share of itself."""
+        """-<x, y>, (n, m). Its rounding is relative to sum_k |x_k y_k|, not to itself."""
         return -(x @ y.T)
 
     def gradient(self, x: Array, y: Array) -> Array:
@@ -195,37 +203,40 @@ class DotProduct(PairCost):
         return namespace(x).broadcast_to(-vy, (x.shape[0], *y.shape))
 
     def bound(self, x: Array, y: Array) -> float:
-        """At least max |c|: sum_k max |x_k| max |y_k|, which its rounding is relative to."""
+        """At least max |c| and max `sizes`: sum_k max |x_k| max |y_k|."""
         return float(abs(x).max(axis=0) @ abs(y).max(axis=0))
 
     def spread(self, x: Array, y: Array) -> float:
-        """At least max c - min c, from the boxes: each x_k y_k is between those of its corners."""
+        """At least max c - min c. Each x_k y_k lies between its values at the corners of the
+        boxes."""
         xp, x_ends, y_ends = namespace(x), (x.min(axis=0), x.max(axis=0)), (y.min(0), y.max(0))
         corners = xp.stack([s * t for s in x_ends for t in y_ends])
         return float((corners.max(axis=0) - corners.min(axis=0)).sum())
 
     def roundings(self, d: int) -> int:
-        """Of products and their sum, relative to the sizes of its terms."""
+        """By how many units of rounding, relative to `sizes`, `matrix` may be off: those of the
+        products, and of their sum."""
         return d + 3
 
     def sizes(self, x: Array, y: Array, C: Array) -> Array:
-        """sum_k |x_ik y_jk|, the sum of the sizes of the terms, (n, m)."""
+        """sum_k |x_ik y_jk|, (n, m)."""
         return abs(x) @ abs(y).T
 
 
 # ------------------------------------------------------------------ the costs by name
 GROUND_COSTS: dict[str, PairCost] = {}
-"""The costs of a difference: where a distance is meant, only these will do."""
+"""The costs that are a function of x - y, by name: where a distance is needed, only these will
+do."""
 
 POINT_COSTS: dict[str, PairCost] = {}
-"""Every cost that `point_cost` takes."""
+"""Every cost that `point_cost` takes, by name."""
 
 AnyCost = TypeVar("AnyCost", bound=PairCost)
 
 
 def add_cost(cost: AnyCost) -> AnyCost:
-    """The cost, which `point_cost` from now on finds by its name. Raises InputError where the name
-    is taken by another cost."""
+    """Makes `point_cost` find the cost by its name from now on, and returns it. Raises InputError
+    if another cost has that name."""
     if not isinstance(cost, PairCost):
         raise TypeInputError("cost", repr(cost), "a PairCost: a GroundCost, for example")
     if POINT_COSTS.get(cost.name, cost) != cost:

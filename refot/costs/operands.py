@@ -1,13 +1,13 @@
-"""Costs of two points c(x, y), their gradients in x, and the cost operands built from them.
+"""Cost operands: what every equation takes as `C`.
 
-A cost operand is what every equation takes as `C`: a dense matrix, or two point clouds with a
-cost by name, whose matrix is never formed as a whole. Both offer `shape`, `T`, `rows(slice)`.
+An operand is a matrix, or two point clouds with a ground cost, of which no matrix is formed as a
+whole. Both have `shape`, `T`, `rows(slice)`. An entry inf of a matrix forbids a pair (`forbidden`).
 
-Ground costs, of the difference x - y and 0 where x = y: |x - y|^2 (B section 4, G section 4, L),
-|x - y| (G learned cost), |x - y|_1 (B Table 1). Beside them -<x, y>, |x - y|^2 / 2 less what
-depends on one point alone: the same plans, potentials less |x|^2 / 2 and |y|^2 / 2. Any of them
-times a positive scale (H: |x - y|^2 / alpha), or any matrix (B-5). An entry inf of a matrix forbids
-a pair (`forbidden`).
+B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023, L = Liu et al.
+Their costs are any matrix (B-5) and, between points, |x - y|^2 (B section 4, G section 4, L),
+|x - y| (G, learned cost) and |x - y|_1 (B, Table 1), times a positive scale (H: |x - y|^2 / alpha).
+Beside these there is -<x, y>. It is |x - y|^2 / 2 less |x|^2 / 2 and |y|^2 / 2, so that it has the
+same plans, and potentials that are less by these two.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from refot.costs.ground import GROUND_COSTS, POINT_COSTS, PairCost
 from refot.foreign import Origin, first_origin
 
 BLOCK_ELEMENTS = 1 << 22
-"""Entries of a cost block that are in memory at once (32 MiB in float64)."""
+"""Entries of a block of rows, which is in memory at once: 32 MiB in float64."""
 
 
 # ------------------------------------------------------------------ operands
@@ -68,7 +68,8 @@ class DenseCost:
         return self.matrix
 
     def among(self, rows: Array, columns: Array) -> DenseCost:
-        """C between some of the rows and some of the columns, both boolean."""
+        """C between some of the rows and some of the columns: rows (n,) and columns (m,),
+        boolean."""
         if bool(rows.all() and columns.all()):
             return self
         part = self.matrix[rows][:, columns]
@@ -124,7 +125,7 @@ class PointCost:
         return self.rows(slice(None))
 
     def sized_rows(self, block: slice) -> tuple[Array, Array]:
-        """C[block, :], and what its rounding is relative to, both (rows, m)."""
+        """C[block, :], and the sizes to which its rounding is relative, both (rows, m)."""
         x, y = self.x[block], self.y
         C = self.ground.matrix(x, y)
         return self.scale * C, self.scale * self.ground.sizes(x, y, C)
@@ -138,7 +139,8 @@ class PointCost:
         return self.scale * self.ground.spread(self.x, self.y)
 
     def among(self, rows: Array, columns: Array) -> PointCost:
-        """C between some of the rows and some of the columns, both boolean; in no order."""
+        """C between some of the rows and some of the columns: rows (n,) and columns (m,), boolean.
+        An order of the points, where a subclass has one, is not kept."""
         if bool(rows.all() and columns.all()):
             return self
         return PointCost(self.x[rows], self.y[columns], self.ground, self.scale)
@@ -193,21 +195,22 @@ def _cost_matrix(C: Any) -> Array:
 
 
 def ground_point_cost(x: Any, y: Any, cost: str = "sqeuclidean") -> PointCost:
-    """`point_cost` where c(x, x) = 0 and c >= 0 are needed: a name of GROUND_COSTS, else
-    UnknownNameError."""
+    """`point_cost`, where c(x, x) = 0 and c >= 0 are needed: `cost` is a name of GROUND_COSTS.
+    Raises UnknownNameError for any other."""
     return point_cost(x, y, lookup(GROUND_COSTS, cost, "cost").name)
 
 
 def require_difference(C: PointCost) -> None:
-    """Raise UnknownNameError unless C is of a difference, so that c >= 0 and c(x, x) = 0."""
+    """Raise UnknownNameError unless the cost of C is a function of x - y, with c >= 0 and
+    c(x, x) = 0."""
     if not C.ground.is_difference:
         raise UnknownNameError("cost", f"{C.ground.name!r}",
                                "one of " + ", ".join(sorted(GROUND_COSTS)))
 
 
 def as_point_cost(C: Any) -> PointCost:
-    """`C` as a checked cost between points: a matrix has none to differentiate in. Raises
-    InputError."""
+    """`C` as a checked cost between points, for derivatives in the points. Raises InputError for a
+    matrix, which has none."""
     if not isinstance(C, PointCost):
         raise TypeInputError("C", f"{type(C).__name__}", "a point cost: point_cost(x, y, cost)")
     return _checked(C)
@@ -243,7 +246,8 @@ def as_eps(eps: Any, C: Cost, name: str = "eps") -> float:
 
 
 def _magnitude(C: Cost) -> float:
-    """max |C| of the allowed pairs; of points at most what the boxes around x and y allow."""
+    """max |C| over the allowed pairs of a matrix; for points an upper bound, from the boxes around
+    x and y."""
     if not isinstance(C, DenseCost):
         return C.bound()
     least, most = float(C.matrix.min()), float(C.matrix.max())
@@ -253,7 +257,8 @@ def _magnitude(C: Cost) -> float:
 
 
 def row_blocks(C: Cost, depth: int = 1) -> Iterator[slice]:
-    """Slices that cover the rows of C, so that `depth` arrays of a block stay within bounds."""
+    """Slices that cover the rows of C, in blocks so small that `depth` arrays of the size of a
+    block have at most BLOCK_ELEMENTS entries together."""
     n, m = C.shape
     step = max(1, BLOCK_ELEMENTS // (m * depth))
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
@@ -267,7 +272,8 @@ def is_symmetric(C: Cost) -> bool:
 
 
 def normalised(C: PointCost, alpha: float | None = None) -> PointCost:
-    """H's cost c / alpha, alpha = mean |y|^2 unless given; it rescales eps (erratum H4)."""
+    """The cost c / alpha of H, alpha = mean |y|^2 unless given. Dividing the cost by alpha has the
+    effect of multiplying eps by alpha (erratum H4)."""
     C = as_point_cost(C)
     if alpha is None:
         with np.errstate(over="ignore"):  # an infinite mean is no alpha

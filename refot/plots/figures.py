@@ -113,7 +113,8 @@ def plot_descent(results: Mapping[str, InformativeResult]) -> Figure:
 
 # ------------------------------------------------------------------ limits in eps
 def plot_limits(sweep: EpsSweep, limits: DivergenceLimits) -> Figure:
-    """F, s, S and G's loss along eps, with both limits of each and the bounds for every measure."""
+    """F, s, S and the loss of G along eps: for each its curve, its limits as eps -> 0 and infinity,
+    and the interval that holds for all measures."""
     figure = new_figure(10.2, 7.2)
     (value, sharp), (divergence, loss) = figure.subplots(2, 2, sharex=True)
     xy, mmd = limits.xy, limits.mmd_squared
@@ -136,7 +137,8 @@ def _panel(
     axes: Axes, eps: Array, values: Array, bounds: Any, at_zero: float, at_infinity: float,
     words: tuple[str, str, str, str],
 ) -> None:
-    """One value along eps: its curve, the interval that the bounds leave, and its two limits."""
+    """One value along eps: its curve, the interval between its bounds, and its two limits. `words`:
+    the title, and what the value and the two limits are called."""
     title, name, zero, infinity = words
     lower, upper = np.array([bounds(each) for each in eps]).T
     axes.fill_between(eps, lower, upper, color="0.88", label="bounds")
@@ -148,11 +150,12 @@ def _panel(
     high = max(values.max(), at_zero, at_infinity)
     span = high - low
     axes.set(title=title, xlim=(eps[0], eps[-1]), ylim=(low - 0.3 * span, high + 0.55 * span))
-    _finish(axes, "upper center", columns=2)  # in the space left above the higher limit
+    _finish(axes, "upper center", columns=2)  # the y axis leaves room for it above the curves
 
 
 def plot_rates(sweep: EpsSweep, limits: CostLimits) -> Figure:
-    """F and s: their distances to both limits along eps, with the bounds and the exact rates."""
+    """How fast F and s approach their limits, as eps -> 0 and as eps -> infinity: the distances,
+    with their bounds and exact rates."""
     figure = new_figure(10.2, 4.6)
     near, far = figure.subplots(1, 2)
     eps, A = sweep.eps, limits.independent
@@ -163,7 +166,7 @@ def plot_rates(sweep: EpsSweep, limits: CostLimits) -> Figure:
             (near, values - limits.exact, f"${name} - W_0$"),
             (far, A - values, rf"$\langle C, a\otimes b\rangle - {name}$"),
         ):
-            visible = np.where(distance > 1e-9 * A, distance, np.nan)  # below: rounding
+            visible = np.where(distance > 1e-9 * A, distance, np.nan)  # smaller ones are rounding
             axes.loglog(eps, visible, color=colour, marker=marker, linestyle=line, markersize=4,
                         label=label)
         far.loglog(eps, limits.oscillation**2 / (part * eps), color=colour, linestyle=line,
@@ -186,7 +189,8 @@ def plot_rates(sweep: EpsSweep, limits: CostLimits) -> Figure:
 def plot_softmin_bias(
     sizes: Sequence[int], means: Array, errors: Array, predicted: Array
 ) -> Figure:
-    """The bias of batch softmins (k,) against batch size: measured, with errors, and predicted."""
+    """The bias of the softmin over a batch against the size of the batch. `means` and `errors`: the
+    measured bias and its standard error; `predicted`: by theory; (k,) each."""
     figure = new_figure(5.4, 4.0)
     axes = figure.subplots()
     axes.loglog(sizes, predicted, color=BLACK, linewidth=1,
@@ -202,7 +206,8 @@ def plot_softmin_bias(
 
 
 def plot_sample_complexity(tables: Mapping[int, SampleComplexity]) -> Figure:
-    """S between two samples of one law against n, a panel for each dimension, with the slopes."""
+    """S between two samples of the same law against their size n, with the slopes of the curves:
+    one panel for each dimension, one curve for each eps."""
     from refot.limits import decay_rate
 
     figure = new_figure(1.2 + 3.6 * len(tables), 4.6)
@@ -229,7 +234,7 @@ def plot_sample_complexity(tables: Mapping[int, SampleComplexity]) -> Figure:
 
 # ------------------------------------------------------------------ parts
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches, laid out so that nothing overlaps."""
+    """An empty figure, its size in inches, laid out so that nothing overlaps."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -242,26 +247,28 @@ def _finish(
     axes: Axes, place: Literal["upper center", "upper right", "lower left", "lower right"],
     columns: int = 1,
 ) -> None:
-    """A light grid behind, and the legend."""
+    """Draw the legend, and a light grid behind everything."""
     axes.grid(color="0.92")
     axes.set_axisbelow(True)
     axes.legend(loc=place, ncols=columns, fontsize=8.5, framealpha=0.9)
 
 
 def _lowest(tables: Mapping[int, SampleComplexity]) -> float:
-    """The smallest mean drawn in any panel."""
+    """The smallest mean that is drawn in any panel."""
     return min(float(min(t.energy.min(), t.divergence.min())) for t in tables.values())
 
 
 def _edges(positions: Array) -> Array:
-    """Cell borders (k + 1,) half way between increasing positions (k,), k >= 2."""
+    """The borders (k + 1,) of cells around increasing positions (k,), k >= 2: half way between two
+    of them, and as far beyond the first and the last."""
     middles = (positions[1:] + positions[:-1]) / 2
     return np.concatenate([[2 * positions[0] - middles[0]], middles,
                            [2 * positions[-1] - middles[-1]]])
 
 
 def _map_with_white() -> Any:
-    """Viridis from dark (most) to light, and white below its range."""
+    """The colour map viridis, reversed: the largest values are dark, and those below its range are
+    white."""
     from matplotlib import colormaps
 
     return colormaps["viridis_r"].with_extremes(under="white")

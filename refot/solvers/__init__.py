@@ -1,8 +1,9 @@
-"""Faster roads to the same potentials, one a file, all of one shape: generators of iterates.
+"""The methods that find the optimal potentials, one a file, behind the one call `solve`.
 
-A method takes a problem and a start g (m,), and yields (f, g, L1 marginal error) for `iterate`,
-which stops them all; the error is inf while the iterate is that of a larger eps or of float32.
-docs/solvers.md says which one is for what.
+All methods have one shape: a generator that takes a problem and a start g (m,), and yields
+(f, g, L1 marginal error) after each iteration. `iterate` (in `loop`) takes these until a criterion
+is met. While an iterate belongs to a larger eps, or to float32, its error is inf. docs/solvers.md
+says which method is for what.
 """
 
 from refot.solvers.auto import auto

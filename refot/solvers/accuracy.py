@@ -1,8 +1,9 @@
-"""How far potentials are from each other's (c,eps)-transforms: in mass, and on every atom.
+"""How far potentials are from optimal, in two numbers: by mass, and atom by atom.
 
-The L1 error of the marginals is a sum of masses, and so cannot see an atom that has hardly any:
-its potential may be far off, and the column of P that is divided by its weight no law. The second
-number sees all atoms alike.
+The L1 error of the marginals is a sum of masses. It cannot see an atom of tiny weight: its
+potential may be wrong by far, and then its column of P, divided by its weight, is no probability
+law. The second number is the largest distance of a potential from the (c,eps)-transform of the
+other side, in which all atoms count alike.
 """
 
 from __future__ import annotations
@@ -16,23 +17,27 @@ from refot.arrays import Array, namespace
 from refot.problem import Problem
 
 VISIBLE = 1e10
-"""Weights below so many times the smallest normal float are judged by a transform, in logarithms,
-and not by the sum of their row or column, of which digits may be lost."""
+"""An atom whose weight is below this multiple of the smallest normal float is judged by a
+transform, which works with logarithms: the sum of its row or column may have lost digits to
+underflow."""
 
 
 class Accuracy(NamedTuple):
-    """`marginal_error` |P1 - a|_1 + |P'1 - b|_1; `atom_error` the largest |f - g^(c,eps)| / eps or
-    |g - f^(c,eps)| / eps: |log| of the sum of a row or column of P over its weight."""
+    """The two errors of potentials (f, g)."""
 
     marginal_error: float
+    """|P1 - a|_1 + |P'1 - b|_1."""
+
     atom_error: float
+    """The largest |f_i - g^(c,eps)_i| / eps or |g_j - f^(c,eps)_j| / eps, which is |log| of the sum
+    of that row or column of P divided by its weight."""
 
     def within(self, tol: float) -> bool:
-        """Whether the first is within tol, and the second within `atom_tolerance`."""
+        """Whether the marginal error is within tol, and the atom error within `atom_tolerance`."""
         return self.marginal_error <= tol and self.atom_error <= atom_tolerance(tol)
 
     def shortfall(self, tol: float) -> str:
-        """Which of the two is not within, in words."""
+        """In words: which of the two errors is too large."""
         mass = f"marginal error {self.marginal_error:.3g}"
         if not self.marginal_error <= tol:
             return f"{mass} > tol {tol:g}"
@@ -41,52 +46,58 @@ class Accuracy(NamedTuple):
 
 
 def atom_tolerance(tol: float) -> float:
-    """What a marginal error of tol is to allow for each single atom: sqrt(tol), so that an atom of
-    a weight above sqrt(tol) needs nothing beyond the marginal error itself."""
+    """The atom error that goes with a marginal error of tol: sqrt(tol).
+
+    An atom of a weight above sqrt(tol) then meets it whenever the marginal error is within tol, so
+    that only lighter atoms ask for more."""
     return math.sqrt(tol)
 
 
 def accuracy(p: Problem, f: Array, g: Array) -> Accuracy:
-    """At (f, g): one pass, and one more for each side with weights that are 0 or nearly so."""
+    """The accuracy of (f, g). It takes one pass over the pairs, and one more for each side that has
+    weights of 0 or nearly 0."""
     rows, columns = p.backend.marginals(p.C, p.F(f), p.G(g), p.eps)
-    marginal_error = float(abs(rows - p.a).sum() + abs(columns - p.b).sum())
+    marginal_error = p.residual(f, g, rows, columns)
     return Accuracy(marginal_error, max(_atom_error(p, f, g, rows), _atom_error(p.T, g, f, columns),
                                         key=lambda error: (math.isnan(error), error)))
 
 
 def _atom_error(p: Problem, f: Array, g: Array, rows: Array) -> float:
-    """max_i |f_i - g^(c,eps)_i| / eps."""
+    """max_i |f_i - g^(c,eps)_i| / eps, from the sums `rows` of P or, for invisible atoms, from a
+    transform."""
     xp = namespace(f)
-    visible = p.a >= VISIBLE * float(np.finfo(p.C.dtype).tiny)
+    asked = p.asked(f, rows)
+    visible = asked >= VISIBLE * float(np.finfo(p.C.dtype).tiny)
     with np.errstate(divide="ignore", invalid="ignore"):
-        apart = abs(xp.log(xp.where(visible, rows, 1) / xp.where(visible, p.a, 1)))
+        apart = abs(xp.log(xp.where(visible, rows, 1) / xp.where(visible, asked, 1)))
     if not bool(visible.all()):
-        apart = xp.where(visible, apart, abs(f - p.transform(g, f)) / p.eps)
+        apart = xp.where(visible, apart, abs(p.excess(f, p.transform(g, f))))
     return float(apart.max())
 
 
 def swept(p: Problem, f: Array, g: Array, allowed: float, most: int) -> tuple[Array, Array]:
-    """(f, g) after as many of Sinkhorn's sweeps as bring f within `allowed` eps of g^(c,eps), at
-    most so many; g is the transform of f."""
-    f_next = p.transform(g, f)
+    """(f, g) after Sinkhorn's sweeps: as many as bring f within `allowed` eps of g^(c,eps), and at
+    most `most`. g is the transform of f."""
+    f_next = p.best(g, f)
     for _ in range(most):
         f = f_next
-        g = p.T.transform(f, g)
-        f_next = p.transform(g, f)
+        g = p.T.best(f, g)
+        f_next = p.best(g, f)
         if float(abs(f_next - f).max()) <= allowed * p.eps:
             break
     return f, g
 
 
 def rounding_floor(p: Problem, f: Array, g: Array) -> float:
-    """What rounding alone may leave of the marginal error at (f, g).
+    """The marginal error that rounding alone may leave at (f, g).
 
-    An entry of the plan is exp((F_i + G_j - C_ij) / eps), in which each number is rounded to a
-    share u of itself; where there is mass C_ij is near F_i + G_j. Summed with the mass of the plan
-    over both sides; and a sum of n terms is rounded by about sqrt(n) u.
+    An entry of the plan is exp((F_i + G_j - C_ij) / eps). Each of the three numbers is rounded to a
+    share u of itself, and where there is mass C_ij is about F_i + G_j. So the exponent is off by
+    some u (|F_i| + |G_j|) / eps, whose mean under the plan is a.|F| + b.|G|. And a sum of n terms
+    is rounded by about sqrt(n) u.
     """
     xp = namespace(f)
     sizes = sum(float(weights @ abs(xp.where(weights > 0, folded, 0)))
-                for weights, folded in ((p.a, p.F(f)), (p.b, p.G(g))))
+                for weights, folded in ((p.carried(f), p.F(f)), (p.T.carried(g), p.G(g))))
     unit = float(np.finfo(p.C.dtype).eps) / 2
     return unit * (8 * sizes / p.eps + 8 * math.sqrt(sum(p.C.shape)))

@@ -1,11 +1,18 @@
-"""method="auto": which method a problem gets, and when it changes hands."""
+"""method="auto": which method solves a problem, and when another one takes over.
+
+A small problem gets Newton's method with a dense Hessian. Any other begins with sweeps
+(over-relaxed Sinkhorn iterations) under an eps schedule. How hard it is shows in the rate at which
+their error falls: where that is slow, Newton-CG takes over. A method that stands still hands over
+to others, in turns.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Generic
 
 import numpy as np
 
@@ -20,72 +27,92 @@ from .ascent import GAIN
 from .newton import NEWTON_LIMIT, allows_newton, newton, newton_iterates
 from .newton_cg import newton_cg_iterates
 from .overrelaxed import overrelaxed_iterates
-from .schedule import Iterates, Method, annealed
-from .stabilised import Kernel
+from .schedule import Iterates, P, Stage, annealed
+from .stabilised import AbsorbedKernel, Kernel
 
 SMALL = 256 * 256
-"""Up to this many entries Newton with a dense Hessian: milliseconds, to the rounding floor."""
+"""Up to this number of entries of C, Newton's method with a dense Hessian is used: it takes
+milliseconds, and ends at the floor of rounding."""
 
-SLOW, SLOW_PRODUCTS = 0.9, 0.98
-"""A rate of the marginal error per iteration above this hands over to Newton-CG (the second where
-an iteration is a pass over a kernel, which costs less)..."""
+SLOW = 0.9
+"""Sweeps by softmin are slow, and Newton-CG takes over, where an iteration leaves more than this
+part of the marginal error."""
 
-SEEN = 16
-"""... once it is the mean over so many iterations."""
+SLOW_PRODUCTS = 0.98
+"""The same for sweeps with an absorbed kernel, which take less time."""
+
+RATE_WINDOW = 16
+"""The rate of the error is the mean over this number of iterations."""
 
 TURN = 30
-"""A turn of one of several methods ends after so many iterations in which the error has not fallen
-by half; twice as many in each round."""
+"""A turn of a method ends after this number of iterations in which the error did not fall by half;
+in the second round after twice as many, and so on."""
 
 ROUNDS = 3
-"""So many rounds are tried before one that gains nothing is the last."""
+"""Rounds of turns that are made in any case. Later, a round that gains nothing is the last."""
 
 
 def auto(p: Problem, g: Array) -> Iterates:
-    """Newton with a dense Hessian for a small matrix; else over-relaxation under an eps schedule,
-    and Newton-CG from the moment on that it turns out slow. Where a method stands still, others
-    go on from there in turns.
+    """The iterates of the method, or methods, that suit the problem.
 
-    The sweeps of over-relaxation come from an absorbed kernel, where the matrices fit the budget:
-    of a matrix, or of points on the processor, where two softmins are not faster
-    (`stabilised.by_softmin`); else from softmin.
+    Sweeps use an absorbed kernel (`stabilised`) if it fits the memory budget, and if C is a matrix
+    or its points are in the processor's memory; else they use the backend's softmin.
     """
+    return auto_with(BALANCED, p, g)
+
+
+@dataclass(frozen=True)
+class Sweeps(Generic[P]):
+    """The over-relaxed sweeps of a kind of problem: by transforms, and by an absorbed kernel."""
+
+    by_transforms: Stage[P]
+    kernel: Callable[[P], AbsorbedKernel[P, Any]]
+
+    def fresh_kernel(self, p: P, g: Array) -> Iterates:
+        """Sweeps with a kernel of their own."""
+        return self.kernel(p).iterates(p, g)
+
+
+BALANCED = Sweeps(overrelaxed_iterates, Kernel)
+
+
+def auto_with(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
+    """`auto` with these sweeps."""
     on_processor = p.backend.xp is np
     if math.prod(p.C.shape) <= SMALL and allows_newton(p):
-        return newton_first(p, g)
+        return newton_first(sweeps, p, g)
     if (recomputes(p.backend) or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
-        p = replace(p, C=formed(p.C))  # else computed again for each kernel
+        p = replace(p, C=formed(p.C))  # once, and not again for each kernel of the schedule
     elif not (on_processor and fits_matrix(p.C)):
-        return annealed(p, g, Watched(overrelaxed_iterates, SLOW, overrelaxed_iterates,
-                                      only=p.eps).iterates)
-    return annealed(p, g, Watched(Kernel(p).iterates, SLOW_PRODUCTS, fresh_kernel).iterates)
+        by_softmin = UntilSlow(sweeps.by_transforms, SLOW, sweeps.by_transforms, only=p.eps)
+        return annealed(p, g, by_softmin.iterates)
+    with_kernel = UntilSlow(sweeps.kernel(p).iterates, SLOW_PRODUCTS, sweeps.fresh_kernel)
+    return annealed(p, g, with_kernel.iterates)
 
 
-def newton_first(p: Problem, g: Array) -> Iterates:
-    """Newton's method, and where it ends the others in turns."""
+def newton_first(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
+    """Newton's method and, from where it ends without convergence, all methods in turns."""
     for f, g_newton, error in newton(p, g):
         g = g_newton
         yield f, g, error
-    yield from in_turns(p, g, overrelaxed_iterates)
+    yield from in_turns(p, g, sweeps.by_transforms)
 
 
-def fresh_kernel(p: Problem, g: Array) -> Iterates:
-    """Sweeps with a kernel of their own."""
-    return Kernel(p).iterates(p, g)
+class UntilSlow(Generic[P]):
+    """The stages of an eps schedule: by `sweeps` until these turn out slow; from then on, at that
+    eps and at all smaller ones, by Newton-CG and the sweeps `later` in turns.
 
+    With `only` the sweeps are given up at this eps alone: without a kernel in memory a Newton step
+    may take hundreds of passes over all pairs, too many for a stage that is to be solved roughly.
+    """
 
-class Watched:
-    """The stages of a schedule by `sweeps`, until their rate is above `slow`: from then on, at that
-    eps and at all below, by Newton-CG and `later` in turns. `only`: the one eps at which the sweeps
-    may be given up, where a Newton step may take hundreds of passes over all pairs."""
-
-    def __init__(self, sweeps: Method, slow: float, later: Method, only: float | None = None
+    def __init__(self, sweeps: Stage[P], slow: float, later: Stage[P], only: float | None = None
                  ) -> None:
-        self.sweeps: Method | None = sweeps
+        self.sweeps: Stage[P] | None = sweeps
         self.slow, self.later, self.only = slow, later, only
 
-    def iterates(self, p: Problem, g: Array) -> Iterates:
-        """Those of one stage."""
+    def iterates(self, p: P, g: Array) -> Iterates:
+        """The iterates of one stage of the schedule."""
         if self.sweeps is not None:
             errors: list[float] = []
             for f, g_swept, error in self.sweeps(p, g):
@@ -94,18 +121,19 @@ class Watched:
                 errors.append(error)
                 if self.only in (None, p.eps) and self.is_slow(errors):
                     break
-            self.sweeps = None  # a kernel's memory is let go
+            self.sweeps = None  # frees the kernel, for this was its last reference
         yield from in_turns(p, g, self.later)
 
     def is_slow(self, errors: list[float]) -> bool:
-        """Whether the last SEEN sweeps were."""
-        return len(errors) > SEEN and errors[-1] > self.slow**SEEN * errors[-1 - SEEN]
+        """Whether the errors fell at a rate above `slow` in the last RATE_WINDOW sweeps."""
+        return (len(errors) > RATE_WINDOW
+                and errors[-1] > self.slow**RATE_WINDOW * errors[-1 - RATE_WINDOW])
 
 
-def in_turns(p: Problem, g: Array, sweeps: Method) -> Iterates:
-    """Newton-CG, Newton's method with a dense Hessian where that may be, and sweeps, each from
-    where the one before came to, and again while a round takes the error down by half; the last
-    iterate is the best."""
+def in_turns(p: P, g: Array, sweeps: Stage[P]) -> Iterates:
+    """Newton-CG, Newton's method with a dense Hessian (where that is possible) and sweeps in turns,
+    each from where the one before ended. After the first ROUNDS rounds, one that does not take the
+    smallest error down by half is the last. The last iterate of all is the best one, again."""
     best: tuple[Array, Array, float] | None = None
     smallest = math.inf
     dense = [newton_iterates] if min(p.C.shape) <= NEWTON_LIMIT and allows_newton(p) else []
@@ -124,7 +152,7 @@ def in_turns(p: Problem, g: Array, sweeps: Method) -> Iterates:
 
 
 def while_it_gains(iterates: Iterates, patience: int) -> Iterator[tuple[Array, Array, float]]:
-    """The iterates, until `patience` of them have not taken the error down by half."""
+    """The iterates, until the last `patience` of them have not taken the error down by half."""
     gained_at, waited = math.inf, 0
     for iterate in iterates:
         yield iterate

@@ -1,15 +1,17 @@
 """How far a potential is from optimal, proved in floats: an interval [lower, upper] around F.
 
-From any g: floats G_j near g_j + eps log b_j, and F_i near softmin(G)_i + eps log a_i. What these
-floats stand for is exact, P_ij = exp((F_i + G_j - C_ij) / eps), with row sums r and column sums c:
+Take any g (m,), and let G_j be floats near g_j + eps log b_j, F_i floats near
+softmin(G)_i + eps log a_i. Whatever these floats are, they define a plan exactly,
+P_ij = exp((F_i + G_j - C_ij) / eps). Let r be its row sums, c its column sums. Then
 
-    lower = a.(F - eps log r) + b.(G - eps log b)          the semi-dual of G - eps log b (B-24)
-    upper = the primal value of P scaled down to rows <= a, columns <= b, what is missing returned
-            as a product (Altschuler, Weed, Rigollet 2017)
+    lower = a.(F - eps log r) + b.(G - eps log b)    the semi-dual at G - eps log b (B-24),
+    upper = the primal value of a plan made from P: P is scaled down to rows <= a and columns <= b,
+            and the missing mass is added as a product (Altschuler, Weed, Rigollet 2017).
 
-Both hold for every G and F, so that neither the solver nor the softmin has to be trusted; only sums
-over P enter, each with a bound of its rounding (`plan_sums`). docs/certificates.md, "The gap in
-floats", proves all of it. `verification.certificates` proves the same in balls, and is the judge.
+B = Bréchet et al. 2019. Both bounds hold for every F and G, so that neither the solver nor the
+softmin has to be trusted. Only sums over P enter, each with a bound of its rounding (`plan_sums`).
+docs/certificates.md, "The gap in floats", has the proofs. `verification.certificates` proves the
+same independently, in ball arithmetic, and judges this module too.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, singledispatch
 from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array
+from refot.arrays import Array, CostLike, Potential, Weights
 from refot.backend_contract import BackendLike
 from refot.costs.formed import FormedCost
 from refot.costs.operands import DenseCost
@@ -38,15 +40,18 @@ from refot.solvers.plan_sums import (
 )
 from refot.spanning_tree import excess_along_tree
 
-ROOM = 16 * UNIT
-"""Relative room for what is rounded a few times: a weight over its sum, a product, a logarithm."""
+MARGIN = 16 * UNIT
+"""Relative error allowed to what is rounded a few times: a weight over its sum, a product, a
+logarithm."""
 
-SCALES = 2.0**10
-"""A largest cost beyond so many times the value and eps is taken for one to avoid: missing mass is
-returned along a tree too, and the better of the two bounds counts."""
+HUGE_COST = 2.0**10
+"""A largest cost beyond this multiple of (the value + eps) stands for a pair to avoid. Returning
+missing mass as a product uses such pairs. So it is returned along a tree of cheap pairs as well,
+and the better of the two bounds counts."""
 
 EPS_LIMITS = 2.0**-960, 2.0**960
-"""eps within which nothing that counts over- or underflows on its way."""
+"""Between these nothing that counts over- or underflows; for any other eps the bounds are those of
+the cost."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class CertifiedGap:
 
 
 def certified_gap(
-    g: Any, C: Any, a: Any, b: Any, eps: Any, *, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights, b: Weights, eps: Any, *, backend: BackendLike = None
 ) -> CertifiedGap:
     """An interval that contains F, from any g (m,): narrow where g is nearly optimal. B-16, B-24.
 
@@ -79,7 +84,8 @@ def certified_gap(
     return gap_of(p, p.column_potential(g))
 
 
-@np.errstate(all="ignore")  # what is not finite proves nothing, and says so
+@singledispatch
+@np.errstate(all="ignore")  # where a bound comes out infinite or NaN, the cost's own is taken
 def gap_of(given: Problem, g: Array) -> CertifiedGap:
     """`certified_gap` of a checked problem."""
     p = in_float64(given)
@@ -88,12 +94,13 @@ def gap_of(given: Problem, g: Array) -> CertifiedGap:
     known = EPS_LIMITS[0] <= p.eps <= EPS_LIMITS[1]
     lower, upper = (end if known and math.isfinite(end) else cost
                     for end, cost in zip(ends, costs, strict=True))
-    off = given.C.error if isinstance(given.C, FormedCost) else 0.0  # F moves by as much at most
+    off = given.C.error if isinstance(given.C, FormedCost) else 0.0  # F moves no more than C does
     return CertifiedGap(max(lower, costs[0]) - off, min(upper, costs[1]) + off)
 
 
 def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float, float]:
-    """(lower, upper), not finite where nothing is proven; the costs are within `costs`."""
+    """(lower, upper), infinite or NaN where nothing is proved. All entries of C are within
+    `costs`."""
     largest = max(abs(cost) for cost in costs)
     a, b = (_normalised(p.backend.to_numpy(weights)) for weights in (p.a, p.b))
     i, j = np.flatnonzero(a), np.flatnonzero(b)  # where there is mass
@@ -101,6 +108,7 @@ def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float,
     G = g - b @ g + p.eps * log_weights(b)
     F = softmin(p, G) + p.eps * log_weights(a)
 
+    # The plan: its column sums c, then the row sums of P and of P scaled down by columns.
     sums, error = plan_sums(p.T, largest, G, F)
     columns = Side(b[j], G[j], sums[j, 0], error[j])
     scales = np.ones_like(b)
@@ -108,6 +116,7 @@ def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float,
     sums, error = plan_sums(p, largest, F, G, scales[:, None])
     rows = Side(a[i], F[i], sums[i, 1], error[i])
 
+    # The semi-dual, and the primal of the completed plan, each as terms that are added up once.
     row_sums = sums[i, 0]
     dual = [rows.weights * rows.potential, columns.weights * columns.potential,
             -p.eps * columns.weights * np.log(columns.weights)]
@@ -115,7 +124,7 @@ def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float,
     lower = -rounded_up([-term for term in below], p.eps)
     of_plan = [*dual, -p.eps * rows.weights * np.log(rows.weights)]
     upper = rounded_up([*of_plan, *_excess(p, rows, columns, i, j, costs)], p.eps)
-    if isinstance(p.C, DenseCost) and not costs[1] <= SCALES * (abs(lower) + p.eps):
+    if isinstance(p.C, DenseCost) and not costs[1] <= HUGE_COST * (abs(lower) + p.eps):
         C = p.backend.to_numpy(p.C.dense())[np.ix_(i, j)].astype(np.float64)
         along_tree = _tree_excess(C, p.eps, replace(rows, sums=row_sums), columns)
         upper = min(upper if math.isfinite(upper) else math.inf,
@@ -124,60 +133,70 @@ def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float,
 
 
 def _tree_excess(C: Floats, eps: float, rows: Side, columns: Side) -> Floats:
-    """What the primal of the plan, changed along a tree, exceeds its dual by at most: one term."""
-    mass = abs(total(rows.weights) - total(rows.sums)) + total(rows.error) + ROOM
+    """One term: an upper bound of (the primal value of the plan, completed along a tree of pairs)
+    less (the dual value)."""
+    mass = abs(total(rows.weights) - total(rows.sums)) + total(rows.error) + MARGIN
     return np.array([excess_along_tree(C, eps, (rows.potential, rows.residuals),
                                        (columns.potential, columns.residuals), mass)])
 
 
 @dataclass(frozen=True)
 class Side:
-    """The rows of a plan, or its columns: weights > 0, potentials, and sums (n,) of computed
-    entries with what they can be off by."""
+    """The rows of a plan that carry mass, or its columns; (n,) each."""
 
     weights: Floats
+    """What the sums should be; > 0."""
+
     potential: Floats
+    """F or G, with eps log of the weights folded in."""
+
     sums: Floats
+    """The row or column sums of the plan, as computed."""
+
     error: Floats
+    """What these may be off by."""
 
     @cached_property
     def scale(self) -> Floats:
-        """Factors <= 1 with which no sum exceeds its weight, certainly."""
-        return np.minimum(1, (1 - ROOM) * self.weights / (self.sums + self.error))
+        """Factors <= 1 by which the rows are multiplied, so that no true sum exceeds its weight."""
+        return np.minimum(1, (1 - MARGIN) * self.weights / (self.sums + self.error))
 
     @property
     def kept(self) -> tuple[Floats, Floats]:
-        """(at least, at most) the scaled sums."""
-        return (self.scale * np.maximum(self.sums - self.error, 0) * (1 - ROOM),
-                np.minimum(self.scale * (self.sums + self.error) * (1 + ROOM), self.weights))
+        """(a lower bound, an upper bound) of the scaled sums."""
+        return (self.scale * np.maximum(self.sums - self.error, 0) * (1 - MARGIN),
+                np.minimum(self.scale * (self.sums + self.error) * (1 + MARGIN), self.weights))
 
     @property
     def residuals(self) -> Floats:
-        """What the unscaled sums may differ from the weights by."""
-        return abs(self.weights - self.sums) + self.error + ROOM * self.weights
+        """The largest possible |weight - sum|, before scaling."""
+        return abs(self.weights - self.sums) + self.error + MARGIN * self.weights
 
     def missing(self, lost: Floats | float = 0.0) -> tuple[Floats, Floats]:
-        """(at least, at most) weights - scaled sums; of these at most `lost` is gone besides."""
+        """(a lower bound, an upper bound) of weights - scaled sums. `lost`: mass that each sum may
+        have lost besides, where the other side was scaled down after it."""
         least, most = self.kept
-        room = ROOM * self.weights
+        room = MARGIN * self.weights
         return (np.maximum(self.weights - most - room, 0),
                 np.minimum(self.weights - least + room + lost, self.weights + room))
 
 
 def _excess(p: Problem, rows: Side, columns: Side, i: Any, j: Any, costs: tuple[float, float]
             ) -> list[Floats]:
-    """Terms of the primal of the rounded plan - (a.f + b.g), added up no smaller than that.
+    """Terms whose sum is at least (the primal value of the completed plan) - (a.F + b.G).
 
-    The plan is u_i P_ij v_j, plus t x y' with floats t, x, y, plus what is then still missing, of
-    mass `rest` at most, at a cost of max C at most.
+    The completed plan has three parts: u_i P_ij v_j, P scaled down; t x y', a product of floats,
+    which carries most of the missing mass; and what is then still missing, which is mostly
+    rounding, has a mass of at most `rest` and costs at most max C.
     """
     turned_away = (1 - rows.scale) * (rows.sums + rows.error)
-    lost = (1 + ROOM) * np.minimum((1 - rows.scale.min()) * columns.kept[1], total(turned_away))
+    lost = (1 + MARGIN) * np.minimum((1 - rows.scale.min()) * columns.kept[1], total(turned_away))
+    # e and h: the mass missing in each row and column, at least and at most; t: in all.
     (e, e_most), (h, h_most) = rows.missing(), columns.missing(lost)
     t, t_most = (min(total(x), total(y)) for x, y in ((e, h), (e_most, h_most)))
-    if not 2 * t > t_most:  # mostly rounding: the pass for x'C y would tell little
+    if not 2 * t > t_most:  # mostly rounding: a product would not be worth the pass for x'C y
         t = 0.0
-    rest = max(t_most - t, 0.0) + ROOM * t_most
+    rest = max(t_most - t, 0.0) + MARGIN * t_most
     terms = [p.eps * rows.kept[0] * np.log(rows.scale),
              p.eps * np.maximum(columns.kept[0] - lost, 0) * np.log(columns.scale),
              np.array([p.eps * t_most])]
@@ -187,17 +206,18 @@ def _excess(p: Problem, rows: Side, columns: Side, i: Any, j: Any, costs: tuple[
         terms.append(np.array([t * product_cost(p, max(map(abs, costs)), *product)]))
         for z, side in ((x, rows), (y, columns)):
             terms += [-t * z * side.potential, p.eps * t * z * np.log(np.where(z > 0, z, 1))]
-        e_most, h_most = e_most - t * x + ROOM * e_most, h_most - t * y + ROOM * h_most
+        e_most, h_most = e_most - t * x + MARGIN * e_most, h_most - t * y + MARGIN * h_most
     e_most, h_most = (np.clip(z, 0, rest) for z in (e_most, h_most))
-    level_f, level_g = (float(z.weights @ z.potential) for z in (rows, columns))  # any would do
-    highest = max(costs[1] - (level_f + level_g), 0.0) + ROOM * abs(level_f + level_g)
+    # The bound of the rest holds for any levels of F and G; means make it narrow.
+    level_f, level_g = (float(z.weights @ z.potential) for z in (rows, columns))
+    highest = max(costs[1] - (level_f + level_g), 0.0) + MARGIN * abs(level_f + level_g)
     return [*terms, np.array([rest * highest]),
             e_most * np.maximum(level_f - rows.potential, 0),
             h_most * np.maximum(level_g - columns.potential, 0)]
 
 
 def _at(places: Any, values: Floats, n: int) -> Floats:
-    """The values at their places among n, 0 elsewhere."""
+    """(n,): the values at their places, 0 elsewhere."""
     out = np.zeros(n)
     out[places] = values
     return out
@@ -215,8 +235,8 @@ def total(values: Floats) -> float:
 
 
 def rounded_up(terms: Iterable[Floats], eps: float) -> float:
-    """At least the sum of what the terms stand for, each right to ROOM of itself, or to eps ROOM of
-    a weight (a log a moves by 1 + log a with a)."""
+    """An upper bound of the exact sum of all terms. Each is right to a share MARGIN of itself, or
+    of eps times a weight: for a log a changes by (1 + log a) times the error of a."""
     values = np.concatenate(list(terms))
     size = total(abs(values))
-    return total(values) + (ROOM * size + 8 * ROOM * eps + len(values) * 2.0**-1020)
+    return total(values) + (MARGIN * size + 8 * MARGIN * eps + len(values) * 2.0**-1020)

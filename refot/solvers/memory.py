@@ -1,10 +1,11 @@
 """How much memory a solve may take, and whether a cost between points is formed once and kept.
 
-A matrix that was asked for, a plan, is filled in place (`gibbs_matrix`). The budget, strongest
-first: `memory=` of `solve`, the environment variable REFOT_MEMORY (each in
-bytes, or "500M", "2G"), a quarter of what is free. Within it a cost that is dearer to compute than
-to read becomes a matrix; beyond it everything is streamed; where not even one block of rows and the
-vectors fit, `MemoryBudgetError` says so before any work.
+The budget is `memory=` of `solve`; else the environment variable REFOT_MEMORY (both in bytes, or as
+"500M", "2G"); else a quarter of the memory that is free. Within the budget a cost that takes longer
+to compute than to read becomes a matrix. Beyond it everything is streamed. Where not even the
+vectors and one block of rows fit, `MemoryBudgetError` says so before any work.
+
+A matrix that the user asks for, such as a plan, is filled in place (`gibbs_matrix`).
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from refot.costs.operands import BLOCK_ELEMENTS, Cost, DenseCost, row_blocks
 VARIABLE = "REFOT_MEMORY"
 
 SHARE = 0.25
-"""The part of the free memory that a solve may take unless told."""
+"""The part of the free memory that a solve may take where no budget is set."""
 
+VECTORS = 32
+"""About this number of vectors is held by a solve: potentials, trial steps, points in order and
+their groups."""
 
-VECTORS, BLOCKS = 32, 4
-"""A solve holds about 32 vectors (potentials, trial steps, points in order and their groups) and 4
-arrays of a block of rows."""
+BLOCKS = 4
+"""The number of arrays of the size of a block of rows that a solve holds."""
 
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -46,8 +49,8 @@ class MemoryBudgetError(InputError):
 # ------------------------------------------------------------------ the budget
 @contextmanager
 def within(memory: Any | None) -> Iterator[None]:
-    """Within the `with` block the budget is `memory`, bytes or a size as in REFOT_MEMORY; None
-    changes nothing."""
+    """Within the `with` block the budget is `memory`, in bytes or as a text like "2G". None leaves
+    it as it is."""
     if memory is None:
         yield
         return
@@ -60,7 +63,7 @@ def within(memory: Any | None) -> Iterator[None]:
 
 
 def budget() -> int:
-    """Bytes that a solve may take now. Raises InputError for a REFOT_MEMORY that is no size."""
+    """Bytes that a solve may take now. Raises InputError if REFOT_MEMORY does not name a size."""
     given = _given.get()
     if given is not None:
         return given
@@ -84,11 +87,12 @@ def free_memory() -> int:
     if limit is not None and used is not None:
         free.append(max(limit - used, 0))
     known = [number for number in free if number is not None]
-    return min(known) if known else 4 * 10**9  # no Linux: what any machine of today has
+    return min(known) if known else 4 * 10**9  # not Linux: a guess, what any machine of today has
 
 
 def _read_number(path: str, pattern: str, unit: int) -> int | None:
-    """The number that `pattern` finds in a file of the system; None where there is no such file."""
+    """The number that `pattern` finds in a file of the system, times `unit`; None where there is no
+    such file, or it does not say."""
     try:
         found = re.search(pattern, Path(path).read_text(encoding="ascii"))
     except OSError:
@@ -109,9 +113,9 @@ def require_working_set(C: Cost) -> None:
 
 
 def require_result(C: Cost) -> None:
-    """Raise MemoryBudgetError unless a matrix (n, m), which is what was asked for, and two blocks
-    of rows can be had: within the budget that was set, else in what is free. Both are of the
-    host's memory: on a device nothing is refused."""
+    """Raise MemoryBudgetError unless there is room for a matrix (n, m), which the user asked for,
+    and two blocks of rows: in the budget where one was set, else in what is free. Both are about
+    the host's memory; on a device nothing is refused."""
     if namespace(C.matrix if isinstance(C, DenseCost) else C.x) is not np:
         return
     (n, m), size = C.shape, C.dtype.itemsize
@@ -125,8 +129,9 @@ def require_result(C: Cost) -> None:
 
 
 def gibbs_matrix(C: Cost, F: Array, G: Array, eps: float) -> Array:
-    """exp((F_i + G_j - C_ij) / eps), (n, m), in place and by blocks of rows: besides the result
-    nothing of its size is in memory. Raises MemoryBudgetError where that does not fit."""
+    """exp((F_i + G_j - C_ij) / eps), (n, m). It is computed in place, by blocks of rows, so that no
+    second array of its size is in memory. Raises MemoryBudgetError where the result does not
+    fit."""
     require_result(C)
     xp = namespace(F)
     P = xp.empty(C.shape, dtype=C.dtype)
@@ -140,14 +145,13 @@ def gibbs_matrix(C: Cost, F: Array, G: Array, eps: float) -> Array:
 
 
 def fits_matrix(C: Cost, copies: int = 1) -> bool:
-    """Whether so many matrices (n, m) in the dtype of C fit the budget."""
+    """Whether this number of copies of a matrix (n, m), in the dtype of C, fits the budget."""
     return bool(copies * C.shape[0] * C.shape[1] * C.dtype.itemsize <= budget())
 
 
 def kept(C: Cost) -> Cost:
-    """C, formed once where it is a cost of points in many dimensions and the budget allows it.
-
-    The budget is of the host's memory: a cost on a device stays as it is.
+    """C as a matrix, if it is a cost of points in many dimensions and the matrix fits the budget;
+    else C itself. The budget is about the host's memory, so that a cost on a device stays as it is.
     """
     if isinstance(C, DenseCost) or namespace(C.x) is not np:
         return C

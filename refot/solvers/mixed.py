@@ -1,4 +1,4 @@
-"""Mixed precision: the schedule and the first sweeps in float32, the finish in float64."""
+"""Mixed precision: the eps schedule and the first sweeps in float32, the last ones in float64."""
 
 from __future__ import annotations
 
@@ -14,39 +14,42 @@ from refot.problem import Problem
 from .overrelaxed import overrelaxed, overrelaxed_iterates
 from .schedule import Iterates, annealed
 
-SINGLE_ERROR = 1e-4
-"""Float32 sweeps end at this marginal error: ten times what they resolve of a sum."""
+FLOAT32_TOLERANCE = 1e-4
+"""Sweeps in float32 end at this marginal error, ten times what float32 resolves of a sum."""
 
-PATIENCE = 20
-"""Float32 sweeps also end after this number of them without a new smallest error."""
+FLOAT32_PATIENCE = 20
+"""Sweeps in float32 also end after this number of them without a new smallest error."""
 
 
 def mixed(p: Problem, g: Array) -> Iterates:
-    """Over-relaxation under an eps schedule: in float32 as far as that goes, then in float64."""
+    """Over-relaxation under an eps schedule: in float32 as far as that leads, then in float64."""
     if p.C.dtype != np.float64:
         raise InputError("method", f"'mixed' on {p.C.dtype}", "float64 problems, or 'overrelaxed'")
     for f, swept in single_sweeps(p, g):
         g = swept
         yield f, g, math.inf
+    # Without any float32 iterate (they left its range) float64 needs the schedule itself.
     finish = overrelaxed_iterates if bool((g != 0).any()) else overrelaxed
     yield from finish(p, g)
 
 
 def single_sweeps(p: Problem, g: Array) -> Iterator[tuple[Array, Array]]:
-    """(f, g) of float32 sweeps, in float64; nothing where they leave the range of float32."""
+    """(f, g) of sweeps in float32, converted to float64. They end where the range of float32
+    does."""
     single = replace(p, C=p.C.with_arrays(_single), a=_single(p.a), b=_single(p.b))
     best, stalled = math.inf, 0
     for f, swept, error in annealed(single, _single(g), overrelaxed_iterates):
         if not bool(namespace(f).isfinite(f).all() and namespace(f).isfinite(swept).all()):
             return
         yield f.astype(np.float64), swept.astype(np.float64)
-        if error < math.inf:  # not a stage of the schedule
+        if error < math.inf:  # the schedule is over: this error belongs to the final eps
             stalled = 0 if error < best else stalled + 1
             best = min(best, error)
-        if best <= SINGLE_ERROR or stalled >= PATIENCE:
+        if best <= FLOAT32_TOLERANCE or stalled >= FLOAT32_PATIENCE:
             return
 
 
 def _single(array: Array) -> Array:
-    with np.errstate(over="ignore"):  # a cost beyond float32 is one of a forbidden pair there
+    """`array` in float32."""
+    with np.errstate(over="ignore"):  # a cost beyond the range becomes inf: a forbidden pair
         return array.astype(np.float32)

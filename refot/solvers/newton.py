@@ -1,4 +1,4 @@
-"""Newton's method on the semi-dual with a dense Hessian: small problems, to the rounding floor."""
+"""Newton's method on the semi-dual with a dense Hessian: for small problems, down to rounding."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from .ascent import ascend, lightest
 from .schedule import Iterates, annealed
 
 NEWTON_LIMIT = 1_500
-"""Newton's method factors a matrix of the smaller side: under a second up to this size."""
+"""Up to this number of points on the smaller side, the factorisation of the Hessian takes less than
+a second."""
 
 MATRICES = 4
-"""The cost, the plan and two that a step needs on the way are matrices (n, m)."""
+"""Matrices (n, m) in memory at once: the cost, the plan, and two for the Hessian."""
 
 
 def newton(p: Problem, g: Array) -> Iterates:
-    """Newton's method under an eps schedule, in the potential of the smaller side."""
+    """Newton's method under an eps schedule, in the potential of the smaller side: its Hessian is
+    the smaller one."""
     if p.backend.xp is not np or p.C.dtype != np.float64:
         raise InputError("method", f"'newton' on {p.C.dtype} arrays of backend {p.backend.name!r}",
                          "float64 on a backend with NumPy's arrays; or 'newton-cg', on any")
@@ -31,38 +33,47 @@ def newton(p: Problem, g: Array) -> Iterates:
     if p.C.shape[1] <= p.C.shape[0]:
         yield from annealed(p, g, newton_iterates)
     else:
-        for columns, rows, error in annealed(p.T, p.transform(g), newton_iterates):
+        for columns, rows, error in annealed(p.T, p.best(g), newton_iterates):
             yield rows, columns, error
 
 
 def allows_newton(p: Problem) -> bool:
-    """Whether a dense Hessian is possible: float64 on the processor, and matrices that fit."""
+    """Whether a dense Hessian is possible: in float64, on the processor, and within the budget."""
     return (p.backend.xp is np and p.C.dtype == np.float64
             and fits_matrix(p.C, copies=MATRICES))
 
 
 def newton_iterates(p: Problem, g: Array) -> Iterates:
-    """The ascent in Newton's direction, from a dense plan. Ends at the rounding floor."""
+    """The ascent in Newton's direction, from a dense plan. It ends at the floor of rounding."""
     return ascend(p, g, partial(newton_direction, p.C.dense()))
 
 
 def newton_direction(
     C: Array, p: Problem, f: Array, g: Array, residual: Array, caution: float
 ) -> Array:
-    """x, (m,), an ascent direction: (diag c - P' diag(1/a) P) x = b - c, regularised.
+    """An ascent direction x (m,): it solves (diag c - P' diag(1/a) P) x = b - c, regularised.
 
-    Solved for y = sqrt(c) x, in which all columns weigh the same: the matrix is I - Q'Q with
-    Q_ij = P_ij / sqrt(a_i c_j) <= 1. It is singular along shifts, y = sqrt(c), and nearly so
-    where the plan decouples: the first is lifted, the second damped in proportion to the caution,
-    and harder until the step ascends. Light columns stay as they are.
+    The unknown is sqrt(c) x, in which all columns weigh the same; its matrix is H = I - Q'Q with
+    Q_ij = P_ij / sqrt(a_i c_j) <= 1. H is singular along sqrt(c), for a constant added to g changes
+    nothing; that direction is lifted by adding sqrt(c) sqrt(c)'. H is nearly singular where the
+    plan falls into parts that hardly exchange mass; so it is damped, in proportion to the caution,
+    and ten times as much until the step ascends. Light columns do not move.
     """
     P = np.exp((p.F(f)[:, None] + p.G(g) - C) / p.eps)
-    rows, root = P.sum(axis=1), np.where(p.b > lightest(p), np.sqrt(P.sum(axis=0)), 0)
+    heavy = p.T.carried(g) > lightest(p)
+    rows, root = P.sum(axis=1), np.where(heavy, np.sqrt(P.sum(axis=0)), 0)
     inverse = np.where(root > 0, 1 / np.where(root > 0, root, 1), 0)
     Q = P / np.sqrt(np.where(rows > 0, rows, 1))[:, None] * inverse
     coupling, y = Q.T @ Q, residual * inverse
+    # The diagonal of I - Q'Q, from the other entries: they give (I - Q'Q) sqrt(c) = 0 exactly. As
+    # 1 - coupling_jj it would be mere rounding where a column hardly shares its rows with others.
     np.fill_diagonal(coupling, 0)
-    H = np.diag(coupling @ root * inverse) - coupling + np.outer(root, root)
+    free = 1 - p.coupling + p.T.stiffness(g) * inverse**2
+    H = np.diag(p.coupling * (coupling @ root * inverse) + free) - p.coupling * coupling
+    if p.is_exact:
+        H += np.outer(root, root)
+    else:  # at the best level nothing but rounding is left of the residual along shifts
+        y = y - (y @ root) / (root @ root) * root
     damping = max(1e-2 * caution, 1e-15)
     while np.isfinite(damping):
         try:
@@ -72,4 +83,4 @@ def newton_direction(
         if step @ y >= 0:
             return step * inverse
         damping *= 10
-    return np.zeros(root.size)  # nothing ascends: the iterates stall, and the solve says so
+    return np.zeros(root.size)  # no step ascends: the iterates stall, and the solve reports that

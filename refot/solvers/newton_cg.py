@@ -1,10 +1,12 @@
 """Newton's method on the semi-dual by conjugate gradients: no matrix is factored.
 
-The Hessian -(diag c - P' diag(1/a) P) / eps is applied through products with the plan: the
-contract's `plan_apply` on any backend, or, on the CPU, a `sweep` over the entries that count, in
-one call for all steps where the backend has that (`laplacian_solve`).
-At small eps nearly all of a plan is negligible; leaving it out changes the direction a little,
-never the answer, since gradient and line search are exact. (tang2024accelerating in
+The Hessian -(diag c - P' diag(1/a) P) / eps is only multiplied with vectors. On any backend that
+takes two products with the plan (`plan_apply`). On the processor the large entries of the plan are
+kept as a sparse matrix, and a product is a `sweep` over these; a backend that has `laplacian_solve`
+takes all steps in one call.
+
+At small eps nearly all entries of a plan are negligible. Leaving them out changes the direction a
+little, but not the answer, for the gradient and the line search are exact. (tang2024accelerating in
 docs/references.bib.)
 """
 
@@ -26,23 +28,25 @@ from .ascent import ascend, lightest
 from .schedule import Iterates, scheduled
 
 Product: TypeAlias = Callable[[Array], Array]
+"""A symmetric matrix, as the function that multiplies it with a vector (m,)."""
 
 NEGLIGIBLE = 1e-5
 """Entries P_ij below this part of a_i are left out of the Hessian."""
 
 PER_ERROR = 1e-3
-"""Fewer are left out where this part of the marginal error is less: what remains of the error sits
-where parts of the plan hardly couple."""
+"""Entries are left out only if they are also below this part of the marginal error (times a_i): the
+last error is between parts of the plan that only small entries connect."""
 
 STEPS = 500
 """Steps of conjugate gradients for one direction, at most."""
 
 MORE_STEPS = 10
-"""Where iterations gain nothing, up to this multiple of STEPS: parts that hardly couple need it."""
+"""STEPS is raised up to this many times where iterations gain nothing: parts of a plan that small
+entries connect need more steps."""
 
 
 def newton_cg_iterates(p: Problem, g: Array) -> Iterates:
-    """The ascent in a direction by conjugate gradients."""
+    """The ascent in the direction that conjugate gradients find."""
     return ascend(p, g, direction)
 
 
@@ -51,27 +55,30 @@ newton_cg = scheduled(newton_cg_iterates)
 
 
 def direction(p: Problem, f: Array, g: Array, residual: Array, caution: float) -> Array:
-    """x with (diag c - P' diag(1/a) P + damping) x = b - c, roughly; damped in proportion to the
-    caution, and the more exact the less of it there is: parts of a plan that have come apart move
-    together over thousands of eps, and must not be torn within."""
+    """x (m,) with (diag c - P' diag(1/a) P + damping) x = b - c, approximately.
+
+    The damping is proportional to the caution. The less of it there is, the more exactly the
+    equation is solved: then a part of the plan that small entries connect to the rest may move by
+    thousands of eps, and all its potentials must move alike."""
     accuracy = min(0.1, math.sqrt(max(caution, 1e-10)))
-    boldness = float(abs(residual).sum()) / caution if caution > 0 else 1.0
+    boldness = float(abs(residual).sum()) / caution if caution > 0 else 1.0  # 1, 10, 100, ...
     steps = int(STEPS * min(math.sqrt(boldness), MORE_STEPS))
     P = sparse_plan(p, f, p.G(g), min(NEGLIGIBLE, PER_ERROR * caution))
     if P is None:
-        diagonal = damped(p, p.T.row_sums(g, f), caution)
-        x = conjugate_gradients(lambda v: diagonal * v - plan_coupling(p, p.F(f), p.G(g), v),
+        diagonal = damped(p, g, p.T.row_sums(g, f), caution)
+        x = conjugate_gradients(lambda v: diagonal * v - plan_coupling(p, f, g, v),
                                 residual, diagonal, accuracy, steps)
     else:
-        x = sparse_direction(p, P, residual, caution, accuracy, steps)
+        x = sparse_direction(p, P, g, residual, caution, accuracy, steps)
     return x.astype(g.dtype, copy=False)
 
 
-def sparse_direction(p: Problem, P: Entries, residual: Array, caution: float, accuracy: float,
-                     steps: int) -> Array:
-    """The same from the entries of P: in one call, where the backend offers that and it pays."""
+def sparse_direction(p: Problem, P: Entries, g: Array, residual: Array, caution: float,
+                     accuracy: float, steps: int) -> Array:
+    """The direction from the entries of P: in one call if the backend can do that, and finds that
+    it is faster; else by one `sweep` for each step."""
     rows, columns = p.backend.sweep(P, np.ones_like(p.b), np.ones_like(p.a), 0.0)
-    weights, diagonal = inverse(rows), damped(p, columns, caution)
+    weights, diagonal = p.coupling * inverse(rows), damped(p, g, columns, caution)
     if isinstance(p.backend, DirectionSolver):
         x = p.backend.laplacian_solve(P, weights, diagonal, residual, accuracy, steps)
         if x is not None:
@@ -81,16 +88,18 @@ def sparse_direction(p: Problem, P: Entries, residual: Array, caution: float, ac
         residual, diagonal, accuracy, steps)
 
 
-def damped(p: Problem, columns: Array, caution: float) -> Array:
-    """The diagonal of the Hessian, away from 0 and raised. A light column hardly moves."""
+def damped(p: Problem, g: Array, columns: Array, caution: float) -> Array:
+    """The diagonal c of the Hessian, with damping, and kept away from 0. That of a light column is
+    so large that it hardly moves."""
     xp = namespace(p.b)
-    least = xp.where(p.b > lightest(p), 1e-3 * p.b, 1)
-    return xp.maximum(columns, least) * (1 + min(caution, 1.0))
+    least = xp.where(p.T.carried(g) > lightest(p), 1e-3 * p.T.asked(g, columns), 1)
+    return xp.maximum(columns, least) * (1 + min(caution, 1.0)) + p.T.stiffness(g)
 
 
 def conjugate_gradients(A: Product, y: Array, diagonal: Array, accuracy: float, steps: int
                         ) -> Array:
-    """x with A x = y to a relative accuracy in the norm of 1 / diagonal, which preconditions."""
+    """x with A x = y, by conjugate gradients with the preconditioner `diagonal`: until the residual
+    has fallen to `accuracy` of what it was, in the norm of 1 / diagonal, or for `steps` steps."""
     x, r = namespace(y).zeros_like(y), y
     z = r / diagonal
     q, rz = z, float(r @ z)
@@ -98,6 +107,7 @@ def conjugate_gradients(A: Product, y: Array, diagonal: Array, accuracy: float, 
     for _ in range(steps):
         Aq = A(q)
         curvature = float(q @ Aq)
+        # curvature <= 0: rounding has left nothing of A along q, and a step would be arbitrary
         if not (curvature > 0 and rz > target) or out_of_time():
             break
         step = rz / curvature
@@ -110,25 +120,29 @@ def conjugate_gradients(A: Product, y: Array, diagonal: Array, accuracy: float, 
 
 # ------------------------------------------------------------------ products with the plan
 def inverse(rows: Array) -> Array:
-    """1 / rows, and 0 where a row has no mass."""
+    """1 / rows; 0 where a row has no mass."""
     xp = namespace(rows)
     return xp.where(rows > 0, 1 / xp.where(rows > 0, rows, 1), 0)
 
 
-def plan_coupling(p: Problem, F: Array, G: Array, v: Array) -> Array:
-    """P' diag(1/a) P v, term by term."""
+def plan_coupling(p: Problem, f: Array, g: Array, v: Array) -> Array:
+    """P' diag(1/r) P v by two passes over all pairs, r the row sums that f asks for; times how far
+    the best f moves with its transform."""
+    F, G, weights = p.F(f), p.G(g), p.coupling * inverse(p.asked(f, p.a))
     rows = p.backend.plan_apply(p.C, F, G, p.eps, v[:, None])
-    return p.backend.plan_apply(p.C.T, G, F, p.eps, inverse(p.a)[:, None] * rows)[:, 0]
+    return p.backend.plan_apply(p.C.T, G, F, p.eps, weights[:, None] * rows)[:, 0]
 
 
 def sparse_plan(p: Problem, f: Array, G: Array, least: float) -> Entries | None:
-    """The entries of P above least a_i, by rows; None beyond the budget, and on a device."""
+    """The entries of P above `least` times the sum of their row, by rows. None if they do not fit
+    the memory budget, or are on a device."""
     if p.backend.xp is not np:
         return None
-    most = budget() // 24  # an entry takes 12 bytes, and is a moment held twice
-    found = p.backend.plan_entries(p.C, f, G, p.eps, max(least, 1e-300), most)
+    most = budget() // 24  # an entry takes 12 bytes, and is in memory twice for a moment
+    transform = f / p.coupling  # with it in place of F each row sums to 1
+    found = p.backend.plan_entries(p.C, transform, G, p.eps, max(least, 1e-300), most)
     if found is None:
         return None
-    conditional, columns, starts = found  # P_ij / a_i
-    conditional *= np.repeat(p.a, np.diff(starts))
+    conditional, columns, starts = found
+    conditional *= np.repeat(p.asked(f, p.a), np.diff(starts))
     return conditional, columns, starts

@@ -1,10 +1,13 @@
 """Sinkhorn's algorithm over-relaxed: f <- f + w (g^(c,eps) - f), the same for g, with 1 <= w < 2.
 
-Near the optimum Sinkhorn's iteration is a linear block Gauss-Seidel iteration of some rate theta;
-the best w, 2 / (1 + sqrt(1 - theta)), turns that rate into w - 1: N steps become about sqrt(N).
-(thibault2021overrelaxed, lehmann2022note in docs/references.bib.) theta is not known: it is read
-off the errors by the formula of successive over-relaxation (young1971iterative),
-(l + w - 1)^2 = l w^2 theta for an observed rate l. Safeguard (Thibault et al.): the dual rises.
+Near the optimum Sinkhorn's iteration is a linear one, block Gauss-Seidel, whose error shrinks by
+some rate theta in each step. Longer steps, by the factor w = 2 / (1 + sqrt(1 - theta)), turn that
+rate into w - 1, so that about sqrt(N) steps do what N did (thibault2021overrelaxed, lehmann2022note
+in docs/references.bib).
+
+theta is not known in advance. It follows from the rate l at which the error is seen to fall under
+the present w, by a formula of successive over-relaxation, (l + w - 1)^2 = l w^2 theta
+(young1971iterative). Safeguard (Thibault et al.): a longer step is taken only where the dual rises.
 """
 
 from __future__ import annotations
@@ -24,26 +27,31 @@ from .schedule import Iterates, scheduled
 
 
 class Swept(NamedTuple):
-    """What a sweep makes of (f, g): f moved towards g^(c,eps), the L1 error of the sums of its
-    side, and f^(c,eps) at the new f, towards which g is to move."""
+    """What a sweep makes of (f, g)."""
 
     f: Array
+    """f, moved towards g^(c,eps)."""
+
     row_error: float
+    """The L1 error of the row sums that this move leaves; 0 for a plain step, w = 1."""
+
     transform: Array
+    """f^(c,eps) at the new f, towards which g is to move."""
 
 
 Sweep: TypeAlias = Callable[[Array | None, Array, float], Swept]
-"""(f, or None before the first, g, w) -> Swept."""
+"""(f, or None before the first sweep; g; w) -> Swept."""
 
 WINDOW = 4
-"""The rate is read off the errors of so many steps, once as many have passed since w changed."""
+"""The rate is measured over this number of steps, and not in the first ones after a change of w."""
 
 LARGEST = 1.995
-"""w stays below this: beyond it one more digit takes 1,000 steps, and Newton's method is due."""
+"""The largest w. Where the best one is larger, one more digit takes 1,000 steps, and Newton's
+method is the better choice."""
 
 
 def overrelaxed_iterates(p: Problem, g: Array) -> Iterates:
-    """Over-relaxation with the transforms of the backend."""
+    """Over-relaxation, each sweep by two transforms of the backend."""
     return relax(p, g, partial(swept, p))
 
 
@@ -52,17 +60,17 @@ overrelaxed = scheduled(overrelaxed_iterates)
 
 
 def swept(p: Problem, f: Array | None, g: Array, w: float) -> Swept:
-    """A sweep by two transforms of the backend."""
+    """A Sweep by two transforms of the backend."""
     transform = p.transform(g, f)
     f, row_error = (transform, 0.0) if f is None else half_step(p.a, f, transform, p.eps, w)
     return Swept(f, row_error, p.T.transform(f, g))
 
 
 def relax(p: Problem, g: Array, sweep: Sweep) -> Iterates:
-    """(f, g, marginal error) for any way to sweep; g is half a step behind f.
+    """(f, g, marginal error) of each iteration, for any way to sweep. f has moved once more than g.
 
-    The error is exact and free: a half-step leaves the sums b exp((w - 1) (g^ - g) / eps) on its
-    own side, and the transform g^ = f^(c,eps) tells those of the other, b exp((g - g^) / eps).
+    The error takes no extra pass. With the transform g^ = f^(c,eps) the column sums of the plan are
+    b exp((g - g^) / eps); and `half_step` gives the error of the row sums that it left.
     """
     f, w, errors = None, 1.0, [math.inf]
     while True:
@@ -81,10 +89,11 @@ def relax(p: Problem, g: Array, sweep: Sweep) -> Iterates:
 def half_step(
     weights: Array, f: Array, transform: Array, eps: float, w: float
 ) -> tuple[Array, float]:
-    """(f + w (transform - f), the L1 error of the sums of its side); `transform` itself, as with
-    w = 1, where the dual would fall.
+    """(f + w (transform - f), the L1 error that this leaves in the sums of its side), or the plain
+    step (transform, 0.0) where w = 1 or the dual would fall.
 
-    With d = (transform - f) / eps the dual rises by eps weights.(w d - exp((w - 1) d) + exp(-d)).
+    With d = (transform - f) / eps, the longer step leaves the sums weights exp((w - 1) d), and the
+    dual rises by eps weights.(w d - exp((w - 1) d) + exp(-d)).
     """
     if w == 1.0:
         return transform, 0.0
@@ -92,21 +101,21 @@ def half_step(
     d = xp.where(weights > 0, (transform - f) / eps, 0)
     with np.errstate(over="ignore", invalid="ignore"):
         rise = float(weights @ (w * d - (xp.exp((w - 1) * d) - xp.exp(-d))))
-    if not rise >= 0:  # not NaN either
+    if not rise >= 0:  # negative, or NaN
         return transform, 0.0
     error = float(abs(weights * xp.expm1((w - 1) * d)).sum())
     return xp.where(weights > 0, f + w * (transform - f), transform), error
 
 
 def next_relaxation(errors: list[float], w: float) -> float:
-    """The best w for the rate that the last errors show, or w where they show nothing new."""
+    """The best w for the rate of the last errors; the present w where they tell nothing new."""
     if len(errors) <= 2 * WINDOW or len(errors) % WINDOW:
         return w
     before, now = errors[-1 - WINDOW], errors[-1]
     if not 0 < now < before < math.inf:
         return w
     rate = (now / before) ** (1 / WINDOW)
-    if rate <= w - 1:  # complex eigenvalues: w is beyond the best
+    if rate <= w - 1:  # the formula holds for a w below the best one: this one is not
         return w
     theta = ((rate + w - 1) / w) ** 2 / rate
     return min(2 / (1 + math.sqrt(1 - theta)), LARGEST) if theta < 1 else w

@@ -1,6 +1,6 @@
-"""A bar for long solves: how far the marginal error is on its way, in digits, from its first value.
+"""A progress bar for long solves: how many of the digits of the marginal error are gained.
 
-Drawn on standard error from the first second on; a solve that takes less draws nothing.
+It is drawn on standard error, and only for a solve that takes longer than a second.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ DELAY = 1.0
 
 
 class Bar:
-    """Rich's bar as a Progress; `close` ends it."""
+    """A Progress that draws a bar of the package Rich, until `close`."""
 
     def __init__(self, tol: float) -> None:
         self.tol, self.first = tol, math.inf
@@ -36,7 +36,8 @@ class Bar:
         self.bar.update(self.task, completed=self.part(error), description=text)
 
     def part(self, error: float) -> float:
-        """The part of the digits between the first error and tol that are gained, in [0, 1]."""
+        """Which part of the way from the first error to tol is done, in [0, 1], on a scale of
+        logs."""
         if not self.tol < error < self.first < math.inf:
             return float(error <= self.tol)
         return math.log(self.first / error) / math.log(self.first / self.tol)
@@ -51,6 +52,6 @@ class Bar:
         self.bar.start()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar from the screen."""
         if self.bar is not None:
             self.bar.stop()

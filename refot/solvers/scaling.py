@@ -1,4 +1,7 @@
-"""The scaling iteration as printed: G-7, and the loss G-8 after L steps of it."""
+"""The scaling iteration exactly as printed, G-7, and the loss G-8 after L steps of it.
+
+G = Genevay, Peyré, Cuturi 2018.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array, ConvergenceWarning, as_count, as_positive, as_weights, namespace
+from refot.arrays import (
+    Array,
+    ConvergenceWarning,
+    CostLike,
+    Weights,
+    as_count,
+    as_positive,
+    as_weights,
+    namespace,
+)
 from refot.costs.forbidden import finite_part, with_partners
 from refot.costs.operands import as_cost, as_eps
 from refot.foreign import as_given
@@ -20,12 +32,15 @@ class ScalingWarning(ConvergenceWarning):
 
 # ------------------------------------------------------------------ scaling form, G-7
 @as_given
-def scaling_iterates(C: Any, a: Any, b: Any, eps: Any) -> Iterator[tuple[Array, Array]]:
+def scaling_iterates(
+    C: CostLike, a: Weights, b: Weights, eps: Any
+) -> Iterator[tuple[Array, Array]]:
     """(u_l, v_l) for l = 1, 2, ...: u = a / (K v), v = b / (K'u), K = exp(-C / eps). G-7.
 
-    Starts at v = b, i.e. g = 0 (G starts at 1/n, its uniform b). The plan is diag(u) K diag(v).
-    K underflows where C / eps > 745 (float64), overflows where it is < -709: u and v may then
-    become infinite or NaN, as in G-7, and the first step in which they do warns (ScalingWarning).
+    It starts at v = b, which means g = 0. (G starts at 1/n, its uniform b.) The plan is
+    diag(u) K diag(v). In float64 K underflows where C / eps > 745, and overflows where it is <
+    -709. Then u and v may become infinite or NaN, as they do in G-7; the first step in which that
+    happens warns (ScalingWarning).
     """
     C = as_cost(C)
     eps = as_eps(eps, C)
@@ -40,7 +55,7 @@ def _scaling_steps(exponent: Array, a: Array, b: Array) -> Iterator[tuple[Array,
         K = xp.exp(-exponent)
     v, sound = b, True
     for l in itertools.count(1):
-        with np.errstate(all="ignore"):  # said once, below, and not at every operation
+        with np.errstate(all="ignore"):  # one warning below, in place of NumPy's at each operation
             u = a / (K @ v)
             v = b / (K.T @ u)
         if sound and not bool(xp.isfinite(u).all() and xp.isfinite(v).all()):
@@ -55,20 +70,21 @@ def _scaling_steps(exponent: Array, a: Array, b: Array) -> Iterator[tuple[Array,
 
 
 @as_given
-def sinkhorn_scaling(C: Any, a: Any, b: Any, eps: Any, L: int) -> tuple[Array, Array]:
-    """(u (n,), v (m,)) after exactly L steps of G-7: columns exact, rows not. Algorithm 2 of G."""
+def sinkhorn_scaling(C: CostLike, a: Weights, b: Weights, eps: Any, L: int) -> tuple[Array, Array]:
+    """(u (n,), v (m,)) after exactly L steps of G-7. The column sums are then exact, the row sums
+    are not. Algorithm 2 of G."""
     L = as_count(L, "L")
     return next(itertools.islice(scaling_iterates(C, a, b, eps), L - 1, None))
 
 
 @as_given
-def scaling_loss(C: Any, a: Any, b: Any, eps: Any, L: int) -> float:
+def scaling_loss(C: CostLike, a: Weights, b: Weights, eps: Any, L: int) -> float:
     """sum_ij u_i (K_ij C_ij) v_j after L steps: the sharp loss G-8, in cost units.
 
     NaN, with a ScalingWarning, where u or v leaves the range of floats.
     """
     u, v = sinkhorn_scaling(C, a, b, eps, L)
     C = as_cost(C).dense()
-    with np.errstate(all="ignore"):  # the iteration has warned
+    with np.errstate(all="ignore"):  # the iteration has warned already
         K = namespace(C).exp(-C / as_positive(eps, "eps"))
         return float(u @ (K * finite_part(C)) @ v)

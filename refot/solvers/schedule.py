@@ -1,4 +1,4 @@
-"""An eps schedule around any method: rough solves at falling eps, each started at the last g.
+"""An eps schedule around any method: rough solves at falling eps, each from the g of the last.
 
 (kosowsky1994invisible; schmitzer2019stabilized: docs/references.bib.)
 """
@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from refot.arrays import Array, InputError, namespace
 from refot.costs.forbidden import finite_range
@@ -21,26 +21,37 @@ Iterates: TypeAlias = Iterator[tuple[Array, Array, float]]
 """(f, g, L1 marginal error), one tuple an iteration."""
 
 Method: TypeAlias = Callable[[Problem, Array], Iterates]
-"""A problem and a start g (m,) to the iterates of a method."""
+"""A method: from a problem and a start g (m,) to its iterates."""
+
+P = TypeVar("P", bound=Problem)
+"""A kind of problem."""
+
+Stage: TypeAlias = Callable[[P, Array], Iterates]
+"""A method for one kind of problem."""
 
 SCHEDULE_START = 1 / 16
-"""The schedule starts at this part of the range of the cost: above it sweeps from 0 are quick."""
+"""The first eps, as a part of the range of the cost: at a larger one sweeps from g = 0 are
+quick."""
 
 SCHEDULE_FACTOR = 4.0
 """eps falls by this factor from one stage of the schedule to the next."""
 
-STAGE_ERROR, STAGE_ITERATIONS = 0.02, 40
-"""A stage above the final eps ends at this marginal error, or after so many iterations."""
+STAGE_ERROR = 0.02
+"""A stage above the final eps ends at this marginal error."""
+
+STAGE_ITERATIONS = 40
+"""A stage above the final eps ends after this number of iterations at most."""
 
 WARM_ERROR = 0.5
-"""A start whose plan misses b by less than this in L1 needs no schedule."""
+"""A given start is used, and no schedule, if the columns of its plan miss b by less than this in
+L1."""
 
 
-def annealed(p: Problem, g: Array, stage: Method) -> Iterates:
-    """Run `stage` roughly at each eps of a falling schedule, then at eps for good.
+def annealed(p: P, g: Array, stage: Stage[P]) -> Iterates:
+    """Run the method `stage` roughly at each eps of a falling schedule, then at p.eps to the end.
 
-    A start that is good at eps itself is kept: no schedule then; one that is not is forgotten. The
-    iterates of the stages have error inf, for they belong to another eps.
+    A start g that is good at p.eps is used at once, without a schedule; one that is not is dropped.
+    Iterates of the schedule have the error inf, for they belong to another eps.
     """
     if not is_warm(p, g):
         g = namespace(g).zeros_like(g)
@@ -48,14 +59,14 @@ def annealed(p: Problem, g: Array, stage: Method) -> Iterates:
             for f, g_stage, error in rough(stage(replace(p, eps=eps), g)):
                 g = g_stage
                 yield f, g, error
-            g = g - p.b @ g  # its level is of the size of this eps, and would round the next away
+            g = p.levelled(g)  # a constant of the size of this eps costs digits at a smaller one
     yield from stage(p, g)
 
 
-def scheduled(method: Method) -> Method:
-    """`method` under an eps schedule, as a method of its own."""
+def scheduled(method: Stage[P]) -> Stage[P]:
+    """The method that runs `method` under an eps schedule."""
 
-    def iterates(p: Problem, g: Array) -> Iterates:
+    def iterates(p: P, g: Array) -> Iterates:
         return annealed(p, g, method)
 
     return iterates
@@ -66,8 +77,8 @@ schedule = scheduled(log_iterates)
 
 
 def rough(stage: Iterates) -> Iterates:
-    """The iterates of a stage up to STAGE_ERROR, with error inf. The stage is left there: a
-    generator that nobody holds any more lets its memory go."""
+    """The iterates of a stage up to STAGE_ERROR, with error inf. The caller must not keep `stage`:
+    then the generator, and the memory that it uses, is freed when this one ends."""
     for f, g, error in itertools.islice(stage, STAGE_ITERATIONS):
         yield f, g, math.inf
         if error < STAGE_ERROR:
@@ -75,11 +86,12 @@ def rough(stage: Iterates) -> Iterates:
 
 
 def is_warm(p: Problem, g: Array) -> bool:
-    """Whether g was given (it is not 0), and |P'1 - b|_1 at (g^(c,eps), g) is small."""
+    """Whether g was given (it is not 0) and is a good start: |P'1 - b|_1 is small at the plan of
+    (g^(c,eps), g)."""
     if not bool((g != 0).any()):
         return False
-    columns = p.T.row_sums(g, p.transform(g))
-    return bool(abs(columns - p.b).sum() < WARM_ERROR)
+    columns = p.T.row_sums(g, p.best(g))
+    return p.T.row_residual(g, columns) < WARM_ERROR
 
 
 def eps_schedule(first: float, eps: float) -> Iterator[float]:
@@ -90,15 +102,15 @@ def eps_schedule(first: float, eps: float) -> Iterator[float]:
 
 
 def cost_range(p: Problem) -> float:
-    """max C - min C of the pairs that may carry mass, exactly, in one pass over the costs."""
+    """max C - min C over the pairs that may carry mass, exactly, in one pass over the costs."""
     C = p.costs_with_mass
     ranges = [finite_range(DenseCost(C.rows(rows))) for rows in row_blocks(C)]
     return _finite(max(most for _, most in ranges) - min(least for least, _ in ranges))
 
 
 def cost_scale(p: Problem) -> float:
-    """The range of the cost where it may carry mass: max C - min C of a matrix, and of points what
-    the boxes around them allow, without a pass over all pairs. An offset does not matter."""
+    """About max C - min C over the pairs that may carry mass: exact for a matrix; for points an
+    upper bound from the boxes around them, without a pass over all pairs."""
     C = p.costs_with_mass
     if isinstance(C, DenseCost):
         least, most = finite_range(C)
@@ -107,6 +119,7 @@ def cost_scale(p: Problem) -> float:
 
 
 def _finite(spread: float) -> float:
+    """`spread`, unchanged. Raises InputError if it is infinite or NaN."""
     if not math.isfinite(spread):
         raise InputError("C", f"costs that range over {spread}", "a range that floats can hold")
     return spread

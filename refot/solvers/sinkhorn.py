@@ -1,9 +1,10 @@
-"""Sinkhorn's algorithm: the scaling form exactly as G-7, the log domain, and the symmetric form.
+"""Sinkhorn's algorithm in the log domain, and its symmetric form for a measure with itself.
 
-Each algorithm is a generator of iterates, one per step; a solver takes iterates until it stops.
-Stopping rule, the same everywhere: the L1 norm of the marginal error of the plan that is returned,
-|P1 - a|_1 + |P'1 - b|_1, within tol, and every potential within eps sqrt(tol) of the transform of
-the other side; evaluated at the returned potentials and not at older ones.
+B = Bréchet et al. 2019. Each algorithm is a generator of iterates, one for each step, from which
+`iterate` takes until it stops. The rule is the same for all: the marginal error in L1,
+|P1 - a|_1 + |P'1 - b|_1, is within tol, and every potential is within eps sqrt(tol) of the
+transform of the other side. Both are evaluated at the potentials that are returned, not at older
+ones.
 """
 
 from __future__ import annotations
@@ -15,11 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import (
-    Array,
-    InputError,
-    namespace,
-)
+from refot.arrays import Array, CostLike, InputError, Potential, Weights, namespace
 from refot.backend_contract import BackendLike, prepared
 from refot.costs.operands import as_cost, is_symmetric
 from refot.foreign import as_given
@@ -30,10 +27,10 @@ from refot.solvers.memory import kept
 
 # ------------------------------------------------------------------ log domain
 def log_iterates(p: Problem, g: Array) -> Iterator[tuple[Array, Array, float]]:
-    """(f, g, marginal error), l = 1, 2, ...: f = g^(c,eps), g = f^(c,eps). Columns are exact
-    up to rounding.
+    """(f, g, marginal error) of step 1, 2, ...: f = g^(c,eps), then g = f^(c,eps). B-25.
 
-    The next f gives the row sums of the present plan for nothing: a exp((f - f_next) / eps).
+    After a step the columns of the plan are exact, but for rounding. The f of the next step also
+    gives the row sums of the present plan, a exp((f - f_next) / eps), without a pass of their own.
     """
     f = p.transform(g)
     while True:
@@ -67,39 +64,41 @@ def symmetric_iterates(p: Problem, f: Array) -> Iterator[tuple[Array, Array, flo
 
 
 def _row_sums(p: Problem, f: Array, f_next: Array) -> Array:
-    """P 1 = a exp((f - f_next) / eps), (n,), of the plan of (f, g) with f_next = g^(c,eps):
-    infinite where a start was far too large."""
+    """The row sums of the plan of (f, g), a exp((f - f_next) / eps), (n,), where f_next =
+    g^(c,eps). They are infinite where a start was far too large."""
     with np.errstate(over="ignore"):
         return namespace(f).exp((p.F(f) - f_next) / p.eps)
 
 
 def on_support(p: Problem, f: Array, transform: Array) -> Array:
-    """f, and where a_i = 0 the transform of g, which no marginal error sees converge."""
+    """f where a_i > 0; where a_i = 0 the transform of g. No marginal error shows whether the
+    potential of an atom without mass has converged, so it is set to what it should be."""
     return namespace(f).where(p.a > 0, f, transform)
 
 
 def centred_start(p: Problem, g: Array) -> Array:
-    """g less its mean under b: f takes up the constant, which would cost each digits of both."""
+    """g less its mean under b. A large constant in g would be missing in f, and both would lose
+    digits to it."""
     return g - p.b @ g
 
 
 @as_given
 def sinkhorn_log(
-    C: Any,
-    a: Any,
-    b: Any,
+    C: CostLike,
+    a: Weights,
+    b: Weights,
     eps: Any,
     *,
     tol: float | None = None,
     max_iter: int = 10_000,
-    g: Any | None = None,
+    g: Potential | None = None,
     backend: BackendLike = None,
 ) -> SinkhornResult:
     """Potentials by Sinkhorn's algorithm in the log domain, safe for every eps.
 
     C (n, m) or an operand; a (n,), b (m,); `g` (m,) a warm start (default 0). Stops when the L1
-    marginal error is <= tol (default 1e-9, in float32 1e-5). Warns (ConvergenceWarning) and says so
-    if it does not get there.
+    marginal error is <= tol (default 1e-9, in float32 1e-5), and warns (ConvergenceWarning) if it
+    does not get there.
     """
     p = problem(C, a, b, eps, backend)
     start = namespace(p.b).zeros_like(p.b) if g is None else centred_start(
@@ -109,13 +108,13 @@ def sinkhorn_log(
 
 @as_given
 def sinkhorn_symmetric(
-    C: Any,
-    a: Any,
+    C: CostLike,
+    a: Weights,
     eps: Any,
     *,
     tol: float | None = None,
     max_iter: int = 10_000,
-    f: Any | None = None,
+    f: Potential | None = None,
     backend: BackendLike = None,
 ) -> SinkhornResult:
     """The potential f = g of a measure with itself: C (n, n) symmetric, a (n,). For B-9 and B-28.
@@ -129,7 +128,7 @@ def sinkhorn_symmetric(
 
 
 def solve_symmetric_problem(
-    p: Problem, *, tol: float | None = None, max_iter: int = 10_000, f: Any | None = None
+    p: Problem, *, tol: float | None = None, max_iter: int = 10_000, f: Potential | None = None
 ) -> SinkhornResult:
     """`sinkhorn_symmetric` of a checked problem, in which a = b and C is known to be symmetric."""
     start = namespace(p.a).zeros_like(p.a) if f is None else p.row_potential(f)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from refot.arrays import Array, InputError, lookup, namespace
+from refot.arrays import (
+    Array,
+    CostLike,
+    InputError,
+    Potential,
+    Weights,
+    lookup,
+    namespace,
+)
 from refot.backend_contract import BackendLike, prepared
 from refot.foreign import as_given
 from refot.problem import Problem, problem
@@ -14,14 +22,20 @@ from refot.solvers.memory import kept, require_working_set, within
 from refot.solvers.progress import Progress
 from refot.solvers.sinkhorn import centred_start, log_iterates
 from refot.solvers.stopping import Control
+from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
 from .auto import auto
 from .mixed import mixed
 from .newton import newton
 from .newton_cg import newton_cg
 from .overrelaxed import overrelaxed
-from .schedule import Method, schedule
+from .schedule import Method, P, Stage, schedule
 from .stabilised import stabilised
+from .unbalanced.auto import auto_free
+from .unbalanced.gap import gap_of_best as _  # noqa: F401 - registers the gap of such a problem
+from .unbalanced.iteration import invariant, invariant_iterates
+from .unbalanced.overrelaxed import overrelaxed_free, stabilised_free
+from .unbalanced.result import with_mass
 
 METHODS: dict[str, Method] = {
     "auto": auto,
@@ -36,11 +50,26 @@ METHODS: dict[str, Method] = {
 """The methods by name. A method of your own is one more entry: docs/contributing-solver.md."""
 
 
+UNBALANCED_METHODS: dict[str, Stage[UnbalancedProblem]] = {
+    "auto": auto_free,
+    "newton": newton,
+    "newton-cg": newton_cg,
+    "overrelaxed": overrelaxed_free,
+    "schedule": invariant,
+    "sinkhorn": invariant_iterates,
+    "stabilised": stabilised_free,
+}
+"""The methods for a problem whose marginals may be missed at a price."""
+
+FOR_TV = ("auto", "overrelaxed", "schedule", "sinkhorn")
+"""Those of them that need no derivative of the sums which a potential asks for."""
+
+
 @as_given
 def solve(
-    C: Any,
-    a: Any,
-    b: Any,
+    C: CostLike,
+    a: Weights,
+    b: Weights,
     eps: Any,
     *,
     method: str = "auto",
@@ -49,31 +78,50 @@ def solve(
     time_limit: float | None = None,
     gap: float | None = None,
     certified: bool = False,
+    rho: Any | None = None,
+    penalty: str = "kl",
     progress: Progress | bool = False,
-    f: Any | None = None,
-    g: Any | None = None,
+    f: Potential | None = None,
+    g: Potential | None = None,
     memory: int | str | None = None,
     normalise: bool = False,
     backend: BackendLike = None,
 ) -> SinkhornResult:
-    """Optimal potentials to an L1 marginal error <= tol; warns and says so where it fails.
+    """The optimal potentials (f, g), and how near they are. Warns if they are not near enough.
 
-    C (n, m) or an operand, inf where a pair is forbidden (docs/forbidden-pairs.md); a (n,), b (m,);
-    eps in cost units; `method` a name of METHODS (docs/solvers.md). Stops at the first of: marginal
-    error <= tol (default 1e-9, in float32 1e-5) and every f_i and g_j, however light its atom,
-    within eps sqrt(tol) of the (c,eps)-transform of the other side; certified relative gap of F <=
-    `gap`; `time_limit` seconds, those of compilation among them, looked at between two passes over
-    the pairs; `max_iter` iterations, those of an eps schedule among them; the floor of rounding.
-    `certified` proves the gap at the end. `progress`: called with (iteration, error, elapsed
-    seconds), or True for a bar. Warm start: `g` (m,), or `f` (n,) alone, up to a constant.
-    `memory`: bytes it may take, or "2G" (default: REFOT_MEMORY, or a quarter of what is free).
-    `normalise`: a and b may be counts; None are uniform weights. The error that floating point can
-    reach is about u c / eps, u = 1e-16 in float64, 6e-8 in float32, c the size of the costs that
-    carry mass: a smaller tol is reported as not converged, stopped by "rounding". Raises
-    InputError.
+    C (n, m), or an operand such as `point_cost(x, y)`; inf in a matrix forbids a pair
+    (docs/forbidden-pairs.md). a (n,), b (m,); eps in cost units. `method` is a name of METHODS.
+
+    It stops at the first of these; `stopped_by` of the result says which:
+    - the L1 marginal error is <= `tol` (default 1e-9, in float32 1e-5), and every f_i and g_j,
+      however light its atom, is within eps sqrt(tol) of the (c,eps)-transform of the other side;
+    - the relative gap of the value F is proved to be <= `gap`;
+    - `time_limit` seconds are over, compilation included. It is looked at between passes over the
+      pairs;
+    - `max_iter` iterations, those of an eps schedule included;
+    - the error has reached what rounding allows, about u c / eps with u = 1e-16 in float64, 6e-8 in
+      float32, and c the size of the costs that carry mass. A `tol` below that cannot be reached.
+
+    `certified` proves the gap at the end. `progress` is called with (iteration, error, elapsed
+    seconds), or is True for a bar. `g` (m,), or `f` (n,) alone, is a warm start, up to a constant.
+    `memory` is what it may take, in bytes or as "2G" (default: REFOT_MEMORY, or a quarter of what
+    is free). Weights None are uniform; with `normalise` they may be counts. Raises InputError.
+
+        result = refot.solve(C, a, b, eps, tol=1e-6)
+        P = refot.plan(result.f, result.g, C, a, b, eps)
+
+    With `rho` the problem is unbalanced (U-1): a and b are masses of any total, and the plan may
+    miss its marginals at a price, `penalty` "kl" or "tv" times rho. rho is a number in cost units,
+    or a pair (rows, columns); inf for a marginal that is exact. The result is then an
+    `UnbalancedResult`, which says what its errors are.
     """
     control = Control(time_limit, gap, certified, progress)
-    p = problem(C, a, b, eps, backend, normalise)
+    if rho is None:
+        p = problem(C, a, b, eps, backend, normalise)
+    elif normalise:
+        raise InputError("normalise", "True beside rho", "False: masses may have any total")
+    else:
+        p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
     return solve_problem(p, method=method, tol=tol, max_iter=max_iter, control=control, f=f, g=g,
                          memory=memory)
 
@@ -85,24 +133,36 @@ def solve_problem(
     tol: float | None = None,
     max_iter: int = 10_000,
     control: Control | None = None,
-    f: Any | None = None,
-    g: Any | None = None,
+    f: Potential | None = None,
+    g: Potential | None = None,
     memory: int | str | None = None,
 ) -> SinkhornResult:
-    """`solve` of a problem that is checked already: what a public function has opened once."""
-    choice = lookup(METHODS, method, "method")
+    """`solve` for a problem that is checked already, as other functions of refot have it."""
+    iterates = method_for(p, method)
     with within(memory):
         require_working_set(p.C)
         p = replace(p, C=kept(p.C))
         p = replace(p, C=prepared(p.backend, p.C, p.a, p.b))
-        return iterate(p, choice(p, start(p, f, g)), tol, max_iter, control)
+        solved = iterate(p, iterates(p, start(p, f, g)), tol, max_iter, control)
+        return with_mass(p, solved) if isinstance(p, UnbalancedProblem) else solved
 
 
-def start(p: Problem, f: Any | None, g: Any | None) -> Array:
-    """g, or the transform of f, or 0; (m,). Raises InputError where both are given."""
+def method_for(p: P, method: str) -> Stage[P]:
+    """The method of this name for the kind of problem. Raises UnknownNameError."""
+    table: dict[str, Any] = METHODS
+    if isinstance(p, UnbalancedProblem):
+        table = {name: way for name, way in UNBALANCED_METHODS.items()
+                 if p.is_smooth or name in FOR_TV}
+    choice: Stage[P] = lookup(table, method, "method")
+    return choice
+
+
+def start(p: Problem, f: Potential | None, g: Potential | None) -> Array:
+    """The start of a method, (m,): g, or the transform of f, or 0 if neither is given. Raises
+    InputError if both are."""
     if f is not None and g is not None:
         raise InputError("f", "given beside g", "one of them: the other is its transform")
     if f is None and g is None:
         return namespace(p.b).zeros_like(p.b)
-    return centred_start(p, p.T.transform(p.row_potential(f)) if g is None else
-                         p.column_potential(g))
+    given = p.T.best(p.row_potential(f)) if g is None else p.column_potential(g)
+    return given if isinstance(p, UnbalancedProblem) else centred_start(p, given)

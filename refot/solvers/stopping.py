@@ -1,7 +1,7 @@
-"""What ends a solve before its errors do: a time limit, a certified gap, or the floor of rounding.
+"""When a solve ends: at its tolerance, a time limit, a certified gap, or the floor of rounding.
 
-`Control` holds what was asked for, `Watch` what has happened so far; `Finish` says whether the
-iterates have arrived; `StoppedBy` names every reason to end.
+`Control` holds what the user asked for, and `Watch` what has happened so far. `Finish` says whether
+the iterates have reached their tolerance. `StoppedBy` names every reason to end.
 """
 
 from __future__ import annotations
@@ -21,22 +21,30 @@ from refot.solvers.progress import Bar, Progress
 GAP_SHARE = 0.08
 """The part of the time of a solve that may go into checks of its gap."""
 
+SHORT_OF = 0.8
+"""The next look at a gap of second order comes at this part of the residual that should do."""
+
 PATIENCE = 30
-"""Rounding has the last word after so many iterations, at its floor, without a smaller error."""
+"""A solve ends, stopped by rounding, after this number of iterations without a smaller error, where
+the error is at the floor of rounding."""
 
 SWEEPS = 8
-"""At the first look so many sweeps at most bring light atoms to the transforms of the heavy ones;
-at each later look twice as many, which go on from where the last ones came to."""
+"""At most this number of Sinkhorn's sweeps bring light atoms nearer to the transform of the others,
+the first time that is tried; each time after twice as many, which go on from where those ended."""
 
-PAUSE, IDLE = 16, 8
-"""The looks come after 1, 2, 4, ... iterations more, at most so many; and so many of them, one
-after the other, may find light atoms as far as before."""
+PAUSE = 16
+"""That is tried again after 1, 2, 4, ... more iterations, and at most this number."""
+
+IDLE = 8
+"""After this number of attempts in a row that bring light atoms no nearer, the solve has
+stalled."""
 
 _deadline: ContextVar[float] = ContextVar("refot_deadline", default=math.inf)
 
 
 def out_of_time() -> bool:
-    """Whether the time limit of the solve that runs is over: for loops within an iteration."""
+    """Whether the time limit of the running solve is over. Long loops within an iteration ask
+    it."""
     return time.perf_counter() >= _deadline.get()
 
 
@@ -52,29 +60,46 @@ class StoppedBy(StrEnum):
         return member
 
     TOLERANCE = "tolerance"
+    """The errors are within the tolerance."""
+
     GAP = "gap"
+    """The certified gap is as small as was asked for."""
+
     TIME_LIMIT = "time limit", "give it more time_limit, or go on from its g"
     MAX_ITER = "max_iter", "allow more max_iter, or use solve with method 'auto'"
+
     ROUNDING = "rounding", "its floats reach no less: take float64, a larger eps or tol"
+    """The error has not fallen for many iterations, and is at what the precision allows."""
+
     STALL = "stall", "take another method, a larger eps or a larger tol"
+    """The method made no more progress above that floor, or left a light atom off."""
+
     INFEASIBLE = "infeasible", "allow more pairs, or change the weights"
+    """No plan avoids the forbidden pairs."""
 
     def __repr__(self) -> str:
-        """As that of the text."""
+        """That of the text, so that a result prints as its user would write it."""
         return repr(self.value)
 
 
 @dataclass(frozen=True)
 class Control:
-    """time_limit in seconds; gap: the relative gap at which to stop; certified: prove the gap at
-    the end; progress: a function of (iteration, error, elapsed), or True for a bar; begin: from
-    when on time counts."""
+    """What the user asked for beside a tolerance."""
 
     time_limit: float | None = None
+    """Seconds."""
+
     gap: float | None = None
+    """The relative gap at which to stop."""
+
     certified: bool = False
+    """Whether to prove the gap at the end."""
+
     progress: Progress | bool = False
+    """A function of (iteration, error, elapsed), or True for a bar."""
+
     begin: float = field(default_factory=time.perf_counter)
+    """The time from which on seconds count."""
 
     def __post_init__(self) -> None:
         for name in ("time_limit", "gap"):
@@ -87,17 +112,19 @@ class Control:
 
 
 class Watch:
-    """The clock, the bar and the checks of the gap of one solve. A context manager."""
+    """The clock, the bar and the checks of the gap of one solve. A context manager, within which
+    `out_of_time` knows the time limit."""
 
     def __init__(self, control: Control, p: Problem, tol: float) -> None:
         self.control, self.p, self.tol = control, p, tol
         self.bar = Bar(tol) if control.progress is True else None
-        self.gap: CertifiedGap | None = None
-        self.proved_at: Array | None = None
-        self.last_check, self.check_took = -math.inf, 0.0
-        self.smallest, self.waited = math.inf, 0
-        self.best: tuple[Array, Array] | None = None
-        self.token: Token[float]
+        self.gap: CertifiedGap | None = None  # the last one that was computed
+        self.proved_at: Array | None = None  # the g of that gap
+        self.last_check, self.check_took = -math.inf, 0.0  # of the gap, in seconds
+        self.enough = math.inf  # the error at which to look at the gap again
+        self.smallest, self.waited = math.inf, 0  # the smallest error; iterations since then
+        self.best: tuple[Array, Array] | None = None  # (f, g) of the smallest error
+        self.token: Token[float]  # brings back the time limit of an enclosing solve
 
     def __enter__(self) -> Watch:
         limit = self.control.time_limit
@@ -115,14 +142,14 @@ class Watch:
         return time.perf_counter() - self.control.begin
 
     def tell(self, iteration: int, error: float) -> None:
-        """Tell the bar, or the function that was given."""
+        """Report to the bar, or to the function that was given."""
         if self.bar is not None:
             self.bar(iteration, error, self.elapsed)
         elif callable(self.control.progress):
             self.control.progress(iteration, error, self.elapsed)
 
     def reason(self, error: float, f: Array, g: Array) -> StoppedBy | None:
-        """Why to stop here: the gap, the time limit or rounding; None to go on."""
+        """Why to stop at this iterate: the gap, the time limit or rounding; None to go on."""
         if self._gap_reached(error, g):
             return StoppedBy.GAP
         if out_of_time():
@@ -134,27 +161,32 @@ class Watch:
         return StoppedBy.ROUNDING if at_floor else None
 
     def end(self, f: Array, g: Array) -> StoppedBy:
-        """Why there are no more iterates: rounding, or a stall above its floor."""
+        """Why a method ended by itself: at the floor of rounding, or stalled above it."""
         return StoppedBy.ROUNDING if self._at_floor(f, g) else StoppedBy.STALL
 
     def _at_floor(self, f: Array, g: Array) -> bool:
-        """Whether rounding keeps the marginal error above tol; within tol it is light atoms that
-        are waited for."""
+        """Whether the smallest error is above tol, and rounding explains it. (An error within tol
+        does not end the solve if a light atom is still off: that is up to `Finish`.)"""
         return self.tol < self.smallest <= rounding_floor(self.p, f, g)
 
     def _gap_reached(self, error: float, g: Array) -> bool:
-        """Checked once the marginal error is as small, and so seldom that it costs little."""
-        allowed, now = self.control.gap, self.elapsed
-        if allowed is None or error > allowed:
+        """Whether the gap is as small as was asked for.
+
+        It is computed only where the marginal error is that small too, and so seldom that all
+        checks take at most GAP_SHARE of the time."""
+        allowed, now, order = self.control.gap, self.elapsed, self.p.gap_order
+        if allowed is None or error > min(self.enough, allowed ** (1 / order)):
             return False
-        if GAP_SHARE * (now - self.last_check) < self.check_took:
+        if order == 1 and GAP_SHARE * (now - self.last_check) < self.check_took:
             return False
         self.certificate(g)
         self.last_check, self.check_took = self.elapsed, self.elapsed - now
+        if order > 1 and self.gap is not None:  # a gap that falls so fast tells when to look again
+            self.enough = SHORT_OF * error * (allowed / self.gap.relative) ** (1 / order)
         return self.proved
 
     def certificate(self, g: Array) -> CertifiedGap | None:
-        """The gap at g, where one was asked for."""
+        """The gap at g if one was asked for, else None."""
         wanted = self.control.certified or self.control.gap is not None
         if wanted and self.proved_at is not g:
             self.gap, self.proved_at = gap_of(self.p, g), g
@@ -162,26 +194,33 @@ class Watch:
 
     @property
     def proved(self) -> bool:
-        """Whether the last gap that was looked at is the one asked for."""
+        """Whether the last gap that was computed is as small as was asked for."""
         return (self.gap is not None and self.control.gap is not None
                 and self.gap.relative <= self.control.gap)
 
 
 class Finish:
-    """Whether the iterates have arrived. An iterate that is there in mass and not on a light atom
-    is helped by sweeps; where they do not do, the next look comes some iterations later."""
+    """Says whether an iterate has reached the tolerance, by mass and on every atom.
+
+    An iterate whose marginal error is small enough, but not the error of a light atom, is improved
+    by a few of Sinkhorn's sweeps. If these do not suffice, the method goes on, and the next
+    examination comes some iterations later.
+    """
 
     def __init__(self, p: Problem, tol: float) -> None:
         self.p, self.tol = p, tol
         self.found = Accuracy(math.inf, math.inf)
         self.reason: StoppedBy | None = None
-        self.until_next, self.pause, self.sweeps = 0, 1, SWEEPS
-        self.swept_to: tuple[Array, Array] | None = None
-        self.idle, self.best = 0, math.inf
+        self.until_next, self.pause, self.sweeps = 0, 1, SWEEPS  # iterations; of the next attempt
+        self.swept_to: tuple[Array, Array] | None = None  # where the sweeps so far ended
+        self.idle, self.best = 0, math.inf  # attempts without a gain; the smallest atom error
 
-    def tried(self, f: Array, g: Array, error: float) -> tuple[Array, Array, float]:
-        """(f, g, error), the error evaluated anew where it is as small as it should be; `reason`
-        is then the tolerance, or a stall where the last IDLE looks found light atoms no nearer."""
+    def examined(self, f: Array, g: Array, error: float) -> tuple[Array, Array, float]:
+        """(f, g, error), after sweeps if they helped.
+
+        Where the error that the method claims is within the tolerance, it is evaluated anew.
+        `reason` becomes the tolerance if that is reached, or a stall if the last IDLE examinations
+        found light atoms no nearer to where they should be."""
         if not error <= self.tol:
             return f, g, error
         self.until_next -= 1
@@ -195,10 +234,10 @@ class Finish:
         return f, g, self.found.marginal_error
 
     def look(self, f: Array, g: Array) -> tuple[Array, Array]:
-        """(f, g), after sweeps where these bring light atoms nearer; `found` says how far it is."""
+        """(f, g), after sweeps if these bring light atoms nearer; `found` is their accuracy."""
         self.found = accuracy(self.p, f, g)
         if f is g or self.found.within(self.tol) or not self.found.marginal_error <= self.tol:
-            return f, g  # f is g: a symmetric potential stays one
+            return f, g  # f is g: the potential of a symmetric problem, which a sweep would split
         start = (f, g) if self.swept_to is None else self.swept_to
         self.swept_to = swept(self.p, *start, atom_tolerance(self.tol), self.sweeps)
         found = accuracy(self.p, *self.swept_to)
@@ -207,6 +246,7 @@ class Finish:
         return f, g
 
     def _wait(self) -> None:
+        """Set when to examine again, and count whether light atoms came nearer."""
         self.until_next, self.pause = self.pause, min(2 * self.pause, PAUSE)
         self.sweeps *= 2
         self.idle = 0 if self.found.atom_error < 0.9 * self.best else self.idle + 1

@@ -43,6 +43,7 @@ REGISTER = {
           "cost normalisation", "generators", "SDOT, SDOTNN", "experiments"],
     "L": ["W(P, Q)", "cost matrix M", "polytope", "H(pi)", "modelling", "feature space", "EOTGM",
           "EOTGAN", "IS and FID against r"],
+    "U": numbered("U", 9),
 }
 """The numbered equations, theorems, algorithms, tables, figures and named definitions."""
 
@@ -53,7 +54,7 @@ ERRATA = {*(f"E{k}" for k in range(1, 14)), *(f"G{k}" for k in range(1, 9)),
 NAME = re.compile(r"`(refot(?:\.\w+)+)`")
 TEST = re.compile(r"`(tests/[\w/]+\.py(?:::\w+)+)`")
 MISSING = re.compile(r"missing: (\w+)")
-CITED = re.compile(r"\b[BGH]-\d+")
+CITED = re.compile(r"\b[BGHU]-\d+")
 
 
 # ------------------------------------------------------------------ the tables
@@ -75,7 +76,7 @@ def rows(page: str) -> Iterator[Row]:
     """The rows of the tables below the headings `## B: ...`; each must have the five cells."""
     work, inside = "", False
     for line in page.splitlines():
-        heading = re.match(r"## ([BGHL]): ", line)
+        heading = re.match(r"## ([BGHLU]): ", line)
         if heading or line.startswith("## "):
             work = heading[1] if heading else ""
         if not (work and line.startswith("|")):

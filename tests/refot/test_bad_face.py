@@ -36,21 +36,24 @@ GOOD = {
     "weights": A, "L": 3, "fx": np.zeros(3), "fy": np.zeros(2), "cost": "sqeuclidean",
     "scale": 1.0, "alpha": 1.0, "tol": 1e-6, "max_iter": 50, "backend": "numpy",
     "method": "sinkhorn", "time_limit": 5.0, "gap": 1e-3, "certified": False, "progress": False,
-    "memory": "1G",
+    "memory": "1G", "rho": 2.0, "penalty": "kl",
 }
 """A good value of every argument, by its name."""
 
 NEEDS_POINTS = (
     "entropic_value_gradient_points", "semi_dual_gradient_points", "sharp_value_gradient_points",
     "scaling_loss_gradient_points", "kantorovich_rubinstein", "normalised",
+    "unbalanced_value_gradient_points",
 )
 COSTS: dict[str, Any] = {**dict.fromkeys(NEEDS_POINTS, BETWEEN), "sinkhorn_symmetric": WITHIN,
                          "scaling_loss_gradient_self": WITHIN}
 
 NO_FUNCTION = {"Backend", "BackendUnavailableError", "ConvergenceWarning", "DenseCost",
-               "InputError", "Measure", "PointCost", "SinkhornResult", "backend_status"}
+               "InputError", "Measure", "PointCost", "SinkhornResult", "UnbalancedResult",
+               "backend_status"}
 INFINITE_BY_DEFINITION = {"kl", "kl_from_product", "kantorovich_dual", "kantorovich_rubinstein",
-                          "informative_cost", "transport_cost", "primal", "entropic_primal"}
+                          "informative_cost", "transport_cost", "primal", "entropic_primal",
+                          "unbalanced_primal"}
 
 FACE = [name for name in refot.__all__ if name not in NO_FUNCTION]
 

@@ -11,6 +11,7 @@ import numpy as np
 import refot
 
 EPS, LAM, CODES, STEPS = 2.0, 0.5, [0, 1, 0, 1, 1], 3
+RHO = (1.5, 4.0)
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,31 @@ CALLS: dict[str, Callable[[World], Any]] = {
     "solve": lambda w: of(refot.solve(*w.problem, **EXACT, backend=w.on)),
     "sum_noise": lambda w: refot.sum_noise(w.P, w.codes, 2),
     "transport_cost": lambda w: refot.transport_cost(w.P, w.matrix[0]),
+    "unbalanced_certified_gap": lambda w: refot.unbalanced_certified_gap(
+        w.f, w.g, *w.problem, RHO, backend=w.on).lower,
+    "unbalanced_divergence":
+        lambda w: refot.unbalanced_divergence(*w.samples, EPS, 1.5, **EXACT, backend=w.on),
+    "unbalanced_divergence_gradient": lambda w: refot.unbalanced_divergence_gradient(
+        *w.samples, EPS, 1.5, **EXACT, backend=w.on),
+    "unbalanced_divergence_gradient_weights":
+        lambda w: refot.unbalanced_divergence_gradient_weights(
+            *w.samples, EPS, 1.5, **EXACT, backend=w.on),
+    "unbalanced_dual": lambda w: refot.unbalanced_dual(w.f, w.g, *w.problem, RHO, backend=w.on),
+    "unbalanced_limits":
+        lambda w: refot.unbalanced_limits(*w.problem, RHO, backend=w.on).bounds,
+    "unbalanced_marginals":
+        lambda w: refot.unbalanced_marginals(w.f, w.g, *w.problem, RHO, backend=w.on),
+    "unbalanced_multiple": lambda w: refot.unbalanced_multiple(w.P, *w.matrix, RHO),
+    "unbalanced_plan": lambda w: refot.unbalanced_plan(w.f, w.g, *w.problem, backend=w.on),
+    "unbalanced_primal": lambda w: refot.unbalanced_primal(w.P, *w.matrix, RHO),
+    "unbalanced_shift": lambda w: refot.unbalanced_shift(w.f, w.g, *w.problem, RHO, backend=w.on),
+    "unbalanced_value": lambda w: refot.unbalanced_value(*w.problem, RHO, **EXACT, backend=w.on),
+    "unbalanced_value_gradient_points": lambda w: refot.unbalanced_value_gradient_points(
+        *w.problem, RHO, **EXACT, backend=w.on),
+    "unbalanced_value_gradient_rho": lambda w: refot.unbalanced_value_gradient_rho(
+        *w.problem, RHO, **EXACT, backend=w.on),
+    "unbalanced_value_gradient_weights": lambda w: refot.unbalanced_value_gradient_weights(
+        *w.problem, RHO, **EXACT, backend=w.on),
 }
 
 

@@ -2,7 +2,7 @@
 //
 // A block takes VALUES columns of V (blockIdx.z says which) and its share of the columns of P.
 
-// parts (splits, n, columns).
+// parts (splits, n, columns): P @ V over the columns of each split (blockIdx.y).
 extern "C" __global__ void __launch_bounds__(THREADS)
 plan_apply(OPERAND_ARGUMENTS, const T* __restrict__ F, const T* __restrict__ G,
            const T* __restrict__ V, Index columns, double* __restrict__ parts) {

@@ -1,7 +1,7 @@
-// plan_cost: the rows of <P, C>, sum_j P_ij C_ij with P_ij = exp((F_i + G_j - C_ij) / eps); 0 where
-// P_ij is 0, though C_ij may be infinite there (a forbidden pair).
+// plan_cost: sum_j P_ij C_ij for each row, with P_ij = exp((F_i + G_j - C_ij) / eps). Where P_ij is 0
+// the term is 0, even if C_ij is infinite (a forbidden pair).
 
-// parts (splits, n).
+// parts (splits, n): the sums over the columns of each split (blockIdx.y).
 extern "C" __global__ void __launch_bounds__(THREADS)
 plan_cost(OPERAND_ARGUMENTS, const T* __restrict__ F, const T* __restrict__ G,
           double* __restrict__ parts) {

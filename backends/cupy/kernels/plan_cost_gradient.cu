@@ -1,8 +1,8 @@
 // plan_cost_gradient: sum_j P_ij d1 c(x_i, y_j), (n, d), without the scale of the cost, for points.
 //
-// d1 c = weight(c) slope(x, y), coordinate by coordinate, VALUES of them at a time (blockIdx.z).
+// Coordinate k of d1 c is weight(c) slope(x_k, y_k); a block takes VALUES coordinates (blockIdx.z).
 
-// What d1 c has in common over the coordinates; 0 (a subgradient) where x = y.
+// The factor of d1 c that is the same for all coordinates; 0 (a subgradient) where x = y.
 __device__ __forceinline__ T weight(T cost) {
 #if COST == SQEUCLIDEAN
     return 2;
@@ -23,7 +23,7 @@ __device__ __forceinline__ T slope(T x, T y) {
 #endif
 }
 
-// parts (splits, n, d).
+// parts (splits, n, d): the sums over the columns of each split (blockIdx.y).
 extern "C" __global__ void __launch_bounds__(THREADS)
 plan_cost_gradient(OPERAND_ARGUMENTS, const T* __restrict__ F, const T* __restrict__ G,
                    double* __restrict__ parts) {

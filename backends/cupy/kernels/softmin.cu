@@ -5,7 +5,7 @@
 // difference t - shift is taken before the product with k: nothing overflows, whatever the
 // potentials, and the largest term is exactly 1.
 
-// (shift, total) of a row and what is merged into it.
+// Merges a sum of terms, total 2^(shift k), into another, so that its shift is the larger of both.
 __device__ __forceinline__ void merge(T shift, double total, T k, T& into_shift,
                                       double& into_total) {
     if (shift > into_shift) {
@@ -16,7 +16,7 @@ __device__ __forceinline__ void merge(T shift, double total, T k, T& into_shift,
     }
 }
 
-// shifts, totals (splits, n): of each row, over the tiles of split blockIdx.y.
+// shifts, totals (splits, n): those of each row, over the columns of one split (blockIdx.y).
 extern "C" __global__ void __launch_bounds__(THREADS)
 softmin_parts(OPERAND_ARGUMENTS, const T* __restrict__ h, T* __restrict__ shifts,
               double* __restrict__ totals) {

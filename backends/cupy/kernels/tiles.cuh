@@ -1,14 +1,15 @@
 // A tile of costs: what a block of THREADS_X by THREADS_Y threads works on at a time, and how the
 // threads add up their sums along the rows.
 //
-// A thread holds ROWS by COLUMNS costs in registers: rows r THREADS_Y + y, columns c THREADS_X + x.
-// So each coordinate that is read from shared memory serves ROWS or COLUMNS pairs, and neighbouring
-// threads read neighbouring columns. Points go through shared memory DEPTH coordinates at a time:
-// any dimension d, costs by differences as in refot.costs (no cancellation). A matrix goes through
-// shared memory too, read along its contiguous axis whichever that is.
+// A thread holds ROWS by COLUMNS costs in registers: those of the rows r THREADS_Y + threadIdx.y and
+// the columns c THREADS_X + threadIdx.x. So each coordinate that it reads from shared memory serves
+// ROWS or COLUMNS pairs, and neighbouring threads read neighbouring columns. Points go through shared
+// memory DEPTH coordinates at a time, so that any dimension d fits. Costs are computed from the
+// differences x - y, as in refot.costs: no cancellation. A matrix goes through shared memory too, and
+// is read along its contiguous axis, whichever that is.
 //
-// COST is one of the kinds below. DIMENSION is d where d <= 4, so that loops over it unroll, else 0.
-// With THREADS_X = THREADS_Y = 1 all of it holds for a block of one thread.
+// COST is one of the kinds below. DIMENSION is d where d <= 4, so that loops over it are unrolled;
+// else it is 0. THREADS_X = THREADS_Y = 1 is allowed: the tests use blocks of one thread too.
 
 #define SQEUCLIDEAN 1
 #define EUCLIDEAN 2
@@ -21,7 +22,7 @@
 #define THREADS (THREADS_X * THREADS_Y)
 #define DEPTH (DIMENSION ? DIMENSION : 16)
 
-// Sums run in T over so many tiles (COLUMNS terms each), then in double.
+// Sums run in T over this many tiles (COLUMNS terms each), then in double.
 #define TILES_IN_T 16
 
 #define EACH_PAIR                      \
@@ -92,7 +93,7 @@ __device__ __forceinline__ void tile_costs(const Operand& C, Index tile, T cost[
 
 #else
 
-// c(x, y) coordinate by coordinate: `cost` is what the coordinates before add up to.
+// c(x, y) is a sum over coordinates: adds that of one coordinate to `cost`, the sum so far.
 __device__ __forceinline__ T with_coordinate(T cost, T x, T y) {
 #if COST == L1
     return cost + magnitude(x - y);
@@ -104,12 +105,12 @@ __device__ __forceinline__ T with_coordinate(T cost, T x, T y) {
 #endif
 }
 
-// `count` points from `first` on, coordinates k0 to k0 + DEPTH: into[k][point]. Padding is 0.
+// into[k][point] = coordinate k0 + k of COUNT points from `first` on, k < DEPTH. Padding is 0.
 template <int COUNT>
 __device__ __forceinline__ void load_points(const T* __restrict__ points, Index first, Index size,
                                             Index d, Index k0, T into[DEPTH][COUNT + 1]) {
     for (int e = thread_number(); e < COUNT * DEPTH; e += THREADS) {
-        const int point = e / DEPTH, k = e % DEPTH;  // neighbouring threads, neighbouring numbers
+        const int point = e / DEPTH, k = e % DEPTH;  // neighbours read neighbouring numbers
         const bool inside = first + point < size && k0 + k < d;
         into[k][point] = inside ? points[(first + point) * d + k0 + k] : (T)0;
     }
@@ -144,7 +145,7 @@ __device__ __forceinline__ T entry(T F, T G, T scale, T cost, T k) {
     return power2(fused(-scale, cost, F + G) * k);
 }
 
-// out[i stride] = the sum over the threads of a row of their totals: always in the same order.
+// out[i stride] = the sum of the totals of all threads that share row i, always in the same order.
 __device__ __forceinline__ void sum_rows(const double total[ROWS], Index n, Index stride,
                                          double* __restrict__ out) {
     __shared__ double parts[THREADS_X][THREADS_Y];

@@ -1,2 +1,1 @@
-"""Points in order act on each other by groups: what is far is left out, what is near is summed by
-series."""
+"""Sums over points that were put in order, by groups of neighbours in place of single points."""

@@ -1,11 +1,14 @@
-"""How large the groups of points in order should be, and when a series is cheaper than terms.
+"""How large the groups of points in order should be, and when a series is cheaper than all pairs.
 
-Counted in slots of the vector units (`refot.verification.bench.machine`), for two groups of `size`
-points each. Term by term: TERM for each pair of points. By a series: PAIR at all; EXPONENTS for
-each point of one group and one of the other; for each power of the offsets RUN, and POWER for each
-such two points, once to form the moment and once to use it. Larger groups share more, and need more
-powers. Measured; with them the best size was found, or one that took at most 1.1 times as long, at
-n = 10,000 in two and three dimensions, eps = 1e-1 to 1e-4 of max C. """
+The work is counted in slots of the vector units (`refot.verification.bench.machine`), for two
+groups of `size` points each. By pairs of points it is TERM for each pair. By a series it is a
+polynomial in the offsets of the points, with some number of powers, and takes
+    PAIR + RUN powers + size (EXPONENTS + POWER powers).
+Larger groups share more work among their points, but need more powers.
+
+The five numbers were measured. With them the size that was found took at most 1.1 times as long as
+the best, at n = 10,000 in two and three dimensions, eps = 1e-1 to 1e-4 of max C.
+"""
 
 from __future__ import annotations
 
@@ -21,29 +24,45 @@ from .groups import Groups, groups_of
 from .ordered import CLUSTER, OrderedPoints, SortedCost, box_corners, left_out_share
 from .series import CHUNK, PARTS, TERMS, Series, series
 
-TERM, PAIR, EXPONENTS, RUN, POWER = 27.0, 2000.0, 130.0, 350.0, 5.0
+TERM = 27.0
+"""Slots for one pair of points, term by term."""
+
+PAIR = 2000.0
+"""Slots for one pair of groups, whatever the series."""
+
+EXPONENTS = 130.0
+"""Slots for the own parts of the exponents of one point of each group."""
+
+RUN = 350.0
+"""Slots for one power of the series, whatever the size of the groups."""
+
+POWER = 5.0
+"""Slots for one power and one point of each group: to form a moment, and to use one."""
 
 SIZES = [CLUSTER << k for k in range(8)]
-"""64 to 8,192 points in a group."""
+"""The sizes that are tried: 64 to 8,192 points in a group."""
 
 WORTH = 0.8
-"""Groups are used where they take at most this part of the slots of all terms."""
+"""Groups are used where they take at most this part of the slots of all pairs of points."""
 
 SAMPLE = 64
-"""Groups of each side that the count looks at."""
+"""The count looks at about this number of groups of each side."""
 
 
 class Grouping(NamedTuple):
-    """Groups of both sides, the series, and the largest number of its terms that pays."""
+    """The groups of a problem: the first fields of `passes.GroupedProblem`."""
 
     rows: Groups
     columns: Groups
     series: Series
+
     most: int
+    """The largest number of terms with which a series costs less than all pairs of points."""
 
 
 def grouping(C: SortedCost, eps: float) -> Grouping | None:
-    """The best groups for the problem; None where the points had better be taken as they come."""
+    """The groups with which this problem takes the least work, or None where it takes less without
+    any. What was found is kept with the points (`derived`), for the next call at the same eps."""
     if C.x.shape[1] not in DIRECT:
         return None
     curved = C.ground.is_quadratic
@@ -61,12 +80,12 @@ def grouping(C: SortedCost, eps: float) -> Grouping | None:
 
 
 def _chosen(C: SortedCost, ks: float, eps: float, table: Series) -> tuple[int, int]:
-    """The size of the groups, 0 for none, and the largest number of terms of a series that pays."""
+    """(size of the groups, or 0 for none; the largest number of terms with which a series pays)."""
     sizes = [size for size in SIZES if size == CLUSTER or size <= min(C.shape) // 4]
     work = [_slots(C, size, ks, table) for size in sizes]
     best = int(np.argmin(work))
     if work[best] > WORTH * TERM and eps > C.largest_eps:
-        return 0, 0
+        return 0, 0  # no series pays, and nothing is far enough to be left out
     pays = int(np.searchsorted(by_series(sizes[best], C.x.shape[1]), TERM))
     return sizes[best], pays if ks < np.inf else 0
 
@@ -78,15 +97,16 @@ def by_series(size: int, d: int) -> Array:
 
 
 def _powers(p: int, d: int) -> int:
-    """Powers that are formed, the last coordinate's CHUNK at a time."""
+    """How many powers a series of p terms has in d dimensions, those of the last coordinate rounded
+    up to a multiple of CHUNK, as `series.moments` forms them."""
     if d == 1:
         return -(-p // CHUNK) * CHUNK
     return sum(_powers(p - power, d - 1) for power in range(p))
 
 
 def _slots(C: SortedCost, size: int, ks: float, table: Series) -> float:
-    """Slots per pair of points in groups of that size, the mean over a sample of them; the parts of
-    exponents in units of log2(e)."""
+    """Slots per pair of points with groups of that size: the mean over pairs of sampled groups.
+    `ks` is scale / eps, without the factor log2(e) of base 2."""
     halves = []
     for side in (C.rows_in_order, C.columns_in_order):
         low, high = box_corners(side.points, size)
@@ -95,11 +115,12 @@ def _slots(C: SortedCost, size: int, ks: float, table: Series) -> float:
     with np.errstate(invalid="ignore", over="ignore"):  # inf and NaN: no series
         terms = np.searchsorted(table.reach, 2 * ks * (rows @ columns.T))
         parts = ks * ((rows**2).sum(axis=1)[:, None] + (columns**2).sum(axis=1))
-    cost = np.append(np.minimum(by_series(size, C.x.shape[1]), TERM), TERM)
+    cost = np.append(np.minimum(by_series(size, C.x.shape[1]), TERM), TERM)  # last: no series holds
     return float(cost[np.where(parts <= PARTS, terms, TERMS)].mean())
 
 
 def _groups(side: OrderedPoints, size: int, curved: bool) -> Groups:
+    """`groups_of` the points of one side, computed once and kept with them."""
     found: dict[Any, Groups] = side.derived
     if (size, curved) not in found:
         found[size, curved] = groups_of(side.points, size, curved)

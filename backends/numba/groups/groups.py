@@ -1,12 +1,16 @@
-"""Groups of points that lie together: boxes, and the exponents between two of them by parts.
+"""Groups of points that lie together: their boxes, and the exponents between two groups, in parts.
 
-Let A be a group of rows and B one of columns, x = x_A + u and y = y_B + w with the centres of their
-boxes, D = x_A - y_B and p = c'(D). For the squared Euclidean cost, q = 1 below, exactly
+Let A be a group of rows and B a group of columns. Write a point of each as the centre of its box
+plus an offset, x = x_A + u and y = y_B + w, and let D = x_A - y_B, p = c'(D). For the squared
+Euclidean cost, with q = 1 below, exactly
     c(x, y) = c(D) + p.(u - w) + q (|u|^2 + |w|^2) - 2 q u.w,
-and for the other costs of a difference, convex in x - y, with q = 0 and >= in place of =. So an
-exponent F_i + h_j - ks c_ij is a part of the row, one of the column, and what couples them,
-2 q ks u.w, which is at most 2 q ks r_A.r_B, with the half-widths r. Slopes of the potentials, which
-follow p, do no harm.
+and for the other costs of a difference, which are convex in x - y, with q = 0 and >= in place of =.
+
+So an exponent F_i + h_j - ks c_ij is the sum of a part of the row alone, a part of the column
+alone, and the coupling 2 q ks u.w of the two, which is at most 2 q ks r_A.r_B, with r the
+half-widths of the boxes. The potentials change within a group about as fast as the term p.u of the
+cost. So the bounds below follow a tangent of the potentials: where the two slopes cancel, they are
+tight.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.backends.numba.compile import (
+    Number,
     elementwise,
     fma,
     full_width,
@@ -36,28 +41,38 @@ from .ordered import box_corners
 from .series import AXES
 
 NEAREST = 4
-"""Groups of columns that a group of rows takes before others are left out."""
+"""The number of groups of columns that a group of rows sums before it leaves out any other."""
 
 BEYOND_MASS = 2.0**40
-"""Levels beyond this, in base 2, stand for no mass or for all: no slope is taken from them."""
+"""Levels beyond this in size, in base 2, say that a point has no mass, or all of it. They would
+spoil the slope of a tangent, and are left out of it."""
 
-LN2, LOG2_E = 0.6931471805599453, 1.4426950408889634
+LN2, LOG2_E = 0.6931471805599453, 1.4426950408889634  # log 2, and 1 / log 2
 
 
 class Groups(NamedTuple):
-    """`size` of n points in order after another, the last perhaps fewer: centre and half-widths r
-    of each box, (groups, AXES); the points less their centre, in units of r, (AXES, n), and the
-    squared length of that in units of the cost, (n,). Axes that the points lack are first, 0."""
+    """n points in order, cut into groups of `size` neighbours; the last group may have fewer.
+
+    There are always AXES axes: those that the points lack come first, and are 0."""
 
     size: int
+
     centre: Array
+    """The centre of each box, (groups, AXES)."""
+
     half: Array
+    """Half the widths of each box, (groups, AXES): r in the module's formulas."""
+
     offset: Array
+    """Each point less the centre of its box, in units of r, (AXES, n)."""
+
     squared_length: Array
+    """|x - centre|^2 of each point, (n,), in the units of the points."""
 
 
 def groups_of(points: Array, size: int, curved: bool) -> Groups:
-    """The groups of `points` (n, d) in order; squared lengths where `curved`, else 0."""
+    """The groups of `points` (n, d) in order. Squared lengths are 0 unless `curved`, that is for
+    the squared Euclidean cost: no other needs them."""
     n, d = points.shape
     low, high = box_corners(points, size)
     middle = (low + high) / 2
@@ -73,18 +88,27 @@ def groups_of(points: Array, size: int, curved: bool) -> Groups:
 
 
 class Pair(NamedTuple):
-    """Room for what a group of rows and one of columns have between them: D, c'(D), the slopes of
-    the exponents in the offsets of rows and of columns, and 2 q ks ln 2 r_A r_B, (AXES,) each."""
+    """What there is between a group A of rows and a group B of columns, (AXES,) each. Kernels fill
+    one such tuple anew for each pair."""
 
     D: Array
+    """x_A - y_B, the difference of the centres."""
+
     p: Array
+    """Room for c'(D)."""
+
     down: Array
+    """The slope of the exponents, in base 2, in the offsets of the rows: -ks p r_A."""
+
     up: Array
+    """The slope of the exponents, in base 2, in the offsets of the columns: ks p r_B."""
+
     coupling: Array
+    """2 q ks ln 2 r_A r_B: the factor of u w in the exponent in base e, offsets in units of r."""
 
 
 # ------------------------------------------------------------------ inside kernels
-def cost_of(C: Any, D: Any) -> Any:
+def cost_of(C: Any, D: Array) -> Number:
     """c(D), unscaled, for a difference D of points."""
     raise NotImplementedError("compiled code only")
 
@@ -102,7 +126,7 @@ def _cost_of(C: Any, D: Any) -> Any:
     return implementation
 
 
-def curvature(C: Any) -> Any:
+def curvature(C: Any) -> int:
     """q: 1 for the squared Euclidean cost, 0 for the others."""
     raise NotImplementedError("compiled code only")
 
@@ -114,8 +138,10 @@ def _curvature(C: Any) -> Any:
 
 
 @elementwise
-def between(C: Any, rows: Any, columns: Any, A: Any, B: Any, ks: Any, pair: Any) -> Any:
-    """Fill `pair`; (ks c(D), the sum rho of the coupling, q ks (|r_A|^2 + |r_B|^2))."""
+def between(C: Any, rows: Groups, columns: Groups, A: int, B: int, ks: Number, pair: Pair
+            ) -> tuple[Number, Number, Number]:
+    """Fill `pair`, and return (ks c(D), the sum rho of the coupling over the axes, and
+    q ks (|r_A|^2 + |r_B|^2), the largest size of the quadratic parts of an exponent)."""
     one, reach, parts = pair.D.dtype.type(1), pair.D.dtype.type(0), pair.D.dtype.type(0)
     for k in range(AXES):
         pair.D[k] = rows.centre[A, k] - columns.centre[B, k]
@@ -132,9 +158,10 @@ def between(C: Any, rows: Any, columns: Any, A: Any, B: Any, ks: Any, pair: Any)
 
 
 @reduction
-def exponents(level: Any, base: Any, groups: Any, at: Any, q_ks: Any, slope: Any, v: Any) -> Any:
-    """v_l = base + level_l - q ks |offset_l|^2 + slope.offset_l for the points from `at` on,
-    level in base 2; their largest."""
+def exponents(level: Array, base: Number, groups: Groups, at: int, q_ks: Number, slope: Array,
+              v: Array) -> Number:
+    """v_l = base + level_l - q ks squared_length_l + slope.offset_l, a point's own part of its
+    exponents, for the points from `at` on; all in base 2. Returns the largest."""
     full_width()
     top, i = v.dtype.type(-np.inf), np.uintp(at)
     slope_0, slope_1, slope_2 = slope[0], slope[1], slope[2]
@@ -148,9 +175,9 @@ def exponents(level: Any, base: Any, groups: Any, at: Any, q_ks: Any, slope: Any
 
 
 @reduction
-def _slope(level: Any, x: Any) -> Any:
-    """The slope of level against x by least squares, over the levels up to BEYOND_MASS in size; 0
-    where there are none."""
+def _slope(level: Array, x: Array) -> Number:
+    """The slope of `level` against x by least squares, from the levels of at most BEYOND_MASS in
+    size; 0 where fewer than two places x have one."""
     full_width()
     zero = level.dtype.type(0)
     count, sum_x, sum_y, sum_xx, sum_xy = zero, zero, zero, zero, zero
@@ -168,7 +195,7 @@ def _slope(level: Any, x: Any) -> Any:
 
 
 @reduction
-def _rest(level: Any, groups: Any, at: Any, slope: Any) -> Any:
+def _rest(level: Array, groups: Groups, at: int, slope: Array) -> Number:
     """max_l (level_l - slope.offset_l) over the points from `at` on."""
     full_width()
     top, i = level.dtype.type(-np.inf), np.uintp(at)
@@ -181,9 +208,10 @@ def _rest(level: Any, groups: Any, at: Any, slope: Any) -> Any:
 
 
 @elementwise
-def tangent(level: Any, groups: Any, at: Any, slope: Any) -> Any:
-    """`slope` (AXES,) and the returned height, such that level_l <= height + slope.offset_l for the
-    points from `at` on; about the least height."""
+def tangent(level: Array, groups: Groups, at: int, slope: Array) -> Number:
+    """Fill `slope` (AXES,), and return a height such that level_l <= height + slope.offset_l for
+    all points of a group, which begin at `at`. The slope is that of least squares, the height the
+    least that holds with it."""
     for k in range(AXES):
         slope[k] = _slope(level, groups.offset[k, at:at + level.size])
     return _rest(level, groups, at, slope)
@@ -198,10 +226,12 @@ def tangents(level: Array, groups: Groups, height: Array, slope: Array, i0: int,
 
 
 @elementwise
-def highest(pair: Any, base: Any, height_A: Any, slope_A: Any, height_B: Any, slope_B: Any) -> Any:
-    """At least level_i + level_j - ks c_ij between two groups, from their tangents: the quadratic
-    parts and what couples them are together -q ks |u - w|^2 <= 0. Raised by 16 u of all that is
-    added up, for its rounding."""
+def highest(pair: Pair, base: Number, height_A: Number, slope_A: Array, height_B: Number,
+            slope_B: Array) -> Number:
+    """An upper bound of level_i + level_j - ks c_ij between two groups, from their tangents.
+
+    Only the linear parts of the cost enter it: the quadratic ones and the coupling are together
+    -q ks |u - w|^2 <= 0. It is raised by 16 roundings of all that was added up."""
     dtype = slope_A.dtype
     bound = height_A + height_B - base
     parts = abs(height_A) + abs(height_B) + base
@@ -212,15 +242,17 @@ def highest(pair: Any, base: Any, height_A: Any, slope_A: Any, height_B: Any, sl
 
 
 @elementwise
-def visits(C: Any, rows: Any, columns: Any, A: Any, ks: Any, height: Any, pair: Any, expected: Any,
-           order: Any) -> Any:
-    """All groups of columns, into `order`: those first that have the largest exponents at their
-    middles. The number of these, which are to be taken before others are left out."""
+def likeliest_first(C: Any, rows: Groups, columns: Groups, A: int, ks: Number, height: Array,
+                    pair: Pair, expected: Array, order: Array) -> int:
+    """Write all groups of columns into `order`, the NEAREST with the largest exponents (between the
+    centres of the boxes) first, and return how many these are.
+
+    They are summed first, since the bound by which others are left out asks what each row has."""
     for B in range(order.size):
         base, _, _ = between(C, rows, columns, A, B, ks, pair)
         expected[B], order[B] = height[B] - base, B
-    first = min(NEAREST, order.size)
-    for k in range(first):
+    first: int = min(NEAREST, order.size)
+    for k in range(first):  # a selection sort that stops after the first few
         best = k
         for B in range(k, order.size):
             if expected[order[B]] > expected[order[best]]:

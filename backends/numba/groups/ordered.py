@@ -1,12 +1,16 @@
 """A point cost whose points were put in order once, so that groups of neighbours are treated alike.
 
 From the boxes around two groups of points the kernels bound the exponents between them. At small
-eps they leave out what provably cannot matter: nearly all of exp((h_j - C_ij) / eps). At larger
-eps, for the squared Euclidean cost, one group acts on another as a whole, by a series. The sum of a
-row of the plan, or of a softmin, is then wrong by at most the share `left_out_share`: u, the unit
-roundoff (2^-53 in float64, 2^-24 in float32). So a softmin moves by at most eps u, and P @ V by at
-most u max|V| times the row sum of P. For every other backend a SortedCost is an ordinary PointCost.
-Points, potentials and results keep the caller's order throughout.
+eps nearly all terms exp((h_j - C_ij) / eps) are negligible, and groups that provably have no other
+are left out. At larger eps, for the squared Euclidean cost, one group acts on another as a whole,
+by a series.
+
+The sum of a row of the plan, or of a softmin, is then wrong by at most the share `left_out_share`:
+u, the unit roundoff (2^-53 in float64, 2^-24 in float32). So a softmin moves by at most eps u, and
+P @ V by at most u max|V| times the row sum of P.
+
+For every other backend a SortedCost is an ordinary PointCost. Points, potentials and results are in
+the caller's order everywhere outside the kernels.
 """
 
 from __future__ import annotations
@@ -23,54 +27,60 @@ from refot.costs.ground import GROUND_COSTS
 from refot.costs.operands import Cost, PointCost
 
 CLUSTER = 64
-"""Points in the smallest group: one after the other in the order."""
+"""Points in the smallest group."""
 
 MANY = 1_500
-"""Points on the smaller side from which an order pays: to sort takes as long as some iterations."""
+"""Points are put in order if there are at least this many on each side: to sort them takes as long
+as some iterations."""
 
 MANY_FAR = 4_000
-"""Points on the smaller side from which groups are looked at whether they are far from each other.
-"""
+"""With fewer points on a side no group is left out for being far: to find out takes too long."""
 
 FAR = 0.05
-"""Far groups are looked for at an eps so small that what is left out begins at this part of the
-range of the cost."""
+"""Far groups are looked for where a pair of points begins to be negligible at a cost of this part
+of the range of all costs, that is, at an eps that is small enough."""
 
 BY_SERIES = 0.03
 """At an eps above this part of the range of the cost, series make two softmins faster than a sweep
 with an absorbed kernel."""
 
 IN_GROUPS = 512
-"""Roundings of a sum by groups: of parts of exponents up to 64 in base 2, and what is left out."""
+"""A sum by groups may be wrong by this many units u of itself: by what is left out, and by the
+rounding of the parts of an exponent, which are up to 64 in base 2."""
 
 
 def left_out_share(dtype: Any) -> float:
-    """The largest share of a row's sum that is left out or off: u."""
+    """The largest share of the sum of a row that is left out, or that a series errs by: u."""
     return float(np.finfo(dtype).eps) / 2
 
 
 @dataclass(frozen=True, eq=False)
 class OrderedPoints:
-    """The points of `source` (n, d) in an order (n,) in which neighbours are near.
-
-    `derived` is for what a backend computes from them and wants to find again.
-    """
+    """Points (n, d) in an order in which neighbours are near each other."""
 
     source: Array
-    order: Array
-    points: Array
-    derived: dict[Any, Any] = field(default_factory=dict, repr=False)
+    """The points as they came."""
 
-    def __reduce__(self) -> Any:  # a copy in another process finds nothing derived
+    order: Array
+    """The place in `source` of each point in order, (n,)."""
+
+    points: Array
+    """source[order]."""
+
+    derived: dict[Any, Any] = field(default_factory=dict, repr=False)
+    """What has been computed from the points, to be found again."""
+
+    def __reduce__(self) -> Any:  # a pickle leaves `derived` out: it can be computed again
         return OrderedPoints, (self.source, self.order, self.points)
 
 
 @dataclass(frozen=True)
 class SortedCost(PointCost):
-    """A PointCost with its x and its y in order as well, and a copy of them that nobody writes to.
+    """A PointCost that holds its x and its y in order as well.
 
-    `largest_eps`, in cost units: up to it groups are formed in any case, for some may be far; above
-    it only where a series pays. What is in order follows x and y wherever they are replaced.
+    x and y become copies that cannot be written to, so that the order stays right; where `replace`
+    gives it another x or y, that is sorted anew. `largest_eps`, in cost units: up to this eps
+    groups are formed in any case, since some may be far; above it only where a series pays.
     """
 
     rows_in_order: OrderedPoints = None  # type: ignore[assignment]
@@ -83,7 +93,7 @@ class SortedCost(PointCost):
         columns = _ordered(self.y, (*before, rows))
         for name, value in (("rows_in_order", rows), ("x", rows.source),
                             ("columns_in_order", columns), ("y", columns.source)):
-            object.__setattr__(self, name, value)  # the way round `frozen` in a constructor
+            object.__setattr__(self, name, value)  # how a frozen dataclass sets its own fields
 
     @property
     def T(self) -> SortedCost:
@@ -112,8 +122,8 @@ def sorted_cost(C: Cost, largest_eps: float = math.inf) -> SortedCost:
 
     `largest_eps`, in cost units: above it groups are formed only where a series pays.
 
-    Raises TypeInputError for anything but a PointCost of NumPy arrays, UnknownNameError for a cost
-    that is not one of a difference of points.
+    Raises TypeInputError unless C is a PointCost of NumPy arrays, UnknownNameError unless its cost
+    is a function of x - y.
     """
     if not isinstance(C, PointCost) or namespace(C.x) is not np:
         raise TypeInputError("C", type(C).__name__, "a PointCost, its points NumPy arrays")
@@ -123,8 +133,10 @@ def sorted_cost(C: Cost, largest_eps: float = math.inf) -> SortedCost:
 
 
 def in_order(C: Cost, a: Array, b: Array) -> Cost:
-    """C, its points in order where that pays: one to three dimensions, a cost of a difference, and
-    enough points. The weights a and b say which points carry mass."""
+    """C with its points in order where that pays, else C itself.
+
+    It pays for enough points, in one to three dimensions, with a cost that is a function of x - y.
+    The weights a (n,) and b (m,) say which points carry mass."""
     if (type(C) is not PointCost or C.x.shape[1] > 3 or C.ground not in GROUND_COSTS.values()
             or min(C.shape) < MANY):
         return C
@@ -144,7 +156,7 @@ def _range_with_mass(C: PointCost, a: Array, b: Array) -> float:
 
 
 def _ordered(points: Array, known: Sequence[OrderedPoints | None]) -> OrderedPoints:
-    """`points` in order: found among the known, or sorted now, of a copy."""
+    """`points` in order: one of the `known`, if they are the same array, else a sorted copy."""
     for one in known:
         if one is not None and one.source is points:
             return one
@@ -154,10 +166,11 @@ def _ordered(points: Array, known: Sequence[OrderedPoints | None]) -> OrderedPoi
 
 
 def spatial_order(points: Array) -> Array:
-    """The order (n,) of points (n, d) in which CLUSTER 2^k of them after another, from a multiple
-    of that on, fill a small box.
+    """An order (n,) of points (n, d) in which each group of CLUSTER 2^k neighbours, for every k,
+    lies in a small box.
 
-    A part is split at the median of its widest coordinate, or the power of two next to that.
+    All points are split in two along their widest coordinate, and so is each part in turn, down to
+    CLUSTER points. The split is near the median, where the first half has CLUSTER 2^k points.
     """
     order = np.arange(len(points))
     halves = [(0, len(points))]
@@ -174,6 +187,6 @@ def spatial_order(points: Array) -> Array:
 
 
 def box_corners(points: Array, group: int = CLUSTER) -> tuple[Array, Array]:
-    """The lowest and the highest corners, (groups, d) each, of `group` points after another."""
+    """The lowest and the highest corner of the box around each `group` neighbours, (groups, d)."""
     starts = np.arange(0, len(points), group)
     return np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)

@@ -1,10 +1,17 @@
 """softmin and P @ V over points in order: by groups, each pair of them in the cheapest way.
 
-The exponents between a group A of rows and a group B of columns are a part of the row, one of the
-column, and what couples them (`groups`). Where their largest is more than `cut` below what
-each row of A already has, B is left out: with cut = log2(m / share), all that is left out is less
-than the share of the row's sum. Where the coupling is short, exp of it is a sum of products
-(`series`). Else term by term.
+The exponent between a point of a group A of rows and one of a group B of columns is a part of the
+row, plus a part of the column, plus a product that couples the two (`groups`). A pair of groups is
+treated in one of three ways:
+- It is left out, where every exponent is more than `cut` below one that its row already has. With
+  cut = log2(m / share), all that a row leaves out is less than that share of its sum.
+- By a series, where the coupling is small: its exponential is then a short sum of products, so that
+  B acts on A through a few moments (`series`).
+- Else pair of points by pair of points.
+
+`softmin_sorted` and `plan_apply_sorted` walk the groups by the same loop, which is written twice:
+what they do inside differs in all but `choose_way`, and Numba could share the loop only through
+functions to which all their work arrays are passed.
 """
 
 from __future__ import annotations
@@ -15,6 +22,7 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.backends.numba.compile import (
+    Number,
     elementwise,
     full_width,
     implements,
@@ -26,42 +34,67 @@ from refot.backends.numba.compile import (
 from refot.backends.numba.costs import DIRECT, TILE, costs_at, unrolled
 from refot.backends.numba.exponential import exp2_about, exp2_bounded
 from refot.backends.numba.plan import entry
-from refot.backends.numba.softmin import Range, finish, take
+from refot.backends.numba.softmin import Range, add_columns, finish
 
-from .groups import LOG2_E, Groups, Pair, between, curvature, exponents, highest, tangent, visits
+from .groups import (
+    LOG2_E,
+    Groups,
+    Pair,
+    between,
+    curvature,
+    exponents,
+    highest,
+    likeliest_first,
+    tangent,
+)
 from .series import AXES, CHUNK, TERMS, Series, moments, polynomial, terms
 
 
-class Pass(NamedTuple):
-    """What a pass over all pairs of groups goes by: the groups of both sides, series of up to
-    `most` terms, the `cut`, and `tangents` of the levels of the columns."""
+class GroupedProblem(NamedTuple):
+    """What the kernels need to know of the groups of a problem."""
 
     rows: Groups
     columns: Groups
     series: Series
+
     most: int
-    cut: Any
+    """The largest number of terms with which a series costs less than all pairs of points."""
+
+    cut: Number
+    """How far, in base 2, an exponent must be below the largest of its row to be left out."""
+
     height: Array
     slope: Array
+    """`tangents` of the levels of the columns: (groups,) and (groups, AXES)."""
 
 
 @elementwise
-def _terms_to_take(C: Any, by: Any, A: Any, B: Any, ks: Any, pair: Any, near: Any, height_A: Any,
-                   slope_A: Any) -> Any:
-    """(p, base, rho) for groups A and B, with the number p of terms of the series between them.
+def choose_way(C: Any, grouped: GroupedProblem, A: int, B: int, ks: Number, pair: Pair, keep: bool,
+               height_A: Number, slope_A: Array) -> tuple[int, Number, Number]:
+    """(p, base, rho): how the groups A and B are treated, and what `between` says of them.
 
-    p > by.most means that the pair is taken entry by entry; p = 0, that B is far and left out,
-    which is not asked of a group that is `near`. base = ks c(D) and the coupling rho are those of
-    `between`."""
-    base, rho, parts = between(C, by.rows, by.columns, A, B, ks, pair)
-    if not near and highest(pair, base, height_A, slope_A, by.height[B], by.slope[B]) < -by.cut:
+    p = 0: B is far away and left out, which is not asked where `keep` says so.
+    p <= grouped.most: by a series of p terms. p > grouped.most: pair of points by pair of
+    points."""
+    base, rho, parts = between(C, grouped.rows, grouped.columns, A, B, ks, pair)
+    if not keep and highest(pair, base, height_A, slope_A, grouped.height[B],
+                            grouped.slope[B]) < -grouped.cut:
         return 0, base, rho
-    return terms(by.series.reach, rho, parts), base, rho
+    return terms(grouped.series.reach, rho, parts), base, rho
 
 
 @elementwise
-def _scratch(number: Any) -> Any:
-    """A Pair, y and M of `moments`, to be filled."""
+def _part_in_tile(j: int, end: int) -> tuple[int, int, int]:
+    """(tile, j0, j1): the columns j0 to j1 of the tile that holds column j, from j on and before
+    `end`. A group may be larger than a tile."""
+    tile, j0 = j // TILE, j % TILE
+    return tile, j0, min(j0 + end - j, TILE)
+
+
+@elementwise
+def _scratch(number: Array) -> Any:
+    """Empty arrays that are filled anew for each pair of groups: a Pair, and y and M of `moments`.
+    """
     dtype = number.dtype
     pair = Pair(np.empty(AXES, dtype), np.empty(AXES, dtype), np.empty(AXES, dtype),
                 np.empty(AXES, dtype), np.empty(AXES, dtype))
@@ -71,7 +104,7 @@ def _scratch(number: Any) -> Any:
 
 # ------------------------------------------------------------------ softmin
 @elementwise
-def _powers(v: Any, size: Any, s: Any, t: Any) -> None:
+def _powers(v: Array, size: int, s: Number, t: Array) -> None:
     """t[0, l] = 2^(v_l - s)."""
     full_width()
     for l in range(np.uintp(size)):
@@ -79,19 +112,22 @@ def _powers(v: Any, size: Any, s: Any, t: Any) -> None:
 
 
 @elementwise
-def _raise_shifts(v: Any, s: Any, span: Any, shift: Any, total: Any) -> None:
-    """Shifts of rows that 2^(v_l + s) would exceed by more than the span, and those not set yet."""
+def _raise_shifts(v: Array, s: Number, span: float, shift: Array, total: Array) -> None:
+    """Raise the shift of each row where 2^(v_l + s), in units of 2^shift_l, would exceed 2^span,
+    and set it where there is none yet (NaN)."""
     for l in range(total.size):
         if not v[l] + s - shift[l] <= span:
             higher = np.rint(v[l] + s)
-            if total[l] > 0:
+            if total[l] > 0:  # what has been summed so far is in units of the old shift
                 total[l] *= 2.0 ** np.float64(shift[l] - higher)
             shift[l] = higher
 
 
 @elementwise
-def _add(S: Any, v: Any, s: Any, low: Any, shift: Any, top: Any, total: Any) -> None:
-    """total_l += S[0, l] 2^(v_l + s), in units of 2^shift_l; top_l is at least v_l + low."""
+def _add(S: Array, v: Array, s: Number, low: Number, shift: Array, top: Array, total: Array
+         ) -> None:
+    """total_l += S[0, l] 2^(v_l + s), in units of 2^shift_l. The largest exponent of the row, of
+    which v_l + low is a lower bound here, is noted in top_l."""
     full_width()
     for l in range(total.size):
         total[l] += S[0, l] * exp2_about(v[l] + s, shift[l])
@@ -99,45 +135,47 @@ def _add(S: Any, v: Any, s: Any, low: Any, shift: Any, top: Any, total: Any) -> 
 
 
 @kernel
-def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range, guess: Array,
-                   by: Pass, out: Array, i0: int, i1: int) -> None:
-    """The kernel `softmin` over points in order. i0 is a multiple of the size of the groups, which
-    is a power of two."""
-    rows, columns, size, dtype = by.rows, by.columns, by.rows.size, h.dtype
-    none = 2 * allowed.limit  # such exponents are as good as -inf
+def softmin_sorted(C: Any, h: Array, m: int, ks: Number, eps: float, allowed: Range, guess: Array,
+                   grouped: GroupedProblem, out: Array, i0: int, i1: int) -> None:
+    """The kernel `softmin` over points in order, with its arguments. i0 is a multiple of the size
+    of the groups, which is a power of two."""
+    rows, columns, size, dtype = grouped.rows, grouped.columns, grouped.rows.size, h.dtype
+    no_mass = 2 * allowed.limit  # a column with a level below minus this has no mass
     pair, y, M = _scratch(h)
     t, S, slope_A = np.empty((3, size), dtype), np.empty((3, size), dtype), np.empty(AXES, dtype)
     v_rows, v_columns, zero = np.empty(size, dtype), np.empty(size, dtype), np.zeros(size, dtype)
-    expected, order = np.empty(by.height.size, dtype), np.empty(by.height.size, np.intp)
-    flat, q_ks, span, height_A = h.reshape(h.size), curvature(C) * ks, allowed.span, dtype.type(0)
+    expected, order = np.empty(grouped.height.size, dtype), np.empty(grouped.height.size, np.intp)
+    levels, q_ks, span, height_A = h.reshape(h.size), curvature(C) * ks, allowed.span, dtype.type(0)
     for start in range(i0, i1, size):
         A, n_A = start // size, min(size, i1 - start)
         shift, total, part = guess[start:start + n_A].copy(), np.zeros(n_A), np.empty(n_A, dtype)
         top = np.full(n_A, -np.finfo(dtype).max, dtype)
-        first = visits(C, rows, columns, A, ks, by.height, pair, expected, order)
+        first = likeliest_first(C, rows, columns, A, ks, grouped.height, pair, expected, order)
         for step in range(order.size):
-            if step == first:
+            if step == first:  # each row has a large exponent by now: what is far may be left out
                 height_A = tangent(-top, rows, start, slope_A)
             B = order[step]
             j = B * size
             n_B = min(size, m - j)
-            p, base, rho = _terms_to_take(C, by, A, B, ks, pair, step < first, height_A, slope_A)
+            p, base, rho = choose_way(C, grouped, A, B, ks, pair, step < first, height_A, slope_A)
             if p == 0:
                 continue
-            if p > by.most:
-                for first_j in range(j, j + n_B, TILE):
-                    tile, j0 = first_j // TILE, first_j % TILE
-                    j1 = min(j0 + j + n_B - first_j, TILE)
-                    take(C, zero, start, tile, j0, j1, h, ks, span, shift, top, total, part)
+            if p > grouped.most:
+                for j_tile in range(j, j + n_B, TILE):
+                    tile, j0, j1 = _part_in_tile(j_tile, j + n_B)
+                    add_columns(C, zero, start, tile, j0, j1, h, ks, span, shift, top, total, part)
                 continue
-            v = exponents(flat[j:j + n_B], dtype.type(0), columns, j, q_ks, pair.up, v_columns)
-            if v < -none:
+            # By a series: e_ij = v_rows_i + v_columns_j + coupling, whose exponential is expanded.
+            v = exponents(levels[j:j + n_B], dtype.type(0), columns, j, q_ks, pair.up, v_columns)
+            if v < -no_mass:
                 continue
             exponents(zero[:n_A], -base, rows, start, q_ks, pair.down, v_rows)
+            # The columns' part is summed in units of 2^s, s near its largest: no term overflows.
             s, bend = np.rint(v), rho * dtype.type(LOG2_E)
             _raise_shifts(v_rows, s, span / 2, shift, total)
             _powers(v_columns, n_B, s, t)
-            moments(columns.offset, j, n_B, p, pair.coupling, by.series.factors[p - 1], t, y, M)
+            moments(columns.offset, j, n_B, p, pair.coupling, grouped.series.factors[p - 1], t, y,
+                    M)
             polynomial(rows.offset, start, n_A, p, pair.coupling, M, S)
             _add(S, v_rows, s, v - bend, shift, top, total)
         finish(shift, total, eps, allowed, out[start:start + n_A])
@@ -145,13 +183,12 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Any, eps: float, allowed: Range
 
 # ------------------------------------------------------------------ the plan times a matrix
 def _product_loop(cost: Any) -> Any:
-    """The loop out_ic += sum_j P_ij V_jc, largest_r = max_j P_ij for rows i = start + r and columns
-    j0 to j1 of a tile; t holds a row of P."""
+    """The compiled loop behind `add_product`, for one function `cost` of `costs_at`."""
 
     @reduction
     @variant(cost)
-    def loop(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any, j1: Any, V: Any,
-             t: Any, largest: Any, out: Any) -> None:
+    def loop(C: Any, F: Array, start: int, G: Array, k: Number, tile: int, j0: int, j1: int,
+             V: Array, t: Array, largest: Array, out: Array) -> None:
         full_width()
         for r in range(largest.size):
             i, most = start + r, t.dtype.type(0)
@@ -172,22 +209,23 @@ def _product_loop(cost: Any) -> Any:
 PRODUCT_LOOPS = {cost: _product_loop(cost) for (_, d), cost in costs_at.items() if d in DIRECT}
 
 
-def product(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any, j1: Any, V: Any, t: Any,
-            largest: Any, out: Any) -> None:
-    """The loop for the cost, in DIRECT dimensions."""
+def add_product(C: Any, F: Array, start: int, G: Array, k: Number, tile: int, j0: int, j1: int,
+                V: Array, t: Array, largest: Array, out: Array) -> None:
+    """out_ic += sum_j P_ij V_jc and largest_r = max_j P_ij over the rows i = start + r and the
+    columns j0 to j1 of a tile, in DIRECT dimensions; t is room for a row of P."""
     raise NotImplementedError("compiled code only")
 
 
-@implements(product)
-def _product(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any, j1: Any, V: Any,
-             t: Any, largest: Any, out: Any) -> Any:
+@implements(add_product)
+def _add_product(C: Any, F: Any, start: Any, G: Any, k: Any, tile: Any, j0: Any, j1: Any, V: Any,
+                 t: Any, largest: Any, out: Any) -> Any:
     loop = PRODUCT_LOOPS[costs_at[C.instance_class, unrolled(C)]]
     return lambda C, F, start, G, k, tile, j0, j1, V, t, largest, out: loop(
         C, F, start, G, k, tile, j0, j1, V, t, largest, out)
 
 
 @elementwise
-def _weighted(weights: Any, V: Any, c: Any, at: Any, size: Any, t: Any) -> None:
+def _weighted(weights: Array, V: Array, c: int, at: int, size: int, t: Array) -> None:
     """t[0, l] = weights[l] V[c, at + l]."""
     full_width()
     for l in range(np.uintp(size)):
@@ -195,63 +233,67 @@ def _weighted(weights: Any, V: Any, c: Any, at: Any, size: Any, t: Any) -> None:
 
 
 @elementwise
-def _bounded(v: Any, size: Any, s: Any) -> None:
-    """v_l <- 2^(v_l + s)."""
+def _exponentiate(v: Array, size: int, s: Number) -> None:
+    """v_l <- 2^(v_l + s), inf where that overflows."""
     full_width()
     for l in range(np.uintp(size)):
         v[l] = exp2_bounded(v[l] + s, v.dtype.type(1))
 
 
 @elementwise
-def _add_scaled(S: Any, weights: Any, size: Any, out: Any, start: Any, c: Any) -> None:
+def _add_scaled(S: Array, weights: Array, size: int, out: Array, start: int, c: int) -> None:
+    """out[start + l, c] += weights[l] S[0, l]."""
     for l in range(size):
         out[start + l, c] += weights[l] * S[0, l]
 
 
 @kernel
-def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Any, allowed: Range, V: Array,
-                      by: Pass, out: Array, i0: int, i1: int) -> None:
-    """out += P @ V, (n, k) in float64, V (k, m); i0 as for `softmin_sorted`; tangents of k G."""
-    rows, columns, size, dtype = by.rows, by.columns, by.rows.size, F.dtype
-    none, height_A = 2 * allowed.limit, dtype.type(0)
+def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Number, allowed: Range, V: Array,
+                      grouped: GroupedProblem, out: Array, i0: int, i1: int) -> None:
+    """out += P @ V, (n, c) in float64, for V (c, m). i0 as for `softmin_sorted`; the levels of the
+    columns, in base 2, are k G."""
+    rows, columns, size, dtype = grouped.rows, grouped.columns, grouped.rows.size, F.dtype
+    no_mass, height_A = 2 * allowed.limit, dtype.type(0)
     pair, y, M = _scratch(F)
     t, S, slope_A = np.empty((3, size), dtype), np.empty((3, size), dtype), np.empty(AXES, dtype)
-    v_rows, v_columns, single = np.empty(size, dtype), np.empty(size, dtype), np.empty(TILE, dtype)
-    expected, order = np.empty(by.height.size, dtype), np.empty(by.height.size, np.intp)
+    v_rows, v_columns = np.empty(size, dtype), np.empty(size, dtype)
+    row_of_P = np.empty(TILE, dtype)
+    expected, order = np.empty(grouped.height.size, dtype), np.empty(grouped.height.size, np.intp)
     ks, f, g = C.scale * k, F * k, G.reshape(G.size) * k
     q_ks = curvature(C) * ks
     for start in range(i0, i1, size):
         A, n_A = start // size, min(size, i1 - start)
         top, largest = np.full(n_A, -np.finfo(dtype).max, dtype), np.empty(n_A, dtype)
-        first = visits(C, rows, columns, A, ks, by.height, pair, expected, order)
+        first = likeliest_first(C, rows, columns, A, ks, grouped.height, pair, expected, order)
         for step in range(order.size):
-            if step == first:
+            if step == first:  # each row has a large entry by now: what is far may be left out
                 height_A = tangent(f[start:start + n_A] - top, rows, start, slope_A)
             B = order[step]
             j = B * size
             n_B = min(size, m - j)
-            p, base, rho = _terms_to_take(C, by, A, B, ks, pair, step < first, height_A, slope_A)
+            p, base, rho = choose_way(C, grouped, A, B, ks, pair, step < first, height_A, slope_A)
             if p == 0:
                 continue
-            if p > by.most:
-                for first_j in range(j, j + n_B, TILE):
-                    tile, j0 = first_j // TILE, first_j % TILE
-                    j1 = min(j0 + j + n_B - first_j, TILE)
-                    product(C, F, start, G, k, tile, j0, j1, V, single, largest, out)
+            if p > grouped.most:
+                for j_tile in range(j, j + n_B, TILE):
+                    tile, j0, j1 = _part_in_tile(j_tile, j + n_B)
+                    add_product(C, F, start, G, k, tile, j0, j1, V, row_of_P, largest, out)
                     for r in range(n_A):
                         top[r] = max(top[r], np.log2(largest[r]))
                 continue
             v = exponents(g[j:j + n_B], dtype.type(0), columns, j, q_ks, pair.up, v_columns)
-            if v < -none:
+            if v < -no_mass:
                 continue
             exponents(f[start:start + n_A], -base, rows, start, q_ks, pair.down, v_rows)
+            # 2^s is moved from the columns to the rows, so that neither part overflows alone.
             s, low = np.rint(v), v - rho * dtype.type(LOG2_E)
             for l in range(n_A):
                 top[l] = max(top[l], v_rows[l] + low)
-            _bounded(v_columns, n_B, -s)
-            _bounded(v_rows, n_A, s)
+            _exponentiate(v_columns, n_B, -s)
+            _exponentiate(v_rows, n_A, s)
             for c in range(V.shape[0]):
                 _weighted(v_columns, V, c, j, n_B, t)
-                moments(columns.offset, j, n_B, p, pair.coupling, by.series.factors[p - 1], t, y, M)
+                moments(columns.offset, j, n_B, p, pair.coupling, grouped.series.factors[p - 1], t,
+                        y, M)
                 polynomial(rows.offset, start, n_A, p, pair.coupling, M, S)
                 _add_scaled(S, v_rows, n_A, out, start, c)

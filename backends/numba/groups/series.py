@@ -1,15 +1,23 @@
-"""exp(z) on a product of boxes, z = sum_k r_k u_k w_k, as a short sum of products: a polynomial.
+"""Sums of exp(z_ij) between two groups by a polynomial: the fast Gauss transform.
 
-For |u_k|, |w_k| <= 1 and rho = sum_k r_k the polynomial c_0 + ... + c_(p-1) z^(p-1), the Chebyshev
-expansion of exp on [-rho, rho] cut after p terms, errs by at most 2 sum_(l >= p) I_l(rho), with
-I_l the modified Bessel functions. Since z^l is a sum of l! / (l_1! l_2! l_3!) (r u w)^(l_1, ...),
-    sum_j t_j exp(z_ij) = sum_k u_i^k M_k,   M_k = c_|k| |k|! prod r^k / k! sum_j t_j w_j^k,
-over multi-indices |k| < p: moments of the columns, then a polynomial at the rows, O(p^d) for each
-point in place of an exponential for each pair. (The fast Gauss transform of Greengard and Strain
-1991, with the series cut by Chebyshev's measure in place of Taylor's.)
+Here z_ij = sum_k r_k u_ik w_jk couples a row i with a column j; u and w are their offsets, with
+|u_k|, |w_k| <= 1, and r_k is the coupling of an axis (`groups`). So |z| <= rho = sum_k r_k.
 
-Axes are three, those that a problem lacks being first and of width 0. Powers of the last axis are
-taken CHUNK at a time; moments lie in runs, one for each pair of powers of the axes before it.
+Step 1, one variable: exp on [-rho, rho] is nearly c_0 + ... + c_(p-1) z^(p-1), its Chebyshev
+expansion cut after p terms, which errs by at most 2 sum_(l >= p) I_l(rho), I_l the modified Bessel
+functions.
+
+Step 2, several axes: z^l is a sum of products of powers of the coordinates. So with multi-indices k
+    sum_j t_j exp(z_ij) = sum_(|k| < p) u_i^k M_k,
+    M_k = c_|k| |k|! prod r^k / k! sum_j t_j w_j^k.
+The moments M of the columns are formed once (`moments`), and a polynomial is evaluated at each row
+(`polynomial`): O(p^d) operations for each point, in place of an exponential for each pair. This is
+the fast Gauss transform of Greengard and Strain (1991), with Chebyshev's expansion in place of
+Taylor's.
+
+There are always three axes: those that a problem lacks come first, and have r_k = 0. Powers of the
+last axis are taken CHUNK at a time. M[run, c] is the moment with power c of the last axis; there is
+a run for each pair of powers of the first two.
 """
 
 from __future__ import annotations
@@ -21,27 +29,35 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refot.arrays import Array
-from refot.backends.numba.compile import elementwise, fma, full_width, reduction
+from refot.backends.numba.compile import Number, elementwise, fma, full_width, reduction
 
 AXES = 3
+"""The dimensions of every group, whatever those of the points."""
+
 CHUNK = 4
+"""Powers of the last axis that are formed in one pass over the points."""
+
 TERMS = 16
 """The largest p."""
 
 LONGEST = 1.2
-"""The largest rho: at z = -rho the rounding of terms up to exp(rho) shows, exp(2 rho) u = 11 u."""
+"""The largest rho. At z = -rho terms as large as exp(rho) add up to exp(-rho), and their rounding
+is exp(2 rho) u = 11 u of the result."""
 
 PARTS = 64.0
-"""The largest ks (|r_A|^2 + |r_B|^2), in base 2: exponents are sums of parts of this size, and off
-by u of them. For points that are nowhere dense rho <= LONGEST alone keeps them below 10."""
+"""The largest ks (|r_A|^2 + |r_B|^2), in base 2. The exponents are sums of parts of this size,
+which cancel, and are rounded to u of their parts. It binds only where one group is much larger than
+the other: for two of about one size rho <= LONGEST keeps the parts below 10."""
 
 
 class Series(NamedTuple):
-    """For p = 1 to TERMS: the largest rho at which p terms are enough, (TERMS,), and c_l l! there,
-    0 from l = p on, (TERMS, TERMS + CHUNK)."""
+    """The expansions of every length p = 1 to TERMS, at row p - 1 of the tables."""
 
     reach: Array
+    """The largest rho at which p terms are enough, (TERMS,)."""
+
     factors: Array
+    """c_l l! for that rho, and 0 from l = p on, (TERMS, TERMS + CHUNK)."""
 
 
 @functools.cache
@@ -76,9 +92,9 @@ def _chebyshev(rho: float, count: int) -> Array:
 
 # ------------------------------------------------------------------ inside kernels
 @elementwise
-def terms(reach: Any, rho: Any, parts: Any) -> Any:
-    """The least p that is enough at rho; TERMS + 1 where none is, or the parts of the exponents
-    outside the series, which cancel, are beyond PARTS."""
+def terms(reach: Array, rho: Number, parts: Number) -> int:
+    """The least number p of terms that is enough at rho; TERMS + 1 where no number is, or where
+    `parts`, the quadratic parts of the exponents, are beyond PARTS."""
     p = 1 if parts <= PARTS else TERMS + 1
     while p <= TERMS and reach[p - 1] < rho:
         p += 1
@@ -86,16 +102,19 @@ def terms(reach: Any, rho: Any, parts: Any) -> Any:
 
 
 @reduction
-def moments(w: Any, at: Any, size: Any, p: Any, r: Any, factors: Any, t: Any, y: Any,
-            M: Any) -> None:
-    """M[run, c], the moments of t[0, l] at w[:, at + l], l < size; t (3, size) is overwritten,
-    y (AXES, TERMS + CHUNK) holds r^k / k!."""
+def moments(w: Array, at: int, size: int, p: int, r: Array, factors: Array, t: Array, y: Array,
+            M: Array) -> None:
+    """Fill M with the moments of the weights t[0, l] at the offsets w[:, at + l], l < size.
+
+    t (3, size) is overwritten: its rows become the weights times powers of the first axis, of the
+    first two, and of all. y (AXES, TERMS + CHUNK) is room for r^k / k!."""
     full_width()
     n, o, run, zero = np.uintp(size), np.uintp(at), np.uintp(0), t.dtype.type(0)
     for k in range(AXES):
         y[k, 0] = 1
         for power in range(1, p + CHUNK):
             y[k, power] = y[k, power - 1] * r[k] / power
+    # along an axis of width 0 there is power 0 alone
     firsts, seconds = p if r[0] > 0 else 1, p if r[1] > 0 else 1
     for a in range(firsts):
         for l in range(n):
@@ -128,12 +147,13 @@ def moments(w: Any, at: Any, size: Any, p: Any, r: Any, factors: Any, t: Any, y:
 
 
 @elementwise
-def polynomial(u: Any, at: Any, size: Any, p: Any, r: Any, M: Any, s: Any) -> None:
-    """s[0, l] = sum_k u[:, at + l]^k M_k, l < size, by Horner's rule; s (3, size)."""
+def polynomial(u: Array, at: int, size: int, p: int, r: Array, M: Array, s: Array) -> None:
+    """s[0, l] = sum_k u[:, at + l]^k M_k, l < size, by Horner's rule in each axis. s (3, size): its
+    rows hold the sums over all axes, over the last two, and over the last."""
     full_width()
     n, o, zero = np.uintp(size), np.uintp(at), s.dtype.type(0)
     firsts, seconds = p if r[0] > 0 else 1, p if r[1] > 0 else 1
-    run = np.uintp(0)
+    run = np.uintp(0)  # becomes the number of runs, which are used from the last on
     for a in range(firsts):
         run += np.uintp(min(seconds, p - a))
     for l in range(n):

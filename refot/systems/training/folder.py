@@ -1,14 +1,16 @@
-"""The folder of a run: what it holds, who may go on with it, and its files, each written whole.
+"""The folder of a training run: what it holds, which run may use it, and how files are written.
 
 run.json             which run this is; a folder belongs to one run
-metrics.jsonl        an object a step: iteration, seconds, losses; measures where they were taken
-checkpoint-*.npz     the last two, with the state of the random generator; no pickle
-samples-*.png        what the system generates, as it trains;  curves.png  losses and measures
+metrics.jsonl        one object a step: iteration, seconds, losses, and measures if any were taken
+checkpoint-*.npz     the last two checkpoints, with the state of the random generator; no pickle
+samples-*.png        what the system generates, at several times of the training
+curves.png           losses and measures
 report.json          how the run ended
 
-A checkpoint is written under a temporary name and then renamed, so that it is whole or not there.
-On resuming, `metrics.jsonl` is cut back to the checkpoint. So the folder of a run that was killed
-and resumed ends like that of a run that was not, except for the seconds.
+Metrics are appended line by line. Every other file is written under a temporary name and then
+renamed, so that it is whole or not there. When a run is resumed, `metrics.jsonl` is cut back to the
+checkpoint. So a run that was killed and resumed leaves the same files as one that was not, except
+for the seconds.
 """
 
 from __future__ import annotations
@@ -29,19 +31,19 @@ from refot.files import UnreadableError, open_plain, parsed, read_json, write_te
 from refot.networks import CheckpointError, load_checkpoint, save_checkpoint
 
 TEMPORARY = re.compile(r"\.(run|metrics|report|curves|samples-\d{9}|checkpoint-\d{9})\.")
-"""What a file of a run is called while it is written."""
+"""How the name of a file of a run begins while it is being written."""
 
 LARGEST_RUN = 1 << 20
-"""Bytes of run.json at most."""
+"""The largest run.json that is read, in bytes."""
 
 LONGEST_NAME = 80
-"""Letters of the name of a loss or a measure at most."""
+"""The largest number of characters in the name of a loss or a measure."""
 
 LONGEST_ROW = 1 << 16
-"""Bytes of a line of metrics.jsonl at most."""
+"""The longest line of metrics.jsonl that is read, in bytes."""
 
 KEPT = 2
-"""How many checkpoints are kept: if the last cannot be read, the one before it can."""
+"""The number of checkpoints that are kept, so that there is another if the last cannot be read."""
 
 
 class RunFolderError(InputError):
@@ -50,9 +52,8 @@ class RunFolderError(InputError):
 
 @dataclass(frozen=True)
 class Identity:
-    """All that a run depends on: two runs with the same identity are equal, bit by bit, on one
-    machine.
-    """
+    """All that the numbers of a run depend on: on one machine, two runs with the same identity are
+    equal bit by bit."""
 
     system: str
     preset: str
@@ -63,7 +64,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class Held:
-    """The run that a folder holds, and the iterations it is to reach."""
+    """What run.json says: the run that a folder belongs to, and the iteration it is to reach."""
 
     identity: Identity
     iterations: int
@@ -71,17 +72,23 @@ class Held:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run after `iteration` steps: the system's arrays, its generator's state, time so far."""
+    """A run after some number of steps: what a checkpoint holds."""
 
     iteration: int
+
     seconds: float
+    """The time that the run has taken so far."""
+
     arrays: Mapping[str, Array]
+    """The arrays of the system, by name."""
+
     rng: dict[str, Any]
+    """The state of its random generator."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder `path` of the run `identity`."""
+    """The folder `path`, as the run `identity` uses it."""
 
     path: Path
     identity: Identity
@@ -92,9 +99,10 @@ class RunFolder:
 
     # -------------------------------------------------------------- whose it is
     def claim(self, resume: bool) -> None:
-        """Make the folder where there is none, and see that it may be this run's.
+        """Make the folder if there is none, and check that this run may use it.
 
-        Raises RunFolderError: not writable, another run's, or this one's without `resume`.
+        Raises RunFolderError if it is not writable, belongs to another run, or belongs to this run
+        but `resume` is false.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -110,8 +118,8 @@ class RunFolder:
             raise self._unwritable(error) from None
 
     def begin(self, iterations: int) -> None:
-        """Write that this run is here and is to reach `iterations`, and clear away what a kill left
-        half written. Raises RunFolderError where that cannot be done."""
+        """Remove files that a kill has left half written, and write run.json: this run is to reach
+        `iterations`. Raises RunFolderError if that cannot be done."""
         try:
             for file in list(self.path.iterdir()):
                 if TEMPORARY.match(file.name):
@@ -121,11 +129,13 @@ class RunFolder:
             raise self._unwritable(error) from None
 
     def _unwritable(self, error: OSError | ValueError) -> RunFolderError:
+        """The error to raise for an error of the file system."""
         return RunFolderError("--out", f"{self.path}: {getattr(error, 'strerror', error)}",
                               "a folder that can be made and written")
 
     def _agree_with(self, held: Identity, resume: bool) -> None:
-        """Raises RunFolderError unless the run that the folder holds is this one, to be resumed."""
+        """Raise RunFolderError unless the run that the folder belongs to is this one, and
+        `resume`."""
         ours, theirs = asdict(self.identity), asdict(held)
         differing = [key for key in ours if ours[key] != theirs[key]]
         if differing:
@@ -144,7 +154,7 @@ class RunFolder:
         return sorted(p for p in self.path.glob("checkpoint-*.npz") if named.fullmatch(p.name))
 
     def checkpoint(self, iteration: int) -> Path:
-        """The name of the checkpoint after so many steps."""
+        """The path of the checkpoint after `iteration` steps."""
         return self.path / f"checkpoint-{iteration:09d}.npz"
 
     def save(self, snapshot: Snapshot) -> Path:
@@ -158,9 +168,8 @@ class RunFolder:
         return path
 
     def load(self) -> Snapshot | None:
-        """The last checkpoint that can be read, None if there is none. Warns of each that cannot.
-
-        Raises RunFolderError where there are some and none can be read.
+        """The last checkpoint that can be read; None if there is no checkpoint. Warns of each that
+        cannot be read. Raises RunFolderError if there are checkpoints, but none can be read.
         """
         found = self.checkpoints()
         for path in reversed(found):
@@ -174,7 +183,8 @@ class RunFolder:
         return None
 
     def _snapshot(self, path: Path) -> Snapshot:
-        """What a checkpoint holds. Raises CheckpointError, also where it is that of another run."""
+        """What a checkpoint holds. Raises CheckpointError if it cannot be read, or is not one of
+        this run."""
         arrays, meta = load_checkpoint(path)
         found = meta.get("iteration")
         if is_whole(found) and self.checkpoint(found).name == path.name:
@@ -186,15 +196,17 @@ class RunFolder:
 
     # -------------------------------------------------------------- metrics
     def cut_metrics(self, iteration: int) -> dict[str, float]:
-        """Leave in metrics.jsonl what was recorded up to `iteration`; the losses of its last line.
-        """
+        """Cut metrics.jsonl back to what was recorded up to `iteration`. Returns the losses of the
+        last line that is left; {} if there is none."""
         kept = [row for row in self.rows() if row["iteration"] <= iteration]
         write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in kept))
         return dict(kept[-1]["losses"]) if kept else {}
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The objects of metrics.jsonl, up to a line that a kill tore. Raises RunFolderError, which
-        names the line, for one that is none of `train`'s."""
+        """The objects of metrics.jsonl. A last line without its end is left out: a kill may have
+        cut it. Raises RunFolderError, which names the line, for a line that `train` cannot have
+        written.
+        """
         if not os.path.lexists(self.metrics):
             return
         number = 0
@@ -211,9 +223,9 @@ class RunFolder:
             raise RunFolderError("--out", f"{place}: {error}", "the metrics of a run") from None
 
 
-# ------------------------------------------------------------------ files that may hold anything
+# ------------------------------------------------------------------ files that may be anything
 def row_of(row: Any) -> dict[str, Any]:
-    """A line of the metrics, as `train` writes them. Raises UnreadableError."""
+    """`row`, unchanged, if it is a line of metrics as `train` writes it. Raises UnreadableError."""
     if not isinstance(row, dict) or not is_whole(row.get("iteration")):
         raise UnreadableError("no object with an iteration")
     for kind, optional in (("losses", False), ("measures", True)):
@@ -229,22 +241,23 @@ def row_of(row: Any) -> dict[str, Any]:
 
 
 def is_whole(value: Any) -> TypeGuard[int]:
-    """A whole number >= 0 that counts something."""
+    """Whether `value` is a whole number >= 0 in the range of counts."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= sys.maxsize
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """A number of JSON, which `parsed` has found finite."""
+    """Whether `value` is a number of JSON. (`parsed` has refused those that are not finite.)"""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def alike(held: Mapping[str, Any], run: Identity) -> bool:
-    """Whether JSON of an identity is that of this run."""
+    """Whether an identity that was read from JSON is that of this run."""
     return bool(held == json.loads(json.dumps(asdict(run))))
 
 
 def held_by(folder: Path) -> Held | None:
-    """The run whose folder this is, None if nobody's. Raises RunFolderError: a broken run.json."""
+    """The run that a folder belongs to; None if it has no run.json. Raises RunFolderError if that
+    file cannot be read."""
     file = folder / "run.json"
     if not os.path.lexists(file):
         return None
@@ -256,12 +269,12 @@ def held_by(folder: Path) -> Held | None:
 
 
 def _held(found: Any) -> Held:
-    """What run.json holds. Raises UnreadableError."""
+    """The contents of run.json, checked. Raises UnreadableError."""
     if not isinstance(found, dict) or not isinstance(found.get("identity"), dict):
         raise UnreadableError("no object with an identity")
-    identity, due = found["identity"], [field.name for field in fields(Identity)]
-    if sorted(identity) != sorted(due):
-        raise UnreadableError("the identity has other names than " + ", ".join(due))
+    identity, expected = found["identity"], [field.name for field in fields(Identity)]
+    if sorted(identity) != sorted(expected):
+        raise UnreadableError("the identity has other names than " + ", ".join(expected))
     for name in ("system", "preset", "backend"):
         if not isinstance(identity[name], str):
             raise UnreadableError(f"its {name} is no text")
@@ -276,7 +289,8 @@ def _held(found: Any) -> Held:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds a folder against other processes; a kill lets go of it. Raises RunFolderError."""
+    """Within the `with` block no other process can train in the folder. A lock of a process that is
+    killed ends with it. Raises RunFolderError if another process has the folder."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -294,5 +308,5 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file. It is written whole or not at all."""
     write_text(path, json.dumps(value, indent=2) + "\n")

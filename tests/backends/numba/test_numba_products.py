@@ -12,7 +12,7 @@ from refot.backends.numba import costs as numba_costs
 from refot.backends.numba import softmin as numba_softmin
 from refot.backends.numba.groups import passes as numba_sorted
 from refot.backends.numba.launch import Launcher
-from refot.backends.numba.products import MANY, NEAR, product_blocks
+from refot.backends.numba.products import NEAR, PRODUCT_DIMENSION, product_blocks
 from refot.costs.operands import point_cost
 
 
@@ -20,7 +20,7 @@ from refot.costs.operands import point_cost
 @pytest.mark.parametrize("cost", ["sqeuclidean", "euclidean"])
 @pytest.mark.parametrize("offset", [0.0, 1e3])
 def test_every_cost_is_within_its_relative_bound(dtype: Any, cost: str, offset: float) -> None:
-    rng, d, u = np.random.default_rng(0), MANY + 5, np.finfo(dtype).eps / 2
+    rng, d, u = np.random.default_rng(0), PRODUCT_DIMENSION + 5, np.finfo(dtype).eps / 2
     x = (rng.normal(size=(40, d)) + offset).astype(dtype)
     y = (rng.normal(size=(90, d)) + offset).astype(dtype)
     y[:10], y[10:20] = x[:10], x[:10] + dtype(1e-2) * rng.normal(size=(10, d)).astype(dtype)
@@ -35,7 +35,7 @@ def test_every_cost_is_within_its_relative_bound(dtype: Any, cost: str, offset: 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_dot_products_are_within_their_bound(dtype: Any) -> None:
     """(d + 2) u times the sum of the absolute values of the terms, the scale among the factors."""
-    rng, d, u = np.random.default_rng(1), MANY, np.finfo(dtype).eps / 2
+    rng, d, u = np.random.default_rng(1), PRODUCT_DIMENSION, np.finfo(dtype).eps / 2
     x, y = (rng.normal(size=(n, d)).astype(dtype) for n in (40, 90))
     C = point_cost(x, y, "dot", 0.3)
     got = np.concatenate([np.array(block.matrix) for _, block in product_blocks(C, Launcher())])

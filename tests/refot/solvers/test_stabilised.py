@@ -16,7 +16,13 @@ from refot.problem import problem
 from refot.solvers.newton_cg import newton_cg_iterates
 from refot.solvers.overrelaxed import overrelaxed_iterates, swept
 from refot.solvers.schedule import annealed, cost_scale
-from refot.solvers.stabilised import NONE, PATIENCE, SINGLE_ERROR, Kernel, by_softmin
+from refot.solvers.stabilised import (
+    FLOAT32_ERROR,
+    FLOAT32_FAILURES,
+    LEAST_ENTRY,
+    Kernel,
+    by_softmin,
+)
 
 auto = sys.modules["refot.solvers.auto"]  # the module; the package has the function of its name
 
@@ -60,23 +66,23 @@ def test_what_is_raised_in_the_kernel_never_counts(kept):
     raised would be seen is not taken from the kernel."""
     p = problem(*clouds(), 1e-3)
     kernel, g = Kernel(p, kept), np.zeros_like(p.b)
-    none = NONE[np.dtype(kept).itemsize]
+    none = LEAST_ENTRY[np.dtype(kept).itemsize]
     assert none > np.finfo(kept).tiny
     kernel.absorb(p.transform(g), g)
     assert kernel.K.dtype == kept
     assert 0.99 * none <= kernel.K.min() <= 1.01 * none
-    assert kernel._tell(np.array([1.0]), p.b)
-    assert not kernel._tell(np.array([1.0, none]), p.b)
-    assert not kernel._tell(np.array([1.0, np.inf]), p.b)
-    assert not kernel._tell(np.array([1.0, np.nan]), p.b)
+    assert kernel._reliable(np.array([1.0]), p.b)
+    assert not kernel._reliable(np.array([1.0, none]), p.b)
+    assert not kernel._reliable(np.array([1.0, np.inf]), p.b)
+    assert not kernel._reliable(np.array([1.0, np.nan]), p.b)
 
 
 def test_the_kernel_is_refined_once_its_rounding_could_show():
-    """Float32 until the error is SINGLE_ERROR, then float64, so that 1e-13 is reached."""
+    """Float32 until the error is FLOAT32_ERROR, then float64, so that 1e-13 is reached."""
     p = problem(*clouds(), 0.5)
     kernel, kinds = Kernel(p), []
     for _, _, error in itertools.islice(kernel.iterates(p, np.zeros_like(p.b)), 200):
-        kinds.append((error <= SINGLE_ERROR, kernel.K.dtype))
+        kinds.append((error <= FLOAT32_ERROR, kernel.K.dtype))
         if error <= 1e-13:
             break
     assert error <= 1e-13
@@ -97,7 +103,7 @@ def test_float32_is_given_up_where_it_is_of_no_use_again_and_again(monkeypatch):
     p = problem(*clouds(), 0.5)
     kernel, g = Kernel(p), np.zeros_like(p.b)
     monkeypatch.setattr(Kernel, "_swept", lambda *_: None)
-    for failures in range(1, PATIENCE + 1):
+    for failures in range(1, FLOAT32_FAILURES + 1):
         assert kernel.dtype == np.float32
         found, want = kernel.sweep(None, g, 1.0), swept(p, None, g, 1.0)
         np.testing.assert_array_equal(found.transform, want.transform)
@@ -171,7 +177,7 @@ def test_a_stage_that_sweeps_do_not_finish_goes_on_by_newton_and_so_do_all_below
                         lambda p, g: turned.append(p.eps) or newton_cg_iterates(p, g))
     for only in (None, p.eps):
         turned.clear()
-        watched = auto.Watched(overrelaxed_iterates, 0.9, overrelaxed_iterates, only)
+        watched = auto.UntilSlow(overrelaxed_iterates, 0.9, overrelaxed_iterates, only)
         eps = []
         for _, _, error in annealed(p, np.zeros_like(p.b), watched.iterates):
             if error < 1e-8:

@@ -1,0 +1,281 @@
+"""What a marginal that misses its measure costs: KL, total variation, or "exact" (U-1, U-2, U-3).
+
+Unbalanced transport asks for no marginal. It adds D(P1 | a) to the cost of a plan P, and the same
+for the columns. Each penalty D is one class, with what the equations need of it:
+
+    cost(r, a)       D(r | a), in cost units: U-1
+    worth(f)         what a potential f earns in the dual per mass, (n,); reward(f, a) = a.worth(f)
+                     is -D*(-f): U-2
+    prox(h, eps)     the best potential f where the softmin is h: U-3
+    asked(f, a, r)   the sums of rows that the potential f asks for: U-4
+    slack(r, f, a)   D(r | a) + D*(-f) + r.f >= 0, which is 0 exactly where r is what f asks for
+    shift(...)       the number t that makes the dual of (f + t, g - t) largest: U-5
+
+f (n,) is a potential in cost units, a (n,) masses of any total, r (n,) the sums of the rows. U: the
+equations of unbalanced transport in docs/equations.md (liero2018optimal and chizat2018scaling in
+docs/references.bib).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from refot.arrays import Array, InputError, TypeInputError, as_number, lookup, namespace
+
+SUM_MISS = {8: 1e-8, 4: 1e-4}
+"""By the size of a float: the share of the mass by which sums may miss an exact marginal, ten times
+the tolerance of a solve."""
+
+
+@dataclass(frozen=True)
+class KL:
+    """rho KL(r | a) = rho (sum r log(r / a) - r + a), rho in cost units."""
+
+    rho: float
+
+    @property
+    def softness(self) -> float:
+        """1 / rho: the sums that are asked for fall by this share per unit of the potential."""
+        return 1 / self.rho
+
+    def cost(self, r: Array, a: Array) -> float:
+        """rho KL(r | a); infinite where r > 0 = a."""
+        return self.rho * kl_of_masses(r, a)
+
+    def worth(self, f: Array) -> Array:
+        """rho (1 - exp(-f / rho)), (n,)."""
+        with np.errstate(over="ignore"):
+            return -self.rho * namespace(f).expm1(-f / self.rho)
+
+    def reward(self, f: Array, a: Array) -> float:
+        """-rho sum a (exp(-f / rho) - 1)."""
+        return float(a @ namespace(a).where(a > 0, self.worth(f), 0))
+
+    def prox(self, h: Array, eps: float) -> Array:
+        """rho / (rho + eps) h."""
+        return h * (1 / (1 + eps / self.rho))
+
+    def asked(self, f: Array, a: Array, r: Array) -> Array:
+        """a exp(-f / rho), whatever the sums r are."""
+        xp = namespace(a)
+        with np.errstate(over="ignore"):
+            return a * xp.exp(xp.where(a > 0, -f / self.rho, 0))
+
+    def excess(self, f: Array, h: Array, eps: float) -> Array:
+        """log of the row sum over the sum that f asks for, (n,), where the softmin is h."""
+        return (f - h) / eps + f / self.rho
+
+    def slack(self, r: Array, f: Array, a: Array) -> Array:
+        """rho KL(r_i | a_i exp(-f_i / rho)), (n,)."""
+        return self.rho * kl_terms(r, self.asked(f, a, r))
+
+    def log_mass(self, f: Array, a: Array) -> float:
+        """log of the mass that f asks for in all, sum a exp(-f / rho); it cannot overflow."""
+        return log_sum(a, -f / self.rho)
+
+    def shift(self, f: Array, a: Array, other: Penalty, g: Array, b: Array) -> float:
+        """The t at which f + t and g - t ask for the same mass. `other`: KL or exact."""
+        return ((self.log_mass(f, a) - other.log_mass(g, b))
+                / (self.softness + other.softness))
+
+    def prox_shift(self, h: Array, a: Array, eps: float, other: Penalty, g: Array, b: Array
+                   ) -> float:
+        """The t at which f = prox(h + t), the answer to g - t, asks for the mass that g - t does.
+
+        f and t together are then the best for g up to a constant: the translation-invariant step of
+        sejourne2022faster in docs/references.bib.
+        """
+        return ((self.log_mass(self.prox(h, eps), a) - other.log_mass(g, b))
+                / (self.softness / (1 + eps * self.softness) + other.softness))
+
+
+@dataclass(frozen=True)
+class Exact:
+    """0 where r = a, else infinite: the marginal is exact, rho is infinite."""
+
+    rho: float = math.inf
+
+    @property
+    def softness(self) -> float:
+        """0: the sums that are asked for never change."""
+        return 0.0
+
+    def cost(self, r: Array, a: Array) -> float:
+        """0, or infinite where the sums miss a by more than SUM_MISS of the mass."""
+        miss = float(abs(r - a).sum())
+        return 0.0 if miss <= SUM_MISS[a.dtype.itemsize] * float(a.sum()) else math.inf
+
+    def worth(self, f: Array) -> Array:
+        """f, (n,)."""
+        return f
+
+    def reward(self, f: Array, a: Array) -> float:
+        """a.f."""
+        return float(a @ f)
+
+    def prox(self, h: Array, eps: float) -> Array:
+        """h."""
+        return h
+
+    def asked(self, f: Array, a: Array, r: Array) -> Array:
+        """a, whatever f is."""
+        return a
+
+    def excess(self, f: Array, h: Array, eps: float) -> Array:
+        """log of the row sum over a, (n,), where the softmin is h."""
+        return (f - h) / eps
+
+    def slack(self, r: Array, f: Array, a: Array) -> Array:
+        """0 where r_i = a_i, else infinite, (n,)."""
+        return namespace(a).where(r == a, 0.0, math.inf)
+
+    def log_mass(self, f: Array, a: Array) -> float:
+        """log of the mass of a."""
+        return math.log(float(a.sum()))
+
+    def shift(self, f: Array, a: Array, other: Penalty, g: Array, b: Array) -> float:
+        """What the other side wants; 0 where it is exact, too, for then no shift matters."""
+        return 0.0 if isinstance(other, Exact) else -other.shift(g, b, self, f, a)
+
+    def prox_shift(self, h: Array, a: Array, eps: float, other: Penalty, g: Array, b: Array
+                   ) -> float:
+        """The same: h + t answers g - t."""
+        return self.shift(h, a, other, g, b)
+
+
+@dataclass(frozen=True)
+class TV:
+    """rho |r - a|_1, rho in cost units: mass whose transport would cost more is left behind."""
+
+    rho: float
+
+    @property
+    def softness(self) -> float:
+        """0 between -rho and rho: there the sums that are asked for do not change."""
+        return 0.0
+
+    def cost(self, r: Array, a: Array) -> float:
+        """rho sum |r - a|."""
+        return self.rho * float(abs(r - a).sum())
+
+    def worth(self, f: Array) -> Array:
+        """min(f, rho), (n,), for f >= -rho."""
+        return namespace(f).minimum(f, self.rho)
+
+    def reward(self, f: Array, a: Array) -> float:
+        """sum a min(f, rho); -infinity where some f < -rho."""
+        below = bool(((f < -self.rho) & (a > 0)).any())
+        return -math.inf if below else float(a @ self.worth(f))
+
+    def prox(self, h: Array, eps: float) -> Array:
+        """h clipped to [-rho, rho]."""
+        return namespace(h).clip(h, -self.rho, self.rho)
+
+    def asked(self, f: Array, a: Array, r: Array) -> Array:
+        """a; where f = rho any sum below it, too, and where f = -rho any sum above it."""
+        xp = namespace(f)
+        asked = xp.where(f >= self.rho, xp.minimum(r, a), a)
+        return xp.where(f <= -self.rho, xp.maximum(r, a), asked)
+
+    def excess(self, f: Array, h: Array, eps: float) -> Array:
+        """log of the row sum over the one that the best potential would give, (n,)."""
+        return (f - self.prox(h, eps)) / eps
+
+    def slack(self, r: Array, f: Array, a: Array) -> Array:
+        """rho |r_i - a_i| + (r_i - a_i) f_i, (n,), for f between -rho and rho."""
+        return self.rho * abs(r - a) + (r - a) * f
+
+    def log_mass(self, f: Array, a: Array) -> float:
+        """log of the mass of a: what f asks for between -rho and rho."""
+        return math.log(float(a.sum()))
+
+    def shift(self, f: Array, a: Array, other: Penalty, g: Array, b: Array) -> float:
+        """The t at which the concave, piecewise linear sum of both rewards is largest.
+
+        It rises at the rate of the mass of the rows with f + t < rho, and falls at that of the
+        columns with g - t < rho. t stays where f + t and g - t are above -rho.
+        """
+        xp = namespace(f)
+        f, a, g, b = f[a > 0], a[a > 0], g[b > 0], b[b > 0]
+        least, most = -self.rho - float(f.min()), other.rho + float(g.min())
+        if not least <= most:  # no shift gives a finite dual
+            return 0.0
+        kinks = xp.concatenate([self.rho - f, g - other.rho])
+        kinks, drops = kinks[xp.argsort(kinks)], xp.concatenate([a, b])[xp.argsort(kinks)]
+        slopes = float(a.sum()) - xp.cumsum(drops)  # after each kink; before all of them: a.sum()
+        passed = int((slopes > 0).sum())
+        best = float(kinks[min(passed, len(kinks) - 1)])
+        return min(max(best, least), most)
+
+    def prox_shift(self, h: Array, a: Array, eps: float, other: Penalty, g: Array, b: Array
+                   ) -> float:
+        """0: the shift follows the step."""
+        return 0.0
+
+
+Penalty: TypeAlias = KL | TV | Exact
+
+PENALTIES: dict[str, type[KL] | type[TV]] = {"kl": KL, "tv": TV}
+"""The penalties by name; rho = inf makes each of them exact."""
+
+
+def as_penalties(rho: object, penalty: object = "kl") -> tuple[Penalty, Penalty]:
+    """(that of the rows, that of the columns) from a number rho or a pair of them, in cost units.
+
+    Raises InputError unless each rho is > 0; infinity stands for an exact marginal.
+    """
+    kind = lookup(PENALTIES, penalty, "penalty")  # type: ignore[arg-type]
+    is_pair = isinstance(rho, tuple | list) or (isinstance(rho, np.ndarray) and rho.ndim == 1)
+    numbers = list(rho) if is_pair else [rho, rho]  # type: ignore[call-overload]
+    if len(numbers) != 2:
+        raise InputError("rho", f"{len(numbers)} numbers",
+                         "a number > 0, or a pair (rows, columns)")
+    rows, columns = (Exact() if number == math.inf else kind(number)
+                     for number in map(_as_rho, numbers))
+    return rows, columns
+
+
+def _as_rho(rho: object) -> float:
+    """rho > 0, or infinity."""
+    if isinstance(rho, float) and rho == math.inf:
+        return rho
+    if rho is None:
+        raise TypeInputError("rho", "None", "a number > 0, or a pair (rows, columns)")
+    number = as_number(rho, "rho")
+    least, most = 2.0**-960, 2.0**960  # 1 / rho and eps / rho stay in the range of floats
+    if not least <= number <= most:
+        raise InputError("rho", f"{number:g}", f"{least:.1g} to {most:.1g}, or inf: exact")
+    return number
+
+
+# ------------------------------------------------------------------ sums that cannot overflow
+def log_sum(a: Array, exponents: Array) -> float:
+    """log sum a exp(exponents), over a > 0."""
+    exponents, a = exponents[a > 0], a[a > 0]
+    top = float(exponents.max())
+    return top + math.log(float(a @ namespace(a).exp(exponents - top)))
+
+
+def kl_of_masses(p: Array, q: Array) -> float:
+    """KL(p | q) = sum p log(p / q) - p + q, for masses of any total; infinite where p > 0 = q."""
+    if bool(((p > 0) & (q == 0)).any()):
+        return math.inf
+    return float(kl_terms(p, q).sum())
+
+
+def kl_terms(p: Array, q: Array) -> Array:
+    """p log(p / q) - p + q for each entry, (n,), where q > 0 or p = 0.
+
+    Near q nothing cancels: with z = (p - q) / q it is q ((1 + z) log(1 + z) - z).
+    """
+    xp = namespace(p)
+    both = (p > 0) & (q > 0)
+    near = both & (p > q / 2) & (p < 2 * q)
+    z = xp.where(near, p - q, 0) / xp.where(near, q, 1)
+    logs = xp.log(xp.where(both, p, 1)) - xp.log(xp.where(both, q, 1))
+    return xp.where(near, q * ((1 + z) * xp.log1p(z) - z), p * logs - p + q)
+

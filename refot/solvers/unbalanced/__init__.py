@@ -1,0 +1,1 @@
+"""What the solvers need where a marginal may be missed at a price: iteration, sides, gap."""

@@ -1,0 +1,121 @@
+"""Gradients of the unbalanced value and divergence, by the envelope theorem: U-7, U-8.
+
+At the optimal potentials the derivative of the dual U-2 is what it would be if they stayed fixed.
+Masses are free: no gradient in them is centred. For the gradient in y or b exchange the measures:
+give (C.T, b, a) and the pair of rho in the other order. `tol` is the residual of the solve, by
+default TIGHT in float64: a gradient is as wrong as the potentials are.
+"""
+
+from __future__ import annotations
+
+from refot.arrays import Array, CostLike, InputError, Points, Weights, in_range, namespace
+from refot.backend_contract import BackendLike
+from refot.costs.forbidden import require_all_partners
+from refot.costs.operands import as_cost, as_point_cost
+from refot.penalties import Exact
+from refot.solvers.loop import SinkhornResult
+from refot.solvers.solve import solve_problem
+from refot.unbalanced.values import divergence_problems
+from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
+
+TIGHT = 1e-11
+"""The default residual in float64, above what rounding leaves at moderate rho and eps."""
+
+
+@in_range
+def unbalanced_value_gradient_points(
+    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl",
+    *, tol: float | None = None, backend: BackendLike = None
+) -> Array:
+    """dU/dx_i = sum_j P_ij d1 c(x_i, y_j) at the optimal plan, (n, d). U-7.
+
+    C: the PointCost of x (n, d) and y (m, d); masses a (n,), b (m,); eps, rho in cost units.
+    """
+    return points_of(unbalanced_problem(as_point_cost(C), a, b, eps, rho, penalty, backend), tol)
+
+
+@in_range
+def unbalanced_value_gradient_weights(
+    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl",
+    *, tol: float | None = None, backend: BackendLike = None
+) -> Array:
+    """dU/da_i, (n,): with KL rho1 + eps m_b - (rho1 + eps) exp(-f_i / rho1), not centred. U-7.
+
+    With TV, and where the rows are exact, it is worth(f_i) + eps (m_b - r_i / a_i). Where a_i = 0
+    it is the one-sided derivative. Raises InputError where both marginals are exact, for then a
+    alone cannot change.
+    """
+    require_all_partners(as_cost(C), b)
+    return weights_of(unbalanced_problem(C, a, b, eps, rho, penalty, backend), tol)
+
+
+@in_range
+def unbalanced_value_gradient_rho(
+    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl",
+    *, tol: float | None = None, backend: BackendLike = None
+) -> tuple[float, float]:
+    """(dU/drho1, dU/drho2) = (KL(P1 | a), KL(P'1 | b)), with TV the distances; no unit. U-7.
+
+    0 where a marginal is exact. For one rho on both sides the derivative is the sum.
+    """
+    p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
+    solved = _solved(p, tol)
+    rows, columns = p.backend.marginals(p.C, p.F(solved.f), p.G(solved.g), p.eps)
+    return (_per_rho(p, p.asked(solved.f, rows)), _per_rho(p.T, p.T.asked(solved.g, columns)))
+
+
+@in_range
+def unbalanced_divergence_gradient(
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object,
+    cost: str = "sqeuclidean", penalty: str = "kl", *, tol: float | None = None,
+    backend: BackendLike = None,
+) -> Array:
+    """dS/dx_i = sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d). U-8.
+
+    x (n, d), a (n,), y (m, d), b (m,); one rho. In U_xx / 2 the points x stand twice.
+    """
+    xy, xx, _ = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend)
+    return points_of(xy, tol) - points_of(xx, tol)
+
+
+@in_range
+def unbalanced_divergence_gradient_weights(
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object,
+    cost: str = "sqeuclidean", penalty: str = "kl", *, tol: float | None = None,
+    backend: BackendLike = None,
+) -> Array:
+    """dS/da = dU_xy/da - dU_xx/da + eps (m_a - m_b), (n,), not centred. U-8.
+
+    dU_xx/da is that in the first of the two places in which a stands.
+    """
+    xy, xx, _ = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend)
+    m_a, m_b = xy.masses
+    return weights_of(xy, tol) - weights_of(xx, tol) + xy.eps * (m_a - m_b)
+
+
+# ------------------------------------------------------------------ of a checked problem
+def points_of(p: UnbalancedProblem, tol: float | None) -> Array:
+    """dU/dx."""
+    solved = _solved(p, tol)
+    return p.backend.plan_cost_gradient(as_point_cost(p.C), p.F(solved.f), p.G(solved.g), p.eps)
+
+
+def weights_of(p: UnbalancedProblem, tol: float | None) -> Array:
+    """dU/da = worth(f) + eps (m_b - exp((f - h) / eps)), h the softmin of g."""
+    if p.is_exact:
+        raise InputError("rho", "inf on both sides", "a finite rho: a alone cannot change")
+    solved = _solved(p, tol)
+    h = p.transform(solved.g, solved.f)
+    f = p.prox(h)  # defined where a_i = 0, too
+    shares = namespace(f).exp((f - h) / p.eps)
+    return p.rows.worth(f) + p.eps * (p.masses[1] - shares)
+
+
+def _solved(p: UnbalancedProblem, tol: float | None) -> SinkhornResult:
+    default = TIGHT if p.C.dtype.itemsize == 8 else None
+    return solve_problem(p, tol=default if tol is None else tol)
+
+
+def _per_rho(p: UnbalancedProblem, sums: Array) -> float:
+    """What the penalty of the rows is per unit of rho."""
+    return 0.0 if isinstance(p.rows, Exact) else p.rows.cost(sums, p.a) / p.rows.rho

@@ -1,0 +1,81 @@
+"""Limits of the unbalanced value in rho and eps, with bounds that hold in between: U-9.
+
+    rho -> 0:         U -> eps sum ab (1 - exp(-C / eps)): mass moves where that is for nothing;
+    rho -> infinity:  U -> F, for equal masses; F - U = O(1 / rho);
+    eps -> infinity:  U -> <C, a(x)b> + D1(m_b a | a) + D2(m_a b | b), the cost of the product.
+
+Each is a plan or a pair of potentials put into U-1 or U-2, and so a bound for every rho and eps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from refot.arrays import Array, CostLike, Potential, Weights, in_range, namespace
+from refot.backend_contract import BackendLike
+from refot.costs.forbidden import require_finite
+from refot.costs.operands import as_cost, row_blocks
+from refot.limits import Bounds
+from refot.penalties import Exact, Penalty
+from refot.unbalanced_problem import unbalanced_problem
+
+
+@dataclass(frozen=True)
+class UnbalancedLimits:
+    """In cost units: `untouched` the limit as rho -> 0, a lower bound for all rho; `product` that
+    as eps -> infinity, an upper bound for all eps."""
+
+    untouched: float
+    product: float
+
+    @property
+    def bounds(self) -> Bounds:
+        """An interval that holds U."""
+        return self.untouched, self.product
+
+
+@in_range
+def untouched_value(
+    C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
+) -> float:
+    """eps sum ab (1 - exp(-C / eps)) <= U for every rho, and the limit as rho -> 0. U-9."""
+    p = unbalanced_problem(C, a, b, eps, 1.0, "kl", backend)
+    zero = namespace(p.a).zeros_like(p.a), namespace(p.b).zeros_like(p.b)
+    m_a, m_b = p.masses
+    return p.eps * (m_a * m_b - float(p.row_sums(*zero).sum()))
+
+
+def unbalanced_limits(
+    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl",
+    *, backend: BackendLike = None
+) -> UnbalancedLimits:
+    """The limits as rho -> 0 and as eps -> infinity, C (n, m) or an operand, a (n,), b (m,). U-9.
+
+    Infinite as eps -> infinity where a marginal is exact and the other mass is not 1.
+    """
+    C = as_cost(C)
+    require_finite(C, "the product gives mass to every pair")
+    p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
+    m_a, m_b = p.masses
+    costs = sum(float(p.a[rows] @ p.C.rows(rows) @ p.b) for rows in row_blocks(p.C))
+    product = costs + p.rows.cost(m_b * p.a, p.a) + p.columns.cost(m_a * p.b, p.b)
+    return UnbalancedLimits(untouched_value(p.C, p.a, p.b, p.eps, backend=p.backend), product)
+
+
+def balanced_distance(
+    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, rho: object,
+    penalty: str = "kl", *, backend: BackendLike = None
+) -> float:
+    """F - U at most, for equal masses, from the optimal potentials of F: U-9.
+
+    rho1 sum a (exp(-f / rho1) - 1 + f / rho1), and the same for the columns: about
+    (a.f^2 / rho1 + b.g^2 / rho2) / 2 at large rho.
+    """
+    p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
+    f, g = p.shifted(p.row_potential(f), p.column_potential(g))
+    return _lost(p.rows, f, p.a) + _lost(p.columns, g, p.b)
+
+
+def _lost(penalty: Penalty, f: Array, a: Array) -> float:
+    """a.f - a.worth(f): what an exact marginal would earn more."""
+    return 0.0 if isinstance(penalty, Exact) else float(a @ f) - penalty.reward(f, a)

@@ -1,0 +1,89 @@
+"""KL, TV, exact: each equation of a penalty from its definition, and which arguments are taken."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+
+import refot
+from refot.penalties import KL, TV, Exact, as_penalties, kl_terms
+
+PENALTIES = [KL(0.7), KL(1e-3), KL(1e4), TV(0.7), Exact()]
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_prox_is_the_best_potential(penalty):
+    """The maximum of worth(f) - eps exp((f - h) / eps) over f: U-2 for one row, by its own search.
+
+    A search finds a maximum to the root of the rounding of the value, and 1e-6 allows for that.
+    """
+    for h in (-1.5, -0.2, 0.0, 0.4, 2.0):
+        for eps in (0.05, 1.0):
+            far = min(penalty.rho if isinstance(penalty, TV) else 60 * penalty.rho, 4.0)
+            found = minimize_scalar(
+                lambda f, h=h, eps=eps: eps * math.exp((f - h) / eps)
+                - float(penalty.worth(np.array([f]))[0]),
+                bounds=(-far, far),
+                method="bounded", options={"xatol": 1e-10})
+            assert float(penalty.prox(np.array([h]), eps)[0]) == pytest.approx(found.x, abs=1e-6)
+
+
+@pytest.mark.parametrize("penalty", [KL(0.7), KL(20.0), TV(0.7)])
+def test_slack_is_what_fenchel_and_young_leave(penalty):
+    """D(r | a) + D*(-f) + r.f >= 0, and 0 for the sums that are asked for."""
+    rng = np.random.default_rng(0)
+    a, r, f = rng.random(50), rng.random(50), rng.uniform(-0.7, 0.7, 50)
+    slack = penalty.slack(r, f, a)
+    assert (slack >= 0).all()
+    assert slack.sum() == pytest.approx(
+        penalty.cost(r, a) - penalty.reward(f, a) + r @ f, rel=1e-12)
+    np.testing.assert_allclose(penalty.slack(penalty.asked(f, a, r), f, a), 0, atol=1e-15)
+
+
+def test_kl_terms_lose_no_digits_near_q_and_far_from_it():
+    q = np.array([1.0, 1.0, 1.0, 2.0, 1e-300, 1.0])
+    p = np.array([1 + 1e-9, 1e-310, 0.0, 3.0, 1.0, 1.0])
+    expected = [0.5e-18, 1.0, 1.0, 3 * math.log(1.5) - 1, 300 * math.log(10) - 1, 0.0]
+    # 1 + 1e-9 is a float that misses it by up to 1e-16: 1e-7 of the difference
+    np.testing.assert_allclose(kl_terms(p, q), expected, rtol=3e-7)
+
+
+def test_a_tiny_rho_does_not_overflow():
+    """exp(-f / rho) is beyond floats here, its logarithm is not."""
+    a, f = np.array([0.5, 1.0]), np.array([-1.0, -2.0])
+    assert KL(1e-4).log_mass(f, a) == pytest.approx(2e4, rel=1e-12)
+    assert np.isfinite(KL(1e-4).shift(f, a, KL(1e-4), f, a))
+
+
+def test_rho_is_a_number_or_a_pair():
+    assert as_penalties(2) == (KL(2.0), KL(2.0))
+    assert as_penalties([2, math.inf]) == (KL(2.0), Exact())
+    assert as_penalties(np.array([math.inf, 3.0]), "tv") == (Exact(), TV(3.0))
+
+
+C, A, B = np.ones((2, 3)), np.array([0.5, 1.0]), np.array([1.0, 0.25, 0.25])
+
+
+@pytest.mark.parametrize(("rho", "penalty", "message"), [
+    (0, "kl", "rho: 0"), (-1.0, "kl", "rho: -1"), (math.nan, "kl", "rho: nan"),
+    ((1, 2, 3), "kl", "rho: 3 numbers"), ([], "kl", "rho: 0 numbers"),
+    ("1", "kl", "rho: '1'"), ((1, None), "tv", "rho: None"),
+    (1.0, "hinge", "penalty: 'hinge'"), (1e-300, "kl", "rho: 1e-300"),
+    (-math.inf, "kl", "rho: -inf"),
+])
+def test_bad_rho_is_refused_before_work(rho, penalty, message):
+    with pytest.raises(refot.InputError, match=message.replace("(", r"\(")):
+        refot.solve(C, A, B, 0.1, rho=rho, penalty=penalty)
+
+
+def test_bad_masses_are_refused_before_work():
+    for a, b, rho in ((-A, B, 1.0), (0 * A, B, 1.0), (A * math.nan, B, 1.0), (A, 2 * B, math.inf),
+                      (A[:1], B, 1.0)):
+        with pytest.raises(refot.InputError):
+            refot.solve(C, a, b, 0.1, rho=rho)
+    lonely = np.array([[1.0, np.inf, 1.0], [np.inf, np.inf, np.inf]])
+    with pytest.raises(refot.InputError, match="row 1 has no allowed pair"):
+        refot.solve(lonely, A, B, 0.1, rho=1.0)

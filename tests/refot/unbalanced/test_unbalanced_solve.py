@@ -1,0 +1,146 @@
+"""`solve` with rho: methods, backends, precision, masses, and truth in what the result says."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from cases.unbalanced_cases import INF
+
+import refot
+from refot.solvers.solve import FOR_TV, METHODS, UNBALANCED_METHODS
+
+SMOOTH = [0.01, 1.0, 1e3, (1.0, INF), (INF, 0.3), (1e-3, 5.0)]
+
+
+def problem(n=60, m=50, seed=0, mass=1.7):
+    rng = np.random.default_rng(seed)
+    a, b = rng.random(n), rng.random(m)
+    C = refot.point_cost(rng.normal(size=(n, 2)), rng.normal(size=(m, 2)) + 0.5)
+    return C, a / a.sum(), mass * b / b.sum(), 0.1
+
+
+@pytest.mark.parametrize("rho", SMOOTH)
+def test_all_methods_find_the_same_potentials(rho):
+    """An atom error of 1e-5 at most moves a potential by about that, times 1 / (1 - the rate at
+    which errors of it decay), 100 here."""
+    best = refot.solve(*problem(), rho=rho, tol=1e-11)
+    for method in UNBALANCED_METHODS:
+        s = refot.solve(*problem(), rho=rho, method=method, tol=1e-10)
+        assert s.converged
+        np.testing.assert_allclose(s.f, best.f, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(s.g, best.g, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("rho", [0.3, (0.2, 4.0), (1.0, INF)])
+def test_methods_for_total_variation_agree_on_the_value(rho):
+    """The potentials of TV need not be unique; its plan and its value are."""
+    best = refot.solve(*problem(), rho=rho, penalty="tv", tol=1e-9)
+    for method in FOR_TV:
+        s = refot.solve(*problem(), rho=rho, penalty="tv", method=method, certified=True)
+        assert s.converged
+        assert s.mass == pytest.approx(best.mass, rel=1e-7)
+        assert s.gap.relative < 1e-7
+
+
+def test_tv_has_no_newton():
+    with pytest.raises(refot.InputError, match="method"):
+        refot.solve(*problem(), rho=1.0, penalty="tv", method="newton")
+    assert set(UNBALANCED_METHODS) < set(METHODS)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_backends_and_precisions(backend, dtype):
+    """float32 stops at 1e-5; its gap is proved in float64 for the points and masses as rounded."""
+    C, a, b, eps = problem()
+    C = refot.point_cost(C.x.astype(dtype), C.y.astype(dtype))
+    double = refot.point_cost(C.x.astype(float), C.y.astype(float))
+    a, b = a.astype(dtype), b.astype(dtype)
+    s = refot.solve(C, a, b, eps, rho=0.7, backend=backend, certified=True)
+    U = refot.unbalanced_value(double, a.astype(float), b.astype(float), eps, 0.7, tol=1e-12)
+    assert s.converged
+    assert s.f.dtype == dtype
+    assert s.gap.lower <= U * (1 + 1e-13)
+    assert s.gap.upper >= U * (1 - 1e-13)
+    assert s.gap.relative < (1e-11 if dtype == np.float64 else 1e-5)
+
+
+@pytest.mark.parametrize("rho", [0.3, (2.0, INF)])
+def test_the_residual_is_what_it_says(rho):
+    s = refot.solve(*problem(), rho=rho, tol=1e-3, method="sinkhorn")
+    P = refot.unbalanced_plan(s.f, s.g, *problem())
+    asked = refot.unbalanced_marginals(s.f, s.g, *problem(), rho)
+    residual = sum(abs(sums - wanted).sum() / wanted.sum()
+                   for sums, wanted in zip((P.sum(axis=1), P.sum(axis=0)), asked, strict=True))
+    assert s.marginal_error == pytest.approx(residual, rel=1e-9)
+    assert s.marginal_error == s.errors[-1]
+    assert s.mass == pytest.approx(P.sum(), rel=1e-13)
+
+
+def test_a_solve_that_did_not_arrive_says_so():
+    with pytest.warns(refot.ConvergenceWarning, match="max_iter"):
+        s = refot.solve(*problem(), rho=10.0, method="sinkhorn", max_iter=3)
+    assert not s.converged
+    assert s.stopped_by == "max_iter"
+
+
+def test_a_light_atom_counts():
+    """Converged means every atom: one of weight 1e-200, and one of weight 0."""
+    C, a, b, eps = problem()
+    a[:2] = 0, 1e-200
+    for method in UNBALANCED_METHODS:
+        s = refot.solve(C, a, b, eps, rho=0.7, method=method)
+        assert s.converged
+        h = refot.softmin(C, s.g + eps * np.log(b), eps)
+        np.testing.assert_allclose(s.f, 0.7 / (0.7 + eps) * h, rtol=0, atol=1e-5 * eps * 2)
+
+
+@pytest.mark.parametrize("penalty", ["kl", "tv"])
+@pytest.mark.parametrize("gap", [1e-3, 1e-8])
+def test_a_gap_is_a_reason_to_stop(gap, penalty):
+    s = refot.solve(*problem(), rho=0.7, penalty=penalty, gap=gap, tol=1e-13)
+    assert s.converged
+    assert s.gap.relative <= gap
+    U = refot.unbalanced_value(*problem(), 0.7, penalty, tol=1e-10)
+    assert s.gap.lower <= U * (1 + 1e-9)
+    assert s.gap.upper >= U * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("mass", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("rho", [1e-5, 0.1, 1e5])
+def test_masses_and_rho_over_many_orders(mass, rho):
+    """rho from eps / 1e4 to 1e6 eps; the certified value is within 1e-9 of itself. Potentials of up
+    to rho / 2 log(mass^2) = 1e7 eps leave 1e-9 of a sum to rounding."""
+    C, a, b, eps = problem(mass=mass)
+    s = refot.solve(C, a / mass, b, eps, rho=rho, certified=True, tol=1e-8)
+    assert s.converged
+    assert s.gap.relative < 1e-9
+
+
+def test_a_warm_start_is_used():
+    s = refot.solve(*problem(200, 180), rho=5.0)
+    again = refot.solve(*problem(200, 180), rho=5.0, g=s.g)
+    assert again.iterations <= 2
+    assert refot.solve(*problem(200, 180), rho=5.0, f=s.f).iterations <= 2
+
+
+def test_costs_may_be_negative_and_pairs_forbidden():
+    C, a, b, eps = problem(6, 5)
+    C = C.dense() - 3.0
+    C[0, 0] = np.inf
+    s = refot.solve(C, a, b, eps, rho=0.7, certified=True)
+    assert s.converged
+    assert s.gap.relative < 1e-10
+    assert refot.unbalanced_plan(s.f, s.g, C, a, b, eps)[0, 0] == 0
+
+
+def test_points_in_order_and_large_problems_stream():
+    """n m beyond the memory that is allowed: sweeps by softmin, on groups of points."""
+    C, a, b, _ = problem(3000, 2500)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        s = refot.solve(C, a, b, 1.0, rho=5.0, memory="136M", backend="numba", gap=1e-7)
+    assert s.converged
+    assert s.gap.relative <= 1e-7
