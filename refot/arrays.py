@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
-from refot.foreign import on_host
+from refot.foreign import follows_numpy, on_host
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -161,10 +161,7 @@ def _as_array(values: Any, name: str) -> Array:
                              f"{name}.detach()")
     try:
         array = on_host(values)
-        xp = namespace(array)
-        if not hasattr(xp, "asarray") or not isinstance(getattr(array, "dtype", None), np.dtype):
-            xp = np
-        return xp.asarray(array)
+        return (namespace(array) if follows_numpy(array) else np).asarray(array)
     except (ValueError, TypeError, RuntimeError, BufferError) as error:
         if type(error).__module__.startswith("jax"):  # a tracer: within grad, jit or vmap
             raise TypeInputError(name, "a traced array, which has no numbers yet",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import sys
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from functools import wraps
@@ -54,14 +55,24 @@ def on_host(values: Any) -> Any:
     """An array of another library as NumPy's, without a copy where memory is shared; in float32
     where NumPy has no such dtype. Anything else as it is. Raises what the library raises."""
     found = origin(values)
-    if found is None or library(values) == "cupy":  # CuPy follows NumPy's interface: it may stay
+    if found is None or follows_numpy(values):
         return values
     from array_api_compat import to_device
 
     xp = found.xp
     if xp.isdtype(values.dtype, "real floating") and values.dtype not in (xp.float32, xp.float64):
         values = xp.astype(values, xp.float32)
-    return np.asarray(to_device(values, "cpu") if library(values) == "torch" else values)
+    try:
+        return np.asarray(values)
+    except TypeError:  # it lies on a device, and its library moves nothing unasked
+        return np.asarray(to_device(values, "cpu"))
+
+
+def follows_numpy(values: Any) -> bool:
+    """Whether an array has NumPy's interface, its dtypes among it, as CuPy's have: refot computes
+    with such arrays where they are."""
+    own = sys.modules.get(library(values))
+    return hasattr(own, "asarray") and isinstance(getattr(values, "dtype", None), np.dtype)
 
 
 # ------------------------------------------------------------------ what goes in comes out

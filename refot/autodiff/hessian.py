@@ -4,12 +4,16 @@ Along a direction (vx, va, vy, vb) the costs change by dC_ij = d1 c . vx_i + d2 
 weights by da and db (va and vb less their means: the mass stays 1), and the potentials such that
 both marginals stay right. With the density K_ij = exp((f_i + g_j - C_ij) / eps), rows and columns
 say
-    df + (K diag b) dg = r,     r_i = sum_j K_ij (b_j dC_ij - eps db_j),
-    dg + (diag a K)' df = s,    s_j = sum_i K_ij (a_i dC_ij - eps da_i).
-In this form they hold at weights of 0, too. Eliminating df leaves a symmetric system in dg,
-    (diag b - P' diag(1/a) P) dg = b (s - (diag a K)' r),    P = diag(a) K diag(b),
-which is singular along constants: (f + t, g - t) is the same plan. Then the gradients change by
-    d(dF/dx_i) = sum_j dP_ij d1 c + P_ij d(d1 c),   d(dF/da) = df - mean df,  and likewise y and b.
+    D df + (K diag b) dg = r,     r_i = sum_j K_ij (b_j dC_ij - eps db_j),
+    E dg + (diag a K)' df = s,    s_j = sum_i K_ij (a_i dC_ij - eps da_i).
+D_i = 1 where marginals are exact; where their miss costs rho KL (U-4) it is the sum of row i of P
+per weight, times 1 + eps / rho; E the same of the columns. In this form they hold at weights of 0,
+too. Eliminating df leaves a symmetric system in dg,
+    (diag(b E) - P' diag(1/(a D)) P) dg = b (s - (diag a K)' r / D),    P = diag(a) K diag(b),
+which with exact marginals is singular along constants: (f + t, g - t) is the same plan. Then the
+gradients change by
+    d(dF/dx_i) = sum_j dP_ij d1 c + P_ij d(d1 c),   d(dF/da) = D df - its mean,  likewise y and b,
+and without the mean, but with eps times the change of the mass of b, where the mass is free.
 
 The matrix of the system has the side of the smaller measure; everything else goes by blocks of
 rows. Where the plan falls into parts that hardly exchange mass the change of the weights' gradients
@@ -39,10 +43,11 @@ def hessian_product(term: Term, v: Pair) -> Pair:
     if term.f.shape[0] < term.g.shape[0]:
         return hessian_product(term.T, v.T).T
     term, v = in_float64(term), Pair(*(part.astype(np.float64) for part in v))
-    v = v._replace(a=v.a - v.a.mean(), b=v.b - v.b.mean())
-    df, dg = potentials_change(term, v)
+    v = v._replace(a=term.weights_direction(v.a), b=term.T.weights_direction(v.b))
+    D, E = stiffness(term)
+    df, dg = potentials_change(term, v, D, E)
     hx, hy = points_change(term, v, df, dg)
-    return Pair(hx, df - df.mean(), hy, dg - dg.mean())
+    return Pair(hx, term.weights_change(D * df, v.b), hy, term.T.weights_change(E * dg, v.a))
 
 
 def in_float64(term: Term) -> Term:
@@ -50,7 +55,7 @@ def in_float64(term: Term) -> Term:
     p = term.p
     wide = replace(p, C=p.C.with_arrays(lambda x: x.astype(np.float64)),
                    a=p.a.astype(np.float64), b=p.b.astype(np.float64))
-    return Term(wide, term.f.astype(np.float64), term.g.astype(np.float64))
+    return type(term)(wide, term.f.astype(np.float64), term.g.astype(np.float64))
 
 
 # ------------------------------------------------------------------ blocks of rows
@@ -83,34 +88,42 @@ def cost_change(C: PointCost, vx: Array, vy: Array) -> Array:
 
 
 # ------------------------------------------------------------------ how the potentials change
-def potentials_change(term: Term, v: Pair) -> tuple[Array, Array]:
-    """(df, dg) along v, up to a constant that goes from one to the other."""
+def stiffness(term: Term) -> tuple[Array, Array]:
+    """D (n,) and E (m,)."""
     p, xp = term.p, namespace(term.f)
-    a, b, eps, root = p.a, p.b, p.eps, xp.sqrt(p.b)
+    rows, columns = (1 + p.eps * each.softness for each in (term, term.T))
+    if rows == columns == 1:
+        return xp.ones_like(p.a), xp.ones_like(p.b)
+    per_a = xp.exp((term.f - p.transform(term.g, term.f)) / p.eps)
+    per_b = xp.exp((term.g - p.T.transform(term.f, term.g)) / p.eps)
+    return rows * per_a, columns * per_b
+
+
+def potentials_change(term: Term, v: Pair, D: Array, E: Array) -> tuple[Array, Array]:
+    """(df, dg) along v; with exact marginals up to a constant that goes from one to the other."""
+    p, xp = term.p, namespace(term.f)
+    a, b, eps, root = p.a, p.b, p.eps, xp.sqrt(p.b / E)
     r, s, s_r = xp.zeros_like(a), xp.zeros_like(b), xp.zeros_like(b)
     coupling = xp.zeros((b.size, b.size))
     for rows in blocks(term, v):
         K, dC, at = rows.K, rows.dC, rows.at
         r[at] = (K * dC) @ b - eps * (K @ v.b)
         s += a[at] @ (K * dC) - eps * (v.a[at] @ K)
-        s_r += (a[at] * r[at]) @ K
-        Q = xp.sqrt(a[at])[:, None] * K * root
+        s_r += (a[at] * r[at] / D[at]) @ K
+        Q = xp.sqrt(a[at] / D[at])[:, None] * K * root
         coupling += Q.T @ Q
-    # In y = sqrt(b) dg the system is (1 - Q'Q) y, singular along sqrt(b): that is lifted.
-    system = xp.outer(root, root) - coupling
+    # In z = sqrt(b E) dg the system is (1 - Q'Q) z = sqrt(b / E) (s - ...). With exact marginals it
+    # is singular along sqrt(b): that is lifted. Light columns are left to the second equation.
+    system = -coupling
+    if term.softness == term.T.softness == 0:
+        system += xp.outer(root, root)
     system[xp.diag_indices(b.size)] += 1 + DAMPING
-    dg = _over(xp.linalg.solve(system, root * (s - s_r)), root)
+    b_dg = root * xp.linalg.solve(system, root * (s - s_r))
     df, back = r, xp.zeros_like(b)
     for rows in blocks(term, v):
-        df[rows.at] -= rows.K @ (b * dg)
+        df[rows.at] = (df[rows.at] - rows.K @ b_dg) / D[rows.at]
         back += (a[rows.at] * df[rows.at]) @ rows.K
-    return df, s - back  # the second equation gives dg at weights of 0, too
-
-
-def _over(y: Array, root: Array) -> Array:
-    """y / root, and 0 where root is 0."""
-    xp = namespace(y)
-    return xp.where(root > 0, y / xp.where(root > 0, root, 1), 0)
+    return df, (s - back) / E
 
 
 # ------------------------------------------------------------------ how the gradients change

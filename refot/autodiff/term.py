@@ -8,15 +8,15 @@ So one solve gives the value and all four gradients.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 from refot.arrays import Array
 from refot.autodiff.measures import Pair
 from refot.costs.operands import as_point_cost
 from refot.divergences import Solver, solution, to_first_order, value_at
 from refot.gradients import centred
-from refot.plans import plan
 from refot.problem import Problem
-from refot.solvers.memory import kept
+from refot.solvers.memory import gibbs_matrix, kept
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Term:
     g: Array
 
     @property
-    def T(self) -> Term:
+    def T(self) -> Self:
         """The same value with the two measures exchanged."""
-        return Term(self.p.T, self.g, self.f)
+        return type(self)(self.p.T, self.g, self.f)
 
     def value(self) -> float:
         """F, in cost units: a.f + b.g, for g is the transform of f. B-10, B-24."""
@@ -50,8 +50,20 @@ class Term:
 
     def plan(self) -> Array:
         """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m)."""
-        p = self.p
-        return plan(self.f, self.g, p.C, p.a, p.b, p.eps, backend=p.backend)
+        return gibbs_matrix(self.p.C, self.p.F(self.f), self.p.G(self.g), self.p.eps)
+
+    def weights_direction(self, va: Array) -> Array:
+        """How the weights move for a direction in `gradient_weights`: such that the mass stays."""
+        return va - va.mean()
+
+    def weights_change(self, steeper: Array, vb: Array) -> Array:
+        """How `gradient_weights` changes, where a_i changes its own by `steeper` (n,)."""
+        return steeper - steeper.mean()
+
+    @property
+    def softness(self) -> float:
+        """By what share the sum of a row falls per unit of its potential: 0, for it is exact."""
+        return 0.0
 
 
 def solved_term(p: Problem, tol: float | None, solver: Solver = solution) -> Term:

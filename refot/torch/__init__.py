@@ -7,8 +7,10 @@ from refot.torch.losses import (
     EntropicValue,
     SinkhornDivergence,
     SolvedTensors,
+    UnbalancedDivergence,
     entropic_value,
     sinkhorn_divergence,
+    unbalanced_divergence,
 )
 from refot.torch.samples_loss import SamplesLoss
 
@@ -17,6 +19,8 @@ __all__ = [
     "SamplesLoss",
     "SinkhornDivergence",
     "SolvedTensors",
+    "UnbalancedDivergence",
     "entropic_value",
     "sinkhorn_divergence",
+    "unbalanced_divergence",
 ]

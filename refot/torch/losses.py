@@ -23,6 +23,7 @@ from refot.arrays import as_positive, lookup
 from refot.autodiff.losses import Loss, SolvedLoss
 from refot.autodiff.measures import Pair
 from refot.costs.ground import POINT_COSTS
+from refot.penalties import PENALTIES
 from refot.torch import operators
 from refot.torch.functions import Solve
 from refot.torch.tensors import batches, tensor_like
@@ -50,6 +51,19 @@ def sinkhorn_divergence(
         loss = refot.torch.sinkhorn_divergence(x, y, eps=0.1); loss.backward()
     """
     return SinkhornDivergence(eps, cost, tol=tol, backend=backend)(x, y, a=a, b=b)
+
+
+def unbalanced_divergence(
+    x: torch.Tensor, y: torch.Tensor, *, eps: float, rho: float, a: torch.Tensor | None = None,
+    b: torch.Tensor | None = None, cost: str = "sqeuclidean", penalty: str = "kl",
+    tol: float | None = None, backend: str | None = None,
+) -> torch.Tensor:
+    """S = U_xy - U_xx / 2 - U_yy / 2 + eps / 2 (m_a - m_b)^2: one value, or (B,). U-8.
+
+    a and b are masses of any total, and gradients in them are not centred. rho in cost units;
+    `penalty` "kl" or "tv", of which the second has no second derivative.
+    """
+    return UnbalancedDivergence(eps, rho, cost, penalty, tol=tol, backend=backend)(x, y, a=a, b=b)
 
 
 @dataclass(frozen=True)
@@ -89,17 +103,18 @@ class SolvedTensors:
         return found if self.batched else found[0]
 
 
-class _Module(torch.nn.Module):
-    """A loss as a module: what both have in common."""
+class LossModule(torch.nn.Module):
+    """A loss as a module: what all of them have in common."""
 
-    debiased: bool
-
-    def __init__(self, eps: float, cost: str = "sqeuclidean", *, scale: float = 1.0,
-                 tol: float | None = None, backend: str | None = None) -> None:
+    def __init__(self, loss: Loss) -> None:
         super().__init__()
-        lookup(POINT_COSTS, cost, "cost")
-        self.loss = Loss(as_positive(eps, "eps"), cost, as_positive(scale, "scale"), self.debiased,
-                         None if tol is None else as_positive(tol, "tol"), backend)
+        lookup(POINT_COSTS, loss.cost, "cost")
+        if loss.rho is not None:
+            lookup(PENALTIES, loss.penalty, "penalty")
+        self.loss = loss._replace(
+            eps=as_positive(loss.eps, "eps"),
+            rho=None if loss.rho is None else as_positive(loss.rho, "rho"),
+            tol=None if loss.tol is None else as_positive(loss.tol, "tol"))
 
     def forward(self, x: torch.Tensor, y: torch.Tensor, *, a: torch.Tensor | None = None,
                 b: torch.Tensor | None = None) -> torch.Tensor:
@@ -119,16 +134,29 @@ class _Module(torch.nn.Module):
 
     def extra_repr(self) -> str:
         """What `print` shows of the module."""
-        return f"eps={self.loss.eps:g}, cost={self.loss.cost!r}"
+        rho = "" if self.loss.rho is None else f", rho={self.loss.rho:g} ({self.loss.penalty})"
+        return f"eps={self.loss.eps:g}, cost={self.loss.cost!r}{rho}"
 
 
-class EntropicValue(_Module):
+class EntropicValue(LossModule):
     """The module of `entropic_value`: `EntropicValue(eps=0.1)(x, y)`."""
 
-    debiased = False
+    def __init__(self, eps: float, cost: str = "sqeuclidean", *, tol: float | None = None,
+                 backend: str | None = None) -> None:
+        super().__init__(Loss(eps, cost, debiased=False, tol=tol, backend=backend))
 
 
-class SinkhornDivergence(_Module):
+class SinkhornDivergence(LossModule):
     """The module of `sinkhorn_divergence`: `SinkhornDivergence(eps=0.1)(x, y)`."""
 
-    debiased = True
+    def __init__(self, eps: float, cost: str = "sqeuclidean", *, tol: float | None = None,
+                 backend: str | None = None) -> None:
+        super().__init__(Loss(eps, cost, tol=tol, backend=backend))
+
+
+class UnbalancedDivergence(LossModule):
+    """The module of `unbalanced_divergence`: `UnbalancedDivergence(eps=0.1, rho=1.0)(x, y)`."""
+
+    def __init__(self, eps: float, rho: float, cost: str = "sqeuclidean", penalty: str = "kl", *,
+                 tol: float | None = None, backend: str | None = None) -> None:
+        super().__init__(Loss(eps, cost, rho=rho, penalty=penalty, tol=tol, backend=backend))

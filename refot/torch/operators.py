@@ -20,7 +20,8 @@ from refot.backend_contract import fastest_backend, get_backend
 from refot.torch.tensors import array_of, pairs, tensor_like
 
 MEASURES = "Tensor x, Tensor a, Tensor y, Tensor b"
-SETTINGS = "float eps, str cost, float scale, bool debiased, float? tol, str backend"
+SETTINGS = ("float eps, str cost, float scale, bool debiased, float? rho, str penalty, float? tol, "
+            "str backend")
 """The fields of a `Loss`, in their order, the backend by name."""
 
 

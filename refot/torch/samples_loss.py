@@ -1,8 +1,9 @@
 """`SamplesLoss` with the arguments of `geomloss.SamplesLoss`, and refot's converged answers.
 
 GeomLoss's cost for p = 2 is |x - y|^2 / 2 at eps = blur^2, for p = 1 |x - y| at eps = blur
-(`refot.conventions`). It stops after a schedule, whose steps `scaling` sets; refot goes on until
-its tolerance is reached, so that the value is the limit of GeomLoss's for scaling -> 1.
+(`refot.conventions`), and with a `reach` a miss of the marginals costs rho KL, rho = reach^p. It
+stops after a schedule, whose steps `scaling` sets; refot goes on until its tolerance is reached, so
+that the value is the limit of GeomLoss's for scaling -> 1.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import Any
 
 import torch
 
-from refot.arrays import InputError, TypeInputError, lookup
+from refot.arrays import InputError, TypeInputError, as_positive, lookup
+from refot.autodiff.losses import Loss
 from refot.conventions.convert import problem_to_refot
-from refot.torch.losses import EntropicValue, SinkhornDivergence
+from refot.torch.losses import LossModule
 
 CONVENTIONS = {1: "geomloss.SamplesLoss(p=1)", 2: "geomloss.SamplesLoss(p=2)"}
 """The convention of each p."""
@@ -39,14 +41,15 @@ class SamplesLoss(torch.nn.Module):
         super().__init__()
         if loss != "sinkhorn":
             raise InputError("loss", repr(loss), "'sinkhorn'")
-        if reach is not None:
-            raise InputError("reach", repr(reach), "None: balanced transport")
+        if reach is not None and not debias:
+            raise InputError("debias", "False beside a reach", "True: GeomLoss's value leaves out "
+                             "terms of the masses; refot.unbalanced_value has them")
         _refuse(options)
         problem = problem_to_refot(lookup_p(p), blur)
-        module = SinkhornDivergence if debias else EntropicValue
-        own_backend = None if backend in GEOMLOSS_BACKENDS else backend
-        self.module = module(problem.scale * problem.eps, str(problem.ground),
-                             scale=problem.scale, tol=tol, backend=own_backend)
+        self.module = LossModule(Loss(
+            problem.scale * problem.eps, str(problem.ground), problem.scale, debias,
+            rho=None if reach is None else as_positive(reach, "reach")**p, tol=tol,
+            backend=None if backend in GEOMLOSS_BACKENDS else backend))
 
     def forward(self, *measures: torch.Tensor) -> torch.Tensor:
         """The loss of (x, y) with uniform weights, or of (a, x, b, y)."""

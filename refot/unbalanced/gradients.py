@@ -12,6 +12,7 @@ from refot.arrays import Array, CostLike, InputError, Points, Weights, in_range,
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import require_all_partners
 from refot.costs.operands import as_cost, as_point_cost
+from refot.foreign import as_given
 from refot.penalties import Exact
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.solve import solve_problem
@@ -22,6 +23,7 @@ TIGHT = 1e-11
 """The default residual in float64, above what rounding leaves at moderate rho and eps."""
 
 
+@as_given
 @in_range
 def unbalanced_value_gradient_points(
     C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl",
@@ -34,6 +36,7 @@ def unbalanced_value_gradient_points(
     return points_of(unbalanced_problem(as_point_cost(C), a, b, eps, rho, penalty, backend), tol)
 
 
+@as_given
 @in_range
 def unbalanced_value_gradient_weights(
     C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl",
@@ -64,6 +67,7 @@ def unbalanced_value_gradient_rho(
     return (_per_rho(p, p.asked(solved.f, rows)), _per_rho(p.T, p.T.asked(solved.g, columns)))
 
 
+@as_given
 @in_range
 def unbalanced_divergence_gradient(
     x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object,
@@ -78,6 +82,7 @@ def unbalanced_divergence_gradient(
     return points_of(xy, tol) - points_of(xx, tol)
 
 
+@as_given
 @in_range
 def unbalanced_divergence_gradient_weights(
     x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object,

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -103,11 +104,15 @@ def refot_jax(at: Problem, dtype: str = "float64") -> Run:
     with jax.enable_x64(True):
         x, y = (jax.numpy.asarray(points, dtype=dtype) for points in (at.x, at.y))
 
+    @cache  # compiled once for each tolerance, as OTT's is for all thresholds
+    def gradient(setting: float) -> Callable[[Any], Any]:
+        compiled: Callable[[Any], Any] = jax.jit(jax.grad(
+            lambda points: sinkhorn_divergence(points, y, eps=at.eps, tol=setting)))
+        return compiled
+
     def run(setting: float) -> Array:
         with jax.enable_x64(True):
-            gradient = jax.jit(jax.grad(
-                lambda points: sinkhorn_divergence(points, y, eps=at.eps, tol=setting)))
-            return np.asarray(gradient(x))
+            return np.asarray(gradient(setting)(x))
 
     return run
 
