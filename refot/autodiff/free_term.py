@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from refot.arrays import Array, InputError, namespace
+from refot.arrays import Array, InputError
 from refot.autodiff.term import Term
 from refot.solvers.memory import kept
 from refot.solvers.solve import solve_problem
-from refot.unbalanced.gradients import TIGHT
+from refot.unbalanced.gradients import TIGHT, weights_at
 from refot.unbalanced_problem import UnbalancedProblem
 
 
@@ -26,11 +26,8 @@ class FreeTerm(Term):
         return self.p.dual(self.f, self.g, float(self.p.row_sums(self.f, self.g).sum()))
 
     def gradient_weights(self) -> Array:
-        """dU/da = worth(f) + eps (m_b - exp((f - h) / eps)), h the softmin of g, (n,). U-7."""
-        p = self.p
-        h = p.transform(self.g, self.f)
-        f = p.prox(h)
-        return p.rows.worth(f) + p.eps * (p.masses[1] - namespace(f).exp((f - h) / p.eps))
+        """dU/da, (n,). U-7."""
+        return weights_at(self.p, self.f, self.g)
 
     def weights_direction(self, va: Array) -> Array:
         """va itself: the mass may change."""

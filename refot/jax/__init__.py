@@ -3,6 +3,12 @@
 This package imports jax; the rest of refot does not. docs/torch.md shows it at work.
 """
 
-from refot.jax.losses import Solved, entropic_value, sinkhorn_divergence, solve
+from refot.jax.losses import (
+    Solved,
+    entropic_value,
+    sinkhorn_divergence,
+    solve,
+    unbalanced_divergence,
+)
 
-__all__ = ["Solved", "entropic_value", "sinkhorn_divergence", "solve"]
+__all__ = ["Solved", "entropic_value", "sinkhorn_divergence", "solve", "unbalanced_divergence"]

@@ -24,6 +24,7 @@ from refot.autodiff.losses import Loss
 from refot.backend_contract import fastest_backend
 from refot.costs.ground import POINT_COSTS
 from refot.jax import functions
+from refot.penalties import PENALTIES
 
 
 class Solved(NamedTuple):
@@ -57,6 +58,22 @@ def sinkhorn_divergence(
         jax.grad(lambda x: refot.jax.sinkhorn_divergence(x, y, eps=0.1))(x)
     """
     return each(value_of, x, a, y, b, loss_of(eps, cost, tol, backend))
+
+
+def unbalanced_divergence(
+    x: Any, y: Any, *, eps: float, rho: float, a: Any = None, b: Any = None,
+    cost: str = "sqeuclidean", penalty: str = "kl", tol: float | None = None,
+    backend: str | None = None,
+) -> Any:
+    """S = U_xy - U_xx / 2 - U_yy / 2 + eps / 2 (m_a - m_b)^2: one value, or (B,). U-8.
+
+    a and b are masses of any total, and gradients in them are not centred. rho in cost units;
+    `penalty` "kl" or "tv", of which the second has no second derivative.
+    """
+    lookup(PENALTIES, penalty, "penalty")
+    balanced = loss_of(eps, cost, tol, backend)
+    loss = balanced._replace(rho=as_positive(rho, "rho"), penalty=penalty)
+    return each(value_of, x, a, y, b, loss)
 
 
 def solve(

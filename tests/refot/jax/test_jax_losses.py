@@ -13,7 +13,13 @@ pytestmark = pytest.mark.peers
 
 from jax import numpy as jnp  # noqa: E402 - jax may be missing
 
-from refot.jax import entropic_value, sinkhorn_divergence, solve  # noqa: E402
+from refot.jax import (  # noqa: E402
+    entropic_value,
+    sinkhorn_divergence,
+    solve,
+    unbalanced_divergence,
+)
+from refot.unbalanced.values import unbalanced_divergence as refot_divergence  # noqa: E402
 
 EPS = 0.3
 COSTS = ("sqeuclidean", "euclidean", "l1", "dot")
@@ -67,6 +73,20 @@ def test_value_and_gradients_are_those_of_refot(clouds, cost):
                         refot.sinkhorn_divergence_gradient_weights],
             (there, there, back, back), strict=True):
         np.testing.assert_allclose(part, function(*measures, EPS, cost), atol=1e-11)
+
+
+def test_the_unbalanced_divergence_is_refots_and_has_its_derivatives(clouds):
+    from jax.test_util import check_grads
+
+    x, s, y, t = clouds
+    a, b = np.exp(s) / 5, np.exp(t) / 3
+
+    def loss(x, a, y, b):
+        return unbalanced_divergence(x, y, eps=EPS, rho=0.8, a=a, b=b, backend="numpy", tol=1e-12)
+
+    assert float(loss(x, a, y, b)) == pytest.approx(
+        refot_divergence(x, a, y, b, EPS, 0.8, tol=1e-12), abs=1e-12)
+    check_grads(loss, (x, a, y, b), order=2, modes=["rev"], atol=1e-6, rtol=1e-6)
 
 
 def test_jit_and_vmap_change_nothing(clouds):

@@ -15,9 +15,13 @@ from refot.torch import (  # noqa: E402 - torch may be missing
     EntropicValue,
     SamplesLoss,
     SinkhornDivergence,
+    UnbalancedDivergence,
     entropic_value,
     sinkhorn_divergence,
+    unbalanced_divergence,
 )
+from refot.unbalanced import gradients as refot_gradients  # noqa: E402
+from refot.unbalanced import values as refot_values  # noqa: E402
 
 EPS = 0.3
 COSTS = ("sqeuclidean", "euclidean", "l1", "dot")
@@ -71,6 +75,65 @@ def test_value_and_gradients_are_those_of_refot(clouds, cost):
         np.testing.assert_allclose(tensor.grad, function(*measures, EPS, cost), atol=1e-11)
 
 
+@pytest.fixture
+def masses(clouds):
+    """x, a, y, b with masses that differ in total."""
+    x, s, y, t = (each.detach() for each in clouds)
+    return [each.requires_grad_() for each in (x, s.exp() / 5, y, t.exp() / 3)]
+
+
+def unbalanced(x, a, y, b):
+    """The unbalanced loss as a function of points and masses."""
+    return unbalanced_divergence(x, y, eps=EPS, rho=0.8, a=a, b=b, backend="numpy", tol=1e-13)
+
+
+def test_derivatives_of_the_unbalanced_divergence_are_those_of_differences(masses):
+    assert torch.autograd.gradcheck(unbalanced, masses)
+    assert torch.autograd.gradgradcheck(unbalanced, masses)
+
+
+@pytest.mark.parametrize(("penalty", "tol"), [("kl", 1e-13), ("tv", 1e-9)])
+def test_the_unbalanced_divergence_is_that_of_refot(masses, penalty, tol):
+    """Both sides solve to the same tolerance, of which the gradients may differ by a multiple."""
+    x, a, y, b = masses
+    found = unbalanced_divergence(x, y, eps=EPS, rho=0.8, a=a, b=b, backend="numpy", tol=tol,
+                                  penalty=penalty)
+    found.backward()
+    there = [each.detach().numpy() for each in masses]
+    options = {"penalty": penalty, "tol": tol}
+    value = refot_values.unbalanced_divergence(*there, EPS, 0.8, **options)
+    assert found.item() == pytest.approx(value, abs=1e-12 + tol)
+    for tensors, measures in (((x, a), there), ((y, b), there[2:] + there[:2])):
+        for tensor, function in zip(tensors, (
+                refot_gradients.unbalanced_divergence_gradient,
+                refot_gradients.unbalanced_divergence_gradient_weights), strict=True):
+            np.testing.assert_allclose(tensor.grad, function(*measures, EPS, 0.8, **options),
+                                       atol=1e-11 + 100 * tol)
+
+
+def test_the_gradient_in_masses_with_total_variation_is_that_of_differences(masses):
+    """The level of the self terms' potentials is free: it must not enter."""
+    x, a, y, b = (each.detach() for each in masses)
+
+    def value(a):
+        return unbalanced_divergence(x, y, eps=EPS, rho=0.8, a=a, b=b, penalty="tv", tol=1e-8,
+                                     backend="numpy")
+
+    found, = torch.autograd.grad(value(a.requires_grad_()), a)
+    h, into = 1e-4, torch.eye(6, dtype=torch.float64)[0]
+    slope = (value(a.detach() + h * into) - value(a.detach() - h * into)) / (2 * h)
+    assert found[0].item() == pytest.approx(slope.item(), abs=1e-6)
+
+
+def test_total_variation_has_no_second_derivative(masses):
+    x, *others = masses
+    a, y, b = others
+    value = unbalanced_divergence(x, y, eps=EPS, rho=0.8, a=a, b=b, penalty="tv", tol=1e-6)
+    first, = torch.autograd.grad(value, x, create_graph=True)
+    with pytest.raises(InputError, match="no second derivative"):
+        first.square().sum().backward()
+
+
 def test_a_third_derivative_is_refused(clouds):
     x, *others = clouds
     first, = torch.autograd.grad(of(entropic_value)(x, *others), x, create_graph=True)
@@ -102,7 +165,8 @@ def test_the_derivative_in_the_weights_holds_at_a_weight_of_zero():
 
 
 # ------------------------------------------------------------------ how tensors come and go
-@pytest.mark.parametrize("loss", [EntropicValue(EPS), SinkhornDivergence(EPS)])
+@pytest.mark.parametrize("loss", [
+    EntropicValue(EPS), SinkhornDivergence(EPS), UnbalancedDivergence(EPS, 0.8)])
 def test_a_batch_is_its_members(clouds, loss):
     x, s, y, _ = clouds
     xs, ys = torch.stack([x, 2 * x]), torch.stack([y, y - 1])
@@ -210,7 +274,22 @@ def test_it_is_the_limit_of_geomloss(clouds, p, blur, floor, debias):
     assert errors[1] <= 0.2 * errors[0] + floor
 
 
+@pytest.mark.parametrize(("p", "blur", "reach", "floor"), [(2, 0.5, 0.8, 0), (1, 0.3, 0.7, 1e-4)])
+def test_reach_is_that_of_geomloss(masses, p, blur, reach, floor):
+    geomloss = pytest.importorskip("geomloss")
+    x, a, y, b = masses
+    ours = SamplesLoss("sinkhorn", p=p, blur=blur, reach=reach)(a, x, b, y)
+    errors = []
+    for scaling in (0.9, 0.99):
+        theirs = geomloss.SamplesLoss("sinkhorn", p=p, blur=blur, reach=reach, scaling=scaling,
+                                      backend="tensorized")(a, x, b, y)
+        errors.append(abs(theirs - ours).item())
+    assert errors[1] <= 1e-3 * ours.item()
+    assert errors[1] <= 0.2 * errors[0] + floor
+
+
 @pytest.mark.parametrize(("options", "name"), [
+    ({"reach": 1.0, "debias": False}, "debias"), ({"reach": -1.0}, "reach"),
     ({"loss": "gaussian"}, "loss"), ({"p": 3}, "p"), ({"potentials": True}, "potentials"),
     ({"cost": len}, "cost"), ({"blur": 0.0}, "blur")])
 def test_what_samples_loss_does_not_do_is_refused(options, name):
