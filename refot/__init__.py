@@ -13,6 +13,9 @@ from refot.backend_contract import (
     get_backend,
     use_backend,
 )
+from refot.batches.pairwise import pairwise
+from refot.batches.result import BatchResult
+from refot.batches.solve import solve_batch
 from refot.costs.operands import DenseCost, PointCost, normalised, point_cost
 from refot.divergences import (
     entropic_value,
@@ -69,6 +72,7 @@ from refot.objectives import (
 )
 from refot.plans import marginal_error, marginals, plan, round_to_marginals, semi_dual_plan
 from refot.solvers import solve
+from refot.solvers.answers.load import load_solution
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.scaling import scaling_iterates, scaling_loss, sinkhorn_scaling
 from refot.solvers.sinkhorn import sinkhorn_log, sinkhorn_symmetric
@@ -104,6 +108,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Backend",
     "BackendUnavailableError",
+    "BatchResult",
     "ConvergenceWarning",
     "DenseCost",
     "InputError",
@@ -132,6 +137,7 @@ __all__ = [
     "kl",
     "kl_dual",
     "kl_from_product",
+    "load_solution",
     "log_dual",
     "marginal_error",
     "marginals",
@@ -144,6 +150,7 @@ __all__ = [
     "mmd_squared_unbiased_gradient_weights",
     "mutual_information",
     "normalised",
+    "pairwise",
     "plan",
     "point_cost",
     "primal",
@@ -175,6 +182,7 @@ __all__ = [
     "sinkhorn_symmetric",
     "softmin",
     "solve",
+    "solve_batch",
     "sum_noise",
     "transport_cost",
     "unbalanced_certified_gap",

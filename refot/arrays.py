@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from types import ModuleType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
@@ -369,3 +369,14 @@ def lookup(table: dict[str, Any], key: str, name: str) -> Any:
     if not isinstance(key, str) or key not in table:
         raise UnknownNameError(name, f"{key!r}", "one of " + ", ".join(sorted(table)))
     return table[key]
+
+
+def as_each(values: Iterable[Any], name: str, check: Callable[[Any, str], T]) -> list[T]:
+    """The entries of a list, each passed through `check`. Raises InputError, also if empty."""
+    try:
+        entries = list(values)
+    except TypeError:
+        raise TypeInputError(name, f"{values!r}", "a list of numbers") from None
+    if not entries:
+        raise InputError(name, "an empty list", "at least one number")
+    return [check(entry, f"{name}[{k}]") for k, entry in enumerate(entries)]

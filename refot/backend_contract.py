@@ -110,6 +110,26 @@ class DirectionSolver(Protocol):
         None where products, one after the other, are as fast."""
 
 
+SweptBatch: TypeAlias = tuple[Array, Array, Array, Array, Array]
+"""Potentials f and g of all problems, flat, in the dtype of the costs; and on the host, of each
+problem: its sweeps (B,), whether these came to an end (B,), and (B, 3) the marginal error, the atom
+error and the semi-dual at g of what is returned."""
+
+
+@runtime_checkable
+class BatchSolver(Protocol):
+    """What a backend may offer beyond the contract: many small problems in one compiled pass."""
+
+    def solve_batch(self, C: Array, sizes: Array, a: Array, b: Array, eps: Array, g: Array,
+                    tol: float, atoms: float, most: int) -> SweptBatch:
+        """Sweeps of each problem from g until its marginal error is at most `tol` and its atom
+        error at most `atoms`, or until they are no longer of use, at most `most`.
+
+        C, a, b and g are flat; sizes (B, 5) holds n, m and where the problem begins in C, in a, and
+        in b and g; eps (B,), on the host as sizes is.
+        """
+
+
 def prepared(backend: Backend, C: Cost, a: Array, b: Array) -> Cost:
     """C in the form that the backend computes with fastest, for a whole solve with weights a (n,)
     and b (m,): its own `prepared(C, a, b)`, else C itself.

@@ -33,9 +33,9 @@ from refot.arrays import (
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import finite_range
 from refot.costs.operands import DenseCost, PointCost, point_cost, row_blocks
-from refot.objectives import semi_dual_of
 from refot.problem import Problem, problem
 from refot.solvers import solve_problem
+from refot.solvers.answers.value import value_of
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.sinkhorn import solve_symmetric_problem
 
@@ -45,9 +45,6 @@ ROUGH = 1e-2
 LOOSE = 1e-6
 """The largest default tolerance of an answer that is wrong by as much as the marginals are. A solve
 that cannot reach it warns."""
-
-WIDE = 1e2
-"""How many times max |C| eps must be for F to be computed about the mean cost (`wide_value`)."""
 
 
 def entropic_value(
@@ -59,7 +56,7 @@ def entropic_value(
     `normalise`: a and b may be counts.
     """
     p = problem(C, a, b, eps, backend, normalise)
-    return value_at(p, solve_problem(p, tol=tol).g)
+    return value_of(p, solve_problem(p, tol=tol).g)
 
 
 def sharp_value(
@@ -77,7 +74,7 @@ def sharp_value(
     if isinstance(p.C, DenseCost):
         least, _ = finite_range(p.C.among(p.a > 0, p.b > 0))
         p = replace(p, C=DenseCost(p.C.matrix - least))
-    return least + _sharp(p, to_first_order(p, tol))
+    return least + sharp_value_of(p, to_first_order(p, tol))
 
 
 def sinkhorn_divergence(
@@ -88,8 +85,8 @@ def sinkhorn_divergence(
 
     `normalise`: a and b may be counts.
     """
-    problems = _problems(x, a, y, b, eps, cost, backend, normalise)
-    F_xy, F_xx, F_yy = (value_at(p, solver(p, tol, None).g)
+    problems = three_problems(x, a, y, b, eps, cost, backend, normalise)
+    F_xy, F_xx, F_yy = (value_of(p, solver(p, tol, None).g)
                         for p, solver in zip(problems, SOLVERS, strict=True))
     return F_xy - (F_xx + F_yy) / 2
 
@@ -102,8 +99,8 @@ def sinkhorn_loss(
 
     `tol`: by default `first_order_tolerance`, as for `sharp_value`.
     """
-    problems = _problems(x, a, y, b, eps, cost, backend)
-    s_xy, s_xx, s_yy = (_sharp(*term) for term in first_order_solutions(problems, tol))
+    problems = three_problems(x, a, y, b, eps, cost, backend)
+    s_xy, s_xx, s_yy = (sharp_value_of(*term) for term in first_order_solutions(problems, tol))
     return 2 * s_xy - s_xx - s_yy
 
 
@@ -203,67 +200,18 @@ def first_order_solutions(
             for p, solver in zip(problems, SOLVERS, strict=True)]
 
 
-def _largest_cost(p: Problem) -> float:
-    """max |C| over pairs with mass. Of points, an upper bound: from the boxes around x and y."""
-    C = p.costs_with_mass
-    if isinstance(C, DenseCost):
-        return float(abs(C.matrix).max())
-    return C.bound()
-
-
-def _problems(
+def three_problems(
     x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str, backend: BackendLike,
     normalise: bool = False,
 ) -> tuple[Problem, Problem, Problem]:
-    """The three problems xy, xx, yy."""
+    """The three problems of a divergence: xy, xx, yy."""
     C = point_cost(x, y, cost)
     xx, yy = self_costs(C)
     xy = problem(C, a, b, eps, backend, normalise)
     return xy, problem(xx, xy.a, xy.a, eps, backend), problem(yy, xy.b, xy.b, eps, backend)
 
 
-def value_at(p: Problem, g: Array, f: Array | None = None) -> float:
-    """F, as the semi-dual at the solved g: never above the true F, and off only to second order.
-
-    Where one of the two potentials is known to be the transform of the other, `f` saves a pass.
-    """
-    if p.eps > WIDE * _largest_cost(p):
-        return wide_value(p)
-    return semi_dual_of(p, g) if f is None else float(p.a @ f + p.b @ g)
-
-
-def wide_value(p: Problem) -> float:
-    """F where eps > WIDE max |C|, by three Sinkhorn steps from g = 0.
-
-    Three are enough: each multiplies the error of g by at most tanh(max|C| / 2 eps)^2 < 3e-5
-    (Franklin and Lorenz 1989), and the error of F is of second order in that of g.
-    """
-    p = p.with_mass  # a far point of weight 0 is no part of F, and could leave the range of exp
-    g = namespace(p.b).zeros_like(p.b)
-    for _ in range(3):
-        f = transform_about_the_mean(p, g)
-        g = transform_about_the_mean(p.T, f)
-    return float(p.a @ f + p.b @ g)
-
-
-def transform_about_the_mean(p: Problem, g: Array) -> Array:
-    """B-25 for eps far above the cost, (n,): -mu_i - eps log(1 + sum_j b_j (exp(z_ij) - 1)).
-
-    mu_i = sum_j b_j (g_j - C_ij) is the mean, and z_ij = (g_j - C_ij - mu_i) / eps. The usual
-    softmin of g + eps log b would lose the rounding of eps log b, far above the cost; here no
-    number is larger than the cost.
-    """
-    xp = namespace(g)
-
-    def of(rows: slice) -> Array:
-        t = g - p.C.rows(rows)
-        mu = t @ p.b
-        return -mu - p.eps * xp.log1p(xp.expm1((t - mu[:, None]) / p.eps) @ p.b)
-
-    return xp.concatenate([of(rows) for rows in row_blocks(p.C)])
-
-
-def _sharp(p: Problem, solved: SinkhornResult) -> float:
+def sharp_value_of(p: Problem, solved: SinkhornResult) -> float:
     """s = <C, P> of the plan of the solved potentials, without forming P."""
     return p.backend.plan_cost(p.C, p.F(solved.f), p.G(solved.g), p.eps)
 

@@ -86,12 +86,30 @@ def as_given(function: Callable[P, T]) -> Callable[P, T]:
             return function(*arguments, **options)
         token = _inside.set(True)
         try:
-            result = function(*arguments, **options)
+            result = function(*map(record_on_host, arguments), **options)
         finally:
             _inside.reset(token)
         return cast(T, returned(result, first))
 
     return wrapped
+
+
+def methods_as_given(cls: type[T]) -> type[T]:
+    """Decorate each method of a class of records, which may hold arrays of another library: it
+    computes with NumPy's, and gives back what it was given."""
+    for name, method in list(vars(cls).items()):
+        if inspect.isfunction(method) and not name.startswith("__"):
+            setattr(cls, name, as_given(method))
+    return cls
+
+
+def record_on_host(argument: Any) -> Any:
+    """A record with its arrays as NumPy's; anything else as it is."""
+    if not dataclasses.is_dataclass(argument) or isinstance(argument, type):
+        return argument
+    fields = {field.name: getattr(argument, field.name) for field in dataclasses.fields(argument)}
+    changed = {name: on_host(value) for name, value in fields.items() if origin(value) is not None}
+    return dataclasses.replace(argument, **changed) if changed else argument
 
 
 _inside: ContextVar[bool] = ContextVar("refot_inside", default=False)

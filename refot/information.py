@@ -41,9 +41,10 @@ from refot.arrays import (
 from refot.backend_contract import BackendLike
 from refot.costs.operands import Cost, DenseCost, as_cost, point_cost
 from refot.foreign import as_given
-from refot.objectives import kl_from_product, primal, semi_dual_of
+from refot.objectives import kl_from_product, primal
 from refot.problem import problem
 from refot.solvers import solve_problem
+from refot.solvers.answers.value import semi_dual_of
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.memory import gibbs_matrix
 from refot.solvers.sinkhorn import solve_symmetric_problem
@@ -88,7 +89,10 @@ def as_codes(codes: Codes, like: Array) -> Array:
 
 
 def as_lam(lam: float) -> float:
-    """The weight of the information, >= 0, in cost units. Raises InputError."""
+    """lam >= 0 in cost units, checked: the weight of the information in B, of the entropy in H.
+
+    Raises InputError.
+    """
     weight = as_number(lam, "lam")
     if weight < 0:
         raise InputError("lam", f"{weight}", "a number >= 0")

@@ -47,7 +47,8 @@ from refot.costs.operands import (
     row_blocks,
 )
 from refot.foreign import as_given
-from refot.problem import Problem, problem
+from refot.problem import problem
+from refot.solvers.answers.value import semi_dual_of
 
 
 # ------------------------------------------------------------------ KL and entropy
@@ -189,11 +190,6 @@ def semi_dual(
     """a.g^(c,eps) + b.g <= F for any g (m,); concave, shift invariant. B-24/27 (E2), H-9/20/23."""
     p = problem(C, a, b, eps, backend)
     return semi_dual_of(p, p.column_potential(g))
-
-
-def semi_dual_of(p: Problem, g: Array) -> float:
-    """`semi_dual` of a checked problem and potential."""
-    return float(p.a @ p.transform(g) + p.b @ g)
 
 
 @as_given

@@ -239,6 +239,15 @@ def as_penalties(rho: object, penalty: object = "kl") -> tuple[Penalty, Penalty]
     return rows, columns
 
 
+def as_rho(rows: Penalty, columns: Penalty) -> tuple[tuple[float, float], str]:
+    """((rho of the rows, rho of the columns), name of the penalty): what `as_penalties` was given.
+    """
+    kinds = [type(side) for side in (rows, columns) if not isinstance(side, Exact)]
+    name = next((name for name, kind in PENALTIES.items() if kind in kinds), "kl")
+    first, second = (math.inf if isinstance(side, Exact) else side.rho for side in (rows, columns))
+    return (first, second), name
+
+
 def _as_rho(rho: object) -> float:
     """rho > 0, or infinity."""
     if isinstance(rho, float) and rho == math.inf:

@@ -37,6 +37,7 @@ from refot.backend_contract import BackendLike, get_backend
 from refot.costs.forbidden import require_row_partners
 from refot.costs.operands import Cost, as_cost, row_blocks
 from refot.gradients import points_gradient
+from refot.information import as_lam
 from refot.solvers.memory import require_result
 from refot.transforms import c_eps_transform, c_transform, conditional
 
@@ -46,7 +47,7 @@ def regularised_c_transform(
     psi: Potential, C: CostLike, b: Weights, lam: float, *, backend: BackendLike = None
 ) -> Array:
     """psi^{c,lam}(x_i) = softmin_j C_ij - psi_j, (n,): the minimum for lam = 0. H-7, H-8."""
-    if _as_lam(lam) > 0:
+    if as_lam(lam) > 0:
         return c_eps_transform(psi, C, b, lam, backend=backend)
     return c_transform(*_on_backend(psi, C, b, backend))
 
@@ -60,7 +61,7 @@ def assignment(
     whose C_ij - psi_j is least (x_i lies in the Laguerre cell of y_j): chi_ij is 1 there and 0
     elsewhere. Of several minima the first counts.
     """
-    if _as_lam(lam) > 0:
+    if as_lam(lam) > 0:
         return conditional(psi, C, b, lam, backend=backend)
     psi, C, b = _on_backend(psi, C, b, backend)
     require_result(C)
@@ -133,7 +134,7 @@ def averaged_sgd(
     cost units; 0 < alpha < 1. `psi` (m,) is the start, 0 unless given; in Algorithm 1 of H it is
     the psi of the generator's step before.
     """
-    gamma, alpha, lam = as_positive(gamma, "gamma"), _as_exponent(alpha), _as_lam(lam)
+    gamma, alpha, lam = as_positive(gamma, "gamma"), _as_exponent(alpha), as_lam(lam)
     on = get_backend(backend)
     b = on.asarray(as_weights(b, None, "b"))
     total = namespace(b).zeros_like(b)
@@ -244,13 +245,6 @@ def _on_backend(
     psi, b = (on.asarray(v).astype(C.dtype, copy=False)
               for v in (as_vector(psi, m, "psi"), b))
     return psi, C.with_arrays(on.asarray), b
-
-
-def _as_lam(lam: float) -> float:
-    lam = as_number(lam, "lam")
-    if lam < 0:
-        raise InputError("lam", f"{lam}", "a number >= 0")
-    return float(lam)
 
 
 def _as_exponent(alpha: float) -> float:

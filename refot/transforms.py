@@ -60,7 +60,7 @@ def c_eps_transform(
     C (n, m) may also be a PointCost between new points x and the support y of b: the transform is
     defined at every x, not only at those that were solved for.
     """
-    p = _rows_unweighted(C, b, eps, backend)
+    p = transform_problem(C, b, eps, backend)
     return p.transform(p.column_potential(g))
 
 
@@ -88,12 +88,12 @@ def conditional(
     chi_ij is the share of the mass of x_i that goes to y_j: the softmax that belongs to the softmin
     of the transform. The density of B-29 is chi / b. It takes as much memory as `plan`.
     """
-    p = _rows_unweighted(C, b, eps, backend)
+    p = transform_problem(C, b, eps, backend)
     g = p.column_potential(g)
     return gibbs_matrix(p.C, p.transform(g), p.G(g), p.eps)
 
 
-def _rows_unweighted(C: CostLike, b: Weights, eps: float, backend: BackendLike) -> Problem:
+def transform_problem(C: CostLike, b: Weights, eps: float, backend: BackendLike) -> Problem:
     """The problem of a transform, with uniform weights for the rows, since theirs play no part.
 
     So a column whose pairs are all forbidden is no error here, as it is in `problem`.

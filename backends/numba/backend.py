@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array, ShapeError, TypeInputError
-from refot.backend_contract import BackendUnavailableError, Entries
+from refot.backend_contract import BackendUnavailableError, Entries, SweptBatch
 from refot.backends.numpy.backend import NumpyArrays
 from refot.backends.numpy.blocks import blocks
 from refot.costs.operands import Cost, DenseCost, PointCost
@@ -30,6 +30,7 @@ from refot.costs.operands import Cost, DenseCost, PointCost
 try:
     from . import columns, laplacian, sweeps
     from . import plan as kernels
+    from .batches import solve as batches
     from .costs import by_tiles, operand, row_by_tiles
     from .entries import entries
     from .groups.choose import grouping
@@ -190,6 +191,20 @@ class NumbaBackend(NumpyArrays):
         x = np.zeros_like(y)
         _run(1, 1, laplacian.conjugate_gradients, *P, s, diagonal, y, accuracy, most, x, unit=1)
         return x
+
+    def solve_batch(self, C: Array, sizes: Array, a: Array, b: Array, eps: Array, g: Array,
+                    tol: float, atoms: float, most: int) -> SweptBatch:
+        """Each problem by one thread, from its start to its end, in float64."""
+        given, single = C.dtype, C.dtype != np.float64
+        C, a, b = (np.ascontiguousarray(numbers, np.float64) for numbers in (C, a, b))
+        f, g, number = np.empty(len(a)), np.array(g, np.float64), len(sizes)
+        iterations, arrived = np.zeros(number, np.int64), np.zeros(number, np.bool_)
+        found, limits = np.empty((number, 3)), np.finfo(np.float64)
+        per_eps = np.clip(math.log2(math.e) / eps, limits.tiny, limits.max)
+        entries = int((sizes[:, 0] * sizes[:, 1]).mean())
+        _run(number, 256 * entries, batches.solve, C, sizes, a, b, per_eps, tol, atoms, most,
+             batches.shared_kernel(C, sizes, eps), single, f, g, iterations, arrived, found, unit=1)
+        return f.astype(given), g.astype(given), iterations, arrived, found
 
 
 def _vector(values: Array, size: int, name: str, dtype: Any) -> Array:

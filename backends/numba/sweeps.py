@@ -60,7 +60,7 @@ def _over_power(s: float, r: float, w: float) -> Number:
 
 
 @reduction
-def _row_sums(K: Array, v: Array, i_0: Any, i_1: Any, i_2: Any, i_3: Any) -> Any:
+def row_sums(K: Array, v: Array, i_0: Any, i_1: Any, i_2: Any, i_3: Any) -> Any:
     """(K v)_i for four rows i."""
     full_width()
     r_0, r_1, r_2, r_3 = 0.0, 0.0, 0.0, 0.0
@@ -74,8 +74,8 @@ def _row_sums(K: Array, v: Array, i_0: Any, i_1: Any, i_2: Any, i_3: Any) -> Any
 
 
 @reduction
-def _add_rows(K: Array, i_0: Any, i_1: Any, i_2: Any, i_3: Any, u_0: float, u_1: float, u_2: float,
-              u_3: float, c: Array) -> None:
+def add_rows(K: Array, i_0: Any, i_1: Any, i_2: Any, i_3: Any, u_0: float, u_1: float, u_2: float,
+             u_3: float, c: Array) -> None:
     """c += u_0 K_0 + u_1 K_1 + u_2 K_2 + u_3 K_3."""
     full_width()
     for j in range(np.uintp(c.size)):
@@ -91,12 +91,12 @@ def sweep(K: Array, v: Array, s: Array, w: float, r: Array, i0: int, i1: int) ->
         # Beyond the last row that row is taken again, with the weight u = 0.
         i_0, i_1 = np.uintp(i), np.uintp(min(i + 1, last))
         i_2, i_3 = np.uintp(min(i + 2, last)), np.uintp(min(i + 3, last))
-        r[i_0], r[i_1], r[i_2], r[i_3] = _row_sums(K, v, i_0, i_1, i_2, i_3)
+        r[i_0], r[i_1], r[i_2], r[i_3] = row_sums(K, v, i_0, i_1, i_2, i_3)
         u_0 = _over_power(s[i_0], r[i_0], w)
         u_1 = _over_power(s[i_1], r[i_1], w) if i + 1 <= last else 0.0
         u_2 = _over_power(s[i_2], r[i_2], w) if i + 2 <= last else 0.0
         u_3 = _over_power(s[i_3], r[i_3], w) if i + 3 <= last else 0.0
-        _add_rows(K, i_0, i_1, i_2, i_3, u_0, u_1, u_2, u_3, c)
+        add_rows(K, i_0, i_1, i_2, i_3, u_0, u_1, u_2, u_3, c)
     return c
 
 

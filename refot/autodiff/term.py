@@ -13,9 +13,10 @@ from typing import Self
 from refot.arrays import Array
 from refot.autodiff.measures import Pair
 from refot.costs.operands import as_point_cost
-from refot.divergences import Solver, solution, to_first_order, value_at
+from refot.divergences import Solver, solution, to_first_order
 from refot.gradients import centred
 from refot.problem import Problem
+from refot.solvers.answers.value import value_of
 from refot.solvers.memory import gibbs_matrix, kept
 
 
@@ -37,7 +38,7 @@ class Term:
 
     def value(self) -> float:
         """F, in cost units: a.f + b.g, for g is the transform of f. B-10, B-24."""
-        return value_at(self.p, self.g, self.f)
+        return value_of(self.p, self.g, self.f)
 
     def gradient_points(self) -> Array:
         """dF/dx, (n, d)."""

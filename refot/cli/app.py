@@ -21,6 +21,7 @@ from refot.cli.bench import bench
 from refot.cli.certify import certify
 from refot.cli.recorded import trajectories, vectors
 from refot.cli.shared import complaints, console
+from refot.cli.solve import solve
 from refot.cli.train import train
 from refot.cli.verify import compare, verify
 from refot.terminal import complaint, foreign, plain_lines, plain_warnings
@@ -72,7 +73,7 @@ def backends() -> None:
     get_backend()  # raises if the default backend is unknown or cannot run
 
 
-for command in (verify, compare, certify, plan, train, bench, backends):
+for command in (solve, verify, compare, certify, plan, train, bench, backends):
     app.command()(command)
 app.add_typer(vectors, name="vectors")
 app.add_typer(trajectories, name="trajectories")

@@ -31,6 +31,8 @@ def bench(
     markdown: Annotated[Path | None, typer.Option(help="Write the tables for a page.")] = None,
     training: Annotated[bool, typer.Option(
         "--training", help="Only: steps of Info-Sinkhorn beside PyTorch's.")] = False,
+    batch: Annotated[bool, typer.Option(
+        "--batch", help="Only: many small problems at once, beside loops and batches.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List peers and problems.")] = False,
 ) -> None:
     """Time refot beside POT, OTT-JAX, GeomLoss and others, until each meets one criterion.
@@ -42,6 +44,8 @@ def bench(
         command.print_list(console)
     elif training:
         command.print_training(console)
+    elif batch:
+        command.print_batches(console)
     else:
         asked = command.BenchOptions("full" if full else "quick", peers, tuple(only or ()), repeats,
                               time_limit, memory_limit, threads, data, json, plot, markdown)

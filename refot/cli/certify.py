@@ -13,20 +13,34 @@ from refot.terminal import foreign
 
 def certify(
     file: Annotated[Path, typer.Argument(
-        metavar="PROBLEM.npz", help="a, b, eps and C, or x and y (and cost); optionally g")],
+        metavar="PROBLEM.npz", help="a, b, eps and C, or x and y (and cost); if unbalanced rho "
+        "(and penalty); optionally g")],
     value: Annotated[float | None, typer.Option(help="A value to judge.")] = None,
     convention: Annotated[str, typer.Option(help="The convention of that value.")] = "refot",
+    potentials: Annotated[Path | None, typer.Option(
+        metavar="FILE", help="g (.npy), or g or f (.npz), from any program.")] = None,
+    out: Annotated[Path | None, typer.Option(
+        metavar="CERTIFICATE.json", help="Write a proof that others can check.")] = None,
 ) -> None:
-    """Certify the value of a problem: an interval that contains the true one.
+    """Certify the value of a problem, balanced or with rho: an interval that contains the true one.
 
     Exit status: 0, or 1 if a --value lies outside, or 2 if the call was wrong.
     """
     runs = verification("runs.certify")
+    problem, g = runs.read_problem(file)
     if value is not None:
-        runs.value_convention(convention)  # raises for an unknown one, before any work
-    certified = runs.certified(*runs.read_problem(file))
+        runs.require_convention(problem, convention)  # raises for an unknown one, before any work
+    files = verification("runs.certificate_files")
+    if out is not None:
+        files.require_balanced(problem)
+    if potentials is not None:
+        g = files.read_potentials(potentials, problem)
+    certified = runs.certified(problem, g)
     for line in certified.lines():
         console.print(foreign(line), soft_wrap=True)
+    if out is not None:
+        files.travelling(certified, file.name).save(out)
+        console.print(foreign(f"written: {out}"), soft_wrap=True)
     if value is not None:
         verdict = certified.verdict(value, convention)
         console.print(foreign(verdict.sentence, "green" if verdict.inside else "bold red"),

@@ -172,21 +172,25 @@ def as_cost(C: Any) -> Cost:
     or inf for a forbidden pair. A NumPy masked array forbids the pairs that it masks."""
     if isinstance(C, PointCost):
         return _checked(C)
-    return DenseCost(_cost_matrix(C.matrix if isinstance(C, DenseCost) else C))
+    return DenseCost(cost_matrix(C.matrix if isinstance(C, DenseCost) else C))
 
 
-def _cost_matrix(C: Any) -> Array:
-    """`C` (n, m) with entries in the range of its dtype, or inf. Raises InputError for NaN, -inf
-    and numbers so large that a sum of a few of them would overflow (`largest`)."""
+def cost_matrix(C: Any, ndim: int | tuple[int, ...] = 2) -> Array:
+    """`C` (n, m), or with other numbers of axes, with entries in the range of its dtype, or inf.
+    Raises InputError for NaN, -inf and numbers so large that a sum of a few of them would overflow
+    (`largest`)."""
     if is_masked(C):
         floating = C if C.dtype.kind == "f" else C.astype(np.float64)
         C = floating.filled(np.inf)
-    matrix = as_floating(C, "C", ndim=2)
+    matrix = as_floating(C, "C", ndim)
+    bound = largest(matrix.dtype)
+    with np.errstate(invalid="ignore"):
+        if -bound <= float(matrix.min()) and float(matrix.max()) <= bound:  # no NaN either
+            return matrix
     known = matrix > -np.inf  # not NaN either
     if not bool(known.all()):
         raise InputError("C", first_failure(matrix, known),
                          "finite costs, or inf (a masked entry) for a forbidden pair")
-    bound = largest(matrix.dtype)
     in_range = (abs(matrix) <= bound) | (matrix == np.inf)
     if not bool(in_range.all()):
         raise InputError("C", first_failure(matrix, in_range),

@@ -91,8 +91,9 @@ def auto_with(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
 
 
 def newton_first(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
-    """Newton's method and, from where it ends without convergence, all methods in turns."""
-    for f, g_newton, error in newton(p, g):
+    """Newton's method and, from where it ends without convergence or crawls, all methods in
+    turns."""
+    for f, g_newton, error in while_it_gains(newton(p, g), TURN):
         g = g_newton
         yield f, g, error
     yield from in_turns(p, g, sweeps.by_transforms)

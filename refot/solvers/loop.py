@@ -21,7 +21,7 @@ from refot.arrays import (
     marginal_tolerance,
 )
 from refot.problem import Problem
-from refot.solvers.accuracy import Accuracy
+from refot.solvers.answers.answers import Answers
 from refot.solvers.gap import CertifiedGap
 from refot.solvers.stopping import Control, Finish, StoppedBy, Watch
 
@@ -29,8 +29,8 @@ FEASIBILITY_CHECK = 100
 """After this number of iterations it is asked whether the forbidden pairs leave a plan at all."""
 
 
-@dataclass(frozen=True)
-class SinkhornResult:
+@dataclass(frozen=True, repr=False)
+class SinkhornResult(Answers):
     """The potentials that a solve found, and how near they are to the optimal ones."""
 
     f: Potential
@@ -64,6 +64,9 @@ class SinkhornResult:
 
     seconds: float
     """The time that the solve took."""
+
+    problem: Problem
+    """What was solved, on its backend: the methods compute from it and from f and g."""
 
     gap: CertifiedGap | None = None
     """An interval that contains F, where one was asked for."""
@@ -118,14 +121,14 @@ def iterate(
             stopped_by = StoppedBy.GAP
         converged = watch.proved or found.within(tol)
         result = SinkhornResult(f, g, converged, *found, tol, tuple(errors), stopped_by,
-                                watch.elapsed, gap,
+                                watch.elapsed, p, gap,
                                 "" if converged else p.obstruction())
     if not result.converged:
-        warnings.warn(_warning(result), ConvergenceWarning, stacklevel=_level_outside())
+        warnings.warn(_warning(result), ConvergenceWarning, stacklevel=level_outside())
     return result
 
 
-def _level_outside() -> int:
+def level_outside() -> int:
     """The `stacklevel`, for a warning of the caller, that names the user's line: the first one
     outside refot. There may be several functions in between, where a value or a gradient was asked
     for."""
@@ -137,9 +140,7 @@ def _level_outside() -> int:
 
 def _warning(result: SinkhornResult) -> str:
     """The text of the warning: what is missing, why the solve ended nevertheless, what to do."""
-    short = Accuracy(result.marginal_error, result.atom_error).shortfall(result.tolerance)
     advice = result.stopped_by.advice
     if result.infeasible:  # then nothing else would help, whatever the solve was stopped by
         advice = f"{result.infeasible}; {StoppedBy.INFEASIBLE.advice}"
-    return (f"{short} after {result.iterations} iterations (stopped by {result.stopped_by}): "
-            f"{advice}")
+    return f"{result.shortfall()}: {advice}"

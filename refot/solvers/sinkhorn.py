@@ -132,5 +132,6 @@ def solve_symmetric_problem(
 ) -> SinkhornResult:
     """`sinkhorn_symmetric` of a checked problem, in which a = b and C is known to be symmetric."""
     start = namespace(p.a).zeros_like(p.a) if f is None else p.row_potential(f)
-    p = replace(p, C=prepared(p.backend, kept(p.C), p.a, p.b))
-    return iterate(p, symmetric_iterates(p, start), tol, max_iter)
+    inside = replace(p, C=prepared(p.backend, kept(p.C), p.a, p.b))
+    found = iterate(inside, symmetric_iterates(inside, start), tol, max_iter)
+    return replace(found, problem=p)  # not the matrix that was formed for the solve

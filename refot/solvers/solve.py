@@ -141,10 +141,11 @@ def solve_problem(
     iterates = method_for(p, method)
     with within(memory):
         require_working_set(p.C)
-        p = replace(p, C=kept(p.C))
-        p = replace(p, C=prepared(p.backend, p.C, p.a, p.b))
-        solved = iterate(p, iterates(p, start(p, f, g)), tol, max_iter, control)
-        return with_mass(p, solved) if isinstance(p, UnbalancedProblem) else solved
+        inside = replace(p, C=kept(p.C))
+        inside = replace(inside, C=prepared(p.backend, inside.C, p.a, p.b))
+        found = iterate(inside, iterates(inside, start(inside, f, g)), tol, max_iter, control)
+        found = replace(found, problem=p)  # not the matrix that was formed for the solve
+        return with_mass(p, found) if isinstance(p, UnbalancedProblem) else found
 
 
 def method_for(p: P, method: str) -> Stage[P]:

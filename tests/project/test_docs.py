@@ -125,7 +125,8 @@ class Session:
                 self.execute(command)
 
     def execute(self, command: Command) -> None:
-        """`cd` (which shows nothing), `echo $?`, or `refot`; a page may show nothing else."""
+        """`cd` (which shows nothing), `echo $?`, `refot`, or a checker of docs/checkers; a page may
+        show nothing else."""
         match command.words:
             case ("cd", folder):
                 self.folder = self.folder / folder
@@ -135,7 +136,10 @@ class Session:
                 output = str(self.status)
                 assert command.shown == (output,), f"{self.page}: exit status {output}"
             case ("refot", *arguments):
-                output = self.refot(arguments)
+                output = self.output(*REFOT, *arguments)
+            case ("python3" | "node" as language, script, *arguments) if "checkers" in script:
+                program = sys.executable if language == "python3" else language
+                output = self.output(program, script, *arguments)
             case _:
                 raise AssertionError(f"{self.page}: `{shlex.join(command.words)}` would not be run")
         missing = mismatch(command.shown, output)
@@ -143,9 +147,9 @@ class Session:
             f"{self.page}: `{shlex.join(command.words)}` does not print\n{missing}\nbut\n{output}"
         )
 
-    def refot(self, arguments: list[str]) -> str:
-        """What `refot ARGUMENTS` prints, to either stream."""
-        done = subprocess.run([*REFOT, *arguments], cwd=self.folder, text=True, encoding="utf-8",
+    def output(self, *command: str) -> str:
+        """What the command prints, to either stream."""
+        done = subprocess.run(command, cwd=self.folder, text=True, encoding="utf-8",
                               env=os.environ | {"PYTHONIOENCODING": "utf-8"},
                               capture_output=True, check=False, timeout=300)
         self.status = done.returncode
@@ -161,9 +165,11 @@ def missing_packages(page: str) -> list[str]:
 
 @pytest.fixture
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
-    """A session in a copy of docs/examples, from which Python imports as it does in a shell."""
-    shutil.copytree(ROOT / "docs" / "examples", tmp_path / "docs" / "examples",
-                    ignore=shutil.ignore_patterns("__pycache__"))
+    """A session in a copy of docs/examples and docs/checkers, from which Python imports as it does
+    in a shell."""
+    for folder in ("examples", "checkers"):
+        shutil.copytree(ROOT / "docs" / folder, tmp_path / "docs" / folder,
+                        ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(tmp_path)
     before = set(sys.modules)
     sys.path.insert(0, "")  # by hand: what a library adds stays (KeOps, what it has compiled)

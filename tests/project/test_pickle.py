@@ -87,6 +87,7 @@ X, Y = np.random.default_rng(0).normal(size=(2, 4, 2))
 A, B, C = np.full(4, 0.25), np.array([0.5, 0.25, 0.25, 0.0]), refot.point_cost(X, Y)
 RESULTS = {
     "solve": lambda: refot.solve(C, A, B, 0.5, certified=True),
+    "solve_batch": lambda: refot.solve_batch([C, C], A, B, 0.5, certified=True),
     "measure": lambda: refot.measure(X, A),
     "point_cost": lambda: C,
     "DenseCost": lambda: refot.DenseCost(C.dense()),

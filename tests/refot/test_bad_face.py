@@ -36,7 +36,7 @@ GOOD = {
     "weights": A, "L": 3, "fx": np.zeros(3), "fy": np.zeros(2), "cost": "sqeuclidean",
     "scale": 1.0, "alpha": 1.0, "tol": 1e-6, "max_iter": 50, "backend": "numpy",
     "method": "sinkhorn", "time_limit": 5.0, "gap": 1e-3, "certified": False, "progress": False,
-    "memory": "1G", "rho": 2.0, "penalty": "kl",
+    "memory": "1G", "rho": 2.0, "penalty": "kl", "measures": (X, X + 1),
 }
 """A good value of every argument, by its name."""
 
@@ -50,7 +50,7 @@ COSTS: dict[str, Any] = {**dict.fromkeys(NEEDS_POINTS, BETWEEN), "sinkhorn_symme
 
 NO_FUNCTION = {"Backend", "BackendUnavailableError", "ConvergenceWarning", "DenseCost",
                "InputError", "Measure", "PointCost", "SinkhornResult", "UnbalancedResult",
-               "backend_status"}
+               "backend_status", "BatchResult", "load_solution"}
 INFINITE_BY_DEFINITION = {"kl", "kl_from_product", "kantorovich_dual", "kantorovich_rubinstein",
                           "informative_cost", "transport_cost", "primal", "entropic_primal",
                           "unbalanced_primal"}
@@ -136,6 +136,8 @@ def numbers_in(result: Any) -> Iterator[Any]:
             yield from numbers_in(part)
     elif isinstance(result, refot.SinkhornResult):
         yield from (result.f, result.g, result.marginal_error)
+    elif isinstance(result, refot.BatchResult):
+        yield from (result.f, result.g, result.marginal_error, result.value)
     elif isinstance(result, refot.Measure):
         yield from (result.points, result.weights)
     elif isinstance(result, DenseCost | PointCost):

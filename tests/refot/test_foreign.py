@@ -179,6 +179,21 @@ def test_what_is_kept_in_an_operand_or_a_measure_comes_back_as_it_was_given() ->
     assert isinstance(refot.measure(x).merged().points, torch.Tensor)
 
 
+@pytest.mark.peers
+def test_a_result_answers_in_the_arrays_of_its_problem() -> None:
+    """Its methods compute with NumPy's, from potentials that are tensors."""
+    x, y = torch.arange(8.0).reshape(4, 2), torch.arange(6.0).reshape(3, 2)
+    found = refot.solve(refot.point_cost(x, y), None, None, 5.0)
+    same = refot.solve(refot.point_cost(x.numpy(), y.numpy()), None, None, 5.0)
+    assert found.value() == same.value()
+    for tensor, array in ((found.plan(), same.plan()), (found.transform(x), same.transform(x)),
+                          (found.barycentric_map(), same.barycentric_map())):
+        assert isinstance(tensor, torch.Tensor)
+        np.testing.assert_array_equal(tensor, array)
+    free = refot.solve(refot.point_cost(x, y), torch.ones(4), torch.ones(3), 5.0, rho=2.0)
+    assert isinstance(free.plan(), torch.Tensor)
+
+
 def test_only_the_outermost_call_gives_arrays_back() -> None:
     """What is computed inside stays NumPy's: a function of refot that calls another one."""
     torch = pytest.importorskip("torch")

@@ -21,6 +21,7 @@ from refot.datasets.cifar import cifar10, read_batch
 from refot.datasets.images import DataFileError
 from refot.datasets.inert_pickle import read_inert
 from refot.datasets.mnist import mnist
+from refot.datasets.problem_file import FileError
 from refot.files import (
     DEEPEST,
     UnreadableError,
@@ -38,7 +39,7 @@ from refot.systems.training.load import load_system
 from refot.systems.training.loop import Cadence, train
 from refot.terminal import plain
 from refot.verification.reports.compare import CompareError, cause, compare, without_evidence
-from refot.verification.runs.certify import FileError, read_problem
+from refot.verification.runs.certify import read_problem
 
 NEVER = Cadence(checkpoint_seconds=1e9, measure_every=10**9)
 

@@ -9,7 +9,7 @@ from answers_attack import drawn, verdicts
 
 from refot.arrays import ConvergenceWarning
 
-IN_CI, BY_HAND = 24, 2_000
+IN_CI, BY_HAND = 20, 2_000
 """How many draws are judged each time, and with `pytest --slow`."""
 
 BATCH = 100

@@ -14,7 +14,8 @@ import refot
 from refot.costs.ground import GROUND_COSTS
 
 ALL_COSTS = ("sqeuclidean", "euclidean", "l1")
-ON_POINTS = ("divergence", "divergence_gradient", "mmd")
+ON_POINTS = ("divergence", "divergence_gradient", "mmd", "unbalanced_divergence",
+             "unbalanced_divergence_gradient")
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(9, 2)), RNG.normal(size=(6, 2)) + 0.7
@@ -23,6 +24,8 @@ C = GROUND_COSTS["sqeuclidean"].matrix(X, Y)
 EPS = 0.1 * float(C.max())
 F0, G0 = RNG.normal(size=9), RNG.normal(size=6)  # potentials that are not optimal
 STEPS = 5
+MASS_A, MASS_B = 1.5 * A, 0.625 * B  # of unbalanced problems
+RHO = 0.75 * float(np.ptp(C))
 
 
 @functools.cache
@@ -74,7 +77,24 @@ def potentials_error(answer):
     return marginal_error(refot.plan(f, g, C, A, B, EPS))
 
 
+@functools.cache
+def unbalanced_plan():
+    """The plan of UNBALANCED, to a residual of 1e-12."""
+    solved = refot.solve(*UNBALANCED[:4], rho=RHO, tol=1e-12)
+    return refot.unbalanced_plan(solved.f, solved.g, *UNBALANCED[:4])
+
+
+def unbalanced_potentials_error(answer):
+    """Of the plan, and of U-4: what the potentials ask for."""
+    f, g = answer
+    P = refot.unbalanced_plan(f, g, *UNBALANCED[:4])
+    asked = MASS_A * np.exp(-f / RHO), MASS_B * np.exp(-g / RHO)
+    return max(abs(P - unbalanced_plan()).sum(),
+               *(abs(p - q).sum() for p, q in zip((P.sum(1), P.sum(0)), asked, strict=True))) / 10
+
+
 PROBLEM = (C, A, B, EPS)
+UNBALANCED = (C, MASS_A, MASS_B, EPS, RHO)
 
 ERRORS = {
     "plan": lambda offered: plan_error(offered(*PROBLEM)),
@@ -96,6 +116,11 @@ ERRORS = {
         offered(*PROBLEM, STEPS), refot.scaling_loss(*PROBLEM, STEPS)) / np.ptp(C),
     "scaling_loss_gradient": lambda offered: largest(
         offered(*PROBLEM, STEPS), scaling_loss_gradient()),
+    "unbalanced_plan": lambda offered: abs(
+        offered(*UNBALANCED) - unbalanced_plan()).sum() / 10,
+    "unbalanced_potentials": lambda offered: unbalanced_potentials_error(offered(*UNBALANCED)),
+    "unbalanced_value": lambda offered: largest(
+        offered(*UNBALANCED), refot.unbalanced_value(*UNBALANCED, tol=1e-12)) / np.ptp(C),
 }
 
 POINT_ERRORS = {
@@ -106,6 +131,12 @@ POINT_ERRORS = {
         offered(X, A, Y, B, EPS, cost), divergence_gradient(cost)),
     "mmd": lambda offered, cost: largest(
         offered(X, A, Y, B, cost), refot.mmd_squared(X, A, Y, B, cost)),
+    "unbalanced_divergence": lambda offered, cost: largest(
+        offered(X, MASS_A, Y, MASS_B, EPS, RHO, cost),
+        refot.unbalanced_divergence(X, MASS_A, Y, MASS_B, EPS, RHO, cost, tol=1e-12)),
+    "unbalanced_divergence_gradient": lambda offered, cost: largest(
+        offered(X, MASS_A, Y, MASS_B, EPS, RHO, cost),
+        refot.unbalanced_divergence_gradient(X, MASS_A, Y, MASS_B, EPS, RHO, cost)),
 }
 
 

@@ -9,27 +9,35 @@ through the seeds from FIRST up to LAST and prints what failed, and counts.
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from flint import arb
 from solver_problems import uneven_weights
 
 import refot
-from refot.arrays import ConvergenceWarning, InputError
+from refot.arrays import ConvergenceWarning, InputError, marginal_tolerance
+from refot.divergences import to_first_order
 from refot.solvers import METHODS
+from refot.verification.certificates import rounding_bounds
 from refot.verification.certificates.certify import certify
-from refot.verification.certificates.rounding_bounds import rounding_bound, roundings
+from refot.verification.certificates.rounding_bounds import rounding_bound
+from refot.verification.certificates.roundings import roundings
 from refot.verification.enclosures.enclose import (
+    Enclosure,
     EnclosureError,
     enclose,
     enclose_divergence,
+    enclose_values,
     interval,
 )
+from refot.verification.enclosures.gradients import enclose_divergence_gradient
 
 SINGLE = 2.0**29
 """A rounding in float32, in roundings of float64."""
@@ -98,61 +106,130 @@ def missed(measured: Any, balls: Any, bound: Any) -> bool:
     return not bool((measured >= low - bound).all() and (measured <= high + bound).all())
 
 
-def verdicts(case: Drawn) -> Iterator[tuple[str, str]]:
-    """(what was asked, "right" | "refused" | "said so" | "missed")."""
-    in_dtype = np.float64
-    C = np.asarray(case.C, in_dtype)
+Found = TypeVar("Found")
+
+
+def verdict(answer: Any, balls: Any, bound: Callable[[], Any]) -> str:
+    return "missed" if missed(answer, balls, bound()) else "right"
+
+
+Verdicts = Iterator[tuple[str, str]]
+"""(what was asked, "right" | "refused" | "said so" | "missed")."""
+
+
+def verdicts(case: Drawn) -> Verdicts:
+    """Of everything that is asked about the problem."""
     # the problem that is meant: weights judged as they came, normalised in the dtype of the cost
     a, b = (normalised(w, case.C.dtype) for w in (case.a, case.b))
-    problem, options = (C, a, b, case.eps), {"backend": case.backend}
-    units = SINGLE if case.single else 1.0
+    meant = np.asarray(case.C, np.float64), a, b, case.eps
+    true: Enclosure | None = None
     try:
-        true = enclose(*problem)
-    except (EnclosureError, InputError):
-        yield "enclosure", "refused"
-        return
-    given = case.C, case.a, case.b, case.eps
-    osc = sum(float(np.ptp([float(t.mid()) for t in side])) for side in (true.f, true.g))
-    stopped = 1e-5 * (osc + case.eps) if case.single else 0.0  # float32 stops at a looser error
-    for name, function, balls in (("value", refot.entropic_value, true.value),
-                                  ("transport_cost", refot.sharp_value, true.transport_cost)):
-        answer, why = asked(function, *given, **options)
-        bound = units * rounding_bound(name, *problem) + stopped
-        yield name, why or ("missed" if missed(answer, [balls], bound) else "right")
-    answer, why = asked(refot.solve, *given, method=case.method, **options)
-    if why:
-        yield "potentials", why
-    else:
-        f, g = (np.asarray(side, in_dtype) for side in (answer.f, answer.g))
-        # the certificate speaks of g and its transform, the result of how far f is from that
-        error = certify(*problem, g).potential_error + answer.atom_error * case.eps
-        bound = 2 * error + units * roundings(C[abs(C) < 1e30] if C.size else C, f, g, case.eps)
-        yield "potentials", ("missed" if missed(np.append(f + g[-1], g - g[-1]),
-                                                true.f + true.g, bound) else "right")
+        true = enclosed(enclose, meant, lambda found: (found.value, found.transport_cost))
+        F, s = true.value, true.transport_cost
+    except EnclosureError:
+        try:
+            F, s = enclosed(enclose_values, meant, lambda found: found)
+        except EnclosureError:
+            yield "enclosure", "refused"
+            return
+    yield from value_verdicts(case, meant, F, s)
+    if true is not None:
+        yield from potential_verdicts(case, meant, true)
     if case.x is not None and not case.single:
         yield from divergence_verdicts(case, a, b)
 
 
-def divergence_verdicts(case: Drawn, a: Any, b: Any) -> Iterator[tuple[str, str]]:
-    """Of S and its gradient."""
-    clouds = case.x, a, case.y, b, case.eps
-    answer, why = asked(refot.sinkhorn_divergence, case.x, case.a, case.y, case.b, case.eps,
+def enclosed(function: Callable[..., Found], meant: Any, values: Callable[[Found], Any]) -> Found:
+    """What `function` encloses, F and s to twenty digits of themselves or of eps. The digits of an
+    enclosure are relative to the largest cost, which may be 1e300."""
+    C, eps = meant[0], meant[3]
+    for digits in (30, 30 + math.ceil(math.log10(max(1.0, abs(C).max(), abs(C).max() / eps)))):
+        found = function(*meant, digits=digits)
+        if all(t.rad() <= 1e-20 * (abs(t.mid()) + eps) for t in values(found)):
+            return found
+    raise EnclosureError("F and s come to fewer digits than were asked for")
+
+
+def value_verdicts(case: Drawn, meant: Any, F: arb, s: arb) -> Verdicts:
+    """Of F and s."""
+    units = SINGLE if case.single else 1.0
+    for name, function, ball in (("value", refot.entropic_value, F),
+                                 ("transport_cost", refot.sharp_value, s)):
+        answer, why = asked(function, case.C, case.a, case.b, case.eps, backend=case.backend)
+        yield name, why or verdict(answer, [ball], lambda: (
+            units * rounding_bound(name, *meant) + left_in_single(case, name, meant)))  # noqa: B023
+
+
+def left_in_single(case: Drawn, name: str, meant: Any) -> float:
+    """What a solve leaves open that stops at the looser error of float32; 0 in float64."""
+    if not case.single:
+        return 0.0
+    C, a, b, eps = meant
+    floor = rounding_bounds._floor(*meant)
+    stopped = floor.stopped(marginal_tolerance(np.float32))
+    if name == "value":
+        return stopped.value(floor.g[b > 0], eps)
+    costs = C[np.ix_(a > 0, b > 0)]
+    return stopped.transport_cost(costs - costs.min())
+
+
+def potential_verdicts(case: Drawn, meant: Any, true: Enclosure) -> Verdicts:
+    """Of the potentials of the method that was drawn, and of what is solved to the floor."""
+    C, eps = meant[0], case.eps
+    answer, why = asked(refot.solve, case.C, case.a, case.b, eps, method=case.method,
                         backend=case.backend)
     if why:
-        yield "divergence", why
-        return
-    try:
-        balls = enclose_divergence(*clouds)
-    except EnclosureError:
-        yield "divergence", "refused"
-        return
-    bound = rounding_bound("divergence", *clouds, "sqeuclidean")
-    yield "divergence", "missed" if missed(answer, [balls], bound) else "right"
+        yield "potentials", why
+    else:
+        f, g = (np.asarray(side, np.float64) for side in (answer.f, answer.g))
+        # the certificate speaks of g and its transform, the result of how far f is from that
+        error = certify(*meant, g).potential_error + answer.atom_error * eps
+        units = SINGLE if case.single else 1.0
+        bound = 2 * error + units * roundings(np.append(C[abs(C) < 1e30], 0), f, g, eps)
+        yield "potentials", verdict(np.append(f + g[-1], g - g[-1]), true.f + true.g, lambda: bound)
+    if not case.single:
+        yield from verdicts_at_the_floor(case, meant, true)
+
+
+def verdicts_at_the_floor(case: Drawn, meant: Any, true: Enclosure) -> Verdicts:
+    """Of the plan, and of the gradient of F in the weights, which is f up to a constant."""
+    def plan(C: Any, a: Any, b: Any, eps: float) -> Any:
+        at = to_first_order(refot.problem.problem(C, a, b, eps, case.backend), None)
+        return refot.plan(at.f, at.g, C, a, b, eps, backend=case.backend)
+
+    given = case.C, case.a, case.b, case.eps
+    answer, why = asked(plan, *given)
+    yield "plan", why or verdict(
+        answer, [entry for row in true.plan for entry in row],
+        lambda: rounding_bound("plan", *meant).ravel() + np.finfo(np.float64).tiny)
+    answer, why = asked(refot.entropic_value_gradient_weights, *given, backend=case.backend)
+    first, *others = np.flatnonzero(case.a)
+    yield "weight gradient", why or verdict(
+        answer[others] - answer[first], [true.f[k] - true.f[first] for k in others],
+        lambda: rounding_bound("potentials", *meant))
+
+
+def divergence_verdicts(case: Drawn, a: Any, b: Any) -> Verdicts:
+    """Of S and its gradient."""
+    clouds = case.x, a, case.y, b, case.eps
+    for name, function, balls in (
+            ("divergence", refot.sinkhorn_divergence, lambda: [enclose_divergence(*clouds)]),
+            ("divergence_gradient", refot.sinkhorn_divergence_gradient,
+             lambda: [t for row in enclose_divergence_gradient(*clouds) for t in row])):
+        answer, why = asked(function, case.x, case.a, case.y, case.b, case.eps,
+                            backend=case.backend)
+        try:
+            yield name, why or verdict(answer, balls(), lambda: (
+                np.ravel(rounding_bound(name, *clouds, "sqeuclidean"))))  # noqa: B023
+        except EnclosureError:
+            yield name, "refused"
 
 
 def normalised(weights: Any, dtype: Any) -> Any:
-    """The weights that a problem of this dtype has: `refot.arrays.as_weights`."""
-    return np.asarray(refot.arrays.as_weights(weights, len(weights), "a", dtype), np.float64)
+    """The weights that a problem of this dtype has (`refot.arrays.as_weights`), in float64: those
+    of float32 sum to 1 only as well as float32 can, which an enclosure would refuse."""
+    rounded = refot.arrays.as_weights(weights, len(weights), "a", dtype).astype(np.float64)
+    return rounded / rounded.sum() if dtype == np.float32 else rounded
 
 
 def main(first: int, last: int) -> None:

@@ -186,8 +186,12 @@ def main(first: int, last: int) -> None:
     counts: Counter[str] = Counter()
     for seed in range(first, last):
         case = attack(seed)
-        missed, sharp = misses(case)
         counts["problems"] += 1
+        try:
+            missed, sharp = misses(case)
+        except InputError:  # costs or an eps beyond the range of float32
+            counts["refused"] += 1
+            continue
         counts["misses"] += bool(missed)
         counts.update(f"{name} against a sharp judge" for name in sharp if sharp[name])
         for miss in missed:

@@ -138,7 +138,11 @@ CALLS: dict[str, Callable[[World], Any]] = {
     "sinkhorn_symmetric": lambda w: refot.sinkhorn_symmetric(
         refot.point_cost(w.x, w.x), w.a, EPS, **EXACT, backend=w.on).f,
     "softmin": lambda w: refot.softmin(w.C, w.g, EPS, backend=w.on),
+    "pairwise": lambda w: w.on.asarray(refot.pairwise([w.x, w.y], EPS, backend=w.on)),
     "solve": lambda w: of(refot.solve(*w.problem, **EXACT, backend=w.on)),
+    "solve_batch": lambda w: in_one_gauge(refot.solve_batch(
+        w.matrix[0], *(w.on.asarray(np.stack([INPUTS[z], INPUTS[z][::-1]])) for z in "ab"), EPS,
+        **EXACT, backend=w.on)),
     "sum_noise": lambda w: refot.sum_noise(w.P, w.codes, 2),
     "transport_cost": lambda w: refot.transport_cost(w.P, w.matrix[0]),
     "unbalanced_certified_gap": lambda w: refot.unbalanced_certified_gap(
@@ -173,6 +177,12 @@ def of(solved: Any) -> tuple[Any, Any]:
     """The potentials in the gauge g_0 = 0, which no solver fixes."""
     assert solved.converged
     return solved.f + solved.g[0], solved.g - solved.g[0]
+
+
+def in_one_gauge(solved: Any) -> tuple[Any, Any]:
+    """The same for a batch."""
+    assert solved.converged.all()
+    return solved.f + solved.g[:, :1], solved.g - solved.g[:, :1]
 
 
 def arrays(result: Any) -> list[Any]:

@@ -40,6 +40,9 @@ class JsonSchema:
     def _exclusiveMinimum(self, value: Any, rule: float, _: Any, at: str) -> list[str]:
         return _unless(value > rule, at, f"{value} <= {rule}")
 
+    def _minimum(self, value: Any, rule: float, _: Any, at: str) -> list[str]:
+        return _unless(not isinstance(value, int | float) or value >= rule, at, f"< {rule}")
+
     def _minItems(self, value: Any, rule: int, _: Any, at: str) -> list[str]:
         return _unless(not isinstance(value, list) or len(value) >= rule, at, "too few")
 

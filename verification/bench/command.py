@@ -13,6 +13,7 @@ from refot.arrays import InputError
 from refot.plots.figures import as_figure_path, save_figure
 from refot.terminal import foreign, plain
 
+from . import batches
 from . import report as pages
 from .child import RunLimits
 from .peers.table import DEFAULT, find_peer, known_peers
@@ -85,3 +86,9 @@ def print_training(console: Console) -> None:
     """A line for each preset, printed as soon as it is measured."""
     for line in lines():
         console.print(foreign(line))
+
+
+def print_batches(console: Console) -> None:
+    """The table of batches, a line as soon as it is measured."""
+    for line in batches.lines():
+        console.print(foreign(line), soft_wrap=True)

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from refot.arrays import Array
-from refot.problem import problem
+from refot.problem import Problem, problem
 from refot.solvers.gap import gap_of
+from refot.solvers.unbalanced.gap import unbalanced_gap
+from refot.unbalanced_problem import unbalanced_problem
 
-from .problems import Instance
+from .problems import Instance, UnbalancedInstance
 
 READABLE = 1_000
 """Points up to which the NumPy backend computes the measures; beyond, the Numba backend does."""
@@ -46,23 +48,46 @@ def judge(instance: Instance, answer: Answer) -> Judgement:
     f, g = (np.asarray(potential, dtype=np.float64) for potential in (answer.f, answer.g))
     if f.shape != (n,) or g.shape != (n,) or not np.isfinite([f, g]).all():
         return Judgement(math.inf, math.inf)
-    p = problem(instance.C, instance.a, instance.a, instance.eps,
-                "numpy" if n <= READABLE else "numba")
-    with np.errstate(over="ignore", invalid="ignore"):  # of an answer that is far off
-        error, gap = p.marginal_error(f, g), gap_of(p, g).relative
+    backend = "numpy" if n <= READABLE else "numba"
+    with np.errstate(all="ignore"):  # of an answer that is far off
+        error, gap = (measures_free(instance, f, g, backend)
+                      if isinstance(instance, UnbalancedInstance)
+                      else measures(instance, f, g, backend))
     return Judgement(*(value if value >= 0 else math.inf for value in (error, gap)))
+
+
+def measures(instance: Instance, f: Array, g: Array, backend: str) -> tuple[float, float]:
+    """Both measures of a balanced problem."""
+    p: Problem = problem(instance.C, instance.a, instance.a, instance.eps, backend)
+    return p.marginal_error(f, g), gap_of(p, g).relative
+
+
+def measures_free(
+    instance: UnbalancedInstance, f: Array, g: Array, backend: str
+) -> tuple[float, float]:
+    """The residual of U-4 at the best shift, and the gap: the better one of (f, g) as they are, but
+    for the best shift, and of the best f for g, for a peer may have stopped after either step."""
+    p = unbalanced_problem(instance.C, instance.a, instance.b, instance.eps, instance.rho,
+                           backend=backend)
+    gaps = unbalanced_gap(p, f, g).relative, gap_of(p, g).relative
+    return p.marginal_error(*p.shifted(f, g)), min(gaps)
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """One of the two measures, and the value that an answer must reach."""
+    """One of the two measures, and the value that an answer must reach; the search begins at the
+    accuracy `start`."""
 
     name: str
     target: float
     measure: Callable[[Judgement], float]
+    start: float
 
+
+UNBALANCED = Criterion("gap 1e-6", 1e-6, lambda judged: judged.gap, 0.1)
+"""That of unbalanced problems, whose gap is of second order in the residual."""
 
 CRITERIA = (
-    Criterion("marginal error 1e-6", 1e-6, lambda judged: judged.marginal_error),
-    Criterion("gap 1e-4", 1e-4, lambda judged: judged.gap),
+    Criterion("marginal error 1e-6", 1e-6, lambda judged: judged.marginal_error, 1e-6),
+    Criterion("gap 1e-4", 1e-4, lambda judged: judged.gap, 1e-4),
 )

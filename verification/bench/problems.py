@@ -75,6 +75,39 @@ class Instance:
         return formed(self.C).matrix
 
 
+@dataclass(frozen=True)
+class UnbalancedInstance(Instance):
+    """An unbalanced problem, KL on both sides: rho in cost units, masses of 1 and MORE."""
+
+    rho: float = 1.0
+
+    @cached_property
+    def b(self) -> Array:
+        """Masses (n,) of the second side, all the same."""
+        return MORE * self.a
+
+
+MORE = 1.3
+"""The mass of the second side of an unbalanced problem."""
+
+
+@dataclass(frozen=True)
+class UnbalancedCell(Cell):
+    """A problem of the unbalanced grid: `rho` as a multiple of eps."""
+
+    rho: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Its name in tables."""
+        return f"{super().name} rho={self.rho:g}eps"
+
+    def instance(self) -> UnbalancedInstance:
+        """The problem itself."""
+        p = super().instance()
+        return UnbalancedInstance(p.x, p.y, p.C, p.eps, as_positive(self.rho, "rho") * p.eps)
+
+
 def largest(C: Cost) -> float:
     """max C. For points only the corners of their convex hulls are tried: c(x, y) is convex in x
     and in y, so that its maximum is at two corners."""

@@ -22,6 +22,10 @@ CLOSE = 4.0
 of one that meets the target."""
 
 
+LOOSEST = 0.5
+"""No accuracy beyond this is tried."""
+
+
 @dataclass(frozen=True)
 class Attempted:
     """A run, and what we measured on its answer."""
@@ -56,7 +60,7 @@ def following(criterion: Criterion, history: list[Attempted]) -> float | None:
     """The accuracy to try next, assuming that the measure is proportional to it; None at the end of
     the search."""
     if not history:
-        return criterion.target
+        return criterion.start
     found, target = best(criterion, history), criterion.target
     if found is None:
         return tighter(criterion, history)
@@ -67,7 +71,7 @@ def following(criterion: Criterion, history: list[Attempted]) -> float | None:
     if beyond:
         return math.sqrt(accuracy * min(beyond))
     wider = accuracy * min(0.7 * target / max(measure, 1e-300), 1e3)
-    return wider if wider < 0.5 else None
+    return min(wider, LOOSEST) if accuracy * CLOSE < LOOSEST else None
 
 
 def tighter(criterion: Criterion, history: list[Attempted]) -> float | None:

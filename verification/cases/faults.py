@@ -24,6 +24,9 @@ SOLVERS = ("plan", "potentials", "value", "transport_cost", "informative_plan", 
            "divergence_gradient")
 ON_MATRICES = ("plan", "potentials", "value", "transport_cost", "informative_plan")
 ON_POINTS = ("divergence", "divergence_gradient", "mmd")
+UNBALANCED = ("unbalanced_plan", "unbalanced_potentials", "unbalanced_value",
+              "unbalanced_mass_gradient", "unbalanced_divergence", "unbalanced_divergence_gradient")
+UNBALANCED_ON_POINTS = UNBALANCED[-2:]
 OF_POTENTIALS = ("dual", "semidual", "semidual_gradient", "scaling_loss", "scaling_loss_gradient")
 
 FORBIDDEN_FROM = 2e3
@@ -35,6 +38,10 @@ LIKE_INFINITE_EPS = 1e9
 
 LIKE_ZERO_EPS = 1e-9
 """An eps, in units of the largest cost, with the same answers as 0."""
+
+LIKE_ZERO_RHO = 1e-9
+"""A rho, in units of eps, with the same answers as 0: f is rho times what it is, P does not feel
+it."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,10 @@ def _first_array(entry: float) -> Change:
 
 def _eps(change: Callable[[float], float]) -> Change:
     return lambda named: named | {"eps": change(named["eps"])}
+
+
+def _rho(change: Callable[[float], float]) -> Change:
+    return lambda named: named | {"rho": change(named["rho"])}
 
 
 def _negative_weight(side: str) -> Change:
@@ -169,6 +180,31 @@ FAULTS = (
           ON_POINTS, _another_dimension),
     Fault("no-atoms", "A measure without atoms gives an error or a NaN, not a number",
           (*SOLVERS, "mmd"), _without_rows),
+    Fault("nan", "A NaN in the costs or points gives an error or a NaN, not a number", UNBALANCED,
+          _first_array(np.nan)),
+    Fault("nan-eps", "eps = NaN gives an error or a NaN, not a number",
+          UNBALANCED, _eps(lambda eps: np.nan)),
+    Fault("negative-eps", "eps < 0 gives an error or a NaN, not a number",
+          UNBALANCED, _eps(lambda eps: -eps)),
+    Fault("nan-rho", "rho = NaN gives an error or a NaN, not a number",
+          UNBALANCED, _rho(lambda rho: np.nan)),
+    Fault("negative-rho", "rho < 0 gives an error or a NaN, not a number",
+          UNBALANCED, _rho(lambda rho: -rho)),
+    Fault("zero-rho", "rho = 0 gives an error, a NaN, or the limit", UNBALANCED,
+          _rho(lambda rho: 0.0), lambda named: named | {"rho": LIKE_ZERO_RHO * named["eps"]},
+          "it gives the limit"),
+    Fault("negative-weight", "A negative weight gives an error or a NaN, not a number",
+          UNBALANCED, _negative_weight("a")),
+    Fault("nan-weight-b", "A NaN in the weights b gives an error or a NaN, not a number",
+          UNBALANCED, _at_first("b", np.nan)),
+    Fault("long-weights", "More weights than atoms give an error, not a number",
+          UNBALANCED, _one_too_many("a")),
+    Fault("no-atoms", "A measure without atoms gives an error or a NaN, not a number",
+          UNBALANCED, _without_rows),
+    Fault("unknown-cost", "A ground cost that nobody knows gives an error, not a number",
+          UNBALANCED_ON_POINTS, lambda named: named | {"cost": "no-such-cost"}),
+    Fault("other-dimension", "Points of different dimensions give an error, not a number",
+          UNBALANCED_ON_POINTS, _another_dimension),
     Fault("negative-mass", "A negative entry of P gives an error or a NaN, not a number",
           ("mutual_information",),
           lambda named: named | {"P": named["P"] * np.where(np.eye(*named["P"].shape), -1, 1)}),

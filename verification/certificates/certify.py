@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 
 from refot.costs.forbidden import forbids
-from refot.costs.operands import point_cost, row_blocks
+from refot.costs.operands import DenseCost, point_cost, row_blocks
+from refot.solvers.gap import HUGE_COST
 from refot.spanning_tree import TreeChange, tree_change
 
 from .balls import TINY, UNIT, Ball, Floats, ball, exp, expm1, log, log1p, maximum
@@ -118,12 +119,13 @@ def _semi_dual(p: ExactProblem, h: HalfStep) -> Ball:
 def _value(p: ExactProblem, h: HalfStep) -> Interval:
     """[semi-dual, semi-dual + gap], cut to [min C, max C], which contains F too."""
     L = _semi_dual(p, h)
+    least, largest = float(h.C_min.lower.min()), float(h.C_max.upper.max())
     if forbids(p.C):
-        gap = _gap_of_tree(p, _tree(p, h))
-        return Interval(max(float(L.lower), float(h.C_min.lower.min())), float((L + gap).upper))
+        return Interval(max(float(L.lower), least), float((L + _gap_of_tree(p, _tree(p, h))).upper))
     gap = min(_gap_of_rounding(p, h), _gap_of_shift(p, h))
-    bounds = Interval(float(h.C_min.lower.min()), float(h.C_max.upper.max()))
-    return Interval(float(L.lower), float((L + gap).upper)).intersection(bounds)
+    if isinstance(p.C, DenseCost) and largest > HUGE_COST * (abs(float(L.lower)) + p.eps):
+        gap = min(gap, _gap_of_tree(p, _tree(p, h)))  # mass on a pair to avoid costs far too much
+    return Interval(float(L.lower), float((L + gap).upper)).intersection(Interval(least, largest))
 
 
 def _missing(p: ExactProblem, h: HalfStep) -> Ball:
@@ -155,15 +157,15 @@ def _gap_of_shift(p: ExactProblem, h: HalfStep) -> float:
 
 
 def _tree(p: ExactProblem, h: HalfStep) -> TreeChange:
-    """A change T of the plan of g, on a tree of allowed pairs, after which the column sums are
-    exact; the row sums are exact before and after. Rounding would put mass on forbidden pairs."""
+    """A change T of the plan of g, on a tree of its largest entries, after which the column sums
+    are exact; the row sums are exact before and after. Rounding puts mass on all pairs."""
     P = plan_below(p, h)
     return tree_change(P, np.zeros(len(P)), (p.b * abs(h.excess)).upper)
 
 
 def _gap_of_tree(p: ExactProblem, change: TreeChange) -> float:
-    """An upper bound of J(P') - (a.f + b.g) = eps KL(P' | P) for P' = P + T, where pairs are
-    forbidden."""
+    """An upper bound of J(P') - (a.f + b.g) = eps KL(P' | P) for P' = P + T, which is of use where
+    pairs are forbidden, or to be avoided."""
     return float((ball(p.eps) * change.chi_squared).upper)
 
 

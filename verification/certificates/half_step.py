@@ -39,6 +39,9 @@ BALLS_AT_ONCE = 64
 """A block of rows has BLOCK_ELEMENTS / 64 entries, so that the dozen arrays of its balls stay in
 the processor's cache."""
 
+LOST = -750.0
+"""Below exp(LOST) times 750 no float is left above 0."""
+
 
 # ------------------------------------------------------------------ the problem, exactly
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def _rows_step(p: ExactProblem, g: Floats, rows: slice) -> HalfStep:
     r1 = E1 @ p.b  # row sum - 1
     log_r = log1p(r1)
     D = (log_r[:, None] - z) * p.eps
-    ED, weight = (E1 + 1.0) * D, p.a[rows] / (r1 + 1.0)
+    ED, weight = without_lost(z, (E1 + 1.0) * D, p.eps), p.a[rows] / (r1 + 1.0)
     return HalfStep(
         g,
         f - log_r * p.eps,
@@ -159,6 +162,14 @@ def among(allowed: Any, X: Ball, otherwise: float) -> Ball:
     if allowed.all():
         return X
     return Ball(np.where(allowed, X.mid, otherwise), np.where(allowed, X.rad, 0))
+
+
+def without_lost(z: Ball, ED: Ball, eps: float) -> Ball:
+    """exp(z) D where exp(z) underflows: 0 to within TINY eps, as |z| exp(-|z|) falls from
+    |z| = 1 on. As a product it would be off by a rounding of D, which on a pair that is to be
+    avoided may be far above everything else."""
+    lost = z.upper < LOST
+    return Ball(np.where(lost, 0, ED.mid), np.where(lost, TINY * max(eps, 1.0), ED.rad))
 
 
 def plan_below(p: ExactProblem, h: HalfStep) -> Floats:

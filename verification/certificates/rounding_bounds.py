@@ -11,23 +11,28 @@ where float64 proves nothing."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import refot
-from refot.arrays import Array, lookup
+from refot.arrays import Array, lookup, marginal_tolerance
+from refot.costs.forbidden import finite_part
 from refot.costs.operands import DenseCost, point_cost
 from refot.divergences import self_costs, to_first_order
 from refot.information import informative_cost
 from refot.problem import problem
+from refot.solvers.gap import HUGE_COST
 
+from . import unbalanced_bounds
 from .balls import UNIT
 from .certify import Certificate, certify
+from .roundings import ROUNDINGS, roundings
+from .stopped import Stopped
 
-ROUNDINGS = 64
-"""By how many roundings of its largest terms a sum may be off: it has dozens of entries, a
-logarithm and a product."""
+DEFAULT = marginal_tolerance(np.float64)
+"""The marginal error at which a solve for F stops."""
 
 
 def rounding_bound(capability: str, *arguments: Any) -> Any:
@@ -37,11 +42,6 @@ def rounding_bound(capability: str, *arguments: Any) -> Any:
     UnknownNameError.
     """
     return lookup(ROUNDING_BOUNDS, capability, "capability")(*arguments)
-
-
-def roundings(*terms: Any) -> float:
-    """64 roundings of the largest entries of the terms, added up."""
-    return ROUNDINGS * UNIT * sum(float(abs(np.asarray(x)).max()) for x in terms)
 
 
 # ------------------------------------------------------------------ functions of given arguments
@@ -94,40 +94,68 @@ def mutual_information(P: Array) -> float:
 
 # ------------------------------------------------------------------ minima
 def value(C: Array, a: Array, b: Array, eps: float) -> float:
-    """F: the width of its certificate, and rounding. The error of the potentials enters squared;
-    but where atoms are light or eps is small it may be large."""
-    certificate, _, _ = _at_the_floor(C, a, b, eps)
-    return certificate.value.width + roundings(C, eps)
+    """F: the width of its certificate, what a default solve leaves open, and rounding. The error of
+    the potentials enters squared; but where atoms are light or eps is small it may be large."""
+    floor = _floor(C, a, b, eps)
+    left = floor.stopped(DEFAULT).value(floor.g[b > 0], eps)
+    return floor.certificate.value.width + left + roundings(floor.counted, eps)
+
+
+def _self_value(C: Array, a: Array, eps: float) -> float:
+    """F between a measure and itself, as the symmetric iteration leaves it."""
+    floor = _floor(C, a, a, eps)
+    left = floor.stopped(DEFAULT).self_value(eps)
+    return floor.certificate.value.width + left + roundings(floor.counted, eps)
 
 
 def divergence(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> float:
     """S = F_xy - F_xx/2 - F_yy/2: the three bounds of F, however small S is."""
     C = point_cost(x, y, cost)
     xx, yy = self_costs(C)
-    selves = (value(xx.dense(), a, a, eps) + value(yy.dense(), b, b, eps)) / 2
+    selves = (_self_value(xx.dense(), a, eps) + _self_value(yy.dense(), b, eps)) / 2
     return value(C.dense(), a, b, eps) + selves
 
 
 # ------------------------------------------------------------------ what depends on the potentials
 def transport_cost(C: Array, a: Array, b: Array, eps: float) -> float:
-    """s: the width of its certificate, which depends on how the problem is conditioned."""
-    certificate, _, _ = _at_the_floor(C, a, b, eps)
-    return certificate.transport_cost.width + roundings(C, eps)
+    """s: the width of its certificate, which depends on how the problem is conditioned; what a
+    solve leaves open; and rounding. Of C less its least entry, as `refot.sharp_value` does."""
+    with_mass = np.ix_(a > 0, b > 0)
+    least = C[with_mass].min()
+    above = C - least
+    floor = _floor(above, a, b, eps)
+    left = floor.stopped().transport_cost(finite_part(above[with_mass]))
+    return floor.certificate.transport_cost.width + left + roundings(floor.counted, least, eps)
 
 
 def potentials(C: Array, a: Array, b: Array, eps: float) -> float:
     """f and g, shifted such that g_m = 0: twice the error of a potential, once for its own entry
     and once for the entry g_m that is subtracted."""
-    certificate, f, g = _at_the_floor(C, a, b, eps)
-    return 2 * certificate.potential_error + roundings(C, f, g, eps)
+    floor = _floor(C, a, b, eps)
+    left = eps * max(float(w.max()) for w in floor.stopped().potentials())
+    off = 2 * (floor.certificate.potential_error + left)
+    return off + roundings(floor.counted, floor.f, floor.g, eps)
 
 
 def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
     """P_ij (e^w - 1), where w bounds the error of the exponent: of both potentials, and
     rounding."""
-    certificate, f, g = _at_the_floor(C, a, b, eps)
-    w = 2 * certificate.potential_error / eps + roundings(C, f, g, eps) / eps
-    return refot.plan(f, g, C, a, b, eps) * np.expm1(w)
+    floor = _floor(C, a, b, eps)
+    w = np.full(C.shape, 2 * floor.certificate.potential_error)
+    w += roundings(floor.counted, floor.f, floor.g, eps)
+    w_f, w_g = floor.stopped().potentials()
+    w[floor.with_mass] += eps * (w_f[:, None] + w_g)
+    return floor.of_plan(w / eps)
+
+
+def _self_plan(C: Array, a: Array, eps: float) -> Array:
+    """The same between a measure and itself, as the symmetric iteration leaves it: without a
+    certificate, which does not know that f = g and fails where atoms exchange no mass."""
+    floor = _floor(C, a, a, eps)
+    w = np.full(C.shape, roundings(floor.counted, floor.f, floor.g, eps) / eps)
+    of_f = floor.stopped().self_potential()
+    w[floor.with_mass] += of_f[:, None] + of_f
+    return floor.of_plan(w)
 
 
 def informative_plan(
@@ -145,24 +173,61 @@ def divergence_gradient(
     xy = point_cost(x, y, cost)
     xx, _ = self_costs(xy)
     total = np.zeros_like(x)
-    for C, weights in ((xy, b), (xx, a)):
+    for C, off in ((xy, plan(xy.dense(), a, b, eps)), (xx, _self_plan(xx.dense(), a, eps))):
         slopes = abs(C.gradient_rows(slice(None)))
-        total += np.einsum("ij,ijd->id", plan(C.dense(), a, weights, eps), slopes)
+        total += np.einsum("ij,ijd->id", off, slopes)
         total += a[:, None] * ROUNDINGS * UNIT * slopes.max()
     return total
 
 
-def _at_the_floor(
-    C: Array, a: Array, b: Array, eps: float
-) -> tuple[Certificate, Array, Array]:
-    """Potentials (f, g) that are solved as far as float64 allows, and their certificate."""
+@dataclass(frozen=True)
+class Floor:
+    """Potentials f, g that are solved as far as float64 allows, and their certificate."""
+
+    certificate: Certificate
+    a: Array
+    b: Array
+    f: Array  # 0 where there is no mass
+    g: Array
+    P: Array  # the plan, (n, m)
+    tol: float  # the marginal error at which such a solve stops
+    counted: float  # the largest cost that a plan would pay: none far above all that carry mass
+
+    @property
+    def with_mass(self) -> tuple[Array, ...]:
+        """The pairs of points with mass, as an index of an (n, m) matrix."""
+        return np.ix_(self.a > 0, self.b > 0)
+
+    def stopped(self, tol: float | None = None) -> Stopped:
+        """What a solve leaves open that stops at tol, or at the floor; the error that it sees is
+        itself rounded, by as much as the floor."""
+        return Stopped(self.P[self.with_mass], (self.tol if tol is None else tol) + self.tol)
+
+    def of_plan(self, w: Array) -> Array:
+        """P_ij (e^w - 1) for exponents that are off by w (n, m), and nowhere more than the mass of
+        the row and of the column."""
+        mass = np.minimum.outer(self.a, self.b) + 2 * self.tol
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.fmin(self.P * np.expm1(w), mass)
+
+
+def _floor(C: Array, a: Array, b: Array, eps: float) -> Floor:
     p = problem(DenseCost(C), a, b, eps, "numpy")
     found = to_first_order(p, None)
-    return certify(C, a, b, eps, found.g), found.f, found.g
+    f, g = np.where(p.a > 0, found.f, 0), np.where(p.b > 0, found.g, 0)
+    carried = float(p.a @ abs(f) + p.b @ abs(g))
+    counted = abs(C)[abs(C) <= HUGE_COST * (carried + eps)].max(initial=carried)
+    with np.errstate(all="ignore"):  # far from the optimum a plan may overflow
+        P = refot.plan(found.f, found.g, C, a, b, eps, backend="numpy")
+    return Floor(certify(C, a, b, eps, found.g), p.a, p.b, f, g, P,
+                 max(found.tolerance, found.marginal_error), float(counted))
 
 
 ROUNDING_BOUNDS: dict[str, Callable[..., Any]] = {bound.__name__: bound for bound in (
     plan, potentials, value, transport_cost, softmin, dual, semidual, semidual_gradient,
     scaling_loss, scaling_loss_gradient, divergence, divergence_gradient, mmd, q_objective,
-    informative_plan, mutual_information)}
+    informative_plan, mutual_information, unbalanced_bounds.unbalanced_plan,
+    unbalanced_bounds.unbalanced_potentials, unbalanced_bounds.unbalanced_value,
+    unbalanced_bounds.unbalanced_mass_gradient, unbalanced_bounds.unbalanced_divergence,
+    unbalanced_bounds.unbalanced_divergence_gradient)}
 """The bound of each capability, with the arguments of its signature."""

@@ -1,8 +1,19 @@
-"""The checks, a file a family, in the order in which they are made and told: what is answered, how
-(honesty, behaviour, precision), and what is not to be answered (bad input).
+"""The checks, one file for each family.
+
+Importing a family registers its checks, and the order of registration is that of the reports:
+first whether the answers are right, then how they are given (honesty, behaviour, precision), last
+what should be refused (bad input).
 """
 
-from refot.verification.checks import divergences, functions, information, training, transport
+from refot.verification.checks import (
+    divergences,
+    functions,
+    information,
+    training,
+    transport,
+    unbalanced,
+    unbalanced_divergences,
+)
 
 from .trial import CHECKS
 
@@ -13,4 +24,5 @@ from refot.verification.checks import behaviour, honesty, precision
 from refot.verification.checks import bad_input
 
 __all__ = ["CHECKS", "bad_input", "behaviour", "divergences", "functions", "honesty",
-           "information", "precision", "training", "transport"]
+           "information", "precision", "training", "transport", "unbalanced",
+           "unbalanced_divergences"]

@@ -1,7 +1,7 @@
-"""Ordinary arguments of each capability on a case: the same for every subject, and every check;
-and when two warnings are one.
+"""The ordinary arguments with which the checks call a capability on a case.
 
-What depends on a random draw (potentials, scores, tables) has a seed of its own.
+They are the same for every subject and every check: what is drawn at random (potentials, scores,
+tables) is drawn from a fixed seed. `wording` says when two warnings count as the same.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.verification.cases.case import Case
+from refot.verification.cases.unbalanced import unbalanced
 from refot.verification.subjects.capabilities import CAPABILITIES, JOINT
 
 from .trial import Trial
@@ -27,12 +28,12 @@ def potentials(trial: Trial) -> tuple[Array, Array]:
     n, m = trial.case.C.shape
     unit = min(trial.case.eps, trial.case.spread) if trial.case.spread > 0 else 1.0
     f, g = rng.normal(size=n) * unit, rng.normal(size=m) * unit
-    shift = float(np.median(trial.case.C))  # so that exp((f + g - C) / eps) does not just vanish
+    shift = float(np.median(trial.case.C))  # without it, exp((f + g - C) / eps) might underflow
     return (f + shift).astype(trial.case.C.dtype), g.astype(trial.case.C.dtype)
 
 
 def column_scores(trial: Trial) -> Array:
-    """h = g + eps log b on the support, and -1e3 eps below where b = 0: finite everywhere."""
+    """h = g + eps log b, with -1e3 in place of log b where b = 0, so that h is finite. (m,)"""
     _, g = potentials(trial)
     b = trial.truth.b
     log_b = np.where(b > 0, np.log(np.where(b > 0, b, 1)), -1e3)
@@ -60,7 +61,7 @@ OF_A_CASE: dict[str, Callable[[Trial], Any]] = {
     "Q": lambda trial: table(trial).astype(trial.case.C.dtype),
     "lam": lambda trial: 0.5 * trial.case.eps,
 }
-"""Each argument of a capability on a case."""
+"""How each argument of a capability on a problem is taken from a case."""
 
 OF_A_JOINT: dict[str, Callable[[Trial], Any]] = {
     JOINT: lambda trial: trial.truth.plan,
@@ -68,21 +69,30 @@ OF_A_JOINT: dict[str, Callable[[Trial], Any]] = {
     "b": lambda trial: trial.truth.b,
     "Q": table,
 }
-"""Each argument of a capability of a joint law: the optimal plan of the case, in float64."""
+"""How each argument of a capability on a joint law is taken: the law is the optimal plan of the
+case, in float64."""
+
+
+OF_UNBALANCED: dict[str, Callable[[Trial], Any]] = OF_A_CASE | {
+    "a": lambda trial: unbalanced(trial.case)[1],
+    "b": lambda trial: unbalanced(trial.case)[2],
+    "rho": lambda trial: unbalanced(trial.case)[4],
+}
+"""Each argument of a capability of unbalanced transport: the masses of a and b do not match."""
 
 
 def ordinary(trial: Trial, capability: str) -> Arguments:
-    """Arguments of the capability, in the order of its signature, on a case with points."""
+    """The arguments of the capability on the case, in the order of its signature."""
     names = CAPABILITIES[capability].takes
-    values = OF_A_JOINT if JOINT in names else OF_A_CASE
+    values = (OF_A_JOINT if JOINT in names else OF_UNBALANCED if "rho" in names else OF_A_CASE)
     return tuple(values[name](trial) for name in names)
 
 
 def wording(warning: str) -> str:
-    """A warning without its numbers: one that differs in them only is no other."""
+    """A warning with its numbers blotted out: two that differ in numbers only count as the same."""
     return re.sub(r"\d[\d.e+-]*", "#", warning)
 
 
 def first(case: Case) -> bool:
-    """One ordinary case is enough for what does not depend on the numbers."""
+    """For checks whose result does not depend on the numbers: one ordinary case is enough."""
     return case.name.partition("#")[0] == "gaussian"

@@ -1,9 +1,12 @@
-"""Checks of bad input: an error or a NaN, within seconds, and not a number.
+"""Checks of bad input: a subject should answer it with an error or a NaN, within seconds.
 
-Who has no answer to sound input either is not asked: other checks say so. Nor is a refusal by
-`NotImplementedError` counted, which adapters of libraries raise in front of the library.
-What a documentation gives a meaning to (`Part.allows`), and what has one as a limit, may be
-answered with a number: the check then passes, and its message says what the number stands for.
+A finite number is a failure, with two exceptions in which the check passes and its message says
+what the number stands for: the documentation of the subject gives the input a meaning
+(`Part.allows`), or the input has a meaning as a limit of sound input (`Fault.limit`).
+
+Two kinds of subject are not asked at all. One that has no answer to sound input either is reported
+by other checks. And a `NotImplementedError` is no refusal by the subject, since adapters raise it
+before the library is called.
 """
 
 from __future__ import annotations
@@ -24,29 +27,33 @@ from .arguments import Arguments, first, ordinary, wording
 from .trial import Finding, Trial, check
 
 PATIENCE = 10.0
-"""Seconds for a call with bad input; a sound one before it has started and compiled what there was
-to start and to compile."""
+"""Seconds for a call with bad input. A call with sound input comes before it, so that no program
+has to be started and nothing compiled within this time."""
 
 MOST_HUNG = 3
-"""After so many calls with bad input that had no answer in time, the others get the short time."""
+"""After this many calls with bad input that had no answer in time, all further ones get SHORT."""
 
 SHORT = 0.5
-"""Seconds within which what looks at its arguments has refused them."""
+"""Seconds: enough for a subject that refuses an argument as soon as it looks at it."""
 
 
 def refuses(trial: Trial, capability: str, fault: Fault) -> Finding:
-    """Whether the subject refuses the fault; a sound call comes first, and must be answered."""
+    """Whether the subject refuses the fault.
+
+    A call with sound input comes first. If it has no finite answer, NotOfferedError is raised.
+    """
     sound = ordinary(trial, capability)
     _answered(trial, capability, sound)
     if fault.name in trial.probe.part.allows:
         return trial.mass_error(0.0, f"documented: {trial.probe.part.allows[fault.name]}")
-    trial.probe.answer(capability, "sound", *trial.theirs(capability, sound))  # starts what died
+    # a program that died of earlier bad input is started again by a sound call, made anew
+    trial.probe.answer(capability, "sound", *trial.in_their_convention(capability, sound))
     known_to_hang = trial.probe.hung >= MOST_HUNG
     hurried = Probe(limited(trial.probe.part, SHORT if known_to_hang else PATIENCE))
-    theirs = _changed(fault.change, capability, trial.theirs(capability, sound))
+    bad = _changed(fault.change, capability, trial.in_their_convention(capability, sound))
     try:
         with refusal_expected():
-            answer = hurried.flat(capability, *theirs)
+            answer = hurried.flat(capability, *bad)
     except NoAnswerError as error:
         trial.probe.hung += 1
         if known_to_hang:
@@ -58,13 +65,15 @@ def refuses(trial: Trial, capability: str, fault: Fault) -> Finding:
     except NotOfferedError:
         raise
     except SubjectError as error:
+        # an adapter calls the library and then refot's conversions, which may be what refuses
         if trial.probe.part.calls and issubclass(error.raised or object, InputError):
             raise NotOfferedError(f"refused by refot's conversion of the answer: {error}") from None
         return trial.mass_error(0.0, f"it raises: {error}")
     if not (answer.size and np.isfinite(answer).all()):
         return trial.mass_error(0.0, "its answer is not finite" if answer.size else "it is empty")
+    # a finite answer: it may still come with a warning, or be the right one of a limit
     usual = set(map(wording, trial.warnings(capability, *sound)))
-    if fault.a_warning_tells and (said := _says(hurried, theirs, usual)):
+    if fault.a_warning_tells and (said := _says(hurried, bad, usual)):
         return trial.mass_error(0.0, said)
     if fault.limit is not None and _agrees(trial, capability, answer, fault.limit, sound):
         return trial.mass_error(0.0, fault.meaning)
@@ -73,7 +82,7 @@ def refuses(trial: Trial, capability: str, fault: Fault) -> Finding:
 
 
 def _answered(trial: Trial, capability: str, sound: Arguments) -> None:
-    """Raises NotOfferedError where sound input gets no answer: once is enough to say so."""
+    """Raises NotOfferedError where sound input has no finite answer: other checks report that."""
     try:
         finite = np.isfinite(trial.raw(capability, *sound)).all()
     except SubjectError as error:
@@ -92,7 +101,10 @@ def _changed(change: Change, capability: str, arguments: Arguments) -> Arguments
 
 
 def _says(probe: Probe, arguments: Arguments, usual: set[str]) -> str:
-    """A warning in words that are not usual, or that the solve of a matrix did not converge; or "".
+    """How the subject tells of the bad input beside its answer, or "" if it does not.
+
+    Either it gives a warning that it does not give for sound input (`usual`), or, where it offers
+    `converged`, it says that it did not converge.
     """
     if telling := [line for line in probe.warned if wording(line) not in usual]:
         return f"it warns: {min(telling)}"
@@ -109,7 +121,7 @@ def _says(probe: Probe, arguments: Arguments, usual: set[str]) -> str:
 def _agrees(
     trial: Trial, capability: str, answer: Array, limit: Change, sound: Arguments
 ) -> bool:
-    """Whether the subject answers the same where the arguments mean the same and are sound."""
+    """Whether the answer is the subject's own answer to the sound input that is the limit."""
     try:
         same = trial.raw(capability, *_changed(limit, capability, sound))
     except SubjectError:
@@ -121,7 +133,7 @@ def _agrees(
 
 
 def _in_one_gauge(answer: Array, capability: str, arguments: Arguments) -> Array:
-    """An answer that came flat; of potentials f, g the sums f_i + g_j, the same in every gauge."""
+    """A flat answer as it can be compared: of potentials the sums f_i + g_j, free of the gauge."""
     record = CAPABILITIES[capability]
     if record.answers is not Answers.PAIR:
         return answer

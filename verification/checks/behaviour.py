@@ -1,4 +1,5 @@
-"""Checks of how a subject behaves: the same call has the same answer, and changes no argument."""
+"""Checks of behaviour: the same call twice has the same answer, and no call changes its arguments.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ def _scale(trial: Trial, capability: str) -> float:
 def _repeatable(capability: str) -> None:
     @check(f"{capability}.repeatable", "The same call made twice gives the same answer", first)
     def run(trial: Trial) -> Finding:
-        one, two = trial.again(capability, *ordinary(trial, capability))
+        one, two = trial.twice(capability, *ordinary(trial, capability))
         if one.shape != two.shape:
             raise SubjectError(f"returned shapes {one.shape} and then {two.shape}")
         allowed = trial.rate * _scale(trial, capability) + trial.rounding
@@ -41,15 +42,18 @@ KEEPS = "The arguments are after the call what they were before: nothing is writ
 
 
 def _asked(capability: str) -> Callable[[Case], bool]:
-    """On the cases on which anything else is asked of the capability: weights of 0 or one atom are
-    where something is put right in place."""
+    """Whether some other check of the capability applies to a case.
+
+    All such cases are asked, since it is the odd ones (weights of 0, a single atom) that tempt an
+    implementation to correct its arguments in place.
+    """
     return lambda case: any(
         other.applies(case) for other in CHECKS.values()
         if other.capability == capability and not other.id.endswith(".keeps-arguments"))
 
 
 def _untouched(trial: Trial, calls: list[tuple[Any, ...]]) -> Finding:
-    """That none of these calls, (capability, *arguments), writes into its arguments."""
+    """Whether none of these calls, each (capability, *arguments), writes into its arguments."""
     capability = calls[0][0]
     if isinstance(trial.probe.part.capabilities[capability], Clocked):
         raise NotOfferedError("not asked: a program has its arguments as text")
@@ -82,6 +86,6 @@ def converged_keeps_arguments(trial: Trial) -> Finding:
 
 @check("train_step.keeps-arguments", KEEPS, first)
 def train_step_keeps_arguments(trial: Trial) -> Finding:
-    """Of every algorithm that the subject trains."""
+    """One call for each algorithm; those that the subject does not train are left out."""
     calls = [("train_step", *question(load(algorithm))) for algorithm in algorithms()]
     return _untouched(trial, calls)

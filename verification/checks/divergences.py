@@ -1,4 +1,7 @@
-"""Checks of divergences between point clouds: S of B-9, and MMD^2 with kernel -c."""
+"""Checks of divergences between point clouds: S of B-9, and MMD^2 with kernel -c.
+
+B = Bréchet et al. 2019.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Checks of functions of given arguments, which need no solver: softmin, dual, semi-dual, scaling.
+"""Checks of functions that need no solver: softmin, dual, semi-dual, and the loss after L steps.
 
-The right answers are refot's NumPy equations at the same arguments in float64; that those are
-right is shown in the tests against ball arithmetic and against the properties asserted here.
+The right answers are refot's own NumPy equations at the same arguments in float64. That these are
+right is shown by refot's tests, against ball arithmetic.
+
+Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018.
 """
 
 from __future__ import annotations
@@ -123,7 +125,8 @@ def _semidual_gradient(trial: Trial, g: Array) -> Array:
 
 # ------------------------------------------------------------------ scaling loss
 def _scaling_is_finite(case: Case) -> bool:
-    """Whether exp(-C / eps) keeps full precision in float64 and float32."""
+    """Whether |C| <= 60 eps, so that exp(-C / eps) is a normal number in float32, and no a_i is 0.
+    """
     return bool(abs(case.C).max() <= 60 * case.eps) and bool((case.a > 0).all())
 
 

@@ -18,7 +18,8 @@ from .trial import Finding, Trial, check
 
 PLANS: dict[str, Callable[[Trial], Array]] = {"plan": Trial.plan,
                                               "potentials": Trial.plan_of_potentials}
-"""The plan of a case, from what a part may offer."""
+"""The capabilities from which a plan can be had, and how: its marginals say whether a solve
+converged."""
 
 
 # ------------------------------------------------------------------ the call says so
@@ -33,6 +34,7 @@ def _honest(capability: str) -> None:
             return trial.mass_error(0.0)
         if trial.offers("converged") and not trial.flag("converged", *trial.case.matrix):
             return trial.mass_error(0.0, "it says that it did not converge")
+        # a warning tells something only if it is not also given where the solve converged
         warned = trial.warnings(capability, *trial.case.matrix)
         usual = _usual_warnings(trial, capability) if warned else set()
         telling = [line for line in warned if wording(line) not in usual]
@@ -45,7 +47,7 @@ def _honest(capability: str) -> None:
 
 
 def _usual_warnings(trial: Trial, capability: str) -> set[str]:
-    """What the call warns of on an easy problem that it solves: there it means nothing."""
+    """The wordings of what the call warns of on an easy problem that it solves."""
     case = _easy()
     easy = replace(trial, case=case, truth=solution_of(case), calls=[])
     try:
@@ -84,7 +86,10 @@ def converged_known(trial: Trial) -> Finding:
 
 
 def _errors(trial: Trial) -> list[Finding]:
-    """Of each answer of the part that says how far a solve came. Raises NotOfferedError."""
+    """The errors of all answers of the part that depend on how far the solve came.
+
+    Raises NotOfferedError where the part offers no such answer.
+    """
     found = [trial.marginals_right(plan(trial)) for name, plan in PLANS.items()
              if trial.offers(name)]
     for name in ("value", "transport_cost"):

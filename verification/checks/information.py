@@ -1,4 +1,7 @@
-"""Checks of the informative regularisation: Q objective, informative plan, mutual information."""
+"""Checks of the informative regularisation: Q objective, informative plan, mutual information.
+
+B = Bréchet et al. 2019; an erratum such as "E3" is a heading of docs/errata.md.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from .trial import Finding, Trial, check
 
 
 def _nats(trial: Trial, measured: float, expected: float, message: str = "") -> Finding:
-    """Two numbers without unit that should agree: tolerance rate * (1 + |expected|)."""
+    """Two numbers in nats that should agree, with the tolerance rate * (1 + |expected|)."""
     tolerance = trial.rate * (1 + abs(expected))
     return Finding(measured, Interval(expected, expected), abs(measured - expected), tolerance,
                    message)
@@ -51,7 +54,7 @@ def q_objective_minimum(trial: Trial) -> Finding:
     truth = trial.truth
     mass, P = np.outer(truth.a, truth.b), truth.plan
     Q = np.where(P > 0, np.log(np.where(P > 0, P, 1) / np.where(mass > 0, mass, 1)), 0.0)
-    empty = float(mass[P == 0].sum())  # exp(0) a b there, instead of the limit 0
+    empty = float(mass[P == 0].sum())  # Q = 0 stands there for -infinity: exp(Q) a b is a b, not 0
     return _nats(trial, trial.number("q_objective", Q, P, truth.a, truth.b),
                  1 - kl(P, mass) + empty)
 

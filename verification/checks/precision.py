@@ -1,7 +1,8 @@
-"""Checks of precision: float64 for float64, and float32 within a budget of float32 roundings.
+"""Checks of precision: in float64 an answer has float64 digits, in float32 it keeps to a budget.
 
-The budget is that of refot's own float64 answers (`rounding_bounds`), in roundings of float32, and
-for what is solved for, on top of it, what a solve leaves that stops at the subject's rate.
+The budget of a float32 answer is the bound on the roundings of refot's own answer
+(`rounding_bounds`), with roundings of float32 in place of those of float64. An answer that is
+solved for may in addition be off by what a solve leaves that stops at the subject's tolerance.
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ from .arguments import first, ordinary
 from .trial import SINGLE, Finding, Trial, check
 
 LOSS = float(np.finfo(np.float32).eps) / 2 / UNIT
-"""Roundings of float64 in one of float32: 2^29."""
+"""How many times larger a rounding of float32 is than one of float64: 2^29."""
 
 ADMITTED = 1e-5
-"""A stated tolerance from which on nobody expects float64: a hundred roundings of float32."""
+"""A subject that states at least this tolerance, a hundred roundings of float32, may answer in
+float32."""
 
 
 # ------------------------------------------------------------------ float64
@@ -50,7 +52,8 @@ def _double(capability: str) -> None:
         one, two = (asked.raw(capability, *ordinary(asked, capability)) for asked in (trial, other))
         if not (np.isfinite(one).all() and np.isfinite(two).all()):
             return Finding(np.nan, None, np.nan, 0.0, "the answer is not finite")
-        constant = one.shape == two.shape and bool((one == two).all())  # 0.5 is one of float32
+        # an answer such as 0.5 on every case is a float32 number without being computed in float32
+        constant = one.shape == two.shape and bool((one == two).all())
         single = is_single(one) and is_single(two) and not constant
         stated = trial.probe.part.tolerance
         if single and stated is not None and stated >= ADMITTED:
@@ -60,7 +63,7 @@ def _double(capability: str) -> None:
 
 @cache
 def _another() -> Case:
-    """A case of the size of the first, of a seed that no profile draws."""
+    """A second case of the same size as the first, from a seed that no other check uses."""
     return next(synthetic(1_000_003))
 
 
@@ -87,7 +90,8 @@ def _single(capability: str) -> None:
         off = abs(answer - right)
         worst = np.unravel_index(int(np.argmax(np.where(np.isfinite(off), off / budget, np.inf))),
                                  right.shape)
-        missed = np.isfinite(off).all() and off[worst] > budget[worst]  # a NaN is right nowhere
+        missed = np.isfinite(off).all() and off[worst] > budget[worst]
+        # off by as much in float64: then float32 is not to blame, and another check fails
         if missed and _off_in_double(asked, capability, right, exact, off):
             return trial.mass_error(0.0, "as far off in float64: no matter of precision")
         expected = float(right[worst])
@@ -100,9 +104,12 @@ def _to_single(argument: Any) -> Any:
 
 
 def _answer(trial: Trial, capability: str, shape: tuple[int, ...], arguments: Any) -> Array:
-    """The answer as one array; of potentials f_i + g_j, which is the same in every gauge."""
+    """The answer as one array; of potentials the sums f_i + g_j, which do not depend on the gauge.
+    """
     if CAPABILITIES[capability].answers is Answers.PAIR:
         return sums(*trial.pair(capability, *arguments))
+    if CAPABILITIES[capability].answers is Answers.BOTH:
+        return np.concatenate(trial.pair(capability, *arguments))
     if shape:
         return trial.array(capability, shape, *arguments)
     return np.asarray(trial.number(capability, *arguments))
@@ -117,11 +124,14 @@ def _off_in_double(
 
 
 def _stop(trial: Trial, capability: str, right: Array) -> float:
-    """What a solve leaves that stops at the rate, in the units of the answer; else 0."""
+    """The error that a solve may leave which stops at the rate, in the units of the answer.
+
+    0 for an answer that is not solved for.
+    """
     record, case = CAPABILITIES[capability], trial.case
     if not record.solved:
         return 0.0
-    if record.unit is Unit.SLOPE:  # an error of the potentials grows in it by up to spread / eps
+    if record.unit is Unit.SLOPE:  # a gradient multiplies errors of the potentials by spread / eps
         return trial.rate * float(abs(right).max()) * max(1.0, case.spread / case.eps)
     return trial.rate * (case.unit if record.unit is Unit.COST else 1.0)
 

@@ -15,12 +15,12 @@ from .trial import Finding, Trial, check
 
 
 def _once(case: Case) -> bool:
-    """The weights and batches are the trajectory's own: one case is enough."""
+    """On one case only: weights and batches come from the trajectory, not from the case."""
     return first(case)
 
 
 def follow(trial: Trial, algorithm: str) -> Finding:
-    """The first comparison that misses by more than it may, or the worst of those that do not."""
+    """The first comparison that fails, since later ones only follow from it; else the worst one."""
     file = load(algorithm)
     answer = trial.probe.answer("train_step", algorithm, *question(file))
     with looking_at("the steps that are due"):

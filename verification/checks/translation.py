@@ -1,8 +1,10 @@
-"""From refot's problem to the call of a subject with a declared convention, and back.
+"""Translation between refot's convention and the one that a subject declares.
 
-A subject that declares a convention is called with the parameter of that convention in place of
-eps (blur, gamma), so that it solves the problem that was meant on its own cost; what it answers is
-divided by the scale of that cost and converted to refot's definitions. A matrix is taken as it is.
+On the way there, eps is replaced by the parameter of that convention (blur, gamma), for which the
+subject solves the problem that was meant on its own cost. On the way back, the answer is divided by
+the scale of that cost and converted to refot's definitions. A cost matrix is passed on as it is.
+
+B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations
@@ -25,31 +27,38 @@ from refot.conventions.convert import (
     potentials_to_refot,
     value_to_refot,
 )
+from refot.conventions.unbalanced import balanced_row
 from refot.verification.subjects.capabilities import CAPABILITIES
 from refot.verification.subjects.probe import NotOfferedError, SubjectError
 from refot.verification.truth.solution import point_solutions, solution
 
+from . import unbalanced_translation as unbalanced
 
-def to_subject(called: Convention, capability: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments with which the subject solves the problem that these arguments mean."""
+
+def to_subject(name: str, capability: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The subject's arguments for the problem that refot's `arguments` mean; `name` is that of its
+    convention."""
     record = CAPABILITIES[capability]
     if not record.is_translated:
         return arguments
+    if record.is_unbalanced:
+        return unbalanced.to_subject(name, capability, arguments)
+    called = balanced_row(name)
     named = record.named(arguments)
     eps = named["eps"] * scale_on(called, named.get("cost"))
     return tuple((named | {"eps": parameter_from_eps(called, eps)}).values())
 
 
 def scale_on(called: Convention, cost: str | None) -> float:
-    """Their cost in units of refot's ground cost of that name; 1 for a matrix (None).
+    """How many times refot's ground cost of that name the subject's cost is; 1 for a matrix (None).
 
-    Raises NotOfferedError where the convention does not say: then nothing can be compared.
+    Raises NotOfferedError where the convention does not say, since nothing can be compared then.
     """
     if cost is None:
         return 1.0
     scales = [each.scale for each in called.costs if each.ground == cost]
     if not scales and all(each.scale == 1.0 for each in called.costs):
-        return 1.0  # a convention that scales no cost scales none that it does not name
+        return 1.0  # all costs that it names are unscaled, so one that it does not name is, too
     if not scales or scales[0] is None:
         raise NotOfferedError(f"the convention {called.name} says no scale of the cost {cost!r}")
     return scales[0]
@@ -57,7 +66,7 @@ def scale_on(called: Convention, cost: str | None) -> float:
 
 # ------------------------------------------------------------------ answers
 def value_from_subject(called: Convention, answer: float, *problem: Any) -> float:
-    """F from the answer to `value(C, a, b, eps)`; a number that is not finite stays as it is."""
+    """F from the answer to `value(C, a, b, eps)`. A number that is not finite stays as it is."""
     if called.value in (None, ValueKind.KL) or not math.isfinite(answer):
         return answer
     found = solution(*problem)
@@ -70,7 +79,7 @@ def potentials_from_subject(
 ) -> tuple[Array, Array]:
     """(f, g) in density form from the answer to `potentials(C, a, b, eps)`.
 
-    Raises SubjectError where the answer is none in its convention, as a scaling below 0.
+    Raises SubjectError where the declared convention has no such answer (a negative scaling).
     """
     (f, g), (_, a, b, eps) = answer, problem
     finite = bool(np.isfinite(f[a > 0]).all() and np.isfinite(g[b > 0]).all())
@@ -86,8 +95,8 @@ def potentials_from_subject(
 def divergence_from_subject(called: Convention, answer: float, *clouds: Any) -> float:
     """S of B-9 from the answer to `divergence(x, a, y, b, eps, cost)`.
 
-    A divergence of the clamped kind answers 0 for everything below: it stands for the right number
-    where that is below 0, and for 0 where it is not.
+    A convention that clamps at 0 hides negative numbers: its answer 0 is taken for the right number
+    where that is negative, and for 0 otherwise.
     """
     if not math.isfinite(answer):
         return answer
@@ -126,9 +135,9 @@ FROM_SUBJECT: dict[str, Callable[..., Any]] = {
 """The answers that differ between conventions. A plan and its cost are the same in all of them."""
 
 
-def from_subject(
-    called: Convention, capability: str, answer: Any, arguments: tuple[Any, ...]
-) -> Any:
-    """The answer in refot's convention to a call with these arguments, which are refot's."""
+def from_subject(name: str, capability: str, answer: Any, arguments: tuple[Any, ...]) -> Any:
+    """An answer converted to refot's convention; `arguments` are those of the call, in refot's."""
+    if CAPABILITIES[capability].is_unbalanced:
+        return unbalanced.from_subject(name, capability, answer, arguments)
     convert = FROM_SUBJECT.get(capability)
-    return answer if convert is None else convert(called, answer, *arguments)
+    return answer if convert is None else convert(balanced_row(name), answer, *arguments)

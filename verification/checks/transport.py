@@ -37,9 +37,9 @@ def plan_gibbs(trial: Trial) -> Finding:
     P, truth, eps = trial.plan(), trial.truth, trial.case.eps
     if not np.isfinite(P).all():
         return Finding(np.nan, None, np.nan, trial.rate, "the plan is not finite")
-    noise = 10 * trial.rate  # what `plan.entries` allows, wherever it sits
+    noise = 10 * trial.rate  # the error that `plan.entries` allows, which may sit in one entry
     found = double_differences(P, truth.C, truth.a, truth.b, eps, noise)
-    if not found.energy.size:  # the marginals judge such a plan
+    if not found.energy.size:  # such a plan is left to the check of the marginals
         return trial.mass_error(0.0, "no four entries far enough above the noise to compare")
     allowed = trial.rate * trial.case.unit + trial.rounding + found.noise
     off = abs(found.energy - found.cost)
@@ -58,7 +58,7 @@ def potentials_marginals(trial: Trial) -> Finding:
 def potentials_optimal(trial: Trial) -> Finding:
     _, g = trial.pair("potentials", *trial.case.matrix)
     truth = trial.truth
-    g = np.where(truth.b > 0, g, 0)  # the potential of an atom without mass is nobody's business
+    g = np.where(truth.b > 0, g, 0)  # the potential of an atom without mass may be anything
     if not np.isfinite(g).all():
         return trial.value_within(float("nan"), truth.value, "g is not finite on the support")
     value = semi_dual(g, truth.C, truth.a, truth.b, trial.case.eps, backend="numpy")

@@ -1,17 +1,19 @@
-"""What a check is: one invariant, or one certified comparison, of one capability on one case."""
+"""What a check is, and what it works with.
+
+A check tests one property of one capability on one case. It is a function of a `Trial`, through
+which it calls the subject, and returns a `Finding`. `check` registers it in CHECKS.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array, InputError
-from refot.conventions.convert import Convention, convention
 from refot.verification.cases.case import Case
 from refot.verification.certificates.intervals import Interval
 from refot.verification.subjects.probe import Probe, SubjectError
@@ -20,15 +22,16 @@ from refot.verification.truth.solution import Truth
 from .translation import from_subject, to_subject
 
 SINGLE = "computed in float32: the answers are float32 numbers, the arguments float64"
-"""The mistake that is seen in the digits of the answer."""
+"""What the diagnosis says of a float64 call with float32 answers. No formula describes it: it shows
+in the digits of the answer."""
 
 
 @dataclass(frozen=True)
 class Finding:
     """What was measured, where it should lie, by how much it misses, and how much it may miss.
 
-    `expected` is None where nothing can be expected, because an answer it rests on is not a number.
-    `cause` is the diagnosis, where the check knows it without the catalogue of mistakes.
+    `expected` is None where it would be computed from another answer, and that is not finite.
+    `cause` is the diagnosis, if the check itself knows it.
     """
 
     measured: float
@@ -46,7 +49,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Call:
-    """One call that a check made: its arguments in refot's terms, its answer in refot's."""
+    """One call that a check made, with arguments and answer in refot's convention.
+
+    `single` says whether the answer consists of float32 numbers.
+    """
 
     capability: str
     arguments: tuple[Any, ...]
@@ -56,10 +62,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Trial:
-    """A check's surroundings: the probe of the subject, the case, its certified truth.
+    """What a check works with: the probe of the subject, the case, and its certified solution.
 
-    What a check asks of the subject it asks here: the declared convention is translated on the way
-    there and back, and each call is kept for the diagnosis.
+    A check calls the subject through the methods of this class. They translate arguments and answer
+    between refot's convention and the declared one, and keep each call for the diagnosis.
     """
 
     probe: Probe
@@ -68,32 +74,35 @@ class Trial:
     calls: list[Call] = field(default_factory=list)
 
     # -------------------------------------------------------------- answers, in refot's convention
-    @cached_property
-    def declared(self) -> Convention:
-        """The convention in which the subject says it answers."""
-        return convention(self.probe.part.convention)
+    @property
+    def declared(self) -> str:
+        """The name of the convention in which the subject says it answers."""
+        return self.probe.part.convention
 
-    def theirs(self, capability: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        """refot's arguments as the declared convention has them."""
+    def in_their_convention(
+        self, capability: str, arguments: tuple[Any, ...]
+    ) -> tuple[Any, ...]:
+        """refot's arguments, translated to the convention that the subject declares."""
         return to_subject(self.declared, capability, arguments)
 
     def number(self, capability: str, *arguments: Any) -> float:
         """A scalar answer."""
-        given = self.probe.number(capability, *self.theirs(capability, arguments))
+        given = self.probe.number(capability, *self.in_their_convention(capability, arguments))
         answer: float = from_subject(self.declared, capability, given, arguments)
         self._keep(capability, arguments, answer)
         return answer
 
     def array(self, capability: str, shape: tuple[int, ...], *arguments: Any) -> Array:
-        """An array answer of the shape that is due."""
-        given = self.probe.array(capability, shape, *self.theirs(capability, arguments))
+        """An array answer. Raises SubjectError if it has another shape."""
+        translated = self.in_their_convention(capability, arguments)
+        given = self.probe.array(capability, shape, *translated)
         answer: Array = from_subject(self.declared, capability, given, arguments)
         self._keep(capability, arguments, answer)
         return answer
 
     def pair(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
         """The answer to `potentials`, in density form."""
-        given = self.probe.pair(capability, *self.theirs(capability, arguments))
+        given = self.probe.pair(capability, *self.in_their_convention(capability, arguments))
         answer: tuple[Array, Array] = from_subject(self.declared, capability, given, arguments)
         self._keep(capability, arguments, answer)
         return answer
@@ -104,27 +113,29 @@ class Trial:
 
     def flag(self, capability: str, *arguments: Any) -> bool:
         """An answer that is yes or no."""
-        return self.probe.flag(capability, *self.theirs(capability, arguments))
+        return self.probe.flag(capability, *self.in_their_convention(capability, arguments))
 
-    def again(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
-        """The answers to the same call made twice, flat and as the subject gives them."""
-        return self.probe.again(capability, *self.theirs(capability, arguments))
+    def twice(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
+        """The answers to the same call made twice, each as one flat array, not converted."""
+        return self.probe.twice(capability, *self.in_their_convention(capability, arguments))
 
     def raw(self, capability: str, *arguments: Any) -> Array:
-        """The answer as the subject gives it, flat, whatever its shape, of at least one number; not
-        kept."""
-        answer = self.probe.flat(capability, *self.theirs(capability, arguments))
+        """The answer as one flat array, whatever its shape, not converted and not kept.
+
+        Raises SubjectError if it has no numbers.
+        """
+        answer = self.probe.flat(capability, *self.in_their_convention(capability, arguments))
         if not answer.size:
             raise SubjectError("returned no numbers at all")
         return answer
 
     def written(self, capability: str, *arguments: Any) -> tuple[str, ...]:
         """The names of the arguments into which the subject writes when it is given these."""
-        return self.probe.written(capability, *self.theirs(capability, arguments))
+        return self.probe.written(capability, *self.in_their_convention(capability, arguments))
 
     def warnings(self, capability: str, *arguments: Any) -> list[str]:
         """What the subject warned of when it was given these arguments."""
-        return self.probe.warnings(*self.theirs(capability, arguments))
+        return self.probe.warnings(*self.in_their_convention(capability, arguments))
 
     def plan(self) -> Array:
         """The answer to `plan` on the case."""
@@ -139,16 +150,17 @@ class Trial:
             return np.where(mass > 0, mass * density, 0)
 
     def _keep(self, capability: str, arguments: tuple[Any, ...], answer: Any) -> None:
-        single = self.probe.single(capability, *self.theirs(capability, arguments))
+        single = self.probe.single(capability, *self.in_their_convention(capability, arguments))
         self.calls.append(Call(capability, arguments, answer, single))
 
     # -------------------------------------------------------------- tolerances
     @property
     def rate(self) -> float:
-        """The relative tolerance: the subject's own, else 1e-6 (float64) or 1e-4 (float32).
+        """The relative tolerance that the subject states, else 1e-6; in float32 at least 1e-4.
 
-        1e-6 is what a solve that stopped at a marginal error of 1e-9 still attains where one step
-        of Sinkhorn's algorithm removes a thousandth of the error; 1e-4 the same for 1e-7.
+        Solvers usually stop at a marginal error of 1e-9. Where convergence is slow, and a step of
+        Sinkhorn's algorithm removes only a thousandth of the error, the answer is then right to
+        1e-6. In float32 they stop at 1e-7, and the answer is right to 1e-4.
         """
         stated = self.probe.part.tolerance
         usual = 1e-4 if self.case.single else 1e-6
@@ -156,14 +168,16 @@ class Trial:
 
     @property
     def rounding(self) -> float:
-        """64 units of rounding of the largest quantity that a value is a sum of."""
+        """64 roundings of max |C| + eps, the largest quantity in the sum that makes a value."""
         unit = float(np.finfo(self.case.C.dtype).eps) / 2
         return 64 * unit * (float(abs(self.case.C).max()) + self.case.eps)
 
     def value_within(self, measured: float, expected: Interval, message: str = "") -> Finding:
-        """A value in cost units against its interval: rate * (max C - min C) + rounding.
+        """A value in cost units against the interval in which it should lie.
 
-        Of a constant cost, max |C| is the unit."""
+        The tolerance is rate * (max C - min C) + rounding; for a constant cost, max |C| stands for
+        max C - min C (`Case.unit`).
+        """
         tolerance = self.rate * self.case.unit + self.rounding
         return Finding(measured, expected, expected.distance(measured), tolerance, message)
 
@@ -174,12 +188,12 @@ class Trial:
         return self.value_within(measured, Interval(expected, expected), message)
 
     def array_equals(self, measured: Array, expected: Array, message: str = "") -> Finding:
-        """The largest difference of two arrays in cost units, at the entry where it is found."""
+        """Two arrays in cost units that should agree, at the entry where they differ most."""
         tolerance = self.rate * self.case.unit + self.rounding
         return self.worst(measured, expected, tolerance, message)
 
     def mass_error(self, error: float, message: str = "", factor: float = 1.0) -> Finding:
-        """An L1 error of mass, which should be 0: tolerance factor * rate."""
+        """An L1 error of mass, which should be 0, with the tolerance factor * rate."""
         return Finding(error, Interval(0.0, 0.0), error, factor * self.rate, message)
 
     def marginals_right(self, P: Array) -> Finding:
@@ -190,19 +204,21 @@ class Trial:
                                f"L1 errors: rows {rows:.2g}, columns {columns:.2g}")
 
     def weights_equal(self, measured: Array, expected: Array, message: str = "") -> Finding:
-        """The largest difference of two vectors of mass."""
+        """Two vectors of mass that should agree, at the entry where they differ most."""
         return self.worst(measured, expected, self.rate, message)
 
     def slopes_equal(self, measured: Array, expected: Array, condition: float) -> Finding:
-        """Gradients: the largest difference, in units of rate times the largest entry.
+        """Two gradients that should agree: tolerance rate * largest entry * condition + rounding.
 
-        `condition` >= 1 says by how much a small error of the potentials grows in the gradient.
+        `condition` is the factor by which the gradient multiplies a small error of the potentials;
+        below 1 it counts as 1.
         """
         scale = float(abs(expected).max()) * max(1.0, condition)
         return self.worst(measured, expected, self.rate * scale + self.rounding, "")
 
     def worst(self, measured: Array, expected: Array, tolerance: float, message: str) -> Finding:
-        """The largest difference of two arrays, at the entry where it is found."""
+        """The finding at the entry where two arrays differ most; one that is not finite is worst.
+        """
         difference = abs(measured - expected)
         broken = ~(np.isfinite(measured) & np.isfinite(expected))
         k = np.unravel_index(int(np.argmax(np.where(broken, math.inf, difference))), measured.shape)
@@ -214,7 +230,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Check:
-    """A named check; `id` is "capability.what", and the sentence says what it means."""
+    """A named check: `id` is "capability.what", and `sentence` says what it asserts."""
 
     id: str
     sentence: str
@@ -228,11 +244,11 @@ class Check:
 
 
 CHECKS: dict[str, Check] = {}
-"""Every check by id, in the order of definition."""
+"""Every check by id, in the order in which they were registered."""
 
 
 def anywhere(case: Case) -> bool:
-    """For checks that make sense on every case."""
+    """For checks that apply to every case."""
     return True
 
 

@@ -1,7 +1,8 @@
-"""What numerics alone explain: underflow, empty atoms, not converged, a plan of the wrong form.
+"""Causes in the numerics: underflow, a weight of 0, no convergence, a plan of the wrong form.
 
-No formula describes them, because they differ from case to case. So each failed call is looked at
-by itself, and what is found is said of that call only.
+No formula says what such a call answers, so that it cannot be compared with the catalogue of
+mistakes. Instead the numbers of each failed call are examined, and what is found is said of that
+call only.
 """
 
 from __future__ import annotations
@@ -12,30 +13,37 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.verification.checks.trial import Call, Finding, Trial
-from refot.verification.subjects.capabilities import CAPABILITIES
+from refot.verification.subjects.capabilities import CAPABILITIES, UNBALANCED
 from refot.verification.subjects.protocol import argument_names
 from refot.verification.truth.gibbs import double_differences, slope
 from refot.verification.truth.solution import Iterate, Truth, solution
 
+from . import unbalanced
 from .questions import Right, in_the_log_domain, right_where_easy
 
 UNDERFLOW = {4: 87, 8: 708}
-"""C / eps at which exp(-C / eps) leaves the normal numbers, by bytes of the dtype."""
+"""The largest C / eps for which exp(-C / eps) is a normal number, by bytes of the dtype: 4 is
+float32, 8 is float64."""
 
 GIVEN = ("softmin", "semidual", "semidual_gradient")
-"""Capabilities whose answer is one log-sum-exp of the arguments, without any iteration."""
+"""Capabilities that take log-sum-exps of given arguments, without any iteration."""
 
 EXPONENTS = 700
-"""The size of an exponent up to which exp is neither 0 nor infinite in float64."""
+"""For exponents up to this size, exp is neither 0 nor infinite in float64."""
 
 SHIFT = "shift each log-sum-exp by its own maximum (not by 0, nor from a maximum that starts at 0)"
-"""The advice for a log-sum-exp that overflows or underflows."""
+"""What to do about a log-sum-exp that overflows or underflows."""
 
 
 def not_finite(trial: Trial, call: Call, right: Right | None) -> str:
-    """Why an answer may not be finite, or ""; `right` is None where nothing is to be asked."""
+    """Why an answer may not be finite, or "".
+
+    `right` gives the right answers to further calls; None if the subject is not to be called again.
+    """
+    if CAPABILITIES[call.capability].is_unbalanced:
+        return unbalanced.not_finite(call)
     case, ratio = trial.case, float(abs(trial.case.C).max()) / trial.case.eps
-    if CAPABILITIES[call.capability].eps_at is None:  # exp(-C / eps) stands nowhere in it
+    if CAPABILITIES[call.capability].eps_at is None:  # no exp(-C / eps) that could underflow
         return ""
     if bool((case.a == 0).any() or (case.b == 0).any()) and ratio < UNDERFLOW[8]:
         return "not finite: a weight is 0, and its logarithm or quotient is taken"
@@ -66,7 +74,9 @@ def _exponents(call: Call) -> str:
 
 
 def cause(trial: Trial, call: Call, found: Finding, right: Right | None) -> str:
-    """What the numbers of one call show, or ""; `right` is None where nothing is to be asked."""
+    """What the numbers of one call show, or ""; `right` as for `not_finite`."""
+    if CAPABILITIES[call.capability].is_unbalanced:
+        return _unbalanced_cause(trial, call, found, right)
     if call.capability in ("plan", "potentials", "informative_plan"):
         return _plan_cause(trial, call.capability, call.answer, call.arguments, right)
     if call.capability in ("value", "transport_cost"):
@@ -77,9 +87,26 @@ def cause(trial: Trial, call: Call, found: Finding, right: Right | None) -> str:
     return ""
 
 
+def _unbalanced_cause(trial: Trial, call: Call, found: Finding, right: Right | None) -> str:
+    """As `cause`, of a problem whose masses need not match; "" of a divergence."""
+    if len(call.arguments) != len(UNBALANCED):
+        return ""
+    C = call.arguments[0]
+    spread = float(np.ptp(C)) or trial.case.eps
+    return unbalanced.cause(
+        call, found,
+        lambda: right is None or right_where_easy(trial, call.capability, call.arguments, spread,
+                                                  right),
+        lambda: trial.array("unbalanced_plan", C.shape, *call.arguments)
+        if trial.offers("unbalanced_plan") else None)
+
+
 # ------------------------------------------------------------------ not converged
 def _stopped(capability: str, truth: Truth, measured: float, found: Finding) -> str:
-    """Whether Sinkhorn's algorithm, from one of its usual starts, passes through the answer."""
+    """A sentence if the answer is that of an early iteration of Sinkhorn's algorithm, else "".
+
+    The iterations are those from the usual starts (`Truth.trajectory`).
+    """
     right = truth.F if capability == "value" else truth.s
     near = min(abs(measured - right) / 100, max(found.tolerance, 1e-9 * abs(measured)))
     for step in truth.trajectory:
@@ -94,7 +121,7 @@ def _answer(step: Iterate, capability: str) -> float:
 
 
 def _infeasible(capability: str, truth: Truth, measured: float, tolerance: float) -> str:
-    """No coupling costs less than W0: a sharp cost below it has a plan of other marginals."""
+    """A sentence if a sharp cost is below W0, so that its plan has other marginals; else ""."""
     W0 = truth.kantorovich
     if capability != "transport_cost" or measured >= W0 - tolerance:
         return ""
@@ -102,7 +129,7 @@ def _infeasible(capability: str, truth: Truth, measured: float, tolerance: float
 
 
 def _own_plan(trial: Trial, asks: bool) -> str:
-    """What is wrong with the plan that the same part returns."""
+    """What is wrong with the plan that the same part returns for the case, or ""."""
     if "plan" not in trial.probe.part.capabilities:
         return ""
     said = _plan_cause(trial, "plan", trial.plan(), trial.case.matrix,
@@ -114,7 +141,7 @@ def _own_plan(trial: Trial, asks: bool) -> str:
 def _plan_cause(
     trial: Trial, capability: str, answer: Any, arguments: tuple[Any, ...], right: Right | None
 ) -> str:
-    """What is wrong with a plan, or with that of potentials: its form, its mass, its marginals."""
+    """What is wrong with a plan, or with the plan of potentials: its form, mass, or marginals."""
     problem = arguments
     if capability == "informative_plan":
         C, Q, lam, *rest = arguments
@@ -136,13 +163,13 @@ def _plan_cause(
 
 def _plan_of(potentials: tuple[Array, Array], truth: Truth) -> Array:
     (f, g), mass = potentials, np.outer(truth.a, truth.b)
-    with np.errstate(all="ignore"):  # what is not finite is told
+    with np.errstate(all="ignore"):  # `plan_form` says so if the plan is not finite
         density = np.exp((f[:, None] + g - truth.C) / truth.case.eps)
         return np.where(mass > 0, mass * density, 0)
 
 
 def plan_form(P: Array, arguments: tuple[Any, ...]) -> str:
-    """Says so if a plan is not finite, is empty, or is the Gibbs plan of another eps."""
+    """A sentence if a plan is not finite, is 0, or is the Gibbs plan of another eps; else ""."""
     truth, eps = solution(*arguments), arguments[3]
     C, a, b = truth.C, truth.a, truth.b
     if not np.isfinite(P).all():
@@ -165,7 +192,7 @@ def _why_empty(ratio: float, a: Array, b: Array) -> str:
 
 
 def _marginals(P: Array, a: Array, b: Array) -> str:
-    """Says so if the mass is n, or if a marginal is uniform where its weights are not."""
+    """A sentence if the mass is n, or if a marginal is uniform although its weights are not."""
     rows, columns, mass = P.sum(axis=1), P.sum(axis=0), float(P.sum())
     if abs(mass - len(a)) < 1e-3 and len(a) > 1:
         return f"the plan has mass {mass:.4g} = n: a_i is missing outside"
@@ -188,21 +215,25 @@ def _marginal_error(P: Array, a: Array, b: Array) -> float:
 
 # ------------------------------------------------------------------ an iterate
 EXACT = 1e-4
-"""The error of the marginal that an iteration made exact, in units of that of the other."""
+"""A marginal counts as exact if its error is at most this part of the error of the other one."""
 
 SLOW = 100
-"""Iterations that may have been made, at the least, for a plan of two wrong marginals: as many as
-solvers make by default before they stop."""
+"""A plan of which both marginals are wrong counts as an iterate only if this many iterations or
+more can have led to it: solvers make as many by default before they stop."""
 
 
 def may_be_an_iterate(P: Array, arguments: tuple[Any, ...]) -> bool:
     """Whether Sinkhorn's algorithm, on this cost and eps, may have stopped at this plan.
 
-    It is a Gibbs plan of them, and either one marginal is exact, as after every update, or the
-    error falls so slowly that SLOW or more iterations may have led to it from an error of 2, the
-    largest there is: near the end an iteration multiplies the error by a positive semidefinite
-    matrix, so that each removes a smaller part than the one before, and after k of them, the next
-    of which multiplies it by r, it is at most 2 r^k.
+    It must be a Gibbs plan of this cost and eps. Then it is an iterate if one marginal is exact, as
+    after every update. If both are wrong (a solver may balance or average its last updates), the
+    error must fall so slowly that at least SLOW iterations can have led to it.
+
+    That is decided so. Near the end an iteration multiplies the error by a positive semidefinite
+    matrix, so that each iteration removes a smaller part of it than the one before. Let the next
+    one multiply the error by r. Then each of the k before it has multiplied it by r or less, and
+    from an error of 2, the largest there is, at most 2 r^k is left. So the error e of the plan
+    allows k >= SLOW iterations if and only if r >= (e / 2)^(1 / SLOW).
     """
     truth, eps = solution(*arguments), arguments[3]
     C, a, b = truth.C, truth.a, truth.b
@@ -217,7 +248,7 @@ def may_be_an_iterate(P: Array, arguments: tuple[Any, ...]) -> bool:
 
 
 def _errors_of_two_steps(P: Array, a: Array, b: Array) -> tuple[float, float]:
-    """The error of the rows once the columns are exact, and again an iteration later."""
+    """The error of the rows after the columns were made exact, now and one iteration later."""
     errors = []
     for _ in range(2):
         P = P * _quotient(b, P.sum(axis=0))

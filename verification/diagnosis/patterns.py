@@ -1,8 +1,8 @@
-"""Where the wrong answers lie: a trait that all wrong calls have, and hardly any right call has.
+"""What wrong calls have in common: a trait that all of them have, and hardly any right call has.
 
-A mistake that no formula describes may still show where it sits: a wrong stride gives wrong answers
-only where n != m, a logarithm of 0 only where a weight is 0. That is not the cause, but it says
-where to look for it.
+It is said where no known mistake explains the answers. A wrong stride gives wrong answers only
+where n != m, a logarithm of 0 only where a weight is 0: that is not the cause yet, but says where
+to look for it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,21 @@ from refot.costs.operands import point_cost
 from refot.verification.subjects.protocol import argument_names
 
 FEWEST_RIGHT = 3
-"""How many right calls must lack the trait: with fewer of them, "only" says little."""
+"""At least this many right calls must lack the trait: with fewer, "wrong only where" says little.
+"""
 
 MOST_RIGHT = 1 / 4
-"""The share of right calls among those with the trait: on some problems a mistake does no harm."""
+"""At most this share of the calls with the trait may be right: a mistake may do no harm on some."""
 
-SMALL, HUGE = 200, 1e-2
-"""(max C - min C) / eps above which eps is small, below which it is huge."""
+SMALL = 200
+"""eps counts as small where (max C - min C) / eps is above this number."""
+
+HUGE = 1e-2
+"""eps counts as huge where (max C - min C) / eps is below this number."""
 
 
 class Judged(Protocol):
-    """A call that was found right or wrong; `call` tells calls apart."""
+    """A call that was found right or wrong. `call` is a name that no other call has."""
 
     @property
     def call(self) -> str: ...
@@ -38,7 +42,7 @@ class Judged(Protocol):
 
 
 def traits(capability: str, arguments: tuple[Any, ...]) -> frozenset[str]:
-    """What is special about the arguments of a call."""
+    """The traits of the arguments of a call, in words."""
     given = dict(zip(argument_names(capability), arguments, strict=True))
     weights = [given[name] for name in ("a", "b") if name in given]
     C = _matrix(given)
@@ -62,7 +66,7 @@ def traits(capability: str, arguments: tuple[Any, ...]) -> frozenset[str]:
 
 
 def _matrix(given: dict[str, Any]) -> Array:
-    """The cost, or what else of shape (n, m) the capability is given."""
+    """The cost matrix; for a capability without a cost, another argument of shape (n, m)."""
     if "x" in given:
         C = point_cost(given["x"], given["y"], given["cost"]).dense()
         return C.astype(given["x"].dtype)

@@ -1,7 +1,8 @@
-"""Questions put to a subject for the diagnosis, where the answers to the checks leave it open.
+"""Further calls to a subject, where the answers to the checks leave the cause of a failure open.
 
-Does an answer depend on the calls before it? Does the same problem come out right where hardly an
-iteration is needed? Are exponents summed that cancel, or is exp(-C / eps) taken alone?
+They answer three questions. Does an answer depend on the calls before it? Is the same problem
+solved right at so large an eps that an iteration or two are enough? Does the subject work in the
+log domain, or does it form exp(-C / eps)?
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from refot.conventions.convert import ConversionError
 from refot.verification.cases.case import Case, clouds
 from refot.verification.checks.arguments import ordinary
 from refot.verification.checks.trial import Trial
+from refot.verification.subjects.capabilities import CAPABILITIES, Answers
 from refot.verification.subjects.probe import Probe, SubjectError
 from refot.verification.subjects.protocol import argument_names
 from refot.verification.truth.solution import solution_of
@@ -25,21 +27,25 @@ from refot.verification.truth.solution import solution_of
 Right: TypeAlias = Callable[..., Any]
 """The right answer of a capability, as one array."""
 
-NEAR, FAR = 10, 1_000
-"""Up to NEAR tolerances off, an answer counts as right here; beyond FAR tolerances as wrong."""
+NEAR = 10
+"""An answer that is off by at most this many tolerances counts as right here."""
+
+FAR = 1_000
+"""An answer that is off by more than this many tolerances counts as wrong."""
 
 EASY = 1_000
-"""eps in units of max C - min C at which one iteration removes all but some 1e-7 of an error: the
-kernel is of rank one up to 1e-3, and an iteration squares that."""
+"""eps in units of max C - min C, for a problem that an iteration or two solve: half an iteration
+multiplies the error by at most tanh(1 / (2 EASY)) = 5e-4 (Franklin and Lorenz 1989)."""
 
 
 def asked(trial: Trial, capability: str, arguments: tuple[Any, ...], right: Array) -> Array | None:
-    """The answer to a call that is made anew, or None where there is none of the right shape."""
+    """The answer to a new call, or None if there is no answer of the right shape."""
     fresh = Trial(Probe(trial.probe.part), trial.case, trial.truth)
     try:
-        if capability == "potentials":
+        answers = CAPABILITIES[capability].answers
+        if answers in (Answers.PAIR, Answers.BOTH):
             f, g = fresh.pair(capability, *arguments)
-            return f[:, None] + g
+            return f[:, None] + g if answers is Answers.PAIR else np.concatenate((f, g))
         if not right.shape:
             return np.asarray(fresh.number(capability, *arguments))
         return fresh.array(capability, right.shape, *arguments)
@@ -48,20 +54,21 @@ def asked(trial: Trial, capability: str, arguments: tuple[Any, ...], right: Arra
 
 
 def distance(capability: str, p: Array | None, q: Array | None) -> float:
-    """How far two answers are apart, in units of the second; infinite where there is none."""
+    """How far p is from q, in units of the size of q; infinite if one of them is missing."""
     if p is None or q is None or not np.isfinite(p).all():
         return np.inf
-    if capability == "plan":
+    if capability in ("plan", "unbalanced_plan"):
         return float(abs(p - q).sum() / abs(q).sum())
     return float(abs(p - q).max() / (abs(q).max() or 1.0))
 
 
 # ------------------------------------------------------------------ the calls before
 LEAST_SHAPE = (17, 14)
-"""Of no case, nor of a derived one, so that nothing of this shape has been asked before."""
+"""(n, m) of the smallest question. No case has a shape of this kind, so that a subject which keeps
+results by shape has not been asked for it before."""
 
 _asking = itertools.count()
-"""Counts the questions: each has a new shape and eps, as a subject may keep results by them."""
+"""Counts the questions, so that each can have a new shape."""
 
 
 def _two_alike(cost: str) -> tuple[Case, Case]:
@@ -79,11 +86,12 @@ def _two_alike(cost: str) -> tuple[Case, Case]:
 
 
 def depends_on_earlier_calls(trial: Trial, capability: str, right: Right) -> str:
-    """What shows that an answer depends on more than its arguments, or "".
+    """A sentence if an answer depends on more than the arguments of its call, else "".
 
-    Two questions of one shape are put, and the first once more; then, at another new shape, the
-    same two with atoms split, the second one first. What is kept by shape is right for the one that
-    came first and wrong for the other, whichever that is.
+    Two problems of the same new shape are asked, and then the first one again, which must have the
+    same answer. Then the two are asked in the other order, with atoms split so that the shape is
+    new again. A subject that keeps something by shape is right both times for the problem that came
+    first, and wrong both times for the one that came second.
     """
     def put(case: Case) -> tuple[Array, Array | None]:
         arguments = ordinary(Trial(trial.probe, case, solution_of(case)), capability)
@@ -114,9 +122,10 @@ def depends_on_earlier_calls(trial: Trial, capability: str, right: Right) -> str
 # ------------------------------------------------------------------ few iterations are enough
 def right_where_easy(trial: Trial, capability: str, arguments: tuple[Any, ...], spread: float,
                      right: Right) -> bool:
-    """Whether the same problem at so large an eps that an iteration or two are enough is right.
+    """Whether the answer is right at an eps so large that an iteration or two are enough.
 
-    What stops too early is; what stands at a wrong fixed point is off there by 1 / EASY or so.
+    It is for a solver that only stops too early. One that converges to a wrong fixed point is off
+    there, too, by some 1 / EASY.
     """
     eps = argument_names(capability).index("eps")
     easy = (*arguments[:eps], EASY * spread, *arguments[eps + 1:])
@@ -127,10 +136,11 @@ def right_where_easy(trial: Trial, capability: str, arguments: tuple[Any, ...], 
 
 # ------------------------------------------------------------------ the log domain
 def in_the_log_domain(trial: Trial, capability: str, right: Right) -> bool:
-    """Whether exponents are added before exp is taken: exp(-C_ij / eps) alone would be 0.
+    """Whether the subject solves a problem on which exp(-C / eps) underflows.
 
-    C_ij = alpha_i + beta_j with both 0 or 400 eps, and f = alpha, g = beta: no exponent of a
-    log-sum-exp, (g_j - C_ij) / eps, is below -400, from either start, while C / eps reaches 800.
+    C_ij = alpha_i + beta_j, where alpha and beta are 0 or 400 eps, with the solution f = alpha and
+    g = beta. C / eps reaches 800, where exp(-C / eps) is 0 in float64. But whether a loop starts
+    with f or with g, no exponent (g_j - C_ij) / eps of its log-sum-exps is below -400.
     """
     if capability not in ("plan", "potentials", "value", "transport_cost"):
         return False

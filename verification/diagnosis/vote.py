@@ -1,10 +1,10 @@
-"""Diagnosis: where answers miss, which known mistake gives exactly these answers.
+"""Diagnosis: which known mistake gives exactly the wrong answers that were found.
 
-Every call of a failed check is compared with a catalogue of mistakes, each a function of the same
-arguments. One fits a call if it lies a hundred times nearer to the answer than the truth does; it
-is spoken against where it lies ten times further off than that. On a degenerate problem two
-mistakes may give the same answer. So no mistake is named from one call: `named` lets all failed
-calls of one capability vote. Where nothing fits, nothing is said.
+Every wrong answer is compared with what each mistake of the catalogue answers to the same
+arguments. A mistake fits the call if its answer is a hundred times nearer to the subject's answer
+than the right one is; the call speaks against it if it is not even ten times nearer. On a
+degenerate problem two mistakes may give the same answer. So no mistake is named because of one
+call: all failed calls of one capability vote (`named`). Where nothing fits, nothing is said.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from refot.arrays import Array, InputError
 from refot.verification.checks.trial import SINGLE, Call, Finding, Trial
 from refot.verification.mistakes.catalogue import NUMERICAL, mistakes_of
 from refot.verification.mistakes.mistake import forms
+from refot.verification.subjects.capabilities import CAPABILITIES, Answers
 from refot.verification.subjects.doubles import in_doubles
 from refot.verification.truth.right import RIGHT, sums
 
@@ -33,23 +34,34 @@ MISTAKES = {
                  if mistake.id not in NUMERICAL}
     for capability in RIGHT
 }
-"""What each mistake of the catalogue answers, by capability and by what is said of it. Those of
-numerics are left out: `causes` finds their traces in the numbers of a call."""
+"""By capability and by sentence, the answer function of each mistake. The mistakes of numerics are
+left out: `causes` finds their traces in the numbers of a call."""
 
-FITS, SPEAKS_AGAINST = 1 / 100, 1 / 10
-"""In units of how far the answer is from the truth: nearer than this, farther than this."""
+BY_MASS = ("plan", "unbalanced_plan")
+"""Answers that are compared by the sum of their errors, as masses are; others by the largest."""
+
+FITS = 1 / 100
+"""A mistake fits up to this distance from the answer, in units of the error of the answer."""
+
+SPEAKS_AGAINST = 1 / 10
+"""Beyond this distance, in the same units, the answer speaks against the mistake."""
+
+SLOW_RHO = 100
+"""rho / eps above which a loop of unbalanced transport may be far from its end: it removes some
+2 eps / rho of an error at a time."""
 
 SINGLE_ERROR = 1e-2
-"""The relative error up to which float32 explains an answer."""
+"""The largest relative error that is put down to float32."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one call says: the mistakes that fit, and those it speaks against.
+    """What one call says about the mistakes: which fit it, and which it speaks against.
 
-    `call` tells calls apart; `clean` ones (float64, well conditioned) have a veto. `cause` is what
-    numerics alone explain (underflow, not converged), which is no vote. `off` is the error. Right
-    calls (`wrong` is False) say only where the subject is right, by the `traits` of the arguments.
+    `call` is a name that no other call has. A `clean` call (float64, well conditioned) has a veto:
+    what it speaks against is not named. `cause` is a cause in the numerics (underflow, no
+    convergence), and no vote. `off` is the error in words. `traits` are those of the arguments; of
+    a right call (`wrong` is False) only these are used.
     """
 
     call: str
@@ -64,9 +76,10 @@ class Evidence:
 
 @dataclass
 class Suspects:
-    """The evidence of one part. What fitted once is asked first: most calls share one mistake.
+    """Collects the evidence of one part.
 
-    `asks` is False where no more questions are to be put to the subject than the checks put.
+    It remembers which mistakes have fitted, and compares with these first, since most wrong calls
+    of a part have the same mistake. If `asks` is False, it makes no further calls to the subject.
     """
 
     asks: bool = True
@@ -74,9 +87,10 @@ class Suspects:
     _history: dict[str, str] = field(default_factory=dict)
 
     def evidence(self, trial: Trial, found: Finding) -> tuple[Evidence, ...]:
-        """The evidence of the calls that a check made, each once.
+        """The evidence of each call that a check made.
 
-        Of a check that passed only a single call is known to be right: two may agree and be wrong.
+        If the check passed and made several calls, none of them is known to be right, since two
+        answers may agree and both be wrong: then there is no evidence.
         """
         calls = {_label(call): call for call in trial.calls}
         if found.passed:
@@ -92,10 +106,10 @@ class Suspects:
             return Evidence(label, False, (), (), not_finite(trial, call, self._due(capability)),
                             "", traits)
         right = _right_array(capability)(*call.arguments)
-        comparison = Comparison(answer, right, found.tolerance, capability == "plan")
+        comparison = Comparison(answer, right, found.tolerance, capability in BY_MASS)
         suspects = [key for cap, key in self.fitted if cap == capability]
         fits, against = comparison.of(_alternatives(call, suspects))
-        if not fits:
+        if not fits and not _slow(call):
             others = [key for key in MISTAKES[capability] if key not in suspects]
             more, contradicted = comparison.of(_alternatives(call, others))
             fits, against = more, against + contradicted
@@ -104,13 +118,13 @@ class Suspects:
         elif not case.single and not call.single:
             against = (*against, SINGLE)
         self.fitted.update((capability, key) for key in fits if key != SINGLE)
-        clean = case.well_conditioned and not case.single
+        clean = case.well_conditioned and not case.single and not _slow(call)
         said = "" if fits and clean else (self._depends(trial, capability)
                                 or cause(trial, call, found, self._due(capability)))
         return Evidence(label, clean, fits, against, said, comparison.off, traits)
 
     def _depends(self, trial: Trial, capability: str) -> str:
-        """Whether answers depend on earlier calls; asked once."""
+        """A sentence if answers depend on earlier calls, else ""; asked once a capability."""
         if capability not in self._history:
             due = self._due(capability)
             self._history[capability] = "" if due is None else depends_on_earlier_calls(
@@ -118,14 +132,17 @@ class Suspects:
         return self._history[capability]
 
     def _due(self, capability: str) -> Right | None:
-        """What is right, with which a question can be judged; None where none is to be put."""
+        """The right answers of the capability, for further calls; None if none are to be made."""
         return _right_array(capability) if self.asks else None
 
 
 # ------------------------------------------------------------------ one call
 @dataclass(frozen=True)
 class Comparison:
-    """An answer, the right one, and the tolerance; plans by their L1 distance, others by max."""
+    """An answer, the right one, and the tolerance of the check.
+
+    Distances are sums of absolute differences for a plan (`mass`), else their maximum.
+    """
 
     answer: Array
     right: Array
@@ -138,7 +155,7 @@ class Comparison:
 
     @property
     def error(self) -> float:
-        """How far the answer is from the truth."""
+        """The distance between the answer and the right one."""
         return self.distance(self.answer, self.right)
 
     @property
@@ -148,11 +165,14 @@ class Comparison:
 
     @property
     def off(self) -> str:
-        """A number's error, in words."""
+        """The error in words, if the answer is a number; else ""."""
         return "" if self.answer.ndim else f"off by {float(self.answer - self.right):.4g}"
 
     def of(self, alternatives: Iterator[tuple[str, list[Array]]]) -> tuple[tuple[str, ...], ...]:
-        """(the sentences one form of which fits, those whose every form is spoken against)."""
+        """The sentences of the mistakes that fit, and of those that the answer speaks against.
+
+        A mistake fits if one of its forms does; it is spoken against only if all forms are.
+        """
         fits, against = [], []
         for sentence, values in alternatives:
             if any(self._fits(value) for value in values):
@@ -166,7 +186,7 @@ class Comparison:
         near = self.error * FITS
         if not self.answer.ndim:
             near = min(near, max(self.tolerance, 1e-9 * abs(float(self.answer))))
-        else:  # far from the truth everything is near: it must be near in its own units, too
+        else:  # beside a huge error any mistake is near: it must also be near in its own units
             near = min(near, self.distance(value, np.zeros_like(value)) * FITS)
         return self.distance(self.answer, value) <= near
 
@@ -174,12 +194,12 @@ class Comparison:
 def _alternatives(
     call: Call, sentences: Iterable[str]
 ) -> Iterator[tuple[str, list[Array]]]:
-    """What these mistakes answer to the arguments of the call, where that is a finite answer."""
+    """(sentence, its answers to the arguments of the call), for mistakes with finite answers."""
     arguments, shape = in_doubles(call.capability, call.arguments), _observed(call).shape
     for sentence in sentences:
         try:
             found = MISTAKES[call.capability][sentence](*arguments)
-        except (InputError, ArithmeticError):  # it divides by 0, or ends in what refot refuses
+        except (InputError, ArithmeticError):  # the mistake cannot be made with these arguments
             continue
         values = [np.asarray(np.nan if form is None else form, dtype=np.float64)
                   for form in forms(found)]
@@ -189,20 +209,23 @@ def _alternatives(
 
 
 def _observed(call: Call) -> Array:
-    """The answer as one array; of potentials f_i + g_j, which is the same in every gauge."""
-    if call.capability == "potentials":
+    """The answer as one array; of potentials the sums f_i + g_j, free of the gauge."""
+    answers = CAPABILITIES[call.capability].answers
+    if answers is Answers.PAIR:
         return sums(*call.answer)
+    if answers is Answers.BOTH:
+        return np.concatenate(call.answer)
     return np.asarray(call.answer)
 
 
 def _right_array(capability: str) -> Callable[..., Array]:
-    """What is right, as one array, of arguments as a check gives them."""
+    """The right answer as one array, as a function of the arguments that a check gives."""
     return lambda *arguments: np.asarray(RIGHT[capability](*in_doubles(capability, arguments)))
 
 
 def _misses(trial: Trial, call: Call, found: Finding) -> bool:
-    """Whether the answer to a call of a failed check is not right."""
-    answer, mass = _observed(call), call.capability == "plan"
+    """Whether the answer to this call of a failed check is wrong; others may be to blame."""
+    answer, mass = _observed(call), call.capability in BY_MASS
     if not np.isfinite(answer).all():
         return True
     right = _right_array(call.capability)(*call.arguments)
@@ -210,6 +233,12 @@ def _misses(trial: Trial, call: Call, found: Finding) -> bool:
     scale = float(abs(right).sum() if mass else abs(right).max())
     allowed = found.tolerance if not answer.ndim else trial.rate * scale / 10
     return float(off.sum() if mass else off.max()) > allowed
+
+
+def _slow(call: Call) -> bool:
+    """Whether a mistaken loop may have stopped before its own end, so that no formula fits."""
+    given = CAPABILITIES[call.capability].named(call.arguments)
+    return "rho" in given and given["rho"] > SLOW_RHO * given["eps"]
 
 
 def _right(call: Call) -> Evidence:
@@ -233,10 +262,10 @@ def _label(call: Call) -> str:
 
 # ------------------------------------------------------------------ the vote
 def named(evidence: Iterable[Evidence]) -> dict[str, tuple[str, int, int]]:
-    """For each mistake that stands: how the evidence for it reads, and the calls that it explains.
+    """The mistakes that fit at least one call and that no clean call speaks against.
 
-    It stands if it fits at least one call and no clean call speaks against it. Returns, by
-    sentence, (the error it explains, calls that fit, calls that failed with a finite answer).
+    Returns, by sentence, (the error of a call that it fits, in words; the number of calls that it
+    fits; the number of failed calls with a finite answer), those that fit most calls first.
     """
     calls = {each.call: each for each in evidence if each.wrong}.values()
     vetoed = {key for each in calls if each.clean for key in each.against}
@@ -249,9 +278,12 @@ def named(evidence: Iterable[Evidence]) -> dict[str, tuple[str, int, int]]:
 def sentence(
     own: tuple[Evidence, ...], standing: dict[str, tuple[str, int, int]], pattern: str = ""
 ) -> str:
-    """What is said of one failed check: the mistake that explains most calls, this one's among
-    them; if several explain equally many, they could not be told apart, and two are named. Where
-    none does, what numerics explain; where they do not, the pattern of all wrong calls."""
+    """The diagnosis of one failed check, from its `own` evidence and the mistakes still `standing`.
+
+    It names the mistake that fits this check and most calls; of several that fit equally many, two,
+    since they cannot be told apart. If none fits, it is a cause in the numerics, and without such a
+    cause the `pattern` of all wrong calls.
+    """
     wrong = [each for each in own if each.wrong]
     fitting = [key for key in standing if any(key in each.fits for each in wrong)]
     if not fitting:

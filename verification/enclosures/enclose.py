@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,7 @@ from refot.costs.operands import point_cost
 from refot.verification.certificates.intervals import Interval
 
 from .newton import ArbProblem, Matrix, Vector, annealed, half_step, transform
+from .pickled import reduced
 from .precision import EnclosureError, Found, bits_for, first_found, is_sharp
 from .problem import ArbInputs, cost_matrix, exact_inputs, on_support
 from .proofs import bracket, transport_cost, value
@@ -55,27 +56,8 @@ class Enclosure:
     g: tuple[arb, ...]
     plan: tuple[tuple[arb, ...], ...]
 
-    def __reduce__(self) -> Any:  # flint's balls cannot be pickled, so that integers are
-        parts = (getattr(self, part.name) for part in fields(self))
-        return _from_integers, tuple(map(_as_integers, parts))
-
-
-def _as_integers(part: Any) -> Any:
-    """The ball p 2^q +- r 2^s as (p, q, r, s); a tuple of balls, of any depth, as a list."""
-    if isinstance(part, tuple):
-        return [_as_integers(each) for each in part]
-    return tuple(int(k) for k in (*part.mid().man_exp(), *part.rad().man_exp()))
-
-
-def _from_integers(*parts: Any) -> Enclosure:
-    """The inverse of `_as_integers`: the same midpoints, and radii larger by at most 2^-28 of
-    themselves."""
-    def read(part: Any) -> Any:
-        if isinstance(part, list):
-            return tuple(read(each) for each in part)
-        return arb(part[:2], part[2:])
-
-    return Enclosure(*map(read, parts))
+    def __reduce__(self) -> Any:
+        return reduced(self)
 
 
 def enclose(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> Enclosure:

@@ -49,18 +49,24 @@ def enclose_divergence_gradient(
     """
     P = enclose_points(x, a, y, b, eps, cost, 2 * digits).plan
     Pxx = enclose_points(x, a, x, a, eps, cost, 2 * digits).plan
-    d1c = lookup(GROUND_GRADIENTS, cost, "cost")
-
-    def pull(row: Iterable[arb], u: Vector, points: Matrix) -> Vector:
-        slopes = [d1c([s - t for s, t in zip(u, v, strict=True)]) for v in points]
-        return [dot(row, column) for column in columns_of(slopes)]
 
     def attempt() -> Matrix:
         X, Y = matrix(x), matrix(y)
-        return [[s - t for s, t in zip(pull(P_i, u, Y), pull(Pxx_i, u, X), strict=True)]
-                for P_i, Pxx_i, u in zip(P, Pxx, X, strict=True)]
+        return [[s - t for s, t in zip(cross, own, strict=True)] for cross, own in zip(
+            slopes(P, X, Y, cost), slopes(Pxx, X, X, cost), strict=True)]
 
     return certified(attempt, digits)
+
+
+def slopes(P: Sequence[Sequence[arb]], X: Matrix, Y: Matrix, cost: str) -> Matrix:
+    """sum_j P_ij d1 c(x_i, y_j), (n, d)."""
+    d1c = lookup(GROUND_GRADIENTS, cost, "cost")
+
+    def pull(row: Iterable[arb], u: Vector) -> Vector:
+        each = [d1c([s - t for s, t in zip(u, v, strict=True)]) for v in Y]
+        return [dot(row, column) for column in columns_of(each)]
+
+    return [pull(P_i, u) for P_i, u in zip(P, X, strict=True)]
 
 
 def _unit(difference: Vector) -> Vector:

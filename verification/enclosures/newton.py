@@ -43,19 +43,19 @@ class ArbHalfStep:
 
 def transform(C: Matrix, g: Vector, b: Vector, eps: arb) -> Vector:
     """-eps log sum_j b_j exp((g_j - C_ij) / eps), (n,). B-25."""
-    return [-eps * sum(row, arb(0)).log() for row in _kernel(C, g, b, eps)]
+    return [-eps * sum(row, arb(0)).log() for row in kernel(C, g, b, eps)]
 
 
 def half_step(p: ArbProblem, g: Vector) -> ArbHalfStep:
     """The transform of g, and the plan that it gives."""
-    K = _kernel(p.C, g, p.b, p.eps)
+    K = kernel(p.C, g, p.b, p.eps)
     r = [sum(row, arb(0)) for row in K]
     P = [[k * scale for k in row] for row, scale in zip(K, _ratios(p.a, r), strict=True)]
     q = [sum(column, arb(0)) for column in zip(*P, strict=True)]
     return ArbHalfStep(g, [-p.eps * ri.log() for ri in r], P, q)
 
 
-def _kernel(C: Matrix, g: Vector, b: Vector, eps: arb) -> Matrix:
+def kernel(C: Matrix, g: Vector, b: Vector, eps: arb) -> Matrix:
     """b_j exp((g_j - C_ij) / eps); flint's balls neither overflow nor underflow."""
     G = [gj / eps + bj.log() for gj, bj in zip(g, b, strict=True)]
     rate = 1 / eps

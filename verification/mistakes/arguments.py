@@ -1,6 +1,6 @@
-"""Known mistakes of reading the arguments: what is right, of arguments that were read wrongly.
+"""Known mistakes of reading the arguments: the right answer to arguments that were read wrongly.
 
-They are the same for every capability that takes the argument, so that one table serves all.
+They can be made in every capability that takes the argument, so that one table serves all.
 """
 
 from __future__ import annotations
@@ -17,11 +17,16 @@ from .mistake import Answer, Forms, Table, forms
 from .transport import even
 
 Named: TypeAlias = dict[str, Any]
+"""Arguments by name. A wrong reading maps those that were given to those that are computed with;
+it returns a list of them, empty where the mistake cannot be made."""
 
 
 # ------------------------------------------------------------------ the order of a matrix
 def _stride(given: Named) -> list[Named]:
-    """Entry (i, j) is looked for at i n + j, not at i m + j: beyond the end where n > m."""
+    """Entry (i, j) of the cost is looked for at place i n + j in memory, not at i m + j.
+
+    For n > m that leads beyond the end; for n = m it is right.
+    """
     n, m = given["C"].shape
     if n >= m:
         return []
@@ -30,7 +35,7 @@ def _stride(given: Named) -> list[Named]:
 
 
 def _column_by_column(given: Named) -> list[Named]:
-    """Where n = m this is the transposed cost, which has a name of its own."""
+    """The cost is read column by column. For n = m that is the mistake "cost-transposed"."""
     n, m = given["C"].shape
     if n == m:
         return []
@@ -43,12 +48,18 @@ def _filled(weights: Array) -> Array:
 
 
 def _zeros_filled(given: Named) -> list[Named]:
-    """`w or 1 / n` in a or b or both, each made a probability again."""
+    """1 / n in place of a weight 0, in a, in b, or in both; then scaled to the mass there was."""
     zero = [name for name in ("a", "b") if (given[name] == 0).any()]
     changes = [{name: _filled(given[name])} for name in zero]
     if len(zero) == 2:
         changes.append(changes[0] | changes[1])
-    return [given | {name: w / w.sum() for name, w in change.items()} for change in changes]
+    return [given | {name: w * (_mass(given, name) / w.sum()) for name, w in change.items()}
+            for change in changes]
+
+
+def _mass(given: Named, name: str) -> float:
+    """1 for weights; the mass itself where masses need not match."""
+    return float(given[name].sum()) if "rho" in given else 1.0
 
 
 def _changed(name: str, change: Callable[[Any], Any]) -> Callable[[Named], list[Named]]:
@@ -74,13 +85,13 @@ READINGS: dict[str, tuple[str, tuple[str, ...], Callable[[Named], list[Named]]]]
     "weights-a-ignored": ("the weights a are ignored (uniform ones used)", ("a",), _uniform("a")),
     "weights-b-ignored": ("the weights b are ignored (uniform ones used)", ("b",), _uniform("b")),
 }
-"""By name: what is said of it, what must be among the arguments, and as what they are read.
+"""Wrong readings by name: (the sentence that describes it, the arguments it needs, the reading).
 
-A capability whose own table has one of these names keeps its own."""
+If the table of a capability has a mistake of the same name, that one counts."""
 
 
 def of_readings(capability: str, right: Answer) -> Table:
-    """What each wrong reading answers to a capability that takes these arguments."""
+    """The mistakes in a capability that come from reading its arguments wrongly."""
     names = argument_names(capability)
 
     def mistake(read: Callable[[Named], list[Named]]) -> Callable[..., Forms]:
@@ -97,7 +108,9 @@ def of_readings(capability: str, right: Answer) -> Table:
 
 
 def _with_masses(answer: Any, capability: str, given: Named, changed: Named) -> Any:
-    """A plan, too, of the mass that the last update gives it if filled weights are not normalised.
+    """The answer; for a plan, also with the mass that it has if the filled weights do not sum to 1.
+
+    The last update then gives the plan the sum of the weights of its side.
     """
     if capability != "plan":
         return answer

@@ -10,13 +10,23 @@ from collections.abc import Iterator
 
 from refot.verification.truth.right import RIGHT
 
-from . import divergences, functions, information, numerics, transport
+from . import (
+    divergences,
+    functions,
+    information,
+    numerics,
+    sides,
+    transport,
+    unbalanced,
+    unbalanced_points,
+)
 from .arguments import of_readings
 from .mistake import Mistake, Table
 
 FORMULAS: dict[str, Table] = (transport.MISTAKES | divergences.MISTAKES | functions.MISTAKES
-                              | information.MISTAKES)
-"""The mistakes that are made in one capability, as its table has them."""
+                              | information.MISTAKES | unbalanced.MISTAKES
+                              | unbalanced_points.MISTAKES)
+"""Mistakes in the formula of a capability, by capability."""
 
 ERRATA = {
     "value.eps-missing": "E1",
@@ -35,14 +45,17 @@ ERRATA = {
 
 
 def _mistakes() -> Iterator[Mistake]:
-    """Capability after capability: its formulas, how its arguments may be read, and numerics."""
+    """For each capability: mistakes in its formula, in reading its arguments, and of numerics; then
+    those of the vectors that no capability asks for."""
     for capability in RIGHT:
         read = of_readings(capability, RIGHT[capability])
-        table = FORMULAS.get(capability, {})  # a capability that is new may have none
+        table = FORMULAS.get(capability, {})  # a new capability may have none
         table = table | {name: read[name] for name in read if name not in table}
         for name, (sentence, answer) in (table | numerics.MISTAKES.get(capability, {})).items():
             identity = f"{capability}.{name}"
             yield Mistake(identity, capability, sentence, answer, ERRATA.get(identity, ""))
+    for name, (sentence, answer) in sides.MISTAKES.items():
+        yield Mistake(f"{sides.CAPABILITY}.{name}", sides.CAPABILITY, sentence, answer)
 
 
 CATALOGUE: dict[str, Mistake] = {mistake.id: mistake for mistake in _mistakes()}
@@ -50,7 +63,7 @@ CATALOGUE: dict[str, Mistake] = {mistake.id: mistake for mistake in _mistakes()}
 
 NUMERICAL = frozenset(f"{capability}.{name}" for capability, table in numerics.MISTAKES.items()
                       for name in table)
-"""The ids of mistakes in the numerics, whose answers differ from problem to problem."""
+"""The ids of the mistakes of numerics, with which the diagnosis does not compare answers."""
 
 
 def mistakes_of(capability: str) -> list[Mistake]:

@@ -1,4 +1,7 @@
-"""Known mistakes of divergences between point clouds and of their gradients, by their arguments."""
+"""Known mistakes of divergences between point clouds, and of their gradients.
+
+Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +86,7 @@ def _of_terms(answer: Callable[[Terms], Any]) -> Callable[..., Any]:
 
 
 def _in_each_term(change: Callable[..., Any]) -> Callable[..., Any]:
-    """S of the neighbouring problems of the three terms."""
+    """S made of three values, each of a neighbouring problem in place of its own."""
 
     def alternative(*clouds: Any) -> float | None:
         problems = [change(t.C, t.a, t.b, t.case.eps) for t in point_solutions(*clouds)]
@@ -99,13 +102,14 @@ def _other_cost(cost: str, answer: Answer) -> Answer:
 
 
 def _other_costs(answer: Answer) -> Table:
-    """A fixed ground cost, whatever is asked for."""
+    """The mistake of always computing with one and the same ground cost, for each ground cost."""
     return {f"cost-is-{cost}": (f"the cost is {cost}", _other_cost(cost, answer))
             for cost in GROUND_COSTS}
 
 
 def _cross_eps_only(*clouds: Any) -> float:
-    """Self terms at 0.05 times the standard deviation of their own costs: eps by default."""
+    """eps reaches the cross term only: each self term has 0.05 times the standard deviation of its
+    own costs, which is the default of OTT."""
     xy, xx, yy = point_solutions(*clouds)
     own = [solution(t.C, t.a, t.b, 0.05 * float(t.C.std()) or _eps((xy, xx, yy)))
            for t in (xx, yy)]
@@ -150,14 +154,15 @@ def _S_of_two(clouds: Any, changed: Any) -> float:
 
 
 def _S_of_wrong_sums(sums: Callable[..., Forms | None]) -> Callable[..., Forms | None]:
-    """S of three values, all from a loop with the same mistake."""
+    """S made of three values, all of a loop with the same mistake in an update."""
 
     def alternative(*clouds: Any) -> Forms | None:
         terms = point_solutions(*clouds)
         answers = [sums(t.C, t.a, t.b, t.case.eps) for t in terms]
         if answers[0] is None:
             return None
-        # a symmetric cost does not show a wrong axis: there the right value stands
+        # the mistake has no answers where it does not show (a wrong axis, a symmetric cost):
+        # the value of that term is right
         each = [[t.F] * len(answers[0].answers) if found is None else found.answers
                 for t, found in zip(terms, answers, strict=True)]
         return Forms(tuple(halves(*values) for values in zip(*each, strict=True)))

@@ -1,4 +1,7 @@
-"""Known mistakes of functions of given arguments: softmin, dual, semi-dual, scaling loss."""
+"""Known mistakes of functions that need no solver: softmin, dual, semi-dual, scaling loss.
+
+Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023.
+"""
 
 from __future__ import annotations
 
@@ -131,7 +134,7 @@ def _chi(g: Array, C: Array, weights: Array, eps: float) -> Array:
 
 
 def _hard_cells(g: Array, C: Array, a: Array) -> Array:
-    """The mass a of the points nearest to each y_j: the hard transform's a @ chi."""
+    """a @ chi (m,) if each x_i goes to the y_j of least C_ij - g_j: the mass in each cell."""
     return np.bincount((C - g).argmin(axis=1), weights=a, minlength=len(g))
 
 
@@ -171,7 +174,7 @@ SEMIDUAL_GRADIENT: Table = {
 def _scalings(
     C: Array, a: Array, b: Array, eps: float, L: int, v: Array
 ) -> tuple[Array, Array, Array]:
-    """(u, K, v) after L steps from v."""
+    """(u, K, v) of G-7 after L steps from v."""
     K = np.exp(-C / eps)
     for _ in range(L):
         u = a / (K @ v)

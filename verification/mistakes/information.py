@@ -1,4 +1,7 @@
-"""Known mistakes of the informative regularisation: Q objective, information, informative plan."""
+"""Known mistakes of the informative regularisation: Q objective, information, informative plan.
+
+B = Bréchet et al. 2019.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ MUTUAL_INFORMATION: Table = {
 
 
 def _q_outside(C: Array, Q: Array, lam: float, a: Array, b: Array, eps: float) -> Array:
-    """B-24 and B-29 as printed: the softmin and g without Q, exp(lam Q / eps) in the plan."""
+    """B-24 and B-29 as printed: f and g of the cost C, and exp(lam Q / eps) as a factor of P."""
     return solution(C, a, b, eps).plan * np.exp(lam * Q / eps)
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 Answer: TypeAlias = Callable[..., Any]
-"""What a mistake answers to the arguments of its capability, in the order of the signature: an
-answer of the right shape (of potentials the sums f_i + g_j), `Forms` of it, or None where the
-mistake does not apply."""
+"""Takes the arguments of a capability in the order of its signature, and returns what an
+implementation with the mistake answers to them: an array or number of the right shape (for
+potentials the sums f_i + g_j), several of them as `Forms`, or None where the mistake cannot be
+made."""
 
 Table: TypeAlias = dict[str, tuple[str, Answer]]
-"""Mistakes by name: (the sentence that is said of it, what it answers)."""
+"""Mistakes by name: (the sentence that describes it, its answers)."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Forms:
-    """The answers that one mistake may give, of which an implementation gives one."""
+    """Several answers of one mistake: which of them an implementation gives depends on details."""
 
     answers: tuple[Any, ...]
 

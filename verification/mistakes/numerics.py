@@ -1,8 +1,8 @@
 """Known mistakes of numerics: a right formula that overflows, underflows, or is stopped too early.
 
-The vectors say which cases catch them. The diagnosis does not compare answers with them: it sees
-their traces in the numbers of the call (`verification/diagnosis/causes.py`), after how many
-iterations and at what eps, and a right answer on an easy problem is no sign that they are absent.
+The certified vectors say which cases show them. The diagnosis does not compare answers with these,
+because what such a mistake answers depends on details, such as the number of iterations. It looks
+for traces in the numbers of a call instead (`verification/diagnosis/causes.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from refot.solvers.sinkhorn import sinkhorn_log
 from .mistake import Table
 
 STEPS = 1_000
-"""Iterations of the scaling form, which is enough where it does not underflow."""
+"""Iterations of the scaling form. They are enough for every case on which it does not underflow."""
 
 
 def _scaling_plan(C: Array, a: Array, b: Array, eps: float) -> Array:

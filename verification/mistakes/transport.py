@@ -1,7 +1,10 @@
-"""Known mistakes of plans, potentials, values, transport costs: what each answers instead.
+"""Known mistakes of plans, potentials, values, and transport costs.
 
-Most of them solve a neighbouring problem rightly, so one table of neighbours serves all four
-capabilities. The tables of a capability answer from the solution of the problem (`Truth`).
+Many of them solve another problem, and solve it right: one table of such neighbouring problems
+serves all four capabilities. The other tables compute a wrong answer from the right solution
+(`Truth`).
+
+Papers: B = Bréchet et al. 2019, L = Liu et al.
 """
 
 from __future__ import annotations
@@ -23,12 +26,12 @@ Problem: TypeAlias = tuple[Array, Array, Array, float]
 
 
 def even(weights: Array) -> Array:
-    """Uniform weights of the same number."""
+    """As many weights, all equal."""
     return np.full_like(weights, 1 / len(weights))
 
 
 def square(C: Array) -> bool:
-    """Whether n = m, so that a wrong axis goes unnoticed."""
+    """Whether n = m, so that a wrong axis raises no error."""
     return bool(C.shape[0] == C.shape[1])
 
 
@@ -38,7 +41,7 @@ def _transposed(C: Array, a: Array, b: Array, eps: float) -> Problem | None:
 
 
 def _over(scale: Callable[[Array], Any]) -> Callable[..., Problem | None]:
-    """The cost divided by a number that is taken from it."""
+    """The problem with its cost divided by a number that `scale` takes from |C|."""
 
     def change(C: Array, a: Array, b: Array, eps: float) -> Problem | None:
         t = float(scale(abs(C)))
@@ -80,7 +83,7 @@ NEIGHBOURS: Table = {
 
 
 def _of_neighbours(answer: Callable[[Truth], Any]) -> Table:
-    """What a capability answers to the neighbouring problems, in place of the one asked."""
+    """The mistakes of a capability that solve a neighbouring problem, and answer from that."""
 
     def asked(change: Callable[..., Problem | None]) -> Answer:
         def alternative(*problem: Any) -> Any:
@@ -111,7 +114,7 @@ def _kl_uniform(t: Truth) -> float:
 
 
 def _log_b_missing(t: Truth) -> float:
-    """max over g of a.softmin(C - g) + b.g, the softmin without log b: KL(P | a(x)1)."""
+    """<C,P> + eps KL(P | a(x)1): the largest semi-dual if the softmin in it lacks log b."""
     return t.F - t.case.eps * entropy(t.b)
 
 

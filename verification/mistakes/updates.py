@@ -1,10 +1,10 @@
 """Known mistakes in one update of Sinkhorn's algorithm: a wrong axis, a missing weight.
 
-Such a loop converges, but to potentials that are not the optimal ones: more iterations change
-nothing. What it stands at is described by the sums S_ij = f_i + g_j, from which each capability
-answers as it would from the right ones. A loop whose two updates do not fit together moves f up and
-g down by the same constant for ever, so that S depends on which update comes last: a mistake has
-several forms, and fits where one of them does.
+Such a loop converges, but to potentials that are not optimal, so that more iterations change
+nothing. Here the sums S_ij = f_i + g_j at which it stops changing are computed, and from them what
+each capability answers. If the two updates do not fit together, each iteration still moves f up and
+g down by the same constant, and S depends on which update was the last. So a mistake has several
+forms.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from refot.verification.truth.solution import solution
 from .mistake import Forms, Table, each
 
 STEPS = 2_000
-"""Iterations after which a loop that still moves is left alone."""
-
+"""Iterations after which a loop that still changes is given up."""
 
 Sums: TypeAlias = list[Array]
+"""f_i + g_j (n, m), in each form that a mistake has."""
+
 WrongSums: TypeAlias = Callable[[Array, Array, Array, float], Sums | None]
+"""(C, a, b, eps) -> the sums of a loop with a mistake, or None where the mistake does not show."""
 
 
 def _log(weights: Array) -> Array:
@@ -37,10 +39,11 @@ def _log(weights: Array) -> Array:
 
 # ------------------------------------------------------------------ a sum over the wrong axis
 def standing(rows: Array, columns: Array, a: Array, b: Array, eps: float) -> Sums | None:
-    """f_i + g_j where f = softmin(rows, g + eps log b), g = softmin(columns, f + eps log a) stands:
-    once with g updated last, once with f. None if it still moves after STEPS iterations.
+    """f_i + g_j of the loop f = softmin(rows, g + eps log b), g = softmin(columns, f + eps log a).
 
-    Right is rows = C, columns = C'. The loop stands when an iteration moves g by a constant.
+    It is right for rows = C and columns = C'. The loop is done when an iteration moves g by no more
+    than a constant. Returned are the sums with g updated last, and those with f updated last; None
+    if the loop is not done after STEPS iterations.
     """
     g, unit = np.zeros_like(b), float(np.ptp(rows)) + eps
     for _ in range(STEPS):
@@ -55,7 +58,10 @@ def standing(rows: Array, columns: Array, a: Array, b: Array, eps: float) -> Sum
 
 
 def _axis(rows: bool, columns: bool) -> WrongSums:
-    """Whether the update of f, and that of g, sums over the wrong axis: C' for C."""
+    """The mistake of a sum over the wrong axis in the update of f (`rows`), of g (`columns`).
+
+    It does not show for a symmetric cost, and fails for n != m.
+    """
 
     def sums(C: Array, a: Array, b: Array, eps: float) -> Sums | None:
         if C.shape[0] != C.shape[1] or np.array_equal(C, C.T):
@@ -67,9 +73,10 @@ def _axis(rows: bool, columns: bool) -> WrongSums:
 
 # ------------------------------------------------------------------ a weight missing
 def _without_b(C: Array, a: Array, b: Array, eps: float) -> Sums:
-    """Both updates fit together for uniform weights in place of b, and b stands outside.
+    """b is missing from one update: a loop that converges as if b were uniform.
 
-    In potentials the last update is g or f; in scalings v = 1 / (K'u), P = u K v has no b at all.
+    The three forms: the update without b is the last or the one before; or P = u K v is formed from
+    scalings with v = 1 / (K'u), and b is missing there, too.
     """
     solved = solution(C, a, np.full_like(b, 1 / len(b)), eps).solved
     S = solved.f[:, None] + solved.g
@@ -93,7 +100,7 @@ WRONG_SUMS: Table = {
     "weights-b-missing-in-update": ("the weights b are missing from one update", _without_b),
     "weights-a-missing-in-update": ("the weights a are missing from one update", _without_a),
 }
-"""f_i + g_j at which a loop with the mistake stands."""
+"""The mistakes by name, each with the sums f_i + g_j to which its loop converges."""
 
 
 # ------------------------------------------------------------------ what each capability answers
@@ -119,11 +126,11 @@ ANSWERS: dict[str, Callable[..., tuple[Any, ...]]] = {
     "value": _values,
     "transport_cost": lambda S, C, *rest: (float((C * _plan(S, C, *rest)).sum()),),
 }
-"""What a capability answers from S = f_i + g_j and (C, a, b, eps), in all its forms."""
+"""All answers that a capability may compute from S = f_i + g_j and (C, a, b, eps)."""
 
 
 def of_wrong_sums(capability: str) -> Table:
-    """What each of WRONG_SUMS answers to a capability."""
+    """The mistakes of WRONG_SUMS, as what they make a capability answer."""
 
     def mistake(sums: WrongSums) -> Callable[..., Forms | None]:
         def alternative(*problem: Any) -> Forms | None:

@@ -1,7 +1,7 @@
-"""The walk over a run: which check is asked of which part on which case, and in which order.
+"""The checks of a run: which check is made of which part on which case, and in which order.
 
-The runner, its processes, the debugger, the plugin for pytest and the requests to a program all go
-this way, so that they all mean the same checks.
+The runner, its worker processes, the debugger, the pytest plugin, and the file of requests to a
+program all take the checks from here, so that they all make the same ones.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def asked(
 ) -> Iterator[tuple[Part, Case, Check]]:
     """Each (part, case, check) that is selected, case by case and part by part.
 
-    A part is asked what it offers, and on a case the checks that make sense there.
+    Left out are checks of capabilities that a part does not offer, and those that do not apply to a
+    case.
     """
     for case in cases:
         for part in parts:

@@ -1,14 +1,10 @@
-"""What `refot certify PROBLEM.npz` prints: the certified values of a problem in a file, and whether
-a value that somebody computed for it is right.
-
-The file holds `a` (n,), `b` (m,), `eps` and either `C` (n, m) or `x` (n, d), `y` (m, d) and
-optionally `cost` (a name of GROUND_COSTS, default "sqeuclidean"); optionally `g` (m,), the column
-potential to start from. Nothing pickled is ever loaded, nor what unpacks to more than 1 GiB.
+"""What `refot certify PROBLEM.npz` prints: the certified values of the problem in the file, and
+whether a value that somebody computed for it is right. `refot.datasets.problem_file` says what the
+file holds.
 """
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from refot.arrays import Array, ConvergenceWarning, InputError, as_floating, as_number
+from refot.arrays import Array, ConvergenceWarning, InputError, as_number
 from refot.conventions.convert import (
     CONVENTIONS,
     Convention,
@@ -24,92 +20,48 @@ from refot.conventions.convert import (
     convention,
     value_from_refot,
 )
-from refot.costs.forbidden import finite_part, forbids
-from refot.costs.operands import Cost, PointCost, as_cost, point_cost, row_blocks
-from refot.files import UnreadableError, read_arrays
-from refot.problem import Problem, problem
+from refot.costs.forbidden import forbids
+from refot.costs.operands import PointCost
+from refot.datasets.problem_file import problem_of, read_problem_arrays
+from refot.problem import Problem
 from refot.solvers import cost_range, solve_problem
+from refot.unbalanced_problem import UnbalancedProblem
 from refot.verification.cases.case import Case
 from refot.verification.certificates.balls import UNIT
 from refot.verification.certificates.certify import Certificate, certify
 from refot.verification.certificates.intervals import Interval
 from refot.verification.checks.translation import scale_on
-from refot.verification.checks.trial import Finding, Trial
-from refot.verification.diagnosis.vote import Suspects, named, sentence
-from refot.verification.subjects.probe import Probe
-from refot.verification.subjects.subject import Part
-from refot.verification.truth.solution import Truth
 
-REQUIRED = ("a", "b", "eps")
-"""What every file must hold."""
-
-LARGEST = 1 << 30
-"""Bytes that all arrays of a file may have together: a cost of 11,000 x 11,000 fits."""
+from .certify_unbalanced import CertifiedUnbalanced, certified_unbalanced, require_judged
+from .verdict import DIAGNOSED_ENTRIES, Verdict, highest_cost, line, mistake_in, verdict
 
 RATE = 1e-6
-"""How far a value may be off, as in `refot verify`: by this share of max C - min C, plus 64
-roundings of max |C| + eps."""
-
-DIAGNOSED_ENTRIES = 250_000
-"""A wrong value is compared with the catalogue of mistakes if its cost has at most this many
-entries: every mistake is computed, which takes long on a larger problem."""
-
-
-# ------------------------------------------------------------------ the file
-class FileError(ValueError):
-    """The file cannot be read, or does not hold a problem: says what is missing."""
+"""A value may be off by this share of max C - min C, plus 64 roundings of max |C| + eps, as in
+`refot verify`."""
 
 
 def read_problem(path: Path) -> tuple[Problem, Array | None]:
-    """The problem of an .npz file, and its potential g or None. Raises FileError, InputError."""
-    if not path.is_file():
-        raise FileError(f"{path}: no such file")
-    try:
-        arrays = read_arrays(path, LARGEST)
-    except UnreadableError as error:
-        raise FileError(f"{path}: not an .npz file of plain arrays ({error})") from error
-    missing = [name for name in REQUIRED if name not in arrays]
-    if missing:
-        raise FileError(f"{path}: lacks {', '.join(missing)}; it holds {', '.join(arrays) or '-'}")
-    p = problem(_cost(arrays, path), arrays["a"], arrays["b"], arrays["eps"], "numpy")
-    return p, arrays.get("g")
-
-
-def _cost(arrays: dict[str, Array], path: Path) -> Cost:
-    if "C" in arrays:
-        return as_cost(as_floating(arrays["C"], "C", 2).astype(np.float64))
-    if "x" not in arrays or "y" not in arrays:
-        raise FileError(f"{path}: lacks C, or x and y")
-    name = arrays.get("cost", np.array("sqeuclidean"))
-    if name.dtype.kind != "U" or name.ndim != 0:
-        raise InputError("cost", f"an array of {name.dtype}", "the name of a ground cost")
-    x, y = (as_floating(arrays[key], key, 2).astype(np.float64) for key in ("x", "y"))
-    return point_cost(x, y, str(name))
+    """The problem of a file, and its potential g or None. Raises FileError, InputError."""
+    arrays = read_problem_arrays(path)
+    return problem_of(arrays, path, "numpy"), arrays.get("g")
 
 
 # ------------------------------------------------------------------ the certificate in words
 @dataclass(frozen=True)
-class Verdict:
-    """Whether a value is right, and the sentence that says so."""
-
-    inside: bool
-    sentence: str
-
-
-@dataclass(frozen=True)
 class Certified:
-    """A problem with its certificate."""
+    """A problem with the column potential g (m,) that proves its certificate."""
 
     problem: Problem
     certificate: Certificate
+    g: Array
 
     def lines(self) -> Iterator[str]:
         """What `refot certify` prints, line by line."""
         n, m = self.problem.C.shape
         found = self.certificate
         yield f"n = {n}, m = {m}, eps = {self.problem.eps:g}"
-        yield _line("F = <C,P> + eps KL(P | a(x)b)", found.value)
-        yield _line("s = <C,P> at the same plan", found.transport_cost)
+        yield line("F = <C,P> + eps KL(P | a(x)b)", found.value)
+        yield line("s = <C,P> at the same plan", found.transport_cost)
         yield f"L1 marginal error of the potentials: {found.marginal_error:.2g}"
 
     def expected(self, called: Convention) -> Interval:
@@ -137,18 +89,16 @@ class Certified:
         spread = cost_range(self.problem)
         rounding = 64 * UNIT * (highest_cost(self.problem.costs_with_mass) + self.problem.eps)
         allowed = scale * (RATE * spread + rounding)
-        off, unit = expected.distance(value), f"(allowed: {allowed:.1g})"
-        if off <= allowed:
-            where = "inside" if off == 0 else f"{off:.2g} outside"
-            return Verdict(True, f"{value!r} is right as {called.value} value: {where} "
-                           f"the interval {unit}")
-        why = self._diagnosis(value, called, allowed)
-        return Verdict(False, f"{value!r} is wrong as {called.value} value: {off:.6g} outside "
-                       f"[{expected.lower!r}, {expected.upper!r}] {unit}{why}")
+        off = expected.distance(value) > allowed
+        return verdict(value, str(called.value), expected, allowed,
+                       self._diagnosis(value, called, allowed) if off else "")
 
     def _diagnosis(self, value: float, called: Convention, allowed: float) -> str:
-        """The known mistake that gives this value, or "". The catalogue holds values F and <C,P> of
-        problems without forbidden pairs; anything else is not compared."""
+        """The known mistake that gives this value, or "".
+
+        The catalogue has mistakes in F and in <C,P>, of problems without forbidden pairs. Any other
+        value has no diagnosis.
+        """
         p = self.problem
         capability = "transport_cost" if called.value is ValueKind.SHARP else "value"
         if forbids(p.C) or p.C.shape[0] * p.C.shape[1] > DIAGNOSED_ENTRIES or called.value not in (
@@ -156,13 +106,15 @@ class Certified:
         ):
             return ""
         case = Case("the problem", "", np.asarray(p.C.dense()), p.a, p.b, p.eps)
-        part = Part("the value", {capability: lambda *_: value / scale_on(called, self.ground)})
-        trial = Trial(Probe(part), case, Truth(case))
-        measured = trial.number(capability, *case.matrix)
-        found = Finding(measured, Interval(measured, measured), math.inf, allowed)
-        own = Suspects(asks=False).evidence(trial, found)
-        said = sentence(own, named(own))
-        return f"; {said}" if said else ""
+        own = value / scale_on(called, self.ground)
+        return mistake_in(own, capability, case, case.matrix, allowed)
+
+
+def require_convention(p: Problem, name: str) -> None:
+    """Raise InputError unless a value of this problem can be judged in the convention."""
+    value_convention(name)
+    if isinstance(p, UnbalancedProblem):
+        require_judged(name)
 
 
 def value_convention(name: str) -> Convention:
@@ -175,26 +127,18 @@ def value_convention(name: str) -> Convention:
     return called
 
 
-def highest_cost(C: Cost) -> float:
-    """max |C| of the allowed pairs."""
-    return max(float(abs(finite_part(C.rows(rows))).max()) for rows in row_blocks(C))
-
-
-def certified(p: Problem, g: Array | None = None) -> Certified:
+def certified(p: Problem, g: Array | None = None) -> Certified | CertifiedUnbalanced:
     """The problem with its certificate, from the potential g (m,) or, without one, from a solve."""
+    if isinstance(p, UnbalancedProblem):
+        return certified_unbalanced(p, g)
     if g is None:
-        with warnings.catch_warnings():  # how far the solve came is seen in the certificate's width
+        with warnings.catch_warnings():  # the width of the interval shows how far the solve came
             warnings.simplefilter("ignore", ConvergenceWarning)
             g = solve_problem(p, tol=1e-13, max_iter=2_000).g
-    return Certified(p, certify(p.C, p.a, p.b, p.eps, g))
+    return Certified(p, certify(p.C, p.a, p.b, p.eps, g), g)
 
 
 def conventions() -> list[str]:
     """The names that `--convention` takes: those whose call returns one value."""
     return [name for name, entry in CONVENTIONS.items()
             if entry.value is not None and not entry.returns_divergence]
-
-
-def _line(what: str, interval: Interval) -> str:
-    return (f"{what} in [{interval.lower!r}, {interval.upper!r}]  "
-            f"(relative width {interval.relative_width:.1g})")

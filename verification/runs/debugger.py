@@ -1,4 +1,7 @@
-"""`refot verify --check ID --case NAME --debug`: one check, stopped with the arrays in hand."""
+"""`refot verify --check ID --case NAME --debug`: run one check, then open a Python console.
+
+The console has the arrays of the case, the answer of the subject, and the right one.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ from .selection import chosen
 
 # ------------------------------------------------------------------ stopping
 @dataclass
-class Asked:
+class RawCall:
     """One call into the subject, in its own convention: what was asked, and what came of it."""
 
     function: Callable[..., Any]
@@ -38,18 +41,18 @@ class Asked:
     raised: BaseException | None = None
 
 
-def recorded(part: Part, asked: list[Asked]) -> Part:
-    """The part, each call of which is written down."""
+def recorded(part: Part, calls: list[RawCall]) -> Part:
+    """The part, which appends each call to `calls`."""
 
     def recording(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
-            asked.append(Asked(function, arguments))
+            calls.append(RawCall(function, arguments))
             try:
-                asked[-1].answer = function(*arguments)
+                calls[-1].answer = function(*arguments)
             except BaseException as error:
-                asked[-1].raised = error
+                calls[-1].raised = error
                 raise
-            return asked[-1].answer
+            return calls[-1].answer
 
         return call
 
@@ -60,23 +63,28 @@ def recorded(part: Part, asked: list[Asked]) -> Part:
 def stop(
     subject: Subject, selection: Selection, profile: str = "quick", seed: int = 0
 ) -> CheckResult:
-    """Run what is selected up to the first failure, and open a Python console there; without a
-    failure, at the last check. Returns the result that it stopped at. Raises as `run_selection`."""
+    """Run what is selected until a check fails, and open a Python console there.
+
+    If none fails, the console is opened at the last check. Returns the result of that check. Raises
+    SelectionError, InputError.
+    """
     for part, case, check in chosen(selection, subject, collect(profile, seed)[0]):
-        asked: list[Asked] = []
-        trial = Trial(Probe(recorded(part, asked)), case, solution_of(case))
+        calls: list[RawCall] = []
+        trial = Trial(Probe(recorded(part, calls)), case, solution_of(case))
         with undisturbed():
             (result,) = diagnosed([run_check(check, trial, Suspects(asks=False))])
         if result.status != "passed":
             break
-    names = hand(trial, result, asked)
+    names = console_names(trial, result, calls)
     with contextlib.suppress(SystemExit):  # `exit()` leaves the console
         code.interact(plain_lines(banner(check, result, names)), local=names, exitmsg="")
     return result
 
 
-def hand(trial: Trial, result: CheckResult, asked: list[Asked]) -> dict[str, Any]:
-    """What the console knows: the arrays of the case, the answer and the right one, and tools."""
+def console_names(
+    trial: Trial, result: CheckResult, calls: list[RawCall]
+) -> dict[str, Any]:
+    """The names that the console knows, which ABOUT describes."""
     case = trial.case
     known: dict[str, Any] = {
         "np": np, "case": case, "C": case.C, "a": case.a, "b": case.b, "eps": case.eps,
@@ -86,9 +94,9 @@ def hand(trial: Trial, result: CheckResult, asked: list[Asked]) -> dict[str, Any
         known |= {"arguments": last.arguments, "answer": last.answer,
                   "expected": RIGHT[last.capability](
                       *in_doubles(last.capability, last.arguments))}
-    if asked:
-        function, arguments, raised = asked[-1].function, asked[-1].arguments, asked[-1].raised
-        known |= {"raw": asked[-1].answer, "again": lambda: function(*arguments)}
+    if calls:
+        function, arguments, raised = calls[-1].function, calls[-1].arguments, calls[-1].raised
+        known |= {"raw": calls[-1].answer, "again": lambda: function(*arguments)}
         if raised is not None:
             known |= {"raised": raised,
                       "post_mortem": lambda: pdb.post_mortem(raised.__traceback__)}
@@ -107,7 +115,7 @@ ABOUT = {
     "post_mortem": "post_mortem() opens pdb where it was raised",
     "result": "what the check says",
 }
-"""What each name of the console is."""
+"""What each name of the console means."""
 
 
 def banner(check: Check, result: CheckResult, names: dict[str, Any]) -> str:
@@ -123,7 +131,7 @@ def banner(check: Check, result: CheckResult, names: dict[str, Any]) -> str:
 
 
 def _shape(value: Any) -> str:
-    """The shape of an array, or a number; nothing of anything else."""
+    """The shape of an array, or a number, or blanks, as a column of text."""
     if isinstance(value, np.ndarray):
         return f"{value.shape!s:10}"
     return f"{value:<10.6g}" if isinstance(value, float) else " " * 10

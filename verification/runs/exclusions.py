@@ -1,7 +1,7 @@
-"""Lists of checks that are skipped or expected to fail, which a project keeps in its repository.
+"""Lists of checks that are skipped or expected to fail. A project keeps them in its repository.
 
-A line is `CHECK [CASE]`, both patterns as for file names (`*`, `?`, `[ab]`); without CASE it means
-every case. Text after a `#`, at the start of a line or after a space, is the reason.
+A line is `CHECK [CASE]`. Both are patterns as for file names (`*`, `?`, `[ab]`), and without CASE a
+line applies to every case. Text after a `#` that stands first or after a space is the reason.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from refot.verification.checks import CHECKS
 from refot.verification.subjects.capabilities import missing_from
 
 LARGEST_FILE = 1 << 20
-"""Bytes that a list may have."""
+"""Bytes: the longest list that is read."""
 
 
 class ExclusionError(ValueError):
-    """A list that cannot be read, or a line that can never match: the message says which."""
+    """A list cannot be read, or a line of it can never match; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -82,5 +82,5 @@ def known_cases() -> list[str]:
 def first_match(
     exclusions: Iterable[Exclusion], check: str, case: str
 ) -> Exclusion | None:
-    """The first line that applies to this check on this case, or None."""
+    """The first exclusion that applies to this check on this case, or None."""
     return next((line for line in exclusions if line.matches(check, case)), None)

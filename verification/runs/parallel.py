@@ -1,9 +1,10 @@
-"""A run in worker processes: for a target that each process can load by its name.
+"""A run in worker processes, for a target that each process can load by its name.
 
 Only the workers load and call the subject. If it crashes or ends the interpreter, a worker dies,
-and the run goes on and reports which check was asking. Processes are spawned, not forked: a fork
+and the run goes on and reports which check made the call. Processes are spawned, not forked: a fork
 would break the threads that JAX, torch and Numba start. Each case is examined by one worker, which
-sends back its results with the evidence; the diagnosis votes on the evidence of all of them.
+sends back its results and the evidence for the diagnosis. The vote is taken at the end, over the
+evidence of all workers.
 """
 
 from __future__ import annotations
@@ -31,29 +32,28 @@ from .selection import chosen, selected_report
 from .workers import Load, Worker, Workers
 
 MOST_DEATHS = 20
-"""Once this many processes have died, a job with which one died is given up, and not asked again in
-smaller pieces."""
+"""Once this many processes have died, no failed job is tried again in smaller pieces."""
 
 
 # ------------------------------------------------------------------ in a worker process
 @dataclass(frozen=True)
 class Job:
-    """What one worker is asked at a time: some cases, and which checks of which parts."""
+    """What a worker does in one go: the selected checks on some cases."""
 
     cases: tuple[Case, ...]
     selection: Selection
 
     @property
     def one_check(self) -> bool:
-        """Whether it is a single check, which cannot be divided further."""
+        """Whether it consists of a single check, and cannot be divided."""
         return len(self.cases) == 1 and None not in (self.selection.check, self.selection.part)
 
     def asked_of(self, subject: Subject) -> Iterator[tuple[Part, Case, Check]]:
-        """What it asks of the subject."""
+        """Its checks of the subject."""
         return asked(subject.parts, self.cases, self.selection)
 
     def pieces(self, subject: Subject) -> list[Job]:
-        """A job for each of its cases, or, if it has one case, for each of its checks."""
+        """A job for each of its cases; or, if it has a single case, for each of its checks."""
         if len(self.cases) > 1:
             return [replace(self, cases=(case,)) for case in self.cases]
         return [replace(self, selection=Selection(check.id, part=part.name))
@@ -62,7 +62,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Share:
-    """The outcome of a job: results with evidence, and by part the warnings and printed lines."""
+    """The outcome of a job: results with evidence, and what each part warned and printed."""
 
     examined: list[Examined]
     warned: list[set[str]] = field(default_factory=list)
@@ -79,24 +79,24 @@ class Examiner(Worker):
 
     @cached_property
     def suspects(self) -> list[Suspects]:
-        """The mistakes still suspected of each part."""
+        """What collects the evidence of each part."""
         return [Suspects() for _ in self.subject.parts]
 
     def share(self, job: Job) -> Share:
         """Do a job."""
-        probes, suspects = self.probes, self.suspects  # first: a TargetError is not refot's error
+        # not in the `try`: a TargetError, raised when the subject is loaded, is no error of refot
+        probes, suspects = self.probes, self.suspects
         try:
             examined = list(examine(probes, job.cases, suspects=suspects,
                                     selection=job.selection))
-        except Exception as error:  # noqa: BLE001 - refot's own: what a subject raises is a result
+        except Exception as error:  # noqa: BLE001 - what a subject raises is a result already
             examined = [Examined(refot_error(check, part.name, case.name, error))
                         for part, case, check in job.asked_of(self.subject)]
         return Share(examined, [probe.warned for probe in probes],
                      [probe.printed for probe in probes])
 
     def described(self) -> Subject:
-        """The subject for another process: names and conventions, and nothing that can be called.
-        """
+        """The subject for another process: names and conventions, without its functions."""
         return replace(self.subject, parts=tuple(
             replace(part, capabilities=dict.fromkeys(part.capabilities, _elsewhere))
             for part in self.subject.parts))
@@ -120,8 +120,8 @@ def run_parallel(
 ) -> Report:
     """As `run.run`, or `selection.run_selection`, in `processes` worker processes.
 
-    If a worker dies, its job is done again case by case; a case on which one dies again is done
-    check by check; a check that also ends a fresh worker is an error. With `scaling`, time and
+    If a worker dies, its job is repeated case by case. If one dies again, that case is repeated
+    check by check, and a check that also ends a fresh worker is an error. With `scaling`, time and
     memory of the same parts are measured, too. Raises TargetError, SelectionError, InputError.
     """
     get_backend()  # a wrong REFOT_BACKEND raises here, before any work
@@ -151,8 +151,11 @@ def run_parallel(
 
 
 def _jobs(cases: list[Case], selection: Selection) -> list[Job]:
-    """A job for each shape and dtype, for which JAX compiles once; those that take longest come
-    first, so that at the end no worker is busy with one while the others are idle."""
+    """A job for each shape and dtype, for which JAX then compiles only once.
+
+    Jobs that take long come first: a long one at the end would keep one worker busy and the others
+    idle.
+    """
     groups: dict[object, list[Case]] = defaultdict(list)
     for case in cases:
         groups[case.C.shape, case.C.dtype].append(case)
@@ -165,7 +168,7 @@ def _jobs(cases: list[Case], selection: Selection) -> list[Job]:
 
 
 def _worth_spreading(subject: Subject, profile: str) -> int:
-    """How many workers: 1 for a small run, which the start of a second would only delay; else 2."""
+    """The number of workers: 2, but 1 for a small run, which starting a second would only delay."""
     many = len(subject.parts) > 1 or profile != "quick"
     return min(2, os.cpu_count() or 1) if many else 1
 
@@ -173,10 +176,10 @@ def _worth_spreading(subject: Subject, profile: str) -> int:
 def _each(
     workers: Workers[Examiner], jobs: list[Job], at_once: int
 ) -> Iterator[tuple[Job, Share | None]]:
-    """Each job with its outcome, in the order in which they end. A death ends every job in hand,
-    whoever caused it: their outcome is None.
+    """Each job with its outcome, in the order in which they end.
 
-    No more jobs are handed out than there are workers, so that a death spoils few of them.
+    If one process dies, the pool ends all of them: the outcome of every job in hand is None. So no
+    more jobs are handed out than there are workers, and a death spoils few.
     """
     left, in_hand = deque(jobs), dict[Future[Share], Job]()
     while left or in_hand:
@@ -199,8 +202,11 @@ def _each(
 
 
 def _salvaged(workers: Workers[Examiner], subject: Subject, job: Job) -> Iterator[Share]:
-    """Do a job in which a worker died again, piece by piece. A single check is tried twice: the
-    second worker is fresh, so that nothing that ran before the check can be to blame."""
+    """Repeat a job during which a worker died, piece by piece.
+
+    A single check is tried twice. The second worker is fresh, so that nothing that ran before the
+    check can be to blame for its death.
+    """
     for piece in job.pieces(subject):
         if workers.deaths >= MOST_DEATHS:
             yield _crashed(subject, piece,
@@ -222,7 +228,7 @@ def _crashed(subject: Subject, job: Job, why: str) -> Share:
 
 
 def _probes(subject: Subject, shares: list[Share]) -> list[Probe]:
-    """A probe of each part, with what the part warned and printed in any process."""
+    """A probe for each part, with what the part warned and printed in all processes."""
     probes = [Probe(part) for part in subject.parts]
     for share in shares:
         for probe, warned, printed in zip(probes, share.warned, share.printed, strict=False):
@@ -232,8 +238,10 @@ def _probes(subject: Subject, shares: list[Share]) -> list[Probe]:
 
 
 def _with_scaling(workers: Workers[Examiner], found: Report, progress: Progress | None) -> Report:
-    """The report with time and memory of its parts; where the measurement ends a worker, it says so
-    among what is left out."""
+    """The report with time and memory of its parts.
+
+    A measurement during which a worker dies is named in `left_out`.
+    """
     asked = [(part.name, name) for part, name in to_measure(found.subject)]
     scalings: list[Scaling] = []
     left_out = dict(found.left_out)

@@ -2,10 +2,12 @@
 
 Without `{in}` and `{out}` in the command, one process stays and answers each request as it comes.
 
-With them, a process is started for each file of requests, so that it is best to put all of them in
-one. What the checks will ask depends on the case and never on an answer. So the checks are first
-run on answers of zeros, which records their requests; these go into one file, and the answers are
-kept until the real run asks for them. Any other request goes into its own file."""
+With them, a process is started for each file of requests, and so as many requests as possible
+should go into one file. What the checks ask depends on the case, and never on an answer. So all
+checks are first run with answers of zeros, only to record their requests. These go into one file,
+and the answers are kept until the checks are run in earnest. Any further request has a file of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -45,19 +47,18 @@ from refot.verification.truth.solution import solution_of
 from .asked import asked
 
 MOST_FAILURES = 10
-"""Once this many processes have died, hung or given the answer to another request, the program is
-not asked any more. A process that dies of bad input is not counted."""
+"""After this many processes that died, hung, or answered another request, the program is not asked
+any more. A process that dies of bad input is not counted."""
 
 REFUSALS_AHEAD = 20.0
 """Seconds for the file of requests with bad input, which the program should refuse."""
-
 
 Request: TypeAlias = tuple[str, tuple[Any, ...]]
 """A capability and its arguments."""
 
 
 class Program:
-    """A command, the process that runs it, and the answers that were asked for ahead."""
+    """A command, the process that runs it, and the answers that it has given in advance."""
 
     def __init__(self, command: str, limits: Limits) -> None:
         self.words = _words(command)
@@ -89,7 +90,7 @@ class Program:
             return read_answer(line, self._asked)
         except (ProgramSaysError, NotImplementedError):
             raise
-        except BaseException:  # even a time limit from outside: its answer may still come, too late
+        except BaseException:  # whatever it is, the answer may still come, and fit no later request
             self._failures += not REFUSAL.get()
             self.stop()
             raise
@@ -97,11 +98,11 @@ class Program:
             self._spent += time.monotonic() - start
 
     def ask_ahead(self, requests: Sequence[Request], seconds: float = math.inf) -> None:
-        """Send many requests in one file, and keep the answers that come within `seconds`, or
-        within half of the time that is left for the run.
+        """Send many requests in one file, and keep the answers.
 
-        If the program fails on the way, the requests without an answer are sent again one by one
-        when they are needed, so that the failure is reported for the request that causes it.
+        Those count that come within `seconds`, and within half of the time left for the run. A
+        request without an answer is sent again, alone, when it is needed. So if the program failed
+        on the way, the failure is reported for the request that causes it.
         """
         if not requests:
             return
@@ -117,8 +118,11 @@ class Program:
             self._ahead[request_line(0, *request)].append((first + k, answer))
 
     def stop(self) -> None:
-        """End the process that answers request by request, if there is one. It is forgotten first,
-        so that no later request finds it, whatever happens while it ends."""
+        """End the process that answers request by request, if there is one.
+
+        It is forgotten before it is killed, so that no later request can find it, even if killing
+        it raises an error.
+        """
         resident, self._resident = self._resident, None
         if resident is not None:
             resident.kill()
@@ -176,7 +180,7 @@ def load_subject(
 ) -> Subject:
     """The subject of a TARGET or of a --command; every call of it keeps to the limits.
 
-    Raises TargetError.
+    `capability` is that of `--as`. Raises TargetError.
     """
     if command is None:
         assert target is not None
@@ -189,8 +193,8 @@ def load_subject(
 def load_command(command: str, profile: str, limits: Limits, seed: int = 0) -> Subject:
     """The program of a command line as a subject, asked for what it offers.
 
-    The command is split into words as a shell does, but no shell runs it. Profile and seed say for
-    which cases the answers are asked ahead. Raises TargetError.
+    The command is split into words as a shell does, but no shell runs it. Profile and seed say on
+    which cases the requests that go into one file are made. Raises TargetError.
     """
     program = Program(command, limits)
     try:
@@ -238,7 +242,7 @@ def questions(capabilities: list[str], cases: list[Case]) -> Questions:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for _, case, check in asked([probe.part], cases):
-            with contextlib.suppress(Exception):  # zeros are no answer; the run itself judges
+            with contextlib.suppress(Exception):  # zeros are no answers, and may raise errors
                 check.run(Trial(probe, case, solution_of(case)))
     return found
 

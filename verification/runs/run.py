@@ -1,4 +1,5 @@
-"""Run the checks of a profile on a subject: results in the shape that is published."""
+"""Run the checks of a profile on a subject, and make the report in the JSON shape of
+docs/report-format.md."""
 
 from __future__ import annotations
 
@@ -30,17 +31,18 @@ from .said import may_fail_to_converge, stated, states_in_error
 from .scaling import Scaling
 
 STATUSES = ("refot_error", "failed", "error", "not_converged", "not_provided", "passed")
-"""In the order in which a reader wants them: what refot itself could not judge, since its own code
-raised, comes first. `not_converged` is said by the subject, on a case where that is enough."""
+"""The statuses of a check, in the order in which the report shows them. `refot_error`: refot's own
+code raised. `not_converged`: the subject says so itself, on a case marked as extreme, where that is
+no failure."""
 
 UNANSWERED = ("not_provided", "not_converged", "refot_error")
-"""Neither right nor wrong."""
+"""The statuses of checks that found the subject neither right nor wrong."""
 
 PLEASE_REPORT = ("refot's own code raised, which is a defect of refot and says nothing of the "
                  "subject; please report it with this traceback")
 
 PRINTED = 100
-"""So many different lines that a part printed are reported."""
+"""The report has at most this many different lines that a part printed."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """0 if every provided check passed, or the subject said that it did not converge where
-        that is enough; 1 if not, 2 if nothing was provided to check, 3 if refot's own code raised.
+        """0: every check passed, or is `not_converged`. 1: a check failed, or ended in an error.
+        2: nothing was provided to check. 3: refot's own code raised.
         """
         if self.count("refot_error"):
             return 3
@@ -111,12 +113,12 @@ class Report:
 
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Told what is being done, how many steps are done, and how many there are."""
+"""Called with (what is being done, the number of steps done, the number of all steps)."""
 
 
 @dataclass(frozen=True)
 class Examined:
-    """One result with its evidence: what is wrong is said once all cases have given theirs."""
+    """One result with its evidence. The diagnosis follows from the evidence of all cases."""
 
     result: CheckResult
     evidence: tuple[Evidence, ...] = ()
@@ -129,7 +131,7 @@ def run(
 
     `seed` >= 0 draws other synthetic cases. Raises InputError for an unknown profile.
     """
-    get_backend()  # a wrong REFOT_BACKEND is told before any work
+    get_backend()  # a wrong REFOT_BACKEND raises here, before any work
     probes = [Probe(part) for part in subject.parts]
     with undisturbed():
         cases, left_out = collect(profile, seed)
@@ -141,7 +143,7 @@ def examine(
     probes: list[Probe], cases: Sequence[Case], progress: Progress | None = None,
     suspects: list[Suspects] | None = None, selection: Selection = EVERYTHING,
 ) -> Iterator[Examined]:
-    """Every selected check of every part on these cases, with the evidence on what is wrong."""
+    """The result and the evidence of every selected check of every part on these cases."""
     suspects = suspects or [Suspects() for _ in probes]
     by_part = {id(probe.part): (probe, own) for probe, own in zip(probes, suspects, strict=True)}
     steps = [(case.name, probe.part.name) for case in cases for probe in probes]
@@ -155,12 +157,12 @@ def examine(
 
 
 def run_check(check: Check, trial: Trial, suspects: Suspects | None = None) -> Examined:
-    """One check: its result, and where it does not know the cause, the evidence for one.
+    """The result of one check and, unless the check knows the cause itself, the evidence for it.
 
-    What refot's own code raises is a result too, of the status `refot_error`.
+    If refot's own code raises, that is a result, too, of the status `refot_error`.
     """
     try:
-        with np.errstate(all="ignore"):  # what is compared may be huge, or not finite
+        with np.errstate(all="ignore"):  # numbers of the subject may be huge, or not finite
             return _examined(check, trial, suspects or Suspects())
     except Exception as error:  # noqa: BLE001 - all that a subject raises is a SubjectError
         return Examined(refot_error(check, trial.probe.part.name, trial.case.name, error))
@@ -179,7 +181,7 @@ def _examined(check: Check, trial: Trial, suspects: Suspects) -> Examined:
     result = replace(
         result, status="passed" if found.passed else "failed", measured=found.measured,
         expected=expected, error=found.error, tolerance=found.tolerance, message=found.message)
-    if found.passed:  # what is right tells the diagnosis what all that is wrong has in common
+    if found.passed:  # right calls are evidence, too: they lack what all wrong calls have in common
         return Examined(result, suspects.evidence(trial, found))
     if may_fail_to_converge(trial.case, check.id, found.measured) and (said := stated(trial)):
         return Examined(replace(result, status="not_converged", message=said))
@@ -189,14 +191,14 @@ def _examined(check: Check, trial: Trial, suspects: Suspects) -> Examined:
 
 
 def _status_of_error(check: Check, trial: Trial, error: Exception) -> str:
-    """Of a check that ended with an error of the subject."""
+    """The status of a check that ended with an error of the subject."""
     honest = (isinstance(error, SubjectError) and states_in_error(error)
               and may_fail_to_converge(trial.case, check.id))
     return "not_converged" if honest else "error"
 
 
 def refot_error(check: Check, part: str, case: str, error: BaseException) -> CheckResult:
-    """The result of a check of which refot's own code made nothing."""
+    """The result of a check during which refot's own code raised `error`."""
     lines = traceback.format_exception(error)
     return CheckResult(check.id, part, check.capability, case, "refot_error",
                        message=f"{PLEASE_REPORT}: {one_line(f'{type(error).__name__}: {error}')}",
@@ -204,7 +206,7 @@ def refot_error(check: Check, part: str, case: str, error: BaseException) -> Che
 
 
 def diagnosed(examined: list[Examined]) -> list[CheckResult]:
-    """The results, those that failed with what all failed calls of their capability agree on."""
+    """The results. A failed one has a diagnosis, voted on by all calls of its capability."""
     groups: dict[tuple[str, str], list[Evidence]] = defaultdict(list)
     for each in examined:
         groups[each.result.part, each.result.capability] += each.evidence
@@ -221,7 +223,7 @@ def report(
     subject: Subject, profile: str, examined: list[Examined], left_out: dict[str, str],
     probes: list[Probe],
 ) -> Report:
-    """What was examined as a report: failed checks first."""
+    """The report on what was examined, with failed checks first."""
     results = diagnosed(examined) + _not_provided(subject)
     part_order = {part.name: k for k, part in enumerate(subject.parts)}
     results.sort(key=lambda result: (STATUSES.index(result.status),
@@ -234,7 +236,7 @@ def report(
 
 
 def _not_provided(subject: Subject) -> list[CheckResult]:
-    """One line for each capability that no part of the subject offers."""
+    """One result for each capability that no part of the subject offers."""
     return [CheckResult(f"{missing.name}.*", subject.name, missing.name, "", "not_provided",
                         message=f"not provided: {missing.signature}")
             for missing in missing_from(subject.offered)]

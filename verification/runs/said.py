@@ -1,7 +1,7 @@
 """Whether a subject says itself that a solve did not converge.
 
-It may warn, raise, or answer no to `converged`; a program has a field of its answer for it. On a
-case marked as extreme that is enough: a stated failure to converge is no wrong answer.
+It may warn, raise an error, or answer no to `converged`; a program may say so in its answer. On a
+case marked as extreme, an answer that misses is then reported as `not_converged`, not as wrong.
 """
 
 from __future__ import annotations
@@ -22,21 +22,22 @@ from refot.verification.subjects.protocol import AnswerError
 from refot.verification.truth.solution import solution_of
 
 HOLD_ANYWAY = ("plan.nonnegative", "plan.gibbs")
-"""Checks of what holds of an answer that is finite, converged or not."""
+"""Checks that a finite answer must pass even if the solve did not converge."""
 
 STATEMENT = re.compile(r"converge|iteration|\bsteps?\b|toleranc|max_?iter|not reached|stopped|"
                        r"stalled", re.IGNORECASE)
-"""What a sentence on convergence speaks of. NumPy's "divide by zero encountered" is none."""
+"""Matches a sentence that speaks of convergence, unlike NumPy's "divide by zero encountered"."""
 
 NO_STATEMENTS = (TypeError, LookupError, AttributeError, NameError, AssertionError, MemoryError,
                  RecursionError, TimeoutError, SystemExit, ProgramError, AnswerError)
-"""Errors that come from a defect or a limit, whatever words are in them."""
+"""Errors that come from a defect or from a limit of time or memory: whatever their words, they do
+not state that a solve failed to converge."""
 
 
 def stated(trial: Trial) -> str:
-    """What the subject said of its failure to converge, in the calls of a check; "" if nothing.
+    """What the subject said of a failure to converge in the calls of a check; "" if nothing.
 
-    Only an answer that is solved for has a convergence to miss.
+    Only calls with an answer that is solved for count.
     """
     for call in trial.calls:
         capability = CAPABILITIES[call.capability]
@@ -59,7 +60,7 @@ def may_fail_to_converge(case: Case, id: str, measured: float = math.nan) -> boo
 
 
 def states_in_error(error: SubjectError) -> bool:
-    """Whether the subject raised it to say that it did not converge."""
+    """Whether the subject raised this error to say that it did not converge."""
     raised = error.raised
     return (raised is not None and not issubclass(raised, NO_STATEMENTS)
             and STATEMENT.search(str(error)) is not None)
@@ -73,7 +74,7 @@ def _says_no(trial: Trial, *problem: Any) -> bool:
 
 
 def _usual(trial: Trial, capability: str) -> set[str]:
-    """What it says on an easy problem, too: there such words mean nothing."""
+    """The wordings of warnings that it also gives on an easy problem: they state nothing."""
     case = _easy()
     easy = replace(trial, case=case, truth=solution_of(case), calls=[])
     arguments = ordinary(easy, capability)

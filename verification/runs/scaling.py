@@ -1,11 +1,11 @@
-"""Time and peak memory of a subject's answers against n: reported, and not judged.
+"""Time and peak memory of a subject's answers against n. They are reported, and no check.
 
 The problem is two Gaussian clouds of n points at eps = max C / 10, which a few dozen iterations
 solve. Its arguments are made before anything is measured. The time is that of the fastest of four
-calls; for a program it runs from the request to the answer, without the work on refot's JSON. The
-memory is the peak of this process above what it held before; only Linux tells it, and only for a
-subject in this process. An exponent is the slope through the three largest sizes on logarithmic
-axes.
+calls; for a program it runs from the request to the answer, without refot's work on the JSON. The
+memory is the peak of this process above what it held before. It is known on Linux only, and only
+for a subject in this process. An exponent is the slope through the three largest sizes on
+logarithmic axes.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from refot.conventions.convert import ConversionError, convention
+from refot.conventions.convert import ConversionError
 from refot.verification.cases.case import clouds
+from refot.verification.cases.unbalanced import unbalanced
 from refot.verification.checks.translation import to_subject
 from refot.verification.subjects.capabilities import CAPABILITIES
 from refot.verification.subjects.isolation import undisturbed
@@ -32,19 +33,19 @@ from refot.verification.subjects.subject import Part, Subject
 SIZES = (64, 128, 256, 512, 1024)
 
 LONGEST_CALL = 0.5
-"""Seconds: if a call takes longer, no larger size is tried, which would take at least four times as
-long."""
+"""Seconds: if a call takes longer, no larger size is tried. The next one has four times as many
+entries."""
 
 CALLS = 4
-"""Calls at each size, of which the fastest counts."""
+"""Calls at each size. The fastest counts."""
 
 LEAST_MEMORY = 1 << 20
-"""Bytes; what takes less cannot be told from what the interpreter itself takes and frees."""
+"""Bytes: less cannot be told from what the interpreter itself takes and frees."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Seconds and bytes of one capability at each size; bytes None where they are not known."""
+    """Seconds and bytes of one capability at each size; bytes are None where they are not known."""
 
     part: str
     capability: str
@@ -59,12 +60,12 @@ class Scaling:
 
     @property
     def time_exponent(self) -> float | None:
-        """k in n^k of the time, None with fewer than three sizes."""
+        """k such that the time grows as n^k; None with fewer than three sizes."""
         return exponent(list(zip(self.sizes, self.seconds, strict=True)))
 
     @property
     def memory_exponent(self) -> float | None:
-        """k in n^k of the memory, None with fewer than three sizes that take LEAST_MEMORY."""
+        """k such that the memory grows as n^k; None with fewer than three sizes of LEAST_MEMORY."""
         return exponent([(n, taken) for n, taken in zip(self.sizes, self.bytes, strict=True)
                          if taken is not None and taken >= LEAST_MEMORY])
 
@@ -78,24 +79,26 @@ def exponent(points: list[tuple[int, float]]) -> float | None:
 
 
 def measured(subject: Subject, memory: bool = True) -> tuple[Scaling, ...]:
-    """Every measured capability of every part, as far as it answers. `memory` must be False if the
-    subject runs in another process, for only the memory of this one is known."""
+    """Time and memory of every measured capability of every part, up to the first size it fails.
+
+    `memory` must be False if the subject runs in another process: only that of this one is known.
+    """
     found = (of_capability(part, name, memory) for part, name in to_measure(subject))
     with undisturbed():
         return tuple(scaling for scaling in found if scaling.sizes)
 
 
 def to_measure(subject: Subject) -> list[tuple[Part, str]]:
-    """The capabilities whose cost is of interest, the whole of a solve, of each part."""
+    """Each part with each of its capabilities that is measured."""
     return [(part, capability.name) for part in subject.parts
             for capability in CAPABILITIES.values()
             if capability.measured and capability.name in part.capabilities]
 
 
 def of_capability(part: Part, capability: str, memory: bool) -> Scaling:
-    """One capability of one part, up to the size at which it raises or takes long."""
+    """Time and memory of one capability, up to the size at which it raises or takes too long."""
     rows: list[tuple[int, float, int | None]] = []
-    _least_time(part, capability, _calls(part, capability, SIZES[0]))  # so that it has compiled
+    _least_time(part, capability, _calls(part, capability, SIZES[0]))  # lets it compile
     for n in SIZES:
         calls = _calls(part, capability, n)
         peak = PeakMemory() if memory else None
@@ -110,17 +113,21 @@ def of_capability(part: Part, capability: str, memory: bool) -> Scaling:
 
 
 def _calls(part: Part, capability: str, n: int) -> list[tuple[Any, ...]]:
-    """The arguments of each call, copied for each, as the subject may write into them. No calls if
-    the declared convention has no such arguments."""
+    """The arguments of each call, copied, since the subject may write into them.
+
+    Empty if the declared convention cannot express the problem.
+    """
     rng = np.random.default_rng(n)
     x, y = rng.normal(size=(n, 2)), rng.normal(size=(n, 2)) + 1
     case = clouds(f"n = {n}", "", x, y, 0.1)
-    asked = tuple(getattr(case, name) for name in CAPABILITIES[capability].takes)
+    record = CAPABILITIES[capability]
+    asked = unbalanced(case) if record.is_unbalanced else tuple(
+        getattr(case, name) for name in record.takes)
     try:
-        theirs = to_subject(convention(part.convention), capability, asked)
+        translated = to_subject(part.convention, capability, asked)
     except (SubjectError, ConversionError):
         return []
-    return [tuple(value.copy() if isinstance(value, np.ndarray) else value for value in theirs)
+    return [tuple(value.copy() if isinstance(value, np.ndarray) else value for value in translated)
             for _ in range(CALLS)]
 
 
@@ -145,9 +152,10 @@ class PeakMemory:
 
     def __init__(self) -> None:
         with contextlib.suppress(OSError, AttributeError):  # not the C library of GNU
-            ctypes.CDLL(None).malloc_trim(0)  # or memory freed earlier is used again, unseen
+            # gives freed memory back: else it would be used again, and the peak would not show it
+            ctypes.CDLL(None).malloc_trim(0)
         with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+            Path("/proc/self/clear_refs").write_text("5")  # sets the peak to the present memory
         self._start = _status("VmRSS")
 
     def bytes(self) -> int | None:

@@ -18,13 +18,13 @@ from .run import Examined, Report, examine, report
 
 
 class SelectionError(ValueError):
-    """There is nothing to run: says what was asked for, and what there is."""
+    """The selection has no checks; the message says what was selected."""
 
 
 def chosen(
     selection: Selection, subject: Subject, cases: list[Case]
 ) -> list[tuple[Part, Case, Check]]:
-    """What of the subject is selected, at least one thing. Raises SelectionError, InputError."""
+    """The selected checks, at least one. Raises SelectionError, InputError."""
     if selection.check is not None and selection.check not in CHECKS:
         near = difflib.get_close_matches(selection.check, CHECKS, n=3, cutoff=0.0)
         raise UnknownNameError("--check", f"{selection.check!r}",
@@ -44,7 +44,7 @@ def chosen(
 def run_selection(
     subject: Subject, selection: Selection, profile: str = "quick", seed: int = 0
 ) -> Report:
-    """As `run.run`, of what is selected only. Raises SelectionError, InputError."""
+    """As `run.run`, for the selected checks only. Raises SelectionError, InputError."""
     cases, _ = collect(profile, seed)
     found = chosen(selection, subject, cases)
     probes = [Probe(part) for part in subject.parts]
@@ -57,7 +57,7 @@ def selected_report(
     subject: Subject, found: list[tuple[Part, Case, Check]], profile: str,
     examined: list[Examined], probes: list[Probe],
 ) -> Report:
-    """As `run.report`, of the chosen parts, and without a word on what was not chosen."""
+    """As `run.report`, for the chosen parts; capabilities not chosen are not mentioned."""
     parts = tuple(part for part in subject.parts if any(part is each for each, _, _ in found))
     whole = report(replace(subject, parts=parts), profile, examined, {}, probes)
     return replace(whole, checks=tuple(result for result in whole.checks if result.case))

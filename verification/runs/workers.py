@@ -1,7 +1,7 @@
-"""Worker processes: each loads the subject for itself, and the run survives the death of any.
+"""Worker processes. Each loads the subject itself, and the run survives the death of any of them.
 
-A worker is spawned with a `Worker` object, which it keeps from one call to the next; `Workers`, in
-the first process, hands out the calls.
+A worker process gets a `Worker` object when it is spawned, and keeps it from one call to the next.
+`Workers`, in the first process, hands out the calls.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ T = TypeVar("T")
 
 # ------------------------------------------------------------------ in a worker process
 class Worker:
-    """What a worker process keeps between two calls. What it does is a method of a subclass."""
+    """The state of a worker process. Subclasses add methods, which are what it can be told to do.
+    """
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -43,24 +44,25 @@ class Worker:
             return self._load()
         except TargetError:
             raise
-        except InputError as error:  # so that the first process has one kind of error to expect
+        except InputError as error:  # the first process then has to expect one kind of error only
             raise TargetError(str(error)) from None
-        except Exception as error:  # noqa: BLE001 - a library that is broken here, say
+        except Exception as error:  # noqa: BLE001 - a broken library may raise anything
             raise TargetError(f"to load it raises {type(error).__name__}: {error}") from None
 
 
 _workers: list[Any] = []
-"""The worker of this process, alone. Between calls a pool keeps nothing for us but modules."""
+"""The worker of this process, in a list of one. A pool keeps nothing between two calls, so that the
+worker has to be a variable of a module."""
 
 
 def _start(worker: Worker) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first process, which ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the first process ends its workers
     _workers[:] = [worker]
     threading.Thread(target=_end_with_the_first_process, daemon=True).start()
 
 
 def _end_with_the_first_process() -> None:
-    """Also when that is ended by SIGTERM or SIGKILL, of which it cannot tell its workers."""
+    """End this process as soon as the first one has ended, even if SIGKILL ended that."""
     first = multiprocessing.parent_process()
     if first is not None:
         wait([first.sentinel])
@@ -79,8 +81,7 @@ W = TypeVar("W", bound=Worker)
 class Workers(Generic[W]):
     """At most `most` worker processes, started when they are first needed.
 
-    `deaths` counts the processes that died; `restart_after_death` makes room for new ones. None of
-    them is left when the `with` block ends.
+    `deaths` counts how often one has died. At the end of the `with` block none is left.
     """
 
     def __init__(self, worker: W, most: int) -> None:
@@ -101,7 +102,9 @@ class Workers(Generic[W]):
         return self._pool.submit(_call, method, arguments, named)
 
     def restart_after_death(self) -> None:
-        """Count a death, with which the pool ends all its processes; the next call starts new ones.
+        """Count a death and give up the pool, which has ended all its processes because of it.
+
+        The next call starts new ones.
         """
         self.deaths += 1
         if self._pool is not None:
@@ -111,8 +114,10 @@ class Workers(Generic[W]):
     def alone(
         self, method: Callable[Concatenate[W, P], T], *arguments: P.args, **named: P.kwargs
     ) -> T | None:
-        """What the call returns, None if the process dies of it. No other call may be running, for
-        it would be lost too."""
+        """What the call returns; None if the process dies of it.
+
+        No other call may be running, because that would be lost, too.
+        """
         try:
             return self.submit(method, *arguments, **named).result()
         except BrokenProcessPool:

@@ -1,9 +1,10 @@
-"""Capabilities: the functions that a subject may offer. One record says all that is known of each.
+"""Capabilities: the functions that a subject may offer, with one record for each.
 
-What else depends on a capability is read off its record: the arguments with which the checks call
-it, the shape of its answer, the tolerance, whether a convention translates it, whether a solve is
-behind it, the requests to a program, both JSON schemas, the lists in the reports. The right answers
-are functions, and stand in `verification/truth/right.py`. docs/contributing-check.md adds one.
+All else that depends on a capability is read off its record: the arguments with which the checks
+call it, the shape of its answer, the tolerance, whether a convention translates it, the requests to
+a program, both JSON schemas, the lists in the reports. Only the right answers are elsewhere, in
+`verification/truth/right.py`, as they are functions. docs/contributing-check.md shows how to add
+one.
 
 B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al.
 """
@@ -18,20 +19,27 @@ import numpy as np
 
 # ------------------------------------------------------------------ what a capability takes
 MATRIX = ("C", "a", "b", "eps")
-"""A problem: the cost (n, m), the weights of both sides, and eps."""
+"""The arguments of a problem given by its cost matrix: C (n, m), both weights, and eps."""
 
 CLOUDS = ("x", "a", "y", "b", "eps", "cost")
-"""A problem: two clouds of points with their weights, eps, and the name of the ground cost."""
+"""The arguments of a problem given by two clouds: points and weights of each, eps, and the name of
+the ground cost."""
+
+UNBALANCED = (*MATRIX, "rho")
+"""An unbalanced problem: masses a and b of any total, rho the strength of both KL penalties."""
+
+UNBALANCED_CLOUDS = ("x", "a", "y", "b", "eps", "rho", "cost")
+"""An unbalanced problem of two clouds of points."""
 
 JOINT = "P"
-"""The argument that is a joint law (n, m). What stands beside it belongs to that law."""
+"""The argument that is a joint law (n, m). The weights that stand beside it are its marginals."""
 
 
 class Role(Enum):
     """What a capability is for."""
 
     ANSWER = "the answer to one problem: numbers and arrays in, a number or arrays out"
-    STATEMENT = "what a subject may say of its own answers; nobody misses it where it is not there"
+    STATEMENT = "what a subject says of its own answers; it is never reported as missing"
     TRAINING = "steps of an algorithm, checked against golden trajectories and not on problems"
 
 
@@ -44,16 +52,17 @@ class Answers(Enum):
     TABLE = "one entry a pair, (n, m)"
     POINTS = "one vector a point of the first cloud, (n, d)"
     PAIR = "potentials (n,) and (m,), in any gauge: only their sums f_i + g_j have one right value"
+    BOTH = "potentials (n,) and (m,), each of which has one right value: no gauge is free"
     YES_OR_NO = "yes or no"
     STEPS = "a record for each step"
 
 
 class Unit(Enum):
-    """In which unit an answer is, and so its errors."""
+    """The unit of an answer and of its error."""
 
     NONE = "none"
     COST = "that of the cost"
-    MASS = "mass, of which there is 1 in all"
+    MASS = "mass, of which there is about 1 in all"
     SLOPE = "cost by length"
 
 
@@ -61,9 +70,9 @@ class Unit(Enum):
 class Capability:
     """One function that a subject may offer.
 
-    `takes` has the names of its arguments in order, `returns` describes its answer to a reader.
-    It is `solved` if an iteration finds its answer, which may stop too early; time and memory of a
-    `measured` one are reported against n.
+    `takes` has the names of its arguments in order, and `returns` describes its answer to a reader.
+    `solved` says that an iteration finds the answer, which may stop too early; `measured`, that
+    the report shows its time and memory against n.
     """
 
     name: str
@@ -87,15 +96,21 @@ class Capability:
 
     @property
     def is_translated(self) -> bool:
-        """Whether a convention speaks of it: it takes one whole problem and nothing besides.
+        """Whether a declared convention changes its arguments and answer.
 
-        All others take refot's arguments and have one meaning.
+        That is so if it takes a whole problem and nothing else. All others have a single meaning,
+        whatever the convention.
         """
-        return self.takes in (MATRIX, CLOUDS)
+        return self.takes in (MATRIX, CLOUDS) or self.is_unbalanced
+
+    @property
+    def is_unbalanced(self) -> bool:
+        """Whether it is of masses that need not match, so that rho is among its arguments."""
+        return "rho" in self.takes
 
     @property
     def on_matrix(self) -> bool:
-        """Whether it answers a problem of a cost matrix, so that `converged` speaks of it, too."""
+        """Whether it answers a problem given by a cost matrix: `converged` speaks of these only."""
         return self.takes == MATRIX and self.role is Role.ANSWER
 
     def named(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
@@ -103,13 +118,13 @@ class Capability:
         return dict(zip(self.takes, arguments, strict=True))
 
     def zeros(self, arguments: tuple[Any, ...]) -> Any:
-        """An answer of zeros, of the shape that is due to these arguments."""
+        """An answer of zeros, in the shape that the answer to these arguments must have."""
         table = next((value for value in arguments if getattr(value, "ndim", 0) == 2),
                      np.zeros((1, 1)))
         shapes: dict[Answers, tuple[int, ...]] = {
             Answers.ROWS: table.shape[:1], Answers.COLUMNS: table.shape[1:],
             Answers.TABLE: table.shape, Answers.POINTS: table.shape}
-        if self.answers is Answers.PAIR:
+        if self.answers in (Answers.PAIR, Answers.BOTH):
             return np.zeros(table.shape[0]), np.zeros(table.shape[1])
         return np.zeros(shapes.get(self.answers, ()))
 
@@ -145,6 +160,18 @@ _RECORDS = (
                Answers.TABLE, Unit.MASS, solved=True),
     Capability("mutual_information", (JOINT,), "KL of P to the product of its marginals",
                Answers.NUMBER),
+    Capability("unbalanced_plan", UNBALANCED, "P (n, m) of U-1", Answers.TABLE, Unit.MASS,
+               solved=True, measured=True),
+    Capability("unbalanced_potentials", UNBALANCED, "(f (n,), g (m,)) of U-2", Answers.BOTH,
+               Unit.COST, solved=True, measured=True),
+    Capability("unbalanced_value", UNBALANCED, "U of U-1", Answers.NUMBER, Unit.COST, solved=True,
+               measured=True),
+    Capability("unbalanced_mass_gradient", UNBALANCED, "(n,): dU/da, not centred", Answers.ROWS,
+               Unit.COST, solved=True),
+    Capability("unbalanced_divergence", UNBALANCED_CLOUDS, "S of U-8", Answers.NUMBER, Unit.COST,
+               solved=True),
+    Capability("unbalanced_divergence_gradient", UNBALANCED_CLOUDS, "(n, d), in x",
+               Answers.POINTS, Unit.SLOPE, solved=True),
     Capability("train_step", ("algorithm", "settings", "weights", "batches"),
                "[{losses, weights[, gradients]}], a step for each batch", Answers.STEPS,
                role=Role.TRAINING),

@@ -1,4 +1,4 @@
-"""The arguments of a call in float64, in which refot computes what is right."""
+"""The arguments of a call in float64, for refot computes the right answer in float64."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from refot.arrays import Array
 from .protocol import argument_names
 
 MASSES = ("a", "b", "P")
-"""The arguments that are masses with the sum 1."""
+"""The arguments that are masses with the sum 1, where no rho stands beside them."""
 
 
 def in_doubles(capability: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The same numbers in float64. Masses of float32 get the sum 1, which they have only up to
-    roundings of float32: those would not be weights in float64."""
+    """The same arguments in float64.
+
+    Masses that were float32 are divided by their sum. It is 1 only up to roundings of float32, with
+    which refot refuses them as float64 weights. Unbalanced masses may have any sum, and keep it.
+    """
     names = argument_names(capability)
-    return tuple(_double(name, value) for name, value in zip(names, arguments, strict=True))
+    ones = () if "rho" in names else MASSES
+    return tuple(_double(value, name in ones) for name, value in zip(names, arguments, strict=True))
 
 
-def _double(name: str, value: Any) -> Any:
+def _double(value: Any, sums_to_one: bool) -> Any:
     if not isinstance(value, np.ndarray) or value.dtype != np.float32:
         return value
     array: Array = value.astype(np.float64)
-    return array / array.sum() if name in MASSES else array
+    return array / array.sum() if sums_to_one else array

@@ -1,8 +1,9 @@
-"""What a subject does to the interpreter stays with the subject.
+"""Undo what a subject's code does to the interpreter.
 
-`np.seterr`, warning filters, the folder, prints, torch's switch of gradients: all as before once a
-call returns. The seeds of NumPy and Python's `random` are as before once a run is over, and not
-after each call, so that an answer that draws from them without a seed is seen to differ.
+After each call these are as before: NumPy's error settings, the warning filters, the working
+folder, the standard output, and whether torch records gradients. The random states of NumPy and of
+Python's `random` are restored only after a whole run. Were they restored after each call, an answer
+that is drawn at random without a seed would look repeatable.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .text import one_line, text_of
 KEPT = 4_000
 """How many characters of what one call prints are kept."""
 
+
 class CappedText(io.StringIO):
     """A stream that keeps the first KEPT characters written to it."""
 
@@ -35,12 +37,12 @@ class CappedText(io.StringIO):
         return len(text)
 
     def close(self) -> None:
-        """Nothing: a subject that closes its output has not said less for that."""
+        """Does nothing: what a subject printed before it closed its output is still read."""
 
 
 @dataclass
 class Said:
-    """What a call gave on the side: its warnings, and what it printed."""
+    """The warnings that a call gave, and the lines that it printed."""
 
     warnings: list[str] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
@@ -48,16 +50,17 @@ class Said:
 
 @contextmanager
 def isolated() -> Iterator[Said]:
-    """Run a subject's code: its settings are undone on leaving, what it says is in what is given.
+    """Run a subject's code in this block. On leaving, its settings are undone.
 
-    Ctrl-C that the subject swallowed is raised again on leaving.
+    What the block warned and printed is then in the `Said` that it was given. A Ctrl-C that the
+    subject swallowed is raised again.
     """
     said, text, folder = Said(), CappedText(), os.getcwd()
     torch = sys.modules.get("torch")
     gradients = torch is not None and torch.is_grad_enabled()
     try:
         with ExitStack() as stack:
-            # what NumPy warns of unless it is told otherwise, as in the subject's own programs
+            # NumPy's defaults, so that a subject warns here as it does in its users' programs
             stack.enter_context(np.errstate(divide="warn", over="warn", invalid="warn",
                                             under="ignore"))
             caught = stack.enter_context(warnings.catch_warnings(record=True))
@@ -70,7 +73,7 @@ def isolated() -> Iterator[Said]:
                 said.printed += [one_line(line) for line in text.getvalue().splitlines()]
     finally:
         os.chdir(folder)
-        if torch is not None:  # GeomLoss, for one, leaves them off where it raises
+        if torch is not None:  # GeomLoss, for one, leaves them off when it raises an error
             torch.set_grad_enabled(gradients)
         if _interrupted.is_set():
             raise KeyboardInterrupt
@@ -81,7 +84,9 @@ _interrupted = threading.Event()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """The first Ctrl-C is an exception; the second ends the process, whoever swallowed the first.
+    """Handle Ctrl-C: the first raises KeyboardInterrupt, the second ends the process.
+
+    So a subject that swallows the first cannot keep the user from stopping the run.
     """
     if _interrupted.is_set():
         for child in multiprocessing.active_children():
@@ -93,8 +98,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """A run: afterwards the seeds are as before. During it a subject may swallow Ctrl-C once, and
-    not for longer than its call; a second one ends the process with status 130."""
+    """A whole run. After it, the random states are as before.
+
+    During it a subject that swallows Ctrl-C delays it only until its call returns, and a second
+    Ctrl-C ends the process with status 130.
+    """
     states = np.random.get_state(), random.getstate()  # noqa: NPY002 - the subject's, not ours
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, _interrupt) if main else None

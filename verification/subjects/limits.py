@@ -1,8 +1,8 @@
-"""Limits on what a subject may take: seconds a call, seconds in all, and memory.
+"""Limits on what a subject may use: seconds for each call, seconds for all calls, and memory.
 
-A Python subject runs in this process: a call that takes too long is interrupted by a signal, one
-that takes too much memory is refused it, and either ends as an error of that check. A program of
-its own is killed, with all that it started.
+A Python subject runs in this process: a call that takes too long is interrupted by a signal, and
+one that wants too much memory gets a MemoryError. Either is an error of that check only. A program
+in another language is killed, with all that it started.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ from typing import Any
 from .subject import Part, Subject
 
 LARGEST_FILE = 256 << 20
-"""Bytes of any file that a program writes, at most: no limit of memory bounds the disk."""
+"""Bytes: the largest file that a program may write. A limit of memory does not bound the disk."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`call` seconds an answer, `run` seconds all answers of a program together, `memory` bytes: of
-    a program, or on top of what is there when a call into Python begins."""
+    """`call`: seconds for one answer. `run`: seconds for all answers of a program together.
+
+    `memory`: bytes. A program may use this much in all; a call of a Python function, this much on
+    top of what the process uses when the call begins.
+    """
 
     call: float = 120.0
     run: float = 1200.0
@@ -36,15 +39,17 @@ class Limits:
 
 
 class _OutOfTime(BaseException):
-    """Raised within the call; no `except Exception` of a subject keeps it."""
+    """Raised within the call. It is no Exception, so that a subject's `except Exception` does not
+    catch it."""
 
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError where the block takes more than so many seconds.
+    """Raise TimeoutError if the block takes more than `seconds`.
 
-    Needs POSIX and the main thread, and does nothing elsewhere. It interrupts Python; a call into
-    compiled code is interrupted when it returns. Of limits within each other the first one holds.
+    Needs POSIX and the main thread, and does nothing elsewhere. It interrupts Python code; a call
+    into compiled code is interrupted once it returns. Of nested limits the one that ends first
+    holds.
     """
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or not hasattr(signal, "setitimer"):
@@ -59,7 +64,8 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise _OutOfTime
 
     before, start = signal.signal(signal.SIGALRM, end), time.monotonic()
-    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again each second: once may be swallowed
+    # the alarm rings again each second, since the subject may swallow one
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
         yield
     except _OutOfTime:
@@ -67,15 +73,15 @@ def time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        if left:  # the limit around this one runs on
+        if left:  # go on with the limit in which this one is nested
             signal.setitimer(signal.ITIMER_REAL, max(1e-3, left + start - time.monotonic()), 1.0)
 
 
 @contextlib.contextmanager
 def memory_limit(memory: int) -> Iterator[None]:
-    """Refuse this process more than so many bytes on top of what it has: a MemoryError.
+    """Raise MemoryError if the block wants more than `memory` bytes on top of what is in use.
 
-    The data segment is bounded, as in `limit_process`; it does nothing where that is not Linux.
+    It bounds the data segment, as `limit_process` does, and does nothing where there is no /proc.
     """
     try:
         import resource
@@ -110,25 +116,30 @@ class _Limited:
 
 
 class Clocked(ABC):
-    """A capability that keeps the time itself: what waits for a program kills it where it is late,
-    and an alarm that rang meanwhile would interrupt just that."""
+    """A capability that keeps its time limit itself, so that `time_limit` is not put around it.
+
+    It waits for a program, and kills the program if it is late. An alarm of `time_limit` would ring
+    just then, and interrupt the killing.
+    """
 
     @abstractmethod
     def __call__(self, *arguments: Any) -> Any:
-        """The answer. Raises TimeoutError where it is late."""
+        """The answer. Raises TimeoutError if it is late."""
 
     @abstractmethod
     def within(self, seconds: float) -> Callable[..., Any]:
-        """The capability, with so many seconds for each call."""
+        """The same capability with `seconds` for each call."""
 
     @abstractmethod
     def clock(self) -> float:
-        """Seconds for which answers were waited, all together: what refot does itself with what is
-        asked and answered is no time of the subject."""
+        """Seconds spent waiting for answers, in all calls so far.
+
+        What refot itself needs to write requests and read answers is not counted.
+        """
 
 
 def limited(part: Part, seconds: float, memory: int | None = None) -> Part:
-    """The part with every call under a limit of time, and of memory where one is given."""
+    """The part with a time limit for every call, and a limit of memory if one is given."""
     def bounded(function: Callable[..., Any]) -> Callable[..., Any]:
         if isinstance(function, Clocked):
             return function.within(seconds)
@@ -146,13 +157,13 @@ def limited_subject(subject: Subject, limits: Limits) -> Subject:
 
 # ------------------------------------------------------------------ calls that are to be refused
 REFUSAL: ContextVar[bool] = ContextVar("a refusal is expected", default=False)
-"""Whether the present call has arguments that a subject should refuse: a program that dies of them
-has done so, and is asked on."""
+"""Whether the present call has bad arguments. A program that dies of them has refused them, and is
+started again for the next request; one that dies of sound arguments is not asked any more."""
 
 
 @contextlib.contextmanager
 def refusal_expected() -> Iterator[None]:
-    """Within it, REFUSAL is true."""
+    """Sets REFUSAL to true within the block."""
     token = REFUSAL.set(True)
     try:
         yield
@@ -162,10 +173,10 @@ def refusal_expected() -> Iterator[None]:
 
 # ------------------------------------------------------------------ programs
 def limit_process(pid: int, memory: int) -> None:
-    """Bound the memory and the files of a process just started, where the system can (Linux).
+    """Bound the memory and the size of files of a process just started. Linux only.
 
-    The data segment is bounded, not the address space: runtimes such as V8 reserve far more
-    addresses than they use.
+    It bounds the data segment and not the address space, because runtimes such as V8 reserve far
+    more addresses than they use.
     """
     with contextlib.suppress(ImportError, AttributeError, ProcessLookupError, PermissionError):
         import resource

@@ -1,10 +1,12 @@
 """From the TARGET of the command line to a subject.
 
-The names of PEERS are built in; the name of a backend, refot's own or one that another package has
-registered, is refot itself on that backend. `package.module:attr` is imported, `path/file.py:attr`
-is loaded from the file. The attribute is a subject: an object that offers capabilities as methods,
-a class (instantiated without arguments), a module, a backend, or, with `--as CAPABILITY`, a bare
-function.
+TARGET is one of these:
+- a name in PEERS: that library;
+- the name of a backend, built in or registered by another package: refot itself on that backend;
+- `package.module:attr` or `path/file.py:attr`: an attribute of a module that is imported.
+
+The attribute may be a Subject, an object or module that offers capabilities as functions, a class
+of such objects (called without arguments), a backend, or, with `--as CAPABILITY`, a function.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any
 
 from refot.arrays import as_positive, lookup
 from refot.backend_contract import Backend, BackendUnavailableError, backend_names, get_backend
-from refot.conventions.convert import convention
+from refot.conventions.unbalanced import declared_name
 
 from .capabilities import CAPABILITIES
 from .isolation import isolated
@@ -27,10 +29,11 @@ from .subject import Part, Subject
 from .text import text_of
 
 PEERS = ("pot", "ott", "geomloss", "keops", "mdot-tnt", "regot", "flash-sinkhorn")
+"""The libraries for which refot has an adapter."""
 
 
 class TargetError(ValueError):
-    """The target could not be loaded: says what was looked for and what went wrong."""
+    """The target could not be loaded; the message says what was looked for and what went wrong."""
 
 
 def load(target: str, capability: str | None = None) -> Subject:
@@ -58,7 +61,7 @@ def _names() -> tuple[str, ...]:
 
 def _on_backend(backend: Backend) -> Subject:
     """refot itself on the backend."""
-    from .adapters.refot_itself import subject  # with all of refot, when it is examined
+    from .adapters.refot_itself import subject  # late, since it imports nearly all of refot
 
     return subject(backend)
 
@@ -74,7 +77,7 @@ def as_subject(found: Any, target: str, capability: str | None = None) -> Subjec
     else:
         found = _instance(found, target) if isinstance(found, type) else found
         if callable(_stated(found, "plan_entries", None, target)) and isinstance(found, Backend):
-            return _on_backend(found)  # its softmin is not the one of CAPABILITIES
+            return _on_backend(found)  # a backend's softmin has other arguments than CAPABILITIES'
         offered = {name: attribute for name in CAPABILITIES
                    if callable(attribute := _stated(found, name, None, target))}
     if not offered:
@@ -87,13 +90,13 @@ def as_subject(found: Any, target: str, capability: str | None = None) -> Subjec
             ("allows", {})))
     if tolerance is not None:
         tolerance = as_positive(tolerance, f"{target}.tolerance")
-    part = Part(str(name), offered, convention(declared).name, tolerance,
+    part = Part(str(name), offered, declared_name(declared), tolerance,
                 allows=_allowed(allows, f"{target}.allows"))
     return Subject(part.name, str(version), (part,))
 
 
 def _stated(found: Any, attribute: str, default: Any, target: str) -> Any:
-    """What the subject says of itself; None is as good as nothing."""
+    """An attribute of the subject, or the default if it has none or None."""
     try:
         stated = getattr(found, attribute, None)
     except Exception as error:
@@ -103,10 +106,10 @@ def _stated(found: Any, attribute: str, default: Any, target: str) -> Any:
 
 
 def _allowed(allows: Any, what: str) -> dict[str, str]:
-    """The faults of input that a documentation gives a meaning to, each with what it says."""
+    """A subject's `allows`, checked: by fault of the input, what its documentation says of it."""
     from refot.verification.cases.faults import (
         FAULTS,
-    )  # with all checks, which most that import this do not need
+    )  # late, since most of those who import this file need no faults
 
     if not isinstance(allows, Mapping):
         raise TargetError(f"{what}: a {type(allows).__name__} where a dict is due, of a fault of "
@@ -141,7 +144,7 @@ def _attribute(target: str) -> Any:
 
 
 def _module(name: str) -> ModuleType:
-    sys.path.insert(0, "")  # the folder where the user stands, as `python -m` has it
+    sys.path.insert(0, "")  # the working folder, as `python -m` does
     try:
         with isolated():
             return importlib.import_module(name)
@@ -159,7 +162,7 @@ def _file(path: Path) -> ModuleType:
         raise TargetError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    sys.path.insert(0, str(path.resolve().parent))  # its siblings, as for `python path/file.py`
+    sys.path.insert(0, str(path.resolve().parent))  # its folder, as `python path/file.py` does
     try:
         with isolated():
             spec.loader.exec_module(module)

@@ -1,6 +1,6 @@
-"""Calls into a subject: made once, what it warns or prints kept, the answer checked.
+"""Calls into a subject. Each call is made once; its warnings and what it prints are kept.
 
-Nothing a subject returns is trusted: the shape and type of an answer are part of what is verified.
+Nothing that a subject returns is trusted: shape and type of an answer are checked, too.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ from .subject import Part
 from .text import one_line, text_of
 
 LARGEST = 10_000_000
-"""Numbers in an answer that are looked at: a thousand times those of the largest case."""
+"""The most numbers that an answer may have: a thousand times those of the largest right one."""
 
 
 class SubjectError(Exception):
-    """The subject raised, or answered with something that is not an answer; `raised` is the class
-    of what it raised."""
+    """The subject raised an error (`raised` is its class), or what it returned is no answer."""
 
     raised: type[BaseException] | None = None
 
@@ -45,8 +44,8 @@ class NoAnswerError(SubjectError):
 class Probe:
     """A part under test. Answers are remembered, so that several checks share one call.
 
-    Each method takes the capability and the arguments in the order of their record.
-    `warned` and `printed` hold what all calls gave on the side; `hung` counts the calls with bad
+    Each method takes a capability and its arguments in the order of the record. `warned` and
+    `printed` collect the warnings and printed lines of all calls. `hung` counts the calls with bad
     input that had no answer in time.
     """
 
@@ -72,7 +71,7 @@ class Probe:
         raise SubjectError(f"returned {one_line(text_of(answer))} where True or False is due")
 
     def array(self, capability: str, shape: tuple[int, ...], *arguments: Any) -> Array:
-        """An array answer of the shape that is due, as float64."""
+        """An array answer, as float64. Raises SubjectError if it has another shape."""
         return _shaped(self._call(capability, arguments), shape)
 
     def pair(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
@@ -83,9 +82,11 @@ class Probe:
                 return _shaped(answer[0], C.shape[:1]), _shaped(answer[1], C.shape[1:])
         raise SubjectError(f"returned {type(answer).__name__} where a pair (f, g) is due")
 
-    def again(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
-        """(the answer, the answer to the same call made once more), each as one flat array of
-        at least one number."""
+    def twice(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
+        """The answers to the same call made twice, each as one flat array.
+
+        Raises SubjectError if one of them has no numbers.
+        """
         memo = _memo(capability, arguments)
         first = self._call(capability, arguments)
         del self._answers[memo]
@@ -95,9 +96,10 @@ class Probe:
         return pair
 
     def seconds(self, capability: str, *arguments: Any) -> float:
-        """How long a call with these very arguments takes, made anew each time.
+        """The seconds that a new call with these arguments takes. Raises SubjectError.
 
-        By the clock of what keeps the time itself. Raises SubjectError.
+        The arguments are not copied. A capability that waits for a program is timed by its own
+        clock, which leaves out what refot needs to write the request.
         """
         function = self.part.capabilities[capability]
         clock = function.clock if isinstance(function, Clocked) else time.perf_counter
@@ -109,7 +111,10 @@ class Probe:
         return taken
 
     def answer(self, capability: str, name: str, *arguments: Any) -> Any:
-        """The answer as it is, to a call whose arguments are known by `name`: made each time."""
+        """The answer just as it was returned, to a new call each time.
+
+        `name` stands for the arguments where warnings are kept by call.
+        """
         answer = self._fresh((capability, name), capability, arguments)
         if isinstance(answer, SubjectError):
             raise answer
@@ -120,11 +125,15 @@ class Probe:
         return _flat(self._call(capability, arguments))
 
     def single(self, capability: str, *arguments: Any) -> bool:
-        """Whether the answer is one of float32 numbers, by its dtype or to the last digit."""
+        """Whether all numbers of the answer are float32 numbers, whatever their dtype."""
         return is_single(_flat(self._call(capability, arguments)))
 
     def warnings(self, *arguments: Any) -> list[str]:
-        """What any call with these arguments warned of: a subject may solve once for several."""
+        """The warnings of all calls with these arguments, whichever the capability.
+
+        A subject may solve a problem once and answer several calls from it, so that only the first
+        call warns.
+        """
         _, *asked = _memo("", arguments)
         return [line for (_, *given), lines in self._warnings.items() if given == asked
                 for line in lines]
@@ -132,7 +141,7 @@ class Probe:
     def written(self, capability: str, *arguments: Any) -> tuple[str, ...]:
         """The names of the arguments into which this call writes, whether it answers or raises.
 
-        Raises NotOfferedError where it raises and has written into none.
+        Raises NotOfferedError if it raises without having written into any.
         """
         memo = _memo(capability, arguments)
         try:
@@ -143,6 +152,7 @@ class Probe:
         return self._written[memo]
 
     def _call(self, capability: str, arguments: tuple[Any, ...]) -> Any:
+        """The remembered answer, or that of a new call. Raises SubjectError."""
         memo = _memo(capability, arguments)
         if memo not in self._answers:
             self._answers[memo] = self._fresh(memo, capability, arguments)
@@ -153,6 +163,10 @@ class Probe:
     def _fresh(
         self, memo: tuple[Hashable, ...], capability: str, arguments: tuple[Any, ...]
     ) -> Any:
+        """The answer of a new call on copies of the arguments, or its SubjectError.
+
+        What differs between the copies and the originals afterwards, the subject has written.
+        """
         copies = deepcopy(arguments)
         answer = self._made(memo, capability, copies)
         named = zip(argument_names(capability), arguments, copies, strict=False)
@@ -162,7 +176,7 @@ class Probe:
     def _made(
         self, memo: tuple[Hashable, ...], capability: str, arguments: tuple[Any, ...]
     ) -> Any:
-        """The answer to a call that may write into its arguments."""
+        """The answer of a new call on these very arguments, or the SubjectError that it raised."""
         with isolated() as said:
             try:
                 answer = self.part.capabilities[capability](*arguments)
@@ -183,7 +197,7 @@ class Probe:
 
 
 def is_single(answer: Array) -> bool:
-    """Whether these are numbers of float32, to the last digit, and not just zeros."""
+    """Whether all these numbers are float32 numbers, to the last digit, and not all are 0."""
     with np.errstate(over="ignore"):
         return bool(np.isfinite(answer).all() and answer.any()
                     and (answer == answer.astype(np.float32)).all())
@@ -194,7 +208,7 @@ def _memo(capability: str, arguments: tuple[Any, ...]) -> tuple[Hashable, ...]:
 
 
 def _key(argument: Any) -> Hashable:
-    """What tells an argument from every other, to the bit; of a list or dict by its entries."""
+    """A hashable value that is equal for two arguments if and only if they agree to the bit."""
     if isinstance(argument, np.ndarray):
         return argument.shape, argument.dtype.str, argument.tobytes()
     if isinstance(argument, dict):
@@ -205,7 +219,10 @@ def _key(argument: Any) -> Hashable:
 
 
 def _same(before: Any, after: Any) -> bool:
-    """Whether an argument is what it was, to the bit. `after` may be anything a subject put there.
+    """Whether an argument is the same as before, to the bit.
+
+    `before` is made of arrays, lists, dicts, and numbers; `after` may be anything that a subject
+    has put into them.
     """
     if type(before) is not type(after):
         return False
@@ -220,8 +237,11 @@ def _same(before: Any, after: Any) -> bool:
 
 @contextmanager
 def looking_at(due: str) -> Iterator[None]:
-    """Look at an answer, whose methods (`__array__`, `__len__`) are the subject's code too: what
-    they raise is a SubjectError, that the answer is not what is due."""
+    """Turn every error in the block into a SubjectError: the answer is not `due`.
+
+    For code that looks at an answer. Methods of the answer, such as `__array__` and `__len__`, are
+    the subject's code, too, and may raise anything.
+    """
     try:
         yield
     except (SubjectError, KeyboardInterrupt):

@@ -1,7 +1,7 @@
-"""Processes of a program under test: one that stays, and one that works through a file.
+"""Processes of a program under test: one that stays for all requests, or one for a whole file.
 
-Either has a supervisor (`supervisor.py`), a process that kills it with all that it has started; no
-read or write waits longer than it may, whatever the program does. POSIX only.
+Each is started by a supervisor (`supervisor.py`), a process that kills it together with everything
+that it has started. Every read and write has a time limit, whatever the program does. POSIX only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ GRACE = 1.0
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 PATIENCE = 60.0
-"""Seconds for what a supervisor does in milliseconds on a machine that is not overloaded."""
+"""Seconds within which a supervisor starts or ends. It needs milliseconds, unless the machine is
+overloaded."""
 
 
 class ProgramError(Exception):
@@ -49,20 +50,20 @@ class Supervised:
 
     def __init__(self, words: Sequence[str], memory: int, stdin: int, stdout: int,
                  errors: IO[bytes]) -> None:
-        self._channel, theirs = socket.socketpair()
+        self._channel, far_end = socket.socketpair()
         self._told = b""
         self._status: int | None = None
         self.pid: int | None = None
-        command = [sys.executable, "-I", "-S", str(SUPERVISOR), str(theirs.fileno()), *words]
+        command = [sys.executable, "-I", "-S", str(SUPERVISOR), str(far_end.fileno()), *words]
         try:
             self._supervisor = subprocess.Popen(
                 command, bufsize=0, stdin=stdin, stdout=stdout, stderr=errors,
-                start_new_session=True, pass_fds=[theirs.fileno()])
+                start_new_session=True, pass_fds=[far_end.fileno()])
         except (OSError, ValueError) as error:  # a NUL in a word, too many words
             self._channel.close()
             raise ProgramError(f"cannot be started: {error}") from None
         finally:
-            theirs.close()
+            far_end.close()
         self.stdin, self.stdout = self._supervisor.stdin, self._supervisor.stdout
         said = self._next(PATIENCE)
         if "started" not in said:
@@ -76,7 +77,8 @@ class Supervised:
         limit_process(self.pid, memory)
 
     def wait(self, seconds: float) -> int | None:
-        """The status with which the program ended, negative if by a signal; None if it runs on."""
+        """The status with which the program ended, negative if by a signal; None if it still runs.
+        """
         if self._status is None and (said := self._next(seconds)):
             self._status = int(said["ended"])
         return self._status
@@ -91,13 +93,14 @@ class Supervised:
             self._supervisor.kill()
             self._supervisor.wait()
         self._channel.close()
-        if self._supervisor.returncode != 0 and self.pid is not None:  # it was killed itself
+        # a supervisor that was itself killed has ended nothing: kill at least the process group
+        if self._supervisor.returncode != 0 and self.pid is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         self._status = -signal.SIGKILL if self._status is None else self._status
 
     def _next(self, seconds: float) -> dict[str, Any]:
-        """The next thing that the supervisor tells; {} if it tells nothing in so many seconds."""
+        """The next message of the supervisor; {} if there is none within `seconds`."""
         until = time.monotonic() + seconds
         while b"\n" not in self._told:
             if not select.select([self._channel], [], [], max(0.0, until - time.monotonic()))[0]:
@@ -106,7 +109,7 @@ class Supervised:
                 part = self._channel.recv(1 << 12)
             except ConnectionError:
                 part = b""
-            if not part:  # the program has killed its supervisor
+            if not part:  # the socket is closed: the program has killed its supervisor
                 return {"ended": -signal.SIGKILL}
             self._told += part
         line, _, self._told = self._told.partition(b"\n")
@@ -115,7 +118,8 @@ class Supervised:
 
 
 class Resident:
-    """One process for many requests, a line each on its standard input; answers on its output."""
+    """One process for many requests: a line each on its standard input, and on its output a line
+    for each answer."""
 
     def __init__(self, words: Sequence[str], memory: int) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - `stop` closes it
@@ -130,19 +134,28 @@ class Resident:
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         for pipe in (self._stdin, self._stdout):
             os.set_blocking(pipe.fileno(), False)
-        self.owner = os.getpid()  # a fork shares the pipes, and must not use them
+        self.owner = os.getpid()  # a forked process inherits the pipes, but must not use them
         self._stop = weakref.finalize(self, _stop, self._process, self._errors, self.owner)
 
     def kill(self) -> None:
-        """End it at once, with all that it started: it is out of step, and is given no time."""
+        """End it at once, with all that it started.
+
+        For a process whose next line may answer an earlier request, which cannot be used any more.
+        """
         if os.getpid() == self.owner:
             self._process.kill()
         self._stop()
 
     def ask(self, line: bytes, seconds: float) -> bytes:
-        """The line that answers a line. Raises ProgramError; the process is then of no more use."""
+        """Send one line and return the line that answers it.
+
+        Raises ProgramError. Then the process must be killed: what it writes next may belong to this
+        request.
+        """
         deadline = time.monotonic() + seconds
         unsent, answer = memoryview(line), bytearray()
+        # It may write while it is still sent to, so both pipes are watched: else each side could
+        # wait for the other for ever.
         with selectors.DefaultSelector() as waiting:
             waiting.register(self._stdout, selectors.EVENT_READ)
             waiting.register(self._stdin, selectors.EVENT_WRITE)
@@ -168,7 +181,7 @@ class Resident:
             return os.write(self._stdin.fileno(), unsent)
         except BlockingIOError:
             return 0
-        except OSError:  # it has closed its input: what it wrote before that, or its end, is read
+        except OSError:  # it has closed its input; `ask` reads what it wrote before, or its end
             return len(unsent)
 
     def _received(self) -> bytes:
@@ -218,7 +231,7 @@ def _filled(word: str, names: dict[str, str]) -> str:
 
 
 def _read_plain(path: Path) -> bytes:
-    """A file that the program wrote: no link and no pipe is followed or waited for."""
+    """The contents of a file that the program wrote. A link is not followed, a pipe not read."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -228,7 +241,7 @@ def _read_plain(path: Path) -> bytes:
 
 # ------------------------------------------------------------------ the end
 def _stop(process: Supervised, errors: IO[bytes], owner: int) -> None:
-    """End a resident process: its input ends, and it is killed if it does not end with it."""
+    """End a resident process: close its input, and kill it if it has not ended GRACE later."""
     if os.getpid() != owner:
         return
     if process.stdin is not None:

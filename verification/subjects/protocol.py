@@ -1,8 +1,8 @@
-"""The protocol between `refot verify --command` and a program: one line of JSON a message.
+"""The protocol between `refot verify --command` and a program: each message is one line of JSON.
 
 docs/any-language.md describes it, `protocol_schema.json` is its JSON Schema. Nothing that a program
-writes is trusted: a line is refused unless it is one answer, of numbers only, to the request that
-was put. A number that is not finite is one of the strings "nan", "inf", "-inf", in both directions.
+writes is trusted: a line is refused unless it is one answer, made of numbers only, to the request
+that was sent. Numbers that are not finite are the strings "nan", "inf", "-inf", both ways.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from refot.arrays import as_positive
-from refot.conventions.convert import convention
+from refot.conventions.unbalanced import declared_name
 
 from .capabilities import CAPABILITIES, Answers, Role, names_of
 
@@ -24,29 +24,29 @@ DISCOVERY = "capabilities"
 """The request that a program answers with the list of what it offers."""
 
 LONGEST_LINE = 64 << 20
-"""Bytes of an answer at most; the longest right one (a plan of 484 x 484) takes less than 6 MiB."""
+"""Bytes: the longest answer that is read. The longest right one, a plan of 484 x 484, has less than
+6 MiB."""
 
 MOST_NESTED = 2
-"""Levels of lists in an answer at most: a matrix, or a pair of vectors."""
+"""Levels of lists, one within the other, in an answer: a matrix or a pair of vectors has 2."""
 
 NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 class AnswerError(Exception):
-    """What a program wrote is no answer to the request: says why."""
+    """What a program wrote is no answer to the request; the message says why."""
 
 
 class ProgramSaysError(Exception):
-    """The program answered {"error": ...}: its own words."""
+    """The program answered {"error": ...}; the message is in its own words."""
 
 
 class NotConvergedError(ProgramSaysError):
-    """The program answered {"not_converged": ...} and no result: its own words."""
+    """The program answered {"not_converged": ...} without a result; the message is its own."""
 
 
 NOT_CONVERGED = "not_converged"
-"""The field of an answer that says that a solve did not converge, beside a result or without one.
-"""
+"""The field of an answer which says that a solve did not converge. A result may stand beside it."""
 
 
 # ------------------------------------------------------------------ requests
@@ -56,12 +56,15 @@ def argument_names(capability: str) -> tuple[str, ...]:
 
 
 def askable() -> list[str]:
-    """The capabilities of which a program can be asked: all but the steps of a training."""
+    """The capabilities that a program can be asked for: all except the steps of a training."""
     return names_of(Role.ANSWER, Role.STATEMENT)
 
 
 def request_line(number: int, capability: str, arguments: tuple[Any, ...]) -> bytes:
-    """One request: keys always in this order, no spaces, numbers by at most 17 digits, "\\n"."""
+    """A request as one line that ends with a newline.
+
+    The keys always have this order, there are no spaces, and numbers have at most 17 digits.
+    """
     single = any(getattr(value, "dtype", None) == np.float32 for value in arguments)
     message = {
         "id": number,
@@ -73,7 +76,7 @@ def request_line(number: int, capability: str, arguments: tuple[Any, ...]) -> by
 
 
 def _plain(value: Any) -> Any:
-    """An argument as JSON has it."""
+    """An argument made of what JSON has: lists, numbers, strings."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list):
@@ -85,10 +88,11 @@ def _plain(value: Any) -> Any:
 
 # ------------------------------------------------------------------ answers
 def read_answer(line: bytes, number: int) -> Any:
-    """The result that a line holds, still as lists; its "warning" is given as a warning.
+    """The result that a line holds, still as lists.
 
-    So is its "not_converged". Raises AnswerError, ProgramSaysError, NotConvergedError, and
-    NotImplementedError for "not_provided".
+    A "warning" or "not_converged" beside it becomes a Python warning. Raises AnswerError for a line
+    that is no answer to request `number`, ProgramSaysError for "error", NotConvergedError for
+    "not_converged" without a result, NotImplementedError for "not_provided".
     """
     message = _parsed(line)
     if not isinstance(message, dict):
@@ -116,16 +120,16 @@ def read_answer(line: bytes, number: int) -> Any:
 
 
 def numbers(result: Any, capability: str) -> Any:
-    """A result as float, array, pair (f, g) of arrays, or yes or no. Raises AnswerError.
+    """A result as a float, an array, a pair (f, g) of arrays, or a bool. Raises AnswerError.
 
-    Whether the shape is the one that is due is for the checks to say.
+    Its shape is not examined here: that is a matter for the checks.
     """
     answers = CAPABILITIES[capability].answers
     if answers is Answers.YES_OR_NO:
         if not isinstance(result, bool):
             raise AnswerError(f"a {_kind(result)} where true or false is due")
         return result
-    if answers is Answers.PAIR:
+    if answers in (Answers.PAIR, Answers.BOTH):
         if not isinstance(result, list) or len(result) != 2:
             raise AnswerError(f"a {_kind(result)} where a pair [f, g] is due")
         return _array(result[0]), _array(result[1])
@@ -135,7 +139,7 @@ def numbers(result: Any, capability: str) -> Any:
 def description(result: Any, command: str) -> dict[str, Any]:
     """What the answer to DISCOVERY says: capabilities, name, version, convention, tolerance.
 
-    Raises AnswerError, and InputError for a convention or a tolerance that is none.
+    Raises AnswerError, and InputError for an unknown convention or a tolerance that is not > 0.
     """
     known = {"capabilities": list, "name": str, "version": str, "convention": str,
              "tolerance": float}
@@ -156,13 +160,13 @@ def description(result: Any, command: str) -> dict[str, Any]:
         "name": _excerpt(result.get("name", command)),
         "version": _excerpt(result.get("version", "")),
         "capabilities": list(dict.fromkeys(offered)),
-        "convention": convention(result.get("convention", "refot")).name,
+        "convention": declared_name(result.get("convention", "refot")),
         "tolerance": None if tolerance is None else as_positive(tolerance, "tolerance"),
     }
 
 
 def _array(nested: Any) -> Any:
-    """Nested lists as a float64 array, a number as float."""
+    """Nested lists as a float64 array; a number as a float."""
     plain = _floats(nested, MOST_NESTED)
     try:
         return np.array(plain, dtype=np.float64) if isinstance(plain, list) else plain

@@ -1,7 +1,7 @@
-"""Subjects: what is verified. A subject has named parts; a part offers some of the capabilities.
+"""A subject is what is verified. It has named parts, and each part offers some capabilities.
 
-A part is one function of one library with one convention, so that a report says which function is
-wrong and not only that "POT" is.
+A part is one function of a library, with one convention. So a report can say which function is
+wrong, and not only that POT is.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Any
 class Part:
     """One named function (or a few that belong together) with the capabilities it offers.
 
-    Each capability takes and returns NumPy arrays and floats, with the signature of its record.
-    What it returns is in the named convention of `refot.conventions.convert` ("refot" unless
-    declared). `calls` names the convention of the library call behind an adapter that has converted
-    already. `allows` names faults of the input (`checks.faults`) to which its documentation gives a
-    meaning, each with what it says: there a number is no failure. """
+    Each capability takes and returns NumPy arrays and floats, with the signature of its record in
+    CAPABILITIES. `convention` is that of its answers, a name in CONVENTIONS. `tolerance` is the
+    relative error that it states, or None. An adapter converts the answers of a library to refot's
+    convention itself; then `calls` names the convention of the library. `allows` maps faults of the
+    input (`verification/cases/faults.py`) to what the documentation of the subject says of them: a
+    number is then no failure.
+    """
 
     name: str
     capabilities: Mapping[str, Callable[..., Any]]

@@ -2,16 +2,17 @@
 
     python supervisor.py FD WORD...
 
-A program may start others in sessions of their own, let them outlive it, and have them ignore every
-signal but SIGKILL, so that killing its process group is not enough. Where the system has it
-(Linux), this process is a *subreaper*: whatever a descendant leaves behind becomes a child of this
-process, and so all of them are found below it. Elsewhere the program's process group is killed.
+Killing the program's process group is not enough: a program may start others in new sessions, which
+outlive it. On Linux this process is therefore a *subreaper*: a process whose parent has ended
+becomes its child, so that all that the program started are found below it. On other systems the
+program's process group is killed.
 
-FD is a socket. On it this process writes {"started": pid} or {"failed": why}, and {"ended": status}
-once the program has ended (minus the number of a signal). It ends everything when it reads anything
-there, or when the other side is closed, as it is when refot itself is killed.
+FD is a socket. On it this process writes {"started": pid} or {"failed": why}, and later
+{"ended": status}, in which the status is negative if a signal ended the program. It ends everything
+as soon as it reads anything on the socket, or when the other side is closed. The latter happens
+when refot itself is killed.
 
-Only the standard library is imported, so that it starts in some milliseconds.
+Only the standard library is imported, so that it starts within milliseconds.
 """
 
 import ctypes
@@ -28,21 +29,23 @@ SET_CHILD_SUBREAPER = 36
 """PR_SET_CHILD_SUBREAPER of <linux/prctl.h>."""
 
 PATIENCE = 5.0
-"""Seconds for killing; a process that belongs to somebody else cannot be killed."""
+"""Seconds after which killing is given up: a process of another user cannot be killed."""
 
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What is not to end this process before the program has been ended."""
+"""Signals that this process ignores, since it must not end before the program."""
 
 
 def become_subreaper() -> None:
-    """Orphans below this process become its children, where the system can do that."""
+    """On Linux: processes below this one become its children when their parent ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def start(words: list[str]) -> subprocess.Popen[bytes]:
-    """Start the program in a session of its own, with this process's standard streams, which this
-    process then lets go of: only the program keeps them open."""
+    """Start the program in a new session, with the standard streams of this process.
+
+    This process then closes them, so that they end when the program does.
+    """
     def restore() -> None:
         for each in IGNORED:
             signal.signal(each, signal.SIG_DFL)
@@ -55,7 +58,7 @@ def start(words: list[str]) -> subprocess.Popen[bytes]:
 
 
 def descendants() -> list[int]:
-    """Every process below this one, by /proc; none where there is no /proc."""
+    """The ids of all processes below this one, from /proc; none on a system without /proc."""
     parents: dict[int, int] = {}
     for entry in os.listdir("/proc") if os.path.isdir("/proc") else ():
         if entry.isdigit():
@@ -118,7 +121,7 @@ def supervise(channel: socket.socket, words: list[str]) -> None:
 
 
 def _reap_orphans(program: int) -> None:
-    """Wait for children that have ended and are not the program, whose status is kept for it."""
+    """Wait for children that have ended, other than the program, whose status `supervise` reads."""
     while True:
         try:
             found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)

@@ -1,11 +1,10 @@
-"""Foreign text made safe to show: printable, on one line, of bounded length."""
+"""Text that a subject wrote, made safe to show: printable, on one line, of bounded length."""
 
 from __future__ import annotations
 
 
 def text_of(said: object) -> str:
-    """`str(said)`, which is the subject's code where the class of it is, in letters that can be
-    written anywhere."""
+    """`str(said)`, printable. `said` may be of a class of the subject, whose __str__ may raise."""
     try:
         return printable(str(said))
     except KeyboardInterrupt:
@@ -15,8 +14,7 @@ def text_of(said: object) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with each half of a surrogate pair, which no file and no terminal takes, as \\udXXX.
-    """
+    """The text, with lone surrogates written as \\udXXX: no file and no terminal takes them."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -22,6 +22,7 @@ from refot.transforms import softmin
 from refot.unrolled import scaling_loss_gradient
 
 from .solution import Truth, point_solutions, solution
+from .unbalanced_right import UNBALANCED_RIGHT
 
 
 # ------------------------------------------------------------------ potentials
@@ -144,6 +145,7 @@ RIGHT: dict[str, Callable[..., Any]] = {
     "q_objective": right_q_objective,
     "informative_plan": lambda C, Q, lam, a, b, eps: plan_of_cost(C - lam * Q, a, b, eps),
     "mutual_information": right_mutual_information,
+    **UNBALANCED_RIGHT,
 }
 """The right answer by capability. For `potentials` it is the sums f_i + g_j, which do not depend on
 the constant that may be added to f and taken from g."""

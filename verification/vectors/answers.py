@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from refot.arrays import InputError, lookup
-from refot.verification.subjects.capabilities import Role, names_of
+from refot.verification.subjects.capabilities import Answers
+
+from .files import FILES
 
 FOLDER = Path(__file__).parent
 
@@ -33,8 +35,8 @@ class AnswersError(ValueError):
 
 
 def load(capability: str) -> list[dict[str, Any]]:
-    """The cases of one capability, as they stand in its file. Raises InputError."""
-    lookup(dict.fromkeys(names_of(Role.ANSWER)), capability, "capability")
+    """The cases of one file, which has the name of its capability. Raises InputError."""
+    lookup(FILES, capability, "capability")
     file: dict[str, Any] = json.loads((FOLDER / f"{capability}.json").read_text(encoding="utf-8"))
     cases: list[dict[str, Any]] = file["cases"]
     return cases
@@ -42,7 +44,7 @@ def load(capability: str) -> list[dict[str, Any]]:
 
 def every_case() -> dict[str, dict[str, Any]]:
     """All cases by id, capability after capability."""
-    return {case["id"]: case for capability in names_of(Role.ANSWER) for case in load(capability)}
+    return {case["id"]: case for capability in FILES for case in load(capability)}
 
 
 # ------------------------------------------------------------------ list, show
@@ -82,7 +84,7 @@ def check(path: Path) -> tuple[list[str], int]:
                 if name.partition("/")[0] in touched and name not in answers]
     if left_out:
         lines.append(f"not answered: {_few(left_out)}")
-    others = [capability for capability in names_of(Role.ANSWER) if capability not in touched]
+    others = [capability for capability in FILES if capability not in touched]
     if others:
         lines.append(f"not provided: {', '.join(others)}")
     lines.append(f"{len(answers) - failed} passed, {failed} failed, {len(left_out)} not answered; "
@@ -122,7 +124,7 @@ def _by_output(case: dict[str, Any], answer: Any) -> dict[str, Any]:
         if not answer or not answer.keys() <= outputs.keys():
             raise AnswersError(f"{case['id']}: outputs {_few(list(answer)) or 'none'}; allowed: "
                                + ", ".join(outputs))
-        if "f" in outputs and len(answer) < 2:
+        if _has_gauge(case) and len(answer) < 2:
             raise AnswersError(f"{case['id']}: both f and g are due: they share a gauge")
         return answer
     if "f" not in outputs:
@@ -133,12 +135,18 @@ def _by_output(case: dict[str, Any], answer: Any) -> dict[str, Any]:
 
 
 def _same_gauge(case: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Potentials as (f + t, g - t) with t = g_m, the gauge of the enclosures; others unchanged."""
+    """Balanced potentials as (f + t, g - t) with t = g_m, the gauge of the enclosures; others, and
+    those of unbalanced problems, unchanged."""
     outputs = case["outputs"]
-    if "f" not in outputs or any(_shape(given[k]) != _shape(outputs[k]["mid"]) for k in "fg"):
+    if not _has_gauge(case) or any(_shape(given[k]) != _shape(outputs[k]["mid"]) for k in "fg"):
         return given
     t = Fraction(given["g"][-1])
     return {"f": [Fraction(x) + t for x in given["f"]], "g": [Fraction(x) - t for x in given["g"]]}
+
+
+def _has_gauge(case: dict[str, Any]) -> bool:
+    """Whether a constant may be added to the potentials f and taken from g."""
+    return FILES[case["id"].partition("/")[0]].answers is Answers.PAIR
 
 
 def _leaves(nested: Any) -> Iterator[Any]:

@@ -145,6 +145,23 @@ def kinds(case: Case, inputs: Mapping[str, Any]) -> list[str]:
         "asymmetric-cost": case.x is None and n == m and (case.C != case.C.T).any(),
         "float32-exact": all((w == w.astype(np.float32)).all() for w in inputs.values()
                              if isinstance(w, np.ndarray)),
+        **of_masses(case, inputs),
         "real-data": case.name.startswith(("iris", "digit")),
     }
     return [kind for kind, holds in found.items() if holds]
+
+
+def of_masses(case: Case, inputs: Mapping[str, Any]) -> dict[str, bool]:
+    """The kinds of unbalanced problems."""
+    if "rho" not in inputs:
+        return {}
+    masses = float(case.a.sum()), float(case.b.sum())
+    shares = np.atleast_1d(inputs["rho"]) / case.eps
+    return {
+        "unequal-masses": masses[0] != masses[1],
+        "extreme-masses": min(masses) < 1e-5 or max(masses) > 1e5,
+        "tiny-rho": shares.min() < 1.01e-4,
+        "huge-rho": bool((shares[shares < np.inf] > 0.99e6).any()),
+        "exact-side": bool(np.isinf(shares).any()),
+        "total-variation": inputs.get("penalty") == "tv",
+    }

@@ -45,11 +45,14 @@ def wrong_answers(answer: Answer, inputs: Mapping[str, Any]) -> list[Array]:
 
 
 def _due(capability: str, outputs: Mapping[str, Any]) -> tuple[Array, float]:
-    """(the right answer, NaN where nothing is due; its tolerance); of potentials f_i + g_j."""
+    """(the right answer, NaN where nothing is due; its tolerance); of potentials f_i + g_j, of
+    unbalanced ones f and g in one array."""
     mids = [np.array(output["mid"], dtype=float) for output in outputs.values()]
     tolerances = [output["tolerance"] for output in outputs.values()]
     if capability == "potentials":
         return mids[0][:, None] + mids[1], sum(tolerances)
+    if capability == "unbalanced_potentials":
+        return np.concatenate(mids), tolerances[0]
     return mids[0], tolerances[0]
 
 

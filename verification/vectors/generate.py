@@ -9,6 +9,7 @@ real data need scikit-learn.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from decimal import ROUND_UP, Context, Decimal
@@ -21,12 +22,17 @@ from flint import arb
 from refot.files import write_text
 from refot.verification.enclosures.enclose import decimals
 from refot.verification.mistakes.catalogue import mistakes_of
-from refot.verification.subjects.capabilities import CAPABILITIES, Role, names_of
 
 from .answers import FOLDER
 from .cases import all_cases, kinds
 from .catches import catches
+from .files import FILES
 from .makers import DIGITS, MAKERS, Vector
+from .unbalanced_cases import unbalanced_cases
+from .unbalanced_makers import UNBALANCED_MAKERS
+
+EVERY_MAKER: dict[str, tuple[Callable[[Any], Iterator[Vector]], str]] = {
+    **MAKERS, **UNBALANCED_MAKERS}
 
 
 # ------------------------------------------------------------------ writing
@@ -41,9 +47,16 @@ def record(capability: str, vector: Vector) -> dict[str, Any]:
         "note": case.note,
         "kinds": kinds(case, vector.inputs),
         "catches": catches(capability, vector.inputs, outputs),
-        "inputs": {key: np.asarray(x).tolist() for key, x in vector.inputs.items()},
+        "inputs": {key: _argument(x) for key, x in vector.inputs.items()},
         "outputs": outputs,
     }
+
+
+def _argument(x: Any) -> Any:
+    """An argument as JSON has it, which has no infinity: there it is the text "Infinity"."""
+    if isinstance(x, tuple):
+        return ["Infinity" if math.isinf(part) else part for part in x]
+    return np.asarray(x).tolist()
 
 
 def _nested(balls: Any, write: Callable[[arb], str]) -> Any:
@@ -63,8 +76,8 @@ def _rad(x: arb) -> str:
 
 def cases_of(capability: str, names: str = "") -> Iterator[dict[str, Any]]:
     """The records of a capability, of all its problems or of those that are named."""
-    make, chosen = MAKERS[capability]
-    by_name = {case.name: case for case in all_cases()}
+    make, chosen = EVERY_MAKER[capability]
+    by_name = {case.name: case for case in [*all_cases(), *unbalanced_cases()]}
     for name in (names or chosen).split():
         for vector in make(by_name[name]):
             yield record(capability, vector)
@@ -75,7 +88,7 @@ def text(capability: str) -> str:
     cases = list(cases_of(capability))
     caught = {name for case in cases for name in case["catches"]}
     head = {"$schema": "schema.json", "capability": capability,
-            "signature": CAPABILITIES[capability].signature,
+            "signature": FILES[capability].signature,
             "notes": {mistake.id: mistake.said for mistake in mistakes_of(capability)
                       if mistake.id in caught}}
     lines = ",\n".join(line(case) for case in cases)
@@ -89,7 +102,7 @@ def line(case: dict[str, Any]) -> str:
 
 def write(folder: Path) -> None:
     """Write every file into the folder; each is moved into place when it is complete."""
-    for capability in names_of(Role.ANSWER):
+    for capability in FILES:
         write_text(folder / f"{capability}.json", text(capability))
 
 

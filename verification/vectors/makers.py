@@ -17,6 +17,7 @@ from refot.costs.ground import GROUND_COSTS
 from refot.verification.cases.case import Case
 from refot.verification.certificates import rounding_bounds as bounds
 from refot.verification.certificates.balls import UNIT
+from refot.verification.certificates.roundings import roundings
 from refot.verification.enclosures.enclose import Enclosure, enclose, enclose_divergence
 from refot.verification.enclosures.functions import (
     enclose_dual,
@@ -78,7 +79,7 @@ def _potential(case: Case) -> float:
 
 def rounding(case: Case, *more: Any) -> float:
     """64 roundings of the largest terms of a sum in cost units."""
-    return bounds.roundings(case.C, *more, case.eps)
+    return roundings(case.C, *more, case.eps)
 
 
 def _slopes(case: Case) -> float:

@@ -1,9 +1,9 @@
 """The zoo: subjects with one realistic bug each, and subjects without any.
 
-It shows that the checks find bugs, and that they do not fail what is right. Each bug is written as
-it would stand in somebody's code. With it stand the check that has to fail, and the id of what has
-to be diagnosed: a mistake of the catalogue, or a symptom. `python -m refot.verification.zoo SEEDS`
-runs all of them on cases drawn from so many seeds.
+It shows that the checks find bugs, and that right subjects pass. Each bug is written as it would
+stand in somebody's code. Beside it stand the check that must fail, and the id of what must be
+diagnosed: a mistake of the catalogue, or a symptom. `python -m refot.verification.zoo N` runs all
+of them on the cases of the seeds 0 to N - 1.
 """
 
 from refot.verification.zoo import (
@@ -16,10 +16,11 @@ from refot.verification.zoo import (
     bugs_transport,
     right_conventions,
     right_ways,
+    unbalanced,
 )
-from refot.verification.zoo.animals import BUGS, Bug, examined_on, small_cases
+from refot.verification.zoo.bug import BUGS, Bug, examined_on, small_cases
 from refot.verification.zoo.right import RIGHT
 
 __all__ = ["BUGS", "RIGHT", "Bug", "bugs_divergences", "bugs_functions", "bugs_input",
            "bugs_loops", "bugs_numerics", "bugs_training", "bugs_transport", "examined_on",
-           "right_conventions", "right_ways", "small_cases"]
+           "right_conventions", "right_ways", "small_cases", "unbalanced"]

@@ -1,8 +1,8 @@
-"""`python -m refot.verification.zoo [SEEDS]`: every subject of the zoo on the cases of the seeds.
+"""`python -m refot.verification.zoo [N]`: every subject of the zoo on the cases of N seeds.
 
-It prints how many bugs were failed by the check that is meant for them, how many of these were
-named rightly, and every false alarm on a right subject. The exit status is 1 if a bug got through
-or if there was a false alarm.
+It prints how many bugs were caught by the check that is meant for them, how many of these have the
+right diagnosis, and every false alarm on a right subject. The exit status is 1 if a bug was not
+caught or if there was a false alarm.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Bugs of divergences between point clouds: S of B-9, its gradient, MMD."""
+"""Bugs of divergences between point clouds: S of B-9, its gradient, MMD.
+
+B = Bréchet et al. 2019.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from refot.arrays import Array
 from refot.costs.operands import point_cost
 from refot.gradients import points_gradient
 
-from .animals import bug
+from .bug import bug
 from .bugs_transport import even, plan, sharp, value
 
 CLOUDS = ("gaussian", "euclidean", "l1", "one-by-one", "square-uniform")
@@ -25,7 +28,7 @@ def _terms(W: Any, x: Array, a: Array, y: Array, b: Array, eps: float, cost: str
 
 
 def _made(form: Any, W: Any = value) -> Any:
-    """A divergence from its three values: form(xy, xx, yy)."""
+    """A divergence made of three values of W by form(xy, xx, yy)."""
     return lambda *clouds: form(*_terms(W, *clouds))
 
 
@@ -34,7 +37,11 @@ def _halves(xy: float, xx: float, yy: float) -> float:
 
 
 def _self_weights(answer: Any, other_side: bool) -> Any:
-    """answer(clouds, (x, p, x, p), (y, q, y, q)) with the weights p, q of the self terms wrong."""
+    """A divergence whose self terms have wrong weights p of x and q of y.
+
+    They are those of the other side, or uniform. answer(xy, xx, yy) takes the arguments of the
+    three terms.
+    """
 
     def changed(x: Array, a: Array, y: Array, b: Array, *rest: Any) -> Any:
         p, q = (b, a) if other_side and len(a) == len(b) else (a, b)
@@ -46,7 +53,7 @@ def _self_weights(answer: Any, other_side: bool) -> Any:
 
 
 def _on(change: Any) -> Any:
-    """The right divergence of changed arguments."""
+    """The right divergence of arguments that `change` has changed."""
     return lambda *clouds: _halves(*_terms(value, *change(*clouds)))
 
 
@@ -82,7 +89,7 @@ bug("divergence: moved to the positive quadrant first", "divergence.translation"
 
 
 def _of_three(xy: Any, xx: Any, yy: Any) -> float:
-    """S of three problems of points."""
+    """S made of the values of three problems."""
     return _halves(*(value(point_cost(u, v, cost).dense(), p, q, eps)
                      for u, p, v, q, eps, cost in (xy, xx, yy)))
 
@@ -106,7 +113,7 @@ for _other, _name, _mistake in SELF_WEIGHTS:
 
 # ------------------------------------------------------------------ its gradient
 def _slopes(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> tuple[Array, Array]:
-    """(that of F_xy, that of one slot of F_xx)."""
+    """The gradients in x of F_xy, and of F_xx with respect to one of its two slots."""
     xy, xx = point_cost(x, y, cost), point_cost(x, x, cost)
     return (points_gradient(plan(xy.dense(), a, b, eps), xy),
             points_gradient(plan(xx.dense(), a, a, eps), xx))
@@ -127,7 +134,7 @@ for _name, _check, _diagnosis, _gradient in (
 
 
 def _difference(*clouds: Any) -> Array:
-    """dS/dx, right."""
+    """The right gradient of S in x."""
     cross, own = _slopes(*clouds)
     return cross - own
 
@@ -169,7 +176,7 @@ def _not_doubled(*clouds: Any) -> float:
 
 
 def _unbiased(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
-    """The U-statistic, where there are pairs."""
+    """The U-statistic; the V-statistic where a side has a single point."""
     if min(len(a), len(b)) == 1:
         return refot.mmd_squared(x, a, y, b, cost)
     return refot.mmd_squared_unbiased(x, a, y, b, cost)

@@ -1,4 +1,7 @@
-"""Bugs of functions of given arguments: softmin, dual, semi-dual, scaling loss, information."""
+"""Bugs of functions that need no solver: softmin, dual, semi-dual, scaling loss, information.
+
+Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ from refot.arrays import Array
 from refot.printed import supergradient_printed
 from refot.unrolled import scaling_loss_gradient
 
-from .animals import USUAL, bug
+from .bug import USUAL, bug
 from .bugs_transport import even, plan, sharp
 
 WIDE = (*USUAL, "offset")
+"""The usual cases, and one whose costs lie far from 0, on which exponents overflow or underflow."""
 
 
 # ------------------------------------------------------------------ softmin
@@ -113,7 +117,7 @@ for _name, _check, _diagnosis, _gradient in (
 
 # ------------------------------------------------------------------ scaling loss
 def _unrolled(start: Any, steps: Any = lambda L: L) -> Any:
-    """G-8 from v = start(b) after steps(L) steps."""
+    """The loss of G-8, but from v = start(b), and after steps(L) steps."""
 
     def loss(C: Array, a: Array, b: Array, eps: float, L: int) -> float:
         K, v = np.exp(-C / eps), start(b)

@@ -1,4 +1,5 @@
-"""Bugs of bad input, honesty and precision: an answer to bad input, a false claim to converge."""
+"""Bugs of bad input, honesty and precision: an answer to bad input, a false claim to converge, an
+argument that is written into."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import numpy as np
 import refot
 from refot.arrays import Array
 
-from .animals import bug
+from .bug import bug
 from .bugs_transport import at, plan, sharp, value
 
 FIRST = ("gaussian",)
@@ -18,7 +19,7 @@ ACCEPTED = "input-accepted"
 
 
 def _log_sinkhorn(C: Array, a: Array, b: Array, eps: float, steps: int = 300) -> Array:
-    """As people write it: nothing is looked at before the loop."""
+    """Sinkhorn's algorithm as many write it, without checking any argument."""
     g = np.zeros_like(b)
     with np.errstate(all="ignore"):
         for _ in range(steps):
@@ -28,12 +29,12 @@ def _log_sinkhorn(C: Array, a: Array, b: Array, eps: float, steps: int = 300) ->
 
 
 def _broadcast(C: Array, a: Array, b: Array, eps: float) -> float:
-    """A single weight stands for all of them."""
+    """A single weight is broadcast to all atoms."""
     return value(C, np.full(len(C), a[0] / len(C)) if len(a) == 1 else a, b, eps)
 
 
 def _cut(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> float:
-    """The dimensions that both clouds have."""
+    """Only the dimensions that both clouds have are used."""
     d = min(x.shape[1], y.shape[1])
     return refot.sinkhorn_divergence(x[:, :d], a, y[:, :d], b, eps, cost, backend="numpy")
 
@@ -44,7 +45,7 @@ def _cut_mmd(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
 
 
 def _positive_entries(P: Array) -> float:
-    """0 log 0 = 0, and entries below 0 are silently left out, too."""
+    """To have 0 log 0 = 0, all entries that are not > 0 are left out: negative ones, too."""
     here = P > 0
     mass = np.outer(P.sum(axis=1), P.sum(axis=0))
     with np.errstate(all="ignore"):
@@ -52,7 +53,7 @@ def _positive_entries(P: Array) -> float:
 
 
 def _eps_at_least(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array, Array, float]:
-    """eps is raised to 1e-3 at least, "for stability"; NaN becomes 1e-3, too."""
+    """eps is at least 1e-3, "for stability"; NaN becomes 1e-3, too."""
     return C, a, b, eps if eps > 1e-3 else 1e-3
 
 
@@ -124,13 +125,13 @@ bug("divergence: float32 inside", "divergence.float64", "float32",
 
 # ------------------------------------------------------------------ honesty
 def _always_warns(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """The same warning whether it converged or not."""
+    """It gives the same warning whether it converged or not."""
     warnings.warn(f"stopped after 300 iterations at eps = {eps}", stacklevel=1)
     return _stopped(C, a, b, eps)
 
 
 def _potentials(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
-    """300 iterations, whatever comes of them."""
+    """The potentials after 300 iterations, converged or not."""
     g = np.zeros_like(b)
     for _ in range(300):
         f = refot.c_eps_transform(g, C, b, eps, backend="numpy")
@@ -139,7 +140,7 @@ def _potentials(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]
 
 
 def _stopped(*problem: Any) -> Array:
-    """The plan after 300 iterations, without a word."""
+    """The plan after 300 iterations, without a warning."""
     return refot.plan(*_potentials(*problem), *problem, backend="numpy")
 
 
@@ -153,13 +154,13 @@ bug("converged: always no", "converged.known", "says-no", lambda *problem: False
 
 # ------------------------------------------------------------------ written into
 def _floored(C: Array, a: Array, b: Array, eps: float) -> float:
-    """Weights of 0 put right in place, in the caller's array."""
+    """Weights of 0 are raised to 1e-300, in the caller's array."""
     a[a == 0] = 1e-300
     return value(C, a, b, eps)
 
 
 def _in_place(C: Array, h: Array, eps: float) -> Array:
-    """The exponents where the cost was, which saves an array."""
+    """The exponents are computed in the memory of the cost, which saves an array."""
     C -= h
     C /= -eps
     top = C.max(axis=1)
@@ -168,7 +169,7 @@ def _in_place(C: Array, h: Array, eps: float) -> Array:
 
 
 def _reordered(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
-    """The points sorted along the first axis, with their weights."""
+    """The points are sorted by their first coordinate, in the caller's array."""
     order = np.argsort(x[:, 0])
     x[:], a[:] = x[order], a[order]
     return refot.mmd_squared(x, a, y, b, cost)
@@ -184,7 +185,7 @@ bug("mmd: the points sorted in place", "mmd.keeps-arguments", "writes-into-a-and
 
 # ------------------------------------------------------------------ float32, hangs, false excuses
 def _for_ever(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """Halves a step until it is below eps: with eps < 0 for ever."""
+    """It halves a step until that is below eps: for eps < 0 this never ends."""
     step = 1.0
     while step > eps:
         step = step / 2 or 1.0
@@ -192,19 +193,19 @@ def _for_ever(C: Array, a: Array, b: Array, eps: float) -> Array:
 
 
 def _uniform_softmin(g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
-    """Uniform weights in the softmin, the right ones beside g."""
+    """The softmin has uniform weights; the term b.g has the right ones."""
     h = g + eps * np.log(np.full_like(b, 1 / len(b)))
     return float(a @ refot.softmin(C, h, eps, backend="numpy") + b @ g)
 
 
 def _always_tells(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """Warns at every solve that it may not have converged, so that the warning says nothing."""
+    """It warns at every solve that it may not have converged, so that the warning says nothing."""
     warnings.warn("the iteration may not have converged", stacklevel=1)
     return _stopped(C, a, b, eps)
 
 
 def _negative_and_honest(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """Warns rightly that it did not converge, but that does not explain an entry below 0."""
+    """It warns if it did not converge, but that does not excuse a negative entry."""
     f, g = _potentials(C, a, b, eps)
     P = refot.plan(f, g, C, a, b, eps, backend="numpy")
     if abs(P.sum(1) - a).sum() > 1e-7:

@@ -1,4 +1,5 @@
-"""Bugs in the loop of Sinkhorn's algorithm, and bugs of what is kept from one call to the next."""
+"""Bugs in the loop of Sinkhorn's algorithm, in reading its arguments, and in what is kept between
+calls."""
 
 from __future__ import annotations
 
@@ -12,13 +13,14 @@ import refot
 from refot.arrays import Array
 from refot.costs.operands import point_cost
 
-from .animals import USUAL, bug
+from .bug import USUAL, bug
 from .bugs_transport import plan, value
 
 ITERATIONS = 500
 
 SQUARE = ("gaussian", "euclidean", "square-uniform", "asymmetric", "zero-weights")
-"""Cases for a wrong axis, which shows only where n = m and the cost is not symmetric."""
+"""Cases for a sum over the wrong axis, some with n = m and a cost that is not symmetric: only
+there it shows."""
 
 
 def _log(weights: Array) -> Array:
@@ -29,7 +31,7 @@ def _log(weights: Array) -> Array:
 def _potentials(
     C: Array, columns: Array, log_a: Array, log_b: Array, eps: float
 ) -> tuple[Array, Array]:
-    """Alternating updates; a bug gives one of them another cost or other log weights."""
+    """Alternating updates. Right is columns = C', log_a = log a, log_b = log b; the bugs differ."""
     g = np.zeros(C.shape[1])
     for _ in range(ITERATIONS):
         f = -eps * logsumexp((g - C) / eps + log_b, axis=1)
@@ -38,7 +40,7 @@ def _potentials(
 
 
 def _wrong_axis(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
-    """The second sum runs over the wrong axis, which nobody sees on symmetric costs."""
+    """The sum in the update of g runs over the wrong axis, which a symmetric cost does not show."""
     return _potentials(C, C if C.shape[0] == C.shape[1] else C.T, _log(a), _log(b), eps)
 
 
@@ -51,7 +53,7 @@ def _no_a(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
 
 
 def _no_b_in_scalings(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """Each iteration multiplies v by m, so that many more would overflow."""
+    """b is missing from the update of v. It does 150 iterations, since each multiplies v by m."""
     K, v = np.exp(-C / eps), np.ones_like(b)
     for _ in range(150):
         u = a / (K @ v)
@@ -105,7 +107,7 @@ bug("plan: scalings without b in one update", "plan.marginals",
 
 # ------------------------------------------------------------------ the shift of a log-sum-exp
 def _lse(t: Array) -> Array:
-    """log-sum-exp over the last axis, shifted by a maximum that is wrongly at least 0."""
+    """log-sum-exp over the last axis, shifted by a maximum that wrongly starts at 0."""
     shift = np.maximum(t.max(axis=-1), 0)
     out: Array = shift + np.log(np.exp(t - shift[:, None]).sum(axis=-1))
     return out
@@ -134,7 +136,7 @@ bug("semidual: a maximum that starts at 0", "semidual.value", "log-sum-exp-not-s
 
 # ------------------------------------------------------------------ weights of 0, strides
 def _or_uniform(weights: Array) -> Array:
-    """`w or 1 / n` is meant to replace None, but replaces a weight of 0, too."""
+    """`w or 1 / n` is written to replace None, but replaces a weight of 0, too."""
     return np.array([w or 1 / len(weights) for w in weights])
 
 
@@ -153,7 +155,7 @@ def _filled(answer: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _filled_sum(C: Array, a: Array, b: Array, eps: float) -> float:
-    """Not normalised, so that its value depends on the number of iterations."""
+    """The filled weights do not sum to 1, so that the value depends on the number of iterations."""
     return _dual(lambda *_: _potentials(C, C.T, np.log(_or_uniform(a)), np.log(_or_uniform(b)),
                                         eps))(C, _or_uniform(a), _or_uniform(b), eps)
 
@@ -168,7 +170,8 @@ bug("value: w or 1/n, not normalised", "value.certified", "only-zero-weights",
 
 
 def _strided(C: Array) -> Array:
-    """C[i * n + j] of the flat matrix, which is right with m for n; indices wrap at the end."""
+    """Entry (i, j) is read at place i n + j of the flat matrix, modulo its size; right is i m + j.
+    """
     n, m = C.shape
     return C.ravel().take(np.arange(n)[:, None] * n + np.arange(m), mode="wrap")
 
@@ -192,7 +195,7 @@ bug("value: wrong with an offset only", "value.certified", "only-far-costs",
 
 # ------------------------------------------------------------------ kept between calls
 def _stale_kernel() -> Callable[..., float]:
-    """Keeps the cost of the first call, and uses it in every later call of the same shape."""
+    """It keeps the cost of the first call, and uses it in every later call of the same shape."""
     costs: dict[Any, Array] = {}
 
     def stale(C: Array, a: Array, b: Array, eps: float) -> float:
@@ -202,7 +205,7 @@ def _stale_kernel() -> Callable[..., float]:
 
 
 def _stale_self_term() -> Callable[..., float]:
-    """Keeps the self term of x of the first call, for every later x of the same shape."""
+    """It keeps the self term of x of the first call for every later x of the same shape."""
     own: dict[Any, float] = {}
 
     def stale(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> float:
@@ -218,7 +221,7 @@ def _stale_self_term() -> Callable[..., float]:
 
 
 def _warm() -> Callable[..., Array]:
-    """Three iterations from the potential of the call before, if it has the right length."""
+    """Three iterations, from the potential of the call before if that has the right length."""
     kept = [np.zeros(0)]
 
     def plan_of_few(C: Array, a: Array, b: Array, eps: float) -> Array:

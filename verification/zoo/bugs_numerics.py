@@ -1,4 +1,4 @@
-"""Bugs of numerics: underflow, float32, NaN, clamping, answers that differ from call to call."""
+"""Bugs of numerics: underflow, float32, NaN, clipping, answers that differ from call to call."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from refot.arrays import Array
 from refot.costs.operands import point_cost
 from refot.solvers.scaling import scaling_iterates
 
-from .animals import USUAL, bug
+from .bug import USUAL, bug
 from .bugs_transport import plan, sharp, solve, value
 
 
 def _scaling(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """The scaling form."""
+    """The scaling form, whose kernel exp(-C / eps) may underflow."""
     with np.errstate(all="ignore"):
         u, v = next(itertools.islice(scaling_iterates(C, a, b, eps), 500, None))
         return u[:, None] * np.exp(-C / eps) * v
 
 
 def _stabilised(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """1e-6 in every denominator, against division by zero."""
+    """1e-6 is added to every denominator, "against division by zero"."""
     K, v = np.exp(-C / eps), b
     for _ in range(500):
         u = a / (K @ v + 1e-6)
@@ -37,7 +37,7 @@ def _clipped(C: Array, a: Array, b: Array, eps: float) -> Array:
 
 
 def _single(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """float32 inside, whatever comes in."""
+    """It computes in float32, whatever the dtype of its arguments."""
     C, a, b = (array.astype(np.float32) for array in (C, a, b))
     f, g = np.zeros_like(a), np.zeros_like(b)
     for _ in range(300):
@@ -47,21 +47,21 @@ def _single(C: Array, a: Array, b: Array, eps: float) -> Array:
 
 
 def _log_of_zero(C: Array, a: Array, b: Array, eps: float) -> float:
-    """log a where a is 0, times a."""
+    """0 log 0 is computed as 0 * -infinity where a weight is 0."""
     with np.errstate(all="ignore"):
         P = solve(C, a, b, eps)[2]
         return float((P * C).sum() + eps * (P * np.log(P / np.outer(a, b))).sum())
 
 
 def _noisy(C: Array, a: Array, b: Array, eps: float) -> float:
-    """A mini-batch of the rows, drawn anew at each call."""
+    """The value of a mini-batch of rows, which is drawn anew at each call."""
     rows = np.random.default_rng().integers(len(a), size=len(a))
     weights = np.full(len(a), 1 / len(a))
     return value(C[rows], weights, b, eps)
 
 
 def _forgiving(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> float:
-    """NaN taken for 0."""
+    """NaN in the points is taken for 0."""
     x, y = np.nan_to_num(x), np.nan_to_num(y)
     terms = [value(point_cost(u, v, cost).dense(), p, q, eps)
              for u, p, v, q in ((x, a, y, b), (x, a, x, a), (y, b, y, b))]

@@ -1,6 +1,8 @@
-"""Bugs of training steps: refot's systems with one method wrong, run on the golden trajectories.
+"""Bugs of training steps: refot's systems with one wrong method, run on the golden trajectories.
 
-Which of them a batch shows depends on nothing random: weights and batches are those of the files.
+Weights and batches are those of the trajectory files, so that nothing is random here.
+
+Papers: B = Bréchet et al. 2019 (Info-Sinkhorn), H = Houdard et al. 2023 (psi).
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ from refot.systems.info_sinkhorn import InfoSinkhorn
 from refot.systems.semidual import SDOT, semi_discrete_plan
 from refot.verification.trajectories.systems import golden_system, steps_of
 
-from .animals import bug
+from .bug import bug
 
 
 def _steps(algorithm: str, kind: type[NetworkSystem]) -> Callable[..., Any]:
-    """The train_step of somebody who has this one algorithm, and has it wrong."""
+    """A train_step that offers this one algorithm, by a system of the wrong `kind`."""
 
     def train_step(asked: str, settings: Any, weights: Any, batches: Any) -> Any:
         if asked != algorithm:
@@ -33,7 +35,7 @@ def _steps(algorithm: str, kind: type[NetworkSystem]) -> Callable[..., Any]:
 
 # ------------------------------------------------------------------ Q of Info-Sinkhorn
 class QOfGenerated(InfoSinkhorn):
-    """D_Q sees the generated x_i where it is due the data y_j."""
+    """D_Q is evaluated at the generated x_i; right are the data y_j."""
 
     def lamQ(self, z: Array, h: Array) -> Array:
         return super().lamQ(z, self.of_generated(z))
@@ -42,14 +44,14 @@ class QOfGenerated(InfoSinkhorn):
         return super().descend_Q(z, self.of_generated(z), P)
 
     def of_generated(self, z: Array) -> Array:
-        """The trunk's h of G(z)."""
+        """The features h of the generated points G(z)."""
         x, _ = self.G.forward(z)
         h, _ = self.D.trunk.forward(x)
         return h
 
 
 class QSeesNoise(InfoSinkhorn):
-    """The informative codes are counted from the wrong end, where the noise z2 is."""
+    """The code z1 is taken from the end of z, where the noise z2 is."""
 
     def lamQ(self, z: Array, h: Array) -> Array:
         return super().lamQ(z[:, ::-1], h)
@@ -59,7 +61,7 @@ class QSeesNoise(InfoSinkhorn):
 
 
 class QNotRecomputed(InfoSinkhorn):
-    """Lam Q by the weights that D_Q had at the start, for ever."""
+    """lam Q is always computed with the weights that D_Q had at the start."""
 
     def lamQ(self, z: Array, h: Array) -> Array:
         head = self.D.heads["Q"]
@@ -72,13 +74,13 @@ class QNotRecomputed(InfoSinkhorn):
         return lamQ
 
     def put(self, weights: dict[str, Array]) -> None:
-        """These weights into D_Q."""
+        """Give D_Q these weights."""
         for key, w in self.D.heads["Q"].weights.items():
             w[...] = weights[key]
 
 
 class QMovesTrunk(InfoSinkhorn):
-    """The optimiser of Q holds the trunk, too, whose gradient is not stopped."""
+    """The step of Q also moves the trunk, which is shared and belongs to another optimiser."""
 
     def update(self, batch: Any) -> dict[str, float]:
         self.y = batch["y"][-1]
@@ -99,8 +101,11 @@ class QMovesTrunk(InfoSinkhorn):
 
 # ------------------------------------------------------------------ batch norm
 class UnbiasedBatchNorm(BatchNorm):
-    """Divided by the root of var N/(N-1) + eps, which is r = sqrt((N-1)/N) times the right
-    layer at eps r^2."""
+    """Batch norm with the unbiased variance var N/(N-1), in place of var.
+
+    1 / sqrt(var / r^2 + eps) = r / sqrt(var + eps r^2) with r = sqrt((N-1)/N): so it is r times the
+    right layer at eps r^2.
+    """
 
     def forward(
         self, x: Array, weights: tuple[Array, ...], statistics: tuple[Array, ...], train: bool
@@ -120,7 +125,7 @@ class UnbiasedBatchNorm(BatchNorm):
 
 
 class UnbiasedTrunk(InfoSinkhorn):
-    """Info-Sinkhorn with that layer in its trunk."""
+    """Info-Sinkhorn with the unbiased batch norm in its trunk."""
 
     def update(self, batch: Any) -> dict[str, float]:
         trunk = self.D.trunk
@@ -131,7 +136,7 @@ class UnbiasedTrunk(InfoSinkhorn):
 
 # ------------------------------------------------------------------ psi of H
 class AverageWithStart(SDOT):
-    """Psi_{n-1} is one more term of the average."""
+    """The average of H-28 includes its start, the psi of the generator's step before."""
 
     def ascend(self, batches: Iterable[Array]) -> None:
         psi_tilde = self.psi()
@@ -143,7 +148,7 @@ class AverageWithStart(SDOT):
 
 
 class AscentInTheta(SDOT):
-    """The generator climbs H."""
+    """The generator goes up the objective, where it should go down."""
 
     def descend(self, z: Array) -> float:
         x, cache = self.g.forward(z)

@@ -1,4 +1,4 @@
-"""Bugs of plans, potentials, values and transport costs: a right solve with one changed line."""
+"""Bugs of plans, potentials, values and transport costs: right code with one changed line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import refot
 from refot.arrays import Array
 from refot.solvers.scaling import scaling_iterates
 
-from .animals import USUAL, bug
+from .bug import USUAL, bug
 
 Problem = tuple[Array, Array, Array, float]
 
@@ -24,13 +24,13 @@ def even(weights: Array) -> Array:
 
 
 def solve(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array, Array]:
-    """(f, g, P), right."""
+    """The right (f, g, P)."""
     solved = refot.solve(C, a, b, eps, backend="numpy")
     return solved.f, solved.g, refot.plan(solved.f, solved.g, C, a, b, eps, backend="numpy")
 
 
 def value(C: Array, a: Array, b: Array, eps: float) -> float:
-    """The KL-inclusive value, right."""
+    """The right KL-inclusive value."""
     return refot.entropic_value(C, a, b, eps, backend="numpy")
 
 
@@ -45,17 +45,17 @@ def of_potentials(answer: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def at(change: Callable[..., Problem], answer: Callable[..., Any]) -> Callable[..., Any]:
-    """A right answer to a changed problem."""
+    """The right answer to a changed problem."""
     return lambda *problem: answer(*change(*problem))
 
 
 def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """The optimal plan, right."""
+    """The right plan."""
     return solve(C, a, b, eps)[2]
 
 
 def sharp(*problem: Any) -> float:
-    """<C, P>, right."""
+    """The right transport cost <C, P>."""
     P, C = plan(*problem), problem[0]
     return float((P * C).sum())
 
@@ -131,7 +131,7 @@ bug("value: offset of the cost lost", "value.offset", "",
 
 # ------------------------------------------------------------------ transport costs
 def _after(L: int) -> Callable[..., float]:
-    """A fixed number of iterations, whatever eps."""
+    """The cost after L iterations, whatever eps is."""
 
     def cost(C: Array, a: Array, b: Array, eps: float) -> float:
         u, v = next(itertools.islice(scaling_iterates(C, a, b, eps), L - 1, None))
@@ -157,14 +157,14 @@ for _name, _diagnosis, _cost in (
 
 # ------------------------------------------------------------------ plans
 def _annealed(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """F at eps, g left over from the stage of the schedule before it."""
+    """f at eps, but g as it was at the stage of the schedule before, at 1.2 eps."""
     _, stale, _ = solve(C, a, b, 1.2 * eps)
     f = refot.softmin(C, stale + eps * np.log(b), eps, backend="numpy")
     return refot.plan(f, stale, C, a, b, eps, backend="numpy")
 
 
 def _silent(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """A fixed number of iterations, with no word about it."""
+    """Three iterations, without a warning."""
     f, g = np.zeros_like(a), np.zeros_like(b)
     for _ in range(3):
         f = refot.softmin(C, g + eps * np.log(b), eps, backend="numpy")

@@ -1,8 +1,8 @@
-"""Right subjects: their register, the solvers among them, and what the others share.
+"""Right subjects: their register, one subject for each solver, and what the other ones share.
 
-None of them may fail a check: a false alarm is a defect of the verifier. Those that cannot solve a
-problem raise NotImplementedError, and are reported as not provided there. `right_ways` has those
-that are written in other ways, `right_conventions` those that answer in other conventions.
+None of them may fail a check: that would be a defect of the verifier. One that cannot solve a
+problem raises NotImplementedError, and the check is reported as not provided. `right_ways` has
+subjects that are written in unusual ways, `right_conventions` those with other conventions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from refot.verification.zoo.solvers import (
 )
 
 RIGHT: dict[str, Callable[[], Subject]] = {}
-"""What makes each right subject, by name."""
+"""By name, a function that makes the subject."""
 
 
 def right(
@@ -45,7 +45,7 @@ def right(
 
 
 def remembered(solver: Solver) -> Solver:
-    """The solver, which solves each problem once, whichever capability asks."""
+    """The solver, with checked arguments and its answers remembered: capabilities share a solve."""
 
     @cache
     def solved(shape: tuple[int, int], C: bytes, a: bytes, b: bytes, eps: float) -> Any:
@@ -64,6 +64,7 @@ def remembered(solver: Solver) -> Solver:
 
 
 def normalised(weights: Array) -> Array:
+    """The weights in float64, with the sum 1. Raises ValueError unless they were a probability."""
     weights = weights.astype(np.float64)
     if (weights < 0).any() or not abs(weights.sum() - 1) < 1e-4:
         raise ValueError("not the weights of a probability")
@@ -71,7 +72,7 @@ def normalised(weights: Array) -> Array:
 
 
 def all_of(solver: Solver) -> dict[str, Callable[..., Any]]:
-    """Every capability of a solve, from its potentials."""
+    """Plan, potentials, value and transport cost, all from the potentials of the solver."""
     solver = remembered(solver)
 
     def plan(*problem: Any) -> Array:
@@ -93,18 +94,20 @@ _newton = remembered(newton)
 
 
 def solve(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array, Array]:
-    """(f, g, P), for the subjects whose way of answering is the point, not their way of solving."""
+    """(f, g, P), for subjects that differ in how they answer, and not in how they solve."""
     f, g = _newton(C, a, b, eps)
     P = density_plan(f, g, C.astype(np.float64), normalised(a), normalised(b), eps)
     return f, g, P
 
 
 def F_of(C: Array, a: Array, b: Array, eps: float) -> float:
+    """The KL-inclusive value, as the dual at the optimum."""
     f, g, _ = solve(C, a, b, eps)
     return float(normalised(a) @ f + normalised(b) @ g)
 
 
 def s_of(C: Array, a: Array, b: Array, eps: float) -> float:
+    """The sharp value <C,P>."""
     return float((solve(C, a, b, eps)[2] * C).sum())
 
 
@@ -112,6 +115,6 @@ def terms(
     W: Callable[..., float], x: Array, a: Array, y: Array, b: Array, eps: float, cost: str,
     scale: float = 1.0,
 ) -> tuple[float, float, float]:
-    """W of (x, y), (x, x), (y, y) on scale * cost."""
+    """W of (x, y), of (x, x) and of (y, y), with the cost multiplied by `scale`."""
     return tuple(W(scale * point_cost(u, v, cost).dense(), p, q, eps)  # type: ignore[return-value]
                  for u, p, v, q in ((x, a, y, b), (x, a, x, a), (y, b, y, b)))

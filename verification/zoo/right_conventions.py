@@ -1,4 +1,7 @@
-"""Right subjects that answer in the conventions of papers and libraries, and declare them."""
+"""Right subjects that answer in the convention of a paper or library, and declare it.
+
+G = Genevay, Peyré, Cuturi 2018.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def _pot() -> dict[str, Callable[..., Any]]:
 
     def potentials(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
         f, g, _ = solve(C, a, b, eps)
-        with np.errstate(divide="ignore"):  # log 0 = -inf is meant
+        with np.errstate(divide="ignore"):  # log 0 = -inf is right
             return f / eps + np.log(normalised(a)), g / eps + np.log(normalised(b))
 
     return {"value": value, "potentials": potentials}

@@ -1,4 +1,4 @@
-"""Right subjects written in other ways: rounded, interior points, L-BFGS, a C program, float32."""
+"""Right subjects written in unusual ways: rounded plans, L-BFGS, a C program, float32, and more."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def _exchanged() -> dict[str, Callable[..., Any]]:
 
 @right("rounded to exact marginals")
 def _rounded() -> dict[str, Callable[..., Any]]:
-    """A solve that stops early enough to leave something to round (Altschuler et al. 2017)."""
+    """A plan that is off by 1e-9, rounded to exact marginals as in Altschuler et al. 2017."""
 
     def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
-        P = solve(C, a, b, eps)[2] + 1e-9 * np.outer(a, b)  # as far off as it may be
+        P = solve(C, a, b, eps)[2] + 1e-9 * np.outer(a, b)  # leaves something to round
         a, b = normalised(a), normalised(b)
         P = P * np.minimum(a / np.where(a > 0, P.sum(1), 1), 1)[:, None]
         P = P * np.minimum(b / np.where(b > 0, P.sum(0), 1), 1)
@@ -44,7 +44,7 @@ def _rounded() -> dict[str, Callable[..., Any]]:
 
 @right("an interior-point plan")
 def _interior() -> dict[str, Callable[..., Any]]:
-    """Absolute noise of 1e-9 in every entry, of both signs, as an LP or conic solver leaves."""
+    """Noise of 1e-9 / n in every entry, of both signs, as interior-point solvers leave it."""
 
     def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
         P = solve(C, a, b, eps)[2]
@@ -75,7 +75,10 @@ def _quasi_newton() -> dict[str, Callable[..., Any]]:
 
 @right("linear programme at tiny eps", tolerance=5e-3)
 def _linear() -> dict[str, Callable[..., Any]]:
-    """W0 for <C,P>, where eps H is below the tolerance: 0 <= s - W0 <= eps min(H(a), H(b))."""
+    """W0 in place of s = <C,P>: they differ by at most eps min(H(a), H(b)).
+
+    It refuses problems on which that may be more than the stated tolerance.
+    """
 
     def transport_cost(C: Array, a: Array, b: Array, eps: float) -> float:
         if eps * np.log(min(C.shape)) > 5e-3 * np.ptp(C):
@@ -87,7 +90,7 @@ def _linear() -> dict[str, Callable[..., Any]]:
 
 @right("float32 inside", tolerance=2e-3)
 def _single() -> dict[str, Callable[..., Any]]:
-    """Costs centred, then float32: its plan is off by the rounding of C / eps."""
+    """The plan is computed in float32 from f + g - C, and is off by the rounding of that."""
 
     def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
         f, g, _ = solve(C, a, b, eps)
@@ -124,9 +127,9 @@ def _self_terms() -> dict[str, Callable[..., Any]]:
     return {"divergence": divergence}
 
 
-# ------------------------------------------------------------------ honest where it is hard
+# ------------------------------------------------------------------ honest about convergence
 def _plain(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array, bool]:
-    """(f, g, whether they converged) of alternating transforms, 6000 at most."""
+    """(f, g, whether they converged) after at most 6000 alternating transforms."""
     C, a, b = C.astype(np.float64), normalised(a), normalised(b)
     if not np.isfinite(C).all() or not C.size or C.shape != (len(a), len(b)):
         raise ValueError("a cost is not finite, or does not fit the weights")
@@ -143,7 +146,7 @@ def _plain(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array, bool
 
 @right("plain, and warns")
 def _warns() -> dict[str, Callable[..., Any]]:
-    """A failure to converge is a warning beside what is there."""
+    """If it does not converge, it warns, and returns the last plan."""
 
     def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
         f, g, converged = _plain(C, a, b, eps)
@@ -156,7 +159,7 @@ def _warns() -> dict[str, Callable[..., Any]]:
 
 @right("plain, and raises")
 def _raises() -> dict[str, Callable[..., Any]]:
-    """A failure to converge is an error."""
+    """If it does not converge, it raises an error."""
 
     def potentials(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
         f, g, converged = _plain(C, a, b, eps)
@@ -169,7 +172,7 @@ def _raises() -> dict[str, Callable[..., Any]]:
 
 @right("plain, and says so when it is asked")
 def _says_so() -> dict[str, Callable[..., Any]]:
-    """`converged` says no."""
+    """If it does not converge, its `converged` says no."""
 
     def value(C: Array, a: Array, b: Array, eps: float) -> float:
         f, g, _ = _plain(C, a, b, eps)

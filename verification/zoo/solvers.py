@@ -1,8 +1,8 @@
-"""Solvers of the zoo's right subjects: six methods for the same potentials, none of them refot's.
+"""Solvers of the zoo's right subjects: six methods, written without refot.
 
-Each takes (C, a, b, eps) and returns (f, g) of the density form, whose plan has the marginals to
-1e-11. It raises NotImplementedError on a problem that its method does not solve so well: a right
-subject may refuse a problem, but must not be wrong.
+Each takes (C, a, b, eps) and returns (f, g) in density form; the marginals of their plan are right
+to 1e-11. On a problem that its method does not solve so well, it raises NotImplementedError: a
+right subject may refuse a problem, but must not be wrong.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LARGEST_RATIO = 100
 
 
 def transform(C: Array, g: Array, b: Array, eps: float) -> Array:
-    """-eps log sum_j b_j exp((g_j - C_ij) / eps), shifted by the largest exponent."""
+    """-eps log sum_j b_j exp((g_j - C_ij) / eps), (n,), shifted by the largest exponent."""
     t = (g - C) / eps
     shift = t.max(axis=1)
     out: Array = -eps * (shift + np.log(np.exp(t - shift[:, None]) @ b))
@@ -46,7 +46,7 @@ def _moderate(C: Array, eps: float) -> None:
 def _until(
     iterates: Iterator[tuple[Array, Array]], C: Array, a: Array, b: Array, eps: float
 ) -> tuple[Array, Array]:
-    """The first iterate whose plan has both marginals."""
+    """The first iterate whose plan has both marginals, up to TOLERANCE."""
     for k, (f, g) in enumerate(iterates):
         if k % 5 == 0:
             P = density_plan(f, g, C, a, b, eps)
@@ -81,7 +81,7 @@ def over_relaxed(
 
 
 def scaling(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
-    """u = a / (K v), v = b / (K'u) with K = exp(-(C - min C) / eps): refuses to underflow."""
+    """u = a / (K v), v = b / (K'u) with K = exp(-(C - min C) / eps), if that cannot underflow."""
     _moderate(C, eps)
     low = C.min()
     K = np.exp(-(C - low) / eps)
@@ -97,7 +97,7 @@ def scaling(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
 
 
 def absorbed(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
-    """The scaling form, its scalings absorbed into potentials every ten steps (Schmitzer 2019)."""
+    """The scaling form, with u and v absorbed into f and g every ten steps (Schmitzer 2019)."""
     _moderate(C, eps)
 
     def iterates() -> Iterator[tuple[Array, Array]]:
@@ -128,7 +128,7 @@ def symmetric(C: Array, a: Array, eps: float) -> Array:
 
 # ------------------------------------------------------------------ second order
 def newton(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
-    """Newton's method on the semi-dual in g, at eps halved from the range of the cost down."""
+    """Newton's method on the semi-dual in g, with eps halved step by step from max C - min C."""
     if not np.isfinite(C).all():
         raise ValueError("a cost is not finite")
     g, stage = np.zeros_like(b), max(float(np.ptp(C)), eps)

@@ -1,8 +1,7 @@
-"""What a diagnosis says of a bug that is no mistake of the catalogue, by the id of the symptom.
+"""Symptoms: what a diagnosis says of a bug that no mistake of the catalogue describes.
 
-The words stand in the diagnosis itself, whose numbers and arguments differ from case to case: they
-are those of a numerical cause, of what all wrong calls have in common, of a check that knows what
-it changed, or of a training step.
+Each has an id and the words by which it is recognised in a diagnosis. The rest of the diagnosis,
+such as its numbers, differs from case to case.
 """
 
 SYMPTOMS = {
@@ -15,6 +14,8 @@ SYMPTOMS = {
     "float32": "computed in float32",
     "norm-at-zero": "the gradient of |x - y| at x = y, as in the self term, is not set to 0",
     "zero-weight": "a weight is 0",
+    "small-rho": "exp(-f / rho) overflows or underflows at small rho",
+    "free-constant": "which nothing leaves free",
     "earlier-calls": "depends on earlier calls",
     # ---------------------------------------------------------------- where the wrong calls lie
     "only-zero-weights": "wrong only where a weight is 0",

@@ -43,7 +43,7 @@ def gap_of_best(p: UnbalancedProblem, g: Array) -> CertifiedGap:
 
 def gap_of_exact(p: UnbalancedProblem, g: Array) -> CertifiedGap:
     """With masses m: U = m F + eps m (m - 1 - log m), F of the masses divided by m."""
-    F, (m, _) = gap_of(normalised(p), g), p.masses
+    F, m = gap_of(normalised(p), g), total(p.backend.to_numpy(p.a).astype(np.float64))
     terms = np.array([p.eps * m * m, -p.eps * m, -p.eps * m * math.log(m)])
     lower = -rounded_up([np.array([-m * F.lower]), -terms], p.eps)
     return CertifiedGap(lower, rounded_up([np.array([m * F.upper]), terms], p.eps))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from refot.foreign import methods_as_given
 from refot.solvers.loop import SinkhornResult
 from refot.unbalanced_problem import UnbalancedProblem
 
 
-@dataclass(frozen=True, kw_only=True)
+@methods_as_given
+@dataclass(frozen=True, kw_only=True, repr=False)
 class UnbalancedResult(SinkhornResult):
     """As `SinkhornResult`, for a problem whose marginals may be missed at a price.
 
@@ -21,6 +23,13 @@ class UnbalancedResult(SinkhornResult):
     """
 
     mass: float
+    problem: UnbalancedProblem
+
+    def value(self) -> float:
+        """U, as the dual at f and g: in cost units, above the true U by rounding at most. Warns
+        where the solve did not converge. U-2."""
+        self._warn("value")
+        return self.problem.dual(self.f, self.g, self.mass)
 
 
 def with_mass(p: UnbalancedProblem, solved: SinkhornResult) -> UnbalancedResult:

@@ -97,8 +97,10 @@ def test_two_uniform_grids_on_a_line(backend):
     (image(30, 0.002, 1e-12), 150),
     (gaussians(1e-3), 60),
     (gaussians(1e-5), 300),
+    pytest.param(gaussians(1e-6), 450, marks=pytest.mark.slow),
 ], ids=["dirichlet", "dirichlet-small-eps", "lognormal", "lognormal-small-eps", "image",
-        "image-dark", "gaussians", "gaussians-small-eps"])
+        "image-dark", "gaussians", "gaussians-small-eps",
+        "gaussians-tiny-eps"])
 def test_uneven_weights_take_few_iterations(case, most):
     """About twice what they take: before, hundreds to thousands, and some never arrived."""
     found = refot.solve(*case, backend="numba", max_iter=most)

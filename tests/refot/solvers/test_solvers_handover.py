@@ -40,6 +40,22 @@ def scripted(monkeypatch, **errors):
     return starts, method("sweeps")
 
 
+def test_newton_hands_over_where_it_crawls(monkeypatch):
+    """It did so only once it ended: thousands of iterations later."""
+    starts, _ = scripted(monkeypatch, cg=[1e-12], dense=[1.0])
+
+    def crawls(p, g):
+        for k in itertools.count():
+            yield g, g + k, 0.99**k
+
+    monkeypatch.setattr(auto, "newton", crawls)
+    errors = [e for _, _, e in itertools.islice(auto.newton_first(small(), np.zeros(6)), 300)]
+    halvings = int(np.log(0.5) / np.log(0.99)) + 1  # iterations that half the error, above TURN
+    assert halvings > auto.TURN
+    assert starts[0] == ("cg", float(auto.TURN))
+    assert min(errors) <= 1e-12
+
+
 def test_each_method_goes_on_where_the_one_before_it_stood_still(monkeypatch):
     starts, sweeps = scripted(monkeypatch, cg=[1.0, 0.4, 0.3], dense=[0.2], sweeps=[0.2, 1e-12])
     p = small()

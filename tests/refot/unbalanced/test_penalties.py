@@ -20,9 +20,10 @@ def test_prox_is_the_best_potential(penalty):
 
     A search finds a maximum to the root of the rounding of the value, and 1e-6 allows for that.
     """
-    for h in (-1.5, -0.2, 0.0, 0.4, 2.0):
+    for share in (-1.5, -0.2, 0.0, 0.4, 2.0):
         for eps in (0.05, 1.0):
-            far = min(penalty.rho if isinstance(penalty, TV) else 60 * penalty.rho, 4.0)
+            h = share * min(penalty.rho + eps, 1.0)
+            far = min(penalty.rho if isinstance(penalty, TV) else 9 * penalty.rho, 4.0)
             found = minimize_scalar(
                 lambda f, h=h, eps=eps: eps * math.exp((f - h) / eps)
                 - float(penalty.worth(np.array([f]))[0]),

@@ -371,3 +371,24 @@ def test_bad_input_is_named(change: dict[str, Any], named: str) -> None:
         with pytest.raises(InputError, match=rf"^{named}: "):
             function(**{name: np.asarray(value) if name != "eps" else value
                         for name, value in arguments.items()})
+
+
+# ------------------------------------------------------------------ pairs to be avoided
+@pytest.mark.parametrize("eps", [0.1, 0.001])
+@pytest.mark.parametrize("cost", [1e6, 1e12, 1e300])
+def test_a_cost_that_carries_no_mass_widens_neither_interval(cost: float, eps: float) -> None:
+    """Missing mass is a rounding, which was once returned on any pair; and a product of 0 with the
+    cost was rounded to a share of it."""
+    rng = np.random.default_rng(0)
+    C, a, b = rng.random((6, 5)), rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(5))
+    ordinary = certify(C, a, b, eps, best_potential(C, a, b, eps))
+    C[2, 3] = cost
+    g = best_potential(C, a, b, eps)
+    found = certify(C, a, b, eps, g)
+    exact = enclose(C, a, b, eps, digits=20 + math.ceil(math.log10(cost)))  # of the largest cost
+    F, s = exact.value, exact.transport_cost
+    assert contains(found.value, F)
+    assert contains(found.transport_cost, s)
+    assert contains(certify_value(C, a, b, eps, g), F)
+    assert found.value.width <= 2 * ordinary.value.width
+    assert found.transport_cost.width <= 2 * ordinary.transport_cost.width

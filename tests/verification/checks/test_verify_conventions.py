@@ -18,7 +18,7 @@ from refot.verification.subjects.subject import Part
 from refot.verification.truth.gibbs import double_differences
 from refot.verification.truth.solution import Truth, solution_of
 from refot.verification.zoo import RIGHT
-from refot.verification.zoo.animals import small_cases
+from refot.verification.zoo.bug import small_cases
 
 (GAUSSIAN,) = small_cases(0, ("gaussian",))
 
@@ -38,7 +38,7 @@ def trial(capability: str, function, declared: str) -> Trial:  # type: ignore[no
 ])
 def test_the_parameter_is_that_of_the_convention(declared, capability, parameter) -> None:  # type: ignore[no-untyped-def]
     arguments = GAUSSIAN.clouds if capability == "divergence" else GAUSSIAN.matrix
-    changed = to_subject(convention(declared), capability, arguments)
+    changed = to_subject(declared, capability, arguments)
     different = [k for k, (x, y) in enumerate(zip(arguments, changed, strict=True)) if x is not y]
     at = 4 if capability == "divergence" else 3
     assert set(different) <= {at}
@@ -47,7 +47,7 @@ def test_the_parameter_is_that_of_the_convention(declared, capability, parameter
 
 def test_other_capabilities_have_one_meaning() -> None:
     arguments = (GAUSSIAN.C, np.zeros(6), GAUSSIAN.eps)
-    assert to_subject(convention("geomloss.SamplesLoss(p=2)"), "softmin", arguments) is arguments
+    assert to_subject("geomloss.SamplesLoss(p=2)", "softmin", arguments) is arguments
 
 
 def test_a_scale_that_depends_on_the_data_is_not_guessed() -> None:

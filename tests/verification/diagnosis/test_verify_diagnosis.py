@@ -20,7 +20,7 @@ from refot.verification.subjects.subject import Part
 from refot.verification.truth.right import RIGHT
 from refot.verification.truth.solution import solution, solution_of
 from refot.verification.zoo import BUGS
-from refot.verification.zoo.animals import examined_on, small_cases
+from refot.verification.zoo.bug import examined_on, small_cases
 
 
 def failures(function, capability: str, *cases: str) -> list[CheckResult]:  # type: ignore[no-untyped-def]

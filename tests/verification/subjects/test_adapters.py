@@ -28,10 +28,14 @@ pytestmark = [
     # said by POT's greenkhorn, which is not; by screenkhorn; by GeomLoss with a gradient
     pytest.mark.filterwarnings("ignore:Sinkhorn did not converge:UserWarning"),
     pytest.mark.filterwarnings("ignore:Bottleneck module is not installed:UserWarning"),
+    # said by sinkhorn_unbalanced whenever it is asked for entropy
+    pytest.mark.filterwarnings("ignore:If reg_type = entropy:UserWarning"),
     pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True:UserWarning"),
 ]
 
 PACKAGES = {"pot": "ot", "ott": "ott", "geomloss": "geomloss"}
+
+OF_TAU = "linear.solve(tau_a=tau, tau_b=tau, threshold=1e-09)"
 
 PARTS = {
     "pot": (
@@ -61,6 +65,14 @@ PARTS = {
         "ot.stochastic.solve_semi_dual_entropic(method='SAG')",
         "ot.stochastic.solve_semi_dual_entropic(method='ASGD')",
         "ot.stochastic.solve_dual_entropic(batch_size=min(n, m))",
+        *(f"ot.unbalanced.sinkhorn_unbalanced(method='{method}', reg_type='{reg_type}')"
+          for method in ("sinkhorn", "sinkhorn_stabilized", "sinkhorn_translation_invariant")
+          for reg_type in ("kl", "entropy")),
+        "ot.unbalanced.sinkhorn_unbalanced2(returnCost='total')",
+        "ot.solve(unbalanced=reg_m)",
+        "ot.solve(reg_type='entropy', unbalanced=reg_m)",
+        "ot.unbalanced.mm_unbalanced(reg=reg)",
+        "ot.unbalanced.lbfgsb_unbalanced",
     ),
     "ott": (
         "Sinkhorn()",
@@ -72,6 +84,9 @@ PARTS = {
         "jax.value_and_grad(sinkhorn_divergence(PointCloud))",
         "compute_kl_reg_cost",
         "Geometry.apply_lse_kernel",
+        OF_TAU,
+        f"{OF_TAU} on the cost of KL to 1",
+        "sinkhorn_divergence(PointCloud, solve_kwargs={tau_a, tau_b})",
     ),
     "geomloss": (
         "SamplesLoss('sinkhorn', p=2)",
@@ -89,6 +104,15 @@ PARTS = {
         "geomloss.ot.solve_sample(max_iter=300).plan, .potential_a, .potential_b",
         "geomloss.ot.solve_sample(max_iter=300, debias=True).value",
         "geomloss.ot.solve_sample(max_iter=300, debias=True).value.backward()",
+        "SamplesLoss('sinkhorn', p=2, reach=reach, scaling=0.99)",
+        "SamplesLoss('sinkhorn', p=2, reach=reach, scaling=0.99).backward()",
+        "SamplesLoss('sinkhorn', p=1, reach=reach, scaling=0.99)",
+        "SamplesLoss('sinkhorn', p=1, reach=reach, scaling=0.99).backward()",
+        "SamplesLoss('sinkhorn', p=2, reach=reach, debias=False, scaling=0.99)",
+        "geomloss.ot.solve(unbalanced=rho, max_iter=300).value",
+        "geomloss.ot.solve(unbalanced=rho, max_iter=300).plan, .potential_a, .potential_b",
+        "geomloss.ot.solve_sample(unbalanced=..., max_iter=300, debias=True).value",
+        "geomloss.ot.solve_sample(reach=..., max_iter=300, debias=True).value",
     ),
 }
 
@@ -112,6 +136,14 @@ DEVIATES = {
       for of in ("divergence", "divergence_gradient")),
     *(("SamplesLoss('sinkhorn', p=1)", of, cost)
       for of in ("divergence", "divergence_gradient") for cost in ("euclidean", "l1")),
+    # P18, O6, G7 (docs/findings-unbalanced.md)
+    ("ot.unbalanced.sinkhorn_unbalanced2(returnCost='total')", "unbalanced_value", ""),
+    ("ot.solve(unbalanced=reg_m)", "unbalanced_value", ""),
+    *((OF_TAU, f"unbalanced_{what}", "") for what in ("plan", "potentials", "value")),
+    *(("sinkhorn_divergence(PointCloud, solve_kwargs={tau_a, tau_b})", "unbalanced_divergence",
+       cost) for cost in ("euclidean", "l1")),
+    ("SamplesLoss('sinkhorn', p=2, reach=reach, debias=False, scaling=0.99)",
+     "unbalanced_divergence", "sqeuclidean"),
 }
 
 @functools.cache

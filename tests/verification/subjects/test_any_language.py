@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from child_processes import wait_until_gone
 
-from refot.verification.cases.case import synthetic
+from refot.verification.cases.case import collect, synthetic
 from refot.verification.runs import program as command_subject
 from refot.verification.runs import run as running
 from refot.verification.runs.asked import Selection
@@ -212,11 +213,15 @@ def test_many_requests_are_one_process_of_a_program_on_files(tmp_path: Path) -> 
     body = f"with open({str(log)!r}, 'a') as log: print(os.getpid(), file=log)\nsay([0] * len(C))"
     subject = load_command(python(body, tmp_path, " {in} {out}"), "quick", LIMITS, seed=3)
     report = running.run(subject, seed=3)
-    asked = log.read_text().split()
-    assert len(asked) > 30
-    # one for what it offers, for what is sound, and for what is to be refused; and one for each of
-    # the few questions that the diagnosis puts once it has seen the answers
-    assert 3 <= len(set(asked)) <= 8
+    foreseen = questions(["softmin"], collect("quick", 3)[0])
+    sizes = Counter(log.read_text().split()).values()  # requests of each process
+    # one for what is sound, and for what is to be refused; and one for each question that a
+    # diagnosis puts once it has seen wrong answers: at most one a failed check
+    ahead = sorted([len(foreseen.sound), len(foreseen.to_be_refused)])
+    late = len(sizes) - len(ahead)
+    assert sorted(sizes) == [1] * late + ahead
+    assert sum(ahead) > 30
+    assert late <= report.count("failed")
     assert report.count("failed") > 20
     assert report.count("error") == 0
 

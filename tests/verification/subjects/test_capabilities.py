@@ -19,6 +19,8 @@ from refot.verification.subjects.capabilities import (
     CAPABILITIES,
     CLOUDS,
     MATRIX,
+    UNBALANCED,
+    UNBALANCED_CLOUDS,
     Answers,
     Role,
     Unit,
@@ -69,7 +71,7 @@ def test_zeros_have_the_shape_of_the_answer(name: str) -> None:
     assert shapes(CAPABILITIES[name].zeros(given)) == shapes(REFOT.capabilities[name](*given))
 
 
-LENGTHS, OF_COST = ("x", "y"), ("C", "f", "g", "h", "eps", "lam")
+LENGTHS, OF_COST = ("x", "y"), ("C", "f", "g", "h", "eps", "lam", "rho")
 """Arguments that double where lengths do, and those that grow fourfold, as squares of lengths."""
 
 GROWTH = {Unit.NONE: 1.0, Unit.MASS: 1.0, Unit.SLOPE: 2.0, Unit.COST: 4.0}
@@ -89,9 +91,12 @@ def test_an_answer_has_the_unit_of_its_record(name: str) -> None:
 
 def test_a_convention_speaks_of_whole_problems_only() -> None:
     translated = {name for name, record in CAPABILITIES.items() if record.is_translated}
+    unbalanced = {name for name, record in CAPABILITIES.items() if record.is_unbalanced}
     assert translated == {"plan", "potentials", "value", "transport_cost", "converged",
-                          "divergence", "divergence_gradient"}
-    assert all(CAPABILITIES[name].takes in (MATRIX, CLOUDS) for name in translated)
+                          "divergence", "divergence_gradient"} | unbalanced
+    assert all(CAPABILITIES[name].takes in (MATRIX, CLOUDS, UNBALANCED, UNBALANCED_CLOUDS)
+               for name in translated)
+    assert len(unbalanced) == 6
 
 
 def test_statements_are_not_missed() -> None:

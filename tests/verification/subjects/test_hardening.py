@@ -26,8 +26,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from refot.arrays import InputError, as_count
+from refot.datasets.problem_file import LARGEST, FileError
 from refot.networks.checkpoint import save_checkpoint
-from refot.verification.runs.certify import LARGEST, FileError, read_problem
+from refot.verification.runs.certify import read_problem
 from refot.verification.runs.exclusions import ExclusionError, read_exclusions
 from refot.verification.subjects import protocol
 from refot.verification.subjects.limits import limited, memory_limit, time_limit

@@ -11,13 +11,14 @@ import importlib
 
 from refot.arrays import UnknownNameError
 
-from . import newton, ott, pot, refot_itself, torch
+from . import newton, ott, pot, refot_itself, torch, unbalanced
 from .peer import Peer
 
 
 def known_peers() -> dict[str, Peer]:
     """Every peer that has an adapter, installed or not."""
-    groups = (refot_itself.peers(), pot.peers(), ott.peers(), torch.peers(), newton.peers())
+    groups = (refot_itself.peers(), pot.peers(), ott.peers(), torch.peers(), newton.peers(),
+              unbalanced.peers())
     return {peer.name: peer for group in groups for peer in group}
 
 

@@ -1,12 +1,15 @@
-"""Other libraries as subjects, one a file, each of their functions a part of its own.
+"""Adapters: other libraries as subjects. A library has a file, each of its functions is a part.
 
-A part is named as a user calls the function. It runs at the library's own tolerances and iteration
-limits unless its name says otherwise, and offers what the documentation of the function promises.
-What comes back is converted to refot's definitions with `refot.conventions.convert`, so that no
-difference of convention is left; `Part.calls` names the one it was converted from.
+A part has the name by which a user calls the function. It uses the library's own tolerances and
+iteration limits unless its name says otherwise, and offers what the documentation of the function
+promises. Answers are converted to refot's convention with `refot.conventions.convert`, so that no
+difference of convention is left; `Part.calls` names the convention that they were converted from.
 
-This file holds what the adapters share: the import of a library, one call for several
-capabilities, and point clouds for functions that take points where a check has a cost matrix.
+A *twin* is a second part for the same function with tighter options. What misses with the defaults
+and is right in the twin stopped too early; what misses in both is wrong.
+
+This file has what the adapters share: the import of a library, one call for several capabilities,
+and point clouds for functions that take points where a check has a cost matrix.
 """
 
 from __future__ import annotations
@@ -23,13 +26,14 @@ from refot.arrays import Array
 Answer = TypeVar("Answer")
 
 ROUNDED = 1e-5
-"""How far the sum of float32 weights may be from 1."""
+"""The sum of float32 weights may be off by this much."""
 
 Capabilities: TypeAlias = dict[str, Callable[..., Any]]
+"""The capabilities of a part: functions by name."""
 
 
 class MissingPackageError(ImportError, NotImplementedError):
-    """A package is not installed, so that what needs it is not offered: says how to get it."""
+    """A package is missing, and what needs it is not offered; the message says how to get it."""
 
 
 def require(
@@ -58,12 +62,15 @@ def once(solve: Callable[..., Answer]) -> Callable[..., Answer]:
 
 
 def as_clouds(C: Array) -> tuple[Array, Array, Array]:
-    """Points x (n, m), y (m, m) and rows r (n,) with |x_i - y_j|^2 = C_ij + r_i.
+    """Points x (n, m), y (m, m) and numbers r (n,) with |x_i - y_j|^2 = C_ij + r_i.
 
-    x_i = -t (C_i - mean C) / 2 and y_j = e_j / t, for any t > 0, here the one that keeps r small.
-    Adding r_i to the rows of a cost changes neither plan nor KL: f becomes f + r, every value gains
-    a.r. This is how a function of points is asked about any cost. Only functions that work in
-    the log domain may be: in exp(-C/eps) the rows would make underflow worse than it is.
+    With these a function of points can be asked about any cost matrix, since adding r_i to row i of
+    a cost changes neither plan nor KL: f becomes f + r, and every value grows by a.r. The points
+    are x_i = -t (C_i - mean C) / 2 and y_j = e_j / t; any t > 0 will do, and this one keeps r
+    small.
+
+    It is for functions that work in the log domain only: larger costs make exp(-C / eps) underflow
+    sooner.
     """
     m = C.shape[1]
     centred = C - C.mean()
@@ -74,9 +81,10 @@ def as_clouds(C: Array) -> tuple[Array, Array, Array]:
 
 
 def in_double(weights: Array) -> Array:
-    """Weights in float64 that sum to 1 there: float32 ones are off by more than a solver's 1e-8.
+    """Weights in float64, divided by their sum if that is 1 up to ROUNDED.
 
-    Those of another sum keep it: what a library says of them is its own matter.
+    Weights that were float32 miss the sum 1 by more than the tolerance 1e-8 of a solver. Any other
+    sum is left as it is: how a library takes bad weights is for the checks to see.
     """
     exact: Array = weights.astype(np.float64)
     total = exact.sum()
@@ -84,5 +92,5 @@ def in_double(weights: Array) -> Array:
 
 
 def unsupported(function: str, cost: str, allowed: str) -> NotImplementedError:
-    """What a capability raises for a ground cost that the function does not offer."""
+    """The error that a capability raises for a ground cost that the function does not have."""
     return NotImplementedError(f"{function} has no cost {cost!r}; it has {allowed}")

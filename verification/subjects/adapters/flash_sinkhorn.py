@@ -2,8 +2,10 @@
 
 https://github.com/ot-triton-lab/flash-sinkhorn. Written from its source: **this adapter was not run
 on a GPU by those who wrote it.** Its `SamplesLoss` looks like GeomLoss's and has other defaults:
-the cost is |x - y|^2, not half of it, eps = blur^2, nothing is debiased, everything is float32 and
-products are rounded to TF32 unless `allow_tf32=False`. It has no stopping rule with eps-scaling.
+the cost is |x - y|^2 and not half of it, eps = blur^2, nothing is debiased, everything is float32,
+and products are rounded to TF32 unless `allow_tf32=False`. It lowers eps along a schedule without
+any stopping rule, so that potentials lag behind the last eps by about a step of the schedule, as in
+GeomLoss.
 """
 
 from __future__ import annotations
@@ -22,19 +24,22 @@ from refot.verification.subjects.subject import Part, Subject
 from . import MissingPackageError, as_clouds, require, unsupported
 
 HOW = "it needs a CUDA GPU; pip install git+https://github.com/ot-triton-lab/flash-sinkhorn"
-"""How to get it."""
+"""How to get the library."""
 
-VALUE, DEBIASED = "flash_sinkhorn.SamplesLoss", "flash_sinkhorn.SamplesLoss(debias=True)"
-"""Their conventions."""
+VALUE = "flash_sinkhorn.SamplesLoss"
+"""The convention of the loss without debiasing."""
+
+DEBIASED = "flash_sinkhorn.SamplesLoss(debias=True)"
+"""The convention of the debiased loss."""
 
 ACCURATE = {"scaling": 0.99, "allow_tf32": False}
-"""Of the accurate twins: steps of 1 % down the schedule, products in full float32."""
+"""The options of the accurate twins: each step lowers eps by 1 %; products are in full float32."""
 
 SQUARED_LAG = 1e-3
-"""Asked of values and gradients: ten squares of such a step; float32 adds less."""
+"""The tolerance of values and gradients: ten times the square of a step of 1 %."""
 
 LAG = 0.1
-"""Asked of potentials: ten such steps."""
+"""The tolerance of potentials: ten steps of 1 %."""
 
 
 def subject() -> Subject:
@@ -56,7 +61,8 @@ def _text(options: dict[str, Any]) -> str:
 
 
 def _solver(package: ModuleType, torch: ModuleType) -> Callable[..., Any]:
-    """(called, x, a, y, b, eps) to what its loss returns; x may be a tensor with a gradient."""
+    """The function (convention, x, a, y, b, eps) -> answer of the loss. x may be a tensor that
+    carries a gradient."""
 
     def solve(called: str, x: Any, a: Array, y: Array, b: Array, eps: float, **options: Any) -> Any:
         loss = package.SamplesLoss("sinkhorn", blur=eps_from_refot(called, eps),
@@ -87,7 +93,7 @@ def _divergence(
 
 
 def _biased(solve: Callable[..., Any], text: str, **options: Any) -> Part:
-    """The potentials of any cost, by the points of `as_clouds`."""
+    """The potentials of any cost, which is given as the points of `as_clouds`."""
 
     def potentials(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
         x, y, r = as_clouds(C)

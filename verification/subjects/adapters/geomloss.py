@@ -1,9 +1,9 @@
 """GeomLoss (`import geomloss`) as a subject. https://www.kernel-operations.io/geomloss
 
-`SamplesLoss` solves with the cost |x - y|^p / p at eps = blur^p; where p = 2, its values are half
-of refot's at twice that eps: F(t C, t eps) = t F(C, eps). No half of the library has a stopping
-rule: the iterations are one averaged update at each eps of a schedule, so that potentials lag
-behind the last eps by about a step of it, and values by the square of that.
+`SamplesLoss` solves with the cost |x - y|^p / p at eps = blur^p. For p = 2 its values are half of
+refot's at twice that eps, by F(t C, t eps) = t F(C, eps). Neither `SamplesLoss` nor `geomloss.ot`
+has a stopping rule: they make one averaged update at each eps of a schedule. So potentials lag
+behind the last eps by about one step of the schedule, and values by the square of that.
 """
 
 from __future__ import annotations
@@ -20,27 +20,33 @@ from refot.verification.subjects.subject import Part, Subject
 from . import as_clouds, once, require, unsupported
 
 ACCURATE = 0.99
-"""The `scaling` of the accurate twins: steps of 1 %. Documented: > .9 for accuracy, default .5."""
+"""The `scaling` of the accurate twins: each step lowers the scale by 1 %. The default is .5, and
+the documentation advises more than .9 for accuracy."""
 
 ITERATIONS = 300
-"""`max_iter` of `geomloss.ot`, where it is mandatory: steps of 1 to 2.5 % for eps between the
-largest cost / 30 and / 1000. Its examples pass 100."""
+"""`max_iter` of `geomloss.ot`, where it is mandatory (its examples pass 100). It makes steps of 1
+to 2.5 % for eps between 1/30 and 1/1000 of the largest cost."""
 
 LAG = 0.1
-"""Asked of plans and potentials: ten such steps."""
+"""The tolerance of plans and potentials: ten steps of 1 %."""
 
 SQUARED_LAG = 1e-3
-"""Asked of values, which are of second order: ten squares of such a step."""
+"""The tolerance of values, whose error is of second order: ten times the square of a 1 % step."""
 
 PER_ATOM = LAG / 20
-"""Asked of gradients in x: that lag is shared among the atoms, and weighted by their masses."""
+"""The tolerance of gradients in x: the lag is shared among the atoms, weighted by their masses."""
 
 
 def subject() -> Subject:
-    """The functions of GeomLoss for balanced transport. Raises ImportError without it, or torch."""
+    """The functions of GeomLoss for transport, balanced and not.
+
+    Raises ImportError without it, or torch.
+    """
     require("torch", "PyTorch")
     geomloss = require("geomloss", "GeomLoss")
-    families = (_debiased, _biased, _energy, _matrix, _samples)
+    from .geomloss_unbalanced import unbalanced
+
+    families = (_debiased, _biased, _energy, _matrix, _samples, unbalanced)
     return Subject("GeomLoss", geomloss.__version__,
                    tuple(part for family in families for part in family()))
 
@@ -62,7 +68,7 @@ def _debiased() -> Iterator[Part]:
 def samples_loss(
     called: str, costs: dict[str, Any], **options: Any
 ) -> tuple[Callable[..., float], Callable[..., Array]]:
-    """S and its gradient in x, on refot's cost and at refot's eps."""
+    """Functions for S and its gradient in x, for refot's cost and eps."""
     import torch
     from geomloss import SamplesLoss
 
@@ -86,13 +92,13 @@ def samples_loss(
 
 
 def _l1(x: Any, y: Any) -> Any:
-    """|x - y|_1 of batches of points (B, n, d), (B, m, d), through the parameter `cost`."""
+    """|x - y|_1 for batches of points (B, n, d), (B, m, d), as the parameter `cost` needs it."""
     return (x[:, :, None, :] - y[:, None, :, :]).abs().sum(-1)
 
 
 # ------------------------------------------------------------------ SamplesLoss, not debiased
 def _biased() -> Iterator[Part]:
-    """F and its potentials, through the parameter `cost`, with which any matrix can be given."""
+    """F and its potentials. A function as `cost` that ignores the points can give any matrix."""
     import torch
     from geomloss import SamplesLoss
 
@@ -108,7 +114,7 @@ def _biased() -> Iterator[Part]:
 
     def potentials(*problem: Any) -> tuple[Array, Array]:
         f, g = solve(*problem, potentials=True)
-        return f.numpy()[0], g.numpy()[0]  # an axis for the batch, documented not to be there
+        return f.numpy()[0], g.numpy()[0]  # they have a batch axis, which is not documented
 
     name = f"SamplesLoss('sinkhorn', debias=False, cost=C, scaling={ACCURATE}"
     called = "geomloss.SamplesLoss(p=1, debias=False)"
@@ -153,7 +159,7 @@ def _matrix() -> Iterator[Part]:
 
 
 def _samples() -> Iterator[Part]:
-    """`solve_sample` takes points and the cost "sqeuclidean" only: matrices go by `as_clouds`."""
+    """`solve_sample` takes points and "sqeuclidean" only; matrices are given by `as_clouds`."""
     import torch
     from geomloss import ot
 

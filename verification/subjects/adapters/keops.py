@@ -1,9 +1,10 @@
 """KeOps (`from pykeops.torch import LazyTensor`) as a subject. https://www.kernel-operations.io
 
-KeOps is no solver: it streams reductions of a formula over all pairs (i, j), compiled for each
-formula, dimension and precision when it is first used (a C++ compiler, some 6 s each, then kept in
-its cache). Verified are the reductions of which Sinkhorn loops and energy distances are made, their
-gradients by its automatic differentiation, and GeomLoss on its `online` backend, which uses them.
+KeOps is no solver. It computes sums and log-sum-exps of a formula over all pairs (i, j), with code
+that it compiles when a formula, dimension and precision are first used (it needs a C++ compiler and
+some 6 s each time, and keeps the result on disk). Verified are the reductions of which Sinkhorn
+loops and energy distances are made, their gradients by its automatic differentiation, and GeomLoss
+on its `online` backend, which uses them.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from . import Capabilities, as_clouds, require, unsupported
 from .geomloss import ACCURATE, PER_ATOM, SQUARED_LAG, samples_loss
 
 HOW = "pip install pykeops, and a C++ compiler"
-"""How to get it."""
+"""How to get the library."""
 
 DIMENSIONS = 64
-"""Of the points to which any cost of at most so many columns is brought: one formula to compile."""
+"""The points of `as_clouds` are padded to this dimension, so that one formula is compiled for all
+costs with at most this many columns."""
 
 COSTS: dict[str, Callable[[Any], Any]] = {
     "sqeuclidean": lambda r: (r**2).sum(-1),
@@ -50,7 +52,7 @@ def _lazy(x: Any) -> Any:
 
 
 def _matrix(C: Array) -> Any:
-    """C as a formula: its rows are a batch of n problems, of one i and m values of j each."""
+    """C as a formula. KeOps takes its rows as a batch of n problems, each with one i and all j."""
     import torch
 
     return _lazy(torch.tensor(C)[:, None, :, None])
@@ -87,7 +89,7 @@ def _differentiated(loss: Callable[..., Any]) -> Capabilities:
 
 
 def _of_points() -> Part:
-    """-eps log sum_j exp((h_j - |x_i - y_j|^2) / eps), the points those of `as_clouds`."""
+    """-eps log sum_j exp((h_j - |x_i - y_j|^2) / eps) at the points of `as_clouds`."""
     import torch
 
     def padded(points: Array) -> Any:

@@ -1,11 +1,11 @@
 """MDOT-TNT (`import mdot_tnt`) as a subject. https://github.com/metekemertas/mdot_tnt
 
-Its licence allows non-commercial use only: nothing of refot depends on it, no extra of refot
-installs it, and only what calls this subject imports it.
+Its licence allows non-commercial use only. So nothing in refot depends on it, no extra of refot
+installs it, and only a verification of this subject imports it.
 
-`solve_OT(r, c, C, gamma_f)` takes gamma = 1/eps and advises costs in [0, 1]: here each cost is
-brought there, at gamma = (max C - min C) / eps. It returns the cost, or the plan, after the
-rounding to exact marginals, and aims at W0: that the plan be the one of gamma is not promised.
+`solve_OT(r, c, C, gamma_f)` takes gamma = 1/eps and advises costs in [0, 1]. So each cost is scaled
+to [0, 1] here, which makes gamma = (max C - min C) / eps. It returns the cost or the plan, rounded
+to exact marginals. Its aim is W0: it does not promise that the plan is the optimal one for gamma.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from refot.verification.subjects.subject import Part, Subject
 from . import in_double, once, require
 
 CALLED = "mdot_tnt.solve_OT"
-"""Their one convention."""
+"""The convention of all its functions."""
 
 HOW = "pip install --no-deps mdot-tnt, for non-commercial use only"
-"""How to get it; --no-deps, for it brings no torch of another build that way."""
+"""How to get the library. Without --no-deps, pip might replace the installed torch by another."""
 
 ACCURATE = 1e-9
-"""The 1-norm error at which the accurate twin stops."""
+"""The L1 error of the marginals at which the accurate twin stops."""
 
 
 def subject() -> Subject:
@@ -56,9 +56,9 @@ class Unit(NamedTuple):
 
 def _unit(torch: ModuleType, C: Array, a: Array, b: Array, eps: float) -> Unit:
     low, spread = 0.0, 1.0
-    if C.size and np.isfinite(C).all():  # what is not finite has no scale, and goes as it is
+    if C.size and np.isfinite(C).all():  # a cost that is not finite is passed on unscaled
         low, spread = float(C.min()), float(np.ptp(C)) or 1.0  # a constant cost becomes 0
-    with np.errstate(all="ignore"):  # eps = 0 is an infinite gamma, which the library is to refuse
+    with np.errstate(all="ignore"):  # eps = 0 is an infinite gamma, which the library should refuse
         gamma = float(np.divide(spread, eps))
     return Unit(torch.tensor(a), torch.tensor(b), torch.tensor((C - low) / spread), gamma, low,
                 spread)
@@ -93,10 +93,11 @@ def _plan(torch: ModuleType, solve: Callable[..., Any]) -> Callable[..., Array]:
 
 # ------------------------------------------------------------------ the solver inside
 def _mirror_descent(torch: ModuleType) -> Part:
-    """`mdot` with the exponent p at which it stops at 1e-9, and its plan without rounding.
+    """`mdot`, the solver within `solve_OT`, made to stop at the error ACCURATE. No rounding of P.
 
-    It stops at the 1-norm error min(H(r), H(c)) / gamma^p, which sets p, in float64; where that
-    cannot be, of a single atom or a gamma that is none, p is its default.
+    Its rule is to stop at the L1 error min(H(r), H(c)) / gamma^p, from which p is computed here. No
+    p has that effect for a single atom (H = 0), or if gamma is 1 or not a number in (0, inf): then
+    p has its default.
     """
     mdot = require("mdot_tnt.mdot", "MDOT-TNT", HOW).mdot
 

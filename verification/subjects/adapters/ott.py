@@ -1,9 +1,9 @@
 """OTT-JAX (`import ott`) as a subject. https://ott-jax.readthedocs.io
 
-Its solver returns potentials with P_ij = exp((f_i + g_j - C_ij)/eps), without weights, and several
-values of one solve; it neither raises nor warns: whoever calls it reads `converged`. Arrays
-are used in the precision in which they come (float64 within a context, no global setting), and
-calls are jitted, as users do: each new shape costs a compilation of about a second.
+Its solver returns potentials in plain form, P_ij = exp((f_i + g_j - C_ij) / eps), and several
+values of one solve. It neither raises nor warns; a user has to look at `converged`. Arrays are used
+in the precision in which they come (float64 is switched on around each call, not globally). Calls
+are jitted, as users do it, so that each new shape costs a compilation of about a second.
 """
 
 from __future__ import annotations
@@ -25,29 +25,38 @@ from refot.conventions.convert import (
 from refot.verification.subjects.subject import Part, Subject
 
 from . import require, unsupported
+from .ott_unbalanced import unbalanced
 
 Solver = Callable[..., dict[str, Array]]
+"""(C, a, b, eps, threshold) -> the fields of a SinkhornOutput by name."""
 
 
 def subject() -> Subject:
-    """The functions of OTT-JAX for balanced entropic transport. Raises ImportError without it."""
+    """The functions of OTT-JAX for entropic transport, balanced and not.
+
+    Raises ImportError without it.
+    """
     ott = require("ott", "OTT-JAX")
     threshold = _default_threshold()
     return Subject("OTT-JAX", ott.__version__, (
-        *_sinkhorn(threshold), *_divergence(threshold), _dual(), _softmin()))
+        *_sinkhorn(threshold), *_divergence(threshold), _dual(), _softmin(),
+        *unbalanced(_compiled, threshold)))
 
 
 def _default_threshold() -> float:
-    """1e-3 in 0.6: an L1 error of the column sums. It is what OTT promises, and what is asked."""
+    """The L1 error of the column sums at which OTT stops (1e-3 in version 0.6).
+
+    It is what OTT promises, and so the tolerance of the parts with default options.
+    """
     from ott.solvers.linear.sinkhorn import Sinkhorn
 
     return float(Sinkhorn().threshold)
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The jitted function on NumPy arrays, float64 kept as it is, with NumPy arrays as answer.
+    """The function, jitted. It takes and returns NumPy arrays, and keeps float64.
 
-    Compiling without optimisation takes two thirds of the time, and compiling is most of it.
+    Most of the time is spent on compiling, and compiling without optimisation saves a third of it.
     """
     import jax
 
@@ -71,13 +80,13 @@ def _sinkhorn(threshold: float) -> Iterator[Part]:
                    calls=f"ott.{attribute}", tolerance=threshold)
     scaling = partial(_solver(lse_mode=False), threshold=threshold)
     yield Part("Sinkhorn(lse_mode=False)", _output(scaling), calls=called, tolerance=threshold)
-    # A twin that converges: what the default misses is its threshold, no defect.
+    # The twin, which converges: it shows that what the default misses is due to its threshold.
     yield Part("Sinkhorn(threshold=1e-9)", _output(partial(any_threshold, threshold=1e-9)),
                calls=called)
 
 
 def _solver(lse_mode: bool) -> Solver:
-    """(C, a, b, eps, threshold) to what the SinkhornOutput holds, by name."""
+    """The solver of OTT in the log domain (`lse_mode`) or in scalings."""
     from ott.geometry.geometry import Geometry
     from ott.problems.linear.linear_problem import LinearProblem
     from ott.solvers.linear.sinkhorn import Sinkhorn
@@ -108,7 +117,7 @@ def _output(solve: Solver) -> dict[str, Callable[..., Any]]:
 
 
 def _entropic(solve: Solver, attribute: str) -> Callable[..., float]:
-    """F from a value <C,P> - eps H(P)."""
+    """F from the value <C,P> - eps H(P) that this attribute holds."""
     return lambda C, a, b, eps: value_to_refot(
         solve(C, a, b, eps)[attribute], ValueKind.ENTROPY, a=a, b=b, eps=eps)
 
@@ -120,8 +129,8 @@ def _divergence(threshold: float) -> Iterator[Part]:
     from ott.geometry.pointcloud import PointCloud
     from ott.tools.sinkhorn_divergence import sinkhorn_divergence
 
-    theirs = {"sqeuclidean": costs.SqEuclidean(), "euclidean": costs.Euclidean(),
-              "l1": costs.PNormP(1)}
+    cost_of = {"sqeuclidean": costs.SqEuclidean(), "euclidean": costs.Euclidean(),
+               "l1": costs.PNormP(1)}
 
     def value(x: Any, a: Any, y: Any, b: Any, eps: Any, cost_fn: Any) -> Any:
         return sinkhorn_divergence(PointCloud, x, y, cost_fn=cost_fn, epsilon=eps, a=a, b=b)[0]
@@ -130,14 +139,14 @@ def _divergence(threshold: float) -> Iterator[Part]:
         compiled = _compiled(function)
 
         def call(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> Any:
-            if cost not in theirs:
-                raise unsupported("sinkhorn_divergence", cost, ", ".join(theirs))
-            return compiled(x, a, y, b, eps, theirs[cost])
+            if cost not in cost_of:
+                raise unsupported("sinkhorn_divergence", cost, ", ".join(cost_of))
+            return compiled(x, a, y, b, eps, cost_of[cost])
 
         return call
 
-    # The value that comes with a gradient is a part of its own: it takes another way (jvp rules).
-    # A tenth is asked of it, for the error of a gradient is shared among the atoms.
+    # value_and_grad computes the value by other code (jvp rules), so it is a part of its own. Its
+    # tolerance is a tenth, since the error of a gradient is shared among the atoms.
     both = on_clouds(jax.value_and_grad(value))
     yield Part("sinkhorn_divergence(PointCloud)", {"divergence": on_clouds(value)},
                calls="ott.sinkhorn_divergence", tolerance=threshold)

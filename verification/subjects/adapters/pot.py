@@ -1,7 +1,7 @@
 """POT (`import ot`) as a subject. https://pythonot.github.io
 
-Its functions take (a, b, M, reg), the weights first, and return a plan, the sharp cost
-(`sinkhorn2`), or an OTResult with a KL or entropy value and log scalings (`ot.solve`).
+Its functions take (a, b, M, reg), the weights first. `ot.sinkhorn` returns a plan, `ot.sinkhorn2`
+the sharp cost, and `ot.solve` an OTResult with a KL or entropy value and log scalings.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from refot.conventions.convert import PotentialForm, convention, potentials_to_r
 from refot.verification.subjects.subject import Part, Subject
 
 from . import Capabilities, as_clouds, once, require, unsupported
+from .pot_unbalanced import unbalanced
 
 SINKHORN = {
     "sinkhorn": "pot.sinkhorn2",
@@ -29,39 +30,43 @@ SINKHORN = {
 """The methods of `ot.sinkhorn` for balanced problems, each with its convention."""
 
 SINKHORN2 = ("sinkhorn", "sinkhorn_log", "sinkhorn_stabilized")
-"""The methods that `ot.sinkhorn2` takes; its text praises the other two, its code refuses them."""
+"""The methods that `ot.sinkhorn2` accepts. Its documentation recommends the other two, which its
+code refuses."""
 
 METRICS = {"sqeuclidean": "sqeuclidean", "euclidean": "euclidean", "l1": "cityblock"}
 """refot's ground costs by the names that `ot.dist` gives them."""
 
 STEPS = 10_000
-"""Steps of SAG, its default, and of ASGD (default 300 000): about .3 s."""
+"""Steps of SAG (its default) and of ASGD (its default is 300 000): about 0.3 s."""
 
 DUAL_STEPS = 4_000
-"""Steps of the dual SGD (default 10 000), which are dearer: about .3 s."""
-
+"""Steps of the dual SGD (its default is 10 000): also about 0.3 s, since each takes longer."""
 
 EXACT = {"zero-eps": "reg = 0 is exact transport"}
-"""What `ot.solve` and `ot.solve_sample` say of a fault of input."""
+"""The fault of the input to which `ot.solve` and `ot.solve_sample` give a meaning."""
 
 
 def _sgd_tolerance(steps: int) -> float:
-    """What is asked of ASGD and of the dual SGD: their error falls as 1 / sqrt(steps), with a
-    constant that is not documented; a factor 10 is granted."""
+    """The tolerance of ASGD and of the dual SGD, whose error falls as 1 / sqrt(steps).
+
+    The constant is not documented; 10 is taken.
+    """
     return 10 / float(np.sqrt(steps))
 
 
-
 def subject() -> Subject:
-    """The functions of POT for balanced entropic transport. Raises ImportError without POT."""
+    """The functions of POT for entropic transport, balanced and not.
+
+    Raises ImportError without POT.
+    """
     ot = require("ot", "POT")
     families = (_sinkhorn, _solve, _solve_sample, _empirical, _unrolled, _of_potentials,
-                _stochastic)
+                _stochastic, unbalanced)
     return Subject("POT", ot.__version__, tuple(part for family in families for part in family(ot)))
 
 
 def _weights_first(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """A function of POT's (a, b, M, reg) as one of (C, a, b, eps)."""
+    """A function of POT with the arguments (a, b, M, reg), as one with (C, a, b, eps)."""
     return lambda C, a, b, eps: function(a, b, C, eps, **options)
 
 
@@ -91,7 +96,7 @@ def _solve(ot: ModuleType) -> Iterator[Part]:
 
 
 def _result(solve: Callable[..., Any], called: str) -> Capabilities:
-    """What the OTResult of `solve(C, a, b, eps)` is documented to hold."""
+    """The capabilities that are documented as fields of the OTResult of `solve(C, a, b, eps)`."""
     kind = convention(called).value
     assert kind is not None
     return {
@@ -110,7 +115,7 @@ def _density(u: Array, v: Array, C: Array, a: Array, b: Array, eps: float) -> tu
 
 # ------------------------------------------------------------------ functions of points
 def _indexed(C: Array) -> tuple[Array, Array, Callable[[Array, Array], float]]:
-    """Points that hold their own index, and the metric that looks up their cost in C."""
+    """Points that are their own index, and a metric that looks up the cost of two in C."""
     rows, columns = (np.arange(size, dtype=C.dtype)[:, None] for size in C.shape)
     return rows, columns, lambda i, j: float(C[int(i[0]), int(j[0])])
 
@@ -146,9 +151,10 @@ def _solve_sample(ot: ModuleType) -> Iterator[Part]:
 
 
 def _lazy(ot: ModuleType) -> Part:
-    """The solver that forms the cost by blocks, at every iteration: the points of `as_clouds`.
+    """`ot.solve_sample(lazy=True)`, which forms the cost in blocks, anew at each iteration.
 
-    Its result has no value: that attribute is None.
+    The cost is given as the points of `as_clouds`. The attribute `value` of its result is None, so
+    that no value is offered.
     """
 
     @once
@@ -164,7 +170,7 @@ def _lazy(ot: ModuleType) -> Part:
 
     def transport_cost(C: Array, a: Array, b: Array, eps: float) -> float:
         solved, r = solve(C, a, b, eps)
-        rows = solved.lazy_plan[:].sum(axis=1)  # not a, where the solve did not converge
+        rows = solved.lazy_plan[:].sum(axis=1)  # differs from a if the solve did not converge
         return float(solved.value_linear - rows @ r)
 
     return Part("ot.solve_sample(lazy=True)", {
@@ -196,17 +202,17 @@ def _empirical(ot: ModuleType) -> Iterator[Part]:
                {"plan": on_indices(bregman.empirical_sinkhorn)}, calls="pot.sinkhorn2")
     yield Part("ot.bregman.empirical_sinkhorn2",
                {"transport_cost": on_indices(bregman.empirical_sinkhorn2)}, calls="pot.sinkhorn2")
-    # Documented: S = W - (W_a + W_b) / 2 with W = min <P,M> + reg Omega(P), which is B-9.
+    # Documented is S = W - (W_a + W_b) / 2 with W = min <P,M> + reg Omega(P), which is B-9.
     yield Part("ot.bregman.empirical_sinkhorn_divergence",
                {"divergence": divergence}, calls="pot.empirical_sinkhorn_divergence")
-    # Documented: the debiased value for the cost of the metric as it is, not for half of it.
+    # Documented is the debiased value of the cost |x - y|^2 or |x - y|, without a factor 1/2.
     yield Part("ot.bregman.empirical_sinkhorn2_geomloss(debias=True)",
                {"divergence": by_geomloss}, calls="pot.solve_sample(debias)")
 
 
 # ------------------------------------------------------------------ a fixed number of steps
 def _unrolled(ot: ModuleType) -> Iterator[Part]:
-    """G-8: POT updates the columns first, G the rows, so the problem is handed over transposed."""
+    """G-8. G updates the rows first and POT the columns: so POT gets the transposed problem."""
 
     def loss(C: Any, a: Any, b: Any, eps: float, L: int) -> Any:
         start = ot.backend.get_backend(b).log(b)  # v = b
@@ -227,17 +233,17 @@ def _of_potentials(ot: ModuleType) -> Iterator[Part]:
     stochastic = ot.stochastic
 
     def softmin(C: Array, h: Array, eps: float) -> Array:
-        return stochastic.c_transform_entropic(np.ones_like(h), C, eps, h)  # b = 1: no weights
+        return stochastic.c_transform_entropic(np.ones_like(h), C, eps, h)  # softmin has no weights
 
     def dual(f: Array, g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
-        """Documented as (6)-(7) of Seguy et al. 2018, who leave out the constant eps of B-13."""
+        """Documented as (6)-(7) of Seguy et al. 2018, which lack the constant eps of B-13."""
         places = (np.zeros((size, 1), dtype=C.dtype) for size in C.shape)
         loss = stochastic.loss_dual_entropic(f, g, *places, reg=eps, ws=a, wt=b,
                                              metric=lambda *_: C)
         return float(loss) + eps
 
     def semidual_gradient(g: Array, C: Array, a: Array, b: Array, eps: float) -> Array:
-        """sum_i a_i (b - chi_i): the coordinate gradients, weighted as in the documented sum."""
+        """sum_i a_i (b - chi_i), from the gradients that the function has for each i."""
         return sum(weight * stochastic.coordinate_grad_semi_dual(b, C, eps, g, i)
                    for i, weight in enumerate(a))
 
@@ -249,14 +255,14 @@ def _of_potentials(ot: ModuleType) -> Iterator[Part]:
 # ------------------------------------------------------------------ stochastic solvers
 def _stochastic(ot: ModuleType) -> Iterator[Part]:
     semi_dual = ot.stochastic.solve_semi_dual_entropic
-    # SAG converges linearly on a finite sum: nothing is granted to it.
+    # SAG converges linearly on a finite sum, so that it gets refot's usual tolerance.
     for method, tolerance in (("SAG", None), ("ASGD", _sgd_tolerance(STEPS))):
         solve = _seeded(_weights_first(semi_dual, method=method, numItermax=STEPS))
         yield Part(f"ot.stochastic.solve_semi_dual_entropic(method='{method}')", {"plan": solve},
                    tolerance=tolerance)
 
     def dual(C: Array, a: Array, b: Array, eps: float) -> Any:
-        # The batch size is mandatory: the largest there is.
+        # The batch size is mandatory; the largest possible one is taken.
         return ot.stochastic.solve_dual_entropic(a, b, C, eps, min(C.shape), numItermax=DUAL_STEPS)
 
     yield Part("ot.stochastic.solve_dual_entropic(batch_size=min(n, m))", {"plan": _seeded(dual)},
@@ -264,7 +270,7 @@ def _stochastic(ot: ModuleType) -> Iterator[Part]:
 
 
 def _seeded(solve: Callable[..., Any]) -> Callable[..., Any]:
-    """`solve` with a fixed seed. These two functions draw from NumPy's global state, no other."""
+    """`solve` with a fixed seed, since POT's stochastic solvers draw from NumPy's global state."""
 
     def call(*arguments: Any) -> Any:
         with _global_seed(0):

@@ -33,6 +33,14 @@ def subject(backend: Backend) -> Subject:
         "q_objective": refot.q_objective,
         "informative_plan": partial(_informative_plan, backend),
         "mutual_information": refot.mutual_information,
+        "unbalanced_plan": partial(_unbalanced_plan, backend),
+        "unbalanced_potentials": partial(_unbalanced_potentials, backend),
+        "unbalanced_value": partial(refot.unbalanced_value, backend=backend),
+        "unbalanced_mass_gradient": partial(
+            _on_host, backend, refot.unbalanced_value_gradient_weights),
+        "unbalanced_divergence": partial(refot.unbalanced_divergence, backend=backend),
+        "unbalanced_divergence_gradient": partial(
+            _on_host, backend, refot.unbalanced_divergence_gradient),
     }, allows={"infinite-cost": "an entry inf forbids the pair (docs/forbidden-pairs.md)"})
     return Subject(backend.name, refot.__version__, (part,))
 
@@ -60,3 +68,18 @@ def _informative_plan(
 ) -> Array:
     P, _ = refot.informative_plan(C, Q, lam, a, b, eps, backend=backend)
     return backend.to_numpy(P)
+
+
+def _unbalanced_potentials(
+    backend: Backend, C: Any, a: Any, b: Any, eps: float, rho: float
+) -> tuple[Array, Array]:
+    solved = refot.solve(C, a, b, eps, rho=rho, backend=backend)
+    return backend.to_numpy(solved.f), backend.to_numpy(solved.g)
+
+
+def _unbalanced_plan(
+    backend: Backend, C: Any, a: Any, b: Any, eps: float, rho: float
+) -> Array:
+    solved = refot.solve(C, a, b, eps, rho=rho, backend=backend)
+    return backend.to_numpy(
+        refot.unbalanced_plan(solved.f, solved.g, C, a, b, eps, backend=backend))

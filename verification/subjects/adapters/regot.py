@@ -1,8 +1,8 @@
 """regot (`import regot`) as a subject. https://github.com/yixuan/regot-python
 
-Its solvers take (M, a, b, reg), M in Fortran order and float64, and return a plan, the dual
-variables without the last one, which is 0, and the minimised dual after each iteration. They raise
-and warn of nothing, and no flag says whether they converged.
+Its solvers take (M, a, b, reg), with M in Fortran order and float64. They return a plan, the dual
+variables except for the last one, which is 0, and the minimised (negated) dual after each
+iteration. They neither raise nor warn, and no flag says whether they converged.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from refot.verification.subjects.subject import Part, Subject
 from . import Capabilities, in_double, once, require
 
 CALLED = "regot.sinkhorn"
-"""Their one convention."""
+"""The convention of all its solvers."""
 
 SOLVERS = ("bcd", "apdagd", "lbfgs_dual", "newton", "sparse_newton", "ssns", "splr")
 """The functions `sinkhorn_*` of its README."""
 
 DEFAULT = 1e-6 * math.sqrt(2 * 64)
-"""Asked of the defaults: `tol` = 1e-6 is the 2-norm of the errors of n + m masses, at most 64 + 64
-in profile quick, and 1-norms, which the verifier measures, are up to sqrt(n + m) times that."""
+"""The tolerance of the parts with default options. Their `tol` = 1e-6 bounds the 2-norm of the
+errors of n + m masses. The verifier measures 1-norms, which are up to sqrt(n + m) times larger, and
+in the profile quick n and m are at most 64."""
 
 TIGHT = {"tol": 1e-8, "max_iter": 20_000}
-"""Of the twins that converge: nothing is granted to them."""
-
+"""The options of the twins, which must pass at refot's usual tolerance."""
 
 CRASHES = ("sparse_newton", "splr")
-"""The solvers that end the process by a segmentation fault where there is one column. All do where
-there is no row or no column."""
+"""The solvers that end the process by a segmentation fault if there is one column. If there is no
+row or no column, all of them do."""
 
 
 def subject() -> Subject:
@@ -54,7 +54,7 @@ def _defaults(regot: ModuleType) -> Iterator[Part]:
 
 
 def _tight(regot: ModuleType) -> Iterator[Part]:
-    """What misses with the defaults and not here stopped early; what misses in both is wrong."""
+    """The twins of solvers that can converge to TIGHT."""
     options = ", ".join(f"{key}={value:g}" for key, value in TIGHT.items())
     for name in ("bcd", "lbfgs_dual", "ssns", "splr"):
         yield Part(f"regot.sinkhorn_{name}({options})", _result(_solver(regot, name, **TIGHT)),
@@ -79,7 +79,7 @@ def _solver(regot: ModuleType, name: str, **options: Any) -> Callable[..., Any]:
 
 
 def _result(solve: Callable[..., Any]) -> Capabilities:
-    """What a SinkhornResult holds."""
+    """The capabilities that can be read off a SinkhornResult of regot."""
 
     def potentials(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
         dual = solve(C, a, b, eps).dual

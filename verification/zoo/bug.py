@@ -1,4 +1,4 @@
-"""What a bug of the zoo is, and how it is run: on the small cases that show it."""
+"""What a bug of the zoo is, and how it is examined: on a few small cases that show it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from refot.verification.subjects.subject import Part, Subject
 from refot.verification.zoo.symptoms import SYMPTOMS
 
 USUAL = ("gaussian", "euclidean", "one-by-one", "square-uniform", "asymmetric")
-"""The cases on which most bugs show: n != m, n = m, a single atom, two ground costs."""
+"""The cases on which most bugs show. Among them: n != m and n = m, a single atom, two costs."""
 
 
 @dataclass(frozen=True)
 class Bug:
-    """A defect: the check meant for it, the cases that show it, and what else the part offers,
-    which is right.
+    """A function with a bug.
 
-    `diagnosis` is the id of what has to be diagnosed, of a mistake of the catalogue or of one of
-    SYMPTOMS, and "" where nothing is known to say.
+    `caught_by` is the check that must fail, on one of the `cases`. `diagnosis` is the id of what
+    must be diagnosed, a mistake of the catalogue or one of SYMPTOMS; "" if no diagnosis is
+    expected. `beside` has right capabilities, which the part offers in addition.
     """
 
     name: str
@@ -36,19 +36,19 @@ class Bug:
 
     @property
     def capability(self) -> str:
-        """The capability in which the defect sits."""
+        """The capability that has the bug."""
         return self.caught_by.partition(".")[0]
 
     @property
     def words(self) -> str:
-        """What has to be read in a diagnosis."""
+        """The words that the diagnosis must contain."""
         known = CATALOGUE.get(self.diagnosis)
         return known.said if known else SYMPTOMS.get(self.diagnosis, "")
 
     def is_named(self, said: str) -> bool:
-        """Whether a diagnosis names the bug: its mistake, alone or beside another, or its symptom.
+        """Whether a diagnosis names the bug: its symptom, or its mistake, alone or beside another.
 
-        A mistake is compared as a whole, for its words may be a part of those of another one.
+        The sentence of a mistake is compared as a whole, because one may be a part of another.
         """
         if self.diagnosis not in CATALOGUE:
             return self.words in said

@@ -1,0 +1,257 @@
+"""Many problems, checked together: their numbers one after the other in flat arrays.
+
+To check and unpack a problem takes tens of microseconds, as long as it takes to solve a small one.
+So all of them are checked in one pass; where something is wrong, the check of a single problem is
+asked to say what, and the error names the problem: `a[3]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import (
+    SUM_ROUNDINGS,
+    Array,
+    CostLike,
+    InputError,
+    ShapeError,
+    Weights,
+    as_floating,
+    as_positive,
+    as_weights,
+    largest,
+    namespace,
+    weight_tolerance,
+)
+from refot.backend_contract import Backend, BackendLike, get_backend
+from refot.costs.forbidden import on_host, with_partners
+from refot.costs.operands import Cost, DenseCost, PointCost, as_cost, as_eps, cost_matrix
+from refot.problem import Problem
+
+ROWS, COLUMNS, COST_AT, ROW_AT, COLUMN_AT = range(5)
+"""The columns of `Batch.sizes`."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Problems (C, a, b, eps), on a backend.
+
+    `costs`, `a` and `b` are flat. `sizes` (B, 5) holds for each problem n, m, and where it begins
+    in `costs`, in `a` and in `b`. One cost for all begins at 0 for all. `operands` are the costs as
+    they were given, where each problem has its own.
+    """
+
+    costs: Array
+    a: Array
+    b: Array
+    eps: Array
+    sizes: Array
+    backend: Backend
+    operands: tuple[Cost, ...] | None
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def shared(self) -> bool:
+        """Whether all problems have one cost."""
+        return len(self) > 1 and self.sizes[1, COST_AT] == 0
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """(n, m) where it is that of all problems."""
+        n, m = (int(size) for size in self.sizes[0, :2])
+        return (n, m) if bool((self.sizes[:, :2] == (n, m)).all()) else None
+
+    def rows(self, flat: Array, k: int) -> Array:
+        """The part of problem k, (n,), of an array that is laid out as `a`."""
+        start = self.sizes[k, ROW_AT]
+        return flat[start:start + self.sizes[k, ROWS]]
+
+    def columns(self, flat: Array, k: int) -> Array:
+        """The part of problem k, (m,), of an array that is laid out as `b`."""
+        start = self.sizes[k, COLUMN_AT]
+        return flat[start:start + self.sizes[k, COLUMNS]]
+
+    def cost(self, k: int) -> Cost:
+        """The cost of problem k."""
+        if self.operands is not None:
+            return self.operands[0 if self.shared else k]
+        n, m, start = (int(size) for size in self.sizes[k, :3])
+        return DenseCost(self.costs[start:start + n * m].reshape(n, m))
+
+    def problem(self, k: int) -> Problem:
+        """Problem k."""
+        return Problem(self.cost(k), self.rows(self.a, k), self.columns(self.b, k),
+                       float(self.eps[k]), self.backend)
+
+
+def batch(
+    C: CostLike | Sequence[CostLike], a: Weights, b: Weights, eps: Any, backend: BackendLike = None
+) -> Batch:
+    """The arguments of `solve_batch`, checked. Raises InputError."""
+    on = get_backend(backend)
+    costs, shapes, operands, shared = _costs(C)
+    number = _number(None if shared else len(shapes), a=a, b=b, eps=eps)
+    sizes = _sizes(np.array(shapes * (number if shared else 1), np.int64), shared)
+    rows, columns = (_weights(values, sizes[:, side], name, costs.dtype)
+                     for values, side, name in ((a, ROWS, "a"), (b, COLUMNS, "b")))
+    found = Batch(costs, rows, columns, np.zeros(number), sizes, on, operands)
+    found = replace(found, eps=_eps(eps, found))
+    if bool(costs.max() == np.inf):
+        found = _with_partners(found)
+    return replace(found, costs=on.asarray(found.costs), a=on.asarray(found.a),
+                   b=on.asarray(found.b), operands=None if found.operands is None else
+                   tuple(cost.with_arrays(on.asarray) for cost in found.operands))
+
+
+def batch_of(problems: Sequence[Problem]) -> Batch:
+    """Problems that are checked already, of one dtype and on one backend."""
+    first = problems[0]
+    xp = namespace(first.a)
+    return Batch(_flat([p.C.dense() for p in problems]), xp.concatenate([p.a for p in problems]),
+                 xp.concatenate([p.b for p in problems]), np.array([p.eps for p in problems]),
+                 _sizes(np.array([p.C.shape for p in problems], np.int64), False), first.backend,
+                 tuple(p.C for p in problems))
+
+
+def potentials(given: Any, problems: Batch, side: int, name: str) -> Array:
+    """Potentials of all problems, checked: flat, on the backend."""
+    _number(len(problems), **{name: given})
+    parts, dtype = _parts(given, len(problems), name), problems.costs.dtype
+    flat = np.concatenate(parts).astype(dtype, copy=False)
+    bound = largest(dtype) * min(float(problems.eps.min()), 1.0)
+    if not _fit(parts, problems.sizes[:, side]) or not bool((abs(flat) <= bound).all()):
+        check = Problem.row_potential if side == ROWS else Problem.column_potential
+        flat = np.concatenate([on_host(check(problems.problem(k), part, f"{name}[{k}]"))
+                               for k, part in enumerate(parts)])
+    return problems.backend.asarray(flat)
+
+
+# ------------------------------------------------------------------ the costs
+def _costs(C: Any) -> tuple[Array, list[tuple[int, int]], tuple[Cost, ...] | None, bool]:
+    """All costs, flat, and their shapes; the operands where there are some; and whether it is one
+    cost for all problems."""
+    if isinstance(C, PointCost | DenseCost):
+        cost = as_cost(C)
+        return cost.dense().reshape(-1), [cost.shape], (cost,), True
+    if isinstance(C, list | tuple) and any(hasattr(one, "shape") for one in C):
+        return *_costs_of_a_list(C), False
+    stack = cost_matrix(C, ndim=(2, 3))
+    number = 1 if stack.ndim == 2 else len(stack)
+    return stack.reshape(-1), [stack.shape[-2:]] * number, None, stack.ndim == 2
+
+
+def _costs_of_a_list(
+    C: Sequence[Any]
+) -> tuple[Array, list[tuple[int, int]], tuple[Cost, ...] | None]:
+    """The same for a list of matrices and operands. Matrices are checked together where they are
+    alike, for the time that it saves."""
+    if all(type(one) is np.ndarray and one.ndim == 2 and one.dtype == C[0].dtype for one in C):
+        with suppress(InputError):  # below, one by one, the check says which
+            return cost_matrix(np.concatenate(C, axis=None), ndim=1), [one.shape for one in C], None
+    operands = tuple(_named(f"C[{k}]", as_cost, one) for k, one in enumerate(C))
+    return _flat([one.dense() for one in operands]), [one.shape for one in operands], operands
+
+
+def _flat(matrices: Sequence[Array]) -> Array:
+    return namespace(matrices[0]).concatenate([matrix.reshape(-1) for matrix in matrices])
+
+
+def _sizes(shapes: Array, shared: bool) -> Array:
+    """`Batch.sizes` from the shapes (B, 2)."""
+    lengths = np.stack([shapes[:, 0] * shapes[:, 1], shapes[:, 0], shapes[:, 1]], axis=1)
+    starts = np.cumsum(lengths, axis=0) - lengths
+    if shared:
+        starts[:, 0] = 0
+    return np.concatenate([shapes, starts], axis=1)
+
+
+def _with_partners(problems: Batch) -> Batch:
+    """Each problem `with_partners`: atoms without mass may have none, those with mass may not."""
+    ready = [_named(f"C[{k}]", with_partners, p.C, p.a, p.b)
+             for k, p in ((k, problems.problem(k)) for k in range(len(problems)))]
+    return replace(problems, costs=_flat([cost.dense() for cost in ready]), operands=None,
+                   sizes=_sizes(problems.sizes[:, :2], False))
+
+
+# ------------------------------------------------------------------ the rest
+def _number(known: int | None, **others: Any) -> int:
+    """How many problems there are: what says so must agree; 1 where nothing does."""
+    for name, values in others.items():
+        found = _count(values, 1 if name == "eps" else 2)
+        if found == 0:
+            raise ShapeError(name, "for no problem", "at least one")
+        if None not in (found, known) and found != known:
+            raise ShapeError(name, f"for {found} problems", f"for {known}, as the others")
+        known = known if found is None else found
+    return 1 if known is None else known
+
+
+def _count(values: Any, axes: int) -> int | None:
+    """len(values) if these are the values of each problem; None if they are for all."""
+    if isinstance(values, list | tuple):
+        each = axes == 1 or any(np.ndim(one) > 0 for one in values)
+        return len(values) if each else None
+    shape = getattr(values, "shape", ())
+    return int(shape[0]) if isinstance(shape, tuple) and len(shape) == axes else None
+
+
+def _parts(values: Any, number: int, name: str) -> list[Array]:
+    """The vector of each problem."""
+    if isinstance(values, list | tuple) and _count(values, 2) is not None:
+        return [on_host(as_floating(one, f"{name}[{k}]", 1)) for k, one in enumerate(values)]
+    vectors = on_host(as_floating(values, name, (1, 2)))
+    return [vectors] * number if vectors.ndim == 1 else list(vectors)
+
+
+def _fit(parts: list[Array], sizes: Array) -> bool:
+    lengths: list[int] = sizes.tolist()
+    return [len(part) for part in parts] == lengths
+
+
+def _weights(values: Any, sizes: Array, name: str, dtype: Any) -> Array:
+    """The weights of all problems, flat, on the host: `as_weights` for each."""
+    if values is None:
+        return np.repeat(1 / sizes, sizes).astype(dtype, copy=False)
+    parts = _parts(values, len(sizes), name)
+    flat = np.concatenate(parts)
+    if _fit(parts, sizes) and bool((flat >= 0).all()):  # no NaN either
+        with np.errstate(over="ignore"):
+            totals = np.add.reduceat(flat, np.cumsum(sizes) - sizes, dtype=np.float64)
+        if bool((abs(totals - 1) <= weight_tolerance(flat.dtype)).all()):
+            rounded = abs(totals - 1) <= SUM_ROUNDINGS * float(np.finfo(dtype).epsneg)
+            if not bool(rounded.all()):
+                flat = flat / np.repeat(np.where(rounded, 1, totals), sizes)
+            return flat.astype(dtype, copy=False)
+    each = _count(values, 2) is not None
+    return np.concatenate([as_weights(part, int(size), f"{name}[{k}]" if each else name, dtype)
+                           for k, (part, size) in enumerate(zip(parts, sizes, strict=True))])
+
+
+def _eps(eps: Any, problems: Batch) -> Array:
+    """eps of each problem, (B,)."""
+    if _count(eps, 1) is None:
+        each = np.full(len(problems), as_positive(eps, "eps"))
+    else:
+        each = on_host(as_floating(eps, "eps", 1)).astype(np.float64)
+    costs, limits = problems.costs, np.finfo(problems.costs.dtype)
+    size = max(float(costs.max()), -float(costs.min()))
+    least = max(float(limits.tiny), 8 * size / float(limits.max))
+    if not bool(((each >= least) & (each <= largest(costs.dtype))).all()):
+        for k, one in enumerate(each.tolist()):
+            as_eps(one, problems.cost(k), "eps" if _count(eps, 1) is None else f"eps[{k}]")
+    return each
+
+
+def _named(name: str, check: Callable[..., Any], *arguments: Any) -> Any:
+    """check(*arguments), whose error names the argument `name`."""
+    try:
+        return check(*arguments)
+    except InputError as error:
+        raise type(error)(name, error.found, error.allowed) from None

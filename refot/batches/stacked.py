@@ -1,0 +1,248 @@
+"""The sweeps of many problems in whole arrays: the readable form of what a `BatchSolver` compiles.
+
+Problems of one size are a stack: K (B, n, m), K_ij = exp((min C - C_ij) / eps), formed once. An
+iteration of G-7 with the scalings u = exp((f - min C) / eps), v = exp(g / eps) is two products,
+
+    r_i = sum_j K_ij b_j v_j,    c_j = sum_i a_i u_i K_ij,
+
+after which u_i r_i = 1 and v_j c_j = 1 hold for the side that was moved; over-relaxed, u_i r_i is
+near 1. A problem leaves the stack when it has arrived, or when sweeps are no longer of use. Where
+eps is so small that K would underflow none are made at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.backend_contract import SweptBatch
+from refot.costs.forbidden import on_host
+
+DIRECT = 200.0
+"""(max C - min C) / eps up to which K is formed: no entry is below 1e-87."""
+
+LARGEST = 1e90
+"""A problem is left where a scaling is above this, or below 1 / this."""
+
+ENTRIES = 1 << 18
+"""Entries of the stack that is swept at a time: as many as the cache of a processor holds."""
+
+WINDOW = 4
+"""The rate is read off the errors of this number of sweeps, once twice as many have passed since
+the last change of the relaxation."""
+
+HISTORY = 2 * WINDOW
+"""The last errors that are kept."""
+
+MOST_RELAXED = 1.99
+"""The relaxation stays below this."""
+
+LOWER_AFTER, LOWERED = 24, 0.7
+"""After this number of sweeps beyond the best w, w - 1 is lowered by this factor; the next time
+after twice as many."""
+
+NEAR = 0.25
+"""A step is over-relaxed where the logarithm of a scaling is to move by at most this."""
+
+PATIENCE = 100
+"""A problem is left when its error has not fallen by half for this number of sweeps."""
+
+
+@np.errstate(all="ignore")  # what is not finite is told by its errors
+def solve_stacks(
+    xp: ModuleType, C: Array, sizes: Array, a: Array, b: Array, eps: Array, g: Array, tol: float,
+    atoms: float, most: int,
+) -> SweptBatch:
+    """`BatchSolver.solve_batch` with the arrays of the library `xp`."""
+    f, g = xp.zeros(len(a), C.dtype), g.astype(C.dtype, copy=True)
+    iterations, arrived = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), bool)
+    found = np.full((len(sizes), 3), np.nan)
+    for chosen in _stacks(sizes):
+        n, m = (int(size) for size in sizes[chosen[0], :2])
+        places = [xp.asarray(sizes[chosen, column])[:, None] + xp.arange(length)
+                  for column, length in ((2, n * m), (3, n), (4, m))]
+        stack = Stack(C[places[0]].reshape(-1, n, m).astype(np.float64), a[places[1]], b[places[2]],
+                      xp.asarray(eps[chosen])[:, None], xp)
+        u, v, iterations[chosen], arrived[chosen] = stack.swept(g[places[2]], tol, atoms, most)
+        swept = xp.asarray(iterations[chosen] > 0)[:, None]
+        f[places[1]] = (stack.least + stack.eps * xp.log(u)).astype(C.dtype)
+        g[places[2]] = xp.where(swept, stack.eps * xp.log(v), g[places[2]]).astype(C.dtype)
+        found[chosen] = stack.reached(f[places[1]], g[places[2]])
+    return f, g, iterations, arrived, found
+
+
+def _stacks(sizes: Array) -> list[Array]:
+    """The problems in groups of one size and at most ENTRIES entries."""
+    shapes, group = np.unique(sizes[:, :2], axis=0, return_inverse=True)
+    stacks = []
+    for k, (n, m) in enumerate(shapes):
+        members = np.flatnonzero(group.ravel() == k)
+        step = max(1, ENTRIES // int(n * m))
+        stacks += [members[start:start + step] for start in range(0, len(members), step)]
+    return stacks
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Problems of one size: C (B, n, m), a (B, n), b (B, m), eps (B, 1), in float64."""
+
+    C: Array
+    a: Array
+    b: Array
+    eps: Array
+    xp: ModuleType
+
+    @property
+    def least(self) -> Array:
+        """min C of each problem, (B, 1)."""
+        return self.C.min(axis=(1, 2))[:, None]
+
+    def swept(self, g: Array, tol: float, atoms: float, most: int) -> tuple[Any, ...]:
+        """u (B, n), v (B, m), and on the host the sweeps of each problem and whether it has
+        arrived."""
+        xp, number = self.xp, len(self.C)
+        u, v = xp.ones_like(self.a), xp.ones_like(self.b)
+        iterations, arrived = np.zeros(number, np.int64), np.zeros(number, bool)
+        far = (self.C.max(axis=(1, 2))[:, None] - self.least) / self.eps
+        usable = (far < DIRECT) & (abs(g).max(axis=1)[:, None] < DIRECT / 2 * self.eps)
+        now = np.flatnonzero(on_host(usable)[:, 0])
+        if len(now) == 0:
+            return u, v, iterations, arrived
+        at = xp.asarray(now)
+        K = xp.exp((self.least[at, :, None] - self.C[at]) / self.eps[at, :, None])
+        sweeps = Sweeps(K, self.a[at], self.b[at], u[at], xp.exp(g[at] / self.eps[at]), xp)
+        for _ in range(most):
+            error, atom, largest = sweeps.rows()
+            there, lost = (error <= tol) & (atom <= atoms), ~(largest < LARGEST)
+            ended = there | lost | sweeps.tired
+            iterations[now] += 1
+            arrived[now] = there & ~lost
+            if ended.any():
+                at = xp.asarray(now)
+                u[at], v[at] = sweeps.u, sweeps.v
+                now = now[~ended]
+                if len(now) == 0:
+                    break
+                sweeps.keep(~ended)
+            sweeps.columns()
+        else:
+            at = xp.asarray(now)
+            u[at], v[at] = sweeps.u, sweeps.v
+        return u, v, iterations, arrived
+
+    def reached(self, f: Array, g: Array) -> Array:
+        """(B, 3), on the host: marginal error, atom error and semi-dual (B-24) at the potentials.
+
+        With e = exp((f + g - C) / eps), r = e b and c = e'a are the sums of rows and columns over
+        their weights, and f - eps log r is the transform of g.
+        """
+        xp = self.xp
+        e = xp.exp((f[:, :, None] + g[:, None, :] - self.C) / self.eps[:, :, None])
+        r, c = (e * self.b[:, None, :]).sum(axis=2), (e * self.a[:, :, None]).sum(axis=1)
+        error = (self.a * abs(r - 1)).sum(axis=1) + (self.b * abs(c - 1)).sum(axis=1)
+        atom = xp.maximum(abs(xp.log(r)).max(axis=1), abs(xp.log(c)).max(axis=1))
+        value = (self.a * (f - self.eps * xp.log(r))).sum(axis=1) + (self.b * g).sum(axis=1)
+        return on_host(xp.stack([error, atom, value], axis=1))
+
+
+class Sweeps:
+    """Over-relaxed sweeps of a stack that shrinks: a number w, near, ... for each problem, (B,)."""
+
+    def __init__(self, K: Array, a: Array, b: Array, u: Array, v: Array, xp: ModuleType) -> None:
+        self.K, self.a, self.b, self.u, self.v, self.xp = K, a, b, u, v, xp
+        number = len(K)
+        self.w, self.since = np.ones(number), np.zeros(number, np.int64)
+        self.patience = np.full(number, LOWER_AFTER)
+        self.halved, self.halved_at = np.full(number, np.inf), np.zeros(number, np.int64)
+        self.errors, self.done = np.empty((number, HISTORY)), 0
+        self.sums: Array
+
+    def rows(self) -> tuple[Array, Array, Array]:
+        """u moves; then, on the host, the L1 error of both sides, the largest relative one, and the
+        largest scaling."""
+        xp = self.xp
+        r = xp.matmul(self.K, (self.b * self.v)[:, :, None])[:, :, 0]
+        self.u, row_miss = self._moved(self.u, r)
+        self.sums = xp.matmul((self.a * self.u)[:, None, :], self.K)[:, 0]
+        column_miss = abs(self.v * self.sums - 1)
+        error = (self.a * row_miss).sum(axis=1) + (self.b * column_miss).sum(axis=1)
+        atom = xp.maximum(row_miss.max(axis=1), column_miss.max(axis=1))
+        largest = xp.maximum(*(xp.maximum(z.max(axis=1), 1 / z.min(axis=1))
+                               for z in (self.u, self.v)))
+        told = on_host(xp.stack([error, atom, largest]))
+        self._note(told[0])
+        return told[0], told[1], told[2]
+
+    def columns(self) -> None:
+        """v moves, and w where the errors tell a better one."""
+        self.v, _ = self._moved(self.v, self.sums)
+        self._relax()
+
+    def keep(self, kept: Array) -> None:
+        """Only these problems from now on."""
+        at = self.xp.asarray(np.flatnonzero(kept))
+        for name in ("K", "a", "b", "u", "v", "sums"):
+            setattr(self, name, getattr(self, name)[at])
+        for name in ("w", "since", "patience", "halved", "halved_at", "errors"):
+            setattr(self, name, getattr(self, name)[kept])
+
+    @property
+    def tired(self) -> Array:
+        """Which problems have gained too little for too long."""
+        return self.done - self.halved_at > PATIENCE
+
+    def _moved(self, u: Array, r: Array) -> tuple[Array, Array]:
+        """(u q^w with q = 1 / (u r), how far u r is from 1 then). To second order in q - 1 where
+        that is near; else q itself, Sinkhorn's own step."""
+        xp = self.xp
+        w, near = (xp.asarray(z)[:, None] for z in (self.w, near_for(self.w)))
+        product = u * r
+        x = 1 / product - 1
+        t = xp.where(abs(x) <= near, 1 + w * x * (1 + (w - 1) * x / 2), 1 + x)
+        return u * t, abs(t * product - 1)
+
+    def _note(self, error: Array) -> None:
+        self.errors[:, self.done % HISTORY] = error
+        falls = error <= self.halved / 2
+        self.halved = np.where(falls, error, self.halved)
+        self.halved_at = np.where(falls, self.done, self.halved_at)
+        self.done += 1
+
+    def _relax(self) -> None:
+        now = self.done - 1
+        seen = now - self.since
+        due = (seen >= 2 * WINDOW) & (seen % WINDOW == 0)
+        if not due.any():
+            return
+        w = next_relaxation(self.errors[:, (now - WINDOW) % HISTORY],
+                            self.errors[:, now % HISTORY], self.w, seen >= self.patience)
+        w = np.where(due, w, self.w)
+        self.patience = np.where(w < self.w, 2 * self.patience, self.patience)
+        self.since = np.where(w != self.w, now, self.since)
+        self.w = w
+
+
+def near_for(w: Array) -> Array:
+    """How far a step may go to be over-relaxed by w. With d = log q and s = w - 1 the dual rises by
+    a weight times (1 - s^2) d^2 / 2 - (1 + s^3) d^3 / 6 + ..., which is positive within."""
+    s = w - 1
+    return np.minimum(NEAR, 1.2 * (1 - s**2) / (1 + s**3))
+
+
+def next_relaxation(before: Array, last: Array, w: Array, impatient: Array) -> Array:
+    """The best w for the rate of the errors, or w where they tell nothing new:
+    (rate + w - 1)^2 = rate w^2 theta, and w = 2 / (1 + sqrt(1 - theta)) (young1971iterative).
+
+    A rate up to w - 1 says that w is beyond the best, but not how far: where that has lasted, w is
+    lowered, so that errors can tell again.
+    """
+    rate = (last / before) ** (1 / WINDOW)
+    theta = ((rate + w - 1) / w) ** 2 / rate
+    best = np.minimum(2 / (1 + np.sqrt(1 - theta)), MOST_RELAXED)
+    beyond = (rate <= w - 1) | ~(rate < 1)
+    raised = np.where(theta < 1, np.maximum(w, best), w)
+    return np.where(beyond, np.where(impatient, 1 + LOWERED * (w - 1), w), raised)

@@ -1,0 +1,123 @@
+"""`refot solve`: the potentials of a problem in a file, with a certificate of how far they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from refot.cli.shared import console
+from refot.terminal import foreign
+
+
+def solve(
+    files: Annotated[list[Path], typer.Argument(
+        metavar="PROBLEM.npz | COST.csv | X.csv Y.csv",
+        help="An .npz file with C, or x and y, then a, b, eps; or a table of costs; or two tables "
+             "of points. Tables are .csv or .parquet.")],
+    eps: Annotated[float | None, typer.Option(help="Regularisation, in cost units.")] = None,
+    a: Annotated[Path | None, typer.Option(
+        metavar="FILE", help="Weights of the rows, a table of one column; uniform by default.")]
+    = None,
+    b: Annotated[Path | None, typer.Option(metavar="FILE", help="Those of the columns.")] = None,
+    cost: Annotated[str | None, typer.Option(help="The ground cost of points.")] = None,
+    rho: Annotated[float | None, typer.Option(
+        help="Unbalanced: what a marginal costs that is missed, in cost units.")] = None,
+    penalty: Annotated[str | None, typer.Option(help='"kl" or "tv", beside --rho.')] = None,
+    method: Annotated[str, typer.Option(help="A method of docs/solvers.md.")] = "auto",
+    tol: Annotated[float | None, typer.Option(help="Marginal error to reach.")] = None,
+    gap: Annotated[float | None, typer.Option(
+        help="Stop at this relative gap of the value, proved.")] = None,
+    max_iter: Annotated[int, typer.Option(help="Iterations at most.")] = 10_000,
+    time_limit: Annotated[float | None, typer.Option(
+        metavar="SECONDS", help="Stop after so long.")] = None,
+    memory: Annotated[str | None, typer.Option(
+        metavar="BYTES", help='Memory it may take, as in "2G".')] = None,
+    out: Annotated[Path | None, typer.Option(
+        metavar="SOLUTION.npz", help="Write problem and potentials to this file.")] = None,
+) -> None:
+    """Solve the problem of a file, and prove how far the answer is from the optimum.
+
+    Examples:
+
+      refot solve problem.npz --out solution.npz
+
+      refot solve cost.csv --eps 0.1 --gap 1e-6
+
+      refot solve x.csv y.csv --cost euclidean --eps 0.1 --rho 2
+
+    Exit status: 0, or 1 if the solve did not converge, or 2 if the call was wrong.
+    """
+    from refot.datasets.problem_file import problem_of
+    from refot.solvers.solve import solve_problem
+    from refot.solvers.stopping import Control
+
+    arrays = _arrays(files) | _given(eps=eps, rho=rho, cost=cost, penalty=penalty)
+    for name, file in (("a", a), ("b", b)):
+        if file is not None:
+            arrays[name] = _weights(file, name)
+    _with_uniform(arrays)
+    p = problem_of(arrays, files[0])
+    found = solve_problem(p, method=method, tol=tol, max_iter=max_iter, memory=memory,
+                          g=arrays.get("g"),
+                          control=Control(time_limit, gap, certified=True, progress=True))
+    for line in _summary(found):
+        console.print(foreign(line), soft_wrap=True)
+    if out is not None:
+        console.print(foreign(f"written: {found.save(out)}"), soft_wrap=True)
+    raise typer.Exit(int(not found.converged))
+
+
+def _arrays(files: list[Path]) -> dict[str, Any]:
+    """What the files hold: one problem or cost, or two clouds of points."""
+    from refot.datasets.problem_file import TABLES, read_problem_arrays, read_table
+
+    if len(files) == 1:
+        return dict(read_problem_arrays(files[0]))
+    if len(files) == 2 and all(file.suffix in TABLES for file in files):
+        return {"x": read_table(files[0]), "y": read_table(files[1])}
+    raise typer.BadParameter("one file of a problem or of costs, or two tables of points")
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were given, as the arrays that a file would hold."""
+    return {name: np.array(value) for name, value in options.items() if value is not None}
+
+
+def _weights(file: Path, name: str) -> Any:
+    """A table of one column, or of one row."""
+    from refot.datasets.problem_file import FileError, read_table
+
+    table = read_table(file)
+    if 1 not in table.shape:
+        raise FileError(f"{file}: {table.shape[1]} columns; the weights {name} are one column")
+    return table.ravel()
+
+
+def _with_uniform(arrays: dict[str, Any]) -> None:
+    """Uniform weights where none are given."""
+    sides = {"a": ("x", 0), "b": ("y", 1)}
+    for name, (points, axis) in sides.items():
+        if name not in arrays and ("C" in arrays or points in arrays):
+            n = arrays["C"].shape[axis] if "C" in arrays else len(arrays[points])
+            arrays[name] = np.full(n, 1 / n)
+
+
+def _summary(found: Any) -> list[str]:
+    """What there is to say, in a few lines."""
+    p = found.problem
+    n, m = p.C.shape
+    unbalanced = hasattr(found, "mass")
+    value = "U" if unbalanced else "F"
+    lines = [
+        f"n = {n}, m = {m}, eps = {p.eps:g}, backend {p.backend.name}",
+        f"{'converged' if found.converged else 'NOT CONVERGED'}: stopped by {found.stopped_by} "
+        f"after {found.iterations} iterations, {found.seconds:.3g} s",
+        f"{'residual' if unbalanced else 'L1 marginal error'} {found.marginal_error:.2g}, "
+        f"tolerance {found.tolerance:g}",
+        f"{value} in [{found.gap.lower!r}, {found.gap.upper!r}], proved  "
+        f"(relative gap {found.gap.relative:.1g})",
+    ]
+    return [*lines, f"mass of the plan {found.mass:.10g}"] if unbalanced else lines

@@ -1,0 +1,226 @@
+"""Conversions between refot's unbalanced problems and those of the libraries of the table.
+
+    rho on a cost times t is t rho, as eps is;   tau = rho/(rho + eps) has no unit
+    KL to 1 for KL to a b': the same problem with eps log a_i + eps log b_j taken from the cost,
+    and then U = value + eps m_a m_b
+refot/conventions/table_unbalanced.py holds the table, unbalanced_terms.py defines its words. Each
+conversion is exact; one that does not exist raises ConversionError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from refot.arrays import (
+    Array,
+    InputError,
+    ShapeError,
+    Weights,
+    as_number,
+    as_positive,
+    as_vector,
+    lookup,
+)
+from refot.conventions.convert import (
+    CONVENTIONS,
+    Convention,
+    ConversionError,
+    convention,
+    eps_from_refot,
+    problem_to_refot,
+)
+from refot.conventions.table_unbalanced import UNBALANCED_CONVENTIONS
+from refot.conventions.unbalanced_terms import (
+    Reference,
+    RhoParameter,
+    UnbalancedConvention,
+    UnbalancedPotentials,
+    UnbalancedValue,
+)
+
+__all__ = [
+    "UNBALANCED_CONVENTIONS",
+    "Reference",
+    "RhoParameter",
+    "UnbalancedConvention",
+    "UnbalancedParameters",
+    "UnbalancedPotentials",
+    "UnbalancedValue",
+    "balanced_row",
+    "declared_name",
+    "parameter_from_rho",
+    "parameters_from_refot",
+    "rho_from_parameter",
+    "rho_to_refot",
+    "their_cost_matrix",
+    "unbalanced_convention",
+    "unbalanced_potentials_to_refot",
+    "unbalanced_value_to_refot",
+]
+
+
+def unbalanced_convention(name: str | UnbalancedConvention) -> UnbalancedConvention:
+    """The convention of that name; one that is given is returned. Raises UnknownNameError."""
+    if isinstance(name, UnbalancedConvention):
+        return name
+    found: UnbalancedConvention = lookup(UNBALANCED_CONVENTIONS, name, "convention")
+    return found
+
+
+def declared_name(declared: str | Convention | UnbalancedConvention) -> str:
+    """The name of a convention of either table. Raises UnknownNameError for a name of none."""
+    if isinstance(declared, Convention | UnbalancedConvention):
+        return declared.name
+    lookup(UNBALANCED_CONVENTIONS | CONVENTIONS, declared, "convention")
+    return declared
+
+
+def balanced_row(name: str) -> Convention:
+    """What a declared convention says of balanced problems."""
+    known = name in UNBALANCED_CONVENTIONS and name not in CONVENTIONS
+    return convention(UNBALANCED_CONVENTIONS[name].balanced if known else name)
+
+
+# ------------------------------------------------------------------ rho
+def _of_tau(tau: float, eps: float) -> float:
+    if tau >= 1:
+        raise InputError("tau", f"{tau}", "a number > 0 and < 1; 1 is balanced transport")
+    return eps * tau / (1 - tau)
+
+
+_OfTwo: TypeAlias = Callable[[float, float], float]
+
+# For each meaning of the parameter: the functions (parameter, eps) -> rho, and (rho, eps) back.
+_RHO: dict[RhoParameter, tuple[_OfTwo, _OfTwo]] = {
+    RhoParameter.RHO: (lambda x, eps: x, lambda rho, eps: rho),
+    RhoParameter.TAU: (_of_tau, lambda rho, eps: rho / (rho + eps)),
+    RhoParameter.REACH_SQUARED: (lambda x, eps: x**2, lambda rho, eps: rho**0.5),
+    RhoParameter.TWICE_REACH_SQUARED: (lambda x, eps: 2 * x**2, lambda rho, eps: (rho / 2) ** 0.5),
+}
+
+
+def rho_from_parameter(name: str | UnbalancedConvention, parameter: float, eps: float) -> float:
+    """The rho that a call means by its parameter; both rho and eps in units of the call's cost."""
+    called = unbalanced_convention(name)
+    to_rho, _ = _RHO[called.rho]
+    return to_rho(as_positive(parameter, called.parameter), as_positive(eps, "eps"))
+
+
+def parameter_from_rho(name: str | UnbalancedConvention, rho: float, eps: float) -> float:
+    """The parameter by which a call means this rho; rho and eps in units of the call's cost."""
+    _, from_rho = _RHO[unbalanced_convention(name).rho]
+    return from_rho(as_positive(rho, "rho"), as_positive(eps, "eps"))
+
+
+@dataclass(frozen=True)
+class UnbalancedParameters:
+    """What to call a library with: its parameter for eps, its parameter for rho, and its cost in
+    units of refot's. Its values, divergences and density potentials are `scale` times refot's."""
+
+    eps: float
+    rho: float
+    scale: float
+
+
+def parameters_from_refot(
+    name: str | UnbalancedConvention, eps: float, rho: float, cost: str | None = None
+) -> UnbalancedParameters:
+    """The parameters by which a call solves the problem that refot solves at eps and rho.
+
+    `cost` is a name among the costs of the row of the balanced table, by default its first.
+    """
+    called = unbalanced_convention(name)
+    theirs = eps_from_refot(called.balanced, eps, cost)
+    scale = problem_to_refot(called.balanced, theirs, cost).scale
+    t = as_positive(rho, "rho") * scale
+    return UnbalancedParameters(theirs, parameter_from_rho(called, t, eps * scale), scale)
+
+
+def rho_to_refot(
+    name: str | UnbalancedConvention, parameter: float, eps_parameter: float,
+    cost: str | None = None,
+) -> tuple[float, float]:
+    """(rho, eps) of refot, on its ground cost, of a call with these two parameters."""
+    called = unbalanced_convention(name)
+    solved = problem_to_refot(called.balanced, eps_parameter, cost)
+    rho = rho_from_parameter(called, parameter, solved.scale * solved.eps)
+    return rho / solved.scale, solved.eps
+
+
+# ------------------------------------------------------------------ the reference of KL
+def their_cost_matrix(
+    name: str | UnbalancedConvention, C: Array, a: Weights, b: Weights, eps: float
+) -> Array:
+    """The cost (n, m) on which a call has the plan of refot's problem with the cost C.
+
+    C itself, where KL compares with a b'. Where it compares with 1, eps log a_i + eps log b_j is
+    taken from it; an atom without mass has no log and keeps its cost.
+    """
+    called = unbalanced_convention(name)
+    if called.reference is Reference.PRODUCT:
+        return C
+    log_a, log_b = (np.log(np.where(w > 0, w, 1)) for w in (as_vector(a, len(a), "a"),
+                                                            as_vector(b, len(b), "b")))
+    shifted: Array = C - eps * (log_a[:, None] + log_b)
+    return shifted.astype(C.dtype)
+
+
+# ------------------------------------------------------------------ values
+def unbalanced_value_to_refot(
+    name: str | UnbalancedConvention, value: float, *, a: Weights, b: Weights, eps: float,
+    beside: float | None = None,
+) -> float:
+    """U from what a call returns, on the cost of `their_cost_matrix`, all in the same cost units.
+
+    The sharp cost needs `beside` = U - <C,P>, which the masses do not determine. Raises
+    ConversionError where it is missing, and where the value says nothing.
+    """
+    called, number = unbalanced_convention(name), as_number(value, "value")
+    m_a, m_b = (float(np.sum(as_vector(w, len(w), side))) for w, side in ((a, "a"), (b, "b")))
+    match called.value:
+        case UnbalancedValue.FULL:
+            product = called.reference is Reference.PRODUCT
+            return number if product else number + eps * m_a * m_b
+        case UnbalancedValue.UNIT_MASSES:
+            return number + eps * (m_a * m_b - (m_a + m_b) / 2)
+        case UnbalancedValue.SHARP:
+            if beside is None:
+                raise ConversionError("the sharp value <C,P> differs from U by eps KL and both "
+                                      "penalties, which the masses do not determine: give beside")
+            return number + as_number(beside, "beside")
+        case UnbalancedValue.WITHOUT_MASSES:
+            raise ConversionError("without the mass terms of KL the value is 0 at every optimum")
+        case UnbalancedValue.NONE:
+            raise ConversionError(f"{called.call} returns a plan and no value")
+
+
+# ------------------------------------------------------------------ potentials
+def unbalanced_potentials_to_refot(
+    name: str | UnbalancedConvention, f: Any, g: Any, a: Weights, b: Weights, eps: float
+) -> tuple[Array, Array]:
+    """(f (n,), g (m,)) in density form, from what a call returns on `their_cost_matrix`.
+
+    eps is in units of that cost. An atom without mass has no plain potential: infinity for it, or
+    NaN. Raises ConversionError.
+    """
+    called = unbalanced_convention(name)
+    f, g = np.asarray(f, dtype=np.float64), np.asarray(g, dtype=np.float64)
+    if f.shape != np.shape(a) or g.shape != np.shape(b):
+        raise ShapeError("f", f"{f.shape} and g {g.shape}", f"{np.shape(a)} and {np.shape(b)}")
+    match called.potentials:
+        case UnbalancedPotentials.DENSITY:
+            return f, g
+        case UnbalancedPotentials.LOG_DENSITY:
+            return eps * f, eps * g
+        case UnbalancedPotentials.PLAIN if called.reference is Reference.ONES:
+            return f, g  # the weights are in the cost
+        case UnbalancedPotentials.PLAIN:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return f - eps * np.log(a), g - eps * np.log(b)
+        case UnbalancedPotentials.NONE:
+            raise ConversionError(f"{called.call} returns no potentials")
+

@@ -1,0 +1,122 @@
+"""A problem in a file: what `refot solve` and `refot certify` read.
+
+An .npz file holds `eps`, the weights `a` (n,) and `b` (m,), and either the cost `C` (n, m) or the
+points `x` (n, d) and `y` (m, d), then optionally `cost`, a name of POINT_COSTS ("sqeuclidean" by
+default). It may hold `g` (m,), a column potential to start from. With `rho`, a number or a pair
+(rows, columns), inf for an exact side, and optionally `penalty` ("kl" or "tv", "kl" by default),
+the problem is unbalanced: a and b are masses of any total.
+
+A .csv or .parquet file holds one table of numbers. One such file is the cost, a row of the plan in
+each line; two are the points of the two measures. Pickled data is never loaded, and no file that
+unpacks to more than 1 GiB.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array, InputError, as_floating
+from refot.backend_contract import BackendLike
+from refot.costs.operands import Cost, as_cost, point_cost
+from refot.files import UnreadableError, read_arrays, read_plain
+from refot.problem import Problem, problem
+from refot.unbalanced_problem import unbalanced_problem
+
+LARGEST = 1 << 30
+"""Bytes: the most that all arrays of a file may have together. A cost of 11,000 x 11,000 fits."""
+
+TABLES = (".csv", ".parquet")
+"""The endings of files that hold one table of numbers."""
+
+
+class FileError(ValueError):
+    """The file cannot be read, or does not hold a problem; the message says what is missing."""
+
+
+def read_problem_arrays(path: Path) -> dict[str, Array]:
+    """Every array of an .npz file by name; of a table its numbers, as the cost `C`. Raises
+    FileError."""
+    if path.suffix in TABLES:
+        return {"C": read_table(path)}
+    if not path.is_file():
+        raise FileError(f"{path}: no such file")
+    try:
+        return read_arrays(path, LARGEST)
+    except UnreadableError as error:
+        raise FileError(f"{path}: not an .npz file of plain arrays ({error})") from error
+
+
+def problem_of(arrays: dict[str, Array], path: Path, backend: BackendLike = None) -> Problem:
+    """The problem that the arrays hold, checked, in float64. `path` is named in errors. Raises
+    FileError, InputError."""
+    missing = [name for name in ("a", "b", "eps") if name not in arrays]
+    if missing:
+        raise FileError(f"{path}: lacks {', '.join(missing)}; it holds {', '.join(arrays) or '-'}")
+    given = _cost(arrays, path), arrays["a"], arrays["b"], arrays["eps"]
+    if "rho" in arrays:
+        return unbalanced_problem(*given, arrays["rho"], _text(arrays, "penalty", "kl"), backend)
+    if "penalty" in arrays:
+        raise FileError(f"{path}: lacks rho, beside the penalty")
+    return problem(*given, backend)
+
+
+def _text(arrays: dict[str, Array], name: str, default: str) -> str:
+    """The text of that name in the file. Raises InputError."""
+    text = arrays.get(name, np.array(default))
+    if text.dtype.kind != "U" or text.ndim != 0:
+        raise InputError(name, f"an array of {text.dtype}", f"text, such as {default!r}")
+    return str(text)
+
+
+def _cost(arrays: dict[str, Array], path: Path) -> Cost:
+    if "C" in arrays:
+        return as_cost(as_floating(arrays["C"], "C", 2).astype(np.float64))
+    if "x" not in arrays or "y" not in arrays:
+        raise FileError(f"{path}: lacks C, or x and y")
+    x, y = (as_floating(arrays[key], key, 2).astype(np.float64) for key in ("x", "y"))
+    return point_cost(x, y, _text(arrays, "cost", "sqeuclidean"))
+
+
+# ------------------------------------------------------------------ tables
+def read_table(path: Path) -> Array:
+    """The numbers of a .csv or .parquet file, (rows, columns), float64. A first line of names is
+    left out. Raises FileError."""
+    try:
+        return _csv(read_plain(path, LARGEST)) if path.suffix == ".csv" else _parquet(path)
+    except UnreadableError as error:
+        raise FileError(f"{path}: {error}") from None
+    except (ValueError, OSError) as error:
+        raise FileError(f"{path}: not a table of numbers ({error})") from error
+
+
+def _csv(text: bytes) -> Array:
+    lines = text.decode("utf-8-sig").splitlines()
+    names = bool(lines) and not all(map(_is_number, lines[0].split(",")))
+    rows = [line for line in lines[names:] if line.strip()]
+    if not rows:
+        raise UnreadableError("no row of numbers")
+    return np.loadtxt(io.StringIO("\n".join(rows)), delimiter=",", ndmin=2)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _parquet(path: Path) -> Array:
+    try:
+        import pandas as pd  # only for who has such a file
+    except ImportError:
+        raise UnreadableError("a .parquet file needs pandas and pyarrow") from None
+    try:
+        table: Any = pd.read_parquet(path)
+    except ImportError as error:
+        raise UnreadableError(str(error)) from None
+    return np.asarray(table.to_numpy(), dtype=np.float64)

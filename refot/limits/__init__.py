@@ -1,0 +1,25 @@
+"""Limits of F, s and S as eps goes to 0 or to infinity, with bounds on the way (`bounds`), and what
+changes when the measures are known by samples only (`samples`)."""
+
+from refot.limits.bounds import (
+    Bounds,
+    CostLimits,
+    DivergenceLimits,
+    EpsSweep,
+    cost_limits,
+    divergence_limits,
+    doubly_centred,
+    eps_sweep,
+)
+from refot.limits.samples import (
+    SampleComplexity,
+    decay_rate,
+    sample_complexity,
+    sampled_softmin_bias,
+    softmin_batch_bias,
+    softmin_density,
+)
+
+__all__ = ["Bounds", "CostLimits", "DivergenceLimits", "EpsSweep", "SampleComplexity",
+           "cost_limits", "decay_rate", "divergence_limits", "doubly_centred", "eps_sweep",
+           "sample_complexity", "sampled_softmin_bias", "softmin_batch_bias", "softmin_density"]

@@ -1,0 +1,119 @@
+"""Rounding bounds of unbalanced transport under KL: how far float64 may leave an answer from right.
+
+As in `rounding_bounds.py`. A minimum (U, S) may be off by the width of its certificate. What is of
+first order in the potentials rests on the iteration U-3, a contraction: potentials that one
+iteration moves by d are within d / (1 - kappa) of the optimal ones, kappa = (rho / (rho + eps))^2
+(docs/certificates.md). Float64 sees d only up to the rounding of two softmins."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+import refot
+from refot.arrays import Array, ConvergenceWarning
+from refot.costs.operands import point_cost
+from refot.divergences import self_costs
+from refot.solvers.gap import gap_of
+from refot.solvers.unbalanced.result import UnbalancedResult
+from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
+
+from .balls import UNIT
+from .roundings import ROUNDINGS, roundings
+
+
+def unbalanced_value(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
+    """U: the width of its certificate, and the rounding of its terms."""
+    p, found = _at_the_floor(C, a, b, eps, rho)
+    gap, (m_a, m_b) = gap_of(p, found.g), p.masses
+    return gap.upper - gap.lower + roundings(
+        abs(C).max() * found.mass, rho * (m_a + m_b + 2 * found.mass), eps * m_a * m_b, gap.upper)
+
+
+def unbalanced_potentials(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
+    """f and g: twice what an iteration may hide, for the answer and for the optimum."""
+    p, found = _at_the_floor(C, a, b, eps, rho)
+    return 2 * _hidden(p, found)
+
+
+def unbalanced_plan(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
+    """P_ij (e^w - 1), where w bounds the error of the exponent: of both potentials, and
+    rounding."""
+    p, found = _at_the_floor(C, a, b, eps, rho)
+    P: Array = refot.unbalanced_plan(found.f, found.g, C, a, b, eps, backend="numpy")
+    bound: Array = P * np.expm1(_hidden_in_sums(p, found, P) / eps)
+    return bound
+
+
+def unbalanced_mass_gradient(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
+    """The bound of f times the slope (1 + eps / rho) exp(-f / rho) of U-7, and the rounding of its
+    terms."""
+    p, found = _at_the_floor(C, a, b, eps, rho)
+    due = np.exp(-found.f / rho)
+    terms = (rho + eps) * due * (1 + abs(found.f) / rho) + rho + eps * p.masses[1]
+    bound: Array = (1 + eps / rho) * due * 2 * _hidden(p, found) + ROUNDINGS * UNIT * terms
+    return bound
+
+
+def unbalanced_divergence(
+    x: Array, a: Array, y: Array, b: Array, eps: float, rho: float, cost: str
+) -> float:
+    """S: the bounds of its three values, and the rounding of the mass bias."""
+    C = point_cost(x, y, cost)
+    xx, yy = self_costs(C)
+    selves = (unbalanced_value(xx.dense(), a, a, eps, rho)
+              + unbalanced_value(yy.dense(), b, b, eps, rho)) / 2
+    bias = eps * float(a.sum() + b.sum()) ** 2
+    return unbalanced_value(C.dense(), a, b, eps, rho) + selves + roundings(bias)
+
+
+def unbalanced_divergence_gradient(
+    x: Array, a: Array, y: Array, b: Array, eps: float, rho: float, cost: str
+) -> Array:
+    """sum_j (bound of P_ij) |d1 c(x_i, y_j)|, (n, d), for both plans, and the rounding of the
+    sums."""
+    xy = point_cost(x, y, cost)
+    xx, _ = self_costs(xy)
+    total = np.zeros_like(x)
+    for C, weights in ((xy, b), (xx, a)):
+        slopes = abs(C.gradient_rows(slice(None)))
+        p, found = _at_the_floor(C.dense(), a, weights, eps, rho)
+        total += np.einsum(
+            "ij,ijd->id", unbalanced_plan(C.dense(), a, weights, eps, rho), slopes)
+        rows = p.row_sums(found.f, found.g)
+        total += rows[:, None] * ROUNDINGS * UNIT * slopes.max()
+    return total
+
+
+def _hidden(p: UnbalancedProblem, found: UnbalancedResult) -> float:
+    """What the rounding of two softmins may hide of the distance to the optimal potentials."""
+    kappa = p.coupling * p.T.coupling
+    return roundings(p.C.dense(), found.f, found.g, p.eps) / (1 - kappa)
+
+
+def _hidden_in_sums(p: UnbalancedProblem, found: UnbalancedResult, P: Array) -> float:
+    """Twice the same for f_i + g_j, of which the level hardly matters: a g that is too high by t
+    makes f too low by t rho / (rho + eps).
+
+    Differences of potentials contract by kappa times the Dobrushin coefficient of the averages that
+    two softmins take, the largest distance in total variation between two rows of them.
+    """
+    d, (r, q) = roundings(p.C.dense(), found.f, found.g, p.eps), (P.sum(axis=1), P.sum(axis=0))
+    with np.errstate(invalid="ignore"):
+        averages = np.nan_to_num((P.T / q[:, None]) @ (P / r[:, None]))[q > 0]
+    distances = abs(averages[:, None] - averages).sum(axis=2).max() / 2
+    differences = 2 * d / (1 - p.coupling * p.T.coupling * distances)
+    return float(2 * (d + 2 * differences + (1 - p.coupling) * _hidden(p, found)))
+
+
+def _at_the_floor(
+    C: Array, a: Array, b: Array, eps: float, rho: float
+) -> tuple[UnbalancedProblem, UnbalancedResult]:
+    """The problem, and its solution as far as float64 allows."""
+    p = unbalanced_problem(C, a, b, eps, rho, "kl", "numpy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the floor is above this tolerance
+        found = refot.solve(C, a, b, eps, rho=rho, tol=1e-14, backend="numpy")
+    assert isinstance(found, UnbalancedResult)
+    return p, found

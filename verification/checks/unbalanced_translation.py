@@ -1,0 +1,145 @@
+"""From refot's unbalanced problem to the call of a subject with a declared convention, and back.
+
+Of the conventions that `refot.conventions.table` names, refot's alone says what rho is; those of
+`refot.conventions.table_unbalanced` all do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array, InputError
+from refot.conventions.convert import ConversionError, convention
+from refot.conventions.unbalanced import (
+    UNBALANCED_CONVENTIONS,
+    Reference,
+    UnbalancedConvention,
+    UnbalancedPotentials,
+    UnbalancedValue,
+    parameters_from_refot,
+    their_cost_matrix,
+    unbalanced_potentials_to_refot,
+    unbalanced_value_to_refot,
+)
+from refot.verification.subjects.capabilities import CAPABILITIES
+from refot.verification.subjects.probe import NotOfferedError, SubjectError
+from refot.verification.truth.unbalanced import unbalanced_solution
+
+Arguments = tuple[Any, ...]
+
+
+def _called(name: str) -> UnbalancedConvention:
+    """The unbalanced convention of that name. Raises NotOfferedError."""
+    if name not in UNBALANCED_CONVENTIONS:
+        raise NotOfferedError(f"the convention {name} says nothing of rho")
+    return UNBALANCED_CONVENTIONS[name]
+
+
+def _their_cost(called: UnbalancedConvention, cost: str | None) -> str | None:
+    """The name that the call gives to refot's ground cost; None for a matrix."""
+    theirs = [each for each in convention(called.balanced).costs if each.ground == cost]
+    if cost is None:
+        return None
+    if not theirs:
+        raise NotOfferedError(f"the convention {called.name} has no cost {cost!r}")
+    return theirs[0].name
+
+
+def _parameters(called: UnbalancedConvention, named: dict[str, Any]) -> Any:
+    """Their parameters for eps and rho, and the scale of their cost.
+
+    Of a matrix refot's own numbers count, whatever the cost of the row is.
+    """
+    if "cost" in named:
+        return parameters_from_refot(called, named["eps"], named["rho"],
+                                     _their_cost(called, named["cost"]))
+    costs = convention(called.balanced).costs
+    return parameters_from_refot(called, named["eps"], named["rho"],
+                                 next((each.name for each in costs if each.scale == 1.0), None))
+
+
+def to_subject(name: str, capability: str, arguments: Arguments) -> Arguments:
+    """The arguments with which the subject solves the problem that these arguments mean.
+
+    Bad input is handed over as it is: it has no counterpart.
+    """
+    called = _called(name)
+    if called.name == "refot":
+        return arguments
+    named = CAPABILITIES[capability].named(arguments)
+    theirs = _parameters(called, named)
+    if called.reference is Reference.ONES:
+        if "C" not in named:
+            raise NotOfferedError("KL to 1 is another cost, and clouds have none to change")
+        named["C"] = their_cost_matrix(called, named["C"], named["a"], named["b"], named["eps"])
+    return tuple((named | {"eps": theirs.eps, "rho": theirs.rho}).values())
+
+
+# ------------------------------------------------------------------ answers
+def _value(called: UnbalancedConvention, answer: float, *problem: Any) -> float:
+    t = unbalanced_solution(*problem)
+    beside = t.U - t.sharp if called.value is UnbalancedValue.SHARP else None
+    return unbalanced_value_to_refot(called, answer, a=t.a, b=t.b, eps=t.eps, beside=beside)
+
+
+def _potentials(
+    called: UnbalancedConvention, answer: tuple[Array, Array], *problem: Any
+) -> tuple[Array, Array]:
+    """Raises SubjectError where the answer is none in its convention."""
+    t, (f, g) = unbalanced_solution(*problem), answer
+    if called.potentials is UnbalancedPotentials.NONE:
+        return f, g
+    try:
+        return unbalanced_potentials_to_refot(called, f, g, t.a, t.b, t.eps)
+    except InputError as error:
+        raise SubjectError(f"returned what the convention {called.name} has not: {error}") from None
+
+
+def _divergence(called: UnbalancedConvention, answer: float, *clouds: Any) -> float:
+    """S of U-8. Raises NotOfferedError where a single value is returned, and no divergence."""
+    if called.bias is None:
+        raise NotOfferedError(f"the convention {called.name} returns no divergence")
+    record = CAPABILITIES["unbalanced_divergence"]
+    named = record.named(clouds)
+    a, b = (np.asarray(named[side], dtype=np.float64).sum() for side in ("a", "b"))
+    missing = 0.0 if called.bias else named["eps"] / 2 * float(a - b) ** 2
+    return float(answer / _parameters(called, named).scale + missing)
+
+
+def _gradient(called: UnbalancedConvention, answer: Array, *clouds: Any) -> Array:
+    named = CAPABILITIES["unbalanced_divergence_gradient"].named(clouds)
+    return answer / _parameters(called, named).scale
+
+
+def _mass_gradient(called: UnbalancedConvention, answer: Array, *problem: Any) -> Array:
+    """Raises NotOfferedError where the reference of KL is not a b', which depends on the masses."""
+    if called.reference is not Reference.PRODUCT or called.value is not UnbalancedValue.FULL:
+        raise NotOfferedError("the gradient of another value is another one")
+    return answer
+
+
+FROM_SUBJECT: dict[str, Callable[..., Any]] = {
+    "unbalanced_value": _value, "unbalanced_potentials": _potentials,
+    "unbalanced_divergence": _divergence, "unbalanced_divergence_gradient": _gradient,
+    "unbalanced_mass_gradient": _mass_gradient,
+}
+"""The answers that differ between conventions. A plan is the same in all of them."""
+
+
+def from_subject(name: str, capability: str, answer: Any, arguments: Arguments) -> Any:
+    """The answer in refot's convention to a call with these arguments, which are refot's."""
+    called, convert = _called(name), FROM_SUBJECT.get(capability)
+    if called.name == "refot" or convert is None or _not_finite(answer):
+        return answer
+    try:
+        return convert(called, answer, *arguments)
+    except ConversionError as error:
+        raise NotOfferedError(str(error)) from None
+
+
+def _not_finite(answer: Any) -> bool:
+    return isinstance(answer, float) and not math.isfinite(answer)

@@ -1,0 +1,159 @@
+"""What the numbers of one call of unbalanced transport show: overflow, underflow, not converged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.verification.checks.trial import Call, Finding
+from refot.verification.truth.unbalanced import (
+    Unbalanced,
+    dual,
+    gibbs,
+    primal,
+    unbalanced_solution,
+)
+
+UNDERFLOW = 708
+"""C / eps at which exp(-C / eps) leaves the normal numbers of float64."""
+
+SMALL_RHO = 0.1
+"""rho / eps below which exponents of 1 / rho are the larger ones."""
+
+EXACT = 1e-7
+"""The relative error up to which one side fits, as it does after its own update."""
+
+
+def not_finite(call: Call) -> str:
+    """Why an answer on a matrix may not be finite, or ""."""
+    named = call.arguments
+    if len(named) != 5:
+        return ""
+    C, a, b, eps, rho = named
+    ratio = float(abs(C).max()) / eps
+    if bool((a == 0).any() or (b == 0).any()):
+        return "not finite: a weight is 0, and its logarithm or quotient is taken"
+    if ratio > UNDERFLOW:
+        return (f"not finite: max C / eps = {ratio:.3g}, so exp(-C / eps) underflows, or exp(-f / "
+                "rho) does: take logarithms of sums of exponentials, each shifted by its maximum")
+    if rho < SMALL_RHO * eps:
+        return ("not finite: exp(-f / rho) overflows or underflows at small rho: shift the "
+                "logarithm of <a, exp(-f / rho)> by its maximum")
+    return ""
+
+
+def cause(call: Call, found: Finding, easy: Callable[[], bool], plan: Callable[[], Array | None]
+          ) -> str:
+    """What one call shows, or ""; `easy` says whether the answer is right where hardly an iteration
+    is needed, `plan` what the same part returns as the plan, if it offers one."""
+    match call.capability:
+        case "unbalanced_plan":
+            return _of_plan(np.asarray(call.answer), unbalanced_solution(*call.arguments), easy)
+        case "unbalanced_potentials":
+            t, (f, g) = unbalanced_solution(*call.arguments), call.answer
+            return _at_the_start(f, g, t) or _of_plan(gibbs(f, g, t.C, t.a, t.b, t.eps), t, easy)
+        case "unbalanced_value":
+            t = unbalanced_solution(*call.arguments)
+            return _stopped(float(call.answer), t, found) or _own_plan(plan(), t)
+    return ""
+
+
+def _own_plan(P: Array | None, t: Unbalanced) -> str:
+    """What is wrong with the plan that the same part returns."""
+    said = "" if P is None else _of_plan(P, t, lambda: True)
+    return f"its own plan: {said}" if said else ""
+
+
+def _at_the_start(f: Array, g: Array, t: Unbalanced) -> str:
+    """Says so if the potentials are 0, or a constant next to nothing."""
+    if max(abs(f).max(), abs(g).max()) > 1e-9 * t.eps:
+        return ""
+    return "the potentials are 0, those of the start: the loop ended at once" + _why_empty(t)
+
+
+# ------------------------------------------------------------------ not converged
+def _stopped(measured: float, t: Unbalanced, found: Finding) -> str:
+    """Whether the plain iteration U-3 passes through the answer, by any formula of the value.
+
+    It must do so to nine digits: with three formulas and STEPS iterates some value is near.
+    """
+    near = min(abs(measured - t.U) / 100, found.tolerance, 1e-9 * abs(measured))
+    for k, (f, g) in enumerate(t.iterates):
+        for value in _values(f, g, t):
+            if abs(measured - value) <= near:
+                step = k % (len(t.iterates) // 2) + 1
+                return f"not converged: the answer after {step} iterations"
+    return ""
+
+
+def _values(f: Array, g: Array, t: Unbalanced) -> tuple[float, float, float]:
+    """The dual, the primal, and the formula of U-4, at potentials that are not optimal."""
+    P = gibbs(f, g, t.C, t.a, t.b, t.eps)
+    m_a, m_b = t.masses
+    of_mass = t.rhos[0] * m_a + t.rhos[1] * m_b + t.eps * m_a * m_b - (
+        sum(t.rhos) + t.eps) * float(P.sum())
+    return (dual(f, g, t.C, t.a, t.b, t.eps, t.rhos), primal(P, t.C, t.a, t.b, t.eps, t.rhos),
+            of_mass)
+
+
+def _of_plan(P: Array, t: Unbalanced, easy: Callable[[], bool]) -> str:
+    """A plan of the right form, one side of which fits it and the other does not yet."""
+    if not np.isfinite(P).all():
+        return "the plan of the potentials is not finite"
+    if P.sum() == 0 and t.mass > 0:
+        return "the plan is empty" + _why_empty(t)
+    if said := _exchanged(P, t):
+        return said
+    for side, other, of_side in (("columns", "rows", t), ("rows", "columns", _turned(t))):
+        missed = _missed_by_an_iterate(P if of_side is t else P.T, of_side)
+        if missed is not None and missed > EXACT and easy():
+            return (f"not converged: U-4 holds for the {side}, and is missed by {missed:.1g} of "
+                    f"the mass for the {other}")
+    return ""
+
+
+def _why_empty(t: Unbalanced) -> str:
+    ratio = float(abs(t.C).max()) / t.eps
+    if bool((t.a == 0).any() or (t.b == 0).any()):
+        return ": a weight is 0"
+    return f": exp(-C / eps) underflows at max C / eps = {ratio:.3g}" if ratio > UNDERFLOW else ""
+
+
+def _turned(t: Unbalanced) -> Unbalanced:
+    return Unbalanced(t.C.T, t.b, t.a, t.eps, t.rhos[::-1])
+
+
+def _missed_by_an_iterate(P: Array, t: Unbalanced) -> float | None:
+    """By how much of the mass the rows miss U-4, if the columns fit it; None where they do not.
+
+    eps log(P_ij / (a_i b_j)) + C_ij is f_i + g_j, and g_j = -rho log((P'1)_j / b_j) where the
+    columns fit: what is left is f_i, the same for every j. The rows fit if P1 = a exp(-f / rho).
+    """
+    there = (P > 0) & (t.independent > 0)
+    if not there.any():
+        return None
+    with np.errstate(all="ignore"):
+        left = t.eps * np.log(P / t.independent) + t.C + t.rhos[1] * np.log(P.sum(axis=0) / t.b)
+    rows = P.sum(axis=1)
+    left, weight = np.where(there, left, 0), np.where(there, P, 0)
+    f = (weight * left).sum(axis=1) / np.where(rows > 0, rows, 1)
+    unit = float(np.ptp(t.C)) + t.eps + t.rhos[1]
+    if float((weight * abs(left - f[:, None])).sum()) > EXACT * unit * float(rows.sum()):
+        return None
+    due = np.where(rows > 0, t.a * np.exp(-f / t.rhos[0]), 0)
+    return float(abs(rows - due).sum() / rows.sum())
+
+
+def _exchanged(P: Array, t: Unbalanced) -> str:
+    """Says so if the rows sum to what is due to the columns, and the other way round."""
+    if P.shape[0] != P.shape[1]:
+        return ""
+    (rows, columns), (due_rows, due_columns) = (P.sum(axis=1), P.sum(axis=0)), t.marginals
+    right = float(abs(rows - due_rows).sum() + abs(columns - due_columns).sum())
+    wrong = float(abs(rows - due_columns).sum() + abs(columns - due_rows).sum())
+    if wrong < right / 20:
+        return "the sums of rows and columns are exchanged"
+    return ""
+

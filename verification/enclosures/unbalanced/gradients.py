@@ -1,0 +1,80 @@
+"""Gradients of the unbalanced value U, to 30 digits and more: U-7, by the envelope theorem.
+
+Digits are relative to the largest entry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flint import arb, fmpq
+
+from refot.costs.operands import point_cost
+from refot.verification.enclosures.gradients import slopes
+from refot.verification.enclosures.newton import Matrix, Vector
+from refot.verification.enclosures.precision import certified
+from refot.verification.enclosures.problem import matrix, vector
+
+from .enclose import enclose_unbalanced
+from .penalties import Penalty
+from .problem import unbalanced_inputs
+
+
+def enclose_unbalanced_points_gradient(
+    x: Any, a: Any, y: Any, b: Any, eps: Any, rho: Any, cost: str = "sqeuclidean",
+    penalty: str = "kl", digits: int = 30
+) -> Matrix:
+    """sum_j P_ij d1 c(x_i, y_j), (n, d): dU/dx.
+
+    Where the cost has a kink (at x_i = y_j, except for "sqeuclidean"), its subgradient 0 is taken.
+    """
+    C = point_cost(x, y, cost)
+    P = enclose_unbalanced(C, a, b, eps, rho, penalty, 2 * digits).plan
+    return certified(lambda: slopes(P, matrix(x), matrix(y), cost), digits)
+
+
+def enclose_unbalanced_weights_gradient(
+    C: Any, a: Any, b: Any, eps: Any, rho: Any, digits: int = 30
+) -> tuple[Vector, Vector]:
+    """dU/da (n,) and dU/db (m,) under KL, not centred: any mass may change.
+
+    Of an atom without mass it is the derivative to the right. Arguments as for
+    `enclose_unbalanced`.
+    """
+    p = unbalanced_inputs(C, a, b, eps, rho, "kl")
+    found = enclose_unbalanced(C, a, b, eps, rho, "kl", 2 * digits)
+    f, g = found.potentials
+    rows, columns = p.penalties
+    return (certified(lambda: per_weight(rows, f, sum(vector(b), arb(0)), p.eps), digits),
+            certified(lambda: per_weight(columns, g, sum(vector(a), arb(0)), p.eps), digits))
+
+
+def per_weight(side: Penalty, f: Sequence[arb], other_mass: arb, eps: arb) -> Vector:
+    """gain(f_i) + eps (m_b - due(f_i)): what U-2 changes by for each unit of a_i.
+
+    Under KL rho + eps m_b - (rho + eps) exp(-f_i / rho), on an exact side f_i + eps (m_b - 1).
+    """
+    return [side.gain(fi) + eps * (other_mass - side.due(fi)) for fi in f]
+
+
+def enclose_unbalanced_rho_gradient(
+    C: Any, a: Any, b: Any, eps: Any, rho: Any, penalty: str = "kl", digits: int = 30
+) -> tuple[arb, arb]:
+    """dU/drho_1 = KL(P1 | a) or TV(P1 | a), and dU/drho_2 of the columns; 0 for an exact side.
+
+    Digits are relative to the larger of both. Arguments as for `enclose_unbalanced`.
+    """
+    p = unbalanced_inputs(C, a, b, eps, rho, penalty)
+    found = enclose_unbalanced(C, a, b, eps, rho, penalty, 2 * digits)
+
+    def attempt() -> Vector:
+        return [_changes(side, marginal, weights) for side, marginal, weights in zip(
+            p.penalties, (found.rows, found.columns), (p.a, p.b), strict=True)]
+
+    rows, columns = certified(attempt, digits)
+    return rows, columns
+
+
+def _changes(side: Penalty, marginal: Sequence[arb], weights: Sequence[fmpq]) -> arb:
+    return sum((side.change(x, arb(w)) for x, w in zip(marginal, weights, strict=True) if w > 0),
+               arb(0))

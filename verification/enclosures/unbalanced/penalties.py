@@ -1,0 +1,141 @@
+"""What a penalty does to one side: an object for each of KL, TV, and an exact marginal.
+
+At the potential f of an atom of weight w, D* the conjugate of the penalty: the dual has the term
+w gain(f) (U-2), the plan should have the marginal w due(f), due = gain', and an atom whose softmin
+is s has the best potential f = prox(s) (U-3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from flint import arb
+
+
+class Penalty(Protocol):
+    """The penalty of one side, per unit of weight."""
+
+    @property
+    def stiffness(self) -> arb | None:
+        """rho where the dual falls smoothly as the potentials of this side grow, None elsewhere."""
+
+    @property
+    def limit(self) -> arb | None:
+        """The largest |f| of a potential, None if there is none."""
+
+    def prox(self, s: arb, eps: arb) -> arb:
+        """The f that maximises gain(f) - eps exp((f - s) / eps)."""
+
+    def slope(self, s: arb, eps: arb) -> arb:
+        """The derivative of prox in s."""
+
+    def gain(self, f: arb) -> arb:
+        """The dual's term of an atom."""
+
+    def due(self, f: arb) -> arb:
+        """The derivative of gain: the marginal that the plan should have."""
+
+    def curvature(self, f: arb) -> arb:
+        """-gain''."""
+
+    def paid(self, p: arb, w: arb) -> arb:
+        """The primal's term of an atom of weight w that has the marginal p > 0."""
+
+    def change(self, p: arb, w: arb) -> arb:
+        """The derivative of `paid` in rho."""
+
+
+@dataclass(frozen=True)
+class KL:
+    """rho sum p log(p/w) - p + w."""
+
+    rho: arb
+    limit: None = None
+
+    @property
+    def stiffness(self) -> arb:
+        return self.rho
+
+    def prox(self, s: arb, eps: arb) -> arb:
+        return self.slope(s, eps) * s
+
+    def slope(self, s: arb, eps: arb) -> arb:
+        return self.rho / (self.rho + eps)
+
+    def gain(self, f: arb) -> arb:
+        return -self.rho * (-f / self.rho).expm1()
+
+    def due(self, f: arb) -> arb:
+        return (-f / self.rho).exp()
+
+    def curvature(self, f: arb) -> arb:
+        return (-f / self.rho).exp() / self.rho
+
+    def paid(self, p: arb, w: arb) -> arb:
+        return self.rho * self.change(p, w)
+
+    def change(self, p: arb, w: arb) -> arb:
+        return p * (p / w).log() - p + w
+
+
+@dataclass(frozen=True)
+class TV:
+    """rho sum |p - w|. The best potentials lie between -rho and rho."""
+
+    rho: arb
+    stiffness: None = None
+
+    @property
+    def limit(self) -> arb:
+        return self.rho
+
+    def prox(self, s: arb, eps: arb) -> arb:
+        return s.min(self.rho).max(-self.rho)
+
+    def slope(self, s: arb, eps: arb) -> arb:
+        return arb(int(abs(s.mid()) < self.rho.mid()))
+
+    def gain(self, f: arb) -> arb:
+        """min(f, rho), and -infinity below -rho."""
+        return arb("-inf") if f < -self.rho else f.min(self.rho)
+
+    def due(self, f: arb) -> arb:
+        return arb(1)
+
+    def curvature(self, f: arb) -> arb:
+        return arb(0)
+
+    def paid(self, p: arb, w: arb) -> arb:
+        return self.rho * self.change(p, w)
+
+    def change(self, p: arb, w: arb) -> arb:
+        return abs(p - w)
+
+
+@dataclass(frozen=True)
+class Exact:
+    """p = w, which every plan has whose potentials on this side are transforms: nothing is paid."""
+
+    stiffness: None = None
+    limit: None = None
+
+    def prox(self, s: arb, eps: arb) -> arb:
+        return s
+
+    def slope(self, s: arb, eps: arb) -> arb:
+        return arb(1)
+
+    def gain(self, f: arb) -> arb:
+        return f
+
+    def due(self, f: arb) -> arb:
+        return arb(1)
+
+    def curvature(self, f: arb) -> arb:
+        return arb(0)
+
+    def paid(self, p: arb, w: arb) -> arb:
+        return arb(0)
+
+    def change(self, p: arb, w: arb) -> arb:
+        return arb(0)

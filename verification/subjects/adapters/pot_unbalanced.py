@@ -1,0 +1,157 @@
+"""POT's functions of unbalanced transport: `ot.unbalanced`, and `ot.solve` with `unbalanced`.
+
+They take (a, b, M, reg, reg_m), the masses first; reg_m is rho. With reg_type 'entropy' KL compares
+with 1: the plan is asked for on the cost of which it is that of refot's problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.conventions.unbalanced import (
+    their_cost_matrix,
+    unbalanced_potentials_to_refot,
+    unbalanced_value_to_refot,
+)
+from refot.verification.subjects.subject import Part
+
+from . import Capabilities
+
+METHODS = ("sinkhorn", "sinkhorn_stabilized", "sinkhorn_translation_invariant")
+"""The methods of `sinkhorn_unbalanced`. 'sinkhorn_reg_scaling' says that it is the first one."""
+
+STEPS = 1_000
+"""`numItermax` of the two functions without a Sinkhorn iteration: their default."""
+
+LBFGS = 1e-3
+"""Asked of L-BFGS-B: the square root of a relative decrease of 1e-6 of the objective, at which it
+is at the latest when it ends within STEPS on the cases here; its default stopThr is 1e-15."""
+
+KEPT = 16
+"""Answers kept: those of the problems of one case."""
+
+Solve = Callable[[Array, Array, Array, float, float], Any]
+
+PRODUCT, ONES = "pot.sinkhorn_unbalanced", "pot.sinkhorn_unbalanced(entropy)"
+"""The conventions of the two reg_types."""
+
+
+def unbalanced(ot: ModuleType) -> Iterator[Part]:
+    """A part for each function, method and reg_type."""
+    yield from _sinkhorn(ot)
+    yield from _solve(ot)
+    yield from _descents(ot)
+
+
+def kept(solve: Solve) -> Solve:
+    """`solve` with its last answers kept: the checks of several capabilities share one call."""
+    last: dict[object, Any] = {}
+
+    def remembered(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
+        arrays = ((each.shape, each.dtype.str, each.tobytes()) for each in (C, a, b))
+        problem = (*arrays, eps, rho)
+        if problem not in last:
+            answer = solve(C, a, b, eps, rho)
+            while len(last) >= KEPT:
+                del last[next(iter(last))]
+            last[problem] = answer
+        return last[problem]
+
+    return remembered
+
+
+# ------------------------------------------------------------------ Sinkhorn
+def _sinkhorn(ot: ModuleType) -> Iterator[Part]:
+    for method in METHODS:
+        for reg_type, called in (("kl", PRODUCT), ("entropy", ONES)):
+            solve = kept(_logged(ot, called, method=method, reg_type=reg_type))
+            name = f"ot.unbalanced.sinkhorn_unbalanced(method='{method}', reg_type='{reg_type}')"
+            yield Part(name, _of_log(solve, called), calls="pot.sinkhorn2")
+    yield Part("ot.unbalanced.sinkhorn_unbalanced2(returnCost='total')", {
+        "unbalanced_value": lambda C, a, b, eps, rho: ot.unbalanced.sinkhorn_unbalanced2(
+            a, b, C, eps, rho, returnCost="total")}, calls="pot.sinkhorn2")
+
+
+def _logged(ot: ModuleType, called: str, **options: Any) -> Solve:
+    """(plan, log) on the cost of the convention."""
+
+    def solve(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
+        C = their_cost_matrix(called, C, a, b, eps)
+        return ot.unbalanced.sinkhorn_unbalanced(a, b, C, eps, rho, log=True, **options)
+
+    return solve
+
+
+def _of_log(solve: Solve, called: str) -> Capabilities:
+    """The plan, and the potentials of logu and logv."""
+
+    def potentials(C: Array, a: Array, b: Array, eps: float, rho: float) -> tuple[Array, Array]:
+        log = solve(C, a, b, eps, rho)[1]
+        return unbalanced_potentials_to_refot(called, log["logu"], log["logv"], a, b, eps)
+
+    return {"unbalanced_plan": lambda *problem: solve(*problem)[0],
+            "unbalanced_potentials": potentials}
+
+
+# ------------------------------------------------------------------ ot.solve
+def _solve(ot: ModuleType) -> Iterator[Part]:
+    @kept
+    def product(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
+        return ot.solve(C, a, b, reg=eps, unbalanced=rho)
+
+    def potentials(C: Array, a: Array, b: Array, eps: float, rho: float) -> tuple[Array, Array]:
+        u, v = product(C, a, b, eps, rho).potentials
+        return unbalanced_potentials_to_refot(PRODUCT, u, v, a, b, eps)
+
+    # Documented: the value is that of the problem solved, the total loss.
+    yield Part("ot.solve(unbalanced=reg_m)", {
+        "unbalanced_plan": lambda *problem: product(*problem).plan,
+        "unbalanced_potentials": potentials,
+        "unbalanced_value": lambda *problem: product(*problem).value,
+    }, calls="pot.solve")
+
+    @kept
+    def ones(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
+        C = their_cost_matrix(ONES, C, a, b, eps)
+        return ot.solve(C, a, b, reg=eps, reg_type="entropy", unbalanced=rho)
+
+    def value_of_ones(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
+        given = float(ones(C, a, b, eps, rho).value)
+        if not np.isfinite(given):
+            return given
+        return unbalanced_value_to_refot("pot.solve(entropy, unbalanced)", given, a=a, b=b,
+                                         eps=eps)
+
+    yield Part("ot.solve(reg_type='entropy', unbalanced=reg_m)", {
+        "unbalanced_plan": lambda *problem: ones(*problem).plan,
+        "unbalanced_value": value_of_ones,
+    }, calls="pot.solve(entropy)", tolerance=LBFGS)
+
+
+# ------------------------------------------------------------------ without Sinkhorn's algorithm
+def _descents(ot: ModuleType) -> Iterator[Part]:
+    def majorised(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
+        return ot.unbalanced.mm_unbalanced(a, b, C, rho, reg=eps, log=True)
+
+    def quasi_newton(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
+        return ot.unbalanced.lbfgsb_unbalanced(a, b, C, eps, rho, log=True)
+
+    for name, solve, tolerance in (
+        ("ot.unbalanced.mm_unbalanced(reg=reg)", kept(majorised), None),
+        ("ot.unbalanced.lbfgsb_unbalanced", kept(quasi_newton), LBFGS),
+    ):
+        yield Part(name, {"unbalanced_plan": _first(solve), "unbalanced_value": _total(solve)},
+                   calls="pot.sinkhorn2", tolerance=tolerance)
+
+
+def _first(solve: Solve) -> Callable[..., Array]:
+    return lambda *problem: np.asarray(solve(*problem)[0])
+
+
+def _total(solve: Solve) -> Callable[..., float]:
+    return lambda *problem: float(solve(*problem)[1]["total_cost"])

@@ -1,0 +1,226 @@
+"""How the vectors of unbalanced transport are made: enclosures, and the error allowed.
+
+Values, plans and gradients may be off by 1e-6 of their scale, in units of the mass m(P) that is
+moved; and by 64 roundings of the largest terms of U, which are far larger than U where rho is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+from refot.costs.ground import GROUND_COSTS
+from refot.verification.certificates.balls import UNIT
+from refot.verification.enclosures.precision import leaves
+from refot.verification.enclosures.unbalanced.divergences import (
+    enclose_unbalanced_divergence,
+    enclose_unbalanced_divergence_gradient,
+    enclose_unbalanced_divergence_weights_gradient,
+)
+from refot.verification.enclosures.unbalanced.enclose import (
+    UnbalancedEnclosure,
+    enclose_unbalanced,
+)
+from refot.verification.enclosures.unbalanced.gradients import (
+    enclose_unbalanced_rho_gradient,
+    enclose_unbalanced_weights_gradient,
+)
+
+from .makers import DIGITS, RATE, Vector
+from .unbalanced_cases import UnbalancedCase, unbalanced_cases
+
+UnbalancedMaker = Callable[[UnbalancedCase], Iterator[Vector]]
+
+RESIDUAL = 1e-9
+"""The residual of U-4, in units of the mass, at which a solve may stop."""
+
+
+@cache
+def solution(name: str) -> UnbalancedEnclosure:
+    """The problem of that name, enclosed once for all capabilities."""
+    (case,) = (case for case in unbalanced_cases() if case.name == name)
+    return enclosed(case)
+
+
+def enclosed(case: UnbalancedCase) -> UnbalancedEnclosure:
+    """Everything about a case."""
+    return enclose_unbalanced(*case.matrix, case.rhos, case.penalty, DIGITS)
+
+
+# ------------------------------------------------------------------ what is allowed
+def of_value(case: UnbalancedCase, found: UnbalancedEnclosure) -> float:
+    """1e-6 (max C - min C) m(P), and 64 roundings of the largest terms of U: <C,P>, rho times the
+    masses of a penalty, eps m_a m_b; and of U, in which logarithms of ratios of masses are."""
+    mass = float(found.mass)
+    paid = sum(rho * (weight + mass) for rho, weight in zip(case.rhos, case.masses, strict=True)
+               if rho < math.inf)
+    terms = float(abs(case.C).max()) * mass + paid + case.eps * math.prod(case.masses)
+    return RATE * case.spread * mass + 64 * UNIT * (terms + abs(float(found.value)))
+
+
+def of_potentials(case: UnbalancedCase, found: UnbalancedEnclosure, side: int) -> float:
+    """rho / (rho + eps) of what the softmins may be off by: 1e-6 (max C - min C), and what the
+    residual leaves: eps over the share of the mass at the lightest atom, and rho for their level.
+    And 64 roundings of the largest terms."""
+    marginals = [float(x) for x in (*found.rows, *found.columns) if x > 0]
+    level = max(rho for rho in case.rhos if rho < math.inf)
+    left = RESIDUAL * (case.eps * float(found.mass) / min(marginals) + level)
+    terms = _largest(found.potentials) + float(abs(case.C).max()) + case.eps
+    return (RATE * case.spread + left + 64 * UNIT * terms) / (1 + case.eps / case.rhos[side])
+
+
+def of_mass_gradient(case: UnbalancedCase, found: UnbalancedEnclosure, side: int) -> float:
+    """The error of a potential times the slope (1 + eps / rho) exp(-f / rho) of the gradient in it,
+    and 64 roundings of its terms."""
+    rho, f = case.rhos[side], found.potentials[side]
+    other = case.eps * case.masses[1 - side]
+    if math.isinf(rho):
+        return of_potentials(case, found, side) + 64 * UNIT * (_largest(f) + other + case.eps)
+    due = _largest([(-x / rho).exp() for x in f])
+    terms = rho + other + (rho + case.eps) * due
+    return (1 + case.eps / rho) * due * of_potentials(case, found, side) + 64 * UNIT * terms
+
+
+def of_rho_gradient(case: UnbalancedCase, found: UnbalancedEnclosure) -> float:
+    """1e-6 of the moved mass times the largest |log| of a marginal over its weight, or of 1; and 64
+    roundings of both masses."""
+    ratios = [abs(math.log(float(x) / w)) for x, w in zip(
+        (*found.rows, *found.columns), (*case.a, *case.b), strict=True) if w > 0]
+    mass = float(found.mass)
+    return RATE * mass * max(1.0, *ratios) + 64 * UNIT * (mass + sum(case.masses))
+
+
+def _slopes(case: UnbalancedCase, *heaviest: float) -> float:
+    """1e-6 of the heaviest row of a plan times the largest |d1 c|."""
+    assert case.x is not None
+    assert case.y is not None
+    assert case.cost is not None
+    gradient = GROUND_COSTS[case.cost].gradient
+    largest = max(float(abs(gradient(case.x, points)).max()) for points in (case.x, case.y))
+    return (RATE + 64 * UNIT * case.spread / case.eps) * max(heaviest) * (largest or 1.0)
+
+
+def _largest(balls: Any) -> float:
+    return max(abs(float(x.mid())) for x in leaves(balls))
+
+
+# ------------------------------------------------------------------ one maker per capability
+def _matrix(case: UnbalancedCase) -> dict[str, Any]:
+    return dict(zip(("C", "a", "b", "eps", "rho"), (*case.matrix, case.rho), strict=True))
+
+
+def _clouds(case: UnbalancedCase) -> dict[str, Any]:
+    return dict(zip(("x", "a", "y", "b", "eps", "rho", "cost"), case.with_rho, strict=True))
+
+
+def unbalanced_plan(case: UnbalancedCase) -> Iterator[Vector]:
+    """With its mass."""
+    found = solution(case.name)
+    allowed = RATE * float(found.mass)
+    outputs = {"plan": (found.plan, allowed), "mass": (found.mass, allowed)}
+    yield Vector(case, _matrix(case), outputs)
+
+
+def unbalanced_potentials(case: UnbalancedCase) -> Iterator[Vector]:
+    """f and g, which have no gauge."""
+    found = solution(case.name)
+    yield Vector(case, _matrix(case), {
+        name: (_where_mass_is(case, found, k), of_potentials(case, found, k))
+        for k, name in enumerate("fg")})
+
+
+def _where_mass_is(case: UnbalancedCase, found: UnbalancedEnclosure, side: int) -> list[Any]:
+    """The potentials of a side, None at a point without mass, where no marginal determines one."""
+    weights = (case.a, case.b)[side]
+    return [x if w > 0 else None for x, w in zip(found.potentials[side], weights, strict=True)]
+
+
+def unbalanced_value(case: UnbalancedCase) -> Iterator[Vector]:
+    """With its derivatives in rho, of the rows and of the columns."""
+    found = solution(case.name)
+    in_rho = enclose_unbalanced_rho_gradient(*case.matrix, case.rho, digits=DIGITS)
+    yield Vector(case, _matrix(case), {
+        "value": (found.value, of_value(case, found)),
+        "gradient_in_rho": (list(in_rho), of_rho_gradient(case, found))})
+
+
+def unbalanced_mass_gradient(case: UnbalancedCase) -> Iterator[Vector]:
+    """In a, and beside it in b."""
+    found = solution(case.name)
+    in_a, in_b = enclose_unbalanced_weights_gradient(*case.matrix, case.rho, digits=DIGITS)
+    yield Vector(case, _matrix(case), {
+        "gradient": (in_a, of_mass_gradient(case, found, 0)),
+        "gradient_in_b": (in_b, of_mass_gradient(case, found, 1))})
+
+
+def _selves(case: UnbalancedCase) -> tuple[tuple[UnbalancedCase, UnbalancedEnclosure], ...]:
+    """The case, and its clouds each with itself."""
+    of_x, of_y = case.alone, case.exchanged.alone
+    return (case, solution(case.name)), (of_x, enclosed(of_x)), (of_y, enclosed(of_y))
+
+
+def unbalanced_divergence(case: UnbalancedCase) -> Iterator[Vector]:
+    allowed = sum(of_value(*pair) for pair in _selves(case))
+    balls = enclose_unbalanced_divergence(*case.with_rho, digits=DIGITS)
+    yield Vector(case, _clouds(case), {"divergence": (balls, allowed)})
+
+
+def unbalanced_divergence_gradient(case: UnbalancedCase) -> Iterator[Vector]:
+    """With the gradient in a, not centred."""
+    cross, own, _ = _selves(case)
+    heaviest = [_largest(found.rows) for _, found in (cross, own)]
+    in_x = enclose_unbalanced_divergence_gradient(*case.with_rho, digits=DIGITS)
+    in_a = enclose_unbalanced_divergence_weights_gradient(*case.with_rho, digits=DIGITS)
+    allowed = of_mass_gradient(*cross, 0) + of_mass_gradient(*own, 0)
+    yield Vector(case, _clouds(case), {"divergence_gradient": (in_x, _slopes(case, *heaviest)),
+                               "gradient_in_a": (in_a, allowed)})
+
+
+def unbalanced_sides(case: UnbalancedCase) -> Iterator[Vector]:
+    """The value, and beside it whatever is unique: the potentials only under KL."""
+    found = solution(case.name)
+    mass = RATE * float(found.mass)
+    given = dict(zip(("C", "a", "b", "eps", "rho", "penalty"),
+                     (*case.matrix, case.rhos, case.penalty), strict=True))
+    in_rho = enclose_unbalanced_rho_gradient(
+        *case.matrix, case.rhos, case.penalty, digits=DIGITS)
+    outputs: dict[str, tuple[Any, float]] = {
+        "value": (found.value, of_value(case, found)),
+        "plan": (found.plan, mass), "mass": (found.mass, mass),
+        "gradient_in_rho": (list(in_rho), of_rho_gradient(case, found))}
+    if case.penalty == "kl":
+        in_weights = enclose_unbalanced_weights_gradient(*case.matrix, case.rhos, digits=DIGITS)
+        for k, name in enumerate("ab"):
+            outputs[f"potential_of_{name}"] = (
+                _where_mass_is(case, found, k), of_potentials(case, found, k))
+            outputs[f"gradient_in_{name}"] = in_weights[k], of_mass_gradient(case, found, k)
+    yield Vector(case, given, outputs)
+
+
+ONE_RHO = ("unequal euclidean-unequal l1-unequal tiny-rho huge-rho equal-huge-rho light heavy "
+           "light-to-heavy heavy-to-light-stiff unequal-small-costs unequal-small-eps "
+           "unequal-huge-eps one-atom-each one-row-unequal duplicates-unequal multiple "
+           "zero-weights-unequal unequal-tiny-eps asymmetric-unequal negative-unequal "
+           "iris-unequal")
+
+CLOUDS = ("unequal euclidean-unequal l1-unequal tiny-rho huge-rho equal-huge-rho light heavy "
+          "light-to-heavy unequal-small-costs unequal-huge-eps one-atom-each one-row-unequal "
+          "duplicates-unequal multiple zero-weights-unequal iris-unequal")
+
+EACH_SIDE = ("kl-pair kl-rows-exact kl-columns-exact kl-rows-exact-tiny-rho "
+             "kl-columns-exact-huge-rho kl-rows-exact-equal kl-rows-exact-light "
+             "kl-columns-exact-small-eps kl-tiny-and-huge kl-rows-exact-zero-weights tv tv-pair "
+             "tv-small-eps tv-equal-left tv-equal-huge-rho tv-huge-rho tv-tiny-rho tv-rows-exact "
+             "tv-columns-exact tv-light tv-heavy tv-zero-weights tv-one-atom-each")
+
+UNBALANCED_MAKERS: dict[str, tuple[UnbalancedMaker, str]] = {
+    "unbalanced_plan": (unbalanced_plan, ONE_RHO),
+    "unbalanced_potentials": (unbalanced_potentials, ONE_RHO),
+    "unbalanced_value": (unbalanced_value, ONE_RHO),
+    "unbalanced_mass_gradient": (unbalanced_mass_gradient, ONE_RHO),
+    "unbalanced_divergence": (unbalanced_divergence, CLOUDS),
+    "unbalanced_divergence_gradient": (unbalanced_divergence_gradient, CLOUDS),
+    "unbalanced_sides": (unbalanced_sides, EACH_SIDE),
+}
+"""The maker of each file, and the problems that it is given."""
