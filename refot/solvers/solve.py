@@ -15,6 +15,7 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import BackendLike, prepared
+from refot.foreign import as_given
 from refot.problem import Problem, problem
 from refot.solvers.loop import SinkhornResult, iterate
 from refot.solvers.memory import kept, require_working_set, within
@@ -64,6 +65,7 @@ FOR_TV = ("auto", "overrelaxed", "schedule", "sinkhorn")
 """Those of them that need no derivative of the sums which a potential asks for."""
 
 
+@as_given
 def solve(
     C: CostLike,
     a: Weights,
@@ -82,6 +84,7 @@ def solve(
     f: Potential | None = None,
     g: Potential | None = None,
     memory: int | str | None = None,
+    normalise: bool = False,
     backend: BackendLike = None,
 ) -> SinkhornResult:
     """The optimal potentials (f, g), and how near they are. Warns if they are not near enough.
@@ -102,7 +105,7 @@ def solve(
     `certified` proves the gap at the end. `progress` is called with (iteration, error, elapsed
     seconds), or is True for a bar. `g` (m,), or `f` (n,) alone, is a warm start, up to a constant.
     `memory` is what it may take, in bytes or as "2G" (default: REFOT_MEMORY, or a quarter of what
-    is free). Raises InputError.
+    is free). Weights None are uniform; with `normalise` they may be counts. Raises InputError.
 
         result = refot.solve(C, a, b, eps, tol=1e-6)
         P = refot.plan(result.f, result.g, C, a, b, eps)
@@ -114,7 +117,9 @@ def solve(
     """
     control = Control(time_limit, gap, certified, progress)
     if rho is None:
-        p = problem(C, a, b, eps, backend)
+        p = problem(C, a, b, eps, backend, normalise)
+    elif normalise:
+        raise InputError("normalise", "True beside rho", "False: masses may have any total")
     else:
         p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
     return solve_problem(p, method=method, tol=tol, max_iter=max_iter, control=control, f=f, g=g,
