@@ -126,7 +126,7 @@ def as_floating(values: Any, name: str, ndim: int | tuple[int, ...]) -> Array:
         xp = np
     try:
         array = xp.asarray(values)
-    except (ValueError, TypeError, RuntimeError) as error:  # RuntimeError: a tensor on a device
+    except (ValueError, TypeError, RuntimeError) as error:  # RuntimeError: from some tensors
         raise TypeInputError(name, f"not an array ({error})", "an array of real numbers") from None
     if array.dtype.kind in "iu":
         array = array.astype(np.float64)
@@ -249,7 +249,7 @@ def as_weights(values: Any, n: int | None, name: str = "a", dtype: Any = None) -
         raise WeightError(name, f"sum {total!r}", f"sum 1 within {tolerance:g}")
     if dtype is None:
         return weights
-    if abs(total - 1.0) > SUM_ROUNDINGS * float(np.finfo(dtype).epsneg):  # epsneg: u, one rounding
+    if abs(total - 1.0) > SUM_ROUNDINGS * float(np.finfo(dtype).epsneg):  # epsneg: one rounding
         weights = weights.astype(np.float64) / total
     return weights.astype(dtype, copy=False)
 
