@@ -280,7 +280,7 @@ def as_weights(values: Any, n: int | None, name: str = "a", dtype: Any = None,
     if dtype is None and not normalise:
         return weights
     dtype = dtype or weights.dtype
-    if abs(total - 1.0) > SUM_ROUNDINGS * float(np.finfo(dtype).epsneg):  # epsneg: u, one rounding
+    if abs(total - 1.0) > SUM_ROUNDINGS * float(np.finfo(dtype).epsneg):  # epsneg: one rounding
         weights = weights.astype(np.float64) / total
     return weights.astype(dtype, copy=False)
 

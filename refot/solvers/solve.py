@@ -62,7 +62,8 @@ UNBALANCED_METHODS: dict[str, Stage[UnbalancedProblem]] = {
 """The methods for a problem whose marginals may be missed at a price."""
 
 FOR_TV = ("auto", "overrelaxed", "schedule", "sinkhorn")
-"""Those of them that need no derivative of the sums which a potential asks for."""
+"""Those of them that also take the penalty TV. With it the row sum of P that goes with f_i (for KL
+it is a_i exp(-f_i / rho)) is no differentiable function of f_i, as the other methods need it."""
 
 
 @as_given
@@ -95,17 +96,18 @@ def solve(
     It stops at the first of these; `stopped_by` of the result says which:
     - the L1 marginal error is <= `tol` (default 1e-9, in float32 1e-5), and every f_i and g_j,
       however light its atom, is within eps sqrt(tol) of the (c,eps)-transform of the other side;
-    - the relative gap of the value F is proved to be <= `gap`;
+    - the relative gap of F, between proved lower and upper bounds, is <= `gap`;
     - `time_limit` seconds are over, compilation included. It is looked at between passes over the
       pairs;
     - `max_iter` iterations, those of an eps schedule included;
     - the error has reached what rounding allows, about u c / eps with u = 1e-16 in float64, 6e-8 in
       float32, and c the size of the costs that carry mass. A `tol` below that cannot be reached.
 
-    `certified` proves the gap at the end. `progress` is called with (iteration, error, elapsed
-    seconds), or is True for a bar. `g` (m,), or `f` (n,) alone, is a warm start, up to a constant.
-    `memory` is what it may take, in bytes or as "2G" (default: REFOT_MEMORY, or a quarter of what
-    is free). Weights None are uniform; with `normalise` they may be counts. Raises InputError.
+    `certified` proves such bounds of F at the end, whatever stopped it. `progress` is called with
+    (iteration, error, elapsed seconds), or is True for a bar. `g` (m,), or `f` (n,) alone, is a
+    warm start, up to a constant. `memory` is what it may take, in bytes or as "2G" (default:
+    REFOT_MEMORY, or a quarter of what is free). Weights None are uniform; with `normalise` they may
+    be counts. Raises InputError.
 
         result = refot.solve(C, a, b, eps, tol=1e-6)
         P = refot.plan(result.f, result.g, C, a, b, eps)
