@@ -24,8 +24,8 @@ LARGEST = 1e90
 """Scalings are absorbed where one is above this, or below 1 / this."""
 
 LEAST = 1e-220
-"""Entries of K below this are taken as 0. With scalings below LARGEST they are less than 1e-40 of any
-sum; and a product with numbers below the normal ones would take ten times as long."""
+"""Entries of K below this are taken as 0. With scalings below LARGEST they are less than 1e-40 of
+any sum; and a product with numbers below the normal ones would take ten times as long."""
 
 WINDOW = 4
 """The rate is read off the errors of this number of sweeps, once twice as many have passed since
