@@ -120,8 +120,11 @@ _inside: ContextVar[bool] = ContextVar("refot_inside", default=False)
 
 def first_origin(arguments: Iterable[Any]) -> Origin | None:
     """Where the first array of another library came from, among arguments and their fields: a cost
-    between points keeps in one of them where its points came from."""
+    between points keeps in one of them where its points came from. Of a list its first member is
+    asked."""
     for argument in arguments:
+        while isinstance(argument, list | tuple) and argument and not isinstance(argument, Origin):
+            argument = argument[0]
         record = dataclasses.is_dataclass(argument) and not isinstance(argument, type)
         fields = dataclasses.fields(argument) if record else ()
         for value in (argument, *(getattr(argument, field.name) for field in fields)):
@@ -143,6 +146,7 @@ def returned(result: Any, to: Origin) -> Any:
     if dataclasses.is_dataclass(result) and not isinstance(result, type):
         arrays = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
         changed = {name: returned(array, to) for name, array in arrays.items()
-                   if isinstance(array, np.ndarray)}
+                   if isinstance(array[0] if isinstance(array, tuple) and array else array,
+                                 np.ndarray)}
         return dataclasses.replace(result, **changed)
     return result

@@ -92,8 +92,8 @@ def _weights(file: Path, name: str) -> Any:
 
     table = read_table(file)
     if 1 not in table.shape:
-        raise FileError(f"{file}: a table of {table.shape[0]} x {table.shape[1]}; the weights {name} "
-                        "are one column")
+        raise FileError(f"{file}: a table of {table.shape[0]} x {table.shape[1]}; "
+                        f"the weights {name} are one column")
     return table.ravel()
 
 

@@ -88,8 +88,9 @@ if torch is not None:
                     lambda: jax.enable_x64(True)),
     }
 
-KEEP_NUMPY = {"informative_cost", "normalised", "point_cost"}
-"""These return an operand, which holds what is computed with: NumPy's arrays."""
+KEEP_NUMPY = {"informative_cost", "normalised", "point_cost", "pairwise", "solve_batch"}
+"""The first three return an operand, which holds what is computed with, NumPy's arrays; the calls
+of the last two make them so."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -192,6 +193,16 @@ def test_a_result_answers_in_the_arrays_of_its_problem() -> None:
         np.testing.assert_array_equal(tensor, array)
     free = refot.solve(refot.point_cost(x, y), torch.ones(4), torch.ones(3), 5.0, rho=2.0)
     assert isinstance(free.plan(), torch.Tensor)
+
+
+@pytest.mark.peers
+def test_many_problems_at_once_come_back_as_they_were_given() -> None:
+    x, C = torch.arange(8.0).reshape(4, 2), torch.arange(12.0).reshape(2, 3, 2)
+    assert isinstance(refot.pairwise([x, x[:2]], 5.0), torch.Tensor)
+    assert isinstance(refot.solve_batch(C, None, None, 1.0).f, torch.Tensor)
+    ragged = refot.solve_batch([C[0], C[1][:2]], None, None, 1.0)
+    assert all(isinstance(g, torch.Tensor) for g in ragged.g)
+    assert isinstance(ragged[1].plan(), torch.Tensor)
 
 
 def test_only_the_outermost_call_gives_arrays_back() -> None:
