@@ -20,7 +20,7 @@ pytest.importorskip("sphinx", reason="needs the `docs` extra")
 from browser import Visit, needs_chromium, visit
 from docutils.utils.math import MathError
 from website import names
-from website.docstrings import as_rst
+from website.docstrings import as_rst, used_in
 from website.drawing import Axes, shades
 from website.equation_pages import equation_pages
 from website.errata import errata_page
@@ -138,6 +138,12 @@ def test_a_docstring_becomes_text_with_links() -> None:
     assert ":ref:`E1 <erratum-E1>`" in text
     assert "::\n\n    f = *g*\n\nmore" in text
     assert "\n\n- one\n  and on\n- two" in text
+
+
+def test_a_function_is_linked_to_the_pages_that_use_it() -> None:
+    assert "conventions" in used_in("value_to_refot")
+    assert {"errata", "notation"} <= set(used_in("sinkhorn_divergence"))
+    assert used_in("no_such_function") == []
 
 
 def test_every_page_is_in_the_sidebar() -> None:
