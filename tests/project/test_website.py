@@ -255,7 +255,7 @@ def test_a_browser_shows_it_without_a_word_and_nothing_is_too_wide(
 
 
 SLIDE = """
-  const figure = document.querySelector("figure.play");
+  const figure = document.querySelector("figure.play[data-start]");
   const slider = figure.querySelector("input");
   const before = figure.querySelector("[data-k]").outerHTML;
   slider.focus();
