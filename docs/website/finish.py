@@ -38,8 +38,9 @@ ACCESSIBLE = {
     "<pre>": '<pre tabindex="0">',
     '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
 }
-"""What the theme leaves out, or gets wrong, for readers without a mouse or a screen: the level of a heading, the
-name of the sidebar, blocks of code and tables that the keyboard can reach and scroll."""
+"""What the theme leaves out, or gets wrong, for readers without a mouse or a screen: the level of a
+heading, the name of the sidebar, blocks of code and tables that the keyboard can reach and scroll,
+and roles that are not allowed."""
 
 
 def finish(out: Path) -> None:
