@@ -2,8 +2,8 @@
 
 The file holds the names of the types in signatures, the error classes, and one function for each
 kind of argument (points, weights, matrix, potential, eps). Such a function returns the argument
-ready for use, as an array of the library it came from: a NumPy array stays a NumPy array, a CuPy
-array stays on its device.
+ready for use: a CuPy array stays on its device; lists, frames, and arrays of any other library
+become NumPy's (`foreign`, which also gives results back as arrays of that library).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from types import ModuleType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
+
+from refot.foreign import follows_numpy, on_host
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -99,13 +101,20 @@ SUM_ROUNDINGS = 16
 floats is itself only known up to a few roundings, so that dividing would not improve them."""
 
 
+WEIGHT_TOLERANCES = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 8e-3}
+"""How far from 1 the sum of weights that come in this dtype may be; in any other, 1e-10."""
+
+
 def weight_tolerance(dtype: Any) -> float:
     """How far from 1 the sum of weights of this dtype may be: 1e-10 in float64, 1e-5 in float32.
 
     That is about 2^20 roundings of float64 (2^-53 each), and 2^8 of float32 (2^-24 each). float64
-    is allowed more of them, because its weights are often read from text with ten digits.
+    is allowed more of them, because its weights are often read from text with ten digits. In half
+    precision it is 4 roundings (2^-11 each in float16, 2^-9 in bfloat16): weights that were right
+    are each off by one.
     """
-    return 1e-10 if np.dtype(dtype).itemsize == 8 else 1e-5
+    name = str(dtype if not isinstance(dtype, type) else np.dtype(dtype)).rpartition(".")[2]
+    return WEIGHT_TOLERANCES.get(name, 1e-10)
 
 
 def marginal_tolerance(dtype: Any) -> float:
@@ -116,22 +125,20 @@ def marginal_tolerance(dtype: Any) -> float:
 def as_floating(values: Any, name: str, ndim: int | tuple[int, ...]) -> Array:
     """`values` as a float array with `ndim` axes, none of them empty. It may hold NaN or infinity.
 
-    Integers become float64. Any dtype but these, float64 and float32 raises TypeInputError.
+    An array of any library, a frame, a list. float64 and float32 stay, in the byte order of the
+    machine; integers and booleans become float64, float16 and bfloat16 float32. Any other dtype, a
+    sparse array, a tensor that requires grad raise TypeInputError.
     """
-    if values is None:
-        raise TypeInputError(name, "None", "an array of real numbers")
-    _refuse_mask(values, name)
-    xp = namespace(values)
-    if not hasattr(xp, "asarray") or not isinstance(getattr(values, "dtype", None), np.dtype):
-        xp = np
-    try:
-        array = xp.asarray(values)
-    except (ValueError, TypeError, RuntimeError) as error:  # RuntimeError: a tensor on a device
-        raise TypeInputError(name, f"not an array ({error})", "an array of real numbers") from None
-    if array.dtype.kind in "iu":
+    array = _as_array(values, name)
+    if array.dtype.kind in "iub":
         array = array.astype(np.float64)
-    if array.dtype not in (np.float64, np.float32):
-        raise TypeInputError(name, f"dtype {array.dtype}", "float64, float32 or integers")
+    elif array.dtype == np.float16 or array.dtype.name == "bfloat16":
+        array = array.astype(np.float32)
+    elif array.dtype.newbyteorder("=") in (np.float64, np.float32):
+        array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    else:
+        raise TypeInputError(name, f"dtype {array.dtype}",
+                             "float64, float32, float16, bfloat16, integers or booleans")
     allowed = ndim if isinstance(ndim, tuple) else (ndim,)
     if array.ndim not in allowed:
         dimensions = " or ".join(f"{k} dimension{'s' * (k > 1)}" for k in allowed)
@@ -139,6 +146,27 @@ def as_floating(values: Any, name: str, ndim: int | tuple[int, ...]) -> Array:
     if array.size == 0:
         raise ShapeError(name, f"shape {array.shape}", "at least one element along each axis")
     return array
+
+
+def _as_array(values: Any, name: str) -> Array:
+    """`values` as an array of NumPy or CuPy, of any dtype."""
+    if values is None:
+        raise TypeInputError(name, "None", "an array of real numbers")
+    _refuse_mask(values, name)
+    if hasattr(values, "toarray") or hasattr(values, "todense"):
+        raise TypeInputError(name, "a sparse array", f"a dense one: {name}.toarray()")
+    if getattr(values, "requires_grad", False) is True:
+        raise TypeInputError(name, "a tensor that requires grad",
+                             "a loss of refot.torch, which torch can differentiate; or "
+                             f"{name}.detach()")
+    try:
+        array = on_host(values)
+        return (namespace(array) if follows_numpy(array) else np).asarray(array)
+    except (ValueError, TypeError, RuntimeError, BufferError) as error:
+        if type(error).__module__.startswith("jax"):  # a tracer: within grad, jit or vmap
+            raise TypeInputError(name, "a traced array, which has no numbers yet",
+                                 "a loss of refot.jax, which jax can trace") from None
+        raise TypeInputError(name, f"not an array ({error})", "an array of real numbers") from None
 
 
 def is_masked(values: Any) -> bool:
@@ -231,27 +259,42 @@ def as_vector(values: Any, n: int, name: str) -> Array:
     return vector
 
 
-def as_weights(values: Any, n: int | None, name: str = "a", dtype: Any = None) -> Array:
+def as_weights(values: Any, n: int | None, name: str = "a", dtype: Any = None,
+               normalise: bool = False) -> Array:
     """Weights (n,), or of any length where n is None: finite, >= 0, of sum 1. Raises InputError.
 
-    The same rule holds in every function. First the sum is judged in the precision in which the
-    weights come: it may miss 1 by `weight_tolerance` of their own dtype. Then they are normalised
-    in the precision of the problem, `dtype`: divided by their sum, and rounded once. Without a
-    `dtype` they are returned as they came. A weight of 0 is allowed: its point has no mass, but its
-    potential is still defined.
+    The same rule holds in every function. None are uniform weights, where n is known. The sum is
+    judged in the precision in which the weights come: it may miss 1 by `weight_tolerance` of their
+    own dtype; with `normalise`, for counts, it may be any number > 0. Then they are normalised in
+    the precision of the problem, `dtype`: divided by their sum, and rounded once. Without a `dtype`
+    they are returned as they came, or normalised in their own. A weight of 0 is allowed: its point
+    has no mass, but its potential is still defined.
     """
+    if values is None and n is not None:
+        return uniform(n).astype(dtype or np.float64)
     weights = as_floating(values, name, ndim=1) if n is None else as_vector(values, n, name)
     weights = nonnegative(_finite(weights, name), name)
     with np.errstate(over="ignore"):  # a sum that overflows is refused below
         total = float(weights.sum(dtype=np.float64))
-    tolerance = weight_tolerance(weights.dtype)
-    if not abs(total - 1.0) <= tolerance:
-        raise WeightError(name, f"sum {total!r}", f"sum 1 within {tolerance:g}")
-    if dtype is None:
+    _check_total(total, getattr(values, "dtype", None), name, normalise)
+    if dtype is None and not normalise:
         return weights
-    if abs(total - 1.0) > SUM_ROUNDINGS * float(np.finfo(dtype).epsneg):  # epsneg: u, one rounding
+    dtype = dtype or weights.dtype
+    if abs(total - 1.0) > SUM_ROUNDINGS * float(np.finfo(dtype).epsneg):  # epsneg: one rounding
         weights = weights.astype(np.float64) / total
     return weights.astype(dtype, copy=False)
+
+
+def _check_total(total: float, dtype: Any, name: str, normalise: bool) -> None:
+    """Raise WeightError for a sum of weights that is not 1, or with `normalise` not above 0."""
+    if normalise:
+        if not 0 < total < math.inf:
+            raise WeightError(name, f"sum {total!r}", "a finite sum > 0")
+        return
+    tolerance = weight_tolerance(dtype)
+    if not abs(total - 1.0) <= tolerance:
+        raise WeightError(name, f"sum {total!r}, off by {total - 1.0:.2g}",
+                          f"sum 1 within {tolerance:g}: {name} / {name}.sum()")
 
 
 def uniform(n: int, like: Array | None = None) -> Array:

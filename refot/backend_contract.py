@@ -207,6 +207,17 @@ def get_backend(backend: BackendLike = None) -> Backend:
     return backend
 
 
+FASTEST = {"cpu": "numba", "cuda": "cupy"}
+"""The fastest backend built in for arrays that lie on a kind of device."""
+
+
+def fastest_backend(device: str, backend: BackendLike = None) -> Backend:
+    """The backend that was chosen, by the argument or in any other way; where none was, the fastest
+    for arrays on this kind of device: "cpu" or "cuda". Raises as `get_backend` does."""
+    chosen = backend or _chosen.get() or os.environ.get(VARIABLE) or FASTEST.get(device)
+    return get_backend(chosen)
+
+
 class use_backend:  # noqa: N801 - called as a function
     """Make `backend`, a name or an object, the default from here on; returns at once.
 

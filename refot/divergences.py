@@ -49,10 +49,13 @@ that cannot reach it warns."""
 
 def entropic_value(
     C: CostLike, a: Weights, b: Weights, eps: float,
-    *, tol: float | None = None, backend: BackendLike = None
+    *, tol: float | None = None, normalise: bool = False, backend: BackendLike = None
 ) -> float:
-    """F = <C,P> + eps KL(P | a(x)b) at the optimal plan, in cost units. B-10, H-2."""
-    p = problem(C, a, b, eps, backend)
+    """F = <C,P> + eps KL(P | a(x)b) at the optimal plan, in cost units. B-10, H-2.
+
+    `normalise`: a and b may be counts.
+    """
+    p = problem(C, a, b, eps, backend, normalise)
     return value_of(p, solve_problem(p, tol=tol).g)
 
 
@@ -76,10 +79,13 @@ def sharp_value(
 
 def sinkhorn_divergence(
     x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
-    tol: float | None = None, backend: BackendLike = None,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
 ) -> float:
-    """S = F_xy - F_xx / 2 - F_yy / 2, KL-inclusive, in cost units; S(mu, mu) = 0. B-9."""
-    problems = three_problems(x, a, y, b, eps, cost, backend)
+    """S = F_xy - F_xx / 2 - F_yy / 2, KL-inclusive, in cost units; S(mu, mu) = 0. B-9.
+
+    `normalise`: a and b may be counts.
+    """
+    problems = three_problems(x, a, y, b, eps, cost, backend, normalise)
     F_xy, F_xx, F_yy = (value_of(p, solver(p, tol, None).g)
                         for p, solver in zip(problems, SOLVERS, strict=True))
     return F_xy - (F_xx + F_yy) / 2
@@ -195,13 +201,14 @@ def first_order_solutions(
 
 
 def three_problems(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str, backend: BackendLike
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str, backend: BackendLike,
+    normalise: bool = False,
 ) -> tuple[Problem, Problem, Problem]:
     """The three problems of a divergence: xy, xx, yy."""
     C = point_cost(x, y, cost)
     xx, yy = self_costs(C)
-    return (problem(C, a, b, eps, backend), problem(xx, a, a, eps, backend),
-            problem(yy, b, b, eps, backend))
+    xy = problem(C, a, b, eps, backend, normalise)
+    return xy, problem(xx, xy.a, xy.a, eps, backend), problem(yy, xy.b, xy.b, eps, backend)
 
 
 def sharp_value_of(p: Problem, solved: SinkhornResult) -> float:

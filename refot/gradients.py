@@ -43,6 +43,7 @@ from refot.divergences import (
     to_first_order,
     without_self_pairs,
 )
+from refot.foreign import as_given
 from refot.information import informative_cost, tilted_product
 from refot.objectives import transport_cost
 from refot.plans import semi_dual_plan
@@ -50,6 +51,7 @@ from refot.problem import Problem, problem
 
 
 # ------------------------------------------------------------------ from the cost to the points
+@as_given
 @in_range
 def points_gradient(T: Matrix, C: CostLike) -> Array:
     """sum_j T_ij d1 c(x_i, y_j), (n, d): from the gradient T (n, m) in the cost to that in x.
@@ -68,6 +70,7 @@ def points_gradient(T: Matrix, C: CostLike) -> Array:
 
 
 # ------------------------------------------------------------------ F, B-10
+@as_given
 def entropic_value_gradient_points(
     C: CostLike, a: Weights, b: Weights, eps: float,
     *, tol: float | None = None, backend: BackendLike = None
@@ -81,6 +84,7 @@ def entropic_value_gradient_points(
     return p.backend.plan_cost_gradient(as_point_cost(p.C), p.F(f), p.G(g), p.eps)
 
 
+@as_given
 def entropic_value_gradient_weights(
     C: CostLike, a: Weights, b: Weights, eps: float,
     *, tol: float | None = None, backend: BackendLike = None
@@ -96,6 +100,7 @@ def entropic_value_gradient_weights(
 
 
 # ------------------------------------------------------------------ S, B-9
+@as_given
 def sinkhorn_divergence_gradient(
     x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
@@ -113,6 +118,7 @@ def sinkhorn_divergence_gradient(
     return entropic_value_gradient_points(xy, a, b, eps, tol=tol, backend=backend) - self_term
 
 
+@as_given
 def sinkhorn_divergence_gradient_weights(
     x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
@@ -126,6 +132,7 @@ def sinkhorn_divergence_gradient_weights(
 
 
 # ------------------------------------------------------------------ semi-dual, B-24 and H-23
+@as_given
 @in_range
 def semi_dual_gradient_points(
     g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
@@ -144,6 +151,7 @@ def semi_dual_gradient_points(
     )
 
 
+@as_given
 @in_range
 def semi_dual_gradient_q(
     g: Potential, C: CostLike, Q: Matrix, lam: float, a: Weights, b: Weights, eps: float,
@@ -159,6 +167,7 @@ def semi_dual_gradient_q(
 
 
 # ------------------------------------------------------------------ Q, B-31
+@as_given
 @in_range
 def q_objective_gradient(Q: Matrix, P: Matrix, a: Weights, b: Weights) -> Array:
     """a_i b_j exp(Q_ij) - P_ij, (n1, m): the gradient of `q_objective` in Q. B-31.
@@ -171,6 +180,7 @@ def q_objective_gradient(Q: Matrix, P: Matrix, a: Weights, b: Weights) -> Array:
     return tilted_product(Q, a, b) - P
 
 
+@as_given
 def dot_product_gradient(dQ: Matrix, z1: Points) -> Array:
     """dQ' z1, (m, k): from the gradient in Q (n, m) to that in D_Q, for Q_ij = z1_i . D_Q(y_j).
 
@@ -194,6 +204,7 @@ def generator_loss(
     return transport_cost(P, C) - transport_cost(eta, C_self) / 2
 
 
+@as_given
 @in_range
 def generator_loss_gradient(
     x1: Points, x2: Points, y: Points, P: Matrix, eta: Matrix, cost: str = "sqeuclidean"
@@ -213,6 +224,7 @@ def generator_loss_gradient(
 
 
 # ------------------------------------------------------------------ MMD^2 with kernel -c, G-2
+@as_given
 @in_range
 def mmd_squared_gradient(
     x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
@@ -225,6 +237,7 @@ def mmd_squared_gradient(
     return 2 * a[:, None] * (_mean_gradient(xy, b) - _mean_gradient(xx, a))
 
 
+@as_given
 @in_range
 def mmd_squared_gradient_weights(
     x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
@@ -234,6 +247,7 @@ def mmd_squared_gradient_weights(
     return centred(2 * (_mean_rows(xy, b) - _mean_rows(xx, a)), a)
 
 
+@as_given
 @in_range
 def mmd_squared_unbiased_gradient(
     x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
@@ -247,6 +261,7 @@ def mmd_squared_unbiased_gradient(
     return 2 * a[:, None] * (_mean_gradient(xy, b) - _distinct_mean_gradient(xx, a) / q)
 
 
+@as_given
 @in_range
 def mmd_squared_unbiased_gradient_weights(
     x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"

@@ -21,10 +21,12 @@ from refot.backend_contract import BackendLike
 from refot.costs.forbidden import finite_part, require_all_partners
 from refot.costs.operands import as_cost, as_point_cost, point_cost
 from refot.divergences import self_costs, to_first_order
+from refot.foreign import as_given
 from refot.gradients import centred, points_gradient
 from refot.problem import Problem, problem
 
 
+@as_given
 def sharp_value_gradient(
     C: CostLike, a: Weights, b: Weights, eps: float,
     *, tol: float | None = None, backend: BackendLike = None
@@ -37,6 +39,7 @@ def sharp_value_gradient(
     return _adjoint(problem(C, a, b, eps, backend), tol).cost_gradient
 
 
+@as_given
 def sharp_value_gradient_points(
     C: CostLike, a: Weights, b: Weights, eps: float,
     *, tol: float | None = None, backend: BackendLike = None
@@ -46,6 +49,7 @@ def sharp_value_gradient_points(
     return points_gradient(_adjoint(p, tol).cost_gradient, p.C)
 
 
+@as_given
 def sharp_value_gradient_weights(
     C: CostLike, a: Weights, b: Weights, eps: float,
     *, tol: float | None = None, backend: BackendLike = None
@@ -61,6 +65,7 @@ def sharp_value_gradient_weights(
     return centred(p.eps * _adjoint(p, tol).p, p.a)
 
 
+@as_given
 def sinkhorn_loss_gradient(
     x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,

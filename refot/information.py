@@ -40,6 +40,7 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike
 from refot.costs.operands import Cost, DenseCost, as_cost, point_cost
+from refot.foreign import as_given
 from refot.objectives import kl_from_product, primal
 from refot.problem import problem
 from refot.solvers import solve_problem
@@ -98,6 +99,7 @@ def as_lam(lam: float) -> float:
     return weight
 
 
+@as_given
 @in_range
 def sum_noise(P: Matrix, codes: Codes, n_codes: int) -> Array:
     """(M P)_kj = sum of P_ij over the samples i with code k, (n_codes, m). pi_(z1,y) of B."""
@@ -267,6 +269,7 @@ def informative_cost(C: CostLike, Q: Matrix, lam: float) -> Cost:
     return DenseCost(C.dense() - lam * as_matrix(Q, "Q", C.shape))
 
 
+@as_given
 def informative_plan(
     C: CostLike,
     Q: Matrix,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from refot.arrays import Array, Points, Weights, as_points, as_weights, namespace, uniform
+from refot.foreign import as_given
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,10 @@ class Measure:
         """G_# mu = sum_i a_i delta_{G(x_i)}: each point is mapped and keeps its weight. B-3."""
         return measure(G(self.points), self.weights)
 
+    @as_given
     def merged(self) -> Measure:
         """The same measure, equal points made into one: no transport value changes. B-4, B-5."""
-        points, index = np.unique(self.points, axis=0, return_inverse=True)
+        points, index = np.unique(as_points(self.points), axis=0, return_inverse=True)
         return Measure(points, np.bincount(index.ravel(), weights=self.weights))
 
     def product(self, other: Measure) -> Array:
@@ -39,9 +41,15 @@ class Measure:
         return namespace(self.weights).outer(self.weights, other.weights)
 
 
-def measure(points: Points, weights: Weights | None = None) -> Measure:
-    """The measure of `points` (n, d); uniform weights unless given (n,). Raises InputError."""
+@as_given
+def measure(
+    points: Points, weights: Weights | None = None, *, normalise: bool = False
+) -> Measure:
+    """The measure of `points` (n, d); uniform weights unless given (n,). Raises InputError.
+
+    With `normalise` the weights may be counts: they are divided by their sum.
+    """
     x = as_points(points, "points")
     if weights is None:
         return Measure(x, uniform(x.shape[0], x))
-    return Measure(x, as_weights(weights, x.shape[0], "weights", x.dtype))
+    return Measure(x, as_weights(weights, x.shape[0], "weights", x.dtype, normalise))

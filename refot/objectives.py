@@ -34,6 +34,7 @@ from refot.arrays import (
     in_range,
     namespace,
     nonnegative,
+    uniform,
 )
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import finite_part, forbids, obstruction, with_partners
@@ -45,6 +46,7 @@ from refot.costs.operands import (
     require_difference,
     row_blocks,
 )
+from refot.foreign import as_given
 from refot.problem import problem
 from refot.solvers.answers.value import semi_dual_of
 
@@ -71,7 +73,8 @@ def kl_from_product(P: Matrix, a: Weights, b: Weights) -> float:
     """
     P = as_plan(P, "P")
     n, m = P.shape
-    a, b = (nonnegative(as_vector(w, k, name), name) for w, k, name in ((a, n, "a"), (b, m, "b")))
+    a, b = (uniform(k) if w is None else nonnegative(as_vector(w, k, name), name)
+            for w, k, name in ((a, n, "a"), (b, m, "b")))
     if bool(((P > 0) & ~((a > 0)[:, None] & (b > 0))).any()):
         return math.inf
     return _divergence(P, a[:, None], b)
@@ -189,6 +192,7 @@ def semi_dual(
     return semi_dual_of(p, p.column_potential(g))
 
 
+@as_given
 @in_range
 def semi_dual_gradient(
     g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
@@ -235,6 +239,7 @@ def kantorovich_rubinstein(
     return float(a @ fx - b @ fy)
 
 
+@as_given
 def kantorovich(C: CostLike, a: Weights, b: Weights) -> tuple[float, Array]:
     """(W0, an optimal plan (n, m)) of the linear programme B-1/2, H-1, G-3, by SciPy's HiGHS.
 

@@ -24,11 +24,13 @@ from refot.arrays import (
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import forbids, on_host
 from refot.costs.operands import Cost, as_cost
+from refot.foreign import as_given
 from refot.problem import problem
 from refot.solvers.memory import gibbs_matrix
 from refot.spanning_tree import changed_along_tree
 
 
+@as_given
 @in_range
 def plan(
     f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
@@ -45,6 +47,7 @@ def plan(
     return gibbs_matrix(p.C, p.F(f), p.G(g), p.eps)
 
 
+@as_given
 @in_range
 def semi_dual_plan(
     g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
@@ -58,6 +61,7 @@ def semi_dual_plan(
     return plan(p.transform(g), g, p.C, p.a, p.b, p.eps, backend=p.backend)
 
 
+@as_given
 @in_range
 def marginals(
     f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
@@ -79,6 +83,7 @@ def marginal_error(
     return p.marginal_error(p.row_potential(f), p.column_potential(g))
 
 
+@as_given
 @in_range
 def round_to_marginals(P: Matrix, a: Weights, b: Weights, C: CostLike | None = None) -> Array:
     """A plan (n, m) near P with marginals a and b: Altschuler, Weed, Rigollet 2017, Algorithm 2.

@@ -178,15 +178,18 @@ class Problem:
 
 
 def problem(
-    C: CostLike, a: Weights, b: Weights, eps: float, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, backend: BackendLike = None,
+    normalise: bool = False,
 ) -> Problem:
     """(C, a, b, eps) checked, in the dtype of C, on the backend. Raises InputError.
 
     C is an operand or a matrix (n, m), with inf where a pair is forbidden. a (n,) and b (m,) are
-    weights that sum to 1; they are normalised in the dtype of C (`as_weights`). eps > 0.
+    weights that sum to 1, or None for uniform ones; they are normalised in the dtype of C
+    (`as_weights`), with `normalise` whatever their sum is. eps > 0.
     """
     C = as_cost(C)
-    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
+    a = as_weights(a, C.shape[0], "a", C.dtype, normalise)
+    b = as_weights(b, C.shape[1], "b", C.dtype, normalise)
     return on_backend(with_partners(C, a, b), a, b, eps, backend)
 
 

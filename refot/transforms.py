@@ -25,10 +25,12 @@ from refot.arrays import (
 from refot.backend_contract import BackendLike, get_backend
 from refot.costs.forbidden import require_row_partners
 from refot.costs.operands import as_cost, as_eps, row_blocks
+from refot.foreign import as_given
 from refot.problem import Problem, on_backend
 from refot.solvers.memory import gibbs_matrix
 
 
+@as_given
 def softmin(C: CostLike, h: Potential, eps: float, *, backend: BackendLike = None) -> Array:
     """-eps log sum_j exp((h_j - C_ij) / eps), (n,), in cost units. B-25, H-8.
 
@@ -48,6 +50,7 @@ def softmin(C: CostLike, h: Potential, eps: float, *, backend: BackendLike = Non
     return on.softmin(C.with_arrays(on.asarray), on.asarray(h).astype(C.dtype, copy=False), eps)
 
 
+@as_given
 @in_range
 def c_eps_transform(
     g: Potential, C: CostLike, b: Weights, eps: float, *, backend: BackendLike = None
@@ -61,6 +64,7 @@ def c_eps_transform(
     return p.transform(p.column_potential(g))
 
 
+@as_given
 @in_range
 def c_transform(g: Potential, C: CostLike, b: Weights | None = None) -> Array:
     """g^c_i = min_j (C_ij - g_j) over the columns j with b_j > 0, (n,). B-7; H-8, lambda = 0."""
@@ -74,6 +78,7 @@ def c_transform(g: Potential, C: CostLike, b: Weights | None = None) -> Array:
     return xp.concatenate([(C.rows(rows) - g).min(axis=1) for rows in row_blocks(C)])
 
 
+@as_given
 @in_range
 def conditional(
     g: Potential, C: CostLike, b: Weights, eps: float, *, backend: BackendLike = None

@@ -20,6 +20,7 @@ from refot.arrays import (
     in_dtype,
     largest,
     nonnegative,
+    uniform,
     weight_tolerance,
 )
 from refot.backend_contract import BackendLike
@@ -182,7 +183,9 @@ def checked(C: CostLike, a: Weights, b: Weights, rho: object, penalty: str
 
 
 def _as_masses(values: Weights, n: int, name: str, dtype: object) -> Array:
-    """Masses (n,) >= 0 of a total > 0, in the dtype of the cost."""
+    """Masses (n,) >= 0 of a total > 0, in the dtype of the cost; None are uniform, of total 1."""
+    if values is None:
+        values = uniform(n)
     masses = in_dtype(nonnegative(as_vector(values, n, name), name), dtype, name)
     with np.errstate(over="ignore"):
         total = float(masses.sum(dtype=np.float64))

@@ -25,12 +25,14 @@ from refot.arrays import (
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import finite_part
 from refot.costs.operands import as_cost, as_eps, as_point_cost
+from refot.foreign import as_given
 from refot.gradients import points_gradient
 from refot.problem import problem
 from refot.solvers.scaling import scaling_iterates
 from refot.solvers.sinkhorn import log_iterates
 
 
+@as_given
 @np.errstate(all="ignore")  # `scaling_iterates` warns where something is not finite
 def scaling_loss_gradient(C: CostLike, a: Weights, b: Weights, eps: float, L: int) -> Array:
     """The gradient of `scaling_loss` in C, (n, m), in the scaling form of G-7. G-8, Algorithm 2.
@@ -62,6 +64,7 @@ def scaling_loss_gradient(C: CostLike, a: Weights, b: Weights, eps: float, L: in
     return Cb - K * Kb / eps
 
 
+@as_given
 def scaling_loss_gradient_log(
     C: CostLike, a: Weights, b: Weights, eps: float, L: int, *, backend: BackendLike = None
 ) -> Array:
@@ -93,6 +96,7 @@ def scaling_loss_gradient_log(
     return Cb
 
 
+@as_given
 def scaling_loss_gradient_points(
     C: CostLike, a: Weights, b: Weights, eps: float, L: int, *, backend: BackendLike = None
 ) -> tuple[Array, Array]:
@@ -108,6 +112,7 @@ def scaling_loss_gradient_points(
     return points_gradient(Cb, C), points_gradient(Cb.T, C.T)
 
 
+@as_given
 def scaling_loss_gradient_self(
     C: CostLike, a: Weights, eps: float, L: int, *, backend: BackendLike = None
 ) -> Array:

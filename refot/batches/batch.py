@@ -102,8 +102,9 @@ def batch(
     rows, columns = (_weights(values, sizes[:, side], name, costs.dtype)
                      for values, side, name in ((a, ROWS, "a"), (b, COLUMNS, "b")))
     found = Batch(costs, rows, columns, np.zeros(number), sizes, on, operands)
-    found = replace(found, eps=_eps(eps, found))
-    if bool(costs.max() == np.inf):
+    least, most = float(costs.min()), float(costs.max())
+    found = replace(found, eps=_eps(eps, found, max(most, -least)))
+    if most == np.inf:
         found = _with_partners(found)
     return replace(found, costs=on.asarray(found.costs), a=on.asarray(found.a),
                    b=on.asarray(found.b), operands=None if found.operands is None else
@@ -234,14 +235,13 @@ def _weights(values: Any, sizes: Array, name: str, dtype: Any) -> Array:
                            for k, (part, size) in enumerate(zip(parts, sizes, strict=True))])
 
 
-def _eps(eps: Any, problems: Batch) -> Array:
-    """eps of each problem, (B,)."""
+def _eps(eps: Any, problems: Batch, size: float) -> Array:
+    """eps of each problem, (B,); no cost is larger than `size`."""
     if _count(eps, 1) is None:
         each = np.full(len(problems), as_positive(eps, "eps"))
     else:
         each = on_host(as_floating(eps, "eps", 1)).astype(np.float64)
     costs, limits = problems.costs, np.finfo(problems.costs.dtype)
-    size = max(float(costs.max()), -float(costs.min()))
     least = max(float(limits.tiny), 8 * size / float(limits.max))
     if not bool(((each >= least) & (each <= largest(costs.dtype))).all()):
         for k, one in enumerate(each.tolist()):

@@ -17,6 +17,7 @@ from refot.batches.batch import batch_of
 from refot.batches.solve import MAX_ITER, solve_problems
 from refot.costs.operands import PointCost, ground_point_cost
 from refot.divergences import self_costs, self_solution
+from refot.foreign import as_given
 from refot.measures import Measure, measure
 from refot.problem import Problem, problem
 from refot.solvers.answers.value import value_of
@@ -26,6 +27,7 @@ TOGETHER = 1 << 22
 """Entries of the costs that are in memory at a time: 32 MB in float64."""
 
 
+@as_given
 def pairwise(
     measures: Sequence[Any],
     eps: float,

@@ -32,6 +32,7 @@ from refot.backend_contract import BackendLike, BatchSolver, SweptBatch
 from refot.batches.batch import COLUMNS, ROWS, Batch, batch, potentials
 from refot.batches.result import BatchResult
 from refot.batches.stacked import solve_stacks
+from refot.foreign import as_given
 from refot.solvers import solve_problem
 from refot.solvers.accuracy import atom_tolerance
 from refot.solvers.answers.value import WIDE, value_of
@@ -44,6 +45,7 @@ MAX_ITER = 10_000
 """The iterations that a problem may take unless told."""
 
 
+@as_given
 def solve_batch(
     C: CostLike | Sequence[CostLike],
     a: Weights,

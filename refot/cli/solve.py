@@ -1,4 +1,4 @@
-"""`refot solve`: the potentials of a problem in a file, with a certificate of how far they are."""
+"""`refot solve`: the potentials of a problem in a file, and a proof of how far off they are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def solve(
     b: Annotated[Path | None, typer.Option(metavar="FILE", help="Those of the columns.")] = None,
     cost: Annotated[str | None, typer.Option(help="The ground cost of points.")] = None,
     rho: Annotated[float | None, typer.Option(
-        help="Unbalanced: what a marginal costs that is missed, in cost units.")] = None,
+        help="Marginals may be missed, at this price in cost units (unbalanced).")] = None,
     penalty: Annotated[str | None, typer.Option(help='"kl" or "tv", beside --rho.')] = None,
     method: Annotated[str, typer.Option(help="A method of docs/solvers.md.")] = "auto",
     tol: Annotated[float | None, typer.Option(help="Marginal error to reach.")] = None,
@@ -92,7 +92,8 @@ def _weights(file: Path, name: str) -> Any:
 
     table = read_table(file)
     if 1 not in table.shape:
-        raise FileError(f"{file}: {table.shape[1]} columns; the weights {name} are one column")
+        raise FileError(f"{file}: a table of {table.shape[0]} x {table.shape[1]}; "
+                        f"the weights {name} are one column")
     return table.ravel()
 
 

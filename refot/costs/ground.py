@@ -53,6 +53,25 @@ def l1_gradient(x: Array, y: Array) -> Array:
     return namespace(x).sign(x[:, None, :] - y[None, :, :])
 
 
+# ------------------------------------------------------------------ how the gradients change
+def sqeuclidean_gradient_change(x: Array, y: Array, vx: Array, vy: Array) -> Array:
+    """The change of 2 (x - y) as x moves along vx (n, d) and y along vy (m, d). (n, m, d)."""
+    return 2 * (vx[:, None, :] - vy[None, :, :])
+
+
+def euclidean_gradient_change(x: Array, y: Array, vx: Array, vy: Array) -> Array:
+    """The change of u = (x - y) / |x - y|: (w - u (u.w)) / |x - y| for w = vx - vy, 0 at x = y."""
+    u, w = euclidean_gradient(x, y), vx[:, None, :] - vy[None, :, :]
+    r = euclidean(x, y)[:, :, None]
+    across = w - u * (u * w).sum(axis=2)[:, :, None]
+    return namespace(x).where(r > 0, across / namespace(x).where(r > 0, r, 1), 0)
+
+
+def l1_gradient_change(x: Array, y: Array, vx: Array, vy: Array) -> Array:
+    """The signs of x - y do not change but at a kink: 0. (n, m, d)."""
+    return namespace(x).zeros((x.shape[0], *y.shape), dtype=x.dtype)
+
+
 # ------------------------------------------------------------------ what a cost knows about itself
 class PairCost(ABC):
     """A cost of two points, c(x, y) = c(y, x), as the computations and the proofs need it.
@@ -79,6 +98,12 @@ class PairCost(ABC):
     @abstractmethod
     def gradient(self, x: Array, y: Array) -> Array:
         """d/dx c(x_i, y_j), (n, m, d); at a kink a subgradient."""
+
+    def gradient_change(self, x: Array, y: Array, vx: Array, vy: Array) -> Array:
+        """How `gradient` changes as x moves along vx (n, d) and y along vy (m, d), (n, m, d); at a
+        kink 0. Only second derivatives ask for it: a cost may do without, and raises InputError."""
+        raise InputError("cost", f"{self.name!r}, which knows no second derivative",
+                         "a cost with gradient_change")
 
     @abstractmethod
     def bound(self, x: Array, y: Array) -> float:
@@ -123,6 +148,10 @@ class GroundCost(PairCost):
     """d -> by how many units of rounding, relative to c, `matrix_of` may be off."""
 
     is_quadratic: bool = False
+
+    gradient_change_of: Callable[[Array, Array, Array, Array], Array] | None = None
+    """(x, y, vx, vy) -> the change of the gradient: for second derivatives only."""
+
     is_difference = True
 
     def matrix(self, x: Array, y: Array) -> Array:
@@ -132,6 +161,12 @@ class GroundCost(PairCost):
     def gradient(self, x: Array, y: Array) -> Array:
         """d/dx c(x_i - y_j), (n, m, d); at a kink a subgradient."""
         return self.gradient_of(x, y)
+
+    def gradient_change(self, x: Array, y: Array, vx: Array, vy: Array) -> Array:
+        """How `gradient` changes as x moves along vx (n, d) and y along vy (m, d), (n, m, d)."""
+        if self.gradient_change_of is None:
+            return super().gradient_change(x, y, vx, vy)
+        return self.gradient_change_of(x, y, vx, vy)
 
     def bound(self, x: Array, y: Array) -> float:
         """At least max |c|: c between the two farthest corners of the boxes around x and y."""
@@ -162,6 +197,10 @@ class DotProduct(PairCost):
     def gradient(self, x: Array, y: Array) -> Array:
         """d/dx -<x, y> = -y, whatever x is. (n, m, d)."""
         return namespace(x).broadcast_to(-y, (x.shape[0], *y.shape))
+
+    def gradient_change(self, x: Array, y: Array, vx: Array, vy: Array) -> Array:
+        """The change of -y: -vy, whatever vx is. (n, m, d)."""
+        return namespace(x).broadcast_to(-vy, (x.shape[0], *y.shape))
 
     def bound(self, x: Array, y: Array) -> float:
         """At least max |c| and max `sizes`: sum_k max |x_k| max |y_k|."""
@@ -208,8 +247,12 @@ def add_cost(cost: AnyCost) -> AnyCost:
     return cost
 
 
-SQEUCLIDEAN = add_cost(GroundCost("sqeuclidean", sqeuclidean, sqeuclidean_gradient,
-                                  one_a_coordinate, is_quadratic=True))
-EUCLIDEAN = add_cost(GroundCost("euclidean", euclidean, euclidean_gradient, one_a_coordinate))
-MANHATTAN_L1 = add_cost(GroundCost("l1", l1, l1_gradient, one_a_coordinate))
+SQEUCLIDEAN = add_cost(GroundCost(
+    "sqeuclidean", sqeuclidean, sqeuclidean_gradient, one_a_coordinate, is_quadratic=True,
+    gradient_change_of=sqeuclidean_gradient_change))
+EUCLIDEAN = add_cost(GroundCost(
+    "euclidean", euclidean, euclidean_gradient, one_a_coordinate,
+    gradient_change_of=euclidean_gradient_change))
+MANHATTAN_L1 = add_cost(GroundCost(
+    "l1", l1, l1_gradient, one_a_coordinate, gradient_change_of=l1_gradient_change))
 DOT = add_cost(DotProduct())

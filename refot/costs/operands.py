@@ -13,7 +13,7 @@ same plans, and potentials that are less by these two.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -34,6 +34,7 @@ from refot.arrays import (
     namespace,
 )
 from refot.costs.ground import GROUND_COSTS, POINT_COSTS, PairCost
+from refot.foreign import Origin, first_origin
 
 BLOCK_ELEMENTS = 1 << 22
 """Entries of a block of rows, which is in memory at once: 32 MiB in float64."""
@@ -91,6 +92,8 @@ class PointCost:
     y: Array
     ground: PairCost
     scale: float = 1.0
+    origin: Origin | None = field(default=None, compare=False, repr=False)
+    """Where the points came from, if not from NumPy."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -112,6 +115,10 @@ class PointCost:
     def gradient_rows(self, block: slice) -> Array:
         """d c(x_i, y_j) / d x_i for i in block, (rows, m, d)."""
         return self.scale * self.ground.gradient(self.x[block], self.y)
+
+    def gradient_change(self, vx: Array, vy: Array) -> Array:
+        """How all `gradient_rows` change as x moves along vx and y along vy, (n, m, d)."""
+        return self.scale * self.ground.gradient_change(self.x, self.y, vx, vy)
 
     def dense(self) -> Array:
         """The whole matrix (n, m)."""
@@ -215,14 +222,14 @@ def as_point_cost(C: Any) -> PointCost:
 
 def _checked(C: PointCost) -> PointCost:
     """`C` with finite points of one dimension and dtype, and a scale > 0. Raises InputError."""
-    x, y = as_points(C.x, "x"), as_points(C.y, "y")
+    x, y, origin = as_points(C.x, "x"), as_points(C.y, "y"), C.origin or first_origin((C.x, C.y))
     if x.shape[1] != y.shape[1]:
         raise ShapeError("y", f"dimension {y.shape[1]}", f"dimension {x.shape[1]}, that of x")
     if x.dtype != y.dtype:
         raise TypeInputError("y", f"dtype {y.dtype}", f"{x.dtype}, that of x")
     if not isinstance(C.ground, PairCost):
         raise TypeInputError("ground", f"{C.ground!r}", "a PairCost: a cost of POINT_COSTS, say")
-    C = replace(C, x=x, y=y, scale=as_positive(C.scale, "scale"))
+    C = replace(C, x=x, y=y, scale=as_positive(C.scale, "scale"), origin=origin)
     with np.errstate(over="ignore", invalid="ignore"):  # inf - inf where products overflow
         bound = C.bound()
     if not bound <= largest(C.dtype):

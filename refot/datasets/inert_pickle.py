@@ -4,9 +4,10 @@ A pickle is a program that can call any function, and so unpickling a file from 
 safe. Here the file is read opcode by opcode (`pickletools.genops`). Lists, dicts and tuples are
 built; where an unpickler would import a name and call it, a `Call` only says what was to be called.
 
-Opcodes that a batch of CIFAR-10 does not need are refused. So is what lets a small file ask for
-much work or memory: containers within containers without end, keys that are no text (to hash a
-tuple that holds another twice, 60 deep, takes 2^60 steps), text encoded again and again.
+Opcodes that a batch of CIFAR-10 does not need are refused. Refused too is whatever makes a small
+file cost much work or memory: containers nested without limit; keys that are not text or bytes
+(with 60 tuples, each of which holds the one before twice, to hash the last takes 2^60 steps); one
+text encoded again and again.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ MOST_OPCODES = 2_000_000
 """A batch of 10,000 images takes fewer than 200,000."""
 
 MOST_NESTED = 1_000
-"""How many containers may lie in other containers, all together; a batch has about 15."""
+"""How many containers in all may be put into others, at whatever depth; a batch has about 15."""
 
 _MARK = object()
 _VALUES = {"BININT", "BININT1", "BININT2", "BINUNICODE", "BINBYTES", "SHORT_BINBYTES"}
@@ -67,7 +68,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.nested = 0
-        self.may_encode = size  # what is encoded stands in the file: no more than once
+        self.may_encode = size  # characters: as many as the file could hold, each encoded once
 
     def apply(self, name: str, argument: Any) -> None:
         """One opcode."""
@@ -109,8 +110,9 @@ class _Machine:
             raise ValueError(f"it holds the opcode {name}, which image batches do not need")
 
     def held(self, items: list[Any]) -> list[Any]:
-        """The items, which are put into a container now. Raises ValueError where too many of these
-        are containers themselves: what is nested without end cannot even be thrown away."""
+        """The items, unchanged, for the caller to put into a container. Raises ValueError once the
+        file has put too many containers into others: to free what is nested too deeply may crash
+        Python."""
         self.nested += sum(isinstance(item, tuple | list | dict | Call) for item in items)
         if self.nested > MOST_NESTED:
             raise ValueError(f"more than {MOST_NESTED} containers within containers")

@@ -48,8 +48,9 @@ class Accuracy(NamedTuple):
 def atom_tolerance(tol: float) -> float:
     """The atom error that goes with a marginal error of tol: sqrt(tol).
 
-    An atom of a weight above sqrt(tol) then meets it whenever the marginal error is within tol, so
-    that only lighter atoms ask for more."""
+    An atom of weight w whose row or column sum is off by tol has an atom error of about tol / w.
+    For w above sqrt(tol) this is below sqrt(tol): only lighter atoms have to be more accurate than
+    the marginal error asks."""
     return math.sqrt(tol)
 
 
@@ -76,8 +77,8 @@ def _atom_error(p: Problem, f: Array, g: Array, rows: Array) -> float:
 
 
 def swept(p: Problem, f: Array, g: Array, allowed: float, most: int) -> tuple[Array, Array]:
-    """(f, g) after Sinkhorn's sweeps: as many as bring f within `allowed` eps of g^(c,eps), and at
-    most `most`. g is the transform of f."""
+    """(f, g) after further Sinkhorn iterations, which end when f is within `allowed` eps of
+    g^(c,eps), or after `most` of them. The g returned is the transform of the f returned."""
     f_next = p.best(g, f)
     for _ in range(most):
         f = f_next
@@ -91,10 +92,11 @@ def swept(p: Problem, f: Array, g: Array, allowed: float, most: int) -> tuple[Ar
 def rounding_floor(p: Problem, f: Array, g: Array) -> float:
     """The marginal error that rounding alone may leave at (f, g).
 
-    An entry of the plan is exp((F_i + G_j - C_ij) / eps). Each of the three numbers is rounded to a
-    share u of itself, and where there is mass C_ij is about F_i + G_j. So the exponent is off by
-    some u (|F_i| + |G_j|) / eps, whose mean under the plan is a.|F| + b.|G|. And a sum of n terms
-    is rounded by about sqrt(n) u.
+    An entry of the plan is exp((F_i + G_j - C_ij) / eps). Rounding changes each of the three
+    numbers by up to u times its size (u is half the machine epsilon), and where there is mass C_ij
+    is about F_i + G_j. So the exponent is off by a few times u (|F_i| + |G_j|) / eps, and the mean
+    of that under the plan is u (a.|F| + b.|G|) / eps. Besides, a sum of n terms is off by about
+    sqrt(n) u. The result is 8 times both together, to be on the safe side.
     """
     xp = namespace(f)
     sizes = sum(float(weights @ abs(xp.where(weights > 0, folded, 0)))

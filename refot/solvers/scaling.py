@@ -24,12 +24,14 @@ from refot.arrays import (
 )
 from refot.costs.forbidden import finite_part, with_partners
 from refot.costs.operands import as_cost, as_eps
+from refot.foreign import as_given
 
 
 class ScalingWarning(ConvergenceWarning):
     """The scaling form G-7 left the range of floats: what it returns is infinite or NaN."""
 
 # ------------------------------------------------------------------ scaling form, G-7
+@as_given
 def scaling_iterates(
     C: CostLike, a: Weights, b: Weights, eps: Any
 ) -> Iterator[tuple[Array, Array]]:
@@ -67,6 +69,7 @@ def _scaling_steps(exponent: Array, a: Array, b: Array) -> Iterator[tuple[Array,
         yield u, v
 
 
+@as_given
 def sinkhorn_scaling(C: CostLike, a: Weights, b: Weights, eps: Any, L: int) -> tuple[Array, Array]:
     """(u (n,), v (m,)) after exactly L steps of G-7. The column sums are then exact, the row sums
     are not. Algorithm 2 of G."""
@@ -74,6 +77,7 @@ def sinkhorn_scaling(C: CostLike, a: Weights, b: Weights, eps: Any, L: int) -> t
     return next(itertools.islice(scaling_iterates(C, a, b, eps), L - 1, None))
 
 
+@as_given
 def scaling_loss(C: CostLike, a: Weights, b: Weights, eps: Any, L: int) -> float:
     """sum_ij u_i (K_ij C_ij) v_j after L steps: the sharp loss G-8, in cost units.
 

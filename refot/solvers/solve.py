@@ -15,6 +15,7 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import BackendLike, prepared
+from refot.foreign import as_given
 from refot.problem import Problem, problem
 from refot.solvers.loop import SinkhornResult, iterate
 from refot.solvers.memory import kept, require_working_set, within
@@ -61,9 +62,11 @@ UNBALANCED_METHODS: dict[str, Stage[UnbalancedProblem]] = {
 """The methods for a problem whose marginals may be missed at a price."""
 
 FOR_TV = ("auto", "overrelaxed", "schedule", "sinkhorn")
-"""Those of them that need no derivative of the sums which a potential asks for."""
+"""Those of them that also take the penalty TV. With it the row sum of P that goes with f_i (for KL
+it is a_i exp(-f_i / rho)) is no differentiable function of f_i, as the other methods need it."""
 
 
+@as_given
 def solve(
     C: CostLike,
     a: Weights,
@@ -82,6 +85,7 @@ def solve(
     f: Potential | None = None,
     g: Potential | None = None,
     memory: int | str | None = None,
+    normalise: bool = False,
     backend: BackendLike = None,
 ) -> SinkhornResult:
     """The optimal potentials (f, g), and how near they are. Warns if they are not near enough.
@@ -92,17 +96,18 @@ def solve(
     It stops at the first of these; `stopped_by` of the result says which:
     - the L1 marginal error is <= `tol` (default 1e-9, in float32 1e-5), and every f_i and g_j,
       however light its atom, is within eps sqrt(tol) of the (c,eps)-transform of the other side;
-    - the relative gap of the value F is proved to be <= `gap`;
+    - the relative gap of F, between proved lower and upper bounds, is <= `gap`;
     - `time_limit` seconds are over, compilation included. It is looked at between passes over the
       pairs;
     - `max_iter` iterations, those of an eps schedule included;
     - the error has reached what rounding allows, about u c / eps with u = 1e-16 in float64, 6e-8 in
       float32, and c the size of the costs that carry mass. A `tol` below that cannot be reached.
 
-    `certified` proves the gap at the end. `progress` is called with (iteration, error, elapsed
-    seconds), or is True for a bar. `g` (m,), or `f` (n,) alone, is a warm start, up to a constant.
-    `memory` is what it may take, in bytes or as "2G" (default: REFOT_MEMORY, or a quarter of what
-    is free). Raises InputError.
+    `certified` proves such bounds of F at the end, whatever stopped it. `progress` is called with
+    (iteration, error, elapsed seconds), or is True for a bar. `g` (m,), or `f` (n,) alone, is a
+    warm start, up to a constant. `memory` is what it may take, in bytes or as "2G" (default:
+    REFOT_MEMORY, or a quarter of what is free). Weights None are uniform; with `normalise` they may
+    be counts. Raises InputError.
 
         result = refot.solve(C, a, b, eps, tol=1e-6)
         P = refot.plan(result.f, result.g, C, a, b, eps)
@@ -114,7 +119,9 @@ def solve(
     """
     control = Control(time_limit, gap, certified, progress)
     if rho is None:
-        p = problem(C, a, b, eps, backend)
+        p = problem(C, a, b, eps, backend, normalise)
+    elif normalise:
+        raise InputError("normalise", "True beside rho", "False: masses may have any total")
     else:
         p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
     return solve_problem(p, method=method, tol=tol, max_iter=max_iter, control=control, f=f, g=g,

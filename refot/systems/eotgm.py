@@ -54,7 +54,7 @@ class EOTGM(GeneratorSystem):
         self.optimisers = {"g": Adam(settings.rate, 0.5, 0.99)}
 
     def draw(self) -> Batch:
-        """A mini-batch of latents z (1, m, k), and one of data, y (1, m, d): L's x."""
+        """A mini-batch of latents, "z" (1, m, k), and one of data, "y" (1, m, d): the x of L."""
         return self.batches(1, self.settings.m)
 
     def update(self, batch: Batch) -> dict[str, float]:

@@ -12,6 +12,7 @@ from refot.arrays import Array, CostLike, InputError, Points, Weights, in_range,
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import require_all_partners
 from refot.costs.operands import as_cost, as_point_cost
+from refot.foreign import as_given
 from refot.penalties import Exact
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.solve import solve_problem
@@ -22,6 +23,7 @@ TIGHT = 1e-11
 """The default residual in float64, above what rounding leaves at moderate rho and eps."""
 
 
+@as_given
 @in_range
 def unbalanced_value_gradient_points(
     C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl",
@@ -34,6 +36,7 @@ def unbalanced_value_gradient_points(
     return points_of(unbalanced_problem(as_point_cost(C), a, b, eps, rho, penalty, backend), tol)
 
 
+@as_given
 @in_range
 def unbalanced_value_gradient_weights(
     C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl",
@@ -64,6 +67,7 @@ def unbalanced_value_gradient_rho(
     return (_per_rho(p, p.asked(solved.f, rows)), _per_rho(p.T, p.T.asked(solved.g, columns)))
 
 
+@as_given
 @in_range
 def unbalanced_divergence_gradient(
     x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object,
@@ -78,6 +82,7 @@ def unbalanced_divergence_gradient(
     return points_of(xy, tol) - points_of(xx, tol)
 
 
+@as_given
 @in_range
 def unbalanced_divergence_gradient_weights(
     x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object,
@@ -86,11 +91,14 @@ def unbalanced_divergence_gradient_weights(
 ) -> Array:
     """dS/da = dU_xy/da - dU_xx/da + eps (m_a - m_b), (n,), not centred. U-8.
 
-    dU_xx/da is that in the first of the two places in which a stands.
+    dU_xx/da is the mean of those in the two places in which a stands: with TV the level of (f, g)
+    may be free, and then one place alone says nothing.
     """
     xy, xx, _ = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend)
     m_a, m_b = xy.masses
-    return weights_of(xy, tol) - weights_of(xx, tol) + xy.eps * (m_a - m_b)
+    solved = _solved(xx, tol)
+    both_places = weights_at(xx, solved.f, solved.g) + weights_at(xx.T, solved.g, solved.f)
+    return weights_of(xy, tol) - both_places / 2 + xy.eps * (m_a - m_b)
 
 
 # ------------------------------------------------------------------ of a checked problem
@@ -101,11 +109,16 @@ def points_of(p: UnbalancedProblem, tol: float | None) -> Array:
 
 
 def weights_of(p: UnbalancedProblem, tol: float | None) -> Array:
-    """dU/da = worth(f) + eps (m_b - exp((f - h) / eps)), h the softmin of g."""
+    """dU/da of a problem that is to be solved."""
     if p.is_exact:
         raise InputError("rho", "inf on both sides", "a finite rho: a alone cannot change")
     solved = _solved(p, tol)
-    h = p.transform(solved.g, solved.f)
+    return weights_at(p, solved.f, solved.g)
+
+
+def weights_at(p: UnbalancedProblem, f: Array, g: Array) -> Array:
+    """dU/da = worth(f) + eps (m_b - exp((f - h) / eps)), h the softmin of g."""
+    h = p.transform(g, f)
     f = p.prox(h)  # defined where a_i = 0, too
     shares = namespace(f).exp((f - h) / p.eps)
     return p.rows.worth(f) + p.eps * (p.masses[1] - shares)

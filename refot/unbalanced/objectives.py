@@ -26,6 +26,7 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike
 from refot.costs.operands import as_eps
+from refot.foreign import as_given
 from refot.objectives import kl, kl_from_product, transport_cost
 from refot.penalties import Exact
 from refot.solvers.gap import CertifiedGap
@@ -100,6 +101,7 @@ def unbalanced_multiple(
     return float(np.exp(-E / ((rows.rho + columns.rho + eps) * mass)))
 
 
+@as_given
 @in_range
 def unbalanced_marginals(
     f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, rho: object,
@@ -116,6 +118,7 @@ def unbalanced_marginals(
     return p.asked(f, rows), p.T.asked(g, columns)
 
 
+@as_given
 def unbalanced_plan(
     f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
     *, backend: BackendLike = None

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 LAYERS = {
     "refot": [
+        {"foreign"},
         {"arrays"},
         {"costs", "measures", "files", "terminal"},
         {"backend_contract", "penalties"},
@@ -31,8 +32,8 @@ LAYERS = {
         {"unrolled", "implicit", "semidiscrete", "informative_plans", "entropic", "limits",
          "batches"},
         {"unbalanced"},
-        {"conventions", "datasets", "networks", "plots", "scores", "sklearn"},
-        {"systems"},
+        {"autodiff", "conventions", "datasets", "networks", "plots", "scores", "sklearn"},
+        {"jax", "systems", "torch"},
         {"cli"},
         {"__main__"},
     ],
@@ -55,7 +56,7 @@ LAYERS = {
 """The rooms of each house, from the ground up. A file imports from its own room and from rooms in
 the lines before its own; two rooms of one line do not know each other."""
 
-FOR_BACKENDS = {"arrays", "costs", "backend_contract"}
+FOR_BACKENDS = {"foreign", "arrays", "costs", "backend_contract"}
 """What a backend knows of `refot`."""
 
 MOST_FILES = {"refot": 25, "backends": 3, "verification": 3}

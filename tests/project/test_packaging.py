@@ -14,6 +14,7 @@ import refot
 ROOT = Path(__file__).resolve().parents[2]
 
 HEAVY = ["numba", "flint", "torch", "jax", "ot", "ott", "geomloss", "sklearn", "cupy", "matplotlib",
+        "pandas", "polars", "array_api_compat",
          "scipy.optimize", "scipy.sparse"]
 
 

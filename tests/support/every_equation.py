@@ -43,7 +43,7 @@ class World:
 def inputs() -> dict[str, Any]:
     rng = np.random.default_rng(7)
     a, b = rng.dirichlet(np.full(5, 3.0)), rng.dirichlet(np.full(7, 3.0))
-    return {
+    found = {
         "x": rng.normal(size=(5, 2)), "x2": rng.normal(size=(5, 2)), "y": rng.normal(size=(7, 2)),
         "a": a, "b": b, "zeta": np.array([0.4, 0.6]), "f": rng.normal(size=5),
         "g": rng.normal(size=7), "Q": rng.normal(size=(5, 7)), "Q1": rng.normal(size=(2, 7)),
@@ -52,6 +52,7 @@ def inputs() -> dict[str, Any]:
         "eta": rng.dirichlet(np.ones(25)).reshape(5, 5), "codes": np.array(CODES),
         "far": np.full(5, -9.0), "flat": np.zeros(7),
     }
+    return found | {"backward": found["P"][::-1], "fx": found["x"][:, 0], "fy": found["y"][:, 0]}
 
 
 INPUTS = inputs()
@@ -76,8 +77,8 @@ CALLS: dict[str, Callable[[World], Any]] = {
         w.C, w.Q, LAM, w.a, w.b, EPS, **EXACT, backend=w.on)[0],
     "kantorovich_dual": lambda w: refot.kantorovich_dual(w.far, w.flat, *w.matrix[:3]),
     "kantorovich_rubinstein":
-        lambda w: refot.kantorovich_rubinstein(w.x[:, 0], w.y[:, 0], *w.problem[:3]),
-    "kl": lambda w: refot.kl(w.P, w.P[::-1]),
+        lambda w: refot.kantorovich_rubinstein(w.fx, w.fy, *w.problem[:3]),
+    "kl": lambda w: refot.kl(w.P, w.backward),
     "kl_dual": lambda w: refot.kl_dual(w.Q, w.P, w.a, w.b),
     "kl_from_product": lambda w: refot.kl_from_product(w.P, w.a, w.b),
     "log_dual": lambda w: refot.log_dual(w.f, w.g, *w.problem, backend=w.on),

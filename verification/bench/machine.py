@@ -48,7 +48,8 @@ class Share:
 
 def multiply_add_loop() -> Callable[..., None]:
     """The compiled loop a = a b + b, STEPS times for each number of a (CHAINS, LENGTH)."""
-    from refot.backends.numba.compile import called, elementwise, fma, full_width  # it compiles
+    # Imported only where it is used: it loads the compiler.
+    from refot.backends.numba.compile import called, elementwise, fma, full_width
 
     @elementwise
     def step(x: Any, b: Any) -> Any:
@@ -103,7 +104,7 @@ def softmin_share(dtype: Any, *, repeats: int = 20, n: int = 256, m: int = 10_00
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Kernels run on the calling thread alone: two threads on one core would share its units."""
-    import numba  # as above
+    import numba  # only here, as in multiply_add_loop
 
     before = numba.config.NUMBA_NUM_THREADS
     numba.config.NUMBA_NUM_THREADS = 1

@@ -95,9 +95,10 @@ class PeerServer:
 
 
 def peak_memory() -> int:
-    """The most bytes that this process has had resident, since `forget_peak` where that is known.
+    """The most bytes that this process has had resident.
 
-    Linux says so; elsewhere it is what `resource` has, of the whole life of the process.
+    On Linux that is since the last `forget_peak`, read from /proc. Elsewhere it is since the start
+    of the process, as `resource` reports it.
     """
     status = Path("/proc/self/status")
     if status.exists():

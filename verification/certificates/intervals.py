@@ -53,7 +53,8 @@ class Interval:
         return 0.0 if self.contains(x) else max(self.lower - x, x - self.upper)
 
     def intersection(self, other: Interval) -> Interval:
-        """What is in both. Raises ValueError if nothing is: then one of them was not true."""
+        """What is in both. Raises ValueError if nothing is: then the two cannot enclose the same
+        number, and one of them is wrong."""
         return Interval(max(self.lower, other.lower), min(self.upper, other.upper))
 
     def __neg__(self) -> Interval:

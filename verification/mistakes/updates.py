@@ -41,8 +41,8 @@ def _log(weights: Array) -> Array:
 def standing(rows: Array, columns: Array, a: Array, b: Array, eps: float) -> Sums | None:
     """f_i + g_j of the loop f = softmin(rows, g + eps log b), g = softmin(columns, f + eps log a).
 
-    It is right for rows = C and columns = C'. The loop is done when an iteration moves g by no more
-    than a constant. Returned are the sums with g updated last, and those with f updated last; None
+    It is right for rows = C and columns = C'. The loop is done when an iteration moves all g_j by
+    the same number. Returned are the sums with g updated last, and those with f updated last; None
     if the loop is not done after STEPS iterations.
     """
     g, unit = np.zeros_like(b), float(np.ptp(rows)) + eps
@@ -75,8 +75,9 @@ def _axis(rows: bool, columns: bool) -> WrongSums:
 def _without_b(C: Array, a: Array, b: Array, eps: float) -> Sums:
     """b is missing from one update: a loop that converges as if b were uniform.
 
-    The three forms: the update without b is the last or the one before; or P = u K v is formed from
-    scalings with v = 1 / (K'u), and b is missing there, too.
+    The three forms, in this order: the update of f, without b, is the last but one; it is the last;
+    or the loop is one of scalings that ends with v = 1 / (K'u), where b is missing, so that it is
+    missing in P = u K v, too.
     """
     solved = solution(C, a, np.full_like(b, 1 / len(b)), eps).solved
     S = solved.f[:, None] + solved.g

@@ -1,9 +1,11 @@
 """The systems of the golden trajectories: every algorithm, tiny and in float64.
 
-Networks have width 4 and batches 5 or 6 entries, so that a person can read a file. Initial weights
-and batches are multiples of 1/1024, so that every language starts at the same numbers. `train_step`
-is refot's own answer to the capability of that name. B = Bréchet et al. 2019, H = Houdard et al.,
-G = Genevay, Peyré, Cuturi 2018, L = Liu et al.
+A golden trajectory is a file with a few recorded training steps, which an implementation in any
+language should reproduce. Networks have width 4 and batches 5 or 6 entries, so that a person can
+read a file. Initial weights and batches are multiples of 1/1024, so that every language starts at
+the same numbers. `train_step` is what the verifier asks of an implementation; the one here is
+refot's own. B = Bréchet et al. 2019, H = Houdard et al., G = Genevay, Peyré, Cuturi 2018,
+L = Liu et al.
 """
 
 from __future__ import annotations
@@ -201,7 +203,7 @@ class RecordingOptimiser:
     def __init__(self, name: str, network: str, optimiser: Optimiser,
                  taken: list[dict[str, Any]]) -> None:
         self.name, self.network, self.optimiser, self.taken = name, network, optimiser, taken
-        self.lr = optimiser.lr  # Info-Sinkhorn sets it; constant in the golden runs
+        self.lr = optimiser.lr  # Info-Sinkhorn sets it, to the same value in these runs
 
     def step(self, weights: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
         self.taken.append({"optimiser": self.name, "gradients": {

@@ -1,7 +1,7 @@
 """The right answers of unbalanced transport, U-1 to U-8, from one solve of each problem.
 
-Every P >= 0 is feasible, so that the dual at any potentials and the primal of any plan bound U from
-both sides: `Unbalanced.value` is such an interval.
+With finite rho every P >= 0 is feasible, so that the dual at any potentials and the primal of any
+plan bound U from both sides: `Unbalanced.value` is such an interval.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Unbalanced:
 
     @cached_property
     def independent(self) -> Array:
-        """a(x)b, to which the plan is compared, (n, m)."""
+        """The plan a b', with which KL compares the plan, (n, m)."""
         return np.outer(self.a, self.b)
 
     # -------------------------------------------------------------- masses and values
@@ -103,7 +103,7 @@ class Unbalanced:
 
     @property
     def largest_term(self) -> float:
-        """The sum of the absolute values of all that U is a sum of."""
+        """The absolute values of the terms of U, added up: roundings are relative to this."""
         m_a, m_b = self.masses
         moved = float((abs(self.C) * self.plan).sum())
         rhos = sum(rho * m for rho, m in zip(self.rhos, (m_a, m_b), strict=True)
@@ -127,7 +127,7 @@ class Unbalanced:
         return self.eps * self.masses[1] - self.eps * np.exp(-self.f / rho) - rho * np.expm1(
             -self.f / rho)
 
-    # -------------------------------------------------------------- what a mistake computes
+    # -------------------------------------------------------------- what stopping early computes
     @cached_property
     def iterates(self) -> tuple[tuple[Array, Array], ...]:
         """(f, g) of the plain iteration U-3 from g = 0, f updated first, and then of the other
@@ -169,7 +169,8 @@ def dual(
 def primal(
     P: Array, C: Array, a: Array, b: Array, eps: float, rhos: tuple[float, float]
 ) -> float:
-    """U-1 at any plan, an upper bound of U."""
+    """U-1 at any plan, an upper bound of U. Where rho is infinite, that marginal has to be exact:
+    it is not penalised."""
     penalties = sum(rho * kl_divergence(p, w) for rho, p, w in (
         (rhos[0], P.sum(axis=1), a), (rhos[1], P.sum(axis=0), b)) if np.isfinite(rho))
     return float((C * P).sum()) + eps * kl_divergence(P, np.outer(a, b)) + penalties
@@ -191,7 +192,8 @@ def iterates(
 
 # ------------------------------------------------------------------ remembered by the arguments
 REMEMBERED = 8192
-"""Solutions that are kept at most: those of a run, and of the mistakes of one of its parts."""
+"""The most solutions that are kept: enough for the problems of a run, and for those solved to
+recognise the mistakes of one of its parts."""
 
 _solutions: dict[Hashable, Unbalanced] = {}
 

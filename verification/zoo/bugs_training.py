@@ -1,6 +1,7 @@
-"""Bugs of training steps: refot's systems with one wrong method, run on the golden trajectories.
+"""Bugs of training steps: subclasses of refot's systems, each with a mistake put into it.
 
-Weights and batches are those of the trajectory files, so that nothing is random here.
+They start from the weights of the golden trajectories (training steps recorded in files) and see
+the batches of those, so that nothing is random here.
 
 Papers: B = Bréchet et al. 2019 (Info-Sinkhorn), H = Houdard et al. 2023 (psi).
 """
@@ -23,7 +24,7 @@ from .bug import bug
 
 
 def _steps(algorithm: str, kind: type[NetworkSystem]) -> Callable[..., Any]:
-    """A train_step that offers this one algorithm, by a system of the wrong `kind`."""
+    """A train_step for this one algorithm, by a system of the class `kind`, which has the bug."""
 
     def train_step(asked: str, settings: Any, weights: Any, batches: Any) -> Any:
         if asked != algorithm:
@@ -136,7 +137,7 @@ class UnbiasedTrunk(InfoSinkhorn):
 
 # ------------------------------------------------------------------ psi of H
 class AverageWithStart(SDOT):
-    """The average of H-28 includes its start, the psi of the generator's step before."""
+    """The average of H-28 includes its start, the psi that the training step before ended with."""
 
     def ascend(self, batches: Iterable[Array]) -> None:
         psi_tilde = self.psi()

@@ -23,6 +23,7 @@ from refot.arrays import (
 )
 from refot.costs.forbidden import on_host
 from refot.costs.operands import PointCost, as_point_cost
+from refot.foreign import methods_as_given
 from refot.problem import Problem
 from refot.solvers.accuracy import Accuracy
 from refot.solvers.gap import CertifiedGap, gap_of
@@ -39,6 +40,7 @@ ENTRY_BYTES = 12
 """A sparse plan takes a float and the number of a column for each entry."""
 
 
+@methods_as_given
 class Answers:
     """The methods of `SinkhornResult`."""
 

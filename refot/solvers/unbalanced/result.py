@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from refot.foreign import methods_as_given
 from refot.solvers.loop import SinkhornResult
 from refot.unbalanced_problem import UnbalancedProblem
 
 
+@methods_as_given
 @dataclass(frozen=True, kw_only=True, repr=False)
 class UnbalancedResult(SinkhornResult):
     """As `SinkhornResult`, for a problem whose marginals may be missed at a price.

@@ -28,8 +28,9 @@ pytestmark = [
     # said by POT's greenkhorn, which is not; by screenkhorn; by GeomLoss with a gradient
     pytest.mark.filterwarnings("ignore:Sinkhorn did not converge:UserWarning"),
     pytest.mark.filterwarnings("ignore:Bottleneck module is not installed:UserWarning"),
-    # said by sinkhorn_unbalanced whenever it is asked for entropy
+    # said by sinkhorn_unbalanced whenever it is asked for entropy; by SciPy to POT
     pytest.mark.filterwarnings("ignore:If reg_type = entropy:UserWarning"),
+    pytest.mark.filterwarnings("ignore:scipy.optimize. The `disp`:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True:UserWarning"),
 ]
 

@@ -1,7 +1,8 @@
 """POT's functions of unbalanced transport: `ot.unbalanced`, and `ot.solve` with `unbalanced`.
 
-They take (a, b, M, reg, reg_m), the masses first; reg_m is rho. With reg_type 'entropy' KL compares
-with 1: the plan is asked for on the cost of which it is that of refot's problem.
+`sinkhorn_unbalanced` takes (a, b, M, reg, reg_m), the masses first; reg_m is rho. With reg_type
+'entropy' its KL compares the plan with ones, where refot's compares it with a b'. So it is given
+another cost (`their_cost_matrix`), for which its plan is the plan of refot's problem.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from refot.verification.subjects.subject import Part
 from . import Capabilities
 
 METHODS = ("sinkhorn", "sinkhorn_stabilized", "sinkhorn_translation_invariant")
-"""The methods of `sinkhorn_unbalanced`. 'sinkhorn_reg_scaling' says that it is the first one."""
+"""The methods of `sinkhorn_unbalanced`, less 'sinkhorn_reg_scaling': POT says that this one runs
+'sinkhorn' in its place."""
 
 STEPS = 1_000
 """`numItermax` of the two functions without a Sinkhorn iteration: their default."""
 
 LBFGS = 1e-3
-"""Asked of L-BFGS-B: the square root of a relative decrease of 1e-6 of the objective, at which it
-is at the latest when it ends within STEPS on the cases here; its default stopThr is 1e-15."""
+"""The accuracy asked of L-BFGS-B, the square root of 1e-6. On the cases here, when it ends, after
+STEPS iterations at most, a step decreases its objective by a relative 1e-6 or less. Its default
+stopThr, 1e-15, asks for more than that."""
 
 KEPT = 16
 """Answers kept: those of the problems of one case."""
@@ -71,7 +74,10 @@ def _sinkhorn(ot: ModuleType) -> Iterator[Part]:
         for reg_type, called in (("kl", PRODUCT), ("entropy", ONES)):
             solve = kept(_logged(ot, called, method=method, reg_type=reg_type))
             name = f"ot.unbalanced.sinkhorn_unbalanced(method='{method}', reg_type='{reg_type}')"
-            yield Part(name, _of_log(solve, called), calls="pot.sinkhorn2")
+            offered = _of_log(solve, called)
+            if (method, reg_type) not in (("sinkhorn", "entropy"), *((m, "kl") for m in METHODS)):
+                del offered["unbalanced_potentials"]  # logu and logv of one more kernel
+            yield Part(name, offered, calls="pot.sinkhorn2")
     yield Part("ot.unbalanced.sinkhorn_unbalanced2(returnCost='total')", {
         "unbalanced_value": lambda C, a, b, eps, rho: ot.unbalanced.sinkhorn_unbalanced2(
             a, b, C, eps, rho, returnCost="total")}, calls="pot.sinkhorn2")
@@ -127,10 +133,9 @@ def _solve(ot: ModuleType) -> Iterator[Part]:
         return unbalanced_value_to_refot("pot.solve(entropy, unbalanced)", given, a=a, b=b,
                                          eps=eps)
 
-    yield Part("ot.solve(reg_type='entropy', unbalanced=reg_m)", {
-        "unbalanced_plan": lambda *problem: ones(*problem).plan,
-        "unbalanced_value": value_of_ones,
-    }, calls="pot.solve(entropy)", tolerance=LBFGS)
+    # its plan is that of lbfgsb_unbalanced, which has a part of its own and takes long
+    yield Part("ot.solve(reg_type='entropy', unbalanced=reg_m)",
+               {"unbalanced_value": value_of_ones}, calls="pot.solve(entropy)", tolerance=LBFGS)
 
 
 # ------------------------------------------------------------------ without Sinkhorn's algorithm
@@ -139,19 +144,12 @@ def _descents(ot: ModuleType) -> Iterator[Part]:
         return ot.unbalanced.mm_unbalanced(a, b, C, rho, reg=eps, log=True)
 
     def quasi_newton(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
-        return ot.unbalanced.lbfgsb_unbalanced(a, b, C, eps, rho, log=True)
+        return ot.unbalanced.lbfgsb_unbalanced(a, b, C, eps, rho)
 
-    for name, solve, tolerance in (
-        ("ot.unbalanced.mm_unbalanced(reg=reg)", kept(majorised), None),
-        ("ot.unbalanced.lbfgsb_unbalanced", kept(quasi_newton), LBFGS),
-    ):
-        yield Part(name, {"unbalanced_plan": _first(solve), "unbalanced_value": _total(solve)},
-                   calls="pot.sinkhorn2", tolerance=tolerance)
-
-
-def _first(solve: Solve) -> Callable[..., Array]:
-    return lambda *problem: np.asarray(solve(*problem)[0])
-
-
-def _total(solve: Solve) -> Callable[..., float]:
-    return lambda *problem: float(solve(*problem)[1]["total_cost"])
+    steps = kept(majorised)
+    yield Part("ot.unbalanced.mm_unbalanced(reg=reg)", {
+        "unbalanced_plan": lambda *problem: steps(*problem)[0],
+        "unbalanced_value": lambda *problem: steps(*problem)[1]["total_cost"],
+    }, calls="pot.sinkhorn2")
+    yield Part("ot.unbalanced.lbfgsb_unbalanced", {"unbalanced_plan": quasi_newton},
+               calls="pot.sinkhorn2", tolerance=LBFGS)

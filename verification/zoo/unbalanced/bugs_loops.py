@@ -15,10 +15,10 @@ from .right import plan_of, value_of_mass
 from .solvers import checked, softmin
 
 STEPS = 2_000
-"""Iterations of a loop that has to stand at its end: rho / eps is 15 at most on CASES."""
+"""Iterations, enough to converge: on CASES rho / eps is at most 15, the damping at most 15/16."""
 
 STILL = 1e-13
-"""The change of the potentials, in units of their size, at which it is left."""
+"""A loop ends once the potential of the rows changes by at most this, relative to its size."""
 
 FEW = 5
 """Iterations of a loop that stops too early."""
@@ -47,7 +47,7 @@ def _rows_exact(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
 
 
 def _columns_exact(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """The value of U-4 at the plan of a loop that forgets to damp g."""
+    """The dual as if the columns were exact, at the potentials of a loop that does not damp g."""
     C, a, b = checked(C, a, b, eps, rho)
     f, g = _loop(C, a, b, eps, rho / (rho + eps), 1.0)
     moved = float(density_plan(f, g, C, a, b, eps).sum()) - a.sum() * b.sum()
@@ -80,7 +80,7 @@ def _few_value(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
 
 # ------------------------------------------------------------------ exponents
 def _scaling(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
-    """exp(-C / eps) is taken first."""
+    """The scaling form: K = exp(-C / eps), computed in advance, is 0 where C / eps is large."""
     C, a, b = checked(C, a, b, eps, rho)
     K, v, damping = np.exp(-C / eps), np.ones_like(b), rho / (rho + eps)
     with np.errstate(all="ignore"):
@@ -91,7 +91,7 @@ def _scaling(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
 
 
 def _shift_unshifted(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """The best shift U-5 with sums of exp(-f / rho) as they are."""
+    """The best shift U-5, whose sums of exp(-f / rho) underflow: no maximum is taken out first."""
     C, a, b = checked(C, a, b, eps, rho)
     f, g, damping = np.zeros_like(a), np.zeros_like(b), rho / (rho + eps)
     with np.errstate(all="ignore"):
@@ -104,7 +104,7 @@ def _shift_unshifted(C: Array, a: Array, b: Array, eps: float, rho: float) -> fl
 
 
 def _ratios_of_softmins(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """exp(-softmin / rho), to be damped afterwards: at small rho it is 0 or infinite before."""
+    """Damps exp(-softmin / rho) by a power: at small rho it is 0 or infinite before the power."""
     C, a, b = checked(C, a, b, eps, rho)
     ratio, damping = np.ones_like(b), rho / (rho + eps)
     with np.errstate(all="ignore"):
@@ -116,7 +116,10 @@ def _ratios_of_softmins(C: Array, a: Array, b: Array, eps: float, rho: float) ->
 
 
 def _absorbing(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
-    """Scalings absorbed when one exceeds 100: the largest entry for all, u kept and v set to 1."""
+    """When an entry of u or v exceeds 100, absorbs the largest of each as if it were all entries.
+
+    Then it sets v to 1, but not u.
+    """
     C, a, b = checked(C, a, b, eps, rho)
     M = C - eps * np.log(np.outer(a, b))
     K, damping, alpha, beta = np.exp(-M / eps), rho / (rho + eps), 0 * a, 0 * b

@@ -11,7 +11,7 @@ from scipy.special import rel_entr
 from refot.arrays import Array
 from refot.verification.zoo.bug import bug
 
-from .right import plan_of, primal, remembered, value_of_mass
+from .right import plan_of, primal, remembered
 from .solvers import checked, translation_invariant
 
 CASES = ("gaussian", "euclidean", "one-by-one", "square-uniform", "asymmetric")
@@ -181,15 +181,9 @@ for _name, _check, _diagnosis, _gradient in (
 
 
 # ------------------------------------------------------------------ bad input and manners
-def _trusting(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """As people write it: nothing is looked at before the loop."""
-    g, damping = np.zeros_like(b), rho / (rho + eps)
-    with np.errstate(all="ignore"):
-        for _ in range(300):
-            f = -damping * eps * np.log(np.exp((g - C) / eps) @ b)
-            g = -damping * eps * np.log(np.exp((f[:, None] - C) / eps).T @ a)
-        P = np.outer(a, b) * np.exp((f[:, None] + g - C) / eps)
-        return value_of_mass(P, a, b, eps, rho)
+def _clipped(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
+    """What is below 0 is taken for 0, "noise of a histogram"."""
+    return value(C, np.clip(a, 0, None), b, eps, rho)
 
 
 def _of_its_size(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
@@ -211,7 +205,7 @@ def _made_uniform(C: Array, a: Array, b: Array, eps: float, rho: float) -> float
 
 
 for _fault, _value in (("negative-rho", _of_its_size), ("nan-rho", _at_least),
-                       ("negative-weight", _trusting)):
+                       ("negative-weight", _clipped)):
     bug(f"unbalanced_value: {_fault} solves something", f"unbalanced_value.refuses-{_fault}",
         "input-accepted", _value, ("gaussian",))
 bug("unbalanced_value: writes into a", "unbalanced_value.keeps-arguments", "writes-into-a",

@@ -1,4 +1,5 @@
-"""Right subjects of unbalanced transport: other solvers, other forms of the value, conventions."""
+"""Right implementations of unbalanced transport, which the verifier has to accept: other solvers,
+other forms of the value, other conventions."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ Capabilities = dict[str, Callable[..., Any]]
 
 
 def remembered(solver: Solver) -> Solver:
-    """The solver, which looks at its arguments and solves each problem once."""
+    """The solver with its arguments checked first, and each problem solved only once."""
 
     @cache
     def solved(shape: tuple[int, int], C: bytes, a: bytes, b: bytes, eps: float,
@@ -40,7 +41,7 @@ def remembered(solver: Solver) -> Solver:
 
 # ------------------------------------------------------------------ three forms of the value
 def value_of_mass(P: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """U-4, right at the optimum only."""
+    """The value from the total mass of the plan (U-4), which holds at the optimum only."""
     return float(rho * (a.sum() + b.sum()) + eps * a.sum() * b.sum() - (2 * rho + eps) * P.sum())
 
 
@@ -115,7 +116,7 @@ _all = all_of(translation_invariant)
 
 
 def plan_of(*problem: Any) -> Array:
-    """The right plan, for the subjects whose way of answering is the point."""
+    """The right plan, for implementations that differ in how they answer, not how they solve."""
     P: Array = _all["unbalanced_plan"](*problem)
     return P
 
@@ -159,5 +160,6 @@ def _of_dual() -> Capabilities:
 
 @right("unbalanced: both penalties, asked for KL")
 def _two_penalties() -> Capabilities:
-    """A solver of KL and TV by one prox. TV clips where KL damps; here it is asked for KL."""
+    """A solver that takes either penalty, by one more step after each transform: for KL it damps
+    the potential, for TV it clips it. Here it is asked for KL."""
     return {"unbalanced_potentials": remembered(partial(plain, penalty="kl"))}

@@ -1,0 +1,60 @@
+"""One unbalanced value U(x, a, y, b) at its optimal potentials: U-1, U-7.
+
+Its marginals may be missed at a price, and its masses are free: gradients in them are not centred.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from refot.arrays import Array, InputError
+from refot.autodiff.term import Term
+from refot.solvers.memory import kept
+from refot.solvers.solve import solve_problem
+from refot.unbalanced.gradients import TIGHT, weights_at
+from refot.unbalanced_problem import UnbalancedProblem
+
+
+@dataclass(frozen=True)
+class FreeTerm(Term):
+    """The problem of an unbalanced value, and its optimal potentials."""
+
+    p: UnbalancedProblem
+
+    def value(self) -> float:
+        """U, as the dual of the potentials, in cost units. U-2."""
+        return self.p.dual(self.f, self.g, float(self.p.row_sums(self.f, self.g).sum()))
+
+    def gradient_weights(self) -> Array:
+        """dU/da, (n,). U-7."""
+        return weights_at(self.p, self.f, self.g)
+
+    def weights_direction(self, va: Array) -> Array:
+        """va itself: the mass may change."""
+        return va
+
+    def weights_change(self, steeper: Array, vb: Array) -> Array:
+        """With m_b, eps times the mass of a, the slope in each a_i rises."""
+        return steeper + self.p.eps * vb.sum()
+
+    @property
+    def softness(self) -> float:
+        """1 / rho. Raises InputError for total variation, which has kinks."""
+        if not self.p.is_smooth:
+            raise InputError("penalty", "'tv', which has no second derivative", "'kl'")
+        return self.p.rows.softness
+
+
+def solved_free_term(p: UnbalancedProblem, tol: float | None) -> FreeTerm:
+    """The term of a problem, solved to `tol`, by default TIGHT in float64. Warns as `solve`."""
+    at_hand = replace(p, C=kept(p.C))
+    default = TIGHT if p.C.dtype.itemsize == 8 else None
+    found = solve_problem(at_hand, tol=default if tol is None else tol)
+    return FreeTerm(p, found.f, found.g)
+
+
+def solved_free_self(p: UnbalancedProblem, tol: float | None) -> FreeTerm:
+    """That of a measure and itself, whose potentials are one: the mean of those found."""
+    found = solved_free_term(p, tol)
+    f = (found.f + found.g) / 2
+    return FreeTerm(p, f, f)

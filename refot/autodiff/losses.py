@@ -1,0 +1,151 @@
+"""The losses: F (B-10), and S = F_xy - F_xx / 2 - F_yy / 2 (B-9), each solved once; with `rho` the
+unbalanced U (U-1) in place of F, and S (U-8) with eps / 2 (m_a - m_b)^2 added.
+
+A loss is a sum of values, each with a factor. Solved, it gives its number, its gradients in the
+points and weights of both measures, and products of its Hessian with a vector, and solves no more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from refot.arrays import Array, namespace
+from refot.autodiff.free_term import FreeTerm, solved_free_self, solved_free_term
+from refot.autodiff.hessian import hessian_product
+from refot.autodiff.measures import Pair
+from refot.autodiff.term import Term, directions_of_self, solved_term
+from refot.backend_contract import BackendLike
+from refot.costs.operands import PointCost, point_cost
+from refot.divergences import self_costs, self_solution
+from refot.gradients import centred
+from refot.problem import Problem, problem
+from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
+
+
+class Loss(NamedTuple):
+    """What is computed: eps and the cost, whose units are those of the loss; `debiased`: S and not
+    F; `rho` in cost units, None for exact marginals, and its `penalty`; `tol` and `backend` as for
+    `refot.entropic_value_gradient_points`."""
+
+    eps: float
+    cost: str = "sqeuclidean"
+    scale: float = 1.0
+    debiased: bool = True
+    rho: float | None = None
+    penalty: str = "kl"
+    tol: float | None = None
+    backend: BackendLike = None
+
+    def solved(self, at: Pair) -> SolvedLoss:
+        """The loss at two measures. Warns as `solve` does; raises InputError."""
+        xy, *selves = self.problems(at)
+        return SolvedLoss(_solved(xy, self.tol), *(_solved_self(p, self.tol) for p in selves))
+
+    def restored(self, at: Pair, potentials: Array) -> SolvedLoss:
+        """The solved loss from its `potentials`, without a solve."""
+        xy, *selves = self.problems(at)
+        n, m = xy.C.shape
+        f, g, *own = _cut(potentials, [n, m] + [n, m] * bool(selves))
+        return SolvedLoss(_term(xy, f, g),
+                          *(_term(p, h, h) for p, h in zip(selves, own, strict=True)))
+
+    def problems(self, at: Pair) -> list[Problem]:
+        """The problem xy, and for S those of xx and of yy."""
+        C: PointCost = point_cost(at.x, at.y, self.cost, self.scale)
+        xx, yy = self_costs(C)
+        sides = [(C, at.a, at.b), (xx, at.a, at.a), (yy, at.b, at.b)][:3 if self.debiased else 1]
+        if self.rho is None:
+            return [problem(*side, self.eps, self.backend) for side in sides]
+        return [unbalanced_problem(*side, self.eps, self.rho, self.penalty, self.backend)
+                for side in sides]
+
+
+@dataclass(frozen=True)
+class SolvedLoss:
+    """F_xy, and for S the two self terms too."""
+
+    xy: Term
+    xx: Term | None = None
+    yy: Term | None = None
+
+    @property
+    def potentials(self) -> Array:
+        """f and g of xy, and for S those of xx and of yy, one after the other, (2 n + 2 m,)."""
+        own = [term.f for term in (self.xx, self.yy) if term is not None]
+        return namespace(self.xy.f).concatenate([self.xy.f, self.xy.g, *own])
+
+    def value(self) -> float:
+        """F_xy, or S, in cost units."""
+        own = [term.value() for term in (self.xx, self.yy) if term is not None]
+        return self.xy.value() - sum(own) / 2 + self.xy.p.eps * self._mass_miss**2 / 2
+
+    @property
+    def _mass_miss(self) -> float:
+        """m_a - m_b, whose square is part of the unbalanced S; else 0."""
+        if self.xx is None or not isinstance(self.xy.p, UnbalancedProblem):
+            return 0.0
+        m_a, m_b = self.xy.p.masses
+        return m_a - m_b
+
+    def gradient_x(self) -> Array:
+        """In x, (n, d): in F_xx / 2 the points stand twice."""
+        cross = self.xy.gradient_points()
+        return cross if self.xx is None else cross - self.xx.gradient_points()
+
+    def gradient_a(self) -> Array:
+        """In a, (n,), with sum 0 where the mass is 1."""
+        cross = self.xy.gradient_weights()
+        if self.xx is None:
+            return cross
+        if isinstance(self.xx, FreeTerm):
+            return cross - self.xx.gradient_weights() + self.xy.p.eps * self._mass_miss
+        return centred(cross - self.xx.f, self.xx.p.a)
+
+    def gradient_y(self) -> Array:
+        """In y, (m, d)."""
+        return self.T.gradient_x()
+
+    def gradient_b(self) -> Array:
+        """In b, (m,), with sum 0 where the mass is 1."""
+        return self.T.gradient_a()
+
+    @property
+    def T(self) -> SolvedLoss:
+        """The same loss with the two measures exchanged."""
+        return SolvedLoss(self.xy.T, self.yy, self.xx)
+
+    def hessian_product(self, v: Pair) -> Pair:
+        """How the four gradients change along v."""
+        change = hessian_product(self.xy, v)
+        if self.xx is None or self.yy is None:
+            return change
+        x, y = (hessian_product(term, directions_of_self(w))
+                for term, w in ((self.xx, v), (self.yy, v.T)))
+        miss = 0.0
+        if isinstance(self.xy, FreeTerm):
+            miss = self.xy.p.eps * float(v.a.sum() - v.b.sum())
+        return Pair(change.x - x.x, change.a - x.a + miss, change.y - y.x, change.b - y.a - miss)
+
+
+def _term(p: Problem, f: Array, g: Array) -> Term:
+    """The term of a problem of either kind."""
+    return FreeTerm(p, f, g) if isinstance(p, UnbalancedProblem) else Term(p, f, g)
+
+
+def _solved(p: Problem, tol: float | None) -> Term:
+    """The same, solved."""
+    return solved_free_term(p, tol) if isinstance(p, UnbalancedProblem) else solved_term(p, tol)
+
+
+def _solved_self(p: Problem, tol: float | None) -> Term:
+    """The same for a measure and itself."""
+    if isinstance(p, UnbalancedProblem):
+        return solved_free_self(p, tol)
+    return solved_term(p, tol, self_solution)
+
+
+def _cut(array: Array, lengths: list[int]) -> list[Array]:
+    """An array in pieces of these lengths."""
+    ends = [sum(lengths[:k + 1]) for k in range(len(lengths))]
+    return [array[end - length:end] for end, length in zip(ends, lengths, strict=True)]

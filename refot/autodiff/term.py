@@ -1,0 +1,80 @@
+"""One value F(x, a, y, b) at its optimal potentials: its number and its gradients, without a solve.
+
+By the envelope theorem (`refot.gradients`) the derivatives of F are those at fixed potentials:
+    dF/dx_i = sum_j P_ij d1 c(x_i, y_j),     dF/da = f - mean f,     and likewise in y and b.
+So one solve gives the value and all four gradients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from refot.arrays import Array
+from refot.autodiff.measures import Pair
+from refot.costs.operands import as_point_cost
+from refot.divergences import Solver, solution, to_first_order
+from refot.gradients import centred
+from refot.problem import Problem
+from refot.solvers.answers.value import value_of
+from refot.solvers.memory import gibbs_matrix, kept
+
+
+@dataclass(frozen=True)
+class Term:
+    """The problem of a value, its cost between points, and its optimal potentials f (n,), g (m,).
+
+    Each potential is the transform of the other, which is defined at points of weight 0 too.
+    """
+
+    p: Problem
+    f: Array
+    g: Array
+
+    @property
+    def T(self) -> Self:
+        """The same value with the two measures exchanged."""
+        return type(self)(self.p.T, self.g, self.f)
+
+    def value(self) -> float:
+        """F, in cost units: a.f + b.g, for g is the transform of f. B-10, B-24."""
+        return value_of(self.p, self.g, self.f)
+
+    def gradient_points(self) -> Array:
+        """dF/dx, (n, d)."""
+        p = self.p
+        return p.backend.plan_cost_gradient(as_point_cost(p.C), p.F(self.f), p.G(self.g), p.eps)
+
+    def gradient_weights(self) -> Array:
+        """dF/da, `centred` to sum 0, (n,)."""
+        return centred(self.f, self.p.a)
+
+    def plan(self) -> Array:
+        """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m)."""
+        return gibbs_matrix(self.p.C, self.p.F(self.f), self.p.G(self.g), self.p.eps)
+
+    def weights_direction(self, va: Array) -> Array:
+        """How the weights move for a direction in `gradient_weights`: such that the mass stays."""
+        return va - va.mean()
+
+    def weights_change(self, steeper: Array, vb: Array) -> Array:
+        """How `gradient_weights` changes, where a_i changes its own by `steeper` (n,)."""
+        return steeper - steeper.mean()
+
+    @property
+    def softness(self) -> float:
+        """By what share the sum of a row falls per unit of its potential: 0, for it is exact."""
+        return 0.0
+
+
+def solved_term(p: Problem, tol: float | None, solver: Solver = solution) -> Term:
+    """The term of a problem, solved `to_first_order`. Warns as `solve` does."""
+    at_hand = replace(p, C=kept(p.C))  # a matrix, where that is faster and memory allows it
+    g = to_first_order(at_hand, tol, solver).g
+    f = at_hand.transform(g)
+    return Term(p, f, at_hand.T.transform(f, g))
+
+
+def directions_of_self(v: Pair) -> Pair:
+    """Directions of F(x, a, x, a), in which both measures move together, from those of (x, a)."""
+    return Pair(v.x, v.a, v.x, v.a)

@@ -1,0 +1,152 @@
+"""Arrays of other libraries: made NumPy's on the way in, and given back as what they were.
+
+An array is known by the protocols that libraries share, DLPack and the Python array API standard
+(`array_api_compat`), and never by a list of libraries: PyTorch's tensors and JAX's arrays are two
+of them. No library is imported that the caller has not imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+
+import numpy as np
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Origin(NamedTuple):
+    """Where an array came from: the namespace of its library in the standard's terms, its device,
+    and the name of the library."""
+
+    xp: Any
+    device: Any
+    library: str
+
+    def array(self, values: Any) -> Any:
+        """An array as one of this library, on this device, of the same dtype."""
+        return self.xp.asarray(values, device=self.device)
+
+
+def library(values: Any) -> str:
+    """The name of the package that defines the type of `values`."""
+    return type(values).__module__.partition(".")[0]
+
+
+def origin(values: Any) -> Origin | None:
+    """Where an array came from; None for NumPy's arrays and for what is no array at all."""
+    if isinstance(values, np.ndarray | np.generic | type) or not hasattr(values, "__dlpack__"):
+        return None
+    from array_api_compat import array_namespace, device  # not needed for NumPy's arrays
+
+    try:
+        return Origin(array_namespace(values), device(values), library(values))
+    except (TypeError, AttributeError):  # it speaks DLPack only: it cannot be given back as itself
+        return None
+
+
+def on_host(values: Any) -> Any:
+    """An array of another library as NumPy's, without a copy where memory is shared; in float32
+    where NumPy has no such dtype. Anything else as it is. Raises what the library raises."""
+    found = origin(values)
+    if found is None or follows_numpy(values):
+        return values
+    from array_api_compat import to_device
+
+    xp = found.xp
+    if xp.isdtype(values.dtype, "real floating") and values.dtype not in (xp.float32, xp.float64):
+        values = xp.astype(values, xp.float32)
+    try:
+        return np.asarray(values)
+    except TypeError as error:
+        if type(error).__module__ != "builtins":  # the library's own, of an array without numbers
+            raise
+        return np.asarray(to_device(values, "cpu"))  # it lies on a device, and is not moved unasked
+
+
+def follows_numpy(values: Any) -> bool:
+    """Whether an array has NumPy's interface, its dtypes among it, as CuPy's have: refot computes
+    with such arrays where they are."""
+    own = sys.modules.get(library(values))
+    return hasattr(own, "asarray") and isinstance(getattr(values, "dtype", None), np.dtype)
+
+
+# ------------------------------------------------------------------ what goes in comes out
+def as_given(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a function so that arrays of another library among its arguments make its results
+    arrays of that library, on the device of the first of them."""
+    @wraps(function)
+    def wrapped(*arguments: P.args, **options: P.kwargs) -> T:
+        first = None if _inside.get() else first_origin((*arguments, *options.values()))
+        if first is None:
+            return function(*arguments, **options)
+        token = _inside.set(True)
+        try:
+            result = function(*map(record_on_host, arguments), **options)
+        finally:
+            _inside.reset(token)
+        return cast(T, returned(result, first))
+
+    return wrapped
+
+
+def methods_as_given(cls: type[T]) -> type[T]:
+    """Decorate each method of a class of records, which may hold arrays of another library: it
+    computes with NumPy's, and gives back what it was given."""
+    for name, method in list(vars(cls).items()):
+        if inspect.isfunction(method) and not name.startswith("__"):
+            setattr(cls, name, as_given(method))
+    return cls
+
+
+def record_on_host(argument: Any) -> Any:
+    """A record with its arrays as NumPy's; anything else as it is."""
+    if not dataclasses.is_dataclass(argument) or isinstance(argument, type):
+        return argument
+    fields = {field.name: getattr(argument, field.name) for field in dataclasses.fields(argument)}
+    changed = {name: on_host(value) for name, value in fields.items() if origin(value) is not None}
+    return dataclasses.replace(argument, **changed) if changed else argument
+
+
+_inside: ContextVar[bool] = ContextVar("refot_inside", default=False)
+"""Whether a function that gives arrays back as they came is running: what it calls does not."""
+
+
+def first_origin(arguments: Iterable[Any]) -> Origin | None:
+    """Where the first array of another library came from, among arguments and their fields: a cost
+    between points keeps in one of them where its points came from. Of a list its first member is
+    asked."""
+    for argument in arguments:
+        while isinstance(argument, list | tuple) and argument and not isinstance(argument, Origin):
+            argument = argument[0]
+        record = dataclasses.is_dataclass(argument) and not isinstance(argument, type)
+        fields = dataclasses.fields(argument) if record else ()
+        for value in (argument, *(getattr(argument, field.name) for field in fields)):
+            found = value if isinstance(value, Origin) else origin(value)
+            if found is not None:
+                return found
+    return None
+
+
+def returned(result: Any, to: Origin) -> Any:
+    """A result with its arrays as those of a library: an array, a tuple, a generator of tuples, or
+    a record with arrays among its fields."""
+    if isinstance(result, np.ndarray) or origin(result) is not None:
+        return result if library(result) == to.library else to.array(result)
+    if isinstance(result, tuple) and not isinstance(result, Origin):
+        return tuple(returned(part, to) for part in result)
+    if inspect.isgenerator(result):
+        return (returned(part, to) for part in result)
+    if dataclasses.is_dataclass(result) and not isinstance(result, type):
+        arrays = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+        changed = {name: returned(array, to) for name, array in arrays.items()
+                   if isinstance(array[0] if isinstance(array, tuple) and array else array,
+                                 np.ndarray)}
+        return dataclasses.replace(result, **changed)
+    return result

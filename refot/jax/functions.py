@@ -1,0 +1,117 @@
+"""A loss as JAX sees it: three calls of refot on the host, each the derivative of the one before.
+
+    value(x, a, y, b)                   -> the value and the potentials: the only one that solves
+    gradient(x, a, y, b, potentials)    -> dx, da, dy, db
+    hessian_product(..., v)             -> the change of the gradient along v
+Each is a `pure_callback`, with `custom_vjp` around it. The four gradients are callbacks of their
+own, so that jit leaves out those that nobody uses. There is no forward mode and no third
+derivative: JAX says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+
+from refot.autodiff.losses import Loss, SolvedLoss
+from refot.autodiff.measures import Pair
+from refot.backend_contract import get_backend
+
+Arrays: TypeAlias = tuple[Any, ...]
+
+
+def on_host(function: Callable[..., Any], shapes: Any, *arrays: Any) -> Any:
+    """`function` of NumPy arrays, called when the computation runs; vmap calls it in turn."""
+    def called(*values: Any) -> Any:
+        return function(*map(np.asarray, values))
+
+    return jax.pure_callback(called, shapes, *arrays, vmap_method="sequential")
+
+
+def host(array: Any, loss: Loss, dtype: Any) -> Any:
+    """A result of the backend as NumPy's array, in the dtype of the problem."""
+    return np.asarray(get_backend(loss.backend).to_numpy(array), dtype)
+
+
+def like(array: Any, shape: tuple[int, ...] | None = None) -> jax.ShapeDtypeStruct:
+    """The shape of an array, or another, in its dtype."""
+    return jax.ShapeDtypeStruct(array.shape if shape is None else shape, array.dtype)
+
+
+# ------------------------------------------------------------------ the value
+@partial(jax.custom_vjp, nondiff_argnums=(4,))
+def value(x: Any, a: Any, y: Any, b: Any, loss: Loss) -> tuple[Any, Any]:
+    """(the value, the potentials one after the other), the second without a gradient."""
+    def solved(*measures: Any) -> Arrays:
+        found = loss.solved(Pair(*measures))
+        return np.asarray(found.value(), x.dtype), host(found.potentials, loss, x.dtype)
+
+    size = (x.shape[0] + y.shape[0]) * (2 if loss.debiased else 1)
+    number, potentials = on_host(solved, (like(x, ()), like(x, (size,))), x, a, y, b)
+    return number, jax.lax.stop_gradient(potentials)
+
+
+def _value_forward(x: Any, a: Any, y: Any, b: Any, loss: Loss) -> tuple[Arrays, Arrays]:
+    found = value(x, a, y, b, loss)
+    return found, (x, a, y, b, found[1])
+
+
+def _value_backward(loss: Loss, kept: Arrays, cotangents: Arrays) -> Arrays:
+    """The gradients times that of the result in the value."""
+    return tuple(cotangents[0] * part for part in gradient(*kept, loss))
+
+
+value.defvjp(_value_forward, _value_backward)
+
+
+# ------------------------------------------------------------------ its gradient
+@partial(jax.custom_vjp, nondiff_argnums=(5,))
+def gradient(x: Any, a: Any, y: Any, b: Any, potentials: Any, loss: Loss) -> Arrays:
+    """The gradients in x, a, y and b."""
+    def of(name: str) -> Callable[..., Any]:
+        def found(*arrays: Any) -> Any:
+            return host(getattr(_restored(loss, *arrays), f"gradient_{name}")(), loss, x.dtype)
+
+        return found
+
+    return tuple(on_host(of(name), like(part), x, a, y, b, potentials)
+                 for name, part in zip(Pair._fields, (x, a, y, b), strict=True))
+
+
+def _gradient_forward(*arguments: Any) -> tuple[Arrays, Arrays]:
+    return gradient(*arguments), arguments[:5]
+
+
+def _gradient_backward(loss: Loss, kept: Arrays, v: Arrays) -> Arrays:
+    """The Hessian is symmetric: its product with v is the derivative of the gradients' sum."""
+    return *hessian_product(kept, v, loss), jax.numpy.zeros_like(kept[4])
+
+
+gradient.defvjp(_gradient_forward, _gradient_backward)
+
+
+# ------------------------------------------------------------------ its Hessian
+def hessian_product(kept: Arrays, v: Arrays, loss: Loss) -> Arrays:
+    """How the gradients at the measures and potentials `kept` change along v."""
+    def found(*arrays: Any) -> Arrays:
+        product = _restored(loss, *arrays[:5]).hessian_product(Pair(*arrays[5:]))
+        return tuple(host(part, loss, kept[0].dtype) for part in product)
+
+    return tuple(on_host(found, tuple(like(part) for part in kept[:4]), *kept, *v))
+
+
+def plan(kept: Arrays, loss: Loss) -> Any:
+    """The plan of (x, y), (n, m), from the measures and potentials `kept`."""
+    def found(*arrays: Any) -> Any:
+        return host(_restored(loss, *arrays).xy.plan(), loss, kept[0].dtype)
+
+    return on_host(found, like(kept[0], (kept[0].shape[0], kept[2].shape[0])), *kept)
+
+
+def _restored(loss: Loss, x: Any, a: Any, y: Any, b: Any, potentials: Any) -> SolvedLoss:
+    """The solved loss, on its backend."""
+    return loss.restored(Pair(x, a, y, b), get_backend(loss.backend).asarray(potentials))
