@@ -150,7 +150,8 @@ def test_every_page_is_in_the_sidebar() -> None:
     pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
     groups = navigation(pages | {"pages", "a-new-page"})
     assert pages <= {name for group in groups.values() for name in group}
-    assert groups["More"] == ["pages", "a-new-page"]
+    assert groups["More"][0] == "pages"
+    assert "a-new-page" in groups["More"]  # a page that nobody has put into a group
     assert groups.keys() == {*NAVIGATION, "More"}
 
 
