@@ -18,12 +18,11 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "docs"), str(ROOT)]  # refot as it is here, also where a copy is installed
 
 from website.finish import check, finish
 from website.stage import clear, stage
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 OF_A_PART = {"suppress_warnings": ["ref.doc", "ref.ref", "toc.not_readable"]}
