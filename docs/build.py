@@ -18,13 +18,11 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from website.finish import check, finish
-from website.stage import clear, stage
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "docs"), str(ROOT)]  # refot as it is here, not a copy that is installed
 
+from website.finish import check, finish  # noqa: E402
+from website.stage import clear, stage  # noqa: E402
 
 OF_A_PART = {"suppress_warnings": ["ref.doc", "ref.ref", "toc.not_readable"]}
 """What Sphinx says about links to pages that are not built."""

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from website.names import canonical, functions
-from website.register import EQUATION, notes, register
+from website.register import DOCS, EQUATION, notes, register
 
 SPECIAL = re.compile(r"([\\*|_])")
 ERRATUM = re.compile(r"\b(?:erratum|errata|Erratum) ([BEGHL]\d+)\b")
@@ -31,6 +31,25 @@ def rows_of() -> dict[str, list[Any]]:
         for name in functions(row):
             found.setdefault(canonical(name), []).append(row)
     return found
+
+
+@cache
+def imported() -> dict[str, set[str]]:
+    """The names that the examples of each page call or import from refot."""
+    found = {}
+    for page in sorted(DOCS.glob("*.md")):
+        code = "".join(re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"),
+                                  re.MULTILINE | re.DOTALL))
+        calls = set(re.findall(r"\brefot\.(\w+)\(", code))
+        for names in re.findall(r"^from refot[\w.]* import (\([^)]*\)|.*)$", code, re.MULTILINE):
+            calls |= set(re.findall(r"\w+", names))
+        found[page.stem] = calls
+    return found
+
+
+def used_in(name: str) -> list[str]:
+    """The pages whose examples use a function."""
+    return [page for page, names in imported().items() if name in names]
 
 
 def as_rst(lines: list[str]) -> list[str]:
@@ -82,6 +101,9 @@ def linked(found: re.Match[str]) -> str:
 def process(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Rewrite a docstring in place, and add what the register knows about the function."""
     lines[:] = as_rst(lines)
+    pages = used_in(name.rpartition(".")[2]) if what in ("function", "class") else []
+    if pages:
+        lines += ["", "*Used in* " + ", ".join(f":doc:`/{page}`" for page in pages[:6]) + ".", ""]
     found = rows_of().get(name, []) if what in ("function", "method", "class") else []
     if not found:
         return

@@ -33,11 +33,14 @@ RANGES = [(0x20, 0x17F), (0x2B0, 0x36F), (0x370, 0x3FF), (0x2010, 0x2063), (0x20
 ACCESSIBLE = {
     '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
     '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="All pages">',
+    ' role="doc-biblioentry"': "",
+    '<div role="list" class="citation-list">': '<div class="citation-list">',
     "<pre>": '<pre tabindex="0">',
     '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
 }
-"""What the theme leaves out for readers without a mouse or a screen: the level of a heading, the
-name of the sidebar, blocks of code and tables that the keyboard can reach and scroll."""
+"""What the theme leaves out, or gets wrong, for readers without a mouse or a screen: the level of a
+heading, the name of the sidebar, blocks of code and tables that the keyboard can reach and scroll,
+and roles that are not allowed."""
 
 
 def finish(out: Path) -> None:

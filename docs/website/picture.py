@@ -67,7 +67,7 @@ def picture(pages: Collection[str]) -> str:
     across = (f'<path d="M{SOLVE.x + SOLVE.width} {SOLVE.y + 26}L{PROOF.x - 5} {PROOF.y + 32}" '
               'class="fixed" marker-end="url(#tip)"/>')
     parts = [arrow(start, end) for start, end in ARROWS] + [box.drawn(pages) for box in BOXES]
-    return (f'<figure class="play whole"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+    return (f'<figure class="play whole"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="group" '
             'aria-label="From points, weights and a cost to potentials, and from these to plans, '
             'values, gradients, divergences and training; what your code returned is compared with '
             f'a proved interval.">{tip}{across}{"".join(parts)}</svg></figure>')

@@ -3,7 +3,7 @@
 const SHADES = "0123456789abcdefghijklmnopqrstuvwxyz";
 const ATTRIBUTE = { polyline: "points", path: "d" };
 
-for (const figure of document.querySelectorAll("figure.play")) {
+for (const figure of document.querySelectorAll("figure.play[data-start]")) {
   const frames = JSON.parse(figure.querySelector("script").textContent);
   const [label, reading] = figure.querySelector(".reading").children;
   const slider = document.createElement("input");
