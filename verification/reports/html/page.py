@@ -19,12 +19,13 @@ import refot
 from refot.files import write_text
 from refot.verification.cases.case import collect
 from refot.verification.reports.compare import cause
+from refot.verification.reports.rerun import Rerun
 from refot.verification.runs.run import Report
 
 from .elements import Child, page, table, tag
 from .results import errors, failures, own_errors, passed, rest
 from .scaling import scalings
-from .source import Rerun, Source
+from .source import Source
 
 WHAT_IT_SAYS = {"passed": "passed", "failed": "failed", "error": "errors",
                 "not_converged": "not converged, and said so", "refot_error": "errors of refot",
