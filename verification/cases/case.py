@@ -212,9 +212,9 @@ def _digit_clouds() -> Case:
 
 def _digit_histograms() -> Case:
     grid = datasets.pixel_grid()
-    return hard(clouds("digit-histograms", "two images as histograms on the grid, many empty pixels",
-                       grid, grid, 0.01, a=datasets.digit_histogram(0),
-                       b=datasets.digit_histogram(1)))
+    return hard(clouds("digit-histograms",
+                       "two images as histograms on the grid, many empty pixels", grid, grid, 0.01,
+                       a=datasets.digit_histogram(0), b=datasets.digit_histogram(1)))
 
 
 REAL: dict[str, Callable[[], Case]] = {

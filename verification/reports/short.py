@@ -155,7 +155,7 @@ def _beside(report: Report, width: int) -> Iterator[Line]:
     if len(report.subject.parts) == 1 and report.at(*STRICTLY_COUNTED):
         for how, said in (("warned", report.warnings), ("printed", report.printed)):
             lines = said.get(report.subject.parts[0].name, ())
-            more = f" (and {len(lines) - 1} other lines)" if len(lines) > 1 else ""
+            more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
             if lines:
                 yield Line(_cut(f"it {how}: {plain(lines[0])}", width - len(more)) + more, "yellow")
     missing = [check.capability for check in report.checks

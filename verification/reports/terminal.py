@@ -17,7 +17,7 @@ from refot.verification.runs import scaling
 from refot.verification.runs.run import CheckResult, Report
 from refot.verification.subjects.capabilities import CAPABILITIES
 
-TABLE_WIDTH = 150
+TABLE_WIDTH = 158
 """Columns that the table of failures needs; a narrower terminal gets blocks of lines instead."""
 
 HEADINGS = ("measured", "certified", "off by", "allowed")
@@ -83,7 +83,8 @@ def _print_table(part: str, failures: list[CheckResult], console: Console) -> No
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("diagnosis", ratio=1)
     for check in failures:
-        table.add_row(*map(foreign, (check.level.value, check.id, check.case, *_numbers(check), _why(check))))
+        table.add_row(*map(foreign, (check.level.value, check.id, check.case, *_numbers(check),
+                                     _why(check))))
     console.print(table)
 
 

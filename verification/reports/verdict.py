@@ -47,21 +47,17 @@ class PartVerdict:
         if self.level is Level.UNKNOWN:
             return "nothing was checked"
         silent, said, lax = (self.at(level) for level in (Level.SILENT, Level.SAID, Level.LAX))
-        return "; ".join(filter(None, (
-            self._on_ordinary_problems(),
-            f"breaks silently at {_cases(silent)}" if silent else "",
-            f"breaks at {_cases(said)}, and says so" if said else "",
-            f"lax: {len(lax)}" if lax else "")))
-
-    def _on_ordinary_problems(self) -> str:
-        wrong = self.at(Level.WRONG)
-        if wrong:
+        if wrong := self.at(Level.WRONG):  # where it breaks beside that adds nothing
             asked = [result for result in self.results if result.level is not Level.UNKNOWN
                      and result.difficulty == Difficulty.ORDINARY
                      and not is_about_bad_input(result.id)]
             return f"wrong: {len(wrong)} of {len(asked)} checks on ordinary problems"
         digits = digits_on(self.results, Difficulty.ORDINARY)
-        return "right" if digits is None else f"right, {digits:.1f} digits"
+        return "; ".join(filter(None, (
+            "right" if digits is None else f"right, {digits:.1f} digits",
+            f"breaks silently at {_cases(silent)}" if silent else "",
+            f"breaks at {_cases(said)}, and says so" if said else "",
+            f"lax: {len(lax)}" if lax else "")))
 
 
 def _cases(results: list[CheckResult]) -> str:

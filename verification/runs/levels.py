@@ -73,7 +73,7 @@ def level_of(result: Result) -> Level:
         return Level.UNKNOWN
     if is_about_bad_input(result.id):
         return Level.LAX
-    if result.difficulty == Difficulty.ORDINARY:
+    if result.difficulty not in (Difficulty.HARD, Difficulty.EXTREME):
         return Level.WRONG
     nobody_believes_it = result.measured is not None and not math.isfinite(result.measured)
     return Level.SAID if result.said or nobody_believes_it else Level.SILENT

@@ -40,8 +40,8 @@ from .said import (
 from .scaling import Scaling
 
 STATUSES = ("refot_error", "failed", "error", "not_converged", "not_provided", "passed")
-"""The statuses of a check. `refot_error`: refot's own code raised. `not_converged`: the subject says
-so itself, on an extreme case, where that is no failure."""
+"""The statuses of a check. `refot_error`: refot's own code raised. `not_converged`: the subject
+says so itself, on an extreme case, where that is no failure."""
 
 FORMAT = 2
 """The version of the JSON shape of docs/report-format.md."""
@@ -117,9 +117,9 @@ class Report:
         return self.exit_status_of(strict=False)
 
     def exit_status_of(self, strict: bool) -> int:
-        """0: nothing is wrong. 1: an answer is wrong, or silently broken at an extreme; if `strict`,
-        also what it says itself, and bad input that it answers. 2: nothing was provided to check.
-        3: refot's own code raised.
+        """0: nothing is wrong. 1: an answer is wrong, or silently broken at an extreme; if
+        `strict`, also one that it says is broken, and bad input that it answers. 2: nothing was
+        provided to check. 3: refot's own code raised.
         """
         if self.count("refot_error"):
             return 3

@@ -21,6 +21,7 @@ from refot.verification.checks.trial import check as register_check
 from refot.verification.enclosures.enclose import enclose_values
 from refot.verification.reports.terminal import write_json
 from refot.verification.runs import run as running
+from refot.verification.runs.levels import LEVELS, Level
 from refot.verification.subjects.adapters.refot_itself import subject as itself
 from refot.verification.subjects.capabilities import CAPABILITIES, Role, names_of
 from refot.verification.subjects.loading import as_subject
@@ -176,8 +177,9 @@ def test_not_provided_is_named() -> None:
 
 def test_failures_come_first() -> None:
     sharp = as_subject(lambda *problem: refot.sharp_value(*problem), "sharp", "value")
-    order = [c.status for c in running.run(sharp).checks]
-    assert order == sorted(order, key=running.STATUSES.index)
+    order = [check.level for check in running.run(sharp).checks]
+    assert order == sorted(order, key=LEVELS.index)
+    assert order[0] is Level.WRONG
 
 
 # ------------------------------------------------------------------ checks, cases, truth
