@@ -18,9 +18,9 @@ from refot.verification.checks.trial import CHECKS, Check, Finding, Trial
 from refot.verification.diagnosis.vote import MISTAKES
 from refot.verification.pytest_refot import plugin as pytest_plugin
 from refot.verification.reports import terminal as report
-from refot.verification.reports.short import print_short
 from refot.verification.reports.compare import compare
 from refot.verification.reports.html import page as html_report
+from refot.verification.reports.short import print_short
 from refot.verification.runs import run
 from refot.verification.runs.run import CheckResult, Report, examine, run_check
 from refot.verification.subjects.loading import as_subject
