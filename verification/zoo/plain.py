@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.special import rel_entr
@@ -16,11 +16,13 @@ from scipy.special import rel_entr
 from refot.arrays import Array
 from refot.verification.subjects.subject import Part, Subject
 
+Function = TypeVar("Function", bound=Callable[..., Any])
+
 PLAIN: dict[str, Callable[..., Any]] = {}
 """One right function for each capability, by its name."""
 
 
-def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+def plain(function: Function) -> Function:
     """Register the function under its name."""
     PLAIN[function.__name__] = function
     return function
