@@ -182,7 +182,7 @@ class TestItem(pytest.Item):
 
     __test__ = False
 
-    def __init__(self, *, test: Test, strict: bool, **rest: Any) -> None:
+    def __init__(self, *, test: Test, strict: bool = False, **rest: Any) -> None:
         super().__init__(**rest)
         self.test, self.strict = test, strict
 

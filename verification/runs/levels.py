@@ -71,7 +71,8 @@ def level_of(result: Result) -> Level:
         return Level.RIGHT
     if result.status not in WRONG_STATUSES:
         return Level.UNKNOWN
-    if is_about_bad_input(result.id):
+    # bad input that crashes the interpreter is an error, and not only lax
+    if is_about_bad_input(result.id) and result.status == "failed":
         return Level.LAX
     if result.difficulty not in (Difficulty.HARD, Difficulty.EXTREME):
         return Level.WRONG
