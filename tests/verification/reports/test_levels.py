@@ -46,7 +46,7 @@ def result(status: str = "failed", id: str = "value.certified", **rest) -> Check
     (result("error", difficulty="hard", measured=None, said="ValueError: no"), Level.SAID),
     (result("not_converged", difficulty="extreme", said="it warns"), Level.SAID),
     (result(id="value.refuses-nan-cost", difficulty="ordinary"), Level.LAX),
-    (result("error", id="value.refuses-nan-cost", difficulty="ordinary"), Level.WRONG),  # it crashed
+    (result("error", id="value.refuses-nan-cost", difficulty="ordinary"), Level.WRONG),  # a crash
 ])
 def test_the_level_of_a_result(found: CheckResult, level: Level) -> None:
     assert found.level is level
