@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from .reports.html.page import write_html
-from .reports.html.source import words
+from .reports.rerun import Rerun, words
 from .reports.terminal import write_json
 from .runs import debugger
 from .runs.asked import Selection
@@ -60,10 +60,14 @@ class VerifyOptions:
         progress("time and memory", 0, 1)
         return replace(found, scaling=measured(found.subject, memory=False))
 
+    @property
+    def rerun(self) -> Rerun:
+        """The command line of this run."""
+        return Rerun(words(self.target, self.command, self.capability, self.profile, self.seed))
+
     def write(self, found: Report, json: Path | None, html: Path | None) -> None:
         """The files that were asked for."""
         if json is not None:
             write_json(found, json)
         if html is not None:
-            said = words(self.target, self.command, self.capability, self.profile, self.seed)
-            write_html(found, html, said, self.seed)
+            write_html(found, html, self.rerun.words, self.seed)

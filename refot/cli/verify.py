@@ -46,13 +46,19 @@ def verify(
         "--debug", help="Stop at the first failure, in a Python console with its arrays.")] = False,
     scaling: Annotated[bool, typer.Option(
         "--scaling", help="Measure time and memory against n, as profile full does.")] = False,
+    strict: Annotated[bool, typer.Option(
+        "--strict", help="Count what is said and what is lax, too, for the exit status.")] = False,
+    verbose: Annotated[bool, typer.Option(
+        "--verbose", help="Print each failure, not the verdict alone.")] = False,
     list_: Annotated[bool, typer.Option(
         "--list", help="List the capabilities and the checks, and stop.")] = False,
 ) -> None:
     """Check an implementation against certified numbers.
 
-    Exit status: 0 all provided checks pass, 1 some failed, 2 the target could not be loaded, offers
-    nothing that can be checked, or the call was wrong, 3 refot's own code raised, 130 interrupted.
+    Exit status: 0 what is provided is right on ordinary problems, and says so where it breaks on
+    others; 1 it is wrong, or breaks silently (with --strict, if any check failed); 2 the target
+    could not be loaded, offers nothing that can be checked, or the call was wrong; 3 refot's own
+    code raised; 130 interrupted.
     """
     if list_:
         verification("reports.terminal").print_list(console)
@@ -71,9 +77,10 @@ def verify(
         raise typer.Exit({"failed": 1, "error": 1, "refot_error": 3}.get(status, 0))
     with _progress() as progress:
         found = asked.found(progress)
-    verification("reports.terminal").print_report(found, console)
+    verification("reports.short").print_short(found, console, asked.rerun, strict=strict,
+                                              verbose=verbose)
     asked.write(found, json, html)
-    raise typer.Exit(found.exit_status)
+    raise typer.Exit(found.exit_status_of(strict))
 
 
 def _refuse_files(json: Path | None, html: Path | None, debug: bool, scaling: bool) -> None:

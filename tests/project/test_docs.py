@@ -30,6 +30,7 @@ from refot.datasets import scikit
 from refot.verification.cases.case import REAL
 from refot.verification.checks import CHECKS
 from refot.verification.reports.terminal import write_json
+from refot.verification.runs.levels import LEVELS
 from refot.verification.runs.run import STATUSES, run
 from refot.verification.subjects.loading import as_subject
 
@@ -279,6 +280,9 @@ def test_a_report_is_what_its_page_says(report: dict[str, Any]) -> None:
     assert mistyped(report["summary"], described("The summary")) == []
     fields = described("One check")
     assert [mistyped(check, fields) for check in report["checks"] if mistyped(check, fields)] == []
+    fields = described("Right digits")
+    assert report["digits"]
+    assert [mistyped(row, fields) for row in report["digits"] if mistyped(row, fields)] == []
 
 
 def test_a_report_means_what_its_page_says(report: dict[str, Any]) -> None:
@@ -296,8 +300,12 @@ def test_a_report_means_what_its_page_says(report: dict[str, Any]) -> None:
         else:
             assert (check["status"] == "passed") == (float(check["error"]) <= check["tolerance"])
             assert check["id"].partition(".")[0] == check["capability"]
-    assert [check["status"] for check in checks] == sorted(
-        (check["status"] for check in checks), key=STATUSES.index)
+    judged = [check["level"] for check in checks if check["status"] != "refot_error"]
+    assert judged == sorted(judged, key=LEVELS.index)
+    assert Counter(check["level"] for check in checks) == Counter(
+        {level: count for level, count in report["levels"].items() if count})
+    assert report["levels"].keys() == described("The levels").keys()
+    assert {"wrong", "silent", "said", "lax", "right"} <= set(judged)
     assert report["left_out"].keys() == REAL.keys()
     assert report["warnings"] == {"all sorts": ["a weight is 0"]}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 
@@ -15,12 +16,24 @@ from refot.costs.operands import point_cost
 from refot.datasets import scikit as datasets
 
 
+class Difficulty(StrEnum):
+    """How much a case asks of an implementation, by which its failures are weighed.
+
+    HARD: floating point itself is in the way (float32, a cost or eps far from 1, a weight of 0), or
+    a plain loop needs thousands of iterations. EXTREME: a plain loop needs about a million. There a
+    solver need not converge, as long as it says that it did not.
+    """
+
+    ORDINARY = "ordinary"
+    HARD = "hard"
+    EXTREME = "extreme"
+
+
 @dataclass(frozen=True)
 class Case:
     """A problem (C, a, b, eps), with the points it comes from where it has any.
 
     `note` says what the case tests; `cost` names the ground cost of x (n, d) and y (m, d).
-    On an `extreme` case a solver need not converge, as long as it says that it did not.
     """
 
     name: str
@@ -32,7 +45,7 @@ class Case:
     x: Array | None = None
     y: Array | None = None
     cost: str | None = None
-    extreme: bool = False
+    difficulty: Difficulty = Difficulty.ORDINARY
 
     @property
     def matrix(self) -> tuple[Array, Array, Array, float]:
@@ -135,6 +148,11 @@ def clouds(
     return Case(name, note, C, a, b, eps * scale, x, y, cost)
 
 
+def hard(case: Case) -> Case:
+    """The case, marked as hard."""
+    return replace(case, difficulty=Difficulty.HARD)
+
+
 def _gaussian(n: int, m: int, d: int, seed: int) -> tuple[Array, Array, Array, Array]:
     """Two Gaussian clouds one unit apart and Dirichlet weights, all from one seed."""
     rng = np.random.default_rng(seed)
@@ -148,31 +166,32 @@ def synthetic(seed: int = 0) -> Iterator[Case]:
     yield clouds("gaussian", "n != m, non-uniform weights", x, y, 0.1, a=a, b=b)
     yield clouds("euclidean", "the plain norm as cost", x, y, 0.1, a=a, b=b, cost="euclidean")
     yield clouds("l1", "the l1 norm as cost", x, y, 0.1, a=a, b=b, cost="l1")
-    yield clouds("huge-eps", "eps = 1e4 max C: the MMD limit", x, y, 1e4, a=a, b=b)
+    yield hard(clouds("huge-eps", "eps = 1e4 max C: the MMD limit", x, y, 1e4, a=a, b=b))
     yield clouds("one-by-one", "a single atom on each side", x[:1], y[:1], 0.1)
     x, y, a, b = _gaussian(12, 12, 2, seed + 100)
     yield clouds("square-uniform", "n = m, uniform weights", x, y, 0.05)
-    yield replace(clouds("float32", "float32 arrays", x, y, 0.05, a=a, b=b),
-                  **_single(x, y, a, b))
+    yield hard(replace(clouds("float32", "float32 arrays", x, y, 0.05, a=a, b=b),
+                       **_single(x, y, a, b)))
     rng = np.random.default_rng(seed + 200)
     C = rng.uniform(0, 4, size=(8, 8))
     yield Case("asymmetric", "n = m and a cost that is not symmetric", C, a[:8] / a[:8].sum(),
                b[4:] / b[4:].sum(), 0.4)
-    yield Case("offset", "cost + 1e4: no shift in the log-sum-exp overflows or drowns",
-               C + 1e4, a[:8] / a[:8].sum(), b[4:] / b[4:].sum(), 0.4)
+    yield hard(Case("offset", "cost + 1e4: no shift in the log-sum-exp overflows or drowns",
+                    C + 1e4, a[:8] / a[:8].sum(), b[4:] / b[4:].sum(), 0.4))
     yield Case("negative", "costs below 0: a value may be negative, too", C - 6,
                a[:8] / a[:8].sum(), b[4:] / b[4:].sum(), 0.4)
     a, b = a.copy(), b.copy()
     a[[1, 5]], b[7] = 0, 0
-    yield clouds("zero-weights", "atoms without mass", x, y, 0.1, a=a / a.sum(), b=b / b.sum())
+    yield hard(clouds("zero-weights", "atoms without mass", x, y, 0.1, a=a / a.sum(),
+                      b=b / b.sum()))
     yield clouds("duplicates", "points that coincide, within and across the clouds",
                  x[[0, 0, 1, 2, 3]], np.concatenate([x[:2], y[[0, 0]]]), 0.1)
     x, y, a, b = _gaussian(20, 15, 2, seed + 300)
-    yield clouds("small-eps", "eps = 1e-3 max C", x, y, 1e-3, a=a, b=b)
+    yield hard(clouds("small-eps", "eps = 1e-3 max C", x, y, 1e-3, a=a, b=b))
     x, y, *_ = _gaussian(50, 50, 2, seed + 400)
     tiny = clouds("tiny-eps", "50 Gaussian points, eps = 1e-3: default solvers stop early",
                   x, y, 1.0)
-    yield replace(tiny, eps=1e-3, extreme=True)
+    yield replace(tiny, eps=1e-3, difficulty=Difficulty.EXTREME)
 
 
 def _single(*arrays: Array) -> dict[str, Array]:
@@ -193,8 +212,9 @@ def _digit_clouds() -> Case:
 
 def _digit_histograms() -> Case:
     grid = datasets.pixel_grid()
-    return clouds("digit-histograms", "two images as histograms on the grid, many empty pixels",
-                  grid, grid, 0.01, a=datasets.digit_histogram(0), b=datasets.digit_histogram(1))
+    return hard(clouds("digit-histograms",
+                       "two images as histograms on the grid, many empty pixels", grid, grid, 0.01,
+                       a=datasets.digit_histogram(0), b=datasets.digit_histogram(1)))
 
 
 REAL: dict[str, Callable[[], Case]] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,8 @@ class Finding:
     """What was measured, where it should lie, by how much it misses, and how much it may miss.
 
     `expected` is None where it would be computed from another answer, and that is not finite.
-    `cause` is the diagnosis, if the check itself knows it.
+    `cause` is the diagnosis, if the check itself knows it. `scale` is what the error is relative to
+    when right digits are counted; None stands for the size of `expected`.
     """
 
     measured: float
@@ -40,6 +41,7 @@ class Finding:
     tolerance: float
     message: str = ""
     cause: str = ""
+    scale: float | None = None
 
     @property
     def passed(self) -> bool:
@@ -179,7 +181,9 @@ class Trial:
         max C - min C (`Case.unit`).
         """
         tolerance = self.rate * self.case.unit + self.rounding
-        return Finding(measured, expected, expected.distance(measured), tolerance, message)
+        scale = self.case.unit if expected.contains(0.0) else None
+        return Finding(measured, expected, expected.distance(measured), tolerance, message,
+                       scale=scale)
 
     def value_equals(self, measured: float, expected: float, message: str = "") -> Finding:
         """Two values in cost units that should agree."""
@@ -190,7 +194,8 @@ class Trial:
     def array_equals(self, measured: Array, expected: Array, message: str = "") -> Finding:
         """Two arrays in cost units that should agree, at the entry where they differ most."""
         tolerance = self.rate * self.case.unit + self.rounding
-        return self.worst(measured, expected, tolerance, message)
+        found = self.worst(measured, expected, tolerance, message)
+        return replace(found, scale=max(self.case.unit, float(abs(expected).max())))
 
     def mass_error(self, error: float, message: str = "", factor: float = 1.0) -> Finding:
         """An L1 error of mass, which should be 0, with the tolerance factor * rate."""
@@ -205,7 +210,7 @@ class Trial:
 
     def weights_equal(self, measured: Array, expected: Array, message: str = "") -> Finding:
         """Two vectors of mass that should agree, at the entry where they differ most."""
-        return self.worst(measured, expected, self.rate, message)
+        return replace(self.worst(measured, expected, self.rate, message), scale=1.0)
 
     def slopes_equal(self, measured: Array, expected: Array, condition: float) -> Finding:
         """Two gradients that should agree: tolerance rate * largest entry * condition + rounding.
@@ -214,7 +219,8 @@ class Trial:
         below 1 it counts as 1.
         """
         scale = float(abs(expected).max()) * max(1.0, condition)
-        return self.worst(measured, expected, self.rate * scale + self.rounding, "")
+        found = self.worst(measured, expected, self.rate * scale + self.rounding, "")
+        return replace(found, scale=scale)
 
     def worst(self, measured: Array, expected: Array, tolerance: float, message: str) -> Finding:
         """The finding at the entry where two arrays differ most; one that is not finite is worst.

@@ -20,6 +20,8 @@ def pytest_addoption(parser: Any) -> None:
                     help="what a bare function is: as `refot verify --as`")
     group.addoption("--refot-profile", metavar="PROFILE", default="quick",
                     help="quick (default) or full")
+    group.addoption("--refot-strict", action="store_true",
+                    help="what is said and what is lax fails, too: as `refot verify --strict`")
     group.addoption("--refot-skip", metavar="FILE", help="a list of checks that are not run")
     group.addoption("--refot-xfail", metavar="FILE", help="a list of checks that are to fail")
 

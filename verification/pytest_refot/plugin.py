@@ -24,6 +24,7 @@ from refot.verification.runs.exclusions import (
     first_match,
     read_exclusions,
 )
+from refot.verification.runs.levels import COUNTED
 from refot.verification.runs.program import load_command
 from refot.verification.runs.run import CheckResult, Examined, diagnosed, run_check
 from refot.verification.subjects.capabilities import missing_from
@@ -69,9 +70,9 @@ class Suite:
     """The subject with its tests, and the lists of those that are skipped or expected to fail."""
 
     def __init__(self, config: pytest.Config) -> None:
-        target, command, capability, profile, skip, xfail = (
+        target, command, capability, profile, skip, xfail, self.strict = (
             config.getoption(f"refot_{name}")
-            for name in ("subject", "command", "as", "profile", "skip", "xfail"))
+            for name in ("subject", "command", "as", "profile", "skip", "xfail", "strict"))
         if (target is None) == (command is None):
             raise ValueError("one of --refot-subject and --refot-command is due")
         cases, self.left_out = collect(profile)
@@ -93,7 +94,8 @@ class Suite:
     ) -> None:
         """Add one test for each check on each case, behind the tests that were found in files."""
         suite = SuiteNode.from_parent(session, name=f"refot[{self.name}]", nodeid="refot")
-        added = [TestItem.from_parent(suite, name=test.name, test=test) for test in self.tests]
+        added = [TestItem.from_parent(suite, name=test.name, test=test, strict=self.strict)
+                 for test in self.tests]
         for item, test in zip(added, self.tests, strict=True):
             if skipped := first_match(self.skip, test.check, test.case_name):
                 item.add_marker(pytest.mark.skip(reason=_because(skipped)))
@@ -181,13 +183,15 @@ class TestItem(pytest.Item):
 
     __test__ = False
 
-    def __init__(self, *, test: Test, **rest: Any) -> None:
+    def __init__(self, *, test: Test, strict: bool = False, **rest: Any) -> None:
         super().__init__(**rest)
-        self.test = test
+        self.test, self.strict = test, strict
 
     def runtest(self) -> None:
         """Run the check. Raises CheckFailedError and RefotError; skips the test where the subject
         does not offer the capability, or says that it did not converge and is allowed to.
+
+        A failure whose level does not count is reported as one that was expected, unless `strict`.
         """
         result = self.test.result()
         if result.status == "not_provided":
@@ -196,8 +200,11 @@ class TestItem(pytest.Item):
             pytest.skip(f"it says that it did not converge: {result.message}")
         if result.status == "refot_error":
             raise RefotError(result)
-        if result.status != "passed":
-            raise CheckFailedError(result)
+        if result.status == "passed":
+            return
+        if not (self.strict or result.level in COUNTED or self.get_closest_marker("xfail")):
+            pytest.xfail(f"{result.level.value}: {result.diagnosis or result.message}")
+        raise CheckFailedError(result)
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
         """The result in words; the traceback of anything else, for that is a defect of refot."""
@@ -215,7 +222,7 @@ class TestItem(pytest.Item):
 
 def _described(result: CheckResult, sentence: str) -> Iterator[str]:
     """A failure, line by line."""
-    yield f"{result.id} on {result.case}: {sentence}"
+    yield f"{result.level.value}: {result.id} on {result.case}: {sentence}"
     if result.measured is not None and result.error is not None:
         certified = "-" if result.expected is None else interval_text(*result.expected)
         yield f"measured:  {result.measured:.10g}"

@@ -11,7 +11,10 @@ from typing import Any
 
 from refot.files import UnreadableError, read_json
 from refot.terminal import plain
-from refot.verification.runs.run import STATUSES, UNANSWERED
+from refot.verification.cases.case import Difficulty
+from refot.verification.runs.digit_table import digit_table
+from refot.verification.runs.levels import LEVELS, Level
+from refot.verification.runs.run import FORMAT, STATUSES, UNANSWERED
 
 WRONG = ("failed", "error")
 
@@ -38,6 +41,11 @@ class Line:
     tolerance: float
     diagnosis: str
     message: str
+    level: Level = Level.UNKNOWN
+    part: str = ""
+    capability: str = ""
+    difficulty: str = ""
+    digits: float | None = None
 
     @property
     def wrong(self) -> bool:
@@ -62,6 +70,9 @@ def read(path: Path) -> ReadReport:
     """Read a report. Raises CompareError, OSError."""
     try:
         found = read_json(path)
+        if found.get("format") != FORMAT:
+            raise ValueError(f"format {found.get('format', 1)!r}, and this refot reads format "
+                             f"{FORMAT}: make it again")
         subject = found["subject"]
         name = f"{subject['name']} {subject['version']}".strip()
         title = f"{name}, profile {found['profile']}, refot {found['refot']}"
@@ -86,7 +97,11 @@ def _line(check: dict[str, Any]) -> Line:
         raise ValueError(f"status {check['status']!r}")
     error, tolerance = (math.nan if check[name] is None else float(check[name])
                         for name in ("error", "tolerance"))
-    return Line(check["status"], error, tolerance, str(check["diagnosis"]), str(check["message"]))
+    digits = None if check["digits"] is None else float(check["digits"])
+    difficulty = check["difficulty"] and Difficulty(check["difficulty"]).value
+    return Line(check["status"], error, tolerance, str(check["diagnosis"]), str(check["message"]),
+                Level(check["level"]), check["part"], check["id"].partition(".")[0], difficulty,
+                digits)
 
 
 # ------------------------------------------------------------------ what changed
@@ -103,6 +118,12 @@ class Comparison:
         """Checks that fail now, and did not fail or did not exist before."""
         return [key for key, line in self.new.lines.items()
                 if line.wrong and not (key in self.old.lines and self.old.lines[key].wrong)]
+
+    @property
+    def worse(self) -> list[Key]:
+        """Checks that fail in both, at a worse level now: silent where it was said before."""
+        return self._both(lambda old, new: old.wrong and new.wrong
+                          and LEVELS.index(new.level) < LEVELS.index(old.level))
 
     @property
     def lost(self) -> list[Key]:
@@ -149,8 +170,24 @@ class Comparison:
     @property
     def exit_status(self) -> int:
         """3 if refot's own code raised, so that nothing is known; 1 if something got worse: a check
-        fails that did not, or one that passed has no answer; else 0."""
-        return 3 if self.not_judged else int(bool(self.broken or self.lost))
+        fails that did not, or at a worse level, or one that passed has no answer; else 0."""
+        return 3 if self.not_judged else int(bool(self.broken or self.worse or self.lost))
+
+    def digits(self) -> Iterator[str]:
+        """Where right digits were gained or lost: by `factor` in the worst or the median error."""
+        least = math.log10(self.factor)
+        old, new = ({(row.part, row.capability, row.difficulty): row
+                     for row in digit_table(report.lines.values())}
+                    for report in (self.old, self.new))
+        for key in old.keys() & new.keys():
+            pairs = [(getattr(old[key], name), getattr(new[key], name))
+                     for name in ("worst", "median")]
+            moves = [after - before for before, after in pairs]
+            if max(map(abs, moves)) >= least:
+                what = "gained" if sum(moves) > 0 else "lost"
+                worst, middle = (f"{before:.1f} => {after:.1f}" for before, after in pairs)
+                yield plain(f"  {what}: {key[0]}: {key[1]}, {key[2]}: worst {worst}, "
+                            f"median {middle}")
 
     def _both(self, holds: Callable[[Line, Line], bool]) -> list[Key]:
         return [key for key, old in self.old.lines.items()
@@ -167,7 +204,8 @@ class Comparison:
         yield f"old: {plain(self.old.title)}"
         yield f"new: {plain(self.new.title)}"
         groups: dict[str, tuple[list[Key], Callable[[Key], str]]] = {
-            "fails now": (self.broken, self._now),
+            "fails now": (self._by_level(self.broken), self._now),
+            "fails at a worse level": (self._by_level(self.worse), self._levels),
             "not judged, by an error of refot": (self.not_judged, self._now),
             "passed, not there any more": (self.lost, self._instead),
             "mended": (self.mended, lambda key: self.old.lines[key].why),
@@ -180,11 +218,23 @@ class Comparison:
             if keys:
                 yield f"{heading}: {len(keys)}"
                 yield from (_entry(key, words(key)) for key in keys)
-        if not any(keys for keys, _ in groups.values()):
+        digits = sorted(self.digits())
+        if digits:
+            yield "right digits:"
+            yield from digits
+        if not digits and not any(keys for keys, _ in groups.values()):
             yield f"nothing changed in {len(self.new.lines)} checks"
 
+    def _by_level(self, keys: list[Key]) -> list[Key]:
+        return sorted(keys, key=lambda key: LEVELS.index(self.new.lines[key].level))
+
     def _now(self, key: Key) -> str:
-        return self.new.lines[key].why
+        line = self.new.lines[key]
+        return ": ".join(filter(None, (line.level.value, line.why)))
+
+    def _levels(self, key: Key) -> str:
+        old, new = self.old.lines[key], self.new.lines[key]
+        return f"{old.level.value} => {new.level.value}: {new.why}"
 
     def _instead(self, key: Key) -> str:
         """The reason why a check that passed has no answer now: that it did not converge. A check

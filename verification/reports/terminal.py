@@ -1,4 +1,5 @@
-"""A report on the terminal: failures first, with what was measured, what is certified, and why."""
+"""A whole report on the terminal (`--verbose`): after the verdict each failure, with what was
+measured, what is certified, and why. The short report is in `short.py`."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from refot.verification.runs import scaling
 from refot.verification.runs.run import CheckResult, Report
 from refot.verification.subjects.capabilities import CAPABILITIES
 
-TABLE_WIDTH = 150
+TABLE_WIDTH = 158
 """Columns that the table of failures needs; a narrower terminal gets blocks of lines instead."""
 
 HEADINGS = ("measured", "certified", "off by", "allowed")
@@ -27,28 +28,19 @@ COLOURS = {"passed": "green", "failed": "red", "error": "magenta", "not_provided
 
 def print_report(report: Report, console: Console) -> None:
     """The whole report, for a person."""
-    _print_own_errors(report, console)
     failures = [check for check in report.checks if check.status in ("failed", "error")]
     for part in report.subject.parts:
         _print_failures(part.name, [check for check in failures if check.part == part.name],
                         report.warnings.get(part.name, ()), report.printed.get(part.name, ()),
                         console)
     _print_summary(report, console)
-    _print_scaling(report, console)
     for check in report.checks:
         if check.status == "not_converged":
             console.print(foreign(f"did not converge, and says so: {check.part}: {check.id} on "
                                   f"{check.case}: {check.message}", "yellow"))
-    missing = [check.capability for check in report.checks
-               if check.status == "not_provided" and not check.case]
-    if missing:
-        console.print(f"[dim]not provided: {', '.join(missing)}[/dim]")
-    for case, reason in report.left_out.items():
-        console.print(foreign(f"left out: {case}: {reason}", "yellow"))
-    console.print(_verdict(report))
 
 
-def _print_own_errors(report: Report, console: Console) -> None:
+def print_own_errors(report: Report, console: Console) -> None:
     """The checks in which refot's own code raised, each with its traceback."""
     for check in report.checks:
         if check.status == "refot_error":
@@ -85,13 +77,14 @@ def _print_table(part: str, failures: list[CheckResult], console: Console) -> No
     """A line for each failure."""
     table = Table(title=foreign(part), title_justify="left", title_style="bold red",
                   show_lines=False, pad_edge=False)
-    for heading in ("check", "case"):
+    for heading in ("level", "check", "case"):
         table.add_column(heading, no_wrap=True)
     for heading in HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("diagnosis", ratio=1)
     for check in failures:
-        table.add_row(*map(foreign, (check.id, check.case, *_numbers(check), _why(check))))
+        table.add_row(*map(foreign, (check.level.value, check.id, check.case, *_numbers(check),
+                                     _why(check))))
     console.print(table)
 
 
@@ -99,7 +92,8 @@ def _print_blocks(part: str, failures: list[CheckResult], console: Console) -> N
     """A few lines for each failure, where a table would cut its columns."""
     console.print(foreign(part, "bold red"))
     for check in failures:
-        console.print(Text.assemble(foreign(check.id, "bold"), " on ", foreign(check.case)))
+        console.print(Text.assemble(f"{check.level.value}: ", foreign(check.id, "bold"), " on ",
+                                    foreign(check.case)))
         if check.measured is not None:
             for heading, number in zip(HEADINGS, _numbers(check), strict=True):
                 console.print(foreign(f"  {heading + ':':10} {number}"))
@@ -146,7 +140,7 @@ def _print_summary(report: Report, console: Console) -> None:
     console.print(table)
 
 
-def _print_scaling(report: Report, console: Console) -> None:
+def print_scaling(report: Report, console: Console) -> None:
     """Time and memory at the largest size, and how they grow."""
     if not report.scaling:
         return
@@ -157,17 +151,6 @@ def _print_scaling(report: Report, console: Console) -> None:
     for row in scaling.rows(report.scaling):
         table.add_row(*map(foreign, row))
     console.print(table)
-
-
-def _verdict(report: Report) -> str:
-    passed, failed = report.count("passed"), report.count("failed")
-    errors, missing = report.count("error"), report.count("not_provided")
-    colour = "red" if report.exit_status else "green"
-    honest, own = report.count("not_converged"), report.count("refot_error")
-    nothing = "nothing was checked: " if not passed + failed + errors + honest + own else ""
-    others = f"{honest} not converged, " * bool(honest) + f"{own} errors of refot, " * bool(own)
-    return (f"[bold {colour}]{nothing}{passed} passed, {failed} failed, {errors} errors, "
-            f"{others}{missing} not provided[/bold {colour}]")
 
 
 def print_list(console: Console) -> None:

@@ -90,7 +90,7 @@ class Examiner(Worker):
             examined = list(examine(probes, job.cases, suspects=suspects,
                                     selection=job.selection))
         except Exception as error:  # noqa: BLE001 - what a subject raises is a result already
-            examined = [Examined(refot_error(check, part.name, case.name, error))
+            examined = [Examined(refot_error(check, part.name, case, error))
                         for part, case, check in job.asked_of(self.subject)]
         return Share(examined, [probe.warned for probe in probes],
                      [probe.printed for probe in probes])
@@ -223,7 +223,8 @@ def _crashed(subject: Subject, job: Job, why: str) -> Share:
     """The outcome of a job that could not be done: each of its checks is an error."""
     return Share([
         Examined(CheckResult(check.id, part.name, check.capability, case.name, "error",
-                             message=f"not known: {why}"))
+                             message=f"not known: {why}", difficulty=case.difficulty.value,
+                             said=why))
         for part, case, check in job.asked_of(subject)])
 
 

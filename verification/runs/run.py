@@ -16,6 +16,7 @@ import refot
 from refot.backend_contract import get_backend
 from refot.conventions.convert import ConversionError
 from refot.verification.cases.case import Case, collect
+from refot.verification.checks.digits import digits
 from refot.verification.checks.trial import Check, Trial
 from refot.verification.diagnosis.patterns import pattern
 from refot.verification.diagnosis.vote import Evidence, Suspects, named, sentence
@@ -27,13 +28,23 @@ from refot.verification.subjects.text import one_line, printable
 from refot.verification.truth.solution import solution_of
 
 from .asked import EVERYTHING, Selection, asked
-from .said import may_fail_to_converge, stated, states_in_error
+from .digit_table import digit_table
+from .levels import LEVELS, Level, exit_status, level_of
+from .said import (
+    may_fail_to_converge,
+    said_in_error,
+    said_of_a_miss,
+    stated,
+    states_in_error,
+)
 from .scaling import Scaling
 
 STATUSES = ("refot_error", "failed", "error", "not_converged", "not_provided", "passed")
-"""The statuses of a check, in the order in which the report shows them. `refot_error`: refot's own
-code raised. `not_converged`: the subject says so itself, on a case marked as extreme, where that is
-no failure."""
+"""The statuses of a check. `refot_error`: refot's own code raised. `not_converged`: the subject
+says so itself, on an extreme case, where that is no failure."""
+
+FORMAT = 2
+"""The version of the JSON shape of docs/report-format.md."""
 
 UNANSWERED = ("not_provided", "not_converged", "refot_error")
 """The statuses of checks that found the subject neither right nor wrong."""
@@ -47,7 +58,11 @@ PRINTED = 100
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One line of the report; `expected` is the certified interval, in the unit of `measured`."""
+    """One line of the report; `expected` is the certified interval, in the unit of `measured`.
+
+    `difficulty` is that of the case, `said` what the subject said itself of a wrong or missing
+    answer, and `digits` the right digits (`checks/digits.py`).
+    """
 
     id: str
     part: str
@@ -61,6 +76,18 @@ class CheckResult:
     message: str = ""
     diagnosis: str = ""
     traceback: str = ""
+    difficulty: str = ""
+    said: str = ""
+    digits: float | None = None
+
+    @property
+    def level(self) -> Level:
+        """How bad it is."""
+        return level_of(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON shape of docs/report-format.md."""
+        return asdict(self) | {"level": self.level.value}
 
 
 @dataclass(frozen=True)
@@ -80,21 +107,29 @@ class Report:
         """How many checks have this status."""
         return sum(check.status == status for check in self.checks)
 
+    def at(self, *levels: Level) -> list[CheckResult]:
+        """The results of these levels."""
+        return [check for check in self.checks if check.level in levels]
+
     @property
     def exit_status(self) -> int:
-        """0: every check passed, or is `not_converged`. 1: a check failed, or ended in an error.
-        2: nothing was provided to check. 3: refot's own code raised.
+        """The exit status, unless `refot verify --strict` was called."""
+        return self.exit_status_of(strict=False)
+
+    def exit_status_of(self, strict: bool) -> int:
+        """0: nothing is wrong. 1: an answer is wrong, or silently broken at an extreme; if
+        `strict`, also one that it says is broken, and bad input that it answers. 2: nothing was
+        provided to check. 3: refot's own code raised.
         """
         if self.count("refot_error"):
             return 3
-        if self.count("failed") + self.count("error"):
-            return 1
-        return 0 if self.count("passed") + self.count("not_converged") else 2
+        return exit_status((check.level for check in self.checks), strict)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape of docs/report-format.md."""
         conventions = sorted({part.calls or part.convention for part in self.subject.parts})
         return {
+            "format": FORMAT,
             "refot": refot.__version__,
             "subject": {"name": self.subject.name, "version": self.subject.version,
                         "convention": ", ".join(conventions)},
@@ -104,7 +139,9 @@ class Report:
                         "not_provided": self.count("not_provided"), "errors": self.count("error"),
                         "not_converged": self.count("not_converged"),
                         "refot_errors": self.count("refot_error")},
-            "checks": [asdict(check) for check in self.checks],
+            "levels": {level.value: len(self.at(level)) for level in LEVELS},
+            "digits": [row.as_dict() for row in digit_table(self.checks)],
+            "checks": [check.as_dict() for check in self.checks],
             "left_out": self.left_out,
             "warnings": self.warnings,
             "printed": self.printed,
@@ -165,26 +202,29 @@ def run_check(check: Check, trial: Trial, suspects: Suspects | None = None) -> E
         with np.errstate(all="ignore"):  # numbers of the subject may be huge, or not finite
             return _examined(check, trial, suspects or Suspects())
     except Exception as error:  # noqa: BLE001 - all that a subject raises is a SubjectError
-        return Examined(refot_error(check, trial.probe.part.name, trial.case.name, error))
+        return Examined(refot_error(check, trial.probe.part.name, trial.case, error))
 
 
 def _examined(check: Check, trial: Trial, suspects: Suspects) -> Examined:
-    result = CheckResult(check.id, trial.probe.part.name, check.capability, trial.case.name, "")
+    result = CheckResult(check.id, trial.probe.part.name, check.capability, trial.case.name, "",
+                         difficulty=trial.case.difficulty.value)
     try:
         found = check.run(trial)
     except NotOfferedError as error:
         return Examined(replace(result, status="not_provided", message=str(error)))
     except (SubjectError, ConversionError) as error:
-        return Examined(replace(result, message=str(error),
+        return Examined(replace(result, message=str(error), said=said_in_error(trial.case, error),
                                 status=_status_of_error(check, trial, error)))
     expected = None if found.expected is None else (found.expected.lower, found.expected.upper)
     result = replace(
         result, status="passed" if found.passed else "failed", measured=found.measured,
-        expected=expected, error=found.error, tolerance=found.tolerance, message=found.message)
+        expected=expected, error=found.error, tolerance=found.tolerance, message=found.message,
+        digits=digits(check.id, found))
     if found.passed:  # right calls are evidence, too: they lack what all wrong calls have in common
         return Examined(result, suspects.evidence(trial, found))
     if may_fail_to_converge(trial.case, check.id, found.measured) and (said := stated(trial)):
-        return Examined(replace(result, status="not_converged", message=said))
+        return Examined(replace(result, status="not_converged", message=said, said=said))
+    result = replace(result, said=said_of_a_miss(trial, check.id))
     if found.cause:
         return Examined(replace(result, diagnosis=found.cause))
     return Examined(result, suspects.evidence(trial, found))
@@ -197,12 +237,12 @@ def _status_of_error(check: Check, trial: Trial, error: Exception) -> str:
     return "not_converged" if honest else "error"
 
 
-def refot_error(check: Check, part: str, case: str, error: BaseException) -> CheckResult:
+def refot_error(check: Check, part: str, case: Case, error: BaseException) -> CheckResult:
     """The result of a check during which refot's own code raised `error`."""
     lines = traceback.format_exception(error)
-    return CheckResult(check.id, part, check.capability, case, "refot_error",
+    return CheckResult(check.id, part, check.capability, case.name, "refot_error",
                        message=f"{PLEASE_REPORT}: {one_line(f'{type(error).__name__}: {error}')}",
-                       traceback=printable("".join(lines)))
+                       traceback=printable("".join(lines)), difficulty=case.difficulty.value)
 
 
 def diagnosed(examined: list[Examined]) -> list[CheckResult]:
@@ -223,10 +263,10 @@ def report(
     subject: Subject, profile: str, examined: list[Examined], left_out: dict[str, str],
     probes: list[Probe],
 ) -> Report:
-    """The report on what was examined, with failed checks first."""
+    """The report on what was examined, the worst levels first."""
     results = diagnosed(examined) + _not_provided(subject)
     part_order = {part.name: k for k, part in enumerate(subject.parts)}
-    results.sort(key=lambda result: (STATUSES.index(result.status),
+    results.sort(key=lambda result: (result.status != "refot_error", LEVELS.index(result.level),
                                      part_order.get(result.part, 0)))
     return Report(
         subject, profile, get_backend().name, tuple(results), left_out,

@@ -1,7 +1,8 @@
 """Whether a subject says itself that a solve did not converge.
 
-It may warn, raise an error, or answer no to `converged`; a program may say so in its answer. On a
-case marked as extreme, an answer that misses is then reported as `not_converged`, not as wrong.
+It may warn, raise an error, or answer no to `converged`; a program may say so in its answer. On an
+extreme case, an answer that misses is then reported as `not_converged`, not as wrong. On a hard
+case it stays a failure, but one that was said (`levels.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from refot.verification.cases.case import Case, synthetic
+from refot.verification.cases.case import Case, Difficulty, synthetic
 from refot.verification.checks.arguments import ordinary, wording
 from refot.verification.checks.trial import Trial
 from refot.verification.subjects.capabilities import CAPABILITIES
@@ -55,8 +56,25 @@ def stated(trial: Trial) -> str:
 
 def may_fail_to_converge(case: Case, id: str, measured: float = math.nan) -> bool:
     """Whether a failure to converge is allowed on the case, and explains what the check found."""
-    return (case.extreme and CAPABILITIES[id.partition(".")[0]].solved
+    return (case.difficulty is Difficulty.EXTREME and CAPABILITIES[id.partition(".")[0]].solved
             and not (math.isfinite(measured) and id in HOLD_ANYWAY))
+
+
+def said_of_a_miss(trial: Trial, id: str) -> str:
+    """What the subject said of a failure to converge where a check found a finite miss; "" on an
+    ordinary case, where no statement helps, and for a miss that no statement explains."""
+    if trial.case.difficulty is Difficulty.ORDINARY or id in HOLD_ANYWAY:
+        return ""
+    return stated(trial)
+
+
+def said_in_error(case: Case, error: Exception) -> str:
+    """What the subject raised on a case that is not ordinary. An answer of the wrong type or shape
+    says nothing: somebody may go on with it."""
+    raised = getattr(error, "raised", None)
+    if case.difficulty is Difficulty.ORDINARY or raised is None or issubclass(raised, AnswerError):
+        return ""
+    return str(error)
 
 
 def states_in_error(error: SubjectError) -> bool:

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from refot import terminal
 from refot.terminal import complaint, foreign, plain, plain_lines
-from refot.verification.reports.terminal import print_report
+from refot.verification.reports.short import print_short
 from refot.verification.runs.run import CheckResult, Report
 from refot.verification.subjects.subject import Part, Subject
 
@@ -62,7 +62,7 @@ def test_a_report_is_printed_whatever_is_in_it(text: str, width: int) -> None:
     report = Report(Subject(text, text, parts), text, "numpy", checks, {text: text},
                     {text: (text,) * 5}, {text: (text,)})
     stream = io.StringIO()
-    print_report(report, Console(file=stream, width=width))
+    print_short(report, Console(file=stream, width=width), verbose=True)
     said = stream.getvalue()
     assert all(line.isprintable() for line in said.split("\n"))
     assert plain(text).strip()[:20] in said

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import refot
-from refot.verification.cases.case import Case, synthetic
+from refot.verification.cases.case import Case, Difficulty, synthetic
 from refot.verification.checks import CHECKS
 from refot.verification.checks.trial import Finding, Trial
 from refot.verification.runs.run import run_check
@@ -128,8 +128,9 @@ class NotConvergedError(Exception):
 
 
 def test_one_case_is_extreme() -> None:
-    assert [case.name for case in CASES.values() if case.extreme] == ["tiny-eps"]
-    assert HARD.transposed().extreme
+    extreme = [case.name for case in CASES.values() if case.difficulty is Difficulty.EXTREME]
+    assert extreme == ["tiny-eps"]
+    assert HARD.transposed().difficulty is Difficulty.EXTREME
 
 
 @pytest.mark.parametrize(("text", "found"), [

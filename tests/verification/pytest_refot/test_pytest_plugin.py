@@ -35,6 +35,10 @@ class Nats:
 class Bits(Nats):
     unit = np.log(2)
 
+class Lax(Nats):
+    def mutual_information(self, P):
+        return super().mutual_information(np.nan_to_num(np.maximum(P, 0)))
+
 class Broken:
     def mutual_information(self, P):
         return 1 / 0
@@ -80,7 +84,7 @@ def test_a_failure_says_what_verify_says(run) -> None:  # type: ignore[no-untype
     result = run("-k", "gaussian and plan", subject="mine:Bits")
     result.assert_outcomes(failed=1, deselected=TESTS + OTHERS)
     result.stdout.fnmatch_lines([
-        "mutual_information.plan on gaussian: KL of the plan to the product*",
+        "wrong: mutual_information.plan on gaussian: KL of the plan to the product*",
         "measured: *", "certified: *", "off by: *allowed: *", "diagnosis: *bits*",
     ])
     assert "Traceback" not in result.stdout.str()
@@ -92,6 +96,16 @@ def test_a_subject_that_raises_fails(run) -> None:  # type: ignore[no-untyped-de
     result.assert_outcomes(failed=ON_ONE, skipped=3,  # it refuses no bad input, and has no answer
                            deselected=TESTS - 3 - ON_ONE + OTHERS + 1)
     result.stdout.fnmatch_lines(["ZeroDivisionError: division by zero"])
+
+
+def test_what_is_lax_fails_only_if_it_is_asked_for(run) -> None:  # type: ignore[no-untyped-def]
+    """A NaN and a mass below 0 are taken for 0."""
+    result = run("-k", "refuses", "-rx", subject="mine:Lax")
+    result.assert_outcomes(xfailed=2, deselected=TESTS - 2 + OTHERS + 1)
+    result.stdout.fnmatch_lines(["XFAIL *refuses*gaussian* lax: bad input is not refused*"])
+    assert result.ret == pytest.ExitCode.OK
+    strict = run("-k", "refuses", "--refot-strict", subject="mine:Lax")
+    strict.assert_outcomes(failed=2, deselected=TESTS - 2 + OTHERS + 1)
 
 
 def test_profile_full_and_as(run) -> None:  # type: ignore[no-untyped-def]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from refot.cli.app import app
 from refot.verification.reports.compare import CompareError, Line, ReadReport, cause, compare, read
 from refot.verification.reports.compare import Comparison as Changes
 from refot.verification.reports.terminal import write_json
+from refot.verification.runs.levels import Level
 from refot.verification.runs.run import STATUSES, run
 from refot.verification.subjects.loading import as_subject
 
@@ -75,6 +77,46 @@ def test_what_is_no_change_is_in_no_group(old, new) -> None:
     assert [cases(getattr(found, name)) for name in EVERYTHING] == [[]] * len(EVERYTHING)
     assert found.exit_status == 0
     assert list(found.report())[2].startswith("nothing changed")
+
+
+def test_a_failure_that_is_not_said_any_more_is_worse() -> None:
+    said, silent = (replace(WRONG, level=level) for level in (Level.SAID, Level.SILENT))
+    found = changes({"x": said}, {"x": silent})
+    assert cases(found.worse) == ["x"]
+    assert found.exit_status == 1
+    assert any("said => silent" in said for said in found.report())
+    back = changes({"x": silent}, {"x": said})
+    assert (back.worse, back.exit_status) == ([], 0)
+
+
+def test_the_worst_of_what_fails_now_comes_first() -> None:
+    levels = {"a": Level.LAX, "b": Level.WRONG, "c": Level.SAID, "d": Level.SILENT}
+    found = changes({}, {case: replace(WRONG, level=level) for case, level in levels.items()})
+    told = [said for said in found.report() if "value.certified on" in said]
+    assert [said.split(": ")[2] for said in told] == ["wrong", "silent", "said", "lax"]
+
+
+def test_digits_that_were_gained_and_lost_are_told() -> None:
+    def lines(*digits: float) -> dict[str, Line]:
+        return {str(k): replace(RIGHT, part="p", capability="value", difficulty="hard", digits=d)
+                for k, d in enumerate(digits)}
+
+    found = changes(lines(6.0, 9.0, 9.5), lines(8.0, 9.0, 9.5))
+    assert list(found.digits()) == [
+        "  gained: p: value, hard: worst 6.0 => 8.0, median 9.0 => 9.0"]
+    assert list(changes(lines(8.0, 9.0), lines(6.0, 9.0)).digits()) == [
+        "  lost: p: value, hard: worst 8.0 => 6.0, median 8.5 => 7.5"]
+    assert not list(changes(lines(8.0, 9.0), lines(8.5, 9.0)).digits())
+    assert list(changes(lines(8.0, 9.0), lines(8.5, 9.0), factor=2.0).digits())
+
+
+def test_a_report_of_an_older_format_is_refused(files: tuple[Path, Path], tmp_path: Path) -> None:
+    found = json.loads(files[0].read_text())
+    del found["format"]
+    file = tmp_path / "old.json"
+    file.write_text(json.dumps(found))
+    with pytest.raises(CompareError, match="format 1, and this refot reads format 2"):
+        read(file)
 
 
 def test_the_factor_is_the_users() -> None:

@@ -23,7 +23,8 @@ from refot.verification.cases.case import collect
 from refot.verification.reports.html import results as html_report_results
 from refot.verification.reports.html.page import html, write_html
 from refot.verification.reports.html.pictures import Axis, Point, error_picture, interval_picture
-from refot.verification.reports.html.source import Rerun, Source, words
+from refot.verification.reports.html.source import Source
+from refot.verification.reports.rerun import Rerun, words
 from refot.verification.runs.asked import Selection
 from refot.verification.runs.run import Report, run
 from refot.verification.runs.selection import run_selection

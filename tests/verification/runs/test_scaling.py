@@ -15,8 +15,10 @@ from rich.console import Console
 from refot.verification.cases.case import synthetic
 from refot.verification.reports.html.page import html
 from refot.verification.reports.html.pictures import growth_picture
-from refot.verification.reports.html.source import Rerun, Source
-from refot.verification.reports.terminal import print_report, write_json
+from refot.verification.reports.html.source import Source
+from refot.verification.reports.rerun import Rerun
+from refot.verification.reports.short import print_short
+from refot.verification.reports.terminal import write_json
 from refot.verification.runs import program as command_subject
 from refot.verification.runs import scaling
 from refot.verification.runs.program import Program, Remote
@@ -181,7 +183,7 @@ def test_rows_are_words() -> None:
 def test_it_is_in_the_terminal_the_json_and_the_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_report(report(), Console(width=160))
+    print_short(report(), Console(width=160))
     assert "n^2.0" in capsys.readouterr().out
     write_json(report(), tmp_path / "report.json")
     first, second = json.loads((tmp_path / "report.json").read_text())["scaling"]

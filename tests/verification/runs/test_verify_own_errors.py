@@ -20,6 +20,7 @@ from refot.verification.pytest_refot import plugin as pytest_plugin
 from refot.verification.reports import terminal as report
 from refot.verification.reports.compare import compare
 from refot.verification.reports.html import page as html_report
+from refot.verification.reports.short import print_short
 from refot.verification.runs import run
 from refot.verification.runs.run import CheckResult, Report, examine, run_check
 from refot.verification.subjects.loading import as_subject
@@ -64,7 +65,7 @@ def test_it_is_no_error_of_the_subject_and_has_an_exit_status_of_its_own(judged:
 
 def test_the_reports_tell_it_with_its_traceback(judged: Report, tmp_path: Path) -> None:
     printed = io.StringIO()
-    report.print_report(judged, Console(file=printed, width=200))
+    print_short(judged, Console(file=printed, width=200))
     html_report.write_html(judged, tmp_path / "r.html", ["mine"])
     report.write_json(judged, tmp_path / "r.json")
     written = json.loads((tmp_path / "r.json").read_text())

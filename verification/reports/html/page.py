@@ -18,13 +18,15 @@ from xml.etree.ElementTree import Element
 import refot
 from refot.files import write_text
 from refot.verification.cases.case import collect
-from refot.verification.reports.compare import cause
+from refot.verification.reports.rerun import Rerun
+from refot.verification.reports.verdict import causes, part_verdicts
+from refot.verification.runs.digit_table import digit_table
 from refot.verification.runs.run import Report
 
 from .elements import Child, page, table, tag
 from .results import errors, failures, own_errors, passed, rest
 from .scaling import scalings
-from .source import Rerun, Source
+from .source import Source
 
 WHAT_IT_SAYS = {"passed": "passed", "failed": "failed", "error": "errors",
                 "not_converged": "not converged, and said so", "refot_error": "errors of refot",
@@ -53,9 +55,9 @@ def html(source: Source) -> str:
         tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
         tag("title", f"refot verify: {source.title}"),
         tag("style", style))
-    main = tag("main", *_summary(source), *own_errors(source), *_diagnoses(source),
-               *failures(source), *errors(source), *scalings(source), *passed(source),
-               *rest(source), *_versions(source))
+    main = tag("main", *_summary(source), *own_errors(source), *_causes(source),
+               *failures(source), *_digits(source), *errors(source), *scalings(source),
+               *passed(source), *rest(source), *_versions(source))
     body = tag("body", tag("header", tag("h1", source.title), _verdict(source.report)), main,
                tag("script", script))
     return page(tag("html", head, body, lang="en"))
@@ -81,33 +83,44 @@ def _verdict(report: Report) -> Element:
 def _summary(source: Source) -> Iterator[Element]:
     report = source.report
     counts = Counter((result.part, result.status) for result in report.checks)
-    rows: list[list[Child]] = [
-        [tag("a", part.name, href=f"#part-{k}") if source.wrong(part.name) else part.name,
-         *(str(counts[part.name, status]) for status in ("passed", "failed", "error")),
-         ", ".join(part.capabilities), part.calls or part.convention]
-        for k, part in enumerate(report.subject.parts)]
+    place = {part.name: (k, part) for k, part in enumerate(report.subject.parts)}
+    rows: list[list[Child]] = []
+    for verdict in part_verdicts(report):
+        k, part = place[verdict.name]
+        rows.append([
+            tag("a", part.name, href=f"#part-{k}") if source.wrong(part.name) else part.name,
+            verdict.sentence(),
+            *(str(counts[part.name, status]) for status in ("passed", "failed", "error")),
+            ", ".join(part.capabilities), part.calls or part.convention])
     yield tag("h2", "Summary")
-    yield table(("part", "passed", "failed", "errors", "capabilities", "convention"), rows)
+    yield table(("part", "verdict", "passed", "failed", "errors", "capabilities", "convention"),
+                rows)
     yield tag("p", "Each number is compared with an interval that certainly contains the right "
               "one. The whole run again: ", tag("code", source.rerun.whole()))
 
 
-def _diagnoses(source: Source) -> Iterator[Element]:
-    """The known mistakes that explain failures, each with the number of checks, and their parts."""
-    wrong = source.wrong()
-    if not wrong:
-        return
-    parts: dict[str, Counter[str]] = {}
-    for result in wrong:
-        said = cause(result.diagnosis)
-        parts.setdefault(said or "no known mistake gives these answers", Counter()
-                         )[result.part] += 1
+def _causes(source: Source) -> Iterator[Element]:
+    """What causes the failures, each with its level, the number of checks, and their parts."""
     rows: list[list[Child]] = [
-        [said, str(counts.total()), *([", ".join(counts)] if source.several_parts else [])]
-        for said, counts in sorted(parts.items(), key=lambda each: -each[1].total())]
-    yield tag("h2", "What is wrong")
-    headings = ("diagnosis", "checks", "parts")[: len(rows[0])]
-    yield table(headings, rows, class_="diagnoses")
+        [cause.level.value, cause.words, str(len(cause.results)),
+         *([", ".join(dict.fromkeys(result.part for result in cause.results))]
+           if source.several_parts else [])]
+        for cause in causes(source.report)]
+    if rows:
+        yield tag("h2", "Causes")
+        yield table(("level", "cause", "checks", "parts")[: len(rows[0])], rows, class_="diagnoses")
+
+
+def _digits(source: Source) -> Iterator[Element]:
+    """The right digits by capability and difficulty."""
+    rows: list[list[Child]] = [
+        [row.part, row.capability, row.difficulty, f"{row.worst:.1f}", f"{row.median:.1f}",
+         str(row.comparisons)] for row in digit_table(source.report.checks)]
+    if rows:
+        yield tag("h2", "Right digits")
+        yield tag("p", "-log10 of the relative error against the certified interval, no more than "
+                  "the interval proves.", class_="key")
+        yield table(("part", "capability", "difficulty", "worst", "median", "comparisons"), rows)
 
 
 def _versions(source: Source) -> Iterator[Element]:

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 from refot.verification.cases.case import Case
 from refot.verification.checks import CHECKS
 from refot.verification.reports.terminal import interval_text
+from refot.verification.runs.levels import LEVELS
 from refot.verification.runs.run import CheckResult
 
 from .elements import Child, table, tag
@@ -62,8 +63,12 @@ def _said(how: str, lines: tuple[str, ...]) -> Iterator[Element]:
 
 
 def _by_check(source: Source, results: list[CheckResult]) -> Iterator[Element]:
+    """The failures check by check, the checks with the worst level first."""
     order = list(CHECKS)
-    results = sorted(results, key=lambda result: order.index(result.id))
+    level = {result.id: LEVELS.index(result.level)
+             for result in sorted(results, key=lambda each: -LEVELS.index(each.level))}
+    results = sorted(results, key=lambda each: (
+        level[each.id], order.index(each.id), LEVELS.index(each.level)))
     for id, group in groupby(results, lambda result: result.id):
         yield tag("h3", id)
         yield tag("p", CHECKS[id].sentence, class_="sentence")
@@ -73,7 +78,7 @@ def _by_check(source: Source, results: list[CheckResult]) -> Iterator[Element]:
 def _failure(source: Source, result: CheckResult) -> Element:
     case = source.cases[result.case]
     n, m = case.C.shape
-    about = tag("div", tag("b", result.case), tag("p", case.note),
+    about = tag("div", tag("b", result.case), f" {result.level.value}", tag("p", case.note),
                 tag("p", f"n = {n}, m = {m}, eps = {case.eps:.3g}, "
                     f"max C - min C = {case.spread:.3g}"), class_="about")
     why = [tag("p", text, class_=kind)

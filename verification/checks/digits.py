@@ -1,0 +1,43 @@
+"""How many decimal digits of an answer are right: the log relative error of NIST's StRD.
+
+LRE = -log10(error / size of the right number), where the error is the distance from the certified
+interval. No more digits are counted than the interval proves, nor than a double has.
+"""
+
+from __future__ import annotations
+
+import math
+
+from refot.verification.certificates.balls import UNIT
+
+from .trial import Finding
+
+WITHIN_THE_SUBJECT = ("scaling", "offset", "transposed", "symmetric", "translation", "split",
+                      "shift")
+"""Checks that compare two answers of the subject: both may be wrong alike, so that no digit is
+known to be right."""
+
+YES_OR_NO = ("nonnegative", "bound", "gibbs", "honest", "true", "known", "repeatable",
+             "keeps-arguments", "float64", "float32")
+"""Checks that an answer passes or fails, and does not pass more or less exactly."""
+
+
+def counts(id: str) -> bool:
+    """Whether the check compares an answer with the right one."""
+    capability, _, what = id.partition(".")
+    return not (capability in ("train_step", "converged") or what.startswith("refuses-")
+                or what in WITHIN_THE_SUBJECT or what in YES_OR_NO)
+
+
+def digits(id: str, found: Finding) -> float | None:
+    """The right digits of an answer, 0 for one that is not finite; None where none are counted."""
+    expected = found.expected
+    if not counts(id) or expected is None:
+        return None
+    size = found.scale or max(abs(expected.lower), abs(expected.upper)) or 1.0
+    if not math.isfinite(size):
+        return None
+    if not math.isfinite(found.error):
+        return 0.0
+    least = max(found.error / size, (expected.upper - expected.lower) / size, UNIT)
+    return max(0.0, -math.log10(least))

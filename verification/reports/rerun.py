@@ -1,0 +1,33 @@
+"""The command line of a run, from which the commands that repeat it, or a part of it, are made."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+from refot.verification.runs.run import CheckResult
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """The command line of the run, `words` after `refot verify`, to which one check is added."""
+
+    words: tuple[str, ...]
+
+    def whole(self, *more: str) -> str:
+        """The whole run again, with `more` options."""
+        return shlex.join(("refot", "verify", *self.words, *more))
+
+    def one(self, result: CheckResult, part: tuple[str, ...]) -> str:
+        """One check on one case, in the debugger."""
+        return self.whole(*part, "--check", result.id, "--case", result.case, "--debug")
+
+
+def words(
+    target: str | None, command: str | None, capability: str | None, profile: str, seed: int
+) -> tuple[str, ...]:
+    """The words after `refot verify` that start this run, without those that are the default."""
+    said = [target] if target is not None else ["--command", command or ""]
+    said += ["--as", capability] if capability is not None else []
+    said += ["--profile", profile] if profile != "quick" else []
+    return (*said, *(["--seed", str(seed)] if seed else []))
