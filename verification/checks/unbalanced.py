@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from refot.arrays import Array
-from refot.verification.cases.case import Case
+from refot.verification.cases.case import Case, Difficulty
 from refot.verification.cases.unbalanced import (
     BALANCED_RHO,
     FAR,
@@ -47,7 +47,7 @@ range of the costs over rho."""
 
 def solvable(case: Case) -> bool:
     """Whether a solver has to converge on it."""
-    return not case.extreme
+    return case.difficulty is not Difficulty.EXTREME
 
 
 def plain(case: Case) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from refot.arrays import Array
-from refot.verification.cases.case import Case
+from refot.verification.cases.case import Case, Difficulty
 from refot.verification.cases.unbalanced import (
     BALANCED_RHO,
     LARGE_RHO,
@@ -35,7 +35,7 @@ SINGLE_AND_DOUBLE = (0.625, 1.25)
 
 
 def _points(case: Case) -> bool:
-    return case.has_points and not case.extreme
+    return case.has_points and case.difficulty is not Difficulty.EXTREME
 
 
 def _plain(case: Case) -> bool:
