@@ -17,8 +17,8 @@ WITHIN_THE_SUBJECT = ("scaling", "offset", "transposed", "symmetric", "translati
 """Checks that compare two answers of the subject: both may be wrong alike, so that no digit is
 known to be right."""
 
-YES_OR_NO = ("nonnegative", "bound", "balanced", "doubled", "gibbs", "honest", "true", "known", "repeatable",
-             "keeps-arguments", "float64", "float32")
+YES_OR_NO = ("nonnegative", "bound", "balanced", "doubled", "gibbs", "honest", "true", "known",
+             "repeatable", "keeps-arguments", "float64", "float32")
 """Checks that an answer passes or fails, and does not pass more or less exactly."""
 
 
