@@ -21,7 +21,7 @@ from refot.foreign import as_given
 from refot.measures import Measure, measure
 from refot.problem import Problem, problem
 from refot.solvers.answers.value import value_of
-from refot.solvers.loop import level_outside
+from refot.solvers.stopping import level_outside
 
 TOGETHER = 1 << 22
 """Entries of the costs that are in memory at a time: 32 MB in float64."""

@@ -37,9 +37,9 @@ from refot.solvers import solve_problem
 from refot.solvers.accuracy import atom_tolerance
 from refot.solvers.answers.value import WIDE, value_of
 from refot.solvers.gap import gap_of
-from refot.solvers.loop import SinkhornResult, level_outside
+from refot.solvers.loop import SinkhornResult
 from refot.solvers.solve import start
-from refot.solvers.stopping import StoppedBy
+from refot.solvers.stopping import StoppedBy, level_outside
 
 MAX_ITER = 10_000
 """The iterations that a problem may take unless told."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from refot.arrays import (
 from refot.problem import Problem
 from refot.solvers.answers.answers import Answers
 from refot.solvers.gap import CertifiedGap
-from refot.solvers.stopping import Control, Finish, StoppedBy, Watch
+from refot.solvers.stopping import Control, Finish, StoppedBy, Watch, level_outside
 
 FEASIBILITY_CHECK = 100
 """After this number of iterations it is asked whether the forbidden pairs leave a plan at all."""
@@ -126,16 +125,6 @@ def iterate(
     if not result.converged:
         warnings.warn(_warning(result), ConvergenceWarning, stacklevel=level_outside())
     return result
-
-
-def level_outside() -> int:
-    """The `stacklevel`, for a warning of the caller, that names the user's line: the first one
-    outside refot. There may be several functions in between, where a value or a gradient was asked
-    for."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("refot."):
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 def _warning(result: SinkhornResult) -> str:

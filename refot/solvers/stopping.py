@@ -7,6 +7,7 @@ the iterates have reached their tolerance. `StoppedBy` names every reason to end
 from __future__ import annotations
 
 import math
+import sys
 import time
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
@@ -253,3 +254,13 @@ class Finish:
         self.best = min(self.best, self.found.atom_error)
         if self.idle >= IDLE:
             self.reason = StoppedBy.STALL
+
+
+def level_outside() -> int:
+    """The `stacklevel`, for a warning of the caller, that names the user's line: the first one
+    outside refot. There may be several functions in between, where a value or a gradient was asked
+    for."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("refot."):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -37,6 +37,7 @@ GOOD = {
     "scale": 1.0, "alpha": 1.0, "tol": 1e-6, "max_iter": 50, "backend": "numpy",
     "method": "sinkhorn", "time_limit": 5.0, "gap": 1e-3, "certified": False, "progress": False,
     "memory": "1G", "rho": 2.0, "penalty": "kl", "measures": (X, X + 1),
+    "normalise": False,
 }
 """A good value of every argument, by its name."""
 

@@ -229,7 +229,8 @@ REPORT: dict[str, Any] = {
     "subject": {"name": "s", "version": "1", "convention": "refot"}, "profile": "quick",
     "refot": "0", "checks": [{"part": "p", "id": "value.certified", "case": "c", "error": 1.0,
                               "tolerance": 1e-9, "diagnosis": "sharp (off by 1)", "message": "m",
-                              "status": "failed"}]}
+                              "status": "failed", "level": "wrong", "difficulty": "ordinary",
+                              "digits": 0.5}], "format": 2}
 
 VALUES: list[Any] = [None, True, 0, -1, 1.5, 10**300, 1e308, "", "x", "\x1b[2J", "$x$", [], {}, [1],
                      {"a": 1}, [[[]]], "1e5", {"a": {"b": []}}, 2**63, "[/red]"]

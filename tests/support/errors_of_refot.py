@@ -63,7 +63,7 @@ def one_bad_input_of_a_pool_raises_in_the_parent(method: str) -> None:
         waiting = pool.map_async(value_or_error, range(4), chunksize=1)
         with pytest.raises(WeightError) as caught:
             waiting.get(timeout=120)  # without an end it would wait for ever
-        assert (caught.value.name, caught.value.found) == ("a", "sum 3.0")
+        assert (caught.value.name, caught.value.found) == ("a", "sum 3.0, off by 2")
         assert len(pool.map_async(value_or_error, [1, 2]).get(timeout=120)) == 2
 
 

@@ -98,7 +98,8 @@ def _line(check: dict[str, Any]) -> Line:
     error, tolerance = (math.nan if check[name] is None else float(check[name])
                         for name in ("error", "tolerance"))
     digits = None if check["digits"] is None else float(check["digits"])
-    difficulty = check["difficulty"] and Difficulty(check["difficulty"]).value
+    named = check["difficulty"]
+    difficulty = "" if named == "" else Difficulty(named).value
     return Line(check["status"], error, tolerance, str(check["diagnosis"]), str(check["message"]),
                 Level(check["level"]), check["part"], check["id"].partition(".")[0], difficulty,
                 digits)

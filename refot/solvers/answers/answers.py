@@ -28,7 +28,7 @@ from refot.problem import Problem
 from refot.solvers.accuracy import Accuracy
 from refot.solvers.gap import CertifiedGap, gap_of
 from refot.solvers.memory import MemoryBudgetError, budget, gibbs_matrix
-from refot.solvers.stopping import StoppedBy
+from refot.solvers.stopping import StoppedBy, level_outside
 
 from . import draws, report, stored
 from .value import value_of
@@ -173,7 +173,7 @@ class Answers:
     def _warn(self, what: str) -> None:
         if not self.converged:
             warnings.warn(f"{what} of a solve that did not converge: {self.shortfall()}",
-                          ConvergenceWarning, stacklevel=3)
+                          ConvergenceWarning, stacklevel=level_outside())
 
 
 def _checked(V: Any, m: int, name: str, p: Problem) -> Array:

@@ -96,8 +96,8 @@ def innermost_loops(dtype: Any) -> dict[str, Any]:
     }
     if dtype is np.float64:
         i = (np.uintp(0),) * 4
-        calls |= {numba_sweeps._row_sums: (M, part, *i),
-                  numba_sweeps._add_rows: (M, *i, 1.0, 1.0, 1.0, 1.0, part),
+        calls |= {numba_sweeps.row_sums: (M, part, *i),
+                  numba_sweeps.add_rows: (M, *i, 1.0, 1.0, 1.0, 1.0, part),
                   kernels._add_rows: (t, 8, 0, 1024, sums[0])}
     for function, arguments in calls.items():
         function.compile(tuple(map(numba.typeof, arguments)))

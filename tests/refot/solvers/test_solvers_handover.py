@@ -49,7 +49,8 @@ def test_newton_hands_over_where_it_crawls(monkeypatch):
             yield g, g + k, 0.99**k
 
     monkeypatch.setattr(auto, "newton", crawls)
-    errors = [e for _, _, e in itertools.islice(auto.newton_first(small(), np.zeros(6)), 300)]
+    iterates = auto.newton_first(auto.BALANCED, small(), np.zeros(6))
+    errors = [e for _, _, e in itertools.islice(iterates, 300)]
     halvings = int(np.log(0.5) / np.log(0.99)) + 1  # iterations that half the error, above TURN
     assert halvings > auto.TURN
     assert starts[0] == ("cg", float(auto.TURN))

@@ -148,10 +148,10 @@ def test_the_certificate_holds_where_a_marginal_is_exact(penalty, exact):
     for seed in range(25):
         c = drawn(seed, penalty=penalty)
         c = c._replace(rho=tuple(INF if side == exact else r for side, r in enumerate(c.rhos)))
-        s = solved(c, certified=True)
+        s = solved(c, certified=True, tol=1e-8)
         assert s.converged
         sums = refot.unbalanced_marginals(s.f, s.g, *c)[exact]
         np.testing.assert_array_equal(sums, (c.a, c.b)[exact])
         if penalty == "kl":
             dual = exact_dual(s.f, s.g, c)
-            assert s.gap.lower - 1e-8 * abs(dual) <= dual <= s.gap.upper
+            assert s.gap.lower - 1e-7 * abs(dual) <= dual <= s.gap.upper
