@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, wraps
-from importlib.metadata import entry_points
 from types import ModuleType
-from typing import Any, ParamSpec, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from refot.arrays import Array, TypeInputError, UnknownNameError
 from refot.costs.operands import Cost, PointCost
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Entries: TypeAlias = tuple[Array, Array, Array]
 """A sparse matrix by rows: values, their columns, and where each row starts, (n + 1,)."""
@@ -165,6 +167,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _chosen: ContextVar[Backend | None] = ContextVar("refot_backend", default=None)
+
+
+def entry_points(group: str) -> Iterable[EntryPoint]:
+    """The entry points of that group, of all installed packages."""
+    from importlib.metadata import entry_points as found  # 40 ms: only where names are listed
+
+    return found(group=group)
 
 
 def backend_names() -> list[str]:

@@ -30,7 +30,7 @@ from refot.solvers.gap import CertifiedGap, gap_of
 from refot.solvers.memory import MemoryBudgetError, budget, gibbs_matrix
 from refot.solvers.stopping import StoppedBy, level_outside
 
-from . import draws, report, stored
+from . import draws, report
 from .value import value_of
 
 if TYPE_CHECKING:
@@ -151,6 +151,8 @@ class Answers:
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the problem and its solution, an .npz archive without pickles, whole or not at all.
         `refot.load_solution` reads it."""
+        from . import stored  # zip archives take 10 ms to import: only where one is written
+
         return stored.write(self, path)
 
     def plot(self) -> Figure:

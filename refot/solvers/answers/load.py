@@ -9,7 +9,6 @@ from typing import Any
 from refot.arrays import Array, InputError, as_number, as_positive
 from refot.backend_contract import BackendLike
 from refot.costs.operands import point_cost
-from refot.files import UnreadableError, read_arrays
 from refot.problem import Problem, problem
 from refot.solvers.accuracy import accuracy
 from refot.solvers.gap import gap_of
@@ -17,8 +16,6 @@ from refot.solvers.loop import SinkhornResult
 from refot.solvers.stopping import StoppedBy
 from refot.solvers.unbalanced.result import with_mass
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
-
-from .stored import VERSION
 
 ROOM = 1 + 1e-9
 """How much wider a gap may be on another backend, which rounds otherwise."""
@@ -33,6 +30,8 @@ def load_solution(path: str | PathLike[str], *, backend: BackendLike = None) -> 
         refot.solve(C, a, b, 0.1).save("solution.npz")
         found = refot.load_solution("solution.npz")
     """
+    from refot.files import UnreadableError, read_arrays  # zip archives take 10 ms to import
+
     try:
         stored = read_arrays(Path(path))
     except TypeError:
@@ -46,6 +45,8 @@ def load_solution(path: str | PathLike[str], *, backend: BackendLike = None) -> 
 
 
 def _result(stored: dict[str, Array], backend: BackendLike) -> SinkhornResult:
+    from .stored import VERSION
+
     if stored["version"] != VERSION:
         raise InputError("path", f"layout {stored['version']}", f"layout {VERSION}")
     p = _problem(stored, backend)
