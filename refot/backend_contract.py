@@ -2,7 +2,7 @@
 
 An equation asks for an operation (`softmin`, `plan_apply`, ...) and never knows how it is computed.
 What a backend may offer beyond these operations, and what is done for one that does not, is said by
-`prepared`, `left_out`, `prefers_softmin`, `recomputes` and `DirectionSolver`.
+`prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread` and `DirectionSolver`.
 The choice, strongest first: the `backend=` argument, `use_backend(...)`, `REFOT_BACKEND`, `numpy`.
 A backend module is imported by name when it is first used. Third parties register theirs through
 the entry-point group `refot.backends`: an object, or a function without arguments that returns one.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, wraps
@@ -32,6 +33,7 @@ BUILT_IN = {
     "numpy": "refot.backends.numpy.backend:NumpyBackend",
     "numba": "refot.backends.numba.backend:NumbaBackend",
     "cupy": "refot.backends.cupy.backend:CupyBackend",
+    "dask": "refot.backends.dask.backend:DaskBackend",
 }
 ENTRY_POINTS = "refot.backends"
 VARIABLE = "REFOT_BACKEND"
@@ -159,6 +161,15 @@ def recomputes(backend: Backend) -> bool:
     """Whether the backend forms a cost between points anew, in memory, at each use, so that a
     matrix which is kept saves time: its own attribute `recomputes`, else no."""
     return bool(getattr(backend, "recomputes", False))
+
+
+def one_thread(backend: Backend) -> AbstractContextManager[None]:
+    """Until the end of a `with` block the backend computes on the calling thread alone, so that the
+    digits of a sum do not depend on the number of threads: its own `one_thread()`, where it has
+    threads of its own."""
+    context: AbstractContextManager[None] = (
+        backend.one_thread() if hasattr(backend, "one_thread") else nullcontext())
+    return context
 
 
 BackendLike: TypeAlias = str | Backend | None

@@ -35,7 +35,7 @@ try:
     from .entries import entries
     from .groups.choose import grouping
     from .groups.ordered import IN_GROUPS, SortedCost, in_order, left_out_share, series_pay
-    from .launch import Launcher
+    from .launch import Launcher, one_thread
     from .products import in_many_dimensions, product_blocks
     from .rows import operations, plan_apply_in_order, softmin_by_rows
 except ImportError as error:
@@ -55,6 +55,7 @@ class NumbaBackend(NumpyArrays):
     """NumPy arrays, compiled kernels on all processors."""
 
     name = "numba"
+    one_thread = staticmethod(one_thread)
 
     def prepared(self, C: Cost, a: Array, b: Array) -> Cost:
         """C with its points in order, where that pays; else C."""

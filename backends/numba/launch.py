@@ -46,6 +46,19 @@ PATIENCE = 0.5
 _log = logging.getLogger(__name__)
 
 
+_alone = threading.local()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Until the end of a `with` block the kernels that this thread calls run on this thread."""
+    before, _alone.held = getattr(_alone, "held", False), True
+    try:
+        yield
+    finally:
+        _alone.held = before
+
+
 class Launcher:
     """Runs kernels on as many threads as Numba is told to use (NUMBA_NUM_THREADS)."""
 
@@ -81,7 +94,8 @@ class Launcher:
                      collect: Callable[[int, Any], None]) -> None:
         """Call collect(block, kernel(*arguments, i0, i1)) for every block, 0, 1, ... in any
         order."""
-        threads = int(numba.config.NUMBA_NUM_THREADS) if n * operations > SMALL else 1
+        many = n * operations > SMALL and not getattr(_alone, "held", False)
+        threads = int(numba.config.NUMBA_NUM_THREADS) if many else 1
         size = min(-(-n // (BLOCKS * threads)), max(LARGE // operations, 1)) if threads > 1 else n
         size = min(-(-size // unit) * unit, most)
         starts = range(0, n, size)
