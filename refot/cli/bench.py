@@ -33,6 +33,8 @@ def bench(
         "--training", help="Only: steps of Info-Sinkhorn beside PyTorch's.")] = False,
     batch: Annotated[bool, typer.Option(
         "--batch", help="Only: many small problems at once, beside loops and batches.")] = False,
+    unbalanced: Annotated[bool, typer.Option(
+        "--unbalanced", help="Only: problems with rho, to a certified gap of 1e-6.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List peers and problems.")] = False,
 ) -> None:
     """Time refot beside POT, OTT-JAX, GeomLoss and others, until each meets one criterion.
@@ -49,4 +51,7 @@ def bench(
     else:
         asked = command.BenchOptions("full" if full else "quick", peers, tuple(only or ()), repeats,
                               time_limit, memory_limit, threads, data, json, plot, markdown)
-        command.run(asked, console, complaints)
+        if unbalanced:
+            command.print_unbalanced(asked, console)
+        else:
+            command.run(asked, console, complaints)

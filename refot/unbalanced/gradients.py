@@ -3,7 +3,7 @@
 At the optimal potentials the derivative of the dual U-2 is what it would be if they stayed fixed.
 Masses are free: no gradient in them is centred. For the gradient in y or b exchange the measures:
 give (C.T, b, a) and the pair of rho in the other order. `tol` is the residual of the solve, by
-default TIGHT in float64: a gradient is as wrong as the potentials are.
+default that of `unbalanced.tight`: a gradient is as wrong as the potentials are.
 """
 
 from __future__ import annotations
@@ -14,13 +14,9 @@ from refot.costs.forbidden import require_all_partners
 from refot.costs.operands import as_cost, as_point_cost
 from refot.foreign import as_given
 from refot.penalties import Exact
-from refot.solvers.loop import SinkhornResult
-from refot.solvers.solve import solve_problem
+from refot.unbalanced.tight import tightly_solved
 from refot.unbalanced.values import divergence_problems
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
-
-TIGHT = 1e-11
-"""The default residual in float64, above what rounding leaves at moderate rho and eps."""
 
 
 @as_given
@@ -62,7 +58,7 @@ def unbalanced_value_gradient_rho(
     0 where a marginal is exact. For one rho on both sides the derivative is the sum.
     """
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
-    solved = _solved(p, tol)
+    solved = tightly_solved(p, tol)
     rows, columns = p.backend.marginals(p.C, p.F(solved.f), p.G(solved.g), p.eps)
     return (_per_rho(p, p.asked(solved.f, rows)), _per_rho(p.T, p.T.asked(solved.g, columns)))
 
@@ -96,7 +92,7 @@ def unbalanced_divergence_gradient_weights(
     """
     xy, xx, _ = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend)
     m_a, m_b = xy.masses
-    solved = _solved(xx, tol)
+    solved = tightly_solved(xx, tol)
     both_places = weights_at(xx, solved.f, solved.g) + weights_at(xx.T, solved.g, solved.f)
     return weights_of(xy, tol) - both_places / 2 + xy.eps * (m_a - m_b)
 
@@ -104,7 +100,7 @@ def unbalanced_divergence_gradient_weights(
 # ------------------------------------------------------------------ of a checked problem
 def points_of(p: UnbalancedProblem, tol: float | None) -> Array:
     """dU/dx."""
-    solved = _solved(p, tol)
+    solved = tightly_solved(p, tol)
     return p.backend.plan_cost_gradient(as_point_cost(p.C), p.F(solved.f), p.G(solved.g), p.eps)
 
 
@@ -112,7 +108,7 @@ def weights_of(p: UnbalancedProblem, tol: float | None) -> Array:
     """dU/da of a problem that is to be solved."""
     if p.is_exact:
         raise InputError("rho", "inf on both sides", "a finite rho: a alone cannot change")
-    solved = _solved(p, tol)
+    solved = tightly_solved(p, tol)
     return weights_at(p, solved.f, solved.g)
 
 
@@ -122,11 +118,6 @@ def weights_at(p: UnbalancedProblem, f: Array, g: Array) -> Array:
     f = p.prox(h)  # defined where a_i = 0, too
     shares = namespace(f).exp((f - h) / p.eps)
     return p.rows.worth(f) + p.eps * (p.masses[1] - shares)
-
-
-def _solved(p: UnbalancedProblem, tol: float | None) -> SinkhornResult:
-    default = TIGHT if p.C.dtype.itemsize == 8 else None
-    return solve_problem(p, tol=default if tol is None else tol)
 
 
 def _per_rho(p: UnbalancedProblem, sums: Array) -> float:
