@@ -11,7 +11,8 @@ from refot.arrays import Array, InputError
 from refot.autodiff.term import Term
 from refot.solvers.memory import kept
 from refot.solvers.solve import solve_problem
-from refot.unbalanced.gradients import TIGHT, weights_at
+from refot.unbalanced.gradients import weights_at
+from refot.unbalanced.values import TIGHT
 from refot.unbalanced_problem import UnbalancedProblem
 
 
