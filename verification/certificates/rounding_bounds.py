@@ -20,10 +20,11 @@ import refot
 from refot.arrays import Array, lookup, marginal_tolerance
 from refot.costs.forbidden import finite_part
 from refot.costs.operands import DenseCost, point_cost
-from refot.divergences import self_costs, to_first_order
+from refot.divergences import self_costs
 from refot.information import informative_cost
 from refot.problem import problem
 from refot.solvers.gap import HUGE_COST
+from refot.solvers.solutions import to_first_order
 
 from . import unbalanced_bounds
 from .balls import UNIT
