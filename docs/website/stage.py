@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 
 NAVIGATION = {
     "Is my code right?": ["verifying-your-code", "any-language", "pytest-plugin", "reports",
-                          "report-format", "certificates-that-travel", "vectors", "trajectories",
+                          "report-format", "scoreboard", "certificates-that-travel", "vectors", "trajectories",
                           "spec", "zoo", "mutation", "findings", "findings-solvers",
                           "findings-unbalanced"],
     "Read the papers": ["equations", "equations/b", "equations/g", "equations/h", "equations/l",
@@ -49,6 +49,9 @@ MOVED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md",
          "docs/references.bib": "references.md", "docs/website/home.md": "index.md",
          "docs/website/figures.py": "figures.md"}
 """Where the site has a page of the repository under another name."""
+
+SCOREBOARD = re.compile(r"\[(?P<text>[^\]]*)\]\((?:docs/)?scoreboard/\)")
+"""A link to the records of the scoreboard, in whose place the site has the scoreboard itself."""
 
 
 def stage(folder: Path, only: Collection[str] = ()) -> None:
@@ -154,6 +157,7 @@ def relinked(path: Path) -> str:
 
 def links(text: str, folder: Path) -> str:
     text = re.sub(r"^:link: \.\./(\S+)\.md$", r":link: \1", text, flags=re.MULTILINE)
+    text = SCOREBOARD.sub(r'<a href="scoreboard/index.html">\g<text></a>', text)
     return LINK.sub(lambda found: f"]({site_target(found['target'], folder)}"
                                   f"{found['anchor'] or ''})", text)
 

@@ -67,16 +67,24 @@ def _changed(title: str, record: Record, old: Record, results: list[Result]) -> 
 
 # ------------------------------------------------------------------ parts
 def _parts(record: Record) -> Element:
-    """Parts x capabilities in digits."""
+    """Parts x capabilities in digits; the side with more names goes down the page."""
     found = {part: by_capability(record.of(part)) for part in record.parts}
     names = [name for name in CAPABILITIES
              if any(name in cells and cells[name].asked for cells in found.values())]
-    rows: Rows = []
-    for part, cells in found.items():
-        rows.append((tag("a", part, href=f"#{anchor(record, part)}"), [
-            (cells[name].level.value,
-             cell(cells[name], f"#{anchor(record, part, name)}"))
-            if name in cells and cells[name].asked else ("", []) for name in names]))
+
+    def shown(part: str, name: str) -> tuple[str, list[Child]]:
+        if name not in found[part] or not found[part][name].asked:
+            return "", []
+        own = found[part][name]
+        return own.level.value, cell(own, f"#{anchor(record, part, name)}")
+
+    links: list[Child] = [tag("a", part, href=f"#{anchor(record, part)}") for part in found]
+    if len(found) < len(names):
+        rows: Rows = [(tag("code", name), [shown(part, name) for part in found])
+                      for name in names]
+        return matrix("capability", links, list(found), rows, "cells cards")
+    rows = [(link, [shown(part, name) for name in names])
+            for link, part in zip(links, found, strict=True)]
     return matrix("function", [*names], names, rows, "cells cards")
 
 
