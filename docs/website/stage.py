@@ -23,11 +23,14 @@ from website.register import DOCS
 ROOT = DOCS.parent
 HERE = Path(__file__).parent
 
+DEFECTS = DOCS / "findings"
+"""The reports of defects, each of which is a page to which docs/defect-reports.md leads."""
+
 NAVIGATION = {
     "Is my code right?": ["verifying-your-code", "any-language", "pytest-plugin", "reports",
-                          "report-format", "scoreboard", "certificates-that-travel", "vectors", "trajectories",
-                          "spec", "zoo", "mutation", "findings", "findings-solvers",
-                          "findings-unbalanced"],
+                          "report-format", "scoreboard", "certificates-that-travel", "vectors",
+                          "trajectories", "spec", "zoo", "mutation", "findings",
+                          "findings-solvers", "findings-unbalanced", "defect-reports"],
     "Read the papers": ["equations", "equations/b", "equations/g", "equations/h", "equations/l",
                         "equations/u", "errata", "notation", "figures", "informative-plans",
                         "limits", "certificates"],
@@ -80,6 +83,8 @@ def stage(folder: Path, only: Collection[str] = ()) -> None:
 def texts(only: Collection[str] = ()) -> dict[str, str]:
     """The text of every page by its name, or of those in `only`."""
     pages = {path.stem: relinked(path) for path in sorted(DOCS.glob("*.md"))}
+    pages |= {f"{DEFECTS.name}/{path.stem}": "---\norphan: true\n---\n" + relinked(path)
+              for path in sorted(DEFECTS.glob("*.md"))}
     pages["pages"] = pages.pop("index").replace("# refot: the pages", "# All pages")
     pages["contributing"] = relinked(ROOT / "CONTRIBUTING.md")
     pages["changelog"] = relinked(ROOT / "CHANGELOG.md")
@@ -170,8 +175,8 @@ def site_target(target: str, folder: Path) -> str:
     inside = path.relative_to(ROOT).as_posix()
     if inside in MOVED:
         return MOVED[inside]
-    if path.parent == DOCS and path.suffix == ".md":
-        return path.name
+    if path.parent in (DOCS, DEFECTS) and path.suffix == ".md":
+        return path.relative_to(DOCS).as_posix()
     if inside.startswith("docs/figures/"):
         return inside.removeprefix("docs/")
     if path.is_dir():
