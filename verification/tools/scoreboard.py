@@ -39,12 +39,15 @@ class Run:
 
 TORCH = "torch==2.13.0"
 
+FOR_POT = (TORCH, "geomloss==0.3.1")
+"""What the gradients and the wrappers of POT need."""
+
 RUNS = (
     Run("refot-numpy", "numpy"),
     Run("refot-numba", "numba"),
-    Run("pot-0.9.5", "pot", ("POT==0.9.5",)),
-    Run("pot-0.9.6", "pot", ("POT==0.9.6",)),
-    Run("pot-0.9.7", "pot", ("POT==0.9.7",)),
+    Run("pot-0.9.5", "pot", ("POT==0.9.5", *FOR_POT)),
+    Run("pot-0.9.6", "pot", ("POT==0.9.6", *FOR_POT)),
+    Run("pot-0.9.7", "pot", ("POT==0.9.7.post1", *FOR_POT)),
     Run("ott-0.5", "ott", ("ott-jax==0.5.0",)),
     Run("ott-0.6", "ott", ("ott-jax==0.6.0",)),
     Run("geomloss-0.2.6", "geomloss", ("geomloss==0.2.6", TORCH)),

@@ -38,6 +38,9 @@ from refot.verification.reports.terminal import write_json
 from refot.verification.runs.levels import Level
 from refot.verification.runs.run import CheckResult, Report
 from refot.verification.subjects.subject import Part, Subject
+from refot.verification.tools.scoreboard import RUNS
+
+ROOT = Path(__file__).resolve().parents[3]
 
 EVIL = "<script>alert(1)</script>"
 
@@ -280,3 +283,17 @@ def test_a_browser_shows_it_without_a_word_and_asks_for_nothing(
     page.write_text(without.replace("</body>", f"<script>{LOOK}</script></body>"), "utf-8")
     assert visit(page, width, tmp_path / "looked", wait=1000).console == [
         "wide true", "small false", "open true"]
+
+
+# ------------------------------------------------------------------ the scoreboard of the libraries
+RECORDS = sorted((ROOT / "docs" / "scoreboard").glob("*.record.json"))
+
+
+def test_the_records_of_the_libraries_are_small_and_make_a_site(tmp_path: Path) -> None:
+    assert sum(file.stat().st_size for file in RECORDS) < 2_000_000
+    libraries = by_library(map(read, RECORDS))
+    assert "refot on numpy" in libraries
+    write_scoreboard(RECORDS, tmp_path)
+    assert list(dead_links(tmp_path)) == []
+    assert {record.arguments[0] for versions in libraries.values() for record in versions} <= {
+        run.target for run in RUNS}
