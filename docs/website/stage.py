@@ -19,11 +19,13 @@ from website.equation_pages import equation_pages, equations_of_figures, overvie
 from website.figures import figures_page
 from website.picture import picture
 from website.register import DOCS
+from website.stills import with_pictures
 
 ROOT = DOCS.parent
 HERE = Path(__file__).parent
 
 NAVIGATION = {
+    "Begin": ["what-is-entropic-transport", "first-training"],
     "Is my code right?": ["verifying-your-code", "any-language", "pytest-plugin", "reports",
                           "report-format", "certificates-that-travel", "vectors", "trajectories",
                           "spec", "zoo", "mutation", "findings", "findings-solvers",
@@ -149,7 +151,7 @@ def relinked(path: Path) -> str:
     for block in BLOCK.finditer(text):
         parts += [links(text[end:block.start()], path.parent), block[0]]
         end = block.end()
-    return "".join([*parts, links(text[end:], path.parent)])
+    return with_pictures("".join([*parts, links(text[end:], path.parent)]), DOCS)
 
 
 def links(text: str, folder: Path) -> str:
