@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 from draw import BLOCK
-from style import WIDTH, styled, themed
+from style import styled, themed
 
 import refot
 from refot.arrays import Array
-from refot.plots.figures import BLUE, ORANGE, new_figure, save_figure
+from refot.plots.figures import BLUE, ORANGE, WIDTH, new_figure, save_figure
 from refot.verification.certificates.certify import certify
 
 HERE = Path(__file__).parent

@@ -5,8 +5,9 @@
         save_figure(figure, "a.svg")
     themed(Path("a.svg"))
 
-A picture is as wide as a telephone shows without shrinking it, so that its text stays readable. Its
-colours become variables: beside a page of the website those of the page, elsewhere its own.
+A picture is as wide as a telephone shows without shrinking it much, so that its text of 9.5 to 11
+points stays readable. Its colours become variables: beside a page of the website those of the
+page, elsewhere its own.
 """
 
 from __future__ import annotations
@@ -19,9 +20,6 @@ from typing import Any
 import matplotlib as mpl
 
 from refot.plots.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY
-
-WIDTH = 4.6
-"""Inches. The text of 10 points is then at least 11 pixels high on a telephone of 400 pixels."""
 
 INK = "#010101"
 """Stands for the colour of text until `themed` replaces it. Pure black would not be written."""
