@@ -37,7 +37,7 @@ from refot.problem import Problem, problem
 from refot.solvers import solve_problem
 from refot.solvers.answers.value import value_of
 from refot.solvers.loop import SinkhornResult
-from refot.solvers.sinkhorn import solve_symmetric_problem
+from refot.solvers.symmetric import solve_symmetric_problem
 
 ROUGH = 1e-2
 """The marginal error of a first, rough solve: it tells how large the potentials are."""
