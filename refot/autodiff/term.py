@@ -15,9 +15,9 @@ from refot.autodiff.measures import Pair
 from refot.costs.operands import as_point_cost
 from refot.gradients import centred
 from refot.problem import Problem
+from refot.solvers.answers.solutions import Solver, solution, to_first_order
 from refot.solvers.answers.value import value_of
 from refot.solvers.memory import gibbs_matrix, kept
-from refot.solvers.solutions import Solver, solution, to_first_order
 
 
 @dataclass(frozen=True)

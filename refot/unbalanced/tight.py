@@ -11,8 +11,8 @@ import numpy as np
 
 from refot.arrays import ConvergenceWarning
 from refot.solvers.accuracy import rounding_floor
+from refot.solvers.answers.solutions import LOOSE, ROUGH, solved_to
 from refot.solvers.loop import SinkhornResult
-from refot.solvers.solutions import LOOSE, ROUGH, solved_to
 from refot.solvers.solve import solve_problem
 from refot.unbalanced_problem import UnbalancedProblem
 

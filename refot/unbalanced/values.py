@@ -15,8 +15,8 @@ from refot.costs.operands import Cost, CostName, point_cost
 from refot.divergences import SolvedDivergence, self_costs, three_costs
 from refot.foreign import as_given
 from refot.solvers.answers.reuse import backend_of, three
+from refot.solvers.answers.solutions import solved_to
 from refot.solvers.loop import SinkhornResult
-from refot.solvers.solutions import solved_to
 from refot.unbalanced.tight import tightly
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
