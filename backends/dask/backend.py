@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
+import weakref
 from collections import OrderedDict
 from dataclasses import dataclass, fields
 from typing import Any
@@ -25,7 +26,7 @@ from refot.backend_contract import BackendUnavailableError, Entries, get_backend
 from refot.backends.numpy.backend import NumpyArrays
 from refot.costs.operands import Cost, PointCost
 
-from .tiles import row_order
+from .tiles import row_order, tile_starts
 
 try:
     from .cluster import Cluster, Problem, current_client
@@ -47,8 +48,8 @@ class ClusterCost(PointCost):
     """A PointCost that has been prepared for a whole solve: its points can no longer be written to,
     and the weights of both sides are known."""
 
-    a: Array = None  # type: ignore[assignment]
-    b: Array = None  # type: ignore[assignment]
+    a: Array | None = None
+    b: Array | None = None
 
     @property
     def T(self) -> ClusterCost:
@@ -71,7 +72,7 @@ class DaskBackend(NumpyArrays):
     @property
     def cluster(self) -> Cluster:
         """The cluster of the client that was given, or of the current one."""
-        client = self._given or current_client()
+        client = current_client() if self._given is None else self._given
         if self._cluster is None or self._cluster.client is not client:
             self._cluster = Cluster(client)
             self._problems.clear()
@@ -179,25 +180,34 @@ def dask_backend(client: Any = None, inner: str = "numba") -> DaskBackend:
 def _side(C: Cost) -> Side:
     weights = (C.a, C.b) if isinstance(C, ClusterCost) else (None, None)
     plain = PointCost(C.x, C.y, C.ground, C.scale) if isinstance(C, PointCost) else C
-    return Side(plain, row_order(C), *weights)
+    return Side(plain, row_order(C), tile_starts(C.shape[0]), *weights)
 
 
 def _key(C: Cost) -> str:
     """The content of a cost, so that one that was written to is another."""
-    kept = C.__dict__.get("_cluster_key")
-    if kept is not None:
-        return str(kept)
-    found = hashlib.blake2b(type(C).__name__.encode())
-    for each in fields(C):
-        value = getattr(C, each.name)
-        if isinstance(value, np.ndarray):
-            found.update(f"{value.dtype.str} {value.shape}".encode())
-            found.update(np.ascontiguousarray(value).data)
-        elif each.name != "origin":
-            found.update(repr(value).encode())
-    if isinstance(C, ClusterCost):  # cannot be written to
-        object.__setattr__(C, "_cluster_key", found.hexdigest())
-    return found.hexdigest()
+    values = ((each.name, getattr(C, each.name)) for each in fields(C) if each.name != "origin")
+    return " ".join([type(C).__name__, *(
+        _digest(value) if isinstance(value, np.ndarray) else f"{name}={value!r}"
+        for name, value in values)])
+
+
+_digests: dict[int, tuple[weakref.ref[Any], str]] = {}
+"""Digests of arrays that cannot be written to, by `id`."""
+
+
+def _digest(values: Array) -> str:
+    """A digest of an array; that of a frozen one is computed once in its life."""
+    if id(values) in _digests and not values.flags.writeable:
+        known, found = _digests[id(values)]
+        if known() is values:
+            return found
+    content = hashlib.blake2b(f"{values.dtype.str} {values.shape}".encode(), digest_size=20)
+    content.update(np.ascontiguousarray(values).data)
+    if not values.flags.writeable:
+        here = id(values)
+        _digests[here] = (weakref.ref(values, lambda _: _digests.pop(here, None)),
+                          content.hexdigest())
+    return content.hexdigest()
 
 
 def _frozen(values: Array) -> Array:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from distributed import Client, Future, wait
-from distributed.comm import CommClosedError
+from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker, NoValidWorkerError
 
 from refot.backend_contract import BackendUnavailableError
@@ -148,7 +148,8 @@ class Cluster:
         left, answers = list(tasks), []
         while left:
             try:
-                ended, unfinished = wait(left, timeout=LONGEST, return_when="FIRST_COMPLETED")
+                with self.client.as_current():  # `wait` asks for the current one
+                    ended, unfinished = wait(left, timeout=LONGEST, return_when="FIRST_COMPLETED")
             except TimeoutError:
                 self.client.cancel(left, force=True)
                 raise ClusterError(f"no answer from a worker within {LONGEST:g} s") from None

@@ -18,8 +18,6 @@ from refot.arrays import Array
 from refot.backend_contract import get_backend, left_out, one_thread, prepared
 from refot.costs.operands import Cost, DenseCost, PointCost
 
-from .tiles import tile_starts
-
 
 @dataclass(frozen=True)
 class ByRow:
@@ -31,17 +29,14 @@ class ByRow:
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """A cost (n, m) whose rows are computed by tiles: `order` (n,) is how these are cut, a (n,) and
-    b (m,) the weights, where they are known."""
+    """A cost (n, m) whose rows, in this `order` (n,), are cut into tiles at `starts`; a (n,) and
+    b (m,) are the weights, where they are known."""
 
     C: Cost
     order: Array
+    starts: list[int]
     a: Array | None
     b: Array | None
-
-    @property
-    def starts(self) -> list[int]:
-        return tile_starts(self.C.shape[0])
 
     def rows(self, tile: int) -> Array:
         """The places of the rows of a tile, in the caller's order."""
@@ -85,7 +80,7 @@ class Share:
             return prepared(get_backend(self.inner), first, here.a[rows], here.b)
         if (side, 0) not in self.operands:
             self.operands[side, 0] = self._prepared(side, 0)
-        return replace(self.operands[side, 0], x=x)  # type: ignore[type-var]
+        return replace(self.operands[side, 0], x=x)
 
 
 @dataclass(frozen=True)

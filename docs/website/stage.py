@@ -38,7 +38,7 @@ NAVIGATION = {
                         "equations/u", "errata", "notation", "figures", "informative-plans",
                         "limits", "certificates"],
     "Compute": ["solvers", "solutions", "batches", "conventions", "forbidden-pairs", "unbalanced",
-                "arrays", "scikit-learn", "refot-solve", "backends", "gpu", "benchmarks"],
+                "arrays", "scikit-learn", "refot-solve", "backends", "gpu", "scale", "benchmarks"],
     "Train": ["training", "torch", "systems-info-sinkhorn", "systems-autodiff", "systems-semidual",
               "systems-eot", "systems-baselines", "networks"],
     "Reference": ["api/index", "references"],
