@@ -13,12 +13,14 @@ import math
 
 import numpy as np
 
-from refot.arrays import Array, namespace
+from refot.arrays import Array
 from refot.solvers.ascent import FAR, STALL, lightest, value_rounding
 from refot.solvers.newton import regularised_step, require_newton
 from refot.solvers.schedule import Iterates, annealed
 from refot.solvers.stopping import out_of_time
 from refot.unbalanced_problem import UnbalancedProblem
+
+from .overrelaxed import sums
 
 HALVINGS = 40
 """A step is halved at most this number of times."""
@@ -39,23 +41,26 @@ def newton_tv_iterates(p: UnbalancedProblem, g: Array) -> Iterates:
     while stalled < STALL:
         f, g = p.shifted(p.best(g), g)
         g = within_bounds(p, g)
-        h = p.transform(g, f)
-        f = p.prox(h)
+        h, f = answered(p, g, f)
         transform, heavy = p.T.transform(f, g), p.T.carried(g) > lightest(p)
-        if bool((heavy & (abs(p.T.excess(g, transform)) > FAR)).any()):
+        if bool((heavy & (abs(p.T.excess(g, transform)) > FAR)).any()):  # too far: a sweep
             g = p.T.prox(transform)
-            h = p.transform(g, f)
-            f = p.prox(h)
+            h, f = answered(p, g, f)
             transform = p.T.transform(f, g)
         g = np.where(heavy, g, p.T.prox(transform))
-        with np.errstate(over="ignore"):
-            columns = p.b * np.exp((g - transform) / p.eps)
+        columns = sums(p.T, g, transform)
         residual, error = p.T.asked(g, columns) - columns, p.T.row_residual(g, columns)
         stalled = 0 if error < smallest else stalled + 1
         smallest = min(error, smallest)
         yield f, g, error
         step = p.eps * tv_direction(C, p, f, g, h, np.where(heavy, residual, 0), error)
         g = clipped_search(p, f, g, step, residual)
+
+
+def answered(p: UnbalancedProblem, g: Array, guess: Array) -> tuple[Array, Array]:
+    """(the transform of g, the best f for g). U-3."""
+    h = p.transform(g, guess)
+    return h, p.prox(h)
 
 
 def tv_direction(
@@ -102,7 +107,5 @@ def within_bounds(p: UnbalancedProblem, g: Array) -> Array:
 
 def dual_of_best(p: UnbalancedProblem, g: Array, guess: Array) -> float:
     """The dual of g with the best f for it."""
-    h = p.transform(g, guess)
-    f = p.prox(h)
-    rows = p.a * namespace(f).exp((f - h) / p.eps)
-    return p.dual(f, g, float(rows.sum()))
+    h, f = answered(p, g, guess)
+    return p.dual(f, g, float(sums(p, f, h).sum()))
