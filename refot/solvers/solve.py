@@ -125,6 +125,8 @@ def solve(
     `UnbalancedResult`, which says what its errors are.
     """
     control = Control(time_limit, gap, certified, progress)
+    if rho is None and penalty != "kl":
+        raise InputError("penalty", f"{penalty!r} without rho", "rho=, the price of a penalty")
     if rho is None:
         p = problem(C, a, b, eps, backend, normalise)
     elif normalise:
