@@ -11,7 +11,7 @@ from refot.arrays import Array, InputError
 from refot.autodiff.term import Term
 from refot.solvers.memory import kept
 from refot.unbalanced.gradients import weights_at
-from refot.unbalanced.tight import tightly_solved
+from refot.unbalanced.tight import tightly
 from refot.unbalanced_problem import UnbalancedProblem
 
 
@@ -48,7 +48,7 @@ class FreeTerm(Term):
 def solved_free_term(p: UnbalancedProblem, tol: float | None) -> FreeTerm:
     """The term of a problem, solved to `tol`, by default to that of `unbalanced.tight`. Warns as
     `solve` does."""
-    found = tightly_solved(replace(p, C=kept(p.C)), tol)
+    found = tightly(replace(p, C=kept(p.C)), tol)
     return FreeTerm(p, found.f, found.g)
 
 

@@ -27,7 +27,9 @@ def bench(
         min=1, help="Cores and threads of each peer [all].")] = os.cpu_count() or 1,
     data: Annotated[Path | None, typer.Option(help="Folder of MNIST's IDX files.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw time against n: a PNG.")] = None,
+    plot: Annotated[Path | None, typer.Option(
+        help="Draw how many times refot's time each peer takes; the figure of half-iterations goes "
+             "beside it, to NAME-half-iteration.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables for a page.")] = None,
     training: Annotated[bool, typer.Option(
         "--training", help="Only: steps of Info-Sinkhorn beside PyTorch's.")] = False,

@@ -10,8 +10,8 @@ import warnings
 import numpy as np
 
 from refot.arrays import ConvergenceWarning
-from refot.divergences import LOOSE, ROUGH
 from refot.solvers.accuracy import rounding_floor
+from refot.solvers.answers.solutions import LOOSE, ROUGH, solved_to
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.solve import solve_problem
 from refot.unbalanced_problem import UnbalancedProblem
@@ -31,14 +31,18 @@ def tight_tolerance(p: UnbalancedProblem, solved: SinkhornResult) -> float:
     that is above TIGHT. The tolerance is never above LOOSE; where rounding leaves more, the solve
     warns.
     """
-    return min(LOOSE, max(TIGHT, ROOM * rounding_floor(p, solved.f, solved.g)))
+    with np.errstate(all="ignore"):  # masses near the end of the range: the solve tells of them
+        floor = rounding_floor(p, solved.f, solved.g)
+    return min(LOOSE, max(TIGHT, ROOM * floor))
 
 
-def tightly_solved(p: UnbalancedProblem, tol: float | None) -> SinkhornResult:
-    """The solution to `tol`, by default in float64 to `tight_tolerance`, for which a rough solve
-    finds the size of the potentials; in float32 to the default of `solve`."""
-    if tol is not None or p.C.dtype != np.float64:
-        return solve_problem(p, tol=tol)
+def tightly(p: UnbalancedProblem, tol: float | None, solved: SinkhornResult | None = None
+            ) -> SinkhornResult:
+    """The solution as gradients need it: `solved`, where it is given. Else it is solved to `tol`;
+    by default in float64 to `tight_tolerance`, for which a rough solve finds the size of the
+    potentials, and in float32 to the default of `solve`."""
+    if tol is not None or solved is not None or p.C.dtype != np.float64:
+        return solved_to(p, tol, solved=solved)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the second solve warns
         rough = solve_problem(p, tol=ROUGH)

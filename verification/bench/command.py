@@ -16,6 +16,7 @@ from refot.terminal import foreign, plain
 from . import batches, unbalanced
 from . import report as pages
 from .child import RunLimits
+from .figures import plot_half_iterations, plot_times
 from .peers.table import DEFAULT, find_peer, known_peers
 from .problems import GRIDS, grid
 from .run import HALF, BenchReport, bench
@@ -60,7 +61,11 @@ def run(asked: BenchOptions, console: Console, complaints: Console) -> None:
             if asked.markdown is not None:
                 pages.write_markdown(found, asked.markdown)
             if figure is not None and found.cells:
-                save_figure(pages.plot(found), figure)
+                save_figure(plot_times(found, pages.MARGINAL), figure)
+                halves = {rate.peer: rate.ratio for rate in found.throughput if rate.ratio}
+                if halves:
+                    save_figure(plot_half_iterations(halves),
+                                figure.with_stem(f"{figure.stem}-half-iteration"))
 
         half = HALF if not asked.only or HALF.matches(asked.only) else None
         found = bench(cells, names, limits, asked.repeats, half, tell, keep)
