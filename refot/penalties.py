@@ -23,12 +23,17 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from refot.arrays import Array, InputError, TypeInputError, as_number, lookup, namespace
 
 SUM_MISS = {8: 1e-8, 4: 1e-4}
 """By the size of a float: the share of the mass by which sums may miss an exact marginal, ten times
 the tolerance of a solve."""
+
+
+LARGEST_RHO = {8: 2.0**960, 4: 2.0**96}
+"""By the size of a float: the largest finite rho, in cost units; the smallest is 1 over it."""
 
 
 @dataclass(frozen=True)
@@ -240,10 +245,12 @@ PENALTIES: dict[str, type[KL] | type[TV]] = {"kl": KL, "tv": TV}
 """The penalties by name; rho = inf makes each of them exact."""
 
 
-def as_penalties(rho: object, penalty: object = "kl") -> tuple[Penalty, Penalty]:
+def as_penalties(rho: object, penalty: object = "kl", dtype: DTypeLike = np.float64
+                 ) -> tuple[Penalty, Penalty]:
     """(that of the rows, that of the columns) from a number rho or a pair of them, in cost units.
 
-    Raises InputError unless each rho is > 0; infinity stands for an exact marginal.
+    Raises InputError unless each rho is > 0; infinity stands for an exact marginal. `dtype` is that
+    of the arrays: 1 / rho and eps / rho have to stay in its range.
     """
     kind = lookup(PENALTIES, penalty, "penalty")  # type: ignore[arg-type]
     is_pair = isinstance(rho, tuple | list) or (isinstance(rho, np.ndarray) and rho.ndim == 1)
@@ -252,7 +259,7 @@ def as_penalties(rho: object, penalty: object = "kl") -> tuple[Penalty, Penalty]
         raise InputError("rho", f"{len(numbers)} numbers",
                          "a number > 0, or a pair (rows, columns)")
     rows, columns = (Exact() if number == math.inf else kind(number)
-                     for number in map(_as_rho, numbers))
+                     for number in (_as_rho(each, dtype) for each in numbers))
     return rows, columns
 
 
@@ -265,16 +272,17 @@ def as_rho(rows: Penalty, columns: Penalty) -> tuple[tuple[float, float], str]:
     return (first, second), name
 
 
-def _as_rho(rho: object) -> float:
+def _as_rho(rho: object, dtype: DTypeLike) -> float:
     """rho > 0, or infinity."""
+    if isinstance(rho, np.generic | np.ndarray) and np.ndim(rho) == 0:
+        rho = rho.item()
     if isinstance(rho, float) and rho == math.inf:
         return rho
     if rho is None:
         raise TypeInputError("rho", "None", "a number > 0, or a pair (rows, columns)")
-    number = as_number(rho, "rho")
-    least, most = 2.0**-960, 2.0**960  # 1 / rho and eps / rho stay in the range of floats
-    if not least <= number <= most:
-        raise InputError("rho", f"{number:g}", f"{least:.1g} to {most:.1g}, or inf: exact")
+    number, most = as_number(rho, "rho"), LARGEST_RHO[np.dtype(dtype).itemsize]
+    if not 1 / most <= number <= most:
+        raise InputError("rho", f"{number:g}", f"{1 / most:.1g} to {most:.1g}, or inf: exact")
     return number
 
 

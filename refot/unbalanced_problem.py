@@ -174,7 +174,7 @@ def checked(C: CostLike, a: Weights, b: Weights, rho: object, penalty: str
             ) -> tuple[Cost, Array, Array, Penalty, Penalty]:
     """(C, a, b, penalty of the rows, that of the columns), the arrays where they came from."""
     C = as_cost(C)
-    rows, columns = as_penalties(rho, penalty)
+    rows, columns = as_penalties(rho, penalty, C.dtype)
     a, b = (_as_masses(w, n, name, C.dtype) for w, n, name in zip((a, b), C.shape, "ab",
                                                                   strict=True))
     if isinstance(rows, Exact) and isinstance(columns, Exact):

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic
 
 import numpy as np
@@ -84,9 +85,11 @@ def auto_with(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
     if (recomputes(p.backend) or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
         p = replace(p, C=formed(p.C))  # once, and not again for each kernel of the schedule
     elif not (on_processor and fits_matrix(p.C)):
-        by_softmin = UntilSlow(sweeps.by_transforms, SLOW, sweeps.by_transforms, only=p.eps)
+        later = partial(newton_and, sweeps.by_transforms)
+        by_softmin = UntilSlow(sweeps.by_transforms, SLOW, later, only=p.eps)
         return annealed(p, g, by_softmin.iterates)
-    with_kernel = UntilSlow(sweeps.kernel(p).iterates, SLOW_PRODUCTS, sweeps.fresh_kernel)
+    later = partial(newton_and, sweeps.fresh_kernel)
+    with_kernel = UntilSlow(sweeps.kernel(p).iterates, SLOW_PRODUCTS, later)
     return annealed(p, g, with_kernel.iterates)
 
 
@@ -96,19 +99,19 @@ def newton_first(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
     for f, g_newton, error in while_it_gains(newton(p, g), TURN):
         g = g_newton
         yield f, g, error
-    yield from in_turns(p, g, sweeps.by_transforms)
+    yield from in_turns(p, g, newton_and(sweeps.by_transforms, p))
 
 
 class UntilSlow(Generic[P]):
     """The stages of an eps schedule: by `sweeps` until these turn out slow; from then on, at that
-    eps and at all smaller ones, by Newton-CG and the sweeps `later` in turns.
+    eps and at all smaller ones, by the methods `later(p)` in turns.
 
     With `only` the sweeps are given up at this eps alone: without a kernel in memory a Newton step
     may take hundreds of passes over all pairs, too many for a stage that is to be solved roughly.
     """
 
-    def __init__(self, sweeps: Stage[P], slow: float, later: Stage[P], only: float | None = None
-                 ) -> None:
+    def __init__(self, sweeps: Stage[P], slow: float, later: Callable[[P], Sequence[Stage[P]]],
+                 only: float | None = None) -> None:
         self.sweeps: Stage[P] | None = sweeps
         self.slow, self.later, self.only = slow, later, only
 
@@ -123,7 +126,7 @@ class UntilSlow(Generic[P]):
                 if self.only in (None, p.eps) and self.is_slow(errors):
                     break
             self.sweeps = None  # frees the kernel, for this was its last reference
-        yield from in_turns(p, g, self.later)
+        yield from in_turns(p, g, self.later(p))
 
     def is_slow(self, errors: list[float]) -> bool:
         """Whether the errors fell at a rate above `slow` in the last RATE_WINDOW sweeps."""
@@ -131,16 +134,21 @@ class UntilSlow(Generic[P]):
                 and errors[-1] > self.slow**RATE_WINDOW * errors[-1 - RATE_WINDOW])
 
 
-def in_turns(p: P, g: Array, sweeps: Stage[P]) -> Iterates:
-    """Newton-CG, Newton's method with a dense Hessian (where that is possible) and sweeps in turns,
-    each from where the one before ended. After the first ROUNDS rounds, one that does not take the
-    smallest error down by half is the last. The last iterate of all is the best one, again."""
+def newton_and(sweeps: Stage[P], p: P) -> list[Stage[P]]:
+    """Newton-CG, Newton's method with a dense Hessian where that is possible, and sweeps."""
+    dense = [newton_iterates] if min(p.C.shape) <= NEWTON_LIMIT and allows_newton(p) else []
+    return [newton_cg_iterates, *dense, sweeps]
+
+
+def in_turns(p: P, g: Array, methods: Sequence[Stage[P]]) -> Iterates:
+    """The methods in turns, each from where the one before ended. After the first ROUNDS rounds,
+    one that does not take the smallest error down by half is the last. The last iterate of all is
+    the best one, again."""
     best: tuple[Array, Array, float] | None = None
     smallest = math.inf
-    dense = [newton_iterates] if min(p.C.shape) <= NEWTON_LIMIT and allows_newton(p) else []
     for turn in itertools.count():
         before = smallest
-        for method in [newton_cg_iterates, *dense, sweeps]:
+        for method in methods:
             for iterate in while_it_gains(method(p, g), TURN * 2**turn):
                 g = iterate[1]
                 yield iterate

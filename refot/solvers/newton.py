@@ -24,17 +24,22 @@ MATRICES = 4
 def newton(p: Problem, g: Array) -> Iterates:
     """Newton's method under an eps schedule, in the potential of the smaller side: its Hessian is
     the smaller one."""
+    require_newton(p)
+    if p.C.shape[1] <= p.C.shape[0]:
+        yield from annealed(p, g, newton_iterates)
+    else:
+        for columns, rows, error in annealed(p.T, p.best(g), newton_iterates):
+            yield rows, columns, error
+
+
+def require_newton(p: Problem) -> None:
+    """Raise InputError where a dense Hessian is not possible."""
     if p.backend.xp is not np or p.C.dtype != np.float64:
         raise InputError("method", f"'newton' on {p.C.dtype} arrays of backend {p.backend.name!r}",
                          "float64 on a backend with NumPy's arrays; or 'newton-cg', on any")
     if not fits_matrix(p.C, copies=MATRICES):
         raise InputError("method", f"'newton', which forms {MATRICES} matrices beyond the budget",
                          "more memory=, or 'newton-cg'")
-    if p.C.shape[1] <= p.C.shape[0]:
-        yield from annealed(p, g, newton_iterates)
-    else:
-        for columns, rows, error in annealed(p.T, p.best(g), newton_iterates):
-            yield rows, columns, error
 
 
 def allows_newton(p: Problem) -> bool:
@@ -74,13 +79,19 @@ def newton_direction(
         H += np.outer(root, root)
     else:  # at the best level nothing but rounding is left of the residual along shifts
         y = y - (y @ root) / (root @ root) * root
+    return regularised_step(H, y, caution) * inverse
+
+
+def regularised_step(H: Array, y: Array, caution: float) -> Array:
+    """x (m,) with (H + damping) x = y, the damping in proportion to the caution, and ten times as
+    much until x ascends."""
     damping = max(1e-2 * caution, 1e-15)
     while np.isfinite(damping):
         try:
-            step = np.linalg.solve(H + damping * np.eye(root.size), y)
+            step = np.linalg.solve(H + damping * np.eye(y.size), y)
         except np.linalg.LinAlgError:
-            step = np.full(root.size, np.nan)
+            step = np.full(y.size, np.nan)
         if step @ y >= 0:
-            return step * inverse
+            return np.asarray(step)
         damping *= 10
-    return np.zeros(root.size)  # no step ascends: the iterates stall, and the solve reports that
+    return np.zeros(y.size)  # no step ascends: the iterates stall, and the solve reports that

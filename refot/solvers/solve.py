@@ -35,6 +35,7 @@ from .stabilised import stabilised
 from .unbalanced.auto import auto_free
 from .unbalanced.gap import gap_of_best as _  # noqa: F401 - registers the gap of such a problem
 from .unbalanced.iteration import invariant, invariant_iterates
+from .unbalanced.newton_tv import newton_tv
 from .unbalanced.overrelaxed import overrelaxed_free, stabilised_free
 from .unbalanced.result import with_mass
 
@@ -62,9 +63,15 @@ UNBALANCED_METHODS: dict[str, Stage[UnbalancedProblem]] = {
 }
 """The methods for a problem whose marginals may be missed at a price."""
 
-FOR_TV = ("auto", "overrelaxed", "schedule", "sinkhorn")
-"""Those of them that also take the penalty TV. With it the row sum of P that goes with f_i (for KL
-it is a_i exp(-f_i / rho)) is no differentiable function of f_i, as the other methods need it."""
+TV_METHODS: dict[str, Stage[UnbalancedProblem]] = {
+    "auto": auto_free,
+    "newton": newton_tv,
+    "overrelaxed": overrelaxed_free,
+    "schedule": invariant,
+    "sinkhorn": invariant_iterates,
+}
+"""The methods where that price is total variation. The row sum of P that goes with f_i (for KL it
+is a_i exp(-f_i / rho)) is then no differentiable function of f_i, as other methods need it."""
 
 
 @as_given
@@ -126,6 +133,8 @@ def solve(
     or a pair (rows, columns); inf for a marginal that is exact. The result is then an
     `UnbalancedResult`, which says what its errors are.
     """
+    if rho is None and penalty != "kl":
+        raise InputError("penalty", f"{penalty!r} without rho", "rho=, the price of a penalty")
     control = Control(time_limit, gap, certified, progress, iterations)
     if iterations is not None:
         method = _sweeps(method)
@@ -176,8 +185,7 @@ def method_for(p: P, method: str) -> Stage[P]:
     """The method of this name for the kind of problem. Raises UnknownNameError."""
     table: dict[str, Any] = METHODS
     if isinstance(p, UnbalancedProblem):
-        table = {name: way for name, way in UNBALANCED_METHODS.items()
-                 if p.is_smooth or name in FOR_TV}
+        table = UNBALANCED_METHODS if p.is_smooth else TV_METHODS
     choice: Stage[P] = lookup(table, method, "method")
     return choice
 

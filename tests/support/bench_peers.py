@@ -1,15 +1,17 @@
-"""Peers for tests of the benchmark: a right one, a liar, and three that fail in their own way."""
+"""Peers for tests of the benchmark: right ones, a liar, and some that fail in their own way."""
 
 from __future__ import annotations
 
 import os
 import time
+from functools import partial
 
 import numpy as np
 
 from refot.verification.bench.criterion import Answer
 from refot.verification.bench.peers.peer import Peer, Solve
 from refot.verification.bench.peers.refot_itself import refot_solve
+from refot.verification.bench.peers.unbalanced import refot_free
 from refot.verification.bench.problems import Instance
 from refot.verification.bench.worker import WARM_UP
 
@@ -54,7 +56,19 @@ def hanging_solve(instance: Instance) -> Solve:
     return solve
 
 
+def busy_solve(instance: Instance) -> Solve:
+    """Answers the warm-up, and then computes for ever."""
+    def solve(accuracy: float) -> Answer:
+        while accuracy < WARM_UP:
+            pass
+        return lying_solve(instance)(accuracy)
+
+    return solve
+
+
 right = Peer("right", right_solve)
+right_free = Peer("right-free", partial(refot_free, backend="numpy"))
+busy = Peer("busy", busy_solve)
 lying = Peer("lying", lying_solve)
 raising = Peer("raising", raising_solve)
 dying = Peer("dying", dying_solve)

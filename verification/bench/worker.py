@@ -163,14 +163,14 @@ def processor_limit(seconds: float) -> Iterator[None]:
         return
     import resource
 
-    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    before, most = resource.getrlimit(resource.RLIMIT_CPU)
     used = resource.getrusage(resource.RUSAGE_SELF)
     end = math.ceil(used.ru_utime + used.ru_stime + seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (end, most))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_CPU, (most, most))
+        resource.setrlimit(resource.RLIMIT_CPU, (before, most))
 
 
 def start(name: str, instance: Instance, solving: bool, processor: float = math.inf

@@ -9,7 +9,7 @@ import pytest
 from cases.unbalanced_cases import INF
 
 import refot
-from refot.solvers.solve import FOR_TV, METHODS, UNBALANCED_METHODS
+from refot.solvers.solve import METHODS, TV_METHODS, UNBALANCED_METHODS
 
 SMOOTH = [0.01, 1.0, 1e3, (1.0, INF), (INF, 0.3), (1e-3, 5.0)]
 
@@ -37,17 +37,29 @@ def test_all_methods_find_the_same_potentials(rho):
 def test_methods_for_total_variation_agree_on_the_value(rho):
     """The potentials of TV need not be unique; its plan and its value are."""
     best = refot.solve(*problem(), rho=rho, penalty="tv", tol=1e-9)
-    for method in FOR_TV:
+    for method in TV_METHODS:
         s = refot.solve(*problem(), rho=rho, penalty="tv", method=method, certified=True)
         assert s.converged
         assert s.mass == pytest.approx(best.mass, rel=1e-7)
         assert s.gap.relative < 1e-7
 
 
-def test_tv_has_no_newton():
+def test_tv_has_no_newton_cg():
     with pytest.raises(refot.InputError, match="method"):
-        refot.solve(*problem(), rho=1.0, penalty="tv", method="newton")
-    assert set(UNBALANCED_METHODS) < set(METHODS)
+        refot.solve(*problem(), rho=1.0, penalty="tv", method="newton-cg")
+    assert set(TV_METHODS) < set(UNBALANCED_METHODS) < set(METHODS)
+
+
+@pytest.mark.parametrize("rho", [1.0, 1e2, 1e4, 1e6, (1e2, INF), (INF, 1e4)])
+@pytest.mark.parametrize("mass", [1.0, 1.3, 0.5])
+def test_total_variation_does_not_stand_still_at_small_eps(rho, mass):
+    """eps = 1e-4 max C, rho in units of eps. Sweeps alone leave 1e-5 after 4,000 iterations."""
+    C, a, b, _ = problem(40, 36, mass=mass)
+    eps = 1e-4 * float(C.dense().max())
+    s = refot.solve(C, a, b, eps, rho=np.multiply(rho, eps), penalty="tv", certified=True,
+                    max_iter=600)
+    assert s.converged
+    assert s.gap.relative < 1e-6
 
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])

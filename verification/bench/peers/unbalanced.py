@@ -29,7 +29,7 @@ def free(instance: Instance) -> UnbalancedInstance:
     return instance
 
 
-def refot_free(instance: Instance, *, method: str = "auto") -> Solve:
+def refot_free(instance: Instance, *, method: str = "auto", backend: str = "numba") -> Solve:
     """`refot.solve(rho=...)`."""
     import refot
 
@@ -37,7 +37,7 @@ def refot_free(instance: Instance, *, method: str = "auto") -> Solve:
 
     def solve(accuracy: float) -> Answer:
         found = refot.solve(p.C, p.a, p.b, p.eps, rho=p.rho, method=method, tol=accuracy,
-                            max_iter=UNBOUNDED, backend="numba")
+                            max_iter=UNBOUNDED, backend=backend)
         return Answer(found.f, found.g, found.iterations)
 
     return solve
