@@ -92,6 +92,7 @@ def sinkhorn_log(
     tol: float | None = None,
     max_iter: int = 10_000,
     g: Potential | None = None,
+    normalise: bool = False,
     backend: BackendLike = None,
 ) -> SinkhornResult:
     """Potentials by Sinkhorn's algorithm in the log domain, safe for every eps.
@@ -100,7 +101,7 @@ def sinkhorn_log(
     marginal error is <= tol (default 1e-9, in float32 1e-5), and warns (ConvergenceWarning) if it
     does not get there.
     """
-    p = problem(C, a, b, eps, backend)
+    p = problem(C, a, b, eps, backend, normalise)
     start = namespace(p.b).zeros_like(p.b) if g is None else centred_start(
         p, p.column_potential(g))
     return iterate(p, log_iterates(p, start), tol, max_iter)
@@ -115,6 +116,7 @@ def sinkhorn_symmetric(
     tol: float | None = None,
     max_iter: int = 10_000,
     f: Potential | None = None,
+    normalise: bool = False,
     backend: BackendLike = None,
 ) -> SinkhornResult:
     """The potential f = g of a measure with itself: C (n, n) symmetric, a (n,). For B-9 and B-28.
@@ -124,7 +126,8 @@ def sinkhorn_symmetric(
     C = as_cost(C)
     if not is_symmetric(C):
         raise InputError("C", "not symmetric", "c(x, x): a measure with itself")
-    return solve_symmetric_problem(problem(C, a, a, eps, backend), tol=tol, max_iter=max_iter, f=f)
+    p = problem(C, a, a, eps, backend, normalise)
+    return solve_symmetric_problem(p, tol=tol, max_iter=max_iter, f=f)
 
 
 def solve_symmetric_problem(
