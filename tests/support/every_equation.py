@@ -83,7 +83,6 @@ CALLS: dict[str, Callable[[World], Any]] = {
     "informative_cost": lambda w: refot.informative_cost(w.C, w.Q, LAM).dense(),
     "informative_plan": lambda w: refot.informative_plan(
         w.C, w.Q, LAM, w.a, w.b, EPS, **EXACT, backend=w.on)[0],
-    "kantorovich": lambda w: refot.kantorovich(*w.matrix[:3])[0],
     "kantorovich_dual": lambda w: refot.kantorovich_dual(w.far, w.flat, *w.matrix[:3]),
     "kantorovich_rubinstein":
         lambda w: refot.kantorovich_rubinstein(w.fx, w.fy, *w.problem[:3]),
