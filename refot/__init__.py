@@ -84,7 +84,8 @@ from refot.solvers import solve
 from refot.solvers.answers.load import load_solution
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.scaling import scaling_iterates, scaling_loss, sinkhorn_scaling
-from refot.solvers.sinkhorn import sinkhorn_log, sinkhorn_symmetric
+from refot.solvers.sinkhorn import sinkhorn_log
+from refot.solvers.symmetric import sinkhorn_symmetric
 from refot.solvers.unbalanced.result import UnbalancedResult
 from refot.transforms import c_eps_transform, c_transform, conditional, softmin
 from refot.unbalanced.gradients import (

@@ -41,9 +41,9 @@ from refot.costs.operands import (
 from refot.foreign import as_given
 from refot.problem import Problem, problem
 from refot.solvers.answers.reuse import backend_of, reused, three
+from refot.solvers.answers.solutions import SOLVERS, solved_to, to_first_order
 from refot.solvers.answers.value import value_of
 from refot.solvers.loop import SinkhornResult
-from refot.solvers.solutions import SOLVERS, solved_to, to_first_order
 
 
 class SolvedDivergence(NamedTuple):

@@ -63,9 +63,9 @@ from refot.objectives import transport_cost
 from refot.plans import semi_dual_plan
 from refot.problem import Problem, problem
 from refot.solvers.answers.reuse import backend_of, three
+from refot.solvers.answers.solutions import self_solution, to_first_order
 from refot.solvers.answers.value import WIDE, largest_cost, wide_potentials
 from refot.solvers.loop import SinkhornResult
-from refot.solvers.solutions import self_solution, to_first_order
 
 
 # ------------------------------------------------------------------ from the cost to the points

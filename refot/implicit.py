@@ -26,8 +26,8 @@ from refot.foreign import as_given
 from refot.gradients import centred, points_gradient
 from refot.problem import Problem, problem
 from refot.solvers.answers.reuse import backend_of, three
+from refot.solvers.answers.solutions import to_first_order
 from refot.solvers.loop import SinkhornResult
-from refot.solvers.solutions import to_first_order
 
 
 @as_given

@@ -39,9 +39,9 @@ from refot.foreign import as_given
 from refot.problem import Problem, problem
 from refot.solvers.answers.gauge import GAUGES, WEIGHTED, constant, require_gauge, shifted
 from refot.solvers.answers.reuse import backend_of
+from refot.solvers.answers.solutions import to_first_order
 from refot.solvers.loop import SinkhornResult
-from refot.solvers.solutions import to_first_order
-from refot.unbalanced.values import tightly
+from refot.unbalanced.tight import tightly
 from refot.unbalanced_problem import unbalanced_problem
 
 OFF = 2.0**-40

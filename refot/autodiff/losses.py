@@ -20,7 +20,7 @@ from refot.costs.operands import PointCost, point_cost
 from refot.divergences import self_costs
 from refot.gradients import centred
 from refot.problem import Problem, problem
-from refot.solvers.solutions import self_solution
+from refot.solvers.answers.solutions import self_solution
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
 

@@ -21,8 +21,8 @@ from refot.divergences import self_costs
 from refot.foreign import as_given
 from refot.measures import Measure, measure
 from refot.problem import Problem, problem
+from refot.solvers.answers.solutions import self_solution
 from refot.solvers.answers.value import value_of
-from refot.solvers.solutions import self_solution
 from refot.solvers.stopping import level_outside
 
 TOGETHER = 1 << 22

@@ -12,6 +12,7 @@ same plans, and potentials that are less by these two.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -188,6 +189,8 @@ def cost_matrix(C: Any, ndim: int | tuple[int, ...] = 2) -> Array:
         C = floating.filled(np.inf)
     matrix = as_floating(C, "C", ndim)
     bound = largest(matrix.dtype)
+    if size_bound(matrix) <= bound:
+        return matrix
     with np.errstate(invalid="ignore"):
         if -bound <= float(matrix.min()) and float(matrix.max()) <= bound:  # no NaN either
             return matrix
@@ -200,6 +203,13 @@ def cost_matrix(C: Any, ndim: int | tuple[int, ...] = 2) -> Array:
         raise InputError("C", first_failure(matrix, in_range),
                          f"costs of at most {bound:.1g} in size, for {matrix.dtype}, or inf")
     return matrix
+
+
+def size_bound(costs: Array) -> float:
+    """No entry is larger in size than this: their L2 norm, which takes one pass. It is inf or NaN
+    where an entry is, or where the squares overflow, so that it tells nothing of the entries."""
+    flat = costs.ravel()
+    return math.sqrt(float(namespace(costs).vdot(flat, flat)))
 
 
 def ground_point_cost(x: Any, y: Any, cost: CostName = "sqeuclidean") -> PointCost:

@@ -3,7 +3,7 @@
 At the optimal potentials the derivative of the dual U-2 is what it would be if they stayed fixed.
 Masses are free: no gradient in them is centred. For the gradient in y or b exchange the measures:
 give (C.T, b, a) and the pair of rho in the other order. `tol` is the residual of the solve, by
-default TIGHT in float64: a gradient is as wrong as the potentials are.
+default that of `unbalanced.tight`: a gradient is as wrong as the potentials are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from refot.gradients import plan_kl, points_at
 from refot.penalties import Exact
 from refot.solvers.answers.reuse import backend_of, three
 from refot.solvers.loop import SinkhornResult
-from refot.unbalanced.values import divergence_problems, tightly
+from refot.unbalanced.tight import tightly
+from refot.unbalanced.values import divergence_problems
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
 

@@ -16,8 +16,9 @@ from refot.costs.operands import Cost, point_cost
 from refot.divergences import SolvedDivergence, self_costs, three_costs
 from refot.foreign import as_given
 from refot.solvers.answers.reuse import backend_of, three
+from refot.solvers.answers.solutions import solved_to
 from refot.solvers.loop import SinkhornResult
-from refot.solvers.solutions import solved_to
+from refot.unbalanced.tight import tightly
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
 
@@ -83,22 +84,10 @@ def solve_unbalanced_divergence(
 ) -> SolvedDivergence:
     """The three problems of `unbalanced_divergence`, solved: xy, xx, yy. U-8.
 
-    One such call serves the value and all gradients. `tol`: by default TIGHT in float64.
+    One such call serves the value and all gradients. `tol`: by default that of `unbalanced.tight`.
     """
     problems = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend)
     return SolvedDivergence(*(tightly(p, tol) for p in problems))
-
-
-TIGHT = 1e-11
-"""The default residual of gradients in float64: above what rounding leaves at moderate rho and
-eps."""
-
-
-def tightly(p: UnbalancedProblem, tol: float | None, solved: SinkhornResult | None = None
-            ) -> SinkhornResult:
-    """The solution as gradients need it: to `tol`, by default TIGHT in float64; or `solved`."""
-    default = TIGHT if tol is None and solved is None and p.C.dtype.itemsize == 8 else tol
-    return solved_to(p, default, solved=solved)
 
 
 UnbalancedProblems: TypeAlias = tuple[UnbalancedProblem, UnbalancedProblem, UnbalancedProblem]

@@ -10,8 +10,8 @@ import pytest
 import refot
 from refot.arrays import ShapeError
 from refot.problem import problem
+from refot.solvers.answers.solutions import first_order_tolerance
 from refot.solvers.scaling import ScalingWarning
-from refot.solvers.solutions import first_order_tolerance
 
 
 def test_u_alone_may_leave_the_range_and_is_told() -> None:

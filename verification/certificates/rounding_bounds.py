@@ -23,8 +23,8 @@ from refot.costs.operands import DenseCost, point_cost
 from refot.divergences import self_costs
 from refot.information import informative_cost
 from refot.problem import problem
+from refot.solvers.answers.solutions import to_first_order
 from refot.solvers.gap import HUGE_COST
-from refot.solvers.solutions import to_first_order
 
 from . import unbalanced_bounds
 from .balls import UNIT

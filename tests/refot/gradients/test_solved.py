@@ -64,7 +64,7 @@ def no_solve(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     def begin() -> None:
         for method in ("solve_problem", "solve_symmetric_problem"):
-            monkeypatch.setattr(f"refot.solvers.solutions.{method}", refuse)
+            monkeypatch.setattr(f"refot.solvers.answers.solutions.{method}", refuse)
 
     return begin
 

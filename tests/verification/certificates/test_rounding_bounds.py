@@ -15,7 +15,7 @@ import refot
 from refot.arrays import ConvergenceWarning, UnknownNameError
 from refot.information import informative_cost
 from refot.problem import problem
-from refot.solvers.solutions import first_order_tolerance, to_first_order
+from refot.solvers.answers.solutions import first_order_tolerance, to_first_order
 from refot.unbalanced.gradients import (
     unbalanced_divergence_gradient,
     unbalanced_value_gradient_weights,

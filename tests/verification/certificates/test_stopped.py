@@ -11,7 +11,7 @@ from answers_attack import asked, drawn, missed, normalised
 
 import refot
 from refot.problem import problem
-from refot.solvers.solutions import to_first_order
+from refot.solvers.answers.solutions import to_first_order
 from refot.verification.certificates.rounding_bounds import rounding_bound
 from refot.verification.certificates.stopped import Stopped
 from refot.verification.enclosures.enclose import enclose

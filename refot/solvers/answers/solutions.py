@@ -18,8 +18,8 @@ from refot.arrays import Array, ConvergenceWarning, marginal_tolerance
 from refot.problem import Problem
 from refot.solvers.answers.reuse import reused
 from refot.solvers.loop import SinkhornResult
-from refot.solvers.sinkhorn import solve_symmetric_problem
 from refot.solvers.solve import solve_problem
+from refot.solvers.symmetric import solve_symmetric_problem
 
 ROUGH = 1e-2
 """The marginal error of a first, rough solve: it tells how large the potentials are."""
