@@ -37,7 +37,7 @@ try:
     from .groups.choose import grouping
     from .groups.ordered import IN_GROUPS, SortedCost, in_order, left_out_share, series_pay
     from .launch import Launcher
-    from .products import by_blocks, cost_blocks, is_foreign
+    from .products import by_blocks, cost_blocks, is_uncompiled
     from .rows import operations, plan_apply_in_order, softmin_by_rows
 except ImportError as error:
     raise BackendUnavailableError(f"numba: {error}; pip install numba") from error
@@ -59,7 +59,7 @@ class NumbaBackend(NumpyArrays):
 
     def prepared(self, C: Cost, a: Array, b: Array) -> Cost:
         """C with its points in order, where that pays; else C."""
-        return C if is_foreign(C) else in_order(C, a, b)
+        return C if is_uncompiled(C) else in_order(C, a, b)
 
     def left_out(self, C: Cost) -> float:
         """The share by which sums by groups of points may be wrong; 0 for any other cost."""
@@ -147,7 +147,7 @@ class NumbaBackend(NumpyArrays):
             raise TypeInputError("C", type(C).__name__, "a PointCost: no gradient without points")
         (n, m), dtype = C.shape, C.dtype
         F, G = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype)
-        if is_foreign(C):
+        if is_uncompiled(C):
             return plan_cost_gradient_by_blocks(C, F, G, eps)
         out = np.zeros(C.x.shape)
         _run(n, 2 * operations(C), kernels.plan_cost_gradient, operand(C), F, row_by_tiles(G), m,
@@ -158,7 +158,7 @@ class NumbaBackend(NumpyArrays):
                      most: int) -> Entries | None:
         """The entries P_ij > least as (values, columns, row starts); None if more than `most`."""
         F, G = _vector(F, C.shape[0], "F", C.dtype), _vector(G, C.shape[1], "G", C.dtype)
-        if is_foreign(C):
+        if is_uncompiled(C):
             return entries_by_blocks(C, F, G, eps, least, most)
         return entries(C, F, G, eps, _per_eps(eps, C.dtype), least, most, _run)
 

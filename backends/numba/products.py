@@ -40,7 +40,7 @@ BY_PRODUCTS = SQEUCLIDEAN, EUCLIDEAN, DOT
 """The costs that can be had from a product of matrices."""
 
 
-def is_foreign(C: Cost) -> TypeGuard[PointCost]:
+def is_uncompiled(C: Cost) -> TypeGuard[PointCost]:
     """Whether C is a cost between points for which there is no compiled code."""
     return isinstance(C, PointCost) and C.ground not in POINTS
 
@@ -48,14 +48,14 @@ def is_foreign(C: Cost) -> TypeGuard[PointCost]:
 def by_blocks(C: Cost) -> TypeGuard[PointCost]:
     """Whether the kernels take C as blocks of a matrix: a cost that they do not know, or one that
     comes from a product of matrices, in a dimension in which that is faster."""
-    return is_foreign(C) or (isinstance(C, PointCost) and C.x.shape[1] >= PRODUCT_DIMENSION
+    return is_uncompiled(C) or (isinstance(C, PointCost) and C.x.shape[1] >= PRODUCT_DIMENSION
                              and C.ground in BY_PRODUCTS)
 
 
 def cost_blocks(C: PointCost, run: Launcher) -> Iterator[tuple[slice, DenseCost]]:
     """(rows, C[rows, :]) for block after block. Blocks may share one buffer: the next overwrites
     the one before."""
-    if is_foreign(C):
+    if is_uncompiled(C):
         yield from ((rows, DenseCost(np.ascontiguousarray(C.rows(rows))))
                     for rows in blocks(C.shape, BLOCK_ELEMENTS))
         return

@@ -45,9 +45,8 @@ class LpNorm(DifferenceCost):
         xp, w = namespace(x), vx[:, None, :] - vy[None, :, :]
         difference, s, r = self._shares(x, y)
         u = xp.sign(difference) * s ** (self.p - 1)
-        bent = xp.where(s > 0, s, 1) ** (self.p - 2) * xp.where((s > 0) | (self.p >= 2), w, 0)
-        if self.p > 2:
-            bent = xp.where(s > 0, bent, 0)
+        at_0 = 1.0 if self.p == 2 else 0.0  # of s^(p - 2): for p < 2 this is the kink
+        bent = xp.where(s > 0, xp.where(s > 0, s, 1) ** (self.p - 2), at_0) * w
         along = (u * w).sum(axis=2)[:, :, None]
         return xp.where(r > 0, (self.p - 1) * (bent - u * along) / xp.where(r > 0, r, 1), 0)
 
