@@ -285,6 +285,13 @@ def as_weights(values: Any, n: int | None, name: str = "a", dtype: Any = None,
     return weights.astype(dtype, copy=False)
 
 
+def as_both_weights(a: Weights, b: Weights, shape: tuple[int, int], dtype: Any,
+                    normalise: bool = False) -> tuple[Array, Array]:
+    """Weights a (n,) and b (m,) of rows and columns, for the `shape` (n, m): `as_weights`."""
+    return (as_weights(a, shape[0], "a", dtype, normalise),
+            as_weights(b, shape[1], "b", dtype, normalise))
+
+
 def _check_total(total: float, dtype: Any, name: str, normalise: bool) -> None:
     """Raise WeightError for a sum of weights that is not 1, or with `normalise` not above 0."""
     if normalise:
@@ -294,7 +301,7 @@ def _check_total(total: float, dtype: Any, name: str, normalise: bool) -> None:
     tolerance = weight_tolerance(dtype)
     if not abs(total - 1.0) <= tolerance:
         raise WeightError(name, f"sum {total!r}, off by {total - 1.0:.2g}",
-                          f"sum 1 within {tolerance:g}: {name} / {name}.sum()")
+                          f"sum 1 within {tolerance:g}: {name} / {name}.sum(), or normalise=True")
 
 
 def uniform(n: int, like: Array | None = None) -> Array:

@@ -10,6 +10,7 @@ erratum such as "G2" is a heading of docs/errata.md.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import NamedTuple, TypeAlias
 
@@ -21,15 +22,15 @@ from refot.arrays import (
     InputError,
     Points,
     Weights,
-    as_weights,
+    as_both_weights,
     in_range,
     namespace,
 )
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import finite_range
+from refot.costs.named import CostName
 from refot.costs.operands import (
     Cost,
-    CostName,
     DenseCost,
     PointCost,
     as_cost,
@@ -182,21 +183,25 @@ def solve_divergence_of_costs(
 
 # ------------------------------------------------------------------ MMD
 @in_range
-def mmd_squared(x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean") -> float:
+def mmd_squared(
+    x: Points, a: Weights, y: Points, b: Weights, cost: CostName = "sqeuclidean",
+    *, normalise: bool = False
+) -> float:
     """MMD^2 with kernel -c, 2 a'C_xy b - a'C_xx a - b'C_yy b, a V-statistic in cost units. G-2.
 
     It is the limit of G-4 as eps -> infinity, and twice the limit of B-9 (errata G2, E13). With the
     cost "euclidean" it is the energy distance.
     """
     xy = point_cost(x, y, cost)
-    a, b = as_weights(a, xy.shape[0], "a", xy.dtype), as_weights(b, xy.shape[1], "b", xy.dtype)
+    a, b = as_both_weights(a, b, xy.shape, xy.dtype, normalise)
     xx, yy = self_costs(xy)
     return 2 * _mean_cost(xy, a, b) - _mean_cost(xx, a, a) - _mean_cost(yy, b, b)
 
 
 @in_range
 def mmd_squared_unbiased(
-    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: CostName = "sqeuclidean",
+    *, normalise: bool = False
 ) -> float:
     """MMD^2 with kernel -c, as a U-statistic: no pair of a sample with itself. G-2, erratum G8.
 
@@ -205,7 +210,7 @@ def mmd_squared_unbiased(
     may be negative.
     """
     xy = point_cost(x, y, cost)
-    a, b = as_weights(a, xy.shape[0], "a", xy.dtype), as_weights(b, xy.shape[1], "b", xy.dtype)
+    a, b = as_both_weights(a, b, xy.shape, xy.dtype, normalise)
     xx, yy = self_costs(xy)
     return (
         2 * _mean_cost(xy, a, b)
@@ -216,8 +221,26 @@ def mmd_squared_unbiased(
 
 # ------------------------------------------------------------------ parts
 def self_costs(C: PointCost) -> tuple[PointCost, PointCost]:
-    """The costs c(x, x) and c(y, y), from the cost c(x, y)."""
-    return replace(C, y=C.x), replace(C, x=C.y)
+    """The costs c(x, x) and c(y, y), from the cost c(x, y). Raises InputError for a function that
+    is not symmetric."""
+    xx, yy = replace(C, y=C.x), replace(C, x=C.y)
+    if not C.ground.is_symmetric:
+        for own in (xx, yy):
+            _require_nearly_symmetric(own)
+    return xx, yy
+
+
+ASYMMETRY = 2.0**-10
+"""How far c(x, y) and c(y, x) of a function may be apart, as a share of the root of the precision:
+2^-36 of the largest cost in float64. Two products of matrices may round in two ways."""
+
+
+def _require_nearly_symmetric(C: PointCost) -> None:
+    """Raise InputError unless C_ij = C_ji but for rounding."""
+    off = max(float(abs(C.rows(rows) - C.T.rows(rows)).max()) for rows in row_blocks(C))
+    if off > ASYMMETRY * math.sqrt(np.finfo(C.dtype).eps) * C.bound():
+        raise InputError("cost", f"{C.ground.name!r}, with c(x, y) and c(y, x) up to {off:.3g} "
+                         "apart", "a symmetric function, for the cost of a measure with itself")
 
 
 def three_problems(

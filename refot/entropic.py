@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from refot.arrays import Array, CostLike, Points, ShapeError, WeightError, Weights, as_points
 from refot.backend_contract import BackendLike
+from refot.costs.named import CostName
 from refot.costs.operands import PointCost, point_cost
 from refot.divergences import entropic_value
 from refot.gradients import centred, entropic_value_gradient_weights
@@ -55,7 +56,7 @@ def entropic_transport_gradient_weights(
 
 
 def feature_cost(
-    x: Points, y: Points, feature: Callable[[Array], Array], cost: str = "sqeuclidean"
+    x: Points, y: Points, feature: Callable[[Array], Array], cost: CostName = "sqeuclidean"
 ) -> PointCost:
     """The operand of |feature(x_i) - feature(y_j)|^2, the cost in feature space. L; G's c_phi.
 

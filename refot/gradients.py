@@ -30,16 +30,16 @@ from refot.arrays import (
     Points,
     Potential,
     Weights,
+    as_both_weights,
     as_matrix,
     as_number,
-    as_weights,
     in_range,
     namespace,
 )
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import require_all_partners
+from refot.costs.named import CostName
 from refot.costs.operands import (
-    CostName,
     PointCost,
     as_cost,
     as_point_cost,
@@ -196,16 +196,17 @@ def _divergence_weights(problems: Problems, tol: float | None, solved: SolvedDiv
 @as_given
 @in_range
 def semi_dual_gradient_points(
-    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
+    *, normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """a_i sum_j chi_ij d1 c(x_i, y_j), (n, d): the gradient of `semi_dual` in x at any g (m,).
 
     C is the PointCost of x and y. H-29/30: for a batch x_i = g_theta(z_i) of uniform weights, the
     gradient in theta is the sum over i of J_i' times row i, where J_i is the Jacobian of g_theta at
     z_i. With an informative Q, use `points_gradient` of
-    `semi_dual_plan(g, informative_cost(C, Q, lam), ...)`.
+    `semi_dual_plan(g, informative_cost(C, Q, lam), ..., normalise=normalise)`.
     """
-    p = problem(as_point_cost(C), a, b, eps, backend)
+    p = problem(as_point_cost(C), a, b, eps, backend, normalise)
     g = p.column_potential(g)
     return p.backend.plan_cost_gradient(
         as_point_cost(p.C), p.F(p.transform(g)), p.G(g), p.eps
@@ -216,28 +217,31 @@ def semi_dual_gradient_points(
 @in_range
 def semi_dual_gradient_q(
     g: Potential, C: CostLike, Q: Matrix, lam: float, a: Weights, b: Weights, eps: float,
-    *, backend: BackendLike = None
+    *, normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """-lam a_i chi_ij, (n, m): the gradient of B-24 in the table Q (n, m), at any g (m,).
 
     chi is the softmax of log b + (g + lam Q - C) / eps (erratum E3). Where Q is the dot product of
     z1 with a network D_Q(y), `dot_product_gradient` goes on from here to D_Q.
     """
-    plan = semi_dual_plan(g, informative_cost(C, Q, lam), a, b, eps, backend=backend)
+    plan = semi_dual_plan(g, informative_cost(C, Q, lam), a, b, eps, normalise=normalise,
+                          backend=backend)
     return -as_number(lam, "lam") * plan
 
 
 # ------------------------------------------------------------------ Q, B-31
 @as_given
 @in_range
-def q_objective_gradient(Q: Matrix, P: Matrix, a: Weights, b: Weights) -> Array:
+def q_objective_gradient(
+    Q: Matrix, P: Matrix, a: Weights, b: Weights, *, normalise: bool = False
+) -> Array:
     """a_i b_j exp(Q_ij) - P_ij, (n1, m): the gradient of `q_objective` in Q. B-31.
 
     0 at Q = log(P / (a(x)b)). Q, P (n1, m); a = zeta1 (n1,), b (m,).
     """
     P = as_matrix(P, "P")
     Q = as_matrix(Q, "Q", P.shape)
-    a, b = as_weights(a, P.shape[0], "a", P.dtype), as_weights(b, P.shape[1], "b", P.dtype)
+    a, b = as_both_weights(a, b, P.shape, P.dtype, normalise)
     return tilted_product(Q, a, b) - P
 
 
@@ -255,7 +259,7 @@ def dot_product_gradient(dQ: Matrix, z1: Points) -> Array:
 # ------------------------------------------------------------------ the generator's loss, B-32
 @in_range
 def generator_loss(
-    x1: Points, x2: Points, y: Points, P: Matrix, eta: Matrix, cost: str = "sqeuclidean"
+    x1: Points, x2: Points, y: Points, P: Matrix, eta: Matrix, cost: CostName = "sqeuclidean"
 ) -> float:
     """<c(x', y), P> - <c(x', x''), eta> / 2 at fixed plans, in cost units. B-32.
 
@@ -268,7 +272,7 @@ def generator_loss(
 @as_given
 @in_range
 def generator_loss_gradient(
-    x1: Points, x2: Points, y: Points, P: Matrix, eta: Matrix, cost: str = "sqeuclidean"
+    x1: Points, x2: Points, y: Points, P: Matrix, eta: Matrix, cost: CostName = "sqeuclidean"
 ) -> tuple[Array, Array]:
     """The gradients of `generator_loss` in x' (n, d) and x'' (k, d). B-32.
 
@@ -288,36 +292,39 @@ def generator_loss_gradient(
 @as_given
 @in_range
 def mmd_squared_gradient(
-    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: CostName = "sqeuclidean",
+    *, normalise: bool = False
 ) -> Array:
     """2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_k a_k d1 c(x_i, x_k)), (n, d): of `mmd_squared` in x.
 
     G-2, as a V-statistic. With "euclidean", the gradient of the energy distance.
     """
-    xy, xx, a, b = _two_samples(x, a, y, b, cost)
+    xy, xx, a, b = _two_samples(x, a, y, b, cost, normalise)
     return 2 * a[:, None] * (_mean_gradient(xy, b) - _mean_gradient(xx, a))
 
 
 @as_given
 @in_range
 def mmd_squared_gradient_weights(
-    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: CostName = "sqeuclidean",
+    *, normalise: bool = False
 ) -> Array:
     """2 C_xy b - 2 C_xx a, `centred` to sum 0, (n,): the gradient of `mmd_squared` in a. G-2."""
-    xy, xx, a, b = _two_samples(x, a, y, b, cost)
+    xy, xx, a, b = _two_samples(x, a, y, b, cost, normalise)
     return centred(2 * (_mean_rows(xy, b) - _mean_rows(xx, a)), a)
 
 
 @as_given
 @in_range
 def mmd_squared_unbiased_gradient(
-    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: CostName = "sqeuclidean",
+    *, normalise: bool = False
 ) -> Array:
     """The gradient of `mmd_squared_unbiased` in x, (n, d): the self term over q = 1 - sum a^2.
 
     2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_{k != i} a_k d1 c(x_i, x_k) / q). G-2, erratum G8.
     """
-    xy, xx, a, b = _two_samples(x, a, y, b, cost)
+    xy, xx, a, b = _two_samples(x, a, y, b, cost, normalise)
     q = distinct_pairs(a, "a")
     return 2 * a[:, None] * (_mean_gradient(xy, b) - _distinct_mean_gradient(xx, a) / q)
 
@@ -325,14 +332,15 @@ def mmd_squared_unbiased_gradient(
 @as_given
 @in_range
 def mmd_squared_unbiased_gradient_weights(
-    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: CostName = "sqeuclidean",
+    *, normalise: bool = False
 ) -> Array:
     """The gradient of `mmd_squared_unbiased` in a, `centred` to sum 0, (n,). G-2, erratum G8.
 
     2 C_xy b - 2 C_xx a / q - 2 (a'C_xx a) a / q^2, C_xx without its diagonal: q = 1 - sum a^2
     depends on a too.
     """
-    xy, xx, a, b = _two_samples(x, a, y, b, cost)
+    xy, xx, a, b = _two_samples(x, a, y, b, cost, normalise)
     q = distinct_pairs(a, "a")
     self_cost = distinct_mean_rows(xx, a) / q
     return centred(2 * (_mean_rows(xy, b) - self_cost - (a @ self_cost / q) * a), a)
@@ -408,11 +416,11 @@ def _self_potential(p: Problem, tol: float | None, solved: SinkhornResult | None
 
 
 def _two_samples(
-    x: Points, a: Weights, y: Points, b: Weights, cost: str
+    x: Points, a: Weights, y: Points, b: Weights, cost: CostName, normalise: bool
 ) -> tuple[PointCost, PointCost, Array, Array]:
     """The costs c(x, y) and c(x, x), and the weights a and b, checked."""
     xy = point_cost(x, y, cost)
-    a, b = as_weights(a, xy.shape[0], "a", xy.dtype), as_weights(b, xy.shape[1], "b", xy.dtype)
+    a, b = as_both_weights(a, b, xy.shape, xy.dtype, normalise)
     return xy, self_costs(xy)[0], a, b
 
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from refot.arrays import Array, CostLike, Points, Weights, namespace
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import finite_part, require_all_partners
-from refot.costs.operands import CostName, as_cost, as_point_cost
+from refot.costs.named import CostName
+from refot.costs.operands import as_cost, as_point_cost
 from refot.divergences import SolvedDivergence, three_problems
 from refot.foreign import as_given
 from refot.gradients import centred, points_gradient

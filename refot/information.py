@@ -27,6 +27,7 @@ from refot.arrays import (
     TypeInputError,
     WeightError,
     Weights,
+    as_both_weights,
     as_count,
     as_matrix,
     as_number,
@@ -39,6 +40,7 @@ from refot.arrays import (
     weight_tolerance,
 )
 from refot.backend_contract import BackendLike
+from refot.costs.named import CostName
 from refot.costs.operands import Cost, DenseCost, as_cost, point_cost
 from refot.foreign import as_given
 from refot.objectives import kl_from_product, primal
@@ -120,23 +122,23 @@ def code_weights(a: Weights, codes: Codes, n_codes: int) -> Array:
 
 # ------------------------------------------------------------------ the dual of KL, B-20 and B-31
 @in_range
-def kl_dual(Q: Matrix, P: Matrix, a: Weights, b: Weights) -> float:
+def kl_dual(Q: Matrix, P: Matrix, a: Weights, b: Weights, *, normalise: bool = False) -> float:
     """<Q, P> + 1 - sum a b exp(Q) <= KL(P | a(x)b), equal at Q = log(P / (a(x)b)). B-20.
 
     Q, P (n1, m); a = zeta1 (n1,), b (m,).
     """
-    return 1.0 - q_objective(Q, P, a, b)
+    return 1.0 - q_objective(Q, P, a, b, normalise=normalise)
 
 
 @in_range
-def q_objective(Q: Matrix, P: Matrix, a: Weights, b: Weights) -> float:
+def q_objective(Q: Matrix, P: Matrix, a: Weights, b: Weights, *, normalise: bool = False) -> float:
     """sum(-Q P + a b exp(Q)); its minimum over Q is 1 - KL(P | a(x)b). B-31.
 
     Q, P (n1, m); a = zeta1 (n1,), b (m,).
     """
     P = as_plan(P, "P")
     Q = as_matrix(Q, "Q", P.shape)
-    a, b = as_weights(a, P.shape[0], "a", P.dtype), as_weights(b, P.shape[1], "b", P.dtype)
+    a, b = as_both_weights(a, b, P.shape, P.dtype, normalise)
     return float((tilted_product(Q, a, b) - Q * P).sum())
 
 
@@ -160,7 +162,7 @@ def optimal_q(P: Matrix, a: Weights, b: Weights) -> Array:
     lam Q stays finite. Where a_k b_j = 0 any Q is optimal, and 0 is returned.
     """
     P = as_plan(P, "P")
-    a, b = as_weights(a, P.shape[0], "a", P.dtype), as_weights(b, P.shape[1], "b", P.dtype)
+    a, b = as_both_weights(a, b, P.shape, P.dtype)
     xp = namespace(P)
     mass, least = (a > 0)[:, None] & (b > 0), xp.finfo(P.dtype).tiny
     log_a, log_b = (xp.log(xp.where(w > 0, w, 1)) for w in (a, b))  # a_k b_j may underflow
@@ -248,7 +250,7 @@ def perturbed_objective(
 @in_range
 def informative_loss(
     x: Points, a: Weights, y: Points, b: Weights, P: Matrix, eps: float, lam: float, codes: Codes,
-    cost: str = "sqeuclidean", *, tol: float | None = None, backend: BackendLike = None,
+    cost: CostName = "sqeuclidean", *, tol: float | None = None, backend: BackendLike = None,
 ) -> float:
     """`informative_objective` - F_xx / 2, in cost units: all of B-19, the loss of the generator.
 
@@ -279,9 +281,10 @@ def informative_plan(
     eps: float,
     *,
     tol: float | None = None,
+    normalise: bool = False,
     backend: BackendLike = None,
 ) -> tuple[Array, SinkhornResult]:
     """(the plan (n, m) of the cost C - lam Q, the solve it comes from). B-21 at fixed Q, B-29."""
-    p = problem(informative_cost(C, Q, lam), a, b, eps, backend)
+    p = problem(informative_cost(C, Q, lam), a, b, eps, backend, normalise)
     solved = solve_problem(p, tol=tol)
     return gibbs_matrix(p.C, p.F(solved.f), p.G(solved.g), p.eps), solved

@@ -26,6 +26,7 @@ from refot.arrays import (
     Potential,
     ShapeError,
     Weights,
+    as_both_weights,
     as_masses,
     as_plan,
     as_positive,
@@ -126,14 +127,16 @@ def _cost_of_plan(P: Array, C: Cost) -> float:
     return sum(float((P[rows] * finite_part(C.rows(rows))).sum()) for rows in row_blocks(C))
 
 
-def primal(P: Matrix, C: CostLike, a: Weights, b: Weights, eps: float) -> float:
+def primal(
+    P: Matrix, C: CostLike, a: Weights, b: Weights, eps: float, *, normalise: bool = False
+) -> float:
     """<C, P> + eps KL(P | a(x)b) for a plan P (n, m), feasible or not. B-10, B-12, B-16, H-2.
 
     Infinite where P has mass on a forbidden pair, or where P_ij > 0 and a_i b_j = 0.
     """
     C, eps = as_cost(C), as_positive(eps, "eps")
     P = as_plan(P, "P", C.shape)
-    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
+    a, b = as_both_weights(a, b, C.shape, C.dtype, normalise)
     cost, divergence = transport_cost(P, C), kl_from_product(P, a, b)
     return math.inf if math.inf in (cost, divergence) else _regularised(cost, eps, divergence)
 
@@ -157,10 +160,10 @@ def entropic_primal(P: Matrix, C: CostLike, lam: float) -> float:
 @in_range
 def dual(
     f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
-    *, backend: BackendLike = None
+    *, normalise: bool = False, backend: BackendLike = None
 ) -> float:
     """a.f + b.g + eps - eps sum_ij P_ij <= F, for any f (n,), g (m,). B-13 with +eps (E1), B-23."""
-    p = problem(C, a, b, eps, backend)
+    p = problem(C, a, b, eps, backend, normalise)
     f, g = p.row_potential(f), p.column_potential(g)
     return float(p.a @ f + p.b @ g + p.eps - p.eps * p.row_sums(f, g).sum())
 
@@ -168,14 +171,14 @@ def dual(
 @in_range
 def log_dual(
     f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
-    *, backend: BackendLike = None
+    *, normalise: bool = False, backend: BackendLike = None
 ) -> float:
     """a.f + b.g - eps log sum_ij P_ij: the largest `dual` of (f + t, g) over all numbers t.
 
     It lies between `dual` and `semi_dual`. It never overflows, because with t = g^(c,eps) the mass
     is sum_ij P_ij = sum_i a_i exp((f_i - t_i) / eps), whose logarithm is taken after a shift.
     """
-    p = problem(C, a, b, eps, backend)
+    p = problem(C, a, b, eps, backend, normalise)
     f, g = p.row_potential(f), p.column_potential(g)
     exponent = (p.F(f) - p.transform(g)) / p.eps
     shift = exponent.max()
@@ -185,29 +188,33 @@ def log_dual(
 
 @in_range
 def semi_dual(
-    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
+    *, normalise: bool = False, backend: BackendLike = None
 ) -> float:
     """a.g^(c,eps) + b.g <= F for any g (m,); concave, shift invariant. B-24/27 (E2), H-9/20/23."""
-    p = problem(C, a, b, eps, backend)
+    p = problem(C, a, b, eps, backend, normalise)
     return semi_dual_of(p, p.column_potential(g))
 
 
 @as_given
 @in_range
 def semi_dual_gradient(
-    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
+    *, normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """b - a @ chi, (m,): the gradient of `semi_dual`, 0 at the optimum. H-27 (sign: erratum H1)."""
-    p = problem(C, a, b, eps, backend)
+    p = problem(C, a, b, eps, backend, normalise)
     g = p.column_potential(g)
     return p.b - p.T.row_sums(g, p.transform(g))
 
 
 # ------------------------------------------------------------------ eps = 0
-def kantorovich_dual(f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights) -> float:
+def kantorovich_dual(
+    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, *, normalise: bool = False
+) -> float:
     """a.f + b.g if f_i + g_j <= C_ij wherever a_i b_j > 0, else -infinity. B-6, H-4, H-10."""
     C = as_cost(C).dense()
-    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
+    a, b = as_both_weights(a, b, C.shape, C.dtype, normalise)
     f, g = as_vector(f, C.shape[0], "f"), as_vector(g, C.shape[1], "g")
     on_support = (a[:, None] > 0) & (b > 0)
     if bool((on_support & (f[:, None] + g > C)).any()):
@@ -216,7 +223,7 @@ def kantorovich_dual(f: Potential, g: Potential, C: CostLike, a: Weights, b: Wei
 
 
 def kantorovich_rubinstein(
-    fx: Potential, fy: Potential, C: PointCost, a: Weights, b: Weights
+    fx: Potential, fy: Potential, C: PointCost, a: Weights, b: Weights, *, normalise: bool = False
 ) -> float:
     """a.f(x) - b.f(y) if f is 1-Lipschitz for the cost on all points, else -infinity. H-6/11/13.
 
@@ -229,7 +236,7 @@ def kantorovich_rubinstein(
     n, m = C.shape
     require_difference(C)
     fx, fy = as_vector(fx, n, "fx"), as_vector(fy, m, "fy")
-    a, b = as_weights(a, n, "a", C.dtype), as_weights(b, m, "b", C.dtype)
+    a, b = as_both_weights(a, b, C.shape, C.dtype, normalise)
     xp = namespace(fx)
     values, points = xp.concatenate([fx, fy]), xp.concatenate([C.x, C.y])
     everywhere = replace(C, x=points, y=points)
@@ -240,7 +247,9 @@ def kantorovich_rubinstein(
 
 
 @as_given
-def kantorovich(C: CostLike, a: Weights, b: Weights) -> tuple[float, Array]:
+def kantorovich(
+    C: CostLike, a: Weights, b: Weights, *, normalise: bool = False
+) -> tuple[float, Array]:
     """(W0, an optimal plan (n, m)) of the linear programme B-1/2, H-1, G-3, by SciPy's HiGHS.
 
     For small problems: the programme has n m variables. Raises InputError where no plan avoids the
@@ -252,8 +261,8 @@ def kantorovich(C: CostLike, a: Weights, b: Weights) -> tuple[float, Array]:
     once more with each pair that its dual solution shows to be worth adding, until there is none.
     """
     cost = as_cost(C)
-    a = as_weights(a, cost.shape[0], "a", np.float64)
-    b = as_weights(b, cost.shape[1], "b", np.float64)
+    a = as_weights(a, cost.shape[0], "a", np.float64, normalise=normalise)
+    b = as_weights(b, cost.shape[1], "b", np.float64, normalise=normalise)
     C = with_partners(cost, a, b).dense()
     a, b = a / a.sum(), b / b.sum()
     allowed = (a > 0)[:, None] & (b > 0) & (np.inf > C)

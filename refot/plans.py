@@ -16,8 +16,8 @@ from refot.arrays import (
     Potential,
     ShapeError,
     Weights,
+    as_both_weights,
     as_plan,
-    as_weights,
     in_range,
     namespace,
 )
@@ -34,7 +34,7 @@ from refot.spanning_tree import changed_along_tree
 @in_range
 def plan(
     f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
-    *, backend: BackendLike = None
+    *, normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m). B-15, B-17.
 
@@ -42,7 +42,7 @@ def plan(
     memory for P and for two blocks of rows, and raises MemoryBudgetError where that is more than
     REFOT_MEMORY allows or than is free. `marginals` does without P.
     """
-    p = problem(C, a, b, eps, backend)
+    p = problem(C, a, b, eps, backend, normalise)
     f, g = p.row_potential(f), p.column_potential(g)
     return gibbs_matrix(p.C, p.F(f), p.G(g), p.eps)
 
@@ -50,13 +50,14 @@ def plan(
 @as_given
 @in_range
 def semi_dual_plan(
-    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
+    *, normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """The plan of (g^(c,eps), g), (n, m): its rows sum to a for every g. B-29, and B-30 on c(x, x).
 
     With an informative Q, C is `informative_cost(C, Q, lam)`: erratum E3.
     """
-    p = problem(C, a, b, eps, backend)
+    p = problem(C, a, b, eps, backend, normalise)
     g = p.column_potential(g)
     return plan(p.transform(g), g, p.C, p.a, p.b, p.eps, backend=p.backend)
 
@@ -65,10 +66,10 @@ def semi_dual_plan(
 @in_range
 def marginals(
     f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
-    *, backend: BackendLike = None
+    *, normalise: bool = False, backend: BackendLike = None
 ) -> tuple[Array, Array]:
     """(P 1 (n,), P'1 (m,)) of the plan P of (f, g), without forming P. B-14."""
-    p = problem(C, a, b, eps, backend)
+    p = problem(C, a, b, eps, backend, normalise)
     F, G = p.F(p.row_potential(f)), p.G(p.column_potential(g))
     return p.backend.marginals(p.C, F, G, p.eps)
 
@@ -76,16 +77,18 @@ def marginals(
 @in_range
 def marginal_error(
     f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
-    *, backend: BackendLike = None
+    *, normalise: bool = False, backend: BackendLike = None
 ) -> float:
     """|P1 - a|_1 + |P'1 - b|_1 of the plan P of (f, g)."""
-    p = problem(C, a, b, eps, backend)
+    p = problem(C, a, b, eps, backend, normalise)
     return p.marginal_error(p.row_potential(f), p.column_potential(g))
 
 
 @as_given
 @in_range
-def round_to_marginals(P: Matrix, a: Weights, b: Weights, C: CostLike | None = None) -> Array:
+def round_to_marginals(
+    P: Matrix, a: Weights, b: Weights, C: CostLike | None = None, *, normalise: bool = False
+) -> Array:
     """A plan (n, m) near P with marginals a and b: Altschuler, Weed, Rigollet 2017, Algorithm 2.
 
     Rows that are too heavy are scaled down, then columns; what is then missing is added as the
@@ -98,7 +101,7 @@ def round_to_marginals(P: Matrix, a: Weights, b: Weights, C: CostLike | None = N
     """
     P = as_plan(P, "P")
     xp = namespace(P)
-    a, b = as_weights(a, P.shape[0], "a", P.dtype), as_weights(b, P.shape[1], "b", P.dtype)
+    a, b = as_both_weights(a, b, P.shape, P.dtype, normalise)
     if C is not None and forbids(C := as_cost(C)):
         return _round_on_allowed_pairs(P, a, b, C)
     P = _shrink_rows(P, a)  # Algorithm 2, the rows

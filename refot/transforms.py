@@ -53,25 +53,28 @@ def softmin(C: CostLike, h: Potential, eps: float, *, backend: BackendLike = Non
 @as_given
 @in_range
 def c_eps_transform(
-    g: Potential, C: CostLike, b: Weights, eps: float, *, backend: BackendLike = None
+    g: Potential, C: CostLike, b: Weights, eps: float,
+    *, normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """g^(c,eps)_i = -eps log sum_j b_j exp((g_j - C_ij) / eps), (n,). B-25, B-28, H-7.
 
     C (n, m) may also be a PointCost between new points x and the support y of b: the transform is
     defined at every x, not only at those that were solved for.
     """
-    p = transform_problem(C, b, eps, backend)
+    p = transform_problem(C, b, eps, backend, normalise)
     return p.transform(p.column_potential(g))
 
 
 @as_given
 @in_range
-def c_transform(g: Potential, C: CostLike, b: Weights | None = None) -> Array:
+def c_transform(
+    g: Potential, C: CostLike, b: Weights | None = None, *, normalise: bool = False
+) -> Array:
     """g^c_i = min_j (C_ij - g_j) over the columns j with b_j > 0, (n,). B-7; H-8, lambda = 0."""
     C = as_cost(C)
     m = C.shape[1]
     g = as_vector(g, m, "g")
-    b = uniform(m, g) if b is None else as_weights(b, m, "b", C.dtype)
+    b = uniform(m, g) if b is None else as_weights(b, m, "b", C.dtype, normalise=normalise)
     require_row_partners(C, b)
     xp = namespace(C.rows(slice(0, 1)))
     g = xp.where(b > 0, g, -xp.inf)
@@ -81,24 +84,27 @@ def c_transform(g: Potential, C: CostLike, b: Weights | None = None) -> Array:
 @as_given
 @in_range
 def conditional(
-    g: Potential, C: CostLike, b: Weights, eps: float, *, backend: BackendLike = None
+    g: Potential, C: CostLike, b: Weights, eps: float,
+    *, normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """chi_ij = b_j exp((f_i + g_j - C_ij) / eps) with f = g^(c,eps), (n, m): each row sums to 1.
 
     chi_ij is the share of the mass of x_i that goes to y_j: the softmax that belongs to the softmin
     of the transform. The density of B-29 is chi / b. It takes as much memory as `plan`.
     """
-    p = transform_problem(C, b, eps, backend)
+    p = transform_problem(C, b, eps, backend, normalise)
     g = p.column_potential(g)
     return gibbs_matrix(p.C, p.transform(g), p.G(g), p.eps)
 
 
-def transform_problem(C: CostLike, b: Weights, eps: float, backend: BackendLike) -> Problem:
+def transform_problem(
+    C: CostLike, b: Weights, eps: float, backend: BackendLike, normalise: bool = False
+) -> Problem:
     """The problem of a transform, with uniform weights for the rows, since theirs play no part.
 
     So a column whose pairs are all forbidden is no error here, as it is in `problem`.
     """
     C = as_cost(C)
-    b = as_weights(b, C.shape[1], "b", C.dtype)
+    b = as_weights(b, C.shape[1], "b", C.dtype, normalise)
     require_row_partners(C, b)
     return on_backend(C, uniform(C.shape[0]).astype(C.dtype), b, eps, backend)

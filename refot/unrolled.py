@@ -18,8 +18,8 @@ from refot.arrays import (
     CostLike,
     InputError,
     Weights,
+    as_both_weights,
     as_count,
-    as_weights,
     namespace,
 )
 from refot.backend_contract import BackendLike
@@ -34,7 +34,9 @@ from refot.solvers.sinkhorn import log_iterates
 
 @as_given
 @np.errstate(all="ignore")  # `scaling_iterates` warns where something is not finite
-def scaling_loss_gradient(C: CostLike, a: Weights, b: Weights, eps: float, L: int) -> Array:
+def scaling_loss_gradient(
+    C: CostLike, a: Weights, b: Weights, eps: float, L: int, *, normalise: bool = False
+) -> Array:
     """The gradient of `scaling_loss` in C, (n, m), in the scaling form of G-7. G-8, Algorithm 2.
 
     With M = K * C, q = K'u, p = Kv:  ub = M v, vb = M'u, Cb = K * uv', Kb = C * uv';  l = L..1:
@@ -46,7 +48,7 @@ def scaling_loss_gradient(C: CostLike, a: Weights, b: Weights, eps: float, L: in
     """
     C = as_cost(C)
     eps, C = as_eps(eps, C), C.dense()
-    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
+    a, b = as_both_weights(a, b, C.shape, C.dtype, normalise)
     xp = namespace(C)
     K, C_finite = xp.exp(-C / eps), finite_part(C)
     steps = list(itertools.islice(scaling_iterates(C, a, b, eps), as_count(L, "L")))
@@ -66,7 +68,8 @@ def scaling_loss_gradient(C: CostLike, a: Weights, b: Weights, eps: float, L: in
 
 @as_given
 def scaling_loss_gradient_log(
-    C: CostLike, a: Weights, b: Weights, eps: float, L: int, *, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, L: int,
+    *, normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """The gradient of `scaling_loss` in C, (n, m), in the log domain: safe for every eps. G-8.
 
@@ -76,7 +79,7 @@ def scaling_loss_gradient_log(
         R_ij = b_j exp((f_l + g_{l-1} - C) / eps),  Cb += R fb_i,  gb = -R'fb, fb = 0
     C may be an operand.
     """
-    p = problem(C, a, b, eps, backend)
+    p = problem(C, a, b, eps, backend, normalise)
     xp, C = namespace(p.b), p.C.dense()
     start = xp.zeros_like(p.b)
     steps = [(f, g) for f, g, _ in itertools.islice(log_iterates(p, start), as_count(L, "L"))]
@@ -98,7 +101,8 @@ def scaling_loss_gradient_log(
 
 @as_given
 def scaling_loss_gradient_points(
-    C: CostLike, a: Weights, b: Weights, eps: float, L: int, *, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, L: int,
+    *, normalise: bool = False, backend: BackendLike = None
 ) -> tuple[Array, Array]:
     """The gradients of `scaling_loss` in x (n, d) and y (m, d): G-8 through the cost.
 
@@ -108,13 +112,14 @@ def scaling_loss_gradient_points(
     0 where u_i = v_j.
     """
     C = as_point_cost(C)
-    Cb = scaling_loss_gradient_log(C, a, b, eps, L, backend=backend)
+    Cb = scaling_loss_gradient_log(C, a, b, eps, L, backend=backend, normalise=normalise)
     return points_gradient(Cb, C), points_gradient(Cb.T, C.T)
 
 
 @as_given
 def scaling_loss_gradient_self(
-    C: CostLike, a: Weights, eps: float, L: int, *, backend: BackendLike = None
+    C: CostLike, a: Weights, eps: float, L: int,
+    *, normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """The gradient in x (n, d) of the self term, `scaling_loss` of c(x, x) with weights a twice.
 
@@ -125,7 +130,7 @@ def scaling_loss_gradient_self(
     C = as_point_cost(C)
     if C.x.shape != C.y.shape or not bool((C.x == C.y).all()):
         raise InputError("C", "a cost between two sets of points", "point_cost(x, x, cost)")
-    Cb = scaling_loss_gradient_log(C, a, a, eps, L, backend=backend)
+    Cb = scaling_loss_gradient_log(C, a, a, eps, L, backend=backend, normalise=normalise)
     return points_gradient(Cb + Cb.T, C)
 
 

@@ -5,8 +5,9 @@ row-major or transposed (any other layout is copied first). Results have the dty
 potentials, V and eps are cast to it.
 
 Each operation picks one of up to four ways: a transposed matrix is read down its columns
-(`columns`); points in many dimensions become blocks of a matrix (`products`); points in order are
-treated by groups (`groups`); all else is computed row by row (`plan`, `softmin`).
+(`columns`); points in many dimensions, and costs without compiled code, become blocks of a matrix
+(`products`); points in order are treated by groups (`groups`); all else is computed row by row
+(`plan`, `softmin`).
 
 A kernel is compiled when it is first used with a ground cost and a dtype (some seconds), and kept
 on disk for later processes: beside this file or, where that cannot be written, in the user's cache
@@ -24,7 +25,7 @@ import numpy as np
 from refot.arrays import Array, ShapeError, TypeInputError
 from refot.backend_contract import BackendUnavailableError, Entries, SweptBatch
 from refot.backends.numpy.backend import NumpyArrays
-from refot.backends.numpy.blocks import blocks
+from refot.backends.numpy.blocks import blocks, entries_by_blocks, plan_cost_gradient_by_blocks
 from refot.costs.operands import Cost, DenseCost, PointCost
 
 try:
@@ -36,7 +37,7 @@ try:
     from .groups.choose import grouping
     from .groups.ordered import IN_GROUPS, SortedCost, in_order, left_out_share, series_pay
     from .launch import Launcher, one_thread
-    from .products import in_many_dimensions, product_blocks
+    from .products import by_blocks, cost_blocks, is_uncompiled
     from .rows import operations, plan_apply_in_order, softmin_by_rows
 except ImportError as error:
     raise BackendUnavailableError(f"numba: {error}; pip install numba") from error
@@ -59,7 +60,7 @@ class NumbaBackend(NumpyArrays):
 
     def prepared(self, C: Cost, a: Array, b: Array) -> Cost:
         """C with its points in order, where that pays; else C."""
-        return in_order(C, a, b)
+        return C if is_uncompiled(C) else in_order(C, a, b)
 
     def left_out(self, C: Cost) -> float:
         """The share by which sums by groups of points may be wrong; 0 for any other cost."""
@@ -80,8 +81,8 @@ class NumbaBackend(NumpyArrays):
         elif (M := _transposed(C)) is not None:
             _run(n, operations(C), columns.softmin_columns, M, h, float(eps), _per_eps(eps, dtype),
                  out, unit=64, most=columns.WIDTH)
-        elif in_many_dimensions(C):
-            for rows, block in product_blocks(C, _run):
+        elif by_blocks(C):
+            for rows, block in cost_blocks(C, _run):
                 out[rows] = self.softmin(block, h, eps, None if guess is None else guess[rows])
         else:
             softmin_by_rows(C, h, eps, guess, _run, out)
@@ -94,9 +95,9 @@ class NumbaBackend(NumpyArrays):
         V = np.array(V, dtype, order="C")
         if V.ndim != 2 or len(V) != m:
             raise ShapeError("V", f"shape {V.shape}", f"({m}, k), to fit C")
-        if in_many_dimensions(C):
+        if by_blocks(C):
             return np.concatenate([self.plan_apply(block, F[rows], G, eps, V)
-                                   for rows, block in product_blocks(C, _run)])
+                                   for rows, block in cost_blocks(C, _run)])
         out, k, work = np.zeros((n, V.shape[1])), _per_eps(eps, dtype), operations(C) + V.shape[1]
         if (M := _transposed(C)) is not None:
             _run(n, work, columns.plan_apply_columns, M, F, G, k, V, out, unit=64,
@@ -120,8 +121,8 @@ class NumbaBackend(NumpyArrays):
             return self.marginals(C.T, G, F, eps)[::-1]
         F, G = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype)
         row_sums, column_sums = np.zeros(n), np.zeros(m)
-        if in_many_dimensions(C):
-            for rows, block in product_blocks(C, _run):
+        if by_blocks(C):
+            for rows, block in cost_blocks(C, _run):
                 row_sums[rows], part = self.marginals(block, F[rows], G, eps)
                 column_sums += part
         else:
@@ -135,9 +136,9 @@ class NumbaBackend(NumpyArrays):
             return self.plan_cost(C.T, G, F, eps)
         (n, m), dtype = C.shape, C.dtype
         F, G = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype)
-        if in_many_dimensions(C):
+        if by_blocks(C):
             return math.fsum(self.plan_cost(block, F[rows], G, eps)
-                             for rows, block in product_blocks(C, _run))
+                             for rows, block in cost_blocks(C, _run))
         return float(sum(_run(n, operations(C), kernels.plan_cost, operand(C), F, row_by_tiles(G),
                               m, _per_eps(eps, dtype))))
 
@@ -147,6 +148,8 @@ class NumbaBackend(NumpyArrays):
             raise TypeInputError("C", type(C).__name__, "a PointCost: no gradient without points")
         (n, m), dtype = C.shape, C.dtype
         F, G = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype)
+        if is_uncompiled(C):
+            return plan_cost_gradient_by_blocks(C, F, G, eps)
         out = np.zeros(C.x.shape)
         _run(n, 2 * operations(C), kernels.plan_cost_gradient, operand(C), F, row_by_tiles(G), m,
              _per_eps(eps, dtype), out)
@@ -156,14 +159,16 @@ class NumbaBackend(NumpyArrays):
                      most: int) -> Entries | None:
         """The entries P_ij > least as (values, columns, row starts); None if more than `most`."""
         F, G = _vector(F, C.shape[0], "F", C.dtype), _vector(G, C.shape[1], "G", C.dtype)
+        if is_uncompiled(C):
+            return entries_by_blocks(C, F, G, eps, least, most)
         return entries(C, F, G, eps, _per_eps(eps, C.dtype), least, most, _run)
 
     def gibbs(self, C: Cost, f: Array, g: Array, eps: float, least: float, K: Array) -> None:
         """K_ij = max(exp((f_i + g_j - C_ij) / eps), least), into K (n, m)."""
         (n, m), dtype = C.shape, C.dtype
         f, g = _vector(f, n, "f", dtype), _vector(g, m, "g", dtype)
-        if in_many_dimensions(C):
-            for rows, block in product_blocks(C, _run):
+        if by_blocks(C):
+            for rows, block in cost_blocks(C, _run):
                 self.gibbs(block, f[rows], g, eps, least, K[rows])
         elif (M := _transposed(C)) is not None:
             for rows in blocks(C.shape, COPIED_ELEMENTS):

@@ -1,4 +1,5 @@
-"""Costs in high dimension by a matrix product, a block of rows at a time.
+"""Costs that the kernels take as a matrix, a block of rows at a time: those without compiled code,
+and those in high dimension, by a matrix product.
 
 In many dimensions most of the work is in the products x.y, which BLAS does at the processor's peak.
 The cost is -x.y itself, or |x - y|^2 = |x|^2 + |y|^2 - 2 x.y, or the root of that.
@@ -18,11 +19,12 @@ from typing import TypeGuard
 import numpy as np
 
 from refot.arrays import Array
+from refot.backends.numpy.blocks import blocks
 from refot.costs.ground import DOT, EUCLIDEAN, SQEUCLIDEAN
 from refot.costs.operands import Cost, DenseCost, PointCost
 
 from .compile import Number, elementwise, full_width, kernel, larger, reduction
-from .costs import ROWS
+from .costs import POINTS, ROWS
 from .launch import Launcher
 
 PRODUCT_DIMENSION = 64
@@ -38,15 +40,25 @@ BY_PRODUCTS = SQEUCLIDEAN, EUCLIDEAN, DOT
 """The costs that can be had from a product of matrices."""
 
 
-def in_many_dimensions(C: Cost) -> TypeGuard[PointCost]:
-    """Whether C is a cost that `product_blocks` makes, in a dimension in which that is faster."""
-    return (isinstance(C, PointCost) and C.x.shape[1] >= PRODUCT_DIMENSION
-            and C.ground in BY_PRODUCTS)
+def is_uncompiled(C: Cost) -> TypeGuard[PointCost]:
+    """Whether C is a cost between points for which there is no compiled code."""
+    return isinstance(C, PointCost) and C.ground not in POINTS
 
 
-def product_blocks(C: PointCost, run: Launcher) -> Iterator[tuple[slice, DenseCost]]:
-    """(rows, C[rows, :]) for block after block. All blocks share one buffer: the next overwrites
+def by_blocks(C: Cost) -> TypeGuard[PointCost]:
+    """Whether the kernels take C as blocks of a matrix: a cost that they do not know, or one that
+    comes from a product of matrices, in a dimension in which that is faster."""
+    return is_uncompiled(C) or (isinstance(C, PointCost) and C.x.shape[1] >= PRODUCT_DIMENSION
+                             and C.ground in BY_PRODUCTS)
+
+
+def cost_blocks(C: PointCost, run: Launcher) -> Iterator[tuple[slice, DenseCost]]:
+    """(rows, C[rows, :]) for block after block. Blocks may share one buffer: the next overwrites
     the one before."""
+    if is_uncompiled(C):
+        yield from ((rows, DenseCost(np.ascontiguousarray(C.rows(rows))))
+                    for rows in blocks(C.shape, BLOCK_ELEMENTS))
+        return
     x, y, scale = np.array(C.x, order="C"), np.array(C.y, order="C"), C.dtype.type(C.scale)
     if C.ground == DOT:
         yield from ((rows, DenseCost(c)) for rows, c in _products(-scale * x, y))

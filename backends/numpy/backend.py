@@ -11,7 +11,13 @@ from refot.arrays import Array
 from refot.backend_contract import Entries
 from refot.costs.operands import Cost, PointCost, row_blocks
 
-from .blocks import blocks, entries_by_blocks, gibbs_by_blocks
+from .blocks import (
+    blocks,
+    entries_by_blocks,
+    gibbs_by_blocks,
+    plan_cost_gradient_by_blocks,
+    plan_rows,
+)
 
 
 class NumpyArrays:
@@ -49,13 +55,13 @@ class NumpyBackend(NumpyArrays):
 
     def plan_apply(self, C: Cost, F: Array, G: Array, eps: float, V: Array) -> Array:
         """P @ V with P_ij = exp((F_i + G_j - C_ij) / eps)."""
-        return np.concatenate([_plan(C, F, G, eps, rows) @ V for rows in row_blocks(C)])
+        return np.concatenate([plan_rows(C, F, G, eps, rows) @ V for rows in row_blocks(C)])
 
     def marginals(self, C: Cost, F: Array, G: Array, eps: float) -> tuple[Array, Array]:
         """(P 1, P'1)."""
         rows, columns = np.empty_like(F), np.zeros_like(G)
         for block in row_blocks(C):
-            P = _plan(C, F, G, eps, block)
+            P = plan_rows(C, F, G, eps, block)
             rows[block] = P.sum(axis=1)
             columns += P.sum(axis=0)
         return rows, columns
@@ -63,14 +69,11 @@ class NumpyBackend(NumpyArrays):
     def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
         """<P, C>; 0 where P is 0, on forbidden pairs too."""
         return sum(float((P * np.where(P > 0, C.rows(rows), 0)).sum())
-                   for rows in row_blocks(C) for P in [_plan(C, F, G, eps, rows)])
+                   for rows in row_blocks(C) for P in [plan_rows(C, F, G, eps, rows)])
 
     def plan_cost_gradient(self, C: PointCost, F: Array, G: Array, eps: float) -> Array:
         """sum_j P_ij d1 c(x_i, y_j)."""
-        return np.concatenate([
-            np.einsum("ij,ijd->id", _plan(C, F, G, eps, rows), C.gradient_rows(rows))
-            for rows in row_blocks(C, depth=C.x.shape[1])
-        ])
+        return plan_cost_gradient_by_blocks(C, F, G, eps)
 
     def plan_entries(self, C: Cost, F: Array, G: Array, eps: float, least: float,
                      most: int) -> Entries | None:
@@ -97,8 +100,3 @@ class NumpyBackend(NumpyArrays):
             r[rows] = block @ v
             c += (s[rows] * r[rows] ** -w) @ block
         return r, c
-
-
-def _plan(C: Cost, F: Array, G: Array, eps: float, rows: slice) -> Array:
-    with np.errstate(over="ignore"):  # potentials far too large: the plan is infinite there
-        return np.exp((F[rows, None] + G - C.rows(rows)) / eps)

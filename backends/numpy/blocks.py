@@ -9,7 +9,7 @@ import numpy as np
 
 from refot.arrays import Array, namespace
 from refot.backend_contract import Entries
-from refot.costs.operands import Cost
+from refot.costs.operands import Cost, PointCost, row_blocks
 
 BLOCK = 1 << 16
 """Entries that are looked at together: they stay in the cache."""
@@ -53,3 +53,16 @@ def gibbs_by_blocks(C: Cost, f: Array, g: Array, eps: float, least: float, K: Ar
         xp.maximum(t, math.log(least), out=t)
         with np.errstate(over="ignore"):
             K[rows] = xp.exp(t, out=t)
+
+
+def plan_rows(C: Cost, F: Array, G: Array, eps: float, rows: slice) -> Array:
+    """P_ij = exp((F_i + G_j - C_ij) / eps) for some rows."""
+    with np.errstate(over="ignore"):  # potentials far too large: the plan is infinite there
+        return np.exp((F[rows, None] + G - C.rows(rows)) / eps)
+
+
+def plan_cost_gradient_by_blocks(C: PointCost, F: Array, G: Array, eps: float) -> Array:
+    """`plan_cost_gradient` of the contract."""
+    return np.concatenate([
+        np.einsum("ij,ijd->id", plan_rows(C, F, G, eps, rows), C.gradient_rows(rows))
+        for rows in row_blocks(C, depth=C.x.shape[1])])

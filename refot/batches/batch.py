@@ -100,14 +100,15 @@ class Batch:
 
 
 def batch(
-    C: CostLike | Sequence[CostLike], a: Weights, b: Weights, eps: Any, backend: BackendLike = None
+    C: CostLike | Sequence[CostLike], a: Weights, b: Weights, eps: Any,
+    backend: BackendLike = None, normalise: bool = False,
 ) -> Batch:
     """The arguments of `solve_batch`, checked. Raises InputError."""
     on = get_backend(backend)
     costs, shapes, operands, shared = _costs(C)
     number = _number(None if shared else len(shapes), a=a, b=b, eps=eps)
     sizes = _sizes(np.array(shapes * (number if shared else 1), np.int64), shared)
-    rows, columns = (_weights(values, sizes[:, side], name, costs.dtype)
+    rows, columns = (_weights(values, sizes[:, side], name, costs.dtype, normalise)
                      for values, side, name in ((a, ROWS, "a"), (b, COLUMNS, "b")))
     found = Batch(costs, rows, columns, np.zeros(number), sizes, on, operands)
     size = size_bound(costs)
@@ -226,7 +227,7 @@ def _fit(parts: list[Array], sizes: Array) -> bool:
     return [len(part) for part in parts] == lengths
 
 
-def _weights(values: Any, sizes: Array, name: str, dtype: Any) -> Array:
+def _weights(values: Any, sizes: Array, name: str, dtype: Any, normalise: bool) -> Array:
     """The weights of all problems, flat, on the host: `as_weights` for each."""
     if values is None:
         return np.repeat(1 / sizes, sizes).astype(dtype, copy=False)
@@ -235,13 +236,16 @@ def _weights(values: Any, sizes: Array, name: str, dtype: Any) -> Array:
     if _fit(parts, sizes) and bool((flat >= 0).all()):  # no NaN either
         with np.errstate(over="ignore"):
             totals = np.add.reduceat(flat, np.cumsum(sizes) - sizes, dtype=np.float64)
-        if bool((abs(totals - 1) <= weight_tolerance(flat.dtype)).all()):
+        within = ((totals > 0) & (totals < np.inf) if normalise else
+                  abs(totals - 1) <= weight_tolerance(flat.dtype))
+        if bool(within.all()):
             rounded = abs(totals - 1) <= SUM_ROUNDINGS * float(np.finfo(dtype).epsneg)
             if not bool(rounded.all()):
                 flat = flat / np.repeat(np.where(rounded, 1, totals), sizes)
             return flat.astype(dtype, copy=False)
     each = _count(values, 2) is not None
-    return np.concatenate([as_weights(part, int(size), f"{name}[{k}]" if each else name, dtype)
+    return np.concatenate([as_weights(part, int(size), f"{name}[{k}]" if each else name, dtype,
+                                      normalise)
                            for k, (part, size) in enumerate(zip(parts, sizes, strict=True))])
 
 

@@ -15,6 +15,7 @@ from refot.arrays import Array, ConvergenceWarning, InputError, as_positive, mar
 from refot.backend_contract import BackendLike
 from refot.batches.batch import batch_of
 from refot.batches.solve import MAX_ITER, solve_problems
+from refot.costs.named import CostName
 from refot.costs.operands import PointCost, ground_point_cost
 from refot.divergences import self_costs
 from refot.foreign import as_given
@@ -32,21 +33,22 @@ TOGETHER = 1 << 22
 def pairwise(
     measures: Sequence[Any],
     eps: float,
-    cost: str = "sqeuclidean",
+    cost: CostName = "sqeuclidean",
     *,
     tol: float | None = None,
+    normalise: bool = False,
     backend: BackendLike = None,
 ) -> Array:
     """S(mu_k, mu_l) for all k and l: (K, K), symmetric, 0 on the diagonal, in cost units. B-9.
 
     `measures`: each a `Measure`, a pair (points, weights), or points (n, d) of equal weights; they
-    may differ in n. `cost` is a name of GROUND_COSTS, eps is in its units. K self terms and
-    K (K - 1) / 2 others are solved to an L1 marginal error of `tol`, as by `solve`; one warning
-    says how many are short of it. Raises InputError.
+    may differ in n; with `normalise` weights may be counts. `cost` is one of a difference, eps is
+    in its units. K self terms and K (K - 1) / 2 others are solved to an L1 marginal error of `tol`,
+    as by `solve`; one warning says how many are short of it. Raises InputError.
 
         S = refot.pairwise([x, y, z], 0.1)   # S[0, 2] is the divergence between x and z
     """
-    laws = [_law(one, f"measures[{k}]") for k, one in enumerate(_listed(measures))]
+    laws = [_law(one, f"measures[{k}]", normalise) for k, one in enumerate(_listed(measures))]
     costs = [ground_point_cost(law.points, laws[0].points, cost) for law in laws]
     selves = [problem(self_costs(C)[0], law.weights, law.weights, eps, backend)
               for C, law in zip(costs, laws, strict=True)]
@@ -80,12 +82,12 @@ def _listed(measures: Any) -> list[Any]:
     return list(measures)
 
 
-def _law(one: Any, name: str) -> Measure:
+def _law(one: Any, name: str, normalise: bool) -> Measure:
     """A measure from what may stand for it."""
     points, weights = (one.points, one.weights) if isinstance(one, Measure) else (
         one if isinstance(one, tuple) and len(one) == 2 else (one, None))
     try:
-        return measure(points, weights)
+        return measure(points, weights, normalise=normalise)
     except InputError as error:
         raise type(error)(f"{name}: {error.name}", error.found, error.allowed) from None
 

@@ -57,15 +57,16 @@ def solve_batch(
     certified: bool = False,
     f: Any | None = None,
     g: Any | None = None,
+    normalise: bool = False,
     backend: BackendLike = None,
 ) -> BatchResult:
     """`solve` for many problems at once; one warning says how many are short of `tol`.
 
     C (B, n, m); or one cost for all, (n, m) or a `point_cost`; or a list of costs of any sizes,
     `[point_cost(x, y) for ...]` for clouds. a and b: (B, n) and (B, m), one vector for all, a list
-    of vectors, or None for uniform weights. eps: a number, or (B,), in cost units. `tol`,
-    `max_iter` and what `converged` means are those of `solve`, for each problem. `certified` proves
-    the gap of each at the end. Warm start: `g`, or `f` alone, laid out as b and a. Raises
+    of vectors, or None for uniform weights; counts with `normalise`. eps: a number, or (B,), in
+    cost units. `tol`, `max_iter` and what `converged` means are those of `solve`, for each problem.
+    `certified` proves the gap of each at the end. Warm start: `g`, or `f` alone, as b and a. Raises
     InputError, which names the problem: "a[3]".
 
         found = refot.solve_batch(C, None, None, 0.1)   # C (1000, 50, 50)
@@ -74,7 +75,7 @@ def solve_batch(
     begin = time.perf_counter()
     if not isinstance(certified, bool):
         raise TypeInputError("certified", repr(certified), "True or False")
-    problems = batch(C, a, b, eps, backend)
+    problems = batch(C, a, b, eps, backend, normalise)
     g = _start(problems, f, g)
     dtype = problems.costs.dtype
     found = solve_problems(problems, g,

@@ -74,14 +74,14 @@ def l1_gradient_change(x: Array, y: Array, vx: Array, vy: Array) -> Array:
 
 # ------------------------------------------------------------------ what a cost knows about itself
 class PairCost(ABC):
-    """A cost of two points, c(x, y) = c(y, x), as the computations and the proofs need it.
+    """A cost of two points, as the computations and the proofs need it.
 
     Points are x (n, d) and y (m, d). What a computed cost loses to underflow must be below d 2^-510
     (in float64). A sum of squares meets that, and so does the root of one.
     """
 
     name: str
-    """The name by which `point_cost` finds it."""
+    """The name by which `point_cost` finds it; a subclass may make it a property."""
 
     is_difference: bool = False
     """Whether c is an even function of x - y, 0 at 0, that grows with the absolute value of each
@@ -90,6 +90,16 @@ class PairCost(ABC):
     is_quadratic: bool = False
     """Whether c(x, y) = |x - y|^2. Then its matrix follows from a product of matrices, and its mean
     under a product measure from means and variances."""
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether c(x, y) = c(y, x) is known."""
+        return True
+
+    @property
+    def flip(self) -> PairCost:
+        """The cost (y, x) -> c(x, y)."""
+        return self
 
     @abstractmethod
     def matrix(self, x: Array, y: Array) -> Array:
@@ -131,8 +141,27 @@ def one_a_coordinate(d: int) -> int:
     return d + 3
 
 
+class DifferenceCost(PairCost):
+    """A cost c(x - y): c is even, 0 at 0, and grows with the absolute value of each coordinate."""
+
+    is_difference = True
+
+    def bound(self, x: Array, y: Array) -> float:
+        """At least max |c|: c between the two farthest corners of the boxes around x and y."""
+        xp = namespace(x)
+        farthest = xp.maximum(abs(x.max(axis=0) - y.min(axis=0)),
+                              abs(y.max(axis=0) - x.min(axis=0)))
+        if self.is_quadratic:
+            return float(farthest @ farthest)
+        return float(self.matrix(xp.zeros_like(farthest)[None], farthest[None])[0, 0])
+
+    def spread(self, x: Array, y: Array) -> float:
+        """At least max c - min c: the `bound`, since c >= 0."""
+        return self.bound(x, y)
+
+
 @dataclass(frozen=True)
-class GroundCost(PairCost):
+class GroundCost(DifferenceCost):
     """A cost c(x - y) that is made of three functions. c is even, 0 at 0, and grows with the
     absolute value of each coordinate of x - y."""
 
@@ -152,8 +181,6 @@ class GroundCost(PairCost):
     gradient_change_of: Callable[[Array, Array, Array, Array], Array] | None = None
     """(x, y, vx, vy) -> the change of the gradient: for second derivatives only."""
 
-    is_difference = True
-
     def matrix(self, x: Array, y: Array) -> Array:
         """c(x_i - y_j), (n, m)."""
         return self.matrix_of(x, y)
@@ -167,19 +194,6 @@ class GroundCost(PairCost):
         if self.gradient_change_of is None:
             return super().gradient_change(x, y, vx, vy)
         return self.gradient_change_of(x, y, vx, vy)
-
-    def bound(self, x: Array, y: Array) -> float:
-        """At least max |c|: c between the two farthest corners of the boxes around x and y."""
-        xp = namespace(x)
-        farthest = xp.maximum(abs(x.max(axis=0) - y.min(axis=0)),
-                              abs(y.max(axis=0) - x.min(axis=0)))
-        if self.is_quadratic:
-            return float(farthest @ farthest)
-        return float(self.matrix(xp.zeros_like(farthest)[None], farthest[None])[0, 0])
-
-    def spread(self, x: Array, y: Array) -> float:
-        """At least max c - min c: the `bound`, since c >= 0."""
-        return self.bound(x, y)
 
     def roundings(self, d: int) -> int:
         """By how many units of rounding, relative to itself, `matrix` may be off."""

@@ -24,17 +24,16 @@ from refot.arrays import (
     InputError,
     ShapeError,
     TypeInputError,
-    UnknownNameError,
     as_floating,
     as_points,
     as_positive,
     first_failure,
     is_masked,
     largest,
-    lookup,
     namespace,
 )
-from refot.costs.ground import GROUND_COSTS, POINT_COSTS, PairCost
+from refot.costs.ground import PairCost
+from refot.costs.named import CostName, as_difference, as_ground
 from refot.foreign import Origin, first_origin
 
 BLOCK_ELEMENTS = 1 << 22
@@ -105,8 +104,8 @@ class PointCost:
         return self.x.dtype
 
     @property
-    def T(self) -> PointCost:  # c(x, y) = c(y, x) for every cost of the table
-        return replace(self, x=self.y, y=self.x)
+    def T(self) -> PointCost:
+        return replace(self, x=self.y, y=self.x, ground=self.ground.flip)
 
     def rows(self, block: slice) -> Array:
         """C[block, :], computed now."""
@@ -157,18 +156,20 @@ class PointCost:
 
 Cost: TypeAlias = DenseCost | PointCost
 
-CostName: TypeAlias = str
-"""The name of a cost of points."""
 
+def point_cost(x: Any, y: Any, cost: CostName = "sqeuclidean", scale: float = 1.0) -> PointCost:
+    """The operand `scale * c(x, y)`; x (n, d), y (m, d).
 
-def point_cost(x: Any, y: Any, cost: str = "sqeuclidean", scale: float = 1.0) -> PointCost:
-    """The operand `scale * c(x, y)`; x (n, d), y (m, d), `cost` a name of POINT_COSTS.
+    `cost`: "sqeuclidean" |x - y|^2, "euclidean" |x - y|, "l1" |x - y|_1, "lp(3)" |x - y|_3,
+    "cosine" 1 - <x, y> / (|x| |y|), "gaussian(0.5)" the squared distance in the space of a Gaussian
+    kernel of that width, "dot" -<x, y> (with the minus: to minimise it aligns the points); or a
+    function of x (r, d) and y (m, d), which is called with blocks of rows of x, and returns (r, m);
+    or a `PairCost` (docs/contributing-cost.md). Raises InputError for points that are not finite or
+    do not share d, unknown cost, scale <= 0.
 
-    "sqeuclidean" |x - y|^2, "euclidean" |x - y|, "l1" |x - y|_1, "dot" -<x, y> (with the minus:
-    to minimise it aligns the points). Raises InputError for points that are not finite or do not
-    share d, unknown cost, scale <= 0.
+        C = refot.point_cost(x, y, lambda x, y: abs(x[:, None, 0] - y[:, 0]) ** 1.5)
     """
-    return _checked(PointCost(x, y, lookup(POINT_COSTS, cost, "cost"), scale))
+    return _checked(PointCost(x, y, as_ground(cost), scale))
 
 
 def as_cost(C: Any) -> Cost:
@@ -211,18 +212,16 @@ def size_bound(costs: Array) -> float:
     return math.sqrt(float(namespace(costs).vdot(flat, flat)))
 
 
-def ground_point_cost(x: Any, y: Any, cost: str = "sqeuclidean") -> PointCost:
-    """`point_cost`, where c(x, x) = 0 and c >= 0 are needed: `cost` is a name of GROUND_COSTS.
-    Raises UnknownNameError for any other."""
-    return point_cost(x, y, lookup(GROUND_COSTS, cost, "cost").name)
+def ground_point_cost(x: Any, y: Any, cost: CostName = "sqeuclidean") -> PointCost:
+    """`point_cost`, where c(x, x) = 0 and c >= 0 are needed. Raises UnknownNameError for any other
+    cost."""
+    return point_cost(x, y, as_difference(cost))
 
 
 def require_difference(C: PointCost) -> None:
     """Raise UnknownNameError unless the cost of C is a function of x - y, with c >= 0 and
     c(x, x) = 0."""
-    if not C.ground.is_difference:
-        raise UnknownNameError("cost", f"{C.ground.name!r}",
-                               "one of " + ", ".join(sorted(GROUND_COSTS)))
+    as_difference(C.ground)
 
 
 def as_point_cost(C: Any) -> PointCost:

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from refot.arrays import ShapeError, TypeInputError, as_positive, lookup
 from refot.autodiff.losses import Loss
 from refot.backend_contract import fastest_backend
-from refot.costs.ground import POINT_COSTS
+from refot.costs.named import as_ground
 from refot.jax import functions
 from refot.penalties import PENALTIES
 
@@ -103,7 +103,7 @@ def solved(x: Any, a: Any, y: Any, b: Any, loss: Loss) -> Solved:
 def loss_of(eps: float, cost: str, tol: float | None, backend: str | None, debiased: bool = True
             ) -> Loss:
     """The options, checked. The backend is looked up when JAX traces, and kept."""
-    lookup(POINT_COSTS, cost, "cost")
+    as_ground(cost)
     return Loss(as_positive(eps, "eps"), cost, debiased=debiased,
                 tol=None if tol is None else as_positive(tol, "tol"),
                 backend=fastest_backend("cpu", backend).name)

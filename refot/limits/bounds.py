@@ -33,6 +33,7 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import require_finite
+from refot.costs.named import CostName
 from refot.costs.operands import as_cost, ground_point_cost
 from refot.divergences import (
     first_order_solutions,
@@ -127,7 +128,7 @@ class DivergenceLimits:
 
 
 def divergence_limits(
-    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean"
+    x: Points, a: Weights, y: Points, b: Weights, cost: CostName = "sqeuclidean"
 ) -> DivergenceLimits:
     """The limits of S and of the loss between two clouds: x (n, d), a (n,), y (m, d), b (m,).
 
@@ -153,7 +154,7 @@ class EpsSweep:
 
 def eps_sweep(
     x: Points, a: Weights, y: Points, b: Weights, epsilons: Sequence[float],
-    cost: str = "sqeuclidean", *,
+    cost: CostName = "sqeuclidean", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> EpsSweep:
     """F, s, S and the loss of G-4 between two clouds at each of `epsilons` (k,), in cost units."""

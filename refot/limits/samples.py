@@ -28,6 +28,7 @@ from refot.arrays import (
     namespace,
 )
 from refot.backend_contract import BackendLike, get_backend
+from refot.costs.named import CostName
 from refot.divergences import mmd_squared, sinkhorn_divergence
 from refot.solvers.memory import gibbs_matrix
 from refot.transforms import transform_problem
@@ -110,7 +111,7 @@ class SampleComplexity:
 
 def sample_complexity(
     draw: Callable[[np.random.Generator, int], Array], sizes: Sequence[int],
-    epsilons: Sequence[float], repeats: int, seed: int, cost: str = "euclidean", *,
+    epsilons: Sequence[float], repeats: int, seed: int, cost: CostName = "euclidean", *,
     tol: float = 1e-6, backend: BackendLike = None,
 ) -> SampleComplexity:
     """S between two independent samples of n points, for n in `sizes` and each eps. G section 3.2.

@@ -17,9 +17,9 @@ from refot.arrays import (
     ConvergenceWarning,
     CostLike,
     Weights,
+    as_both_weights,
     as_count,
     as_positive,
-    as_weights,
     namespace,
 )
 from refot.costs.forbidden import finite_part, with_partners
@@ -33,7 +33,7 @@ class ScalingWarning(ConvergenceWarning):
 # ------------------------------------------------------------------ scaling form, G-7
 @as_given
 def scaling_iterates(
-    C: CostLike, a: Weights, b: Weights, eps: Any
+    C: CostLike, a: Weights, b: Weights, eps: Any, *, normalise: bool = False
 ) -> Iterator[tuple[Array, Array]]:
     """(u_l, v_l) for l = 1, 2, ...: u = a / (K v), v = b / (K'u), K = exp(-C / eps). G-7.
 
@@ -44,7 +44,7 @@ def scaling_iterates(
     """
     C = as_cost(C)
     eps = as_eps(eps, C)
-    a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
+    a, b = as_both_weights(a, b, C.shape, C.dtype, normalise)
     return _scaling_steps(with_partners(C, a, b).dense() / eps, a, b)
 
 
@@ -70,20 +70,25 @@ def _scaling_steps(exponent: Array, a: Array, b: Array) -> Iterator[tuple[Array,
 
 
 @as_given
-def sinkhorn_scaling(C: CostLike, a: Weights, b: Weights, eps: Any, L: int) -> tuple[Array, Array]:
+def sinkhorn_scaling(
+    C: CostLike, a: Weights, b: Weights, eps: Any, L: int, *, normalise: bool = False
+) -> tuple[Array, Array]:
     """(u (n,), v (m,)) after exactly L steps of G-7. The column sums are then exact, the row sums
     are not. Algorithm 2 of G."""
     L = as_count(L, "L")
-    return next(itertools.islice(scaling_iterates(C, a, b, eps), L - 1, None))
+    steps = scaling_iterates(C, a, b, eps, normalise=normalise)
+    return next(itertools.islice(steps, L - 1, None))
 
 
 @as_given
-def scaling_loss(C: CostLike, a: Weights, b: Weights, eps: Any, L: int) -> float:
+def scaling_loss(
+    C: CostLike, a: Weights, b: Weights, eps: Any, L: int, *, normalise: bool = False
+) -> float:
     """sum_ij u_i (K_ij C_ij) v_j after L steps: the sharp loss G-8, in cost units.
 
     NaN, with a ScalingWarning, where u or v leaves the range of floats.
     """
-    u, v = sinkhorn_scaling(C, a, b, eps, L)
+    u, v = sinkhorn_scaling(C, a, b, eps, L, normalise=normalise)
     C = as_cost(C).dense()
     with np.errstate(all="ignore"):  # the iteration has warned already
         K = namespace(C).exp(-C / as_positive(eps, "eps"))

@@ -66,6 +66,7 @@ def sinkhorn_log(
     tol: float | None = None,
     max_iter: int = 10_000,
     g: Potential | None = None,
+    normalise: bool = False,
     backend: BackendLike = None,
 ) -> SinkhornResult:
     """Potentials by Sinkhorn's algorithm in the log domain, safe for every eps.
@@ -74,7 +75,7 @@ def sinkhorn_log(
     marginal error is <= tol (default 1e-9, in float32 1e-5), and warns (ConvergenceWarning) if it
     does not get there.
     """
-    p = problem(C, a, b, eps, backend)
+    p = problem(C, a, b, eps, backend, normalise)
     start = namespace(p.b).zeros_like(p.b) if g is None else centred_start(
         p, p.column_potential(g))
     return iterate(p, log_iterates(p, start), tol, max_iter)

@@ -99,6 +99,7 @@ def sinkhorn_symmetric(
     tol: float | None = None,
     max_iter: int = 10_000,
     f: Potential | None = None,
+    normalise: bool = False,
     backend: BackendLike = None,
 ) -> SinkhornResult:
     """The potential f = g of a measure with itself: C (n, n) symmetric, a (n,). For B-9 and B-28.
@@ -108,7 +109,8 @@ def sinkhorn_symmetric(
     C = as_cost(C)
     if not is_symmetric(C):
         raise InputError("C", "not symmetric", "c(x, x): a measure with itself")
-    return solve_symmetric_problem(problem(C, a, a, eps, backend), tol=tol, max_iter=max_iter, f=f)
+    p = problem(C, a, a, eps, backend, normalise)
+    return solve_symmetric_problem(p, tol=tol, max_iter=max_iter, f=f)
 
 
 def solve_symmetric_problem(

@@ -22,7 +22,7 @@ import torch
 from refot.arrays import as_positive, lookup
 from refot.autodiff.losses import Loss, SolvedLoss
 from refot.autodiff.measures import Pair
-from refot.costs.ground import POINT_COSTS
+from refot.costs.named import named_cost
 from refot.penalties import PENALTIES
 from refot.torch import operators
 from refot.torch.functions import Solve
@@ -108,7 +108,7 @@ class LossModule(torch.nn.Module):
 
     def __init__(self, loss: Loss) -> None:
         super().__init__()
-        lookup(POINT_COSTS, loss.cost, "cost")
+        named_cost(loss.cost)
         if loss.rho is not None:
             lookup(PENALTIES, loss.penalty, "penalty")
         self.loss = loss._replace(

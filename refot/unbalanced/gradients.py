@@ -11,7 +11,8 @@ from __future__ import annotations
 from refot.arrays import Array, CostLike, InputError, Points, Weights, in_range, namespace
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import require_all_partners
-from refot.costs.operands import CostName, as_cost, as_point_cost
+from refot.costs.named import CostName
+from refot.costs.operands import as_cost, as_point_cost
 from refot.divergences import SolvedDivergence
 from refot.foreign import as_given
 from refot.gradients import plan_kl, points_at

@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from refot.arrays import CostLike, Points, Weights, as_positive, in_range
 from refot.backend_contract import BackendLike
-from refot.costs.operands import Cost, CostName, point_cost
+from refot.costs.named import CostName
+from refot.costs.operands import Cost, point_cost
 from refot.divergences import SolvedDivergence, self_costs, three_costs
 from refot.foreign import as_given
 from refot.solvers.answers.reuse import backend_of, three

@@ -213,7 +213,7 @@ def test_a_clear_error_or_an_answer(name: str) -> None:
     for key in inspect.signature(function).parameters:
         good = call_of(name).get(key, GOOD[key])
         for what, thing in instead_of(good):
-            own = key == "progress" and callable(thing)  # what it raises is its own
+            own = key in ("progress", "cost") and callable(thing)  # what it raises is its own
             if not own and not too_long(function, key, what):
                 fault = fault_of(name, {**call_of(name), key: thing})
                 faults += [f"{key}: {what}: {fault}"] if fault else []

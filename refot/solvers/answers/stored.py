@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array, InputError
+from refot.arrays import Array, InputError, UnknownNameError
 from refot.costs.forbidden import on_host
-from refot.costs.ground import POINT_COSTS
+from refot.costs.named import named_cost
 from refot.costs.operands import Cost, PointCost
 from refot.files import whole_file
 from refot.penalties import as_rho
@@ -47,7 +47,11 @@ def _cost(C: Cost) -> dict[str, Any]:
     if not isinstance(C, PointCost):
         matrix: Array = C.dense()
         return {"C": matrix}
-    if POINT_COSTS.get(C.ground.name) != C.ground:
+    try:
+        known = named_cost(C.ground.name) == C.ground
+    except UnknownNameError:
+        known = False
+    if not known:
         raise InputError("C", f"the cost {C.ground.name!r} of your own",
-                         "a cost with a name of POINT_COSTS, or its matrix")
+                         "a cost that its name tells, or its matrix")
     return {"x": C.x, "y": C.y, "cost": C.ground.name, "scale": C.scale}

@@ -12,7 +12,7 @@ from refot.backends.numba import costs as numba_costs
 from refot.backends.numba import softmin as numba_softmin
 from refot.backends.numba.groups import passes as numba_sorted
 from refot.backends.numba.launch import Launcher
-from refot.backends.numba.products import NEAR, PRODUCT_DIMENSION, product_blocks
+from refot.backends.numba.products import NEAR, PRODUCT_DIMENSION, cost_blocks
 from refot.costs.operands import point_cost
 
 
@@ -25,7 +25,7 @@ def test_every_cost_is_within_its_relative_bound(dtype: Any, cost: str, offset: 
     y = (rng.normal(size=(90, d)) + offset).astype(dtype)
     y[:10], y[10:20] = x[:10], x[:10] + dtype(1e-2) * rng.normal(size=(10, d)).astype(dtype)
     C = point_cost(x, y, cost, 0.5)
-    got = np.concatenate([np.array(block.matrix) for _, block in product_blocks(C, Launcher())])
+    got = np.concatenate([np.array(block.matrix) for _, block in cost_blocks(C, Launcher())])
     exact = C.with_arrays(lambda z: z.astype(np.longdouble)).dense()
     assert got.dtype == dtype
     assert (got[np.arange(10), np.arange(10)] == 0).all()
@@ -38,7 +38,7 @@ def test_dot_products_are_within_their_bound(dtype: Any) -> None:
     rng, d, u = np.random.default_rng(1), PRODUCT_DIMENSION, np.finfo(dtype).eps / 2
     x, y = (rng.normal(size=(n, d)).astype(dtype) for n in (40, 90))
     C = point_cost(x, y, "dot", 0.3)
-    got = np.concatenate([np.array(block.matrix) for _, block in product_blocks(C, Launcher())])
+    got = np.concatenate([np.array(block.matrix) for _, block in cost_blocks(C, Launcher())])
     wide = C.with_arrays(lambda z: z.astype(np.longdouble))
     assert got.dtype == dtype
     sizes = abs(wide.with_arrays(abs).dense())

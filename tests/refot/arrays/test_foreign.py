@@ -6,11 +6,13 @@ arrays; of arrays of another library the results are arrays of that library, on 
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,9 @@ except ImportError:
     torch = jax = None
 
 NUMPY = refot.get_backend("numpy")
+
+EVERY = CALLS | {"kantorovich": lambda w: refot.kantorovich(*w.matrix[:3])[0]}
+"""The call of every function of the face; a linear programme is solved on the host alone."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +99,11 @@ of the last two make them so."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", EVERY)
 def test_every_function_takes_every_kind_and_gives_it_back(name: str, kind: str) -> None:
-    expected = arrays(CALLS[name](World(NUMPY)))
+    expected = arrays(EVERY[name](World(NUMPY)))
     with KINDS[kind].within():
-        found = arrays(CALLS[name](Fed(NUMPY, KINDS[kind].of)))
+        found = arrays(EVERY[name](Fed(NUMPY, KINDS[kind].of)))
         for result, right in zip(found, expected, strict=True):
             np.testing.assert_allclose(np.asarray(result), right, rtol=1e-11, atol=1e-12)
             if isinstance(right, np.ndarray):
@@ -124,10 +129,10 @@ if torch is not None:
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", EVERY)
 def test_every_function_refuses_what_is_no_array_of_numbers(name: str, kind: str) -> None:
     with pytest.raises(InputError):
-        CALLS[name](Fed(NUMPY, REFUSED[kind]))
+        EVERY[name](Fed(NUMPY, REFUSED[kind]))
 
 
 # ------------------------------------------------------------------ the errors say what to do
@@ -273,6 +278,40 @@ def test_counts_are_normalised_on_request() -> None:
         refot.sinkhorn_divergence(x, None, y, right, 1.0))
     with pytest.raises(WeightError, match=r"^b: sum 0\.0; allowed: a finite sum > 0"):
         refot.solve(C, None, [0, 0, 0], 1.0, normalise=True)
+
+
+COUNTS = {name: 4 * INPUTS[name] for name in ("a", "b", "zeta")}
+MASSES = {"kl_from_product", "unbalanced"}
+"""Functions of masses, which may have any total, by how their names begin."""
+TAKE_WEIGHTS = [name for name in EVERY if not name.startswith(tuple(MASSES)) and
+                {"a", "b", "measures"} & set(inspect.signature(getattr(refot, name)).parameters)
+                and name != "solve_unbalanced_divergence"]
+
+
+@dataclass(frozen=True)
+class Counted(World):
+    """The inputs, with counts for weights."""
+
+    def __getattr__(self, name: str) -> Any:
+        return COUNTS[name] if name in COUNTS else INPUTS[name]
+
+
+@pytest.mark.parametrize("name", TAKE_WEIGHTS)
+def test_every_function_of_weights_takes_counts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four times the weights, a power of 2, are the weights again when they are divided by their
+    sum, but for its rounding. A table of costs to the first of `pairwise` has no weights."""
+    expected = arrays(EVERY[name](World(NUMPY)))
+    monkeypatch.setattr(refot, name, partial(getattr(refot, name), normalise=True))
+    found = arrays(EVERY[name](Counted(NUMPY)))
+    for result, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(result, right, rtol=1e-9, atol=1e-11)
+
+
+def test_the_table_has_every_function_of_the_face() -> None:
+    """But those that take no array: a file, a backend by its name."""
+    functions = {name for name in refot.__all__ if inspect.isfunction(getattr(refot, name))}
+    assert functions - set(EVERY) == {"backend_status", "get_backend", "load_solution"}
+    assert set(EVERY) <= functions
 
 
 # ------------------------------------------------------------------ what is imported

@@ -83,19 +83,25 @@ def test_the_divergence_and_its_gradient() -> None:
     assert (above - below) / (2 * h) == pytest.approx((gradient * direction).sum(), rel=1e-5)
 
 
-def test_a_backend_and_a_proof_that_do_not_know_it_say_so() -> None:
-    with pytest.raises(UnknownNameError, match=r"quartic.*numba backend; any on numpy"):
-        refot.solve(operand(), A, B, EPS, backend="numba")
+def test_the_numba_backend_takes_it_by_blocks() -> None:
+    points = X, A, Y, B, EPS, "quartic"
+    for function in (refot.sinkhorn_divergence, refot.sinkhorn_divergence_gradient):
+        np.testing.assert_allclose(function(*points, tol=1e-12, backend="numba"),
+                                   function(*points, tol=1e-12, backend="numpy"), rtol=1e-9)
+
+
+def test_a_proof_that_does_not_know_it_says_so() -> None:
     with pytest.raises(UnknownNameError, match="quartic"):
         enclose(operand(), A, B, EPS)
 
 
 def test_a_cost_that_borrows_a_name_is_not_taken_for_the_one_that_has_it() -> None:
     borrowed = GroundCost("l1", QUARTIC.matrix, QUARTIC.gradient, QUARTIC.roundings)
-    for refused in (lambda: refot.solve(PointCost(X, Y, borrowed), A, B, EPS, backend="numba"),
-                    lambda: enclose(PointCost(X, Y, borrowed), A, B, EPS)):
-        with pytest.raises(UnknownNameError, match="l1"):
-            refused()
+    C = PointCost(X, Y, borrowed)
+    with pytest.raises(UnknownNameError, match="l1"):
+        enclose(C, A, B, EPS)
+    assert refot.entropic_value(C, A, B, EPS, backend="numba") == pytest.approx(
+        refot.entropic_value(C, A, B, EPS, backend="numpy"), rel=1e-12)
 
 
 def test_a_matrix_of_it_goes_everywhere() -> None:

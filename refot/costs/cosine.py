@@ -1,0 +1,82 @@
+"""The cost "cosine": 1 - <x, y> / (|x| |y|), 1 less the cosine of the angle between x and y."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from refot.arrays import Array, InputError, namespace
+from refot.costs.ground import PairCost, sqeuclidean
+
+
+@dataclass(frozen=True)
+class Cosine(PairCost):
+    """c(x, y) = |u - v|^2 / 2, between the directions u = x / |x| and v = y / |y|: from 0 to 2.
+
+    It is no function of x - y. A point of length 0 has no direction, and is refused.
+    """
+
+    name: str = "cosine"
+
+    def matrix(self, x: Array, y: Array) -> Array:
+        """|u_i - v_j|^2 / 2, (n, m): for points of nearly one direction 1 - <u, v> would cancel."""
+        return sqeuclidean(directions(x), directions(y)) / 2
+
+    def gradient(self, x: Array, y: Array) -> Array:
+        """(u <u, v> - v) / |x|: along the sphere, away from v. (n, m, d)."""
+        u, v = directions(x), directions(y)
+        return _across(u, v) / lengths(x)[:, None, None]
+
+    def gradient_change(self, x: Array, y: Array, vx: Array, vy: Array) -> Array:
+        """The change of (u <u, v> - v) / |x|, as u, v and |x| change. (n, m, d)."""
+        u, v, r = directions(x), directions(y), lengths(x)[:, None]
+        du, dv = _turned(x, vx), _turned(y, vy)
+        cosine, change = u @ v.T, du @ v.T + u @ dv.T
+        moved = (change[:, :, None] * u[:, None, :] + cosine[:, :, None] * du[:, None, :]
+                 - dv[None, :, :])
+        shorter = (u * vx).sum(axis=1)[:, None] / r
+        return (moved - _across(u, v) * shorter[:, :, None]) / r[:, :, None]
+
+    def bound(self, x: Array, y: Array) -> float:
+        """2, which is max c and more than `sizes`. Raises InputError for a point of length 0."""
+        for name, points in (("x", x), ("y", y)):
+            still = abs(points).max(axis=1) == 0
+            if bool(still.any()):
+                raise InputError(name, f"a point of length 0 at [{int(still.argmax())}]",
+                                 "points that have a direction, for the cost cosine")
+        return 2.0
+
+    def spread(self, x: Array, y: Array) -> float:
+        """At least max c - min c: 2."""
+        return self.bound(x, y)
+
+    def roundings(self, d: int) -> int:
+        """Relative to 2: each coordinate of u and v is off by some d / 2 + 6 roundings of itself,
+        and so |u - v| by twice that, of which the square takes |u - v| <= 2 times, and half."""
+        return 2 * d + 24
+
+    def sizes(self, x: Array, y: Array, C: Array) -> Array:
+        """2 for each pair, (n, m): directions are right relative to 1, not to their difference."""
+        return namespace(C).full_like(C, 2)
+
+
+def lengths(x: Array) -> Array:
+    """|x_i|, (n,), by shares of the largest coordinate: squares might leave the range of floats."""
+    most = abs(x).max(axis=1)
+    return most * namespace(x).sqrt(((x / most[:, None]) ** 2).sum(axis=1))
+
+
+def directions(x: Array) -> Array:
+    """x_i / |x_i|, (n, d)."""
+    x = x / abs(x).max(axis=1)[:, None]
+    return x / namespace(x).sqrt((x**2).sum(axis=1))[:, None]
+
+
+def _across(u: Array, v: Array) -> Array:
+    """u_i <u_i, v_j> - v_j, (n, m, d): what is left of -v_j across u_i."""
+    return (u @ v.T)[:, :, None] * u[:, None, :] - v[None, :, :]
+
+
+def _turned(x: Array, vx: Array) -> Array:
+    """How the directions of x change as x moves along vx, (n, d)."""
+    u = directions(x)
+    return (vx - u * (u * vx).sum(axis=1)[:, None]) / lengths(x)[:, None]

@@ -1,0 +1,63 @@
+"""The cost "lp(p)": |x - y|_p = (sum_k |x_k - y_k|^p)^(1/p), for any 1 <= p < infinity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from refot.arrays import Array, InputError, as_number, namespace
+from refot.costs.ground import DifferenceCost
+
+
+@dataclass(frozen=True)
+class LpNorm(DifferenceCost):
+    """c(x, y) = |x - y|_p. With p = 1 it is the cost "l1", with p = 2 "euclidean"."""
+
+    p: float
+
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        p = as_number(self.p, "p")
+        if not p >= 1:
+            raise InputError("p", f"{p:g}", "a number >= 1: lp(3), for example")
+        object.__setattr__(self, "p", p)
+        object.__setattr__(self, "name", f"lp({p!r})")
+
+    def matrix(self, x: Array, y: Array) -> Array:
+        """|x_i - y_j|_p, (n, m): the powers are of shares of the largest coordinate, because powers
+        of the coordinates themselves might underflow."""
+        xp, most = namespace(x), 0
+        for k in range(x.shape[1]):
+            most = xp.maximum(most, abs(xp.subtract.outer(x[:, k], y[:, k])))
+        unit, total = xp.where(most > 0, most, 1), xp.zeros_like(most)
+        for k in range(x.shape[1]):
+            total += (abs(xp.subtract.outer(x[:, k], y[:, k])) / unit) ** self.p
+        return most * total ** (1 / self.p)
+
+    def gradient(self, x: Array, y: Array) -> Array:
+        """sign(x_k - y_k) s_k^(p - 1) with s = |x - y| / |x - y|_p; 0 where x = y. (n, m, d)."""
+        difference, s, _ = self._shares(x, y)
+        return namespace(x).sign(difference) * s ** (self.p - 1)
+
+    def gradient_change(self, x: Array, y: Array, vx: Array, vy: Array) -> Array:
+        """(p - 1) (s_k^(p - 2) w_k - u_k (u.w)) / |x - y|_p with the gradient u and w = vx - vy; 0
+        at a kink, where a coordinate agrees and p < 2 too."""
+        xp, w = namespace(x), vx[:, None, :] - vy[None, :, :]
+        difference, s, r = self._shares(x, y)
+        u = xp.sign(difference) * s ** (self.p - 1)
+        at_0 = 1.0 if self.p == 2 else 0.0  # of s^(p - 2): for p < 2 this is the kink
+        bent = xp.where(s > 0, xp.where(s > 0, s, 1) ** (self.p - 2), at_0) * w
+        along = (u * w).sum(axis=2)[:, :, None]
+        return xp.where(r > 0, (self.p - 1) * (bent - u * along) / xp.where(r > 0, r, 1), 0)
+
+    def _shares(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+        """(x - y, |x - y| / |x - y|_p, |x - y|_p), of (n, m, d), (n, m, d), (n, m, 1)."""
+        xp = namespace(x)
+        difference = x[:, None, :] - y[None, :, :]
+        r = self.matrix(x, y)[:, :, None]
+        return difference, abs(difference) / xp.where(r > 0, r, 1), r
+
+    def roundings(self, d: int) -> int:
+        """Relative to itself. The difference and the division: 3; a power p of it and the root 1/p
+        of the sum leave of these 3, and of the power, the sum and the root d + 3; two products."""
+        return d + 12
