@@ -44,6 +44,9 @@ def imported() -> dict[str, set[str]]:
         for names in re.findall(r"^from refot[\w.]* import (\([^)]*\)|.*)$", code, re.MULTILINE):
             calls |= set(re.findall(r"\w+", names))
         found[page.stem] = calls
+    for example in sorted((DOCS / "gallery").glob("*.py")):
+        calls = set(re.findall(r"\brefot\.(\w+)\(", example.read_text(encoding="utf-8")))
+        found[f"gallery/{example.stem}"] = calls
     return found
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from website.api_pages import api_pages
 from website.equation_pages import equation_pages, equations_of_figures, overview
 from website.figures import figures_page
+from website.gallery_pages import GALLERY, entries, gallery_pages, pictures
 from website.picture import picture
 from website.register import DOCS
 
@@ -31,8 +32,9 @@ NAVIGATION = {
     "Read the papers": ["equations", "equations/b", "equations/g", "equations/h", "equations/l",
                         "equations/u", "errata", "notation", "figures", "informative-plans",
                         "limits", "certificates"],
-    "Compute": ["solvers", "solutions", "batches", "conventions", "forbidden-pairs", "unbalanced",
-                "arrays", "scikit-learn", "refot-solve", "backends", "gpu", "benchmarks"],
+    "Compute": ["gallery", "solvers", "solutions", "batches", "conventions", "forbidden-pairs",
+                "unbalanced", "arrays", "scikit-learn", "refot-solve", "backends", "gpu",
+                "benchmarks"],
     "Train": ["training", "torch", "systems-info-sinkhorn", "systems-autodiff", "systems-semidual",
               "systems-eot", "systems-baselines", "networks"],
     "Reference": ["api/index", "references"],
@@ -64,6 +66,8 @@ def stage(folder: Path, only: Collection[str] = ()) -> None:
         files[folder / "files" / source.relative_to(ROOT)] = source.read_bytes()
     for source in (DOCS / "figures").glob("*.png"):
         files[folder / "figures" / source.name] = source.read_bytes()
+    for source in pictures():
+        files[folder / "gallery" / "pictures" / source.name] = source.read_bytes()
     files[folder / "references.bib"] = (DOCS / "references.bib").read_bytes()
     for path in [*folder.rglob("*")]:
         if path.is_file() and path not in files:
@@ -85,6 +89,7 @@ def texts(only: Collection[str] = ()) -> dict[str, str]:
     pages["references"] = "# References\n\n```{bibliography}\n:all:\n:style: plain\n```\n"
     pages["figures"] = figures_page(equations_of_figures())
     pages |= equation_pages()
+    pages |= gallery_pages(pages["gallery"])
     pages |= api_pages()
     if only:
         pages = {name: text for name, text in pages.items() if name in only}
@@ -168,7 +173,9 @@ def site_target(target: str, folder: Path) -> str:
         return MOVED[inside]
     if path.parent == DOCS and path.suffix == ".md":
         return path.name
-    if inside.startswith("docs/figures/"):
+    if path.parent == GALLERY and path.stem in entries():
+        return f"gallery/{path.stem}.md"
+    if inside.startswith(("docs/figures/", "docs/gallery/pictures/")):
         return inside.removeprefix("docs/")
     if path.is_dir():
         path = next(iter(sorted(path.glob("*.py"))))
