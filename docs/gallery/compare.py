@@ -47,6 +47,9 @@ TASKS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
 }
 """What `transport` is given, from what `data` returns; elsewhere just that."""
 
+LONG = 5.0
+"""Seconds; whatever takes longer is timed once."""
+
 COMPARED: dict[str, Callable[[Any], Any]] = {
     "torch_training": lambda values: values[:10],  # later, rounding alone leads to other batches
 }
@@ -162,13 +165,15 @@ class Row:
 
 
 def compared(name: str, repeats: int) -> Row:
-    """All run in turn, `repeats` times after a first run that is not timed."""
+    """All run in turn, `repeats` times (once if it is LONG), after a first run that is not timed.
+    """
     tasks = runs(name)
     first = {who: run()[0] for who, run in tasks.items()}
     seconds: dict[str, list[float]] = {who: [] for who in tasks}
     for _ in range(repeats):
         for who, run in tasks.items():
-            seconds[who].append(run()[1])
+            if max(seconds[who], default=0.0) < LONG:
+                seconds[who].append(run()[1])
     return Row(name, lines_by_library(name),
                {who: statistics.median(times) for who, times in seconds.items()},
                {who: off(name, found, first["refot"]) for who, found in first.items()})

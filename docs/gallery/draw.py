@@ -21,7 +21,7 @@ from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 PICTURES = HERE / "pictures"
-COLOURS = 128
+COLOURS = 64
 """Colours of a picture: a third of the size of one with all."""
 
 

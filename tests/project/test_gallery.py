@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from pathlib import Path
@@ -147,6 +148,30 @@ def numbers(text: str) -> list[float]:
     return [float(found) for found in NUMBER.findall(text)]
 
 
+# ------------------------------------------------------------------ the same elsewhere
+CLOSE = {"pot": 1e-3, "ott": 1e-3, "geomloss": 0.2}
+"""How far a peer's result may be from refot's, relatively. GeomLoss has no tolerance to set."""
+
+OTHER_MAP = ("colour_transfer", "pot")
+"""A new point is moved as its nearest neighbour is: another map, off by 3 %."""
+
+
+@pytest.mark.slow
+@pytest.mark.peers
+@pytest.mark.parametrize("name", compare.EXAMPLES)
+def test_peers_do_the_same_task(name: str, quiet: None) -> None:
+    for package in ("ot", "ott", "geomloss", "torch", "sklearn"):
+        pytest.importorskip(package)
+    import jax
+
+    with jax.enable_x64(True), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of peers: about iterations, and about their own future
+        found = {who: copy_context().run(run)[0] for who, run in compare.runs(name).items()}
+    for who in found.keys() - {"refot"}:
+        close = 0.05 if (name, who) == OTHER_MAP else CLOSE[who]
+        assert compare.off(name, found[who], found["refot"]) < close, who
+
+
 # ------------------------------------------------------------------ what the pages say of them
 def test_every_example_is_short_and_in_the_gallery() -> None:
     files = {path.stem for path in GALLERY.glob("*.py")} - {"compare", "draw", "lines"}
@@ -157,6 +182,17 @@ def test_every_example_is_short_and_in_the_gallery() -> None:
         assert 20 <= lines.of_file(text) <= 40
         picture = GALLERY / "pictures" / f"{name}.png"
         assert picture.stat().st_size < 100_000
+
+
+def test_the_table_says_how_many_lines_each_takes() -> None:
+    page = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| ([a-z ]+) \| (\d.*) \|$", page, re.MULTILINE))
+    assert list(rows) == [name.replace("_", " ") for name in compare.EXAMPLES]
+    for name, (ours, *theirs) in zip(compare.EXAMPLES, map(lambda row: row.split(" | "),
+                                                           rows.values()), strict=True):
+        counted = compare.lines_by_library(name)
+        shown = {"refot": ours, **dict(zip(compare.PEERS, theirs, strict=True))}
+        assert {who: int(cell.split(" ")[0]) for who, cell in shown.items() if cell != "-"} == counted
 
 
 def test_lines_are_counted_by_one_rule() -> None:
