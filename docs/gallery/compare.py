@@ -89,21 +89,21 @@ def lines_by_library(name: str) -> dict[str, int]:
 
 
 # ------------------------------------------------------------------ runs
-def runs(name: str) -> dict[str, Callable[[], Any]]:
-    """The task by refot, and by each peer that can do it: functions that return the result."""
+def runs(name: str) -> dict[str, Callable[[], tuple[Any, float]]]:
+    """The task by refot, and by each peer that can do it: functions that return the result and the
+    processor time in seconds."""
     example, peers = load(name), load_peers(name)
 
-    def prepared(who: str) -> Callable[[], Any]:
+    def prepared(who: str) -> Callable[[], tuple[Any, float]]:
         function = example.transport if who == "refot" else getattr(peers, who)
 
-        def run() -> Any:
+        def run() -> tuple[Any, float]:
             given = TASKS.get(name, tuple)(example.data())
             given = converted(given, kind(name, who))
             begun = time.process_time()
-            found = function(*given)
-            found = [np.asarray(part) for part in found] if isinstance(found, list) else (
-                np.asarray(found))
-            return found, time.process_time() - begun
+            found = function(*given)  # arrays of JAX are computed when NumPy asks for them
+            parts = found if isinstance(found, list) else [found]
+            return [np.asarray(part) for part in parts], time.process_time() - begun
 
         return run
 
@@ -181,7 +181,7 @@ def compared(name: str, repeats: int) -> Row:
 
 def main(names: list[str], repeats: int = 5) -> None:
     """Print the table."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before the libraries count cores
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # Linux; before cores are counted
     import jax
     import torch
 
