@@ -1,4 +1,4 @@
-"""A matrix of distances: digits as clouds of ink.
+"""Distance matrix: digits as clouds of ink.
 
 Each image is a cloud of points, the cells that have ink, with the ink for weights, about its own
 centre; clouds may differ in size. The divergence between two is what it costs to move one to the

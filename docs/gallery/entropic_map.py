@@ -1,4 +1,4 @@
-"""The entropic map: where new points go, without solving again.
+"""Entropic map: where new points go, without solving again.
 
 A solve between two samples gives a map that is defined everywhere, by one softmin of the potential
 (B-25). Between two normal laws the optimal map is known in closed form, so that the error can be

@@ -1,4 +1,4 @@
-"""Minibatch couplings for flow matching, and how far they are from the true one.
+"""Flow matching: minibatch couplings, and how far they are from the true one.
 
 Flow matching trains a velocity field on pairs of noise and data. Pairs drawn from a transport plan
 are short, and their paths hardly cross; but one solves between minibatches, and the mean of their

@@ -1,4 +1,4 @@
-"""A training loop in JAX: parameters of a simulator, from its outcome alone.
+"""Training in JAX: parameters of a simulator, from its outcome alone.
 
 A simulator throws particles along a spiral; how far it winds, how wide it is and how much the
 particles scatter are unknown. Only a cloud of final positions was seen, and no particle is known

@@ -1,4 +1,4 @@
-"""Time points of single cells: which early cells become what.
+"""Single cells: which early cells become what.
 
 A cell is measured once, and destroyed. Between four days only clouds are known; transport couples
 each day to the next, and carries what the cells of the last day have become back to the first. The

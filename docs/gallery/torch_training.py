@@ -1,4 +1,4 @@
-"""A training loop in PyTorch: a network that learns to draw samples.
+"""Training in PyTorch: a network that learns to draw samples.
 
 A small network turns noise into points. Its loss is the Sinkhorn divergence between a batch of its
 points and a batch of data, a module like any other; its gradient comes from refot's closed formulas

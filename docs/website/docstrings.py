@@ -37,13 +37,16 @@ def rows_of() -> dict[str, list[Any]]:
 def imported() -> dict[str, set[str]]:
     """The names that the examples of each page call or import from refot."""
     found = {}
-    for page in sorted([*DOCS.glob("*.md"), *DOCS.glob("gallery/*.md")]):
+    for page in sorted(DOCS.glob("*.md")):
         code = "".join(re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"),
                                   re.MULTILINE | re.DOTALL))
         calls = set(re.findall(r"\brefot\.(\w+)\(", code))
         for names in re.findall(r"^from refot[\w.]* import (\([^)]*\)|.*)$", code, re.MULTILINE):
             calls |= set(re.findall(r"\w+", names))
         found[page.relative_to(DOCS).with_suffix("").as_posix()] = calls
+    for example in sorted((DOCS / "gallery").glob("*.py")):
+        calls = set(re.findall(r"\brefot\.(\w+)\(", example.read_text(encoding="utf-8")))
+        found[f"gallery/{example.stem}"] = calls
     return found
 
 

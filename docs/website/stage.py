@@ -18,6 +18,7 @@ from website.api_pages import api_pages
 from website.docstrings import pages as pages_of_equations
 from website.equation_pages import equation_pages, equations_of_figures, overview
 from website.figures import figures_page
+from website.gallery_pages import GALLERY, entries, gallery_pages, pictures
 from website.picture import picture
 from website.register import DOCS
 from website.stills import with_pictures
@@ -29,7 +30,7 @@ DEFECTS = DOCS / "findings"
 """The reports of defects, each of which is a page to which docs/defect-reports.md leads."""
 
 NAVIGATION = {
-    "Begin": ["what-is-entropic-transport", "first-training", "gallery", "gallery/index"],
+    "Begin": ["what-is-entropic-transport", "first-training", "gallery"],
     "Is my code right?": ["verifying-your-code", "any-language", "pytest-plugin", "reports",
                           "report-format", "scoreboard", "certificates-that-travel", "vectors",
                           "trajectories", "spec", "zoo", "mutation", "findings",
@@ -74,6 +75,8 @@ def stage(folder: Path, only: Collection[str] = ()) -> None:
         files[folder / "files" / source.relative_to(ROOT)] = source.read_bytes()
     for source in (DOCS / "figures").glob("*.png"):
         files[folder / "figures" / source.name] = source.read_bytes()
+    for source in pictures():
+        files[folder / "gallery" / "pictures" / source.name] = source.read_bytes()
     files[folder / "references.bib"] = (DOCS / "references.bib").read_bytes()
     for path in [*folder.rglob("*")]:
         if path.is_file() and path not in files:
@@ -97,6 +100,7 @@ def texts(only: Collection[str] = ()) -> dict[str, str]:
     pages["references"] = "# References\n\n```{bibliography}\n:all:\n:style: plain\n```\n"
     pages["figures"] = figures_page(equations_of_figures())
     pages |= equation_pages()
+    pages |= gallery_pages(pages["gallery"])
     pages |= api_pages()
     if only:
         pages = {name: text for name, text in pages.items() if name in only}
@@ -200,7 +204,9 @@ def site_target(target: str, folder: Path) -> str:
         return MOVED[inside]
     if path.parent in (DOCS, DEFECTS) and path.suffix == ".md":
         return path.relative_to(DOCS).as_posix()
-    if inside.startswith("docs/figures/"):
+    if path.parent == GALLERY and path.stem in entries():
+        return f"gallery/{path.stem}.md"
+    if inside.startswith(("docs/figures/", "docs/gallery/pictures/")):
         return inside.removeprefix("docs/")
     if path.is_dir():
         path = next(iter(sorted(path.glob("*.py"))))

@@ -12,7 +12,7 @@ from ott.solvers import linear
 
 def pot(x, y, times):
     """By the plan."""
-    end = len(x) * ot.solve_sample(x, y, reg=0.001, tol=1e-6, max_iter=10_000).plan @ y
+    end = len(x) * ot.solve_sample(x, y, reg=0.001, tol=1e-6).plan @ y
     return np.array([(1 - t) * x + t * end for t in times])
 
 

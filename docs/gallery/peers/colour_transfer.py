@@ -11,7 +11,7 @@ from ott.solvers import linear
 
 def pot(pixels, x, y, rho=0.05):
     """Its unbalanced map moves a new point as it moves the nearest point of x."""
-    solver = ot.da.UnbalancedSinkhornTransport(reg_e=0.02, reg_m=rho, tol=1e-6, max_iter=10_000)
+    solver = ot.da.UnbalancedSinkhornTransport(reg_e=0.02, reg_m=rho, tol=1e-6)
     return solver.fit(Xs=x, Xt=y).transform(Xs=pixels)
 
 

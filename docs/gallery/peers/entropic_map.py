@@ -10,7 +10,7 @@ from ott.solvers import linear
 
 def pot(x, y, new, eps=0.05):
     """The transformer of POT."""
-    solver = ot.da.SinkhornTransport(reg_e=eps, tol=1e-6, max_iter=10_000).fit(Xs=x, Xt=y)
+    solver = ot.da.SinkhornTransport(reg_e=eps, tol=1e-6).fit(Xs=x, Xt=y)
     return solver.transform(Xs=new)
 
 

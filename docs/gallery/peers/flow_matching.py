@@ -10,7 +10,7 @@ from ott.solvers import linear
 def pot(x, y, size):
     """All at once."""
     x, y = x.reshape(-1, size, 2), y.reshape(-1, size, 2)
-    return ot.solve_sample_batch(x, y, reg=0.05, tol=1e-6, max_iter=10_000).plan
+    return ot.solve_sample_batch(x, y, reg=0.05, tol=1e-6).plan
 
 
 def ott(x, y, size):

@@ -14,7 +14,7 @@ def pot(x, y, steps=40, eps=0.002):
     flow = [x]
     for _ in range(steps):
         points = flow[-1].clone().requires_grad_()
-        S = ot.solve_sample(points, y, reg=eps, debias=True, tol=1e-6, max_iter=10_000).value
+        S = ot.solve_sample(points, y, reg=eps, debias=True, tol=1e-6).value
         gradient, = torch.autograd.grad(S, points)
         flow.append(flow[-1] - 0.1 * len(x) * gradient)
     return torch.stack(flow)

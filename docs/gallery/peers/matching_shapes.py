@@ -14,7 +14,7 @@ def pot(x, y):
     """By the plan."""
     R = np.eye(2)
     for eps in np.geomspace(0.3, 0.003, 12):
-        plan = ot.solve_sample(x @ R, y, reg=eps, tol=1e-6, max_iter=10_000).plan
+        plan = ot.solve_sample(x @ R, y, reg=eps, tol=1e-6).plan
         U, _, V = np.linalg.svd(x.T @ (len(x) * plan @ y))
         R = U @ V
     return R

@@ -10,7 +10,7 @@ from ott.solvers import linear
 
 def pot(x, y, rho=2.0):
     """In one call."""
-    return ot.solve_sample(x, y, reg=0.05, unbalanced=rho, tol=1e-6, max_iter=10_000).plan
+    return ot.solve_sample(x, y, reg=0.05, unbalanced=rho, tol=1e-6).plan
 
 
 @jax.jit

@@ -12,8 +12,7 @@ def pot(cells, fate, rho=1.0):
     """By plans."""
     chances = [fate]
     for early, late in zip(cells[-2::-1], cells[:0:-1], strict=True):
-        plan = ot.solve_sample(early, late, reg=0.05, unbalanced=rho, tol=1e-6,
-                               max_iter=10_000).plan
+        plan = ot.solve_sample(early, late, reg=0.05, unbalanced=rho, tol=1e-6).plan
         chances.insert(0, plan @ chances[0] / plan.sum(axis=1))
     return chances
 

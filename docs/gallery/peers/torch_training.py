@@ -11,7 +11,7 @@ def pot(network, points, steps=250, batch=128):
     optimiser = torch.optim.Adam(network.parameters(), lr=0.005)
     for _ in range(steps):
         drawn, seen = network(torch.randn(batch, 2)), points[torch.randperm(1000)[:batch]]
-        value = ot.solve_sample(drawn, seen, reg=0.05, debias=True, tol=1e-5, max_iter=10_000).value
+        value = ot.solve_sample(drawn, seen, reg=0.05, debias=True, tol=1e-5).value
         optimiser.zero_grad()
         value.backward()
         optimiser.step()
