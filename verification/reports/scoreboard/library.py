@@ -47,8 +47,8 @@ def _history(record: Record, versions: list[Record]) -> Iterator[Element]:
     if at:
         old = versions[at - 1]
         for word, results in zip(("better", "worse"), changes(old, record), strict=True):
-            yield _changed(f"{len(results)} checks are {word} than in {old.version}", record,
-                           old, results)
+            title = f"{word} than in {old.version}: {len(results)} checks"
+            yield _changed(title, record, old, results)
 
 
 def _changed(title: str, record: Record, old: Record, results: list[Result]) -> Element:
