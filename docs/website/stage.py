@@ -15,10 +15,12 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from website.api_pages import api_pages
+from website.docstrings import pages as pages_of_equations
 from website.equation_pages import equation_pages, equations_of_figures, overview
 from website.figures import figures_page
 from website.picture import picture
 from website.register import DOCS
+from website.stills import with_pictures
 
 ROOT = DOCS.parent
 HERE = Path(__file__).parent
@@ -27,6 +29,7 @@ DEFECTS = DOCS / "findings"
 """The reports of defects, each of which is a page to which docs/defect-reports.md leads."""
 
 NAVIGATION = {
+    "Begin": ["what-is-entropic-transport", "first-training", "gallery", "gallery/index"],
     "Is my code right?": ["verifying-your-code", "any-language", "pytest-plugin", "reports",
                           "report-format", "scoreboard", "certificates-that-travel", "vectors",
                           "trajectories", "spec", "zoo", "mutation", "findings",
@@ -155,9 +158,28 @@ def relinked(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     parts, end = [], 0
     for block in BLOCK.finditer(text):
-        parts += [links(text[end:block.start()], path.parent), block[0]]
+        parts += [prose(text[end:block.start()], path.parent), block[0]]
         end = block.end()
-    return "".join([*parts, links(text[end:], path.parent)])
+    return with_pictures("".join([*parts, prose(text[end:], path.parent)]), DOCS)
+
+
+def prose(text: str, folder: Path) -> str:
+    """The text between two blocks of code."""
+    return equations_linked(links(text, folder), "")
+
+
+UNLINKED = re.compile(r"(?P<kept>^#.*$|`[^`]*`|\[[^\]]*\]\([^)]*\)|<[^>\n]*>|\$[^$]*\$)|"
+                      r"\b(?P<name>[BGHU]-\d+)\b(?![-\w])", re.MULTILINE)
+"""A number of an equation in prose. Headings, code, links and formulas are left as they are."""
+
+
+def equations_linked(text: str, folder: str) -> str:
+    """The text with a link from each equation's number to its page, which lies below `folder`."""
+    def link(found: re.Match[str]) -> str:
+        page = None if found["kept"] else pages_of_equations().get(found["name"])
+        return f"[{found['name']}]({folder}equations/{page}.md)" if page else found[0]
+
+    return UNLINKED.sub(link, text)
 
 
 def links(text: str, folder: Path) -> str:
