@@ -81,8 +81,14 @@ NEIGHBOURS: Table = {
 }
 """The problem (C, a, b, eps) that a mistake solves in place of the one asked, or None."""
 
+RELATIVE: Table = {
+    "eps-relative": ("eps is relative to the largest cost: eps max|C| stands in its place",
+        lambda C, a, b, eps: (C, a, b, eps * float(abs(C).max())) if C.any() else None),
+}
+"""The same for numbers only: its plan is that of the cost divided by its maximum."""
 
-def _of_neighbours(answer: Callable[[Truth], Any]) -> Table:
+
+def _of_neighbours(answer: Callable[[Truth], Any], problems: Table = NEIGHBOURS) -> Table:
     """The mistakes of a capability that solve a neighbouring problem, and answer from that."""
 
     def asked(change: Callable[..., Problem | None]) -> Answer:
@@ -92,7 +98,7 @@ def _of_neighbours(answer: Callable[[Truth], Any]) -> Table:
 
         return alternative
 
-    return each(NEIGHBOURS, asked)
+    return each(problems, asked)
 
 
 def _of_solution(answer: Callable[[Truth], Any]) -> Answer:
@@ -214,9 +220,11 @@ MISTAKES: dict[str, Table] = {
     }
     for capability, own, right, more in (
         ("value", VALUES, lambda t: t.F,
-         {f"sharp-{name}": (f"the sharp cost <C,P>, and {sentence}", answer)
-          for name, (sentence, answer) in _of_neighbours(lambda t: t.s).items()}),
-        ("transport_cost", TRANSPORT_COSTS, lambda t: t.s, {}),
+         _of_neighbours(lambda t: t.F, RELATIVE)
+         | {f"sharp-{name}": (f"the sharp cost <C,P>, and {sentence}", answer)
+            for name, (sentence, answer) in _of_neighbours(lambda t: t.s).items()}),
+        ("transport_cost", TRANSPORT_COSTS, lambda t: t.s,
+         _of_neighbours(lambda t: t.s, RELATIVE)),
         ("plan", PLANS, lambda t: t.plan, {}),
         ("potentials", POTENTIALS, right_sums, {}),
     )

@@ -108,6 +108,8 @@ for _name, _diagnosis, _value in (
         lambda C, a, b, eps: (C / C.max(), a, b, eps), value)),
     ("cost divided by its mean", "value.cost-divided-by-mean", at(
         lambda C, a, b, eps: (C / C.mean(), a, b, eps), value)),
+    ("eps in units of the largest cost", "value.eps-relative", at(
+        lambda C, a, b, eps: (C, a, b, eps * abs(C).max()), value)),
     ("unregularised", "value.unregularised",
      lambda C, a, b, eps: refot.kantorovich(C, a, b)[0]),
     ("independent coupling", "value.independent-coupling",
@@ -151,6 +153,8 @@ for _name, _diagnosis, _cost in (
      lambda C, a, b, eps: refot.kantorovich(C, a, b)[0]),
     ("a and b exchanged", "transport_cost.weights-exchanged", at(
         lambda C, a, b, eps: (C, b, a, eps) if len(a) == len(b) else (C, a, b, eps), sharp)),
+    ("eps in units of the largest cost", "transport_cost.eps-relative", at(
+        lambda C, a, b, eps: (C, a, b, eps * abs(C).max()), sharp)),
 ):
     bug(f"transport_cost: {_name}", "transport_cost.certified", _diagnosis, _cost)
 

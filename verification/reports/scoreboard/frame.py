@@ -96,6 +96,15 @@ def by_difficulty(found: Cell) -> str:
 
 
 # ------------------------------------------------------------------ tables
+def breakable(name: str) -> Element:
+    """The name of a function or capability, which may go on in a new line after a `_`, `.`, `(` or
+    `,`."""
+    words: list[Child] = []
+    for word in re.findall(r"[^_.(,]*[_.(,]?", name):
+        words += [word, tag("wbr")]
+    return tag("span", *words[:-2])
+
+
 def matrix(
     corner: str, columns: list[Child], labels: list[str], rows: Rows, class_: str
 ) -> Element:

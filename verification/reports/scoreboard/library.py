@@ -10,7 +10,7 @@ from refot.verification.subjects.capabilities import CAPABILITIES
 
 from .badge import badge
 from .evidence import evidence
-from .frame import MARKS, Rows, anchor, cell, document, legend, matrix
+from .frame import MARKS, Rows, anchor, breakable, cell, document, legend, matrix
 from .overview import capabilities
 from .record import Record, Result
 from .summary import WORDS, Cell, by_capability, changes
@@ -47,8 +47,8 @@ def _history(record: Record, versions: list[Record]) -> Iterator[Element]:
     if at:
         old = versions[at - 1]
         for word, results in zip(("better", "worse"), changes(old, record), strict=True):
-            yield _changed(f"{len(results)} checks are {word} than in {old.version}", record,
-                           old, results)
+            title = f"{word} than in {old.version}: {len(results)} checks"
+            yield _changed(title, record, old, results)
 
 
 def _changed(title: str, record: Record, old: Record, results: list[Result]) -> Element:
@@ -78,14 +78,18 @@ def _parts(record: Record) -> Element:
         own = found[part][name]
         return own.level.value, cell(own, f"#{anchor(record, part, name)}")
 
-    links: list[Child] = [tag("a", part, href=f"#{anchor(record, part)}") for part in found]
+    links: list[Child] = [_link(record, part) for part in found]
     if len(found) < len(names):
         rows: Rows = [(tag("code", name), [shown(part, name) for part in found])
                       for name in names]
         return matrix("capability", links, list(found), rows, "cells cards")
     rows = [(link, [shown(part, name) for name in names])
             for link, part in zip(links, found, strict=True)]
-    return matrix("function", [*names], names, rows, "cells cards")
+    return matrix("function", [*map(breakable, names)], names, rows, "cells cards")
+
+
+def _link(record: Record, part: str) -> Element:
+    return tag("a", breakable(part), href=f"#{anchor(record, part)}")
 
 
 def _cases(record: Record) -> Element:
@@ -96,7 +100,7 @@ def _cases(record: Record) -> Element:
         for result in record.of(part):
             if not result.about_bad_input:
                 by_case[result.case].append(result)
-        rows.append((tag("a", part, href=f"#{anchor(record, part)}"),
+        rows.append((_link(record, part),
                      [_case(record, case, Cell(tuple(own))) for case, own in by_case.items()]))
     heads: list[Child] = [tag("span", case, title=difficulty)
                           for case, difficulty in record.cases.items()]

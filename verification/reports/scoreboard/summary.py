@@ -72,9 +72,11 @@ class Cell:
 
     @property
     def quality(self) -> tuple[float, ...]:
-        """The larger the better: fewest wrong, then silent, then said, then most digits."""
+        """The larger the better: fewest wrong, then silent, then said, then most answers, then
+        most digits."""
         worst_digits, median_digits = self.digits() or (0.0, 0.0)
-        return (*(-self.counts[level] for level in BREAKS), worst_digits, median_digits)
+        return (*(-self.counts[level] for level in BREAKS), self.asked, worst_digits,
+                median_digits)
 
     def words(self) -> str:
         """The results in words: "right 69/69", or "wrong 3, silent 1 of 69"."""

@@ -9,6 +9,7 @@ behind the last eps by about one step of the schedule, and values by the square 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -38,15 +39,16 @@ PER_ATOM = LAG / 20
 
 
 def subject() -> Subject:
-    """The functions of GeomLoss for transport, balanced and not.
+    """The functions of GeomLoss for transport, balanced and not; `geomloss.ot` is new in 0.3.
 
     Raises ImportError without it, or torch.
     """
     require("torch", "PyTorch")
     geomloss = require("geomloss", "GeomLoss")
-    from .geomloss_unbalanced import unbalanced
+    from .geomloss_unbalanced import unbalanced, unbalanced_losses
 
-    families = (_debiased, _biased, _energy, _matrix, _samples, unbalanced)
+    families = ((_debiased, _biased, _energy, _matrix, _samples, unbalanced)
+                if find_spec("geomloss.ot") else (_debiased, _biased, _energy, unbalanced_losses))
     return Subject("GeomLoss", geomloss.__version__,
                    tuple(part for family in families for part in family()))
 

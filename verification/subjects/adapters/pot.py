@@ -18,6 +18,7 @@ from refot.conventions.convert import PotentialForm, convention, potentials_to_r
 from refot.verification.subjects.subject import Part, Subject
 
 from . import Capabilities, as_clouds, once, require, unsupported
+from .pot_batch import batch
 from .pot_unbalanced import unbalanced
 
 SINKHORN = {
@@ -60,8 +61,8 @@ def subject() -> Subject:
     Raises ImportError without POT.
     """
     ot = require("ot", "POT")
-    families = (_sinkhorn, _solve, _solve_sample, _empirical, _unrolled, _of_potentials,
-                _stochastic, unbalanced)
+    families = (_sinkhorn, _solve, _batch, _solve_sample, _empirical, _unrolled,
+                _of_potentials, _stochastic, unbalanced)
     return Subject("POT", ot.__version__, tuple(part for family in families for part in family(ot)))
 
 
@@ -93,6 +94,10 @@ def _solve(ot: ModuleType) -> Iterator[Part]:
 
         yield Part(f"ot.solve(reg_type='{reg_type}')", _result(once(solve), called),
                    calls=called, allows=EXACT)
+
+
+def _batch(ot: ModuleType) -> Iterator[Part]:
+    yield from batch(ot, _result)
 
 
 def _result(solve: Callable[..., Any], called: str) -> Capabilities:
