@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from fontTools import subset
 from fontTools.ttLib import TTFont
+
 from website.tables import with_cards
 
 

@@ -1,7 +1,7 @@
 """Tables that fit a telephone: each row becomes a card, each cell is told apart by its heading.
 
-The style sheet does that below a width; what it needs is written into the pages here: the heading of
-each cell, and places where a long name in code may be broken.
+The style sheet does that below a width. What it needs is written into the pages here: the heading
+of each cell, and places where a long name in code may be broken.
 """
 
 from __future__ import annotations

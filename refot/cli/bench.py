@@ -27,7 +27,8 @@ def bench(
         min=1, help="Cores and threads of each peer [all].")] = os.cpu_count() or 1,
     data: Annotated[Path | None, typer.Option(help="Folder of MNIST's IDX files.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw how many times refot's time each peer takes, and beside it -half-iteration.")] = None,
+    plot: Annotated[Path | None, typer.Option(
+        help="Draw how many times refot's time each peer takes.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables for a page.")] = None,
     training: Annotated[bool, typer.Option(
         "--training", help="Only: steps of Info-Sinkhorn beside PyTorch's.")] = False,
