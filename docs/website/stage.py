@@ -26,8 +26,9 @@ ROOT = DOCS.parent
 HERE = Path(__file__).parent
 
 NAVIGATION = {
-    "Begin": ["what-is-entropic-transport", "first-training", "gallery", "gallery/index"],
-    "Is my code right?": ["verifying-your-code", "any-language", "pytest-plugin", "reports",
+    "Begin": ["what-is-entropic-transport", "first-training", "questions", "gallery",
+              "gallery/index"],
+    "Is my code right?": ["verifying-your-code", "any-language", "pytest-plugin", "your-ci", "reports",
                           "report-format", "certificates-that-travel", "vectors", "trajectories",
                           "spec", "zoo", "mutation", "findings", "findings-solvers",
                           "findings-unbalanced"],
