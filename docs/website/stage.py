@@ -25,13 +25,16 @@ from website.stills import with_pictures
 ROOT = DOCS.parent
 HERE = Path(__file__).parent
 
+DEFECTS = DOCS / "findings"
+"""The reports of defects, each of which is a page to which docs/defect-reports.md leads."""
+
 NAVIGATION = {
     "Begin": ["what-is-entropic-transport", "first-training", "questions", "gallery",
               "gallery/index"],
     "Is my code right?": ["verifying-your-code", "any-language", "pytest-plugin", "your-ci",
                           "reports", "report-format", "scoreboard", "certificates-that-travel",
                           "vectors", "trajectories", "spec", "zoo", "mutation", "findings",
-                          "findings-solvers", "findings-unbalanced"],
+                          "findings-solvers", "findings-unbalanced", "defect-reports"],
     "Read the papers": ["equations", "equations/b", "equations/g", "equations/h", "equations/l",
                         "equations/u", "errata", "notation", "figures", "informative-plans",
                         "limits", "certificates"],
@@ -53,6 +56,9 @@ MOVED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md",
          "docs/references.bib": "references.md", "docs/website/home.md": "index.md",
          "docs/website/figures.py": "figures.md"}
 """Where the site has a page of the repository under another name."""
+
+SCOREBOARD = re.compile(r"\[(?P<text>[^\]]*)\]\((?:docs/)?scoreboard/\)")
+"""A link to the records of the scoreboard, in whose place the site has the scoreboard itself."""
 
 
 def stage(folder: Path, only: Collection[str] = ()) -> None:
@@ -81,6 +87,8 @@ def stage(folder: Path, only: Collection[str] = ()) -> None:
 def texts(only: Collection[str] = ()) -> dict[str, str]:
     """The text of every page by its name, or of those in `only`."""
     pages = {path.stem: relinked(path) for path in sorted(DOCS.glob("*.md"))}
+    pages |= {f"{DEFECTS.name}/{path.stem}": "---\norphan: true\n---\n" + relinked(path)
+              for path in sorted(DEFECTS.glob("*.md"))}
     pages["pages"] = pages.pop("index").replace("# refot: the pages", "# All pages")
     pages["contributing"] = relinked(ROOT / "CONTRIBUTING.md")
     pages["changelog"] = relinked(ROOT / "CHANGELOG.md")
@@ -177,6 +185,7 @@ def equations_linked(text: str, folder: str) -> str:
 
 def links(text: str, folder: Path) -> str:
     text = re.sub(r"^:link: \.\./(\S+)\.md$", r":link: \1", text, flags=re.MULTILINE)
+    text = SCOREBOARD.sub(r'<a href="scoreboard/index.html">\g<text></a>', text)
     return LINK.sub(lambda found: f"]({site_target(found['target'], folder)}"
                                   f"{found['anchor'] or ''})", text)
 
@@ -189,8 +198,8 @@ def site_target(target: str, folder: Path) -> str:
     inside = path.relative_to(ROOT).as_posix()
     if inside in MOVED:
         return MOVED[inside]
-    if path.parent == DOCS and path.suffix == ".md":
-        return path.name
+    if path.parent in (DOCS, DEFECTS) and path.suffix == ".md":
+        return path.relative_to(DOCS).as_posix()
     if inside.startswith("docs/figures/"):
         return inside.removeprefix("docs/")
     if path.is_dir():

@@ -179,7 +179,8 @@ def plot_rates(sweep: EpsSweep, limits: CostLimits) -> Figure:
     far.loglog(eps, limits.variance / (2 * eps), color=BLACK, linewidth=1, linestyle=":",
                label=r"rate $\mathrm{Var}/(2\varepsilon)$ of $F$")
     for axes in (near, far):
-        axes.set(xlabel=r"$\varepsilon$  [cost units]", ylabel="distance to the limit [cost units]")
+        axes.set(xlabel=r"$\varepsilon$  [cost units]",
+                 ylabel="distance to the limit  [cost units]")
     near.set(title=r"to $W_0$, as $\varepsilon\to 0$", ylim=(1e-6 * A, 10 * A))
     far.set(ylim=(0.1 * limits.variance / eps[-1], 100 * A),
             title=r"to $\langle C, a\otimes b\rangle$, as $\varepsilon\to\infty$")

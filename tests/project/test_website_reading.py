@@ -1,4 +1,4 @@
-"""What a reader meets first: the tutorial, the letters of the libraries, pictures, tables."""
+"""What a reader meets first: the tutorial's output, the libraries' letters, pictures, tables."""
 
 from __future__ import annotations
 
@@ -88,8 +88,9 @@ def test_every_svg_picture_follows_the_page_into_the_dark() -> None:
 
 def test_cells_of_a_wide_table_carry_their_heading() -> None:
     row = "<tr><td>1</td><td><code class=\"docutils literal\">a_b.c</code></td><td>3</td></tr>"
-    heads = "<tr><th></th><th>two <b>words</b></th><th>C</th></tr>"
-    table = (f'<table class="docutils x"><thead>{heads}</thead><tbody>{row}</tbody></table>')
+    table = ('<table class="docutils x"><thead>'
+             '<tr><th></th><th>two <b>words</b></th><th>C</th></tr>'
+             f"</thead><tbody>{row}</tbody></table>")
     page = with_cards(table)
     assert re.findall(r'data-label="([^"]*)"', page) == ["", "two words", "C"]
     assert "a_<wbr>b.<wbr>c" in page

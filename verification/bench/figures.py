@@ -1,7 +1,7 @@
 """Two figures of a run. Each says one thing, and shows the least and the most of the pairs.
 
-Both show ratios, not seconds: how many times refot's time a peer takes. The two ran side by side,
-so that a ratio stays true on a busy machine.
+Both show ratios, not seconds: how many times refot's time a peer takes. They are those of runs side
+by side, so that they stay true on a busy machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ Curves = Mapping[str, Mapping[float, Range]]
 """The ratio of each peer at each eps."""
 
 MOST_CURVES = len(STYLES)
-"""How many peers a panel shows: those that arrived most often, then the fastest."""
+"""A panel shows so many peers: those that arrived most often, then the fastest. The tables have
+all."""
 
 WORDS = {"gaussians": "points of the plane", "mnist": "images"}
 
