@@ -166,7 +166,7 @@ def relinked(path: Path) -> str:
 
 def prose(text: str, folder: Path) -> str:
     """The text between two blocks of code."""
-    return equations_linked(links(text, folder), "")
+    return equations_linked(links(text, folder), "../" if folder == DEFECTS else "")
 
 
 UNLINKED = re.compile(r"(?P<kept>^#.*$|`[^`]*`|\[[^\]]*\]\([^)]*\)|<[^>\n]*>|\$[^$]*\$)|"
