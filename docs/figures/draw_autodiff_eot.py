@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sheets import curves, panels, pictures, save
+from style import styled
 
 from refot.datasets.scikit import IRIS_SPECIES
-from refot.plots.figures import STYLES, new_figure, save_figure
+from refot.plots.figures import WIDTH, new_figure
 from refot.plots.training import tiled
 from refot.systems.base.generator_system import GeneratorSystem
 from refot.systems.tasks.digits import Digits
 from refot.systems.tasks.ellipses import ELLIPSES, IrisEllipses
 from refot.systems.training.load import load_system
 
-HERE = Path(__file__).parent
 RATIOS = [0.0, 0.25, 0.5, 0.75, 1.0]
 IRIS = {"iris-ellipses-mmd": "MMD", "iris-ellipses": "eps = 1",
         "iris-ellipses-eps0.1": "eps = .1", "iris-ellipses-eps0.001": "eps = .001"}
@@ -47,16 +48,10 @@ def table(report: Any) -> str:
     return " | ".join(rows)
 
 
-def images(axes: Any, x: Any, columns: int, title: str) -> None:
-    """Images (n, h, w) row by row."""
-    axes.imshow(tiled(x, columns, 0.0), cmap="gray", vmin=0, vmax=1)
-    axes.set(title=title, xticks=[], yticks=[])
-
-
 def iris(runs: Path) -> None:
     """Samples of the ellipses over the flowers, and Table 1."""
-    figure = new_figure(8.8, 4.9)
-    for axes, (name, title) in zip(figure.subplots(2, 2).flat, IRIS.items(), strict=True):
+    figure, each = panels(list(IRIS.values()), 0.5, columns=1)
+    for axes, name in zip(each, IRIS, strict=True):
         system = trained(runs, name)
         assert isinstance(system.task, IrisEllipses)
         z = system.task.latent(np.random.default_rng(0), 900)
@@ -66,51 +61,49 @@ def iris(runs: Path) -> None:
         for label, marker in zip(IRIS_SPECIES.values(), "o^s", strict=True):
             axes.scatter(*system.task.data[system.task.species == label, :2].T, s=14,
                          facecolors="none", edgecolors="0.2", linewidths=0.7, marker=marker)
-        axes.set(title=title, xlim=(-4.2, 4.8), ylim=(-2.2, 2.2))
+        axes.set(xlim=(-4.2, 4.8), ylim=(-2.2, 2.2))
         axes.set_aspect("equal")
         print(name, table(json.loads((runs / name / "report.json").read_text(encoding="utf-8"))))
-    save_figure(figure, HERE / "autodiff-iris.png")
+    save(figure, "autodiff-iris")
 
 
 def digits(runs: Path) -> None:
     """The manifolds of Fig. 3, and samples under the learned cost."""
-    figure = new_figure(12.6, 4.5)
     t = (np.arange(15) + 0.5) / 15
     z = np.stack(np.meshgrid(t, t, indexing="ij"), axis=-1).reshape(-1, 2)
-    for axes, (name, title) in zip(figure.subplots(1, 3), MANIFOLDS.items(), strict=True):
+    found = {}
+    for name, title in MANIFOLDS.items():
         system = trained(runs, name)
-        images(axes, system.task.shown(system.generate(z)), 15, title)
-    save_figure(figure, HERE / "autodiff-manifold.png")
+        found[title] = tiled(system.task.shown(system.generate(z)), 15, 0.0)
+    save(pictures(found, columns=1)[0], "autodiff-manifold")
 
-    figure = new_figure(5.0, 5.2)
-    system = trained(runs, "learned-cost-quick")
-    images(figure.subplots(), system.sample(100, np.random.default_rng(0)), 10, "learned cost")
-    save_figure(figure, HERE / "autodiff-learned-cost.png")
+    samples = trained(runs, "learned-cost-quick").sample(100, np.random.default_rng(0))
+    save(pictures({"learned cost": tiled(samples, 10, 0.0)}, columns=1)[0],
+         "autodiff-learned-cost")
 
 
 def eot(runs: Path) -> None:
     """Samples of EOTGM and EOTGAN, and both scores against r."""
-    figure, curves = new_figure(8.8, 4.8), new_figure(8.6, 3.4)
-    panels, axes = figure.subplots(1, 2), curves.subplots(1, 2)
-    for k, (name, title) in enumerate((("eotgm", "EOTGM"), ("eotgan", "EOTGAN"))):
+    samples: dict[str, Any] = {}
+    scores: dict[str, dict[str, Any]] = {}
+    for name, title in (("eotgm", "EOTGM"), ("eotgan", "EOTGAN")):
         system = trained(runs, name)
         assert isinstance(system.task, Digits)
-        images(panels[k], system.sample(100, np.random.default_rng(0)), 10, title)
+        samples[title] = tiled(system.sample(100, np.random.default_rng(0)), 10, 0.0)
         found = system.task.mixing(system.generate, RATIOS, np.random.default_rng(0))
-        for panel, (measure, values) in zip(axes, found.items(), strict=True):
-            colour, marker = STYLES[k][:2]
-            panel.plot(RATIOS, values, color=colour, marker=marker, label=title)
-            panel.set(xlabel="share r of generated images", title=measure.replace("_", " "))
+        for measure, values in found.items():
+            scores.setdefault(measure.replace("_", " "), {})[title] = (RATIOS, values)
             print(title, measure, " ".join(f"{value:.2f}" for value in values))
-    for panel in axes:
-        panel.grid(color="0.92")
-        panel.legend()
-    save_figure(figure, HERE / "eot-samples.png")
-    save_figure(curves, HERE / "eot-mixing.png")
+    save(pictures(samples)[0], "eot-samples")
+    figure = new_figure(WIDTH, 6.4)
+    for axes, (measure, each) in zip(figure.subplots(2, 1), scores.items(), strict=True):
+        curves(axes, each, measure, xlabel="share r of generated images")
+    save(figure, "eot-mixing")
 
 
 if __name__ == "__main__":
     runs = Path(sys.argv[1])
-    iris(runs)
-    digits(runs)
-    eot(runs)
+    with styled():
+        iris(runs)
+        digits(runs)
+        eot(runs)

@@ -8,14 +8,18 @@ RUNS holds the --out folders gaussians25-quick and mnist-quick, each also with -
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sheets import panels, pictures, save
+from style import styled
 
 import refot
+from refot.arrays import Array
 from refot.datasets.gaussians import GaussianGrid
-from refot.plots.figures import BLUE, new_figure, save_figure
+from refot.plots.figures import BLUE
 from refot.plots.training import tiled
 from refot.scores.scores import nearest_modes, within_cluster_variance
 from refot.systems.info_sinkhorn import InfoSinkhorn
@@ -23,8 +27,6 @@ from refot.systems.particles import particle_flow
 from refot.systems.tasks.latent import Latent, vary_category, vary_uniform
 from refot.systems.tasks.plane import GridLaw
 from refot.systems.training.load import load_system
-
-HERE = Path(__file__).parent
 
 
 def trained(runs: Path, preset: str) -> InfoSinkhorn:
@@ -34,7 +36,7 @@ def trained(runs: Path, preset: str) -> InfoSinkhorn:
     return system
 
 
-def scatter(axes: Any, system: InfoSinkhorn, count: int, title: str) -> None:
+def scatter(axes: Any, system: InfoSinkhorn, count: int) -> None:
     """Data in grey, generated points coloured by their code."""
     rng = np.random.default_rng(0)
     assert isinstance(system.task, GridLaw)
@@ -43,21 +45,17 @@ def scatter(axes: Any, system: InfoSinkhorn, count: int, title: str) -> None:
     real = system.task.draw(rng, count)
     axes.scatter(*real.T, s=5, color="0.8", linewidths=0)
     axes.scatter(*x.T, s=4, c=codes, cmap="hsv", linewidths=0)
-    axes.set(xticks=[], yticks=[])
-    axes.set_title(title, fontsize=9)
     axes.set_aspect("equal")
 
 
-def digits(axes: Any, system: InfoSinkhorn, z: Any, title: str) -> None:
-    """Images of latents (rows, columns, size), row by row."""
+def digits(system: InfoSinkhorn, z: Any) -> Array:
+    """Images of latents (rows, columns, size), row by row, from 0 to 1."""
     columns, size = z.shape[1:]
     images = system.task.shown(system.generate(z.reshape(-1, size)))
-    axes.imshow(tiled(images, columns, -1.0), cmap="gray", vmin=-1, vmax=1)
-    axes.set(xticks=[], yticks=[])
-    axes.set_title(title, fontsize=9)
+    return (tiled(images, columns, -1.0) + 1) / 2
 
 
-def collapse(panels: Any, cost: str, steps: int, rate: float) -> None:
+def collapse(panels: Iterator[Any], cost: str, steps: int, rate: float) -> None:
     """B Fig. 1 with 180 points: W on one panel, S on the next; prints the variance ratios."""
     grid, n, eps = GaussianGrid(side=3, spacing=4.0, std=0.5), 180, 1.5
     rng = np.random.default_rng(0)
@@ -76,39 +74,35 @@ def collapse(panels: Any, cost: str, steps: int, rate: float) -> None:
         axes = next(panels)
         axes.scatter(*y.T, s=7, color="0.75", linewidths=0)
         axes.scatter(*x.T, s=7, color=BLUE, linewidths=0)
-        axes.set(xticks=[], yticks=[])
-        axes.set_title(f"{name}, {cost}", fontsize=9)
         axes.set_aspect("equal")
 
 
 def main(runs: Path) -> None:
-    figure = new_figure(8.6, 4.9)
-    panels = figure.subplots(1, 2)
-    for axes, preset, title in zip(
-            panels, ("gaussians25-quick-baseline", "gaussians25-quick"),
-            ("Sinkhorn, lam = 0", "Info-Sinkhorn, lam = 1"), strict=True):
-        scatter(axes, trained(runs, preset), 2_000, title)
-    save_figure(figure, HERE / "info-sinkhorn-gaussians.png")
+    presets = {"Sinkhorn, lam = 0": "gaussians25-quick-baseline",
+               "Info-Sinkhorn, lam = 1": "gaussians25-quick"}
+    figure, each = panels(list(presets))
+    for axes, preset in zip(each, presets.values(), strict=True):
+        scatter(axes, trained(runs, preset), 2_000)
+    save(figure, "info-sinkhorn-gaussians")
 
-    figure = new_figure(8.8, 2.9)
-    panels = iter(figure.subplots(1, 4))
+    figure, each = panels(["W, l1", "S, l1", "W, sqeuclidean", "S, sqeuclidean"])
+    left = iter(each)
     for cost, steps, rate in (("l1", 300, 0.3), ("sqeuclidean", 150, 0.2)):
-        collapse(panels, cost, steps, rate)
-    save_figure(figure, HERE / "info-sinkhorn-collapse.png")
+        collapse(left, cost, steps, rate)
+    save(figure, "info-sinkhorn-collapse")
 
-    figure = new_figure(8.8, 8.6)
-    panels = figure.subplots(2, 2)
-    for k, (preset, title) in enumerate(
-            (("mnist-quick-baseline", "lam = 0"), ("mnist-quick", "lam = eps = .05"))):
+    noise, codes = {}, {}
+    for preset, title in (("mnist-quick-baseline", "lam = 0"), ("mnist-quick", "lam = eps = .05")):
         system = trained(runs, preset)
         rng, latent = np.random.default_rng(1), system.task.law  # type: ignore[attr-defined]
         assert isinstance(latent, Latent)
-        digits(panels[0, k], system, vary_category(latent, 10, rng),
-               f"{title}; across: category, down: noise")
-        digits(panels[1, k], system, vary_uniform(latent, 0, 10, rng),
-               f"{title}; across: first uniform code, down: category")
-    save_figure(figure, HERE / "info-sinkhorn-mnist.png")
+        noise[f"{title};\nacross: category, down: noise"] = digits(
+            system, vary_category(latent, 10, rng))
+        codes[f"{title}; across: first\nuniform code, down: category"] = digits(
+            system, vary_uniform(latent, 0, 10, rng))
+    save(pictures(noise | codes)[0], "info-sinkhorn-mnist")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    with styled():
+        main(Path(sys.argv[1]))

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sheets import curves, panels, pictures, save
+from style import styled
 
-from refot.plots.figures import new_figure, save_figure
+from refot.plots.figures import BLUE
 from refot.plots.training import tiled
 from refot.systems.training.folder import RunFolder, held_by
 from refot.systems.training.load import load_system
 
-HERE = Path(__file__).parent
 SEMIDUAL = {"sdot-mnist": "SDOT", "sdotnn-mnist": "SDOTNN", "sdot-mnist-dcgan": "SDOT, DCGAN-like"}
 DIGITS = {"mmd-gaussian-mnist": "MMD, Gaussian kernel", "wgan-gp-mnist": "WGAN, gradient penalty"}
 POINTS = {"sdot-gaussians25": "SDOT", "mmd-energy-gaussians25": "MMD, energy distance",
@@ -42,33 +43,28 @@ def measured(runs: Path, name: str, measure: str) -> tuple[list[int], list[float
 
 def digits(runs: Path, names: dict[str, str], out: str) -> None:
     """Thirty-six images of each run, and the Fréchet distance against the step."""
-    figure = new_figure(3.1 * (len(names) + 1), 3.3)
-    *grids, curves = figure.subplots(1, len(names) + 1)
-    for axes, (name, title) in zip(grids, names.items(), strict=True):
-        axes.imshow(tiled(samples(runs, name, 36), 6, 0.0), cmap="gray", vmin=0, vmax=1)
-        axes.set(title=title, xticks=[], yticks=[])
-        curves.plot(*measured(runs, name, DISTANCE), marker="o", markersize=3, label=title)
-    curves.set(yscale="log", xlabel="step", title="Fréchet distance of features")
-    curves.grid(color="0.92")
-    curves.legend(fontsize=8)
-    save_figure(figure, HERE / out)
+    figure, axes = pictures({title: tiled(samples(runs, name, 36), 6, 0.0)
+                             for name, title in names.items()}, below=2.8)
+    curves(axes[-1], {title: measured(runs, name, DISTANCE) for name, title in names.items()},
+           "Fréchet distance of features", xlabel="step", yscale="log")
+    save(figure, out)
 
 
 def points(runs: Path) -> None:
     """A thousand points of each run over the data."""
-    figure = new_figure(3.1 * len(POINTS), 3.4)
-    for axes, (name, title) in zip(figure.subplots(1, len(POINTS)), POINTS.items(), strict=True):
+    figure, each = panels(list(POINTS.values()))
+    for axes, name in zip(each, POINTS, strict=True):
         real = load_system(runs / name).task.data  # type: ignore[attr-defined]
-        axes.scatter(*real.T, s=12, color="0.75", linewidths=0)
-        axes.scatter(*samples(runs, name, 1_000).T, s=4, linewidths=0)
-        axes.set(title=title, xlim=(-5.5, 5.5), ylim=(-5.5, 5.5), aspect="equal")
-    save_figure(figure, HERE / "baselines-points.png")
+        axes.scatter(*real.T, s=12, color="#bfbfbf", linewidths=0)
+        axes.scatter(*samples(runs, name, 1_000).T, s=4, color=BLUE, linewidths=0)
+        axes.set(xlim=(-5.5, 5.5), ylim=(-5.5, 5.5), aspect="equal")
+    save(figure, "baselines-points")
 
 
 def main(runs: Path) -> None:
     """All of them, and the numbers of the pages' tables."""
-    digits(runs, SEMIDUAL, "semidual-digits.png")
-    digits(runs, DIGITS, "baselines-digits.png")
+    digits(runs, SEMIDUAL, "semidual-digits")
+    digits(runs, DIGITS, "baselines-digits")
     points(runs)
     for name in SEMIDUAL | DIGITS:
         print(name, *zip(*measured(runs, name, DISTANCE), strict=True))
@@ -77,4 +73,5 @@ def main(runs: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    with styled():
+        main(Path(sys.argv[1]))

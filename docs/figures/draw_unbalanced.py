@@ -5,18 +5,16 @@ Two clouds with a tenth of junk in each, moved onto each other with exact margin
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
+from sheets import panels, save
+from style import styled
 
 import refot
 from refot.arrays import Array
+from refot.plots.figures import BLUE, ORANGE
 
-HERE = Path(__file__).parent
 CLEAN, JUNK = 36, 4
 EPS, RHO = 0.05, 2.0
 
@@ -42,27 +40,27 @@ def plans(x: Array, y: Array) -> tuple[Array, Array]:
             refot.unbalanced_plan(free.f, free.g, C, a, b, EPS))
 
 
-def draw(axes: plt.Axes, P: Array, x: Array, y: Array, title: str) -> None:
+def draw(axes: Any, P: Array, x: Array, y: Array) -> None:
     """Both clouds, sized by the mass that is moved, and a line for each pair that has some."""
     for i, j in zip(*np.nonzero(len(x) * P > 0.02), strict=True):
-        axes.plot(*zip(x[i], y[j], strict=True), color="0.6", lw=0.6 + 40 * P[i, j], zorder=1,
-                  alpha=0.6)
-    for points, mass, colour in ((x, P.sum(1), "tab:blue"), (y, P.sum(0), "tab:orange")):
+        axes.plot(*zip(x[i], y[j], strict=True), color="#999999",
+                  lw=0.6 + 40 * P[i, j], zorder=1)
+    for points, mass, colour in ((x, P.sum(1), BLUE), (y, P.sum(0), ORANGE)):
         axes.scatter(*points.T, s=12, facecolors="none", edgecolors=colour, zorder=2)
         axes.scatter(*points.T, s=12 * len(points) * mass, color=colour, zorder=3)
-    axes.set(title=title, xticks=[], yticks=[], aspect="equal")
+    axes.set_aspect("equal")
 
 
 def main() -> None:
-    """Write outliers.png beside this file."""
+    """Write outliers.svg beside this file."""
     x, y = clouds()
-    balanced, free = plans(x, y)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 4.6))
-    draw(left, balanced, x, y, "balanced: all mass has to move")
-    draw(right, free, x, y, f"rho = {RHO:g}: junk stays behind")
-    figure.tight_layout()
-    figure.savefig(HERE / "outliers.png", dpi=110)
+    figure, each = panels(["exact marginals:\nall mass has to move",
+                           f"rho = {RHO:g}:\njunk stays behind"], height=2.4)
+    for axes, P in zip(each, plans(x, y), strict=True):
+        draw(axes, P, x, y)
+    save(figure, "outliers")
 
 
 if __name__ == "__main__":
-    main()
+    with styled():
+        main()

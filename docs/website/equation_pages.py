@@ -99,7 +99,7 @@ def code(row: Row) -> Iterator[str]:
 
 def held_by(row: Row) -> Iterator[str]:
     """The tests of the row."""
-    yield "## The tests that hold it"
+    yield f"(tests-{row.slug})=\n## The tests that hold it"
     for name in tests(row):
         text = test_source(name)
         file, _, test = name.partition("::")

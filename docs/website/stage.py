@@ -30,10 +30,10 @@ DEFECTS = DOCS / "findings"
 """The reports of defects, each of which is a page to which docs/defect-reports.md leads."""
 
 NAVIGATION = {
-    "Begin": ["what-is-entropic-transport", "first-training", "gallery"],
-    "Is my code right?": ["verifying-your-code", "any-language", "pytest-plugin", "reports",
-                          "report-format", "scoreboard", "certificates-that-travel", "vectors",
-                          "trajectories", "spec", "zoo", "mutation", "findings",
+    "Begin": ["what-is-entropic-transport", "first-training", "questions", "gallery"],
+    "Is my code right?": ["verifying-your-code", "any-language", "pytest-plugin", "your-ci",
+                          "reports", "report-format", "scoreboard", "certificates-that-travel",
+                          "vectors", "trajectories", "spec", "zoo", "mutation", "findings",
                           "findings-solvers", "findings-unbalanced", "defect-reports"],
     "Read the papers": ["equations", "equations/b", "equations/g", "equations/h", "equations/l",
                         "equations/u", "errata", "notation", "figures", "informative-plans",
@@ -170,7 +170,7 @@ def relinked(path: Path) -> str:
 
 def prose(text: str, folder: Path) -> str:
     """The text between two blocks of code."""
-    return equations_linked(links(text, folder), "")
+    return equations_linked(links(text, folder), "../" if folder == DEFECTS else "")
 
 
 UNLINKED = re.compile(r"(?P<kept>^#.*$|`[^`]*`|\[[^\]]*\]\([^)]*\)|<[^>\n]*>|\$[^$]*\$)|"
