@@ -37,13 +37,13 @@ def rows_of() -> dict[str, list[Any]]:
 def imported() -> dict[str, set[str]]:
     """The names that the examples of each page call or import from refot."""
     found = {}
-    for page in sorted(DOCS.glob("*.md")):
+    for page in sorted([*DOCS.glob("*.md"), *DOCS.glob("gallery/*.md")]):
         code = "".join(re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"),
                                   re.MULTILINE | re.DOTALL))
         calls = set(re.findall(r"\brefot\.(\w+)\(", code))
         for names in re.findall(r"^from refot[\w.]* import (\([^)]*\)|.*)$", code, re.MULTILINE):
             calls |= set(re.findall(r"\w+", names))
-        found[page.stem] = calls
+        found[page.relative_to(DOCS).with_suffix("").as_posix()] = calls
     return found
 
 
@@ -108,7 +108,9 @@ def process(app: Any, what: str, name: str, thing: Any, options: Any, lines: lis
     if not found:
         return
     links = ", ".join(f":doc:`{', '.join(row.names)} </equations/{row.slug}>`" for row in found)
-    lines += ["", f"**Equations, source and tests:** {links}", ""]
+    held = ", ".join(f"`{row.names[0]} <../equations/{row.slug}.html#the-tests-that-hold-it>`__"
+                     for row in found)
+    lines += ["", f"**Equations and source:** {links}. **Tests:** {held}.", ""]
     first = found[0]
     if what == "function" and len(functions(first)) and canonical(functions(first)[0]) == name:
         lines += ["", ".. math::", "", "   " + notes()[first.work, first.labels[0]].discrete, ""]

@@ -13,9 +13,9 @@ from typing import Self
 from refot.arrays import Array
 from refot.autodiff.measures import Pair
 from refot.costs.operands import as_point_cost
-from refot.divergences import Solver, solution, to_first_order
 from refot.gradients import centred
 from refot.problem import Problem
+from refot.solvers.answers.solutions import Solver, solution, to_first_order
 from refot.solvers.answers.value import value_of
 from refot.solvers.memory import gibbs_matrix, kept
 

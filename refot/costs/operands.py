@@ -157,6 +157,9 @@ class PointCost:
 
 Cost: TypeAlias = DenseCost | PointCost
 
+CostName: TypeAlias = str
+"""The name of a cost of points."""
+
 
 def point_cost(x: Any, y: Any, cost: str = "sqeuclidean", scale: float = 1.0) -> PointCost:
     """The operand `scale * c(x, y)`; x (n, d), y (m, d), `cost` a name of POINT_COSTS.
@@ -283,6 +286,18 @@ def is_symmetric(C: Cost) -> bool:
     if C.shape[0] != C.shape[1]:
         return False
     return all(bool((C.rows(rows) == C.T.rows(rows)).all()) for rows in row_blocks(C))
+
+
+def require_symmetric(C: Cost, n: int, name: str, dtype: Any) -> Cost:
+    """C, the cost of n points among themselves. Raises InputError unless it is (n, n), symmetric,
+    and of this dtype, that of the cost between the two measures."""
+    if C.shape != (n, n):
+        raise ShapeError(name, f"shape {C.shape}", f"({n}, {n}), to fit C")
+    if C.dtype != dtype:
+        raise TypeInputError(name, f"dtype {C.dtype}", f"{dtype}, that of C")
+    if not is_symmetric(C):
+        raise InputError(name, "not symmetric", "c(x, x): a measure with itself")
+    return C
 
 
 def normalised(C: PointCost, alpha: float | None = None) -> PointCost:
