@@ -9,14 +9,15 @@ forms.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from refot.arrays import Array
+from refot.backend_contract import get_backend
+from refot.costs.operands import DenseCost
 from refot.objectives import kl
-from refot.transforms import softmin
 from refot.verification.truth.solution import solution
 
 from .mistake import Forms, Table, each
@@ -45,16 +46,28 @@ def standing(rows: Array, columns: Array, a: Array, b: Array, eps: float) -> Sum
     the same number. Returned are the sums with g updated last, and those with f updated last; None
     if the loop is not done after STEPS iterations.
     """
+    softmin = get_backend("numpy").softmin  # without the checks of `refot.softmin`, at each step
+    on_rows, on_columns = DenseCost(rows), DenseCost(columns)
+    eps_log_a, eps_log_b = eps * _log(a), eps * _log(b)
     g, unit = np.zeros_like(b), float(np.ptp(rows)) + eps
     for _ in range(STEPS):
-        f = softmin(rows, g + eps * _log(b), eps, backend="numpy")
-        moved = softmin(columns, f + eps * _log(a), eps, backend="numpy")
-        still = np.ptp(moved - g) <= 1e-11 * unit
+        f = softmin(on_rows, g + eps_log_b, eps)
+        moved = softmin(on_columns, f + eps_log_a, eps)
+        change = np.ptp(moved - g)
         g = moved
-        if still:
-            last = softmin(rows, g + eps * _log(b), eps, backend="numpy")
+        if change <= 1e-11 * unit:
+            last = softmin(on_rows, g + eps_log_b, eps)
             return [f[:, None] + g, last[:, None] + g]
+        if not change < np.inf:  # a float has overflowed
+            return None
     return None
+
+
+REMEMBERED = 256
+"""The results of `standing` that are kept: the capabilities of a part are asked the same problems,
+and so are the parts."""
+
+_standing: dict[Hashable, Sums | None] = {}
 
 
 def _axis(rows: bool, columns: bool) -> WrongSums:
@@ -66,7 +79,12 @@ def _axis(rows: bool, columns: bool) -> WrongSums:
     def sums(C: Array, a: Array, b: Array, eps: float) -> Sums | None:
         if C.shape[0] != C.shape[1] or np.array_equal(C, C.T):
             return None
-        return standing(C.T if rows else C, C if columns else C.T, a, b, eps)
+        key = (rows, columns, C.tobytes(), a.tobytes(), b.tobytes(), eps)
+        if key not in _standing:
+            while len(_standing) >= REMEMBERED:
+                del _standing[next(iter(_standing))]
+            _standing[key] = standing(C.T if rows else C, C if columns else C.T, a, b, eps)
+        return _standing[key]
 
     return sums
 

@@ -16,9 +16,9 @@ import numpy as np
 from scipy.special import rel_entr
 
 from refot.arrays import Array, ConvergenceWarning
-from refot.costs.operands import point_cost
+from refot.backend_contract import get_backend
+from refot.costs.operands import DenseCost, point_cost
 from refot.solvers import solve
-from refot.transforms import softmin
 from refot.verification.certificates.balls import UNIT
 from refot.verification.certificates.intervals import Interval
 
@@ -181,12 +181,14 @@ def iterates(
 ) -> Iterator[tuple[Array, Array]]:
     """(f, g) of the plain iteration U-3 from g = 0: damped softmins, and no shift."""
     rows, columns = (1.0 if np.isinf(rho) else rho / (rho + eps) for rho in rhos)
+    softmin = get_backend("numpy").softmin  # without the checks of `refot.softmin`, at each step
+    on_rows = DenseCost(C)
     with np.errstate(divide="ignore"):
         log_a, log_b = np.log(a), np.log(b)
     g = np.zeros_like(b)
     while True:
-        f = rows * softmin(C, g + eps * log_b, eps, backend="numpy")
-        g = columns * softmin(C.T, f + eps * log_a, eps, backend="numpy")
+        f = rows * softmin(on_rows, g + eps * log_b, eps)
+        g = columns * softmin(on_rows.T, f + eps * log_a, eps)
         yield f, g
 
 

@@ -145,3 +145,23 @@ def test_alpha_is_not_translation_invariant():
     x, y = np.array([[0.0], [1.0]]), np.array([[1.0], [2.0]])
     assert refot.normalised(refot.point_cost(x, y)).scale == 1 / 2.5
     assert refot.normalised(refot.point_cost(x + 3, y + 3)).scale == 1 / 20.5
+
+
+# ------------------------------------------------------------------ how large costs are
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_costs_are_judged_one_by_one_where_their_squares_overflow(dtype: type) -> None:
+    limits = np.finfo(dtype)
+    allowed = np.full((2, 3), limits.max * dtype(2.0**-12))
+    assert operands.size_bound(allowed) == np.inf
+    assert operands.cost_matrix(allowed) is allowed
+    for wrong in (np.nan, -np.inf, limits.max, -limits.max):
+        C = allowed.copy()
+        C[1, 2] = wrong
+        with pytest.raises(refot.InputError, match=r"C\[1, 2\]|C: "):
+            operands.cost_matrix(C)
+
+
+def test_no_entry_exceeds_the_bound_of_their_size() -> None:
+    C = np.random.default_rng(0).normal(size=(30, 20))
+    assert abs(C).max() <= operands.size_bound(C) <= math.sqrt(C.size) * abs(C).max()
+    assert math.isnan(operands.size_bound(np.where(C > 1, np.nan, C)))

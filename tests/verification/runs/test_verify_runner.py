@@ -20,7 +20,10 @@ from child_processes import GIVE_UP, interruptible, wait_until
 
 import refot
 from refot.verification.cases.case import collect
+from refot.verification.checks.arguments import first
 from refot.verification.runs import run as running
+from refot.verification.runs.asked import EVERYTHING
+from refot.verification.runs.parallel import _jobs
 from refot.verification.subjects.isolation import CappedText, isolated, undisturbed
 from refot.verification.subjects.loading import TargetError, as_subject, load
 from refot.verification.subjects.probe import Probe, SubjectError
@@ -31,6 +34,16 @@ REFOT = [sys.executable, "-c", "from refot.cli.app import main; main()"]
 
 def value(*problem):  # type: ignore[no-untyped-def]
     return refot.entropic_value(*problem, backend="numpy")
+
+
+# ------------------------------------------------------------------ jobs
+def test_the_job_with_the_bad_input_is_handed_out_first() -> None:
+    """It takes longest; begun last, it would leave the other worker idle."""
+    cases, _ = collect("quick", 0)
+    jobs = _jobs(list(cases), EVERYTHING)
+    assert any(map(first, jobs[0].cases))
+    assert sorted(case.name for job in jobs for case in job.cases) == sorted(
+        case.name for case in cases)
 
 
 # ------------------------------------------------------------------ isolation

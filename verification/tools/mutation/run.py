@@ -33,6 +33,8 @@ TESTS = {
     "transforms": ("refot/test_transforms", "refot/test_plans"),
     "problem": ("refot/test_transforms", "refot/test_plans", "refot/test_bad_input"),
     "solvers/sinkhorn": ("refot/solvers/test_sinkhorn", "meta/test_mutation_survivors"),
+    "solvers/symmetric": ("refot/solvers/test_sinkhorn", "refot/solvers/test_symmetric",
+                          "meta/test_mutation_survivors"),
     "solvers/scaling": ("refot/solvers/test_sinkhorn", "refot/test_unrolled",
                         "meta/test_mutation_survivors"),
     "objectives": ("refot/test_objectives", "refot/limits/test_closed_forms"),
