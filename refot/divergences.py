@@ -1,8 +1,8 @@
 """Divergences between point clouds: B-9, G-4, MMD (G-2), and the two values they are made of.
 
-Points x (n, d) have the weights a (n,), points y (m, d) the weights b (m,). `cost` is a name of
-POINT_COSTS; eps is in cost units and the same in all three terms. A solve that does not reach `tol`
-warns (ConvergenceWarning).
+Points x (n, d) have the weights a (n,), points y (m, d) the weights b (m,). `cost` is what
+`point_cost` takes; eps is in cost units and the same in all three terms. A solve that does not
+reach `tol` warns (ConvergenceWarning).
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023; an
 erratum such as "G2" is a heading of docs/errata.md.

@@ -60,8 +60,8 @@ def feature_cost(
 ) -> PointCost:
     """The operand of |feature(x_i) - feature(y_j)|^2, the cost in feature space. L; G's c_phi.
 
-    x (n, d), y (m, d); `feature` maps points (n, d) to features (n, k). `cost` is a name of
-    POINT_COSTS; G takes "euclidean". The transport is then between the laws of the features.
+    x (n, d), y (m, d); `feature` maps points (n, d) to features (n, k). `cost` is what
+    `point_cost` takes; G takes "euclidean". The transport is then between the laws of the features.
     """
     return point_cost(_features(x, feature, "x"), _features(y, feature, "y"), cost)
 

@@ -254,7 +254,7 @@ def informative_loss(
 ) -> float:
     """`informative_objective` - F_xx / 2, in cost units: all of B-19, the loss of the generator.
 
-    x = G(z) (n, d), a (n,), y (m, d), b (m,); P (n, m); `cost` a name of POINT_COSTS.
+    x = G(z) (n, d), a (n,), y (m, d), b (m,); P (n, m); `cost` what `point_cost` takes.
     """
     C, xx = point_cost(x, y, cost), problem(point_cost(x, x, cost), a, a, eps, backend)
     self_term = semi_dual_of(xx, solve_symmetric_problem(xx, tol=tol).f)

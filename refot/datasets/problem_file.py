@@ -1,7 +1,7 @@
 """A problem in a file: what `refot solve` and `refot certify` read.
 
 An .npz file holds `eps`, the weights `a` (n,) and `b` (m,), and either the cost `C` (n, m) or the
-points `x` (n, d) and `y` (m, d), then optionally `cost`, a name of POINT_COSTS ("sqeuclidean" by
+points `x` (n, d) and `y` (m, d), then optionally `cost`, a name of `point_cost` ("sqeuclidean" by
 default). It may hold `g` (m,), a column potential to start from. With `rho`, a number or a pair
 (rows, columns), inf for an exact side, and optionally `penalty` ("kl" or "tv", "kl" by default),
 the problem is unbalanced: a and b are masses of any total.

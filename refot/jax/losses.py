@@ -6,7 +6,7 @@ default uniform; they sum to 1. A value is differentiable in x, y, a and b by re
 where JAX has it enabled, else float32; float16 and bfloat16 are computed in float32.
 
 `eps` and values are in cost units; eps and all other options are numbers, not traced arrays. `cost`
-is a name of POINT_COSTS; `tol` and `backend` are as for `refot.sinkhorn_divergence_gradient`, but
+is what `point_cost` takes; `tol` and `backend` are as for `refot.sinkhorn_divergence_gradient`, but
 the default backend is the fastest on the processor, where the work is done. A solve that does not
 reach `tol` warns (ConvergenceWarning), under jit when it runs.
 """

@@ -23,7 +23,7 @@ class EntropicTransport(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters: `eps` in units of the cost, or "auto" for 5 % of the mean cost (1 where that is 0,
     since then any will do); `rho` as in `refot.solve`, so that a finite one leaves outliers
-    behind; `cost` a name of POINT_COSTS; `tol` of the solve.
+    behind; `cost` what `point_cost` takes; `tol` of the solve.
 
     Attributes after `fit`: `result_`, what `refot.solve` returns; `eps_`; `n_features_in_`.
 

@@ -6,7 +6,7 @@ x, y, a and b, twice. Gradients in weights have sum 0, because the mass stays 1.
 bfloat16 are computed in float32, which is the dtype of the value. A solve that does not reach `tol`
 warns (ConvergenceWarning).
 
-`eps` and values are in cost units; `cost` is a name of POINT_COSTS; `tol` and `backend` are as for
+`eps` and values are in cost units; `cost` is a name of `point_cost`; `tol` and `backend` are as for
 `refot.sinkhorn_divergence_gradient`, but the default backend is the fastest for the device. On a
 CUDA device a backend of the processor computes there, and the results go back to the device.
 """
