@@ -24,6 +24,8 @@ sys.path[:0] = [str(ROOT / "docs"), str(ROOT)]  # refot as it is here, not a cop
 from website.finish import check, finish  # noqa: E402
 from website.stage import clear, stage  # noqa: E402
 
+from refot.verification.reports.scoreboard.site import write_scoreboard  # noqa: E402
+
 OF_A_PART = {"suppress_warnings": ["ref.doc", "ref.ref", "toc.not_readable"]}
 """What Sphinx says about links to pages that are not built."""
 
@@ -37,6 +39,8 @@ def build(out: Path, kept: Path, only: Collection[str] = ()) -> list[str]:
                  parallel=2, status=None)
     app.build()
     finish(out)
+    write_scoreboard(sorted((ROOT / "docs" / "scoreboard").glob("*.record.json")),
+                     out / "scoreboard")
     return [*check(out), *(["Sphinx warned, see above"] if app.statuscode else [])]
 
 

@@ -6,6 +6,7 @@ docs/equations.md maps every equation of the four papers to its function here.
 """
 
 from refot.arrays import ConvergenceWarning, InputError
+from refot.autodiff.jvp import plan_jvp, potentials_jvp
 from refot.backend_contract import (
     Backend,
     BackendUnavailableError,
@@ -18,14 +19,20 @@ from refot.batches.result import BatchResult
 from refot.batches.solve import solve_batch
 from refot.costs.operands import DenseCost, PointCost, normalised, point_cost
 from refot.divergences import (
+    SolvedDivergence,
     entropic_value,
     mmd_squared,
     mmd_squared_unbiased,
     sharp_value,
     sinkhorn_divergence,
+    sinkhorn_divergence_of_costs,
     sinkhorn_loss,
+    sinkhorn_loss_of_costs,
+    solve_divergence,
+    solve_divergence_of_costs,
 )
 from refot.gradients import (
+    entropic_value_gradient_eps,
     entropic_value_gradient_points,
     entropic_value_gradient_weights,
     generator_loss,
@@ -38,7 +45,9 @@ from refot.gradients import (
     semi_dual_gradient_points,
     semi_dual_gradient_q,
     sinkhorn_divergence_gradient,
+    sinkhorn_divergence_gradient_eps,
     sinkhorn_divergence_gradient_weights,
+    sinkhorn_divergence_of_costs_gradient_weights,
 )
 from refot.implicit import (
     sharp_value_gradient,
@@ -75,12 +84,14 @@ from refot.solvers import solve
 from refot.solvers.answers.load import load_solution
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.scaling import scaling_iterates, scaling_loss, sinkhorn_scaling
-from refot.solvers.sinkhorn import sinkhorn_log, sinkhorn_symmetric
+from refot.solvers.sinkhorn import sinkhorn_log
+from refot.solvers.symmetric import sinkhorn_symmetric
 from refot.solvers.unbalanced.result import UnbalancedResult
 from refot.transforms import c_eps_transform, c_transform, conditional, softmin
 from refot.unbalanced.gradients import (
     unbalanced_divergence_gradient,
     unbalanced_divergence_gradient_weights,
+    unbalanced_value_gradient_eps,
     unbalanced_value_gradient_points,
     unbalanced_value_gradient_rho,
     unbalanced_value_gradient_weights,
@@ -95,7 +106,12 @@ from refot.unbalanced.objectives import (
     unbalanced_primal,
     unbalanced_shift,
 )
-from refot.unbalanced.values import unbalanced_divergence, unbalanced_value
+from refot.unbalanced.values import (
+    solve_unbalanced_divergence,
+    unbalanced_divergence,
+    unbalanced_divergence_of_costs,
+    unbalanced_value,
+)
 from refot.unrolled import (
     scaling_loss_gradient,
     scaling_loss_gradient_log,
@@ -115,6 +131,7 @@ __all__ = [
     "Measure",
     "PointCost",
     "SinkhornResult",
+    "SolvedDivergence",
     "UnbalancedResult",
     "backend_status",
     "c_eps_transform",
@@ -123,6 +140,7 @@ __all__ = [
     "dual",
     "entropic_primal",
     "entropic_value",
+    "entropic_value_gradient_eps",
     "entropic_value_gradient_points",
     "entropic_value_gradient_weights",
     "entropy",
@@ -152,7 +170,9 @@ __all__ = [
     "normalised",
     "pairwise",
     "plan",
+    "plan_jvp",
     "point_cost",
+    "potentials_jvp",
     "primal",
     "q_objective",
     "q_objective_gradient",
@@ -174,21 +194,29 @@ __all__ = [
     "sharp_value_gradient_weights",
     "sinkhorn_divergence",
     "sinkhorn_divergence_gradient",
+    "sinkhorn_divergence_gradient_eps",
     "sinkhorn_divergence_gradient_weights",
+    "sinkhorn_divergence_of_costs",
+    "sinkhorn_divergence_of_costs_gradient_weights",
     "sinkhorn_log",
     "sinkhorn_loss",
     "sinkhorn_loss_gradient",
+    "sinkhorn_loss_of_costs",
     "sinkhorn_scaling",
     "sinkhorn_symmetric",
     "softmin",
     "solve",
     "solve_batch",
+    "solve_divergence",
+    "solve_divergence_of_costs",
+    "solve_unbalanced_divergence",
     "sum_noise",
     "transport_cost",
     "unbalanced_certified_gap",
     "unbalanced_divergence",
     "unbalanced_divergence_gradient",
     "unbalanced_divergence_gradient_weights",
+    "unbalanced_divergence_of_costs",
     "unbalanced_dual",
     "unbalanced_limits",
     "unbalanced_marginals",
@@ -197,6 +225,7 @@ __all__ = [
     "unbalanced_primal",
     "unbalanced_shift",
     "unbalanced_value",
+    "unbalanced_value_gradient_eps",
     "unbalanced_value_gradient_points",
     "unbalanced_value_gradient_rho",
     "unbalanced_value_gradient_weights",

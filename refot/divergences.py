@@ -10,58 +10,80 @@ erratum such as "G2" is a heading of docs/errata.md.
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from refot.arrays import (
     Array,
-    ConvergenceWarning,
     CostLike,
     InputError,
     Points,
     Weights,
     as_weights,
     in_range,
-    marginal_tolerance,
     namespace,
 )
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import finite_range
-from refot.costs.operands import DenseCost, PointCost, point_cost, row_blocks
+from refot.costs.operands import (
+    Cost,
+    CostName,
+    DenseCost,
+    PointCost,
+    as_cost,
+    point_cost,
+    require_symmetric,
+    row_blocks,
+)
+from refot.foreign import as_given
 from refot.problem import Problem, problem
-from refot.solvers import solve_problem
+from refot.solvers.answers.reuse import backend_of, reused, three
+from refot.solvers.answers.solutions import SOLVERS, solved_to, to_first_order
 from refot.solvers.answers.value import value_of
 from refot.solvers.loop import SinkhornResult
-from refot.solvers.sinkhorn import solve_symmetric_problem
-
-ROUGH = 1e-2
-"""The marginal error of a first, rough solve: it tells how large the potentials are."""
-
-LOOSE = 1e-6
-"""The largest default tolerance of an answer that is wrong by as much as the marginals are. A solve
-that cannot reach it warns."""
 
 
+class SolvedDivergence(NamedTuple):
+    """The three solved problems of a divergence. The argument `solved` of every function of a
+    divergence takes it, so that the value and its gradients need no solves of their own."""
+
+    xy: SinkhornResult
+    """Of x (n points) and y (m points)."""
+
+    xx: SinkhornResult
+    """Of x and itself: f = g."""
+
+    yy: SinkhornResult
+    """Of y and itself."""
+
+
+Problems: TypeAlias = tuple[Problem, Problem, Problem]
+"""The problems xy, xx, yy of a divergence."""
+
+
+# ------------------------------------------------------------------ one pair of measures
 def entropic_value(
-    C: CostLike, a: Weights, b: Weights, eps: float,
-    *, tol: float | None = None, normalise: bool = False, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
+    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> float:
     """F = <C,P> + eps KL(P | a(x)b) at the optimal plan, in cost units. B-10, H-2.
 
-    `normalise`: a and b may be counts.
+    `normalise`: a and b may be counts. `solved`: what `refot.solve` returned for this problem; then
+    nothing is solved, and one solve serves the value and its gradients:
+
+        found = refot.solve(C, a, b, eps, tol=1e-12)
+        F = refot.entropic_value(C, a, b, eps, solved=found)
+        dF = refot.entropic_value_gradient_weights(C, a, b, eps, solved=found)
     """
-    p = problem(C, a, b, eps, backend, normalise)
-    return value_of(p, solve_problem(p, tol=tol).g)
+    p = problem(C, a, b, eps, backend_of(solved, backend), normalise)
+    return value_of(p, solved_to(p, tol, solved=solved).g)
 
 
 def sharp_value(
-    C: CostLike, a: Weights, b: Weights, eps: float,
-    *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
+    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> float:
     """s = <C,P> at the optimal plan of F, in cost units: s = F - eps KL. W_{c,eps} of G.
 
@@ -70,40 +92,95 @@ def sharp_value(
     subtracted first and added at the end, so that the rounding of the mass of P is not multiplied
     by it.
     """
-    p, least = problem(C, a, b, eps, backend), 0.0
+    p, least = problem(C, a, b, eps, backend_of(solved, backend), normalise), 0.0
+    found = None if solved is None else reused(p, solved, tol)
     if isinstance(p.C, DenseCost):
         least, _ = finite_range(p.C.among(p.a > 0, p.b > 0))
         p = replace(p, C=DenseCost(p.C.matrix - least))
-    return least + sharp_value_of(p, to_first_order(p, tol))
+    if found is None:
+        return least + sharp_value_of(p, to_first_order(p, tol))
+    return least + sharp_value_of(p, replace(found, f=found.f - least))
 
 
+# ------------------------------------------------------------------ B-9 and G-4
 def sinkhorn_divergence(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
     tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SolvedDivergence | None = None,
 ) -> float:
     """S = F_xy - F_xx / 2 - F_yy / 2, KL-inclusive, in cost units; S(mu, mu) = 0. B-9.
 
-    `normalise`: a and b may be counts.
+    `normalise`: a and b may be counts. `solved`: what `solve_divergence` returned.
     """
-    problems = three_problems(x, a, y, b, eps, cost, backend, normalise)
-    F_xy, F_xx, F_yy = (value_of(p, solver(p, tol, None).g)
-                        for p, solver in zip(problems, SOLVERS, strict=True))
-    return F_xy - (F_xx + F_yy) / 2
+    problems = three_problems(x, a, y, b, eps, cost, backend, normalise, solved)
+    return _divergence(problems, tol, solved)
+
+
+def sinkhorn_divergence_of_costs(
+    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights, b: Weights, eps: float, *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SolvedDivergence | None = None,
+) -> float:
+    """`sinkhorn_divergence` from the costs C (n, m) between the measures, and C_xx (n, n), C_yy
+    (m, m), symmetric, within each. B-9.
+
+        S = refot.sinkhorn_divergence_of_costs(M, M, M, a, b, 0.1)   # two histograms on one grid
+    """
+    return _divergence(problems_of_costs(C, C_xx, C_yy, a, b, eps, backend, normalise, solved),
+                       tol, solved)
 
 
 def sinkhorn_loss(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
-    tol: float | None = None, backend: BackendLike = None,
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SolvedDivergence | None = None,
 ) -> float:
     """2 s_xy - s_xx - s_yy, of sharp values: twice the scale of B-9, and another value. G-4.
 
     `tol`: by default `first_order_tolerance`, as for `sharp_value`.
     """
-    problems = three_problems(x, a, y, b, eps, cost, backend)
-    s_xy, s_xx, s_yy = (sharp_value_of(*term) for term in first_order_solutions(problems, tol))
-    return 2 * s_xy - s_xx - s_yy
+    return _loss(three_problems(x, a, y, b, eps, cost, backend, normalise, solved), tol, solved)
 
 
+def sinkhorn_loss_of_costs(
+    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights, b: Weights, eps: float, *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SolvedDivergence | None = None,
+) -> float:
+    """`sinkhorn_loss` from the costs C (n, m) between the measures, and C_xx (n, n), C_yy (m, m),
+    symmetric, within each. G-4."""
+    return _loss(problems_of_costs(C, C_xx, C_yy, a, b, eps, backend, normalise, solved),
+                 tol, solved)
+
+
+@as_given
+def solve_divergence(
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+) -> SolvedDivergence:
+    """The three problems of a divergence, solved: xy, xx, yy. B-9, B-26.
+
+    One such call serves the value and all gradients, of S as of G-4. `tol`: by default
+    `first_order_tolerance`, which is enough for all of them.
+
+        found = refot.solve_divergence(x, a, y, b, eps)
+        S = refot.sinkhorn_divergence(x, a, y, b, eps, solved=found)
+        dS = refot.sinkhorn_divergence_gradient(x, a, y, b, eps, solved=found)
+    """
+    return _solved(three_problems(x, a, y, b, eps, cost, backend, normalise), tol)
+
+
+@as_given
+def solve_divergence_of_costs(
+    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights, b: Weights, eps: float, *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+) -> SolvedDivergence:
+    """`solve_divergence` from the costs C (n, m) between the measures, and C_xx (n, n), C_yy
+    (m, m), symmetric, within each."""
+    return _solved(problems_of_costs(C, C_xx, C_yy, a, b, eps, backend, normalise), tol)
+
+
+# ------------------------------------------------------------------ MMD
 @in_range
 def mmd_squared(x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean") -> float:
     """MMD^2 with kernel -c, 2 a'C_xy b - a'C_xx a - b'C_yy b, a V-statistic in cost units. G-2.
@@ -143,72 +220,62 @@ def self_costs(C: PointCost) -> tuple[PointCost, PointCost]:
     return replace(C, y=C.x), replace(C, x=C.y)
 
 
-def first_order_tolerance(p: Problem, f: Array, g: Array) -> float:
-    """The default `tol` of s and of gradients, which are as wrong as the marginals are.
-
-    In float64 it is the least error that a solve can reach, u (16 (a.|f| + b.|g|) / eps +
-    64 sqrt(n + m)) with u = 2^-53: the rounding of the exponents, and that of the sums. But it is
-    at most LOOSE; where rounding does not allow that, the solve warns. In float32 it is the default
-    of `solve`.
-
-    The potentials f, g serve as the scale of the costs, because C_ij is near f_i + g_j wherever
-    P_ij counts. Forbidden pairs and far points of weight 0 do not enter in this way.
-    """
-    if p.C.dtype != np.float64:
-        return marginal_tolerance(p.C.dtype)
-    carried = float(p.a @ abs(f) + p.b @ abs(g))
-    return min(LOOSE, 2.0**-53 * (16 * carried / p.eps + 64 * math.sqrt(sum(p.C.shape))))
+def three_problems(
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName, backend: BackendLike,
+    normalise: bool = False, solved: SolvedDivergence | None = None,
+) -> Problems:
+    """The three problems of a divergence between points."""
+    C = point_cost(x, y, cost)
+    return _problems(C, *self_costs(C), a, b, eps, backend, normalise, solved)
 
 
-Solver: TypeAlias = Callable[[Problem, float | None, Array | None], SinkhornResult]
-"""(problem, tol, the potential to start from) -> the solution of the problem."""
+def problems_of_costs(
+    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights, b: Weights, eps: float,
+    backend: BackendLike, normalise: bool = False, solved: SolvedDivergence | None = None,
+) -> Problems:
+    """The three problems of a divergence from its costs. Raises InputError."""
+    return _problems(*three_costs(C, C_xx, C_yy), a, b, eps, backend, normalise, solved)
 
 
-def solution(p: Problem, tol: float | None, g: Array | None) -> SinkhornResult:
-    """The solution for two different measures, started from the column potential g."""
-    return solve_problem(p, tol=tol, g=g)
+def three_costs(C: CostLike, C_xx: CostLike, C_yy: CostLike) -> tuple[Cost, Cost, Cost]:
+    """The costs of a divergence, checked. Raises InputError unless the two within a measure are
+    symmetric, and of the shape and dtype that fit C."""
+    C = as_cost(C)
+    xx = require_symmetric(as_cost(C_xx), C.shape[0], "C_xx", C.dtype)
+    return C, xx, require_symmetric(as_cost(C_yy), C.shape[1], "C_yy", C.dtype)
 
 
-def self_solution(p: Problem, tol: float | None, f: Array | None) -> SinkhornResult:
-    """The solution for a measure and itself, by the symmetric iteration, started from f."""
-    return solve_symmetric_problem(p, tol=tol, f=f)
-
-
-SOLVERS: tuple[Solver, Solver, Solver] = (solution, self_solution, self_solution)
-"""The solvers for the three problems of a divergence: xy, xx, yy."""
-
-
-def to_first_order(p: Problem, tol: float | None, solver: Solver = solution) -> SinkhornResult:
-    """The solution to `tol`, by default to `first_order_tolerance`.
-
-    That default depends on the size of the potentials. So a rough solve comes first, and the second
-    one goes on from its potential.
-    """
-    if tol is not None or p.C.dtype != np.float64:
-        return solver(p, tol, None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the second solve warns
-        rough = solver(p, ROUGH, None)
-    return solver(p, first_order_tolerance(p, rough.f, rough.g), rough.g)
+def _problems(C: Cost, xx: Cost, yy: Cost, a: Weights, b: Weights, eps: float, backend: BackendLike,
+              normalise: bool, solved: SolvedDivergence | None) -> Problems:
+    backend = backend_of(three(solved)[0], backend)
+    xy = problem(C, a, b, eps, backend, normalise)
+    return xy, problem(xx, xy.a, xy.a, eps, backend), problem(yy, xy.b, xy.b, eps, backend)
 
 
 def first_order_solutions(
-    problems: tuple[Problem, Problem, Problem], tol: float | None
+    problems: Problems, tol: float | None, solved: SolvedDivergence | None = None
 ) -> list[tuple[Problem, SinkhornResult]]:
     """The problems xy, xx, yy, each with its solution `to_first_order`."""
-    return [(p, to_first_order(p, tol, solver))
-            for p, solver in zip(problems, SOLVERS, strict=True)]
+    return [(p, to_first_order(p, tol, solver, own))
+            for p, solver, own in zip(problems, SOLVERS, three(solved), strict=True)]
 
 
-def three_problems(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str, backend: BackendLike,
-    normalise: bool = False,
-) -> tuple[Problem, Problem, Problem]:
-    """The three problems of a divergence: xy, xx, yy."""
-    C = point_cost(x, y, cost)
-    xx, yy = self_costs(C)
-    xy = problem(C, a, b, eps, backend, normalise)
-    return xy, problem(xx, xy.a, xy.a, eps, backend), problem(yy, xy.b, xy.b, eps, backend)
+def _divergence(problems: Problems, tol: float | None, solved: SolvedDivergence | None) -> float:
+    """S of its three problems. B-9."""
+    F_xy, F_xx, F_yy = (value_of(p, solved_to(p, tol, solver, own).g) for p, solver, own
+                        in zip(problems, SOLVERS, three(solved), strict=True))
+    return F_xy - (F_xx + F_yy) / 2
+
+
+def _loss(problems: Problems, tol: float | None, solved: SolvedDivergence | None) -> float:
+    """2 s_xy - s_xx - s_yy of the three problems. G-4."""
+    s_xy, s_xx, s_yy = (sharp_value_of(*term)
+                        for term in first_order_solutions(problems, tol, solved))
+    return 2 * s_xy - s_xx - s_yy
+
+
+def _solved(problems: Problems, tol: float | None) -> SolvedDivergence:
+    return SolvedDivergence(*(found for _, found in first_order_solutions(problems, tol)))
 
 
 def sharp_value_of(p: Problem, solved: SinkhornResult) -> float:

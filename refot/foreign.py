@@ -88,7 +88,8 @@ def as_given(function: Callable[P, T]) -> Callable[P, T]:
             return function(*arguments, **options)
         token = _inside.set(True)
         try:
-            result = function(*map(record_on_host, arguments), **options)
+            on_host_options = {name: record_on_host(value) for name, value in options.items()}
+            result = function(*map(record_on_host, arguments), **on_host_options)
         finally:
             _inside.reset(token)
         return cast(T, returned(result, first))
@@ -106,7 +107,9 @@ def methods_as_given(cls: type[T]) -> type[T]:
 
 
 def record_on_host(argument: Any) -> Any:
-    """A record with its arrays as NumPy's; anything else as it is."""
+    """A record with its arrays as NumPy's, also each record of a tuple; anything else as it is."""
+    if isinstance(argument, tuple) and not isinstance(argument, Origin):
+        return like_tuple(argument, map(record_on_host, argument))
     if not dataclasses.is_dataclass(argument) or isinstance(argument, type):
         return argument
     fields = {field.name: getattr(argument, field.name) for field in dataclasses.fields(argument)}
@@ -134,13 +137,19 @@ def first_origin(arguments: Iterable[Any]) -> Origin | None:
     return None
 
 
+def like_tuple(given: tuple[Any, ...], parts: Iterable[Any]) -> tuple[Any, ...]:
+    """A tuple of these parts, with the names that the given one has for them, if any."""
+    named = getattr(type(given), "_make", None)
+    return tuple(parts) if named is None else cast(tuple[Any, ...], named(parts))
+
+
 def returned(result: Any, to: Origin) -> Any:
     """A result with its arrays as those of a library: an array, a tuple, a generator of tuples, or
     a record with arrays among its fields."""
     if isinstance(result, np.ndarray) or origin(result) is not None:
         return result if library(result) == to.library else to.array(result)
     if isinstance(result, tuple) and not isinstance(result, Origin):
-        return tuple(returned(part, to) for part in result)
+        return like_tuple(result, (returned(part, to) for part in result))
     if inspect.isgenerator(result):
         return (returned(part, to) for part in result)
     if dataclasses.is_dataclass(result) and not isinstance(result, type):

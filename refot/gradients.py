@@ -9,7 +9,9 @@ and every gradient in points is a chain rule through the cost matrix (`points_gr
 potential is `objectives.semi_dual_gradient`.
 
 For the gradient in y or b, exchange the two measures: give (C.T, b, a), or (y, b, x, a).
-`tol`, the L1 marginal error of a solve, is by default `divergences.first_order_tolerance`.
+`tol`, the L1 marginal error of a solve, is by default `solutions.first_order_tolerance`.
+`solved` is what `refot.solve` returned for the problem, or `solve_divergence`: then nothing is
+solved, and a gradient is as near as those are.
 Where x_i = y_j, the costs "euclidean" and "l1" have a kink. Such a pair adds 0, which along any
 direction is the mean of the two one-sided derivatives; so nothing is infinite for equal points.
 
@@ -18,6 +20,8 @@ erratum such as "G1" is a heading of docs/errata.md. d1 c is the derivative of c
 """
 
 from __future__ import annotations
+
+import math
 
 from refot.arrays import (
     Array,
@@ -34,13 +38,23 @@ from refot.arrays import (
 )
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import require_all_partners
-from refot.costs.operands import PointCost, as_cost, as_point_cost, point_cost, row_blocks
+from refot.costs.operands import (
+    CostName,
+    PointCost,
+    as_cost,
+    as_point_cost,
+    point_cost,
+    row_blocks,
+)
 from refot.divergences import (
+    Problems,
+    SolvedDivergence,
     distinct_mean_rows,
     distinct_pairs,
+    first_order_solutions,
+    problems_of_costs,
     self_costs,
-    self_solution,
-    to_first_order,
+    three_problems,
     without_self_pairs,
 )
 from refot.foreign import as_given
@@ -48,6 +62,10 @@ from refot.information import informative_cost, tilted_product
 from refot.objectives import transport_cost
 from refot.plans import semi_dual_plan
 from refot.problem import Problem, problem
+from refot.solvers.answers.reuse import backend_of, three
+from refot.solvers.answers.solutions import self_solution, to_first_order
+from refot.solvers.answers.value import WIDE, largest_cost, wide_potentials
+from refot.solvers.loop import SinkhornResult
 
 
 # ------------------------------------------------------------------ from the cost to the points
@@ -72,38 +90,47 @@ def points_gradient(T: Matrix, C: CostLike) -> Array:
 # ------------------------------------------------------------------ F, B-10
 @as_given
 def entropic_value_gradient_points(
-    C: CostLike, a: Weights, b: Weights, eps: float,
-    *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
+    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> Array:
     """dF/dx_i = sum_j P_ij d1 c(x_i, y_j) at the optimal plan, (n, d). H-24; B-32 without eta.
 
     C: the PointCost of x (n, d) and y (m, d); a (n,), b (m,); eps in cost units. Warns as `solve`.
     """
-    p = problem(as_point_cost(C), a, b, eps, backend)
-    f, g = _potentials(p, tol)
-    return p.backend.plan_cost_gradient(as_point_cost(p.C), p.F(f), p.G(g), p.eps)
+    p = problem(as_point_cost(C), a, b, eps, backend_of(solved, backend), normalise)
+    return points_at(p, *_potentials(p, tol, solved))
 
 
 @as_given
 def entropic_value_gradient_weights(
-    C: CostLike, a: Weights, b: Weights, eps: float,
-    *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
+    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> Array:
     """dF/da = f - mean f, (n,): `centred`, because the sum of the weights stays 1.
 
     From H-9 at the optimal psi. Where a_i = 0 it is the one-sided derivative: a_i can only grow.
     Raises InputError where all pairs of a row are forbidden: there it is infinite.
     """
-    require_all_partners(as_cost(C), b)
-    p = problem(C, a, b, eps, backend)
-    return centred(_potentials(p, tol)[0], p.a)
+    p = problem(C, a, b, eps, backend_of(solved, backend), normalise)
+    require_all_partners(as_cost(C), p.b)
+    return centred(_potentials(p, tol, solved)[0], p.a)
+
+
+def entropic_value_gradient_eps(
+    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
+    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
+) -> float:
+    """dF/deps = KL(P | a(x)b) >= 0 at the optimal plan, in nats: (F - s) / eps. W_{c,eps} of G."""
+    p = problem(C, a, b, eps, backend_of(solved, backend), normalise)
+    return information_of(p, to_first_order(p, tol, solved=solved))
 
 
 # ------------------------------------------------------------------ S, B-9
 @as_given
 def sinkhorn_divergence_gradient(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
-    tol: float | None = None, backend: BackendLike = None,
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SolvedDivergence | None = None,
 ) -> Array:
     """dS/dx_i = sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d). B-9, B-11.
 
@@ -111,24 +138,58 @@ def sinkhorn_divergence_gradient(
     symmetric: the two halves add up to the second sum. Summed over i it is 0, since F_xx does not
     change when all points move together.
     """
-    xy = point_cost(x, y, cost)
-    xx = problem(self_costs(xy)[0], a, a, eps, backend)
-    F = xx.F(_self_potential(xx, tol))
-    self_term = xx.backend.plan_cost_gradient(as_point_cost(xx.C), F, F, xx.eps)
-    return entropic_value_gradient_points(xy, a, b, eps, tol=tol, backend=backend) - self_term
+    xy, xx, _ = three_problems(x, a, y, b, eps, cost, backend, normalise, solved)
+    cross, own, _ = three(solved)
+    f_xx = _self_potential(xx, tol, own)
+    return points_at(xy, *_potentials(xy, tol, cross)) - points_at(xx, f_xx, f_xx)
 
 
 @as_given
 def sinkhorn_divergence_gradient_weights(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
-    tol: float | None = None, backend: BackendLike = None,
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SolvedDivergence | None = None,
 ) -> Array:
     """dS/da = f_xy - f_xx, `centred` to sum 0, (n,): in F_xx / 2 the weights a stand twice. B-9."""
-    xy = point_cost(x, y, cost)
-    xx = problem(self_costs(xy)[0], a, a, eps, backend)
-    f_xx = xx.transform(_self_potential(xx, tol))  # defined at zero weights too
-    f_xy = entropic_value_gradient_weights(xy, a, b, eps, tol=tol, backend=backend)
-    return centred(f_xy - f_xx, xx.a)
+    problems = three_problems(x, a, y, b, eps, cost, backend, normalise, solved)
+    return _divergence_weights(problems, tol, solved)
+
+
+@as_given
+def sinkhorn_divergence_of_costs_gradient_weights(
+    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights, b: Weights, eps: float, *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SolvedDivergence | None = None,
+) -> Array:
+    """dS/da of `sinkhorn_divergence_of_costs`, `centred` to sum 0, (n,). B-9.
+
+    Its gradients in the costs are plans: P in C, and -Pxx / 2, -Pyy / 2 in the others. For the
+    gradient in b give (C.T, C_yy, C_xx, b, a). Raises InputError where all pairs of a row are
+    forbidden.
+    """
+    problems = problems_of_costs(C, C_xx, C_yy, a, b, eps, backend, normalise, solved)
+    require_all_partners(as_cost(C), problems[0].b)
+    return _divergence_weights(problems, tol, solved)
+
+
+def sinkhorn_divergence_gradient_eps(
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SolvedDivergence | None = None,
+) -> float:
+    """dS/deps = KL(P | a(x)b) - KL(Pxx | a(x)a) / 2 - KL(Pyy | b(x)b) / 2, in nats. B-9."""
+    problems = three_problems(x, a, y, b, eps, cost, backend, normalise, solved)
+    cross, *own = (information_of(*term)
+                   for term in first_order_solutions(problems, tol, solved))
+    return cross - sum(own) / 2
+
+
+def _divergence_weights(problems: Problems, tol: float | None, solved: SolvedDivergence | None
+                        ) -> Array:
+    """dS/da of the three problems: f_xy - f_xx, both defined at zero weights too."""
+    (xy, xx, _), (cross, own, _) = problems, three(solved)
+    f_xy, _ = _potentials(xy, tol, cross)
+    return centred(f_xy - xx.transform(_self_potential(xx, tol, own)), xx.a)
 
 
 # ------------------------------------------------------------------ semi-dual, B-24 and H-23
@@ -294,15 +355,56 @@ FAR = 1e3
 """How many times as far from the mean as the derivatives in weights > 0 makes a derivative far."""
 
 
-def _potentials(p: Problem, tol: float | None) -> tuple[Array, Array]:
+def points_at(p: Problem, f: Array, g: Array) -> Array:
+    """sum_j P_ij d1 c(x_i, y_j), (n, d), for the plan of (f, g), without forming it."""
+    return p.backend.plan_cost_gradient(as_point_cost(p.C), p.F(f), p.G(g), p.eps)
+
+
+def information_of(p: Problem, found: SinkhornResult) -> float:
+    """KL(P | a(x)b) of a solved problem, in nats, also where eps is far above the costs."""
+    if p.eps > WIDE * largest_cost(p):
+        p = p.with_mass
+        return plan_kl(p, *wide_potentials(p))
+    return plan_kl(p, found.f, found.g)
+
+
+def plan_kl(p: Problem, f: Array, g: Array) -> float:
+    """sum a_i b_j (K log K - K + 1), in nats, with the density K_ij = exp((f_i + g_j - C_ij) / eps)
+    of the plan: KL(P | a(x)b), where P has the mass of a(x)b. No term is negative."""
+    total = 0.0
+    for rows in row_blocks(p.C, depth=4):
+        terms = _information((f[rows, None] + g - p.C.rows(rows)) / p.eps)
+        total += float(p.a[rows] @ (terms @ p.b))
+    return total
+
+
+NEAR = 2.0**-5
+"""Up to this |z| a series gives z e^z - e^z + 1, which is about z^2 / 2, all its digits."""
+
+
+def _information(z: Array) -> Array:
+    """z e^z - e^z + 1 = sum_k (k - 1) z^k / k!; 1 at -inf, where the density is 0."""
+    xp = namespace(z)
+    near, far = xp.where(abs(z) <= NEAR, z, 0), xp.where(z > -xp.inf, z, 0)
+    series = near * 0
+    for k in range(9, 1, -1):  # Horner; z^10 is below the rounding of z^2
+        series = near * series + (k - 1) / math.factorial(k)
+    exact = xp.where(z > -xp.inf, far * xp.exp(far) - xp.expm1(far), 1)
+    return xp.where(abs(z) <= NEAR, near * near * series, exact)
+
+
+def _potentials(p: Problem, tol: float | None, solved: SinkhornResult | None = None
+                ) -> tuple[Array, Array]:
     """Optimal (f, g) with f = g^(c,eps), which is defined at zero weights too."""
-    g = to_first_order(p, tol).g
+    g = to_first_order(p, tol, solved=solved).g
     return p.transform(g), g
 
 
-def _self_potential(p: Problem, tol: float | None) -> Array:
-    """The optimal f of a measure and itself: both potentials are f."""
-    return to_first_order(p, tol, self_solution).f
+def _self_potential(p: Problem, tol: float | None, solved: SinkhornResult | None = None) -> Array:
+    """The optimal potential of a measure and itself: both are one, but for the constant in which a
+    solution that was given may differ."""
+    found = to_first_order(p, tol, self_solution, solved)
+    return (found.f + found.g) / 2
 
 
 def _two_samples(

@@ -19,40 +19,44 @@ from dataclasses import dataclass
 from refot.arrays import Array, CostLike, Points, Weights, namespace
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import finite_part, require_all_partners
-from refot.costs.operands import as_cost, as_point_cost, point_cost
-from refot.divergences import self_costs, to_first_order
+from refot.costs.operands import CostName, as_cost, as_point_cost
+from refot.divergences import SolvedDivergence, three_problems
 from refot.foreign import as_given
 from refot.gradients import centred, points_gradient
 from refot.problem import Problem, problem
+from refot.solvers.answers.reuse import backend_of, three
+from refot.solvers.answers.solutions import to_first_order
+from refot.solvers.loop import SinkhornResult
 
 
 @as_given
 def sharp_value_gradient(
-    C: CostLike, a: Weights, b: Weights, eps: float,
-    *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
+    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> Array:
     """ds/dC = P - P * C / eps + P_ij (p_i + q_j), (n, m), for `sharp_value`. W_{c,eps} of G.
 
     C (n, m) or an operand; a (n,), b (m,); eps in cost units. The entries sum to 1. Forms the plan,
     and solves a linear system of min(n, m) unknowns. Warns as `solve` does.
     """
-    return _adjoint(problem(C, a, b, eps, backend), tol).cost_gradient
+    p = problem(C, a, b, eps, backend_of(solved, backend), normalise)
+    return _adjoint(p, tol, solved).cost_gradient
 
 
 @as_given
 def sharp_value_gradient_points(
-    C: CostLike, a: Weights, b: Weights, eps: float,
-    *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
+    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> Array:
     """ds/dx_i = sum_j ds/dC_ij d1 c(x_i, y_j), (n, d); C the PointCost of x (n, d), y (m, d)."""
-    p = problem(as_point_cost(C), a, b, eps, backend)
-    return points_gradient(_adjoint(p, tol).cost_gradient, p.C)
+    p = problem(as_point_cost(C), a, b, eps, backend_of(solved, backend), normalise)
+    return points_gradient(_adjoint(p, tol, solved).cost_gradient, p.C)
 
 
 @as_given
 def sharp_value_gradient_weights(
-    C: CostLike, a: Weights, b: Weights, eps: float,
-    *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
+    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> Array:
     """ds/da = eps p, `centred` to sum 0, (n,). Where a_i = 0 it is the one-sided derivative.
 
@@ -60,26 +64,26 @@ def sharp_value_gradient_weights(
     the inverse of the smallest non-zero eigenvalue of the Schur complement that is solved.
     Raises InputError where all pairs of a row are forbidden.
     """
-    require_all_partners(as_cost(C), b)
-    p = problem(C, a, b, eps, backend)
-    return centred(p.eps * _adjoint(p, tol).p, p.a)
+    p = problem(C, a, b, eps, backend_of(solved, backend), normalise)
+    require_all_partners(as_cost(C), p.b)
+    return centred(p.eps * _adjoint(p, tol, solved).p, p.a)
 
 
 @as_given
 def sinkhorn_loss_gradient(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: str = "sqeuclidean", *,
-    tol: float | None = None, backend: BackendLike = None,
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SolvedDivergence | None = None,
 ) -> Array:
     """The gradient in x, (n, d), of `sinkhorn_loss`, 2 s_xy - s_xx - s_yy. G-4.
 
     In s_xx the points x stand twice: with T = ds_xx/dC its gradient is
     sum_k (T + T')_ik d1 c(x_i, x_k).
     """
-    xy = point_cost(x, y, cost)
-    xx, _ = self_costs(xy)
-    T = sharp_value_gradient(xx, a, a, eps, tol=tol, backend=backend)
-    cross = sharp_value_gradient_points(xy, a, b, eps, tol=tol, backend=backend)
-    return 2 * cross - points_gradient(T + T.T, xx)
+    xy, xx, _ = three_problems(x, a, y, b, eps, cost, backend, normalise, solved)
+    T_xy, T_xx = (_adjoint(p, tol, found).cost_gradient
+                  for p, found in zip((xy, xx), three(solved)[:2], strict=True))
+    return 2 * points_gradient(T_xy, xy.C) - points_gradient(T_xx + T_xx.T, xx.C)
 
 
 # ------------------------------------------------------------------ the adjoint system
@@ -100,14 +104,14 @@ class _Adjoint:
         return self.P * (1 - self.C_over_eps + self.p[:, None] + self.q)
 
 
-def _adjoint(pr: Problem, tol: float | None) -> _Adjoint:
+def _adjoint(pr: Problem, tol: float | None, solved: SinkhornResult | None) -> _Adjoint:
     """Solve for the adjoint state (p, q): q from the Schur complement, then p from q.
 
     With chi = P / a the first equation reads p = (chi * C / eps) 1 - chi q. In this form it can be
     used where a_i = 0, too.
     """
     C = pr.C.dense()
-    g = to_first_order(pr, tol).g
+    g = to_first_order(pr, tol, solved=solved).g
     chi = _softmax((pr.G(g) - C) / pr.eps)
     C_over_eps = finite_part(C) / pr.eps
     P = pr.a[:, None] * chi

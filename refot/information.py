@@ -47,7 +47,7 @@ from refot.solvers import solve_problem
 from refot.solvers.answers.value import semi_dual_of
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.memory import gibbs_matrix
-from refot.solvers.sinkhorn import solve_symmetric_problem
+from refot.solvers.symmetric import solve_symmetric_problem
 
 MOST_CODES = 1 << 16
 """The largest number of codes: a table Q has a row for each code up to the largest in use."""

@@ -197,24 +197,41 @@ class TV:
         """The t at which the concave, piecewise linear sum of both rewards is largest.
 
         It rises at the rate of the mass of the rows with f + t < rho, and falls at that of the
-        columns with g - t < rho. t stays where f + t and g - t are above -rho.
+        columns with g - t < rho. t stays where f + t and g - t are above -rho. Where it is largest
+        on an interval, as for equal masses at a large rho, t is the middle of that: no potential
+        is then at a kink without need, and none is larger than it has to be.
         """
-        xp = namespace(f)
         f, a, g, b = f[a > 0], a[a > 0], g[b > 0], b[b > 0]
         least, most = -self.rho - float(f.min()), other.rho + float(g.min())
         if not least <= most:  # no shift gives a finite dual
             return 0.0
-        kinks = xp.concatenate([self.rho - f, g - other.rho])
-        kinks, drops = kinks[xp.argsort(kinks)], xp.concatenate([a, b])[xp.argsort(kinks)]
-        slopes = float(a.sum()) - xp.cumsum(drops)  # after each kink; before all of them: a.sum()
-        passed = int((slopes > 0).sum())
-        best = float(kinks[min(passed, len(kinks) - 1)])
-        return min(max(best, least), most)
+        first, last = _top(self.rho - f, a, g - other.rho, b)
+        return (min(max(first, least), most) + min(max(last, least), most)) / 2
 
     def prox_shift(self, h: Array, a: Array, eps: float, other: Penalty, g: Array, b: Array
                    ) -> float:
         """0: the shift follows the step."""
         return 0.0
+
+
+def _top(rows: Array, a: Array, columns: Array, b: Array) -> tuple[float, float]:
+    """The interval of t on which sum a min(t, rows) + sum b min(-t, -columns) is largest.
+
+    Between two of its kinks it has the slope a(rows beyond) - b(columns passed). Both sums are
+    added from their own end, so that light atoms are not lost beside heavy ones; two sums that
+    differ by what rounding can do are equal.
+    """
+    xp = namespace(a)
+    kinks = xp.concatenate([rows, columns])
+    order, none = xp.argsort(kinks), xp.zeros_like(a[:1])
+    beyond = xp.concatenate([a, xp.zeros_like(b)])[order]
+    passed = xp.concatenate([xp.zeros_like(a), b])[order]
+    rise = xp.concatenate([xp.flip(xp.cumsum(xp.flip(beyond))), none])  # before each kink, and
+    fall = xp.concatenate([none, xp.cumsum(passed)])  # after the last one
+    slope, rounding = rise - fall, float(np.finfo(a.dtype).eps) * len(kinks) * (rise + fall)
+    first = int((slope > rounding).sum()) - 1
+    last = len(kinks) - int((slope < -rounding).sum())
+    return float(kinks[order[first]]), float(kinks[order[last]])
 
 
 Penalty: TypeAlias = KL | TV | Exact

@@ -68,6 +68,6 @@ class VerifyOptions:
     def write(self, found: Report, json: Path | None, html: Path | None) -> None:
         """The files that were asked for."""
         if json is not None:
-            write_json(found, json)
+            write_json(found, json, self.rerun.words)
         if html is not None:
             write_html(found, html, self.rerun.words, self.seed)

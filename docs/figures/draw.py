@@ -11,15 +11,22 @@ import re
 import sys
 from pathlib import Path
 
+from style import styled, themed
+
 FIGURES = Path(__file__).resolve().parent
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SAVED = re.compile(r'"([\w-]+\.svg)"\)')
 
 
 def draw(page: Path) -> None:
     """The blocks of the page, in order, in one namespace; they save into the working folder."""
     namespace: dict[str, object] = {}
-    for block in BLOCK.findall(page.read_text(encoding="utf-8")):
-        exec(compile(block, page.name, "exec"), namespace)
+    text = page.read_text(encoding="utf-8")
+    with styled():
+        for block in BLOCK.findall(text):
+            exec(compile(block, page.name, "exec"), namespace)
+    for name in SAVED.findall(text):
+        themed(FIGURES / name)
 
 
 if __name__ == "__main__":

@@ -111,7 +111,9 @@ def process(app: Any, what: str, name: str, thing: Any, options: Any, lines: lis
     if not found:
         return
     links = ", ".join(f":doc:`{', '.join(row.names)} </equations/{row.slug}>`" for row in found)
-    lines += ["", f"**Equations, source and tests:** {links}", ""]
+    held = ", ".join(f"`{row.names[0]} <../equations/{row.slug}.html#the-tests-that-hold-it>`__"
+                     for row in found)
+    lines += ["", f"**Equations and source:** {links}. **Tests:** {held}.", ""]
     first = found[0]
     if what == "function" and len(functions(first)) and canonical(functions(first)[0]) == name:
         lines += ["", ".. math::", "", "   " + notes()[first.work, first.labels[0]].discrete, ""]

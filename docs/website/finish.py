@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 from fontTools import subset
 from fontTools.ttLib import TTFont
 
+from website.tables import with_cards
+
 
 def font_file() -> Path:
     """STIX Two Math, which the package ziamath brings; the package itself is not used."""
@@ -49,6 +51,7 @@ def finish(out: Path) -> None:
         text = before = path.read_text(encoding="utf-8")
         for old, new in ACCESSIBLE.items():
             text = text.replace(old, new)
+        text = with_cards(text) if 'role="table"' not in text else text
         if text != before:
             path.write_text(text, encoding="utf-8")
     write_font(out)

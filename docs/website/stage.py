@@ -15,26 +15,31 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from website.api_pages import api_pages
+from website.docstrings import pages as pages_of_equations
 from website.equation_pages import equation_pages, equations_of_figures, overview
 from website.figures import figures_page
 from website.gallery_pages import GALLERY, entries, gallery_pages, pictures
 from website.picture import picture
 from website.register import DOCS
+from website.stills import with_pictures
 
 ROOT = DOCS.parent
 HERE = Path(__file__).parent
 
+DEFECTS = DOCS / "findings"
+"""The reports of defects, each of which is a page to which docs/defect-reports.md leads."""
+
 NAVIGATION = {
+    "Begin": ["what-is-entropic-transport", "first-training", "gallery"],
     "Is my code right?": ["verifying-your-code", "any-language", "pytest-plugin", "reports",
-                          "report-format", "certificates-that-travel", "vectors", "trajectories",
-                          "spec", "zoo", "mutation", "findings", "findings-solvers",
-                          "findings-unbalanced"],
+                          "report-format", "scoreboard", "certificates-that-travel", "vectors",
+                          "trajectories", "spec", "zoo", "mutation", "findings",
+                          "findings-solvers", "findings-unbalanced", "defect-reports"],
     "Read the papers": ["equations", "equations/b", "equations/g", "equations/h", "equations/l",
                         "equations/u", "errata", "notation", "figures", "informative-plans",
                         "limits", "certificates"],
-    "Compute": ["gallery", "solvers", "solutions", "batches", "conventions", "forbidden-pairs",
-                "unbalanced", "arrays", "scikit-learn", "refot-solve", "backends", "gpu",
-                "benchmarks"],
+    "Compute": ["solvers", "solutions", "batches", "conventions", "forbidden-pairs", "unbalanced",
+                "arrays", "scikit-learn", "refot-solve", "backends", "gpu", "benchmarks"],
     "Train": ["training", "torch", "systems-info-sinkhorn", "systems-autodiff", "systems-semidual",
               "systems-eot", "systems-baselines", "networks"],
     "Reference": ["api/index", "references"],
@@ -51,6 +56,9 @@ MOVED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md",
          "docs/references.bib": "references.md", "docs/website/home.md": "index.md",
          "docs/website/figures.py": "figures.md"}
 """Where the site has a page of the repository under another name."""
+
+SCOREBOARD = re.compile(r"\[(?P<text>[^\]]*)\]\((?:docs/)?scoreboard/\)")
+"""A link to the records of the scoreboard, in whose place the site has the scoreboard itself."""
 
 
 def stage(folder: Path, only: Collection[str] = ()) -> None:
@@ -81,6 +89,8 @@ def stage(folder: Path, only: Collection[str] = ()) -> None:
 def texts(only: Collection[str] = ()) -> dict[str, str]:
     """The text of every page by its name, or of those in `only`."""
     pages = {path.stem: relinked(path) for path in sorted(DOCS.glob("*.md"))}
+    pages |= {f"{DEFECTS.name}/{path.stem}": "---\norphan: true\n---\n" + relinked(path)
+              for path in sorted(DEFECTS.glob("*.md"))}
     pages["pages"] = pages.pop("index").replace("# refot: the pages", "# All pages")
     pages["contributing"] = relinked(ROOT / "CONTRIBUTING.md")
     pages["changelog"] = relinked(ROOT / "CHANGELOG.md")
@@ -152,13 +162,33 @@ def relinked(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     parts, end = [], 0
     for block in BLOCK.finditer(text):
-        parts += [links(text[end:block.start()], path.parent), block[0]]
+        parts += [prose(text[end:block.start()], path.parent), block[0]]
         end = block.end()
-    return "".join([*parts, links(text[end:], path.parent)])
+    return with_pictures("".join([*parts, prose(text[end:], path.parent)]), DOCS)
+
+
+def prose(text: str, folder: Path) -> str:
+    """The text between two blocks of code."""
+    return equations_linked(links(text, folder), "")
+
+
+UNLINKED = re.compile(r"(?P<kept>^#.*$|`[^`]*`|\[[^\]]*\]\([^)]*\)|<[^>\n]*>|\$[^$]*\$)|"
+                      r"\b(?P<name>[BGHU]-\d+)\b(?![-\w])", re.MULTILINE)
+"""A number of an equation in prose. Headings, code, links and formulas are left as they are."""
+
+
+def equations_linked(text: str, folder: str) -> str:
+    """The text with a link from each equation's number to its page, which lies below `folder`."""
+    def link(found: re.Match[str]) -> str:
+        page = None if found["kept"] else pages_of_equations().get(found["name"])
+        return f"[{found['name']}]({folder}equations/{page}.md)" if page else found[0]
+
+    return UNLINKED.sub(link, text)
 
 
 def links(text: str, folder: Path) -> str:
     text = re.sub(r"^:link: \.\./(\S+)\.md$", r":link: \1", text, flags=re.MULTILINE)
+    text = SCOREBOARD.sub(r'<a href="scoreboard/index.html">\g<text></a>', text)
     return LINK.sub(lambda found: f"]({site_target(found['target'], folder)}"
                                   f"{found['anchor'] or ''})", text)
 
@@ -171,8 +201,8 @@ def site_target(target: str, folder: Path) -> str:
     inside = path.relative_to(ROOT).as_posix()
     if inside in MOVED:
         return MOVED[inside]
-    if path.parent == DOCS and path.suffix == ".md":
-        return path.name
+    if path.parent in (DOCS, DEFECTS) and path.suffix == ".md":
+        return path.relative_to(DOCS).as_posix()
     if path.parent == GALLERY and path.stem in entries():
         return f"gallery/{path.stem}.md"
     if inside.startswith(("docs/figures/", "docs/gallery/pictures/")):

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from refot.arrays import Array, InputError
 from refot.autodiff.term import Term
 from refot.solvers.memory import kept
-from refot.solvers.solve import solve_problem
-from refot.unbalanced.gradients import TIGHT, weights_at
+from refot.unbalanced.gradients import weights_at
+from refot.unbalanced.tight import tightly
 from refot.unbalanced_problem import UnbalancedProblem
 
 
@@ -46,10 +46,9 @@ class FreeTerm(Term):
 
 
 def solved_free_term(p: UnbalancedProblem, tol: float | None) -> FreeTerm:
-    """The term of a problem, solved to `tol`, by default TIGHT in float64. Warns as `solve`."""
-    at_hand = replace(p, C=kept(p.C))
-    default = TIGHT if p.C.dtype.itemsize == 8 else None
-    found = solve_problem(at_hand, tol=default if tol is None else tol)
+    """The term of a problem, solved to `tol`, by default to that of `unbalanced.tight`. Warns as
+    `solve` does."""
+    found = tightly(replace(p, C=kept(p.C)), tol)
     return FreeTerm(p, found.f, found.g)
 
 

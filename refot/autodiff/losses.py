@@ -17,9 +17,10 @@ from refot.autodiff.measures import Pair
 from refot.autodiff.term import Term, directions_of_self, solved_term
 from refot.backend_contract import BackendLike
 from refot.costs.operands import PointCost, point_cost
-from refot.divergences import self_costs, self_solution
+from refot.divergences import self_costs
 from refot.gradients import centred
 from refot.problem import Problem, problem
+from refot.solvers.answers.solutions import self_solution
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
 

@@ -13,9 +13,9 @@ from typing import Self
 from refot.arrays import Array
 from refot.autodiff.measures import Pair
 from refot.costs.operands import as_point_cost
-from refot.divergences import Solver, solution, to_first_order
 from refot.gradients import centred
 from refot.problem import Problem
+from refot.solvers.answers.solutions import Solver, solution, to_first_order
 from refot.solvers.answers.value import value_of
 from refot.solvers.memory import gibbs_matrix, kept
 
@@ -70,9 +70,10 @@ class Term:
 def solved_term(p: Problem, tol: float | None, solver: Solver = solution) -> Term:
     """The term of a problem, solved `to_first_order`. Warns as `solve` does."""
     at_hand = replace(p, C=kept(p.C))  # a matrix, where that is faster and memory allows it
-    g = to_first_order(at_hand, tol, solver).g
-    f = at_hand.transform(g)
-    return Term(p, f, at_hand.T.transform(f, g))
+    solved = to_first_order(at_hand, tol, solver)
+    f = at_hand.transform(solved.g, solved.f)
+    g = at_hand.T.transform(f, solved.g)
+    return Term(p, f, g)
 
 
 def directions_of_self(v: Pair) -> Pair:

@@ -30,7 +30,15 @@ from refot.arrays import (
 )
 from refot.backend_contract import Backend, BackendLike, get_backend
 from refot.costs.forbidden import on_host, with_partners
-from refot.costs.operands import Cost, DenseCost, PointCost, as_cost, as_eps, cost_matrix
+from refot.costs.operands import (
+    Cost,
+    DenseCost,
+    PointCost,
+    as_cost,
+    as_eps,
+    cost_matrix,
+    size_bound,
+)
 from refot.problem import Problem
 
 ROWS, COLUMNS, COST_AT, ROW_AT, COLUMN_AT = range(5)
@@ -102,9 +110,11 @@ def batch(
     rows, columns = (_weights(values, sizes[:, side], name, costs.dtype)
                      for values, side, name in ((a, ROWS, "a"), (b, COLUMNS, "b")))
     found = Batch(costs, rows, columns, np.zeros(number), sizes, on, operands)
-    least, most = float(costs.min()), float(costs.max())
-    found = replace(found, eps=_eps(eps, found, max(most, -least)))
-    if most == np.inf:
+    size = size_bound(costs)
+    if not size < np.inf:
+        size = max(float(costs.max()), -float(costs.min()))
+    found = replace(found, eps=_eps(eps, found, size))
+    if size == np.inf:
         found = _with_partners(found)
     return replace(found, costs=on.asarray(found.costs), a=on.asarray(found.a),
                    b=on.asarray(found.b), operands=None if found.operands is None else
@@ -236,7 +246,7 @@ def _weights(values: Any, sizes: Array, name: str, dtype: Any) -> Array:
 
 
 def _eps(eps: Any, problems: Batch, size: float) -> Array:
-    """eps of each problem, (B,); no cost is larger than `size`."""
+    """eps of each problem, (B,); no cost is larger than `size`, a bound that need not be sharp."""
     if _count(eps, 1) is None:
         each = np.full(len(problems), as_positive(eps, "eps"))
     else:

@@ -16,10 +16,11 @@ from refot.backend_contract import BackendLike
 from refot.batches.batch import batch_of
 from refot.batches.solve import MAX_ITER, solve_problems
 from refot.costs.operands import PointCost, ground_point_cost
-from refot.divergences import self_costs, self_solution
+from refot.divergences import self_costs
 from refot.foreign import as_given
 from refot.measures import Measure, measure
 from refot.problem import Problem, problem
+from refot.solvers.answers.solutions import self_solution
 from refot.solvers.answers.value import value_of
 from refot.solvers.stopping import level_outside
 

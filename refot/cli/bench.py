@@ -27,12 +27,16 @@ def bench(
         min=1, help="Cores and threads of each peer [all].")] = os.cpu_count() or 1,
     data: Annotated[Path | None, typer.Option(help="Folder of MNIST's IDX files.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw time against n: a PNG.")] = None,
+    plot: Annotated[Path | None, typer.Option(
+        help="Draw how many times refot's time each peer takes; the figure of half-iterations goes "
+             "beside it, to NAME-half-iteration.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the tables for a page.")] = None,
     training: Annotated[bool, typer.Option(
         "--training", help="Only: steps of Info-Sinkhorn beside PyTorch's.")] = False,
     batch: Annotated[bool, typer.Option(
         "--batch", help="Only: many small problems at once, beside loops and batches.")] = False,
+    unbalanced: Annotated[bool, typer.Option(
+        "--unbalanced", help="Only: problems with rho, to a certified gap of 1e-6.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List peers and problems.")] = False,
 ) -> None:
     """Time refot beside POT, OTT-JAX, GeomLoss and others, until each meets one criterion.
@@ -49,4 +53,7 @@ def bench(
     else:
         asked = command.BenchOptions("full" if full else "quick", peers, tuple(only or ()), repeats,
                               time_limit, memory_limit, threads, data, json, plot, markdown)
-        command.run(asked, console, complaints)
+        if unbalanced:
+            command.print_unbalanced(asked, console)
+        else:
+            command.run(asked, console, complaints)

@@ -78,8 +78,8 @@ def require_all_partners(C: Cost, b: Array) -> None:
     """Raise InputError if a row has no partner, even a row of weight 0: with any mass there the
     value would be infinite, and so the derivative in that weight is."""
     if forbids(C):
-        _require(without_partner(C, b), "row", "each row with a finite cost to a column of "
-                 "positive weight: without, the derivative in its weight is infinite")
+        _require(without_partner(C, on_host(b)), "row", "each row with a finite cost to a column "
+                 "of positive weight: without, the derivative in its weight is infinite")
 
 
 def require_finite(C: Cost, why: str) -> None:

@@ -52,9 +52,15 @@ def _product_rows(C: PointCost, rows: slice) -> Array:
     Where the subtraction would lose more than 4 bits, the entry is computed from x - y instead.
     """
     x, y = C.x[rows], C.y
-    squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)
-    D = squares - 2 * (x @ y.T)
-    i, j = namespace(x).nonzero(LOST * squares > D)
+    x_2, y_2 = (x**2).sum(axis=1), (y**2).sum(axis=1)
+    D = (-2 * x) @ y.T
+    D += y_2
+    D += x_2[:, None]
+    # few entries are below this bound of a row, so that the exact comparison is of few entries
+    few = LOST * (x_2 + y_2.max())[:, None] > D
+    i, j = divmod(namespace(x).flatnonzero(few), len(y))
+    lost = LOST * (x_2[i] + y_2[j]) > D[i, j]
+    i, j = i[lost], j[lost]
     step = max(1, BLOCK_ELEMENTS // x.shape[1])
     for start in range(0, len(i), step):
         part = slice(start, start + step)

@@ -173,6 +173,8 @@ class GroundCost(PairCost):
         xp = namespace(x)
         farthest = xp.maximum(abs(x.max(axis=0) - y.min(axis=0)),
                               abs(y.max(axis=0) - x.min(axis=0)))
+        if self.is_quadratic:
+            return float(farthest @ farthest)
         return float(self.matrix(xp.zeros_like(farthest)[None], farthest[None])[0, 0])
 
     def spread(self, x: Array, y: Array) -> float:

@@ -12,6 +12,7 @@ same plans, and potentials that are less by these two.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -156,6 +157,9 @@ class PointCost:
 
 Cost: TypeAlias = DenseCost | PointCost
 
+CostName: TypeAlias = str
+"""The name of a cost of points."""
+
 
 def point_cost(x: Any, y: Any, cost: str = "sqeuclidean", scale: float = 1.0) -> PointCost:
     """The operand `scale * c(x, y)`; x (n, d), y (m, d), `cost` a name of POINT_COSTS.
@@ -184,6 +188,8 @@ def cost_matrix(C: Any, ndim: int | tuple[int, ...] = 2) -> Array:
         C = floating.filled(np.inf)
     matrix = as_floating(C, "C", ndim)
     bound = largest(matrix.dtype)
+    if size_bound(matrix) <= bound:
+        return matrix
     with np.errstate(invalid="ignore"):
         if -bound <= float(matrix.min()) and float(matrix.max()) <= bound:  # no NaN either
             return matrix
@@ -196,6 +202,13 @@ def cost_matrix(C: Any, ndim: int | tuple[int, ...] = 2) -> Array:
         raise InputError("C", first_failure(matrix, in_range),
                          f"costs of at most {bound:.1g} in size, for {matrix.dtype}, or inf")
     return matrix
+
+
+def size_bound(costs: Array) -> float:
+    """No entry is larger in size than this: their L2 norm, which takes one pass. It is inf or NaN
+    where an entry is, or where the squares overflow, so that it tells nothing of the entries."""
+    flat = costs.ravel()
+    return math.sqrt(float(namespace(costs).vdot(flat, flat)))
 
 
 def ground_point_cost(x: Any, y: Any, cost: str = "sqeuclidean") -> PointCost:
@@ -273,6 +286,18 @@ def is_symmetric(C: Cost) -> bool:
     if C.shape[0] != C.shape[1]:
         return False
     return all(bool((C.rows(rows) == C.T.rows(rows)).all()) for rows in row_blocks(C))
+
+
+def require_symmetric(C: Cost, n: int, name: str, dtype: Any) -> Cost:
+    """C, the cost of n points among themselves. Raises InputError unless it is (n, n), symmetric,
+    and of this dtype, that of the cost between the two measures."""
+    if C.shape != (n, n):
+        raise ShapeError(name, f"shape {C.shape}", f"({n}, {n}), to fit C")
+    if C.dtype != dtype:
+        raise TypeInputError(name, f"dtype {C.dtype}", f"{dtype}, that of C")
+    if not is_symmetric(C):
+        raise InputError(name, "not symmetric", "c(x, x): a measure with itself")
+    return C
 
 
 def normalised(C: PointCost, alpha: float | None = None) -> PointCost:

@@ -31,6 +31,10 @@ STYLES = [(BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", "-."), (PURPLE, "D
           (SKY, "v", (0, (5, 1, 1, 1)))]
 """Colour, marker and line of the first, second, ... curve of an axis."""
 
+WIDTH = 4.6
+"""Inches. A figure of this width stays readable in a column of text and on a telephone, so panels
+stand below each other."""
+
 
 def as_figure_path(path: str | os.PathLike[str]) -> Path:
     """`path` where a figure can be written: its suffix is a format, its folder exists."""
@@ -56,29 +60,29 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 100) ->
 def plot_joint_laws(
     laws: Mapping[str, Any], z1: Array, y: Array, y_label: str = "position of $y$ on the diagonal"
 ) -> Figure:
-    """Laws of (z1, y) side by side, each P (n1, m) under its title, with their marginals. Fig. 2.
+    """Laws of (z1, y) below each other, each P (n1, m) with its title and marginals. Fig. 2.
 
     z1 (n1,), y (m,): the increasing positions of the atoms. The colour of an entry is its share of
     the largest entry of the same law; entries below 1e-3 of that are white.
     """
     from matplotlib.colors import LogNorm
 
-    figure = new_figure(1.5 + 4.3 * len(laws), 4.9)
-    grid = figure.add_gridspec(2, 3 * len(laws), height_ratios=[1, 5],
-                               width_ratios=[5, 1, 0.25] * len(laws))
+    figure = new_figure(WIDTH, 4.2 * len(laws))
+    grid = figure.add_gridspec(2 * len(laws), 2, height_ratios=[1, 5] * len(laws),
+                               width_ratios=[5, 1])
     x_edges, y_edges = _edges(z1), _edges(y)
     for k, (title, law) in enumerate(laws.items()):
         P = as_plan(law, f"laws[{title!r}]", (len(z1), len(y)))
-        axes = figure.add_subplot(grid[1, 3 * k])
+        axes = figure.add_subplot(grid[2 * k + 1, 0])
         mesh = axes.pcolormesh(x_edges, y_edges, np.maximum(P.T / P.max(), 1e-4),
                                norm=LogNorm(1e-3, 1), cmap=_map_with_white())
         axes.set(xlabel="informative code $z_1$", ylabel=y_label)
-        above, beside = grid[0, 3 * k], grid[1, 3 * k + 1]
+        above, beside = grid[2 * k, 0], grid[2 * k + 1, 1]
         codes = _bars(figure.add_subplot(above, sharex=axes), x_edges, P.sum(axis=1), "vertical")
         data = _bars(figure.add_subplot(beside, sharey=axes), y_edges, P.sum(axis=0), "horizontal")
         codes.set(title=title, ylabel=r"$\zeta_1$")
         data.set_title(r"$\nu$", fontsize=10)
-    figure.colorbar(mesh, ax=figure.axes, shrink=0.75, extend="min",
+    figure.colorbar(mesh, ax=figure.axes, shrink=0.75, extend="min", location="bottom",
                     label="mass of an entry / largest entry")
     return figure
 
@@ -95,8 +99,8 @@ def _bars(
 
 def plot_descent(results: Mapping[str, InformativeResult]) -> Figure:
     """How much the objective B-19 falls in each step, and how far the plan moves; a curve each."""
-    figure = new_figure(9.6, 4.0)
-    falls, steps = figure.subplots(1, 2, sharex=True)
+    figure = new_figure(WIDTH, 7.0)
+    falls, steps = figure.subplots(2, 1, sharex=True)
     for (label, result), (colour, _, line) in zip(results.items(), STYLES, strict=False):
         k, fall = np.arange(1, 1 + result.iterations), -np.diff(result.objectives)
         resolved = np.logical_and.accumulate(fall > 1e-12 * abs(result.objectives[0]))
@@ -115,8 +119,8 @@ def plot_descent(results: Mapping[str, InformativeResult]) -> Figure:
 def plot_limits(sweep: EpsSweep, limits: DivergenceLimits) -> Figure:
     """F, s, S and the loss of G along eps: for each its curve, its limits as eps -> 0 and infinity,
     and the interval that holds for all measures."""
-    figure = new_figure(10.2, 7.2)
-    (value, sharp), (divergence, loss) = figure.subplots(2, 2, sharex=True)
+    figure = new_figure(WIDTH, 13.0)
+    value, sharp, divergence, loss = panels = figure.subplots(4, 1, sharex=True)
     xy, mmd = limits.xy, limits.mmd_squared
     _panel(value, sweep.eps, sweep.value, xy.value_bounds, xy.exact, xy.independent,
            ("$F$ (B-10, H-2): KL-inclusive", "$F$", "$W_0$", r"$\langle C, a\otimes b\rangle$"))
@@ -126,10 +130,8 @@ def plot_limits(sweep: EpsSweep, limits: DivergenceLimits) -> Figure:
            ("$S$ (B-9): KL-inclusive, halves", "$S$", "$W_0$", r"$\mathrm{MMD}^2_{-c}/2$"))
     _panel(loss, sweep.eps, sweep.loss, limits.loss_bounds, 2 * xy.exact, mmd,
            ("loss of G-4: sharp, twice the scale", "loss", "$2 W_0$", r"$\mathrm{MMD}^2_{-c}$"))
-    for axes in (divergence, loss):
-        axes.set_xlabel(r"$\varepsilon$  [cost units]")
-    for axes in (value, divergence):
-        axes.set_ylabel("cost units")
+    for axes in panels:
+        axes.set(xlabel=r"$\varepsilon$  [cost units]", ylabel="cost units")
     return figure
 
 
@@ -156,8 +158,8 @@ def _panel(
 def plot_rates(sweep: EpsSweep, limits: CostLimits) -> Figure:
     """How fast F and s approach their limits, as eps -> 0 and as eps -> infinity: the distances,
     with their bounds and exact rates."""
-    figure = new_figure(10.2, 4.6)
-    near, far = figure.subplots(1, 2)
+    figure = new_figure(WIDTH, 8.6)
+    near, far = figure.subplots(2, 1)
     eps, A = sweep.eps, limits.independent
     for name, values, part, (colour, marker, line) in (
         ("F", sweep.value, 8, STYLES[0]), ("s", sweep.sharp, 2, STYLES[1])
@@ -176,9 +178,11 @@ def plot_rates(sweep: EpsSweep, limits: CostLimits) -> Figure:
                 label=r"bound $\varepsilon\,\min(H(a), H(b))$")
     far.loglog(eps, limits.variance / (2 * eps), color=BLACK, linewidth=1, linestyle=":",
                label=r"rate $\mathrm{Var}/(2\varepsilon)$ of $F$")
-    near.set(xlabel=r"$\varepsilon$  [cost units]", ylabel="distance to the limit  [cost units]",
-             title=r"to $W_0$, as $\varepsilon\to 0$", ylim=(1e-6 * A, 10 * A))
-    far.set(xlabel=r"$\varepsilon$  [cost units]", ylim=(0.1 * limits.variance / eps[-1], 100 * A),
+    for axes in (near, far):
+        axes.set(xlabel=r"$\varepsilon$  [cost units]",
+                 ylabel="distance to the limit  [cost units]")
+    near.set(title=r"to $W_0$, as $\varepsilon\to 0$", ylim=(1e-6 * A, 10 * A))
+    far.set(ylim=(0.1 * limits.variance / eps[-1], 100 * A),
             title=r"to $\langle C, a\otimes b\rangle$, as $\varepsilon\to\infty$")
     _finish(near, "lower right")
     _finish(far, "lower left")
@@ -191,7 +195,7 @@ def plot_softmin_bias(
 ) -> Figure:
     """The bias of the softmin over a batch against the size of the batch. `means` and `errors`: the
     measured bias and its standard error; `predicted`: by theory; (k,) each."""
-    figure = new_figure(5.4, 4.0)
+    figure = new_figure(WIDTH, 3.8)
     axes = figure.subplots()
     axes.loglog(sizes, predicted, color=BLACK, linewidth=1,
                 label=r"$\varepsilon\,\mathrm{Var}/(2B\,\mathrm{mean}^2)$")
@@ -210,8 +214,8 @@ def plot_sample_complexity(tables: Mapping[int, SampleComplexity]) -> Figure:
     one panel for each dimension, one curve for each eps."""
     from refot.limits import decay_rate
 
-    figure = new_figure(1.2 + 3.6 * len(tables), 4.6)
-    panels = np.atleast_1d(figure.subplots(1, len(tables), sharey=True))
+    figure = new_figure(WIDTH, 4.2 * len(tables))
+    panels = np.atleast_1d(figure.subplots(len(tables), 1, sharex=True, sharey=True))
     for axes, (d, table) in zip(panels, tables.items(), strict=True):
         curves = [(rf"$\varepsilon = {eps:g}$", values) for eps, values in
                   zip(table.epsilons, table.divergence, strict=True)]
@@ -224,11 +228,11 @@ def plot_sample_complexity(tables: Mapping[int, SampleComplexity]) -> Figure:
                           linestyle=line, markersize=5, capsize=2,
                           label=rf"{label}, slope ${slope:.2f}$")
         axes.set(xscale="log", yscale="log", xlabel="points $n$ in each sample",
-                 title=f"dimension {d}")
+                 ylabel="mean of $S$  [cost units]", title=f"dimension {d}")
         axes.set_xticks(list(table.sizes), [str(n) for n in table.sizes])
         axes.minorticks_off()
         _finish(axes, "lower left")
-    panels[0].set(ylabel="mean of $S$  [cost units]", ylim=(_lowest(tables) / 20, None))
+    panels[0].set(ylim=(_lowest(tables) / 20, None))
     return figure
 
 
@@ -250,7 +254,7 @@ def _finish(
     """Draw the legend, and a light grid behind everything."""
     axes.grid(color="0.92")
     axes.set_axisbelow(True)
-    axes.legend(loc=place, ncols=columns, fontsize=8.5, framealpha=0.9)
+    axes.legend(loc=place, ncols=columns, fontsize=8.5)
 
 
 def _lowest(tables: Mapping[int, SampleComplexity]) -> float:

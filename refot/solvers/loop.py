@@ -20,6 +20,7 @@ from refot.arrays import (
     marginal_tolerance,
 )
 from refot.problem import Problem
+from refot.solvers.accuracy import accuracy
 from refot.solvers.answers.answers import Answers
 from refot.solvers.gap import CertifiedGap
 from refot.solvers.stopping import Control, Finish, StoppedBy, Watch, level_outside
@@ -87,13 +88,16 @@ def iterate(
     control: Control | None = None,
 ) -> SinkhornResult:
     """Take iterates until the errors are within tol, there are max_iter of them, or `control` says
-    stop. Warns if neither the errors nor the gap that was asked for were reached.
+    stop. Warns if neither the errors nor the gap that was asked for were reached, unless `control`
+    asks for a number of iterations.
 
     The error that a method yields costs it nothing, but it leaves out rounding (of a column that is
     exact on paper) and light atoms. So an error that would end the loop, and that of the result, is
     evaluated anew from the potentials.
     """
     tol = marginal_tolerance(p.C.dtype) if tol is None else as_positive(tol, "tol")
+    if control is not None and control.iterations is not None:
+        return _counted(p, iterates, tol, control, control.iterations)
     errors: list[float] = []
     # An overflow on the way needs no warning: it makes the marginal error infinite, and that warns.
     with Watch(control or Control(), p, tol) as watch, np.errstate(all="ignore"):
@@ -125,6 +129,24 @@ def iterate(
     if not result.converged:
         warnings.warn(_warning(result), ConvergenceWarning, stacklevel=level_outside())
     return result
+
+
+def _counted(
+    p: Problem, iterates: Iterator[tuple[Array, Array, float]], tol: float, control: Control,
+    iterations: int,
+) -> SinkhornResult:
+    """The result of so many iterations. It says whether they reached tol, and does not warn."""
+    errors: list[float] = []
+    with Watch(control, p, tol) as watch, np.errstate(all="ignore"):
+        for f, g, error in itertools.islice(iterates, iterations):
+            errors.append(error)
+            watch.tell(len(errors), error)
+            last = f, g
+        f, g = last
+        found = accuracy(p, f, g)
+        errors[-1] = found.marginal_error
+        return SinkhornResult(f, g, found.within(tol), *found, tol, tuple(errors),
+                              StoppedBy.ITERATIONS, watch.elapsed, p, watch.certificate(g))
 
 
 def _warning(result: SinkhornResult) -> str:

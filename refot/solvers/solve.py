@@ -24,6 +24,7 @@ from refot.solvers.sinkhorn import centred_start, log_iterates
 from refot.solvers.stopping import Control
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
+from .answers.gauge import in_gauge, require_gauge
 from .auto import auto
 from .mixed import mixed
 from .newton import newton
@@ -76,6 +77,7 @@ def solve(
     method: str = "auto",
     tol: float | None = None,
     max_iter: int = 10_000,
+    iterations: int | None = None,
     time_limit: float | None = None,
     gap: float | None = None,
     certified: bool = False,
@@ -84,6 +86,7 @@ def solve(
     progress: Progress | bool = False,
     f: Potential | None = None,
     g: Potential | None = None,
+    gauge: str | None = None,
     memory: int | str | None = None,
     normalise: bool = False,
     backend: BackendLike = None,
@@ -103,9 +106,15 @@ def solve(
     - the error has reached what rounding allows, about u c / eps with u = 1e-16 in float64, 6e-8 in
       float32, and c the size of the costs that carry mass. A `tol` below that cannot be reached.
 
+    Or it runs exactly `iterations` sweeps of Sinkhorn's algorithm, whatever their error, and does
+    not warn: `converged` says whether they reached `tol`.
+
     `certified` proves such bounds of F at the end, whatever stopped it. `progress` is called with
     (iteration, error, elapsed seconds), or is True for a bar. `g` (m,), or `f` (n,) alone, is a
-    warm start, up to a constant. `memory` is what it may take, in bytes or as "2G" (default:
+    warm start, up to a constant. `gauge` fixes the constant that may go from g to f, which no plan
+    and no value depends on: "mean-zero" (the mean of f is 0), "weighted-zero" (a.f = 0),
+    "symmetric" (a.f = b.g) or "last-zero" (the last g_j is 0); without, it is as the method left
+    it. `memory` is what it may take, in bytes or as "2G" (default:
     REFOT_MEMORY, or a quarter of what is free). Weights None are uniform; with `normalise` they may
     be counts. Raises InputError.
 
@@ -117,15 +126,28 @@ def solve(
     or a pair (rows, columns); inf for a marginal that is exact. The result is then an
     `UnbalancedResult`, which says what its errors are.
     """
-    control = Control(time_limit, gap, certified, progress)
+    control = Control(time_limit, gap, certified, progress, iterations)
+    if iterations is not None:
+        method = _sweeps(method)
     if rho is None:
         p = problem(C, a, b, eps, backend, normalise)
     elif normalise:
         raise InputError("normalise", "True beside rho", "False: masses may have any total")
     else:
         p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
-    return solve_problem(p, method=method, tol=tol, max_iter=max_iter, control=control, f=f, g=g,
-                         memory=memory)
+    if gauge is not None:
+        require_gauge(p, gauge)
+    found = solve_problem(p, method=method, tol=tol, max_iter=max_iter, control=control, f=f, g=g,
+                          memory=memory)
+    return found if gauge is None else in_gauge(found, gauge)
+
+
+def _sweeps(method: str) -> str:
+    """The method whose iterations are sweeps. Raises InputError where another one was chosen."""
+    if method not in ("auto", "sinkhorn"):
+        raise InputError("iterations", f"given beside method {method!r}",
+                         "method 'sinkhorn': one of its iterations is one sweep")
+    return "sinkhorn"
 
 
 def solve_problem(

@@ -13,7 +13,7 @@ from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from refot.arrays import Array, TypeInputError, as_positive
+from refot.arrays import Array, InputError, TypeInputError, as_count, as_positive
 from refot.problem import Problem
 from refot.solvers.accuracy import Accuracy, accuracy, atom_tolerance, rounding_floor, swept
 from refot.solvers.gap import CertifiedGap, gap_of
@@ -66,6 +66,9 @@ class StoppedBy(StrEnum):
     GAP = "gap"
     """The certified gap is as small as was asked for."""
 
+    ITERATIONS = "iterations", "allow more iterations, or leave them out"
+    """As many sweeps were taken as were asked for, whatever their error."""
+
     TIME_LIMIT = "time limit", "give it more time_limit, or go on from its g"
     MAX_ITER = "max_iter", "allow more max_iter, or use solve with method 'auto'"
 
@@ -99,10 +102,19 @@ class Control:
     progress: Progress | bool = False
     """A function of (iteration, error, elapsed), or True for a bar."""
 
+    iterations: int | None = None
+    """The number of iterations to run, no more and no less."""
+
     begin: float = field(default_factory=time.perf_counter)
     """The time from which on seconds count."""
 
     def __post_init__(self) -> None:
+        if self.iterations is not None:
+            object.__setattr__(self, "iterations", as_count(self.iterations, "iterations"))
+            for name in ("time_limit", "gap"):
+                if getattr(self, name) is not None:
+                    raise InputError(name, f"{getattr(self, name)!r} beside iterations",
+                                     "one of them: iterations end the solve, and nothing else does")
         for name in ("time_limit", "gap"):
             if getattr(self, name) is not None:  # a float from here on, whatever number it was
                 object.__setattr__(self, name, as_positive(getattr(self, name), name))

@@ -3,7 +3,7 @@
 At the optimal potentials the derivative of the dual U-2 is what it would be if they stayed fixed.
 Masses are free: no gradient in them is centred. For the gradient in y or b exchange the measures:
 give (C.T, b, a) and the pair of rho in the other order. `tol` is the residual of the solve, by
-default TIGHT in float64: a gradient is as wrong as the potentials are.
+default that of `unbalanced.tight`: a gradient is as wrong as the potentials are.
 """
 
 from __future__ import annotations
@@ -11,36 +11,37 @@ from __future__ import annotations
 from refot.arrays import Array, CostLike, InputError, Points, Weights, in_range, namespace
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import require_all_partners
-from refot.costs.operands import as_cost, as_point_cost
+from refot.costs.operands import CostName, as_cost, as_point_cost
+from refot.divergences import SolvedDivergence
 from refot.foreign import as_given
+from refot.gradients import plan_kl, points_at
 from refot.penalties import Exact
+from refot.solvers.answers.reuse import backend_of, three
 from refot.solvers.loop import SinkhornResult
-from refot.solvers.solve import solve_problem
+from refot.unbalanced.tight import tightly
 from refot.unbalanced.values import divergence_problems
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
-
-TIGHT = 1e-11
-"""The default residual in float64, above what rounding leaves at moderate rho and eps."""
 
 
 @as_given
 @in_range
 def unbalanced_value_gradient_points(
-    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl",
-    *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl", *,
+    tol: float | None = None, backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> Array:
     """dU/dx_i = sum_j P_ij d1 c(x_i, y_j) at the optimal plan, (n, d). U-7.
 
     C: the PointCost of x (n, d) and y (m, d); masses a (n,), b (m,); eps, rho in cost units.
     """
-    return points_of(unbalanced_problem(as_point_cost(C), a, b, eps, rho, penalty, backend), tol)
+    p = unbalanced_problem(as_point_cost(C), a, b, eps, rho, penalty, backend_of(solved, backend))
+    return points_at(p, *potentials_of(tightly(p, tol, solved)))
 
 
 @as_given
 @in_range
 def unbalanced_value_gradient_weights(
-    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl",
-    *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl", *,
+    tol: float | None = None, backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> Array:
     """dU/da_i, (n,): with KL rho1 + eps m_b - (rho1 + eps) exp(-f_i / rho1), not centred. U-7.
 
@@ -48,72 +49,79 @@ def unbalanced_value_gradient_weights(
     it is the one-sided derivative. Raises InputError where both marginals are exact, for then a
     alone cannot change.
     """
-    require_all_partners(as_cost(C), b)
-    return weights_of(unbalanced_problem(C, a, b, eps, rho, penalty, backend), tol)
+    p = unbalanced_problem(C, a, b, eps, rho, penalty, backend_of(solved, backend))
+    require_all_partners(as_cost(C), p.b)
+    if p.is_exact:
+        raise InputError("rho", "inf on both sides", "a finite rho: a alone cannot change")
+    return weights_at(p, *potentials_of(tightly(p, tol, solved)))
 
 
 @in_range
 def unbalanced_value_gradient_rho(
-    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl",
-    *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl", *,
+    tol: float | None = None, backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> tuple[float, float]:
     """(dU/drho1, dU/drho2) = (KL(P1 | a), KL(P'1 | b)), with TV the distances; no unit. U-7.
 
     0 where a marginal is exact. For one rho on both sides the derivative is the sum.
     """
-    p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
-    solved = _solved(p, tol)
-    rows, columns = p.backend.marginals(p.C, p.F(solved.f), p.G(solved.g), p.eps)
-    return (_per_rho(p, p.asked(solved.f, rows)), _per_rho(p.T, p.T.asked(solved.g, columns)))
+    p = unbalanced_problem(C, a, b, eps, rho, penalty, backend_of(solved, backend))
+    f, g = potentials_of(tightly(p, tol, solved))
+    rows, columns = p.backend.marginals(p.C, p.F(f), p.G(g), p.eps)
+    return (_per_rho(p, p.asked(f, rows)), _per_rho(p.T, p.T.asked(g, columns)))
+
+
+@in_range
+def unbalanced_value_gradient_eps(
+    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl", *,
+    tol: float | None = None, backend: BackendLike = None, solved: SinkhornResult | None = None,
+) -> float:
+    """dU/deps = sum P log(P / (a(x)b)) - P + a(x)b >= 0 at the optimal plan, no unit. U-7."""
+    p = unbalanced_problem(C, a, b, eps, rho, penalty, backend_of(solved, backend))
+    return plan_kl(p, *potentials_of(tightly(p, tol, solved)))
 
 
 @as_given
 @in_range
 def unbalanced_divergence_gradient(
     x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object,
-    cost: str = "sqeuclidean", penalty: str = "kl", *, tol: float | None = None,
-    backend: BackendLike = None,
+    cost: CostName = "sqeuclidean", penalty: str = "kl", *, tol: float | None = None,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> Array:
     """dS/dx_i = sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d). U-8.
 
     x (n, d), a (n,), y (m, d), b (m,); one rho. In U_xx / 2 the points x stand twice.
     """
-    xy, xx, _ = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend)
-    return points_of(xy, tol) - points_of(xx, tol)
+    xy, xx, _ = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend, solved)
+    cross, own, _ = three(solved)
+    at_xy, at_xx = potentials_of(tightly(xy, tol, cross)), potentials_of(tightly(xx, tol, own))
+    return points_at(xy, *at_xy) - points_at(xx, *at_xx)
 
 
 @as_given
 @in_range
 def unbalanced_divergence_gradient_weights(
     x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object,
-    cost: str = "sqeuclidean", penalty: str = "kl", *, tol: float | None = None,
-    backend: BackendLike = None,
+    cost: CostName = "sqeuclidean", penalty: str = "kl", *, tol: float | None = None,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> Array:
     """dS/da = dU_xy/da - dU_xx/da + eps (m_a - m_b), (n,), not centred. U-8.
 
     dU_xx/da is the mean of those in the two places in which a stands: with TV the level of (f, g)
     may be free, and then one place alone says nothing.
     """
-    xy, xx, _ = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend)
-    m_a, m_b = xy.masses
-    solved = _solved(xx, tol)
-    both_places = weights_at(xx, solved.f, solved.g) + weights_at(xx.T, solved.g, solved.f)
-    return weights_of(xy, tol) - both_places / 2 + xy.eps * (m_a - m_b)
+    xy, xx, _ = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend, solved)
+    (m_a, m_b), (cross, own, _) = xy.masses, three(solved)
+    f, g = potentials_of(tightly(xx, tol, own))
+    both_places = weights_at(xx, f, g) + weights_at(xx.T, g, f)
+    once = weights_at(xy, *potentials_of(tightly(xy, tol, cross)))
+    return once - both_places / 2 + xy.eps * (m_a - m_b)
 
 
-# ------------------------------------------------------------------ of a checked problem
-def points_of(p: UnbalancedProblem, tol: float | None) -> Array:
-    """dU/dx."""
-    solved = _solved(p, tol)
-    return p.backend.plan_cost_gradient(as_point_cost(p.C), p.F(solved.f), p.G(solved.g), p.eps)
-
-
-def weights_of(p: UnbalancedProblem, tol: float | None) -> Array:
-    """dU/da of a problem that is to be solved."""
-    if p.is_exact:
-        raise InputError("rho", "inf on both sides", "a finite rho: a alone cannot change")
-    solved = _solved(p, tol)
-    return weights_at(p, solved.f, solved.g)
+# ------------------------------------------------------------------ of a solved problem
+def potentials_of(found: SinkhornResult) -> tuple[Array, Array]:
+    """(f, g)."""
+    return found.f, found.g
 
 
 def weights_at(p: UnbalancedProblem, f: Array, g: Array) -> Array:
@@ -122,11 +130,6 @@ def weights_at(p: UnbalancedProblem, f: Array, g: Array) -> Array:
     f = p.prox(h)  # defined where a_i = 0, too
     shares = namespace(f).exp((f - h) / p.eps)
     return p.rows.worth(f) + p.eps * (p.masses[1] - shares)
-
-
-def _solved(p: UnbalancedProblem, tol: float | None) -> SinkhornResult:
-    default = TIGHT if p.C.dtype.itemsize == 8 else None
-    return solve_problem(p, tol=default if tol is None else tol)
 
 
 def _per_rho(p: UnbalancedProblem, sums: Array) -> float:

@@ -7,31 +7,39 @@ and off only to second order in the residual.
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from refot.arrays import CostLike, Points, Weights, as_positive, in_range
 from refot.backend_contract import BackendLike
-from refot.costs.operands import point_cost
-from refot.divergences import self_costs
+from refot.costs.operands import Cost, CostName, point_cost
+from refot.divergences import SolvedDivergence, self_costs, three_costs
+from refot.foreign import as_given
+from refot.solvers.answers.reuse import backend_of, three
+from refot.solvers.answers.solutions import solved_to
 from refot.solvers.loop import SinkhornResult
-from refot.solvers.solve import solve_problem
+from refot.unbalanced.tight import tightly
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
 
 @in_range
 def unbalanced_value(
-    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl",
-    *, tol: float | None = None, backend: BackendLike = None
+    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl", *,
+    tol: float | None = None, backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> float:
     """U = min <C,P> + eps KL(P | a(x)b) + D1(P1 | a) + D2(P'1 | b), in cost units. U-1.
 
     C (n, m) or an operand; masses a (n,), b (m,) of any total; eps and rho in cost units, rho a
-    number or a pair (rows, columns), inf for an exact marginal.
+    number or a pair (rows, columns), inf for an exact marginal. `solved`: what `refot.solve`
+    returned for this problem; then nothing is solved.
     """
-    return value_of(unbalanced_problem(C, a, b, eps, rho, penalty, backend), tol)
+    p = unbalanced_problem(C, a, b, eps, rho, penalty, backend_of(solved, backend))
+    return value_of(p, tol, solved)
 
 
-def value_of(p: UnbalancedProblem, tol: float | None) -> float:
+def value_of(p: UnbalancedProblem, tol: float | None, solved: SinkhornResult | None = None
+             ) -> float:
     """U of a checked problem."""
-    return dual_of(p, solve_problem(p, tol=tol))
+    return dual_of(p, solved_to(p, tol, solved=solved))
 
 
 def dual_of(p: UnbalancedProblem, solved: SinkhornResult) -> float:
@@ -42,30 +50,73 @@ def dual_of(p: UnbalancedProblem, solved: SinkhornResult) -> float:
 @in_range
 def unbalanced_divergence(
     x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object,
-    cost: str = "sqeuclidean", penalty: str = "kl", *, tol: float | None = None,
-    backend: BackendLike = None,
+    cost: CostName = "sqeuclidean", penalty: str = "kl", *, tol: float | None = None,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> float:
     """S = U_xy - U_xx / 2 - U_yy / 2 + eps / 2 (m_a - m_b)^2, in cost units. U-8.
 
     S(mu, mu) = 0 and S(mu, 2 mu) > 0; S >= 0 where exp(-c / eps) is positive definite. rho is one
     number, the same on both sides: the self terms would have no sense with a pair. x (n, d),
-    a (n,), y (m, d), b (m,).
+    a (n,), y (m, d), b (m,). `solved`: what `solve_unbalanced_divergence` returned.
     """
-    xy, xx, yy = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend)
-    U_xy, U_xx, U_yy = (value_of(p, tol) for p in (xy, xx, yy))
-    m_a, m_b = xy.masses
-    return U_xy - U_xx / 2 - U_yy / 2 + xy.eps / 2 * (m_a - m_b) * (m_a - m_b)
+    problems = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend, solved)
+    return _divergence(problems, tol, solved)
+
+
+@in_range
+def unbalanced_divergence_of_costs(
+    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights, b: Weights, eps: float, rho: object,
+    penalty: str = "kl", *, tol: float | None = None, backend: BackendLike = None,
+    solved: SolvedDivergence | None = None,
+) -> float:
+    """`unbalanced_divergence` from the costs C (n, m) between the measures, and C_xx (n, n), C_yy
+    (m, m), symmetric, within each. U-8."""
+    problems = _problems(*three_costs(C, C_xx, C_yy), a, b, eps, rho, penalty, backend, solved)
+    return _divergence(problems, tol, solved)
+
+
+@as_given
+def solve_unbalanced_divergence(
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object,
+    cost: CostName = "sqeuclidean", penalty: str = "kl", *, tol: float | None = None,
+    backend: BackendLike = None,
+) -> SolvedDivergence:
+    """The three problems of `unbalanced_divergence`, solved: xy, xx, yy. U-8.
+
+    One such call serves the value and all gradients. `tol`: by default that of `unbalanced.tight`.
+    """
+    problems = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend)
+    return SolvedDivergence(*(tightly(p, tol) for p in problems))
+
+
+UnbalancedProblems: TypeAlias = tuple[UnbalancedProblem, UnbalancedProblem, UnbalancedProblem]
+"""The problems xy, xx, yy of a divergence."""
 
 
 def divergence_problems(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object, cost: str, penalty: str,
-    backend: BackendLike,
-) -> tuple[UnbalancedProblem, UnbalancedProblem, UnbalancedProblem]:
-    """The problems xy, xx, yy."""
-    rho = as_positive(rho, "rho")
+    x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object, cost: CostName,
+    penalty: str, backend: BackendLike, solved: SolvedDivergence | None = None,
+) -> UnbalancedProblems:
+    """The problems xy, xx, yy between points."""
     C = point_cost(x, y, cost)
-    xx, yy = self_costs(C)
+    return _problems(C, *self_costs(C), a, b, eps, rho, penalty, backend, solved)
+
+
+def _problems(
+    C: Cost, xx: Cost, yy: Cost, a: Weights, b: Weights, eps: float, rho: object, penalty: str,
+    backend: BackendLike, solved: SolvedDivergence | None,
+) -> UnbalancedProblems:
+    rho, backend = as_positive(rho, "rho"), backend_of(three(solved)[0], backend)
     first, second, third = (
         unbalanced_problem(cost_of, masses, others, eps, rho, penalty, backend)
         for cost_of, masses, others in ((C, a, b), (xx, a, a), (yy, b, b)))
     return first, second, third
+
+
+def _divergence(problems: UnbalancedProblems, tol: float | None, solved: SolvedDivergence | None
+                ) -> float:
+    """S of its three problems. U-8."""
+    U_xy, U_xx, U_yy = (value_of(p, tol, own)
+                        for p, own in zip(problems, three(solved), strict=True))
+    m_a, m_b = problems[0].masses
+    return U_xy - U_xx / 2 - U_yy / 2 + problems[0].eps / 2 * (m_a - m_b) * (m_a - m_b)

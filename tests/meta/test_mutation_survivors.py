@@ -9,8 +9,8 @@ import pytest
 
 import refot
 from refot.arrays import ShapeError
-from refot.divergences import first_order_tolerance
 from refot.problem import problem
+from refot.solvers.answers.solutions import first_order_tolerance
 from refot.solvers.scaling import ScalingWarning
 
 

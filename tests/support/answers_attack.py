@@ -23,8 +23,8 @@ from solver_problems import uneven_weights
 
 import refot
 from refot.arrays import ConvergenceWarning, InputError, marginal_tolerance
-from refot.divergences import to_first_order
 from refot.solvers import METHODS
+from refot.solvers.answers.solutions import to_first_order
 from refot.verification.certificates import rounding_bounds
 from refot.verification.certificates.certify import certify
 from refot.verification.certificates.rounding_bounds import rounding_bound

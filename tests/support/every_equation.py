@@ -36,6 +36,12 @@ class World:
         return self.C.dense(), self.a, self.b, EPS
 
     @property
+    def costs(self) -> tuple[Any, ...]:
+        """Those between the measures and within each."""
+        pairs = ((self.x, self.y), (self.x, self.x), (self.y, self.y))
+        return tuple(refot.point_cost(*pair).dense() for pair in pairs)
+
+    @property
     def samples(self) -> tuple[Any, ...]:
         return self.x, self.a, self.y, self.b
 
@@ -69,6 +75,8 @@ CALLS: dict[str, Callable[[World], Any]] = {
         lambda w: refot.entropic_value_gradient_points(*w.problem, **EXACT, backend=w.on),
     "entropic_value_gradient_weights":
         lambda w: refot.entropic_value_gradient_weights(*w.problem, **EXACT, backend=w.on),
+    "entropic_value_gradient_eps":
+        lambda w: refot.entropic_value_gradient_eps(*w.problem, **EXACT, backend=w.on),
     "entropy": lambda w: refot.entropy(w.P),
     "generator_loss": lambda w: refot.generator_loss(w.x, w.x2, w.y, w.P, w.eta),
     "generator_loss_gradient": lambda w: refot.generator_loss_gradient(w.x, w.x2, w.y, w.P, w.eta),
@@ -96,6 +104,9 @@ CALLS: dict[str, Callable[[World], Any]] = {
     "normalised": lambda w: refot.normalised(w.C).dense(),
     "plan": lambda w: refot.plan(w.f, w.g, *w.problem, backend=w.on),
     "point_cost": lambda w: refot.point_cost(w.x, w.y, "l1", 2.0).dense(),
+    "plan_jvp": lambda w: refot.plan_jvp(*w.matrix, dC=w.Q, **EXACT, backend=w.on),
+    "potentials_jvp": lambda w: refot.potentials_jvp(*w.problem, dx=w.x2, dy=w.y, **EXACT,
+                                                     backend=w.on),
     "primal": lambda w: refot.primal(w.P, *w.matrix),
     "q_objective": lambda w: refot.q_objective(w.Q1, w.P1, w.zeta, w.b),
     "q_objective_gradient": lambda w: refot.q_objective_gradient(w.Q1, w.P1, w.zeta, w.b),
@@ -127,11 +138,20 @@ CALLS: dict[str, Callable[[World], Any]] = {
         lambda w: refot.sinkhorn_divergence(*w.samples, EPS, **EXACT, backend=w.on),
     "sinkhorn_divergence_gradient":
         lambda w: refot.sinkhorn_divergence_gradient(*w.samples, EPS, **EXACT, backend=w.on),
+    "sinkhorn_divergence_gradient_eps":
+        lambda w: refot.sinkhorn_divergence_gradient_eps(*w.samples, EPS, **EXACT, backend=w.on),
+    "sinkhorn_divergence_of_costs": lambda w: refot.sinkhorn_divergence_of_costs(
+        *w.costs, w.a, w.b, EPS, **EXACT, backend=w.on),
+    "sinkhorn_divergence_of_costs_gradient_weights":
+        lambda w: refot.sinkhorn_divergence_of_costs_gradient_weights(
+            *w.costs, w.a, w.b, EPS, **EXACT, backend=w.on),
     "sinkhorn_divergence_gradient_weights":
         lambda w: refot.sinkhorn_divergence_gradient_weights(*w.samples, EPS, **EXACT,
                                                              backend=w.on),
     "sinkhorn_log": lambda w: of(refot.sinkhorn_log(*w.problem, **EXACT, backend=w.on)),
     "sinkhorn_loss": lambda w: refot.sinkhorn_loss(*w.samples, EPS, **EXACT, backend=w.on),
+    "sinkhorn_loss_of_costs": lambda w: refot.sinkhorn_loss_of_costs(
+        *w.costs, w.a, w.b, EPS, **EXACT, backend=w.on),
     "sinkhorn_loss_gradient":
         lambda w: refot.sinkhorn_loss_gradient(*w.samples, EPS, **EXACT, backend=w.on),
     "sinkhorn_scaling": lambda w: refot.sinkhorn_scaling(*w.matrix, STEPS),
@@ -140,6 +160,12 @@ CALLS: dict[str, Callable[[World], Any]] = {
     "softmin": lambda w: refot.softmin(w.C, w.g, EPS, backend=w.on),
     "pairwise": lambda w: w.on.asarray(refot.pairwise([w.x, w.y], EPS, backend=w.on)),
     "solve": lambda w: of(refot.solve(*w.problem, **EXACT, backend=w.on)),
+    "solve_divergence": lambda w: own_potentials(
+        refot.solve_divergence(*w.samples, EPS, **EXACT, backend=w.on)),
+    "solve_divergence_of_costs": lambda w: own_potentials(
+        refot.solve_divergence_of_costs(*w.costs, w.a, w.b, EPS, **EXACT, backend=w.on)),
+    "solve_unbalanced_divergence": lambda w: own_potentials(
+        refot.solve_unbalanced_divergence(*w.samples, EPS, 1.5, **EXACT, backend=w.on)),
     "solve_batch": lambda w: in_one_gauge(refot.solve_batch(
         w.matrix[0], *(w.on.asarray(np.stack([INPUTS[z], INPUTS[z][::-1]])) for z in "ab"), EPS,
         **EXACT, backend=w.on)),
@@ -149,6 +175,8 @@ CALLS: dict[str, Callable[[World], Any]] = {
         w.f, w.g, *w.problem, RHO, backend=w.on).lower,
     "unbalanced_divergence":
         lambda w: refot.unbalanced_divergence(*w.samples, EPS, 1.5, **EXACT, backend=w.on),
+    "unbalanced_divergence_of_costs": lambda w: refot.unbalanced_divergence_of_costs(
+        *w.costs, w.a, w.b, EPS, 1.5, **EXACT, backend=w.on),
     "unbalanced_divergence_gradient": lambda w: refot.unbalanced_divergence_gradient(
         *w.samples, EPS, 1.5, **EXACT, backend=w.on),
     "unbalanced_divergence_gradient_weights":
@@ -166,6 +194,8 @@ CALLS: dict[str, Callable[[World], Any]] = {
     "unbalanced_value": lambda w: refot.unbalanced_value(*w.problem, RHO, **EXACT, backend=w.on),
     "unbalanced_value_gradient_points": lambda w: refot.unbalanced_value_gradient_points(
         *w.problem, RHO, **EXACT, backend=w.on),
+    "unbalanced_value_gradient_eps": lambda w: refot.unbalanced_value_gradient_eps(
+        *w.problem, RHO, **EXACT, backend=w.on),
     "unbalanced_value_gradient_rho": lambda w: refot.unbalanced_value_gradient_rho(
         *w.problem, RHO, **EXACT, backend=w.on),
     "unbalanced_value_gradient_weights": lambda w: refot.unbalanced_value_gradient_weights(
@@ -177,6 +207,11 @@ def of(solved: Any) -> tuple[Any, Any]:
     """The potentials in the gauge g_0 = 0, which no solver fixes."""
     assert solved.converged
     return solved.f + solved.g[0], solved.g - solved.g[0]
+
+
+def own_potentials(solved: refot.SolvedDivergence) -> tuple[Any, Any]:
+    """Those of both measures with themselves, which have no free constant."""
+    return solved.xx.f, solved.yy.f
 
 
 def in_one_gauge(solved: Any) -> tuple[Any, Any]:

@@ -3,6 +3,7 @@ memory."""
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 from .criterion import Judgement
 from .problems import Instance
-from .worker import Failure, Ready, Run, serve
+from .worker import OUT_OF_PROCESSOR_TIME, Failure, Ready, Run, serve
 
 WARM_UP_FACTOR = 3.0
 """Import, preparation and compilation together may take this multiple of the limit of one run."""
@@ -31,11 +32,16 @@ class PeerFailed(Exception):  # noqa: N818 - what happened, not an error of ours
 
 @dataclass(frozen=True)
 class RunLimits:
-    """Seconds for one run, bytes for one process, and the cores and threads that it may use."""
+    """Seconds for one run, bytes for one process, and the cores and threads that it may use.
+
+    `processor`: seconds of all processors for one run, where the system can limit these. On a busy
+    machine it is the fairer limit.
+    """
 
     seconds: float = 60.0
     memory: int = 12 << 30
     threads: int = os.cpu_count() or 1
+    processor: float = math.inf
 
 
 class Child:
@@ -47,7 +53,8 @@ class Child:
         self.name, self.limits = name, limits
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        arguments = (theirs, name, instance, limits.memory, limits.threads, solving)
+        arguments = (theirs, name, instance, limits.memory, limits.threads, limits.processor,
+                     solving)
         self._process = context.Process(target=serve, args=arguments, daemon=True)
         with environment({variable: str(limits.threads) for variable in THREAD_VARIABLES}):
             self._process.start()
@@ -85,6 +92,9 @@ class Child:
             self._process.join(5)
             code = self._process.exitcode
             self.close()
+            if code == -OUT_OF_PROCESSOR_TIME:
+                raise PeerFailed(f"no answer within {self.limits.processor:.3g} s of the "
+                                 "processor") from None
             raise PeerFailed(f"its process ended, exit code {code}") from None
         if isinstance(reply, Failure):
             self.close()

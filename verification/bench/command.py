@@ -13,9 +13,10 @@ from refot.arrays import InputError
 from refot.plots.figures import as_figure_path, save_figure
 from refot.terminal import foreign, plain
 
-from . import batches
+from . import batches, unbalanced
 from . import report as pages
 from .child import RunLimits
+from .figures import plot_half_iterations, plot_times
 from .peers.table import DEFAULT, find_peer, known_peers
 from .problems import GRIDS, grid
 from .run import HALF, BenchReport, bench
@@ -41,13 +42,9 @@ class BenchOptions:
 
 def run(asked: BenchOptions, console: Console, complaints: Console) -> None:
     """The whole command. Raises InputError for a wrong option, before any work."""
-    names = DEFAULT if asked.peers is None else tuple(
-        name.strip() for name in asked.peers.split(",") if name.strip())
-    for name in names:
-        find_peer(name)
+    names = _names(asked, DEFAULT)
     for path in (asked.json, asked.markdown):
-        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-            raise InputError("file", f"{path}", "a file in a folder that exists")
+        _require_writable(path)
     figure = as_figure_path(asked.plot) if asked.plot is not None else None
     cells = grid(asked.grid, asked.data, asked.only)
     limits = RunLimits(asked.seconds, int(asked.gibibytes * 2**30), asked.threads)
@@ -64,11 +61,31 @@ def run(asked: BenchOptions, console: Console, complaints: Console) -> None:
             if asked.markdown is not None:
                 pages.write_markdown(found, asked.markdown)
             if figure is not None and found.cells:
-                save_figure(pages.plot(found), figure)
+                save_figure(plot_times(found, pages.MARGINAL), figure)
+                halves = {rate.peer: rate.ratio for rate in found.throughput if rate.ratio}
+                if halves:
+                    save_figure(plot_half_iterations(halves),
+                                figure.with_stem(f"{figure.stem}-half-iteration"))
 
         half = HALF if not asked.only or HALF.matches(asked.only) else None
         found = bench(cells, names, limits, asked.repeats, half, tell, keep)
     pages.print_report(found, console)
+
+
+def _names(asked: BenchOptions, default: tuple[str, ...]) -> tuple[str, ...]:
+    """The peers that were asked for. Raises UnknownNameError."""
+    if asked.peers is None:
+        return default
+    names = tuple(name.strip() for name in asked.peers.split(",") if name.strip())
+    for name in names:
+        find_peer(name)
+    return names
+
+
+def _require_writable(path: Path | None) -> None:
+    """Raise InputError where a report cannot be written."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise InputError("file", f"{path}", "a file in a folder that exists")
 
 
 def print_list(console: Console) -> None:
@@ -80,6 +97,8 @@ def print_list(console: Console) -> None:
     console.print(table)
     for name in GRIDS:
         console.print(f"{name}: " + "; ".join(cell.name for cell in grid(name)), highlight=False)
+    console.print("unbalanced: " + "; ".join(cell.name for cell in unbalanced.CELLS),
+                  highlight=False)
 
 
 def print_training(console: Console) -> None:
@@ -91,4 +110,15 @@ def print_training(console: Console) -> None:
 def print_batches(console: Console) -> None:
     """The table of batches, a line as soon as it is measured."""
     for line in batches.lines():
+        console.print(foreign(line), soft_wrap=True)
+
+
+def print_unbalanced(asked: BenchOptions, console: Console) -> None:
+    """The table of unbalanced problems, a line as soon as it is measured. Raises InputError for a
+    wrong option, before any work."""
+    names = _names(asked, tuple(unbalanced.OTHERS))
+    _require_writable(asked.json)
+    cells = unbalanced.cells_of(asked.only)
+    limits = RunLimits(asked.seconds, int(asked.gibibytes * 2**30), asked.threads)
+    for line in unbalanced.lines(cells, names, limits, asked.repeats, asked.json):
         console.print(foreign(line), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The results of a run as tables (terminal and Markdown), as JSON, and as a log-log plot."""
+"""The results of a run as tables (terminal and Markdown) and as JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -18,10 +17,6 @@ from .criterion import CRITERIA
 from .run import BenchReport
 from .throughput import Rate
 from .timing import REFERENCE, Entry, Range
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MARGINAL, GAP = (criterion.name for criterion in CRITERIA)
 
@@ -138,70 +133,3 @@ def write_json(report: BenchReport, path: Path) -> None:
 def write_markdown(report: BenchReport, path: Path) -> None:
     """The tables for a page."""
     write_text(path, markdown(report))
-
-
-# ------------------------------------------------------------------ the plot
-def plot(report: BenchReport) -> Figure:
-    """Seconds to the marginal error (above) and seconds an iteration (below) against n, by eps."""
-    from matplotlib.figure import Figure
-
-    curves = points(report)
-    eps = sorted({key[1] for key in curves}, reverse=True)
-    figure = Figure(figsize=(3.2 * len(eps), 6.4), layout="constrained")
-    axes = figure.subplots(2, len(eps), squeeze=False, sharex=True, sharey="row")
-    names = list(dict.fromkeys(key[0] for key in curves))
-    peers = list(dict.fromkeys(name.split(", ")[0] for name in names))
-    for column, value in enumerate(eps):
-        for row, ylabel in enumerate((f"s to {MARGINAL}", "s an iteration")):
-            axis = axes[row, column]
-            for name in names:
-                k = peers.index(name.split(", ")[0])
-                draw(axis, name, k, curves.get((name, value), []), row)
-            guide(axis)
-            axis.set(xscale="log", yscale="log", title=f"eps = {value:g} max C" * (row == 0),
-                     xlabel="n" * (row == 1), ylabel=ylabel * (column == 0))
-    entries = {label: line for axis in axes.flat
-               for line, label in zip(*axis.get_legend_handles_labels(), strict=True)}
-    figure.legend(entries.values(), entries.keys(), loc="outside lower center", fontsize=7,
-                  ncols=2 * len(eps))
-    return figure
-
-
-def points(report: BenchReport) -> dict[tuple[str, float], list[tuple[float, float, float | None]]]:
-    """(curve, eps) -> [(n, seconds, seconds an iteration)], for peers that reached the
-    criterion."""
-    found: dict[tuple[str, float], list[tuple[float, float, float | None]]] = {}
-    for name, entries in report.cells.items():
-        cell = report.places[name]
-        for entry in entries:
-            timing = entry.timings.get(MARGINAL)
-            if timing is not None:
-                curve = f"{entry.peer}, {cell.family}"
-                found.setdefault((curve, cell.eps), []).append(
-                    (cell.n, timing.seconds, per_iteration(entry)))
-    return found
-
-
-def draw(axis: Axes, name: str, k: int, values: list[tuple[float, float, float | None]],
-         row: int) -> None:
-    """One curve in the colour of the k-th peer, refot's thicker. MNIST, in many dimensions, is
-    dashed with hollow marks. After ten peers the colours repeat, with other marks."""
-    places = sorted((value[0], height) for value in values
-                    if (height := value[row + 1]) is not None)
-    ours, high = name.startswith(f"{REFERENCE},"), name.endswith("mnist")
-    axis.plot([n for n, _ in places], [height for _, height in places],
-              color="black" if ours else f"C{k % 10}", linestyle="--" if high else "-",
-              marker="osDv^<>p*h"[(k + k // 10) % 10], markersize=4, linewidth=2 if ours else 1,
-              markerfacecolor="white" if high else None, label=name)
-
-
-def guide(axis: Axes) -> None:
-    """A dotted line with the slope of n^2, from the lower left corner of the curves."""
-    lines: list[Any] = list(axis.get_lines())
-    x = [value for line in lines for value in line.get_xdata()]
-    y = [value for line in lines for value in line.get_ydata()]
-    if not x:
-        return
-    low, high = min(x), max(x)
-    axis.plot([low, high], [min(y), min(y) * (high / low) ** 2], color="grey", linestyle=":",
-              linewidth=1, label="n^2")

@@ -1,74 +1,107 @@
-"""Time to a certified relative gap of 1e-6 on unbalanced problems, refot beside its peers.
+"""`refot bench --unbalanced`: seconds to a certified relative gap of 1e-6 on unbalanced problems.
 
-    python -m refot.verification.bench.unbalanced --json found.json "gaussians n=1000"
-
-prints a line for each cell whose name has one of the texts; without a text, for all of CELLS. It
-measures as `refot bench` does: each peer in its process, at the loosest accuracy that meets the
-criterion, in pairs with refot.
+Masses 1 and 1.3, KL on both sides. Everything else is as in `refot bench`: each peer has a process,
+is run at the loosest accuracy that meets the criterion, and then in pairs with refot. But a peer is
+stopped at a multiple of refot's time, both in seconds of the processor: on a busy machine a limit
+by the clock would say more of its other work than of the peer.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+
+from refot.arrays import InputError
+from refot.files import write_text
 
 from .child import PeerFailed, RunLimits
 from .criterion import UNBALANCED
 from .peers.unbalanced import peers
 from .problems import UnbalancedCell
-from .timing import Runner, paired, refused
+from .timing import Runner, Timing, paired, refused
 
 CELLS = [UnbalancedCell(family, n, eps, None, rho)
          for family, n in (("gaussians", 1_000), ("mnist", 1_000), ("gaussians", 10_000))
          for eps in (1e-1, 1e-2, 1e-3) for rho in (1.0, 1e2, 1e4)]
 
+REFERENCE, *OTHERS = (peer.name for peer in peers())
 
-def compare(cell: UnbalancedCell, names: list[str], limits: RunLimits, repeats: int
-            ) -> Iterator[dict[str, Any]]:
-    """For refot and each peer: seconds and the ratio to refot's of the same pairs, or why not."""
+TIMES = 20.0
+"""A peer is stopped at this multiple of refot's time."""
+
+LEAST = 2.0
+"""But it has this many seconds of the processor in any case."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A peer on a cell: its times beside refot's, or why there are none. `load` is the load average
+    of the machine."""
+
+    cell: str
+    peer: str
+    timing: Timing | None
+    failure: str = ""
+    load: float = 0.0
+
+    @property
+    def line(self) -> str:
+        """A row of the table."""
+        start = f"| {self.cell} | {self.peer} |"
+        if self.timing is None:
+            return f"{start} | | {self.failure} |"
+        ratio = self.timing.processor_ratio
+        times = "" if ratio is None else f"{ratio.median:.2g} ({ratio.least:.2g}-{ratio.most:.2g})"
+        return f"{start} {self.timing.processor:.2g} | {times} | gap {self.timing.gap:.0e} |"
+
+
+def cells_of(only: Sequence[str]) -> list[UnbalancedCell]:
+    """The cells whose name has the words of one of these texts; all of them without a text."""
+    found = [cell for cell in CELLS if not only or cell.matches(tuple(only))]
+    if not found:
+        raise InputError("only", ", ".join(only), "part of one of " +
+                         ", ".join(cell.name for cell in CELLS))
+    return found
+
+
+def compare(cell: UnbalancedCell, names: Sequence[str], limits: RunLimits, repeats: int
+            ) -> Iterator[Found]:
+    """refot, and then each peer beside it."""
     instance = cell.instance()
-    with Runner(peers()[0].name, instance, limits) as reference:
+    with Runner(REFERENCE, instance, limits) as reference:
+        yield (ours := found_of(cell, REFERENCE, reference, reference, repeats))
+        seconds = ours.timing.processor if ours.timing else math.inf
+        theirs = replace(limits, processor=min(limits.processor, max(LEAST, TIMES * seconds)))
         for name in names:
-            line: dict[str, Any] = {"cell": cell.name, "peer": name}
-            with Runner(name, instance, limits) as runner:
-                try:
-                    if reason := refused(name, instance.n, limits):
-                        raise PeerFailed(reason)
-                    found = paired(runner, reference, UNBALANCED, repeats)
-                    line |= {"seconds": found.seconds, "gap": found.gap,
-                             "residual": found.marginal_error, "pairs": found.pairs,
-                             "accuracy": found.accuracy,
-                             "ratio": found.ratio and found.ratio.median,
-                             "processor": found.processor, "processor_ratio":
-                             found.processor_ratio and found.processor_ratio.median}
-                except PeerFailed as failed:
-                    line["failure"] = str(failed)
-            yield line
+            with Runner(name, instance, theirs) as runner:
+                yield found_of(cell, name, runner, reference, repeats)
 
 
-def main() -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("only", nargs="*", help="words of names of cells")
-    parser.add_argument("--json", type=Path, help="write every line to this file")
-    parser.add_argument("--peers", default=",".join(peer.name for peer in peers()))
-    parser.add_argument("--seconds", type=float, default=30.0, help="limit of one run")
-    parser.add_argument("--repeats", type=int, default=3, help="pairs of runs")
-    asked = parser.parse_args()
-    limits, lines = RunLimits(seconds=asked.seconds, threads=os.cpu_count() or 1), []
-    for cell in CELLS:
-        if asked.only and not cell.matches(tuple(asked.only)):
-            continue
-        for line in compare(cell, asked.peers.split(","), limits, asked.repeats):
-            print(json.dumps(line), flush=True)
-            lines.append(line | {"load": os.getloadavg()[0]})
-            if asked.json:
-                asked.json.write_text(json.dumps(lines, indent=1), encoding="utf-8")
+def found_of(cell: UnbalancedCell, name: str, runner: Runner, reference: Runner, repeats: int
+             ) -> Found:
+    """What became of one peer."""
+    timing, failure = None, refused(name, runner.instance.n, runner.limits)
+    if not failure:
+        try:
+            timing = paired(runner, reference, UNBALANCED, repeats)
+        except PeerFailed as failed:
+            failure = str(failed)
+    return Found(cell.name, name, timing, failure, os.getloadavg()[0])
 
 
-if __name__ == "__main__":
-    main()
+def lines(cells: Sequence[UnbalancedCell], names: Sequence[str], limits: RunLimits, repeats: int,
+          path: Path | None = None) -> Iterator[str]:
+    """The table, a line as soon as it is measured; all of it as JSON in the file `path`."""
+    every = []
+    yield "| problem | peer | seconds of the processor | times refot's (min-max) | |"
+    yield "|---|---|---|---|---|"
+    for cell in cells:
+        for found in compare(cell, names, limits, repeats):
+            every.append(asdict(found))
+            if path is not None:
+                write_text(path, json.dumps(every, indent=1) + "\n")
+            yield found.line

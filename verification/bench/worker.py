@@ -7,11 +7,12 @@ half-iteration. A reply is a Ready, a Run, a Judgement, seconds, or a Failure th
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -27,6 +28,13 @@ from .problems import Instance
 
 WARM_UP = 0.5
 """The accuracy of a first run, which compiles and is not counted."""
+
+
+COMPILING = 20.0
+"""Seconds of the processor that a first run may take beside its limit, to compile."""
+
+OUT_OF_PROCESSOR_TIME = 24
+"""The signal SIGXCPU that ends a process beyond its limit, where the system has it."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +69,23 @@ Reply: TypeAlias = Ready | Run | Judgement | float | Failure
 
 
 class PeerServer:
-    """A peer, its problem, and its last answer."""
+    """A peer, its problem, and its last answer. `processor`: seconds of the processor for a run."""
 
-    def __init__(self, peer: Peer, instance: Instance, base: int) -> None:
-        self.peer, self.instance, self.base = peer, instance, base
+    def __init__(self, peer: Peer, instance: Instance, base: int, processor: float = math.inf
+                 ) -> None:
+        self.peer, self.instance, self.base, self.processor = peer, instance, base, processor
         self._solve: Solve | None = None
         self._half: Callable[[], Any] | None = None
         self.answer: Answer | None = None
 
     def run(self, accuracy: float) -> Run:
         """One solve to that accuracy; the problem is prepared before the first."""
+        compiling = COMPILING if self._solve is None else 0.0
         if self._solve is None:
             self._solve = self.peer.prepare(self.instance)
         begun, processor = time.perf_counter(), time.process_time()
-        self.answer = self._solve(accuracy)
+        with processor_limit(self.processor + compiling):
+            self.answer = self._solve(accuracy)
         return Run(accuracy, time.perf_counter() - begun, time.process_time() - processor,
                    self.answer.iterations, peak_memory() - self.base)
 
@@ -116,15 +127,17 @@ def forget_peak() -> None:
 
 
 def serve(
-    connection: Connection, name: str, instance: Instance, memory: int, threads: int, solving: bool
+    connection: Connection, name: str, instance: Instance, memory: int, threads: int,
+    processor: float, solving: bool,
 ) -> None:
-    """Answer requests about one peer on one problem, in `memory` bytes and on `threads` cores."""
+    """Answer requests about one peer on one problem, in `memory` bytes, on `threads` cores, and
+    with `processor` seconds of these for a run."""
     warnings.simplefilter("ignore")  # a peer that warns is judged all the same
     with silence(), connection:
         try:
             limit_process(os.getpid(), memory)
             keep_to(threads)
-            worker, ready = start(name, instance, solving)
+            worker, ready = start(name, instance, solving, processor)
             connection.send(ready)
             while True:
                 verb, *arguments = connection.recv()
@@ -141,12 +154,32 @@ def keep_to(threads: int) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
-def start(name: str, instance: Instance, solving: bool) -> tuple[PeerServer, Ready]:
+@contextmanager
+def processor_limit(seconds: float) -> Iterator[None]:
+    """Within the block the system ends this process after about that many seconds of the processor,
+    where it can (not on Windows)."""
+    if math.isinf(seconds) or sys.platform == "win32":
+        yield
+        return
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    end = math.ceil(used.ru_utime + used.ru_stime + seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (end, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (most, most))
+
+
+def start(name: str, instance: Instance, solving: bool, processor: float = math.inf
+          ) -> tuple[PeerServer, Ready]:
     """The worker of a peer, warmed up: by a run where it is to solve, else by a half-iteration."""
     peer = find_peer(name)
     importlib.import_module(peer.package[0])
     forget_peak()
-    worker = PeerServer(peer, instance, peak_memory())
+    worker = PeerServer(peer, instance, peak_memory(), processor)
     begun = time.perf_counter()
     if solving:
         worker.run(WARM_UP)

@@ -20,9 +20,10 @@ import refot
 from refot.arrays import Array, lookup, marginal_tolerance
 from refot.costs.forbidden import finite_part
 from refot.costs.operands import DenseCost, point_cost
-from refot.divergences import self_costs, to_first_order
+from refot.divergences import self_costs
 from refot.information import informative_cost
 from refot.problem import problem
+from refot.solvers.answers.solutions import to_first_order
 from refot.solvers.gap import HUGE_COST
 
 from . import unbalanced_bounds

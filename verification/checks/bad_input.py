@@ -18,7 +18,7 @@ import numpy as np
 from refot.arrays import Array, InputError
 from refot.verification.cases.faults import FAULTS, Change, Fault
 from refot.verification.subjects.capabilities import CAPABILITIES, MATRIX, Answers
-from refot.verification.subjects.limits import limited, refusal_expected
+from refot.verification.subjects.limits import Clocked, limited, refusal_expected
 from refot.verification.subjects.probe import NoAnswerError, NotOfferedError, Probe, SubjectError
 from refot.verification.subjects.protocol import argument_names
 from refot.verification.truth.right import sums
@@ -46,8 +46,9 @@ def refuses(trial: Trial, capability: str, fault: Fault) -> Finding:
     _answered(trial, capability, sound)
     if fault.name in trial.probe.part.allows:
         return trial.mass_error(0.0, f"documented: {trial.probe.part.allows[fault.name]}")
-    # a program that died of earlier bad input is started again by a sound call, made anew
-    trial.probe.answer(capability, "sound", *trial.in_their_convention(capability, sound))
+    if isinstance(trial.probe.part.capabilities[capability], Clocked):
+        # a program that died of earlier bad input is started again by a sound call, made anew
+        trial.probe.answer(capability, "sound", *trial.in_their_convention(capability, sound))
     known_to_hang = trial.probe.hung >= MOST_HUNG
     hurried = Probe(limited(trial.probe.part, SHORT if known_to_hang else PATIENCE))
     bad = _changed(fault.change, capability, trial.in_their_convention(capability, sound))

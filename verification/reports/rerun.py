@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from typing import Protocol
 
-from refot.verification.runs.run import CheckResult
+
+class Asked(Protocol):
+    """One check on one case."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def case(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,7 @@ class Rerun:
         """The whole run again, with `more` options."""
         return shlex.join(("refot", "verify", *self.words, *more))
 
-    def one(self, result: CheckResult, part: tuple[str, ...]) -> str:
+    def one(self, result: Asked, part: tuple[str, ...]) -> str:
         """One check on one case, in the debugger."""
         return self.whole(*part, "--check", result.id, "--case", result.case, "--debug")
 

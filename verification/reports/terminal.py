@@ -166,10 +166,11 @@ def print_list(console: Console) -> None:
     console.print(checks)
 
 
-def write_json(report: Report, path: Path) -> None:
+def write_json(report: Report, path: Path, arguments: tuple[str, ...] = ()) -> None:
     """Write the report as strict JSON, with a number that is not finite as a string; the file is
-    written whole or not at all."""
-    write_text(path, json.dumps(_strict(report.as_dict()), indent=1, allow_nan=False) + "\n")
+    written whole or not at all. `arguments` are the words after `refot verify` that repeat it."""
+    found = _strict({**report.as_dict(), "arguments": arguments})
+    write_text(path, json.dumps(found, indent=1, allow_nan=False) + "\n")
 
 
 def _strict(value: object) -> object:

@@ -88,12 +88,12 @@ class Answers:
     def value(self) -> float:
         """F = <C,P> + eps KL(P | a(x)b), as the semi-dual at g: in cost units, never above the true
         F. B-10, B-24. Warns where the solve did not converge."""
-        self._warn("value")
+        self.warn_unless_converged("value")
         return value_of(self.problem, self.g)
 
     def transport_cost(self) -> float:
         """<C, P>, in cost units: the sharp value. Warns where the solve did not converge."""
-        self._warn("transport_cost")
+        self.warn_unless_converged("transport_cost")
         p = self.problem
         return p.backend.plan_cost(p.C, p.F(self.f), p.G(self.g), p.eps)
 
@@ -108,7 +108,7 @@ class Answers:
         `y` (m, d) are by default the points of the cost. A point of weight 0 has an image too: that
         of its conditional law. Warns where the solve did not converge.
         """
-        self._warn("barycentric_map")
+        self.warn_unless_converged("barycentric_map")
         p = self.problem
         values = self._targets() if y is None else _checked(y, p.C.shape[1], "y", p)
         return _mean(p, self.f, p.G(self.g), values)
@@ -119,7 +119,7 @@ class Answers:
         f at x_new is the (c,eps)-transform of g there, B-25. Only for costs of points. Warns where
         the solve did not converge.
         """
-        self._warn("transform")
+        self.warn_unless_converged("transform")
         p = self.problem
         if not isinstance(p.C, PointCost):
             raise InputError("C", "a matrix", "a cost of points: refot.point_cost(x, y)")
@@ -138,13 +138,13 @@ class Answers:
     def sample(self, k: int, rng: Any) -> tuple[Array, Array]:
         """k pairs (i, j) drawn from P, as two arrays of indices (k,), on the host. `rng` is a
         NumPy Generator, or a seed. O(k m) time at most."""
-        self._warn("sample")
+        self.warn_unless_converged("sample")
         return draws.sample(self.problem, self.f, self.g, k, rng)
 
     def matching(self) -> Array:
         """The j with the most mass P_ij, for each i: (n,), on the host. Not one to one in general.
         """
-        self._warn("matching")
+        self.warn_unless_converged("matching")
         return draws.heaviest(self.problem, self.g)
 
     # -------------------------------------------------------------- files and pictures
@@ -172,7 +172,8 @@ class Answers:
         short = Accuracy(self.marginal_error, self.atom_error).shortfall(self.tolerance)
         return f"{short} after {len(self.errors)} iterations (stopped by {self.stopped_by})"
 
-    def _warn(self, what: str) -> None:
+    def warn_unless_converged(self, what: str) -> None:
+        """Warn that `what` is asked of a solve that did not converge, where it did not."""
         if not self.converged:
             warnings.warn(f"{what} of a solve that did not converge: {self.shortfall()}",
                           ConvergenceWarning, stacklevel=level_outside())

@@ -41,11 +41,17 @@ def wide_value(p: Problem) -> float:
     (Franklin and Lorenz 1989), and the error of F is of second order in that of g.
     """
     p = p.with_mass  # a far point of weight 0 is no part of F, and could leave the range of exp
+    f, g = wide_potentials(p)
+    return float(p.a @ f + p.b @ g)
+
+
+def wide_potentials(p: Problem) -> tuple[Array, Array]:
+    """(f, g) of those three steps, for a problem without weights of 0."""
     g = namespace(p.b).zeros_like(p.b)
     for _ in range(3):
         f = transform_about_the_mean(p, g)
         g = transform_about_the_mean(p.T, f)
-    return float(p.a @ f + p.b @ g)
+    return f, g
 
 
 def transform_about_the_mean(p: Problem, g: Array) -> Array:

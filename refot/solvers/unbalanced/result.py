@@ -28,7 +28,7 @@ class UnbalancedResult(SinkhornResult):
     def value(self) -> float:
         """U in cost units, as the dual at f and g: but for rounding, never above the true U. Warns
         where the solve did not converge. U-2."""
-        self._warn("value")
+        self.warn_unless_converged("value")
         return self.problem.dual(self.f, self.g, self.mass)
 
 

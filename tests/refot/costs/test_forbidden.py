@@ -514,3 +514,12 @@ def test_blocks_are_not_certified_from_above() -> None:
     proved = certify(C, [0.5, 0.5], [0.5, 0.5], EPS, [0.0, 0.0])
     assert proved.value.upper == INF
     assert proved.value.lower <= 0.5 + EPS * np.log(2)
+
+
+@pytest.mark.parametrize("gradient", [
+    refot.entropic_value_gradient_weights, refot.sharp_value_gradient_weights])
+def test_gradients_in_uniform_weights_beside_forbidden_pairs(gradient: Any) -> None:
+    """Weights None are uniform, also where pairs are forbidden."""
+    C, halves = np.array([[0.0, np.inf], [1.0, 2.0]]), np.full(2, 0.5)
+    np.testing.assert_array_equal(gradient(C, None, None, 1.0),
+                                  gradient(C, halves, halves, 1.0))

@@ -41,7 +41,8 @@ def hard(n=60, eps=0.02):
 # ------------------------------------------------------------------ why it ended
 def test_what_a_solve_was_stopped_by_is_a_text_with_advice():
     assert [str(reason) for reason in StoppedBy] == [
-        "tolerance", "gap", "time limit", "max_iter", "rounding", "stall", "infeasible"]
+        "tolerance", "gap", "iterations", "time limit", "max_iter", "rounding", "stall",
+        "infeasible"]
     assert [reason for reason in StoppedBy if not reason.advice] == ["tolerance", "gap"]
     assert json.dumps(StoppedBy.TIME_LIMIT) == '"time limit"'
     assert repr(StoppedBy.GAP) == "'gap'"

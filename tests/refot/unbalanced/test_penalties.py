@@ -59,6 +59,44 @@ def test_a_tiny_rho_does_not_overflow():
     assert np.isfinite(KL(1e-4).shift(f, a, KL(1e-4), f, a))
 
 
+def reward_after(t, f, a, g, b, rows, columns):
+    """The sum of both rewards at the level t."""
+    return rows.reward(f + t, a) + columns.reward(g - t, b)
+
+
+@pytest.mark.parametrize(("rho", "other"), [(0.7, TV(0.4)), (3.0, TV(3.0)), (0.9, Exact())])
+def test_the_best_level_of_tv_is_the_middle_of_the_best_ones(rho, other):
+    """On a grid: no level has a larger reward, and the best ones lie alike on both sides."""
+    rng = np.random.default_rng(1)
+    for mass in (0.3, 1.0, 4.0):
+        f, g = rng.uniform(-0.3, 0.3, 4), rng.uniform(-0.3, 0.3, 3)
+        a, b = np.array([0.25, 0.5, 0.0, 0.25]), mass * np.array([0.5, 0.25, 0.25])
+        t = TV(rho).shift(f, a, other, g, b)
+        grid = np.linspace(-8, 8, 160_001)
+        rewards = np.array([reward_after(s, f, a, g, b, TV(rho), other) for s in grid[::20]])
+        best = reward_after(t, f, a, g, b, TV(rho), other)
+        assert best >= rewards.max() - 1e-12
+        top = grid[::20][rewards >= best - 1e-9]
+        if len(top) > 1:  # an interval: 2e-3 is the step of the grid
+            assert t == pytest.approx((top[0] + top[-1]) / 2, abs=2e-3)
+
+
+def test_a_light_side_keeps_its_level_beside_a_heavy_one():
+    """Of two rows of 1e-9 and 3e-9 and columns of 1e9 one kink is best: not lost to rounding."""
+    a, b = np.array([1e-9, 3e-9]), np.array([1e9])
+    assert TV(1.0).shift(np.array([0.2, 0.1]), a, TV(1.0), np.zeros(1), b) == -1.0
+    assert TV(1.0).shift(np.zeros(1), b, TV(1.0), np.array([0.2, 0.1]), a) == 1.0
+
+
+def test_equal_masses_at_a_huge_rho_have_no_level_to_lose():
+    """f and g are those of the balanced problem, in the middle: no larger than its costs."""
+    rng = np.random.default_rng(2)
+    c, a, b = rng.random((5, 4)), np.full(5, 0.2), np.full(4, 0.25)
+    found = refot.solve(c, a, b, 0.1, rho=1e9, penalty="tv", tol=1e-12)
+    assert found.converged
+    assert abs(found.f).max() < 1 > abs(found.g).max()
+
+
 def test_rho_is_a_number_or_a_pair():
     assert as_penalties(2) == (KL(2.0), KL(2.0))
     assert as_penalties([2, math.inf]) == (KL(2.0), Exact())

@@ -16,6 +16,12 @@ from refot.verification.bench import report as pages
 from refot.verification.bench import throughput, timing
 from refot.verification.bench.child import Child, PeerFailed, RunLimits
 from refot.verification.bench.criterion import CRITERIA
+from refot.verification.bench.figures import (
+    plot_half_iterations,
+    plot_ratios,
+    plot_times,
+    shown,
+)
 from refot.verification.bench.problems import EPS, Cell, grid
 from refot.verification.bench.run import HALF, BenchReport, bench
 from refot.verification.bench.timing import REFERENCE, Entry, Range, Timing, refused
@@ -167,12 +173,29 @@ def test_json_is_read_back(tmp_path: Path) -> None:
 
 
 def test_the_plot_has_a_curve_for_each_peer_that_got_there() -> None:
-    above, below = pages.plot(made()).axes
-    for axis, last in ((above, 2.0), (below, 0.2)):
-        curves = {line.get_label(): line for line in axis.get_lines()}
-        assert curves.keys() >= {"refot, gaussians", "slow, gaussians", "n^2"}
-        assert "failed, gaussians" not in curves
-        assert list(curves["slow, gaussians"].get_ydata())[-1] == pytest.approx(last)
+    first, second = plot_times(made(), MARGINAL).axes
+    assert (first.get_title(), second.get_title()) == (
+        "points of the plane, n = 1,000", "points of the plane, n = 10,000")
+    for axes in (first, second):
+        curves, names = axes.get_legend_handles_labels()
+        assert names == ["slow"]  # refot is the line at 1; "failed" never arrived
+        assert list(curves[0].lines[0].get_ydata()) == [2.0]
+
+
+def test_error_bars_reach_from_the_least_to_the_most() -> None:
+    ratios = {"a": {0.1: Range(1, 2, 5), 0.01: Range(3, 4, 4)}}
+    (axes,) = plot_ratios({"title": ratios}, "times").axes
+    (bars,) = axes.get_legend_handles_labels()[0][0].lines[2]
+    ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+    assert ends == [[3, 4], [1, 5]]
+    (halves,) = plot_half_iterations({"slow": Range(8, 9, 12), "fast": Range(1, 2, 3)}).axes
+    assert [bar.get_width() for bar in halves.patches] == [9, 2]
+
+
+def test_a_panel_shows_the_peers_that_arrived_most_often_and_then_the_fastest() -> None:
+    curves = {f"peer{k}": {0.1: Range(k, k, k)} for k in range(1, 9)}
+    curves["often"] = {0.1: Range(99, 99, 99), 0.01: Range(99, 99, 99)}
+    assert shown(curves) == ["often", "peer1", "peer2", "peer3", "peer4"]
 
 
 # ------------------------------------------------------------------ the command

@@ -13,9 +13,9 @@ from certificate_attack import attack, judged
 
 import refot
 from refot.arrays import ConvergenceWarning, UnknownNameError
-from refot.divergences import first_order_tolerance, to_first_order
 from refot.information import informative_cost
 from refot.problem import problem
+from refot.solvers.answers.solutions import first_order_tolerance, to_first_order
 from refot.unbalanced.gradients import (
     unbalanced_divergence_gradient,
     unbalanced_value_gradient_weights,

@@ -10,8 +10,8 @@ import pytest
 from answers_attack import asked, drawn, missed, normalised
 
 import refot
-from refot.divergences import to_first_order
 from refot.problem import problem
+from refot.solvers.answers.solutions import to_first_order
 from refot.verification.certificates.rounding_bounds import rounding_bound
 from refot.verification.certificates.stopped import Stopped
 from refot.verification.enclosures.enclose import enclose

@@ -21,8 +21,6 @@ from refot.unbalanced.gradients import (
 from refot.verification.enclosures.unbalanced.enclose import enclose_unbalanced_value
 from refot.verification.vectors.answers import load
 
-pytestmark = pytest.mark.filterwarnings("ignore::refot.arrays.ConvergenceWarning")
-
 ERROR = 1e-8
 """Of the largest entry of a gradient. Seen: 5.6e-11, at rho = 1e6 eps."""
 

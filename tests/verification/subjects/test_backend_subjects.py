@@ -33,7 +33,7 @@ def offset_of(subject: Any) -> float:
 def test_a_backend_as_an_object_is_refot_on_it(found: Any) -> None:
     """Its own softmin, which takes operands, is not taken for the capability of that name."""
     subject = as_subject(found, "mine.py:Mine")
-    assert subject.name == "mine"
+    assert subject.name == "refot on mine"
     assert offset_of(subject) == pytest.approx(1)
 
 
@@ -55,4 +55,4 @@ def test_a_file_with_a_backend_is_a_target(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from refot.backends.numpy.backend import NumpyBackend\n\n"
         "class Mine(NumpyBackend):\n    name = 'from a file'\n")
-    assert load(f"{tmp_path / 'mine.py'}:Mine").name == "from a file"
+    assert load(f"{tmp_path / 'mine.py'}:Mine").name == "refot on from a file"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from pathlib import Path
 
@@ -11,13 +10,6 @@ import pytest
 from refot.verification.tools.mutation import run as mutation_run
 from refot.verification.tools.mutation.mutants import mutants
 from refot.verification.tools.mutation.run import Sandbox, judged, sample
-
-pytestmark = [
-    pytest.mark.skipif(sys.platform == "win32", reason="needs fork"),
-    # JAX, which another test of this worker may have loaded, warns of every fork; the child runs a
-    # test of arithmetic, and nothing of JAX.
-    pytest.mark.filterwarnings(r"ignore:os\.fork\(\) was called:RuntimeWarning"),
-]
 
 
 def changes(body: str, arguments: str = "a, b, f, g, C, eps, xp") -> set[tuple[str, str, str]]:
@@ -110,7 +102,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
         "from refot.value import value\n\ndef test_value():\n    assert value(2, 3) == 6\n")
     (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     monkeypatch.setitem(mutation_run.TESTS, "value", ("test_value",))
-    return Sandbox(tmp_path)
+    return Sandbox(tmp_path, start="spawn")  # what else this worker has loaded stays out of it
 
 
 def test_a_mutant_is_killed_or_survives(box: Sandbox) -> None:

@@ -41,10 +41,6 @@ from refot.verification.vectors.answers import (
 from refot.verification.vectors.catches import wrong_answers
 from refot.verification.vectors.files import FILES
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:marginal error .* > tol 1e-11 .*stopped by rounding:refot.arrays.ConvergenceWarning")
-"""At rho = 1e6 eps rounding leaves a larger residual than unbalanced gradients ask for."""
-
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "vectors.md"
 SCHEMA = json.loads((vectors.FOLDER / "schema.json").read_text(encoding="utf-8"))
 

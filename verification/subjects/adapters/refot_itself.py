@@ -42,7 +42,7 @@ def subject(backend: Backend) -> Subject:
         "unbalanced_divergence_gradient": partial(
             _on_host, backend, refot.unbalanced_divergence_gradient),
     }, allows={"infinite-cost": "an entry inf forbids the pair (docs/forbidden-pairs.md)"})
-    return Subject(backend.name, refot.__version__, (part,))
+    return Subject(f"refot on {backend.name}", refot.__version__, (part,))
 
 
 def _on_host(backend: Backend, equation: Any, *arguments: Any) -> Array:

@@ -19,9 +19,11 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 from .mutants import Mutant, mutants
 
@@ -45,6 +47,20 @@ TESTS = {
     "entropic": ("refot/test_entropic",),
     "semidiscrete": ("refot/semidiscrete/test_semidiscrete", "refot/limits/test_counter_example",
                      "refot/semidiscrete/test_averaged_sgd"),
+    "penalties": ("refot/unbalanced/test_penalties", "refot/unbalanced/test_unbalanced_objectives",
+                  "refot/unbalanced/test_unbalanced_gradients",
+                  "refot/unbalanced/test_unbalanced_solve"),
+    "unbalanced_problem": ("refot/unbalanced/test_unbalanced_objectives",
+                           "refot/unbalanced/test_penalties",
+                           "refot/unbalanced/test_unbalanced_limits",
+                           "refot/unbalanced/test_unbalanced_solve"),
+    "unbalanced/objectives": ("refot/unbalanced/test_unbalanced_objectives",
+                              "refot/unbalanced/test_unbalanced_limits"),
+    "unbalanced/values": ("refot/unbalanced/test_unbalanced_gradients",
+                          "refot/unbalanced/test_unbalanced_limits"),
+    "unbalanced/gradients": ("refot/unbalanced/test_unbalanced_gradients",),
+    "unbalanced/limits": ("refot/unbalanced/test_unbalanced_limits",),
+    "solvers/unbalanced/iteration": ("refot/unbalanced/test_unbalanced_solve",),
     "costs/ground": ("meta/test_mutation_survivors", "refot/costs/test_costs",
                      "refot/gradients/test_gradients", "refot/gradients/test_gradients_degenerate"),
     "costs/operands": ("meta/test_mutation_survivors", "refot/costs/test_costs",
@@ -66,6 +82,9 @@ The right code is judged first, so that the last two are the doing of a mutant."
 BROKEN = 70
 """The exit status where pytest itself cannot run."""
 
+OUTPUT = "pytest-output.txt"
+"""The file of the sandbox to which pytest writes; read only where it could not run."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -82,9 +101,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A copy of the checkout, in which one file at a time is wrong."""
+    """A copy of the checkout, in which one file at a time is wrong.
+
+    `start` is how the process that runs the tests begins: "fork" shares what is imported already,
+    which saves a second a mutant; "spawn" is a new interpreter, which knows nothing of this one.
+    """
 
     folder: Path
+    start: Literal["fork", "spawn"] = "fork"
 
     def source(self, file: str) -> str:
         """The right source of a file of refot/."""
@@ -101,7 +125,8 @@ class Sandbox:
 
     def _run(self, tests: tuple[str, ...], limit: float) -> tuple[str, float]:
         start = time.monotonic()
-        process = multiprocessing.get_context("fork").Process(
+        context: Any = multiprocessing.get_context(self.start)
+        process = context.Process(
             target=_pytest, args=(self.folder, [f"tests/{name}.py" for name in tests]))
         process.start()
         process.join(limit)
@@ -110,7 +135,9 @@ class Sandbox:
             process.join()
             return "timeout", time.monotonic() - start
         if process.exitcode not in (*SURVIVED, *KILLED):
-            raise RuntimeError(f"pytest of {' '.join(tests)} ended with {process.exitcode}")
+            said = (self.folder / OUTPUT).read_text(encoding="utf-8", errors="replace")
+            raise RuntimeError(f"pytest of {' '.join(tests)} ended with {process.exitcode}: "
+                               f"{said[-2000:]}")
         outcome = "survived" if process.exitcode in SURVIVED else "killed"
         return outcome, time.monotonic() - start
 
@@ -123,7 +150,7 @@ def _write(path: Path, source: str) -> None:
 
 
 def _pytest(folder: Path, tests: list[str]) -> None:
-    """Run in another process: the tests on the package of that folder, without output."""
+    """Run in another process: the tests on the package of that folder; output goes to a file."""
     import pytest
     from hypothesis import HealthCheck, Phase, settings
 
@@ -131,20 +158,25 @@ def _pytest(folder: Path, tests: list[str]) -> None:
         del sys.modules[name]  # the right one
     sys.path.insert(0, str(folder))
     os.chdir(folder)
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
+    output = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
     settings.register_profile(
         "mutation", max_examples=EXAMPLES, derandomize=True, database=None, deadline=None,
         phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
-    os.environ |= {"HYPOTHESIS_PROFILE": "mutation", "REFOT_BACKEND": "numpy"}
+    os.environ |= {"HYPOTHESIS_PROFILE": "mutation", "REFOT_BACKEND": "numpy",
+                   "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # no plugin decides what a mutant is
     status = BROKEN
     try:
         status = pytest.main([
-            "-q", "-x", "-p", "no:refot", "-p", "no:cacheprovider", "-p", "no:xdist",
+            "-q", "-x", "-p", "no:cacheprovider",
             "-W", "ignore::pytest.PytestAssertRewriteWarning",  # loaded before the fork
             "-k", "not numba and not cupy", *tests])
+    except BaseException:  # noqa: BLE001 - the process ends here; the caller reads what was said
+        traceback.print_exc()
     finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(status)
 
 

@@ -1,0 +1,146 @@
+"""How the optimal potentials of F change as its problem moves, by implicit differentiation.
+
+Along a direction the costs change by dC_ij (of points by d1 c . vx_i + d2 c . vy_j), the weights by
+da and db, eps by deps, and the potentials such that both marginals stay right. With the density
+K_ij = exp(z_ij), z_ij = (f_i + g_j - C_ij) / eps, rows and columns say
+    D df + (K diag b) dg = r,     r_i = sum_j K_ij (b_j (dC_ij + z_ij deps) - eps db_j),
+    E dg + (diag a K)' df = s,    s_j = sum_i K_ij (a_i (dC_ij + z_ij deps) - eps da_i).
+D_i = 1 where marginals are exact; where their miss costs rho KL (U-4) it is the sum of row i of P
+per weight, times 1 + eps / rho; E the same of the columns. In this form they hold at weights of 0,
+too. Eliminating df leaves a symmetric system in dg,
+    (diag(b E) - P' diag(1/(a D)) P) dg = b (s - (diag a K)' r / D),    P = diag(a) K diag(b),
+which with exact marginals is singular along constants: (f + t, g - t) is the same plan.
+
+The matrix of the system has the side of the columns, so the smaller measure should be there;
+everything else goes by blocks of rows. Where the plan falls into parts that hardly exchange mass
+the change of the potentials is not determined in floats, as is the gradient of
+`implicit.sharp_value_gradient_weights`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from refot.arrays import Array, namespace
+from refot.autodiff.term import Term
+from refot.costs.operands import Cost, DenseCost, PointCost, as_point_cost, row_blocks
+
+DAMPING = 2.0**-50
+"""Added to the diagonal of the system, whose eigenvalues are between 0 and 1: parts of the plan
+that no mass in floats connects then stay where they are, relative to each other."""
+
+
+@dataclass(frozen=True)
+class Direction:
+    """How a problem moves, per unit of time."""
+
+    a: Array
+    """da, (n,)."""
+
+    b: Array
+    """db, (m,)."""
+
+    x: Array | None = None
+    """The points x move along this, (n, d)."""
+
+    y: Array | None = None
+    """The points y move along this, (m, d)."""
+
+    C: Array | None = None
+    """The costs themselves change by this, (n, m)."""
+
+    eps: float = 0.0
+    """deps."""
+
+    @property
+    def T(self) -> Direction:
+        """The same with the two measures exchanged."""
+        C = None if self.C is None else self.C.T
+        return Direction(self.b, self.a, self.y, self.x, C, self.eps)
+
+
+def in_float64(term: Term) -> Term:
+    """The same term with its arrays in float64: a linear system is solved."""
+    p = term.p
+    wide = replace(p, C=p.C.with_arrays(lambda x: x.astype(np.float64)),
+                   a=p.a.astype(np.float64), b=p.b.astype(np.float64))
+    return type(term)(wide, term.f.astype(np.float64), term.g.astype(np.float64))
+
+
+# ------------------------------------------------------------------ blocks of rows
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of the problem: their cost to all columns, their density K, and dC + z deps, both
+    (rows, m); `at` says which rows."""
+
+    at: slice
+    C: Cost
+    K: Array
+    dC: Array
+
+
+def blocks(term: Term, v: Direction) -> Iterator[Rows]:
+    """All rows, block by block."""
+    p, xp = term.p, namespace(term.f)
+    depth = 2 * p.C.x.shape[1] if isinstance(p.C, PointCost) else 2
+    for at in row_blocks(p.C, depth=depth + 4):
+        part = replace(p.C, x=p.C.x[at]) if isinstance(p.C, PointCost) else DenseCost(
+            p.C.matrix[at])
+        z = (term.f[at, None] + term.g - part.dense()) / p.eps
+        K = xp.exp(z)
+        yield Rows(at, part, K, costs_change(part, v, at) + v.eps * xp.where(K > 0, z, 0))
+
+
+def costs_change(C: Cost, v: Direction, at: slice) -> Array:
+    """dC_ij for the rows `at`, whose cost is C: their own change, and d1 c . vx_i + d2 c . vy_j."""
+    xp, everything = namespace(v.a), slice(None)
+    change = xp.zeros(C.shape) if v.C is None else v.C[at]
+    if v.x is not None:
+        change = change + xp.einsum(
+            "ijd,id->ij", as_point_cost(C).gradient_rows(everything), v.x[at])
+    if v.y is not None:
+        change = change + xp.einsum(
+            "jid,jd->ij", as_point_cost(C).T.gradient_rows(everything), v.y)
+    return change
+
+
+# ------------------------------------------------------------------ the system
+def stiffness(term: Term) -> tuple[Array, Array]:
+    """D (n,) and E (m,)."""
+    p, xp = term.p, namespace(term.f)
+    rows, columns = (1 + p.eps * each.softness for each in (term, term.T))
+    if rows == columns == 1:
+        return xp.ones_like(p.a), xp.ones_like(p.b)
+    per_a = xp.exp((term.f - p.transform(term.g, term.f)) / p.eps)
+    per_b = xp.exp((term.g - p.T.transform(term.f, term.g)) / p.eps)
+    return rows * per_a, columns * per_b
+
+
+def potentials_change(term: Term, v: Direction, D: Array, E: Array) -> tuple[Array, Array]:
+    """(df, dg) along v; with exact marginals up to a constant that goes from one to the other."""
+    p, xp = term.p, namespace(term.f)
+    a, b, eps, root = p.a, p.b, p.eps, xp.sqrt(p.b / E)
+    r, s, s_r = xp.zeros_like(a), xp.zeros_like(b), xp.zeros_like(b)
+    coupling = xp.zeros((b.size, b.size))
+    for rows in blocks(term, v):
+        K, dC, at = rows.K, rows.dC, rows.at
+        r[at] = (K * dC) @ b - eps * (K @ v.b)
+        s += a[at] @ (K * dC) - eps * (v.a[at] @ K)
+        s_r += (a[at] * r[at] / D[at]) @ K
+        Q = xp.sqrt(a[at] / D[at])[:, None] * K * root
+        coupling += Q.T @ Q
+    # In z = sqrt(b E) dg the system is (1 - Q'Q) z = sqrt(b / E) (s - ...). With exact marginals it
+    # is singular along sqrt(b): that is lifted. Light columns are left to the second equation.
+    system = -coupling
+    if term.softness == term.T.softness == 0:
+        system += xp.outer(root, root)
+    system[xp.diag_indices(b.size)] += 1 + DAMPING
+    b_dg = root * xp.linalg.solve(system, root * (s - s_r))
+    df, back = r, xp.zeros_like(b)
+    for rows in blocks(term, v):
+        df[rows.at] = (df[rows.at] - rows.K @ b_dg) / D[rows.at]
+        back += (a[rows.at] * df[rows.at]) @ rows.K
+    return df, (s - back) / E

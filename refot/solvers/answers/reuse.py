@@ -1,0 +1,82 @@
+"""A solve that is done serves every value and gradient of its problem: the argument `solved`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from refot.arrays import Array, InputError, TypeInputError, namespace
+from refot.backend_contract import BackendLike
+from refot.costs.operands import Cost, DenseCost
+from refot.problem import Problem
+from refot.solvers.answers.answers import Answers
+from refot.unbalanced_problem import UnbalancedProblem
+
+if TYPE_CHECKING:
+    from refot.solvers.loop import SinkhornResult
+
+
+def reused(p: Problem, solved: SinkhornResult, tol: float | None) -> SinkhornResult:
+    """`solved` as the solution of p, on the backend of p. Nothing is solved again: an answer is as
+    near as `solved` is, and warns where that did not converge.
+
+    Raises InputError where `solved` is the solution of another problem, or where `tol` is given.
+    """
+    if not isinstance(solved, Answers):
+        raise TypeInputError("solved", f"{type(solved).__name__}", "what `refot.solve` returned")
+    if tol is not None:
+        raise InputError("tol", f"{tol!r} beside solved",
+                         "one of them: `solved` has been solved to a tolerance already")
+    if (other := difference(p, solved.problem)):
+        raise InputError("solved", f"the solution for another {other}",
+                         "the solution of the problem that is given beside it")
+    solved.warn_unless_converged("an answer")
+    return replace(solved, f=p.row_potential(solved.f), g=p.column_potential(solved.g), problem=p)
+
+
+def backend_of(solved: SinkhornResult | None, backend: BackendLike) -> BackendLike:
+    """The backend that is given, or else that of `solved`."""
+    return solved.problem.backend if backend is None and isinstance(solved, Answers) else backend
+
+
+def three(solved: Any) -> tuple[Any, Any, Any]:
+    """The three solutions of a divergence, xy, xx, yy; three None for None. Raises InputError."""
+    if solved is None:
+        return None, None, None
+    if not isinstance(solved, tuple) or len(solved) != 3:
+        raise TypeInputError("solved", f"{type(solved).__name__}",
+                             "what `solve_divergence` returned: three solutions")
+    return solved
+
+
+def difference(p: Problem, q: Problem) -> str:
+    """The first thing in which two problems differ, "" if they are the same."""
+    if type(p) is not type(q):
+        return "kind of marginals (rho)"
+    if p.backend is not q.backend:
+        return f"backend ({q.backend.name})"
+    if not same_cost(p.C, q.C):
+        return "C"
+    for name in ("a", "b"):
+        if not _equal(getattr(p, name), getattr(q, name)):
+            return name
+    if p.eps != q.eps:
+        return "eps"
+    if isinstance(p, UnbalancedProblem) and isinstance(q, UnbalancedProblem):
+        return "" if (p.rows, p.columns) == (q.rows, q.columns) else "rho or penalty"
+    return ""
+
+
+def same_cost(C: Cost, D: Cost) -> bool:
+    """Whether two operands are one cost, in one form and dtype: matrices, or points."""
+    if isinstance(C, DenseCost) and isinstance(D, DenseCost):
+        return _equal(C.matrix, D.matrix)
+    if isinstance(C, DenseCost) or isinstance(D, DenseCost):
+        return False
+    return ((C.ground, C.scale) == (D.ground, D.scale)
+            and _equal(C.x, D.x) and _equal(C.y, D.y))
+
+
+def _equal(x: Array, y: Array) -> bool:
+    """Whether two arrays agree in shape, dtype and every entry."""
+    return x is y or (x.dtype == y.dtype and bool(namespace(x).array_equal(x, y)))

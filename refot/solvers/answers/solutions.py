@@ -1,0 +1,88 @@
+"""The solution of a problem as values and gradients ask for it: solved now, or given as `solved`.
+
+F is a minimum, so that an error of the potentials changes it to second order only. Neither a
+gradient of F nor <C, P> is one: there the error counts to first order, and such answers ask for a
+smaller tolerance by default.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from refot.arrays import Array, ConvergenceWarning, marginal_tolerance
+from refot.problem import Problem
+from refot.solvers.answers.reuse import reused
+from refot.solvers.loop import SinkhornResult
+from refot.solvers.solve import solve_problem
+from refot.solvers.symmetric import solve_symmetric_problem
+
+ROUGH = 1e-2
+"""The marginal error of a first, rough solve: it tells how large the potentials are."""
+
+LOOSE = 1e-6
+"""The largest default tolerance of an answer that is wrong by as much as the marginals are. A solve
+that cannot reach it warns."""
+
+Solver: TypeAlias = Callable[[Problem, float | None, Array | None], SinkhornResult]
+"""(problem, tol, the potential to start from) -> the solution of the problem."""
+
+
+def solution(p: Problem, tol: float | None, g: Array | None) -> SinkhornResult:
+    """The solution for two different measures, started from the column potential g."""
+    return solve_problem(p, tol=tol, g=g)
+
+
+def self_solution(p: Problem, tol: float | None, f: Array | None) -> SinkhornResult:
+    """The solution for a measure and itself, by the symmetric iteration, started from f."""
+    return solve_symmetric_problem(p, tol=tol, f=f)
+
+
+SOLVERS: tuple[Solver, Solver, Solver] = (solution, self_solution, self_solution)
+"""The solvers for the three problems of a divergence: xy, xx, yy."""
+
+
+def first_order_tolerance(p: Problem, f: Array, g: Array) -> float:
+    """The default `tol` of s and of gradients, which are as wrong as the marginals are.
+
+    In float64 it is the least error that a solve can reach, u (16 (a.|f| + b.|g|) / eps +
+    64 sqrt(n + m)) with u = 2^-53: the rounding of the exponents, and that of the sums. But it is
+    at most LOOSE; where rounding does not allow that, the solve warns. In float32 it is the default
+    of `solve`.
+
+    The potentials f, g serve as the scale of the costs, because C_ij is near f_i + g_j wherever
+    P_ij counts. Forbidden pairs and far points of weight 0 do not enter in this way.
+    """
+    if p.C.dtype != np.float64:
+        return marginal_tolerance(p.C.dtype)
+    carried = float(p.a @ abs(f) + p.b @ abs(g))
+    return min(LOOSE, 2.0**-53 * (16 * carried / p.eps + 64 * math.sqrt(sum(p.C.shape))))
+
+
+def solved_to(
+    p: Problem, tol: float | None, solver: Solver = solution, solved: SinkhornResult | None = None
+) -> SinkhornResult:
+    """The solution to `tol`, by default that of `refot.solve`; or `solved`, where given."""
+    return solver(p, tol, None) if solved is None else reused(p, solved, tol)
+
+
+def to_first_order(
+    p: Problem, tol: float | None, solver: Solver = solution, solved: SinkhornResult | None = None
+) -> SinkhornResult:
+    """The solution to `tol`, by default `first_order_tolerance`; or `solved`, where given.
+
+    That default depends on the size of the potentials. So a rough solve comes first, and the second
+    one goes on from its potential.
+    """
+    if solved is not None:
+        return reused(p, solved, tol)
+    if tol is not None or p.C.dtype != np.float64:
+        return solver(p, tol, None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the second solve warns
+        rough = solver(p, ROUGH, None)
+    return solver(p, first_order_tolerance(p, rough.f, rough.g), rough.g)

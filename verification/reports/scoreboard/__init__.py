@@ -1,0 +1,1 @@
+"""The scoreboard: reports of many libraries and versions, as a small static site."""

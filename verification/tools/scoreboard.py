@@ -1,0 +1,120 @@
+"""Makes the records of docs/scoreboard/: each library and version in an environment of its own.
+
+    python -m refot.verification.tools.scoreboard                  everything
+    python -m refot.verification.tools.scoreboard pot-0.9.5 regot  these only
+
+An environment is kept in build/scoreboard/, with the dependencies of refot and the library, which
+pip installs; refot itself is that of the checkout. What cannot be installed or run is said at the
+end, and its old record stays. The site is made of the records by `refot scoreboard`, and
+`docs/build.py` does that, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tomllib
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+from refot.verification.reports.scoreboard.frame import slug
+from refot.verification.reports.scoreboard.record import read, write
+
+ROOT = Path(__file__).resolve().parents[2]
+
+LONGEST = 7200
+"""Seconds that one run may take."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One library in one version: the TARGET of `refot verify`, and what pip installs."""
+
+    name: str
+    target: str
+    requirements: tuple[str, ...] = ()
+
+
+TORCH = "torch==2.13.0"
+
+FOR_POT = (TORCH, "geomloss==0.3.1")
+"""What the gradients and the wrappers of POT need."""
+
+RUNS = (
+    Run("refot-numpy", "numpy"),
+    Run("refot-numba", "numba"),
+    Run("pot-0.9.5", "pot", ("POT==0.9.5", *FOR_POT)),
+    Run("pot-0.9.6", "pot", ("POT==0.9.6", *FOR_POT)),
+    Run("pot-0.9.7", "pot", ("POT==0.9.7.post1", *FOR_POT)),
+    Run("ott-0.5", "ott", ("ott-jax==0.5.0",)),
+    Run("ott-0.6", "ott", ("ott-jax==0.6.0",)),
+    Run("geomloss-0.2.6", "geomloss", ("geomloss==0.2.6", TORCH)),
+    Run("geomloss-0.3.1", "geomloss", ("geomloss==0.3.1", TORCH)),
+    Run("regot", "regot", ("regot",)),
+    Run("keops", "keops", ("pykeops", TORCH)),
+)
+
+
+class FailedError(RuntimeError):
+    """A command failed; the message has the last line that it wrote."""
+
+
+def environment(run: Run, folder: Path) -> Path:
+    """The Python of the environment of a run, which is made if it is not there."""
+    python = folder / run.name / "bin" / "python"
+    if not python.exists():
+        venv.create(folder / run.name, with_pip=True)
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+        _do([str(python), "-m", "pip", "install", "-q", *project["dependencies"],
+             *project["optional-dependencies"]["data"], *run.requirements], ROOT)
+    return python
+
+
+def record(run: Run, folder: Path, out: Path) -> Path:
+    """Verify a library in its environment, and write the record."""
+    report = folder / f"{run.name}.json"
+    report.unlink(missing_ok=True)
+    _do([str(environment(run, folder)), "-m", "refot", "verify", run.target, "--json",
+         str(report)], ROOT, statuses=(0, 1))
+    found = read(report)
+    target = out / f"{slug(found.title)}.record.json"
+    write(found, target)
+    return target
+
+
+def _do(command: list[str], folder: Path, statuses: tuple[int, ...] = (0,)) -> None:
+    """Run a command. Raises FailedError if it does not end with one of these statuses."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LONGEST,
+                          check=False)
+    if done.returncode not in statuses:
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        raise FailedError(lines[-1] if lines else f"exit status {done.returncode}")
+
+
+def main(arguments: list[str]) -> int:
+    """Make the records that are asked for; 1 if one could not be made."""
+    names = [run.name for run in RUNS]
+    parser = argparse.ArgumentParser(description="Make the records of the scoreboard.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "scoreboard")
+    parser.add_argument("--environments", type=Path, default=ROOT / "build" / "scoreboard")
+    asked = parser.parse_args(arguments)
+    if unknown := set(asked.names) - set(names):
+        parser.error(f"{', '.join(sorted(unknown))}: not one of {', '.join(names)}")
+    asked.environments.mkdir(parents=True, exist_ok=True)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    missing = 0
+    for run in RUNS:
+        if not asked.names or run.name in asked.names:
+            try:
+                print(f"{run.name}: {record(run, asked.environments, asked.out)}", flush=True)
+            except (FailedError, subprocess.TimeoutExpired) as error:
+                print(f"{run.name}: not made: {error}", flush=True)
+                missing += 1
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
