@@ -51,7 +51,7 @@ def picture(x, y, R):
         each.scatter(*y.T, s=9, label="y", marker="^")
         each.set(title=title, aspect="equal")
         each.axis("off")
-    axes[0].legend(loc="lower left")
+    axes[1].legend(loc="lower left")
     return figure
 
 
