@@ -16,13 +16,17 @@ import subprocess
 import sys
 import tomllib
 import venv
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from refot.verification.reports.scoreboard.frame import slug
-from refot.verification.reports.scoreboard.record import read, write
+from refot.verification.reports.scoreboard.record import Record, Result, read, write
 
 ROOT = Path(__file__).resolve().parents[2]
+
+LATE = "no answer within"
+"""What a report says of a call that did not end in time."""
 
 LONGEST = 7200
 """Seconds that one run may take."""
@@ -76,12 +80,26 @@ def record(run: Run, folder: Path, out: Path) -> Path:
     """Verify a library in its environment, and write the record."""
     report = folder / f"{run.name}.json"
     report.unlink(missing_ok=True)
-    _do([str(environment(run, folder)), "-m", "refot", "verify", run.target, "--json",
-         str(report)], ROOT, statuses=(0, 1))
-    found = read(report)
+    command = [str(environment(run, folder)), "-m", "refot", "verify", run.target, "--json",
+               str(report)]
+
+    def ask(result: Result) -> Result:
+        _do([*command, "--part", result.part, "--check", result.id, "--case", result.case], ROOT,
+            statuses=(0, 1, 2))
+        return next(each for each in read(report).results if each.part == result.part)
+
+    _do(command, ROOT, statuses=(0, 1))
+    found = in_time(read(report), ask)
     target = out / f"{slug(found.title)}.record.json"
     write(found, target)
     return target
+
+
+def in_time(found: Record, ask: Callable[[Result], Result]) -> Record:
+    """The record, in which `ask` has given each answer again that came too late: alone, a call that
+    ends at all is in time even where the machine is busy."""
+    return replace(found, results=tuple(ask(result) if LATE in result.why else result
+                                        for result in found.results))
 
 
 def _do(command: list[str], folder: Path, statuses: tuple[int, ...] = (0,)) -> None:

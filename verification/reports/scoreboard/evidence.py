@@ -71,7 +71,7 @@ def _row(result: Result) -> list[Child]:
     certified = "" if low is None or high is None else interval_text(low, high)
     return [result.case, tag("span", WORDS[result.level], class_=result.level.value),
             "no answer" if measured is None else f"{measured:.8g}", certified,
-            *("" if number is None else f"{number:.1e}" for number in (error, tolerance)),
+            *("" if number is None else f"{number:.2g}" for number in (error, tolerance)),
             result.why]
 
 

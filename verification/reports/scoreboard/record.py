@@ -1,7 +1,7 @@
 """What the scoreboard keeps of a report, in memory and as a small file.
 
 A record has every result of the report. Of those that are right it has the case and the digits
-only, which makes it some thirty times smaller. The scoreboard reads reports of `refot verify
+only, which makes it more than ten times smaller. The scoreboard reads reports of `refot verify
 --json` and records alike, and writes a record of each. The file is described in
 docs/scoreboard.md.
 """
