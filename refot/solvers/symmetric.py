@@ -79,6 +79,11 @@ class SymmetricKernel(AbsorbedKernel[Problem, Transformed]):
         return Transformed(self._transform(self.f0, sums)) if self._reliable(sums, v) else None
 
 
+IN_CACHE = 1 << 18
+"""Up to this number of entries, the kernel is kept in the precision of the problem from the start:
+float32 would save nothing."""
+
+
 def fastest_iterates(p: Problem, f: Array) -> Iterates:
     """The symmetric iteration: with a kernel where two matrices fit the budget and a product takes
     less time than a transform, else by transforms."""
@@ -86,7 +91,8 @@ def fastest_iterates(p: Problem, f: Array) -> Iterates:
         return symmetric_iterates(p, f)
     if recomputes(p.backend):
         p = replace(p, C=formed(p.C))  # once, and not for each kernel
-    return SymmetricKernel(p).iterates(p, f)
+    in_cache = math.prod(p.C.shape) <= IN_CACHE
+    return SymmetricKernel(p, p.C.dtype if in_cache else None).iterates(p, f)
 
 
 # ------------------------------------------------------------------ the solve

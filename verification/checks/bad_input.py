@@ -18,7 +18,7 @@ import numpy as np
 from refot.arrays import Array, InputError
 from refot.verification.cases.faults import FAULTS, Change, Fault
 from refot.verification.subjects.capabilities import CAPABILITIES, MATRIX, Answers
-from refot.verification.subjects.limits import Clocked, limited, refusal_expected
+from refot.verification.subjects.limits import limited, refusal_expected
 from refot.verification.subjects.probe import NoAnswerError, NotOfferedError, Probe, SubjectError
 from refot.verification.subjects.protocol import argument_names
 from refot.verification.truth.right import sums
@@ -46,16 +46,18 @@ def refuses(trial: Trial, capability: str, fault: Fault) -> Finding:
     _answered(trial, capability, sound)
     if fault.name in trial.probe.part.allows:
         return trial.mass_error(0.0, f"documented: {trial.probe.part.allows[fault.name]}")
-    if isinstance(trial.probe.part.capabilities[capability], Clocked):
+    if trial.probe.upset:
         # a program that died of earlier bad input is started again by a sound call, made anew
         trial.probe.answer(capability, "sound", *trial.in_their_convention(capability, sound))
+        trial.probe.upset = False
     known_to_hang = trial.probe.hung >= MOST_HUNG
-    hurried = Probe(limited(trial.probe.part, SHORT if known_to_hang else PATIENCE))
+    hurried = trial.probe.under(limited(trial.probe.part, SHORT if known_to_hang else PATIENCE))
     bad = _changed(fault.change, capability, trial.in_their_convention(capability, sound))
     try:
         with refusal_expected():
             answer = hurried.flat(capability, *bad)
     except NoAnswerError as error:
+        trial.probe.upset = True
         trial.probe.hung += 1
         if known_to_hang:
             return _failed(trial, f"bad input is not refused ({fault.noun}): taken for the same as "
@@ -66,6 +68,7 @@ def refuses(trial: Trial, capability: str, fault: Fault) -> Finding:
     except NotOfferedError:
         raise
     except SubjectError as error:
+        trial.probe.upset = True
         # an adapter calls the library and then refot's conversions, which may be what refuses
         if trial.probe.part.calls and issubclass(error.raised or object, InputError):
             raise NotOfferedError(f"refused by refot's conversion of the answer: {error}") from None
@@ -107,7 +110,8 @@ def _says(probe: Probe, arguments: Arguments, usual: set[str]) -> str:
     Either it gives a warning that it does not give for sound input (`usual`), or, where it offers
     `converged`, it says that it did not converge.
     """
-    if telling := [line for line in probe.warned if wording(line) not in usual]:
+    said = probe.warned.union(probe.warnings(*arguments))
+    if telling := [line for line in said if wording(line) not in usual]:
         return f"it warns: {min(telling)}"
     if "converged" not in probe.part.capabilities or len(arguments) != len(MATRIX):
         return ""

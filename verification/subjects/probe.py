@@ -46,16 +46,22 @@ class Probe:
 
     Each method takes a capability and its arguments in the order of the record. `warned` and
     `printed` collect the warnings and printed lines of all calls. `hung` counts the calls with bad
-    input that had no answer in time.
+    input that had no answer in time; `upset` says whether one has raised since the last sound call.
     """
 
     part: Part
     warned: set[str] = field(default_factory=set)
     printed: set[str] = field(default_factory=set)
     hung: int = 0
+    upset: bool = False
     _answers: dict[Hashable, Any] = field(default_factory=dict)
     _warnings: dict[tuple[Hashable, ...], list[str]] = field(default_factory=dict)
     _written: dict[Hashable, tuple[str, ...]] = field(default_factory=dict)
+
+    def under(self, limits: Part) -> Probe:
+        """A new probe of the same part under other limits. Both know of all warnings, since a
+        subject that solves a problem once for several calls warns only once."""
+        return Probe(limits, _warnings=self._warnings)
 
     def number(self, capability: str, *arguments: Any) -> float:
         """A scalar answer, as float."""

@@ -22,6 +22,7 @@ from refot.verification.checks import CHECKS, bad_input
 from refot.verification.checks.arguments import ordinary
 from refot.verification.checks.trial import Finding, Trial
 from refot.verification.runs.run import run_check
+from refot.verification.subjects.adapters import once
 from refot.verification.subjects.capabilities import Role, names_of
 from refot.verification.subjects.loading import TargetError, as_subject
 from refot.verification.subjects.probe import NotOfferedError, Probe
@@ -199,6 +200,21 @@ def test_of_masses_without_coupling_a_flag_tells_as_a_warning_does() -> None:
         Trial(Probe(says), CASE, solution_of(CASE)))
     assert found.passed
     assert found.message == "it says that it did not converge"
+
+
+def test_the_warning_of_a_solve_that_two_capabilities_share_tells_for_both() -> None:
+    @once
+    def solve(C: Any, a: Any, b: Any, eps: float) -> float:
+        if abs(b.sum() - 1) > 0.5:
+            warnings.warn("did not converge", stacklevel=1)
+        return value(C, a, b / b.sum(), eps) * b.sum()
+
+    probe = Probe(Part("mine", {"value": solve, "transport_cost": solve}))
+    for capability in probe.part.capabilities:
+        found = CHECKS[f"{capability}.refuses-unequal-masses"].run(
+            Trial(probe, CASE, solution_of(CASE)))
+        assert found.passed
+        assert found.message == "it warns: did not converge"
 
 
 # ------------------------------------------------------------------ what fails
