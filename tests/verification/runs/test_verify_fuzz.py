@@ -90,3 +90,16 @@ def test_no_answer_makes_refot_raise(capability: str) -> None:
 @pytest.mark.parametrize("capability", CAPABILITIES)
 def test_none_of_two_thousand_answers_makes_refot_raise(capability: str) -> None:
     assert refot_errors(capability, 2_000) == []
+
+
+@pytest.mark.parametrize("size", [5e304, 1.7e308, -1.7e308, np.inf, np.nan])
+def test_a_potential_that_is_too_large_to_compute_with_is_a_wrong_answer(size: float) -> None:
+    def huge(*arguments: Any) -> Any:
+        f, g = right("potentials")(*arguments)
+        return f, np.where(np.arange(len(g)) == 0, size, g)
+
+    (case,) = [case for case in CASES if case.name == "asymmetric"]
+    found = run_check(CHECKS["potentials.optimal"],
+                      Trial(Probe(Part("huge", {"potentials": huge}, "refot")), case,
+                            solution_of(case))).result
+    assert found.status == "failed"
