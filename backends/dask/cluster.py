@@ -21,7 +21,7 @@ from distributed.scheduler import KilledWorker, NoValidWorkerError
 
 from refot.backend_contract import BackendUnavailableError
 
-from .share import ByRow, Computed, Share, compute
+from .share import ByRow, Computed, Share, Side, compute
 from .tiles import shared_out
 
 PATIENCE = 30.0
@@ -68,9 +68,8 @@ class Problem:
     """A problem that lies on the workers of a cluster."""
 
     share: Share
-    future: Future | None = None
-    workers: list[str] = field(default_factory=list)
-    """The workers on which it lies."""
+    lies: dict[str, Future] = field(default_factory=dict)
+    """Where it lies: the future of each worker, by its address."""
     seconds: list[dict[int, float]] = field(default_factory=lambda: [{}, {}])
     """What each tile took the last time, for both sides."""
 
@@ -116,31 +115,43 @@ class Cluster:
     def _sent(self, problem: Problem, left: dict[int, float], side: int, operation: str,
               arguments: Sequence[Any]) -> list[Computed]:
         """What came back of the tiles that are left, after one attempt."""
-        workers, where = self.workers(), problem.share.sides[side]
+        where, tasks = problem.share.sides[side], []
         try:
-            lies = self._lies(problem, workers)
-            everywhere = [self._scatter(each) if isinstance(each, np.ndarray) else each
-                          for each in arguments]
-            tasks = []
+            workers = self.workers()
             for worker, tiles in zip(workers, shared_out(left, len(workers)), strict=True):
                 if tiles:
-                    given = [ByRow([each.parts[0][where.rows(tile)] for tile in tiles])
-                             if isinstance(each, ByRow) else each for each in everywhere]
+                    given = [self._at(worker, each, where, tiles) for each in arguments]
                     tasks.append(self.client.submit(
-                        compute, lies, side, operation, tiles, given, workers=[worker],
-                        allow_other_workers=True, pure=False, retries=0))
-                    self.moved += sum(_bytes(each) for each in given)
+                        compute, self._lies(problem, worker), side, operation, tiles, given,
+                        workers=[worker], allow_other_workers=True, pure=False))
             return self._answers(tasks)
         except LOST as error:
             _log.warning("refot: %s during %s; what is missing is computed again",
                          type(error).__name__, operation)
             return []
 
-    def _lies(self, problem: Problem, workers: list[str]) -> Future:
-        """The problem on every worker: where one has come or gone, it is laid out anew."""
-        if problem.future is None or problem.workers != workers:
-            problem.future, problem.workers = self._scatter(problem.share), workers
-        return problem.future
+    def _at(self, worker: str, argument: Any, where: Side, tiles: list[int]) -> Any:
+        """An argument as the worker needs it for these tiles."""
+        if isinstance(argument, ByRow):
+            part = ByRow([argument.parts[0][where.rows(tile)] for tile in tiles])
+            self.moved += _bytes(part)
+            return part
+        if isinstance(argument, np.ndarray):
+            self.moved += argument.nbytes
+            return self._sent_to(worker, argument)
+        return argument
+
+    def _lies(self, problem: Problem, worker: str) -> Future:
+        """The problem on the worker, sent there at its first use."""
+        if worker not in problem.lies or problem.lies[worker].status != "finished":
+            problem.lies[worker] = self._sent_to(worker, problem.share)
+        return problem.lies[worker]
+
+    def _sent_to(self, worker: str, value: Any) -> Future:
+        """The value on the worker. Raises TimeoutError where it does not take it."""
+        future: Future = self.client.scatter(value, workers=[worker], direct=True, hash=False,
+                                             timeout=PATIENCE)
+        return future
 
     def _answers(self, tasks: list[Future]) -> list[Computed]:
         """The answers of the tasks that ended well. Raises what refot raised on a worker, and
@@ -162,11 +173,6 @@ class Cluster:
                                  type(error).__name__)
             left = list(unfinished)
         return answers
-
-    def _scatter(self, value: Any) -> Future:
-        """The value on every worker."""
-        future: Future = self.client.scatter(value, broadcast=True, direct=True, hash=False)
-        return future
 
 
 def _bytes(value: Any) -> int:

@@ -102,6 +102,7 @@ class OneOf(DaskBackend):
         self.cluster.workers = lambda: workers  # type: ignore[method-assign]
 
 
+@pytest.mark.slow  # waits for time limits of Dask, and for new workers
 @pytest.mark.usefixtures("small_tiles")
 def test_a_worker_that_is_killed_changes_no_bit() -> None:
     C, a, b = problem()
