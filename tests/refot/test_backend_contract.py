@@ -265,11 +265,11 @@ def test_each_thread_has_its_own_choice() -> None:
 @pytest.mark.parametrize("name", ["nosuch", "NumPy", "numpy ", "refot.backends.numpy.backend"])
 def test_unknown_name_says_what_there_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for choose in (lambda: get_backend(name), lambda: use_backend(name).__enter__()):
-        with pytest.raises(UnknownNameError, match="cupy, numba, numpy") as raised:
+        with pytest.raises(UnknownNameError, match="cupy, dask, numba, numpy") as raised:
             choose()
         assert repr(name) in str(raised.value)
     monkeypatch.setenv("REFOT_BACKEND", name)
-    with pytest.raises(UnknownNameError, match="cupy, numba, numpy"):
+    with pytest.raises(UnknownNameError, match="cupy, dask, numba, numpy"):
         get_backend()
 
 

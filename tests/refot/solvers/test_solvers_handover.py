@@ -60,7 +60,8 @@ def test_newton_hands_over_where_it_crawls(monkeypatch):
 def test_each_method_goes_on_where_the_one_before_it_stood_still(monkeypatch):
     starts, sweeps = scripted(monkeypatch, cg=[1.0, 0.4, 0.3], dense=[0.2], sweeps=[0.2, 1e-12])
     p = small()
-    errors = [e for _, _, e in itertools.islice(auto.in_turns(p, np.zeros(6), sweeps), 100)]
+    iterates = auto.in_turns(p, np.zeros(6), auto.newton_and(sweeps, p))
+    errors = [e for _, _, e in itertools.islice(iterates, 100)]
     # .4 is the last gain of the first; .2 the only one of the second
     turns = [("cg", 0.0), ("dense", 2.0 + auto.TURN), ("sweeps", 3.0 + 2 * auto.TURN)]
     assert starts[:3] == turns
@@ -69,7 +70,8 @@ def test_each_method_goes_on_where_the_one_before_it_stood_still(monkeypatch):
 
 def test_turns_end_where_a_round_gains_nothing_and_the_last_iterate_is_the_best(monkeypatch):
     starts, sweeps = scripted(monkeypatch, cg=[0.5], dense=[0.3, 0.4], sweeps=[0.6])
-    iterates = list(auto.in_turns(small(), np.zeros(6), sweeps))
+    p = small()
+    iterates = list(auto.in_turns(p, np.zeros(6), auto.newton_and(sweeps, p)))
     assert len(starts) == 3 * auto.ROUNDS
     assert iterates[-1][2] == 0.3
 
@@ -77,7 +79,8 @@ def test_turns_end_where_a_round_gains_nothing_and_the_last_iterate_is_the_best(
 def test_no_dense_hessian_where_there_cannot_be_one(monkeypatch):
     starts, sweeps = scripted(monkeypatch, cg=[0.5], dense=[0.5], sweeps=[0.5])
     monkeypatch.setattr(auto, "NEWTON_LIMIT", 5)
-    list(auto.in_turns(small(), np.zeros(6), sweeps))
+    p = small()
+    list(auto.in_turns(p, np.zeros(6), auto.newton_and(sweeps, p)))
     assert {name for name, _ in starts} == {"cg", "sweeps"}
 
 

@@ -6,6 +6,7 @@ import itertools
 import sys
 import weakref
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -177,7 +178,8 @@ def test_a_stage_that_sweeps_do_not_finish_goes_on_by_newton_and_so_do_all_below
                         lambda p, g: turned.append(p.eps) or newton_cg_iterates(p, g))
     for only in (None, p.eps):
         turned.clear()
-        watched = auto.UntilSlow(overrelaxed_iterates, 0.9, overrelaxed_iterates, only)
+        later = partial(auto.newton_and, overrelaxed_iterates)
+        watched = auto.UntilSlow(overrelaxed_iterates, 0.9, later, only)
         eps = []
         for _, _, error in annealed(p, np.zeros_like(p.b), watched.iterates):
             if error < 1e-8:

@@ -240,7 +240,8 @@ def test_json_is_strict_and_whole(tmp_path: Path) -> None:
     write_json(report, target)
     read = json.loads(target.read_text(), parse_constant=pytest.fail)
     assert list(read) == ["format", "refot", "subject", "backend", "profile", "summary", "levels",
-                          "digits", "checks", "left_out", "warnings", "printed", "scaling"]
+                          "digits", "checks", "left_out", "warnings", "printed", "scaling",
+                          "arguments"]
     assert sum(read["levels"].values()) == len(read["checks"])
     assert read["subject"] == {"name": "half", "version": "1.0", "convention": "refot"}
     assert sum(read["summary"].values()) == len(read["checks"])
