@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from refot.arrays import Array, InputError, TypeInputError, namespace
 from refot.backend_contract import BackendLike
 from refot.costs.operands import Cost, DenseCost
 from refot.problem import Problem
+from refot.solvers.accuracy import accuracy
 from refot.solvers.answers.answers import Answers
 from refot.unbalanced_problem import UnbalancedProblem
 
@@ -16,11 +18,18 @@ if TYPE_CHECKING:
     from refot.solvers.loop import SinkhornResult
 
 
+SLACK = 2.0
+"""The marginal error of a solution may be this multiple of what it was in the solve, which may have
+summed in another order, and evaluated the cost in another form."""
+
+
 def reused(p: Problem, solved: SinkhornResult, tol: float | None) -> SinkhornResult:
     """`solved` as the solution of p, on the backend of p. Nothing is solved again: an answer is as
     near as `solved` is, and warns where that did not converge.
 
-    Raises InputError where `solved` is the solution of another problem, or where `tol` is given.
+    Raises InputError where `solved` is the solution of another problem, or where `tol` is given. A
+    result holds the caller's own arrays: if these were written to since, the two problems are the
+    same arrays, and only the marginals of the plan, which take a pass over the pairs, tell.
     """
     if not isinstance(solved, Answers):
         raise TypeInputError("solved", f"{type(solved).__name__}", "what `refot.solve` returned")
@@ -31,7 +40,13 @@ def reused(p: Problem, solved: SinkhornResult, tol: float | None) -> SinkhornRes
         raise InputError("solved", f"the solution for another {other}",
                          "the solution of the problem that is given beside it")
     solved.warn_unless_converged("an answer")
-    return replace(solved, f=p.row_potential(solved.f), g=p.column_potential(solved.g), problem=p)
+    f, g = p.row_potential(solved.f), p.column_potential(solved.g)
+    error, known = accuracy(p, f, g).marginal_error, solved.marginal_error
+    if not (error <= max(solved.tolerance, SLACK * known) or math.isnan(known)):
+        raise InputError("solved", f"potentials that miss the marginals by {error:.3g}, not by "
+                         f"{known:.3g} as when they were found",
+                         "arrays that have not been written to since the solve")
+    return replace(solved, f=f, g=g, problem=p)
 
 
 def backend_of(solved: SinkhornResult | None, backend: BackendLike) -> BackendLike:

@@ -216,3 +216,17 @@ def test_a_solved_divergence_is_three_results() -> None:
         warnings.simplefilter("error")
         S = found.xy.value() - found.xx.value() / 2 - found.yy.value() / 2
     assert pytest.approx(S, rel=1e-13) == refot.sinkhorn_divergence(*POINTS, solved=found)
+
+
+@pytest.mark.parametrize("matrix", [False, True])
+@pytest.mark.parametrize("rho", [None, RHO])
+def test_arrays_that_were_written_to_since_are_noticed(matrix: bool, rho: float | None) -> None:
+    """The result holds the same arrays, so that nothing else could tell."""
+    cost: Any = C.dense() if matrix else refot.point_cost(X.copy(), Y)
+    price, value = ({}, refot.entropic_value) if rho is None else (
+        {"rho": rho}, refot.unbalanced_value)
+    found = refot.solve(cost, A, B, EPS, **price)
+    value(cost, A, B, EPS, **price, solved=found)
+    (cost if matrix else cost.x)[0] += 0.5
+    with pytest.raises(InputError, match="written to since the solve"):
+        value(cost, A, B, EPS, **price, solved=found)
