@@ -2,7 +2,8 @@
 
 An equation asks for an operation (`softmin`, `plan_apply`, ...) and never knows how it is computed.
 What a backend may offer beyond these operations, and what is done for one that does not, is said by
-`prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread` and `DirectionSolver`.
+`prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread`, `DirectionSolver` and
+`FreeSweeper`.
 The choice, strongest first: the `backend=` argument, `use_backend(...)`, `REFOT_BACKEND`, `numpy`.
 A backend module is imported by name when it is first used. Third parties register theirs through
 the entry-point group `refot.backends`: an object, or a function without arguments that returns one.
@@ -18,7 +19,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, wraps
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    runtime_checkable,
+)
 
 from refot.arrays import Array, TypeInputError, UnknownNameError
 from refot.costs.operands import Cost, PointCost
@@ -112,6 +122,35 @@ class DirectionSolver(Protocol):
         """x (m,) with (diag d - P' diag(s) P) x = y, by conjugate gradients which diag d
         preconditions, to a relative `accuracy` in the norm of 1 / d or for at most `most` steps.
         None where products, one after the other, are as fast."""
+
+
+class FreeSweep(NamedTuple):
+    """What an iteration of unbalanced transport makes of (f, g)."""
+
+    level: float
+    """The best t for (f + t, g - t), with the f below and the g that was given: U-5."""
+
+    residual: float
+    """That of this pair: U-4."""
+
+    f: Array
+    """f, moved towards the best one for g."""
+
+    g: Array
+    """g, moved towards the best one for this f."""
+
+
+@runtime_checkable
+class FreeSweeper(Protocol):
+    """What a backend may offer beyond the contract: an iteration of unbalanced transport with KL
+    or exact marginals, in one call, for problems so small that calls would take all of the time."""
+
+    def free_sweep(self, K: Array, noise: float, absorbed: tuple[Array, Array],
+                   weights: tuple[Array, Array], eps: float, softness: tuple[float, float],
+                   f: Array, g: Array, w: float) -> FreeSweep | None:
+        """The iteration from (f, g), relaxed by w, with K = exp((f0 + g0 - C) / eps), (f0, g0) =
+        `absorbed`. `softness` is 1 / rho of rows and columns. None where a sum of K with scalings
+        is not finite, or not above `noise` times the sum of these scalings."""
 
 
 SweptBatch: TypeAlias = tuple[Array, Array, Array, Array, Array]

@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array, ShapeError, TypeInputError
-from refot.backend_contract import BackendUnavailableError, Entries, SweptBatch
+from refot.backend_contract import BackendUnavailableError, Entries, FreeSweep, SweptBatch
 from refot.backends.numpy.backend import NumpyArrays
 from refot.backends.numpy.blocks import blocks, entries_by_blocks, plan_cost_gradient_by_blocks
 from refot.costs.operands import Cost, DenseCost, PointCost
 
 try:
-    from . import columns, laplacian, sweeps
+    from . import columns, laplacian, sweeps, unbalanced
     from . import plan as kernels
     from .batches import solve as batches
     from .costs import by_tiles, operand, row_by_tiles
@@ -197,6 +197,14 @@ class NumbaBackend(NumpyArrays):
         x = np.zeros_like(y)
         _run(1, 1, laplacian.conjugate_gradients, *P, s, diagonal, y, accuracy, most, x, unit=1)
         return x
+
+    def free_sweep(self, K: Array, noise: float, absorbed: tuple[Array, Array],
+                   weights: tuple[Array, Array], eps: float, softness: tuple[float, float],
+                   f: Array, g: Array, w: float) -> FreeSweep | None:
+        """An iteration of unbalanced transport with K in float64, on one thread."""
+        told, *swept = _run(1, 1, unbalanced.free_sweep, K, noise, *absorbed, *weights, eps,
+                            softness, f, g, float(w), unit=1)[0]
+        return FreeSweep(*swept) if told else None
 
     def solve_batch(self, C: Array, sizes: Array, a: Array, b: Array, eps: Array, g: Array,
                     tol: float, atoms: float, most: int) -> SweptBatch:
