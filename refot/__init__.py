@@ -63,6 +63,8 @@ from refot.information import (
     q_objective,
     sum_noise,
 )
+from refot.limits.eps_path import EpsPath, path
+from refot.limits.exact_transport import ExactTransport, exact
 from refot.measures import Measure, measure
 from refot.objectives import (
     dual,
@@ -127,6 +129,8 @@ __all__ = [
     "BatchResult",
     "ConvergenceWarning",
     "DenseCost",
+    "EpsPath",
+    "ExactTransport",
     "InputError",
     "Measure",
     "PointCost",
@@ -144,6 +148,7 @@ __all__ = [
     "entropic_value_gradient_points",
     "entropic_value_gradient_weights",
     "entropy",
+    "exact",
     "generator_loss",
     "generator_loss_gradient",
     "get_backend",
@@ -169,6 +174,7 @@ __all__ = [
     "mutual_information",
     "normalised",
     "pairwise",
+    "path",
     "plan",
     "plan_jvp",
     "point_cost",

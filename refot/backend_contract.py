@@ -2,8 +2,9 @@
 
 An equation asks for an operation (`softmin`, `plan_apply`, ...) and never knows how it is computed.
 What a backend may offer beyond these operations, and what is done for one that does not, is said by
-`prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread`, `DirectionSolver` and
-`FreeSweeper`.
+`prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread`, `DirectionSolver`,
+`FreeSweeper` and `FlowSolver`.
+
 The choice, strongest first: the `backend=` argument, `use_backend(...)`, `REFOT_BACKEND`, `numpy`.
 A backend module is imported by name when it is first used. Third parties register theirs through
 the entry-point group `refot.backends`: an object, or a function without arguments that returns one.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -151,6 +152,37 @@ class FreeSweeper(Protocol):
         """The iteration from (f, g), relaxed by w, with K = exp((f0 + g0 - C) / eps), (f0, g0) =
         `absorbed`. `softness` is 1 / rho of rows and columns. None where a sum of K with scalings
         is not finite, or not above `noise` times the sum of these scalings."""
+
+
+class FlowProblem(Protocol):
+    """A transport problem over a list of pairs, to which more pairs may be added. Mass that the
+    pairs leave no way for goes by two artificial arcs, each at the cost `penalty`."""
+
+    penalty: float
+    """It may be raised between two solves."""
+
+    def add(self, rows: Array, columns: Array, costs: Array) -> None:
+        """More pairs (k,), with their costs."""
+
+    def steps(self) -> Iterator[None]:
+        """Work until the flow is the cheapest; a pause now and then, so that it can be ended."""
+
+    @property
+    def flow(self) -> Array:
+        """The mass on each pair, in the order in which they were added, (k,); whole numbers."""
+
+    @property
+    def potentials(self) -> tuple[Array, Array]:
+        """(f (n,), g (m,)): f_i + g_j = C_ij on pairs with mass, and at most C_ij on all pairs."""
+
+
+@runtime_checkable
+class FlowSolver(Protocol):
+    """What a backend may offer beyond the contract: exact transport over a list of pairs."""
+
+    def flow_problem(self, supply: Array, demand: Array, penalty: float) -> FlowProblem:
+        """The problem without any pair. supply (n,) and demand (m,) are masses in whole numbers
+        > 0, of one sum, which is at most 2^60."""
 
 
 SweptBatch: TypeAlias = tuple[Array, Array, Array, Array, Array]

@@ -34,6 +34,7 @@ try:
     from .batches import solve as batches
     from .costs import by_tiles, operand, row_by_tiles
     from .entries import entries
+    from .flows import NetworkSimplex
     from .groups.choose import grouping
     from .groups.ordered import IN_GROUPS, SortedCost, in_order, left_out_share, series_pay
     from .launch import Launcher, one_thread
@@ -205,6 +206,10 @@ class NumbaBackend(NumpyArrays):
         told, *swept = _run(1, 1, unbalanced.free_sweep, K, noise, *absorbed, *weights, eps,
                             softness, f, g, float(w), unit=1)[0]
         return FreeSweep(*swept) if told else None
+
+    def flow_problem(self, supply: Array, demand: Array, penalty: float) -> NetworkSimplex:
+        """Exact transport over a list of pairs, by the network simplex method, on one thread."""
+        return NetworkSimplex(supply, demand, penalty)
 
     def solve_batch(self, C: Array, sizes: Array, a: Array, b: Array, eps: Array, g: Array,
                     tol: float, atoms: float, most: int) -> SweptBatch:
