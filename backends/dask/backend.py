@@ -58,7 +58,7 @@ class DaskBackend(NumpyArrays):
     name = "dask"
 
     def __init__(self, client: Any = None, inner: str = "numba", longest: float = LONGEST) -> None:
-        self._given, self._inner = client, get_backend(inner)
+        self._given, self.inner = client, get_backend(inner)
         self._longest = as_positive(longest, "longest")
         self._cluster: Cluster | None = None
         self._problems: OrderedDict[str, Problem] = OrderedDict()
@@ -82,11 +82,11 @@ class DaskBackend(NumpyArrays):
         if min(C.shape) < SMALL:
             _log.info("refot: %d x %d points on a cluster; one machine is faster below %d",
                       *C.shape, SMALL)
-        return prepared(self._inner, C.with_arrays(_frozen), a, b)
+        return prepared(self.inner, C.with_arrays(_frozen), a, b)
 
     def left_out(self, C: Cost) -> float:
         """The share that the inner backend may leave out of a sum."""
-        return left_out(self._inner, C)
+        return left_out(self.inner, C)
 
     def prefers_softmin(self, C: Cost, a: Array, b: Array, eps: float) -> bool:
         """Always: a kernel (n, m) would have to be here."""
@@ -126,11 +126,11 @@ class DaskBackend(NumpyArrays):
     def gibbs(self, C: Cost, f: Array, g: Array, eps: float, least: float, K: Array) -> None:
         """K_ij = max(exp((f_i + g_j - C_ij) / eps), least), into K (n, m): K is here, and so is the
         work."""
-        self._inner.gibbs(C, f, g, eps, least, K)
+        self.inner.gibbs(C, f, g, eps, least, K)
 
     def sweep(self, K: Array | Entries, v: Array, s: Array, w: float) -> tuple[Array, Array]:
         """(K v, K'u) with u = s / (K v)^w; here, where K is."""
-        return self._inner.sweep(K, v, s, w)
+        return self.inner.sweep(K, v, s, w)
 
     # ------------------------------------------------------------------ by tiles
     def _by_rows(self, operation: str, C: Cost, arguments: list[Any]) -> Array:
@@ -165,7 +165,7 @@ class DaskBackend(NumpyArrays):
         unit = LARGEST_GROUP if isinstance(C, SortedCost) else 1
         n, m = C.shape
         share = Share((placed, placed.T), (tile_starts(n, unit), tile_starts(m, unit)),
-                      self._inner.name)
+                      self.inner.name)
         self._problems[_key(C)] = Problem(share)
         if len(self._problems) > KEPT:
             self._problems.popitem(last=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import queue
 import time
@@ -37,7 +38,12 @@ AGAIN = 20
 """Times that what is missing is sent again, at most: each time a worker has been lost."""
 
 LOOK = 0.5
-"""While answers are waited for, seconds between two looks at whether the scheduler is there."""
+"""While answers are waited for, seconds between two looks at whether the scheduler is there. For as
+long the workers that it has named are taken to be there: one that is not makes no harm but work."""
+
+WITH_TASK = 1 << 16
+"""Arguments of at most this number of bytes go with the task, by way of the scheduler: that takes
+one message less than to hand them to the worker first."""
 
 HOW_TO_START = (
     "start one first:  from distributed import Client;  client = Client(n_workers=2)   "
@@ -103,10 +109,17 @@ class Cluster:
         self.client, self.longest = client, longest
         self.moved = 0
         """Bytes of arrays that went to workers and back, the problems themselves left out."""
+        self._named: tuple[float, list[str]] = (-math.inf, [])
+        """When the scheduler named the workers, and which they are."""
 
     def workers(self) -> list[str]:
         """The addresses of the workers, waited for if there is none. Raises ClusterError where none
         comes, or the scheduler is lost."""
+        if time.monotonic() > self._named[0] + LOOK:
+            self._named = time.monotonic(), self._workers_now()
+        return self._named[1]
+
+    def _workers_now(self) -> list[str]:
         deadline = time.monotonic() + PATIENCE
         while True:
             self._require_scheduler(deadline)
@@ -151,21 +164,28 @@ class Cluster:
                  for worker, tiles in zip(workers, shared_out(left, len(workers)), strict=True)
                  if tiles]
         self._lay_out(problem, [task.worker for task in tasks])
+        given_all = ([task.arguments for task in tasks]
+                     if max(task.bytes for task in tasks) <= WITH_TASK else
+                     self._scattered([(task.worker, task.arguments) for task in tasks]))
         futures = []
-        for task, given in zip(tasks, self._scattered([(task.worker, task.arguments)
-                                                       for task in tasks]), strict=True):
+        for task, given in zip(tasks, given_all, strict=True):
             if given is not None and task.worker in problem.lies:
                 self.moved += task.bytes
                 futures.append(self.client.submit(
                     compute, problem.lies[task.worker], side, operation, task.tiles, given,
                     workers=[task.worker], allow_other_workers=True, pure=False))
-        return self._answers(futures, operation)
+        answers = self._answers(futures, operation)
+        if len(answers) < len(tasks):
+            self._named = (-math.inf, [])
+        return answers
 
     def _lay_out(self, problem: Problem, workers: list[str]) -> None:
         """The problem on each of the workers, sent there at its first use."""
         problem.lies = {worker: future for worker, future in problem.lies.items()
                         if future.status == "finished"}
         new = [worker for worker in workers if worker not in problem.lies]
+        if not new:
+            return
         for worker, future in zip(new, self._scattered([(worker, problem.share) for worker in new]),
                                   strict=True):
             if future is not None:
