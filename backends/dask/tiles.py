@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 MOST = 128
-"""Tiles of one side of a problem, about, at most: enough that 64 workers can share them."""
+"""About this number of tiles are cut of a large side: enough that 64 workers can share them."""
 
 ROWS = 4096
 """Rows of a tile, at least: for fewer, what is prepared for each tile takes longer than the rest.
