@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from os import PathLike
 from typing import Any
 
 from refot.arrays import (
@@ -30,6 +31,7 @@ from .mixed import mixed
 from .newton import newton
 from .newton_cg import newton_cg
 from .overrelaxed import overrelaxed
+from .resume.checkpoint import Follow, resumed
 from .schedule import Method, P, Stage, schedule
 from .stabilised import stabilised
 from .unbalanced.auto import auto_free
@@ -96,6 +98,7 @@ def solve(
     gauge: str | None = None,
     memory: int | str | None = None,
     normalise: bool = False,
+    checkpoint: str | PathLike[str] | None = None,
     backend: BackendLike = None,
 ) -> SinkhornResult:
     """The optimal potentials (f, g), and how near they are. Warns if they are not near enough.
@@ -125,6 +128,9 @@ def solve(
     REFOT_MEMORY, or a quarter of what is free). Weights None are uniform; with `normalise` they may
     be counts. Raises InputError.
 
+    With a folder as `checkpoint`, a solve that was interrupted goes on where it was when the same
+    call is made again, and ends at the same bits; docs/scale.md.
+
         result = refot.solve(C, a, b, eps, tol=1e-6)
         P = refot.plan(result.f, result.g, C, a, b, eps)
 
@@ -147,7 +153,7 @@ def solve(
     if gauge is not None:
         require_gauge(p, gauge)
     found = solve_problem(p, method=method, tol=tol, max_iter=max_iter, control=control, f=f, g=g,
-                          memory=memory)
+                          memory=memory, checkpoint=checkpoint)
     return found if gauge is None else in_gauge(found, gauge)
 
 
@@ -169,6 +175,7 @@ def solve_problem(
     f: Potential | None = None,
     g: Potential | None = None,
     memory: int | str | None = None,
+    checkpoint: str | PathLike[str] | None = None,
 ) -> SinkhornResult:
     """`solve` for a problem that is checked already, as other functions of refot have it."""
     iterates = method_for(p, method)
@@ -176,7 +183,11 @@ def solve_problem(
         require_working_set(p.C)
         inside = replace(p, C=kept(p.C))
         inside = replace(inside, C=prepared(p.backend, inside.C, p.a, p.b))
-        found = iterate(inside, iterates(inside, start(inside, f, g)), tol, max_iter, control)
+
+        def run(p: Problem, follow: Follow) -> SinkhornResult:
+            return iterate(p, follow(iterates(p, start(p, f, g))), tol, max_iter, control)
+
+        found = (run(inside, iter) if checkpoint is None else resumed(checkpoint, inside, run))
         found = replace(found, problem=p)  # not the matrix that was formed for the solve
         return with_mass(p, found) if isinstance(p, UnbalancedProblem) else found
 
