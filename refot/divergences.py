@@ -26,7 +26,7 @@ from refot.arrays import (
     in_range,
     namespace,
 )
-from refot.backend_contract import BackendLike
+from refot.backend_contract import Backend, BackendLike, backend_for
 from refot.costs.forbidden import finite_range
 from refot.costs.named import CostName
 from refot.costs.operands import (
@@ -93,14 +93,11 @@ def sharp_value(
     subtracted first and added at the end, so that the rounding of the mass of P is not multiplied
     by it.
     """
-    p, least = problem(C, a, b, eps, backend_of(solved, backend), normalise), 0.0
-    found = None if solved is None else reused(p, solved, tol)
-    if isinstance(p.C, DenseCost):
-        least, _ = finite_range(p.C.among(p.a > 0, p.b > 0))
-        p = replace(p, C=DenseCost(p.C.matrix - least))
-    if found is None:
-        return least + sharp_value_of(p, to_first_order(p, tol))
-    return least + sharp_value_of(p, replace(found, f=found.f - least))
+    p = problem(C, a, b, eps, backend_of(solved, backend), normalise)
+    if solved is not None:
+        return sharp_value_at(p, reused(p, solved, tol))
+    less, least = _less_least(p)
+    return least + sharp_value_of(less, to_first_order(less, tol))
 
 
 # ------------------------------------------------------------------ B-9 and G-4
@@ -270,9 +267,14 @@ def three_costs(C: CostLike, C_xx: CostLike, C_yy: CostLike) -> tuple[Cost, Cost
 
 def _problems(C: Cost, xx: Cost, yy: Cost, a: Weights, b: Weights, eps: float, backend: BackendLike,
               normalise: bool, solved: SolvedDivergence | None) -> Problems:
-    backend = backend_of(three(solved)[0], backend)
-    xy = problem(C, a, b, eps, backend, normalise)
-    return xy, problem(xx, xy.a, xy.a, eps, backend), problem(yy, xy.b, xy.b, eps, backend)
+    on = common_backend(C, backend_of(three(solved)[0], backend))
+    xy = problem(C, a, b, eps, on, normalise)
+    return xy, problem(xx, xy.a, xy.a, eps, on), problem(yy, xy.b, xy.b, eps, on)
+
+
+def common_backend(C: Cost, backend: BackendLike) -> Backend:
+    """The one backend of the three problems of a divergence: that for the largest of them."""
+    return backend_for(max(C.shape) ** 2, backend)
 
 
 def first_order_solutions(
@@ -299,6 +301,21 @@ def _loss(problems: Problems, tol: float | None, solved: SolvedDivergence | None
 
 def _solved(problems: Problems, tol: float | None) -> SolvedDivergence:
     return SolvedDivergence(*(found for _, found in first_order_solutions(problems, tol)))
+
+
+def sharp_value_at(p: Problem, solved: SinkhornResult) -> float:
+    """`sharp_value` of a problem that is solved."""
+    less, least = _less_least(p)
+    return least + sharp_value_of(less, replace(solved, f=solved.f - least))
+
+
+def _less_least(p: Problem) -> tuple[Problem, float]:
+    """The problem with the least entry with mass of its cost matrix subtracted, and that entry; of
+    points as it is."""
+    if not isinstance(p.C, DenseCost):
+        return p, 0.0
+    least, _ = finite_range(p.C.among(p.a > 0, p.b > 0))
+    return replace(p, C=DenseCost(p.C.matrix - least)), least
 
 
 def sharp_value_of(p: Problem, solved: SinkhornResult) -> float:

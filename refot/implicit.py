@@ -89,7 +89,7 @@ def sinkhorn_loss_gradient(
 
 # ------------------------------------------------------------------ the adjoint system
 @dataclass(frozen=True)
-class _Adjoint:
+class Adjoint:
     """The optimal plan P (n, m), C / eps (0 on forbidden pairs), the adjoint state p (n,), q (m,).
 
     The adjoint state has no unit.
@@ -101,23 +101,34 @@ class _Adjoint:
     q: Array
 
     @property
+    def T(self) -> Adjoint:
+        """The same with the two measures exchanged."""
+        return Adjoint(self.P.T, self.C_over_eps.T, self.q, self.p)
+
+    @property
     def cost_gradient(self) -> Array:
+        """ds/dC, (n, m)."""
         return self.P * (1 - self.C_over_eps + self.p[:, None] + self.q)
 
 
-def _adjoint(pr: Problem, tol: float | None, solved: SinkhornResult | None) -> _Adjoint:
-    """Solve for the adjoint state (p, q): q from the Schur complement, then p from q.
+def _adjoint(pr: Problem, tol: float | None, solved: SinkhornResult | None) -> Adjoint:
+    """The adjoint state at the solution of the problem."""
+    return adjoint(pr, to_first_order(pr, tol, solved=solved).g)
+
+
+def adjoint(pr: Problem, g: Array) -> Adjoint:
+    """Solve for the adjoint state (p, q) at the optimal g: q from the Schur complement, then p from
+    q.
 
     With chi = P / a the first equation reads p = (chi * C / eps) 1 - chi q. In this form it can be
     used where a_i = 0, too.
     """
     C = pr.C.dense()
-    g = to_first_order(pr, tol, solved=solved).g
     chi = _softmax((pr.G(g) - C) / pr.eps)
     C_over_eps = finite_part(C) / pr.eps
     P = pr.a[:, None] * chi
     q = _second_unknown(P, P * C_over_eps)
-    return _Adjoint(P, C_over_eps, (chi * C_over_eps).sum(axis=1) - chi @ q, q)
+    return Adjoint(P, C_over_eps, (chi * C_over_eps).sum(axis=1) - chi @ q, q)
 
 
 def _softmax(exponents: Array) -> Array:

@@ -8,6 +8,8 @@ Papers: B = Bréchet et al. 2019, H = Houdard et al. 2023.
 
 from __future__ import annotations
 
+import math
+
 from refot.arrays import (
     Array,
     CostLike,
@@ -22,7 +24,7 @@ from refot.arrays import (
     namespace,
     uniform,
 )
-from refot.backend_contract import BackendLike, get_backend
+from refot.backend_contract import BackendLike, backend_for
 from refot.costs.forbidden import require_row_partners
 from refot.costs.operands import as_cost, as_eps, row_blocks
 from refot.foreign import as_given
@@ -37,8 +39,8 @@ def softmin(C: CostLike, h: Potential, eps: float, *, backend: BackendLike = Non
     C (n, m). h (m,) may be -inf in a column without mass, but not in all of them. Raises
     InputError, also where all pairs of a row are forbidden: its softmin would be infinite.
     """
-    C, on = as_cost(C), get_backend(backend)
-    eps = as_eps(eps, C)
+    C = as_cost(C)
+    eps, on = as_eps(eps, C), backend_for(math.prod(C.shape), backend)
     h = as_floating(h, "h", ndim=1)
     xp = namespace(h)
     if h.shape != (C.shape[1],):

@@ -65,10 +65,10 @@ def backends() -> None:
 
     Exit status: 0, or 2 if the default backend is unknown or cannot run.
     """
-    table = Table("backend", "usable", "default", "why not", pad_edge=False)
+    table = Table("backend", "usable", "default", "remarks", pad_edge=False)
     for status in backend_status():
         table.add_row(foreign(status.name), "yes" if status.available else "no",
-                      "*" if status.default else "", foreign(status.reason))
+                      "*" if status.default else "", foreign(status.reason or status.rule))
     console.print(table)
     console.print(f"The default is set by {VARIABLE}, or refot.use_backend(...) in a program.")
     get_backend()  # raises if the default backend is unknown or cannot run

@@ -13,7 +13,7 @@ from refot.arrays import CostLike, Points, Weights, as_positive, in_range
 from refot.backend_contract import BackendLike
 from refot.costs.named import CostName
 from refot.costs.operands import Cost, point_cost
-from refot.divergences import SolvedDivergence, self_costs, three_costs
+from refot.divergences import SolvedDivergence, common_backend, self_costs, three_costs
 from refot.foreign import as_given
 from refot.solvers.answers.reuse import backend_of, three
 from refot.solvers.answers.solutions import solved_to
@@ -107,9 +107,9 @@ def _problems(
     C: Cost, xx: Cost, yy: Cost, a: Weights, b: Weights, eps: float, rho: object, penalty: str,
     backend: BackendLike, solved: SolvedDivergence | None,
 ) -> UnbalancedProblems:
-    rho, backend = as_positive(rho, "rho"), backend_of(three(solved)[0], backend)
+    rho, on = as_positive(rho, "rho"), common_backend(C, backend_of(three(solved)[0], backend))
     first, second, third = (
-        unbalanced_problem(cost_of, masses, others, eps, rho, penalty, backend)
+        unbalanced_problem(cost_of, masses, others, eps, rho, penalty, on)
         for cost_of, masses, others in ((C, a, b), (xx, a, a), (yy, b, b)))
     return first, second, third
 
