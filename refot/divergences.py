@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from refot.arrays import (
+    REQUIRED,
     Array,
     CostLike,
     InputError,
@@ -66,8 +67,9 @@ Problems: TypeAlias = tuple[Problem, Problem, Problem]
 
 # ------------------------------------------------------------------ one pair of measures
 def entropic_value(
-    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
-    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SinkhornResult | None = None,
 ) -> float:
     """F = <C,P> + eps KL(P | a(x)b) at the optimal plan, in cost units. B-10, H-2.
 
@@ -83,8 +85,9 @@ def entropic_value(
 
 
 def sharp_value(
-    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
-    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SinkhornResult | None = None,
 ) -> float:
     """s = <C,P> at the optimal plan of F, in cost units: s = F - eps KL. W_{c,eps} of G.
 
@@ -102,9 +105,9 @@ def sharp_value(
 
 # ------------------------------------------------------------------ B-9 and G-4
 def sinkhorn_divergence(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    solved: SolvedDivergence | None = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    cost: CostName = "sqeuclidean", *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> float:
     """S = F_xy - F_xx / 2 - F_yy / 2, KL-inclusive, in cost units; S(mu, mu) = 0. B-9.
 
@@ -115,9 +118,9 @@ def sinkhorn_divergence(
 
 
 def sinkhorn_divergence_of_costs(
-    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights, b: Weights, eps: float, *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    solved: SolvedDivergence | None = None,
+    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> float:
     """`sinkhorn_divergence` from the costs C (n, m) between the measures, and C_xx (n, n), C_yy
     (m, m), symmetric, within each. B-9.
@@ -129,9 +132,9 @@ def sinkhorn_divergence_of_costs(
 
 
 def sinkhorn_loss(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    solved: SolvedDivergence | None = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    cost: CostName = "sqeuclidean", *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> float:
     """2 s_xy - s_xx - s_yy, of sharp values: twice the scale of B-9, and another value. G-4.
 
@@ -141,9 +144,9 @@ def sinkhorn_loss(
 
 
 def sinkhorn_loss_of_costs(
-    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights, b: Weights, eps: float, *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    solved: SolvedDivergence | None = None,
+    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> float:
     """`sinkhorn_loss` from the costs C (n, m) between the measures, and C_xx (n, n), C_yy (m, m),
     symmetric, within each. G-4."""
@@ -153,8 +156,9 @@ def sinkhorn_loss_of_costs(
 
 @as_given
 def solve_divergence(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    cost: CostName = "sqeuclidean", *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None,
 ) -> SolvedDivergence:
     """The three problems of a divergence, solved: xy, xx, yy. B-9, B-26.
 
@@ -170,8 +174,9 @@ def solve_divergence(
 
 @as_given
 def solve_divergence_of_costs(
-    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights, b: Weights, eps: float, *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None,
 ) -> SolvedDivergence:
     """`solve_divergence` from the costs C (n, m) between the measures, and C_xx (n, n), C_yy
     (m, m), symmetric, within each."""
@@ -181,8 +186,8 @@ def solve_divergence_of_costs(
 # ------------------------------------------------------------------ MMD
 @in_range
 def mmd_squared(
-    x: Points, a: Weights, y: Points, b: Weights, cost: CostName = "sqeuclidean",
-    *, normalise: bool = False
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None,
+    cost: CostName = "sqeuclidean", *, normalise: bool = False
 ) -> float:
     """MMD^2 with kernel -c, 2 a'C_xy b - a'C_xx a - b'C_yy b, a V-statistic in cost units. G-2.
 
@@ -197,8 +202,8 @@ def mmd_squared(
 
 @in_range
 def mmd_squared_unbiased(
-    x: Points, a: Weights, y: Points, b: Weights, cost: CostName = "sqeuclidean",
-    *, normalise: bool = False
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None,
+    cost: CostName = "sqeuclidean", *, normalise: bool = False
 ) -> float:
     """MMD^2 with kernel -c, as a U-statistic: no pair of a sample with itself. G-2, erratum G8.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 from refot.arrays import (
+    REQUIRED,
     Array,
     CostLike,
     InputError,
@@ -55,8 +56,8 @@ def softmin(C: CostLike, h: Potential, eps: float, *, backend: BackendLike = Non
 @as_given
 @in_range
 def c_eps_transform(
-    g: Potential, C: CostLike, b: Weights, eps: float,
-    *, normalise: bool = False, backend: BackendLike = None
+    g: Potential, C: CostLike, b: Weights = None, eps: float = REQUIRED, *, normalise: bool = False,
+    backend: BackendLike = None
 ) -> Array:
     """g^(c,eps)_i = -eps log sum_j b_j exp((g_j - C_ij) / eps), (n,). B-25, B-28, H-7.
 
@@ -86,8 +87,8 @@ def c_transform(
 @as_given
 @in_range
 def conditional(
-    g: Potential, C: CostLike, b: Weights, eps: float,
-    *, normalise: bool = False, backend: BackendLike = None
+    g: Potential, C: CostLike, b: Weights = None, eps: float = REQUIRED, *, normalise: bool = False,
+    backend: BackendLike = None
 ) -> Array:
     """chi_ij = b_j exp((f_i + g_j - C_ij) / eps) with f = g^(c,eps), (n, m): each row sums to 1.
 

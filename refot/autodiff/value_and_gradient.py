@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
 from refot.arrays import (
+    REQUIRED,
     Array,
     CostLike,
     InputError,
@@ -67,8 +68,9 @@ class ValueAndGradient(NamedTuple):
 # ------------------------------------------------------------------ one pair of measures
 @as_given
 def entropic_value_and_gradient(
-    C: CostLike, a: Weights, b: Weights, eps: float, *, wrt: str = "x", tol: float | None = None,
-    normalise: bool = False, backend: BackendLike = None, warm: ValueAndGradient | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *, wrt: str = "x",
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    warm: ValueAndGradient | None = None,
 ) -> ValueAndGradient:
     """F, as `entropic_value`, and its gradients. B-10, H-24.
 
@@ -84,8 +86,9 @@ def entropic_value_and_gradient(
 
 @as_given
 def sharp_value_and_gradient(
-    C: CostLike, a: Weights, b: Weights, eps: float, *, wrt: str = "x", tol: float | None = None,
-    normalise: bool = False, backend: BackendLike = None, warm: ValueAndGradient | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *, wrt: str = "x",
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    warm: ValueAndGradient | None = None,
 ) -> ValueAndGradient:
     """s, as `sharp_value`, and its gradients, by implicit differentiation. W_{c,eps} of G.
 
@@ -100,9 +103,9 @@ def sharp_value_and_gradient(
 # ------------------------------------------------------------------ divergences
 @as_given
 def sinkhorn_divergence_value_and_gradient(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
-    wrt: str = "x", tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    warm: ValueAndGradient | None = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    cost: CostName = "sqeuclidean", *, wrt: str = "x", tol: float | None = None,
+    normalise: bool = False, backend: BackendLike = None, warm: ValueAndGradient | None = None,
 ) -> ValueAndGradient:
     """S, as `sinkhorn_divergence`, and its gradients. B-9. Raises InputError.
 
@@ -116,9 +119,9 @@ def sinkhorn_divergence_value_and_gradient(
 
 @as_given
 def sinkhorn_loss_value_and_gradient(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
-    wrt: str = "x", tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    warm: ValueAndGradient | None = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    cost: CostName = "sqeuclidean", *, wrt: str = "x", tol: float | None = None,
+    normalise: bool = False, backend: BackendLike = None, warm: ValueAndGradient | None = None,
 ) -> ValueAndGradient:
     """2 s_xy - s_xx - s_yy, as `sinkhorn_loss`, and its gradients. G-4. Raises InputError.
 
@@ -133,9 +136,9 @@ def sinkhorn_loss_value_and_gradient(
 # ------------------------------------------------------------------ unbalanced
 @as_given
 def unbalanced_value_and_gradient(
-    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl", *,
-    wrt: str = "x", tol: float | None = None, backend: BackendLike = None,
-    warm: ValueAndGradient | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED,
+    rho: object = REQUIRED, penalty: str = "kl", *, wrt: str = "x", tol: float | None = None,
+    backend: BackendLike = None, warm: ValueAndGradient | None = None,
 ) -> ValueAndGradient:
     """U, as `unbalanced_value`, and its gradients, which are not centred. U-1, U-7.
 
@@ -150,8 +153,8 @@ def unbalanced_value_and_gradient(
 
 @as_given
 def unbalanced_divergence_value_and_gradient(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object,
-    cost: CostName = "sqeuclidean", penalty: str = "kl", *, wrt: str = "x",
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    rho: object = REQUIRED, cost: CostName = "sqeuclidean", penalty: str = "kl", *, wrt: str = "x",
     tol: float | None = None, backend: BackendLike = None, warm: ValueAndGradient | None = None,
 ) -> ValueAndGradient:
     """S, as `unbalanced_divergence`, and its gradients, which are not centred. U-8. One rho."""
