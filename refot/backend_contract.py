@@ -2,8 +2,8 @@
 
 An equation asks for an operation (`softmin`, `plan_apply`, ...) and never knows how it is computed.
 What a backend may offer beyond these operations, and what is done for one that does not, is said by
-`backend_for`, `prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread` and
-`DirectionSolver`.
+`backend_for`, `prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread` and the
+protocols `DirectionSolver`, `BatchSolver` and `Compiled`.
 The choice, strongest first: the `backend=` argument, `use_backend(...)`, `REFOT_BACKEND`, `auto`.
 `auto` is a choice itself: a problem asks it by `backend_for`, and is on one backend from then on.
 A backend module is imported by name when it is first used. Third parties register theirs through
@@ -135,6 +135,16 @@ class BatchSolver(Protocol):
         C, a, b and g are flat; sizes (B, 5) holds n, m and where the problem begins in C, in a, and
         in b and g; eps (B,), on the host as sizes is.
         """
+
+
+@runtime_checkable
+class Compiled(Protocol):
+    """What a backend may offer beyond the contract: kernels that can be compiled ahead of time."""
+
+    name: str
+
+    def warm_up(self, everything: bool) -> list[tuple[str, Callable[[], None]]]:
+        """(what is compiled, the call that does so): the common kernels, or all of them."""
 
 
 def prepared(backend: Backend, C: Cost, a: Array, b: Array) -> Cost:

@@ -25,6 +25,7 @@ from refot.cli.shared import complaints, console
 from refot.cli.solve import solve
 from refot.cli.train import train
 from refot.cli.verify import compare, verify
+from refot.cli.warm import warm
 from refot.terminal import complaint, foreign, plain_lines, plain_warnings
 
 app = typer.Typer(
@@ -74,7 +75,7 @@ def backends() -> None:
     get_backend()  # raises if the default backend is unknown or cannot run
 
 
-for command in (solve, verify, compare, scoreboard, certify, plan, train, bench, backends):
+for command in (solve, verify, compare, scoreboard, certify, plan, train, bench, backends, warm):
     app.command()(command)
 app.add_typer(vectors, name="vectors")
 app.add_typer(trajectories, name="trajectories")
