@@ -18,6 +18,7 @@ without it all processors are used.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from refot.backends.numpy.blocks import blocks, entries_by_blocks, plan_cost_gra
 from refot.costs.operands import Cost, DenseCost, PointCost
 
 try:
-    from . import columns, laplacian, sweeps, unbalanced
+    from . import columns, laplacian, sweeps, unbalanced, warm
     from . import plan as kernels
     from .batches import solve as batches
     from .costs import by_tiles, operand, row_by_tiles
@@ -228,6 +229,10 @@ class NumbaBackend(NumpyArrays):
         _run(number, 256 * entries, batches.solve, C, sizes, a, b, per_eps, tol, atoms, most,
              batches.shared_kernel(C, sizes, eps), single, f, g, iterations, arrived, found, unit=1)
         return f.astype(given), g.astype(given), iterations, arrived, found
+
+    def warm_up(self, everything: bool) -> list[tuple[str, Callable[[], None]]]:
+        """Calls that compile the kernels, each with what it compiles."""
+        return warm.steps(self, everything)
 
 
 def _vector(values: Array, size: int, name: str, dtype: Any, copied: bool = True) -> Array:
