@@ -2,7 +2,7 @@
 
 https://github.com/chansigit/torchgw, which is licensed for non-commercial use only, so that no
 extra of refot installs it. `_sinkhorn_torch(a, b, C, reg)` is private; its public callers solve a
-problem of their own making each time (docs/findings-solvers.md, T2), so that it is the one place
+problem of their own making each time (docs/findings-torchgw-wass.md, T2), so that it is the one place
 where plan and problem can be compared. It returns a plan, with log u and log v as attributes, and
 stops at an error of a row, or after `max_iter` iterations, without saying which.
 
