@@ -3,8 +3,8 @@
 Written from its README and source at 0.1.0: **this adapter was not run on a GPU by those who wrote
 it.** The problem, the tolerance and the meaning of the dual variables are those of regot
 (`adapters.regot`), but an answer is a dictionary of `plan`, `dual` of n + m numbers, and `niter`.
-The matrix is read row by row whatever its strides (docs/findings-torchgw-wass.md, Q1), so that it is
-given in C order.
+The matrix is read row by row whatever its strides (Q1 of docs/findings-torchgw-wass.md), so that
+it is given in C order.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """torchgw (`import torchgw`) as a subject: the Sinkhorn solver under its Gromov-Wasserstein loop.
 
 https://github.com/chansigit/torchgw, which is licensed for non-commercial use only, so that no
-extra of refot installs it. `_sinkhorn_torch(a, b, C, reg)` is private; its public callers solve a
-problem of their own making each time (docs/findings-torchgw-wass.md, T2), so that it is the one place
-where plan and problem can be compared. It returns a plan, with log u and log v as attributes, and
-stops at an error of a row, or after `max_iter` iterations, without saying which.
+extra of refot installs it. `_sinkhorn_torch(a, b, C, reg)` is private. The public functions change
+eps and cost from step to step (T2 of docs/findings-torchgw-wass.md), so that their plan belongs to
+no problem that could be given to refot. `_sinkhorn_torch` returns a plan, with log u and log v as
+attributes, and stops at an error of a row, or after `max_iter` iterations, without saying which.
 
 `semi_relaxed=True` is no part: its two marginals are of different kinds, for which there is no
 capability. What it returns is finding T1.
