@@ -80,15 +80,22 @@ fn their_cost(c: &Array2<f32>, a: &Array1<f32>, b: &Array1<f32>, eps: f32) -> Ar
     Array2::from_shape_fn(c.dim(), |(i, j)| c[[i, j]] - eps * (log(a[i]) + log(b[j])))
 }
 
-fn squared_distances(x: &Array2<f32>, y: &Array2<f32>) -> Array2<f32> {
-    wass::sq_euclidean_cost_matrix(x, y)
+/// The field of an answer: a result, or in which way there is none.
+fn field(found: Result<String, wass::Error>) -> String {
+    match found {
+        Ok(result) => format!("\"result\":{result}"),
+        Err(wass::Error::SinkhornNotConverged(steps)) => {
+            format!("\"not_converged\":\"in {steps} iterations\"")
+        }
+        Err(error) => format!("\"error\":\"{error}\""),
+    }
 }
 
-/// The answer to a request as one field of JSON.
-fn answer(line: &str, capability: &str) -> Option<Result<String, wass::Error>> {
+/// The field that answers a request; nothing where an argument is missing or no such array.
+fn answer(line: &str, capability: &str) -> Option<String> {
     let (a, b) = (vector(line, "a")?, vector(line, "b")?);
     let eps = number(line, "eps")?;
-    Some(match capability {
+    Some(field(match capability {
         "plan" | "transport_cost" => {
             let c = matrix(line, "C")?;
             wass::sinkhorn_log_with_convergence(&a, &b, &c, eps, STEPS, TOLERANCE).map(
@@ -102,17 +109,18 @@ fn answer(line: &str, capability: &str) -> Option<Result<String, wass::Error>> {
         }
         "divergence" => {
             let (x, y) = (matrix(line, "x")?, matrix(line, "y")?);
-            let cost = match after(line, "cost")? {
-                named if named.starts_with("\"sqeuclidean\"") => squared_distances,
+            let cost: fn(&Array2<f32>, &Array2<f32>) -> Array2<f32> = match after(line, "cost")? {
+                named if named.starts_with("\"sqeuclidean\"") => wass::sq_euclidean_cost_matrix,
                 named if named.starts_with("\"euclidean\"") => wass::euclidean_cost_matrix,
-                _ => return None,
+                _ => return Some("\"not_provided\":\"wass has no such cost\"".to_string()),
             };
             wass::sinkhorn_divergence_general(
                 &a, &b, &cost(&x, &y), &cost(&x, &x), &cost(&y, &y), eps, STEPS, TOLERANCE,
-            ).map(text_of)
+            )
+            .map(text_of)
         }
         _ => return None,
-    })
+    }))
 }
 
 fn main() {
@@ -125,14 +133,8 @@ fn main() {
         let capability = after(&line, "capability").and_then(|rest| rest.split('"').nth(1));
         let field = match capability {
             Some("capabilities") => format!("\"result\":{about}"),
-            Some(name) => match answer(&line, name) {
-                Some(Ok(result)) => format!("\"result\":{result}"),
-                Some(Err(wass::Error::SinkhornNotConverged(steps))) => {
-                    format!("\"not_converged\":\"in {steps} iterations\"")
-                }
-                Some(Err(error)) => format!("\"error\":\"{error}\""),
-                None => "\"not_provided\":\"wass has no such cost\"".to_string(),
-            },
+            Some(name) => answer(&line, name)
+                .unwrap_or_else(|| "\"error\":\"arguments that do not fit\"".to_string()),
             None => return,
         };
         println!("{{\"id\":{id},{field}}}");
