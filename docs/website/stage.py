@@ -34,7 +34,8 @@ NAVIGATION = {
     "Is my code right?": ["verifying-your-code", "any-language", "pytest-plugin", "your-ci",
                           "reports", "report-format", "scoreboard", "certificates-that-travel",
                           "vectors", "trajectories", "spec", "zoo", "mutation", "findings",
-                          "findings-solvers", "findings-unbalanced", "defect-reports"],
+                          "findings-solvers", "findings-unbalanced", "findings-torchgw-wass",
+                          "defect-reports"],
     "Read the papers": ["equations", "equations/b", "equations/g", "equations/h", "equations/l",
                         "equations/u", "errata", "notation", "figures", "informative-plans",
                         "limits", "certificates"],
@@ -146,7 +147,8 @@ def navigation(names: set[str]) -> dict[str, list[str]]:
 
 SHORT = {"solvers": "Solvers", "conventions": "Conventions", "backends": "Backends",
          "benchmarks": "Benchmarks", "findings": "Findings in libraries",
-         "findings-solvers": "Findings in solvers", "limits": "Limits in eps",
+         "findings-solvers": "Findings in solvers",
+         "findings-torchgw-wass": "Findings in torchgw and wass", "limits": "Limits in eps",
          "exact": "Exact transport",
          "spec": "Specification", "systems-baselines": "Baselines"}
 """Names for the sidebar of pages whose titles are long."""
