@@ -20,6 +20,7 @@ from refot.backend_contract import VARIABLE, backend_status, get_backend
 from refot.cli.bench import bench
 from refot.cli.certify import certify
 from refot.cli.recorded import trajectories, vectors
+from refot.cli.sample import sample
 from refot.cli.scoreboard import scoreboard
 from refot.cli.shared import complaints, console
 from refot.cli.solve import solve
@@ -75,7 +76,8 @@ def backends() -> None:
     get_backend()  # raises if the default backend is unknown or cannot run
 
 
-for command in (solve, verify, compare, scoreboard, certify, plan, train, bench, backends, warm):
+for command in (solve, verify, compare, scoreboard, certify, plan, train, sample, bench, backends,
+                warm):
     app.command()(command)
 app.add_typer(vectors, name="vectors")
 app.add_typer(trajectories, name="trajectories")
