@@ -103,6 +103,8 @@ if TYPE_CHECKING:
         sharp_value_gradient_weights,
         sinkhorn_loss_gradient,
     )
+    from refot.limits.eps_path import EpsPath, path
+    from refot.limits.exact_transport import ExactTransport, exact
     from refot.solvers.answers.load import load_solution
     from refot.unbalanced.gradients import (
         unbalanced_divergence_gradient,
@@ -143,6 +145,8 @@ __all__ = [
     "BatchResult",
     "ConvergenceWarning",
     "DenseCost",
+    "EpsPath",
+    "ExactTransport",
     "InputError",
     "Measure",
     "PointCost",
@@ -162,6 +166,7 @@ __all__ = [
     "entropic_value_gradient_points",
     "entropic_value_gradient_weights",
     "entropy",
+    "exact",
     "generator_loss",
     "generator_loss_gradient",
     "get_backend",
@@ -187,6 +192,7 @@ __all__ = [
     "mutual_information",
     "normalised",
     "pairwise",
+    "path",
     "plan",
     "plan_jvp",
     "point_cost",
@@ -269,6 +275,8 @@ _LATER = {
         "sharp_value_gradient", "sharp_value_gradient_points", "sharp_value_gradient_weights",
         "sinkhorn_loss_gradient",
     ),
+    "refot.limits.eps_path": ("EpsPath", "path"),
+    "refot.limits.exact_transport": ("ExactTransport", "exact"),
     "refot.solvers.answers.load": ("load_solution",),
     "refot.unbalanced.gradients": (
         "unbalanced_divergence_gradient", "unbalanced_divergence_gradient_weights",

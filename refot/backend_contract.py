@@ -3,7 +3,8 @@
 An equation asks for an operation (`softmin`, `plan_apply`, ...) and never knows how it is computed.
 What a backend may offer beyond these operations, and what is done for one that does not, is said by
 `backend_for`, `prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread` and the
-protocols `DirectionSolver`, `BatchSolver` and `Compiled`.
+protocols `DirectionSolver`, `FreeSweeper`, `FlowSolver`, `BatchSolver` and `Compiled`.
+
 The choice, strongest first: the `backend=` argument, `use_backend(...)`, `REFOT_BACKEND`, `auto`.
 `auto` is a choice itself: a problem asks it by `backend_for`, and is on one backend from then on.
 A backend module is imported by name when it is first used. Third parties register theirs through
@@ -14,13 +15,22 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, wraps
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    runtime_checkable,
+)
 
 from refot.arrays import Array, TypeInputError, UnknownNameError
 from refot.costs.operands import Cost, PointCost
@@ -115,6 +125,66 @@ class DirectionSolver(Protocol):
         """x (m,) with (diag d - P' diag(s) P) x = y, by conjugate gradients which diag d
         preconditions, to a relative `accuracy` in the norm of 1 / d or for at most `most` steps.
         None where products, one after the other, are as fast."""
+
+
+class FreeSweep(NamedTuple):
+    """What an iteration of unbalanced transport makes of (f, g)."""
+
+    level: float
+    """The best t for (f + t, g - t), with the f below and the g that was given: U-5."""
+
+    residual: float
+    """That of this pair: U-4."""
+
+    f: Array
+    """f, moved towards the best one for g."""
+
+    g: Array
+    """g, moved towards the best one for this f."""
+
+
+@runtime_checkable
+class FreeSweeper(Protocol):
+    """What a backend may offer beyond the contract: an iteration of unbalanced transport with KL
+    or exact marginals, in one call, for problems so small that calls would take all of the time."""
+
+    def free_sweep(self, K: Array, noise: float, absorbed: tuple[Array, Array],
+                   weights: tuple[Array, Array], eps: float, softness: tuple[float, float],
+                   f: Array, g: Array, w: float) -> FreeSweep | None:
+        """The iteration from (f, g), relaxed by w, with K = exp((f0 + g0 - C) / eps), (f0, g0) =
+        `absorbed`. `softness` is 1 / rho of rows and columns. None where a sum of K with scalings
+        is not finite, or not above `noise` times the sum of these scalings."""
+
+
+class FlowProblem(Protocol):
+    """A transport problem over a list of pairs, to which more pairs may be added. Mass that the
+    pairs leave no way for goes by two artificial arcs, each at the cost `penalty`."""
+
+    penalty: float
+    """It may be raised between two solves."""
+
+    def add(self, rows: Array, columns: Array, costs: Array) -> None:
+        """More pairs (k,), with their costs."""
+
+    def steps(self) -> Iterator[None]:
+        """Work until the flow is the cheapest; a pause now and then, so that it can be ended."""
+
+    @property
+    def flow(self) -> Array:
+        """The mass on each pair, in the order in which they were added, (k,); whole numbers."""
+
+    @property
+    def potentials(self) -> tuple[Array, Array]:
+        """(f (n,), g (m,)): f_i + g_j = C_ij on pairs with mass, and at most C_ij on all pairs."""
+
+
+@runtime_checkable
+class FlowSolver(Protocol):
+    """What a backend may offer beyond the contract: exact transport over a list of pairs."""
+
+    def flow_problem(self, supply: Array, demand: Array, penalty: float) -> FlowProblem:
+        """The problem without any pair. supply (n,) and demand (m,) are masses in whole numbers
+        > 0, of one sum, which is at most 2^60."""
 
 
 SweptBatch: TypeAlias = tuple[Array, Array, Array, Array, Array]

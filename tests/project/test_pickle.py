@@ -96,6 +96,8 @@ RESULTS = {
     "cost_limits": lambda: cost_limits(C, A, B),
     "divergence_limits": lambda: divergence_limits(X, A, Y, B),
     "eps_sweep": lambda: eps_sweep(X, A, Y, B, [0.5, 1.0]),
+    "exact": lambda: refot.exact(C, A, B),
+    "path": lambda: refot.path(C, A, B, 1.0, 0.5),
     "exact_transport": lambda: exact_transport(X, Y),
     "mode_coverage": lambda: mode_coverage(X, Y, 0.5),
     "certify": lambda: certify(C, A, B, 0.5, np.zeros(4)),
