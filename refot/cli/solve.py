@@ -31,10 +31,15 @@ def solve(
     gap: Annotated[float | None, typer.Option(
         help="Stop at this relative gap of the value, proved.")] = None,
     max_iter: Annotated[int, typer.Option(help="Iterations at most.")] = 10_000,
+    iterations: Annotated[int | None, typer.Option(
+        help="Run exactly so many sweeps of Sinkhorn's algorithm instead.")] = None,
     time_limit: Annotated[float | None, typer.Option(
         metavar="SECONDS", help="Stop after so long.")] = None,
     memory: Annotated[str | None, typer.Option(
         metavar="BYTES", help='Memory it may take, as in "2G".')] = None,
+    gauge: Annotated[str | None, typer.Option(
+        help="Which constant goes from g to f: mean-zero, weighted-zero, symmetric, last-zero.")]
+    = None,
     out: Annotated[Path | None, typer.Option(
         metavar="SOLUTION.npz", help="Write problem and potentials to this file.")] = None,
 ) -> None:
@@ -61,8 +66,9 @@ def solve(
     _with_uniform(arrays)
     p = problem_of(arrays, files[0])
     found = solve_problem(p, method=method, tol=tol, max_iter=max_iter, memory=memory,
-                          g=arrays.get("g"),
-                          control=Control(time_limit, gap, certified=True, progress=True))
+                          g=arrays.get("g"), gauge=gauge,
+                          control=Control(time_limit, gap, certified=True, progress=True,
+                                          iterations=iterations))
     for line in _summary(found):
         console.print(foreign(line), soft_wrap=True)
     if out is not None:

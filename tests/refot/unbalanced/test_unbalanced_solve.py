@@ -146,8 +146,7 @@ def test_potentials_beyond_floats_are_told_of_and_their_value_is_not_lost():
 
 
 def test_a_plan_below_the_range_of_floats_ends_by_rounding():
-    """Sums of about 1e-315 have eight digits less: the solve sees that, and does not go on for ever.
-    """
+    """Sums of about 1e-315 have eight digits less: the solve sees that, and ends."""
     C, a, b, eps = problem(8, 6)
     with pytest.warns(refot.ConvergenceWarning, match="its floats reach no less"):
         s = refot.solve(C, 1e-300 * a, 1e-300 * b, eps, rho=10 * eps)

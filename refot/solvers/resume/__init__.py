@@ -1,0 +1,6 @@
+"""What a long solve leaves on the disk, so that the same call goes on where it was interrupted."""
+
+from .checkpoint import resumed
+from .last import Last
+
+__all__ = ["Last", "resumed"]
