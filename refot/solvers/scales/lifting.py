@@ -44,35 +44,41 @@ class Cells(NamedTuple):
     weights: Array
 
 
-def can_lift(p: Problem) -> bool:
-    """Whether both clouds of p are large, in the processor's memory, and in few dimensions."""
-    return (type(p) is Problem and isinstance(p.C, PointCost) and p.C.ground.is_difference
-            and p.backend.xp is np and min(p.C.shape) >= LARGE and p.C.x.shape[1] <= MOST_AXES)
+def large_clouds(p: Problem) -> PointCost | None:
+    """The cost of p where both clouds are large, in the processor's memory, and in few dimensions;
+    else None."""
+    C = p.C
+    if type(p) is not Problem or not isinstance(C, PointCost) or not C.ground.is_difference:
+        return None
+    suits = p.backend.xp is np and min(C.shape) >= LARGE and C.x.shape[1] <= MOST_AXES
+    return C if suits else None
 
 
 def lifted_start(p: Problem, g: Array, method: Method) -> Array:
     """g (m,) from a coarser problem that `method` solves; the g that is given where that is warm,
     or where p has no coarser problem."""
-    if not can_lift(p) or is_warm(p, g):
+    C = large_clouds(p)
+    if C is None or is_warm(p, g):
         return g
-    coarse = coarser(p)
+    coarse, cells_of_rows = coarser(p, C)
     g_coarse = np.zeros_like(coarse.b)
     for _, g_next, error in itertools.islice(method(coarse, g_coarse), ENOUGH):
         g_coarse = g_next
         if error < ROUGH or out_of_time():
             break
     f = coarse.transform(g_coarse)
-    between = PointCost(p.C.y, coarse.C.x, p.C.ground.flip, p.C.scale)
-    between = prepared(p.backend, between, p.b, coarse.a)
-    return p.levelled(p.backend.softmin(between, coarse.F(f), p.eps))
+    to_cells = PointCost(C.y, cells_of_rows, C.ground.flip, C.scale)
+    at_points = prepared(p.backend, to_cells, p.b, coarse.a)
+    return p.levelled(p.backend.softmin(at_points, coarse.F(f), p.eps))
 
 
-def coarser(p: Problem) -> Problem:
-    """The problem between the cells of both clouds."""
-    rows, columns = cells(p.C.x, p.a), cells(p.C.y, p.b)
-    C = PointCost(rows.points, columns.points, p.C.ground, p.C.scale)
-    C = prepared(p.backend, C, rows.weights, columns.weights)
-    return replace(p, C=C, a=rows.weights, b=columns.weights)
+def coarser(p: Problem, C: PointCost) -> tuple[Problem, Array]:
+    """(the problem between the cells of both clouds of C; the cells of the rows, (k, d))."""
+    rows, columns = cells(C.x, p.a), cells(C.y, p.b)
+    between = PointCost(rows.points, columns.points, C.ground, C.scale)
+    between_cells = prepared(p.backend, between, rows.weights, columns.weights)
+    coarse = replace(p, C=between_cells, a=rows.weights, b=columns.weights)
+    return coarse, rows.points
 
 
 def cells(points: Array, weights: Array) -> Cells:
