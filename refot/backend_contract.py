@@ -2,7 +2,8 @@
 
 An equation asks for an operation (`softmin`, `plan_apply`, ...) and never knows how it is computed.
 What a backend may offer beyond these operations, and what is done for one that does not, is said by
-`prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread` and `DirectionSolver`.
+`prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread`, `whereabouts` and
+`DirectionSolver`.
 The choice, strongest first: the `backend=` argument, `use_backend(...)`, `REFOT_BACKEND`, `numpy`.
 A backend module is imported by name when it is first used. Third parties register theirs through
 the entry-point group `refot.backends`: an object, or a function without arguments that returns one.
@@ -170,6 +171,12 @@ def one_thread(backend: Backend) -> AbstractContextManager[None]:
     context: AbstractContextManager[None] = (
         backend.one_thread() if hasattr(backend, "one_thread") else nullcontext())
     return context
+
+
+def whereabouts(backend: Backend) -> str:
+    """Where the backend computes, in words, if that is not this process: its own attribute
+    `whereabouts`, else ""."""
+    return str(getattr(backend, "whereabouts", ""))
 
 
 BackendLike: TypeAlias = str | Backend | None
