@@ -36,8 +36,8 @@ class Processes:
         self.workers = [worker for worker in self.workers if worker.poll() is None]
         self.workers.append(started(
             "dask_worker", self.client.scheduler.address, "--host", "127.0.0.1", "--no-nanny",
-            "--nthreads", "1", "--death-timeout", "5"))
-        self.client.wait_for_workers(len(self.workers))
+            "--nthreads", "1", "--death-timeout", "300"))
+        self.client.wait_for_workers(len(self.workers), timeout=300)
 
 
 def started(module: str, *arguments: str) -> subprocess.Popen[str]:

@@ -187,7 +187,7 @@ def _cluster() -> Any:
     if address := os.environ.get("DASK_SCHEDULER_ADDRESS"):
         return Client(address, set_as_default=False)
     return Client(n_workers=os.cpu_count(), threads_per_worker=1, host="127.0.0.1",
-                  dashboard_address=None, set_as_default=False)
+                  dashboard_address="127.0.0.1:0", set_as_default=False)
 
 
 def figure_of(halves: Sequence[Half], model: Model) -> Figure:

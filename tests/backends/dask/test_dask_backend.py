@@ -11,7 +11,12 @@ from dask_processes import problem
 from distributed import Client
 
 import refot
-from refot.backend_contract import BackendUnavailableError, get_backend, prepared
+from refot.backend_contract import (
+    BackendUnavailableError,
+    get_backend,
+    prepared,
+    whereabouts,
+)
 from refot.backends.dask import dask_backend, tiles
 from refot.backends.dask.cluster import Cluster
 from refot.backends.numba.groups.choose import grouping
@@ -99,6 +104,25 @@ def test_by_groups_the_bits_are_those_of_the_inner_backend_alone(client: Client)
                                   numba.plan_apply(here, F, G, eps, V))
     np.testing.assert_array_equal(backend.softmin(on_cluster.T, F, eps),
                                   numba.softmin(here.T, F, eps))
+
+
+def test_points_may_be_dask_arrays(client: Client) -> None:
+    import dask.array as da
+
+    C, a, b = problem(40, 30)
+    x, y = (da.from_array(points, chunks=(16, 3)) for points in (C.x, C.y))
+    with client.as_current():
+        found = refot.solve(refot.point_cost(x, y), da.from_array(a, chunks=16), b, 0.5, tol=1e-4,
+                            backend=dask_backend(client, "numpy"))
+    np.testing.assert_array_equal(
+        found.f, refot.solve(C, a, b, 0.5, tol=1e-4, backend=dask_backend(client, "numpy")).f)
+
+
+def test_it_says_where_it_computes(client: Client) -> None:
+    assert whereabouts(get_backend("numpy")) == ""
+    told = whereabouts(dask_backend(client, "numpy"))
+    assert f"2 workers of {client.scheduler.address}, numpy on each" in told
+    assert client.dashboard_link in told
 
 
 # ------------------------------------------------------------------ shares

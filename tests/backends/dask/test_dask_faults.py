@@ -45,7 +45,7 @@ def test_a_worker_that_takes_too_long_is_an_error(client: Client) -> None:
 
 def test_a_client_that_is_closed_has_lost_its_scheduler() -> None:
     C, _, b = problem(20, 20)
-    with Client(processes=False, dashboard_address=None, set_as_default=False) as client:
+    with Client(processes=False, dashboard_address=":0", set_as_default=False) as client:
         backend = dask_backend(client, "numpy")
         backend.softmin(C, b, 0.3)
     time.sleep(0.6)  # for so long the workers that were named are taken to be there
