@@ -18,22 +18,24 @@ without it all processors are used.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array, ShapeError, TypeInputError
-from refot.backend_contract import BackendUnavailableError, Entries, SweptBatch
+from refot.backend_contract import BackendUnavailableError, Entries, FreeSweep, SweptBatch
 from refot.backends.numpy.backend import NumpyArrays
 from refot.backends.numpy.blocks import blocks, entries_by_blocks, plan_cost_gradient_by_blocks
 from refot.costs.operands import Cost, DenseCost, PointCost
 
 try:
-    from . import columns, laplacian, sweeps
+    from . import columns, laplacian, sweeps, unbalanced, warm
     from . import plan as kernels
     from .batches import solve as batches
     from .costs import by_tiles, operand, row_by_tiles
     from .entries import entries
+    from .flows import NetworkSimplex
     from .groups.choose import grouping
     from .groups.ordered import IN_GROUPS, SortedCost, in_order, left_out_share, series_pay
     from .launch import Launcher, one_thread
@@ -202,6 +204,18 @@ class NumbaBackend(NumpyArrays):
         _run(1, 1, laplacian.conjugate_gradients, *P, s, diagonal, y, accuracy, most, x, unit=1)
         return x
 
+    def free_sweep(self, K: Array, noise: float, absorbed: tuple[Array, Array],
+                   weights: tuple[Array, Array], eps: float, softness: tuple[float, float],
+                   f: Array, g: Array, w: float) -> FreeSweep | None:
+        """An iteration of unbalanced transport with K in float64, on one thread."""
+        told, *swept = _run(1, 1, unbalanced.free_sweep, K, noise, *absorbed, *weights, eps,
+                            softness, f, g, float(w), unit=1)[0]
+        return FreeSweep(*swept) if told else None
+
+    def flow_problem(self, supply: Array, demand: Array, penalty: float) -> NetworkSimplex:
+        """Exact transport over a list of pairs, by the network simplex method, on one thread."""
+        return NetworkSimplex(supply, demand, penalty)
+
     def solve_batch(self, C: Array, sizes: Array, a: Array, b: Array, eps: Array, g: Array,
                     tol: float, atoms: float, most: int) -> SweptBatch:
         """Each problem by one thread, from its start to its end, in float64."""
@@ -215,6 +229,10 @@ class NumbaBackend(NumpyArrays):
         _run(number, 256 * entries, batches.solve, C, sizes, a, b, per_eps, tol, atoms, most,
              batches.shared_kernel(C, sizes, eps), single, f, g, iterations, arrived, found, unit=1)
         return f.astype(given), g.astype(given), iterations, arrived, found
+
+    def warm_up(self, everything: bool) -> list[tuple[str, Callable[[], None]]]:
+        """Calls that compile the kernels, each with what it compiles."""
+        return warm.steps(self, everything)
 
 
 def _vector(values: Array, size: int, name: str, dtype: Any, copied: bool = True) -> Array:

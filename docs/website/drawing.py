@@ -40,8 +40,12 @@ class Axes:
         return [(left + width * s, top + height * (1 - t)) for s, t in zip(u, v, strict=True)]
 
     def line(self, x: Numbers, y: Numbers) -> str:
-        """The `points` of a line; what leaves the rectangle is drawn at its edge."""
-        return " ".join(f"{s:.1f},{t:.1f}" for s, t in self.at(x, y))
+        """The `points` of a line. It ends where it leaves the rectangle for good; in between, what
+        is outside is drawn at the edge."""
+        low, high = self.y
+        seen = np.flatnonzero((np.asarray(y) >= low) & (np.asarray(y) <= high))
+        shown = slice(max(seen[0] - 1, 0), seen[-1] + 2) if len(seen) else slice(0, 0)
+        return " ".join(f"{s:.1f},{t:.1f}" for s, t in self.at(x[shown], y[shown]))
 
     def dots(self, x: Numbers, y: Numbers) -> str:
         """The path of dots: strokes of no length with round ends."""

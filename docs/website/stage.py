@@ -38,9 +38,9 @@ NAVIGATION = {
     "Read the papers": ["equations", "equations/b", "equations/g", "equations/h", "equations/l",
                         "equations/u", "errata", "notation", "figures", "informative-plans",
                         "limits", "certificates"],
-    "Compute": ["solvers", "solutions", "batches", "conventions", "costs", "forbidden-pairs",
-                "unbalanced", "arrays", "scikit-learn", "refot-solve", "backends", "gpu", "scale",
-                "benchmarks"],
+    "Compute": ["solvers", "exact", "solutions", "batches", "conventions", "costs",
+                "forbidden-pairs", "unbalanced", "arrays", "scikit-learn", "refot-solve",
+                "backends", "gpu", "scale", "benchmarks"],
     "Train": ["training", "torch", "systems-info-sinkhorn", "systems-autodiff", "systems-semidual",
               "systems-eot", "systems-baselines", "networks"],
     "Reference": ["api/index", "references"],
@@ -147,6 +147,7 @@ def navigation(names: set[str]) -> dict[str, list[str]]:
 SHORT = {"solvers": "Solvers", "conventions": "Conventions", "backends": "Backends",
          "benchmarks": "Benchmarks", "findings": "Findings in libraries",
          "findings-solvers": "Findings in solvers", "limits": "Limits in eps",
+         "exact": "Exact transport",
          "spec": "Specification", "systems-baselines": "Baselines"}
 """Names for the sidebar of pages whose titles are long."""
 

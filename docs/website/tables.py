@@ -7,7 +7,7 @@ of each cell, and places where a long name in code may be broken.
 from __future__ import annotations
 
 import re
-from html import escape
+from html import escape, unescape
 
 TABLE = re.compile(r'<table class="docutils[^"]*">.*?</table>', re.DOTALL)
 HEAD = re.compile(r"<thead>.*?</thead>", re.DOTALL)
@@ -60,4 +60,4 @@ def breakable(code: str) -> str:
 
 def text_of(html: str) -> str:
     """The words of a piece of HTML."""
-    return " ".join(re.sub(r"<[^>]*>", "", html).split())
+    return " ".join(unescape(re.sub(r"<[^>]*>", "", html)).split())

@@ -28,7 +28,7 @@ from refot.arrays import (
     namespace,
     weight_tolerance,
 )
-from refot.backend_contract import Backend, BackendLike, get_backend
+from refot.backend_contract import Backend, BackendLike, backend_for
 from refot.costs.forbidden import on_host, with_partners
 from refot.costs.operands import (
     Cost,
@@ -104,10 +104,10 @@ def batch(
     backend: BackendLike = None, normalise: bool = False,
 ) -> Batch:
     """The arguments of `solve_batch`, checked. Raises InputError."""
-    on = get_backend(backend)
     costs, shapes, operands, shared = _costs(C)
     number = _number(None if shared else len(shapes), a=a, b=b, eps=eps)
     sizes = _sizes(np.array(shapes * (number if shared else 1), np.int64), shared)
+    on = backend_for(int((sizes[:, ROWS] * sizes[:, COLUMNS]).sum()), backend)
     rows, columns = (_weights(values, sizes[:, side], name, costs.dtype, normalise)
                      for values, side, name in ((a, ROWS, "a"), (b, COLUMNS, "b")))
     found = Batch(costs, rows, columns, np.zeros(number), sizes, on, operands)

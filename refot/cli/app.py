@@ -25,6 +25,7 @@ from refot.cli.shared import complaints, console
 from refot.cli.solve import solve
 from refot.cli.train import train
 from refot.cli.verify import compare, verify
+from refot.cli.warm import warm
 from refot.terminal import complaint, foreign, plain_lines, plain_warnings
 
 app = typer.Typer(
@@ -65,16 +66,16 @@ def backends() -> None:
 
     Exit status: 0, or 2 if the default backend is unknown or cannot run.
     """
-    table = Table("backend", "usable", "default", "why not", pad_edge=False)
+    table = Table("backend", "usable", "default", "remarks", pad_edge=False)
     for status in backend_status():
         table.add_row(foreign(status.name), "yes" if status.available else "no",
-                      "*" if status.default else "", foreign(status.reason))
+                      "*" if status.default else "", foreign(status.reason or status.rule))
     console.print(table)
     console.print(f"The default is set by {VARIABLE}, or refot.use_backend(...) in a program.")
     get_backend()  # raises if the default backend is unknown or cannot run
 
 
-for command in (solve, verify, compare, scoreboard, certify, plan, train, bench, backends):
+for command in (solve, verify, compare, scoreboard, certify, plan, train, bench, backends, warm):
     app.command()(command)
 app.add_typer(vectors, name="vectors")
 app.add_typer(trajectories, name="trajectories")

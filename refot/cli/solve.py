@@ -31,6 +31,8 @@ def solve(
     gap: Annotated[float | None, typer.Option(
         help="Stop at this relative gap of the value, proved.")] = None,
     max_iter: Annotated[int, typer.Option(help="Iterations at most.")] = 10_000,
+    iterations: Annotated[int | None, typer.Option(
+        help="Run exactly so many sweeps of Sinkhorn's algorithm instead.")] = None,
     time_limit: Annotated[float | None, typer.Option(
         metavar="SECONDS", help="Stop after so long.")] = None,
     memory: Annotated[str | None, typer.Option(
@@ -39,6 +41,9 @@ def solve(
         metavar="NAME", help="What to compute with; see `refot backends`.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(
         metavar="FOLDER", help="Go on from there if interrupted, by the same call.")] = None,
+    gauge: Annotated[str | None, typer.Option(
+        help="Which constant goes from g to f: mean-zero, weighted-zero, symmetric, last-zero.")]
+    = None,
     out: Annotated[Path | None, typer.Option(
         metavar="SOLUTION.npz", help="Write problem and potentials to this file.")] = None,
 ) -> None:
@@ -70,9 +75,10 @@ def solve(
     if where := whereabouts(p.backend):
         console.print(foreign(where), soft_wrap=True)
     found = solve_problem(p, method=method, tol=tol, max_iter=max_iter, memory=memory,
-                          g=arrays.get("g"), checkpoint=checkpoint,
+                          g=arrays.get("g"), gauge=gauge, checkpoint=checkpoint,
                           rescue=None if out is None else out.with_suffix(".last.npz"),
-                          control=Control(time_limit, gap, certified=True, progress=True))
+                          control=Control(time_limit, gap, certified=True, progress=True,
+                                          iterations=iterations))
     for line in _summary(found):
         console.print(foreign(line), soft_wrap=True)
     if out is not None:

@@ -63,6 +63,10 @@ class DenseCost:
         """C[block, :]."""
         return self.matrix[block]
 
+    def pairs(self, i: Array, j: Array) -> Array:
+        """C_ij of some pairs: rows i (k,) and columns j (k,). (k,)."""
+        return self.matrix[i, j]
+
     def dense(self) -> Array:
         """The whole matrix (n, m)."""
         return self.matrix
@@ -119,6 +123,23 @@ class PointCost:
     def gradient_change(self, vx: Array, vy: Array) -> Array:
         """How all `gradient_rows` change as x moves along vx and y along vy, (n, m, d)."""
         return self.scale * self.ground.gradient_change(self.x, self.y, vx, vy)
+
+    def pairs(self, i: Array, j: Array) -> Array:
+        """C_ij of some pairs, computed now: rows i (k,) and columns j (k,). (k,)."""
+        xp, d = namespace(self.x), self.x.shape[1]
+        found = xp.empty(len(i), dtype=self.dtype)
+        if self.ground.is_difference:  # c(x, y) = c(x - y, 0)
+            step = max(1, BLOCK_ELEMENTS // d)
+            parts = [slice(start, start + step) for start in range(0, len(i), step)]
+            origin = xp.zeros((1, d), dtype=self.dtype)
+            for part in parts:
+                moved = self.x[i[part]] - self.y[j[part]]
+                found[part] = self.ground.matrix(moved, origin)[:, 0]
+        else:
+            for row in xp.unique(i):
+                part = i == row
+                found[part] = self.ground.matrix(self.x[row][None], self.y[j[part]])[0]
+        return found if self.scale == 1.0 else self.scale * found
 
     def dense(self) -> Array:
         """The whole matrix (n, m)."""

@@ -69,8 +69,9 @@ class CertifiedGap:
     @property
     def relative(self) -> float:
         """(upper - lower) / the smaller of |lower| and |upper|; infinite where they include 0."""
-        least = min(abs(self.lower), abs(self.upper)) if self.lower * self.upper > 0 else 0.0
-        return self.absolute / least if least > 0 else math.inf
+        if self.lower <= 0 <= self.upper:
+            return math.inf
+        return self.absolute / min(abs(self.lower), abs(self.upper))
 
 
 def certified_gap(

@@ -44,6 +44,14 @@ MORE_STEPS = 10
 """STEPS is raised up to this many times where iterations gain nothing: parts of a plan that small
 entries connect need more steps."""
 
+STEPS_PER_UNKNOWN = 10
+"""At most so many steps for each unknown. Without rounding one would do; a direction that is not
+found by then is lost in rounding, and more steps would only take time."""
+
+DENSE = 65_536
+"""Up to so many entries a product with the whole matrix takes less time than what a product with a
+sparse one takes to begin."""
+
 
 def newton_cg_iterates(p: Problem, g: Array) -> Iterates:
     """The ascent in the direction that conjugate gradients find."""
@@ -62,7 +70,7 @@ def direction(p: Problem, f: Array, g: Array, residual: Array, caution: float) -
     thousands of eps, and all its potentials must move alike."""
     accuracy = min(0.1, math.sqrt(max(caution, 1e-10)))
     boldness = float(abs(residual).sum()) / caution if caution > 0 else 1.0  # 1, 10, 100, ...
-    steps = int(STEPS * min(math.sqrt(boldness), MORE_STEPS))
+    steps = min(int(STEPS * min(math.sqrt(boldness), MORE_STEPS)), STEPS_PER_UNKNOWN * len(g))
     P = sparse_plan(p, f, p.G(g), min(NEGLIGIBLE, PER_ERROR * caution))
     if P is None:
         diagonal = damped(p, g, p.T.row_sums(g, f), caution)
@@ -83,8 +91,9 @@ def sparse_direction(p: Problem, P: Entries, g: Array, residual: Array, caution:
         x = p.backend.laplacian_solve(P, weights, diagonal, residual, accuracy, steps)
         if x is not None:
             return x
+    K = dense(P, p.C.shape) if math.prod(p.C.shape) <= DENSE else P
     return conjugate_gradients(
-        lambda v: diagonal * v - p.backend.sweep(P, v, weights, -1.0)[1],
+        lambda v: diagonal * v - p.backend.sweep(K, v, weights, -1.0)[1],
         residual, diagonal, accuracy, steps)
 
 
@@ -131,6 +140,14 @@ def plan_coupling(p: Problem, f: Array, g: Array, v: Array) -> Array:
     F, G, weights = p.F(f), p.G(g), p.coupling * inverse(p.asked(f, p.a))
     rows = p.backend.plan_apply(p.C, F, G, p.eps, v[:, None])
     return p.backend.plan_apply(p.C.T, G, F, p.eps, weights[:, None] * rows)[:, 0]
+
+
+def dense(P: Entries, shape: tuple[int, int]) -> Array:
+    """The matrix with these entries, and 0 elsewhere."""
+    values, columns, starts = P
+    K = np.zeros(shape, values.dtype)
+    K[np.repeat(np.arange(shape[0]), np.diff(starts)), columns] = values
+    return K
 
 
 def sparse_plan(p: Problem, f: Array, G: Array, least: float) -> Entries | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from refot.arrays import (
+    REQUIRED,
     Array,
     CostLike,
     InputError,
@@ -80,13 +81,13 @@ is a_i exp(-f_i / rho)) is then no differentiable function of f_i, as other meth
 @as_given
 def solve(
     C: CostLike,
-    a: Weights,
-    b: Weights,
-    eps: Any,
+    a: Weights = None,
+    b: Weights = None,
+    eps: Any = REQUIRED,
     *,
     method: str = "auto",
     tol: float | None = None,
-    max_iter: int = 10_000,
+    max_iter: int = 10000,
     iterations: int | None = None,
     time_limit: float | None = None,
     gap: float | None = None,
@@ -143,19 +144,14 @@ def solve(
     if rho is None and penalty != "kl":
         raise InputError("penalty", f"{penalty!r} without rho", "rho=, the price of a penalty")
     control = Control(time_limit, gap, certified, progress, iterations)
-    if iterations is not None:
-        method = _sweeps(method)
     if rho is None:
         p = problem(C, a, b, eps, backend, normalise)
     elif normalise:
         raise InputError("normalise", "True beside rho", "False: masses may have any total")
     else:
         p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
-    if gauge is not None:
-        require_gauge(p, gauge)
-    found = solve_problem(p, method=method, tol=tol, max_iter=max_iter, control=control, f=f, g=g,
-                          memory=memory, checkpoint=checkpoint)
-    return found if gauge is None else in_gauge(found, gauge)
+    return solve_problem(p, method=method, tol=tol, max_iter=max_iter, control=control, f=f, g=g,
+                         gauge=gauge, memory=memory, checkpoint=checkpoint)
 
 
 def _sweeps(method: str) -> str:
@@ -175,12 +171,17 @@ def solve_problem(
     control: Control | None = None,
     f: Potential | None = None,
     g: Potential | None = None,
+    gauge: str | None = None,
     memory: int | str | None = None,
     checkpoint: str | PathLike[str] | None = None,
     rescue: Path | None = None,
 ) -> SinkhornResult:
     """`solve` for a problem that is checked already, as other functions of refot have it. `rescue`
     is a file for the last potentials of a solve that is interrupted and has no checkpoint."""
+    if control is not None and control.iterations is not None:
+        method = _sweeps(method)
+    if gauge is not None:
+        require_gauge(p, gauge)
     iterates = method_for(p, method)
     with within(memory):
         require_working_set(p.C)
@@ -195,7 +196,8 @@ def solve_problem(
         else:
             found = run(inside, iter) if rescue is None else rescued_in(rescue, inside, run)
         found = replace(found, problem=p)  # not the matrix that was formed for the solve
-        return with_mass(p, found) if isinstance(p, UnbalancedProblem) else found
+        found = with_mass(p, found) if isinstance(p, UnbalancedProblem) else found
+    return found if gauge is None else in_gauge(found, gauge)
 
 
 def method_for(p: P, method: str) -> Stage[P]:

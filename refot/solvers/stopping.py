@@ -124,6 +124,14 @@ class Control:
             raise TypeInputError("progress", repr(self.progress), "a function, True or False")
 
 
+    @property
+    def left(self) -> float | None:
+        """The seconds that are left, > 0; None without a time limit."""
+        if self.time_limit is None:
+            return None
+        return max(self.time_limit - (time.perf_counter() - self.begin), 1e-9)
+
+
 class Watch:
     """The clock, the bar and the checks of the gap of one solve. A context manager, within which
     `out_of_time` knows the time limit."""

@@ -39,6 +39,7 @@ GOOD = {
     "memory": "1G", "rho": 2.0, "penalty": "kl", "measures": (X, X + 1),
     "normalise": False, "iterations": 5, "gauge": "mean-zero", "solved": None,
     "C_xx": WITHIN.dense(), "C_yy": refot.point_cost(Y, Y).dense(), "dC": C, "dx": X, "dy": Y,
+    "eps_from": 1.0, "eps_to": 0.5, "factor": 2.0,
     "da": A - A.mean(), "db": B - B.mean(), "deps": 0.5,
 }
 """A good value of every argument, by its name."""
@@ -53,7 +54,8 @@ COSTS: dict[str, Any] = {**dict.fromkeys(NEEDS_POINTS, BETWEEN), "sinkhorn_symme
 
 NO_FUNCTION = {"Backend", "BackendUnavailableError", "ConvergenceWarning", "DenseCost",
                "InputError", "Measure", "PointCost", "SinkhornResult", "UnbalancedResult",
-               "backend_status", "BatchResult", "SolvedDivergence", "load_solution"}
+               "backend_status", "BatchResult", "SolvedDivergence", "load_solution", "EpsPath",
+               "ExactTransport"}
 INFINITE_BY_DEFINITION = {"kl", "kl_from_product", "kantorovich_dual", "kantorovich_rubinstein",
                           "informative_cost", "transport_cost", "primal", "entropic_primal",
                           "unbalanced_primal"}
@@ -141,6 +143,10 @@ def numbers_in(result: Any) -> Iterator[Any]:
         yield from (result.f, result.g, result.marginal_error)
     elif isinstance(result, refot.BatchResult):
         yield from (result.f, result.g, result.marginal_error, result.value)
+    elif isinstance(result, refot.ExactTransport):
+        yield from (result.f, result.g, result.value, result.gap.lower, result.gap.upper)
+    elif isinstance(result, refot.EpsPath):
+        yield from (result.eps, result.lower, result.upper)
     elif isinstance(result, refot.Measure):
         yield from (result.points, result.weights)
     elif isinstance(result, DenseCost | PointCost):

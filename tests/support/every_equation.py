@@ -102,6 +102,8 @@ CALLS: dict[str, Callable[[World], Any]] = {
         lambda w: refot.mmd_squared_unbiased_gradient_weights(*w.samples),
     "mutual_information": lambda w: refot.mutual_information(w.P),
     "normalised": lambda w: refot.normalised(w.C).dense(),
+    "path": lambda w: of(refot.path(*w.problem[:3], 2 * EPS, EPS, gap=1e-11,
+                                          backend=w.on).results[-1]),
     "plan": lambda w: refot.plan(w.f, w.g, *w.problem, backend=w.on),
     "point_cost": lambda w: refot.point_cost(w.x, w.y, "l1", 2.0).dense(),
     "plan_jvp": lambda w: refot.plan_jvp(*w.matrix, dC=w.Q, **EXACT, backend=w.on),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict, deque
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -192,7 +192,7 @@ def _each(
             except BrokenProcessPool:  # a job in hand has ended its worker: see below
                 break
             left.popleft()
-        for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
+        for future in workers.ended(in_hand):
             job = in_hand.pop(future)
             try:
                 yield job, future.result()

@@ -10,12 +10,13 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Collection
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
+from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from functools import cached_property
 from multiprocessing.connection import wait
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeAlias, TypeVar
 
 from refot.arrays import InputError
@@ -77,17 +78,25 @@ def _call(method: Callable[..., T], arguments: tuple[Any, ...], named: dict[str,
 # ------------------------------------------------------------------ in the first process
 W = TypeVar("W", bound=Worker)
 
+LOOK_AGAIN = 0.2
+"""Seconds between two looks whether Ctrl-C was pressed."""
+
 
 class Workers(Generic[W]):
     """At most `most` worker processes, started when they are first needed.
 
     `deaths` counts how often one has died. At the end of the `with` block none is left.
+
+    In the block Ctrl-C is noted, and raises KeyboardInterrupt while the outcome of a call is
+    awaited. Raised at once, it could stop the pool in the middle of a step, with a lock held that
+    the pool's end would then wait for. A second Ctrl-C ends the process with status 130.
     """
 
     def __init__(self, worker: W, most: int) -> None:
         self.deaths = 0
         self._worker, self._most = worker, most
         self._pool: ProcessPoolExecutor | None = None
+        self._interrupted = False
 
     def submit(
         self, method: Callable[Concatenate[W, P], T], *arguments: P.args, **named: P.kwargs
@@ -100,6 +109,18 @@ class Workers(Generic[W]):
             spawn = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._most, spawn, _start, (self._worker,))
         return self._pool.submit(_call, method, arguments, named)
+
+    def ended(self, calls: Collection[Future[T]]) -> set[Future[T]]:
+        """Wait until at least one of the calls has ended; those that have.
+
+        Raises KeyboardInterrupt after Ctrl-C.
+        """
+        while True:
+            done = wait_for(calls, LOOK_AGAIN, FIRST_COMPLETED).done
+            if self._interrupted:
+                raise KeyboardInterrupt
+            if done:
+                return done
 
     def restart_after_death(self) -> None:
         """Count a death and give up the pool, which has ended all its processes because of it.
@@ -119,12 +140,23 @@ class Workers(Generic[W]):
         No other call may be running, because that would be lost, too.
         """
         try:
-            return self.submit(method, *arguments, **named).result()
+            (ended,) = self.ended([self.submit(method, *arguments, **named)])
+            return ended.result()
         except BrokenProcessPool:
             self.restart_after_death()
             return None
 
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        """Handle Ctrl-C."""
+        if self._interrupted:
+            _kill_children()
+            os._exit(130)
+        self._interrupted = True
+
     def __enter__(self) -> Self:
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:  # only the main thread may set a handler, and only it receives signals
+            self._before = signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(
@@ -132,7 +164,15 @@ class Workers(Generic[W]):
         trace: TracebackType | None,
     ) -> None:
         if kind is not None:  # an error or Ctrl-C: do not wait for what the workers are doing
-            for process in multiprocessing.active_children():
-                process.kill()
+            _kill_children()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+        if self._main:
+            signal.signal(signal.SIGINT, self._before)
+        if self._interrupted and kind is None:  # Ctrl-C after the last call had ended
+            raise KeyboardInterrupt
+
+
+def _kill_children() -> None:
+    for process in multiprocessing.active_children():
+        process.kill()

@@ -34,7 +34,8 @@ except ImportError:
 
 NUMPY = refot.get_backend("numpy")
 
-EVERY = CALLS | {"kantorovich": lambda w: refot.kantorovich(*w.matrix[:3])[0]}
+EVERY = CALLS | {"exact": lambda w: refot.exact(*w.matrix[:3]).value,
+                 "kantorovich": lambda w: refot.kantorovich(*w.matrix[:3])[0]}
 """The call of every function of the face; a linear programme is solved on the host alone."""
 
 

@@ -53,7 +53,7 @@ PARTS = {
         "ot.solve(reg_type='KL')",
         "ot.solve(reg_type='entropy')",
         "ot.solve_batch",
-        "ot.solve_batch(reg_type='kl', tol=1e-09, max_iter=20000)",
+        "ot.solve_batch(reg_type='kl', tol=1e-09, max_iter=1000)",
         "ot.solve_sample",
         "ot.solve_sample(lazy=True)",
         "ot.solve_sample(debias=True)",

@@ -113,12 +113,14 @@ def test_a_reader_reads_and_finds_a_wrong_answer(ending: str, folder: Path, tmp_
     command = RUN[ending][1](copy / f"read_vectors{ending}")
     right = subprocess.run([*command, str(copy)], capture_output=True, text=True, check=True)
     assert right.stdout.split() == ["20", "of", "20", "right"]
-    spoil(copy)
-    wrong = subprocess.run([*command, str(copy)], capture_output=True, text=True, check=False)
-    assert wrong.stdout.split() == ["19", "of", "20", "right"]
+    for spoil in (expect_another, ask_for_nan):
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
+        spoil(copy)
+        wrong = subprocess.run([*command, str(copy)], capture_output=True, text=True, check=False)
+        assert wrong.stdout.split() == ["19", "of", "20", "right"]
 
 
-def spoil(folder: Path) -> None:
+def expect_another(folder: Path) -> None:
     """Move one expected number of the last softmin by 1e-3, in the JSON and in the text."""
     path = folder / "softmin.json"
     file = json.loads(path.read_text("utf-8"))
@@ -129,6 +131,17 @@ def spoil(folder: Path) -> None:
     text = folder / "text" / "softmin.txt"
     start, _, end = text.read_text("utf-8").rpartition(old)
     text.write_text(start + new + end, "utf-8")
+
+
+def ask_for_nan(folder: Path) -> None:
+    """Make the last eps so small that the softmin of the readers is inf - inf: no number."""
+    path = folder / "softmin.json"
+    file = json.loads(path.read_text("utf-8"))
+    file["cases"][-1]["inputs"]["eps"] = 1e-320
+    path.write_text(json.dumps(file), "utf-8")
+    text = folder / "text" / "softmin.txt"
+    start, _, end = text.read_text("utf-8").rpartition("in eps ")
+    text.write_text(f"{start}in eps 0 1e-320\n" + end.partition("\n")[2], "utf-8")
 
 
 def test_every_reader_is_tried_and_short() -> None:

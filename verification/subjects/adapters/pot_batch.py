@@ -23,7 +23,7 @@ DEFAULT = 1e-5 * math.sqrt(64)
 """The tolerance of the part with default options: their `tol` as an L1 error of 64 masses, of which
 no case of the profile quick has more."""
 
-TIGHT = {"tol": 1e-9, "max_iter": 20_000}
+TIGHT = {"tol": 1e-9, "max_iter": 1_000}
 """The options of the twin, which must pass at refot's usual tolerance."""
 
 Reader = Callable[[Callable[..., Any], str], Capabilities]

@@ -7,11 +7,11 @@ fn numbers(words: &[&str]) -> Vec<f64> {
     words[1 + axes..].iter().map(|word| word.parse().unwrap()).collect()
 }
 
-/// Whether every entry of the answer is within rad + tolerance of mid; NaN: nothing is due.
+/// Whether every entry of the answer is within rad + tolerance of mid; where mid is NaN, nothing is due.
 fn agrees(answer: &[f64], output: &[f64]) -> bool {
     let (tolerance, pairs) = (output[0], &output[1..]);
     pairs.len() == 2 * answer.len()
-        && answer.iter().zip(pairs.chunks(2)).all(|(x, pair)| !((x - pair[0]).abs() > pair[1] + tolerance))
+        && answer.iter().zip(pairs.chunks(2)).all(|(x, pair)| pair[0].is_nan() || (x - pair[0]).abs() <= pair[1] + tolerance)
 }
 
 /// The function under test: -eps log sum_j exp((h_j - C_ij) / eps).

@@ -1,0 +1,104 @@
+"""`path`: F along a falling eps, each value proved, each solve started from the ones before.
+
+As eps falls, the potentials move along a smooth curve. So the line through the last two of them is
+a better start at the next eps than the last one alone. (Chizat 2024, chizat2024annealed in
+docs/references.bib, takes the error of first order in eps out of annealed potentials in the same
+way, and calls it debiasing.) B-10 is F, in B = Bréchet et al. 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from refot.arrays import Array, CostLike, InputError, Weights, as_positive
+from refot.backend_contract import BackendLike
+from refot.solvers.loop import SinkhornResult
+from refot.solvers.solve import solve
+from refot.solvers.stopping import Control
+
+
+@dataclass(frozen=True)
+class EpsPath:
+    """What `path` found: lower_k <= F <= upper_k at eps_k, proved, rounding included. (k,) each,
+    NumPy's."""
+
+    eps: Array
+    """Falling, in cost units."""
+
+    lower: Array
+    """In cost units."""
+
+    upper: Array
+    """In cost units."""
+
+    results: tuple[SinkhornResult, ...]
+    """The solve at each eps."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether each solve reached its gap."""
+        return all(result.converged for result in self.results)
+
+
+def path(
+    C: CostLike,
+    a: Weights,
+    b: Weights,
+    eps_from: float,
+    eps_to: float,
+    *,
+    factor: float = 2.0,
+    gap: float = 1e-4,
+    time_limit: float | None = None,
+    normalise: bool = False,
+    backend: BackendLike = None,
+) -> EpsPath:
+    """F (B-10) at eps_from, eps_from / factor, ... and eps_to, each to the certified relative
+    `gap`.
+
+    C (n, m) or an operand; a (n,), b (m,); eps_from >= eps_to > 0 in cost units; factor > 1. The
+    solves are those of `solve`, and after `time_limit` seconds the path ends where it is: the last
+    of its solves may then not have converged, and warns. Raises InputError.
+
+        F = refot.path(C, a, b, 1.0, 1e-3)
+        F.eps, F.lower, F.upper
+    """
+    if not as_positive(factor, "factor") > 1:
+        raise InputError("factor", f"{factor}", "more than 1: eps falls by it")
+    first, last = as_positive(eps_from, "eps_from"), as_positive(eps_to, "eps_to")
+    if first < last:
+        raise InputError("eps_from", f"{first}, below eps_to = {last}", "at least eps_to")
+    control, found = Control(time_limit, as_positive(gap, "gap")), list[SinkhornResult]()
+    for eps in geometric(first, last, factor):
+        found.append(solve(C, a, b, eps, gap=gap, time_limit=control.left, g=along(found, eps),
+                           normalise=normalise, backend=backend))
+        if not found[-1].converged:
+            break
+    gaps = [result.gap for result in found if result.gap is not None]
+    return EpsPath(np.array([result.problem.eps for result in found]),
+                   np.array([gap.lower for gap in gaps]), np.array([gap.upper for gap in gaps]),
+                   tuple(found))
+
+
+def geometric(first: float, last: float, factor: float) -> list[float]:
+    """first, first / factor, first / factor^2, ... above last, and last."""
+    falling = []
+    while first > last:
+        falling.append(first)
+        first /= factor
+    return [*falling, last]
+
+
+def along(found: Sequence[SinkhornResult], eps: float) -> Array | None:
+    """g at eps on the line through the last two solves; the last g where there is only one."""
+    if not found:
+        return None
+    last = found[-1]
+    if len(found) == 1:
+        return last.g
+    before = found[-2]
+    slope = (last.g - before.g) / (last.problem.eps - before.problem.eps)
+    return last.g + slope * (eps - last.problem.eps)

@@ -1,0 +1,251 @@
+"""`exact`: the transport cost W0 without regularisation, in a proved interval. B-1, B-6, G-3, H-1.
+
+An optimal plan needs no more than n + m - 1 pairs. Which ones may be among them is told by the
+entropic plan at a small eps, which has little mass on all others (`shortlist`). The problem with
+these pairs alone is solved exactly. Its potentials show which other pairs would lower the cost;
+these are added, until there are none (gottschlich2014shortlist, schmitzer2019stabilized in
+docs/references.bib). The result rests on none of this: its interval is proved from the potentials
+and the plan alone (`certified`).
+
+Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from refot.arrays import Array, ConvergenceWarning, CostLike, Potential, Weights, as_positive
+from refot.backend_contract import Backend, BackendLike, FlowProblem, FlowSolver, prepared
+from refot.costs.forbidden import require_finite
+from refot.costs.operands import Cost
+from refot.foreign import as_given
+from refot.problem import Problem, problem
+from refot.solvers.gap import CertifiedGap
+from refot.solvers.memory import kept
+from refot.solvers.plan_sums import cost_range as bounds_of
+from refot.solvers.plan_sums import in_float64
+from refot.solvers.stopping import Control, StoppedBy, Watch, level_outside, out_of_time
+
+from .certified import TINY_EPS, SparsePlan, lower_bound, upper_bound
+from .programme import LinearProgramme
+from .shortlist import Pairs, best_pairs, corner_pairs, entropic_shortlist, saving_pairs
+
+UNITS = 1 << 60
+"""The mass of 1 in whole numbers, in which the problem of the shortlist is solved."""
+
+PENALTY = 4.0
+"""The price of mass that the shortlist leaves no way for, in units of what any way may cost."""
+
+SURE = 0.5
+"""The search ends where the potentials tell of a gap below this part of the one that was asked for:
+the proof allows for rounding besides."""
+
+
+FLOOR = 2.0**-33
+"""An interval of this width, in units of a typical cost, is what rounding may leave: eight times
+`TINY_EPS`."""
+
+SOME = 16
+"""A typical cost is the median of this number of rows."""
+
+
+@dataclass(frozen=True, repr=False)
+class ExactTransport:
+    """What `exact` found. lower <= W0 <= upper of `gap` is proved, rounding included."""
+
+    value: float
+    """<C, P> of the plan, in cost units."""
+
+    gap: CertifiedGap
+    """The interval that contains W0."""
+
+    plan: Any
+    """P as a SciPy CSR array (n, m), with at most n + m - 1 entries. Its marginals are a and b but
+    for rounding."""
+
+    f: Potential
+    """(n,), in cost units: f_i + g_j <= C_ij but for rounding, with equality where P has mass."""
+
+    g: Potential
+    """(m,), in cost units."""
+
+    converged: bool
+    """Whether the interval is as narrow as was asked for; or else, as where W0 = 0, so narrow
+    beside a typical cost that only rounding is left (FLOOR)."""
+
+    stopped_by: StoppedBy
+    """"gap"; "rounding" where no pair lowers the cost any more; or "time limit"."""
+
+    pairs: int
+    """The number of pairs that the shortlist ended with."""
+
+    rounds: int
+    """How often it was solved."""
+
+    seconds: float
+    """The time that it took."""
+
+    def __repr__(self) -> str:
+        return (f"ExactTransport(value {self.value:.10g}, relative gap {self.gap.relative:.1e}, "
+                f"stopped by {self.stopped_by}, {self.plan.nnz} pairs with mass, "
+                f"{self.seconds:.2g} s)")
+
+
+@as_given
+def exact(
+    C: CostLike,
+    a: Weights,
+    b: Weights,
+    *,
+    gap: float = 1e-6,
+    time_limit: float | None = None,
+    normalise: bool = False,
+    backend: BackendLike = None,
+) -> ExactTransport:
+    """The exact transport cost W0 = min <C, P>, an optimal plan and optimal potentials, proved to a
+    relative `gap`. B-1, B-6.
+
+    C (n, m), without forbidden pairs, or an operand such as `point_cost(x, y)`, of which no matrix
+    is formed; a (n,), b (m,). It ends when the interval around W0 is so narrow, or when no pair
+    would lower the cost: then only rounding is left, as where W0 = 0. After `time_limit` seconds it
+    returns what it has, and warns. All is computed in float64. Raises InputError.
+
+        W = refot.exact(refot.point_cost(x, y), a, b)
+        W.gap.lower, W.gap.upper, W.plan
+    """
+    control, gap = Control(time_limit), as_positive(gap, "gap")
+    given = problem(C, a, b, 1.0, backend, normalise)
+    require_finite(given.C, "forbidden pairs are left to refot.kantorovich")
+    p = in_float64(given)
+    p = replace(p, C=kept(p.C.with_arrays(lambda array: array.astype(np.float64, copy=False))))
+    p = replace(p, C=prepared(p.backend, p.C, p.a, p.b))
+    with Watch(control, p, gap) as watch:
+        search = Search(p)
+        found = _result(p, search, search.run(gap), gap, watch)
+    if not found.converged:
+        advice = ("more time_limit" if found.stopped_by == StoppedBy.TIME_LIMIT else
+                  "a larger gap, or costs that are not so far above the value")
+        warnings.warn(f"the relative gap is {found.gap.relative:.1e}, above {gap:.1e} (stopped by "
+                      f"{found.stopped_by}): give it {advice}", ConvergenceWarning,
+                      stacklevel=level_outside())
+    return found
+
+
+class Search:
+    """The shortlist, solved again as it grows, among the atoms that have mass."""
+
+    def __init__(self, p: Problem) -> None:
+        supply, demand = whole_masses(*(p.backend.to_numpy(weights) for weights in (p.a, p.b)))
+        self.rows, self.columns = np.flatnonzero(supply), np.flatnonzero(demand)
+        on_rows, on_columns = (p.backend.asarray(mass > 0) for mass in (supply, demand))
+        self.p = replace(p, C=p.C.among(on_rows, on_columns), a=p.a[on_rows], b=p.b[on_columns])
+        self.rounds = 0
+        pairs, *self.level = entropic_shortlist(self.p)
+        size = PENALTY * (_size(self.p.C) + sum(float(abs(h).max()) for h in self.level))
+        self.flows = flow_problem(self.p.backend, supply[self.rows], demand[self.columns], size)
+        self.listed, self.costs = np.empty(0, np.int64), np.empty(0)  # i m + j of each pair, C_ij
+        self.add(pairs)
+        self.add(corner_pairs(self.p))
+
+    def add(self, pairs: Pairs) -> bool:
+        """Put pairs on the list; false if all of them are on it. The flow is solved with what C
+        costs beyond the potentials of the entropic plan: of such costs, those that are small are
+        the ones to try first."""
+        m = len(self.columns)
+        places = np.setdiff1d(pairs.rows * m + pairs.columns, self.listed)
+        i, j = np.divmod(places, m)
+        costs, (f, g) = self.p.backend.to_numpy(self.p.C.pairs(i, j)), self.level
+        self.flows.add(i, j, costs - f[i] - g[j])
+        self.listed, self.costs = np.append(self.listed, places), np.append(self.costs, costs)
+        return len(places) > 0
+
+    def run(self, gap: float) -> StoppedBy:
+        """Solve and add pairs until there is a reason to end."""
+        a = self.p.backend.to_numpy(self.p.a)
+        while True:
+            self.rounds += 1
+            for _ in self.flows.steps():
+                if out_of_time():
+                    return StoppedBy.TIME_LIMIT
+            pairs, excess = saving_pairs(self.p, *self.potentials, self.flows.penalty)
+            if a @ excess < SURE * gap * abs(self.cost):
+                return StoppedBy.GAP
+            if not self.add(best_pairs(self.p, *self.potentials) if pairs is None else pairs):
+                return StoppedBy.ROUNDING
+
+    @property
+    def potentials(self) -> tuple[Array, Array]:
+        """(f, g) of the flow, for C."""
+        return tuple(h + level for h, level in zip(self.flows.potentials, self.level, strict=True))
+
+    @property
+    def mass(self) -> Array:
+        """What goes by each pair of the list, (k,)."""
+        return self.flows.flow / UNITS
+
+    @property
+    def cost(self) -> float:
+        """What that costs."""
+        return float(self.mass @ self.costs)
+
+
+def whole_masses(a: Array, b: Array) -> tuple[Array, Array]:
+    """The weights in whole numbers of 1 / UNITS, of one sum: the heaviest atoms take the difference
+    that rounding makes."""
+    supply, demand = (np.rint(w / w.sum() * UNITS).astype(np.int64) for w in (a, b))
+    demand[demand.argmax()] += supply.sum() - demand.sum()
+    return supply, demand
+
+
+def flow_problem(backend: Backend, supply: Array, demand: Array, penalty: float) -> FlowProblem:
+    """The backend's own solver, or a linear programme where it has none."""
+    if isinstance(backend, FlowSolver):
+        return backend.flow_problem(supply, demand, penalty)
+    return LinearProgramme(supply, demand, penalty)
+
+
+def _size(C: Cost) -> float:
+    """At least max |C|; 1 where that is 0."""
+    return max(map(abs, bounds_of(C))) or 1.0
+
+
+def _typical(p: Problem) -> float:
+    """A cost that is neither among the largest nor among the smallest."""
+    return float(np.median(abs(p.backend.to_numpy(p.C.rows(slice(0, SOME))))))
+
+
+def _result(p: Problem, search: Search, stopped_by: StoppedBy, gap: float, watch: Watch
+            ) -> ExactTransport:
+    """The plan and the potentials of the search for all atoms of p, with their interval."""
+    used = search.mass > 0
+    i, j = np.divmod(search.listed[used], len(search.columns))
+    plan = SparsePlan(search.rows[i], search.columns[j], search.mass[used])
+    f, g = _everywhere(p, search)
+    interval = CertifiedGap(lower_bound(p, f, g), upper_bound(p, plan))
+    reached, at_floor = interval.relative <= gap, interval.absolute <= FLOOR * _typical(p)
+    if reached or stopped_by != StoppedBy.TIME_LIMIT:
+        stopped_by = StoppedBy.GAP if reached else StoppedBy.ROUNDING
+    return ExactTransport(
+        search.cost, interval, _as_csr(plan, p.C.shape), f, g, reached or at_floor, stopped_by,
+        pairs=len(search.listed), rounds=search.rounds, seconds=watch.elapsed)
+
+
+def _everywhere(p: Problem, search: Search) -> tuple[Array, Array]:
+    """(f, g) for all atoms: f_i = min_j C_ij - g_j over the columns of the search, and g_j =
+    min_i C_ij - f_i where it has none."""
+    g = np.full(p.C.shape[1], -np.inf)
+    g[search.columns] = search.potentials[1]
+    on, eps = p.backend, TINY_EPS * _size(p.C)
+    f = on.softmin(p.C, on.asarray(g), eps)
+    return on.to_numpy(f), np.where(g > -np.inf, g, on.to_numpy(on.softmin(p.C.T, f, eps)))
+
+
+def _as_csr(plan: SparsePlan, shape: tuple[int, int]) -> Any:
+    """The plan as a SciPy CSR array."""
+    from scipy.sparse import csr_array  # 0.1 s to import: only where it is used
+
+    return csr_array((plan.mass, (plan.rows, plan.columns)), shape)

@@ -1,0 +1,119 @@
+"""Which pairs an optimal plan may use: those of an entropic plan, and those that lower the cost.
+
+All atoms of the problems here have mass. Arrays of pairs, and excesses, are NumPy's.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from refot.arrays import Array, namespace
+from refot.costs.forbidden import on_host
+from refot.costs.operands import row_blocks
+from refot.problem import Problem
+from refot.solvers.auto import auto
+from refot.solvers.schedule import cost_scale
+from refot.solvers.stopping import out_of_time
+
+FIRST_EPS, LAST_EPS, FALL = 1e-3, 1e-6, 3.0
+"""The shortlist comes from the entropic plan at the eps 1e-3, 1e-3 / 3, ... times the range of the
+costs: the first at which the list is not longer than LONG, or the last above 1e-6."""
+
+ROUGH, ENOUGH = 0.1, 300
+"""The marginal error of that plan, and the most iterations. What it misses is found later."""
+
+SHARE = 1e-3
+"""Pairs are listed that have more than this share of the mass of their row."""
+
+LONG = 100
+"""The list is too long where it has more than this number of pairs for each atom."""
+
+ROUNDING = 1e-12
+"""Pairs that would save less than this part of `unit` (`saving_pairs`) are left out."""
+
+
+class Pairs(NamedTuple):
+    """Rows and columns of some pairs, (k,) each."""
+
+    rows: Array
+    columns: Array
+
+
+def entropic_shortlist(p: Problem) -> tuple[Pairs, Array, Array]:
+    """(the pairs that matter to an entropic plan at small eps; its potentials f and g), whatever it
+    reached in time."""
+    scale, most = cost_scale(p) or 1.0, LONG * sum(p.C.shape)
+    eps, share, g = FIRST_EPS * scale, SHARE, namespace(p.b).zeros_like(p.b)
+    while True:
+        at_eps = replace(p, eps=eps)
+        f, g = _rough_potentials(at_eps, g)
+        listed = _large_entries(at_eps, f, g, share, most)
+        if listed is not None:
+            return listed, *map(on_host, (f, g))
+        if eps > FALL * LAST_EPS * scale and not out_of_time():
+            eps /= FALL
+        else:
+            share *= FALL
+
+
+def _rough_potentials(p: Problem, g: Array) -> tuple[Array, Array]:
+    """(f, g) of a plan with about the right marginals, from g on."""
+    with np.errstate(all="ignore"):  # an overflow on the way makes an error infinite
+        for _, g_next, error in itertools.islice(auto(p, g), ENOUGH):
+            g = g_next
+            if error < ROUGH or out_of_time():
+                break
+        return p.transform(g), g
+
+
+def _large_entries(p: Problem, f: Array, g: Array, share: float, most: int) -> Pairs | None:
+    """The pairs with more than this share of the mass of their row; None if more than `most`."""
+    entries = p.backend.plan_entries(p.C, f, p.G(g), p.eps, share, most)
+    return None if entries is None else _pairs(entries[1], entries[2])
+
+
+def _pairs(columns: Array, starts: Array) -> Pairs:
+    """The pairs of a sparse matrix by rows."""
+    columns, starts = on_host(columns), on_host(starts)
+    return Pairs(np.repeat(np.arange(len(starts) - 1), np.diff(starts)), columns.astype(np.int64))
+
+
+def corner_pairs(p: Problem) -> Pairs:
+    """Pairs that are enough for some plan, at most n + m - 1: each row in turn takes of the next
+    columns what it needs (the north-west corner rule)."""
+    ends_a, ends_b = (np.cumsum(on_host(weights)) for weights in (p.a, p.b))
+    starts = np.concatenate([[0.0], np.sort(np.concatenate([ends_a, ends_b]))[:-1]])
+    n, m = p.C.shape
+    return Pairs(np.minimum(np.searchsorted(ends_a, starts, side="right"), n - 1),
+                 np.minimum(np.searchsorted(ends_b, starts, side="right"), m - 1))
+
+
+def saving_pairs(p: Problem, f: Array, g: Array, unit: float) -> tuple[Pairs | None, Array]:
+    """(the pairs with f_i + g_j > C_ij; the largest excess f_i + g_j - C_ij of each row, (n,), 0
+    where there is none). `unit` is about the largest excess. None if there are too many pairs."""
+    n, m = p.C.shape
+    on = p.backend
+    entries = on.plan_entries(p.C, on.asarray(f), on.asarray(g), unit, 1 + ROUNDING, LONG * (n + m))
+    if entries is None:
+        return None, np.full(n, np.inf)
+    values, excess = on_host(entries[0]), np.zeros(n)
+    found = _pairs(entries[1], entries[2])
+    np.maximum.at(excess, found.rows, unit * np.log(values))
+    return found, excess
+
+
+def best_pairs(p: Problem, f: Array, g: Array) -> Pairs:
+    """Of each row the pair with the largest excess, and of each column."""
+    n, m = p.C.shape
+    row, column = np.arange(n), np.arange(m)
+    return Pairs(np.concatenate([row, _best(p.T, g, f)]), np.concatenate([_best(p, f, g), column]))
+
+
+def _best(p: Problem, f: Array, g: Array) -> Array:
+    """argmax_j g_j - C_ij, (n,)."""
+    return np.concatenate([(g - on_host(p.C.rows(rows))).argmax(axis=1)
+                           for rows in row_blocks(p.C)])
