@@ -85,6 +85,10 @@ def test_any_number_of_workers_gives_the_same_bits(client: Client, inner: str) -
     assert alone.gap == two.gap
     np.testing.assert_array_equal(alone.f, two.f)
     np.testing.assert_array_equal(alone.g, two.g)
+    with Client(processes=False, n_workers=4, threads_per_worker=1, dashboard_address=":0",
+                set_as_default=False) as four_threads:
+        four = refot.solve(C, a, b, **given, backend=dask_backend(four_threads, inner))
+    np.testing.assert_array_equal(four.f, two.f)
     here = refot.solve(C, a, b, **given, backend=inner)
     np.testing.assert_allclose(two.f, here.f, rtol=0, atol=1e-12)  # both after as many sweeps
 
