@@ -93,15 +93,16 @@ def main() -> None:
     plain_warnings()
     try:
         app()
-    except KeyboardInterrupt:
-        complaints.print("interrupted")
+    except KeyboardInterrupt as interrupt:
+        complaints.print("\n".join(["interrupted", *getattr(interrupt, "__notes__", [])]))
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - all are reported, none is lost
         if not _is_a_wrong_call(error):
             complaints.print("[bold red]refot:[/bold red] a defect of refot itself; please report:")
             sys.stderr.write(plain_lines(traceback.format_exc()))
             sys.exit(3)
-        complaints.print(complaint(error), soft_wrap=True)
+        notes: list[str] = getattr(error, "__notes__", [])
+        complaints.print(complaint("\n".join([str(error), *notes])), soft_wrap=True)
         sys.exit(2)
 
 

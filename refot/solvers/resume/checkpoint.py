@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from hashlib import blake2b
@@ -29,7 +29,7 @@ from refot.files import UnreadableError, read_arrays, whole_file
 from refot.problem import Problem
 from refot.solvers.loop import SinkhornResult
 
-from .last import Iterate, Last
+from .last import Follow, Last
 
 OPERATIONS = "softmin", "plan_apply", "marginals", "plan_cost", "plan_cost_gradient"
 """The operations whose answers are kept: each passes over all pairs, and returns vectors."""
@@ -44,8 +44,7 @@ COSTS = 4
 """Arrays of costs whose digests are remembered."""
 
 R = TypeVar("R", bound=SinkhornResult)
-
-Follow = Callable[[Iterator[Iterate]], Iterator[Iterate]]
+"""The result of a solve."""
 
 
 def resumed(folder: str | PathLike[str], p: Problem, run: Callable[[Problem, Follow], R]) -> R:
