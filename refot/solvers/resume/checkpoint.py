@@ -17,13 +17,13 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from hashlib import blake2b
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from refot.arrays import Array, InputError
+from refot.arrays import Array, InputError, TypeInputError
 from refot.backend_contract import Backend
 from refot.files import UnreadableError, read_arrays, whole_file
 from refot.problem import Problem
@@ -64,10 +64,15 @@ def resumed(folder: str | PathLike[str], p: Problem, run: Callable[[Problem, Fol
 
 
 def _folder(path: str | PathLike[str]) -> Path:
+    if not isinstance(path, str | PathLike) or not isinstance(fspath(path), str):
+        raise TypeInputError("checkpoint", type(path).__name__, "the path of a folder")
     folder = Path(path)
-    if not folder.absolute().parent.is_dir() or (folder.exists() and not folder.is_dir()):
-        raise InputError("checkpoint", f"{str(path)!r}", "a folder, in one that exists")
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except (OSError, ValueError) as error:  # a ValueError: a NUL in the name
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError("checkpoint", f"{str(path)[:80]!r} ({why})",
+                         "a folder that can be made, in one that exists") from None
     others = set(folder.iterdir()) - set(_files(folder))
     if others:
         raise InputError("checkpoint", f"a folder with {min(others).name!r} in it",

@@ -127,6 +127,6 @@ def test_a_folder_of_the_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InputError, match=r"checkpoint.*thesis\.tex"):
         refot.solve(*problem(), 0.1, checkpoint=tmp_path)
-    with pytest.raises(InputError, match="a folder, in one that exists"):
+    with pytest.raises(InputError, match="a folder that can be made, in one that exists"):
         refot.solve(*problem(), 0.1, checkpoint=tmp_path / "a" / "b")
     assert (tmp_path / "thesis.tex").exists()
