@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ GOOD = {
     "scale": 1.0, "alpha": 1.0, "tol": 1e-6, "max_iter": 50, "backend": "numpy",
     "method": "sinkhorn", "time_limit": 5.0, "gap": 1e-3, "certified": False, "progress": False,
     "memory": "1G", "rho": 2.0, "penalty": "kl", "measures": (X, X + 1),
-    "normalise": False, "iterations": 5, "gauge": "mean-zero", "solved": None,
+    "normalise": False, "iterations": 5, "gauge": "mean-zero", "solved": None, "checkpoint": None,
     "C_xx": WITHIN.dense(), "C_yy": refot.point_cost(Y, Y).dense(), "dC": C, "dx": X, "dy": Y,
     "eps_from": 1.0, "eps_to": 0.5, "factor": 2.0,
     "da": A - A.mean(), "db": B - B.mean(), "deps": 0.5, "wrt": "x", "warm": None,
@@ -198,7 +199,11 @@ def too_long(function: Callable[..., Any], key: str, what: str) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _the_choice_of_a_backend_ends_here() -> Iterator[None]:
+def _what_a_call_leaves_ends_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """The choice of a backend, and files of whatever name."""
+    monkeypatch.chdir(tmp_path)
     with refot.use_backend("numpy"):
         yield
 

@@ -28,8 +28,9 @@ import refot
 from refot.arrays import Array, InputError, as_count, namespace
 from refot.backend_contract import VARIABLE, Backend, BackendLike, backend_for, backend_names
 from refot.networks import generator_state
+from refot.plots.curves import plot_curves
 from refot.plots.figures import save_figure
-from refot.plots.training import plot_curves, plot_samples
+from refot.plots.training import plot_samples
 from refot.systems.registry import Illustrated, System, find_preset, make_system
 from refot.systems.training.folder import (
     Held,
