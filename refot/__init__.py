@@ -5,8 +5,12 @@ A value contains the KL term, <C,P> + eps KL(P | a(x)b), unless its name says "s
 docs/equations.md maps every equation of the four papers to its function here.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from refot.arrays import ConvergenceWarning, InputError
-from refot.autodiff.jvp import plan_jvp, potentials_jvp
 from refot.backend_contract import (
     Backend,
     BackendUnavailableError,
@@ -14,9 +18,6 @@ from refot.backend_contract import (
     get_backend,
     use_backend,
 )
-from refot.batches.pairwise import pairwise
-from refot.batches.result import BatchResult
-from refot.batches.solve import solve_batch
 from refot.costs.operands import DenseCost, PointCost, normalised, point_cost
 from refot.divergences import (
     SolvedDivergence,
@@ -49,12 +50,6 @@ from refot.gradients import (
     sinkhorn_divergence_gradient_weights,
     sinkhorn_divergence_of_costs_gradient_weights,
 )
-from refot.implicit import (
-    sharp_value_gradient,
-    sharp_value_gradient_points,
-    sharp_value_gradient_weights,
-    sinkhorn_loss_gradient,
-)
 from refot.information import (
     informative_cost,
     informative_plan,
@@ -63,8 +58,6 @@ from refot.information import (
     q_objective,
     sum_noise,
 )
-from refot.limits.eps_path import EpsPath, path
-from refot.limits.exact_transport import ExactTransport, exact
 from refot.measures import Measure, measure
 from refot.objectives import (
     dual,
@@ -83,43 +76,66 @@ from refot.objectives import (
 )
 from refot.plans import marginal_error, marginals, plan, round_to_marginals, semi_dual_plan
 from refot.solvers import solve
-from refot.solvers.answers.load import load_solution
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.scaling import scaling_iterates, scaling_loss, sinkhorn_scaling
 from refot.solvers.sinkhorn import sinkhorn_log
 from refot.solvers.symmetric import sinkhorn_symmetric
 from refot.solvers.unbalanced.result import UnbalancedResult
 from refot.transforms import c_eps_transform, c_transform, conditional, softmin
-from refot.unbalanced.gradients import (
-    unbalanced_divergence_gradient,
-    unbalanced_divergence_gradient_weights,
-    unbalanced_value_gradient_eps,
-    unbalanced_value_gradient_points,
-    unbalanced_value_gradient_rho,
-    unbalanced_value_gradient_weights,
-)
-from refot.unbalanced.limits import unbalanced_limits
-from refot.unbalanced.objectives import (
-    unbalanced_certified_gap,
-    unbalanced_dual,
-    unbalanced_marginals,
-    unbalanced_multiple,
-    unbalanced_plan,
-    unbalanced_primal,
-    unbalanced_shift,
-)
-from refot.unbalanced.values import (
-    solve_unbalanced_divergence,
-    unbalanced_divergence,
-    unbalanced_divergence_of_costs,
-    unbalanced_value,
-)
-from refot.unrolled import (
-    scaling_loss_gradient,
-    scaling_loss_gradient_log,
-    scaling_loss_gradient_points,
-    scaling_loss_gradient_self,
-)
+
+if TYPE_CHECKING:
+    from refot.autodiff.jvp import plan_jvp, potentials_jvp
+    from refot.autodiff.value_and_gradient import (
+        ValueAndGradient,
+        entropic_value_and_gradient,
+        sharp_value_and_gradient,
+        sinkhorn_divergence_value_and_gradient,
+        sinkhorn_loss_value_and_gradient,
+        unbalanced_divergence_value_and_gradient,
+        unbalanced_value_and_gradient,
+    )
+    from refot.batches.pairwise import pairwise
+    from refot.batches.result import BatchResult
+    from refot.batches.solve import solve_batch
+    from refot.implicit import (
+        sharp_value_gradient,
+        sharp_value_gradient_points,
+        sharp_value_gradient_weights,
+        sinkhorn_loss_gradient,
+    )
+    from refot.limits.eps_path import EpsPath, path
+    from refot.limits.exact_transport import ExactTransport, exact
+    from refot.solvers.answers.load import load_solution
+    from refot.unbalanced.gradients import (
+        unbalanced_divergence_gradient,
+        unbalanced_divergence_gradient_weights,
+        unbalanced_value_gradient_eps,
+        unbalanced_value_gradient_points,
+        unbalanced_value_gradient_rho,
+        unbalanced_value_gradient_weights,
+    )
+    from refot.unbalanced.limits import unbalanced_limits
+    from refot.unbalanced.objectives import (
+        unbalanced_certified_gap,
+        unbalanced_dual,
+        unbalanced_marginals,
+        unbalanced_multiple,
+        unbalanced_plan,
+        unbalanced_primal,
+        unbalanced_shift,
+    )
+    from refot.unbalanced.values import (
+        solve_unbalanced_divergence,
+        unbalanced_divergence,
+        unbalanced_divergence_of_costs,
+        unbalanced_value,
+    )
+    from refot.unrolled import (
+        scaling_loss_gradient,
+        scaling_loss_gradient_log,
+        scaling_loss_gradient_points,
+        scaling_loss_gradient_self,
+    )
 
 __version__ = "0.1.0"
 
@@ -137,6 +153,7 @@ __all__ = [
     "SinkhornResult",
     "SolvedDivergence",
     "UnbalancedResult",
+    "ValueAndGradient",
     "backend_status",
     "c_eps_transform",
     "c_transform",
@@ -144,6 +161,7 @@ __all__ = [
     "dual",
     "entropic_primal",
     "entropic_value",
+    "entropic_value_and_gradient",
     "entropic_value_gradient_eps",
     "entropic_value_gradient_points",
     "entropic_value_gradient_weights",
@@ -195,6 +213,7 @@ __all__ = [
     "semi_dual_gradient_q",
     "semi_dual_plan",
     "sharp_value",
+    "sharp_value_and_gradient",
     "sharp_value_gradient",
     "sharp_value_gradient_points",
     "sharp_value_gradient_weights",
@@ -204,10 +223,12 @@ __all__ = [
     "sinkhorn_divergence_gradient_weights",
     "sinkhorn_divergence_of_costs",
     "sinkhorn_divergence_of_costs_gradient_weights",
+    "sinkhorn_divergence_value_and_gradient",
     "sinkhorn_log",
     "sinkhorn_loss",
     "sinkhorn_loss_gradient",
     "sinkhorn_loss_of_costs",
+    "sinkhorn_loss_value_and_gradient",
     "sinkhorn_scaling",
     "sinkhorn_symmetric",
     "softmin",
@@ -223,6 +244,7 @@ __all__ = [
     "unbalanced_divergence_gradient",
     "unbalanced_divergence_gradient_weights",
     "unbalanced_divergence_of_costs",
+    "unbalanced_divergence_value_and_gradient",
     "unbalanced_dual",
     "unbalanced_limits",
     "unbalanced_marginals",
@@ -231,9 +253,65 @@ __all__ = [
     "unbalanced_primal",
     "unbalanced_shift",
     "unbalanced_value",
+    "unbalanced_value_and_gradient",
     "unbalanced_value_gradient_eps",
     "unbalanced_value_gradient_points",
     "unbalanced_value_gradient_rho",
     "unbalanced_value_gradient_weights",
     "use_backend",
 ]
+
+_LATER = {
+    "refot.autodiff.jvp": ("plan_jvp", "potentials_jvp"),
+    "refot.autodiff.value_and_gradient": (
+        "ValueAndGradient", "entropic_value_and_gradient", "sharp_value_and_gradient",
+        "sinkhorn_divergence_value_and_gradient", "sinkhorn_loss_value_and_gradient",
+        "unbalanced_divergence_value_and_gradient", "unbalanced_value_and_gradient",
+    ),
+    "refot.batches.pairwise": ("pairwise",),
+    "refot.batches.result": ("BatchResult",),
+    "refot.batches.solve": ("solve_batch",),
+    "refot.implicit": (
+        "sharp_value_gradient", "sharp_value_gradient_points", "sharp_value_gradient_weights",
+        "sinkhorn_loss_gradient",
+    ),
+    "refot.limits.eps_path": ("EpsPath", "path"),
+    "refot.limits.exact_transport": ("ExactTransport", "exact"),
+    "refot.solvers.answers.load": ("load_solution",),
+    "refot.unbalanced.gradients": (
+        "unbalanced_divergence_gradient", "unbalanced_divergence_gradient_weights",
+        "unbalanced_value_gradient_eps", "unbalanced_value_gradient_points",
+        "unbalanced_value_gradient_rho", "unbalanced_value_gradient_weights",
+    ),
+    "refot.unbalanced.limits": ("unbalanced_limits",),
+    "refot.unbalanced.objectives": (
+        "unbalanced_certified_gap", "unbalanced_dual", "unbalanced_marginals",
+        "unbalanced_multiple", "unbalanced_plan", "unbalanced_primal", "unbalanced_shift",
+    ),
+    "refot.unbalanced.values": (
+        "solve_unbalanced_divergence", "unbalanced_divergence", "unbalanced_divergence_of_costs",
+        "unbalanced_value",
+    ),
+    "refot.unrolled": (
+        "scaling_loss_gradient", "scaling_loss_gradient_log", "scaling_loss_gradient_points",
+        "scaling_loss_gradient_self",
+    ),
+}
+"""Names whose modules are loaded when one of them is first used: a third of the time of
+`import refot` would be theirs."""
+
+_HOME = {name: module for module, names in _LATER.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """A name of `_LATER`, from its module."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value  # found at once from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    """Every name of the module, those of `_LATER` included."""
+    return sorted({*globals(), *_HOME})

@@ -36,6 +36,10 @@ Points: TypeAlias = Any
 Weights: TypeAlias = Any
 """Weights (n,) of points: none negative, their sum 1."""
 
+REQUIRED: Any = None
+"""The default of an argument that has to be given, but follows weights that may be left out: it is
+refused by its name, as None would be."""
+
 Potential: TypeAlias = Any
 """A potential: one number for each point, (n,), in cost units."""
 

@@ -2,10 +2,11 @@
 
 An equation asks for an operation (`softmin`, `plan_apply`, ...) and never knows how it is computed.
 What a backend may offer beyond these operations, and what is done for one that does not, is said by
-`prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread`, `DirectionSolver` and
-`FlowSolver`.
+`backend_for`, `prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread`, `whereabouts`
+and the protocols `DirectionSolver`, `FreeSweeper`, `FlowSolver`, `BatchSolver` and `Compiled`.
 
-The choice, strongest first: the `backend=` argument, `use_backend(...)`, `REFOT_BACKEND`, `numpy`.
+The choice, strongest first: the `backend=` argument, `use_backend(...)`, `REFOT_BACKEND`, `auto`.
+`auto` is a choice itself: a problem asks it by `backend_for`, and is on one backend from then on.
 A backend module is imported by name when it is first used. Third parties register theirs through
 the entry-point group `refot.backends`: an object, or a function without arguments that returns one.
 """
@@ -20,7 +21,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, wraps
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    NamedTuple,
+    ParamSpec,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    runtime_checkable,
+)
 
 from refot.arrays import Array, TypeInputError, UnknownNameError
 from refot.costs.operands import Cost, PointCost
@@ -32,6 +42,7 @@ Entries: TypeAlias = tuple[Array, Array, Array]
 """A sparse matrix by rows: values, their columns, and where each row starts, (n + 1,)."""
 
 BUILT_IN = {
+    "auto": "refot.backends.auto.backend:AutoBackend",
     "numpy": "refot.backends.numpy.backend:NumpyBackend",
     "numba": "refot.backends.numba.backend:NumbaBackend",
     "cupy": "refot.backends.cupy.backend:CupyBackend",
@@ -39,8 +50,8 @@ BUILT_IN = {
 }
 ENTRY_POINTS = "refot.backends"
 VARIABLE = "REFOT_BACKEND"
-DEFAULT_BACKEND = "numpy"
-"""Where nobody has chosen: the readable one, and the reference for the others."""
+DEFAULT_BACKEND = "auto"
+"""Where nobody has chosen: the faster one for the size of the problem."""
 
 
 class BackendUnavailableError(ValueError):
@@ -116,6 +127,35 @@ class DirectionSolver(Protocol):
         None where products, one after the other, are as fast."""
 
 
+class FreeSweep(NamedTuple):
+    """What an iteration of unbalanced transport makes of (f, g)."""
+
+    level: float
+    """The best t for (f + t, g - t), with the f below and the g that was given: U-5."""
+
+    residual: float
+    """That of this pair: U-4."""
+
+    f: Array
+    """f, moved towards the best one for g."""
+
+    g: Array
+    """g, moved towards the best one for this f."""
+
+
+@runtime_checkable
+class FreeSweeper(Protocol):
+    """What a backend may offer beyond the contract: an iteration of unbalanced transport with KL
+    or exact marginals, in one call, for problems so small that calls would take all of the time."""
+
+    def free_sweep(self, K: Array, noise: float, absorbed: tuple[Array, Array],
+                   weights: tuple[Array, Array], eps: float, softness: tuple[float, float],
+                   f: Array, g: Array, w: float) -> FreeSweep | None:
+        """The iteration from (f, g), relaxed by w, with K = exp((f0 + g0 - C) / eps), (f0, g0) =
+        `absorbed`. `softness` is 1 / rho of rows and columns. None where a sum of K with scalings
+        is not finite, or not above `noise` times the sum of these scalings."""
+
+
 class FlowProblem(Protocol):
     """A transport problem over a list of pairs, to which more pairs may be added. Mass that the
     pairs leave no way for goes by two artificial arcs, each at the cost `penalty`."""
@@ -167,6 +207,16 @@ class BatchSolver(Protocol):
         """
 
 
+@runtime_checkable
+class Compiled(Protocol):
+    """What a backend may offer beyond the contract: kernels that can be compiled ahead of time."""
+
+    name: str
+
+    def warm_up(self, everything: bool) -> list[tuple[str, Callable[[], None]]]:
+        """(what is compiled, the call that does so): the common kernels, or all of them."""
+
+
 def prepared(backend: Backend, C: Cost, a: Array, b: Array) -> Cost:
     """C in the form that the backend computes with fastest, for a whole solve with weights a (n,)
     and b (m,): its own `prepared(C, a, b)`, else C itself.
@@ -203,6 +253,12 @@ def one_thread(backend: Backend) -> AbstractContextManager[None]:
     context: AbstractContextManager[None] = (
         backend.one_thread() if hasattr(backend, "one_thread") else nullcontext())
     return context
+
+
+def whereabouts(backend: Backend) -> str:
+    """Where the backend computes, in words, if that is not this process: its own attribute
+    `whereabouts`, else ""."""
+    return str(getattr(backend, "whereabouts", ""))
 
 
 BackendLike: TypeAlias = str | Backend | None
@@ -246,7 +302,7 @@ def _load(name: str) -> Backend:
 
 
 def get_backend(backend: BackendLike = None) -> Backend:
-    """The backend to compute with: the argument, else `use_backend`, else REFOT_BACKEND, numpy.
+    """The backend to compute with: the argument, else `use_backend`, else REFOT_BACKEND, auto.
 
     Raises UnknownNameError for a name that nobody registered, TypeInputError for an object that
     is no backend, BackendUnavailableError where the package or the device it needs is missing.
@@ -260,7 +316,17 @@ def get_backend(backend: BackendLike = None) -> Backend:
     return backend
 
 
-FASTEST = {"cpu": "numba", "cuda": "cupy"}
+def backend_for(pairs: int, backend: BackendLike = None) -> Backend:
+    """The backend for a problem of this number of pairs (x_i, y_j): `get_backend(backend)` or,
+    where that is a choice among several, its own `chosen(pairs)`. Raises as `get_backend` does."""
+    found = get_backend(backend)
+    if not hasattr(found, "chosen"):
+        return found
+    chosen: Backend = found.chosen(pairs)
+    return chosen
+
+
+FASTEST = {"cpu": DEFAULT_BACKEND, "cuda": "cupy"}
 """The fastest backend built in for arrays that lie on a kind of device."""
 
 
@@ -281,7 +347,7 @@ class use_backend:  # noqa: N801 - called as a function
         def f(): ...
 
     The choice is that of this thread, or of this asyncio task: others do not see it, and a thread
-    that is started later begins with REFOT_BACKEND, or numpy. For a choice that holds for all
+    that is started later begins with REFOT_BACKEND, or auto. For a choice that holds for all
     threads and processes set REFOT_BACKEND. Raises what `get_backend` raises, before any change.
     """
 
@@ -314,12 +380,14 @@ class use_backend:  # noqa: N801 - called as a function
 
 @dataclass(frozen=True)
 class BackendStatus:
-    """What `refot backends` tells of one backend; `reason` says why it cannot be used."""
+    """What `refot backends` tells of one backend; `reason` says why it cannot be used, and `rule`
+    which one it chooses where it is a choice among several."""
 
     name: str
     available: bool
     default: bool
     reason: str
+    rule: str = ""
 
 
 def backend_status() -> list[BackendStatus]:
@@ -329,9 +397,8 @@ def backend_status() -> list[BackendStatus]:
     statuses = []
     for name in backend_names():
         try:
-            _load(name)
-            available, reason = True, ""
+            rule, reason = getattr(_load(name), "rule", ""), ""
         except (BackendUnavailableError, ImportError) as error:
-            available, reason = False, str(error)
-        statuses.append(BackendStatus(name, available, name == default, reason))
+            rule, reason = "", str(error)
+        statuses.append(BackendStatus(name, not reason, name == default, reason, rule))
     return statuses

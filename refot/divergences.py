@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from refot.arrays import (
+    REQUIRED,
     Array,
     CostLike,
     InputError,
@@ -26,7 +27,7 @@ from refot.arrays import (
     in_range,
     namespace,
 )
-from refot.backend_contract import BackendLike
+from refot.backend_contract import Backend, BackendLike, backend_for
 from refot.costs.forbidden import finite_range
 from refot.costs.named import CostName
 from refot.costs.operands import (
@@ -66,8 +67,9 @@ Problems: TypeAlias = tuple[Problem, Problem, Problem]
 
 # ------------------------------------------------------------------ one pair of measures
 def entropic_value(
-    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
-    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SinkhornResult | None = None,
 ) -> float:
     """F = <C,P> + eps KL(P | a(x)b) at the optimal plan, in cost units. B-10, H-2.
 
@@ -83,8 +85,9 @@ def entropic_value(
 
 
 def sharp_value(
-    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
-    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SinkhornResult | None = None,
 ) -> float:
     """s = <C,P> at the optimal plan of F, in cost units: s = F - eps KL. W_{c,eps} of G.
 
@@ -93,21 +96,18 @@ def sharp_value(
     subtracted first and added at the end, so that the rounding of the mass of P is not multiplied
     by it.
     """
-    p, least = problem(C, a, b, eps, backend_of(solved, backend), normalise), 0.0
-    found = None if solved is None else reused(p, solved, tol)
-    if isinstance(p.C, DenseCost):
-        least, _ = finite_range(p.C.among(p.a > 0, p.b > 0))
-        p = replace(p, C=DenseCost(p.C.matrix - least))
-    if found is None:
-        return least + sharp_value_of(p, to_first_order(p, tol))
-    return least + sharp_value_of(p, replace(found, f=found.f - least))
+    p = problem(C, a, b, eps, backend_of(solved, backend), normalise)
+    if solved is not None:
+        return sharp_value_at(p, reused(p, solved, tol))
+    less, least = _less_least(p)
+    return least + sharp_value_of(less, to_first_order(less, tol))
 
 
 # ------------------------------------------------------------------ B-9 and G-4
 def sinkhorn_divergence(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    solved: SolvedDivergence | None = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    cost: CostName = "sqeuclidean", *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> float:
     """S = F_xy - F_xx / 2 - F_yy / 2, KL-inclusive, in cost units; S(mu, mu) = 0. B-9.
 
@@ -118,9 +118,9 @@ def sinkhorn_divergence(
 
 
 def sinkhorn_divergence_of_costs(
-    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights, b: Weights, eps: float, *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    solved: SolvedDivergence | None = None,
+    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> float:
     """`sinkhorn_divergence` from the costs C (n, m) between the measures, and C_xx (n, n), C_yy
     (m, m), symmetric, within each. B-9.
@@ -132,9 +132,9 @@ def sinkhorn_divergence_of_costs(
 
 
 def sinkhorn_loss(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    solved: SolvedDivergence | None = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    cost: CostName = "sqeuclidean", *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> float:
     """2 s_xy - s_xx - s_yy, of sharp values: twice the scale of B-9, and another value. G-4.
 
@@ -144,9 +144,9 @@ def sinkhorn_loss(
 
 
 def sinkhorn_loss_of_costs(
-    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights, b: Weights, eps: float, *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    solved: SolvedDivergence | None = None,
+    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> float:
     """`sinkhorn_loss` from the costs C (n, m) between the measures, and C_xx (n, n), C_yy (m, m),
     symmetric, within each. G-4."""
@@ -156,8 +156,9 @@ def sinkhorn_loss_of_costs(
 
 @as_given
 def solve_divergence(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    cost: CostName = "sqeuclidean", *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None,
 ) -> SolvedDivergence:
     """The three problems of a divergence, solved: xy, xx, yy. B-9, B-26.
 
@@ -173,8 +174,9 @@ def solve_divergence(
 
 @as_given
 def solve_divergence_of_costs(
-    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights, b: Weights, eps: float, *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None,
 ) -> SolvedDivergence:
     """`solve_divergence` from the costs C (n, m) between the measures, and C_xx (n, n), C_yy
     (m, m), symmetric, within each."""
@@ -184,8 +186,8 @@ def solve_divergence_of_costs(
 # ------------------------------------------------------------------ MMD
 @in_range
 def mmd_squared(
-    x: Points, a: Weights, y: Points, b: Weights, cost: CostName = "sqeuclidean",
-    *, normalise: bool = False
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None,
+    cost: CostName = "sqeuclidean", *, normalise: bool = False
 ) -> float:
     """MMD^2 with kernel -c, 2 a'C_xy b - a'C_xx a - b'C_yy b, a V-statistic in cost units. G-2.
 
@@ -200,8 +202,8 @@ def mmd_squared(
 
 @in_range
 def mmd_squared_unbiased(
-    x: Points, a: Weights, y: Points, b: Weights, cost: CostName = "sqeuclidean",
-    *, normalise: bool = False
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None,
+    cost: CostName = "sqeuclidean", *, normalise: bool = False
 ) -> float:
     """MMD^2 with kernel -c, as a U-statistic: no pair of a sample with itself. G-2, erratum G8.
 
@@ -270,9 +272,14 @@ def three_costs(C: CostLike, C_xx: CostLike, C_yy: CostLike) -> tuple[Cost, Cost
 
 def _problems(C: Cost, xx: Cost, yy: Cost, a: Weights, b: Weights, eps: float, backend: BackendLike,
               normalise: bool, solved: SolvedDivergence | None) -> Problems:
-    backend = backend_of(three(solved)[0], backend)
-    xy = problem(C, a, b, eps, backend, normalise)
-    return xy, problem(xx, xy.a, xy.a, eps, backend), problem(yy, xy.b, xy.b, eps, backend)
+    on = common_backend(C, backend_of(three(solved)[0], backend))
+    xy = problem(C, a, b, eps, on, normalise)
+    return xy, problem(xx, xy.a, xy.a, eps, on), problem(yy, xy.b, xy.b, eps, on)
+
+
+def common_backend(C: Cost, backend: BackendLike) -> Backend:
+    """The one backend of the three problems of a divergence: that for the largest of them."""
+    return backend_for(max(C.shape) ** 2, backend)
 
 
 def first_order_solutions(
@@ -299,6 +306,21 @@ def _loss(problems: Problems, tol: float | None, solved: SolvedDivergence | None
 
 def _solved(problems: Problems, tol: float | None) -> SolvedDivergence:
     return SolvedDivergence(*(found for _, found in first_order_solutions(problems, tol)))
+
+
+def sharp_value_at(p: Problem, solved: SinkhornResult) -> float:
+    """`sharp_value` of a problem that is solved."""
+    less, least = _less_least(p)
+    return least + sharp_value_of(less, replace(solved, f=solved.f - least))
+
+
+def _less_least(p: Problem) -> tuple[Problem, float]:
+    """The problem with the least entry with mass of its cost matrix subtracted, and that entry; of
+    points as it is."""
+    if not isinstance(p.C, DenseCost):
+        return p, 0.0
+    least, _ = finite_range(p.C.among(p.a > 0, p.b > 0))
+    return replace(p, C=DenseCost(p.C.matrix - least)), least
 
 
 def sharp_value_of(p: Problem, solved: SinkhornResult) -> float:

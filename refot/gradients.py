@@ -24,6 +24,7 @@ from __future__ import annotations
 import math
 
 from refot.arrays import (
+    REQUIRED,
     Array,
     CostLike,
     Matrix,
@@ -90,8 +91,9 @@ def points_gradient(T: Matrix, C: CostLike) -> Array:
 # ------------------------------------------------------------------ F, B-10
 @as_given
 def entropic_value_gradient_points(
-    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
-    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SinkhornResult | None = None,
 ) -> Array:
     """dF/dx_i = sum_j P_ij d1 c(x_i, y_j) at the optimal plan, (n, d). H-24; B-32 without eta.
 
@@ -103,8 +105,9 @@ def entropic_value_gradient_points(
 
 @as_given
 def entropic_value_gradient_weights(
-    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
-    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SinkhornResult | None = None,
 ) -> Array:
     """dF/da = f - mean f, (n,): `centred`, because the sum of the weights stays 1.
 
@@ -117,8 +120,9 @@ def entropic_value_gradient_weights(
 
 
 def entropic_value_gradient_eps(
-    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
-    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SinkhornResult | None = None,
 ) -> float:
     """dF/deps = KL(P | a(x)b) >= 0 at the optimal plan, in nats: (F - s) / eps. W_{c,eps} of G."""
     p = problem(C, a, b, eps, backend_of(solved, backend), normalise)
@@ -128,9 +132,9 @@ def entropic_value_gradient_eps(
 # ------------------------------------------------------------------ S, B-9
 @as_given
 def sinkhorn_divergence_gradient(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    solved: SolvedDivergence | None = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    cost: CostName = "sqeuclidean", *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> Array:
     """dS/dx_i = sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d). B-9, B-11.
 
@@ -146,9 +150,9 @@ def sinkhorn_divergence_gradient(
 
 @as_given
 def sinkhorn_divergence_gradient_weights(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    solved: SolvedDivergence | None = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    cost: CostName = "sqeuclidean", *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> Array:
     """dS/da = f_xy - f_xx, `centred` to sum 0, (n,): in F_xx / 2 the weights a stand twice. B-9."""
     problems = three_problems(x, a, y, b, eps, cost, backend, normalise, solved)
@@ -157,9 +161,9 @@ def sinkhorn_divergence_gradient_weights(
 
 @as_given
 def sinkhorn_divergence_of_costs_gradient_weights(
-    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights, b: Weights, eps: float, *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    solved: SolvedDivergence | None = None,
+    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> Array:
     """dS/da of `sinkhorn_divergence_of_costs`, `centred` to sum 0, (n,). B-9.
 
@@ -173,9 +177,9 @@ def sinkhorn_divergence_of_costs_gradient_weights(
 
 
 def sinkhorn_divergence_gradient_eps(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    solved: SolvedDivergence | None = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    cost: CostName = "sqeuclidean", *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> float:
     """dS/deps = KL(P | a(x)b) - KL(Pxx | a(x)a) / 2 - KL(Pyy | b(x)b) / 2, in nats. B-9."""
     problems = three_problems(x, a, y, b, eps, cost, backend, normalise, solved)
@@ -196,8 +200,8 @@ def _divergence_weights(problems: Problems, tol: float | None, solved: SolvedDiv
 @as_given
 @in_range
 def semi_dual_gradient_points(
-    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
-    *, normalise: bool = False, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """a_i sum_j chi_ij d1 c(x_i, y_j), (n, d): the gradient of `semi_dual` in x at any g (m,).
 
@@ -216,8 +220,8 @@ def semi_dual_gradient_points(
 @as_given
 @in_range
 def semi_dual_gradient_q(
-    g: Potential, C: CostLike, Q: Matrix, lam: float, a: Weights, b: Weights, eps: float,
-    *, normalise: bool = False, backend: BackendLike = None
+    g: Potential, C: CostLike, Q: Matrix, lam: float, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, *, normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """-lam a_i chi_ij, (n, m): the gradient of B-24 in the table Q (n, m), at any g (m,).
 
@@ -233,7 +237,7 @@ def semi_dual_gradient_q(
 @as_given
 @in_range
 def q_objective_gradient(
-    Q: Matrix, P: Matrix, a: Weights, b: Weights, *, normalise: bool = False
+    Q: Matrix, P: Matrix, a: Weights = None, b: Weights = None, *, normalise: bool = False
 ) -> Array:
     """a_i b_j exp(Q_ij) - P_ij, (n1, m): the gradient of `q_objective` in Q. B-31.
 
@@ -292,8 +296,8 @@ def generator_loss_gradient(
 @as_given
 @in_range
 def mmd_squared_gradient(
-    x: Points, a: Weights, y: Points, b: Weights, cost: CostName = "sqeuclidean",
-    *, normalise: bool = False
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None,
+    cost: CostName = "sqeuclidean", *, normalise: bool = False
 ) -> Array:
     """2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_k a_k d1 c(x_i, x_k)), (n, d): of `mmd_squared` in x.
 
@@ -306,8 +310,8 @@ def mmd_squared_gradient(
 @as_given
 @in_range
 def mmd_squared_gradient_weights(
-    x: Points, a: Weights, y: Points, b: Weights, cost: CostName = "sqeuclidean",
-    *, normalise: bool = False
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None,
+    cost: CostName = "sqeuclidean", *, normalise: bool = False
 ) -> Array:
     """2 C_xy b - 2 C_xx a, `centred` to sum 0, (n,): the gradient of `mmd_squared` in a. G-2."""
     xy, xx, a, b = _two_samples(x, a, y, b, cost, normalise)
@@ -317,8 +321,8 @@ def mmd_squared_gradient_weights(
 @as_given
 @in_range
 def mmd_squared_unbiased_gradient(
-    x: Points, a: Weights, y: Points, b: Weights, cost: CostName = "sqeuclidean",
-    *, normalise: bool = False
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None,
+    cost: CostName = "sqeuclidean", *, normalise: bool = False
 ) -> Array:
     """The gradient of `mmd_squared_unbiased` in x, (n, d): the self term over q = 1 - sum a^2.
 
@@ -332,8 +336,8 @@ def mmd_squared_unbiased_gradient(
 @as_given
 @in_range
 def mmd_squared_unbiased_gradient_weights(
-    x: Points, a: Weights, y: Points, b: Weights, cost: CostName = "sqeuclidean",
-    *, normalise: bool = False
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None,
+    cost: CostName = "sqeuclidean", *, normalise: bool = False
 ) -> Array:
     """The gradient of `mmd_squared_unbiased` in a, `centred` to sum 0, (n,). G-2, erratum G8.
 
@@ -351,7 +355,8 @@ def centred(gradient: Array, a: Array) -> Array:
     """The gradient less its mean: the sum of the weights is fixed, so that a constant is free.
 
     A point of weight 0 may have a derivative so far from the others that the mean, and with it the
-    others' digits, would be lost: derivatives that are FAR off are left out of the mean.
+    others' digits, would be lost. So the mean leaves out a derivative in a weight of 0 that is more
+    than 1,000 times as far from the mean over the points with mass as any of those points is.
     """
     xp, with_mass = namespace(gradient), gradient[a > 0]
     off = abs(gradient - with_mass.mean())
@@ -360,7 +365,7 @@ def centred(gradient: Array, a: Array) -> Array:
 
 
 FAR = 1e3
-"""How many times as far from the mean as the derivatives in weights > 0 makes a derivative far."""
+"""How many times as far from the mean as the farthest derivative in a weight > 0 is left out."""
 
 
 def points_at(p: Problem, f: Array, g: Array) -> Array:

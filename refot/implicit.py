@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from refot.arrays import Array, CostLike, Points, Weights, namespace
+from refot.arrays import REQUIRED, Array, CostLike, Points, Weights, namespace
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import finite_part, require_all_partners
 from refot.costs.named import CostName
@@ -32,8 +32,9 @@ from refot.solvers.loop import SinkhornResult
 
 @as_given
 def sharp_value_gradient(
-    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
-    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SinkhornResult | None = None,
 ) -> Array:
     """ds/dC = P - P * C / eps + P_ij (p_i + q_j), (n, m), for `sharp_value`. W_{c,eps} of G.
 
@@ -46,8 +47,9 @@ def sharp_value_gradient(
 
 @as_given
 def sharp_value_gradient_points(
-    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
-    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SinkhornResult | None = None,
 ) -> Array:
     """ds/dx_i = sum_j ds/dC_ij d1 c(x_i, y_j), (n, d); C the PointCost of x (n, d), y (m, d)."""
     p = problem(as_point_cost(C), a, b, eps, backend_of(solved, backend), normalise)
@@ -56,8 +58,9 @@ def sharp_value_gradient_points(
 
 @as_given
 def sharp_value_gradient_weights(
-    C: CostLike, a: Weights, b: Weights, eps: float, *, tol: float | None = None,
-    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SinkhornResult | None = None,
 ) -> Array:
     """ds/da = eps p, `centred` to sum 0, (n,). Where a_i = 0 it is the one-sided derivative.
 
@@ -72,9 +75,9 @@ def sharp_value_gradient_weights(
 
 @as_given
 def sinkhorn_loss_gradient(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, cost: CostName = "sqeuclidean", *,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    solved: SolvedDivergence | None = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    cost: CostName = "sqeuclidean", *, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> Array:
     """The gradient in x, (n, d), of `sinkhorn_loss`, 2 s_xy - s_xx - s_yy. G-4.
 
@@ -89,7 +92,7 @@ def sinkhorn_loss_gradient(
 
 # ------------------------------------------------------------------ the adjoint system
 @dataclass(frozen=True)
-class _Adjoint:
+class Adjoint:
     """The optimal plan P (n, m), C / eps (0 on forbidden pairs), the adjoint state p (n,), q (m,).
 
     The adjoint state has no unit.
@@ -101,23 +104,34 @@ class _Adjoint:
     q: Array
 
     @property
+    def T(self) -> Adjoint:
+        """The same with the two measures exchanged."""
+        return Adjoint(self.P.T, self.C_over_eps.T, self.q, self.p)
+
+    @property
     def cost_gradient(self) -> Array:
+        """ds/dC, (n, m)."""
         return self.P * (1 - self.C_over_eps + self.p[:, None] + self.q)
 
 
-def _adjoint(pr: Problem, tol: float | None, solved: SinkhornResult | None) -> _Adjoint:
-    """Solve for the adjoint state (p, q): q from the Schur complement, then p from q.
+def _adjoint(pr: Problem, tol: float | None, solved: SinkhornResult | None) -> Adjoint:
+    """The adjoint state at the solution of the problem."""
+    return adjoint(pr, to_first_order(pr, tol, solved=solved).g)
+
+
+def adjoint(pr: Problem, g: Array) -> Adjoint:
+    """Solve for the adjoint state (p, q) at the optimal g: q from the Schur complement, then p from
+    q.
 
     With chi = P / a the first equation reads p = (chi * C / eps) 1 - chi q. In this form it can be
     used where a_i = 0, too.
     """
     C = pr.C.dense()
-    g = to_first_order(pr, tol, solved=solved).g
     chi = _softmax((pr.G(g) - C) / pr.eps)
     C_over_eps = finite_part(C) / pr.eps
     P = pr.a[:, None] * chi
     q = _second_unknown(P, P * C_over_eps)
-    return _Adjoint(P, C_over_eps, (chi * C_over_eps).sum(axis=1) - chi @ q, q)
+    return Adjoint(P, C_over_eps, (chi * C_over_eps).sum(axis=1) - chi @ q, q)
 
 
 def _softmax(exponents: Array) -> Array:

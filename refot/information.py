@@ -17,6 +17,7 @@ import math
 import numpy as np
 
 from refot.arrays import (
+    REQUIRED,
     Array,
     Codes,
     CostLike,
@@ -122,7 +123,9 @@ def code_weights(a: Weights, codes: Codes, n_codes: int) -> Array:
 
 # ------------------------------------------------------------------ the dual of KL, B-20 and B-31
 @in_range
-def kl_dual(Q: Matrix, P: Matrix, a: Weights, b: Weights, *, normalise: bool = False) -> float:
+def kl_dual(
+    Q: Matrix, P: Matrix, a: Weights = None, b: Weights = None, *, normalise: bool = False
+) -> float:
     """<Q, P> + 1 - sum a b exp(Q) <= KL(P | a(x)b), equal at Q = log(P / (a(x)b)). B-20.
 
     Q, P (n1, m); a = zeta1 (n1,), b (m,).
@@ -131,7 +134,9 @@ def kl_dual(Q: Matrix, P: Matrix, a: Weights, b: Weights, *, normalise: bool = F
 
 
 @in_range
-def q_objective(Q: Matrix, P: Matrix, a: Weights, b: Weights, *, normalise: bool = False) -> float:
+def q_objective(
+    Q: Matrix, P: Matrix, a: Weights = None, b: Weights = None, *, normalise: bool = False
+) -> float:
     """sum(-Q P + a b exp(Q)); its minimum over Q is 1 - KL(P | a(x)b). B-31.
 
     Q, P (n1, m); a = zeta1 (n1,), b (m,).
@@ -276,9 +281,9 @@ def informative_plan(
     C: CostLike,
     Q: Matrix,
     lam: float,
-    a: Weights,
-    b: Weights,
-    eps: float,
+    a: Weights = None,
+    b: Weights = None,
+    eps: float = REQUIRED,
     *,
     tol: float | None = None,
     normalise: bool = False,

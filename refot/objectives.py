@@ -18,6 +18,7 @@ from dataclasses import replace
 import numpy as np
 
 from refot.arrays import (
+    REQUIRED,
     Array,
     CostLike,
     InputError,
@@ -66,7 +67,7 @@ def kl(p: Masses, q: Masses) -> float:
     return _divergence(p, q)
 
 
-def kl_from_product(P: Matrix, a: Weights, b: Weights) -> float:
+def kl_from_product(P: Matrix, a: Weights = None, b: Weights = None) -> float:
     """KL(P | a(x)b) = sum P_ij log(P_ij / (a_i b_j)), in nats. B-8.
 
     P (n, m), a (n,), b (m,), all >= 0, of any mass. Infinite where P_ij > 0 and a_i b_j = 0. It is
@@ -128,7 +129,8 @@ def _cost_of_plan(P: Array, C: Cost) -> float:
 
 
 def primal(
-    P: Matrix, C: CostLike, a: Weights, b: Weights, eps: float, *, normalise: bool = False
+    P: Matrix, C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    normalise: bool = False
 ) -> float:
     """<C, P> + eps KL(P | a(x)b) for a plan P (n, m), feasible or not. B-10, B-12, B-16, H-2.
 
@@ -159,8 +161,8 @@ def entropic_primal(P: Matrix, C: CostLike, lam: float) -> float:
 # ------------------------------------------------------------------ duals
 @in_range
 def dual(
-    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
-    *, normalise: bool = False, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, *, normalise: bool = False, backend: BackendLike = None
 ) -> float:
     """a.f + b.g + eps - eps sum_ij P_ij <= F, for any f (n,), g (m,). B-13 with +eps (E1), B-23."""
     p = problem(C, a, b, eps, backend, normalise)
@@ -170,8 +172,8 @@ def dual(
 
 @in_range
 def log_dual(
-    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
-    *, normalise: bool = False, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, *, normalise: bool = False, backend: BackendLike = None
 ) -> float:
     """a.f + b.g - eps log sum_ij P_ij: the largest `dual` of (f + t, g) over all numbers t.
 
@@ -188,8 +190,8 @@ def log_dual(
 
 @in_range
 def semi_dual(
-    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
-    *, normalise: bool = False, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    normalise: bool = False, backend: BackendLike = None
 ) -> float:
     """a.g^(c,eps) + b.g <= F for any g (m,); concave, shift invariant. B-24/27 (E2), H-9/20/23."""
     p = problem(C, a, b, eps, backend, normalise)
@@ -199,8 +201,8 @@ def semi_dual(
 @as_given
 @in_range
 def semi_dual_gradient(
-    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
-    *, normalise: bool = False, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """b - a @ chi, (m,): the gradient of `semi_dual`, 0 at the optimum. H-27 (sign: erratum H1)."""
     p = problem(C, a, b, eps, backend, normalise)
@@ -210,7 +212,8 @@ def semi_dual_gradient(
 
 # ------------------------------------------------------------------ eps = 0
 def kantorovich_dual(
-    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, *, normalise: bool = False
+    f: Potential, g: Potential, C: CostLike, a: Weights = None, b: Weights = None, *,
+    normalise: bool = False
 ) -> float:
     """a.f + b.g if f_i + g_j <= C_ij wherever a_i b_j > 0, else -infinity. B-6, H-4, H-10."""
     C = as_cost(C).dense()
@@ -223,7 +226,8 @@ def kantorovich_dual(
 
 
 def kantorovich_rubinstein(
-    fx: Potential, fy: Potential, C: PointCost, a: Weights, b: Weights, *, normalise: bool = False
+    fx: Potential, fy: Potential, C: PointCost, a: Weights = None, b: Weights = None, *,
+    normalise: bool = False
 ) -> float:
     """a.f(x) - b.f(y) if f is 1-Lipschitz for the cost on all points, else -infinity. H-6/11/13.
 
@@ -248,7 +252,7 @@ def kantorovich_rubinstein(
 
 @as_given
 def kantorovich(
-    C: CostLike, a: Weights, b: Weights, *, normalise: bool = False
+    C: CostLike, a: Weights = None, b: Weights = None, *, normalise: bool = False
 ) -> tuple[float, Array]:
     """(W0, an optimal plan (n, m)) of the linear programme B-1/2, H-1, G-3, by SciPy's HiGHS.
 

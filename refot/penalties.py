@@ -9,6 +9,8 @@ for the columns. Each penalty D is one class, with what the equations need of it
     prox(h, eps)     the best potential f where the softmin is h: U-3
     asked(f, a, r)   the sums of rows that the potential f asks for: U-4
     slack(r, f, a)   D(r | a) + D*(-f) + r.f >= 0, which is 0 exactly where r is what f asks for
+    rise(f, x, a)    reward(f + x, a) - reward(f, a), in which nothing cancels for small x
+    log_mass(f, a)   log of the mass that f asks for in all
     shift(...)       the number t that makes the dual of (f + t, g - t) largest: U-5
 
 f (n,) is a potential in cost units, a (n,) masses of any total, r (n,) the sums of the rows. U: the
@@ -78,6 +80,11 @@ class KL:
         """rho KL(r_i | a_i exp(-f_i / rho)), (n,)."""
         return self.rho * kl_terms(r, self.asked(f, a, r))
 
+    def rise(self, f: Array, x: Array, a: Array) -> float:
+        """-rho sum a exp(-f / rho) (exp(-x / rho) - 1)."""
+        with np.errstate(over="ignore"):
+            return -self.rho * float(self.asked(f, a, a) @ namespace(a).expm1(-x / self.rho))
+
     def log_mass(self, f: Array, a: Array) -> float:
         """log of the mass that f asks for in all, sum a exp(-f / rho); it cannot overflow."""
         return log_sum(a, -f / self.rho)
@@ -138,6 +145,10 @@ class Exact:
         """0 where r_i = a_i, else infinite, (n,)."""
         return namespace(a).where(r == a, 0.0, math.inf)
 
+    def rise(self, f: Array, x: Array, a: Array) -> float:
+        """a.x."""
+        return float(a @ x)
+
     def log_mass(self, f: Array, a: Array) -> float:
         """log of the mass of a."""
         return math.log(float(a.sum()))
@@ -193,6 +204,10 @@ class TV:
     def slack(self, r: Array, f: Array, a: Array) -> Array:
         """rho |r_i - a_i| + (r_i - a_i) f_i, (n,), for f between -rho and rho."""
         return self.rho * abs(r - a) + (r - a) * f
+
+    def rise(self, f: Array, x: Array, a: Array) -> float:
+        """sum a (min(f + x, rho) - min(f, rho)); -infinity where some f + x < -rho."""
+        return self.reward(f + x, a) - self.reward(f, a)
 
     def log_mass(self, f: Array, a: Array) -> float:
         """log of the mass of a: what f asks for between -rho and rho."""
@@ -289,9 +304,14 @@ def _as_rho(rho: object, dtype: DTypeLike) -> float:
 # ------------------------------------------------------------------ sums that cannot overflow
 def log_sum(a: Array, exponents: Array) -> float:
     """log sum a exp(exponents), over a > 0."""
+    xp, limits = namespace(a), np.finfo(a.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(a @ xp.exp(exponents))
+    if limits.tiny / limits.eps < total < math.inf:
+        return math.log(total)
     exponents, a = exponents[a > 0], a[a > 0]
     top = float(exponents.max())
-    return top + math.log(float(a @ namespace(a).exp(exponents - top)))
+    return top + math.log(float(a @ xp.exp(exponents - top)))
 
 
 def kl_of_masses(p: Array, q: Array) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from refot.arrays import (
+    REQUIRED,
     Array,
     CostLike,
     InputError,
@@ -33,8 +34,8 @@ from refot.spanning_tree import changed_along_tree
 @as_given
 @in_range
 def plan(
-    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
-    *, normalise: bool = False, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, *, normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m). B-15, B-17.
 
@@ -50,8 +51,8 @@ def plan(
 @as_given
 @in_range
 def semi_dual_plan(
-    g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
-    *, normalise: bool = False, backend: BackendLike = None
+    g: Potential, C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """The plan of (g^(c,eps), g), (n, m): its rows sum to a for every g. B-29, and B-30 on c(x, x).
 
@@ -65,8 +66,8 @@ def semi_dual_plan(
 @as_given
 @in_range
 def marginals(
-    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
-    *, normalise: bool = False, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, *, normalise: bool = False, backend: BackendLike = None
 ) -> tuple[Array, Array]:
     """(P 1 (n,), P'1 (m,)) of the plan P of (f, g), without forming P. B-14."""
     p = problem(C, a, b, eps, backend, normalise)
@@ -76,8 +77,8 @@ def marginals(
 
 @in_range
 def marginal_error(
-    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
-    *, normalise: bool = False, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, *, normalise: bool = False, backend: BackendLike = None
 ) -> float:
     """|P1 - a|_1 + |P'1 - b|_1 of the plan P of (f, g)."""
     p = problem(C, a, b, eps, backend, normalise)
@@ -87,7 +88,8 @@ def marginal_error(
 @as_given
 @in_range
 def round_to_marginals(
-    P: Matrix, a: Weights, b: Weights, C: CostLike | None = None, *, normalise: bool = False
+    P: Matrix, a: Weights = None, b: Weights = None, C: CostLike | None = None, *,
+    normalise: bool = False
 ) -> Array:
     """A plan (n, m) near P with marginals a and b: Altschuler, Weed, Rigollet 2017, Algorithm 2.
 

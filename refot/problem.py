@@ -7,6 +7,7 @@ transform, the marginals. B-25 is an equation of B = Bréchet et al. 2019.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from refot.arrays import (
@@ -21,7 +22,7 @@ from refot.arrays import (
     largest,
     namespace,
 )
-from refot.backend_contract import Backend, BackendLike, get_backend
+from refot.backend_contract import Backend, BackendLike, backend_for
 from refot.costs.forbidden import obstruction, with_partners
 from refot.costs.operands import Cost, as_cost, as_eps
 
@@ -195,5 +196,5 @@ def problem(
 
 def on_backend(C: Cost, a: Array, b: Array, eps: float, backend: BackendLike) -> Problem:
     """The problem of a cost and weights that are checked and of one dtype, on the backend."""
-    eps, on = as_eps(eps, C), get_backend(backend)
+    eps, on = as_eps(eps, C), backend_for(math.prod(C.shape), backend)
     return Problem(C.with_arrays(on.asarray), on.asarray(a), on.asarray(b), eps, on)

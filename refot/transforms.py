@@ -8,7 +8,10 @@ Papers: B = Bréchet et al. 2019, H = Houdard et al. 2023.
 
 from __future__ import annotations
 
+import math
+
 from refot.arrays import (
+    REQUIRED,
     Array,
     CostLike,
     InputError,
@@ -22,7 +25,7 @@ from refot.arrays import (
     namespace,
     uniform,
 )
-from refot.backend_contract import BackendLike, get_backend
+from refot.backend_contract import BackendLike, backend_for
 from refot.costs.forbidden import require_row_partners
 from refot.costs.operands import as_cost, as_eps, row_blocks
 from refot.foreign import as_given
@@ -37,8 +40,8 @@ def softmin(C: CostLike, h: Potential, eps: float, *, backend: BackendLike = Non
     C (n, m). h (m,) may be -inf in a column without mass, but not in all of them. Raises
     InputError, also where all pairs of a row are forbidden: its softmin would be infinite.
     """
-    C, on = as_cost(C), get_backend(backend)
-    eps = as_eps(eps, C)
+    C = as_cost(C)
+    eps, on = as_eps(eps, C), backend_for(math.prod(C.shape), backend)
     h = as_floating(h, "h", ndim=1)
     xp = namespace(h)
     if h.shape != (C.shape[1],):
@@ -53,8 +56,8 @@ def softmin(C: CostLike, h: Potential, eps: float, *, backend: BackendLike = Non
 @as_given
 @in_range
 def c_eps_transform(
-    g: Potential, C: CostLike, b: Weights, eps: float,
-    *, normalise: bool = False, backend: BackendLike = None
+    g: Potential, C: CostLike, b: Weights = None, eps: float = REQUIRED, *, normalise: bool = False,
+    backend: BackendLike = None
 ) -> Array:
     """g^(c,eps)_i = -eps log sum_j b_j exp((g_j - C_ij) / eps), (n,). B-25, B-28, H-7.
 
@@ -84,8 +87,8 @@ def c_transform(
 @as_given
 @in_range
 def conditional(
-    g: Potential, C: CostLike, b: Weights, eps: float,
-    *, normalise: bool = False, backend: BackendLike = None
+    g: Potential, C: CostLike, b: Weights = None, eps: float = REQUIRED, *, normalise: bool = False,
+    backend: BackendLike = None
 ) -> Array:
     """chi_ij = b_j exp((f_i + g_j - C_ij) / eps) with f = g^(c,eps), (n, m): each row sums to 1.
 

@@ -19,6 +19,7 @@ from refot.arrays import (
     as_vector,
     in_dtype,
     largest,
+    namespace,
     nonnegative,
     uniform,
     weight_tolerance,
@@ -57,6 +58,12 @@ class UnbalancedProblem(Problem):
     def coupling(self) -> float:
         """How far the best f moves where its softmin moves by 1: rho / (rho + eps). U-3."""
         return 1 / (1 + self.eps * self.rows.softness)
+
+    @property
+    def contraction(self) -> float:
+        """By this factor at least the iteration U-3 takes errors down; 1 where both sides are exact
+        or TV."""
+        return self.coupling * self.T.coupling
 
     # -------------------------------------------------------------- what solvers ask of a problem
     def prox(self, h: Array) -> Array:
@@ -120,11 +127,24 @@ class UnbalancedProblem(Problem):
         return (self.rows.reward(f, self.a) + self.columns.reward(g, self.b)
                 - self.eps * (mass - m_a * m_b))
 
+    def rise(self, f: Array, x: Array, sums: Array) -> float:
+        """The dual of (f + x, g) less that of (f, g), where `sums` (n,) are the row sums of (f, g);
+        nothing cancels for small x. U-2."""
+        xp = namespace(x)
+        with np.errstate(over="ignore", invalid="ignore"):
+            moved = float(sums @ xp.expm1(x / self.eps))
+        return self.rows.rise(f, x, self.a) - self.eps * moved
+
     def answer(self, h: Array, g: Array) -> Array:
         """The best f for g - t with the best t, less t again: so that it goes with g, and
         (f + t, g - t) is the best pair. `h` (n,) is the transform of g. U-3 with U-5."""
-        t = self.prox_shift(h, g)
-        return self.prox(h + t) - t
+        return self.prox(h) - self.lag(self.prox_shift(h, g))
+
+    def lag(self, t: float) -> float:
+        """By how much the best f falls behind where its softmin rises by t: t - prox(h + t) +
+        prox(h). From the formula, for t may be 1e9 eps; where a penalty is TV, t is 0."""
+        rate = self.eps * self.rows.softness
+        return t * (rate / (1 + rate))
 
     def prox_shift(self, h: Array, g: Array) -> float:
         """The best t for g - t and the best f for it, where the transform of g is h."""

@@ -14,6 +14,7 @@ import itertools
 import numpy as np
 
 from refot.arrays import (
+    REQUIRED,
     Array,
     CostLike,
     InputError,
@@ -35,7 +36,8 @@ from refot.solvers.sinkhorn import log_iterates
 @as_given
 @np.errstate(all="ignore")  # `scaling_iterates` warns where something is not finite
 def scaling_loss_gradient(
-    C: CostLike, a: Weights, b: Weights, eps: float, L: int, *, normalise: bool = False
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, L: int = REQUIRED, *,
+    normalise: bool = False
 ) -> Array:
     """The gradient of `scaling_loss` in C, (n, m), in the scaling form of G-7. G-8, Algorithm 2.
 
@@ -68,8 +70,8 @@ def scaling_loss_gradient(
 
 @as_given
 def scaling_loss_gradient_log(
-    C: CostLike, a: Weights, b: Weights, eps: float, L: int,
-    *, normalise: bool = False, backend: BackendLike = None
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, L: int = REQUIRED, *,
+    normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """The gradient of `scaling_loss` in C, (n, m), in the log domain: safe for every eps. G-8.
 
@@ -101,8 +103,8 @@ def scaling_loss_gradient_log(
 
 @as_given
 def scaling_loss_gradient_points(
-    C: CostLike, a: Weights, b: Weights, eps: float, L: int,
-    *, normalise: bool = False, backend: BackendLike = None
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, L: int = REQUIRED, *,
+    normalise: bool = False, backend: BackendLike = None
 ) -> tuple[Array, Array]:
     """The gradients of `scaling_loss` in x (n, d) and y (m, d): G-8 through the cost.
 
@@ -118,8 +120,8 @@ def scaling_loss_gradient_points(
 
 @as_given
 def scaling_loss_gradient_self(
-    C: CostLike, a: Weights, eps: float, L: int,
-    *, normalise: bool = False, backend: BackendLike = None
+    C: CostLike, a: Weights = None, eps: float = REQUIRED, L: int = REQUIRED, *,
+    normalise: bool = False, backend: BackendLike = None
 ) -> Array:
     """The gradient in x (n, d) of the self term, `scaling_loss` of c(x, x) with weights a twice.
 

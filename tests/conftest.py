@@ -37,7 +37,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=slow)
 
 
-BACKENDS = [status.name for status in refot.backend_status() if status.available]
+BACKENDS = [status.name for status in refot.backend_status()
+            if status.available and not status.rule]  # `auto` is one of the others, by its rule
 
 
 @pytest.fixture(scope="session", params=BACKENDS)

@@ -16,21 +16,27 @@ import logging
 import math
 import weakref
 from collections import OrderedDict
-from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array
-from refot.backend_contract import BackendUnavailableError, Entries, get_backend
+from refot.arrays import Array, as_count, as_positive
+from refot.backend_contract import (
+    BackendUnavailableError,
+    Entries,
+    get_backend,
+    left_out,
+    prepared,
+)
+from refot.backends.numba.groups.ordered import LARGEST_GROUP, SortedCost
 from refot.backends.numpy.backend import NumpyArrays
 from refot.costs.operands import Cost, PointCost
 
-from .tiles import row_order, tile_starts
+from .tiles import tile_starts
 
 try:
-    from .cluster import Cluster, Problem, current_client
-    from .share import ByRow, Share, Side, share_left_out
+    from .cluster import LONGEST, Cluster, Problem, current_client
+    from .share import ByRow, Share
 except ImportError as error:
     raise BackendUnavailableError(f"dask: {error}; pip install 'refot[dask]'") from error
 
@@ -43,28 +49,20 @@ SMALL = 100_000
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class ClusterCost(PointCost):
-    """A PointCost that has been prepared for a whole solve: its points can no longer be written to,
-    and the weights of both sides are known."""
-
-    a: Array | None = None
-    b: Array | None = None
-
-    @property
-    def T(self) -> ClusterCost:
-        return ClusterCost(self.y, self.x, self.ground, self.scale, self.origin, self.b, self.a)
-
-
 class DaskBackend(NumpyArrays):
     """NumPy arrays here, and the work on the workers of `client`; of the current client, where none
     is given. `inner` is the backend on each worker: "numba", "numpy", or "cupy" where each worker
-    has a GPU. Raises BackendUnavailableError where there is no cluster."""
+    has a GPU. `longest`, in seconds: how long one operation may take without one more worker having
+    answered. `workers`: how many are used, at most. Raises BackendUnavailableError where there is
+    no cluster."""
 
     name = "dask"
 
-    def __init__(self, client: Any = None, inner: str = "numba") -> None:
-        self._given, self._inner = client, get_backend(inner)
+    def __init__(self, client: Any = None, inner: str = "numba", longest: float = LONGEST,
+                 workers: int | None = None) -> None:
+        self._given, self.inner = client, get_backend(inner)
+        self._longest = as_positive(longest, "longest")
+        self._most = None if workers is None else as_count(workers, "workers")
         self._cluster: Cluster | None = None
         self._problems: OrderedDict[str, Problem] = OrderedDict()
         _ = self.cluster
@@ -74,24 +72,31 @@ class DaskBackend(NumpyArrays):
         """The cluster of the client that was given, or of the current one."""
         client = current_client() if self._given is None else self._given
         if self._cluster is None or self._cluster.client is not client:
-            self._cluster = Cluster(client)
+            self._cluster = Cluster(client, self._longest, self._most)
             self._problems.clear()
         return self._cluster
 
+    @property
+    def whereabouts(self) -> str:
+        """The scheduler, the number of workers, and the page that shows what they do."""
+        client, workers = self.cluster.client, len(self.cluster.workers())
+        page = f", dashboard {client.dashboard_link}" if client.dashboard_link else ""
+        return f"{workers} workers of {self.cluster.address}, {self.inner.name} on each{page}"
+
     # ------------------------------------------------------------------ the contract
     def prepared(self, C: Cost, a: Array, b: Array) -> Cost:
-        """C with points that stay as they are, so that workers may keep what they prepare."""
+        """C as the inner backend prepares it. Its points stay as they are, so that they need not be
+        looked at again before each operation."""
         if not isinstance(C, PointCost):
             return C
         if min(C.shape) < SMALL:
             _log.info("refot: %d x %d points on a cluster; one machine is faster below %d",
                       *C.shape, SMALL)
-        x, y = _frozen(C.x), _frozen(C.y)
-        return ClusterCost(x, y, C.ground, C.scale, C.origin, _frozen(a), _frozen(b))
+        return prepared(self.inner, C.with_arrays(_frozen), a, b)
 
     def left_out(self, C: Cost) -> float:
         """The share that the inner backend may leave out of a sum."""
-        return share_left_out(self._problem(C)[0].share)
+        return left_out(self.inner, C)
 
     def prefers_softmin(self, C: Cost, a: Array, b: Array, eps: float) -> bool:
         """Always: a kernel (n, m) would have to be here."""
@@ -114,7 +119,7 @@ class DaskBackend(NumpyArrays):
 
     def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
         """<P, C>."""
-        return math.fsum(self._on_tiles("plan_cost", C, [ByRow([F]), G, eps])[0])
+        return math.fsum(self._on_tiles("plan_cost", C, [ByRow([F]), G, eps]))
 
     def plan_cost_gradient(self, C: PointCost, F: Array, G: Array, eps: float) -> Array:
         """sum_j P_ij d1 c(x_i, y_j), (n, d)."""
@@ -123,72 +128,93 @@ class DaskBackend(NumpyArrays):
     def plan_entries(self, C: Cost, F: Array, G: Array, eps: float, least: float, most: int
                      ) -> Entries | None:
         """The entries P_ij > least by rows; None if more than `most`."""
-        found, side = self._on_tiles("plan_entries", C, [ByRow([F]), G, eps, least, most])
+        found = self._on_tiles("plan_entries", C, [ByRow([F]), G, eps, least, most])
         if any(part is None for part in found) or sum(len(part[0]) for part in found) > most:
             return None
-        return _rows_joined(found, side.order)
+        return _in_callers_order(_joined(found), _order(C), _order(C.T))
 
     def gibbs(self, C: Cost, f: Array, g: Array, eps: float, least: float, K: Array) -> None:
         """K_ij = max(exp((f_i + g_j - C_ij) / eps), least), into K (n, m): K is here, and so is the
         work."""
-        self._inner.gibbs(C, f, g, eps, least, K)
+        self.inner.gibbs(C, f, g, eps, least, K)
 
     def sweep(self, K: Array | Entries, v: Array, s: Array, w: float) -> tuple[Array, Array]:
         """(K v, K'u) with u = s / (K v)^w; here, where K is."""
-        return self._inner.sweep(K, v, s, w)
+        return self.inner.sweep(K, v, s, w)
 
     # ------------------------------------------------------------------ by tiles
     def _by_rows(self, operation: str, C: Cost, arguments: list[Any]) -> Array:
         """An operation with one result a row, in the caller's order."""
-        found, side = self._on_tiles(operation, C, arguments)
-        joined = np.concatenate(found)
+        joined = np.concatenate(self._on_tiles(operation, C, arguments))
+        rows = _order(C)
+        if rows is None:
+            return joined
         out = np.empty_like(joined)
-        out[side.order] = joined
+        out[rows] = joined
         return out
 
-    def _on_tiles(self, operation: str, C: Cost, arguments: list[Any]) -> tuple[list[Any], Side]:
-        """What the inner backend's operation gives for each tile of the rows of C."""
+    def _on_tiles(self, operation: str, C: Cost, arguments: list[Any]) -> list[Any]:
+        """What the inner backend's operation gives for each tile of the rows of C, in their order.
+        An argument that is an array has a part for each column, or for each row if it is `ByRow`.
+        """
+        rows, columns = _order(C), _order(C.T)
         problem, side = self._problem(C)
-        return (self.cluster.on_tiles(problem, side, operation, arguments),
-                problem.share.sides[side])
+        ordered = [ByRow([_taken(each.parts[0], rows)]) if isinstance(each, ByRow)
+                   else _taken(each, columns) if isinstance(each, np.ndarray) else each
+                   for each in arguments]
+        return self.cluster.on_tiles(problem, side, operation, ordered)
 
     def _problem(self, C: Cost) -> tuple[Problem, int]:
         """The problem that lies on the workers of which C is a side, and which side that is."""
         _ = self.cluster
-        key, transposed = _key(C), _key(C.T)
-        for side, known in enumerate((key, transposed)):
+        for side, known in enumerate((_key(C), _key(C.T))):
             if known in self._problems:
                 self._problems.move_to_end(known)
                 return self._problems[known], side
-        sides = (_side(C), _side(C.T))
-        self._problems[key] = Problem(Share(sides, self._inner.name))
+        placed = C.in_place() if isinstance(C, SortedCost) else _plain(C)
+        unit = LARGEST_GROUP if isinstance(C, SortedCost) else 1
+        n, m = C.shape
+        share = Share((placed, placed.T), (tile_starts(n, unit), tile_starts(m, unit)),
+                      self.inner.name)
+        self._problems[_key(C)] = Problem(share)
         if len(self._problems) > KEPT:
             self._problems.popitem(last=False)
-        return self._problems[key], 0
+        return self._problems[_key(C)], 0
 
 
-def dask_backend(client: Any = None, inner: str = "numba") -> DaskBackend:
-    """The backend on the workers of `client` (a `distributed.Client`), each with the backend
-    `inner`.
+def dask_backend(client: Any = None, inner: str = "numba", longest: float = LONGEST,
+                 workers: int | None = None) -> DaskBackend:
+    """The backend on the workers of `client` (a `distributed.Client`), at most that number of
+    `workers`, each with the backend `inner`. Where no worker answers for `longest` seconds, an
+    operation raises ClusterError.
 
         with refot.use_backend(dask_backend(Client(n_workers=2))):
             refot.solve(...)
     """
-    return DaskBackend(client, inner)
+    return DaskBackend(client, inner, longest, workers)
 
 
-def _side(C: Cost) -> Side:
-    weights = (C.a, C.b) if isinstance(C, ClusterCost) else (None, None)
-    plain = PointCost(C.x, C.y, C.ground, C.scale) if isinstance(C, PointCost) else C
-    return Side(plain, row_order(C), tile_starts(C.shape[0]), *weights)
+def _order(C: Cost) -> Array | None:
+    """The order (n,) in which the rows lie on the workers; None for that of the caller."""
+    return C.rows_in_order.order if isinstance(C, SortedCost) else None
+
+
+def _taken(values: Array, order: Array | None) -> Array:
+    """values[order]."""
+    return values if order is None else values[order]
+
+
+def _plain(C: Cost) -> Cost:
+    """The cost without what only the caller needs of it."""
+    return PointCost(C.x, C.y, C.ground, C.scale) if isinstance(C, PointCost) else C
 
 
 def _key(C: Cost) -> str:
     """The content of a cost, so that one that was written to is another."""
-    values = ((each.name, getattr(C, each.name)) for each in fields(C) if each.name != "origin")
-    return " ".join([type(C).__name__, *(
-        _digest(value) if isinstance(value, np.ndarray) else f"{name}={value!r}"
-        for name, value in values)])
+    if not isinstance(C, PointCost):
+        return f"matrix {_digest(C.matrix)}"
+    return " ".join([type(C).__name__, _digest(C.x), _digest(C.y), repr(C.ground), repr(C.scale),
+                     repr(getattr(C, "largest_eps", None))])
 
 
 _digests: dict[int, tuple[weakref.ref[Any], str]] = {}
@@ -219,13 +245,23 @@ def _frozen(values: Array) -> Array:
     return values
 
 
-def _rows_joined(parts: list[Entries], order: Array) -> Entries:
-    """Sparse rows that were computed by tiles, in the caller's order."""
-    values = np.concatenate([values for values, _, _ in parts])
-    columns = np.concatenate([columns for _, columns, _ in parts])
-    lengths = np.concatenate([np.diff(starts) for _, _, starts in parts])
-    begin = np.concatenate([[0], np.cumsum(lengths)])[:-1]
-    place = np.argsort(order, kind="stable")  # where the rows of the caller lie among those joined
-    starts = np.concatenate([[0], np.cumsum(lengths[place])])
-    take = np.repeat(begin[place] - starts[:-1], lengths[place]) + np.arange(len(values))
-    return values[take], columns[take], starts
+def _joined(parts: list[Entries]) -> Entries:
+    """Sparse rows that were computed by tiles, as one matrix."""
+    values, columns, starts = zip(*parts, strict=True)
+    lengths = np.concatenate([np.diff(each) for each in starts])
+    return (np.concatenate(values), np.concatenate(columns),
+            np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def _in_callers_order(P: Entries, rows: Array | None, columns: Array | None) -> Entries:
+    """The sparse matrix whose rows and columns are in these orders, in the caller's."""
+    values, at, starts = P
+    if columns is not None:
+        at = columns[at].astype(at.dtype)
+    if rows is None:
+        return values, at, starts
+    place = np.argsort(rows, kind="stable")  # where each row of the caller lies
+    lengths = np.diff(starts)[place]
+    new_starts = np.concatenate([[0], np.cumsum(lengths)])
+    take = np.repeat(starts[place] - new_starts[:-1], lengths) + np.arange(len(values))
+    return values[take], at[take], new_starts

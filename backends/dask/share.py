@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
+import numpy as np
 from distributed import get_worker
 
 from refot.arrays import Array
-from refot.backend_contract import get_backend, left_out, one_thread, prepared
-from refot.costs.operands import Cost, DenseCost, PointCost
+from refot.backend_contract import get_backend, one_thread
+from refot.backends.numba.groups.ordered import SortedCost
+from refot.costs.operands import Cost, DenseCost
 
 
 @dataclass(frozen=True)
@@ -28,59 +30,36 @@ class ByRow:
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
-    """A cost (n, m) whose rows, in this `order` (n,), are cut into tiles at `starts`; a (n,) and
-    b (m,) are the weights, where they are known."""
-
-    C: Cost
-    order: Array
-    starts: list[int]
-    a: Array | None
-    b: Array | None
-
-    def rows(self, tile: int) -> Array:
-        """The places of the rows of a tile, in the caller's order."""
-        return self.order[slice(*self.starts[tile:tile + 2])]
-
-
-@dataclass(frozen=True, eq=False)
 class Share:
-    """A problem as it lies on a worker: both sides of it, so that C and C' are computed alike."""
+    """A problem as it lies on a worker: C and C', each with the rows at which its tiles start."""
 
-    sides: tuple[Side, Side]
+    sides: tuple[Cost, Cost]
+    starts: tuple[list[int], list[int]]
     inner: str
     operands: dict[tuple[int, int], Cost] = field(default_factory=dict, repr=False)
-    """What the inner backend has prepared of each side and tile, for later calls."""
+    """The rows of each side and tile in the form that the inner backend computes with."""
     lock: Any = field(default_factory=Lock, repr=False)
 
     def __reduce__(self) -> Any:  # what is prepared stays where it was prepared
-        return Share, (self.sides, self.inner)
+        return Share, (self.sides, self.starts, self.inner)
 
     def operand(self, side: int, tile: int) -> Cost:
-        """The rows of a tile as a cost, in the form that the inner backend computes with.
-
-        Points are prepared with the first tile, whichever the worker computes: what the inner
-        backend decides from the whole is then the same everywhere. The columns are put in order
-        once."""
+        """The rows of a tile as a cost of the inner backend, made at its first use."""
         with self.lock:
             if (side, tile) not in self.operands:
-                self.operands[side, tile] = self._prepared(side, tile)
+                start, stop = self.starts[side][tile:tile + 2]
+                rows = rows_of(self.sides[side], start, stop)
+                self.operands[side, tile] = rows.with_arrays(get_backend(self.inner).asarray)
             return self.operands[side, tile]
 
-    def _prepared(self, side: int, tile: int) -> Cost:
-        here = self.sides[side]
-        rows = here.rows(tile)
-        if isinstance(here.C, DenseCost):
-            return DenseCost(here.C.matrix[rows])
-        x = here.C.x[rows]
-        if here.a is None or here.b is None:
-            return PointCost(x, here.C.y, here.C.ground, here.C.scale)
-        if tile == 0:
-            first = PointCost(x, here.C.y, here.C.ground, here.C.scale)
-            return prepared(get_backend(self.inner), first, here.a[rows], here.b)
-        if (side, 0) not in self.operands:
-            self.operands[side, 0] = self._prepared(side, 0)
-        return replace(self.operands[side, 0], x=x)
+
+def rows_of(C: Cost, start: int, stop: int) -> Cost:
+    """The cost of the rows `start` to `stop`, of a tile."""
+    if isinstance(C, SortedCost):
+        return C.part(start, stop)
+    if isinstance(C, DenseCost):
+        return DenseCost(C.matrix[start:stop])
+    return replace(C, x=C.x[start:stop])
 
 
 @dataclass(frozen=True)
@@ -90,6 +69,9 @@ class Computed:
     results: dict[int, Any]
     seconds: dict[int, float]
 
+    in_all: float
+    """Seconds for all tiles, which are less than their sum where there are several threads."""
+
 
 def compute(share: Share, side: int, operation: str, tiles: Sequence[int], arguments: list[Any]
             ) -> Computed:
@@ -97,26 +79,41 @@ def compute(share: Share, side: int, operation: str, tiles: Sequence[int], argum
 
     An argument is given to every tile as it is, unless it is `ByRow`."""
     backend = get_backend(share.inner)
+    given = [backend.asarray(_unwritable(each)) if isinstance(each, np.ndarray) else each
+             for each in arguments]
     seconds: dict[int, float] = {}
 
     def on(k: int) -> Any:
         start = time.perf_counter()
-        own = [each.parts[k] if isinstance(each, ByRow) else each for each in arguments]
+        own = [backend.asarray(each.parts[k]) if isinstance(each, ByRow) else each
+               for each in given]
         with one_thread(backend):
             answer = getattr(backend, operation)(share.operand(side, tiles[k]), *own)
+        answer = _on_host(backend, answer)
         seconds[tiles[k]] = time.perf_counter() - start
         return answer
 
+    begin = time.perf_counter()
     with ThreadPoolExecutor(_threads()) as pool:
         answers = list(pool.map(on, range(len(tiles))))
-    return Computed(dict(zip(tiles, answers, strict=True)), seconds)
+    return Computed(dict(zip(tiles, answers, strict=True)), seconds, time.perf_counter() - begin)
+
+
+def _unwritable(values: Array) -> Array:
+    """The array as one that cannot be written to: what the inner backend derives from it for one
+    tile, it may use again for the next."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
+
+
+def _on_host(backend: Any, answer: Any) -> Any:
+    """What an operation returned, its arrays as those of NumPy."""
+    if isinstance(answer, tuple):
+        return tuple(backend.to_numpy(part) for part in answer)
+    return answer if answer is None or np.isscalar(answer) else backend.to_numpy(answer)
 
 
 def _threads() -> int:
     """The threads that this worker was started with."""
     return int(get_worker().state.nthreads)
-
-
-def share_left_out(share: Share) -> float:
-    """The inner backend's `left_out` of the cost as it is computed with here."""
-    return left_out(get_backend(share.inner), share.operand(0, 0))

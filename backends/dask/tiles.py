@@ -9,31 +9,23 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
-from refot.arrays import Array
-from refot.backends.numba.groups.ordered import spatial_order
-from refot.costs.operands import Cost, PointCost
-
-MOST = 256
-"""Tiles of one side of a problem, at most: enough that 64 workers can share them evenly."""
+MOST = 128
+"""About this number of tiles are cut of a large side: enough that 64 workers can share them."""
 
 ROWS = 4096
 """Rows of a tile, at least: for fewer, what is prepared for each tile takes longer than the rest.
 So a problem with fewer rows is computed by one worker."""
 
 
-def row_order(C: Cost) -> Array:
-    """The order (n,) in which the rows are cut into tiles. Where the inner backend may leave out
-    pairs of groups that are far from each other, the rows of a tile must be near each other."""
-    if isinstance(C, PointCost) and C.x.shape[1] <= 3:
-        return spatial_order(C.x)
-    return np.arange(C.shape[0])
+def tile_starts(n: int, unit: int = 1) -> list[int]:
+    """The first row of each tile, and n. A tile has a multiple of `unit` rows, the last excepted.
 
-
-def tile_starts(n: int) -> list[int]:
-    """The first row of each tile, in the order of `row_order`, and n."""
-    size = max(ROWS, math.ceil(n / MOST))
+    Without a unit all tiles have as many rows, and their number is a power of two: then two workers
+    have as much work as each other, and so have four."""
+    if unit > 1:
+        size = unit * max(1, n // (MOST * unit))
+    else:
+        size = math.ceil(n / 2 ** int(math.log2(min(max(n / ROWS, 1), MOST))))
     return [*range(0, n, size), n]
 
 

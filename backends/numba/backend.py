@@ -18,18 +18,19 @@ without it all processors are used.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array, ShapeError, TypeInputError
-from refot.backend_contract import BackendUnavailableError, Entries, SweptBatch
+from refot.backend_contract import BackendUnavailableError, Entries, FreeSweep, SweptBatch
 from refot.backends.numpy.backend import NumpyArrays
 from refot.backends.numpy.blocks import blocks, entries_by_blocks, plan_cost_gradient_by_blocks
 from refot.costs.operands import Cost, DenseCost, PointCost
 
 try:
-    from . import columns, laplacian, sweeps
+    from . import columns, laplacian, sweeps, unbalanced, warm
     from . import plan as kernels
     from .batches import solve as batches
     from .costs import by_tiles, operand, row_by_tiles
@@ -75,13 +76,13 @@ class NumbaBackend(NumpyArrays):
         """-eps log sum_j exp((h_j - C_ij) / eps), (n,); inf where every h_j is -inf. `shift` (n,),
         a guess of the result, saves the search for a first shift of each row."""
         (n, m), dtype = C.shape, C.dtype
-        h, out = _vector(h, m, "h", dtype), np.empty(n, dtype)
+        h, out = _vector(h, m, "h", dtype, copied=False), np.empty(n, dtype)
         guess = None if shift is None else _vector(shift, n, "shift", dtype)
         if not h.max() > -np.inf:  # NaN is in every sum; -inf everywhere leaves nothing to sum
             out.fill(-h.max())
         elif (M := _transposed(C)) is not None:
-            _run(n, operations(C), columns.softmin_columns, M, h, float(eps), _per_eps(eps, dtype),
-                 out, unit=64, most=columns.WIDTH)
+            _run(n, operations(C), columns.softmin_columns, M, h.copy(), float(eps),
+                 _per_eps(eps, dtype), out, unit=64, most=columns.WIDTH)
         elif by_blocks(C):
             for rows, block in cost_blocks(C, _run):
                 out[rows] = self.softmin(block, h, eps, None if guess is None else guess[rows])
@@ -91,11 +92,17 @@ class NumbaBackend(NumpyArrays):
 
     def plan_apply(self, C: Cost, F: Array, G: Array, eps: float, V: Array) -> Array:
         """P @ V with P_ij = exp((F_i + G_j - C_ij) / eps), (n, k) for V (m, k)."""
-        (n, m), dtype = C.shape, C.dtype
-        F, G = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype)
-        V = np.array(V, dtype, order="C")
+        (n, m), dtype, V = C.shape, C.dtype, np.asarray(V, C.dtype)
         if V.ndim != 2 or len(V) != m:
             raise ShapeError("V", f"shape {V.shape}", f"({m}, k), to fit C")
+        if isinstance(C, SortedCost) and (groups := grouping(C, eps)):
+            F = _vector(F, n, "F", dtype, copied=False)
+            G = _vector(G, m, "G", dtype, copied=False)
+            out = np.zeros((n, V.shape[1]))
+            plan_apply_in_order(C, groups, F, G, _per_eps(eps, dtype), V, _run, out)
+            return _rounded(out, dtype)
+        F, G = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype)
+        V = np.array(V, dtype, order="C")
         if by_blocks(C):
             return np.concatenate([self.plan_apply(block, F[rows], G, eps, V)
                                    for rows, block in cost_blocks(C, _run)])
@@ -103,8 +110,6 @@ class NumbaBackend(NumpyArrays):
         if (M := _transposed(C)) is not None:
             _run(n, work, columns.plan_apply_columns, M, F, G, k, V, out, unit=64,
                  most=columns.WIDTH)
-        elif isinstance(C, SortedCost) and (groups := grouping(C, eps)):
-            plan_apply_in_order(C, groups, F, G, k, V, _run, out)
         else:
             _run(n, work, kernels.plan_apply, operand(C), F, row_by_tiles(G), m, k,
                  by_tiles(V, dtype), out)
@@ -199,6 +204,14 @@ class NumbaBackend(NumpyArrays):
         _run(1, 1, laplacian.conjugate_gradients, *P, s, diagonal, y, accuracy, most, x, unit=1)
         return x
 
+    def free_sweep(self, K: Array, noise: float, absorbed: tuple[Array, Array],
+                   weights: tuple[Array, Array], eps: float, softness: tuple[float, float],
+                   f: Array, g: Array, w: float) -> FreeSweep | None:
+        """An iteration of unbalanced transport with K in float64, on one thread."""
+        told, *swept = _run(1, 1, unbalanced.free_sweep, K, noise, *absorbed, *weights, eps,
+                            softness, f, g, float(w), unit=1)[0]
+        return FreeSweep(*swept) if told else None
+
     def flow_problem(self, supply: Array, demand: Array, penalty: float) -> NetworkSimplex:
         """Exact transport over a list of pairs, by the network simplex method, on one thread."""
         return NetworkSimplex(supply, demand, penalty)
@@ -217,11 +230,15 @@ class NumbaBackend(NumpyArrays):
              batches.shared_kernel(C, sizes, eps), single, f, g, iterations, arrived, found, unit=1)
         return f.astype(given), g.astype(given), iterations, arrived, found
 
+    def warm_up(self, everything: bool) -> list[tuple[str, Callable[[], None]]]:
+        """Calls that compile the kernels, each with what it compiles."""
+        return warm.steps(self, everything)
 
-def _vector(values: Array, size: int, name: str, dtype: Any) -> Array:
-    """A potential in the dtype of the cost. It is copied, to be writable and in one piece: kernels
-    are compiled for such arrays alone."""
-    vector = np.array(values, dtype)
+
+def _vector(values: Array, size: int, name: str, dtype: Any, copied: bool = True) -> Array:
+    """A potential in the dtype of the cost. Where kernels take it as it is, it is `copied`, to be
+    writable and in one piece: they are compiled for such arrays alone."""
+    vector = np.array(values, dtype) if copied else np.asarray(values, dtype)
     if vector.shape != (size,):
         raise ShapeError(name, f"shape {vector.shape}", f"({size},), to fit C")
     return vector

@@ -105,8 +105,9 @@ POINTS: dict[PairCost, Any] = {
 Operand: TypeAlias = SquaredEuclidean | Euclidean | ManhattanL1 | Dot | Rows
 
 
-def operand(C: Cost) -> Operand:
+def operand(C: Cost, y_by_tiles: Array | None = None) -> Operand:
     """`C` as the kernels take it: points are copied, a matrix only if it is not row-major.
+    `y_by_tiles` are the points y `by_tiles`, where the caller has them.
 
     Raises UnknownNameError for a cost that is not in POINTS.
     """
@@ -119,8 +120,8 @@ def operand(C: Cost) -> Operand:
                                f"refot's own {known} on the numba backend; any on numpy")
     d = C.x.shape[1]
     axes = tuple(range(d)) if d in DIRECT else ()
-    points: Operand = POINTS[C.ground](np.array(C.x, order="C"), by_tiles(C.y, C.dtype),
-                                       scalar(C.scale), axes)
+    y = by_tiles(C.y, C.dtype) if y_by_tiles is None else y_by_tiles
+    points: Operand = POINTS[C.ground](np.array(C.x, order="C"), y, scalar(C.scale), axes)
     return points
 
 

@@ -16,7 +16,7 @@ from refot.backends.numpy.backend import NumpyBackend
 from refot.backends.numpy.blocks import blocks
 from refot.costs.operands import Cost, DenseCost, PointCost
 
-from .costs import operand, row_by_tiles
+from .costs import Operand, by_tiles, operand, row_by_tiles
 from .groups.choose import Grouping, grouping
 from .groups.groups import tangents
 from .groups.ordered import SortedCost, left_out_share
@@ -75,51 +75,67 @@ def _by_kernel(C: Cost, h: Array, eps: float, guess: Array | None, run: Launcher
     k, dtype = math.log2(math.e) / eps, out.dtype
     with np.errstate(over="ignore"):  # a row with an infinite exponent becomes NaN
         ks = dtype.type(min(float(getattr(C, "scale", 1.0)) * k, np.finfo(dtype).max))
-        h = (h * k).astype(dtype)
         whole = (np.full(len(out), np.nan, dtype) if guess is None
                  else np.rint(guess * -k).astype(dtype))
-    if isinstance(C, SortedCost) and (groups := grouping(C, eps)):
-        _in_order(C, groups, h, ks, float(eps), whole, run, out)
-    else:
-        run(len(out), operations(C), softmin, operand(C), row_by_tiles(h), len(h), ks, float(eps),
-            RANGES[dtype], whole, out)
+        if isinstance(C, SortedCost) and (groups := grouping(C, eps)):
+            _in_order(C, groups, h, ks, eps, whole, run, out)
+        else:
+            run(len(out), operations(C), softmin, operand(C), row_by_tiles((h * k).astype(dtype)),
+                len(h), ks, float(eps), RANGES[dtype], whole, out)
 
 
 def _in_order(C: SortedCost, groups: Grouping, h: Array, ks: Any, eps: float, guess: Array,
               run: Launcher, out: Array) -> None:
-    """The softmin of points in order into `out`, in the caller's order; h and guess in base 2."""
-    order, h = C.rows_in_order.order, h[C.columns_in_order.order]
-    rows = np.empty_like(out)
-    run(len(out), operations(C), softmin_sorted, operand(C.in_order()), row_by_tiles(h), len(h), ks,
-        eps, RANGES[out.dtype], guess[order],
-        _grouped_problem(C, groups, h, run), rows,
+    """The softmin of points in order into `out`, in the caller's order; h in cost units, the guess
+    in base 2."""
+    order, rows, k = C.rows_in_order.order, np.empty_like(out), math.log2(math.e) / eps
+
+    def columns() -> tuple[Array, Array, Array]:
+        level = (h * k).astype(out.dtype)[C.columns_in_order.order]
+        return row_by_tiles(level), *_tangents(groups, level, run)
+
+    level, height, slope = C.columns_in_order.found("softmin", (h, k, groups.columns.size), columns)
+    run(len(out), operations(C), softmin_sorted, _operand(C), level, len(h), ks, float(eps),
+        RANGES[out.dtype], guess[order], GroupedProblem(*groups, _cut(C), height, slope), rows,
         unit=groups.rows.size)
     out[order] = rows
 
 
 def plan_apply_in_order(C: SortedCost, groups: Grouping, F: Array, G: Array, k: Any, V: Array,
                         run: Launcher, out: Array) -> None:
-    """P @ V into `out` (n, c), float64, for points in order.
+    """P @ V into `out` (n, c), float64, for points in order, F and G in cost units.
 
     Each column of V is divided by its largest entry before, and the result multiplied by it after:
     else the moments of a series might leave the range of floats."""
-    order, columns = C.rows_in_order.order, C.columns_in_order.order
-    G, rows, largest = G[columns], np.zeros_like(out), abs(V).max(axis=0)
-    largest[largest == 0] = 1
-    V = (V[columns] / largest).T.copy()
-    run(len(out), operations(C), plan_apply_sorted, operand(C.in_order()), F[order],
-        row_by_tiles(G), len(G), k, RANGES[F.dtype], V, _grouped_problem(C, groups, G * k, run),
-        rows, unit=groups.rows.size)
+    order, places, rows = C.rows_in_order.order, C.columns_in_order.order, np.zeros_like(out)
+
+    def columns() -> tuple[Array, ...]:
+        largest, level = abs(V).max(axis=0), G[places]
+        largest[largest == 0] = 1
+        divided = (V[places] / largest).T.copy()
+        return largest, divided, row_by_tiles(level), *_tangents(groups, level * k, run)
+
+    largest, divided, level, height, slope = C.columns_in_order.found(
+        "plan_apply", (G, V, k, groups.columns.size), columns)
+    run(len(out), operations(C), plan_apply_sorted, _operand(C), F[order], level, len(G), k,
+        RANGES[C.dtype], divided, GroupedProblem(*groups, _cut(C), height, slope), rows,
+        unit=groups.rows.size)
     out[order] = largest * rows
 
 
-def _grouped_problem(C: SortedCost, groups: Grouping, level: Array, run: Launcher
-                     ) -> GroupedProblem:
-    """What the kernels need of the groups, for the levels of the columns in base 2."""
+def _operand(C: SortedCost) -> Operand:
+    """The points in order as the kernels take them; those of the columns are kept."""
+    ordered = C.in_order()
+    return operand(ordered, C.columns_in_order.found(
+        "tiles", (), lambda: by_tiles(ordered.y, ordered.dtype)))
+
+
+def _tangents(groups: Grouping, level: Array, run: Launcher) -> tuple[Array, Array]:
+    """The height and the slope of each group of columns, for their levels in base 2."""
     number = len(groups.columns.centre)
     height, slope = np.empty(number, level.dtype), np.empty((number, AXES), level.dtype)
     run(number, 20 * groups.columns.size, tangents, level, groups.columns, height, slope)
-    return GroupedProblem(*groups, _cut(C), height, slope)
+    return height, slope
 
 
 def _cut(C: Cost) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from refot.arrays import Array, InputError
 from refot.autodiff.term import Term
+from refot.solvers.loop import SinkhornResult
 from refot.solvers.memory import kept
 from refot.unbalanced.gradients import weights_at
 from refot.unbalanced.tight import tightly
@@ -25,9 +26,13 @@ class FreeTerm(Term):
         """U, as the dual of the potentials, in cost units. U-2."""
         return self.p.dual(self.f, self.g, float(self.p.row_sums(self.f, self.g).sum()))
 
-    def gradient_weights(self) -> Array:
-        """dU/da, (n,). U-7."""
+    def slope(self) -> Array:
+        """dU/da, (n,): its constant counts too. U-7."""
         return weights_at(self.p, self.f, self.g)
+
+    def gradient_weights(self) -> Array:
+        """dU/da, (n,)."""
+        return self.slope()
 
     def weights_direction(self, va: Array) -> Array:
         """va itself: the mass may change."""
@@ -45,15 +50,17 @@ class FreeTerm(Term):
         return self.p.rows.softness
 
 
-def solved_free_term(p: UnbalancedProblem, tol: float | None) -> FreeTerm:
-    """The term of a problem, solved to `tol`, by default to that of `unbalanced.tight`. Warns as
-    `solve` does."""
-    found = tightly(replace(p, C=kept(p.C)), tol)
-    return FreeTerm(p, found.f, found.g)
+def solved_free_term(p: UnbalancedProblem, tol: float | None, warm: SinkhornResult | None = None
+                     ) -> tuple[FreeTerm, SinkhornResult]:
+    """The term of a problem, and its solution to `tol`, by default to that of `unbalanced.tight`,
+    started from that of a problem nearby, if there is one. Warns as `solve` does."""
+    found = tightly(replace(p, C=kept(p.C)), tol, warm=warm)
+    return FreeTerm(p, found.f, found.g), replace(found, problem=p)
 
 
-def solved_free_self(p: UnbalancedProblem, tol: float | None) -> FreeTerm:
+def solved_free_self(p: UnbalancedProblem, tol: float | None, warm: SinkhornResult | None = None
+                     ) -> tuple[FreeTerm, SinkhornResult]:
     """That of a measure and itself, whose potentials are one: the mean of those found."""
-    found = solved_free_term(p, tol)
-    f = (found.f + found.g) / 2
-    return FreeTerm(p, f, f)
+    term, found = solved_free_term(p, tol, warm)
+    f = (term.f + term.g) / 2
+    return FreeTerm(p, f, f), found

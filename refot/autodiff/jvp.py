@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import (
+    REQUIRED,
     Array,
     CostLike,
     InputError,
@@ -51,11 +52,11 @@ OFF = 2.0**-40
 @as_given
 @in_range
 def potentials_jvp(
-    C: CostLike, a: Weights, b: Weights, eps: float, *, dC: Matrix | None = None,
-    dx: Points | None = None, dy: Points | None = None, da: Weights | None = None,
-    db: Weights | None = None, deps: float = 0.0, gauge: str = "mean-zero", rho: Any = None,
-    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
-    solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    dC: Matrix | None = None, dx: Points | None = None, dy: Points | None = None,
+    da: Weights | None = None, db: Weights | None = None, deps: float = 0.0,
+    gauge: str = "mean-zero", rho: Any = None, tol: float | None = None, normalise: bool = False,
+    backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> tuple[Array, Array]:
     """(df, dg), (n,) and (m,), in cost units: the change of the potentials in the `gauge`, which is
     a name that `refot.solve` takes. With `rho` they have no free constant, and no gauge.
@@ -81,10 +82,11 @@ def potentials_jvp(
 @as_given
 @in_range
 def plan_jvp(
-    C: CostLike, a: Weights, b: Weights, eps: float, *, dC: Matrix | None = None,
-    dx: Points | None = None, dy: Points | None = None, da: Weights | None = None,
-    db: Weights | None = None, deps: float = 0.0, rho: Any = None, tol: float | None = None,
-    normalise: bool = False, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
+    dC: Matrix | None = None, dx: Points | None = None, dy: Points | None = None,
+    da: Weights | None = None, db: Weights | None = None, deps: float = 0.0, rho: Any = None,
+    tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
+    solved: SinkhornResult | None = None,
 ) -> Array:
     """dP_ij = K_ij (da_i b_j + a_i db_j) + P_ij (df_i + dg_j - dC_ij - z_ij deps) / eps, (n, m).
 

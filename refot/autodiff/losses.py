@@ -7,8 +7,9 @@ points and weights of both measures, and products of its Hessian with a vector, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from refot.arrays import Array, namespace
 from refot.autodiff.free_term import FreeTerm, solved_free_self, solved_free_term
@@ -17,11 +18,18 @@ from refot.autodiff.measures import Pair
 from refot.autodiff.term import Term, directions_of_self, solved_term
 from refot.backend_contract import BackendLike
 from refot.costs.operands import PointCost, point_cost
-from refot.divergences import self_costs
+from refot.divergences import common_backend, self_costs
 from refot.gradients import centred
 from refot.problem import Problem, problem
 from refot.solvers.answers.solutions import self_solution
+from refot.solvers.loop import SinkhornResult
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
+
+Warm: TypeAlias = tuple[SinkhornResult | None, ...]
+"""For each problem of a loss the solution of one nearby, or None."""
+
+NOTHING: Warm = (None, None, None)
+"""Where there is none for any of the three."""
 
 
 class Loss(NamedTuple):
@@ -40,8 +48,7 @@ class Loss(NamedTuple):
 
     def solved(self, at: Pair) -> SolvedLoss:
         """The loss at two measures. Warns as `solve` does; raises InputError."""
-        xy, *selves = self.problems(at)
-        return SolvedLoss(_solved(xy, self.tol), *(_solved_self(p, self.tol) for p in selves))
+        return solved_loss(self.problems(at), self.tol)[0]
 
     def restored(self, at: Pair, potentials: Array) -> SolvedLoss:
         """The solved loss from its `potentials`, without a solve."""
@@ -56,9 +63,10 @@ class Loss(NamedTuple):
         C: PointCost = point_cost(at.x, at.y, self.cost, self.scale)
         xx, yy = self_costs(C)
         sides = [(C, at.a, at.b), (xx, at.a, at.a), (yy, at.b, at.b)][:3 if self.debiased else 1]
+        on = common_backend(C, self.backend)
         if self.rho is None:
-            return [problem(*side, self.eps, self.backend) for side in sides]
-        return [unbalanced_problem(*side, self.eps, self.rho, self.penalty, self.backend)
+            return [problem(*side, self.eps, on) for side in sides]
+        return [unbalanced_problem(*side, self.eps, self.rho, self.penalty, on)
                 for side in sides]
 
 
@@ -79,7 +87,8 @@ class SolvedLoss:
     def value(self) -> float:
         """F_xy, or S, in cost units."""
         own = [term.value() for term in (self.xx, self.yy) if term is not None]
-        return self.xy.value() - sum(own) / 2 + self.xy.p.eps * self._mass_miss**2 / 2
+        miss = self._mass_miss  # its square as a product: a power raises where it overflows
+        return self.xy.value() - sum(own) / 2 + self.xy.p.eps / 2 * miss * miss
 
     @property
     def _mass_miss(self) -> float:
@@ -100,8 +109,8 @@ class SolvedLoss:
         if self.xx is None:
             return cross
         if isinstance(self.xx, FreeTerm):
-            return cross - self.xx.gradient_weights() + self.xy.p.eps * self._mass_miss
-        return centred(cross - self.xx.f, self.xx.p.a)
+            return cross - self.xx.slope() + self.xy.p.eps * self._mass_miss
+        return centred(cross - self.xx.slope(), self.xx.p.a)
 
     def gradient_y(self) -> Array:
         """In y, (m, d)."""
@@ -129,21 +138,35 @@ class SolvedLoss:
         return Pair(change.x - x.x, change.a - x.a + miss, change.y - y.x, change.b - y.a - miss)
 
 
+def solved_loss(problems: Sequence[Problem], tol: float | None, warm: Warm = NOTHING
+                ) -> tuple[SolvedLoss, tuple[SinkhornResult, ...]]:
+    """The loss of its problems xy, or xy, xx and yy, and their solutions, each started from one of
+    `warm`, or from nothing. Warns as `solve` does."""
+    solvers = (_solved, _solved_self, _solved_self)
+    terms, found = zip(*(solver(p, tol, near) for solver, p, near in zip(
+        solvers, problems, warm, strict=False)), strict=True)
+    return SolvedLoss(*terms), found
+
+
 def _term(p: Problem, f: Array, g: Array) -> Term:
     """The term of a problem of either kind."""
     return FreeTerm(p, f, g) if isinstance(p, UnbalancedProblem) else Term(p, f, g)
 
 
-def _solved(p: Problem, tol: float | None) -> Term:
+def _solved(p: Problem, tol: float | None, warm: SinkhornResult | None
+            ) -> tuple[Term, SinkhornResult]:
     """The same, solved."""
-    return solved_free_term(p, tol) if isinstance(p, UnbalancedProblem) else solved_term(p, tol)
+    if isinstance(p, UnbalancedProblem):
+        return solved_free_term(p, tol, warm)
+    return solved_term(p, tol, warm=warm)
 
 
-def _solved_self(p: Problem, tol: float | None) -> Term:
+def _solved_self(p: Problem, tol: float | None, warm: SinkhornResult | None
+                 ) -> tuple[Term, SinkhornResult]:
     """The same for a measure and itself."""
     if isinstance(p, UnbalancedProblem):
-        return solved_free_self(p, tol)
-    return solved_term(p, tol, self_solution)
+        return solved_free_self(p, tol, warm)
+    return solved_term(p, tol, self_solution, warm)
 
 
 def _cut(array: Array, lengths: list[int]) -> list[Array]:

@@ -15,8 +15,9 @@ from refot.autodiff.measures import Pair
 from refot.costs.operands import as_point_cost
 from refot.gradients import centred
 from refot.problem import Problem
-from refot.solvers.answers.solutions import Solver, solution, to_first_order
+from refot.solvers.answers.solutions import Solver, solution, still_solves, to_first_order
 from refot.solvers.answers.value import value_of
+from refot.solvers.loop import SinkhornResult
 from refot.solvers.memory import gibbs_matrix, kept
 
 
@@ -45,9 +46,13 @@ class Term:
         p = self.p
         return p.backend.plan_cost_gradient(as_point_cost(p.C), p.F(self.f), p.G(self.g), p.eps)
 
+    def slope(self) -> Array:
+        """dF/da up to a constant, (n,)."""
+        return self.f
+
     def gradient_weights(self) -> Array:
         """dF/da, `centred` to sum 0, (n,)."""
-        return centred(self.f, self.p.a)
+        return centred(self.slope(), self.p.a)
 
     def plan(self) -> Array:
         """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m)."""
@@ -67,13 +72,17 @@ class Term:
         return 0.0
 
 
-def solved_term(p: Problem, tol: float | None, solver: Solver = solution) -> Term:
-    """The term of a problem, solved `to_first_order`. Warns as `solve` does."""
+def solved_term(p: Problem, tol: float | None, solver: Solver = solution,
+                warm: SinkhornResult | None = None) -> tuple[Term, SinkhornResult]:
+    """The term of a problem, and its solution `to_first_order`, started from that of a problem
+    nearby, if there is one. Warns as `solve` does."""
+    if still_solves(warm, p, tol):
+        return Term(p, warm.f, warm.g), warm
     at_hand = replace(p, C=kept(p.C))  # a matrix, where that is faster and memory allows it
-    solved = to_first_order(at_hand, tol, solver)
+    solved = to_first_order(at_hand, tol, solver, warm=warm)
     f = at_hand.transform(solved.g, solved.f)
     g = at_hand.T.transform(f, solved.g)
-    return Term(p, f, g)
+    return Term(p, f, g), replace(solved, f=f, g=g, problem=p)
 
 
 def directions_of_self(v: Pair) -> Pair:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array, ConvergenceWarning, InputError, as_positive, marginal_tolerance
-from refot.backend_contract import BackendLike
+from refot.backend_contract import BackendLike, backend_for
 from refot.batches.batch import batch_of
 from refot.batches.solve import MAX_ITER, solve_problems
 from refot.costs.named import CostName
@@ -50,7 +50,8 @@ def pairwise(
     """
     laws = [_law(one, f"measures[{k}]", normalise) for k, one in enumerate(_listed(measures))]
     costs = [ground_point_cost(law.points, laws[0].points, cost) for law in laws]
-    selves = [problem(self_costs(C)[0], law.weights, law.weights, eps, backend)
+    on = backend_for(sum(len(law.points) for law in laws) ** 2 // 2, backend)
+    selves = [problem(self_costs(C)[0], law.weights, law.weights, eps, on)
               for C, law in zip(costs, laws, strict=True)]
     tol = marginal_tolerance(selves[0].C.dtype) if tol is None else as_positive(tol, "tol")
     halves, short = np.empty(len(laws)), 0

@@ -43,6 +43,11 @@ class BatchResult:
     gap: tuple[CertifiedGap, ...] | None = None
     infeasible: tuple[str, ...] = ()
 
+    @property
+    def backend(self) -> str:
+        """The name of the backend that solved the problems."""
+        return self.problems.backend.name
+
     def __len__(self) -> int:
         return len(self.problems)
 

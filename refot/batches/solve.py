@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import (
+    REQUIRED,
     Array,
     ConvergenceWarning,
     CostLike,
@@ -48,9 +49,9 @@ MAX_ITER = 10_000
 @as_given
 def solve_batch(
     C: CostLike | Sequence[CostLike],
-    a: Weights,
-    b: Weights,
-    eps: Any,
+    a: Weights = None,
+    b: Weights = None,
+    eps: Any = REQUIRED,
     *,
     tol: float | None = None,
     max_iter: int = MAX_ITER,

@@ -20,11 +20,13 @@ from refot.backend_contract import VARIABLE, backend_status, get_backend
 from refot.cli.bench import bench
 from refot.cli.certify import certify
 from refot.cli.recorded import trajectories, vectors
+from refot.cli.sample import sample
 from refot.cli.scoreboard import scoreboard
 from refot.cli.shared import complaints, console
 from refot.cli.solve import solve
 from refot.cli.train import train
 from refot.cli.verify import compare, verify
+from refot.cli.warm import warm
 from refot.terminal import complaint, foreign, plain_lines, plain_warnings
 
 app = typer.Typer(
@@ -65,16 +67,17 @@ def backends() -> None:
 
     Exit status: 0, or 2 if the default backend is unknown or cannot run.
     """
-    table = Table("backend", "usable", "default", "why not", pad_edge=False)
+    table = Table("backend", "usable", "default", "remarks", pad_edge=False)
     for status in backend_status():
         table.add_row(foreign(status.name), "yes" if status.available else "no",
-                      "*" if status.default else "", foreign(status.reason))
+                      "*" if status.default else "", foreign(status.reason or status.rule))
     console.print(table)
     console.print(f"The default is set by {VARIABLE}, or refot.use_backend(...) in a program.")
     get_backend()  # raises if the default backend is unknown or cannot run
 
 
-for command in (solve, verify, compare, scoreboard, certify, plan, train, bench, backends):
+for command in (solve, verify, compare, scoreboard, certify, plan, train, sample, bench, backends,
+                warm):
     app.command()(command)
 app.add_typer(vectors, name="vectors")
 app.add_typer(trajectories, name="trajectories")
@@ -90,15 +93,16 @@ def main() -> None:
     plain_warnings()
     try:
         app()
-    except KeyboardInterrupt:
-        complaints.print("interrupted")
+    except KeyboardInterrupt as interrupt:
+        complaints.print("\n".join(["interrupted", *getattr(interrupt, "__notes__", [])]))
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - all are reported, none is lost
         if not _is_a_wrong_call(error):
             complaints.print("[bold red]refot:[/bold red] a defect of refot itself; please report:")
             sys.stderr.write(plain_lines(traceback.format_exc()))
             sys.exit(3)
-        complaints.print(complaint(error), soft_wrap=True)
+        notes: list[str] = getattr(error, "__notes__", [])
+        complaints.print(complaint("\n".join([str(error), *notes])), soft_wrap=True)
         sys.exit(2)
 
 

@@ -31,10 +31,19 @@ def solve(
     gap: Annotated[float | None, typer.Option(
         help="Stop at this relative gap of the value, proved.")] = None,
     max_iter: Annotated[int, typer.Option(help="Iterations at most.")] = 10_000,
+    iterations: Annotated[int | None, typer.Option(
+        help="Run exactly so many sweeps of Sinkhorn's algorithm instead.")] = None,
     time_limit: Annotated[float | None, typer.Option(
         metavar="SECONDS", help="Stop after so long.")] = None,
     memory: Annotated[str | None, typer.Option(
         metavar="BYTES", help='Memory it may take, as in "2G".')] = None,
+    backend: Annotated[str | None, typer.Option(
+        metavar="NAME", help="What to compute with; see `refot backends`.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(
+        metavar="FOLDER", help="Go on from there if interrupted, by the same call.")] = None,
+    gauge: Annotated[str | None, typer.Option(
+        help="Which constant goes from g to f: mean-zero, weighted-zero, symmetric, last-zero.")]
+    = None,
     out: Annotated[Path | None, typer.Option(
         metavar="SOLUTION.npz", help="Write problem and potentials to this file.")] = None,
 ) -> None:
@@ -48,8 +57,11 @@ def solve(
 
       refot solve x.csv y.csv --cost euclidean --eps 0.1 --rho 2
 
+      refot solve problem.npz --checkpoint interrupted --out solution.npz
+
     Exit status: 0, or 1 if the solve did not converge, or 2 if the call was wrong.
     """
+    from refot.backend_contract import whereabouts
     from refot.datasets.problem_file import problem_of
     from refot.solvers.solve import solve_problem
     from refot.solvers.stopping import Control
@@ -59,10 +71,14 @@ def solve(
         if file is not None:
             arrays[name] = _weights(file, name)
     _with_uniform(arrays)
-    p = problem_of(arrays, files[0])
+    p = problem_of(arrays, files[0], backend)
+    if where := whereabouts(p.backend):
+        console.print(foreign(where), soft_wrap=True)
     found = solve_problem(p, method=method, tol=tol, max_iter=max_iter, memory=memory,
-                          g=arrays.get("g"),
-                          control=Control(time_limit, gap, certified=True, progress=True))
+                          g=arrays.get("g"), gauge=gauge, checkpoint=checkpoint,
+                          rescue=None if out is None else out.with_suffix(".last.npz"),
+                          control=Control(time_limit, gap, certified=True, progress=True,
+                                          iterations=iterations))
     for line in _summary(found):
         console.print(foreign(line), soft_wrap=True)
     if out is not None:

@@ -16,8 +16,8 @@ from refot.terminal import plain
 
 def verify(
     target: Annotated[str | None, typer.Argument(
-        help="pot, ott, geomloss, keops, mdot-tnt, regot, flash-sinkhorn, a backend "
-             "(`refot backends`), package.module:attr or path/file.py:attr"),
+        help="pot, ott, geomloss, keops, mdot-tnt, regot, curegot, torchgw, flash-sinkhorn, a "
+             "backend (`refot backends`), package.module:attr or path/file.py:attr"),
     ] = None,
     capability: Annotated[str | None, typer.Option(
         "--as", metavar="CAPABILITY", help="What a bare function is; see --list.")] = None,

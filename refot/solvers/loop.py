@@ -7,6 +7,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,7 +101,8 @@ def iterate(
         return _counted(p, iterates, tol, control, control.iterations)
     errors: list[float] = []
     # An overflow on the way needs no warning: it makes the marginal error infinite, and that warns.
-    with Watch(control or Control(), p, tol) as watch, np.errstate(all="ignore"):
+    with (Watch(control or Control(), p, tol) as watch, np.errstate(all="ignore"),
+          _telling_what_was_reached(errors)):
         finish = Finish(p, tol)
         for f, g, error in itertools.islice(iterates, as_count(max_iter, "max_iter")):
             f, g, error = finish.examined(f, g, error)
@@ -147,6 +149,18 @@ def _counted(
         errors[-1] = found.marginal_error
         return SinkhornResult(f, g, found.within(tol), *found, tol, tuple(errors),
                               StoppedBy.ITERATIONS, watch.elapsed, p, watch.certificate(g))
+
+
+@contextmanager
+def _telling_what_was_reached(errors: list[float]) -> Iterator[None]:
+    """An error within the `with` block says how far the solve had come."""
+    try:
+        yield
+    except Exception as error:
+        if errors:
+            error.add_note(f"the solve had reached iteration {len(errors)}, with a marginal error "
+                           f"of {errors[-1]:.3g}")
+        raise
 
 
 def _warning(result: SinkhornResult) -> str:

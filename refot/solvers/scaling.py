@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import (
+    REQUIRED,
     Array,
     ConvergenceWarning,
     CostLike,
@@ -33,7 +34,8 @@ class ScalingWarning(ConvergenceWarning):
 # ------------------------------------------------------------------ scaling form, G-7
 @as_given
 def scaling_iterates(
-    C: CostLike, a: Weights, b: Weights, eps: Any, *, normalise: bool = False
+    C: CostLike, a: Weights = None, b: Weights = None, eps: Any = REQUIRED, *,
+    normalise: bool = False
 ) -> Iterator[tuple[Array, Array]]:
     """(u_l, v_l) for l = 1, 2, ...: u = a / (K v), v = b / (K'u), K = exp(-C / eps). G-7.
 
@@ -71,7 +73,8 @@ def _scaling_steps(exponent: Array, a: Array, b: Array) -> Iterator[tuple[Array,
 
 @as_given
 def sinkhorn_scaling(
-    C: CostLike, a: Weights, b: Weights, eps: Any, L: int, *, normalise: bool = False
+    C: CostLike, a: Weights = None, b: Weights = None, eps: Any = REQUIRED, L: int = REQUIRED, *,
+    normalise: bool = False
 ) -> tuple[Array, Array]:
     """(u (n,), v (m,)) after exactly L steps of G-7. The column sums are then exact, the row sums
     are not. Algorithm 2 of G."""
@@ -82,7 +85,8 @@ def sinkhorn_scaling(
 
 @as_given
 def scaling_loss(
-    C: CostLike, a: Weights, b: Weights, eps: Any, L: int, *, normalise: bool = False
+    C: CostLike, a: Weights = None, b: Weights = None, eps: Any = REQUIRED, L: int = REQUIRED, *,
+    normalise: bool = False
 ) -> float:
     """sum_ij u_i (K_ij C_ij) v_j after L steps: the sharp loss G-8, in cost units.
 

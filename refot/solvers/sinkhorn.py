@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array, CostLike, Potential, Weights, namespace
+from refot.arrays import REQUIRED, Array, CostLike, Potential, Weights, namespace
 from refot.backend_contract import BackendLike
 from refot.foreign import as_given
 from refot.problem import Problem, problem
@@ -59,12 +59,12 @@ def centred_start(p: Problem, g: Array) -> Array:
 @as_given
 def sinkhorn_log(
     C: CostLike,
-    a: Weights,
-    b: Weights,
-    eps: Any,
+    a: Weights = None,
+    b: Weights = None,
+    eps: Any = REQUIRED,
     *,
     tol: float | None = None,
-    max_iter: int = 10_000,
+    max_iter: int = 10000,
     g: Potential | None = None,
     normalise: bool = False,
     backend: BackendLike = None,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from refot.arrays import (
+    REQUIRED,
     Array,
     CostLike,
     InputError,
@@ -30,6 +33,7 @@ from .mixed import mixed
 from .newton import newton
 from .newton_cg import newton_cg
 from .overrelaxed import overrelaxed
+from .resume import Follow, rescued_in, resumed
 from .schedule import Method, P, Stage, schedule
 from .stabilised import stabilised
 from .unbalanced.auto import auto_free
@@ -77,13 +81,13 @@ is a_i exp(-f_i / rho)) is then no differentiable function of f_i, as other meth
 @as_given
 def solve(
     C: CostLike,
-    a: Weights,
-    b: Weights,
-    eps: Any,
+    a: Weights = None,
+    b: Weights = None,
+    eps: Any = REQUIRED,
     *,
     method: str = "auto",
     tol: float | None = None,
-    max_iter: int = 10_000,
+    max_iter: int = 10000,
     iterations: int | None = None,
     time_limit: float | None = None,
     gap: float | None = None,
@@ -96,6 +100,7 @@ def solve(
     gauge: str | None = None,
     memory: int | str | None = None,
     normalise: bool = False,
+    checkpoint: str | PathLike[str] | None = None,
     backend: BackendLike = None,
 ) -> SinkhornResult:
     """The optimal potentials (f, g), and how near they are. Warns if they are not near enough.
@@ -125,6 +130,9 @@ def solve(
     REFOT_MEMORY, or a quarter of what is free). Weights None are uniform; with `normalise` they may
     be counts. Raises InputError.
 
+    With a folder as `checkpoint`, a solve that was interrupted goes on where it was when the same
+    call is made again, and ends at the same bits; docs/scale.md.
+
         result = refot.solve(C, a, b, eps, tol=1e-6)
         P = refot.plan(result.f, result.g, C, a, b, eps)
 
@@ -136,19 +144,14 @@ def solve(
     if rho is None and penalty != "kl":
         raise InputError("penalty", f"{penalty!r} without rho", "rho=, the price of a penalty")
     control = Control(time_limit, gap, certified, progress, iterations)
-    if iterations is not None:
-        method = _sweeps(method)
     if rho is None:
         p = problem(C, a, b, eps, backend, normalise)
     elif normalise:
         raise InputError("normalise", "True beside rho", "False: masses may have any total")
     else:
         p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
-    if gauge is not None:
-        require_gauge(p, gauge)
-    found = solve_problem(p, method=method, tol=tol, max_iter=max_iter, control=control, f=f, g=g,
-                          memory=memory)
-    return found if gauge is None else in_gauge(found, gauge)
+    return solve_problem(p, method=method, tol=tol, max_iter=max_iter, control=control, f=f, g=g,
+                         gauge=gauge, memory=memory, checkpoint=checkpoint)
 
 
 def _sweeps(method: str) -> str:
@@ -168,17 +171,33 @@ def solve_problem(
     control: Control | None = None,
     f: Potential | None = None,
     g: Potential | None = None,
+    gauge: str | None = None,
     memory: int | str | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    rescue: Path | None = None,
 ) -> SinkhornResult:
-    """`solve` for a problem that is checked already, as other functions of refot have it."""
+    """`solve` for a problem that is checked already, as other functions of refot have it. `rescue`
+    is a file for the last potentials of a solve that is interrupted and has no checkpoint."""
+    if control is not None and control.iterations is not None:
+        method = _sweeps(method)
+    if gauge is not None:
+        require_gauge(p, gauge)
     iterates = method_for(p, method)
     with within(memory):
         require_working_set(p.C)
         inside = replace(p, C=kept(p.C))
         inside = replace(inside, C=prepared(p.backend, inside.C, p.a, p.b))
-        found = iterate(inside, iterates(inside, start(inside, f, g)), tol, max_iter, control)
+
+        def run(p: Problem, follow: Follow) -> SinkhornResult:
+            return iterate(p, follow(iterates(p, start(p, f, g))), tol, max_iter, control)
+
+        if checkpoint is not None:
+            found = resumed(checkpoint, inside, run)
+        else:
+            found = run(inside, iter) if rescue is None else rescued_in(rescue, inside, run)
         found = replace(found, problem=p)  # not the matrix that was formed for the solve
-        return with_mass(p, found) if isinstance(p, UnbalancedProblem) else found
+        found = with_mass(p, found) if isinstance(p, UnbalancedProblem) else found
+    return found if gauge is None else in_gauge(found, gauge)
 
 
 def method_for(p: P, method: str) -> Stage[P]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refot.arrays import Array, CostLike, InputError, Potential, Weights, namespace
+from refot.arrays import REQUIRED, Array, CostLike, InputError, Potential, Weights, namespace
 from refot.backend_contract import BackendLike, prepared, recomputes
 from refot.costs.formed import formed
 from refot.costs.operands import as_cost, is_symmetric
@@ -99,11 +99,11 @@ def fastest_iterates(p: Problem, f: Array) -> Iterates:
 @as_given
 def sinkhorn_symmetric(
     C: CostLike,
-    a: Weights,
-    eps: Any,
+    a: Weights = None,
+    eps: Any = REQUIRED,
     *,
     tol: float | None = None,
-    max_iter: int = 10_000,
+    max_iter: int = 10000,
     f: Potential | None = None,
     normalise: bool = False,
     backend: BackendLike = None,

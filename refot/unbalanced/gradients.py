@@ -8,7 +8,7 @@ default that of `unbalanced.tight`: a gradient is as wrong as the potentials are
 
 from __future__ import annotations
 
-from refot.arrays import Array, CostLike, InputError, Points, Weights, in_range, namespace
+from refot.arrays import REQUIRED, Array, CostLike, InputError, Points, Weights, in_range, namespace
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import require_all_partners
 from refot.costs.named import CostName
@@ -27,8 +27,9 @@ from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 @as_given
 @in_range
 def unbalanced_value_gradient_points(
-    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl", *,
-    tol: float | None = None, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED,
+    rho: object = REQUIRED, penalty: str = "kl", *, tol: float | None = None,
+    backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> Array:
     """dU/dx_i = sum_j P_ij d1 c(x_i, y_j) at the optimal plan, (n, d). U-7.
 
@@ -41,8 +42,9 @@ def unbalanced_value_gradient_points(
 @as_given
 @in_range
 def unbalanced_value_gradient_weights(
-    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl", *,
-    tol: float | None = None, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED,
+    rho: object = REQUIRED, penalty: str = "kl", *, tol: float | None = None,
+    backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> Array:
     """dU/da_i, (n,): with KL rho1 + eps m_b - (rho1 + eps) exp(-f_i / rho1), not centred. U-7.
 
@@ -59,8 +61,9 @@ def unbalanced_value_gradient_weights(
 
 @in_range
 def unbalanced_value_gradient_rho(
-    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl", *,
-    tol: float | None = None, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED,
+    rho: object = REQUIRED, penalty: str = "kl", *, tol: float | None = None,
+    backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> tuple[float, float]:
     """(dU/drho1, dU/drho2) = (KL(P1 | a), KL(P'1 | b)), with TV the distances; no unit. U-7.
 
@@ -74,8 +77,9 @@ def unbalanced_value_gradient_rho(
 
 @in_range
 def unbalanced_value_gradient_eps(
-    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl", *,
-    tol: float | None = None, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED,
+    rho: object = REQUIRED, penalty: str = "kl", *, tol: float | None = None,
+    backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> float:
     """dU/deps = sum P log(P / (a(x)b)) - P + a(x)b >= 0 at the optimal plan, no unit. U-7."""
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend_of(solved, backend))
@@ -85,9 +89,9 @@ def unbalanced_value_gradient_eps(
 @as_given
 @in_range
 def unbalanced_divergence_gradient(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object,
-    cost: CostName = "sqeuclidean", penalty: str = "kl", *, tol: float | None = None,
-    backend: BackendLike = None, solved: SolvedDivergence | None = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    rho: object = REQUIRED, cost: CostName = "sqeuclidean", penalty: str = "kl", *,
+    tol: float | None = None, backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> Array:
     """dS/dx_i = sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d). U-8.
 
@@ -102,9 +106,9 @@ def unbalanced_divergence_gradient(
 @as_given
 @in_range
 def unbalanced_divergence_gradient_weights(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object,
-    cost: CostName = "sqeuclidean", penalty: str = "kl", *, tol: float | None = None,
-    backend: BackendLike = None, solved: SolvedDivergence | None = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    rho: object = REQUIRED, cost: CostName = "sqeuclidean", penalty: str = "kl", *,
+    tol: float | None = None, backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> Array:
     """dS/da = dU_xy/da - dU_xx/da + eps (m_a - m_b), (n,), not centred. U-8.
 

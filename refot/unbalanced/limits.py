@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from refot.arrays import Array, CostLike, Potential, Weights, in_range, namespace
+from refot.arrays import REQUIRED, Array, CostLike, Potential, Weights, in_range, namespace
 from refot.backend_contract import BackendLike
 from refot.costs.forbidden import require_finite
 from refot.costs.operands import as_cost, row_blocks
@@ -47,8 +47,8 @@ def untouched_value(
 
 
 def unbalanced_limits(
-    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl",
-    *, backend: BackendLike = None
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED,
+    rho: object = REQUIRED, penalty: str = "kl", *, backend: BackendLike = None
 ) -> UnbalancedLimits:
     """The limits as rho -> 0 and as eps -> infinity, C (n, m) or an operand, a (n,), b (m,). U-9.
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from refot.arrays import (
+    REQUIRED,
     Array,
     CostLike,
     InputError,
@@ -36,7 +37,8 @@ from refot.unbalanced_problem import UnbalancedProblem, checked, unbalanced_prob
 
 
 def unbalanced_primal(
-    P: Matrix, C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl"
+    P: Matrix, C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED,
+    rho: object = REQUIRED, penalty: str = "kl"
 ) -> float:
     """<C,P> + eps KL(P | a(x)b) + D1(P1 | a) + D2(P'1 | b) for a plan P (n, m) >= 0. U-1.
 
@@ -53,8 +55,9 @@ def unbalanced_primal(
 
 @in_range
 def unbalanced_dual(
-    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, rho: object,
-    penalty: str = "kl", *, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, rho: object = REQUIRED, penalty: str = "kl", *,
+    backend: BackendLike = None
 ) -> float:
     """-rho1 sum a (exp(-f/rho1) - 1) - rho2 sum b (exp(-g/rho2) - 1) - eps (m(P) - m_a m_b). U-2.
 
@@ -68,8 +71,9 @@ def unbalanced_dual(
 
 
 def unbalanced_shift(
-    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, rho: object,
-    penalty: str = "kl", *, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, rho: object = REQUIRED, penalty: str = "kl", *,
+    backend: BackendLike = None
 ) -> float:
     """The t for which the dual of (f + t, g - t) is largest. U-5.
 
@@ -82,7 +86,8 @@ def unbalanced_shift(
 
 @in_range
 def unbalanced_multiple(
-    P: Matrix, C: CostLike, a: Weights, b: Weights, eps: float, rho: object
+    P: Matrix, C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED,
+    rho: object = REQUIRED
 ) -> float:
     """The s for which the primal of s P is smallest, with KL and both rho finite. U-6.
 
@@ -104,8 +109,9 @@ def unbalanced_multiple(
 @as_given
 @in_range
 def unbalanced_marginals(
-    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, rho: object,
-    penalty: str = "kl", *, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, rho: object = REQUIRED, penalty: str = "kl", *,
+    backend: BackendLike = None
 ) -> tuple[Array, Array]:
     """The sums of rows (n,) and columns (m,) that f and g ask for: those of P at the optimum. U-4.
 
@@ -120,8 +126,8 @@ def unbalanced_marginals(
 
 @as_given
 def unbalanced_plan(
-    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float,
-    *, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, *, backend: BackendLike = None
 ) -> Array:
     """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m), for masses of any total. U-4."""
     p = unbalanced_problem(C, a, b, eps, 1.0, "kl", backend)
@@ -135,8 +141,9 @@ def _gibbs(p: UnbalancedProblem, f: Array, g: Array) -> Array:
 
 
 def unbalanced_certified_gap(
-    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, rho: object,
-    penalty: str = "kl", *, backend: BackendLike = None
+    f: Potential, g: Potential, C: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, rho: object = REQUIRED, penalty: str = "kl", *,
+    backend: BackendLike = None
 ) -> CertifiedGap:
     """An interval that contains U, from any f (n,) and g (m,), rounding included: U-1, U-2.
 

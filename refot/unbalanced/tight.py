@@ -36,14 +36,19 @@ def tight_tolerance(p: UnbalancedProblem, solved: SinkhornResult) -> float:
     return min(LOOSE, max(TIGHT, ROOM * floor))
 
 
-def tightly(p: UnbalancedProblem, tol: float | None, solved: SinkhornResult | None = None
-            ) -> SinkhornResult:
+def tightly(p: UnbalancedProblem, tol: float | None, solved: SinkhornResult | None = None,
+            warm: SinkhornResult | None = None) -> SinkhornResult:
     """The solution as gradients need it: `solved`, where it is given. Else it is solved to `tol`;
     by default in float64 to `tight_tolerance`, for which a rough solve finds the size of the
-    potentials, and in float32 to the default of `solve`."""
-    if tol is not None or solved is not None or p.C.dtype != np.float64:
+    potentials, and in float32 to the default of `solve`. `warm`, the solution of a problem nearby,
+    takes the place of the rough solve."""
+    if solved is not None:
         return solved_to(p, tol, solved=solved)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the second solve warns
-        rough = solve_problem(p, tol=ROUGH)
+    if tol is not None or p.C.dtype != np.float64:
+        return solve_problem(p, tol=tol, g=None if warm is None else warm.g)
+    rough = warm
+    if rough is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the second solve warns
+            rough = solve_problem(p, tol=ROUGH)
     return solve_problem(p, tol=tight_tolerance(p, rough), g=rough.g)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from refot.arrays import CostLike, Points, Weights, as_positive, in_range
+from refot.arrays import REQUIRED, CostLike, Points, Weights, as_positive, in_range
 from refot.backend_contract import BackendLike
 from refot.costs.named import CostName
 from refot.costs.operands import Cost, point_cost
-from refot.divergences import SolvedDivergence, self_costs, three_costs
+from refot.divergences import SolvedDivergence, common_backend, self_costs, three_costs
 from refot.foreign import as_given
 from refot.solvers.answers.reuse import backend_of, three
 from refot.solvers.answers.solutions import solved_to
@@ -24,8 +24,9 @@ from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
 @in_range
 def unbalanced_value(
-    C: CostLike, a: Weights, b: Weights, eps: float, rho: object, penalty: str = "kl", *,
-    tol: float | None = None, backend: BackendLike = None, solved: SinkhornResult | None = None,
+    C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED,
+    rho: object = REQUIRED, penalty: str = "kl", *, tol: float | None = None,
+    backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> float:
     """U = min <C,P> + eps KL(P | a(x)b) + D1(P1 | a) + D2(P'1 | b), in cost units. U-1.
 
@@ -50,9 +51,9 @@ def dual_of(p: UnbalancedProblem, solved: SinkhornResult) -> float:
 
 @in_range
 def unbalanced_divergence(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object,
-    cost: CostName = "sqeuclidean", penalty: str = "kl", *, tol: float | None = None,
-    backend: BackendLike = None, solved: SolvedDivergence | None = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    rho: object = REQUIRED, cost: CostName = "sqeuclidean", penalty: str = "kl", *,
+    tol: float | None = None, backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> float:
     """S = U_xy - U_xx / 2 - U_yy / 2 + eps / 2 (m_a - m_b)^2, in cost units. U-8.
 
@@ -66,9 +67,9 @@ def unbalanced_divergence(
 
 @in_range
 def unbalanced_divergence_of_costs(
-    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights, b: Weights, eps: float, rho: object,
-    penalty: str = "kl", *, tol: float | None = None, backend: BackendLike = None,
-    solved: SolvedDivergence | None = None,
+    C: CostLike, C_xx: CostLike, C_yy: CostLike, a: Weights = None, b: Weights = None,
+    eps: float = REQUIRED, rho: object = REQUIRED, penalty: str = "kl", *, tol: float | None = None,
+    backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> float:
     """`unbalanced_divergence` from the costs C (n, m) between the measures, and C_xx (n, n), C_yy
     (m, m), symmetric, within each. U-8."""
@@ -78,9 +79,9 @@ def unbalanced_divergence_of_costs(
 
 @as_given
 def solve_unbalanced_divergence(
-    x: Points, a: Weights, y: Points, b: Weights, eps: float, rho: object,
-    cost: CostName = "sqeuclidean", penalty: str = "kl", *, tol: float | None = None,
-    backend: BackendLike = None,
+    x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None, eps: float = REQUIRED,
+    rho: object = REQUIRED, cost: CostName = "sqeuclidean", penalty: str = "kl", *,
+    tol: float | None = None, backend: BackendLike = None,
 ) -> SolvedDivergence:
     """The three problems of `unbalanced_divergence`, solved: xy, xx, yy. U-8.
 
@@ -107,9 +108,9 @@ def _problems(
     C: Cost, xx: Cost, yy: Cost, a: Weights, b: Weights, eps: float, rho: object, penalty: str,
     backend: BackendLike, solved: SolvedDivergence | None,
 ) -> UnbalancedProblems:
-    rho, backend = as_positive(rho, "rho"), backend_of(three(solved)[0], backend)
+    rho, on = as_positive(rho, "rho"), common_backend(C, backend_of(three(solved)[0], backend))
     first, second, third = (
-        unbalanced_problem(cost_of, masses, others, eps, rho, penalty, backend)
+        unbalanced_problem(cost_of, masses, others, eps, rho, penalty, on)
         for cost_of, masses, others in ((C, a, b), (xx, a, a), (yy, b, b)))
     return first, second, third
 

@@ -43,9 +43,10 @@ EXTRAS = {
     "peers": ("ot", "ott", "geomloss", "torch"),
     "data": ("sklearn",),
     "solvers": ("pykeops", "mdot_tnt", "regot", "geomloss", "torch"),
+    "torchgw": ("torchgw", "torch"),
 }
-"""The packages that an extra brings, by the names under which they are imported; `solvers` is no
-extra of refot, but what docs/findings-solvers.md says how to install."""
+"""The packages that an extra brings, by the names under which they are imported; `solvers` and
+`torchgw` are no extras of refot: docs/findings-*.md say how to install them."""
 
 NEEDS = re.compile(r"<!-- needs: (?P<extras>[a-z, ]+) -->")
 BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -145,15 +145,15 @@ def test_solve_hands_the_cost_to_the_backend_and_the_gap_allows_for_what_is_left
 
 
 # ------------------------------------------------------------------ the choice
-def test_without_a_choice_it_is_numpy() -> None:
-    assert get_backend().name == "numpy"
+def test_without_a_choice_it_is_auto() -> None:
+    assert get_backend().name == "auto"
 
 
 def test_the_variable_picks_the_default_when_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFOT_BACKEND", "numba")
     assert get_backend().name == "numba"
     monkeypatch.setenv("REFOT_BACKEND", "")
-    assert get_backend().name == "numpy"
+    assert get_backend().name == "auto"
 
 
 def test_argument_beats_use_backend_beats_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +178,7 @@ def test_use_backend_nests_and_is_undone_by_an_exception() -> None:
         with pytest.raises(UnknownNameError), use_backend("nosuch"):
             pass
         assert get_backend() is outer
-    assert get_backend().name == "numpy"
+    assert get_backend().name == "auto"
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ def test_a_choice_that_was_kept_can_be_entered_later() -> None:
     use_backend("numpy")
     with choice as entered:
         assert entered.name == get_backend().name == "numba"
-    assert get_backend().name == "numpy"
+    assert get_backend().name == "auto"
     assert repr(choice) == "use_backend('numba')"
 
 
@@ -222,7 +222,7 @@ def test_a_decorated_function_has_the_choice_and_nothing_else_has() -> None:
     def name_inside() -> str:
         return get_backend().name
 
-    assert get_backend().name == "numpy"
+    assert get_backend().name == "auto"
     use_backend(Renamed())
     assert name_inside() == "numba"
     assert get_backend().name == "theirs"
@@ -236,7 +236,7 @@ def test_a_choice_without_with_is_not_seen_by_other_threads() -> None:
     thread = threading.Thread(target=lambda: names.append(get_backend().name))
     thread.start()
     thread.join()
-    assert names == ["numpy"]
+    assert names == ["auto"]
     assert get_backend().name == "numba"
 
 
@@ -258,18 +258,18 @@ def test_each_thread_has_its_own_choice() -> None:
         names["this, chosen"] = get_backend().name
     done.set()
     thread.join()
-    assert names == {"other": "theirs", "this": "numpy", "this, chosen": "numba"}
+    assert names == {"other": "theirs", "this": "auto", "this, chosen": "numba"}
 
 
 # ------------------------------------------------------------------ what cannot be had
 @pytest.mark.parametrize("name", ["nosuch", "NumPy", "numpy ", "refot.backends.numpy.backend"])
 def test_unknown_name_says_what_there_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for choose in (lambda: get_backend(name), lambda: use_backend(name).__enter__()):
-        with pytest.raises(UnknownNameError, match="cupy, dask, numba, numpy") as raised:
+        with pytest.raises(UnknownNameError, match="auto, cupy, dask, numba, numpy") as raised:
             choose()
         assert repr(name) in str(raised.value)
     monkeypatch.setenv("REFOT_BACKEND", name)
-    with pytest.raises(UnknownNameError, match="cupy, dask, numba, numpy"):
+    with pytest.raises(UnknownNameError, match="auto, cupy, dask, numba, numpy"):
         get_backend()
 
 
@@ -350,7 +350,7 @@ def test_status_marks_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     def default() -> list[str]:
         return [status.name for status in backend_status() if status.default]
 
-    assert default() == ["numpy"]
+    assert default() == ["auto"]
     monkeypatch.setenv("REFOT_BACKEND", "numba")
     assert default() == ["numba"]
     with use_backend("numpy"):

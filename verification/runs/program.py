@@ -27,7 +27,13 @@ import numpy as np
 from refot.verification.cases.case import Case, collect
 from refot.verification.checks.trial import Trial
 from refot.verification.subjects.capabilities import CAPABILITIES
-from refot.verification.subjects.limits import REFUSAL, Clocked, Limits, limited_subject
+from refot.verification.subjects.limits import (
+    REFUSAL,
+    Clocked,
+    Limits,
+    alarm_held,
+    limited_subject,
+)
 from refot.verification.subjects.loading import TargetError, load
 from refot.verification.subjects.probe import Probe
 from refot.verification.subjects.processes import ProgramError, Resident, work_through
@@ -150,7 +156,8 @@ class Program:
                 raise wrong or ProgramError("it wrote no answer")
             return answers[0]
         if self._resident is None or self._resident.owner != os.getpid():
-            self._resident = Resident(self.words, self.limits.memory)
+            with alarm_held():
+                self._resident = Resident(self.words, self.limits.memory)
         return self._resident.ask(line, seconds)
 
 

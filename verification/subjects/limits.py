@@ -78,6 +78,25 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def alarm_held() -> Iterator[None]:
+    """An alarm of `time_limit` that rings in this block is heard at its end.
+
+    For a step that must not be left half done, as the start of a process that nobody would end.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
+        yield
+        return
+    rung: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda number, _: rung.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        if rung:
+            signal.raise_signal(signal.SIGALRM)
+
+
+@contextlib.contextmanager
 def memory_limit(memory: int) -> Iterator[None]:
     """Raise MemoryError if the block wants more than `memory` bytes on top of what is in use.
 

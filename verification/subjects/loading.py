@@ -28,7 +28,8 @@ from .isolation import isolated
 from .subject import Part, Subject
 from .text import text_of
 
-PEERS = ("pot", "ott", "geomloss", "keops", "mdot-tnt", "regot", "flash-sinkhorn")
+PEERS = ("pot", "ott", "geomloss", "keops", "mdot-tnt", "regot", "curegot", "torchgw",
+         "flash-sinkhorn")
 """The libraries for which refot has an adapter."""
 
 

@@ -2,8 +2,9 @@
 
 `python -m refot.verification.tools.peer_tables pot.json ott.json ...` prints both, in Markdown, and
 a line of totals. Each part of a report is one function of the library; it is right if it passes
-every check, and an error does not pass. The checks on bad input, which most functions do not
-refuse, have their own row in the second table."""
+every check, and neither an error nor "not converged" passes. The checks on bad input, which most
+functions do not refuse, have their own row in the second table. Unbalanced transport, which most
+libraries lack, is left out."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from refot.verification.cases.case import REAL, synthetic
-from refot.verification.subjects.capabilities import Role, names_of
+from refot.verification.subjects.capabilities import CAPABILITIES, Role, names_of
 
 JsonReport: TypeAlias = Mapping[str, Any]
 
@@ -46,11 +47,17 @@ def by_case(reports: Sequence[JsonReport]) -> str:
 def totals(reports: Sequence[JsonReport]) -> str:
     """How many of all checks that were made each library passes, bad input included."""
     def passed(report: JsonReport) -> str:
-        summary = report["summary"]
-        made = sum(summary[status] for status in ("passed", "failed", "errors"))
-        return f"{report['subject']['name']} {summary['passed']} of {made}"
+        made = _made(report)
+        right = sum(check["status"] == "passed" for check in made)
+        return f"{report['subject']['name']} {right} of {len(made)}"
 
     return f"In all they pass: {', '.join(map(passed, reports))}."
+
+
+def _made(report: JsonReport) -> list[Mapping[str, str]]:
+    """The checks that were made, of balanced transport."""
+    return [check for check in report["checks"] if check["status"] != "not_provided"
+            and not CAPABILITIES[check["capability"]].is_unbalanced]
 
 
 def _family(check: Mapping[str, str]) -> str:
@@ -74,10 +81,9 @@ def _table(
 def _grouped(report: JsonReport, key: Callable[[Mapping[str, str]], str]) -> dict[str, Functions]:
     """The checks of a report by that key, then by function."""
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for check in report["checks"]:
-        if check["status"] != "not_provided":
-            failed_on = "" if check["status"] == "passed" else _family(check)
-            found[key(check)][check["part"]].append(failed_on)
+    for check in _made(report):
+        failed_on = "" if check["status"] == "passed" else _family(check)
+        found[key(check)][check["part"]].append(failed_on)
     return {name: dict(functions) for name, functions in found.items()}
 
 

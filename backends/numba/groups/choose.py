@@ -14,6 +14,7 @@ the best, at n = 10,000 in two and three dimensions, eps = 1e-1 to 1e-4 of max C
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -23,7 +24,7 @@ from refot.arrays import Array
 from refot.backends.numba.costs import DIRECT
 
 from .groups import Groups, groups_of
-from .ordered import CLUSTER, OrderedPoints, SortedCost, box_corners, left_out_share
+from .ordered import CLUSTER, LARGEST_GROUP, OrderedPoints, SortedCost, box_corners, left_out_share
 from .series import CHUNK, PARTS, TERMS, Series, series
 
 TERM = 27.0
@@ -43,7 +44,7 @@ POWER = 5.0
 """Slots for one power and one point of each group: to add the column to a moment, the coefficient
 of that power, and to evaluate the power at the row."""
 
-SIZES = [CLUSTER << k for k in range(8)]
+SIZES = [size for k in range(8) if (size := CLUSTER << k) <= LARGEST_GROUP]
 """The sizes that are tried: 64 to 8,192 points in a group."""
 
 WORTH = 0.8
@@ -72,10 +73,12 @@ def grouping(C: SortedCost, eps: float) -> Grouping | None:
     curved = C.ground.is_quadratic
     table = series(C.dtype, left_out_share(C.dtype) / 2)
     ks = C.scale / eps if curved else np.inf
-    choices = C.rows_in_order.derived.setdefault("choices", WeakKeyDictionary())
+    deciding = C.rows_in_order.whole or C.rows_in_order  # groups are the same for every part
+    choices = deciding.derived.setdefault("choices", WeakKeyDictionary())
     found = choices.setdefault(C.columns_in_order, {})
     if (ks, eps <= C.largest_eps) not in found:
-        found[ks, eps <= C.largest_eps] = _chosen(C, ks, eps, table)
+        whole = replace(C, x=deciding.source, rows_in_order=deciding)
+        found[ks, eps <= C.largest_eps] = _chosen(whole, ks, eps, table)
     size, most = found[ks, eps <= C.largest_eps]
     if size == 0:
         return None

@@ -18,16 +18,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from refot.arrays import Array, TypeInputError, UnknownNameError, namespace
+from refot.arrays import Array, InputError, TypeInputError, UnknownNameError, namespace
 from refot.costs.ground import GROUND_COSTS
 from refot.costs.operands import Cost, PointCost
 
+T = TypeVar("T")
+
 CLUSTER = 64
 """Points in the smallest group."""
+
+LARGEST_GROUP = CLUSTER << 7
+"""Points in the largest group."""
 
 MANY = 1_500
 """Points are put in order if there are at least this many on each side: to sort them takes as long
@@ -67,11 +72,42 @@ class OrderedPoints:
     points: Array
     """source[order]."""
 
+    whole: OrderedPoints | None = None
+    """The points of which these are a part: neighbours in its order."""
+
     derived: dict[Any, Any] = field(default_factory=dict, repr=False)
     """What has been computed from the points, to be found again."""
 
     def __reduce__(self) -> Any:  # a pickle leaves `derived` out: it can be computed again
-        return OrderedPoints, (self.source, self.order, self.points)
+        return OrderedPoints, (self.source, self.order, self.points, self.whole)
+
+    def part(self, start: int, stop: int) -> OrderedPoints:
+        """The points `start` to `stop` of the order."""
+        return _in_place(self.points[start:stop], self)
+
+    def found(self, what: str, given: tuple[Any, ...], compute: Callable[[], T]) -> T:
+        """compute(), or what it returned the last time under that name, if the same was `given`.
+
+        An array is known to hold the same numbers only where it cannot be written to. So this saves
+        work for a caller who, with such arrays, asks for one part of the rows after the other."""
+        if any(isinstance(each, np.ndarray) and each.flags.writeable for each in given):
+            return compute()
+        if what in self.derived:
+            last_given, last = self.derived[what]
+            if all(map(_same, given, last_given)):
+                return last  # type: ignore[no-any-return]
+        self.derived[what] = given, compute()
+        return self.derived[what][1]  # type: ignore[no-any-return]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two arrays are one, or two numbers are equal."""
+    return one is other or (np.isscalar(one) and np.isscalar(other) and bool(one == other))
+
+
+def _in_place(points: Array, whole: OrderedPoints | None = None) -> OrderedPoints:
+    """Points that are in order already."""
+    return OrderedPoints(points, np.arange(len(points)), points, whole)
 
 
 @dataclass(frozen=True)
@@ -115,6 +151,21 @@ class SortedCost(PointCost):
         """The same cost between the points in their order."""
         return PointCost(self.rows_in_order.points, self.columns_in_order.points, self.ground,
                          self.scale)
+
+    def in_place(self) -> SortedCost:
+        """The same cost between the points in their order, which now are the caller's."""
+        rows, columns = (_in_place(side.points)
+                         for side in (self.rows_in_order, self.columns_in_order))
+        return replace(self, x=rows.source, y=columns.source, rows_in_order=rows,
+                       columns_in_order=columns)
+
+    def part(self, start: int, stop: int) -> SortedCost:
+        """The cost of the rows `start` to `stop` of the order: each of them is computed as it is
+        among all. `start` is a multiple of LARGEST_GROUP, for no group may be cut."""
+        if start % LARGEST_GROUP:
+            raise InputError("start", f"{start}", f"a multiple of {LARGEST_GROUP}")
+        rows = self.rows_in_order.part(start, stop)
+        return replace(self, x=rows.source, rows_in_order=rows)
 
 
 def sorted_cost(C: Cost, largest_eps: float = math.inf) -> SortedCost:

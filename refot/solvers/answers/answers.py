@@ -57,6 +57,11 @@ class Answers:
     gap: CertifiedGap | None
     seconds: float
 
+    @property
+    def backend(self) -> str:
+        """The name of the backend that solved the problem."""
+        return self.problem.backend.name
+
     # -------------------------------------------------------------- the plan
     def plan(self) -> Array:
         """P, (n, m). B-15. Raises MemoryBudgetError where it does not fit."""

@@ -36,6 +36,10 @@ class Told(Protocol):
     gap: CertifiedGap | None
     seconds: float
 
+    @property
+    def backend(self) -> str:
+        """The name of the backend."""
+
     def apply(self, V: Array) -> Array:
         """P @ V."""
 
@@ -68,7 +72,7 @@ def rows(result: Told) -> list[tuple[str, str]]:
             ("stopped by", str(result.stopped_by)), ("iterations", str(len(result.errors))),
             ("marginal error", f"{result.marginal_error:.3g} (tol {result.tolerance:g})"),
             ("atom error", f"{result.atom_error:.3g}"), ("problem", f"{n} x {m}"),
-            ("eps", f"{p.eps:g}"), ("dtype", str(p.C.dtype)), ("backend", p.backend.name)]
+            ("eps", f"{p.eps:g}"), ("dtype", str(p.C.dtype)), ("backend", result.backend)]
 
 
 def picture(result: Told) -> Figure:

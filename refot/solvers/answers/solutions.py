@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import numpy as np
 
 from refot.arrays import Array, ConvergenceWarning, marginal_tolerance
+from refot.costs.operands import PointCost
 from refot.problem import Problem
-from refot.solvers.answers.reuse import reused
+from refot.solvers.answers.reuse import SLACK, difference, reused
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.solve import solve_problem
 from refot.solvers.symmetric import solve_symmetric_problem
@@ -63,6 +64,16 @@ def first_order_tolerance(p: Problem, f: Array, g: Array) -> float:
     return min(LOOSE, 2.0**-53 * (16 * carried / p.eps + 64 * math.sqrt(sum(p.C.shape))))
 
 
+def still_solves(warm: SinkhornResult | None, p: Problem, tol: float | None
+                 ) -> TypeGuard[SinkhornResult]:
+    """Whether the solution of a problem nearby is that of p itself, to first order: between points
+    that have not moved. A matrix may have been written to since, which nobody can see."""
+    if warm is None or not warm.converged or not isinstance(p.C, PointCost):
+        return False
+    wanted = first_order_tolerance(p, warm.f, warm.g) if tol is None else tol
+    return warm.tolerance <= SLACK * wanted and not difference(p, warm.problem)
+
+
 def solved_to(
     p: Problem, tol: float | None, solver: Solver = solution, solved: SinkhornResult | None = None
 ) -> SinkhornResult:
@@ -71,18 +82,22 @@ def solved_to(
 
 
 def to_first_order(
-    p: Problem, tol: float | None, solver: Solver = solution, solved: SinkhornResult | None = None
+    p: Problem, tol: float | None, solver: Solver = solution, solved: SinkhornResult | None = None,
+    warm: SinkhornResult | None = None,
 ) -> SinkhornResult:
     """The solution to `tol`, by default `first_order_tolerance`; or `solved`, where given.
 
     That default depends on the size of the potentials. So a rough solve comes first, and the second
-    one goes on from its potential.
+    one goes on from its potential. `warm`, the solution of a problem nearby, takes the place of the
+    rough solve.
     """
     if solved is not None:
         return reused(p, solved, tol)
     if tol is not None or p.C.dtype != np.float64:
-        return solver(p, tol, None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the second solve warns
-        rough = solver(p, ROUGH, None)
+        return solver(p, tol, None if warm is None else warm.g)
+    rough = warm
+    if rough is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the second solve warns
+            rough = solver(p, ROUGH, None)
     return solver(p, first_order_tolerance(p, rough.f, rough.g), rough.g)

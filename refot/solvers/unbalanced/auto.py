@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import math
+
 from refot.arrays import Array
-from refot.solvers.auto import SLOW, UntilSlow, auto_with
-from refot.solvers.newton import NEWTON_LIMIT, allows_newton
+from refot.solvers.auto import SLOW, SMALL, UntilSlow, auto_with
+from refot.solvers.newton import NEWTON_LIMIT, allows_newton, newton_iterates
+from refot.solvers.newton_cg import newton_cg_iterates
 from refot.solvers.schedule import Iterates, Stage, annealed
 from refot.unbalanced_problem import UnbalancedProblem
 
 from .newton_tv import newton_tv_iterates
-from .overrelaxed import FREE, free_iterates, overrelaxed_free
+from .overrelaxed import FREE, FreeKernel, free_iterates, overrelaxed_free
+
+QUICK = 0.5
+"""Where each iteration takes errors down by this factor or more, no eps schedule is needed."""
 
 
 def auto_free(p: UnbalancedProblem, g: Array) -> Iterates:
-    """As for a balanced problem, with the sweeps of an unbalanced one."""
-    return auto_with(FREE, p, g) if p.is_smooth else auto_tv(p, g)
+    """As for a balanced problem, with the sweeps of an unbalanced one. Where these are compiled, a
+    small problem begins with them, too: one takes less than a tenth of the time of a Newton step.
+    """
+    if not p.is_smooth:
+        return auto_tv(p, g)
+    sweeps, quick = FreeKernel(p), p.contraction <= QUICK
+    if sweeps.compiled is None or not allows_newton(p):
+        return auto_with(FREE, p, g)
+    stage = UntilSlow(sweeps.iterates, SLOW, _newton_and_products).iterates
+    if quick:
+        return stage(p, g)
+    return annealed(p, g, stage) if math.prod(p.C.shape) <= SMALL else auto_with(FREE, p, g)
+
+
+def _newton_and_products(p: UnbalancedProblem) -> list[Stage[UnbalancedProblem]]:
+    return [newton_iterates, newton_cg_iterates, FREE.fresh_kernel]
 
 
 def auto_tv(p: UnbalancedProblem, g: Array) -> Iterates:

@@ -17,57 +17,88 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from refot.arrays import Array, namespace
+from refot.backend_contract import FreeSweeper
 from refot.costs.formed import formed
 from refot.problem import Problem
-from refot.solvers.ascent import value_rounding
 from refot.solvers.auto import Sweeps
 from refot.solvers.overrelaxed import next_relaxation
 from refot.solvers.schedule import Iterates, annealed, scheduled
-from refot.solvers.stabilised import AbsorbedKernel, by_softmin, require_kernel
+from refot.solvers.stabilised import (
+    LEAST_ENTRY,
+    NEGLIGIBLE,
+    AbsorbedKernel,
+    by_softmin,
+    require_kernel,
+)
 from refot.unbalanced_problem import UnbalancedProblem
 
+IN_ONE_CALL = 1 << 20
+"""Up to this number of pairs, for which one thread is used anyway, a compiled step is the faster
+one."""
 
-class FreeSweep(NamedTuple):
-    """What a sweep makes of (f, g): f moved towards its best, the transform of g, and that of f."""
+IN_CACHE = 1 << 18
+"""Up to this number K stays in the processor's cache in float64: float32 saves nothing."""
+
+
+class FreeStep(NamedTuple):
+    """What an iteration makes of (f, g)."""
 
     f: Array
-    h: Array
-    transform: Array
+    """f, moved towards the best one for g."""
+
+    g: Array
+    """The g that goes with it."""
+
+    level: float
+    """The best t for (f + t, g - t)."""
+
+    residual: float
+    """That of this pair."""
+
+    next_g: Array
+    """g, moved towards the best one for f."""
 
 
-Sweep: TypeAlias = Callable[[Array | None, Array, float], FreeSweep]
-"""(f, or None before the first, g, w) -> FreeSweep."""
+Step: TypeAlias = Callable[[Array | None, Array, float], FreeStep]
+"""(f, or None before the first; g; w) -> FreeStep."""
 
 
 def free_iterates(p: UnbalancedProblem, g: Array) -> Iterates:
     """Over-relaxation with the transforms of the backend."""
-    return relax_free(p, g, partial(swept_free, p))
+    return relax_free(g, partial(stepped_free, p))
 
 
-def swept_free(p: UnbalancedProblem, f: Array | None, g: Array, w: float) -> FreeSweep:
-    """A sweep by two transforms of the backend."""
-    h = p.transform(g, f)
-    f = half_step(p, f, h, g, w)
-    return FreeSweep(f, h, p.T.transform(f, g))
-
-
-def relax_free(p: UnbalancedProblem, g: Array, sweep: Sweep) -> Iterates:
-    """(f, g, residual) for any way to sweep; g is half a step behind f.
-
-    The residual is exact and free: both transforms are known, and with them the sums of the plan.
-    """
+def relax_free(g: Array, step: Step) -> Iterates:
+    """(f, g, residual) for any way to make a step; g is half a step behind f."""
     f, w, errors = None, 1.0, [math.inf]
     while True:
-        f, h, transform = sweep(f, g, w)
-        t = p.shift(f, g)
-        errors.append(residual_of(p, f + t, g - t, sums(p, f, h), sums(p.T, g, transform)))
-        yield f + t, g - t, errors[-1]
-        if not p.is_smooth:  # the answer of total variation leaves the level as it is
-            f, g, transform = f + t, g - t, transform - t
-        g = half_step(p.T, g, transform, f, w)
+        f, before, level, error, g = step(f, g, w)
+        errors.append(error)
+        yield f + level, before - level, error
         faster = next_relaxation(errors, w)
         if faster > w:
             w, errors = faster, errors[-1:]
+
+
+def stepped_free(p: UnbalancedProblem, f: Array | None, g: Array, w: float) -> FreeStep:
+    """A step by two transforms of the backend."""
+    h = p.transform(g, f)
+    f = half_step(p, f, p.answer(h, g), h, g, w)
+    return completed(p, f, h, g, p.T.transform(f, g), w)
+
+
+def completed(p: UnbalancedProblem, f: Array, h: Array, g: Array, transform: Array, w: float
+              ) -> FreeStep:
+    """The step to f, from the transforms of g (h) and of f: with the half step of g.
+
+    The residual is exact and free: both transforms are known, and with them the sums of the plan.
+    """
+    columns, t = p.T, p.shift(f, g)
+    error = residual_of(p, f + t, g - t, sums(p, f, h), sums(columns, g, transform))
+    if not p.is_smooth:  # the answer of total variation leaves the level as it is
+        f, g, transform, t = f + t, g - t, transform - t, 0.0
+    next_g = half_step(columns, g, columns.answer(transform, f), transform, f, w)
+    return FreeStep(f, g, t, error, next_g)
 
 
 def residual_of(p: UnbalancedProblem, f: Array, g: Array, rows: Array, columns: Array) -> float:
@@ -84,50 +115,70 @@ def sums(p: Problem, f: Array, transform: Array) -> Array:
         return p.a * xp.exp(xp.where(p.a > 0, (f - transform) / p.eps, 0))
 
 
-def half_step(p: UnbalancedProblem, f: Array | None, h: Array, g: Array, w: float) -> Array:
-    """f + w (f* - f), or f* itself where there is no f, or where the dual would fall."""
-    answer = p.answer(h, g)
+def half_step(p: UnbalancedProblem, f: Array | None, answer: Array, h: Array, g: Array, w: float
+              ) -> Array:
+    """f + w (answer - f), or the answer itself where there is no f, or where the dual would fall.
+
+    h (n,) is the transform of g. The dual at the best level of (f, g) must not fall at that level:
+    then it does not fall at the best level of what comes next.
+    """
     if f is None or w == 1.0:
         return answer
-    moved = namespace(f).where(p.a > 0, f + w * (answer - f), answer)
-    rises = dual_at_best(p, moved, h, g) >= dual_at_best(p, f, h, g) - value_rounding(p, f, g)
-    return moved if rises else answer
-
-
-def dual_at_best(p: UnbalancedProblem, f: Array, h: Array, g: Array) -> float:
-    """The dual of (f, g) at the best level, where the transform of g is h."""
-    return p.dual(*p.shifted(f, g), float(sums(p, f, h).sum()))
+    step = namespace(f).where(p.a > 0, w * (answer - f), 0)
+    if not p.rise(f + p.shift(f, g), step, sums(p, f, h)) >= 0:  # negative, or NaN
+        return answer
+    return namespace(f).where(p.a > 0, f + step, answer)
 
 
 # ------------------------------------------------------------------ with an absorbed kernel
-class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeSweep]):
+class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
     """The kernel for an unbalanced problem: u = a exp((f - f0) / eps) is a power of 1 / (K v) times
-    what is known before, up to the level, which follows from K v."""
+    what is known before, up to the level, which follows from K v.
+
+    Of a small problem the backend may make a whole step in one call (`FreeSweeper`).
+    """
+
+    def __init__(self, p: UnbalancedProblem) -> None:
+        pairs = math.prod(p.C.shape)
+        small = pairs <= IN_ONE_CALL and p.C.dtype == np.float64
+        self.compiled = p.backend if small and isinstance(p.backend, FreeSweeper) else None
+        super().__init__(p, p.C.dtype if self.compiled and pairs <= IN_CACHE else None)
 
     def relaxed(self, p: UnbalancedProblem, g: Array) -> Iterates:
         """Over-relaxation with K, or by softmin where that is faster."""
-        return relax_free(p, g, partial(swept_free, p) if by_softmin(p) else self.sweep)
+        return relax_free(g, partial(stepped_free, p) if by_softmin(p) else self.sweep)
 
-    def by_transforms(self, f: Array | None, g: Array, w: float) -> FreeSweep:
-        """The sweep without K."""
-        return swept_free(self.p, f, g, w)
+    def by_transforms(self, f: Array | None, g: Array, w: float) -> FreeStep:
+        """The step without K."""
+        return stepped_free(self.p, f, g, w)
 
-    def _swept(self, f: Array | None, g: Array, w: float) -> FreeSweep | None:
-        """The sweep with K; None where floats cannot tell."""
+    def _swept(self, f: Array | None, g: Array, w: float) -> FreeStep | None:
+        """The step with K; None where floats cannot tell."""
         p, w = self.p, 1.0 if f is None else w
+        if self.compiled is not None and p.is_smooth:
+            return self._in_one_call(self.compiled, self.f0 if f is None else f, g, w)
         v = self._scaling(p.b, g, self.g0)
         row_sums, column_sums = self._free_sums(v, f, w)
         if not self._reliable(row_sums, v):
             return None
         h = self._transform(self.f0, row_sums)
-        moved = half_step(p, f, h, g, w)
-        level = (p.coupling - 1) * p.prox_shift(h, g)  # of the answer, as it goes with g
-        if w != 1 and bool((moved == p.answer(h, g)).all()):
+        lag = p.lag(p.prox_shift(h, g))
+        answer = p.prox(h) - lag
+        moved = half_step(p, f, answer, h, g, w)
+        if moved is answer and w != 1:
             w = 1.0
             _, column_sums = self._free_sums(v, f, w)
-        if not self._reliable(column_sums, self._scaling(p.a, moved - w * level, self.f0)):
+        lag *= w  # K'u does not know it
+        if not self._reliable(column_sums, self._scaling(p.a, moved + lag, self.f0)):
             return None
-        return FreeSweep(moved, h, self._transform(self.g0, column_sums) - w * level)
+        return completed(p, moved, h, g, self._transform(self.g0, column_sums) + lag, w)
+
+    def _in_one_call(self, backend: FreeSweeper, f: Array, g: Array, w: float) -> FreeStep | None:
+        """The same, compiled."""
+        p, noise = self.p, LEAST_ENTRY[self.dtype.itemsize] / NEGLIGIBLE
+        swept = backend.free_sweep(self.K, noise, (self.f0, self.g0), (p.a, p.b), p.eps,
+                                   (p.rows.softness, p.columns.softness), f, g, w)
+        return None if swept is None else FreeStep(swept.f, g, swept.level, swept.residual, swept.g)
 
     def _free_sums(self, v: Array, f: Array | None, w: float) -> tuple[Array, Array]:
         """(K v, K'u) with u_i = a_i exp((f1_i - f0_i) / eps), f1 = (1 - w) f + w coupling h."""

@@ -1,54 +1,50 @@
-"""The Dask backend on worker processes of this machine: parity, the same bits, lost workers."""
+"""The Dask backend on worker processes of this machine: parity, and the same bits."""
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
+from dask_processes import problem
+from distributed import Client
 
 import refot
-from refot.backend_contract import BackendUnavailableError, get_backend
+from refot.backend_contract import (
+    BackendUnavailableError,
+    get_backend,
+    prepared,
+    whereabouts,
+)
 from refot.backends.dask import dask_backend, tiles
-from refot.backends.dask.backend import DaskBackend
 from refot.backends.dask.cluster import Cluster
+from refot.backends.numba.groups.choose import grouping
+from refot.backends.numba.groups.ordered import LARGEST_GROUP
 from refot.verification.parity import compared, fixed_problems
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    """Two worker processes, of one thread each."""
-    with (LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
-          Client(cluster, set_as_default=False) as client):
-        yield client
-
-
-@pytest.fixture
-def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several tiles for a small problem; cut here, and on no worker."""
-    monkeypatch.setattr(tiles, "ROWS", 64)
-
-
-def problem(n: int = 300, m: int = 260, d: int = 3) -> tuple[Any, Any, Any]:
-    rng = np.random.default_rng(0)
-    a, b = (rng.random(size) + 0.1 for size in (n, m))
-    return refot.point_cost(rng.random((n, d)), rng.random((m, d))), a / a.sum(), b / b.sum()
-
-
 # ------------------------------------------------------------------ the operations
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.usefixtures("small_tiles")
-def test_each_operation_is_that_of_numpy(client: Client, dtype: Any) -> None:
-    backend = dask_backend(client, inner="numpy")
-    results = [result for each in islice(fixed_problems(dtype), 6)
-               for result in compared(backend, each)]
+def assert_parity(client: Client, inner: str, dtype: Any, every: int) -> None:
+    """Every operation on one problem of the kit in `every`."""
+    problems, backend = list(fixed_problems(dtype))[::every], dask_backend(client, inner)
+    results = [result for each in problems for result in compared(backend, each)]
     assert {result.operation for result in results} >= {"softmin", "plan_apply", "plan_cost"}
     assert not [result for result in results if not result.passed]
+
+
+@pytest.mark.parametrize(("dtype", "every"), [(np.float64, 13), (np.float32, 31)])
+@pytest.mark.usefixtures("small_tiles")
+def test_each_operation_is_that_of_numpy(client: Client, dtype: Any, every: int) -> None:
+    assert_parity(client, "numpy", dtype, every)
+
+
+@pytest.mark.slow  # 64 problems, some 2,000 operations
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("inner", ["numpy", "numba"])
+@pytest.mark.usefixtures("small_tiles")
+def test_the_whole_kit(client: Client, inner: str, dtype: Any) -> None:
+    assert_parity(client, inner, dtype, 1)
 
 
 @pytest.mark.usefixtures("small_tiles")
@@ -82,55 +78,55 @@ def test_points_that_were_written_to_are_other_points(client: Client) -> None:
 @pytest.mark.parametrize("inner", ["numpy", "numba"])
 def test_any_number_of_workers_gives_the_same_bits(client: Client, inner: str) -> None:
     C, a, b = problem()
-    two = refot.solve(C, a, b, 0.3, certified=True, backend=dask_backend(client, inner))
-    workers = sorted(client.scheduler_info()["workers"])
-    one = OneOf(client, inner, workers[:1])
-    alone = refot.solve(C, a, b, 0.3, certified=True, backend=one)
+    given: dict[str, Any] = {"eps": 0.5, "method": "sinkhorn", "tol": 1e-6, "certified": True}
+    two = refot.solve(C, a, b, **given, backend=dask_backend(client, inner))
+    alone = refot.solve(C, a, b, **given, backend=dask_backend(client, inner, workers=1))
     assert two.converged
     assert alone.gap == two.gap
     np.testing.assert_array_equal(alone.f, two.f)
     np.testing.assert_array_equal(alone.g, two.g)
-    here = refot.solve(C, a, b, 0.3, backend=inner)
-    np.testing.assert_allclose(two.f - a @ two.f, here.f - a @ here.f, rtol=0, atol=1e-8)
+    with Client(processes=False, n_workers=4, threads_per_worker=1, dashboard_address=":0",
+                set_as_default=False) as four_threads:
+        four = refot.solve(C, a, b, **given, backend=dask_backend(four_threads, inner))
+    np.testing.assert_array_equal(four.f, two.f)
+    here = refot.solve(C, a, b, **given, backend=inner)
+    np.testing.assert_allclose(two.f, here.f, rtol=0, atol=1e-12)  # both after as many sweeps
 
 
-class OneOf(DaskBackend):
-    """The backend on some of the workers only."""
-
-    def __init__(self, client: Client, inner: str, workers: list[str]) -> None:
-        super().__init__(client, inner)
-        self.cluster.workers = lambda: workers  # type: ignore[method-assign]
-
-
-@pytest.mark.slow  # waits for time limits of Dask, and for new workers
-@pytest.mark.usefixtures("small_tiles")
-def test_a_worker_that_is_killed_changes_no_bit() -> None:
-    C, a, b = problem()
-    with (LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
-          Client(cluster, set_as_default=False) as client):
-        backend = dask_backend(client, "numpy")
-        undisturbed = refot.solve(C, a, b, 0.3, backend=backend)
-        killed = Kills(client, {3, 6})
-        disturbed = refot.solve(C, a, b, 0.3, backend=killed)
-    assert not killed.at
-    np.testing.assert_array_equal(disturbed.f, undisturbed.f)
-    np.testing.assert_array_equal(disturbed.g, undisturbed.g)
+def test_by_groups_the_bits_are_those_of_the_inner_backend_alone(client: Client) -> None:
+    """Where it treats points by groups: those of a tile are those of the whole."""
+    n, m, eps = 2 * LARGEST_GROUP + 700, 3_000, 0.5
+    rng = np.random.default_rng(0)
+    C, a, b = refot.point_cost(rng.random((n, 2)), rng.random((m, 2))), np.ones(n), np.ones(m)
+    backend, numba = dask_backend(client, "numba"), get_backend("numba")
+    on_cluster, here = prepared(backend, C, a, b), prepared(numba, C, a, b)
+    assert grouping(here, eps) is not None
+    G, V = rng.random(m), rng.random((m, 2))
+    F = numba.softmin(here, G, eps)
+    np.testing.assert_array_equal(backend.softmin(on_cluster, G, eps), F)
+    np.testing.assert_array_equal(backend.plan_apply(on_cluster, F, G, eps, V),
+                                  numba.plan_apply(here, F, G, eps, V))
+    np.testing.assert_array_equal(backend.softmin(on_cluster.T, F, eps),
+                                  numba.softmin(here.T, F, eps))
 
 
-class Kills(DaskBackend):
-    """Kills a worker process before some of its softmins."""
+def test_points_may_be_dask_arrays(client: Client) -> None:
+    import dask.array as da
 
-    def __init__(self, client: Client, at: set[int]) -> None:
-        super().__init__(client, "numpy")
-        self.at, self.calls = at, 0
+    C, a, b = problem(40, 30)
+    x, y = (da.from_array(points, chunks=(16, 3)) for points in (C.x, C.y))
+    with client.as_current():
+        found = refot.solve(refot.point_cost(x, y), da.from_array(a, chunks=16), b, 0.5, tol=1e-4,
+                            backend=dask_backend(client, "numpy"))
+    np.testing.assert_array_equal(
+        found.f, refot.solve(C, a, b, 0.5, tol=1e-4, backend=dask_backend(client, "numpy")).f)
 
-    def softmin(self, *arguments: Any, **options: Any) -> Any:
-        self.calls += 1
-        if self.calls in self.at:
-            self.at.remove(self.calls)
-            victim = next(iter(self.cluster.client.run(os.getpid).values()))
-            os.kill(victim, signal.SIGKILL)
-        return super().softmin(*arguments, **options)
+
+def test_it_says_where_it_computes(client: Client) -> None:
+    assert whereabouts(get_backend("numpy")) == ""
+    told = whereabouts(dask_backend(client, "numpy"))
+    assert f"2 workers of {client.scheduler.address}, numpy on each" in told
+    assert client.dashboard_link in told
 
 
 # ------------------------------------------------------------------ shares
@@ -142,10 +138,14 @@ def test_tiles_are_shared_out_by_what_they_take() -> None:
 
 def test_tiles_know_only_the_number_of_rows() -> None:
     assert tiles.tile_starts(10) == [0, 10]
-    starts = tiles.tile_starts(3_000_000)
-    assert starts[0] == 0
-    assert starts[-1] == 3_000_000
-    assert len(starts) - 1 <= tiles.MOST
+    assert tiles.tile_starts(20_000) == [0, 5_000, 10_000, 15_000, 20_000]
+    assert tiles.tile_starts(20_000, 8_192) == [0, 8_192, 16_384, 20_000]
+    for n in (3_000_000, 10_000_000):
+        for unit in (1, 8_192):
+            starts = tiles.tile_starts(n, unit)
+            assert (starts[0], starts[-1]) == (0, n)
+            assert tiles.MOST / 2 <= len(starts) - 1 <= 2 * tiles.MOST
+            assert not any(start % unit for start in starts[:-1])
 
 
 # ------------------------------------------------------------------ what is missing

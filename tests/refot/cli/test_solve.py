@@ -64,6 +64,19 @@ def test_an_unbalanced_problem_says_its_mass(tmp_path: Path) -> None:
     assert "U in [" in done.output
 
 
+def test_backend_and_checkpoint(tmp_path: Path) -> None:
+    np.savez(tmp_path / "problem.npz", x=X, y=Y, a=A, b=B, eps=EPS)
+    done = run(tmp_path / "problem.npz", "--backend", "numpy", "--checkpoint", tmp_path / "run",
+               "--out", tmp_path / "solution.npz")
+    assert done.exit_code == 0, done.output
+    assert "backend numpy" in done.output
+    assert not list((tmp_path / "run").iterdir())  # it has converged: nothing is left to go on from
+    stopped = run(tmp_path / "problem.npz", "--checkpoint", tmp_path / "run", "--max-iter", 1,
+                  "--method", "sinkhorn")
+    assert stopped.exit_code == 1
+    assert (tmp_path / "run" / "potentials.npz").exists()
+
+
 def test_a_solve_that_does_not_arrive_says_so(tmp_path: Path) -> None:
     np.savez(tmp_path / "problem.npz", C=C, a=A, b=B, eps=1e-3)
     with pytest.warns(refot.ConvergenceWarning):
@@ -90,3 +103,17 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     three = run(*[tmp_path / "C.csv"] * 3, "--eps", EPS)
     assert three.exit_code == 2
     assert "two tables of points" in three.output
+
+
+def test_a_number_of_sweeps_and_a_gauge_are_those_of_the_function(tmp_path: Path) -> None:
+    np.savez(tmp_path / "problem.npz", C=C, a=A, b=B, eps=EPS)
+    done = run(tmp_path / "problem.npz", "--iterations", 3, "--gauge", "mean-zero",
+               "--out", tmp_path / "s.npz")
+    assert (done.exit_code, "after 3 iterations" in done.output) == (1, True), done.output
+    found = refot.load_solution(tmp_path / "s.npz")
+    asked = refot.solve(C, A, B, EPS, iterations=3, gauge="mean-zero")
+    np.testing.assert_array_equal(found.f, asked.f)
+    assert abs(found.f.mean()) < 1e-15
+    for wrong in (("--gauge", "nought"), ("--iterations", 3, "--method", "newton")):
+        refused = run(tmp_path / "problem.npz", *wrong)
+        assert (refused.exit_code, wrong[0].lstrip("-") in str(refused.exception)) == (1, True)

@@ -9,7 +9,8 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 import refot
-from refot.penalties import KL, TV, Exact, as_penalties, kl_terms
+from refot.penalties import KL, TV, Exact, as_penalties, kl_terms, log_sum
+from refot.unbalanced_problem import unbalanced_problem
 
 PENALTIES = [KL(0.7), KL(1e-3), KL(1e4), TV(0.7), Exact()]
 
@@ -42,6 +43,49 @@ def test_slack_is_what_fenchel_and_young_leave(penalty):
     assert slack.sum() == pytest.approx(
         penalty.cost(r, a) - penalty.reward(f, a) + r @ f, rel=1e-12)
     np.testing.assert_allclose(penalty.slack(penalty.asked(f, a, r), f, a), 0, atol=1e-15)
+
+
+@pytest.mark.parametrize("penalty", [KL(0.7), KL(20.0), TV(0.7), Exact()])
+def test_rise_is_the_difference_of_two_rewards(penalty):
+    """Of no mass nothing is said, however far its potential is."""
+    rng = np.random.default_rng(0)
+    a, f, x = rng.random(9), rng.uniform(-0.3, 0.6, 9), rng.uniform(-0.2, 0.2, 9)
+    a[0], f[0], x[0] = 0, -1e9, 0.1
+    expected = penalty.reward(np.append(0, (f + x)[1:]), a) - penalty.reward(np.append(0, f[1:]), a)
+    assert penalty.rise(f, x, a) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_small_rise_keeps_its_digits():
+    """1e-12 of a potential: the difference of two rewards would have four digits."""
+    f, a = np.array([0.3, -0.2]), np.array([0.5, 0.25])
+    expected = 1e-12 * float(a @ np.exp(-f / 0.7))  # to first order, which is right to 1e-12
+    assert KL(0.7).rise(f, np.full(2, 1e-12), a) == pytest.approx(expected, rel=1e-11)
+
+
+@pytest.mark.parametrize("rho", [0.4, (0.4, math.inf), (math.inf, 2.0)])
+def test_the_rise_of_the_dual_and_the_lag_of_the_best_potential(rho):
+    """Both from what they say: the difference of two duals, and t - prox(h + t) + prox(h)."""
+    rng = np.random.default_rng(3)
+    C, a, b, eps = rng.random((5, 4)), rng.random(5), rng.random(4), 0.3
+    f, g, x = rng.random(5) - 0.5, rng.random(4) - 0.5, rng.random(5) - 0.5
+    p = unbalanced_problem(C, a, b, eps, rho)
+    before, after = (refot.unbalanced_dual(each, g, C, a, b, eps, rho) for each in (f, f + x))
+    assert p.rise(f, x, p.row_sums(f, g)) == pytest.approx(after - before, rel=1e-12)
+    for t in (0.7, -2.0):
+        lag = t - p.prox(f + t) + p.prox(f)
+        np.testing.assert_allclose(p.lag(t), lag, rtol=1e-12, atol=1e-15)
+        assert p.T.lag(t) == pytest.approx(t - p.T.prox(g + t)[0] + p.T.prox(g)[0], abs=1e-15)
+
+
+def test_a_sum_of_exponentials_neither_overflows_nor_vanishes():
+    """Only where there is mass does an exponent count."""
+    a, exponents = np.array([0.0, 2.0, 3.0]), np.array([1e6, 1.0, 2.0])
+    expected = math.log(2 * math.e + 3 * math.e**2)
+    assert log_sum(a, exponents) == pytest.approx(expected, rel=1e-15)
+    for far in (900.0, -900.0, 650.0, -650.0):
+        assert log_sum(a, exponents + far) == pytest.approx(expected + far, rel=1e-15)
+    assert log_sum(1e-300 * a, exponents) == pytest.approx(
+        expected - 300 * math.log(10), rel=1e-15)
 
 
 def test_kl_terms_lose_no_digits_near_q_and_far_from_it():

@@ -6,6 +6,7 @@ import math
 import re
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -178,6 +179,16 @@ def test_the_true_cause_stands_within_the_first_ten_lines(name: str) -> None:
 def test_twelve_newcomers_were_tried() -> None:
     assert len(NEWCOMERS) == 12
     assert set(UNNAMED) < NEWCOMERS.keys()
+
+
+def test_the_page_lists_the_newcomers_with_what_is_said_of_them() -> None:
+    """The test above looks for the same words in the report."""
+    page = (Path(__file__).parents[3] / "docs" / "zoo.md").read_text("utf-8")
+    said = dict(re.findall(r"^\| `(\w+)` \|.*\| (.+) \|$", page, re.MULTILINE))
+    assert NEWCOMERS.keys() <= said.keys()
+    for name, newcomer in NEWCOMERS.items():
+        words = said[name].replace("`", "")
+        assert bool(re.search(newcomer.cause, words)) == (name not in UNNAMED), name
 
 
 def many(parts: int, mistakes: int) -> Report:

@@ -68,6 +68,7 @@ PARTS = {
         "ot.stochastic.solve_semi_dual_entropic(method='SAG')",
         "ot.stochastic.solve_semi_dual_entropic(method='ASGD')",
         "ot.stochastic.solve_dual_entropic(batch_size=min(n, m))",
+        "ot.da.SinkhornTransport().fit().coupling_",
         *(f"ot.unbalanced.sinkhorn_unbalanced(method='{method}', reg_type='{reg_type}')"
           for method in ("sinkhorn", "sinkhorn_stabilized", "sinkhorn_translation_invariant")
           for reg_type in ("kl", "entropy")),
@@ -107,6 +108,10 @@ PARTS = {
         "geomloss.ot.solve_sample(max_iter=300).plan, .potential_a, .potential_b",
         "geomloss.ot.solve_sample(max_iter=300, debias=True).value",
         "geomloss.ot.solve_sample(max_iter=300, debias=True).value.backward()",
+        "geomloss.ot.solve_batch(max_iter=300).value",
+        "geomloss.ot.solve_batch(max_iter=300).plan, .potential_a, .potential_b",
+        "SamplesLoss('sinkhorn', p=2, scaling=0.99) of a batch",
+        "SamplesLoss('sinkhorn', p=2, scaling=0.99) of a batch.backward()",
         "SamplesLoss('sinkhorn', p=2, reach=reach, scaling=0.99)",
         "SamplesLoss('sinkhorn', p=2, reach=reach, scaling=0.99).backward()",
         "SamplesLoss('sinkhorn', p=1, reach=reach, scaling=0.99)",

@@ -1,4 +1,4 @@
-"""Adapters of what `refot[peers]` does not install: KeOps, MDOT-TNT, regot, flash-sinkhorn.
+"""Adapters of what `refot[peers]` does not install: KeOps, MDOT-TNT, regot, curegot, torchgw, ...
 
 As in test_adapters: each capability of each part agrees with refot to the tolerance of the part but
 for those of DEVIATES; and the crash for which an adapter refuses a call still happens.
@@ -10,13 +10,15 @@ import functools
 import re
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 from adapter_problem import EPS, PROBLEM, A, B, C, measured
 
+import refot
 from refot.conventions.convert import CONVENTIONS
-from refot.verification.subjects.adapters import in_double, mdot_tnt
+from refot.verification.subjects.adapters import curegot, in_double, mdot_tnt
 from refot.verification.subjects.adapters.regot import CRASHES, SOLVERS
 from refot.verification.subjects.capabilities import CAPABILITIES
 from refot.verification.subjects.loading import TargetError, load
@@ -24,7 +26,7 @@ from refot.verification.subjects.loading import TargetError, load
 pytestmark = [pytest.mark.peers]
 
 PACKAGES = {"keops": "pykeops", "mdot-tnt": "mdot_tnt", "regot": "regot",
-            "flash-sinkhorn": "flash_sinkhorn"}
+            "curegot": "curegot", "torchgw": "torchgw", "flash-sinkhorn": "flash_sinkhorn"}
 
 MARK = "0.99, backend='online')"
 PARTS = {
@@ -37,6 +39,8 @@ PARTS = {
     "regot": (*(f"regot.sinkhorn_{name}" for name in SOLVERS),
               *(f"regot.sinkhorn_{name}(tol=1e-08, max_iter=20000)"
                 for name in ("bcd", "lbfgs_dual", "ssns", "splr"))),
+    "torchgw": ("torchgw._solver._sinkhorn_torch",
+                "torchgw._solver._sinkhorn_torch(tol=1e-10, max_iter=20000)"),
 }
 
 DEVIATES = {
@@ -81,7 +85,8 @@ def test_parts_are_named_once_and_offer_what_the_verifier_knows(library):
 
 @pytest.mark.parametrize(("library", "says"), [
     ("keops", "pip install pykeops"), ("mdot-tnt", "non-commercial"),
-    ("regot", "pip install regot"), ("flash-sinkhorn", "a CUDA GPU")])
+    ("regot", "pip install regot"), ("curegot", "a CUDA GPU"),
+    ("torchgw", "non-commercial use only"), ("flash-sinkhorn", "a CUDA GPU")])
 def test_a_missing_library_says_how_to_get_it(library, says, monkeypatch):
     pytest.importorskip("torch")
     pytest.importorskip("geomloss")
@@ -98,10 +103,33 @@ def test_flash_sinkhorn_says_that_it_needs_a_gpu(monkeypatch):
         load("flash-sinkhorn")
 
 
+def test_the_answers_of_curegot_are_read_as_its_source_writes_them(monkeypatch):
+    """A stand-in that returns what its binding does: plan, the n + m plain potentials, niter."""
+
+    def sinkhorn(M, a, b, reg, tol=1e-6, max_iter=1000):
+        assert M.flags.c_contiguous  # its binding reads row by row
+        solved = refot.solve(M, a, b, reg, tol=1e-12)
+        plain = solved.f + reg * np.log(a), solved.g + reg * np.log(b)
+        return {"plan": refot.plan(solved.f, solved.g, M, a, b, reg),
+                "dual": np.concatenate(plain), "niter": max_iter}
+
+    interface = types.SimpleNamespace(sinkhorn_bcd=sinkhorn, sinkhorn_splr=sinkhorn)
+    monkeypatch.setitem(sys.modules, "curegot", types.SimpleNamespace(numpy=interface))
+    monkeypatch.setattr(curegot, "version", lambda package: "0.1.0")
+    parts = curegot.subject().parts
+    assert [part.name for part in parts[:2]] == ["curegot.numpy.sinkhorn_bcd",
+                                                 "curegot.numpy.sinkhorn_splr"]
+    for part in parts:
+        assert max(error for _, _, error in measured(part)) < 1e-9
+    with pytest.raises(NotImplementedError, match="weights > 0"):
+        parts[0].capabilities["plan"](C, np.append(A[:-1], 0.0), B, EPS)
+
+
 def test_no_extra_of_refot_installs_what_is_licensed_for_non_commercial_use():
     from importlib.metadata import requires
 
-    assert not [line for line in requires("refot") or [] if re.match("mdot", line)]
+    assert not [line for line in requires("refot") or []
+                if re.match("mdot|torchgw", line)]
 
 
 # ------------------------------------------------------------------ regot

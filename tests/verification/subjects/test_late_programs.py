@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from refot.verification.cases.case import synthetic
 from refot.verification.checks import CHECKS
 from refot.verification.checks.trial import Trial
 from refot.verification.runs.program import Program, Questions, load_command
-from refot.verification.subjects.limits import Limits, limited, time_limit
+from refot.verification.subjects.limits import Limits, alarm_held, limited, time_limit
 from refot.verification.subjects.probe import Probe
 from refot.verification.truth.solution import solution_of
 
@@ -48,6 +49,20 @@ for line in source:
 def processes(folder: Path) -> list[int]:
     """Every process that the program was, in order."""
     return [int(line) for line in (folder / "stubborn.py.pids").read_text().split()]
+
+
+def test_an_alarm_that_rings_in_a_step_is_heard_at_its_end() -> None:
+    done: list[str] = []
+
+    def work() -> None:
+        with alarm_held():
+            time.sleep(0.05)
+            done.append("the step")
+        done.append("what follows")
+
+    with pytest.raises(TimeoutError, match=r"no answer within 0\.01 s"), time_limit(0.01):
+        work()
+    assert done == ["the step"]
 
 
 def test_an_alarm_that_rings_again_leaves_no_program_behind(stubborn: str, tmp_path: Path) -> None:

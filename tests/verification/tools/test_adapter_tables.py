@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,7 @@ from refot.verification.tools.peer_tables import by_capability, by_case, main, t
 
 def report(name: str, *checks: tuple[str, str, str, str]) -> dict[str, Any]:
     """A report of checks (part, capability.what, case, status)."""
-    count = Counter(status for *_, status in checks)
-    summary = {"passed": count["passed"], "failed": count["failed"], "errors": count["error"],
-               "not_provided": count["not_provided"]}
-    return {"subject": {"name": name, "version": "1"}, "summary": summary, "checks": [
+    return {"subject": {"name": name, "version": "1"}, "checks": [
         {"part": part, "id": f"{of}.x" if "." not in of else of, "case": case, "status": status,
          "capability": of.partition(".")[0]} for part, of, case, status in checks]}
 
@@ -49,6 +45,21 @@ def test_by_case_copies_are_one_case_and_errors_no_pass() -> None:
 
 def test_in_the_totals_errors_are_no_pass_and_what_is_not_provided_is_not_counted() -> None:
     assert totals([TWO, ONE]) == "In all they pass: two 3 of 7, one 1 of 5."
+
+
+def test_a_solve_that_says_that_it_did_not_converge_is_counted_and_no_pass() -> None:
+    early = report("early", ("f", "plan", "tiny-eps", "not_converged"),
+                   ("f", "plan", "gaussian", "passed"))
+    assert totals([early]) == "In all they pass: early 1 of 2."
+    assert "| `tiny-eps` | 0 of 1 |" in by_case([early])
+
+
+def test_unbalanced_transport_is_left_out() -> None:
+    both = report("both", ("f", "plan", "gaussian", "passed"),
+                  ("u", "unbalanced_plan", "gaussian", "failed"))
+    assert totals([both]) == "In all they pass: both 1 of 1."
+    assert "unbalanced" not in by_capability([both])
+    assert "| `gaussian` | 1 of 1 |" in by_case([both])
 
 
 def test_the_program_prints_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

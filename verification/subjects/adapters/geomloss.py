@@ -47,8 +47,9 @@ def subject() -> Subject:
     geomloss = require("geomloss", "GeomLoss")
     from .geomloss_unbalanced import unbalanced, unbalanced_losses
 
-    families = ((_debiased, _biased, _energy, _matrix, _samples, unbalanced)
-                if find_spec("geomloss.ot") else (_debiased, _biased, _energy, unbalanced_losses))
+    families = ((_debiased, _biased, _energy, _matrix, _samples, _batches, unbalanced)
+                if find_spec("geomloss.ot")
+                else (_debiased, _biased, _energy, _batched_losses, unbalanced_losses))
     return Subject("GeomLoss", geomloss.__version__,
                    tuple(part for family in families for part in family()))
 
@@ -197,3 +198,17 @@ def _samples() -> Iterator[Part]:
                tolerance=SQUARED_LAG)
     yield Part(f"{name}, debias=True).value.backward()", {"divergence_gradient": gradient},
                calls=called, tolerance=PER_ATOM)
+
+
+# ------------------------------------------------------------------ batches
+def _batched_losses() -> Iterator[Part]:
+    from .geomloss_batch import batched_losses
+
+    yield from batched_losses(ACCURATE, SQUARED_LAG, PER_ATOM)
+
+
+def _batches() -> Iterator[Part]:
+    from .geomloss_batch import batched_matrices
+
+    yield from batched_matrices(ITERATIONS, SQUARED_LAG, LAG)
+    yield from _batched_losses()

@@ -19,6 +19,7 @@ from refot.verification.subjects.subject import Part, Subject
 
 from . import Capabilities, as_clouds, once, require, unsupported
 from .pot_batch import batch
+from .pot_da import estimators
 from .pot_unbalanced import unbalanced
 
 SINKHORN = {
@@ -62,7 +63,7 @@ def subject() -> Subject:
     """
     ot = require("ot", "POT")
     families = (_sinkhorn, _solve, _batch, _solve_sample, _empirical, _unrolled,
-                _of_potentials, _stochastic, unbalanced)
+                _of_potentials, _stochastic, estimators, unbalanced)
     return Subject("POT", ot.__version__, tuple(part for family in families for part in family(ot)))
 
 

@@ -1,0 +1,24 @@
+"""One cluster for all tests that do no harm to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from distributed import Client, LocalCluster
+
+from refot.backends.dask import tiles
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[Client]:
+    """Two worker processes, of one thread each."""
+    with (LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+          Client(cluster, set_as_default=False) as client):
+        yield client
+
+
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several tiles for a small problem; cut here, and on no worker."""
+    monkeypatch.setattr(tiles, "ROWS", 64)

@@ -1,0 +1,108 @@
+"""What happens where a worker, all workers or the scheduler are lost in the middle of a solve."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dask_processes import dask_processes, problem
+from distributed import Client
+
+import refot
+from refot.backends.dask import ClusterError, dask_backend
+from refot.backends.dask.backend import DaskBackend
+from refot.solvers.resume import checkpoint
+
+GIVEN: dict[str, Any] = {"eps": 0.3, "method": "overrelaxed"}
+"""A solve of some dozens of operations."""
+
+
+class Harmed(DaskBackend):
+    """Does the harm before its softmin of that number."""
+
+    def __init__(self, client: Client, harm: Any, at: int = 5, longest: float = 600.0) -> None:
+        super().__init__(client, "numpy", longest)
+        self.harm, self.left = harm, at
+
+    def softmin(self, *arguments: Any, **options: Any) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            self.harm()
+        return super().softmin(*arguments, **options)
+
+
+def test_a_worker_that_takes_too_long_is_an_error(client: Client) -> None:
+    C, _, b = problem(3_000, 3_000)
+    with pytest.raises(ClusterError, match=r"no answer from a worker within 0\.01 s.*softmin"):
+        dask_backend(client, "numpy", longest=0.01).softmin(C, b, 0.3)
+
+
+def test_a_client_that_is_closed_has_lost_its_scheduler() -> None:
+    C, _, b = problem(20, 20)
+    with Client(processes=False, dashboard_address=":0", set_as_default=False) as client:
+        backend = dask_backend(client, "numpy")
+        backend.softmin(C, b, 0.3)
+    time.sleep(0.6)  # for so long the workers that were named are taken to be there
+    with pytest.raises(ClusterError, match="the scheduler is lost"):
+        backend.softmin(C, b, 0.3)
+
+
+# ------------------------------------------------------------------ of processes that are killed
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_tiles")
+def test_ten_workers_killed_in_ten_solves_change_no_bit() -> None:
+    """Each at a random operation, in a random phase of it: a moment after it was begun."""
+    C, a, b = problem()
+    draw = random.Random(0)
+    with dask_processes() as cluster:
+        undisturbed = refot.solve(C, a, b, **GIVEN, backend=dask_backend(cluster.client, "numpy"))
+        for _ in range(10):
+            victim = draw.choice(cluster.workers)
+            killer = threading.Timer(0.02 * draw.random(), victim.kill)
+            at = draw.randrange(1, undisturbed.iterations)
+            backend = Harmed(cluster.client, killer.start, at)
+            disturbed = refot.solve(C, a, b, **GIVEN, backend=backend)
+            assert victim.wait() == -signal.SIGKILL
+            np.testing.assert_array_equal(disturbed.f, undisturbed.f)
+            np.testing.assert_array_equal(disturbed.g, undisturbed.g)
+            cluster.start_worker()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.parametrize(("lost", "message"), [
+    ("workers", "all workers are lost"), ("scheduler", "the scheduler is lost"),
+    ("hangs", r"no answer from a worker within 5 s")])
+def test_what_is_lost_is_said_and_the_solve_goes_on(
+    lost: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "WORTH", 0.0)
+    C, a, b = problem()
+    with dask_processes() as cluster:
+        def harm() -> None:
+            if lost == "scheduler":
+                cluster.scheduler.kill()
+            for worker in cluster.workers if lost == "workers" else ():
+                worker.kill()
+            if lost == "hangs":
+                cluster.workers[0].send_signal(signal.SIGSTOP)
+
+        with pytest.raises(ClusterError, match=message) as raised:
+            refot.solve(C, a, b, **GIVEN, backend=Harmed(cluster.client, harm, longest=5.0),
+                        checkpoint=tmp_path / "run")
+    assert "the solve had reached iteration" in str(raised.value.__notes__)
+    with np.load(tmp_path / "run" / "potentials.npz") as last:
+        assert len(last["g"]) == len(b)
+    with dask_processes(1) as cluster:
+        left = Harmed(cluster.client, lambda: None, 10**6)
+        found = refot.solve(C, a, b, **GIVEN, backend=left, checkpoint=tmp_path / "run")
+        whole = refot.solve(C, a, b, **GIVEN, backend=dask_backend(cluster.client, "numpy"))
+    assert 10**6 - left.left < 2 * found.iterations  # some of its answers were there
+    np.testing.assert_array_equal(found.f, whole.f)
+    np.testing.assert_array_equal(found.g, whole.g)
