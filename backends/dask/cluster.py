@@ -7,6 +7,7 @@ depend on where. No equation here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import os
@@ -137,14 +138,14 @@ class Cluster:
         return self._named[1]
 
     def _workers_now(self) -> list[str]:
+        """The workers that the scheduler names, asked until there is one."""
         deadline = time.monotonic() + PATIENCE
         while True:
             self._require_scheduler(deadline)
-            try:
-                known = self._within(PATIENCE, lambda: self.client.nthreads(asynchronous=True)) \
-                    if self.client.status == "running" else {}
-            except LOST:  # of the connection: the scheduler may come back
-                known = {}
+            known: dict[str, int] = {}
+            if self.client.status == "running":
+                with contextlib.suppress(*LOST):  # the connection: the scheduler may come back
+                    known = self._within(PATIENCE, lambda: self.client.nthreads(asynchronous=True))
             if known:
                 return sorted(known)[:self.most]
             if self.client.status == "running" and time.monotonic() > deadline:
@@ -185,18 +186,18 @@ class Cluster:
                  for worker, tiles in zip(workers, shared_out(left, len(workers)), strict=True)
                  if tiles]
         self._lay_out(problem, [task.worker for task in tasks])
-        given_all = ([task.arguments for task in tasks]
-                     if max(task.bytes for task in tasks) <= WITH_TASK else
-                     self._scattered([(task.worker, task.arguments) for task in tasks]))
+        handed: Sequence[Any] = [task.arguments for task in tasks]
+        if max(task.bytes for task in tasks) > WITH_TASK:
+            handed = self._scattered([(task.worker, task.arguments) for task in tasks])
         futures = []
-        for task, given in zip(tasks, given_all, strict=True):
+        for task, given in zip(tasks, handed, strict=True):
             if given is not None and task.worker in problem.lies:
                 self.moved += task.bytes
                 futures.append(self.client.submit(
                     compute, problem.lies[task.worker], side, operation, task.tiles, given,
                     workers=[task.worker], allow_other_workers=True, pure=False))
         answers = self._answers(futures, operation)
-        if len(answers) < len(tasks):
+        if len(answers) < len(tasks):  # a worker was lost: ask anew which are there
             self._named = (-math.inf, [])
         return answers
 
