@@ -58,8 +58,6 @@ from refot.information import (
     q_objective,
     sum_noise,
 )
-from refot.limits.eps_path import EpsPath, path
-from refot.limits.exact_transport import ExactTransport, exact
 from refot.measures import Measure, measure
 from refot.objectives import (
     dual,
@@ -105,6 +103,8 @@ if TYPE_CHECKING:
         sharp_value_gradient_weights,
         sinkhorn_loss_gradient,
     )
+    from refot.limits.eps_path import EpsPath, path
+    from refot.limits.exact_transport import ExactTransport, exact
     from refot.solvers.answers.load import load_solution
     from refot.unbalanced.gradients import (
         unbalanced_divergence_gradient,
@@ -275,6 +275,8 @@ _LATER = {
         "sharp_value_gradient", "sharp_value_gradient_points", "sharp_value_gradient_weights",
         "sinkhorn_loss_gradient",
     ),
+    "refot.limits.eps_path": ("EpsPath", "path"),
+    "refot.limits.exact_transport": ("ExactTransport", "exact"),
     "refot.solvers.answers.load": ("load_solution",),
     "refot.unbalanced.gradients": (
         "unbalanced_divergence_gradient", "unbalanced_divergence_gradient_weights",

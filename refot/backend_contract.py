@@ -2,8 +2,8 @@
 
 An equation asks for an operation (`softmin`, `plan_apply`, ...) and never knows how it is computed.
 What a backend may offer beyond these operations, and what is done for one that does not, is said by
-`backend_for`, `prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread` and the
-protocols `DirectionSolver`, `FreeSweeper`, `FlowSolver`, `BatchSolver` and `Compiled`.
+`backend_for`, `prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread`, `whereabouts`
+and the protocols `DirectionSolver`, `FreeSweeper`, `FlowSolver`, `BatchSolver` and `Compiled`.
 
 The choice, strongest first: the `backend=` argument, `use_backend(...)`, `REFOT_BACKEND`, `auto`.
 `auto` is a choice itself: a problem asks it by `backend_for`, and is on one backend from then on.
@@ -253,6 +253,12 @@ def one_thread(backend: Backend) -> AbstractContextManager[None]:
     context: AbstractContextManager[None] = (
         backend.one_thread() if hasattr(backend, "one_thread") else nullcontext())
     return context
+
+
+def whereabouts(backend: Backend) -> str:
+    """Where the backend computes, in words, if that is not this process: its own attribute
+    `whereabouts`, else ""."""
+    return str(getattr(backend, "whereabouts", ""))
 
 
 BackendLike: TypeAlias = str | Backend | None

@@ -355,7 +355,8 @@ def centred(gradient: Array, a: Array) -> Array:
     """The gradient less its mean: the sum of the weights is fixed, so that a constant is free.
 
     A point of weight 0 may have a derivative so far from the others that the mean, and with it the
-    others' digits, would be lost: derivatives that are FAR off are left out of the mean.
+    others' digits, would be lost. So the mean leaves out a derivative in a weight of 0 that is more
+    than 1,000 times as far from the mean over the points with mass as any of those points is.
     """
     xp, with_mass = namespace(gradient), gradient[a > 0]
     off = abs(gradient - with_mass.mean())
@@ -364,7 +365,7 @@ def centred(gradient: Array, a: Array) -> Array:
 
 
 FAR = 1e3
-"""How many times as far from the mean as the derivatives in weights > 0 makes a derivative far."""
+"""How many times as far from the mean as the farthest derivative in a weight > 0 is left out."""
 
 
 def points_at(p: Problem, f: Array, g: Array) -> Array:

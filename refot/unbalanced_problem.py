@@ -59,6 +59,12 @@ class UnbalancedProblem(Problem):
         """How far the best f moves where its softmin moves by 1: rho / (rho + eps). U-3."""
         return 1 / (1 + self.eps * self.rows.softness)
 
+    @property
+    def contraction(self) -> float:
+        """By this factor at least the iteration U-3 takes errors down; 1 where both sides are exact
+        or TV."""
+        return self.coupling * self.T.coupling
+
     # -------------------------------------------------------------- what solvers ask of a problem
     def prox(self, h: Array) -> Array:
         """The f that is best where the softmin is h. U-3."""

@@ -1,9 +1,13 @@
 """The default backend: NumPy for small problems, Numba for large ones.
 
 It computes nothing itself. Whoever opens a problem asks `chosen` once, by the contract's
-`backend_for`, and the whole solve is then on the backend that was chosen: which one that is depends
-on the number of pairs alone, so that the same problem has the same digits in every process. An
-operation that is called by itself is handed on in the same way.
+`backend_for`, and the whole solve is then on the backend that was chosen. An operation that is
+called by itself is handed on in the same way.
+
+Between small and large NumPy takes 5 to 50 ms and Numba less, but loading the compiled kernels
+takes most of a second in each process, and compiling them many seconds on each machine. So such a
+problem is NumPy's until a process has had enough of them. What decides are numbers of pairs, never
+times: a program that runs again makes the same choices, and has the same digits.
 """
 
 from __future__ import annotations
@@ -17,10 +21,16 @@ from refot.backend_contract import Backend, BackendUnavailableError, Entries, ge
 from refot.backends.numpy.backend import NumpyArrays
 from refot.costs.operands import Cost, PointCost
 
-SMALL = 200_000
-"""Problems of fewer pairs (x_i, y_j) are NumPy's. There a solve takes tens of milliseconds; the
-compiled kernels would save part of that, once they are loaded, which takes most of a second in each
-process, and compiled, which takes many seconds on each machine."""
+SMALL = 256 * 256
+"""Problems of at most this number of pairs (x_i, y_j) are NumPy's always: there the two are equally
+fast."""
+
+LARGE = 1_000_000
+"""Problems of at least this number of pairs are Numba's always: NumPy takes 50 ms and more."""
+
+ENOUGH = 20_000_000
+"""Problems between are Numba's after NumPy has had this number of pairs of them, about a second's
+work, or after a large one."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,11 +39,18 @@ class AutoBackend(NumpyArrays):
     """A choice between `numpy` and `numba`."""
 
     name = "auto"
-    rule = f"numpy for fewer than {SMALL:,} pairs of points, else numba"
+    rule = f"numpy up to {SMALL:,} pairs of points, numba from {LARGE:,}; between: numpy first"
+
+    def __init__(self) -> None:
+        self.served = 0
+        """The pairs of problems between SMALL and LARGE so far."""
 
     def chosen(self, pairs: int) -> Backend:
         """The backend for a problem of this number of pairs."""
-        return get_backend("numpy") if pairs < SMALL else self._compiled
+        if pairs <= SMALL:
+            return get_backend("numpy")
+        self.served += pairs if pairs < LARGE else ENOUGH
+        return get_backend("numpy") if self.served <= ENOUGH and pairs < LARGE else self._compiled
 
     @cached_property
     def _compiled(self) -> Backend:

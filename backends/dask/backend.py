@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array, as_positive
+from refot.arrays import Array, as_count, as_positive
 from refot.backend_contract import (
     BackendUnavailableError,
     Entries,
@@ -53,13 +53,16 @@ class DaskBackend(NumpyArrays):
     """NumPy arrays here, and the work on the workers of `client`; of the current client, where none
     is given. `inner` is the backend on each worker: "numba", "numpy", or "cupy" where each worker
     has a GPU. `longest`, in seconds: how long one operation may take without one more worker having
-    answered. Raises BackendUnavailableError where there is no cluster."""
+    answered. `workers`: how many are used, at most. Raises BackendUnavailableError where there is
+    no cluster."""
 
     name = "dask"
 
-    def __init__(self, client: Any = None, inner: str = "numba", longest: float = LONGEST) -> None:
+    def __init__(self, client: Any = None, inner: str = "numba", longest: float = LONGEST,
+                 workers: int | None = None) -> None:
         self._given, self.inner = client, get_backend(inner)
         self._longest = as_positive(longest, "longest")
+        self._most = None if workers is None else as_count(workers, "workers")
         self._cluster: Cluster | None = None
         self._problems: OrderedDict[str, Problem] = OrderedDict()
         _ = self.cluster
@@ -69,9 +72,16 @@ class DaskBackend(NumpyArrays):
         """The cluster of the client that was given, or of the current one."""
         client = current_client() if self._given is None else self._given
         if self._cluster is None or self._cluster.client is not client:
-            self._cluster = Cluster(client, self._longest)
+            self._cluster = Cluster(client, self._longest, self._most)
             self._problems.clear()
         return self._cluster
+
+    @property
+    def whereabouts(self) -> str:
+        """The scheduler, the number of workers, and the page that shows what they do."""
+        client, workers = self.cluster.client, len(self.cluster.workers())
+        page = f", dashboard {client.dashboard_link}" if client.dashboard_link else ""
+        return f"{workers} workers of {self.cluster.address}, {self.inner.name} on each{page}"
 
     # ------------------------------------------------------------------ the contract
     def prepared(self, C: Cost, a: Array, b: Array) -> Cost:
@@ -172,14 +182,16 @@ class DaskBackend(NumpyArrays):
         return self._problems[_key(C)], 0
 
 
-def dask_backend(client: Any = None, inner: str = "numba", longest: float = LONGEST) -> DaskBackend:
-    """The backend on the workers of `client` (a `distributed.Client`), each with the backend
-    `inner`. Where no worker answers for `longest` seconds, an operation raises ClusterError.
+def dask_backend(client: Any = None, inner: str = "numba", longest: float = LONGEST,
+                 workers: int | None = None) -> DaskBackend:
+    """The backend on the workers of `client` (a `distributed.Client`), at most that number of
+    `workers`, each with the backend `inner`. Where no worker answers for `longest` seconds, an
+    operation raises ClusterError.
 
         with refot.use_backend(dask_backend(Client(n_workers=2))):
             refot.solve(...)
     """
-    return DaskBackend(client, inner, longest)
+    return DaskBackend(client, inner, longest, workers)
 
 
 def _order(C: Cost) -> Array | None:

@@ -101,14 +101,31 @@ class Task:
         return sum(map(_bytes, self.arguments))
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """What one operation took."""
+
+    seconds: float
+    """From the call to the answer."""
+
+    computing: float
+    """Of these, the seconds for which the busiest worker computed."""
+
+    bytes: int
+    """Of arrays that went to workers and back, the problem itself left out."""
+
+
 class Cluster:
     """The workers of a client's cluster, and what they are sent. `longest`, in seconds: how long
-    one operation may take without one more worker having answered."""
+    one operation may take without one more worker having answered. `most`: workers that are used,
+    at most."""
 
-    def __init__(self, client: Client, longest: float = LONGEST) -> None:
-        self.client, self.longest = client, longest
+    def __init__(self, client: Client, longest: float = LONGEST, most: int | None = None) -> None:
+        self.client, self.longest, self.most = client, longest, most
+        self.last = Exchange(0.0, 0.0, 0)
+        """The last operation."""
         self.moved = 0
-        """Bytes of arrays that went to workers and back, the problems themselves left out."""
+        """Bytes of arrays of all operations."""
         self._named: tuple[float, list[str]] = (-math.inf, [])
         """When the scheduler named the workers, and which they are."""
 
@@ -129,7 +146,7 @@ class Cluster:
             except LOST:  # of the connection: the scheduler may come back
                 known = {}
             if known:
-                return sorted(known)
+                return sorted(known)[:self.most]
             if self.client.status == "running" and time.monotonic() > deadline:
                 raise ClusterError(f"all workers are lost: none within {PATIENCE:g} s")
             time.sleep(0.1)
@@ -138,15 +155,19 @@ class Cluster:
                  ) -> list[Any]:
         """The results of the operation on all tiles of that side, in their order. An argument that
         is `ByRow([values])` is cut by the rows of the tiles; other arrays go to every worker."""
-        number, results = len(problem.share.starts[side]) - 1, dict[int, Any]()
+        begin, moved = time.perf_counter(), self.moved
+        number, results, computing = len(problem.share.starts[side]) - 1, dict[int, Any](), 0.0
         expected = problem.seconds[side] or dict.fromkeys(range(number), 1.0)
         for _ in range(AGAIN):
             left = {tile: expected[tile] for tile in range(number) if tile not in results}
             if not left:
                 problem.seconds[side] = expected
+                self.last = Exchange(time.perf_counter() - begin, computing, self.moved - moved)
                 return [results[tile] for tile in range(number)]
             try:
-                for done in self._sent(problem, left, side, operation, arguments):
+                answers = self._sent(problem, left, side, operation, arguments)
+                computing += max((done.in_all for done in answers), default=0.0)
+                for done in answers:
                     results |= done.results
                     expected = expected | done.seconds
             except ClusterError as error:

@@ -27,10 +27,10 @@ def data(n=400):
 
 def transport(x, y, steps=40, eps=0.002):
     """The positions (steps + 1, n, 2) of the particles."""
-    flow, a = [x], np.full(len(x), 1 / len(x))
+    flow, step = [x], None
     for _ in range(steps):
-        gradient = refot.sinkhorn_divergence_gradient(flow[-1], a, y, a, eps)
-        flow.append(flow[-1] - 0.1 * len(x) * gradient)
+        step = refot.sinkhorn_divergence_value_and_gradient(flow[-1], y=y, eps=eps, warm=step)
+        flow.append(flow[-1] - 0.1 * len(x) * step.gradient.x)
     return np.array(flow)
 
 
@@ -48,8 +48,7 @@ def picture(flow, y, times):
 if __name__ == "__main__":
     x, y = data()
     flow = transport(x, y)
-    a = np.full(len(x), 1 / len(x))
     for k in (0, 5, 15, 40):
-        S = refot.sinkhorn_divergence(flow[k], a, y, a, 0.002)
+        S = refot.sinkhorn_divergence(flow[k], y=y, eps=0.002)
         print(f"step {k:2}: S = {S:.6f}")
     picture(flow, y, (0, 5, 15, 40)).savefig("gradient_flow.png")

@@ -7,6 +7,7 @@ import inspect
 from functools import cache
 
 import refot
+from refot.solvers.answers.answers import Answers
 from website.names import canonical, functions
 from website.register import register
 
@@ -65,8 +66,15 @@ def module_page(module: str) -> str:
     parts = [f"{module}\n{'=' * len(module)}", f".. automodule:: {module}"]
     for kind, name in members(module):
         options = "" if kind == "function" else "\n   :members:"
+        if is_a_result(getattr(importlib.import_module(module), name)):
+            options += "\n   :inherited-members:"
         parts.append(f".. auto{kind}:: {module}.{name}{options}")
     return "\n\n".join(parts) + "\n"
+
+
+def is_a_result(thing: object) -> bool:
+    """Whether it is a result of a solve: what it answers stands in `Answers`, for all of them."""
+    return inspect.isclass(thing) and issubclass(thing, Answers)
 
 
 def index_page() -> str:

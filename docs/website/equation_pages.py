@@ -69,11 +69,10 @@ def wrong(row: Row) -> Iterator[str]:
 
 
 def numbers(erratum: Erratum) -> Iterator[str]:
-    """The first numbers that the code of an erratum prints, and a link to that code."""
+    """The numbers that the code of an erratum compares, and a link to that code."""
     if erratum.values:
-        cells = " | ".join(f"`{name}`" for name in erratum.values)
-        yield (f"| {cells} |\n|{'---|' * len(erratum.values)}\n"
-               f"| {' | '.join(erratum.values.values())} |")
+        rows = "\n".join(f"| {what} | {value} |" for what, value in erratum.values.items())
+        yield f"| in an example | |\n|---|---|\n{rows}"
     if erratum.has_code:
         yield (f"The code that computes these numbers is under [{erratum.name}]"
                f"(../errata.md#{erratum.name.lower()}); it runs with the tests.")

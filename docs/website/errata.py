@@ -9,12 +9,12 @@ from functools import cache
 from website.register import DOCS
 
 ROW = re.compile(r"^\| \[(\w+)\]\(#\w+\) \| (.+?) \| (.+) \| *(.*?) *\|$", re.MULTILINE)
-SHOWN = re.compile(r'assert shown\((.+)\) == "([^"]+)"')
+SHOWN = re.compile(r'assert shown\(.+\) == "([^"]+)"\n *# in words: (.+)')
 
 
 @dataclass(frozen=True)
 class Erratum:
-    """One erratum. `values` are the numbers of its first comparison, by their code."""
+    """One erratum. `values` are the numbers that its code compares, by what they are, in words."""
 
     name: str
     where: str
@@ -40,21 +40,6 @@ def errata_page() -> dict[str, Erratum]:
 
 
 def numbers(section: str) -> dict[str, str]:
-    """The numbers of the first `assert shown(...) == "..."` with more than one, by expression."""
-    for expressions, shown in SHOWN.findall(section):
-        names, values = arguments(expressions), shown.split()
-        if len(names) == len(values) > 1:
-            return dict(zip(names, values, strict=True))
-    return {}
-
-
-def arguments(text: str) -> list[str]:
-    """The arguments of a call, split at the commas outside brackets."""
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character in "([{") - (character in ")]}")
-        if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts]
+    """The numbers of each `assert shown(...) == "..."  # in words: ...; ...`, by their words."""
+    return {what: value for values, words in SHOWN.findall(section)
+            for what, value in zip(words.split("; "), values.split(), strict=True)}

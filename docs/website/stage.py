@@ -30,7 +30,7 @@ DEFECTS = DOCS / "findings"
 """The reports of defects, each of which is a page to which docs/defect-reports.md leads."""
 
 NAVIGATION = {
-    "Begin": ["what-is-entropic-transport", "first-training", "questions", "gallery"],
+    "Begin": ["install", "what-is-entropic-transport", "first-training", "questions", "gallery"],
     "Is my code right?": ["verifying-your-code", "any-language", "pytest-plugin", "your-ci",
                           "reports", "report-format", "scoreboard", "certificates-that-travel",
                           "vectors", "trajectories", "spec", "zoo", "mutation", "findings",
@@ -44,7 +44,7 @@ NAVIGATION = {
                 "backends", "gpu", "scale", "benchmarks"],
     "Train": ["training", "torch", "systems-info-sinkhorn", "systems-autodiff", "systems-semidual",
               "systems-eot", "systems-baselines", "networks"],
-    "Reference": ["api/index", "references"],
+    "Reference": ["command-line", "api/index", "references"],
     "Take part": ["contributing", "contributing-backend", "contributing-check",
                   "contributing-cost", "contributing-solver", "contributing-system", "changelog"],
 }
@@ -93,7 +93,8 @@ def texts(only: Collection[str] = ()) -> dict[str, str]:
     pages = {path.stem: relinked(path) for path in sorted(DOCS.glob("*.md"))}
     pages |= {f"{DEFECTS.name}/{path.stem}": "---\norphan: true\n---\n" + relinked(path)
               for path in sorted(DEFECTS.glob("*.md"))}
-    pages["pages"] = pages.pop("index").replace("# refot: the pages", "# All pages")
+    pages["pages"] = (pages.pop("index").replace("# refot: the pages", "# All pages")
+                      .replace("[README](index.md), ", ""))  # it is the same page on the site
     pages["contributing"] = relinked(ROOT / "CONTRIBUTING.md")
     pages["changelog"] = relinked(ROOT / "CHANGELOG.md")
     pages["equations"] = overview()

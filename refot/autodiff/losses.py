@@ -87,7 +87,8 @@ class SolvedLoss:
     def value(self) -> float:
         """F_xy, or S, in cost units."""
         own = [term.value() for term in (self.xx, self.yy) if term is not None]
-        return self.xy.value() - sum(own) / 2 + self.xy.p.eps * self._mass_miss**2 / 2
+        miss = self._mass_miss  # its square as a product: a power raises where it overflows
+        return self.xy.value() - sum(own) / 2 + self.xy.p.eps / 2 * miss * miss
 
     @property
     def _mass_miss(self) -> float:

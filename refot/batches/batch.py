@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,8 +36,8 @@ from refot.costs.operands import (
     PointCost,
     as_cost,
     as_eps,
-    cost_matrix,
     size_bound,
+    sized_matrix,
 )
 from refot.problem import Problem
 
@@ -104,14 +104,13 @@ def batch(
     backend: BackendLike = None, normalise: bool = False,
 ) -> Batch:
     """The arguments of `solve_batch`, checked. Raises InputError."""
-    costs, shapes, operands, shared = _costs(C)
+    costs, shapes, operands, shared, size = _costs(C)
     number = _number(None if shared else len(shapes), a=a, b=b, eps=eps)
     sizes = _sizes(np.array(shapes * (number if shared else 1), np.int64), shared)
     on = backend_for(int((sizes[:, ROWS] * sizes[:, COLUMNS]).sum()), backend)
     rows, columns = (_weights(values, sizes[:, side], name, costs.dtype, normalise)
                      for values, side, name in ((a, ROWS, "a"), (b, COLUMNS, "b")))
     found = Batch(costs, rows, columns, np.zeros(number), sizes, on, operands)
-    size = size_bound(costs)
     if not size < np.inf:
         size = max(float(costs.max()), -float(costs.min()))
     found = replace(found, eps=_eps(eps, found, size))
@@ -146,29 +145,46 @@ def potentials(given: Any, problems: Batch, side: int, name: str) -> Array:
 
 
 # ------------------------------------------------------------------ the costs
-def _costs(C: Any) -> tuple[Array, list[tuple[int, int]], tuple[Cost, ...] | None, bool]:
-    """All costs, flat, and their shapes; the operands where there are some; and whether it is one
-    cost for all problems."""
+class Costs(NamedTuple):
+    """The costs of a batch."""
+
+    flat: Array
+    """All entries, problem after problem."""
+
+    shapes: list[tuple[int, int]]
+    operands: tuple[Cost, ...] | None
+    """Where some were given."""
+
+    shared: bool
+    """Whether it is one cost for all problems."""
+
+    size: float
+    """Their `size_bound`, from the pass that checked them."""
+
+
+def _costs(C: Any) -> Costs:
+    """The costs, checked. Raises InputError."""
     if isinstance(C, PointCost | DenseCost):
         cost = as_cost(C)
-        return cost.dense().reshape(-1), [cost.shape], (cost,), True
+        flat = cost.dense().reshape(-1)
+        return Costs(flat, [cost.shape], (cost,), True, size_bound(flat))
     if isinstance(C, list | tuple) and any(hasattr(one, "shape") for one in C):
-        return *_costs_of_a_list(C), False
-    stack = cost_matrix(C, ndim=(2, 3))
+        return _costs_of_a_list(C)
+    stack, size = sized_matrix(C, ndim=(2, 3))
     number = 1 if stack.ndim == 2 else len(stack)
-    return stack.reshape(-1), [stack.shape[-2:]] * number, None, stack.ndim == 2
+    return Costs(stack.reshape(-1), [stack.shape[-2:]] * number, None, stack.ndim == 2, size)
 
 
-def _costs_of_a_list(
-    C: Sequence[Any]
-) -> tuple[Array, list[tuple[int, int]], tuple[Cost, ...] | None]:
+def _costs_of_a_list(C: Sequence[Any]) -> Costs:
     """The same for a list of matrices and operands. Matrices are checked together where they are
     alike, for the time that it saves."""
     if all(type(one) is np.ndarray and one.ndim == 2 and one.dtype == C[0].dtype for one in C):
         with suppress(InputError):  # below, one by one, the check says which
-            return cost_matrix(np.concatenate(C, axis=None), ndim=1), [one.shape for one in C], None
+            flat, size = sized_matrix(np.concatenate(C, axis=None), ndim=1)
+            return Costs(flat, [one.shape for one in C], None, False, size)
     operands = tuple(_named(f"C[{k}]", as_cost, one) for k, one in enumerate(C))
-    return _flat([one.dense() for one in operands]), [one.shape for one in operands], operands
+    flat = _flat([one.dense() for one in operands])
+    return Costs(flat, [one.shape for one in operands], operands, False, size_bound(flat))
 
 
 def _flat(matrices: Sequence[Array]) -> Array:

@@ -20,6 +20,7 @@ from refot.backend_contract import VARIABLE, backend_status, get_backend
 from refot.cli.bench import bench
 from refot.cli.certify import certify
 from refot.cli.recorded import trajectories, vectors
+from refot.cli.sample import sample
 from refot.cli.scoreboard import scoreboard
 from refot.cli.shared import complaints, console
 from refot.cli.solve import solve
@@ -75,7 +76,8 @@ def backends() -> None:
     get_backend()  # raises if the default backend is unknown or cannot run
 
 
-for command in (solve, verify, compare, scoreboard, certify, plan, train, bench, backends, warm):
+for command in (solve, verify, compare, scoreboard, certify, plan, train, sample, bench, backends,
+                warm):
     app.command()(command)
 app.add_typer(vectors, name="vectors")
 app.add_typer(trajectories, name="trajectories")
@@ -91,15 +93,16 @@ def main() -> None:
     plain_warnings()
     try:
         app()
-    except KeyboardInterrupt:
-        complaints.print("interrupted")
+    except KeyboardInterrupt as interrupt:
+        complaints.print("\n".join(["interrupted", *getattr(interrupt, "__notes__", [])]))
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - all are reported, none is lost
         if not _is_a_wrong_call(error):
             complaints.print("[bold red]refot:[/bold red] a defect of refot itself; please report:")
             sys.stderr.write(plain_lines(traceback.format_exc()))
             sys.exit(3)
-        complaints.print(complaint(error), soft_wrap=True)
+        notes: list[str] = getattr(error, "__notes__", [])
+        complaints.print(complaint("\n".join([str(error), *notes])), soft_wrap=True)
         sys.exit(2)
 
 

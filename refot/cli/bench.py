@@ -37,6 +37,8 @@ def bench(
         "--batch", help="Only: many small problems at once, beside loops and batches.")] = False,
     unbalanced: Annotated[bool, typer.Option(
         "--unbalanced", help="Only: problems with rho, to a certified gap of 1e-6.")] = False,
+    weak: Annotated[bool, typer.Option(
+        "--weak", help="Only: half-iterations on a cluster, on more and more workers.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List peers and problems.")] = False,
 ) -> None:
     """Time refot beside POT, OTT-JAX, GeomLoss and others, until each meets one criterion.
@@ -50,6 +52,8 @@ def bench(
         command.print_training(console)
     elif batch:
         command.print_batches(console)
+    elif weak:
+        command.print_weak(console, json, plot)
     else:
         asked = command.BenchOptions("full" if full else "quick", peers, tuple(only or ()), repeats,
                               time_limit, memory_limit, threads, data, json, plot, markdown)

@@ -37,6 +37,10 @@ def solve(
         metavar="SECONDS", help="Stop after so long.")] = None,
     memory: Annotated[str | None, typer.Option(
         metavar="BYTES", help='Memory it may take, as in "2G".')] = None,
+    backend: Annotated[str | None, typer.Option(
+        metavar="NAME", help="What to compute with; see `refot backends`.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(
+        metavar="FOLDER", help="Go on from there if interrupted, by the same call.")] = None,
     gauge: Annotated[str | None, typer.Option(
         help="Which constant goes from g to f: mean-zero, weighted-zero, symmetric, last-zero.")]
     = None,
@@ -53,8 +57,11 @@ def solve(
 
       refot solve x.csv y.csv --cost euclidean --eps 0.1 --rho 2
 
+      refot solve problem.npz --checkpoint interrupted --out solution.npz
+
     Exit status: 0, or 1 if the solve did not converge, or 2 if the call was wrong.
     """
+    from refot.backend_contract import whereabouts
     from refot.datasets.problem_file import problem_of
     from refot.solvers.solve import solve_problem
     from refot.solvers.stopping import Control
@@ -64,9 +71,12 @@ def solve(
         if file is not None:
             arrays[name] = _weights(file, name)
     _with_uniform(arrays)
-    p = problem_of(arrays, files[0])
+    p = problem_of(arrays, files[0], backend)
+    if where := whereabouts(p.backend):
+        console.print(foreign(where), soft_wrap=True)
     found = solve_problem(p, method=method, tol=tol, max_iter=max_iter, memory=memory,
-                          g=arrays.get("g"), gauge=gauge,
+                          g=arrays.get("g"), gauge=gauge, checkpoint=checkpoint,
+                          rescue=None if out is None else out.with_suffix(".last.npz"),
                           control=Control(time_limit, gap, certified=True, progress=True,
                                           iterations=iterations))
     for line in _summary(found):

@@ -37,6 +37,9 @@ def train(
     checkpoint_seconds: Annotated[float, typer.Option(help="Time between checkpoints.")] = 60.0,
     measure_every: Annotated[int | None, typer.Option(
         help="Steps between measures and pictures; by default twenty in a run.")] = None,
+    compare: Annotated[tuple[Path, Path] | None, typer.Option(
+        help="Two folders of runs: set them side by side, with a picture if --out names one.")]
+    = None,
     list_: Annotated[bool, typer.Option("--list", help="List systems and presets.")] = False,
 ) -> None:
     """Train a system of the papers: metrics, pictures, checkpoints in --out.
@@ -50,6 +53,9 @@ def train(
 
     if list_:
         print_systems()
+        return
+    if compare is not None:
+        print_compared(compare, out)
         return
     if system is None:
         raise typer.BadParameter("say what to train: `refot train SYSTEM --preset P`; or --list")
@@ -79,6 +85,37 @@ def print_systems() -> None:
         for name, preset in presets(system).items():
             table.add_row(*map(foreign, (system, name, preset.iterations, preset.about)))
     console.print(table)
+
+
+def print_compared(folders: tuple[Path, Path], picture: Path | None) -> None:
+    """A table of two runs: what they are, how far they have come, their last numbers; and their
+    curves over each other."""
+    from refot.plots.curves import plot_compared
+    from refot.plots.figures import save_figure
+    from refot.systems.training.compare import standing
+
+    one, other = runs = [standing(folder) for folder in folders]
+    table = Table("", pad_edge=False)
+    for folder in folders:
+        table.add_column(foreign(str(folder)))
+    table.add_row("run", *(foreign(f"{run.identity.system} {run.identity.preset}, "
+                                   f"seed {run.identity.seed}, {run.identity.backend}")
+                           for run in runs))
+    table.add_row("iterations", *(f"{run.iteration:,}" for run in runs))
+    table.add_row("seconds of steps", *(f"{run.seconds:.1f}" for run in runs))
+    for kind, mine, theirs in (("loss: ", one.losses, other.losses),
+                               ("", one.measures, other.measures)):
+        for name in dict.fromkeys([*mine, *theirs]):
+            table.add_row(foreign(kind + name), *map(number, (mine.get(name), theirs.get(name))))
+    console.print(table)
+    if picture is not None:
+        names = dict(zip(map(str, folders), (run.rows for run in runs), strict=True))
+        console.print(foreign(f"{save_figure(plot_compared(names), picture)}"), soft_wrap=True)
+
+
+def number(value: float | None) -> str:
+    """A loss or a measure to four digits; a dash for one that is not there, or not finite."""
+    return "-" if value is None else f"{value:.4g}"
 
 
 def summary(outcome: Outcome, out: Path) -> list[str]:

@@ -205,16 +205,21 @@ def cost_matrix(C: Any, ndim: int | tuple[int, ...] = 2) -> Array:
     """`C` (n, m), or with other numbers of axes, with entries in the range of its dtype, or inf.
     Raises InputError for NaN, -inf and numbers so large that a sum of a few of them would overflow
     (`largest`)."""
+    return sized_matrix(C, ndim)[0]
+
+
+def sized_matrix(C: Any, ndim: int | tuple[int, ...] = 2) -> tuple[Array, float]:
+    """`cost_matrix`, and its `size_bound`, which the check has computed."""
     if is_masked(C):
         floating = C if C.dtype.kind == "f" else C.astype(np.float64)
         C = floating.filled(np.inf)
     matrix = as_floating(C, "C", ndim)
-    bound = largest(matrix.dtype)
-    if size_bound(matrix) <= bound:
-        return matrix
+    bound, size = largest(matrix.dtype), size_bound(matrix)
+    if size <= bound:
+        return matrix, size
     with np.errstate(invalid="ignore"):
         if -bound <= float(matrix.min()) and float(matrix.max()) <= bound:  # no NaN either
-            return matrix
+            return matrix, size
     known = matrix > -np.inf  # not NaN either
     if not bool(known.all()):
         raise InputError("C", first_failure(matrix, known),
@@ -223,7 +228,7 @@ def cost_matrix(C: Any, ndim: int | tuple[int, ...] = 2) -> Array:
     if not bool(in_range.all()):
         raise InputError("C", first_failure(matrix, in_range),
                          f"costs of at most {bound:.1g} in size, for {matrix.dtype}, or inf")
-    return matrix
+    return matrix, size
 
 
 def size_bound(costs: Array) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refot.arrays import Array, CostLike, InputError, Weights, as_positive
+from refot.arrays import REQUIRED, Array, CostLike, InputError, Weights, as_positive
 from refot.backend_contract import BackendLike
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.solve import solve
@@ -45,10 +45,10 @@ class EpsPath:
 
 def path(
     C: CostLike,
-    a: Weights,
-    b: Weights,
-    eps_from: float,
-    eps_to: float,
+    a: Weights = None,
+    b: Weights = None,
+    eps_from: float = REQUIRED,
+    eps_to: float = REQUIRED,
     *,
     factor: float = 2.0,
     gap: float = 1e-4,

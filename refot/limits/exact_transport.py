@@ -98,8 +98,8 @@ class ExactTransport:
 @as_given
 def exact(
     C: CostLike,
-    a: Weights,
-    b: Weights,
+    a: Weights = None,
+    b: Weights = None,
     *,
     gap: float = 1e-6,
     time_limit: float | None = None,

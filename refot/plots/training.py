@@ -1,4 +1,4 @@
-"""Pictures of a training run: sample grids, scatters coloured by code, losses and measures.
+"""Pictures of what a training run generates: sample grids, scatters coloured by code.
 
 Each function returns a Figure, without pyplot, as those of `refot.plots.figures` do; `save_figure`
 of that module writes one.
@@ -7,13 +7,13 @@ of that module writes one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from refot.arrays import Array, ShapeError
-from refot.plots.figures import BLUE, STYLES, new_figure
+from refot.plots.figures import BLUE, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,45 +116,3 @@ def _scatter_by_code(axes: Axes, points: Array, codes: Array) -> None:
         label = f"generated, by its code ({len(present)})" if k == 0 else None
         axes.scatter(*_plane(points[codes == code]), s=11, color=colour, marker=marker,
                      linewidths=0, label=label)
-
-
-# ------------------------------------------------------------------ curves
-def plot_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Losses and measures against the iteration, a panel each; `rows` are those of metrics.jsonl.
-
-    Of many losses the running mean over a fiftieth of the run is drawn over the values themselves.
-    """
-    curves = [("losses", name) for name in _names(rows, "losses")]
-    curves += [("measures", name) for name in _names(rows, "measures")]
-    columns = min(3, max(1, len(curves)))
-    height = math.ceil(len(curves) / columns)
-    figure = new_figure(4.0 * columns, 2.9 * max(1, height))
-    for k, (kind, name) in enumerate(curves):
-        axes = figure.add_subplot(height, columns, k + 1)
-        values = [(row["iteration"], row[kind][name]) for row in rows
-                  if row.get(kind, {}).get(name) is not None]
-        iterations, heights = np.array(values, dtype=float).reshape(-1, 2).T
-        if kind == "measures":
-            axes.plot(iterations, heights, color=STYLES[1][0], marker=STYLES[1][1], markersize=4)
-        else:
-            _plot_loss(axes, iterations, heights)
-        axes.set(title=name if kind == "measures" else f"loss: {name}", xlabel="iteration")
-        axes.grid(color="0.92")
-        axes.set_axisbelow(True)
-    return figure
-
-
-def _names(rows: Sequence[Mapping[str, Any]], kind: str) -> list[str]:
-    """The names of the losses or measures, in the order in which they first appear."""
-    return list(dict.fromkeys(name for row in rows for name in row.get(kind, {})))
-
-
-def _plot_loss(axes: Axes, iterations: Array, losses: Array) -> None:
-    """A loss, and where there are enough values, its running mean over them."""
-    window = len(losses) // 50
-    if window < 2:
-        axes.plot(iterations, losses, color=BLUE)
-        return
-    axes.plot(iterations, losses, color="0.75", linewidth=0.6)
-    means = np.convolve(losses, np.full(window, 1 / window), mode="valid")
-    axes.plot(iterations[window - 1:], means, color=BLUE)

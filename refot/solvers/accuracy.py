@@ -96,10 +96,14 @@ def rounding_floor(p: Problem, f: Array, g: Array) -> float:
     numbers by up to u times its size (u is half the machine epsilon), and where there is mass C_ij
     is about F_i + G_j. So the exponent is off by a few times u (|F_i| + |G_j|) / eps, and the mean
     of that under the plan is u (a.|F| + b.|G|) / eps. Besides, a sum of n terms is off by about
-    sqrt(n) u. The result is 8 times both together, to be on the safe side.
+    sqrt(n) u. The result is 8 times both together, to be on the safe side; and where masses are
+    near the smallest floats, what these leave of all entries.
     """
     xp = namespace(f)
     sizes = sum(float(weights @ abs(xp.where(weights > 0, folded, 0)))
                 for weights, folded in ((p.carried(f), p.F(f)), (p.T.carried(g), p.G(g))))
-    unit = float(np.finfo(p.C.dtype).eps) / 2
-    return unit * (8 * sizes / p.eps + 8 * math.sqrt(sum(p.C.shape)))
+    limits = np.finfo(p.C.dtype)
+    unit, mass = float(limits.eps) / 2, float(p.asked(f, p.a).sum())
+    grains = math.prod(p.C.shape) * float(limits.smallest_subnormal)
+    vanished = grains / mass if mass > 0 else math.inf
+    return unit * (8 * sizes / p.eps + 8 * math.sqrt(sum(p.C.shape))) + vanished

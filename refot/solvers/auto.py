@@ -28,6 +28,7 @@ from .ascent import GAIN
 from .newton import NEWTON_LIMIT, allows_newton, newton, newton_iterates
 from .newton_cg import newton_cg_iterates
 from .overrelaxed import overrelaxed_iterates
+from .scales.lifting import lifted_start
 from .schedule import Iterates, P, Stage, annealed
 from .stabilised import AbsorbedKernel, Kernel
 
@@ -56,10 +57,11 @@ ROUNDS = 3
 def auto(p: Problem, g: Array) -> Iterates:
     """The iterates of the method, or methods, that suit the problem.
 
-    Sweeps use an absorbed kernel (`stabilised`) if it fits the memory budget, and if C is a matrix
-    or its points are in the processor's memory; else they use the backend's softmin.
+    Large clouds in few dimensions start from coarser ones (`scales.lifting`), whose iterations are
+    not counted. Sweeps use an absorbed kernel (`stabilised`) if it fits the memory budget, and if C
+    is a matrix or its points are in the processor's memory; else they use the backend's softmin.
     """
-    return auto_with(BALANCED, p, g)
+    yield from auto_with(BALANCED, p, lifted_start(p, g, auto))
 
 
 @dataclass(frozen=True)

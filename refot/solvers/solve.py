@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from refot.arrays import (
@@ -32,7 +33,7 @@ from .mixed import mixed
 from .newton import newton
 from .newton_cg import newton_cg
 from .overrelaxed import overrelaxed
-from .resume.checkpoint import Follow, resumed
+from .resume import Follow, rescued_in, resumed
 from .schedule import Method, P, Stage, schedule
 from .stabilised import stabilised
 from .unbalanced.auto import auto_free
@@ -173,8 +174,10 @@ def solve_problem(
     gauge: str | None = None,
     memory: int | str | None = None,
     checkpoint: str | PathLike[str] | None = None,
+    rescue: Path | None = None,
 ) -> SinkhornResult:
-    """`solve` for a problem that is checked already, as other functions of refot have it."""
+    """`solve` for a problem that is checked already, as other functions of refot have it. `rescue`
+    is a file for the last potentials of a solve that is interrupted and has no checkpoint."""
     if control is not None and control.iterations is not None:
         method = _sweeps(method)
     if gauge is not None:
@@ -188,7 +191,10 @@ def solve_problem(
         def run(p: Problem, follow: Follow) -> SinkhornResult:
             return iterate(p, follow(iterates(p, start(p, f, g))), tol, max_iter, control)
 
-        found = (run(inside, iter) if checkpoint is None else resumed(checkpoint, inside, run))
+        if checkpoint is not None:
+            found = resumed(checkpoint, inside, run)
+        else:
+            found = run(inside, iter) if rescue is None else rescued_in(rescue, inside, run)
         found = replace(found, problem=p)  # not the matrix that was formed for the solve
         found = with_mass(p, found) if isinstance(p, UnbalancedProblem) else found
     return found if gauge is None else in_gauge(found, gauge)

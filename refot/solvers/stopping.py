@@ -20,10 +20,11 @@ from refot.solvers.gap import CertifiedGap, gap_of
 from refot.solvers.progress import Bar, Progress
 
 GAP_SHARE = 0.08
-"""The part of the time of a solve that may go into checks of its gap."""
+"""The part of the time of a solve that may go into checks of its gap, beside those that are
+likely to be the last."""
 
 SHORT_OF = 0.8
-"""The next look at a gap of second order comes at this part of the residual that should do."""
+"""The next look at a gap comes at this part of the error that should do, by the last look."""
 
 PATIENCE = 30
 """A solve ends, stopped by rounding, after this number of iterations without a smaller error, where
@@ -193,16 +194,18 @@ class Watch:
     def _gap_reached(self, error: float, g: Array) -> bool:
         """Whether the gap is as small as was asked for.
 
-        It is computed only where the marginal error is that small too, and so seldom that all
-        checks take at most GAP_SHARE of the time."""
+        It is computed only where the marginal error is that small too: at the error that should do,
+        by the last gap; or, for a gap of first order, so seldom that all these checks take at most
+        GAP_SHARE of the time."""
         allowed, now, order = self.control.gap, self.elapsed, self.p.gap_order
-        if allowed is None or error > min(self.enough, allowed ** (1 / order)):
+        if allowed is None or error > allowed ** (1 / order):
             return False
-        if order == 1 and GAP_SHARE * (now - self.last_check) < self.check_took:
+        seldom = order == 1 and GAP_SHARE * (now - self.last_check) >= self.check_took
+        if error > self.enough and not seldom:
             return False
         self.certificate(g)
         self.last_check, self.check_took = self.elapsed, self.elapsed - now
-        if order > 1 and self.gap is not None:  # a gap that falls so fast tells when to look again
+        if self.gap is not None and not self.proved:
             self.enough = SHORT_OF * error * (allowed / self.gap.relative) ** (1 / order)
         return self.proved
 

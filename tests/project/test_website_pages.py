@@ -75,13 +75,16 @@ def test_every_formula_becomes_mathml() -> None:
 
 def test_the_numbers_of_an_erratum_are_those_of_its_page() -> None:
     known = errata_page()
-    assert known["E1"].values == {"as_printed": "0.837566", "corrected": "1.337566",
+    assert known["E1"].values == {"B-13 as printed": "0.837566", "with `+ eps`": "1.337566",
                                   "F": "1.337566"}
     assert (known["E11"].values, known["E11"].has_code) == ({}, False)
     assert {name for row in TABLE for name in errata(row)} == set(known)
     for name, erratum in known.items():
         assert erratum.values or not erratum.has_code or name in {"E9", "G6", "H2"}
-    assert "| 0.837566 | 1.337566 | 1.337566 |" in equation_pages()["equations/b-13"]
+    assert "| B-13 as printed | 0.837566 |" in equation_pages()["equations/b-13"]
+    of_b24 = equation_pages()["equations/b-24"]
+    assert "| B-24 as printed, at its best potential | 1.837566 |" in of_b24
+    assert "| B-24 with `C - lam Q` and without `+ eps` | 1.175081 |" in of_b24
 
 
 def test_libraries_are_compared_by_numbers() -> None:

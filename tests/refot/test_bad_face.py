@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,25 +38,26 @@ GOOD = {
     "scale": 1.0, "alpha": 1.0, "tol": 1e-6, "max_iter": 50, "backend": "numpy",
     "method": "sinkhorn", "time_limit": 5.0, "gap": 1e-3, "certified": False, "progress": False,
     "memory": "1G", "rho": 2.0, "penalty": "kl", "measures": (X, X + 1),
-    "normalise": False, "iterations": 5, "gauge": "mean-zero", "solved": None,
+    "normalise": False, "iterations": 5, "gauge": "mean-zero", "solved": None, "checkpoint": None,
     "C_xx": WITHIN.dense(), "C_yy": refot.point_cost(Y, Y).dense(), "dC": C, "dx": X, "dy": Y,
     "eps_from": 1.0, "eps_to": 0.5, "factor": 2.0,
-    "da": A - A.mean(), "db": B - B.mean(), "deps": 0.5,
+    "da": A - A.mean(), "db": B - B.mean(), "deps": 0.5, "wrt": "x", "warm": None,
 }
 """A good value of every argument, by its name."""
 
 NEEDS_POINTS = (
     "entropic_value_gradient_points", "semi_dual_gradient_points", "sharp_value_gradient_points",
     "scaling_loss_gradient_points", "kantorovich_rubinstein", "normalised",
-    "unbalanced_value_gradient_points",
+    "unbalanced_value_gradient_points", "entropic_value_and_gradient", "sharp_value_and_gradient",
+    "unbalanced_value_and_gradient",
 )
 COSTS: dict[str, Any] = {**dict.fromkeys(NEEDS_POINTS, BETWEEN), "sinkhorn_symmetric": WITHIN,
                          "scaling_loss_gradient_self": WITHIN}
 
 NO_FUNCTION = {"Backend", "BackendUnavailableError", "ConvergenceWarning", "DenseCost",
                "InputError", "Measure", "PointCost", "SinkhornResult", "UnbalancedResult",
-               "backend_status", "BatchResult", "SolvedDivergence", "load_solution", "EpsPath",
-               "ExactTransport"}
+               "backend_status", "BatchResult", "SolvedDivergence", "ValueAndGradient",
+               "load_solution", "EpsPath", "ExactTransport"}
 INFINITE_BY_DEFINITION = {"kl", "kl_from_product", "kantorovich_dual", "kantorovich_rubinstein",
                           "informative_cost", "transport_cost", "primal", "entropic_primal",
                           "unbalanced_primal"}
@@ -177,10 +179,12 @@ def fault_of(name: str, arguments: dict[str, Any]) -> str:
 
 
 def call_of(name: str) -> dict[str, Any]:
-    """Good arguments of a function: all that it must be given, and backend numpy."""
+    """Good arguments of a function: all that it must be given, weights too, and backend numpy."""
     parameters = inspect.signature(getattr(refot, name)).parameters
     arguments = {key: GOOD[key] for key, parameter in parameters.items()
-                 if parameter.default is inspect.Parameter.empty or key == "backend"}
+                 if parameter.default is inspect.Parameter.empty or key == "backend"
+                 or (parameter.default is None
+                     and parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD)}
     if "C" in arguments:
         arguments["C"] = COSTS.get(name, C)
     return arguments
@@ -195,7 +199,11 @@ def too_long(function: Callable[..., Any], key: str, what: str) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _the_choice_of_a_backend_ends_here() -> Iterator[None]:
+def _what_a_call_leaves_ends_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """The choice of a backend, and files of whatever name."""
+    monkeypatch.chdir(tmp_path)
     with refot.use_backend("numpy"):
         yield
 
@@ -207,8 +215,10 @@ def test_a_good_call_is_answered(name: str) -> None:
     getattr(refot, name)(**call_of(name))
 
 
-SLOW = {"unbalanced_divergence_of_costs"}
-"""Three solves a call; those of `unbalanced_divergence` go the same way."""
+SLOW = {"unbalanced_divergence_of_costs", "sinkhorn_divergence_value_and_gradient",
+        "sinkhorn_loss_value_and_gradient", "unbalanced_divergence_value_and_gradient"}
+"""Three solves a call; those of `sinkhorn_divergence` and `unbalanced_divergence` go the same way.
+"""
 
 
 @pytest.mark.parametrize("name", [

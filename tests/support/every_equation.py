@@ -71,6 +71,8 @@ CALLS: dict[str, Callable[[World], Any]] = {
     "dual": lambda w: refot.dual(w.f, w.g, *w.problem, backend=w.on),
     "entropic_primal": lambda w: refot.entropic_primal(w.P, w.matrix[0], LAM),
     "entropic_value": lambda w: refot.entropic_value(*w.problem, **EXACT, backend=w.on),
+    "entropic_value_and_gradient": lambda w: value_and_x(
+        refot.entropic_value_and_gradient(*w.problem, **EXACT, backend=w.on)),
     "entropic_value_gradient_points":
         lambda w: refot.entropic_value_gradient_points(*w.problem, **EXACT, backend=w.on),
     "entropic_value_gradient_weights":
@@ -132,12 +134,16 @@ CALLS: dict[str, Callable[[World], Any]] = {
     "sharp_value": lambda w: refot.sharp_value(*w.problem, **EXACT, backend=w.on),
     "sharp_value_gradient":
         lambda w: refot.sharp_value_gradient(*w.problem, **EXACT, backend=w.on),
+    "sharp_value_and_gradient": lambda w: value_and_x(
+        refot.sharp_value_and_gradient(*w.problem, **EXACT, backend=w.on)),
     "sharp_value_gradient_points":
         lambda w: refot.sharp_value_gradient_points(*w.problem, **EXACT, backend=w.on),
     "sharp_value_gradient_weights":
         lambda w: refot.sharp_value_gradient_weights(*w.problem, **EXACT, backend=w.on),
     "sinkhorn_divergence":
         lambda w: refot.sinkhorn_divergence(*w.samples, EPS, **EXACT, backend=w.on),
+    "sinkhorn_divergence_value_and_gradient": lambda w: value_and_x(
+        refot.sinkhorn_divergence_value_and_gradient(*w.samples, EPS, **EXACT, backend=w.on)),
     "sinkhorn_divergence_gradient":
         lambda w: refot.sinkhorn_divergence_gradient(*w.samples, EPS, **EXACT, backend=w.on),
     "sinkhorn_divergence_gradient_eps":
@@ -154,6 +160,8 @@ CALLS: dict[str, Callable[[World], Any]] = {
     "sinkhorn_loss": lambda w: refot.sinkhorn_loss(*w.samples, EPS, **EXACT, backend=w.on),
     "sinkhorn_loss_of_costs": lambda w: refot.sinkhorn_loss_of_costs(
         *w.costs, w.a, w.b, EPS, **EXACT, backend=w.on),
+    "sinkhorn_loss_value_and_gradient": lambda w: value_and_x(
+        refot.sinkhorn_loss_value_and_gradient(*w.samples, EPS, **EXACT, backend=w.on)),
     "sinkhorn_loss_gradient":
         lambda w: refot.sinkhorn_loss_gradient(*w.samples, EPS, **EXACT, backend=w.on),
     "sinkhorn_scaling": lambda w: refot.sinkhorn_scaling(*w.matrix, STEPS),
@@ -179,6 +187,11 @@ CALLS: dict[str, Callable[[World], Any]] = {
         lambda w: refot.unbalanced_divergence(*w.samples, EPS, 1.5, **EXACT, backend=w.on),
     "unbalanced_divergence_of_costs": lambda w: refot.unbalanced_divergence_of_costs(
         *w.costs, w.a, w.b, EPS, 1.5, **EXACT, backend=w.on),
+    "unbalanced_divergence_value_and_gradient": lambda w: value_and_x(
+        refot.unbalanced_divergence_value_and_gradient(*w.samples, EPS, 1.5, **EXACT,
+                                                       backend=w.on)),
+    "unbalanced_value_and_gradient": lambda w: value_and_x(
+        refot.unbalanced_value_and_gradient(*w.problem, 1.5, **EXACT, backend=w.on)),
     "unbalanced_divergence_gradient": lambda w: refot.unbalanced_divergence_gradient(
         *w.samples, EPS, 1.5, **EXACT, backend=w.on),
     "unbalanced_divergence_gradient_weights":
@@ -209,6 +222,11 @@ def of(solved: Any) -> tuple[Any, Any]:
     """The potentials in the gauge g_0 = 0, which no solver fixes."""
     assert solved.converged
     return solved.f + solved.g[0], solved.g - solved.g[0]
+
+
+def value_and_x(found: refot.ValueAndGradient) -> tuple[Any, Any]:
+    """The value and the gradient in x."""
+    return found.value, found.gradient.x
 
 
 def own_potentials(solved: refot.SolvedDivergence) -> tuple[Any, Any]:

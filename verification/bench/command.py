@@ -13,7 +13,7 @@ from refot.arrays import InputError
 from refot.plots.figures import as_figure_path, save_figure
 from refot.terminal import foreign, plain
 
-from . import batches, unbalanced
+from . import batches, unbalanced, weak
 from . import report as pages
 from .child import RunLimits
 from .figures import plot_half_iterations, plot_times
@@ -111,6 +111,15 @@ def print_batches(console: Console) -> None:
     """The table of batches, a line as soon as it is measured."""
     for line in batches.lines():
         console.print(foreign(line), soft_wrap=True)
+
+
+def print_weak(console: Console, json: Path | None, plot: Path | None) -> None:
+    """Half-iterations on a cluster, a line as soon as it is measured, and the model. Raises
+    InputError for a wrong option, before any work."""
+    _require_writable(json)
+    figure = as_figure_path(plot) if plot is not None else None
+    for line in weak.lines(json, figure):
+        console.print(foreign(line) if "\n" not in line else line, soft_wrap=True)
 
 
 def print_unbalanced(asked: BenchOptions, console: Console) -> None:

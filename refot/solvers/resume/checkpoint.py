@@ -13,23 +13,23 @@ from __future__ import annotations
 import copy
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from hashlib import blake2b
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from refot.arrays import Array, InputError
+from refot.arrays import Array, InputError, TypeInputError
 from refot.backend_contract import Backend
 from refot.files import UnreadableError, read_arrays, whole_file
 from refot.problem import Problem
 from refot.solvers.loop import SinkhornResult
 
-from .last import Iterate, Last
+from .last import Follow, Last
 
 OPERATIONS = "softmin", "plan_apply", "marginals", "plan_cost", "plan_cost_gradient"
 """The operations whose answers are kept: each passes over all pairs, and returns vectors."""
@@ -44,8 +44,7 @@ COSTS = 4
 """Arrays of costs whose digests are remembered."""
 
 R = TypeVar("R", bound=SinkhornResult)
-
-Follow = Callable[[Iterator[Iterate]], Iterator[Iterate]]
+"""The result of a solve."""
 
 
 def resumed(folder: str | PathLike[str], p: Problem, run: Callable[[Problem, Follow], R]) -> R:
@@ -65,10 +64,15 @@ def resumed(folder: str | PathLike[str], p: Problem, run: Callable[[Problem, Fol
 
 
 def _folder(path: str | PathLike[str]) -> Path:
+    if not isinstance(path, str | PathLike) or not isinstance(fspath(path), str):
+        raise TypeInputError("checkpoint", type(path).__name__, "the path of a folder")
     folder = Path(path)
-    if not folder.absolute().parent.is_dir() or (folder.exists() and not folder.is_dir()):
-        raise InputError("checkpoint", f"{str(path)!r}", "a folder, in one that exists")
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except (OSError, ValueError) as error:  # a ValueError: a NUL in the name
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError("checkpoint", f"{str(path)[:80]!r} ({why})",
+                         "a folder that can be made, in one that exists") from None
     others = set(folder.iterdir()) - set(_files(folder))
     if others:
         raise InputError("checkpoint", f"a folder with {min(others).name!r} in it",

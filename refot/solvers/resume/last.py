@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -16,7 +16,11 @@ from refot.problem import Problem
 EVERY = 60.0
 """Seconds between two writings of the potentials while the solve runs."""
 
-Iterate = tuple[Array, Array, float]
+Iterate: TypeAlias = tuple[Array, Array, float]
+"""f (n,), g (m,), and the marginal error."""
+
+Follow: TypeAlias = Callable[[Iterator[Iterate]], Iterator[Iterate]]
+"""Hands iterates on, and looks at each."""
 
 R = TypeVar("R")
 """What a solve returns."""
@@ -62,3 +66,12 @@ class Last:
         except BaseException as error:
             error.add_note(self.write())
             raise
+
+
+def rescued_in(path: Path, p: Problem, run: Callable[[Problem, Follow], R]) -> R:
+    """run(p, follow), which solves p and hands its iterates through `follow`. Until it has returned
+    a file holds the last potentials; it stays where the solve is interrupted."""
+    last = Last(path, p)
+    found = last.rescued(lambda: run(p, last.follow))
+    path.unlink(missing_ok=True)
+    return found

@@ -14,6 +14,9 @@ from refot.unbalanced_problem import UnbalancedProblem
 from .newton_tv import newton_tv_iterates
 from .overrelaxed import FREE, FreeKernel, free_iterates, overrelaxed_free
 
+QUICK = 0.5
+"""Where each iteration takes errors down by this factor or more, no eps schedule is needed."""
+
 
 def auto_free(p: UnbalancedProblem, g: Array) -> Iterates:
     """As for a balanced problem, with the sweeps of an unbalanced one. Where these are compiled, a
@@ -21,10 +24,13 @@ def auto_free(p: UnbalancedProblem, g: Array) -> Iterates:
     """
     if not p.is_smooth:
         return auto_tv(p, g)
-    sweeps = FreeKernel(p)
-    if math.prod(p.C.shape) <= SMALL and allows_newton(p) and sweeps.compiled is not None:
-        return annealed(p, g, UntilSlow(sweeps.iterates, SLOW, _newton_and_products).iterates)
-    return auto_with(FREE, p, g)
+    sweeps, quick = FreeKernel(p), p.contraction <= QUICK
+    if sweeps.compiled is None or not allows_newton(p):
+        return auto_with(FREE, p, g)
+    stage = UntilSlow(sweeps.iterates, SLOW, _newton_and_products).iterates
+    if quick:
+        return stage(p, g)
+    return annealed(p, g, stage) if math.prod(p.C.shape) <= SMALL else auto_with(FREE, p, g)
 
 
 def _newton_and_products(p: UnbalancedProblem) -> list[Stage[UnbalancedProblem]]:

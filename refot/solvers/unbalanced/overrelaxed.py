@@ -32,9 +32,12 @@ from refot.solvers.stabilised import (
 )
 from refot.unbalanced_problem import UnbalancedProblem
 
-IN_ONE_CALL = 1 << 18
-"""Up to this number of entries of K, which then stays in the processor's cache, a compiled step is
-the faster one."""
+IN_ONE_CALL = 1 << 20
+"""Up to this number of pairs, for which one thread is used anyway, a compiled step is the faster
+one."""
+
+IN_CACHE = 1 << 18
+"""Up to this number K stays in the processor's cache in float64: float32 saves nothing."""
 
 
 class FreeStep(NamedTuple):
@@ -136,9 +139,10 @@ class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
     """
 
     def __init__(self, p: UnbalancedProblem) -> None:
-        small = math.prod(p.C.shape) <= IN_ONE_CALL and p.C.dtype == np.float64
+        pairs = math.prod(p.C.shape)
+        small = pairs <= IN_ONE_CALL and p.C.dtype == np.float64
         self.compiled = p.backend if small and isinstance(p.backend, FreeSweeper) else None
-        super().__init__(p, p.C.dtype if self.compiled else None)
+        super().__init__(p, p.C.dtype if self.compiled and pairs <= IN_CACHE else None)
 
     def relaxed(self, p: UnbalancedProblem, g: Array) -> Iterates:
         """Over-relaxation with K, or by softmin where that is faster."""

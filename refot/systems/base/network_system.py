@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 
 from refot.arrays import Array, UnknownNameError, namespace
-from refot.backend_contract import Backend, BackendLike, get_backend
+from refot.backend_contract import Backend, BackendLike, backend_for
 from refot.networks import Heads, Optimiser, Sequential
 
 Batch: TypeAlias = dict[str, Array]
@@ -31,7 +31,8 @@ class NetworkSystem(ABC):
     name: str
 
     def __init__(self, seed: int, backend: BackendLike) -> None:
-        self.backend: Backend = get_backend(backend)
+        # one for the whole run: resumed, it has the same digits
+        self.backend: Backend = backend_for(0, backend)
         self.xp = self.backend.xp
         self.rng = np.random.default_rng(seed)
         self.networks: dict[str, Sequential | Heads] = {}

@@ -26,10 +26,11 @@ import numpy as np
 
 import refot
 from refot.arrays import Array, InputError, as_count, namespace
-from refot.backend_contract import VARIABLE, Backend, BackendLike, backend_names, get_backend
+from refot.backend_contract import VARIABLE, Backend, BackendLike, backend_for, backend_names
 from refot.networks import generator_state
+from refot.plots.curves import plot_curves
 from refot.plots.figures import save_figure
-from refot.plots.training import plot_curves, plot_samples
+from refot.plots.training import plot_samples
 from refot.systems.registry import Illustrated, System, find_preset, make_system
 from refot.systems.training.folder import (
     Held,
@@ -125,7 +126,7 @@ def train(
         backend = held.identity.backend if backend is None else backend
         settings = held.identity.settings if settings is None else settings
     iterations = as_count(standard if iterations is None else iterations, "--iterations")
-    chosen = get_backend(backend)
+    chosen = backend_for(0, backend)
     identity = Identity(system, preset, seed or 0, chosen.name, dict(settings or {}))
     made = (make_system(system, preset, identity.seed, chosen, identity.settings)
             if held is None else made_again(held, identity, chosen, Path(out)))

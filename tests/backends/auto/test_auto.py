@@ -12,7 +12,7 @@ import pytest
 import refot
 from refot.backend_contract import BackendUnavailableError, backend_for, get_backend
 from refot.backends.auto import backend as auto
-from refot.backends.auto.backend import SMALL, AutoBackend
+from refot.backends.auto.backend import ENOUGH, LARGE, SMALL, AutoBackend
 
 rng = np.random.default_rng(3)
 X, Y = rng.random((12, 2)), rng.random((9, 2))
@@ -20,14 +20,25 @@ X, Y = rng.random((12, 2)), rng.random((9, 2))
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Problems of 100 pairs are large: then tests need not be."""
-    monkeypatch.setattr(auto, "SMALL", 100)
+    """Problems of 100 pairs are large, of fewer small: then tests need not be large."""
+    monkeypatch.setattr(auto, "SMALL", 99)
+    monkeypatch.setattr(auto, "LARGE", 100)
 
 
 def test_the_number_of_pairs_decides() -> None:
-    assert backend_for(SMALL - 1).name == "numpy"
-    assert backend_for(SMALL).name == "numba"
-    assert backend_for(SMALL, "numpy").name == "numpy"
+    assert backend_for(SMALL).name == "numpy"
+    assert backend_for(LARGE).name == "numba"
+    assert backend_for(LARGE, "numpy").name == "numpy"
+
+
+def test_between_numpy_comes_first_and_numba_when_a_process_has_had_enough() -> None:
+    fresh, pairs = AutoBackend(), LARGE - 1
+    names = [fresh.chosen(pairs).name for _ in range(ENOUGH // pairs + 2)]
+    assert names == ["numpy"] * (ENOUGH // pairs) + ["numba"] * 2
+    assert fresh.chosen(SMALL).name == "numpy"
+    after_a_large_one = AutoBackend()
+    after_a_large_one.chosen(LARGE)
+    assert after_a_large_one.chosen(SMALL + 1).name == "numba"
 
 
 @pytest.mark.usefixtures("few")
@@ -92,7 +103,7 @@ def test_without_numba_numpy_takes_its_place_and_a_line_says_so(
 
     monkeypatch.setattr(auto, "get_backend", without)
     with caplog.at_level(logging.WARNING):
-        assert AutoBackend().chosen(SMALL) is numpy
+        assert AutoBackend().chosen(LARGE) is numpy
     assert "numba: not installed" in caplog.text
 
 

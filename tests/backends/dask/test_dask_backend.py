@@ -11,9 +11,13 @@ from dask_processes import problem
 from distributed import Client
 
 import refot
-from refot.backend_contract import BackendUnavailableError, get_backend, prepared
+from refot.backend_contract import (
+    BackendUnavailableError,
+    get_backend,
+    prepared,
+    whereabouts,
+)
 from refot.backends.dask import dask_backend, tiles
-from refot.backends.dask.backend import DaskBackend
 from refot.backends.dask.cluster import Cluster
 from refot.backends.numba.groups.choose import grouping
 from refot.backends.numba.groups.ordered import LARGEST_GROUP
@@ -76,12 +80,15 @@ def test_any_number_of_workers_gives_the_same_bits(client: Client, inner: str) -
     C, a, b = problem()
     given: dict[str, Any] = {"eps": 0.5, "method": "sinkhorn", "tol": 1e-6, "certified": True}
     two = refot.solve(C, a, b, **given, backend=dask_backend(client, inner))
-    one = OneOf(client, inner, sorted(client.nthreads())[:1])
-    alone = refot.solve(C, a, b, **given, backend=one)
+    alone = refot.solve(C, a, b, **given, backend=dask_backend(client, inner, workers=1))
     assert two.converged
     assert alone.gap == two.gap
     np.testing.assert_array_equal(alone.f, two.f)
     np.testing.assert_array_equal(alone.g, two.g)
+    with Client(processes=False, n_workers=4, threads_per_worker=1, dashboard_address=":0",
+                set_as_default=False) as four_threads:
+        four = refot.solve(C, a, b, **given, backend=dask_backend(four_threads, inner))
+    np.testing.assert_array_equal(four.f, two.f)
     here = refot.solve(C, a, b, **given, backend=inner)
     np.testing.assert_allclose(two.f, here.f, rtol=0, atol=1e-12)  # both after as many sweeps
 
@@ -103,12 +110,23 @@ def test_by_groups_the_bits_are_those_of_the_inner_backend_alone(client: Client)
                                   numba.softmin(here.T, F, eps))
 
 
-class OneOf(DaskBackend):
-    """The backend on some of the workers only."""
+def test_points_may_be_dask_arrays(client: Client) -> None:
+    import dask.array as da
 
-    def __init__(self, client: Client, inner: str, workers: list[str]) -> None:
-        super().__init__(client, inner)
-        self.cluster.workers = lambda: workers  # type: ignore[method-assign]
+    C, a, b = problem(40, 30)
+    x, y = (da.from_array(points, chunks=(16, 3)) for points in (C.x, C.y))
+    with client.as_current():
+        found = refot.solve(refot.point_cost(x, y), da.from_array(a, chunks=16), b, 0.5, tol=1e-4,
+                            backend=dask_backend(client, "numpy"))
+    np.testing.assert_array_equal(
+        found.f, refot.solve(C, a, b, 0.5, tol=1e-4, backend=dask_backend(client, "numpy")).f)
+
+
+def test_it_says_where_it_computes(client: Client) -> None:
+    assert whereabouts(get_backend("numpy")) == ""
+    told = whereabouts(dask_backend(client, "numpy"))
+    assert f"2 workers of {client.scheduler.address}, numpy on each" in told
+    assert client.dashboard_link in told
 
 
 # ------------------------------------------------------------------ shares

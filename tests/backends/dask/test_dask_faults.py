@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import threading
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dask_processes import dask_processes, problem
-from distributed import Client, LocalCluster
+from distributed import Client
 
 import refot
 from refot.backends.dask import ClusterError, dask_backend
@@ -46,7 +45,7 @@ def test_a_worker_that_takes_too_long_is_an_error(client: Client) -> None:
 
 def test_a_client_that_is_closed_has_lost_its_scheduler() -> None:
     C, _, b = problem(20, 20)
-    with Client(processes=False, dashboard_address=None, set_as_default=False) as client:
+    with Client(processes=False, dashboard_address=":0", set_as_default=False) as client:
         backend = dask_backend(client, "numpy")
         backend.softmin(C, b, 0.3)
     time.sleep(0.6)  # for so long the workers that were named are taken to be there
@@ -61,18 +60,18 @@ def test_ten_workers_killed_in_ten_solves_change_no_bit() -> None:
     """Each at a random operation, in a random phase of it: a moment after it was begun."""
     C, a, b = problem()
     draw = random.Random(0)
-    with (LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-          Client(cluster, set_as_default=False) as client):
-        undisturbed = refot.solve(C, a, b, **GIVEN, backend=dask_backend(client, "numpy"))
+    with dask_processes() as cluster:
+        undisturbed = refot.solve(C, a, b, **GIVEN, backend=dask_backend(cluster.client, "numpy"))
         for _ in range(10):
-            victim = draw.choice([nanny.pid for nanny in cluster.workers.values() if nanny.pid])
-            killer = threading.Timer(0.02 * draw.random(), os.kill, (victim, signal.SIGKILL))
-            backend = Harmed(client, killer.start, draw.randrange(1, undisturbed.iterations))
+            victim = draw.choice(cluster.workers)
+            killer = threading.Timer(0.02 * draw.random(), victim.kill)
+            at = draw.randrange(1, undisturbed.iterations)
+            backend = Harmed(cluster.client, killer.start, at)
             disturbed = refot.solve(C, a, b, **GIVEN, backend=backend)
-            assert backend.left <= 0  # it was killed
+            assert victim.wait() == -signal.SIGKILL
             np.testing.assert_array_equal(disturbed.f, undisturbed.f)
             np.testing.assert_array_equal(disturbed.g, undisturbed.g)
-            client.wait_for_workers(2)
+            cluster.start_worker()
 
 
 @pytest.mark.slow

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refot import solve
-from refot.arrays import TypeInputError, UnknownNameError
+from refot.arrays import InputError, TypeInputError, UnknownNameError
 from refot.backend_contract import get_backend, prepared
 from refot.backends.numba import rows as numba_rows
 from refot.backends.numba.groups.ordered import (
     CLUSTER,
+    LARGEST_GROUP,
     SortedCost,
     box_corners,
     left_out_share,
@@ -220,3 +221,32 @@ def test_rows_with_a_bad_guess_alone_are_summed_again(monkeypatch: Any, spoilt: 
     guess[:spoilt] -= 1e3
     np.testing.assert_allclose(numba.softmin(C, h, eps, guess), want, rtol=0, atol=1e-14)
     assert summed == [700, 3 if spoilt == 3 else 700]
+
+
+def test_a_part_of_the_rows_begins_with_a_group() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2 * LARGEST_GROUP, 2)), rng.random((100, 2))
+    C = sorted_cost(point_cost(x, y)).in_place()
+    part = C.part(LARGEST_GROUP, 2 * LARGEST_GROUP)
+    np.testing.assert_array_equal(part.x, C.x[LARGEST_GROUP:])
+    assert part.columns_in_order is C.columns_in_order
+    with pytest.raises(InputError, match=f"start.*multiple of {LARGEST_GROUP}"):
+        C.part(100, 200)
+
+
+def test_what_is_derived_from_columns_is_kept_for_arrays_that_cannot_change() -> None:
+    rng = np.random.default_rng(0)
+    side = sorted_cost(point_cost(rng.random((100, 2)), rng.random((90, 2)))).columns_in_order
+    h, calls = np.ones(90), list[int]()
+
+    def compute() -> float:
+        calls.append(1)
+        return float(h.sum())
+
+    assert [side.found("sum", (h, 1.0), compute) for _ in range(2)] == [90.0, 90.0]
+    assert len(calls) == 2  # h might have changed
+    h.flags.writeable = False
+    assert [side.found("sum", (h, 1.0), compute) for _ in range(2)] == [90.0, 90.0]
+    assert len(calls) == 3
+    side.found("sum", (h, 2.0), compute)
+    assert len(calls) == 4

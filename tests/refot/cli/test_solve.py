@@ -64,6 +64,19 @@ def test_an_unbalanced_problem_says_its_mass(tmp_path: Path) -> None:
     assert "U in [" in done.output
 
 
+def test_backend_and_checkpoint(tmp_path: Path) -> None:
+    np.savez(tmp_path / "problem.npz", x=X, y=Y, a=A, b=B, eps=EPS)
+    done = run(tmp_path / "problem.npz", "--backend", "numpy", "--checkpoint", tmp_path / "run",
+               "--out", tmp_path / "solution.npz")
+    assert done.exit_code == 0, done.output
+    assert "backend numpy" in done.output
+    assert not list((tmp_path / "run").iterdir())  # it has converged: nothing is left to go on from
+    stopped = run(tmp_path / "problem.npz", "--checkpoint", tmp_path / "run", "--max-iter", 1,
+                  "--method", "sinkhorn")
+    assert stopped.exit_code == 1
+    assert (tmp_path / "run" / "potentials.npz").exists()
+
+
 def test_a_solve_that_does_not_arrive_says_so(tmp_path: Path) -> None:
     np.savez(tmp_path / "problem.npz", C=C, a=A, b=B, eps=1e-3)
     with pytest.warns(refot.ConvergenceWarning):

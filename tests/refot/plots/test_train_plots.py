@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from refot.arrays import ShapeError
-from refot.plots.training import plot_curves, plot_images, plot_points, plot_samples, tiled
+from refot.plots.curves import plot_compared, plot_curves
+from refot.plots.training import plot_images, plot_points, plot_samples, tiled
 
 
 def test_tiles_lie_row_by_row_a_pixel_apart() -> None:
@@ -55,7 +56,7 @@ def test_samples_of_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
 def test_curves_have_a_panel_each_and_skip_what_is_undefined() -> None:
     rows = [{"iteration": k, "losses": {"W": 1 / k} if k else {}} for k in range(151)]
     for k in (0, 75, 150):
-        rows[k]["measures"] = {"modes": k, "nmi": None if k == 0 else 0.5}
+        rows[k]["measures"] = {"modes": k, "nmi": None if k == 0 else 0.5 + k / 1000}
     figure = plot_curves(rows)
     assert [axes.get_title() for axes in figure.axes] == ["loss: W", "modes", "nmi"]
     values, means = figure.axes[0].lines
@@ -64,3 +65,29 @@ def test_curves_have_a_panel_each_and_skip_what_is_undefined() -> None:
     np.testing.assert_allclose(last, np.mean([1 / 148, 1 / 149, 1 / 150]))
     assert np.asarray(figure.axes[2].lines[0].get_xdata()).tolist() == [75, 150]
     assert plot_curves([]).axes == []
+
+
+def test_a_curve_that_stands_still_is_named_and_not_drawn() -> None:
+    rows = [{"iteration": k, "losses": {"W": 1.0 + k, "penalty": 0.25}} for k in range(9)]
+    figure = plot_curves(rows)
+    assert [axes.get_title() for axes in figure.axes] == ["loss: W"]
+    assert figure.get_supxlabel() == "constant: loss: penalty = 0.25"
+    still = plot_curves([{"iteration": k, "losses": {"W": 2.0}} for k in range(9)])
+    assert [axes.get_title() for axes in still.axes] == ["loss: W"]
+
+
+def test_an_axis_is_logarithmic_where_positive_values_span_decades() -> None:
+    rows = [{"iteration": k, "losses": {"falls": 10.0**-k, "crosses": 1.0 - k, "near": 1.0 + k}}
+            for k in range(5)]
+    scales = {axes.get_title(): axes.get_yscale() for axes in plot_curves(rows).axes}
+    assert scales == {"loss: falls": "log", "loss: crosses": "linear", "loss: near": "linear"}
+
+
+def test_two_runs_are_drawn_over_each_other() -> None:
+    runs = {name: [{"iteration": k, "losses": {"W": slope * k}} for k in range(5)]
+            for name, slope in (("slow", 1.0), ("fast", 3.0))}
+    figure = plot_compared(runs)
+    (axes,) = figure.axes
+    assert [np.asarray(line.get_ydata())[-1] for line in axes.lines] == [4.0, 12.0]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["slow", "fast"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import pytest
 
 import refot
 from refot.arrays import InputError
-from refot.backend_contract import get_backend
 from refot.backends.numpy.backend import NumpyBackend
 from refot.solvers.resume import checkpoint
+from refot.solvers.solve import solve_problem
 
 
 @pytest.fixture(autouse=True)
@@ -106,11 +107,26 @@ def test_an_answer_that_cannot_be_read_is_computed_again(tmp_path: Path) -> None
     np.testing.assert_array_equal(found.f, refot.solve(C, a, b, 0.1, method="sinkhorn").f)
 
 
+def test_without_a_checkpoint_the_last_potentials_can_be_had(tmp_path: Path) -> None:
+    C, a, b = problem()
+    whole = refot.problem.problem(C, a, b, 0.1, Counts())
+    expected = solve_problem(whole, method="sinkhorn", rescue=tmp_path / "last.npz")
+    assert not (tmp_path / "last.npz").exists()
+    with pytest.raises(OSError, match="gone") as raised:
+        solve_problem(replace(whole, backend=Counts(9)), method="sinkhorn",
+                      rescue=tmp_path / "last.npz")
+    assert "the potentials of iteration 3 are in" in str(raised.value.__notes__)
+    with np.load(tmp_path / "last.npz") as last:
+        assert (int(last["iteration"]), float(last["error"])) == (3, expected.errors[2])
+        found = solve_problem(whole, method="sinkhorn", g=last["g"])
+    assert found.converged
+    assert found.iterations < expected.iterations
+
+
 def test_a_folder_of_the_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InputError, match=r"checkpoint.*thesis\.tex"):
         refot.solve(*problem(), 0.1, checkpoint=tmp_path)
-    with pytest.raises(InputError, match="a folder, in one that exists"):
+    with pytest.raises(InputError, match="a folder that can be made, in one that exists"):
         refot.solve(*problem(), 0.1, checkpoint=tmp_path / "a" / "b")
-    assert get_backend("numpy").name == "numpy"
     assert (tmp_path / "thesis.tex").exists()

@@ -131,6 +131,39 @@ def test_masses_and_rho_over_many_orders(mass, rho):
     assert s.gap.relative < 1e-9
 
 
+def test_potentials_beyond_floats_are_told_of_and_their_value_is_not_lost():
+    """At rho = 1e10 eps potentials of 1e9 eps leave 1e-7 of a sum to rounding. Equal masses do not
+    need such potentials."""
+    C, a, b, eps = problem(8, 6, mass=1.3)
+    with pytest.warns(refot.ConvergenceWarning, match="its floats reach no less"):
+        s = refot.solve(C, a, b, eps, rho=1e10 * eps, certified=True)
+    assert not s.converged
+    assert s.stopped_by == "rounding"
+    assert s.iterations < 200
+    assert s.mass == pytest.approx(1.3**0.5, rel=1e-5)
+    assert s.gap.relative < 1e-9
+    assert refot.solve(C, a, b / 1.3, eps, rho=1e10 * eps).converged
+
+
+def test_a_plan_below_the_range_of_floats_ends_by_rounding():
+    """Sums of about 1e-315 have eight digits less: the solve sees that, and ends."""
+    C, a, b, eps = problem(8, 6)
+    with pytest.warns(refot.ConvergenceWarning, match="its floats reach no less"):
+        s = refot.solve(C, 1e-300 * a, 1e-300 * b, eps, rho=10 * eps)
+    assert s.stopped_by == "rounding"
+    assert s.iterations < 1000
+
+
+@pytest.mark.parametrize("masses", [(1e-300, 1e200), (1e200, 1e-100), (1e-150, 1e-150)])
+def test_masses_near_the_ends_of_the_range(masses):
+    C, a, b, eps = problem(8, 6)
+    for rho in (0.1 * eps, eps, 10 * eps):
+        s = refot.solve(C, masses[0] * a, masses[1] * b, eps, rho=rho)
+        assert s.converged
+        h = refot.softmin(C, s.g + eps * np.log(masses[1] * b), eps)
+        np.testing.assert_allclose(s.f, rho / (rho + eps) * h, rtol=1e-9, atol=1e-4 * eps)
+
+
 def test_a_warm_start_is_used():
     s = refot.solve(*problem(200, 180), rho=5.0)
     again = refot.solve(*problem(200, 180), rho=5.0, g=s.g)

@@ -1,6 +1,7 @@
 /* Read the certified vectors, and compare answers with them: cc read_vectors.c -lm; ./a.out FOLDER */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 enum { MOST = 4096 };
 static double C[MOST], h[MOST], eps, mid, rad, tolerance;
@@ -9,7 +10,7 @@ static int entries(FILE *file) {  /* in an array: the product of its axes, which
     int axes = 0, length = 0, product = 1;
     fscanf(file, "%d", &axes);
     while (axes-- > 0 && fscanf(file, "%d", &length) == 1) product *= length;
-    return product <= MOST ? product : 0;
+    return product <= MOST ? product : (printf("%d numbers in an array: raise MOST\n", product), exit(1), 0);
 }
 
 static double softmin(const double *row, int m) {  /* under test: -eps log sum_j exp((h_j - c_j) / eps) */
@@ -27,8 +28,7 @@ int main(int count, char **arguments) {
     while (file && fscanf(file, "%63s %63s", word, name) == 2) {
         if (!strcmp(word, "case")) continue;
         int size = entries(file), good = size > 0;
-        double *to = !strcmp(name, "C") ? C : !strcmp(name, "h") ? h : &eps;
-        if (to == h) m = size;
+        double *to = !strcmp(name, "C") ? C : !strcmp(name, "h") ? (m = size, h) : &eps;
         for (int k = 0; k < size && !strcmp(word, "in"); k++) fscanf(file, "%lf", &to[k]);
         if (strcmp(word, "out")) continue;
         fscanf(file, "%lf", &tolerance);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,29 +31,37 @@ class Processes:
     workers: list[subprocess.Popen[str]]
     client: Client
 
+    def start_worker(self) -> None:
+        """One more worker, of one thread; returns once all that run have reported."""
+        self.workers = [worker for worker in self.workers if worker.poll() is None]
+        self.workers.append(started(
+            "dask_worker", self.client.scheduler.address, "--host", "127.0.0.1", "--no-nanny",
+            "--nthreads", "1", "--death-timeout", "300"))
+        self.client.wait_for_workers(len(self.workers), timeout=300)
+
 
 def started(module: str, *arguments: str) -> subprocess.Popen[str]:
-    """A process of Dask's command line; its messages come through a pipe."""
+    """A process of Dask's command line. What the scheduler says comes through a pipe."""
     return subprocess.Popen(
         [sys.executable, "-m", f"distributed.cli.{module}", *arguments, "--no-dashboard"],
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-        env=dict(os.environ, DASK_LOGGING__DISTRIBUTED="info"))
+        stderr=subprocess.PIPE if module == "dask_scheduler" else subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, text=True)
 
 
 @contextmanager
 def dask_processes(number: int = 2) -> Iterator[Processes]:
-    """A scheduler, that number of workers of one thread each, and a client."""
+    """A scheduler, that number of workers, and a client."""
     scheduler = started("dask_scheduler", "--host", "127.0.0.1", "--port", "0")
-    workers: list[subprocess.Popen[str]] = []
+    cluster = None
     try:
         assert scheduler.stderr is not None
         address = next(line.split()[-1] for line in scheduler.stderr if "Scheduler at:" in line)
-        workers += [started("dask_worker", address, "--host", "127.0.0.1", "--no-nanny",
-                            "--nthreads", "1", "--death-timeout", "5") for _ in range(number)]
         with Client(address, set_as_default=False) as client:
-            client.wait_for_workers(number)
-            yield Processes(scheduler, workers, client)
+            cluster = Processes(scheduler, [], client)
+            for _ in range(number):
+                cluster.start_worker()
+            yield cluster
     finally:
-        for process in (*workers, scheduler):
+        for process in (*(cluster.workers if cluster else ()), scheduler):
             process.kill()
             process.communicate()

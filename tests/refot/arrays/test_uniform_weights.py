@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import astuple, is_dataclass
+from dataclasses import fields, is_dataclass
 from itertools import islice
 from typing import Any
 
@@ -25,6 +25,7 @@ GIVEN: dict[str, Any] = {
     "C": OPERAND, "C_xx": CXX, "C_yy": refot.point_cost(Y, Y).dense(), "x": X, "y": Y,
     "f": SOLVED.f, "g": SOLVED.g, "P": SOLVED.plan(), "Q": rng.random((6, 6)) / 10, "lam": 0.1,
     "fx": X[:, 0] / 4, "fy": Y[:, 0] / 4, "eps": 0.3, "rho": 2.0, "L": 3,
+    "eps_from": 0.5, "eps_to": 0.3,
 }
 """What an argument of this name is given."""
 
@@ -42,14 +43,15 @@ def given(name: str) -> dict[str, Any]:
     parameters = inspect.signature(FACE[name]).parameters.values()
     arguments = {p.name: GIVEN[p.name] for p in parameters if p.name not in ("a", "b")
                  and (p.default is p.empty or (p.default is REQUIRED and p.name in
-                                               ("y", "eps", "rho", "L", "lam")))}
+                                               ("y", "eps", "eps_from", "eps_to", "rho", "L")))}
     return arguments | ({"C": MATRICES[name]} if name in MATRICES else {})
 
 
 def numbers(found: Any) -> list[Any]:
     """All numbers of a result, but for times and problems."""
     if is_dataclass(found):
-        return [found.f, found.g] if hasattr(found, "f") else numbers(astuple(found))
+        return numbers(tuple(getattr(found, field.name) for field in fields(found)
+                             if field.name in ("f", "g") or not hasattr(found, "seconds")))
     if isinstance(found, tuple):
         return [number for part in found for number in numbers(part)]
     if inspect.isgenerator(found):

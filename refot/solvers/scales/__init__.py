@@ -1,0 +1,1 @@
+"""Coarser clouds, and the potentials that they give to finer ones."""
