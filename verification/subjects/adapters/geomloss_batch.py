@@ -2,7 +2,7 @@
 
 Each is asked for two problems, of which the first is the one to answer. The second has half of its
 cost, so that a mixture of the two would be seen. All problems of a call share one schedule of eps,
-from the largest cost of all of them down (docs/findings.md, G9): the second is not the larger one.
+from the largest cost of all of them down (docs/findings.md, G10): the second is not the larger one.
 `geomloss.ot.solve_sample_batch` of 0.3.1 raises NotImplementedError, and is no part.
 """
 
