@@ -55,7 +55,8 @@ def regularised_c_transform(
 def assignment(
     psi: Potential, C: CostLike, b: Weights, lam: float, *, backend: BackendLike = None
 ) -> Array:
-    """chi (n, m), rows of sum 1: the law of y_j given x_i. H-7 has the derivative -chi in psi.
+    """chi (n, m), rows of sum 1: the law of y_j given x_i. The transform H-7 of psi has the
+    derivative -chi in psi.
 
     For lam > 0 it is the softmax `conditional`. For lam = 0 each x_i goes to the y_j with b_j > 0
     whose C_ij - psi_j is least (x_i lies in the Laguerre cell of y_j): chi_ij is 1 there and 0
@@ -79,8 +80,9 @@ def semi_discrete_objective(
 ) -> float:
     """H_lam(psi, theta) = mean_i psi^{c,lam}(x_i) + b.psi on a batch x_i = g_theta(z_i). H-23.
 
-    H-20..22, H-25, H-26. It is concave in psi, does not change with psi + t, and has the maximum
-    W_lam of the batch. Its mean over all batches is H_lam of the law of g_theta(Z).
+    H-20 to H-22, H-25 and H-26 mean the same function. It is concave in psi, does not change with
+    psi + t, and has the maximum W_lam of the batch. Its mean over all batches is H_lam of the law
+    of g_theta(Z).
     """
     transform = regularised_c_transform(psi, C, b, lam, backend=backend)
     psi, _, b = _on_backend(psi, C, b, backend)
@@ -150,8 +152,9 @@ def averaged_sgd_bound(k: int, gamma: float, distance: float) -> float:
     """An upper bound of E[max H_lam - H_lam(psi_k)] for alpha = 1/2: O(log k / sqrt k). H, Alg. 1.
 
     It is sqrt(k+1) (R^2 + 2 gamma^2 (1 + log(k+1))) / (2 gamma k), in cost units. R = `distance` is
-    how far the start is from the nearest maximiser psi*. Proof: add up by how much each step
-    decreases |psi_tilde_k - psi*|^2, with |D|^2 <= 2, and use Jensen's inequality for the average.
+    how far the start is from the nearest maximiser psi*. Proof: bound the mean of
+    |psi_tilde_k - psi*|^2 by that of the step before, with |D|^2 <= 2, add up over the steps, and
+    use Jensen's inequality for the average: H_lam is concave.
     """
     k, gamma, R = as_count(k, "k"), as_positive(gamma, "gamma"), as_number(distance, "distance")
     squares = R**2 + 2 * gamma**2 * (1 + math.log(k + 1))
@@ -188,7 +191,8 @@ def counter_example_f(psi: Potential, theta: Vector, y: Points, p: float) -> flo
 def counter_example_f_slopes(
     theta: Vector, direction: Vector, y: Points, p: float
 ) -> tuple[float, float]:
-    """(left, right) derivatives at theta, along `direction` (d,), of F(psi_*, .), psi_* of theta.
+    """(left, right) derivatives at theta, along `direction` (d,), of F(psi_*, .), with
+    psi_* = `counter_example_psi` at this theta, held fixed.
 
     At theta all terms of the minimum are equal. So the right derivative is the least of their right
     slopes, and the left one the largest of their left slopes.

@@ -1,7 +1,8 @@
 """Softmin and the hard and soft c-transforms: B-7, B-25, B-28, H-7, H-8.
 
 With P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), the transform of g is the f for which row i of P
-sums to a_i. For the transform of f, give the same function `C.T`. B-28 is B-25 with C = c(x, x).
+sums to a_i. For the transform of f, give the same function f, `C.T` and a. B-28 is B-25 with
+C = c(x, x).
 
 Papers: B = Bréchet et al. 2019, H = Houdard et al. 2023.
 """
@@ -49,7 +50,7 @@ def softmin(C: CostLike, h: Potential, eps: float, *, backend: BackendLike = Non
     if not bool((h < xp.inf).all()) or not bool((h > -xp.inf).any()):  # NaN fails the first
         raise InputError("h", "NaN, +inf, or -inf everywhere", "numbers < inf, one of them finite")
     require_row_partners(C, h > -xp.inf)
-    as_vector(xp.where(h > -xp.inf, h, 0), C.shape[1], "h")  # the rest in range
+    as_vector(xp.where(h > -xp.inf, h, 0), C.shape[1], "h")  # finite ones: in range
     return on.softmin(C.with_arrays(on.asarray), on.asarray(h).astype(C.dtype, copy=False), eps)
 
 
@@ -105,7 +106,7 @@ def transform_problem(
 ) -> Problem:
     """The problem of a transform, with uniform weights for the rows, since theirs play no part.
 
-    So a column whose pairs are all forbidden is no error here, as it is in `problem`.
+    A column whose pairs are all forbidden is accepted here; `problem` refuses it.
     """
     C = as_cost(C)
     b = as_weights(b, C.shape[1], "b", C.dtype, normalise)

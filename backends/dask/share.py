@@ -40,7 +40,7 @@ class Share:
     """The rows of each side and tile in the form that the inner backend computes with."""
     lock: Any = field(default_factory=Lock, repr=False)
 
-    def __reduce__(self) -> Any:  # what is prepared stays where it was prepared
+    def __reduce__(self) -> Any:  # without `operands`: the receiver makes its own
         return Share, (self.sides, self.starts, self.inner)
 
     def operand(self, side: int, tile: int) -> Cost:
@@ -70,7 +70,7 @@ class Computed:
     seconds: dict[int, float]
 
     in_all: float
-    """Seconds for all tiles, which are less than their sum where there are several threads."""
+    """Seconds for all tiles: less than the sum of `seconds` where there are several threads."""
 
 
 def compute(share: Share, side: int, operation: str, tiles: Sequence[int], arguments: list[Any]
@@ -100,8 +100,8 @@ def compute(share: Share, side: int, operation: str, tiles: Sequence[int], argum
 
 
 def _unwritable(values: Array) -> Array:
-    """The array as one that cannot be written to: what the inner backend derives from it for one
-    tile, it may use again for the next."""
+    """A read-only view of the array. What the inner backend computes from a read-only array it
+    keeps for the next tile; from one that could have been changed it computes everything anew."""
     view = values.view()
     view.flags.writeable = False
     return view

@@ -165,9 +165,10 @@ def _meeting(tree: Tree, node: int, other: int) -> int:
 @elementwise
 def _emptied(tree: Tree, flow: Array, node: int, top: int, away: bool, most: int, last: bool
              ) -> tuple[int, int]:
-    """(how much can be pushed, the node whose arc to its parent is then empty, or NONE) on the way
-    between a node and `top`: at most `most`. `away` pushes from `top` to the node. Of equal arcs
-    the first counts, or with `last` the last."""
+    """Walk from `node` up to `top`: (how much can be pushed along this way, the node whose arc to
+    its parent is then empty, or NONE). It is at most `most`, and what the arcs hold against whose
+    direction it is pushed. `away`: it is pushed from `top` down to the node. Of several arcs that
+    are emptied the first one met counts, or with `last` the last one."""
     found = NONE
     while node != top:
         if tree.up[node] == away:

@@ -92,8 +92,8 @@ class Launcher:
     def _over_blocks(self, n: int, operations: int, kernel: Callable[..., Any],
                      arguments: tuple[Any, ...], unit: int, most: int,
                      collect: Callable[[int, Any], None]) -> None:
-        """Call collect(block, kernel(*arguments, i0, i1)) for every block, 0, 1, ... in any
-        order."""
+        """Call collect(block, kernel(*arguments, i0, i1)) for every block 0, 1, ..., in any order.
+        """
         many = n * operations > SMALL and not getattr(_alone, "held", False)
         threads = int(numba.config.NUMBA_NUM_THREADS) if many else 1
         size = min(-(-n // (BLOCKS * threads)), max(LARGE // operations, 1)) if threads > 1 else n

@@ -3,9 +3,10 @@
 Each kernel goes through its rows and the columns block by block, in three steps: fill a block t
 with costs (`blocks.fill`); turn them into entries of the plan; add these up.
 
-With k = log2(e) / eps, exp(t / eps) = 2^(t k): exponents t are in cost units until they are handed
-to the exponential. Sums over a tile are in the dtype of the cost, sums over tiles in float64. What
-belongs to the columns, G for example, is laid out by tiles, (tiles, TILE).
+F = f + eps log a and G = g + eps log b are potentials with their weights. With k = log2(e) / eps,
+exp(t / eps) = 2^(t k): exponents t are in cost units until they are handed to the exponential. Sums
+over a tile are in the dtype of the cost, sums over tiles in float64. What belongs to the columns, G
+for example, is laid out by tiles, (tiles, TILE).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def _entries(F: Array, G: Array, scale: Number, k: Number, i: int, rows: int, ti
 @elementwise
 def _plan_block(C: Any, F: Array, G: Array, k: Number, i: int, rows: int, tile: int, columns: int,
                 t: Array) -> None:
-    """t[r, j] = P_ij for the rows i = i + r and the columns j of a tile."""
+    """t[r, j] is the entry of the plan in row i + r and column j of a tile, for `rows` rows."""
     fill(C, i, rows, tile, columns, t)
     _entries(F, G, C.scale, k, i, rows, tile, columns, t)
 

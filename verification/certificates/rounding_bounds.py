@@ -95,8 +95,9 @@ def mutual_information(P: Array) -> float:
 
 # ------------------------------------------------------------------ minima
 def value(C: Array, a: Array, b: Array, eps: float) -> float:
-    """F: the width of its certificate, what a default solve leaves open, and rounding. The error of
-    the potentials enters squared; but where atoms are light or eps is small it may be large."""
+    """F: the width of its certificate, what a default solve leaves open, and rounding. F is largest
+    at the optimal potentials, so that their error enters only squared; but where atoms are light or
+    eps is small, they may be so far off that this part counts."""
     floor = _floor(C, a, b, eps)
     left = floor.stopped(DEFAULT).value(floor.g[b > 0], eps)
     return floor.certificate.value.width + left + roundings(floor.counted, eps)
@@ -139,8 +140,8 @@ def potentials(C: Array, a: Array, b: Array, eps: float) -> float:
 
 
 def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """P_ij (e^w - 1), where w bounds the error of the exponent: of both potentials, and
-    rounding."""
+    """P_ij (e^(w/eps) - 1), where w, in cost units, bounds the error of f_i + g_j - C_ij: that of
+    both potentials, and rounding."""
     floor = _floor(C, a, b, eps)
     w = np.full(C.shape, 2 * floor.certificate.potential_error)
     w += roundings(floor.counted, floor.f, floor.g, eps)
@@ -192,7 +193,7 @@ class Floor:
     g: Array
     P: Array  # the plan, (n, m)
     tol: float  # the marginal error at which such a solve stops
-    counted: float  # the largest cost that a plan would pay: none far above all that carry mass
+    counted: float  # the largest |C_ij| but for those so large that a plan avoids them
 
     @property
     def with_mass(self) -> tuple[Array, ...]:
@@ -200,8 +201,9 @@ class Floor:
         return np.ix_(self.a > 0, self.b > 0)
 
     def stopped(self, tol: float | None = None) -> Stopped:
-        """What a solve leaves open that stops at tol, or at the floor; the error that it sees is
-        itself rounded, by as much as the floor."""
+        """What a solve leaves open that stops at a marginal error of `tol`; by default at
+        `self.tol`, the least that float64 reaches here. The error that it measures is itself off by
+        up to `self.tol`, so that the true one is at most tol + self.tol."""
         return Stopped(self.P[self.with_mass], (self.tol if tol is None else tol) + self.tol)
 
     def of_plan(self, w: Array) -> Array:

@@ -140,7 +140,8 @@ def in_the_log_domain(trial: Trial, capability: str, right: Right) -> bool:
 
     C_ij = alpha_i + beta_j, where alpha and beta are 0 or 400 eps, with the solution f = alpha and
     g = beta. C / eps reaches 800, where exp(-C / eps) is 0 in float64. But whether a loop starts
-    with f or with g, no exponent (g_j - C_ij) / eps of its log-sum-exps is below -400.
+    with f = 0 or with g = 0, the largest exponent (g_j - C_ij) / eps of a row, or
+    (f_i - C_ij) / eps of a column, is at least -400: no sum of exponentials underflows.
     """
     if capability not in ("plan", "potentials", "value", "transport_cost"):
         return False

@@ -167,12 +167,14 @@ FORMULAS: Table = {
 
 # ------------------------------------------------------------------ partial transport
 STEPS, STILL = 2_000, 1e-15
-"""Iterations of the mistaken prox, until the potentials move by less than this share."""
+"""`_partial` stops after STEPS iterations, or when g moves by at most STILL times its largest
+entry."""
 
 
 def _partial(C: Array, a: Array, b: Array, eps: float, rho: Any, penalty: str) -> float | None:
-    """U of partial transport: no sum may exceed its weight, so that f has no lower limit. None
-    where that is no other problem, or has no plan."""
+    """U of partial transport: no row or column of the plan may have more mass than its weight. So f
+    and g are at most rho, as with "tv", but not at least -rho. None if the penalty is another, or
+    if there is no plan, because an exact side has more mass than the other."""
     if penalty != "tv" or (np.isinf(rho[0]) and a.sum() > b.sum()) or (
             np.isinf(rho[1]) and b.sum() > a.sum()):
         return None

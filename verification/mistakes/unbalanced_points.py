@@ -89,7 +89,8 @@ def _terms_of_neighbours(change: Callable[..., Problem | None], clouds: tuple[An
 
 
 EXACT = ("rows-exact", "columns-exact")
-"""Neighbours in which one marginal is exact: they have no self terms of their own."""
+"""Neighbours in which one marginal is exact. The divergence U-8 has none of these, since its self
+terms have one penalty for both sides."""
 
 POINT_NEIGHBOURS: Table = {name: entry for name, entry in NEIGHBOURS.items()
                            if name not in (*EXACT, "cost-transposed", "weights-exchanged")}

@@ -164,7 +164,7 @@ class Examined:
 def run(
     subject: Subject, profile: str = "quick", progress: Progress | None = None, seed: int = 0
 ) -> Report:
-    """Verify a subject: every check of every capability of every part, on every case of it.
+    """Verify a subject: every check of every capability of every part, on every case it is for.
 
     `seed` >= 0 draws other synthetic cases. Raises InputError for an unknown profile.
     """
@@ -220,7 +220,7 @@ def _examined(check: Check, trial: Trial, suspects: Suspects) -> Examined:
         result, status="passed" if found.passed else "failed", measured=found.measured,
         expected=expected, error=found.error, tolerance=found.tolerance, message=found.message,
         digits=digits(check.id, found))
-    if found.passed:  # right calls are evidence, too: they lack what all wrong calls have in common
+    if found.passed:  # evidence, too: what explains the wrong calls, right ones must lack
         return Examined(result, suspects.evidence(trial, found))
     if may_fail_to_converge(trial.case, check.id, found.measured) and (said := stated(trial)):
         return Examined(replace(result, status="not_converged", message=said, said=said))

@@ -107,7 +107,8 @@ def _stated(found: Any, attribute: str, default: Any, target: str) -> Any:
 
 
 def _allowed(allows: Any, what: str) -> dict[str, str]:
-    """A subject's `allows`, checked: by fault of the input, what its documentation says of it."""
+    """A subject's `allows`, checked: a sentence of its documentation for each fault of the input
+    that it allows."""
     from refot.verification.cases.faults import (
         FAULTS,
     )  # late, since most of those who import this file need no faults

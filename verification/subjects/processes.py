@@ -37,7 +37,8 @@ overloaded."""
 
 
 class ProgramError(Exception):
-    """The program could not be started, ended, or did not answer in time: says which."""
+    """The program did not start, ended too early, answered too late, or wrote what is not allowed;
+    the message says which."""
 
 
 class ProgramTimeoutError(ProgramError, TimeoutError):
@@ -140,7 +141,8 @@ class Resident:
     def kill(self) -> None:
         """End it at once, with all that it started.
 
-        For a process whose next line may answer an earlier request, which cannot be used any more.
+        For use after an `ask` that failed: a late answer to that request could be taken for the
+        answer to the next one.
         """
         if os.getpid() == self.owner:
             self._process.kill()
@@ -181,7 +183,7 @@ class Resident:
             return os.write(self._stdin.fileno(), unsent)
         except BlockingIOError:
             return 0
-        except OSError:  # it has closed its input; `ask` reads what it wrote before, or its end
+        except OSError:  # it has closed its input, which is no error: `ask` reads on, to its end
             return len(unsent)
 
     def _received(self) -> bytes:

@@ -36,24 +36,24 @@ def right_sums(t: Truth) -> Array:
     return sums(t.solved.f, t.solved.g)
 
 
-# ------------------------------------------------------------------ at any potentials
+# ------------------------------------------------------------------ of potentials that are given
 def right_softmin(C: Array, h: Array, eps: float) -> Array:
     """-eps log sum_j exp((h_j - C_ij) / eps), (n,)."""
     return softmin(C, h, eps, backend="numpy")
 
 
 def right_dual(*given: Any) -> float:
-    """B-13, corrected."""
+    """The dual B-13, with the + eps that the print lacks (erratum E1)."""
     return dual(*given, backend="numpy")
 
 
 def right_semidual(*given: Any) -> float:
-    """B-24, corrected."""
+    """The semi-dual B-24, without the + eps of the print (erratum E2)."""
     return semi_dual(*given, backend="numpy")
 
 
 def right_semidual_gradient(*given: Any) -> Array:
-    """b - a @ chi, (m,)."""
+    """The gradient of the semi-dual in g: b - a @ chi, (m,), chi the `conditional` of the plan."""
     return semi_dual_gradient(*given, backend="numpy")
 
 
@@ -68,7 +68,7 @@ def halves(xy: float, xx: float, yy: float) -> float:
 
 
 def values_of(terms: Terms) -> tuple[float, float, float]:
-    """F of each term."""
+    """The value F, with its entropic term, of each of the three problems."""
     xy, xx, yy = terms
     return xy.F, xx.F, yy.F
 

@@ -72,7 +72,8 @@ def solved(case: Case) -> float:
 
 
 def _potential(case: Case) -> float:
-    """`solved`, and eps 1e-9 / the least weight, which a marginal error of 1e-9 leaves open."""
+    """The error allowed in a potential: `solved`, and eps 1e-9 / the least weight. By so much a
+    marginal error of 1e-9 may leave the potential of the lightest atom wrong."""
     weights = np.concatenate([case.a, case.b])
     return solved(case) + case.eps * 1e-9 / float(weights[weights > 0].min())
 
@@ -214,7 +215,8 @@ def q_objective(case: Case) -> Iterator[Vector]:
 
 
 def informative_plan(case: Case) -> Iterator[Vector]:
-    """lam is a power of two near eps, and below it: C - lam Q has no rounding."""
+    """lam is the largest power of two above neither eps nor max(max C - min C, 1). It is a power of
+    two so that C - lam Q is computed without rounding."""
     lam = float(2.0 ** np.floor(np.log2(min(case.eps, max(case.spread, 1)))))
     given = {"C": case.C, "Q": table(case), "lam": lam, "a": case.a, "b": case.b, "eps": case.eps}
     balls = enclose_informative_plan(**given, digits=DIGITS).plan

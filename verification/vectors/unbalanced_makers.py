@@ -1,7 +1,9 @@
 """How the vectors of unbalanced transport are made: enclosures, and the error allowed.
 
 Values, plans and gradients may be off by 1e-6 of their scale, in units of the mass m(P) that is
-moved; and by 64 roundings of the largest terms of U, which are far larger than U where rho is."""
+moved. Values may also be off by 64 roundings of the largest terms of U: where rho is large, these
+are far larger than U, since they nearly cancel.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,7 @@ def enclosed(case: UnbalancedCase) -> UnbalancedEnclosure:
 # ------------------------------------------------------------------ what is allowed
 def of_value(case: UnbalancedCase, found: UnbalancedEnclosure) -> float:
     """1e-6 (max C - min C) m(P), and 64 roundings of the largest terms of U: <C,P>, rho times the
-    masses of a penalty, eps m_a m_b; and of U, in which logarithms of ratios of masses are."""
+    masses of a penalty, eps m_a m_b; and of U, which contains logarithms of ratios of masses."""
     mass = float(found.mass)
     paid = sum(rho * (weight + mass) for rho, weight in zip(case.rhos, case.masses, strict=True)
                if rho < math.inf)
@@ -60,9 +62,10 @@ def of_value(case: UnbalancedCase, found: UnbalancedEnclosure) -> float:
 
 
 def of_potentials(case: UnbalancedCase, found: UnbalancedEnclosure, side: int) -> float:
-    """rho / (rho + eps) of what the softmins may be off by: 1e-6 (max C - min C), and what the
-    residual leaves: eps over the share of the mass at the lightest atom, and rho for their level.
-    And 64 roundings of the largest terms."""
+    """rho / (rho + eps) times the sum of three errors: 1e-6 (max C - min C), for a solve that has
+    converged; RESIDUAL times (eps m(P) / the lightest marginal + the larger finite rho), for what
+    the residual at which a solve stops leaves open in one potential, and in all of a side alike;
+    and 64 roundings of the largest terms."""
     marginals = [float(x) for x in (*found.rows, *found.columns) if x > 0]
     level = max(rho for rho in case.rhos if rho < math.inf)
     left = RESIDUAL * (case.eps * float(found.mass) / min(marginals) + level)

@@ -114,7 +114,7 @@ def _powers(p: int, d: int) -> int:
 
 def _slots(C: SortedCost, size: int, ks: float, table: Series) -> float:
     """Slots per pair of points with groups of that size: the mean over pairs of sampled groups.
-    `ks` is scale / eps, without the factor log2(e) of base 2."""
+    `ks` is scale / eps: `table.reach` is for exp, while the passes compute powers of 2."""
     halves = []
     for side in (C.rows_in_order, C.columns_in_order):
         low, high = box_corners(side.points, size)

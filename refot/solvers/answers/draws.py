@@ -41,8 +41,8 @@ def heaviest(p: Problem, g: Array) -> Array:
 
 
 def _normalised(C: Array, f: Array, G: Array, eps: float) -> Array:
-    """exp((f_i + G_j - C_ij) / eps) = P_ij / a_i: the conditional law of each row that sums to a_i.
-    """
+    """exp((f_i + G_j - C_ij) / eps) = P_ij / a_i, with G_j = g_j + eps log b_j. Where row i of P
+    sums to a_i, this is the law of j given i; elsewhere it is proportional to it."""
     return namespace(f).exp((f[:, None] + G - C) / eps)
 
 

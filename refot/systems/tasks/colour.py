@@ -1,8 +1,9 @@
 """CIFAR-10 for the learned cost of G (Genevay, Peyré, Cuturi 2018): colour images as rows.
 
-G takes "the same parameters" as MMD GAN and does not print them. Chosen here: DCGAN's steps up to
-32 x 32 for g, as many steps down for f, their widths, and the latent law. A row holds all reds,
-then all greens, then all blues, as the files do.
+G takes "the same parameters" as MMD GAN and does not print them. So these are refot's choice: the
+generator g goes from 4 x 4 to 32 x 32 in three steps, as DCGAN's does; the network of features f,
+which defines the learned cost, goes down in three; their channels; and the law of the latent
+points. A row holds all reds, then all greens, then all blues, as the files do.
 """
 
 from __future__ import annotations
@@ -22,11 +23,12 @@ from refot.systems.tasks.image_networks import convolutional_features, deep_conv
 from refot.systems.tasks.latent import UniformLatent
 
 JUDGED = 500
-"""Samples that the measure sees, and as many images of the part "test"."""
+"""The measure compares this many samples with as many images of the part "test"."""
 
 
 class ColourImages(ImageSet):
-    """CIFAR-10 from a folder of its batches; `channels` of g from its 4 x 4 on, f's reversed."""
+    """CIFAR-10 from a folder of its batches. `channels` are those of g at 4 x 4, 8 x 8 and 16 x 16;
+    f has the same in reverse order."""
 
     def __init__(self, folder: str | None, channels: tuple[int, int, int] = (256, 128, 64),
                  p: int = 128, latents: int = 128) -> None:

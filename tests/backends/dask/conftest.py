@@ -10,9 +10,9 @@ from distributed import Client, LocalCluster
 from refot.backends.dask import tiles
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client() -> Iterator[Client]:
-    """Two worker processes, of one thread each."""
+    """Two worker processes, of one thread each. Its threads end with the tests of this folder."""
     with (LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
           Client(cluster, set_as_default=False) as client):
         yield client

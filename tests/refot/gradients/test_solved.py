@@ -70,15 +70,18 @@ def no_solve(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 def test_every_function_that_solves_takes_a_solution() -> None:
-    """But those that solve what their arguments do not say: batches, and nested problems."""
+    """But those that solve what their arguments do not say: batches, and nested problems. Those of
+    value and gradient take the last step's solutions, of other points, as `warm`."""
     import inspect
 
+    warm = {name for name in refot.__all__ if name.endswith("_value_and_gradient")}
+    assert all("warm" in inspect.signature(getattr(refot, name)).parameters for name in warm)
     takes = {name for name in refot.__all__ if inspect.isfunction(getattr(refot, name))
              and "solved" in inspect.signature(getattr(refot, name)).parameters}
     solves = {name for name in refot.__all__ if inspect.isfunction(getattr(refot, name))
               and "tol" in inspect.signature(getattr(refot, name)).parameters
               and not name.startswith(("solve", "sinkhorn_log", "sinkhorn_symmetric"))}
-    assert solves - takes == {"informative_plan", "pairwise"}
+    assert solves - takes == {"informative_plan", "pairwise"} | warm
     assert takes == set(ARGUMENTS)
 
 

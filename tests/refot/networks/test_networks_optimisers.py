@@ -108,18 +108,25 @@ def test_float32_stays_float32(make):
 
 @optimisers
 def test_steps_allocate_nothing_once_the_buffers_are_there(make):
-    """Neither growth over the steps nor a temporary of the weight's size within one."""
+    """Neither growth over the steps nor a temporary of the weight's size within one.
+
+    The least of three counts: other threads of the process allocate now and then, the steps always.
+    """
     opt = make()
     w, g = {"W": np.ones((256, 256))}, {"W": np.full((256, 256), 0.5)}
     opt.step(w, g)
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    for _ in range(50):
-        opt.step(w, g)
-    after, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert after - before < 4096
-    assert peak - before < w["W"].nbytes / 8
+    growths, peaks = [], []
+    for _ in range(3):
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(50):
+            opt.step(w, g)
+        after, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        growths.append(after - before)
+        peaks.append(peak - before)
+    assert min(growths) < 4096
+    assert min(peaks) < w["W"].nbytes / 8
 
 
 # ------------------------------------------------------------------ refusals

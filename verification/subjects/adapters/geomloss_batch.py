@@ -1,8 +1,9 @@
 """GeomLoss on many problems in one call: `geomloss.ot.solve_batch`, and SamplesLoss on batches.
 
-Each is asked for two problems, of which the first is the one to answer. The second has half of its
+Each is asked for two problems, of which the first is the one to answer. The second has another
 cost, so that a mixture of the two would be seen. All problems of a call share one schedule of eps,
-from the largest cost of all of them down (docs/findings.md, G10): the second is not the larger one.
+which starts at the largest cost of any of them. A second problem of larger costs would change the
+answer to the first (docs/findings.md, G10), so its costs are the smaller ones.
 `geomloss.ot.solve_sample_batch` of 0.3.1 raises NotImplementedError, and is no part.
 """
 
@@ -55,7 +56,7 @@ def batched_matrices(iterations: int, tolerance: float, lag: float) -> Iterator[
 
     @once
     def solve(C: Array, a: Array, b: Array, eps: float) -> Any:
-        low = C.min()  # halved about its minimum, so that the range is halved as well
+        low = C.min()  # halved towards its minimum: below 0, C / 2 would be the larger cost
         return ot.solve_batch(np.stack([C, low + (C - low) / 2]), a=np.stack([a, a]),
                               b=np.stack([b, b]), reg=eps, max_iter=iterations)
 

@@ -66,13 +66,15 @@ def _debiased(p: int) -> Iterator[Part]:
     yield Part(name, {"unbalanced_divergence": lambda x, *others: float(
         loss(torch.tensor(x), *others))}, calls=f"geomloss.SamplesLoss(p={p})",
         tolerance=SQUARED_LAG)
-    # Not a share of the lag for each atom: all f are off by the same, and with them the mass.
+    # LAG, and not PER_ATOM as for the balanced gradient: here the lag moves all f by the same. That
+    # changes the mass of the plan, and so the gradient at every atom.
     yield Part(f"{name}.backward()", {"unbalanced_divergence_gradient": gradient},
                calls=f"geomloss.SamplesLoss(p={p})", tolerance=LAG)
 
 
 def _biased() -> Iterator[Part]:
-    """Documented: OT_eps,rho of U-1. The value of two clouds, asked for by a divergence of it."""
+    """The documentation promises U of U-1 for two clouds. No capability asks for U of clouds, so
+    three such values are put together to the divergence U-8."""
     import torch
 
     called = "geomloss.SamplesLoss(p=2, reach, debias=False)"

@@ -48,7 +48,7 @@ def _scalings() -> dict[str, Callable[..., Any]]:
 
 
 def _of_tau(eps: float, tau: float) -> float:
-    """rho; tau = rho / (rho + eps)."""
+    """The rho for which rho / (rho + eps) is tau."""
     if not 0 < tau < 1:
         raise ValueError(f"tau = {tau}")
     return eps * tau / (1 - tau)
@@ -56,7 +56,7 @@ def _of_tau(eps: float, tau: float) -> float:
 
 @right("unbalanced: OTT's tau", "ott.reg_ot_cost(tau), documented")
 def _tau() -> dict[str, Callable[..., Any]]:
-    """tau for rho."""
+    """The caller gives OTT's tau = rho / (rho + eps) in place of rho."""
     exact = all_of(translation_invariant)
 
     def at_rho(name: str) -> Callable[..., Any]:
