@@ -2,7 +2,7 @@
 
 A cloud was moved upwards, and a tenth of either cloud is junk. Balanced transport has to send all
 junk somewhere, and pulls good points along. In unbalanced transport a plan may leave mass behind at
-a price rho: what is farther than about 2 rho stays. The picture shows the pairs that share mass;
+a price rho: what costs more than about 2 rho stays. The picture shows the pairs that share mass;
 all good points have moved straight up.
 """
 
