@@ -110,23 +110,23 @@ def test_float32_stays_float32(make):
 def test_steps_allocate_nothing_once_the_buffers_are_there(make):
     """Neither growth over the steps nor a temporary of the weight's size within one.
 
-    The least of three counts: other threads of the process allocate now and then, the steps always.
+    The median of the steps counts: other threads of the process allocate during a few of them.
     """
     opt = make()
     w, g = {"W": np.ones((256, 256))}, {"W": np.full((256, 256), 0.5)}
     opt.step(w, g)
     growths, peaks = [], []
-    for _ in range(3):
-        tracemalloc.start()
+    tracemalloc.start()
+    for _ in range(50):
+        tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
-        for _ in range(50):
-            opt.step(w, g)
+        opt.step(w, g)
         after, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
         growths.append(after - before)
         peaks.append(peak - before)
-    assert min(growths) < 4096
-    assert min(peaks) < w["W"].nbytes / 8
+    tracemalloc.stop()
+    assert np.median(growths) < 100
+    assert np.median(peaks) < w["W"].nbytes / 8
 
 
 # ------------------------------------------------------------------ refusals
