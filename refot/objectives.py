@@ -256,8 +256,9 @@ def kantorovich(
 ) -> tuple[float, Array]:
     """(W0, an optimal plan (n, m)) of the linear programme B-1/2, H-1, G-3, by SciPy's HiGHS.
 
-    For small problems: the programme has n m variables. Raises InputError where no plan avoids the
-    forbidden pairs.
+    For small problems: the programme has n m variables. The plan's marginals are those asked for up
+    to about 1e-10. (`refot.exact` has a proved interval, for large problems, too.) Raises
+    InputError where no plan avoids the forbidden pairs.
 
     HiGHS is given the costs scaled to [0, 1], and takes a plan for optimal when no reduced cost is
     below -1e-10. Beside one huge cost, all others become too small for that. So if the plan pays
@@ -322,6 +323,6 @@ def _programme(C: Array, pairs: Array, a: Array, b: Array) -> tuple[Array, Array
     if found.status != 0:
         raise ArithmeticError(f"HiGHS did not solve the transport problem: {found.message}")
     P = np.zeros(C.shape)
-    P[pairs] = found.x
+    P[pairs] = np.maximum(found.x, 0)  # HiGHS takes an entry for >= 0 that is above -EXACT
     dual = found.eqlin.marginals
     return P, (C - least) / spread - np.add.outer(dual[:n], np.append(dual[n:], 0))

@@ -301,6 +301,19 @@ def test_kantorovich_on_uniform_weights_is_the_best_permutation(C):
     assert abs(W0 - best / n) <= 64 * UNIT * 4
 
 
+def test_kantorovich_takes_an_atom_lighter_than_its_tolerance() -> None:
+    """HiGHS returned -9.6e-13 here, and refot found fault with a plan that nobody had given."""
+    C, b = np.random.default_rng(0).random((6, 5)), np.full(5, 0.2)
+    a = np.full(6, 1 / 6)
+    a[0] = 1e-12
+    a /= a.sum()
+    W0, P = refot.kantorovich(C, a, b)
+    found = refot.exact(C, a, b)
+    assert (P >= 0).all()
+    np.testing.assert_allclose(np.append(P.sum(axis=1), P.sum(axis=0)), np.append(a, b), atol=1e-9)
+    assert found.gap.lower - 1e-9 <= W0 <= found.gap.upper + 1e-9
+
+
 @given(with_potentials())
 def test_kantorovich_dual_is_never_above_the_primal(drawn):
     """B-6: with f the hard transform of g, moved down until it is feasible in floating point, and
