@@ -114,40 +114,37 @@ def _move(tree: Tree, node: int, top: int, parent: int, arc: int, up: bool) -> N
 
 
 @elementwise
+def _next(tree: Tree, node: int, top: int) -> int:
+    """The next node of a walk over all below `top`, parents first; NONE after the last one."""
+    below: int = tree.child[node]
+    if below != NONE:
+        return below
+    while node != top and tree.after[node] == NONE:
+        node = tree.parent[node]
+    beside: int = tree.after[node]
+    return NONE if node == top else beside
+
+
+@elementwise
 def _shift(tree: Tree, top: int, change: float) -> None:
     """Add `change` to the potentials of `top` and all below it, and count their depths anew."""
     node = top
-    while True:
+    while node != NONE:
         tree.potential[node] += change
         tree.depth[node] = tree.depth[tree.parent[node]] + 1
-        if tree.child[node] != NONE:
-            node = tree.child[node]
-            continue
-        while node != top and tree.after[node] == NONE:
-            node = tree.parent[node]
-        if node == top:
-            return
-        node = tree.after[node]
+        node = _next(tree, node, top)
 
 
 @elementwise
 def _renew(tree: Tree, arcs: Arcs) -> None:
     """Compute all potentials anew from the costs: each change of them has added a rounding."""
     root = tree.parent.size - 1
-    node = root
-    while True:
-        if node != root:
-            cost = arcs.cost[tree.arc[node]]
-            tree.potential[node] = tree.potential[tree.parent[node]] + (
-                -cost if tree.up[node] else cost)
-        if tree.child[node] != NONE:
-            node = tree.child[node]
-            continue
-        while node != root and tree.after[node] == NONE:
-            node = tree.parent[node]
-        if node == root:
-            return
-        node = tree.after[node]
+    node = _next(tree, root, root)
+    while node != NONE:
+        cost = arcs.cost[tree.arc[node]]
+        tree.potential[node] = tree.potential[tree.parent[node]] + (
+            -cost if tree.up[node] else cost)
+        node = _next(tree, node, root)
 
 
 # ------------------------------------------------------------------ the pivot
