@@ -1,0 +1,163 @@
+"""A coarser problem at the same eps, and what it says about the finer one.
+
+Two clouds are replaced by the cells of a grid (`cells.py`). The potentials of that problem are
+known between its points too: g at y is the transform (B-25) of the coarse f there. So its solution
+is a start for the finer problem (schmitzer2019stabilized in docs/references.bib, section 3.3).
+
+It is more than a start. What Sinkhorn's iterations leave after a few sweeps is an error of long
+range, which the coarser problem sees as well as the finer one, and corrects at a small part of the
+price: the full approximation scheme of multigrid methods (brandt1977multilevel). With r = b - P'1
+the residual of the finer columns, the coarser problem is solved for the columns that it has now
+plus the sums of r over its cells; how its potentials change is added to the finer ones. Where
+r = 0 nothing changes, however coarse the cells are: so the solution is that of the finer problem.
+B = Bréchet et al. 2019.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from refot.arrays import Array
+from refot.backend_contract import prepared
+from refot.costs.operands import PointCost
+from refot.problem import Problem
+from refot.solvers.schedule import SCHEDULE_FACTOR, Iterates, Method
+from refot.solvers.stopping import out_of_time
+
+from .cells import Cells, blur, cells
+
+LARGE = 16_384
+"""A problem has a coarser one if each cloud has at least this number of points: smaller ones take
+less than a second."""
+
+MOST_AXES = 3
+"""In more dimensions a box of the grid holds one point."""
+
+WIDTHS = 0.25, 0.5, 1.0
+"""Widths of the boxes that are tried, in units of the blur. The smaller they are, the more exact is
+the coarser problem, and the more it costs."""
+
+FEWER = 8
+"""A coarser problem pays if its clouds have at most one FEWERth of the points."""
+
+ROUGH, ENOUGH = 1e-5, 500
+"""The marginal error to which the coarser problem is solved first, and the most iterations of any
+solve of it."""
+
+FORCING = 0.05
+"""The coarser problem of a correction is solved to this part of the finer residual."""
+
+LEAST_SHARE = 0.2
+"""The columns of a correction keep at least this share of their mass: they must stay positive."""
+
+
+@dataclass(frozen=True)
+class Coarser:
+    """A problem `fine` between large clouds, and the coarser one."""
+
+    fine: Problem
+    problem: Problem
+    """Between the cells."""
+
+    columns: Cells
+    """The cells of the columns."""
+
+    to_columns: PointCost
+    """The cost between the columns of `fine` and the cells of its rows."""
+
+    def start(self, method: Method) -> Array:
+        """g (m,) from the coarser problem, which `method` solves."""
+        g = self.solved(self.problem, np.zeros_like(self.problem.b), method, ROUGH)
+        return self.fine.levelled(self.lifted(self.problem.transform(g)))
+
+    def lifted(self, f: Array) -> Array:
+        """f (k,) of the coarser rows as a potential of the finer columns, (m,): B-25."""
+        p = self.problem
+        return self.fine.backend.softmin(self.to_columns, p.F(f), p.eps)
+
+    def correction(self, g: Array, residual: Array, method: Method) -> Array:
+        """What to add to the transform of f = g^(c,eps) where the plan of (f, g) misses the columns
+        b by `residual` (m,)."""
+        p, cells_of_columns = self.problem, self.columns
+        g = cells_of_columns.sums(self.fine.b * g) / np.where(p.b > 0, p.b, 1)
+        f = p.transform(g)
+        now = p.b * np.exp((g - p.T.transform(f)) / p.eps)
+        b = np.maximum(now + cells_of_columns.sums(residual), LEAST_SHARE * now)
+        b /= b.sum()
+        moved = replace(p, b=b, C=prepared(p.backend, self.cost, p.a, b))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            same_plan = np.where(b > 0, g + p.eps * np.log(p.b / b), 0)
+        g = self.solved(moved, same_plan, method, FORCING * float(abs(residual).sum()))
+        return self.lifted(moved.transform(g)) - self.lifted(f)
+
+    @property
+    def cost(self) -> PointCost:
+        """The cost between the cells."""
+        C = self.problem.C
+        assert isinstance(C, PointCost)
+        return PointCost(C.x, C.y, C.ground, C.scale)
+
+    @staticmethod
+    def solved(p: Problem, g: Array, method: Method, tol: float) -> Array:
+        """g (k,) to the marginal error `tol`, or as far as ENOUGH iterations come."""
+        for _, g_next, error in itertools.islice(method(p, g), ENOUGH):
+            g = g_next
+            if error < tol or out_of_time():
+                break
+        return g
+
+
+def coarser(p: Problem) -> Coarser | None:
+    """The coarser problem of p at its eps; None where p is not one of large clouds in few
+    dimensions in the processor's memory, or where boxes as small as its blur hold few points."""
+    C = p.C
+    if not _large_clouds(p) or not isinstance(C, PointCost):
+        return None
+    length = blur(C, p.eps)
+    for width in WIDTHS:
+        rows, columns = (cells(points, weights, width * length)
+                         for points, weights in ((C.x, p.a), (C.y, p.b)))
+        if max(FEWER * len(rows.points) / len(C.x), FEWER * len(columns.points) / len(C.y)) <= 1:
+            between = PointCost(rows.points, columns.points, C.ground, C.scale)
+            of_cells = replace(p, C=prepared(p.backend, between, rows.weights, columns.weights),
+                               a=rows.weights, b=columns.weights)
+            to_columns = PointCost(C.y, rows.points, C.ground.flip, C.scale)
+            return Coarser(p, of_cells, columns,
+                           prepared(p.backend, to_columns, p.b, rows.weights))
+    return None
+
+
+def coarser_at_larger_eps(p: Problem) -> Coarser | None:
+    """The coarser problem at the first of eps, 4 eps, 16 eps, ... at which there is one."""
+    if not _large_clouds(p):
+        return None
+    eps, most = p.eps, p.C.spread() if isinstance(p.C, PointCost) else 0.0
+    while eps < most:
+        found = coarser(replace(p, eps=eps))
+        if found is not None:
+            return found
+        eps *= SCHEDULE_FACTOR
+    return None
+
+
+def _large_clouds(p: Problem) -> bool:
+    C = p.C
+    return (type(p) is Problem and isinstance(C, PointCost) and C.ground.is_difference
+            and p.backend.xp is np and min(C.shape) >= LARGE and C.x.shape[1] <= MOST_AXES)
+
+
+def corrected_iterates(at: Coarser, g: Array, method: Method) -> Iterates:
+    """Sweeps of the finer problem, each followed by a correction; `method` solves the coarser one.
+
+    The error is that of the columns: f is the transform of g, so that the rows are exact.
+    """
+    p, f = at.fine, None
+    while True:
+        f = p.transform(g, f)
+        transform = p.T.transform(f, g)
+        residual = p.b - p.b * np.exp((g - transform) / p.eps)
+        yield f, g, float(abs(residual).sum())
+        g = p.levelled(transform + at.correction(g, residual, method))
