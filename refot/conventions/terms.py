@@ -1,4 +1,4 @@
-"""The words that describe a convention: small independent fields, each with its formula.
+"""The terms in which conventions are described: enumerations whose members are formulas.
 
 "The value", "eps", "the potentials" and "the divergence" are different numbers in different papers
 and libraries. Symbols are those of docs/notation.md: a, b probability weights, C cost, P plan.
@@ -69,12 +69,12 @@ class PotentialForm(StrEnum):
 
 
 class Evidence(StrEnum):
-    """How it was found out what an entry of the table says."""
+    """How an entry of the table was found out."""
 
     RUN = "run"
-    """By a converged solve of that library, compared with refot's."""
+    """A converged solve of that library was compared with refot's."""
     READ = "read"
-    """In its documentation, source or paper."""
+    """It stands in the library's documentation or source, or in the paper."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ Within these bounds the dual U-2 is that of exact marginals. f is always the bes
 the transform of g clipped to the bounds, so that what remains is to maximise a concave function of
 g in a box. Where the gradient would push a g_j that is at a bound beyond it, g_j stays. Newton's
 equations are solved for the other columns, and a step ends at the bounds (bertsekas1982projected in
-docs/references.bib). An f_i at a bound does not change with g; a row follows g if it does.
+docs/references.bib). A row follows g if its f_i is not at a bound: at a bound, f_i does not change
+with g.
 """
 
 from __future__ import annotations
