@@ -68,7 +68,8 @@ def potentials_jvp(
 
         df, dg = refot.potentials_jvp(C, a, b, eps, dC=direction)
     """
-    term, v = _posed(C, a, b, eps, rho, dC, dx, dy, da, db, deps, tol, normalise, backend, solved)
+    term, v = _problem_and_direction(
+        C, a, b, eps, rho, dC, dx, dy, da, db, deps, tol, normalise, backend, solved)
     lookup(GAUGES, gauge, "gauge")
     df, dg = _change(term, v)
     if term.p.is_exact:
@@ -95,7 +96,8 @@ def plan_jvp(
 
     With exact marginals its rows sum to da and its columns to db. Raises InputError.
     """
-    term, v = _posed(C, a, b, eps, rho, dC, dx, dy, da, db, deps, tol, normalise, backend, solved)
+    term, v = _problem_and_direction(
+        C, a, b, eps, rho, dC, dx, dy, da, db, deps, tol, normalise, backend, solved)
     df, dg = _change(term, v)
     a, b, eps = term.p.a, term.p.b, term.p.eps
     return term.p.backend.xp.concatenate([
@@ -105,7 +107,7 @@ def plan_jvp(
 
 
 # ------------------------------------------------------------------ the problem and its direction
-def _posed(
+def _problem_and_direction(
     C: CostLike, a: Weights, b: Weights, eps: float, rho: Any, dC: Matrix | None, dx: Points | None,
     dy: Points | None, da: Weights | None, db: Weights | None, deps: float, tol: float | None,
     normalise: bool, backend: BackendLike, solved: SinkhornResult | None,

@@ -4,7 +4,7 @@ With F = <C,P> + eps KL(P | a b') (B-10), s = <C,P> (G), H(p) = -sum p log p:
     <C,P> - eps H(P) = F - eps (H(a) + H(b))       (erratum L1)
     s = F - eps KL(P | a b')                       (erratum G1)
     F(t C, t eps) = t F(C, eps), potentials likewise, same plan.
-refot/conventions/table.py holds the table, refot/conventions/terms.py defines its words. Each
+refot/conventions/table.py holds the table, refot/conventions/terms.py defines its terms. Each
 conversion is exact. If one needs a number that the caller has not given, it raises ConversionError,
 which names that number.
 

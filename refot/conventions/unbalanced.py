@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from refot.arrays import (
     Array,
     InputError,
+    Potential,
     ShapeError,
     Weights,
     as_number,
@@ -207,7 +208,7 @@ def unbalanced_value_to_refot(
 
 # ------------------------------------------------------------------ potentials
 def unbalanced_potentials_to_refot(
-    name: str | UnbalancedConvention, f: Any, g: Any, a: Weights, b: Weights, eps: float
+    name: str | UnbalancedConvention, f: Potential, g: Potential, a: Weights, b: Weights, eps: float
 ) -> tuple[Array, Array]:
     """(f (n,), g (m,)) in density form, from what a call returns on `their_cost_matrix`.
 

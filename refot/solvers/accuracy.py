@@ -3,7 +3,8 @@
 The first is the L1 error of the marginals, a sum of masses. A light atom, a point of tiny weight,
 hardly enters it, so that its potential may be very wrong: then its row or column of P, divided by
 its weight, does not sum to 1. The second number, the atom error, is the largest distance of f from
-the (c,eps)-transform of g, or of g from that of f. All atoms count alike in it.
+g^(c,eps), the (c,eps)-transform of g (B-25), or of g from f^(c,eps). All atoms count alike in it.
+B-25 is an equation of B = Bréchet et al. 2019.
 
 `Problem.asked` gives the sums that the rows of P should have. They are the weights a; or, where a
 marginal may be missed at a price (unbalanced transport), the sums for which f is optimal.
@@ -99,8 +100,8 @@ def rounding_floor(p: Problem, f: Array, g: Array) -> float:
     numbers by up to u times its size (u is half the machine epsilon), and where there is mass C_ij
     is about F_i + G_j. So the exponent is off by a few times u (|F_i| + |G_j|) / eps, and the mean
     of that under the plan is u (a.|F| + b.|G|) / eps. Besides, a sum of n terms is off by about
-    sqrt(n) u. The result is 8 times both together, to be on the safe side. It also has what entries
-    lose that underflow: the smallest float for each pair, as a share of the mass.
+    sqrt(n) u. The result is 8 times both together, to be on the safe side. To this is added what
+    underflowing entries may lose: n m times the smallest float, as a share of the mass.
     """
     xp = namespace(f)
     sizes = sum(float(weights @ abs(xp.where(weights > 0, folded, 0)))

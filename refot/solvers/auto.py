@@ -38,7 +38,7 @@ milliseconds, and goes on until rounding allows no smaller error."""
 
 SLOW = 0.9
 """Sweeps by the backend's softmin count as slow, and Newton-CG takes over, where an iteration
-leaves more than this part of the marginal error."""
+multiplies the marginal error by more than this."""
 
 SLOW_PRODUCTS = 0.98
 """The same for sweeps with an absorbed kernel, which take less time."""
@@ -134,7 +134,8 @@ class UntilSlow(Generic[P]):
         yield from in_turns(p, g, self.later(p))
 
     def is_slow(self, errors: list[float]) -> bool:
-        """Whether the errors fell at a rate above `slow` in the last RATE_WINDOW sweeps."""
+        """Whether the last RATE_WINDOW sweeps multiplied the error by more than `slow` each, in the
+        mean."""
         return (len(errors) > RATE_WINDOW
                 and errors[-1] > self.slow**RATE_WINDOW * errors[-1 - RATE_WINDOW])
 

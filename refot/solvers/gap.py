@@ -46,9 +46,9 @@ MARGIN = 16 * UNIT
 logarithm."""
 
 HUGE_COST = 2.0**10
-"""A cost beyond this multiple of (|F| + eps) marks a pair to avoid. A product that carries missing
-mass uses all pairs, these too. So where there are such costs, an upper bound is also computed from
-a plan that carries it along a tree of cheap pairs, and the smaller of the two bounds is taken."""
+"""A cost beyond this multiple of (|F| + eps) marks a pair to avoid. But a product, as which missing
+mass is added, uses all pairs. So where there are such costs, a second upper bound is computed from
+a plan to which the mass is added along a tree of cheap pairs; the smaller bound is taken."""
 
 EPS_LIMITS = 2.0**-960, 2.0**960
 """For an eps between these nothing overflows, and what underflows is too small to count. For any
@@ -150,7 +150,7 @@ class Side:
     """What the sums should be; > 0."""
 
     potential: Floats
-    """F or G, with eps log of the weights folded in."""
+    """F or G: the potential plus eps log of the weights."""
 
     sums: Floats
     """The row or column sums of the plan, as computed."""

@@ -31,8 +31,8 @@ SHARE = 0.25
 """The part of the free memory that a solve may take where no budget is set."""
 
 VECTORS = 32
-"""About this number of vectors is held by a solve: potentials, trial steps, points in order and
-their groups."""
+"""A solve holds about this number of vectors: potentials, trial steps, and the points again, sorted
+into groups by a backend."""
 
 BLOCKS = 4
 """The number of arrays of the size of a block of rows that a solve holds."""

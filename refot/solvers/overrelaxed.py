@@ -1,8 +1,9 @@
 """Sinkhorn's algorithm over-relaxed: f <- f + w (g^(c,eps) - f), the same for g, with 1 <= w < 2.
 
-Near the optimum Sinkhorn's iteration is a linear one, block Gauss-Seidel, whose error shrinks by
-some rate theta in each step. Longer steps, by the factor w = 2 / (1 + sqrt(1 - theta)), turn that
-rate into w - 1, so that about sqrt(N) steps do what N did (thibault2021overrelaxed, lehmann2022note
+g^(c,eps) is the (c,eps)-transform of g, the f of Sinkhorn's algorithm. Near the optimum a Sinkhorn
+iteration is a linear one, block Gauss-Seidel, which multiplies the error by some rate theta. Longer
+steps, by the factor w = 2 / (1 + sqrt(1 - theta)), turn that rate into w - 1, so that about sqrt(N)
+steps do what N did (thibault2021overrelaxed, lehmann2022note
 in docs/references.bib).
 
 theta is not known in advance. It is computed from the rate l at which the error falls under the
@@ -28,7 +29,7 @@ from .schedule import Iterates, scheduled
 
 
 class Swept(NamedTuple):
-    """What a sweep makes of (f, g)."""
+    """The result of a sweep, an over-relaxed Sinkhorn iteration, from (f, g)."""
 
     f: Array
     """f, moved towards g^(c,eps)."""

@@ -37,7 +37,7 @@ from .resume import Follow, rescued_in, resumed
 from .schedule import Method, P, Stage, schedule
 from .stabilised import stabilised
 from .unbalanced.auto import auto_free
-from .unbalanced.gap import gap_of_best as _  # noqa: F401 - registers the gap of such a problem
+from .unbalanced.gap import gap_of_best as _  # noqa: F401 - adds its case to gap_of
 from .unbalanced.iteration import invariant, invariant_iterates
 from .unbalanced.newton_tv import newton_tv
 from .unbalanced.overrelaxed import overrelaxed_free, stabilised_free

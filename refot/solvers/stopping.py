@@ -25,8 +25,8 @@ GAP_SHARE = 0.08
 which it is likely to be small enough."""
 
 SHORT_OF = 0.8
-"""The gap is computed again at this part of the marginal error that should be small enough, as
-estimated from the last gap."""
+"""From the last gap follows at which marginal error the gap should be small enough. It is computed
+again when the error has fallen to this part of that."""
 
 PATIENCE = 30
 """A solve ends, stopped by rounding, after this number of iterations without a smaller error, if

@@ -18,6 +18,7 @@ from refot.arrays import (
     Array,
     ConvergenceWarning,
     InputError,
+    Points,
     ShapeError,
     as_floating,
     as_positive,
@@ -109,7 +110,7 @@ class Answers:
         return gap_of(self.problem, self.g)
 
     # -------------------------------------------------------------- maps
-    def barycentric_map(self, y: Any | None = None) -> Array:
+    def barycentric_map(self, y: Points | None = None) -> Array:
         """sum_j P_ij y_j / sum_j P_ij, (n, d): where the mass of each x_i goes to on average.
 
         `y` (m, d) are by default the points of the cost. A point of weight 0 has an image too: the
@@ -120,7 +121,7 @@ class Answers:
         values = self._targets() if y is None else _checked(y, p.C.shape[1], "y", p)
         return _mean(p, self.f, p.G(self.g), values)
 
-    def transform(self, x_new: Any) -> Array:
+    def transform(self, x_new: Points) -> Array:
         """Where the mass at any points x_new (k, d) goes to on average, (k, d): the entropic map,
         which is `barycentric_map` at the points of the problem.
 

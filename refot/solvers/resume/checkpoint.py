@@ -53,8 +53,8 @@ def resumed(folder: str | PathLike[str], p: Problem, run: Callable[[Problem, Fol
 
     Raises InputError where the folder holds anything else than a checkpoint."""
     place = _folder(folder)
-    last, answers = Last(place / POTENTIALS, p), Answered(place, p.backend)
-    found = last.rescued(lambda: run(replace(p, backend=answers.recorded()), last.follow))
+    last, results = Last(place / POTENTIALS, p), KeptResults(place, p.backend)
+    found = last.rescued(lambda: run(replace(p, backend=results.recorded()), last.follow))
     if found.converged:
         for file in _files(place):
             file.unlink()
@@ -86,7 +86,7 @@ def _files(folder: Path) -> list[Path]:
             *folder.glob(".answer-*.npz.*"), *folder.glob(f".{POTENTIALS}.*")]
 
 
-class Answered:
+class KeptResults:
     """The results of a backend's operations, kept in a folder."""
 
     def __init__(self, folder: Path, backend: Backend) -> None:
@@ -97,36 +97,36 @@ class Answered:
         """A copy of the backend that looks for each result in the folder before it computes."""
         recorded = copy.copy(self._backend)
         for name in OPERATIONS:
-            setattr(recorded, name, partial(self._answer, name))
+            setattr(recorded, name, partial(self._result, name))
         return recorded
 
-    def _answer(self, operation: str, C: Any, *arguments: Any) -> Any:
+    def _result(self, operation: str, C: Any, *arguments: Any) -> Any:
         """The result of the operation: the one that is kept, or a new one."""
-        file = self._folder / f"answer-{self._question(operation, C, arguments)}.npz"
+        file = self._folder / f"answer-{self._digest_of(operation, C, arguments)}.npz"
         if file.exists():
             try:
                 return self._read(file)
             except UnreadableError:  # a damaged file: the result is computed again
                 file.unlink()
         start = time.perf_counter()
-        answer = getattr(self._backend, operation)(C, *arguments)
-        parts = answer if isinstance(answer, tuple) else (answer,)
+        result = getattr(self._backend, operation)(C, *arguments)
+        parts = result if isinstance(result, tuple) else (result,)
         arrays = [self._backend.to_numpy(part) for part in parts]
         if time.perf_counter() - start >= WORTH:
             with whole_file(file) as out:
                 np.savez(out, *arrays, allow_pickle=False)
-        return answer
+        return result
 
     def _read(self, file: Path) -> Any:
         arrays = read_arrays(file)
         parts = [arrays[f"arr_{k}"] for k in range(len(arrays))]
         if parts[0].ndim == 0:
             return float(parts[0])
-        answer = tuple(self._backend.asarray(part) for part in parts)
-        return answer if len(answer) > 1 else answer[0]
+        result = tuple(self._backend.asarray(part) for part in parts)
+        return result if len(result) > 1 else result[0]
 
     # ------------------------------------------------------------------ the digest of a call
-    def _question(self, operation: str, C: Any, arguments: tuple[Any, ...]) -> str:
+    def _digest_of(self, operation: str, C: Any, arguments: tuple[Any, ...]) -> str:
         """A digest of the operation and of all that its result depends on."""
         inner = getattr(getattr(self._backend, "inner", None), "name", "")
         digest = blake2b(f"{self._backend.name} {inner} {operation}".encode(), digest_size=20)

@@ -7,12 +7,12 @@ P, and m_a, m_b those of a and b
     lower = D1(f) + D2(g) - eps m + eps m_a m_b                           the dual U-2 of (f, g)
     upper = lower + slack1(s r) + slack2(s c) + eps m (s log s - s + 1)   the primal U-1 of s P
 
-with P the plan of (f, g) and s any number > 0. D1(f) = -D*(-f) is what f earns in the dual, for the
-penalty D of the rows. slack1(r) = D(r | a) + D*(-f) + r.f, which is rho KL(r | a exp(-f / rho)) for
-KL: a sum of terms >= 0, in which nothing cancels. D2 and slack2 are the same for the columns. Where
-the rows are exact, f is set to the transform of g, and what is proved holds for f - eps log(r / a),
-whose rows are exact; so slack1 = 0 and s = 1. docs/certificates.md, "The gap of an unbalanced
-problem", has the proof.
+with P the plan of (f, g) and s any number > 0. D1(f) = -D*(-f) is the term of f in the dual, with
+D(r | a) the penalty of the rows and D* its convex conjugate in r. slack1(r) = D(r | a) + D*(-f) +
+r.f, which is rho KL(r | a exp(-f / rho)) for KL: a sum of terms >= 0, in which nothing cancels. D2
+and slack2 are the same for the columns. Where the rows are exact, f is set to the transform of g,
+and what is proved holds for f - eps log(r / a), whose rows are exact; so slack1 = 0 and s = 1.
+docs/certificates.md, "The gap of an unbalanced problem", has the proof.
 """
 
 from __future__ import annotations

@@ -43,11 +43,11 @@ def newton_tv_iterates(p: UnbalancedProblem, g: Array) -> Iterates:
     while stalled < STALL:
         f, g = p.shifted(p.best(g), g)
         g = within_bounds(p, g)
-        h, f = answered(p, g, f)
+        h, f = transform_and_best(p, g, f)
         transform, heavy = p.T.transform(f, g), p.T.carried(g) > lightest(p)
         if bool((heavy & (abs(p.T.excess(g, transform)) > FAR)).any()):  # too far: a sweep
             g = p.T.prox(transform)
-            h, f = answered(p, g, f)
+            h, f = transform_and_best(p, g, f)
             transform = p.T.transform(f, g)
         g = np.where(heavy, g, p.T.prox(transform))
         columns = sums(p.T, g, transform)
@@ -59,7 +59,7 @@ def newton_tv_iterates(p: UnbalancedProblem, g: Array) -> Iterates:
         g = clipped_search(p, f, g, step, residual)
 
 
-def answered(p: UnbalancedProblem, g: Array, guess: Array) -> tuple[Array, Array]:
+def transform_and_best(p: UnbalancedProblem, g: Array, guess: Array) -> tuple[Array, Array]:
     """(the transform of g, the best f for g). U-3."""
     h = p.transform(g, guess)
     return h, p.prox(h)
@@ -112,5 +112,5 @@ def within_bounds(p: UnbalancedProblem, g: Array) -> Array:
 
 def dual_of_best(p: UnbalancedProblem, g: Array, guess: Array) -> float:
     """The dual of g with the best f for it."""
-    h, f = answered(p, g, guess)
+    h, f = transform_and_best(p, g, guess)
     return p.dual(f, g, float(sums(p, f, h).sum()))

@@ -3,9 +3,10 @@ the best f for g up to a level (`Problem.answer`).
 
 The level of potentials is the t in (f + t, g - t). The dual at the best level is a function of f
 and g that does not depend on their level. It is maximised in f and in g by turns, and
-over-relaxation reduces the number of steps to about its root, as `solvers.overrelaxed` explains.
-Within this file potentials may have any level; each pair that is yielded is at the best one. A step
-is taken with w = 1 where the dual would fall. "Free" in names means marginals that may be missed.
+over-relaxation reduces the number of steps to about its square root, as `solvers.overrelaxed`
+explains. Within this file potentials may have any level; each pair that is yielded is at the best
+one. A step is taken with w = 1 where the dual would fall. "Free" in names means marginals that may
+be missed.
 """
 
 from __future__ import annotations
