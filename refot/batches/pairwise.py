@@ -42,9 +42,10 @@ def pairwise(
     """S(mu_k, mu_l) for all k and l: (K, K), symmetric, 0 on the diagonal, in cost units. B-9.
 
     `measures`: each a `Measure`, a pair (points, weights), or points (n, d) of equal weights; they
-    may differ in n; with `normalise` weights may be counts. `cost` must depend on x - y
-    alone; eps is in its units. K self terms and K (K - 1) / 2 others are solved to an L1 marginal
-    error of `tol`, as by `solve`; one warning says how many did not reach it. Raises InputError.
+    may differ in n; with `normalise` weights may be counts. `cost` must be a function of x - y that
+    is 0 at 0 and >= 0; eps is in its units. K self terms and K (K - 1) / 2 others are solved to an
+    L1 marginal error of `tol`, as by `solve`; one warning says how many did not reach it. Raises
+    InputError.
 
         S = refot.pairwise([x, y, z], 0.1)   # S[0, 2] is the divergence between x and z
     """

@@ -100,7 +100,7 @@ def solve_problems(
     infeasible = [""] * len(problems)
     for k in np.flatnonzero(~done & (iterations < max_iter)).tolist():
         if arrived[k] and problems.costs.dtype != np.float64:
-            stopped[k] = StoppedBy.ROUNDING  # sweeps are in float64: what is missing, the dtype is
+            stopped[k] = StoppedBy.ROUNDING  # it arrived in float64, and lost that by rounding
             continue
         single = _alone(problems, problems.columns(g, k), k, tol, max_iter - int(iterations[k]))
         problems.rows(f, k)[:], problems.columns(g, k)[:] = single.f, single.g

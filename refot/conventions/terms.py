@@ -74,7 +74,7 @@ class Evidence(StrEnum):
     RUN = "run"
     """A converged solve of that library was compared with refot's."""
     READ = "read"
-    """It stands in the library's documentation or source, or in the paper."""
+    """The entry was taken from the library's documentation or source, or from the paper."""
 
 
 @dataclass(frozen=True)

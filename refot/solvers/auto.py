@@ -71,7 +71,10 @@ class Sweeps(Generic[P]):
     with an absorbed kernel."""
 
     by_transforms: Stage[P]
+    """The sweeps by transforms."""
+
     kernel: Callable[[P], AbsorbedKernel[P, Any]]
+    """From a problem to its absorbed kernel, whose `iterates` are the sweeps with it."""
 
     def fresh_kernel(self, p: P, g: Array) -> Iterates:
         """Sweeps with a new kernel, which is freed when they end."""
@@ -79,6 +82,7 @@ class Sweeps(Generic[P]):
 
 
 BALANCED = Sweeps(overrelaxed_iterates, Kernel)
+"""The sweeps of a balanced problem."""
 
 
 def auto_with(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:

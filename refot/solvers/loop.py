@@ -1,5 +1,8 @@
-"""The loop that takes iterates from a method until a criterion is met, and the result it
-returns."""
+"""The loop that takes iterates from a method until a criterion is met, and the result it returns.
+
+An iterate is (f, g, marginal error) after one iteration of a method. For light atoms, and the atom
+error, see `accuracy`.
+"""
 
 from __future__ import annotations
 
@@ -68,13 +71,15 @@ class SinkhornResult(Answers):
     """The time that the solve took."""
 
     problem: Problem
-    """What was solved, on its backend: the methods compute from it and from f and g."""
+    """The problem that was solved, on its backend. Methods such as `plan` compute from it, f and
+    g."""
 
     gap: CertifiedGap | None = None
-    """An interval that contains F, where one was asked for."""
+    """An interval that contains F; None unless `gap` or `certified` was set."""
 
     infeasible: str = ""
-    """Why no plan avoids the forbidden pairs, where that is so and the solve did not converge."""
+    """Where no plan avoids the forbidden pairs, and the solve did not converge, the reason; else
+    ""."""
 
     @property
     def iterations(self) -> int:

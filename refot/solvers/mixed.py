@@ -34,8 +34,8 @@ def mixed(p: Problem, g: Array) -> Iterates:
 
 
 def single_sweeps(p: Problem, g: Array) -> Iterator[tuple[Array, Array]]:
-    """(f, g) of sweeps in float32, converted to float64. They also end
-    where a potential leaves the range of float32."""
+    """(f, g) of sweeps in float32, converted to float64. They also end where a potential leaves the
+    range of float32."""
     single = replace(p, C=p.C.with_arrays(_single), a=_single(p.a), b=_single(p.b))
     best, stalled = math.inf, 0
     for f, swept, error in annealed(single, _single(g), overrelaxed_iterates):

@@ -36,8 +36,8 @@ FLOAT32_ERROR = 2.0**-21
 error of both sides."""
 
 FLOAT32_FAILURES = 3
-"""After this number of kernels in a row that were of no use for even one sweep, float32 is given
-up."""
+"""float32 is given up after this number of kernels in a row with which not even one sweep was
+reliable."""
 
 LEAST_ENTRY = {8: 1e-200, 4: 2e-38}
 """The smallest entry of K, by the bytes of a float; smaller ones are raised to it. (With numbers
@@ -74,7 +74,7 @@ class AbsorbedKernel(ABC, Generic[P, S]):
         one, it begins in float32 where that is possible."""
         float32_first = p.backend.xp is np and bool(p.a.all() and p.b.all())
         self.p, self.dtype = p, np.dtype(dtype or (np.float32 if float32_first else p.C.dtype))
-        self.f: Array | None = None  # of the last sweep
+        self.f: Array | None = None  # the f of the last sweep
         self.K: Array | None = None
         self.absorbed, self.failures = False, 0  # whether K is of this eps; failures in a row
 

@@ -35,7 +35,8 @@ between 1 and 2."""
 def symmetric_iterates(
     p: Problem, f: Array, transform: Callable[[Array], Array] | None = None
 ) -> Iterates:
-    """(f, f, marginal error) for a = b and C = C', by a heavy ball. Self terms of B-9.
+    """(f, f, marginal error) for a = b and C = C', by Polyak's heavy ball: each step also repeats a
+    part of the step before. For the self terms of B-9.
 
     To first order the transform of f + h is that of f less K h, where K averages h over each row of
     the plan. Where exp(-c / eps) is positive definite, K has eigenvalues in [0, 1]. So the

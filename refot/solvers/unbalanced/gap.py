@@ -91,6 +91,7 @@ class Side:
     f: Floats
     a: Floats
     sums: Interval
+    """The sums of the plan, before any multiple s of it."""
 
     @cached_property
     def mass(self) -> tuple[float, float]:

@@ -205,3 +205,4 @@ overrelaxed_free = scheduled(free_iterates)
 """Over-relaxation under an eps schedule."""
 
 FREE = Sweeps(free_iterates, FreeKernel)
+"""The sweeps of an unbalanced problem."""
