@@ -80,10 +80,10 @@ def solved_term(p: Problem, tol: float | None, solver: Solver = solution,
     solution of a nearby problem, if there is one. Warns as `solve` does."""
     if still_solves(warm, p, tol):
         return Term(p, warm.f, warm.g), warm
-    at_hand = replace(p, C=kept(p.C))  # a matrix, where that is faster and memory allows it
-    solved = to_first_order(at_hand, tol, solver, warm=warm)
-    f = at_hand.transform(solved.g, solved.f)
-    g = at_hand.T.transform(f, solved.g)
+    in_memory = replace(p, C=kept(p.C))  # a matrix, where that is faster and memory allows it
+    solved = to_first_order(in_memory, tol, solver, warm=warm)
+    f = in_memory.transform(solved.g, solved.f)
+    g = in_memory.T.transform(f, solved.g)
     return Term(p, f, g), replace(solved, f=f, g=g, problem=p)
 
 

@@ -7,7 +7,8 @@ P_ij = exp((F_i + G_j - C_ij) / eps). Let r be its row sums, c its column sums. 
 
     lower = a.(F - eps log r) + b.(G - eps log b)    the semi-dual at G - eps log b (B-24),
     upper = the primal value of a plan made from P: P is scaled down to rows <= a and columns <= b,
-            and the missing mass is added as a product (Altschuler, Weed, Rigollet 2017).
+            and the missing mass is added as a product x y', with x and y in proportion to what
+            rows and columns miss (Altschuler, Weed, Rigollet 2017).
 
 B = Bréchet et al. 2019. Both bounds hold for every F and G, so that neither the solver nor the
 softmin has to be trusted. Only sums over P enter, each with a bound of its rounding (`plan_sums`).
@@ -194,7 +195,7 @@ def _excess(p: Problem, rows: Side, columns: Side, i: Any, j: Any, costs: tuple[
     """
     turned_away = (1 - rows.scale) * (rows.sums + rows.error)
     lost = (1 + MARGIN) * np.minimum((1 - rows.scale.min()) * columns.kept[1], total(turned_away))
-    # e and h: the mass missing in each row and column, at least and at most; t: in all.
+    # e and h: the mass missing in each row and column, at least and at most; t: their totals.
     (e, e_most), (h, h_most) = rows.missing(), columns.missing(lost)
     t, t_most = (min(total(x), total(y)) for x, y in ((e, h), (e_most, h_most)))
     if not 2 * t > t_most:  # mostly rounding: a product would not be worth the pass for x'C y

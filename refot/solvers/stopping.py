@@ -146,7 +146,7 @@ class Watch:
         self.bar = Bar(tol) if control.progress is True else None
         self.gap: CertifiedGap | None = None  # the last one that was computed
         self.proved_at: Array | None = None  # the g of that gap
-        self.last_check, self.check_took = -math.inf, 0.0  # of the gap, in seconds
+        self.last_check, self.check_took = -math.inf, 0.0  # seconds: when, and how long
         self.enough = math.inf  # the error at which to look at the gap again
         self.smallest, self.waited = math.inf, 0  # the smallest error; iterations since then
         self.best: tuple[Array, Array] | None = None  # (f, g) of the smallest error
@@ -240,7 +240,8 @@ class Finish:
         self.p, self.tol = p, tol
         self.found = Accuracy(math.inf, math.inf)
         self.reason: StoppedBy | None = None
-        self.until_next, self.pause, self.sweeps = 0, 1, SWEEPS  # iterations; of the next attempt
+        self.until_next, self.pause = 0, 1  # iterations: until the next look, and after that one
+        self.sweeps = SWEEPS  # of the next attempt
         self.swept_to: tuple[Array, Array] | None = None  # where the sweeps so far ended
         self.idle, self.best = 0, math.inf  # attempts without a gain; the smallest atom error
 

@@ -32,8 +32,8 @@ from refot.solvers.plan_sums import UNIT, Floats, cost_range, in_float64, plan_s
 from refot.unbalanced_problem import UnbalancedProblem, normalised
 
 TINY = 2.0**-900
-"""Above this, a sum that a potential asks for is compared with the sum of the plan; for a smaller
-one the slack is bounded without their quotient."""
+"""Above this, a sum that a potential asks for (U-4) is compared with the sum of the plan; for a
+smaller one the slack is bounded without their quotient."""
 
 Interval = tuple[Floats, Floats]
 """(at least, at most), (n,)."""

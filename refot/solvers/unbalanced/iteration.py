@@ -3,9 +3,9 @@
 The level of potentials is the t in (f + t, g - t). A step f = prox(softmin) alone moves the level
 only by the part eps / rho of its distance to the best one: at rho = 1e4 eps it stands still. So
 each half-step finds the best level together with the best f (`Problem.answer`): with h the softmin
-of g it takes f = prox(h + t), the best f for g - t, at the t at which f and g - t ask for the same
-mass (sejourne2022faster in docs/references.bib). For total variation the level is set after the
-step.
+of g it takes f = prox(h + t), the best f for g - t, at the t at which f and g - t ask for sums
+(U-4) of the same mass (sejourne2022faster in docs/references.bib). For total variation the level is
+set after the step.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from refot.solvers.schedule import Iterates, scheduled
 
 
 def invariant_iterates(p: Problem, g: Array) -> Iterates:
-    """(f, g, residual) of each step, both potentials at their best level. The columns then have the
-    sums that g asks for; those of the rows follow from the next softmin, without an extra pass."""
+    """(f, g, residual) of each step, both potentials at their best level. The residual is that of
+    the rows: the columns have the sums that g asks for (U-4), up to rounding, and for total
+    variation before the shift to the best level. The row sums follow from the next softmin, without
+    an extra pass."""
     h = p.transform(g)
     while True:
         f = p.answer(h, g)

@@ -36,8 +36,8 @@ def newton_tv(p: UnbalancedProblem, g: Array) -> Iterates:
 def newton_tv_iterates(p: UnbalancedProblem, g: Array) -> Iterates:
     """(f, g, residual) of each iteration, until STALL of them in a row have no smaller residual.
 
-    The row sums are those that f asks for, by construction, so that the residual is that of the
-    columns.
+    The row sums are those that f asks for (U-4), by construction, so that the residual is that of
+    the columns.
     """
     C, smallest, stalled = p.C.dense(), math.inf, 0
     while stalled < STALL:
