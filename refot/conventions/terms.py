@@ -1,4 +1,5 @@
-"""The terms in which conventions are described: enumerations whose members are formulas.
+"""The terms in which conventions are described: enumerations with a formula for each member, and
+the record of a convention, whose fields they are.
 
 "The value", "eps", "the potentials" and "the divergence" are different numbers in different papers
 and libraries. Symbols are those of docs/notation.md: a, b probability weights, C cost, P plan.

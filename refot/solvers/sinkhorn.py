@@ -1,11 +1,11 @@
 """Sinkhorn's algorithm in the log domain.
 
-g^(c,eps) (n,) is the (c,eps)-transform of g, -eps log sum_j b_j exp((g_j - C_ij) / eps), B-25 of B
-= Bréchet et al. 2019; f^(c,eps) (m,) is the same with the measures exchanged. Each algorithm is a
-generator of iterates, one for each step, from which `iterate` takes until it stops. The rule is the
-same for all: the marginal error in L1, |P1 - a|_1 + |P'1 - b|_1, is at most tol, and each entry of
-f and of g is within eps sqrt(tol) of the transform of the other potential. Both are evaluated at
-the potentials that are returned, not at those of an earlier step.
+g^(c,eps) (n,) is the (c,eps)-transform of g, -eps log sum_j b_j exp((g_j - C_ij) / eps), equation
+B-25 (B = Bréchet et al. 2019); f^(c,eps) (m,) is the same with the measures exchanged. Each
+algorithm is a generator of iterates, one for each step, from which `iterate` takes until it stops.
+The rule is the same for all: the marginal error in L1, |P1 - a|_1 + |P'1 - b|_1, is at most tol,
+and each entry of f and of g is within eps sqrt(tol) of the transform of the other potential. Both
+are evaluated at the potentials that are returned, not at those of an earlier step.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def solve(
       the pairs;
     - `max_iter` iterations, those of an eps schedule included;
     - the error has reached what rounding allows, about u c / eps with u = 1e-16 in float64, 6e-8 in
-      float32, and c the size of the costs between which mass moves. A `tol` below that cannot be
+      float32, and c the size of the costs of pairs that carry mass. A `tol` below that cannot be
       reached.
 
     Or it runs exactly `iterations` sweeps of Sinkhorn's algorithm, whatever their error, and does

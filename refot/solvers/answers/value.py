@@ -1,5 +1,5 @@
-"""F at solved potentials: the semi-dual, or where eps is far above the cost a form of it that does
-not lose its digits.
+"""F at solved potentials: the semi-dual; where eps is far above the cost, in a form that does not
+lose digits.
 
 B-24 and B-25 are equations of B = Bréchet et al. 2019.
 """

@@ -152,7 +152,7 @@ class KeptResults:
         where = getattr(array, "__array_interface__", None)
         key = id(array) if where is None else (where["data"], where["strides"], array.shape)
         if key not in self._digests:
-            self._digests[key] = array, self._content(array)  # kept: no other gets its address
+            self._digests[key] = array, self._content(array)  # held: no other takes its place
             if len(self._digests) > COSTS:
                 self._digests.popitem(last=False)
         return self._digests[key][1]
