@@ -28,8 +28,8 @@ from .ascent import GAIN
 from .newton import NEWTON_LIMIT, allows_newton, newton, newton_iterates
 from .newton_cg import newton_cg_iterates
 from .overrelaxed import overrelaxed_iterates
-from .scales.lifting import lifted_start
-from .schedule import Iterates, P, Stage, annealed
+from .scales.coarser import coarser_at_larger_eps, corrected_iterates
+from .schedule import Iterates, P, Stage, annealed, is_warm
 from .stabilised import AbsorbedKernel, Kernel
 
 SMALL = 256 * 256
@@ -50,6 +50,10 @@ TURN = 30
 """A turn of a method ends after this number of iterations in which the error did not fall by half;
 in the second round after twice as many, and so on."""
 
+PATIENCE = 4
+"""Corrections by a coarser problem end after this number of sweeps in which the error did not fall
+by half. Most often one takes it down to a tenth."""
+
 ROUNDS = 3
 """In a round each method has one turn. This number of rounds is made in any case; after that, a
 round that does not halve the smallest error is the last."""
@@ -58,11 +62,22 @@ round that does not halve the smallest error is the last."""
 def auto(p: Problem, g: Array) -> Iterates:
     """The iterates of the method, or methods, that suit the problem.
 
-    Large clouds in few dimensions start from coarser ones (`scales.lifting`), whose iterations are
-    not counted. Sweeps use an absorbed kernel (`stabilised`) if it fits the memory budget, and if C
-    is a matrix or its points are in the processor's memory; else they use the backend's softmin.
+    Large clouds in few dimensions start from coarser ones, which then correct each sweep
+    (`scales.coarser`); iterations of the coarser problem are not counted. Other sweeps use an
+    absorbed kernel (`stabilised`) if it fits the memory budget, and if C is a matrix or its points
+    are in the processor's memory; else they use the backend's softmin.
     """
-    yield from auto_with(BALANCED, p, lifted_start(p, g, auto))
+    at = coarser_at_larger_eps(p)
+    if at is None:
+        yield from auto_with(BALANCED, p, g)
+        return
+    warm = is_warm(p, g)
+    g = g if warm else at.start(auto)
+    if at.fine.eps == p.eps:
+        for f, g_corrected, error in while_it_gains(corrected_iterates(at, g, auto), PATIENCE):
+            g = g_corrected
+            yield f, g, error
+    yield from auto_with(BALANCED, p, g, None if warm else at.fine.eps)
 
 
 @dataclass(frozen=True)
@@ -85,8 +100,8 @@ BALANCED = Sweeps(overrelaxed_iterates, Kernel)
 """The sweeps of a balanced problem."""
 
 
-def auto_with(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
-    """`auto` with these sweeps."""
+def auto_with(sweeps: Sweeps[P], p: P, g: Array, good_at: float | None = None) -> Iterates:
+    """`auto` with these sweeps, without coarser problems. `good_at`: see `annealed`."""
     on_processor = p.backend.xp is np
     if math.prod(p.C.shape) <= SMALL and allows_newton(p):
         return newton_first(sweeps, p, g)
@@ -95,10 +110,10 @@ def auto_with(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
     elif not (on_processor and fits_matrix(p.C)):
         later = partial(newton_and, sweeps.by_transforms)
         by_softmin = UntilSlow(sweeps.by_transforms, SLOW, later, only=p.eps)
-        return annealed(p, g, by_softmin.iterates)
+        return annealed(p, g, by_softmin.iterates, good_at)
     later = partial(newton_and, sweeps.fresh_kernel)
     with_kernel = UntilSlow(sweeps.kernel(p).iterates, SLOW_PRODUCTS, later)
-    return annealed(p, g, with_kernel.iterates)
+    return annealed(p, g, with_kernel.iterates, good_at)
 
 
 def newton_first(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:

@@ -48,15 +48,19 @@ WARM_ERROR = 0.5
 this in L1."""
 
 
-def annealed(p: P, g: Array, stage: Stage[P]) -> Iterates:
+def annealed(p: P, g: Array, stage: Stage[P], good_at: float | None = None) -> Iterates:
     """Run the method `stage` roughly at each eps of a falling schedule, then at p.eps to the end.
 
     A start g that `is_warm` at p.eps is used at once, without a schedule; any other is replaced by
-    0. Iterates of the schedule have the error inf, because they belong to another eps.
+    0. With `good_at` g is known to be good at that larger eps, and the schedule begins below it.
+    Iterates of the schedule have the error inf, because they belong to another eps.
     """
-    if not is_warm(p, g):
-        g = namespace(g).zeros_like(g)
-        for eps in eps_schedule(SCHEDULE_START * cost_scale(p), p.eps):
+    if good_at is not None or not is_warm(p, g):
+        if good_at is None:
+            g, first = namespace(g).zeros_like(g), SCHEDULE_START * cost_scale(p)
+        else:
+            first = good_at / SCHEDULE_FACTOR
+        for eps in eps_schedule(first, p.eps):
             for f, g_stage, error in rough(stage(replace(p, eps=eps), g)):
                 g = g_stage
                 yield f, g, error

@@ -36,12 +36,10 @@ less than a second."""
 MOST_AXES = 3
 """In more dimensions a box of the grid holds one point."""
 
-WIDTHS = 0.25, 0.5, 1.0
-"""Widths of the boxes that are tried, in units of the blur. The smaller they are, the more exact is
-the coarser problem, and the more it costs."""
-
-FEWER = 8
-"""A coarser problem pays if its clouds have at most one FEWERth of the points."""
+WIDTHS = (0.25, 16), (0.5, 8), (1.0, 3)
+"""Widths of the boxes that are tried, in units of the blur, and how many times fewer than points
+the boxes must then be. The narrower they are, the more exact the coarser problem is, and the more
+it costs."""
 
 ROUGH, ENOUGH = 1e-5, 500
 """The marginal error to which the coarser problem is solved first, and the most iterations of any
@@ -117,10 +115,11 @@ def coarser(p: Problem) -> Coarser | None:
     if not _large_clouds(p) or not isinstance(C, PointCost):
         return None
     length = blur(C, p.eps)
-    for width in WIDTHS:
+    for width, fewer in WIDTHS:
         rows, columns = (cells(points, weights, width * length)
                          for points, weights in ((C.x, p.a), (C.y, p.b)))
-        if max(FEWER * len(rows.points) / len(C.x), FEWER * len(columns.points) / len(C.y)) <= 1:
+        if (fewer * len(rows.points) <= len(C.x)
+                and fewer * len(columns.points) <= len(C.y)):
             between = PointCost(rows.points, columns.points, C.ground, C.scale)
             of_cells = replace(p, C=prepared(p.backend, between, rows.weights, columns.weights),
                                a=rows.weights, b=columns.weights)
