@@ -65,8 +65,8 @@ class UnbalancedProblem(Problem):
 
     @property
     def contraction(self) -> float:
-        """The factor by which an iteration of U-3 reduces errors at least. It is 1, no promise,
-        where each marginal is exact or TV."""
+        """An iteration of U-3 multiplies errors by this factor at most. It is 1, and so promises
+        nothing, where each marginal is exact or TV."""
         return self.coupling * self.T.coupling
 
     # -------------------------------------------------------------- methods that solvers call
