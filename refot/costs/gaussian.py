@@ -64,6 +64,6 @@ class GaussianKernel(DifferenceCost):
 
     def roundings(self, d: int) -> int:
         """The error of `matrix`, in roundings of itself: d + 3 from the squared distance, 2 from
-        its division, 2 from exp(-z) - 1, which does not enlarge the relative error of z; and a
-        margin."""
+        the divisions by h, 2 from exp(-z) - 1, which does not enlarge the relative error of z; and
+        a margin."""
         return d + 10
