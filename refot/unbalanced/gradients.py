@@ -138,7 +138,8 @@ def potentials_of(found: SinkhornResult) -> tuple[Array, Array]:
 
 def weights_at(p: UnbalancedProblem, f: Array, g: Array) -> Array:
     """dU/da = worth(f) + eps (m_b - exp((f - h) / eps)), (n,), with h the softmin of g. The
-    exponential is the row sum over a_i. f itself only serves as a guess of h."""
+    exponential is the row sum over a_i. f is the best potential for g, computed
+    anew; the given f serves only as a guess of h."""
     h = p.transform(g, f)
     f = p.prox(h)  # defined where a_i = 0, too
     shares = namespace(f).exp((f - h) / p.eps)
