@@ -284,16 +284,16 @@ def kantorovich(
     found = _programme(C, allowed, a, b)
     if found is None:
         raise InputError("C", obstruction(cost, a, b) or "no plan within 1e-10 of the marginals",
-                         "allowed pairs that leave room for all the mass")
+                         "allowed pairs that can carry all the mass")
     paid = C[found[0] > DUST]
     if np.ptp(paid) < FAR_BELOW * np.ptp(C[allowed]):
         pairs = allowed & (paid.max() >= C)
         while (nearer := _programme(C, pairs, a, b)) is not None:
             found = nearer
-            asked = allowed & ~pairs & (found[1] < -EXACT)
-            if not asked.any():
+            saving = allowed & ~pairs & (found[1] < -EXACT)
+            if not saving.any():
                 break
-            pairs |= asked
+            pairs |= saving
     return transport_cost(found[0], C), found[0]
 
 

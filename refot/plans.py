@@ -124,8 +124,8 @@ def _round_on_allowed_pairs(P: Array, a: Array, b: Array, C: Cost) -> Array:
         raise ShapeError("C", f"shape {allowed.shape}", f"{P.shape}, that of P")
     changed = changed_along_tree(*map(on_host, (xp.where(allowed, P, 0), a, b)))
     if changed is None:
-        raise InputError("P", "too far from the marginals to get there by allowed pairs",
-                         "a plan of nearly optimal potentials, whose parts hang together")
+        raise InputError("P", "too far from the marginals to be corrected on allowed pairs",
+                         "a plan of nearly optimal potentials, whose entries > 0 connect all atoms")
     return xp.asarray(changed)
 
 

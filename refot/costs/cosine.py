@@ -42,9 +42,9 @@ class Cosine(PairCost):
         """2, the largest possible c, and the value of `sizes`. Raises InputError for a point of
         length 0."""
         for name, points in (("x", x), ("y", y)):
-            still = abs(points).max(axis=1) == 0
-            if bool(still.any()):
-                raise InputError(name, f"a point of length 0 at [{int(still.argmax())}]",
+            at_origin = abs(points).max(axis=1) == 0
+            if bool(at_origin.any()):
+                raise InputError(name, f"a point of length 0 at [{int(at_origin.argmax())}]",
                                  "points that have a direction, for the cost cosine")
         return 2.0
 

@@ -117,7 +117,7 @@ class PairCost(ABC):
     def gradient_change(self, x: Array, y: Array, vx: Array, vy: Array) -> Array:
         """The derivative of `gradient` as x moves along vx (n, d) and y along vy (m, d), (n, m, d);
         at a kink 0. Only second derivatives need it. A cost without it raises InputError."""
-        raise InputError("cost", f"{self.name!r}, which knows no second derivative",
+        raise InputError("cost", f"{self.name!r}, which has no second derivative",
                          "a cost with gradient_change")
 
     @abstractmethod

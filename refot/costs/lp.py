@@ -47,9 +47,9 @@ class LpNorm(DifferenceCost):
         difference, s, r = self._shares(x, y)
         u = xp.sign(difference) * s ** (self.p - 1)
         at_0 = 1.0 if self.p == 2 else 0.0  # the value of s^(p - 2) at s = 0; for p < 2 a kink
-        bent = xp.where(s > 0, xp.where(s > 0, s, 1) ** (self.p - 2), at_0) * w
+        weighted = xp.where(s > 0, xp.where(s > 0, s, 1) ** (self.p - 2), at_0) * w
         along = (u * w).sum(axis=2)[:, :, None]
-        return xp.where(r > 0, (self.p - 1) * (bent - u * along) / xp.where(r > 0, r, 1), 0)
+        return xp.where(r > 0, (self.p - 1) * (weighted - u * along) / xp.where(r > 0, r, 1), 0)
 
     def _shares(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
         """(x - y (n, m, d), its shares s = |x_k - y_k| / |x - y|_p (n, m, d), |x - y|_p (n, m,

@@ -31,7 +31,7 @@ class GaussianGrid:
 
     @property
     def modes(self) -> Array:
-        """The centres (side^2, 2), in the order of the labels."""
+        """The centres (side^2, 2); centre k is that of the points with label k."""
         t = self.spacing * (np.arange(self.side) - (self.side - 1) / 2)
         return np.stack(np.meshgrid(t, t, indexing="ij"), axis=-1).reshape(-1, 2)
 

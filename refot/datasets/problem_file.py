@@ -60,7 +60,7 @@ def problem_of(arrays: dict[str, Array], path: Path, backend: BackendLike = None
     if "rho" in arrays:
         return unbalanced_problem(*given, arrays["rho"], _text(arrays, "penalty", "kl"), backend)
     if "penalty" in arrays:
-        raise FileError(f"{path}: lacks rho, beside the penalty")
+        raise FileError(f"{path}: holds a penalty, but lacks rho")
     return problem(*given, backend)
 
 

@@ -149,7 +149,7 @@ def decay_rate(sizes: Sequence[float], values: Sequence[float]) -> float:
     if len(values) != len(sizes):
         raise ShapeError("values", f"{len(values)} of them", f"{len(sizes)}, one for each size")
     if len(set(sizes)) < 2:
-        raise InputError("sizes", f"{sizes}", "at least two different sizes: a slope is asked for")
+        raise InputError("sizes", f"{sizes}", "at least two different sizes, for a slope")
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 

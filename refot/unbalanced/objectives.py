@@ -99,11 +99,12 @@ def unbalanced_multiple(
     """
     C, a, b, rows, columns = checked(C, a, b, rho, "kl")
     if isinstance(rows, Exact) or isinstance(columns, Exact):
-        raise InputError("rho", "inf", "a finite rho on both sides: no multiple keeps a marginal")
+        raise InputError("rho", "inf", "a finite rho on both sides: a multiple would miss the exact
+        marginal")
     P, eps = as_plan(P, "P", C.shape), as_eps(eps, C)
     mass = float(P.sum())
     if not mass > 0:
-        raise InputError("P", "a mass of 0", "a plan with mass: any multiple of this one is itself")
+        raise InputError("P", "a mass of 0", "a plan with mass: all multiples of this one are 0")
     E = (transport_cost(P, C) + eps * kl_from_product(P, a, b)
          + rows.rho * kl(P.sum(axis=1), a) + columns.rho * kl(P.sum(axis=0), b))
     return float(np.exp(-E / ((rows.rho + columns.rho + eps) * mass)))
