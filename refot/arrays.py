@@ -271,9 +271,9 @@ def as_weights(values: Any, n: int | None, name: str = "a", dtype: Any = None,
 
     This rule holds for the weights of every function. None stands for uniform weights, where n is
     known. The sum may differ from 1 by `weight_tolerance` of the dtype that the weights came in;
-    with `normalise`, for counts, it may be any number > 0. Weights whose sum is not 1 are then
-    divided by it in float64 and rounded once, to `dtype`, that of the problem. Without a `dtype`
-    they keep their own, and are divided only with `normalise`. A weight of 0 is allowed: its point
+    with `normalise`, for counts, it may be any number > 0. If the sum is off by more than
+    SUM_ROUNDINGS, the weights are then divided by it in float64, and rounded once to `dtype`, that
+    of the problem. Without a `dtype` they keep their own, and are divided only with `normalise`. A weight of 0 is allowed: its point
     has no mass, but its potential is still defined.
     """
     if values is None and n is not None:

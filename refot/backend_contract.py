@@ -213,8 +213,7 @@ SweptBatch: TypeAlias = tuple[Array, Array, Array, Array, Array]
 """(f, g, sweeps, ended, found) of B problems. f and g hold the potentials of all problems one after
 the other, in the dtype of the costs. The others are on the host: `sweeps` (B,) the number of
 iterations; `ended` (B,) whether these ended by themselves, rather than at the limit; `found` (B, 3)
-the marginal error, the atom error (`refot.solvers.accuracy`) and the semi-dual at the returned
-g."""
+the marginal error, the atom error (`refot.solvers.accuracy`) and the semi-dual at g."""
 
 
 @runtime_checkable

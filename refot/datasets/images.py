@@ -51,8 +51,8 @@ def padded(images: Array, side: int = 32) -> Array:
     """
     _, h, w = images.shape
     if h > side or w > side or (side - h) % 2 or (side - w) % 2:
-        raise ShapeError("images", f"{h} x {w}", f"at most {side} x {side}, smaller by an even
-        number")
+        raise ShapeError("images", f"{h} x {w}",
+                         f"at most {side} x {side}, smaller by an even number")
     y, x = (side - h) // 2, (side - w) // 2
     return np.pad(images, ((0, 0), (y, y), (x, x)))
 

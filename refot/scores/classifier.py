@@ -42,8 +42,8 @@ def classifier_frechet_distance(features: Any, real_features: Any) -> float:
     x, y = (as_points(each, name).astype(np.float64) for each, name in
             ((features, "features"), (real_features, "real_features")))
     if x.shape[1] != y.shape[1]:
-        raise ShapeError("features", f"dimension {x.shape[1]}", f"{y.shape[1]}, that of
-        real_features")
+        raise ShapeError("features", f"dimension {x.shape[1]}",
+                         f"{y.shape[1]}, that of real_features")
     if min(len(x), len(y)) < 2:
         raise ShapeError("features", f"{len(x)} and {len(y)} samples", "two or more of each")
     S1, S2 = covariance(x), covariance(y)

@@ -99,8 +99,8 @@ def unbalanced_multiple(
     """
     C, a, b, rows, columns = checked(C, a, b, rho, "kl")
     if isinstance(rows, Exact) or isinstance(columns, Exact):
-        raise InputError("rho", "inf", "a finite rho on both sides: a multiple would miss the exact
-        marginal")
+        raise InputError("rho", "inf", "a finite rho on both sides: a multiple of a plan misses an "
+                         "exact marginal")
     P, eps = as_plan(P, "P", C.shape), as_eps(eps, C)
     mass = float(P.sum())
     if not mass > 0:
