@@ -273,8 +273,8 @@ def as_weights(values: Any, n: int | None, name: str = "a", dtype: Any = None,
     known. The sum may differ from 1 by `weight_tolerance` of the dtype that the weights came in;
     with `normalise`, for counts, it may be any number > 0. If the sum is off by more than
     SUM_ROUNDINGS, the weights are then divided by it in float64, and rounded once to `dtype`, that
-    of the problem. Without a `dtype` they keep their own, and are divided only with `normalise`. A weight of 0 is allowed: its point
-    has no mass, but its potential is still defined.
+    of the problem. Without a `dtype` they keep their own, and are divided only with `normalise`. A
+    weight of 0 is allowed: its point has no mass, but its potential is still defined.
     """
     if values is None and n is not None:
         return uniform(n).astype(dtype or np.float64)

@@ -59,7 +59,7 @@ def entropic_transport_gradient_weights(
 def feature_cost(
     x: Points, y: Points, feature: Callable[[Array], Array], cost: CostName = "sqeuclidean"
 ) -> PointCost:
-    """The cost operand of c(feature(x_i), feature(y_j)), (n, m): in L, and c_phi in G.
+    """The operand of the cost c(feature(x_i), feature(y_j)), (n, m), which G calls c_phi. L and G.
 
     x (n, d), y (m, d); `feature` maps points (n, d) to features (n, k). `cost` is what
     `point_cost` takes: "sqeuclidean" in L, "euclidean" in G. With it the transport is between the

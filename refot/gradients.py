@@ -95,7 +95,8 @@ def entropic_value_gradient_points(
     tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
     solved: SinkhornResult | None = None,
 ) -> Array:
-    """dF/dx_i = sum_j P_ij d1 c(x_i, y_j) at the optimal plan, (n, d). H-24; B-32 without eta.
+    """dF/dx_i = sum_j P_ij d1 c(x_i, y_j) at the optimal plan, (n, d). H-24; B-32 without its term
+    in eta.
 
     C: the PointCost of x (n, d) and y (m, d); a (n,), b (m,); eps in cost units. Warns as `solve`.
     """
@@ -270,8 +271,8 @@ def generator_loss(
 ) -> float:
     """<c(x', y), P> - <c(x', x''), eta> / 2 at fixed plans, in cost units. B-32.
 
-    x1 = x' = G(z') (n, d) and x2 = x'' = G(z'') (k, d) are two generated batches; y (m, d). P (n,
-    m) is the plan between x' and y, eta (n, k) that between x' and x''.
+    x1 = x' = G(z') (n, d) and x2 = x'' = G(z'') (k, d) are two generated batches; y (m, d).
+    P (n, m) is the plan between x' and y, eta (n, k) that between x' and x''.
     """
     C, C_self = point_cost(x1, y, cost), point_cost(x1, x2, cost)
     return transport_cost(P, C) - transport_cost(eta, C_self) / 2

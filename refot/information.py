@@ -62,7 +62,7 @@ largest one in use, so that one wrong code could ask for any amount of memory.""
 # ------------------------------------------------------------------ the informative code of a plan
 @in_range
 def mutual_information(P: Matrix) -> float:
-    """KL(P | P1 (x) P'1) >= 0 of a joint law P (n1, m), in nats. B-18; B-19 takes it of M P.
+    """KL(P | P1 (x) P'1) >= 0 of a joint law P (n1, m), in nats. B-18; in B-19 P is M P.
 
     Raises WeightError unless the mass of P is 1, up to the marginal error that a solve leaves
     (1e-9, in float32 1e-5). Of counts, for example, the KL is not their mutual information.
@@ -108,8 +108,7 @@ def as_lam(lam: float) -> float:
 @as_given
 @in_range
 def sum_noise(P: Matrix, codes: Codes, n_codes: int) -> Array:
-    """(M P)_kj = the sum of P_ij over the samples i with code k, (n_codes, m). B calls it
-    pi_(z1,y)."""
+    """(M P)_kj = sum of P_ij over the samples i with code k, (n_codes, m): pi_(z1,y) in B."""
     P, n_codes = as_matrix(P, "P"), as_count(n_codes, "n_codes")
     if n_codes > MOST_CODES:
         raise InputError("n_codes", f"{n_codes}", f"at most {MOST_CODES}")

@@ -1,5 +1,5 @@
-"""The informative plan of B (Fig. 2): B-19 minimised over plans, by the difference-of-convex
-method.
+"""The informative plan of B (Fig. 2): B-19 minimised over plans, as a difference of convex
+functions.
 
     P_0 = Sinkhorn(C);  Q_k = log(M P_k / (zeta1 (x) b));  P_{k+1} = Sinkhorn(C - lam M'Q_k)
 
@@ -62,8 +62,8 @@ from refot.solvers.loop import SinkhornResult, iterate
 from refot.solvers.sinkhorn import log_iterates
 
 WARM_ITERATIONS = 100
-"""The most iterations from the potential of the step before, from which Newton's method takes 1 to
-3. After them the default method of `refot.solve` takes over."""
+"""The most iterations of a solve from the potential of the step before; Newton's method usually
+needs 1 to 3. After them the default method of `refot.solve` takes over."""
 
 SOLVE_ITERATIONS = 10_000
 """The most iterations of one solve, of both methods together."""

@@ -164,7 +164,7 @@ def dual(
     f: Potential, g: Potential, C: CostLike, a: Weights = None, b: Weights = None,
     eps: float = REQUIRED, *, normalise: bool = False, backend: BackendLike = None
 ) -> float:
-    """a.f + b.g + eps - eps sum_ij P_ij <= F, for any f (n,), g (m,), with their P. B-13, B-23.
+    """a.f + b.g + eps - eps sum_ij P_ij <= F, with the plan P of any f (n,), g (m,). B-13, B-23.
 
     The +eps is missing in the print of B-13 (erratum E1).
     """
@@ -198,7 +198,7 @@ def semi_dual(
 ) -> float:
     """a.g^(c,eps) + b.g <= F for any g (m,). B-24/27 (erratum E2), H-9/20/23.
 
-    It is concave in g, and the same for g + t.
+    It is concave in g, and has the same value at g + t for every number t.
     """
     p = problem(C, a, b, eps, backend, normalise)
     return semi_dual_of(p, p.column_potential(g))

@@ -1,10 +1,10 @@
-"""The penalties of unbalanced transport: what it costs that a marginal of the plan is not a. They
-are KL, total variation (TV), and "exact", which allows no difference. U-1, U-2, U-3.
+"""The penalties of unbalanced transport: what it costs if a marginal of the plan differs from a.
+They are KL, total variation (TV), and "exact", which allows no difference. U-1, U-2, U-3.
 
 Unbalanced transport does not require P1 = a. It adds D(P1 | a) to the cost of a plan P instead, and
-the same for the columns. In the dual, D stands as its convex conjugate D*. A potential f *asks for*
-the row sums r that are optimal for it: those where D(r | a) + D*(-f) + r.f is 0, its minimum. Each
-penalty D is a class with these methods, in which "best" means: with the largest dual.
+the same for the columns. In the dual its convex conjugate D* takes its place. A potential f *asks
+for* the row sums r that are optimal for it: those where D(r | a) + D*(-f) + r.f is 0, its minimum.
+Each penalty D is a class with these methods, in which "best" means: with the largest dual.
 
     cost(r, a)       D(r | a), in cost units: U-1
     reward(f, a)     -D*(-f) = a.worth(f), the term of f in the dual, in cost units: U-2
@@ -210,8 +210,7 @@ class TV:
         return xp.where(f <= -self.rho, xp.maximum(r, a), asked)
 
     def excess(self, f: Array, h: Array, eps: float) -> Array:
-        """log of each row sum over the sum with the best potential, (n,), where the softmin is
-        h."""
+        """log of each row sum over the sum with the best potential, (n,); the softmin is h."""
         return (f - self.prox(h, eps)) / eps
 
     def slack(self, r: Array, f: Array, a: Array) -> Array:

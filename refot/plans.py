@@ -54,8 +54,9 @@ def semi_dual_plan(
     g: Potential, C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
     normalise: bool = False, backend: BackendLike = None
 ) -> Array:
-    """The plan of (g^(c,eps), g), (n, m): its rows sum to a for every g (m,). B-29; B-30 for c(x,
-    x).
+    """The plan of (g^(c,eps), g), (n, m): its rows sum to a for every g (m,). B-29.
+
+    For the cost c(x, x) it is B-30.
 
     For the plan with an informative Q give `informative_cost(C, Q, lam)` as C (erratum E3).
     """
@@ -117,8 +118,7 @@ def round_to_marginals(
 
 
 def _round_on_allowed_pairs(P: Array, a: Array, b: Array, C: Cost) -> Array:
-    """`round_to_marginals` where C forbids pairs: P is changed on the entries of a spanning
-    tree."""
+    """`round_to_marginals` where C forbids pairs: P changes on the entries of a spanning tree."""
     xp, allowed = namespace(P), C.rows(slice(None)) < np.inf
     if allowed.shape != P.shape:
         raise ShapeError("C", f"shape {allowed.shape}", f"{P.shape}, that of P")

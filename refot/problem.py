@@ -72,8 +72,7 @@ class Problem:
         return Problem(self.C.T, self.b, self.a, self.eps, self.backend)
 
     def F(self, f: Array) -> Array:
-        """f + eps log a, (n,). With it the plan is exp((F_i + G_j - C_ij) / eps), without
-        weights."""
+        """f + eps log a, (n,), -inf where a_i = 0: the plan is exp((F_i + G_j - C_ij) / eps)."""
         return f + self.eps * log_weights(self.a)
 
     def G(self, g: Array) -> Array:
@@ -106,8 +105,7 @@ class Problem:
 
     @property
     def coupling(self) -> float:
-        """The derivative of the best f in the softmin of g: `prox` moves by it where h moves by
-        1."""
+        """By how much the best f moves where the softmin of g moves by 1."""
         return 1.0
 
     def prox(self, h: Array) -> Array:
@@ -137,8 +135,8 @@ class Problem:
         return float(self.a @ f + self.b @ g)
 
     def value_size(self, f: Array, g: Array) -> float:
-        """The size of the terms of `semi_dual`, in cost units: its rounding error is a share of
-        it."""
+        """The size of the terms of `semi_dual`, in cost units, to which its rounding is
+        relative."""
         return abs(self.semi_dual(f, g)) + self.eps
 
     def stiffness(self, f: Array) -> Array | float:
@@ -154,7 +152,7 @@ class Problem:
         return (f - transform) / self.eps
 
     def residual(self, f: Array, g: Array, rows: Array, columns: Array) -> float:
-        """The L1 distance of the sums of rows (n,) and columns (m,) from those that f and g ask
+        """The L1 distance of the row sums (n,) and column sums (m,) from those that f and g ask
         for."""
         return float(abs(rows - self.a).sum() + abs(columns - self.b).sum())
 

@@ -1,10 +1,10 @@
 """Semi-discrete optimal transport: the objective H_lambda, its supergradient, averaged SGD.
 
 One measure, mu_theta, is the law of g_theta(Z), the output of a generator for random Z; only
-samples x (n, d) of it are known. The other, nu = sum_j b_j delta_{y_j}, has finite support y (m,
-d). `C` is the cost operand between a batch of samples and the support, `point_cost(x, y)`. The
-potential psi (m,) and lam are in cost units; lam = 0 is the problem without regularisation, as in
-H-8.
+samples x (n, d) of it are known. The other, nu = sum_j b_j delta_{y_j}, has the finite support
+y (m, d). `C` is the cost operand between a batch of samples and the support, `point_cost(x, y)`.
+The potential psi (m,) and lam are in cost units; lam = 0 is the problem without regularisation, as
+in H-8.
 
 H = Houdard et al. 2023; an erratum such as "H1" is a heading of docs/errata.md.
 """
@@ -82,9 +82,9 @@ def semi_discrete_objective(
 ) -> float:
     """H_lam(psi, theta) = mean_i psi^{c,lam}(x_i) + b.psi on a batch x_i = g_theta(z_i). H-23.
 
-    H-20 to H-22, H-25 and H-26 mean the same function. It is concave in psi and the same for
-    psi + t. Its maximum over psi is W_lam between the batch and nu. Its mean over random batches is
-    H_lam of the law of g_theta(Z).
+    H-20 to H-22, H-25 and H-26 mean the same function. It is concave in psi, and has the same
+    value at psi + t for every number t. Its maximum over psi is W_lam between the batch and nu. Its
+    mean over random batches is H_lam of the law of g_theta(Z).
     """
     transform = regularised_c_transform(psi, C, b, lam, backend=backend)
     psi, _, b = _on_backend(psi, C, b, backend)

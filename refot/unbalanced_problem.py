@@ -1,5 +1,4 @@
-"""The unbalanced problem: (C, a, b, eps), where a penalty takes the place of each marginal
-constraint.
+"""The unbalanced problem: (C, a, b, eps), and a penalty in place of each marginal constraint.
 
 It is a `Problem` in which the methods that solvers call are overridden: which f is best for g,
 which sums a potential asks for, how far the sums are from those. (problem.py defines these words.)
@@ -49,8 +48,8 @@ class UnbalancedProblem(Problem):
 
     @property
     def is_exact(self) -> bool:
-        """Whether both marginals are exact: the problem is balanced, of a mass that need not be
-        1."""
+        """Whether both marginals are exact. Then it is a balanced problem, whose mass may differ
+        from 1."""
         return isinstance(self.rows, Exact) and isinstance(self.columns, Exact)
 
     @property
@@ -136,9 +135,8 @@ class UnbalancedProblem(Problem):
                 - self.eps * (mass - m_a * m_b))
 
     def rise(self, f: Array, x: Array, sums: Array) -> float:
-        """The dual of (f + x, g) less that of (f, g), in cost units, where `sums` (n,) are the row
-        sums of the plan of (f, g). Computed so that no digits cancel for a small step x (n,).
-        U-2."""
+        """The dual of (f + x, g) less that of (f, g), in cost units, computed so that no digits
+        cancel for a small step x (n,). `sums` (n,) are the row sums of the plan of (f, g). U-2."""
         xp = namespace(x)
         with np.errstate(over="ignore", invalid="ignore"):
             moved = float(sums @ xp.expm1(x / self.eps))

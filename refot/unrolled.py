@@ -2,8 +2,8 @@
 
 This file writes out what automatic differentiation does to Algorithm 2 of G: first the steps
 forward, all of which are kept, then the derivatives backward, from the last step to the first. A
-name with a b at its end is the derivative of the loss in that variable (its adjoint): Cb in C (n,
-m), ub in u (n,), fb in f (n,), gb in g (m,).
+name with a b at its end is the derivative of the loss in that variable (its adjoint), of the same
+shape: Cb in C, ub in u, fb in f.
 The envelope theorem is not used: this is the gradient of the sharp value after L steps, whether
 these have converged or not. G = Genevay, Peyré, Cuturi 2018.
 """

@@ -49,7 +49,7 @@ class Cosine(PairCost):
         return 2.0
 
     def spread(self, x: Array, y: Array) -> float:
-        """At least max c - min c: 2."""
+        """2, which is >= max c - min c."""
         return self.bound(x, y)
 
     def roundings(self, d: int) -> int:

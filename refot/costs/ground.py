@@ -1,4 +1,4 @@
-"""Ground costs c(x, y) between points. Each is one object, with methods for all that is needed of
+"""Ground costs c(x, y) between points. Each is an object, with methods for all that is needed of
 it.
 
 The rest of refot calls these methods and does not test the name of a cost. So to add a cost, write
@@ -88,8 +88,7 @@ class PairCost(ABC):
 
     is_difference: bool = False
     """Whether c is an even function of x - y that is 0 at 0 and grows with the absolute value of
-    each coordinate, so that c >= 0 and c(x, x) = 0; and whether its rounding error is relative to
-    c."""
+    each coordinate (so that c >= 0 and c(x, x) = 0), and whose rounding error is relative to c."""
 
     is_quadratic: bool = False
     """Whether c(x, y) = |x - y|^2. Then its matrix can be had from a matrix product, and its mean
@@ -195,7 +194,7 @@ class GroundCost(DifferenceCost):
         return self.gradient_of(x, y)
 
     def gradient_change(self, x: Array, y: Array, vx: Array, vy: Array) -> Array:
-        """The derivative of `gradient` as x moves along vx (n, d) and y along vy (m, d). (n, m,
+        """The derivative of `gradient`, (n, m, d), as x moves along vx (n, d), y along vy (m,
         d)."""
         if self.gradient_change_of is None:
             return super().gradient_change(x, y, vx, vy)

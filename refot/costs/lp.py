@@ -52,8 +52,8 @@ class LpNorm(DifferenceCost):
         return xp.where(r > 0, (self.p - 1) * (weighted - u * along) / xp.where(r > 0, r, 1), 0)
 
     def _shares(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
-        """(x - y (n, m, d), its shares s = |x_k - y_k| / |x - y|_p (n, m, d), |x - y|_p (n, m,
-        1))."""
+        """(x - y, the shares s = |x_k - y_k| / |x - y|_p, |x - y|_p): the first two (n, m, d), the
+        last (n, m, 1)."""
         xp = namespace(x)
         difference = x[:, None, :] - y[None, :, :]
         r = self.matrix(x, y)[:, :, None]

@@ -5,8 +5,8 @@ of the independent plan, and Ct the doubly centred cost (`doubly_centred`):
     eps -> 0:           F, s -> W0,   S (B-9) -> W0,         loss (G-4) -> 2 W0;
     eps -> infinity:    F, s -> A,    S -> MMD^2_{-c} / 2,   loss -> MMD^2_{-c}  (errata G2, E13).
 For every eps in between and all discrete measures the following bounds hold, where osc is the
-largest entry less the smallest. They follow from duality, Hoeffding's lemma and Pinsker's
-inequality.
+largest entry less the smallest. (They follow from duality, Hoeffding's lemma and Pinsker's
+inequality.)
     0 <= F - W0, s - W0 <= eps min(H(a), H(b)),
     0 <= A - F <= osc(Ct)^2 / (8 eps),   0 <= A - s <= osc(Ct)^2 / (2 eps),
 The bounds of S and of the loss are sums of these; in those of F_xx and s_xx, W0 is 0.

@@ -7,8 +7,7 @@ Both allow for rounding, and hold for any potentials and any plan P >= 0, howeve
 - Upper bound, for any P >= 0: let t = |P1 - a|_1 + |P'1 - b|_1. There is a plan with the exact
   marginals that costs at most <C,P> + |min C| t + (max C - min C) t (Altschuler, Weed, Rigollet
   2017): scale P down until its rows are <= a and its columns <= b, and add the missing mass, at
-  most t, as a product measure. Scaling down saves at least min C for each unit of mass that it
-  removes.
+  most t, as a product measure. Scaling down saves at least min C for each unit of mass removed.
 """
 
 from __future__ import annotations

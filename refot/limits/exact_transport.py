@@ -40,8 +40,8 @@ UNITS = 1 << 60
 numbers."""
 
 PENALTY = 4.0
-"""The cost of an artificial arc (`FlowProblem.penalty`), which takes the mass that the listed pairs
-cannot move, over an upper bound of the costs C - f - g in the flow problem."""
+"""An artificial arc of the flow problem (`FlowProblem.penalty`) costs this many times an upper
+bound of |C - f - g|: so much that mass goes over it only if the listed pairs cannot move it."""
 
 SURE = 0.5
 """The search ends when the gap that the potentials show is below this share of the gap that was

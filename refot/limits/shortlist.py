@@ -21,8 +21,9 @@ from refot.solvers.schedule import cost_scale
 from refot.solvers.stopping import out_of_time
 
 FIRST_EPS, LAST_EPS, FALL = 1e-3, 1e-6, 3.0
-"""The values of eps that are tried, as shares of the range of the costs: FIRST_EPS, FIRST_EPS /
-FALL, ..., about LAST_EPS. The first one at which the shortlist is not longer than LONG is used."""
+"""The values of eps that are tried, as shares of the range of the costs: FIRST_EPS, then each less
+by the factor FALL, to about LAST_EPS. The first one at which the shortlist is not longer than LONG
+is used."""
 
 ROUGH, ENOUGH = 0.1, 300
 """ROUGH: the marginal error at which the entropic plan is good enough. ENOUGH: its most iterations.

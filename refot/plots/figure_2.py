@@ -1,9 +1,9 @@
 """Fig. 2 of B (Bréchet et al. 2019): a plan without and with the informative regularisation.
 
 `refot plan` draws it. B states the latent law (uniform on the unit square), the data (a mixture of
-Gaussians on a diagonal of the square), the cost |x - y|^2, the generator (the identity) and lam =
-5. It states neither eps nor the parameters of the mixture (erratum E11). Both are chosen here, and
-so this is not a replication of the figure.
+Gaussians on a diagonal of the square), the cost |x - y|^2, the generator (the identity) and
+lam = 5. It states neither eps nor the parameters of the mixture (erratum E11). Both are chosen
+here, and so this is not a replication of the figure.
 """
 
 from __future__ import annotations

@@ -214,7 +214,7 @@ def plot_softmin_bias(
 
 def plot_sample_complexity(tables: Mapping[int, SampleComplexity]) -> Figure:
     """S between two samples of the same law against their size n, with the slopes of the curves.
-    `tables` has a panel for each dimension, and a table a curve for each eps."""
+    There is a panel for each dimension (a key of `tables`), and in it a curve for each eps."""
     from refot.limits import decay_rate
 
     figure = new_figure(WIDTH, 4.2 * len(tables))

@@ -100,8 +100,8 @@ def unbalanced_divergence_gradient(
 ) -> Array:
     """dS/dx_i = sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d). U-8.
 
-    x (n, d), a (n,), y (m, d), b (m,); rho is one number. The second sum is the gradient of U_xx /
-    2: there x is both arguments of c, and each contributes half of it.
+    x (n, d), a (n,), y (m, d), b (m,); rho is one number. The second sum is the gradient of half
+    U_xx, in which x is both arguments of c: each of them contributes half of the sum.
     """
     xy, xx, _ = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend, solved)
     cross, own, _ = three(solved)
@@ -118,9 +118,9 @@ def unbalanced_divergence_gradient_weights(
 ) -> Array:
     """dS/da = dU_xy/da - dU_xx/da + eps (m_a - m_b), (n,), not centred. U-8.
 
-    In U_xx a is the masses of both the rows and the columns; half the sum of the derivatives in
-    the two is taken. With TV the dual may be the same for every level t of (f + t, g - t). Then
-    each of the two derivatives depends on t, but their sum does not.
+    In U_xx the masses of the rows and of the columns are both a, and dU_xx/da here is the mean of
+    the derivatives in the two. With TV the dual may be the same for every t in (f + t, g - t). Then
+    each of the two derivatives depends on t, but their mean does not.
     """
     xy, xx, _ = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend, solved)
     (m_a, m_b), (cross, own, _) = xy.masses, three(solved)
@@ -138,8 +138,8 @@ def potentials_of(found: SinkhornResult) -> tuple[Array, Array]:
 
 def weights_at(p: UnbalancedProblem, f: Array, g: Array) -> Array:
     """dU/da = worth(f) + eps (m_b - exp((f - h) / eps)), (n,), with h the softmin of g. The
-    exponential is the row sum over a_i. f is the best potential for g, computed
-    anew; the given f serves only as a guess of h."""
+    exponential is the row sum over a_i. f is the best potential for g, computed anew; the given f
+    serves only as a guess of h."""
     h = p.transform(g, f)
     f = p.prox(h)  # defined where a_i = 0, too
     shares = namespace(f).exp((f - h) / p.eps)
