@@ -169,7 +169,7 @@ def counter_example_h(theta: Vector, y: Points, p: float) -> float:
     """h(theta) = W(delta_theta, uniform on y) = mean_j |theta - y_j|^p, for lam = 0. H-18.
 
     theta (d,); y (m, d), in H two points; p >= 1. From a single point there is only one plan: it
-    sends to each y_j its weight. With this h, H argues about its equation H-24; see erratum H2.
+    sends to each y_j its weight. H claims that H-24 fails for this h; see erratum H2.
     """
     return float(_powers(theta, y, p).mean())
 

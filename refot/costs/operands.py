@@ -22,7 +22,9 @@ import numpy as np
 
 from refot.arrays import (
     Array,
+    CostLike,
     InputError,
+    Points,
     ShapeError,
     TypeInputError,
     as_floating,
@@ -182,7 +184,9 @@ class PointCost:
 Cost: TypeAlias = DenseCost | PointCost
 
 
-def point_cost(x: Any, y: Any, cost: CostName = "sqeuclidean", scale: float = 1.0) -> PointCost:
+def point_cost(
+    x: Points, y: Points, cost: CostName = "sqeuclidean", scale: float = 1.0
+) -> PointCost:
     """The cost operand `scale * c(x_i, y_j)`, (n, m), for points x (n, d) and y (m, d).
 
     `cost` is "sqeuclidean" |x - y|^2, "euclidean" |x - y|, "l1" |x - y|_1, "lp(3)" |x - y|_3,
@@ -197,7 +201,7 @@ def point_cost(x: Any, y: Any, cost: CostName = "sqeuclidean", scale: float = 1.
     return _checked(PointCost(x, y, as_ground(cost), scale))
 
 
-def as_cost(C: Any) -> Cost:
+def as_cost(C: CostLike) -> Cost:
     """`C` as a checked operand. If it is not an operand it is taken as a matrix (n, m), in which
     inf forbids a pair. A NumPy masked array forbids the pairs that it masks."""
     if isinstance(C, PointCost):
@@ -243,7 +247,7 @@ def size_bound(costs: Array) -> float:
     return math.sqrt(float(namespace(costs).vdot(flat, flat)))
 
 
-def ground_point_cost(x: Any, y: Any, cost: CostName = "sqeuclidean") -> PointCost:
+def ground_point_cost(x: Points, y: Points, cost: CostName = "sqeuclidean") -> PointCost:
     """`point_cost`, for use where c(x, x) = 0 and c >= 0 are needed. Raises UnknownNameError for a
     cost that is not a function of x - y."""
     return point_cost(x, y, as_difference(cost))
@@ -255,7 +259,7 @@ def require_difference(C: PointCost) -> None:
     as_difference(C.ground)
 
 
-def as_point_cost(C: Any) -> PointCost:
+def as_point_cost(C: CostLike) -> PointCost:
     """`C` as a checked cost between points, for derivatives in the points. Raises InputError for a
     matrix, which has none."""
     if not isinstance(C, PointCost):

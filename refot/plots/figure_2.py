@@ -11,11 +11,10 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array, ConvergenceWarning, InputError, as_count
+from refot.arrays import Array, ConvergenceWarning, InputError, Matrix, as_count
 from refot.backend_contract import BackendLike
 from refot.costs.operands import PointCost, point_cost
 from refot.information import mutual_information, sum_noise
@@ -54,7 +53,7 @@ class Figure2Problem:
     z1: Array
     diagonal: Array
 
-    def joint(self, P: Any) -> Array:
+    def joint(self, P: Matrix) -> Array:
         """The law of (z1, y) under the plan P (n, m), (n1, m)."""
         return sum_noise(P, self.codes, len(self.z1))
 

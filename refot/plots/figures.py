@@ -9,7 +9,7 @@ colour-blind people can tell apart; line styles and markers differ too.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -139,8 +139,8 @@ def plot_limits(sweep: EpsSweep, limits: DivergenceLimits) -> Figure:
 
 
 def _panel(
-    axes: Axes, eps: Array, values: Array, bounds: Any, at_zero: float, at_infinity: float,
-    words: tuple[str, str, str, str],
+    axes: Axes, eps: Array, values: Array, bounds: Callable[[float], tuple[float, float]],
+    at_zero: float, at_infinity: float, words: tuple[str, str, str, str],
 ) -> None:
     """Draw one value as a function of eps, the interval between its bounds, and its two limits.
     `words` are the title and the names of the value and of the two limits."""

@@ -8,15 +8,13 @@ ones. For that reason they have other names.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from refot.arrays import Array, InputError, ShapeError, as_plan, as_points
+from refot.arrays import Array, InputError, Matrix, Points, ShapeError, as_plan, as_points
 from refot.information import mutual_information
 
 
-def classifier_score(probabilities: Any) -> float:
+def classifier_score(probabilities: Matrix) -> float:
     """exp of the mean over i of KL(p(label | x_i) | p(label)), from 1 to k, for the probabilities
     (n, k) of labels, whose rows sum to 1.
 
@@ -32,7 +30,7 @@ def classifier_score(probabilities: Any) -> float:
     return float(np.exp(mutual_information(p / p.sum())))
 
 
-def classifier_frechet_distance(features: Any, real_features: Any) -> float:
+def classifier_frechet_distance(features: Points, real_features: Points) -> float:
     """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of features (n1, d) and (n2, d).
 
     m1, m2 are the means and S1, S2 the covariances (over n - 1). It is the squared 2-Wasserstein

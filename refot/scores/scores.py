@@ -16,7 +16,9 @@ import numpy as np
 
 from refot.arrays import (
     Array,
+    Codes,
     InputError,
+    Points,
     ShapeError,
     TypeInputError,
     as_count,
@@ -43,7 +45,7 @@ class ModeCoverage:
     counts: Array
 
 
-def nearest_modes(x: Any, modes: Any) -> tuple[Array, Array]:
+def nearest_modes(x: Points, modes: Points) -> tuple[Array, Array]:
     """(the index of the nearest of the modes (k, d) for each point of x (n, d), (n,); its Euclidean
     distance, (n,))."""
     distances = point_cost(x, modes, "euclidean").dense()
@@ -52,7 +54,7 @@ def nearest_modes(x: Any, modes: Any) -> tuple[Array, Array]:
 
 
 def mode_coverage(
-    x: Any, modes: Any, std: float, radius: float = 3.0, at_least: int = 1
+    x: Points, modes: Points, std: float, radius: float = 3.0, at_least: int = 1
 ) -> ModeCoverage:
     """How many modes samples x (n, d) find, and the share of samples of high quality, for Gaussians
     of standard deviation `std` at `modes` (k, d).
@@ -70,7 +72,7 @@ def mode_coverage(
 
 
 # ------------------------------------------------------------------ codes against labels
-def contingency(codes: Any, labels: Any) -> Array:
+def contingency(codes: Codes, labels: Codes) -> Array:
     """The joint law of code and label, (codes, labels), sum 1, from the code (n,) and the label
     (n,) of each of n samples."""
     rows, columns = _as_labels(codes, "codes"), _as_labels(labels, "labels")
@@ -81,7 +83,7 @@ def contingency(codes: Any, labels: Any) -> Array:
     return joint
 
 
-def normalised_mutual_information(codes: Any, labels: Any) -> float:
+def normalised_mutual_information(codes: Codes, labels: Codes) -> float:
     """The mutual information of code and label over the mean of their two entropies, from 0 to 1;
     as scikit-learn defines it by default.
 
@@ -92,7 +94,7 @@ def normalised_mutual_information(codes: Any, labels: Any) -> float:
     return 1.0 if scale == 0 else max(0.0, mutual_information(P / P.sum()) / scale)
 
 
-def purity(codes: Any, labels: Any) -> float:
+def purity(codes: Codes, labels: Codes) -> float:
     """The share of samples whose label is the commonest one among the samples with their code.
 
     It is 1 also if each sample has its own code. So report it together with the mutual information.
@@ -100,7 +102,7 @@ def purity(codes: Any, labels: Any) -> float:
     return float(contingency(codes, labels).max(axis=1).sum())
 
 
-def _as_labels(values: Any, name: str) -> Array:
+def _as_labels(values: Codes, name: str) -> Array:
     """Labels (n,), n >= 1, numbered 0, 1, ... in increasing order of their values."""
     labels = np.asarray(values)
     if labels.dtype.kind not in "iub":
@@ -111,7 +113,7 @@ def _as_labels(values: Any, name: str) -> Array:
 
 
 # ------------------------------------------------------------------ clusters
-def within_cluster_variance(x: Any, clusters: Any) -> float:
+def within_cluster_variance(x: Points, clusters: Codes) -> float:
     """The mean over the points x (n, d) of |x_i - mean of its cluster|^2; clusters (n,). Fig. 1 of
     B.
 
@@ -143,7 +145,7 @@ class CertifiedTransport:
     g: Array
 
 
-def exact_transport(x: Any, y: Any, cost: str = "sqeuclidean") -> CertifiedTransport:
+def exact_transport(x: Points, y: Points, cost: str = "sqeuclidean") -> CertifiedTransport:
     """W between the uniform laws on x (n, d) and y (n, d), with proved bounds.
 
     Use it between generated points and real ones that were not trained on. A perfect generator
