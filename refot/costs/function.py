@@ -63,7 +63,7 @@ class FunctionCost(PairCost):
 
     def gradient(self, x: Array, y: Array) -> Array:
         """Raises InputError: the gradient of a user's function is not known."""
-        raise InputError("cost", f"the function {self.name!r}, which has no gradient",
+        raise InputError("cost", f"the function {self.name!r}, of which no gradient is known",
                          "a cost with a gradient: refot.costs.ground.GroundCost, for example")
 
     def bound(self, x: Array, y: Array) -> float:
