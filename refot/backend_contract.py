@@ -171,9 +171,10 @@ class FreeSweeper(Protocol):
         """One iteration from f (n,) and g (m,), over-relaxed by the factor w.
 
         K_ij = exp((f0_i + g0_j - C_ij) / eps) with the potentials (f0, g0) = `absorbed`; `weights`
-        are (a, b), `softness` is 1 / rho of rows and columns. A sum in it is a row of K times
-        scalings, such as exp((g - g0) / eps) for the rows. None where such a sum is not finite, or
-        is at most `noise` times the sum of the scalings, and so made of rounding alone.
+        are (a, b), `softness` is 1 / rho of rows and columns. The iteration multiplies K
+        by scalings, b exp((g - g0) / eps) for the row sums and likewise for the columns. None where
+        such a sum is not finite, or is at most `noise` times the sum of the scalings: then it may
+        be made of rounding alone.
         """
 
 

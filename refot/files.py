@@ -35,7 +35,7 @@ LONGEST_NUMBER = 400
 
 
 class UnreadableError(ValueError):
-    """A file cannot be read as what it should be; the message says why."""
+    """A file is not what it should be, or exceeds a limit; the message says why."""
 
 
 def open_plain(path: Path) -> IO[bytes]:

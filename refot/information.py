@@ -62,7 +62,7 @@ largest one in use, so that one wrong code could ask for any amount of memory.""
 # ------------------------------------------------------------------ the informative code of a plan
 @in_range
 def mutual_information(P: Matrix) -> float:
-    """KL(P | P1 (x) P'1) >= 0 of a joint law P (n1, m), in nats. B-18; in B-19 P is M P.
+    """KL(P | P1 (x) P'1) >= 0 of a joint law P (n1, m), in nats. B-18; in B-19 it is that of M P.
 
     Raises WeightError unless the mass of P is 1, up to the marginal error that a solve leaves
     (1e-9, in float32 1e-5). Of counts, for example, the KL is not their mutual information.

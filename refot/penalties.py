@@ -169,7 +169,7 @@ class Exact:
 
     def prox_shift(self, h: Array, a: Array, eps: float, other: Penalty, g: Array, b: Array
                    ) -> float:
-        """`shift` of f = h: the best f for g - t is h + t."""
+        """The same as `shift` for f = h, because the best f for g - t is h + t."""
         return self.shift(h, a, other, g, b)
 
 

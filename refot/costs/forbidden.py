@@ -32,7 +32,7 @@ def finite_part(C: Array) -> Array:
 
 
 def finite_range(C: DenseCost) -> tuple[float, float]:
-    """The smallest and the largest cost of an allowed pair."""
+    """(the smallest, the largest) cost of an allowed pair."""
     largest = float(C.matrix.max())
     if largest == np.inf:
         largest = float(namespace(C.matrix).where(C.matrix < np.inf, C.matrix, -np.inf).max())
@@ -40,7 +40,8 @@ def finite_range(C: DenseCost) -> tuple[float, float]:
 
 
 def without_partner(C: Cost, b: Array) -> Array:
-    """Whether a row has no allowed pair with a column of positive weight, (n,)."""
+    """For each row of C (n, m), whether it has no allowed pair with a column of positive weight,
+    (n,). b (m,)."""
     allowed = C.rows(slice(None)) < np.inf
     return ~(allowed & (namespace(allowed).asarray(b) > 0)).any(axis=1)
 
@@ -90,7 +91,8 @@ def require_finite(C: Cost, why: str) -> None:
 
 
 def _require(lonely: Array, side: str, allowed: str) -> None:
-    """Raise InputError for the first row, or column, that is `lonely` (n,), if there is one."""
+    """Raise InputError for the first row, or column, without a partner: where `lonely` (n,) is
+    True, if anywhere."""
     if bool(lonely.any()):
         raise InputError("C", f"{side} {int(lonely.argmax())} has no allowed pair left", allowed)
 

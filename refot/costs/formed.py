@@ -1,4 +1,4 @@
-"""A cost between points as a matrix, formed block by block, without loss to cancellation."""
+"""The matrix of a cost between points, formed block by block, fast but without loss of digits."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def formed(C: Cost) -> DenseCost:
 def _forming_error(C: PointCost) -> float:
     """A bound of the error of every entry, in cost units.
 
-    An entry from a matrix product is off by at most 2 d + 8 roundings of |x|^2 + |y|^2, and this is
-    at most the entry over LOST. An entry from differences is off by the roundings of its cost."""
+    An entry from a matrix product is off by at most 2 d + 8 roundings of |x|^2 + |y|^2, which is at
+    most the entry / LOST. An entry from differences is off by the roundings of its cost."""
     unit, d = float(namespace(C.x).finfo(C.dtype).eps) / 2, C.x.shape[1]
     return float(max(2 * d + 8, C.ground.roundings(d)) * unit / LOST * C.bound())
 

@@ -65,7 +65,7 @@ def problem_of(arrays: dict[str, Array], path: Path, backend: BackendLike = None
 
 
 def _text(arrays: dict[str, Array], name: str, default: str) -> str:
-    """The text of that name in the file. Raises InputError."""
+    """The text that the file holds under this name, else the default. Raises InputError."""
     text = arrays.get(name, np.array(default))
     if text.dtype.kind != "U" or text.ndim != 0:
         raise InputError(name, f"an array of {text.dtype}", f"text, such as {default!r}")

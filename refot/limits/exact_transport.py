@@ -222,7 +222,7 @@ def flow_problem(backend: Backend, supply: Array, demand: Array, penalty: float)
 
 
 def _size(C: Cost) -> float:
-    """A number >= max |C|; 1 if that is 0."""
+    """A number >= max |C|, but 1 where that number is 0."""
     return max(map(abs, bounds_of(C))) or 1.0
 
 

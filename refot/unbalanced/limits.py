@@ -31,7 +31,7 @@ class UnbalancedLimits:
 
     @property
     def bounds(self) -> Bounds:
-        """An interval that holds U."""
+        """(lower, upper) with lower <= U <= upper."""
         return self.untouched, self.product
 
 
