@@ -1,20 +1,21 @@
 """How the optimal potentials of F change as its problem moves, by implicit differentiation.
 
-Along a direction the costs change by dC_ij (of points by d1 c . vx_i + d2 c . vy_j), the weights by
-da and db, eps by deps, and the potentials such that both marginals stay right. With the density
-K_ij = exp(z_ij), z_ij = (f_i + g_j - C_ij) / eps, rows and columns say
+Along a direction the costs change by dC_ij (for points by d1 c . vx_i + d2 c . vy_j), the weights
+by da and db, and eps by deps. The potentials change by df (n,) and dg (m,), such that the row sums
+and the column sums of the plan stay right. With the density K_ij = exp(z_ij), z_ij = (f_i + g_j -
+C_ij) / eps, these two conditions are
     D df + (K diag b) dg = r,     r_i = sum_j K_ij (b_j (dC_ij + z_ij deps) - eps db_j),
     E dg + (diag a K)' df = s,    s_j = sum_i K_ij (a_i (dC_ij + z_ij deps) - eps da_i).
-D_i = 1 where marginals are exact; where their miss costs rho KL (U-4) it is the sum of row i of P
-per weight, times 1 + eps / rho; E the same of the columns. In this form they hold at weights of 0,
+D_i = 1 where marginals are exact. Where missing them costs rho KL (U-4), D_i is the sum of row i of
+P over a_i, times 1 + eps / rho. E is the same for the columns. The equations hold at weights of 0
 too. Eliminating df leaves a symmetric system in dg,
     (diag(b E) - P' diag(1/(a D)) P) dg = b (s - (diag a K)' r / D),    P = diag(a) K diag(b),
 which with exact marginals is singular along constants: (f + t, g - t) is the same plan.
 
-The matrix of the system has the side of the columns, so the smaller measure should be there;
-everything else goes by blocks of rows. Where the plan falls into parts that hardly exchange mass
-the change of the potentials is not determined in floats, as is the gradient of
-`implicit.sharp_value_gradient_weights`.
+The system has m unknowns, so that the smaller measure should be that of the columns; everything
+else is computed by blocks of rows. Where the plan falls into parts that hardly exchange mass, the
+change of one part's potentials relative to another's is not determined in floats. The same holds
+for the gradient of `implicit.sharp_value_gradient_weights`.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from refot.autodiff.term import Term
 from refot.costs.operands import Cost, DenseCost, PointCost, as_point_cost, row_blocks
 
 DAMPING = 2.0**-50
-"""Added to the diagonal of the system, whose eigenvalues are between 0 and 1: parts of the plan
-that no mass in floats connects then stay where they are, relative to each other."""
+"""Added to the diagonal of the system, whose eigenvalues are between 0 and 1. With it, parts of the
+plan between which no mass is left in floats keep their potentials, relative to each other."""
 
 
 @dataclass(frozen=True)
 class Direction:
-    """How a problem moves, per unit of time."""
+    """How a problem moves: the derivatives of its inputs along a path. None stands for 0."""
 
     a: Array
     """da, (n,)."""
@@ -63,7 +64,7 @@ class Direction:
 
 
 def in_float64(term: Term) -> Term:
-    """The same term with its arrays in float64: a linear system is solved."""
+    """The same term with its arrays in float64, for a linear system is to be solved."""
     p = term.p
     wide = replace(p, C=p.C.with_arrays(lambda x: x.astype(np.float64)),
                    a=p.a.astype(np.float64), b=p.b.astype(np.float64))
@@ -73,8 +74,8 @@ def in_float64(term: Term) -> Term:
 # ------------------------------------------------------------------ blocks of rows
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of the problem: their cost to all columns, their density K, and dC + z deps, both
-    (rows, m); `at` says which rows."""
+    """The rows `at` of the problem: C, their cost to all columns; K, their density; and `dC`, which
+    is dC + z deps. All three are (rows, m)."""
 
     at: slice
     C: Cost
@@ -95,7 +96,7 @@ def blocks(term: Term, v: Direction) -> Iterator[Rows]:
 
 
 def costs_change(C: Cost, v: Direction, at: slice) -> Array:
-    """dC_ij for the rows `at`, whose cost is C: their own change, and d1 c . vx_i + d2 c . vy_j."""
+    """dC_ij (rows, m) for the rows `at`, whose cost is C: v.C, plus d1 c . vx_i + d2 c . vy_j."""
     xp, everything = namespace(v.a), slice(None)
     change = xp.zeros(C.shape) if v.C is None else v.C[at]
     if v.x is not None:
@@ -109,7 +110,7 @@ def costs_change(C: Cost, v: Direction, at: slice) -> Array:
 
 # ------------------------------------------------------------------ the system
 def stiffness(term: Term) -> tuple[Array, Array]:
-    """D (n,) and E (m,)."""
+    """D (n,) and E (m,) of the module's docstring."""
     p, xp = term.p, namespace(term.f)
     rows, columns = (1 + p.eps * each.softness for each in (term, term.T))
     if rows == columns == 1:
@@ -133,7 +134,8 @@ def potentials_change(term: Term, v: Direction, D: Array, E: Array) -> tuple[Arr
         Q = xp.sqrt(a[at] / D[at])[:, None] * K * root
         coupling += Q.T @ Q
     # In z = sqrt(b E) dg the system is (1 - Q'Q) z = sqrt(b / E) (s - ...). With exact marginals it
-    # is singular along sqrt(b): that is lifted. Light columns are left to the second equation.
+    # is singular along sqrt(b), and adding sqrt(b) sqrt(b)' makes it regular. At the end dg comes
+    # from the second equation, E dg = s - ..., which is accurate for light columns too.
     system = -coupling
     if term.softness == term.T.softness == 0:
         system += xp.outer(root, root)

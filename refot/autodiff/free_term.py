@@ -1,6 +1,7 @@
 """One unbalanced value U(x, a, y, b) at its optimal potentials: U-1, U-7.
 
-Its marginals may be missed at a price, and its masses are free: gradients in them are not centred.
+Its marginals may be missed at a price, and a and b may have any mass: so gradients in a and b are
+not centred to sum 0.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class FreeTerm(Term):
         return self.p.dual(self.f, self.g, float(self.p.row_sums(self.f, self.g).sum()))
 
     def slope(self) -> Array:
-        """dU/da, (n,): its constant counts too. U-7."""
+        """dU/da, (n,), with its constant, which matters here. U-7."""
         return weights_at(self.p, self.f, self.g)
 
     def gradient_weights(self) -> Array:
@@ -39,12 +40,13 @@ class FreeTerm(Term):
         return va
 
     def weights_change(self, steeper: Array, vb: Array) -> Array:
-        """With m_b, eps times the mass of a, the slope in each a_i rises."""
+        """U has the term eps m_a m_b. So besides `steeper` each slope in a_i rises by eps times the
+        change of m_b."""
         return steeper + self.p.eps * vb.sum()
 
     @property
     def softness(self) -> float:
-        """1 / rho. Raises InputError for total variation, which has kinks."""
+        """1 / rho of the rows. Raises InputError for total variation, which has kinks."""
         if not self.p.is_smooth:
             raise InputError("penalty", "'tv', which has no second derivative", "'kl'")
         return self.p.rows.softness
@@ -52,15 +54,16 @@ class FreeTerm(Term):
 
 def solved_free_term(p: UnbalancedProblem, tol: float | None, warm: SinkhornResult | None = None
                      ) -> tuple[FreeTerm, SinkhornResult]:
-    """The term of a problem, and its solution to `tol`, by default to that of `unbalanced.tight`,
-    started from that of a problem nearby, if there is one. Warns as `solve` does."""
+    """(the term of a problem, its solution). It is solved to `tol`, by default that of
+    `unbalanced.tight`, from `warm`, the solution of a nearby problem, if there is one. Warns as
+    `solve` does."""
     found = tightly(replace(p, C=kept(p.C)), tol, warm=warm)
     return FreeTerm(p, found.f, found.g), replace(found, problem=p)
 
 
 def solved_free_self(p: UnbalancedProblem, tol: float | None, warm: SinkhornResult | None = None
                      ) -> tuple[FreeTerm, SinkhornResult]:
-    """That of a measure and itself, whose potentials are one: the mean of those found."""
+    """The same for a measure and itself, whose potentials are equal: the mean of both is taken."""
     term, found = solved_free_term(p, tol, warm)
     f = (term.f + term.g) / 2
     return FreeTerm(p, f, f), found

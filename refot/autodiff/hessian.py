@@ -1,10 +1,10 @@
 """Products of the Hessian of F(x, a, y, b) with a vector, by implicit differentiation.
 
-Along a direction (vx, va, vy, vb) costs, weights and potentials change as `change` says, for the
-weights' directions va and vb less their means: the mass stays 1. Then the gradients change by
-    d(dF/dx_i) = sum_j dP_ij d1 c + P_ij d(d1 c),   d(dF/da) = D df - its mean,  likewise y and b,
-and without the mean, but with eps times the change of the mass of b, where the mass is free.
-Everything goes by blocks of rows.
+Along a direction (vx, va, vy, vb) costs, weights and potentials change as `change` says. The means
+of va and vb are subtracted first, so that the mass stays 1. Then the gradients change by
+    d(dF/dx_i) = sum_j dP_ij d1 c + P_ij d(d1 c),   d(dF/da) = D df - its mean,  likewise y and b.
+Where the mass is free (unbalanced), no mean is subtracted, and d(dF/da) also has eps times the
+change of the mass of b. Everything is computed by blocks of rows.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """Jacobian-vector products of the potentials and of the plan: how both change as a problem moves.
 
 All inputs of a problem may move at once: `dC` (n, m), or `dx` (n, d) and `dy` (m, d) for a cost of
-points, `da` (n,) and `db` (m,), `deps`. What is left out stays where it is. `change` has the
-equations; a linear system with min(n, m) unknowns is solved, in float64. `tol` is by default
-`first_order_tolerance`, and `solved` what `refot.solve` returned for the problem. With `rho` the
-marginals may be missed at the price rho KL, as for `refot.solve`.
+points, `da` (n,) and `db` (m,), `deps`. An input without a change stays as it is.
+`autodiff/change.py` has the equations; a linear system with min(n, m) unknowns is solved, in
+float64. `tol` is by default `first_order_tolerance`, and `solved` what `refot.solve` returned for
+the problem. With `rho` the marginals may be missed at the price rho KL, as for `refot.solve`.
 
 Where the plan falls into parts that hardly exchange mass, the potentials of one part relative to
-another are not determined in floats: their change may be large, and that of the plan is right.
+another are not determined in floats. Then their change may be large and meaningless, while that of
+the plan is accurate.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from refot.unbalanced.tight import tightly
 from refot.unbalanced_problem import unbalanced_problem
 
 OFF = 2.0**-40
-"""What the sum of `da` may be off 0 by, as a share of its absolute values: some 2^13 roundings."""
+"""How far from 0 the sum of `da` may be, as a share of the sum of |da_i|: some 2^13 roundings."""
 
 
 @as_given
@@ -59,13 +60,16 @@ def potentials_jvp(
     backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> tuple[Array, Array]:
     """(df, dg), (n,) and (m,), in cost units: the change of the potentials in the `gauge`, which is
-    a name that `refot.solve` takes. With `rho` they have no free constant, and no gauge.
+    a name that `refot.solve` takes. With `rho` potentials have no free constant, and the gauge has
+    no effect.
 
-    Where marginals are exact, da and db have sum 0, for the masses stay 1. Raises InputError.
+    Where marginals are exact, da and db must have sum 0, because the masses stay 1. Raises
+    InputError.
 
         df, dg = refot.potentials_jvp(C, a, b, eps, dC=direction)
     """
-    term, v = _posed(C, a, b, eps, rho, dC, dx, dy, da, db, deps, tol, normalise, backend, solved)
+    term, v = _problem_and_direction(
+        C, a, b, eps, rho, dC, dx, dy, da, db, deps, tol, normalise, backend, solved)
     lookup(GAUGES, gauge, "gauge")
     df, dg = _change(term, v)
     if term.p.is_exact:
@@ -92,7 +96,8 @@ def plan_jvp(
 
     With exact marginals its rows sum to da and its columns to db. Raises InputError.
     """
-    term, v = _posed(C, a, b, eps, rho, dC, dx, dy, da, db, deps, tol, normalise, backend, solved)
+    term, v = _problem_and_direction(
+        C, a, b, eps, rho, dC, dx, dy, da, db, deps, tol, normalise, backend, solved)
     df, dg = _change(term, v)
     a, b, eps = term.p.a, term.p.b, term.p.eps
     return term.p.backend.xp.concatenate([
@@ -102,12 +107,12 @@ def plan_jvp(
 
 
 # ------------------------------------------------------------------ the problem and its direction
-def _posed(
+def _problem_and_direction(
     C: CostLike, a: Weights, b: Weights, eps: float, rho: Any, dC: Matrix | None, dx: Points | None,
     dy: Points | None, da: Weights | None, db: Weights | None, deps: float, tol: float | None,
     normalise: bool, backend: BackendLike, solved: SinkhornResult | None,
 ) -> tuple[Term, Direction]:
-    """The solved term in float64, and how it moves. Raises InputError."""
+    """(the solved term of the problem, its direction), both in float64. Raises InputError."""
     C, backend = as_cost(C), backend_of(solved, backend)
     if rho is None:
         term = _solved(problem(C, a, b, eps, backend, normalise), tol, solved)
@@ -124,7 +129,7 @@ def _posed(
 
 
 def _solved(p: Problem, tol: float | None, solved: SinkhornResult | None) -> Term:
-    """The term of a balanced problem: each potential is the transform of the other."""
+    """The solved term of a balanced problem: each potential is the transform of the other."""
     g = to_first_order(p, tol, solved=solved).g
     f = p.transform(g)
     return Term(p, f, p.T.transform(f, g))

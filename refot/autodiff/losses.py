@@ -1,8 +1,8 @@
 """The losses: F (B-10), and S = F_xy - F_xx / 2 - F_yy / 2 (B-9), each solved once; with `rho` the
 unbalanced U (U-1) in place of F, and S (U-8) with eps / 2 (m_a - m_b)^2 added.
 
-A loss is a sum of values, each with a factor. Solved, it gives its number, its gradients in the
-points and weights of both measures, and products of its Hessian with a vector, and solves no more.
+A loss is a sum of values, each with a factor. Once it is solved, its value, its gradients in the
+points and weights of both measures, and products of its Hessian with a vector take no other solve.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from refot.solvers.loop import SinkhornResult
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
 Warm: TypeAlias = tuple[SinkhornResult | None, ...]
-"""For each problem of a loss the solution of one nearby, or None."""
+"""For each problem of a loss the solution of a nearby problem to start from, or None."""
 
 NOTHING: Warm = (None, None, None)
-"""Where there is none for any of the three."""
+"""Nothing to start from, for any of the three problems."""
 
 
 class Loss(NamedTuple):
-    """What is computed: eps and the cost, whose units are those of the loss; `debiased`: S and not
-    F; `rho` in cost units, None for exact marginals, and its `penalty`; `tol` and `backend` as for
-    `refot.entropic_value_gradient_points`."""
+    """Which loss, and how it is solved. `eps` and the loss are in units of `scale` times `cost`.
+    `debiased` means S, else F. `rho` is in cost units, or None for exact marginals; `penalty` is
+    "kl" or "tv". `tol` and `backend` are as for `refot.entropic_value_gradient_points`."""
 
     eps: float
     cost: str = "sqeuclidean"
@@ -72,7 +72,7 @@ class Loss(NamedTuple):
 
 @dataclass(frozen=True)
 class SolvedLoss:
-    """F_xy, and for S the two self terms too."""
+    """A loss whose problems are solved: F_xy, and for S the two self terms too."""
 
     xy: Term
     xx: Term | None = None
@@ -99,12 +99,13 @@ class SolvedLoss:
         return m_a - m_b
 
     def gradient_x(self) -> Array:
-        """In x, (n, d): in F_xx / 2 the points stand twice."""
+        """The gradient in x, (n, d). F_xx / 2 has x in both of its measures, so that its gradient
+        is that of F_xx in one of them."""
         cross = self.xy.gradient_points()
         return cross if self.xx is None else cross - self.xx.gradient_points()
 
     def gradient_a(self) -> Array:
-        """In a, (n,), with sum 0 where the mass is 1."""
+        """The gradient in a, (n,); its sum is 0 where the mass is 1."""
         cross = self.xy.gradient_weights()
         if self.xx is None:
             return cross
@@ -113,11 +114,11 @@ class SolvedLoss:
         return centred(cross - self.xx.slope(), self.xx.p.a)
 
     def gradient_y(self) -> Array:
-        """In y, (m, d)."""
+        """The gradient in y, (m, d)."""
         return self.T.gradient_x()
 
     def gradient_b(self) -> Array:
-        """In b, (m,), with sum 0 where the mass is 1."""
+        """The gradient in b, (m,); its sum is 0 where the mass is 1."""
         return self.T.gradient_a()
 
     @property
@@ -126,7 +127,7 @@ class SolvedLoss:
         return SolvedLoss(self.xy.T, self.yy, self.xx)
 
     def hessian_product(self, v: Pair) -> Pair:
-        """How the four gradients change along v."""
+        """The Hessian times v: how the four gradients change along v."""
         change = hessian_product(self.xy, v)
         if self.xx is None or self.yy is None:
             return change
@@ -140,8 +141,8 @@ class SolvedLoss:
 
 def solved_loss(problems: Sequence[Problem], tol: float | None, warm: Warm = NOTHING
                 ) -> tuple[SolvedLoss, tuple[SinkhornResult, ...]]:
-    """The loss of its problems xy, or xy, xx and yy, and their solutions, each started from one of
-    `warm`, or from nothing. Warns as `solve` does."""
+    """(the loss made of the problems xy, or xy, xx and yy; their solutions). Each solve starts from
+    its entry of `warm`, or from 0 where that is None. Warns as `solve` does."""
     solvers = (_solved, _solved_self, _solved_self)
     terms, found = zip(*(solver(p, tol, near) for solver, p, near in zip(
         solvers, problems, warm, strict=False)), strict=True)
@@ -149,13 +150,13 @@ def solved_loss(problems: Sequence[Problem], tol: float | None, warm: Warm = NOT
 
 
 def _term(p: Problem, f: Array, g: Array) -> Term:
-    """The term of a problem of either kind."""
+    """The term of a problem, balanced or unbalanced, at the potentials f and g."""
     return FreeTerm(p, f, g) if isinstance(p, UnbalancedProblem) else Term(p, f, g)
 
 
 def _solved(p: Problem, tol: float | None, warm: SinkhornResult | None
             ) -> tuple[Term, SinkhornResult]:
-    """The same, solved."""
+    """(the term of a problem of either kind, its solution)."""
     if isinstance(p, UnbalancedProblem):
         return solved_free_term(p, tol, warm)
     return solved_term(p, tol, warm=warm)

@@ -1,4 +1,4 @@
-"""What a loss between two measures takes, and what it is differentiated in: x, a, y, b."""
+"""The arguments x, a, y, b of a loss between two measures, in which it is differentiated."""
 
 from __future__ import annotations
 

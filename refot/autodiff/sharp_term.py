@@ -1,7 +1,7 @@
-"""One sharp value s = <C, P> of G at the optimal plan: W_{c,eps}, and G-4 is made of three.
+"""One sharp value s = <C, P> at the optimal plan, W_{c,eps} of G; G-4 is made of three of them.
 
-It is no minimum, so that its gradients need an adjoint state (`refot.implicit`, erratum G1), which
-forms the plan. G = Genevay, Peyré, Cuturi 2018.
+s is not the quantity that P minimises, so that its gradients need an adjoint state
+(`refot.implicit`, erratum G1), for which the plan is formed. G = Genevay, Peyré, Cuturi 2018.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from refot.solvers.loop import SinkhornResult
 
 @dataclass(frozen=True)
 class SharpTerm(Term):
-    """The problem of a sharp value, its optimal potentials, its number and its adjoint state."""
+    """The problem of a sharp value, its optimal potentials, the value s, and its adjoint state."""
 
     s: float
     state: Adjoint
@@ -47,15 +47,16 @@ class SharpTerm(Term):
 
 def solved_sharp_term(p: Problem, tol: float | None, warm: SinkhornResult | None,
                       solver: Solver = solution) -> tuple[SharpTerm, SinkhornResult]:
-    """The term of a problem, and its solution `to_first_order`, started from that of a problem
-    nearby, if there is one. Warns as `solve` does."""
+    """(the term of a problem, its solution `to_first_order`). The solve starts from `warm`, the
+    solution of a nearby problem, if there is one. Warns as `solve` does."""
     found = to_first_order(p, tol, solver, warm=warm)
     return SharpTerm(p, found.f, found.g, sharp_value_at(p, found), adjoint(p, found.g)), found
 
 
 def solved_sharp_self(p: Problem, tol: float | None, warm: SinkhornResult | None
                       ) -> tuple[SharpTerm, SinkhornResult]:
-    """That of a measure and itself: the two halves of its adjoint state are one."""
+    """The same for a measure and itself, where both vectors p and q of the adjoint state are equal:
+    their mean is taken."""
     term, found = solved_sharp_term(p, tol, warm, self_solution)
     half = (term.state.p + term.state.q) / 2
     return replace(term, state=replace(term.state, p=half, q=half)), found

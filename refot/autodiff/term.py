@@ -1,4 +1,4 @@
-"""One value F(x, a, y, b) at its optimal potentials: its number and its gradients, without a solve.
+"""One value F(x, a, y, b) at its optimal potentials: F and its gradients, without a solve.
 
 By the envelope theorem (`refot.gradients`) the derivatives of F are those at fixed potentials:
     dF/dx_i = sum_j P_ij d1 c(x_i, y_j),     dF/da = f - mean f,     and likewise in y and b.
@@ -59,29 +59,31 @@ class Term:
         return gibbs_matrix(self.p.C, self.p.F(self.f), self.p.G(self.g), self.p.eps)
 
     def weights_direction(self, va: Array) -> Array:
-        """How the weights move for a direction in `gradient_weights`: such that the mass stays."""
+        """The direction va (n,) less its mean, along which the mass does not change."""
         return va - va.mean()
 
     def weights_change(self, steeper: Array, vb: Array) -> Array:
-        """How `gradient_weights` changes, where a_i changes its own by `steeper` (n,)."""
+        """How `gradient_weights` (n,) changes, where the slope changes by `steeper` (n,) and b by
+        vb (m,)."""
         return steeper - steeper.mean()
 
     @property
     def softness(self) -> float:
-        """By what share the sum of a row falls per unit of its potential: 0, for it is exact."""
+        """The share by which the sum that a row should have falls per unit of its potential: 0, for
+        here it is the weight."""
         return 0.0
 
 
 def solved_term(p: Problem, tol: float | None, solver: Solver = solution,
                 warm: SinkhornResult | None = None) -> tuple[Term, SinkhornResult]:
-    """The term of a problem, and its solution `to_first_order`, started from that of a problem
-    nearby, if there is one. Warns as `solve` does."""
+    """(the term of a problem, its solution `to_first_order`). The solve starts from `warm`, the
+    solution of a nearby problem, if there is one. Warns as `solve` does."""
     if still_solves(warm, p, tol):
         return Term(p, warm.f, warm.g), warm
-    at_hand = replace(p, C=kept(p.C))  # a matrix, where that is faster and memory allows it
-    solved = to_first_order(at_hand, tol, solver, warm=warm)
-    f = at_hand.transform(solved.g, solved.f)
-    g = at_hand.T.transform(f, solved.g)
+    in_memory = replace(p, C=kept(p.C))  # a matrix, where that is faster and memory allows it
+    solved = to_first_order(in_memory, tol, solver, warm=warm)
+    f = in_memory.transform(solved.g, solved.f)
+    g = in_memory.T.transform(f, solved.g)
     return Term(p, f, g), replace(solved, f=f, g=g, problem=p)
 
 

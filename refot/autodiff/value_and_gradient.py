@@ -6,7 +6,7 @@ term of a fixed target, is not solved again.
 
 Points x (n, d) with weights a (n,), y (m, d) with b (m,). `wrt` names what the gradients are with
 respect to: any of the letters x, a, y, b. `tol` is by default that of the gradients
-(`first_order_tolerance`, or that of `unbalanced.tight`); a value at these solutions is nearer.
+(`first_order_tolerance`, or that of `unbalanced.tight`), at which a value is accurate too.
 """
 
 from __future__ import annotations
@@ -157,7 +157,10 @@ def unbalanced_divergence_value_and_gradient(
     rho: object = REQUIRED, cost: CostName = "sqeuclidean", penalty: str = "kl", *, wrt: str = "x",
     tol: float | None = None, backend: BackendLike = None, warm: ValueAndGradient | None = None,
 ) -> ValueAndGradient:
-    """S, as `unbalanced_divergence`, and its gradients, which are not centred. U-8. One rho."""
+    """S, as `unbalanced_divergence`, and its gradients, which are not centred. U-8.
+
+    rho is one number, for all marginals. Raises InputError.
+    """
     problems = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend)
     return _found(problems, wrt, tol, warm)
 
@@ -165,7 +168,8 @@ def unbalanced_divergence_value_and_gradient(
 # ------------------------------------------------------------------ parts
 Solved: TypeAlias = Callable[[Sequence[Problem], float | None, Warm],
                              tuple[SolvedLoss, tuple[SinkhornResult, ...]]]
-"""(problems, tol, what each starts from) -> the loss of these problems, and their solutions."""
+"""(problems, tol, what each solve starts from) -> the loss of these problems, and their
+solutions."""
 
 
 def sharp_loss(problems: Sequence[Problem], tol: float | None, warm: Warm
@@ -194,14 +198,14 @@ def value_and_gradient(loss: SolvedLoss, wrt: str) -> tuple[Any, ...]:
 
 
 def _kept_apart(p: Problem) -> Problem:
-    """The problem with points and weights of its own. The caller may move the points in place, and
-    the next step must notice."""
+    """The problem with copies of its points and weights. The caller may move the points in place,
+    and the next step must notice that they differ from those of this one."""
     C = p.C.with_arrays(lambda x: x.copy()) if isinstance(p.C, PointCost) else p.C
     return replace(p, C=C, a=p.a.copy(), b=p.b.copy())
 
 
 def _starts(problems: Sequence[Problem], warm: Any) -> Warm:
-    """What each problem starts from. Raises InputError for what is of no use for these problems."""
+    """What each solve starts from. Raises InputError where `warm` does not fit these problems."""
     if warm is None:
         return NOTHING
     if not isinstance(warm, ValueAndGradient) or len(warm.solved) != len(problems):
@@ -221,8 +225,8 @@ def _require_letters(wrt: str) -> None:
 
 
 def _require(wrt: str, p: Problem | UnbalancedProblem, C: CostLike) -> None:
-    """Raise InputError where the cost has no such gradient: points that it does not come from, or
-    weights whose point has no partner."""
+    """Raise InputError where the cost has no such gradient: in points, if it is not a cost of
+    points; in weights, if a point has no partner that is not forbidden."""
     _require_letters(wrt)
     if {"x", "y"} & set(wrt):
         as_point_cost(C)

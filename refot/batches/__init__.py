@@ -1,1 +1,2 @@
-"""Many problems at once: each with its own stop, and the answers of single solves."""
+"""Many problems in one call. Each is solved to its own end, to what a solve of it alone would
+give."""

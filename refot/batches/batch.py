@@ -1,8 +1,8 @@
 """Many problems, checked together: their numbers one after the other in flat arrays.
 
-To check and unpack a problem takes tens of microseconds, as long as it takes to solve a small one.
-So all of them are checked in one pass; where something is wrong, the check of a single problem is
-asked to say what, and the error names the problem: `a[3]`.
+To check a single problem takes tens of microseconds, as long as it takes to solve a small one. So
+all of them are checked in one pass. Only where something is wrong is the check of a single problem
+called, which raises the error; it names the problem: `a[3]`.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ ROWS, COLUMNS, COST_AT, ROW_AT, COLUMN_AT = range(5)
 class Batch:
     """Problems (C, a, b, eps), on a backend.
 
-    `costs`, `a` and `b` are flat. `sizes` (B, 5) holds for each problem n, m, and where it begins
-    in `costs`, in `a` and in `b`. One cost for all begins at 0 for all. `operands` are the costs as
-    they were given, where each problem has its own.
+    `costs`, `a` and `b` are flat: those of all B problems one after the other. `sizes` (B, 5) holds
+    for each problem n, m, and where it begins in `costs`, in `a` and in `b`. If all problems share
+    one cost, `costs` holds it once, and each begins at 0. `operands` are the costs as they were
+    given; None where they were given as arrays.
     """
 
     costs: Array
@@ -72,17 +73,17 @@ class Batch:
 
     @property
     def shape(self) -> tuple[int, int] | None:
-        """(n, m) where it is that of all problems."""
+        """(n, m) where all problems have this shape, else None."""
         n, m = (int(size) for size in self.sizes[0, :2])
         return (n, m) if bool((self.sizes[:, :2] == (n, m)).all()) else None
 
     def rows(self, flat: Array, k: int) -> Array:
-        """The part of problem k, (n,), of an array that is laid out as `a`."""
+        """The part of problem k, (n,), in a flat array with the layout of `a`."""
         start = self.sizes[k, ROW_AT]
         return flat[start:start + self.sizes[k, ROWS]]
 
     def columns(self, flat: Array, k: int) -> Array:
-        """The part of problem k, (m,), of an array that is laid out as `b`."""
+        """The part of problem k, (m,), in a flat array with the layout of `b`."""
         start = self.sizes[k, COLUMN_AT]
         return flat[start:start + self.sizes[k, COLUMNS]]
 
@@ -122,7 +123,7 @@ def batch(
 
 
 def batch_of(problems: Sequence[Problem]) -> Batch:
-    """Problems that are checked already, of one dtype and on one backend."""
+    """The batch of problems that are checked already, of one dtype and on one backend."""
     first = problems[0]
     xp = namespace(first.a)
     return Batch(_flat([p.C.dense() for p in problems]), xp.concatenate([p.a for p in problems]),
@@ -132,7 +133,8 @@ def batch_of(problems: Sequence[Problem]) -> Batch:
 
 
 def potentials(given: Any, problems: Batch, side: int, name: str) -> Array:
-    """Potentials of all problems, checked: flat, on the backend."""
+    """Potentials of all problems, checked: flat, on the backend. `side` is ROWS for f, COLUMNS for
+    g; `name` is for errors."""
     _number(len(problems), **{name: given})
     parts, dtype = _parts(given, len(problems), name), problems.costs.dtype
     flat = np.concatenate(parts).astype(dtype, copy=False)
@@ -153,13 +155,13 @@ class Costs(NamedTuple):
 
     shapes: list[tuple[int, int]]
     operands: tuple[Cost, ...] | None
-    """Where some were given."""
+    """The costs as operands, where they were not given as arrays."""
 
     shared: bool
-    """Whether it is one cost for all problems."""
+    """Whether all problems have this one cost."""
 
     size: float
-    """Their `size_bound`, from the pass that checked them."""
+    """An upper bound of |C| (`size_bound`), from the pass that checked the costs."""
 
 
 def _costs(C: Any) -> Costs:
@@ -176,10 +178,10 @@ def _costs(C: Any) -> Costs:
 
 
 def _costs_of_a_list(C: Sequence[Any]) -> Costs:
-    """The same for a list of matrices and operands. Matrices are checked together where they are
-    alike, for the time that it saves."""
+    """The same for a list of matrices and operands. To save time, matrices of one dtype are checked
+    together."""
     if all(type(one) is np.ndarray and one.ndim == 2 and one.dtype == C[0].dtype for one in C):
-        with suppress(InputError):  # below, one by one, the check says which
+        with suppress(InputError):  # the checks one by one, below, name the matrix
             flat, size = sized_matrix(np.concatenate(C, axis=None), ndim=1)
             return Costs(flat, [one.shape for one in C], None, False, size)
     operands = tuple(_named(f"C[{k}]", as_cost, one) for k, one in enumerate(C))
@@ -201,7 +203,8 @@ def _sizes(shapes: Array, shared: bool) -> Array:
 
 
 def _with_partners(problems: Batch) -> Batch:
-    """Each problem `with_partners`: atoms without mass may have none, those with mass may not."""
+    """Each problem `with_partners`: an atom all of whose pairs are forbidden is allowed if it has
+    no mass, and refused if it has some."""
     ready = [_named(f"C[{k}]", with_partners, p.C, p.a, p.b)
              for k, p in ((k, problems.problem(k)) for k in range(len(problems)))]
     return replace(problems, costs=_flat([cost.dense() for cost in ready]), operands=None,
@@ -210,7 +213,8 @@ def _with_partners(problems: Batch) -> Batch:
 
 # ------------------------------------------------------------------ the rest
 def _number(known: int | None, **others: Any) -> int:
-    """How many problems there are: what says so must agree; 1 where nothing does."""
+    """The number of problems: `known`, and the lengths of the arguments `others` that have an entry
+    for each problem. All must agree; 1 where there is none of these."""
     for name, values in others.items():
         found = _count(values, 1 if name == "eps" else 2)
         if found == 0:
@@ -222,7 +226,8 @@ def _number(known: int | None, **others: Any) -> int:
 
 
 def _count(values: Any, axes: int) -> int | None:
-    """len(values) if these are the values of each problem; None if they are for all."""
+    """len(values) if there is an entry for each problem; None if all problems share `values`, which
+    then have `axes` - 1 axes."""
     if isinstance(values, list | tuple):
         each = axes == 1 or any(np.ndim(one) > 0 for one in values)
         return len(values) if each else None
@@ -244,7 +249,8 @@ def _fit(parts: list[Array], sizes: Array) -> bool:
 
 
 def _weights(values: Any, sizes: Array, name: str, dtype: Any, normalise: bool) -> Array:
-    """The weights of all problems, flat, on the host: `as_weights` for each."""
+    """The weights of all problems, flat, on the host, as `as_weights` returns them for each.
+    `sizes` (B,) are their lengths."""
     if values is None:
         return np.repeat(1 / sizes, sizes).astype(dtype, copy=False)
     parts = _parts(values, len(sizes), name)
@@ -266,7 +272,7 @@ def _weights(values: Any, sizes: Array, name: str, dtype: Any, normalise: bool) 
 
 
 def _eps(eps: Any, problems: Batch, size: float) -> Array:
-    """eps of each problem, (B,); no cost is larger than `size`, a bound that need not be sharp."""
+    """eps of each problem, (B,), checked. `size` is an upper bound of all |C|, sharp or not."""
     if _count(eps, 1) is None:
         each = np.full(len(problems), as_positive(eps, "eps"))
     else:
@@ -280,7 +286,7 @@ def _eps(eps: Any, problems: Batch, size: float) -> Array:
 
 
 def _named(name: str, check: Callable[..., Any], *arguments: Any) -> Any:
-    """check(*arguments), whose error names the argument `name`."""
+    """check(*arguments); an InputError of it is raised again with `name` as the argument's name."""
     try:
         return check(*arguments)
     except InputError as error:

@@ -26,7 +26,7 @@ from refot.solvers.answers.value import value_of
 from refot.solvers.stopping import level_outside
 
 TOGETHER = 1 << 22
-"""Entries of the costs that are in memory at a time: 32 MB in float64."""
+"""Entries of the costs that are in memory at a time, at most: 32 MB in float64."""
 
 
 @as_given
@@ -42,9 +42,10 @@ def pairwise(
     """S(mu_k, mu_l) for all k and l: (K, K), symmetric, 0 on the diagonal, in cost units. B-9.
 
     `measures`: each a `Measure`, a pair (points, weights), or points (n, d) of equal weights; they
-    may differ in n; with `normalise` weights may be counts. `cost` is one of a difference, eps is
-    in its units. K self terms and K (K - 1) / 2 others are solved to an L1 marginal error of `tol`,
-    as by `solve`; one warning says how many are short of it. Raises InputError.
+    may differ in n; with `normalise` weights may be counts. `cost` must be a function of x - y that
+    is 0 at 0 and >= 0; eps is in its units. K self terms and K (K - 1) / 2 others are solved to an
+    L1 marginal error of `tol`, as by `solve`; one warning says how many did not reach it. Raises
+    InputError.
 
         S = refot.pairwise([x, y, z], 0.1)   # S[0, 2] is the divergence between x and z
     """
@@ -75,7 +76,7 @@ def pairwise(
 
 
 def _listed(measures: Any) -> list[Any]:
-    """The measures; points and measures are no list of them."""
+    """The measures as a list. Raises InputError for a single measure or cloud of points."""
     if not isinstance(measures, list | tuple) and getattr(measures, "ndim", 0) != 3:
         raise InputError("measures", f"{type(measures).__name__}", "a list of measures")
     if len(measures) == 0:
@@ -84,7 +85,8 @@ def _listed(measures: Any) -> list[Any]:
 
 
 def _law(one: Any, name: str, normalise: bool) -> Measure:
-    """A measure from what may stand for it."""
+    """The measure that `one` is: a Measure, a pair (points, weights), or points of equal
+    weights."""
     points, weights = (one.points, one.weights) if isinstance(one, Measure) else (
         one if isinstance(one, tuple) and len(one) == 2 else (one, None))
     try:
@@ -94,7 +96,7 @@ def _law(one: Any, name: str, normalise: bool) -> Measure:
 
 
 def _between(p: Problem, q: Problem) -> Problem:
-    """The problem between the measures of two self terms: all of it is checked already."""
+    """The problem between the measures of two self terms, whose parts are checked already."""
     assert isinstance(p.C, PointCost)
     assert isinstance(q.C, PointCost)
     return Problem(PointCost(p.C.x, q.C.x, p.C.ground), p.a, q.a, p.eps, p.backend)

@@ -1,4 +1,4 @@
-"""What `solve_batch` returns: the answers of all problems, and each as the result of a solve."""
+"""What `solve_batch` returns: the numbers of all problems, and a `SinkhornResult` for each."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from refot.solvers.loop import SinkhornResult
 from refot.solvers.stopping import StoppedBy
 
 NAMED = 8
-"""Problems that are named in a warning; of the others their number is told."""
+"""A warning names at most this number of problems that did not converge."""
 
 
 @dataclass(frozen=True)
 class BatchResult:
-    """Potentials of B problems in cost units, and how far each solve came: arrays (B,).
+    """Potentials of B problems in cost units, and how near to optimal they are, in arrays (B,).
 
     `f` (B, n) and `g` (B, m), or tuples of vectors where sizes differ. `value` is F, KL-inclusive,
     in cost units: the semi-dual at g, which is off only to second order in the errors.
     `converged`, `marginal_error`, `atom_error`, `iterations` and `stopped_by` mean for each problem
-    what they mean for `solve`. `gap` are intervals around F, where `certified` asked for them.
-    `seconds` is what all took. `result[k]` is the result of problem k, with its problem.
+    what they mean for `solve`. `gap` are intervals around F, if `certified` was set. `seconds`
+    is the time of all solves together. `result[k]` is the result of problem k, with its problem.
     """
 
     f: Array | tuple[Array, ...]
@@ -55,7 +55,7 @@ class BatchResult:
         return (self[k] for k in range(len(self)))
 
     def __getitem__(self, k: int) -> SinkhornResult:
-        """The result of problem k. No history is kept: its `errors` are NaN but for the last; and
+        """The result of problem k. Only the last of its `errors` is known, the others are NaN; and
         its `seconds` are those of the whole batch."""
         if not -len(self) <= k < len(self):
             raise IndexError(f"problem {k} of {len(self)}")

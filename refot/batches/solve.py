@@ -1,9 +1,9 @@
 """`solve_batch`: many problems in one call, each to its own end.
 
-Small problems are swept together: by the backend in one compiled pass (`BatchSolver`), else in
-whole arrays (`stacked`). Sweeps are quick where eps is not small. A problem that they do not bring
-to its tolerance is handed, from where they came to, to the solver of single problems; so no problem
-ends in a way in which its own solve would not.
+All problems are swept together (a sweep is a Sinkhorn iteration): by the backend in one compiled
+call (`BatchSolver`), else in whole arrays (`stacked`). Sweeps are quick where eps is not small. A
+problem that they do not bring to its tolerance goes on, from the potentials that they reached, with
+the solver of single problems; so none fails that a solve of it alone would solve.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from refot.solvers.solve import start
 from refot.solvers.stopping import StoppedBy, level_outside
 
 MAX_ITER = 10_000
-"""The iterations that a problem may take unless told."""
+"""The default of `max_iter`, for each problem."""
 
 
 @as_given
@@ -61,7 +61,7 @@ def solve_batch(
     normalise: bool = False,
     backend: BackendLike = None,
 ) -> BatchResult:
-    """`solve` for many problems at once; one warning says how many are short of `tol`.
+    """`solve` for many problems at once; one warning says how many did not reach `tol`.
 
     C (B, n, m); or one cost for all, (n, m) or a `point_cost`; or a list of costs of any sizes,
     `[point_cost(x, y) for ...]` for clouds. a and b: (B, n) and (B, m), one vector for all, a list
@@ -91,8 +91,8 @@ def solve_batch(
 def solve_problems(
     problems: Batch, start: Array, tol: float, max_iter: int, certified: bool, begin: float
 ) -> BatchResult:
-    """`solve_batch` of problems that are checked, from column potentials, flat; without a
-    warning."""
+    """`solve_batch` of problems that are checked, without a warning. `start` are the column
+    potentials of all problems, flat; `begin` is the time from which seconds count."""
     f, g, iterations, arrived, found = _swept(problems, start, tol, max_iter)
     with np.errstate(invalid="ignore"):
         done = (found[:, 0] <= tol) & (found[:, 1] <= atom_tolerance(tol))
@@ -100,7 +100,7 @@ def solve_problems(
     infeasible = [""] * len(problems)
     for k in np.flatnonzero(~done & (iterations < max_iter)).tolist():
         if arrived[k] and problems.costs.dtype != np.float64:
-            stopped[k] = StoppedBy.ROUNDING  # sweeps are in float64: what is missing, the dtype is
+            stopped[k] = StoppedBy.ROUNDING  # it arrived in float64, and lost that by rounding
             continue
         single = _alone(problems, problems.columns(g, k), k, tol, max_iter - int(iterations[k]))
         problems.rows(f, k)[:], problems.columns(g, k)[:] = single.f, single.g
@@ -118,7 +118,7 @@ def solve_problems(
 
 
 def _swept(problems: Batch, g: Array, tol: float, most: int) -> SweptBatch:
-    """What sweeps come to, all problems together."""
+    """What sweeps of all problems together reach, `most` of each at most."""
     sweep = (problems.backend.solve_batch if isinstance(problems.backend, BatchSolver) else
              partial(solve_stacks, problems.backend.xp))
     return sweep(problems.costs, problems.sizes, problems.a, problems.b, problems.eps, g, tol,
@@ -126,7 +126,7 @@ def _swept(problems: Batch, g: Array, tol: float, most: int) -> SweptBatch:
 
 
 def _alone(problems: Batch, g: Array, k: int, tol: float, most: int) -> SinkhornResult:
-    """Problem k by the solver of single problems, from g where that is of use."""
+    """Problem k by the solver of single problems, from g where that is finite."""
     p = problems.problem(k)
     usable = bool(namespace(g).isfinite(g).all())
     with warnings.catch_warnings():

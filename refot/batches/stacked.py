@@ -5,9 +5,9 @@ iteration of G-7 with the scalings u = exp((f - min C) / eps), v = exp(g / eps) 
 
     r_i = sum_j K_ij b_j v_j,    c_j = sum_i a_i u_i K_ij,
 
-after which u_i r_i = 1 and v_j c_j = 1 hold for the side that was moved; over-relaxed, u_i r_i is
-near 1. A problem leaves the stack when it has arrived, or when sweeps are no longer of use. Where
-eps is so small that K would underflow none are made at all.
+after which u is set to 1 / r, and v to 1 / c; an over-relaxed step goes further, and leaves u_i r_i
+near 1. A problem leaves the stack when it has arrived, which is to reach the tolerance, or when
+more sweeps are of no use. Where eps is so small that K would underflow, none is made.
 """
 
 from __future__ import annotations
@@ -23,41 +23,41 @@ from refot.backend_contract import SweptBatch
 from refot.costs.forbidden import on_host
 
 DIRECT = 200.0
-"""(max C - min C) / eps up to which K is formed: no entry is below 1e-87."""
+"""K is formed up to this (max C - min C) / eps: then no entry is below 1e-87."""
 
 LARGEST = 1e90
-"""A problem is left where a scaling is above this, or below 1 / this."""
+"""A problem is swept no more once a scaling is above this, or below 1 / this."""
 
 ENTRIES = 1 << 18
 """Entries of the stack that is swept at a time: as many as the cache of a processor holds."""
 
 WINDOW = 4
-"""The rate is read off the errors of this number of sweeps, once twice as many have passed since
-the last change of the relaxation."""
+"""The rate at which errors fall is measured over this number of sweeps, once twice as many have
+passed since the last change of the relaxation w."""
 
 HISTORY = 2 * WINDOW
-"""The last errors that are kept."""
+"""The number of last errors that are kept."""
 
 MOST_RELAXED = 1.99
-"""The relaxation stays below this."""
+"""The largest relaxation w."""
 
 LOWER_AFTER, LOWERED = 24, 0.7
-"""After this number of sweeps beyond the best w, w - 1 is lowered by this factor; the next time
-after twice as many."""
+"""After this number of sweeps with a w above the best one, w - 1 is multiplied by this factor; the
+next time after twice as many sweeps."""
 
 NEAR = 0.25
-"""A step is over-relaxed where the logarithm of a scaling is to move by at most this."""
+"""A step is over-relaxed only where the plain step changes a scaling by at most this part."""
 
 PATIENCE = 100
-"""A problem is left when its error has not fallen by half for this number of sweeps."""
+"""A problem is swept no more when its error has not halved in this number of sweeps."""
 
 
-@np.errstate(all="ignore")  # what is not finite is told by its errors
+@np.errstate(all="ignore")  # what is not finite shows in the errors
 def solve_stacks(
     xp: ModuleType, C: Array, sizes: Array, a: Array, b: Array, eps: Array, g: Array, tol: float,
     atoms: float, most: int,
 ) -> SweptBatch:
-    """`BatchSolver.solve_batch` with the arrays of the library `xp`."""
+    """`BatchSolver.solve_batch`, computed with the array library `xp`: NumPy or CuPy."""
     f, g = xp.zeros(len(a), C.dtype), g.astype(C.dtype, copy=True)
     iterations, arrived = np.zeros(len(sizes), np.int64), np.zeros(len(sizes), bool)
     found = np.full((len(sizes), 3), np.nan)
@@ -76,7 +76,8 @@ def solve_stacks(
 
 
 def _stacks(sizes: Array) -> list[Array]:
-    """The problems in groups of one size and at most ENTRIES entries."""
+    """The numbers of the problems, in groups of one shape (n, m) and at most ENTRIES entries of
+    K."""
     shapes, group = np.unique(sizes[:, :2], axis=0, return_inverse=True)
     stacks = []
     for k, (n, m) in enumerate(shapes):
@@ -88,7 +89,7 @@ def _stacks(sizes: Array) -> list[Array]:
 
 @dataclass(frozen=True)
 class Stack:
-    """Problems of one size: C (B, n, m), a (B, n), b (B, m), eps (B, 1), in float64."""
+    """Problems of one shape: C (B, n, m), a (B, n), b (B, m), eps (B, 1), in float64."""
 
     C: Array
     a: Array
@@ -102,8 +103,8 @@ class Stack:
         return self.C.min(axis=(1, 2))[:, None]
 
     def swept(self, g: Array, tol: float, atoms: float, most: int) -> tuple[Any, ...]:
-        """u (B, n), v (B, m), and on the host the sweeps of each problem and whether it has
-        arrived."""
+        """u (B, n), v (B, m), and on the host the number of sweeps of each problem and whether it
+        has arrived. `tol` and `atoms` bound the marginal and the atom error."""
         xp, number = self.xp, len(self.C)
         u, v = xp.ones_like(self.a), xp.ones_like(self.b)
         iterations, arrived = np.zeros(number, np.int64), np.zeros(number, bool)
@@ -150,7 +151,8 @@ class Stack:
 
 
 class Sweeps:
-    """Over-relaxed sweeps of a stack that shrinks: a number w, near, ... for each problem, (B,)."""
+    """Over-relaxed sweeps of a stack from which problems are removed. The relaxation `w` and the
+    account of the errors are arrays (B,), an entry for each problem that is left."""
 
     def __init__(self, K: Array, a: Array, b: Array, u: Array, v: Array, xp: ModuleType) -> None:
         self.K, self.a, self.b, self.u, self.v, self.xp = K, a, b, u, v, xp
@@ -162,8 +164,8 @@ class Sweeps:
         self.sums: Array
 
     def rows(self) -> tuple[Array, Array, Array]:
-        """u moves; then, on the host, the L1 error of both sides, the largest relative one, and the
-        largest scaling."""
+        """Move u. Returns for each problem, on the host: the L1 marginal error, the largest
+        relative error of a row or column sum, and the largest scaling or inverse of one."""
         xp = self.xp
         r = xp.matmul(self.K, (self.b * self.v)[:, :, None])[:, :, 0]
         self.u, row_miss = self._moved(self.u, r)
@@ -178,12 +180,12 @@ class Sweeps:
         return told[0], told[1], told[2]
 
     def columns(self) -> None:
-        """v moves, and w where the errors tell a better one."""
+        """Move v; and change w where the last errors give a better one."""
         self.v, _ = self._moved(self.v, self.sums)
         self._relax()
 
     def keep(self, kept: Array) -> None:
-        """Only these problems from now on."""
+        """Remove all problems but those where `kept` (B,) is true."""
         at = self.xp.asarray(np.flatnonzero(kept))
         for name in ("K", "a", "b", "u", "v", "sums"):
             setattr(self, name, getattr(self, name)[at])
@@ -192,12 +194,13 @@ class Sweeps:
 
     @property
     def tired(self) -> Array:
-        """Which problems have gained too little for too long."""
+        """The problems whose error has not halved in PATIENCE sweeps, (B,)."""
         return self.done - self.halved_at > PATIENCE
 
     def _moved(self, u: Array, r: Array) -> tuple[Array, Array]:
-        """(u q^w with q = 1 / (u r), how far u r is from 1 then). To second order in q - 1 where
-        that is near; else q itself, Sinkhorn's own step."""
+        """(the new u, how far u r is from 1 then). The new u is u q^w with q = 1 / (u r), computed
+        to second order in q - 1; but u q, Sinkhorn's own step, where |q - 1| is above
+        `near_for(w)`."""
         xp = self.xp
         w, near = (xp.asarray(z)[:, None] for z in (self.w, near_for(self.w)))
         product = u * r
@@ -227,18 +230,20 @@ class Sweeps:
 
 
 def near_for(w: Array) -> Array:
-    """How far a step may go to be over-relaxed by w. With d = log q and s = w - 1 the dual rises by
-    a weight times (1 - s^2) d^2 / 2 - (1 + s^3) d^3 / 6 + ..., which is positive within."""
+    """The largest |q - 1| at which a step is over-relaxed by w. With d = log q and s = w - 1, such
+    a step raises the dual by a weight times (1 - s^2) d^2 / 2 - (1 + s^3) d^3 / 6 + ..., which is
+    positive up to there."""
     s = w - 1
     return np.minimum(NEAR, 1.2 * (1 - s**2) / (1 + s**3))
 
 
 def next_relaxation(before: Array, last: Array, w: Array, impatient: Array) -> Array:
-    """The best w for the rate of the errors, or w where they tell nothing new:
-    (rate + w - 1)^2 = rate w^2 theta, and w = 2 / (1 + sqrt(1 - theta)) (young1971iterative).
+    """The best w by the rate of the errors, or the present w where the rate gives none. By
+    young1971iterative (rate + w - 1)^2 = rate w^2 theta, and the best w is 2 / (1 + sqrt(1 -
+    theta)).
 
-    A rate up to w - 1 says that w is beyond the best, but not how far: where that has lasted, w is
-    lowered, so that errors can tell again.
+    A rate of at most w - 1 shows that w is above the best one, but not by how much. Where a problem
+    is `impatient`, because that has lasted, w is lowered until the rate can be used again.
     """
     rate = (last / before) ** (1 / WINDOW)
     theta = ((rate + w - 1) / w) ** 2 / rate

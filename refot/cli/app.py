@@ -1,4 +1,4 @@
-"""The command line `refot`: the app, its short commands, and what an error ends with.
+"""The command line `refot`: the app, its short commands, and the exit status of each error.
 
 The longer commands are functions in the files beside this one. Nothing in refot imports this file,
 and commands import what they need when they are called, so that `refot --help` is quick.

@@ -15,7 +15,7 @@ complaints = Console(stderr=True)
 def verification(module: str) -> Any:
     """The module `refot.verification.{module}`, loaded when a command needs it.
 
-    Imported by name, because `refot` must not depend on its verifier, and late, because the
-    verifier takes time to load.
+    It is imported by name, because `refot` must not depend on its verifier; and only when it is
+    needed, because the verifier takes time to load.
     """
     return importlib.import_module(f"refot.verification.{module}")

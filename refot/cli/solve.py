@@ -1,4 +1,5 @@
-"""`refot solve`: the potentials of a problem in a file, and a proof of how far off they are."""
+"""`refot solve`: the potentials of a problem in a file, and a proof of how near they are to
+optimal."""
 
 from __future__ import annotations
 
@@ -87,7 +88,7 @@ def solve(
 
 
 def _arrays(files: list[Path]) -> dict[str, Any]:
-    """What the files hold: one problem or cost, or two clouds of points."""
+    """The arrays that the files hold, by name: one problem or cost, or two clouds of points."""
     from refot.datasets.problem_file import TABLES, read_problem_arrays, read_table
 
     if len(files) == 1:
@@ -103,7 +104,7 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 def _weights(file: Path, name: str) -> Any:
-    """A table of one column, or of one row."""
+    """The weights `name` from a table of one column or one row."""
     from refot.datasets.problem_file import FileError, read_table
 
     table = read_table(file)
@@ -114,7 +115,7 @@ def _weights(file: Path, name: str) -> Any:
 
 
 def _with_uniform(arrays: dict[str, Any]) -> None:
-    """Uniform weights where none are given."""
+    """Add uniform weights a or b where none are given."""
     sides = {"a": ("x", 0), "b": ("y", 1)}
     for name, (points, axis) in sides.items():
         if name not in arrays and ("C" in arrays or points in arrays):
@@ -123,7 +124,7 @@ def _with_uniform(arrays: dict[str, Any]) -> None:
 
 
 def _summary(found: Any) -> list[str]:
-    """What there is to say, in a few lines."""
+    """The result, in a few lines of text."""
     p = found.problem
     n, m = p.C.shape
     unbalanced = hasattr(found, "mass")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from refot.systems.training.loop import Outcome
 
 LONGEST = 60
-"""Characters: the longest text of losses that is shown beside the bar."""
+"""The text of losses beside the bar is cut to this number of characters."""
 
 
 def train(
@@ -88,8 +88,8 @@ def print_systems() -> None:
 
 
 def print_compared(folders: tuple[Path, Path], picture: Path | None) -> None:
-    """A table of two runs: what they are, how far they have come, their last numbers; and their
-    curves over each other."""
+    """Print a table of two runs: what they are, how far they have come, and their last losses and
+    measures. With `picture`, also draw their curves in one figure."""
     from refot.plots.curves import plot_compared
     from refot.plots.figures import save_figure
     from refot.systems.training.compare import standing

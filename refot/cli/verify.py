@@ -84,7 +84,8 @@ def verify(
 
 
 def _refuse_files(json: Path | None, html: Path | None, debug: bool, scaling: bool) -> None:
-    """Raise BadParameter if a report cannot be written to these files, or if there will be none."""
+    """Raise BadParameter if a report cannot be written to these files, or if --debug, which writes
+    none, is beside them."""
     if debug and (json is not None or html is not None or scaling):
         raise typer.BadParameter("--debug stops at one check: it writes no report, and measures "
                                  "no --scaling")
@@ -98,7 +99,7 @@ def _refuse_files(json: Path | None, html: Path | None, debug: bool, scaling: bo
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr, as a function of (what is being done, steps that are done, all steps)."""
+    """A progress bar on stderr, as a function of (what is being done, steps done, steps in all)."""
     with Progress(TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn(),
                   console=complaints, transient=True) as bar:
         task = bar.add_task("loading", total=None)

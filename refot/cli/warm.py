@@ -1,4 +1,4 @@
-"""`refot warm`: every compiled kernel made once, so that no later run has to wait for it."""
+"""`refot warm`: compile every kernel once, so that no later run has to wait for it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def warm(
 
 
 def _compile(backend: Compiled, everything: bool) -> None:
-    """Take the steps of one backend, under a bar."""
+    """Compile the kernels of one backend, with a progress bar."""
     begin, steps = time.perf_counter(), backend.warm_up(everything)
     bar = Progress(BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                    TextColumn("{task.description}", markup=False), console=console, transient=True)

@@ -4,9 +4,9 @@ With F = <C,P> + eps KL(P | a b') (B-10), s = <C,P> (G), H(p) = -sum p log p:
     <C,P> - eps H(P) = F - eps (H(a) + H(b))       (erratum L1)
     s = F - eps KL(P | a b')                       (erratum G1)
     F(t C, t eps) = t F(C, eps), potentials likewise, same plan.
-refot/conventions/table.py holds the table, refot/conventions/terms.py defines its words. Each
+refot/conventions/table.py holds the table, refot/conventions/terms.py defines its terms. Each
 conversion is exact. If one needs a number that the caller has not given, it raises ConversionError,
-which says the number's name.
+which names that number.
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023, L = Liu
 et al.; an erratum such as "L1" is a heading of docs/errata.md.
@@ -72,7 +72,8 @@ __all__ = [
 
 
 def convention(name: str | Convention) -> Convention:
-    """The convention of that name; a Convention is returned as it is. Raises UnknownNameError."""
+    """The convention of that name. A Convention itself is returned unchanged. Raises
+    UnknownNameError."""
     if isinstance(name, Convention):
         return name
     found: Convention = lookup(CONVENTIONS, name, "convention")
@@ -82,11 +83,11 @@ def convention(name: str | Convention) -> Convention:
 # ------------------------------------------------------------------ eps and the scale of the cost
 @dataclass(frozen=True)
 class RefotProblem:
-    """The problem that a call of a library solves, in refot's terms: it has the same plan.
+    """The problem of refot with the same plan as a call of a library.
 
     The library's cost is `scale` times refot's cost `ground` (None for a matrix that is given), and
-    its eps is `scale * eps`. So its F, potentials and divergences are `scale` times refot's, by
-    F(t C, t eps) = t F(C, eps).
+    its eps is `scale * eps`. So the library's F, potentials and divergences are `scale` times
+    refot's, by F(t C, t eps) = t F(C, eps).
     """
 
     ground: str | None
@@ -106,10 +107,10 @@ _EPS: dict[EpsParameter, tuple[Callable[[float], float], Callable[[float], float
 def problem_to_refot(
     name: str | Convention, parameter: float, cost: str | None = None, *, scale: float | None = None
 ) -> RefotProblem:
-    """What a call with that parameter (eps, gamma or blur) and cost solves, in refot's terms.
+    """The problem of refot that a call with that parameter (eps, gamma or blur) and cost solves.
 
-    `cost` is a name among the `costs` of the convention, by default the first. `scale` is needed if
-    the scale of that cost depends on the data. Raises ConversionError, InputError.
+    `cost` is a name among the `costs` of the convention, by default the first. `scale` is needed
+    only for a cost whose scale depends on the data. Raises ConversionError, InputError.
     """
     called = convention(name)
     theirs = _their_cost(called, cost)
@@ -135,7 +136,7 @@ def eps_from_refot(
 
 
 def parameter_from_eps(name: str | Convention, eps: float) -> float:
-    """The parameter of a call for `eps` in the units of the call's own cost."""
+    """The parameter of a call whose eps is `eps`, in units of the call's own cost."""
     called = convention(name)
     _, from_eps = _EPS[called.eps]
     return from_eps(as_positive(eps, "eps"))
@@ -162,7 +163,7 @@ def result_to_refot(
     name: str | Convention, value: float, parameter: float, *, a: Weights, b: Weights,
     cost: str | None = None, scale: float | None = None, kl: Any = None,
 ) -> tuple[float, RefotProblem]:
-    """(refot's F, or its S for a divergence, from what a call returned; the problem of refot).
+    """(refot's F, or for a divergence its S; the problem of refot), from what a call returned.
 
     `kl` is needed for sharp values: one number, or for a divergence (KL_xy, KL_xx, KL_yy).
     """

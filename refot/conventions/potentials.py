@@ -4,8 +4,8 @@
          = exp((F_i + G_j - C_ij)/eps)               plain: F = f + eps log a, OTT
          = exp(u_i + v_j - C_ij/eps)                 log scaling: u = F/eps, POT
          = u_i exp(-C_ij/eps) v_j                    scaling: u = exp(F/eps), Genevay et al., G-7
-eps and the potentials are in the units of the cost that was solved with. To have them in the units
-of refot's cost, divide both by the scale (`refot.conventions.convert.problem_to_refot`).
+eps, f, g, F and G are in the units of the cost that the call used. To have them in the units of
+refot's cost, divide them by the `scale` of `refot.conventions.convert.problem_to_refot`.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def potentials_to_refot(
 ) -> tuple[Array, Array]:
     """(f (n,), g (m,)) in density form, from a pair (f, g) of the given form.
 
-    A constant that was moved from one to the other stays there. Where a weight is 0, every form but
-    the density holds -inf (a scaling: 0), which says nothing; then the potential is computed by
+    The constant t in (f + t, g - t) is kept as it is. Where a weight is 0, every form but the
+    density form holds -inf (the scaling form 0), whatever the potential is. There it is computed by
     B-25, for which the cost C (n, m) is needed. Raises ConversionError where C is missing and for
     forms that cannot be inverted, InputError for bad numbers.
     """

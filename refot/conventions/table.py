@@ -1,10 +1,10 @@
 """The table of conventions: what each paper and each library takes, returns and calls "the value".
 
-The file holds data only; `refot.conventions.terms` defines the words, `refot.conventions.convert`
-converts. Every entry says which version it describes, and how that was found out. RUN: its value
-was compared with a converged solve. Where the library is installed, the tests compare it again,
-and its default arguments too, so that they notice when a library changes one. READ: taken from the
-text of a paper or from source code.
+The file holds data only; `refot.conventions.terms` defines the terms, `refot.conventions.convert`
+converts. Every entry says which version it describes, and how that was found out. RUN: the value of
+a converged solve was compared with refot's. Where the library is installed, the tests repeat this,
+and compare its default arguments, so that they notice when a library changes one. READ: taken from
+the text of a paper or from source code.
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023, L = Liu
 et al.

@@ -1,8 +1,8 @@
 """The table of conventions of unbalanced transport, data only.
 
-`refot.conventions.unbalanced_terms` defines the words, `refot.conventions.unbalanced` converts.
-RUN: compared with a converged solve of refot; where the library is installed the tests compare it
-again. READ: taken from source code.
+`refot.conventions.unbalanced_terms` defines the terms, `refot.conventions.unbalanced` converts.
+RUN: the value of a converged solve was compared with refot's; where the library is installed, the
+tests repeat this. READ: taken from source code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The words that describe a convention: small independent fields, each with its formula.
+"""The terms in which conventions are described: enumerations with a formula for each member, and
+the record of a convention, whose fields they are.
 
 "The value", "eps", "the potentials" and "the divergence" are different numbers in different papers
 and libraries. Symbols are those of docs/notation.md: a, b probability weights, C cost, P plan.
@@ -69,12 +70,12 @@ class PotentialForm(StrEnum):
 
 
 class Evidence(StrEnum):
-    """How it was found out what an entry of the table says."""
+    """How an entry of the table was found out."""
 
     RUN = "run"
-    """By a converged solve of that library, compared with refot's."""
+    """A converged solve of that library was compared with refot's."""
     READ = "read"
-    """In its documentation, source or paper."""
+    """The entry was taken from the library's documentation or source, or from the paper."""
 
 
 @dataclass(frozen=True)

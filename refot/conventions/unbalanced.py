@@ -1,23 +1,25 @@
 """Conversions between refot's unbalanced problems and those of the libraries of the table.
 
-    rho on a cost times t is t rho, as eps is;   tau = rho/(rho + eps) has no unit
-    KL to 1 for KL to a b': the same problem with eps log a_i + eps log b_j taken from the cost,
-    and then U = value + eps m_a m_b
-refot/conventions/table_unbalanced.py holds the table, unbalanced_terms.py defines its words. Each
-conversion is exact; one that does not exist raises ConversionError.
+    on the cost t C, eps and rho become t eps and t rho;   tau = rho/(rho + eps) has no unit
+    eps sum P (log P - 1) on the cost C_ij - eps log a_i - eps log b_j has the plan of
+    eps KL(P | a b') on C, and U = its value + eps m_a m_b
+m_a and m_b are the totals of a and b. refot/conventions/table_unbalanced.py holds the table,
+unbalanced_terms.py defines its terms. Each conversion is exact; one that does not exist raises
+ConversionError.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from refot.arrays import (
     Array,
     InputError,
+    Potential,
     ShapeError,
     Weights,
     as_number,
@@ -64,7 +66,8 @@ __all__ = [
 
 
 def unbalanced_convention(name: str | UnbalancedConvention) -> UnbalancedConvention:
-    """The convention of that name; one that is given is returned. Raises UnknownNameError."""
+    """The convention of that name. An UnbalancedConvention itself is returned unchanged. Raises
+    UnknownNameError."""
     if isinstance(name, UnbalancedConvention):
         return name
     found: UnbalancedConvention = lookup(UNBALANCED_CONVENTIONS, name, "convention")
@@ -72,7 +75,8 @@ def unbalanced_convention(name: str | UnbalancedConvention) -> UnbalancedConvent
 
 
 def declared_name(declared: str | Convention | UnbalancedConvention) -> str:
-    """The name of a convention of either table. Raises UnknownNameError for a name of none."""
+    """The name of a convention of either table, given itself or by that name. Raises
+    UnknownNameError."""
     if isinstance(declared, Convention | UnbalancedConvention):
         return declared.name
     lookup(UNBALANCED_CONVENTIONS | CONVENTIONS, declared, "convention")
@@ -80,7 +84,7 @@ def declared_name(declared: str | Convention | UnbalancedConvention) -> str:
 
 
 def balanced_row(name: str) -> Convention:
-    """What a declared convention says of balanced problems."""
+    """The balanced convention of that name, or the one that goes with the unbalanced convention."""
     known = name in UNBALANCED_CONVENTIONS and name not in CONVENTIONS
     return convention(UNBALANCED_CONVENTIONS[name].balanced if known else name)
 
@@ -104,22 +108,24 @@ _RHO: dict[RhoParameter, tuple[_OfTwo, _OfTwo]] = {
 
 
 def rho_from_parameter(name: str | UnbalancedConvention, parameter: float, eps: float) -> float:
-    """The rho that a call means by its parameter; both rho and eps in units of the call's cost."""
+    """The rho that a call means by its parameter. rho and eps are in units of the call's own
+    cost."""
     called = unbalanced_convention(name)
     to_rho, _ = _RHO[called.rho]
     return to_rho(as_positive(parameter, called.parameter), as_positive(eps, "eps"))
 
 
 def parameter_from_rho(name: str | UnbalancedConvention, rho: float, eps: float) -> float:
-    """The parameter by which a call means this rho; rho and eps in units of the call's cost."""
+    """The parameter by which a call means this rho. rho and eps are in units of the call's own
+    cost."""
     _, from_rho = _RHO[unbalanced_convention(name).rho]
     return from_rho(as_positive(rho, "rho"), as_positive(eps, "eps"))
 
 
 @dataclass(frozen=True)
 class UnbalancedParameters:
-    """What to call a library with: its parameter for eps, its parameter for rho, and its cost in
-    units of refot's. Its values, divergences and density potentials are `scale` times refot's."""
+    """What to call a library with: its parameter for eps and its parameter for rho. Its cost,
+    values, divergences and density potentials are `scale` times refot's."""
 
     eps: float
     rho: float
@@ -144,7 +150,8 @@ def rho_to_refot(
     name: str | UnbalancedConvention, parameter: float, eps_parameter: float,
     cost: str | None = None,
 ) -> tuple[float, float]:
-    """(rho, eps) of refot, on its ground cost, of a call with these two parameters."""
+    """(rho, eps) of refot, in units of refot's ground cost, for a call with its parameter for rho
+    and its parameter for eps."""
     called = unbalanced_convention(name)
     solved = problem_to_refot(called.balanced, eps_parameter, cost)
     rho = rho_from_parameter(called, parameter, solved.scale * solved.eps)
@@ -157,8 +164,8 @@ def their_cost_matrix(
 ) -> Array:
     """The cost (n, m) on which a call has the plan of refot's problem with the cost C.
 
-    C itself, where KL compares with a b'. Where it compares with 1, eps log a_i + eps log b_j is
-    taken from it; an atom without mass has no log and keeps its cost.
+    C itself, where the call's KL compares P with a b'. Where it compares P with 1, eps log a_i +
+    eps log b_j is subtracted from C; for an atom without mass, which has no log, nothing is.
     """
     called = unbalanced_convention(name)
     if called.reference is Reference.PRODUCT:
@@ -174,10 +181,11 @@ def unbalanced_value_to_refot(
     name: str | UnbalancedConvention, value: float, *, a: Weights, b: Weights, eps: float,
     beside: float | None = None,
 ) -> float:
-    """U from what a call returns, on the cost of `their_cost_matrix`, all in the same cost units.
+    """U from the value that a call returns on the cost of `their_cost_matrix`, in units of that
+    cost.
 
-    The sharp cost needs `beside` = U - <C,P>, which the masses do not determine. Raises
-    ConversionError where it is missing, and where the value says nothing.
+    The sharp value needs `beside` = U - <C,P>, which the masses do not determine. Raises
+    ConversionError where it is missing, and where U does not follow from the value.
     """
     called, number = unbalanced_convention(name), as_number(value, "value")
     m_a, m_b = (float(np.sum(as_vector(w, len(w), side))) for w, side in ((a, "a"), (b, "b")))
@@ -200,12 +208,12 @@ def unbalanced_value_to_refot(
 
 # ------------------------------------------------------------------ potentials
 def unbalanced_potentials_to_refot(
-    name: str | UnbalancedConvention, f: Any, g: Any, a: Weights, b: Weights, eps: float
+    name: str | UnbalancedConvention, f: Potential, g: Potential, a: Weights, b: Weights, eps: float
 ) -> tuple[Array, Array]:
     """(f (n,), g (m,)) in density form, from what a call returns on `their_cost_matrix`.
 
-    eps is in units of that cost. An atom without mass has no plain potential: infinity for it, or
-    NaN. Raises ConversionError.
+    eps is in units of that cost. An atom without mass has no plain potential, so that the
+    result is infinite or NaN there. Raises ConversionError.
     """
     called = unbalanced_convention(name)
     f, g = np.asarray(f, dtype=np.float64), np.asarray(g, dtype=np.float64)

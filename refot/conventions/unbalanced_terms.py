@@ -1,4 +1,4 @@
-"""The words for conventions of unbalanced transport: what a call means by rho, by KL, by its value.
+"""The terms for conventions of unbalanced transport: what a call means by rho, KL and its value.
 
 U is the value U-1 of docs/equations.md, with the plan P: <C,P> + eps KL(P | a b') + rho KL(P1 | a)
 + rho KL(P'1 | b), where KL(p | q) = sum p log(p/q) - p + q.
@@ -22,12 +22,13 @@ class RhoParameter(StrEnum):
 
 
 class Reference(StrEnum):
-    """To which measure KL of eps compares the plan."""
+    """The measure r in eps KL(P | r), with which the plan is compared."""
 
     PRODUCT = "a b'"
     """KL(P | a b'): refot, Chizat et al. 2018, Séjourné et al. 2019."""
     ONES = "1"
-    """sum P (log P - 1), "entropy": another plan than with a b', unlike in balanced transport."""
+    """sum P (log P - 1), "entropy". In balanced transport the plan is the same as with a b'; here
+    it is another one."""
 
 
 class UnbalancedValue(StrEnum):
@@ -38,7 +39,8 @@ class UnbalancedValue(StrEnum):
     SHARP = "sharp"
     """<C, P>."""
     WITHOUT_MASSES = "without mass terms"
-    """U with sum p log(p/q) for KL everywhere: 0 at every optimum, so that it says nothing."""
+    """U with sum p log(p/q) in place of each KL: it is 0 at every optimum, so that U cannot be
+    recovered."""
     UNIT_MASSES = "U for masses 1"
     """U + eps (m_a + m_b)/2 - eps m_a m_b: U where both masses are 1."""
     NONE = "plan only"
@@ -61,7 +63,7 @@ class UnbalancedConvention:
     """What one call of one library means by an unbalanced problem and its answer.
 
     `balanced` names the row of `refot.conventions.table` of the same call for balanced problems,
-    whose eps and costs are meant here, too. `bias` says whether a divergence of three values has
+    whose eps and costs hold here, too. `bias` says whether a divergence of three values has
     the mass bias eps/2 (m_a - m_b)^2; None where the call returns no divergence.
     """
 

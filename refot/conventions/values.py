@@ -1,9 +1,9 @@
 """Values and divergences in refot's convention and in others, in the same cost units.
 
-F = sign * value + offset for every kind of value, with the offset made of the entropies of the
-weights (erratum L1), of KL(P | a b') (erratum G1), or of log m. `_affine` is the table of these; a
-divergence has the same form, since it is a sum of three values. A conversion that needs a number
-which the caller has not given raises ConversionError, which says the number's name.
+F = sign * value + offset for every kind of value. The offset is made of the entropies of the
+weights (erratum L1), of KL(P | a b') (erratum G1), or of log m; `_affine` is the table of signs and
+offsets. A divergence has the same form, since it is a sum of three values. A conversion that needs
+a number which the caller has not given raises ConversionError, which names that number.
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, L = Liu et al.; an erratum such as
 "L1" is a heading of docs/errata.md.
@@ -30,7 +30,7 @@ def value_to_refot(
     value: float, kind: ValueKind | str, *, a: Weights, b: Weights, eps: float,
     kl: float | None = None,
 ) -> float:
-    """F from a value of that kind, in the same cost units. a (n,), b (m,) and eps are its problem.
+    """F from a value of that kind, in the same cost units, of the problem with a (n,), b (m,), eps.
 
     Only the sharp value needs `kl`, KL(P | a b') of its plan in nats. Raises ConversionError where
     it is missing, and for an unweighted value of weights that are not uniform.
@@ -123,7 +123,7 @@ def divergence_from_refot(
 
 
 def _halves(value: float, divergence: Divergence) -> float:
-    """W_xy - W_xx/2 - W_yy/2 from the form in which it is given."""
+    """W_xy - W_xx/2 - W_yy/2, from a divergence of the given form."""
     match divergence:
         case Divergence.HALVES:
             return value

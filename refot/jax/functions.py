@@ -3,9 +3,9 @@
     value(x, a, y, b)                   -> the value and the potentials: the only one that solves
     gradient(x, a, y, b, potentials)    -> dx, da, dy, db
     hessian_product(..., v)             -> the change of the gradient along v
-Each is a `pure_callback`, with `custom_vjp` around it. The four gradients are callbacks of their
-own, so that jit leaves out those that nobody uses. There is no forward mode and no third
-derivative: JAX says so.
+Each is a `pure_callback`, with `custom_vjp` around it. Each of the four gradients is a callback by
+itself, so that jit leaves out those that nobody uses. There is no forward mode and no third
+derivative: JAX raises an error for them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ Arrays: TypeAlias = tuple[Any, ...]
 
 
 def on_host(function: Callable[..., Any], shapes: Any, *arrays: Any) -> Any:
-    """`function` of NumPy arrays, called when the computation runs; vmap calls it in turn."""
+    """`function` of NumPy arrays, called when the computation runs; under vmap once for each member
+    of the batch."""
     def called(*values: Any) -> Any:
         return function(*map(np.asarray, values))
 
@@ -33,19 +34,20 @@ def on_host(function: Callable[..., Any], shapes: Any, *arrays: Any) -> Any:
 
 
 def host(array: Any, loss: Loss, dtype: Any) -> Any:
-    """A result of the backend as NumPy's array, in the dtype of the problem."""
+    """A result of the backend as a NumPy array, in the dtype of the problem."""
     return np.asarray(get_backend(loss.backend).to_numpy(array), dtype)
 
 
 def like(array: Any, shape: tuple[int, ...] | None = None) -> jax.ShapeDtypeStruct:
-    """The shape of an array, or another, in its dtype."""
+    """What JAX must know of a result: `shape`, by default that of `array`, and the dtype of
+    `array`."""
     return jax.ShapeDtypeStruct(array.shape if shape is None else shape, array.dtype)
 
 
 # ------------------------------------------------------------------ the value
 @partial(jax.custom_vjp, nondiff_argnums=(4,))
 def value(x: Any, a: Any, y: Any, b: Any, loss: Loss) -> tuple[Any, Any]:
-    """(the value, the potentials one after the other), the second without a gradient."""
+    """(the value, the potentials one after the other); the potentials carry no gradient."""
     def solved(*measures: Any) -> Arrays:
         found = loss.solved(Pair(*measures))
         return np.asarray(found.value(), x.dtype), host(found.potentials, loss, x.dtype)
@@ -61,7 +63,7 @@ def _value_forward(x: Any, a: Any, y: Any, b: Any, loss: Loss) -> tuple[Arrays, 
 
 
 def _value_backward(loss: Loss, kept: Arrays, cotangents: Arrays) -> Arrays:
-    """The gradients times that of the result in the value."""
+    """The gradients, times the cotangent of the value."""
     return tuple(cotangents[0] * part for part in gradient(*kept, loss))
 
 
@@ -96,7 +98,7 @@ gradient.defvjp(_gradient_forward, _gradient_backward)
 
 # ------------------------------------------------------------------ its Hessian
 def hessian_product(kept: Arrays, v: Arrays, loss: Loss) -> Arrays:
-    """How the gradients at the measures and potentials `kept` change along v."""
+    """How the four gradients change along v, at `kept`: x, a, y, b and the potentials."""
     def found(*arrays: Any) -> Arrays:
         product = _restored(loss, *arrays[:5]).hessian_product(Pair(*arrays[5:]))
         return tuple(host(part, loss, kept[0].dtype) for part in product)
@@ -105,7 +107,7 @@ def hessian_product(kept: Arrays, v: Arrays, loss: Loss) -> Arrays:
 
 
 def plan(kept: Arrays, loss: Loss) -> Any:
-    """The plan of (x, y), (n, m), from the measures and potentials `kept`."""
+    """The plan of (x, y), (n, m), from `kept`: x, a, y, b and the potentials."""
     def found(*arrays: Any) -> Any:
         return host(_restored(loss, *arrays).xy.plan(), loss, kept[0].dtype)
 
@@ -113,5 +115,5 @@ def plan(kept: Arrays, loss: Loss) -> Any:
 
 
 def _restored(loss: Loss, x: Any, a: Any, y: Any, b: Any, potentials: Any) -> SolvedLoss:
-    """The solved loss, on its backend."""
+    """The solved loss on its backend, from its potentials."""
     return loss.restored(Pair(x, a, y, b), get_backend(loss.backend).asarray(potentials))

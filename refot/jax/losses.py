@@ -7,8 +7,8 @@ where JAX has it enabled, else float32; float16 and bfloat16 are computed in flo
 
 `eps` and values are in cost units; eps and all other options are numbers, not traced arrays. `cost`
 is what `point_cost` takes; `tol` and `backend` are as for `refot.sinkhorn_divergence_gradient`, but
-the default backend is the fastest on the processor, where the work is done. A solve that does not
-reach `tol` warns (ConvergenceWarning), under jit when it runs.
+the default backend is the fastest on the processor, where refot computes for JAX. A solve that does
+not reach `tol` warns (ConvergenceWarning); under jit that is when the compiled function runs.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from refot.penalties import PENALTIES
 
 
 class Solved(NamedTuple):
-    """A value beside the potentials f (n,), g (m,) and the plan (n, m) of (x, y), all of one solve;
-    the last three carry no gradient. With a batch each begins with B."""
+    """A value, and the potentials f (n,), g (m,) and the plan (n, m) of (x, y) from the same solve.
+    These three carry no gradient. With a batch each of the four has B as its first axis."""
 
     value: Any
     f: Any
@@ -80,7 +80,7 @@ def solve(
     x: Any, y: Any, *, eps: float, a: Any = None, b: Any = None, cost: str = "sqeuclidean",
     tol: float | None = None, backend: str | None = None, debiased: bool = True,
 ) -> Solved:
-    """S, or F with `debiased=False`, beside the potentials and the plan of (x, y)."""
+    """S, or F with `debiased=False`, with the potentials and the plan of (x, y)."""
     found: Solved = each(solved, x, a, y, b, loss_of(eps, cost, tol, backend, debiased))
     return found
 
@@ -102,7 +102,7 @@ def solved(x: Any, a: Any, y: Any, b: Any, loss: Loss) -> Solved:
 # ------------------------------------------------------------------ what is given
 def loss_of(eps: float, cost: str, tol: float | None, backend: str | None, debiased: bool = True
             ) -> Loss:
-    """The options, checked. The backend is looked up when JAX traces, and kept."""
+    """The options, checked. The backend is chosen here, when JAX traces, and not when it runs."""
     as_ground(cost)
     return Loss(as_positive(eps, "eps"), cost, debiased=debiased,
                 tol=None if tol is None else as_positive(tol, "tol"),

@@ -1,5 +1,6 @@
-"""refot for scikit-learn: `EntropicTransport` maps one cloud to another, also out of sample, and
-`SinkhornDistance` compares histograms in neighbours, kernels and pipelines.
+"""refot for scikit-learn: `EntropicTransport` maps one cloud of points to another, also points that
+it was not fitted on; `SinkhornDistance` compares histograms, for nearest neighbours, kernel methods
+and pipelines.
 
 Importing this package imports scikit-learn; `import refot` does not.
 """

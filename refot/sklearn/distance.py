@@ -14,18 +14,18 @@ from refot.batches.solve import solve_batch
 from refot.costs.operands import as_cost
 
 TOGETHER = 1 << 22
-"""Entries k^2 of all the pairs that are solved at a time: 32 MB in float64 if each pair has a dense
-matrix."""
+"""Pairs of histograms are solved together while their matrices (k, k) have at most this number of
+entries in all: 32 MB in float64."""
 
 
 class SinkhornDistance(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """sqrt(S) of B-9 between histograms over the same bins, whose costs are C (k, k).
 
-    Parameters: `C`, symmetric and 0 on its diagonal; `eps` in its units; `tol` of the solves. A
-    histogram is a row of counts or weights >= 0, which is divided by its sum.
+    Parameters: `C`, symmetric and 0 on its diagonal; `eps` in the units of C; `tol`, the tolerance
+    of the solves. A histogram is a row (k,) of counts or weights >= 0, which is divided by its sum.
 
-    As a transformer it gives the distances to the histograms that it was fitted on, as neighbours
-    with metric="precomputed" want them; `__call__` is a metric of two histograms; `kernel` is
+    `transform` gives the distances to the histograms of the fit, as neighbours with
+    metric="precomputed" need them; `__call__` is a metric of two histograms; `kernel` is
     exp(-gamma S).
 
         model = make_pipeline(SinkhornDistance(C, 0.1), KNeighborsClassifier(metric="precomputed"))
@@ -37,7 +37,7 @@ class SinkhornDistance(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.tol = tol
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Keep the histograms X (n, k), and solve their self terms."""
+        """Keep the histograms X (n, k), and solve each against itself (F_xx)."""
         X = validate_data(self, X, dtype=np.float64)
         self.histograms_ = _as_histograms(X, self._bins())
         self.self_values_ = self._self_values(self.histograms_)
@@ -73,11 +73,12 @@ class SinkhornDistance(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return n
 
     def _self_values(self, X: Array) -> Array:
-        """F of each histogram against itself, (n,)."""
+        """F of each histogram (n, k) against itself, (n,)."""
         return self._values(X, X)
 
     def _between(self, X: Array, F: Array, Y: Array, G: Array) -> Array:
-        """S = F_xy - F_xx / 2 - F_yy / 2, (len(X), len(Y)); where rounding makes it negative, 0."""
+        """S = F_xy - F_xx / 2 - F_yy / 2, (len(X), len(Y)), with F_xx = F and F_yy = G; where
+        rounding makes it negative, 0."""
         rows = np.repeat(np.arange(len(X)), len(Y))
         columns = np.tile(np.arange(len(Y)), len(X))
         values = np.concatenate([self._values(X[rows[part]], Y[columns[part]])
@@ -86,11 +87,11 @@ class SinkhornDistance(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.maximum(S, 0)
 
     def _values(self, X: Array, Y: Array) -> Array:
-        """F of each pair of histograms, (n,)."""
+        """F of each pair (X[k], Y[k]) of histograms, (n,)."""
         return np.asarray(solve_batch(self.C, X, Y, self.eps, tol=self.tol).value)
 
     def _parts(self, pairs: int) -> list[slice]:
-        """Slices of the pairs, which are solved together."""
+        """Slices of the pairs; those in a slice are solved together."""
         step = max(1, TOGETHER // self._bins() ** 2)
         return [slice(begin, begin + step) for begin in range(0, pairs, step)]
 

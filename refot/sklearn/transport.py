@@ -1,4 +1,4 @@
-"""A transformer that moves samples of one law to where those of another are."""
+"""A transformer of scikit-learn that moves samples of one law towards samples of another."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from refot.solvers.loop import SinkhornResult
 from refot.solvers.solve import solve
 
 SHARE = 0.05
-"""eps="auto": this share of the mean cost between the two clouds."""
+"""eps="auto" is this share of the mean cost between the two clouds."""
 
 
 class EntropicTransport(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """The entropic map: each sample goes to the mean of the target points that the plan gives it.
+    """The entropic map: each sample goes to the mean of the target points, weighted by its row of
+    the plan.
 
     Parameters: `eps` in units of the cost, or "auto" for 5 % of the mean cost (1 where that is 0,
-    since then any will do); `rho` as in `refot.solve`, so that a finite one leaves outliers
-    behind; `cost` what `point_cost` takes; `tol` of the solve.
+    since then any eps gives the same map); `rho` as in `refot.solve`, where a finite one leaves
+    outliers behind; `cost` as in `point_cost`; `tol`, the tolerance of the solve.
 
     Attributes after `fit`: `result_`, what `refot.solve` returns; `eps_`; `n_features_in_`.
 
@@ -53,7 +54,7 @@ class EntropicTransport(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, X: Any) -> Array:
-        """Where the points X (k, d) go to, (k, d): those of the fit and any others."""
+        """Where the points X (k, d) go to, (k, d). They need not be points of the fit."""
         return self._mapped(X, self.result_ if self._is_fitted() else None)
 
     def inverse_transform(self, X: Any) -> Array:
@@ -75,10 +76,10 @@ def _equal(n: int) -> Array:
 
 
 def _mean(C: Any, a: Array, b: Array) -> float:
-    """sum a_i b_j C_ij over the masses."""
+    """The mean cost: sum a_i b_j C_ij over the total of a times that of b."""
     return float(a @ C.dense() @ b) / float(a.sum() * b.sum())
 
 
 def _reversed(found: SinkhornResult) -> SinkhornResult:
-    """The same solution, from the target to the samples."""
+    """The same solution with both measures exchanged: from the target to the samples."""
     return replace(found, f=found.g, g=found.f, problem=found.problem.T)

@@ -2,8 +2,8 @@
 
 All methods have one shape: a generator that takes a problem and a start g (m,), and yields
 (f, g, L1 marginal error) after each iteration. `iterate` (in `loop`) takes these until a criterion
-is met. While an iterate belongs to a larger eps, or to float32, its error is inf. docs/solvers.md
-says which method is for what.
+is met. A method that begins at a larger eps, or in float32, yields inf in place of the error until
+it works on the given problem itself. docs/solvers.md says which method is for what.
 """
 
 from refot.solvers.auto import auto

@@ -1,9 +1,13 @@
-"""How far potentials are from optimal, in two numbers: by mass, and atom by atom.
+"""How far potentials (f, g) are from optimal, in two numbers: by mass, and atom by atom.
 
-The L1 error of the marginals is a sum of masses. It cannot see an atom of tiny weight: its
-potential may be wrong by far, and then its column of P, divided by its weight, is no probability
-law. The second number is the largest distance of a potential from the (c,eps)-transform of the
-other side, in which all atoms count alike.
+The first is the L1 error of the marginals, a sum of masses. A light atom, a point of tiny weight,
+hardly enters it, so that its potential may be very wrong: then its row or column of P, divided by
+its weight, does not sum to 1. The second number, the atom error, is the largest distance of f from
+g^(c,eps), the (c,eps)-transform of g (B-25), or of g from f^(c,eps). All atoms count alike in it.
+B-25 is an equation of B = Bréchet et al. 2019.
+
+`Problem.asked` gives the sums that the rows of P should have. They are the weights a; or, where a
+marginal may be missed at a price (unbalanced transport), the sums for which f is optimal.
 """
 
 from __future__ import annotations
@@ -17,9 +21,9 @@ from refot.arrays import Array, namespace
 from refot.problem import Problem
 
 VISIBLE = 1e10
-"""An atom whose weight is below this multiple of the smallest normal float is judged by a
-transform, which works with logarithms: the sum of its row or column may have lost digits to
-underflow."""
+"""An atom is visible if its weight is at least this multiple of the smallest normal float. For any
+other, the sum of its row or column may have lost digits to underflow, so that its error is computed
+from a transform, which works with logarithms."""
 
 
 class Accuracy(NamedTuple):
@@ -29,8 +33,8 @@ class Accuracy(NamedTuple):
     """|P1 - a|_1 + |P'1 - b|_1."""
 
     atom_error: float
-    """The largest |f_i - g^(c,eps)_i| / eps or |g_j - f^(c,eps)_j| / eps, which is |log| of the sum
-    of that row or column of P divided by its weight."""
+    """The largest |f_i - g^(c,eps)_i| / eps or |g_j - f^(c,eps)_j| / eps. That is |log(s / w)|,
+    where s is the sum of this row or column of P, and w its weight."""
 
     def within(self, tol: float) -> bool:
         """Whether the marginal error is within tol, and the atom error within `atom_tolerance`."""
@@ -50,13 +54,13 @@ def atom_tolerance(tol: float) -> float:
 
     An atom of weight w whose row or column sum is off by tol has an atom error of about tol / w.
     For w above sqrt(tol) this is below sqrt(tol): only lighter atoms have to be more accurate than
-    the marginal error asks."""
+    a marginal error of tol makes them."""
     return math.sqrt(tol)
 
 
 def accuracy(p: Problem, f: Array, g: Array) -> Accuracy:
-    """The accuracy of (f, g). It takes one pass over the pairs, and one more for each side that has
-    weights of 0 or nearly 0."""
+    """The accuracy of (f, g). It takes one pass over the pairs, and one more for each measure with
+    an atom that is not visible."""
     rows, columns = p.backend.marginals(p.C, p.F(f), p.G(g), p.eps)
     marginal_error = p.residual(f, g, rows, columns)
     return Accuracy(marginal_error, max(_atom_error(p, f, g, rows), _atom_error(p.T, g, f, columns),
@@ -64,8 +68,8 @@ def accuracy(p: Problem, f: Array, g: Array) -> Accuracy:
 
 
 def _atom_error(p: Problem, f: Array, g: Array, rows: Array) -> float:
-    """max_i |f_i - g^(c,eps)_i| / eps, from the sums `rows` of P or, for invisible atoms, from a
-    transform."""
+    """max_i |f_i - g^(c,eps)_i| / eps: from the row sums `rows` (n,) of P or, for atoms that are
+    not visible, from a transform."""
     xp = namespace(f)
     asked = p.asked(f, rows)
     visible = asked >= VISIBLE * float(np.finfo(p.C.dtype).tiny)
@@ -96,8 +100,8 @@ def rounding_floor(p: Problem, f: Array, g: Array) -> float:
     numbers by up to u times its size (u is half the machine epsilon), and where there is mass C_ij
     is about F_i + G_j. So the exponent is off by a few times u (|F_i| + |G_j|) / eps, and the mean
     of that under the plan is u (a.|F| + b.|G|) / eps. Besides, a sum of n terms is off by about
-    sqrt(n) u. The result is 8 times both together, to be on the safe side; and where masses are
-    near the smallest floats, what these leave of all entries.
+    sqrt(n) u. The result is 8 times both together, to be on the safe side. To this is added what
+    underflowing entries may lose: n m times the smallest float, as a share of the mass.
     """
     xp = namespace(f)
     sizes = sum(float(weights @ abs(xp.where(weights > 0, folded, 0)))

@@ -1,13 +1,16 @@
-"""Newton's ascent of the semi-dual in g: the iteration that both of Newton's methods share. B-24.
+"""Newton's ascent of the semi-dual (B-24) in g: the iteration that `newton` and `newton_cg` share.
 
-B = Bréchet et al. 2019. f is always the transform of g, so that the row sums of the plan are exact,
-and what remains is to move g until the column sums c = P'1 are b. A method gives the direction, a
-line search the length of a step.
+B = Bréchet et al. 2019. f is always the transform of g, so that the row sums of the plan P are
+exact, and what remains is to move g until the column sums c = P'1 are b. Each method gives the
+direction of a step, and a line search its length.
 
-The Hessian of the semi-dual, -(diag c - P' diag(1/a) P) / eps, describes c only near the point
-where it was taken. A column whose mass is wrong by more than a factor e is beyond its reach. Then
-one of Sinkhorn's sweeps comes first, which sets every column sum exactly. So weights may differ by
-any factor.
+The Hessian of the semi-dual, -(diag c - P' diag(1/a) P) / eps, predicts c only near the g where it
+was computed: not where a column sum is wrong by more than a factor e. In that case a Sinkhorn
+iteration comes first, which corrects every column by the factor that it needs; so weights may
+differ by any factor.
+
+For an unbalanced problem f is the best potential for the given g, and the column sums should be
+those that g asks for (`Problem.asked`). A light column is one of weight at most `lightest`.
 """
 
 from __future__ import annotations
@@ -25,11 +28,12 @@ from refot.solvers.stopping import out_of_time
 from .schedule import Iterates
 
 Direction: TypeAlias = Callable[[Problem, Array, Array, Array, float], Array]
-"""(p, f, g, b - c, caution) -> the direction in which g is to move, (m,), in units of eps. A large
-caution asks for a strongly damped step, along a scaled gradient; a small one for Newton's step."""
+"""(p, f, g, b - c, caution) -> the direction in which g is to move, (m,), in units of eps. The
+caution, a number like the marginal error (`Gains.caution`), sets the damping: a large one gives a
+step along a scaled gradient, a small one Newton's step."""
 
 FAR = 1.0
-"""Where some |log(c_j / b_j)| is larger than this, a sweep comes first."""
+"""Where some |log(c_j / b_j)| is larger than this, a Sinkhorn iteration comes first."""
 
 STALL = 30
 """The ascent ends after this number of iterations without any progress: no new smallest error, and
@@ -39,24 +43,24 @@ RISE = 10.0
 """The semi-dual counts as risen where it rose by more than this multiple of its rounding."""
 
 GAIN = 0.5
-"""The error must fall to this part of what it was at the last gain to count as the next gain."""
+"""A gain is an iteration whose error is at most this part of the error at the gain before it."""
 
 BOLDER = 0.1
-"""Each iteration without a gain lowers the caution by this factor. A plan at small eps may fall
+"""Each iteration without a gain multiplies the caution by this factor. A plan at small eps may fall
 into parts that exchange almost no mass. Then the error falls only after the potentials of a part
-have moved together, perhaps by thousands of eps, and damping would forbid that."""
+have moved together, perhaps by thousands of eps, which damping would prevent."""
 
 BOLDEST = 3
 """The caution is lowered at most this number of times."""
 
 
 def ascend(p: Problem, g: Array, direction: Direction) -> Iterates:
-    """(f, g, marginal error) of each iteration until there is no more progress; the last is the
-    best.
+    """(f, g, marginal error) of each iteration until `Gains.ended`, then once more the iterate of
+    the smallest error.
 
-    The column sums come from the transform f^ of f, c_j = b_j exp((g_j - f^_j) / eps), where only a
-    final result can overflow. The potential of a light column is set to its transform: what
-    Newton's equations say of it is rounding.
+    The column sums come from the transform f^ of f, c_j = b_j exp((g_j - f^_j) / eps): nothing on
+    the way to c_j can overflow before c_j itself does. The g_j of a light column is set to its
+    transform, because Newton's equations give nothing but rounding for it.
     """
     xp, gains = namespace(g), Gains(p)
     f, g = p.best_pair(p.transform(g), g)
@@ -79,16 +83,15 @@ def ascend(p: Problem, g: Array, direction: Direction) -> Iterates:
 
 
 def lightest(p: Problem) -> float:
-    """The weight up to which an atom is light: u^(3/2).
+    """The weight up to which an atom is light: u^(3/2), u the machine epsilon.
 
-    Newton's equations are solved for sqrt(weight) times the step. Rounding of size u, from the
-    other atoms, is then larger than what belongs to such an atom."""
+    Newton's equations are solved for sqrt(weight) times the step. For such an atom that is less
+    than the rounding, of size u, which the other atoms bring into the equations."""
     return math.pow(np.finfo(p.C.dtype).eps, 1.5)
 
 
 class Gains:
-    """Keeps account of the progress of an ascent: it says how cautious the next step should be, and
-    when to end."""
+    """The progress of an ascent, from which follow the caution of the next step and the end."""
 
     def __init__(self, p: Problem) -> None:
         self.p, self.value, self.error = p, -math.inf, math.inf
@@ -97,7 +100,7 @@ class Gains:
         self.stalled, self.waited = 0, 0  # iterations without progress, and since the last gain
 
     def note(self, f: Array, g: Array, error: float) -> None:
-        """Count in an iterate."""
+        """Take account of an iterate (f, g) and its marginal error."""
         value, before = self.p.semi_dual(f, g), self.value
         rises = value > before + RISE * value_rounding(self.p, f, g)
         falls = error < self.smallest
@@ -116,7 +119,8 @@ class Gains:
 
     @property
     def caution(self) -> float:
-        """The error, lowered by BOLDER for each iteration since the last gain."""
+        """The last error, times BOLDER for each iteration since the last gain, at most BOLDEST
+        times."""
         return self.error * BOLDER ** min(self.waited, BOLDEST)
 
 
@@ -124,9 +128,10 @@ def line_search(
     p: Problem, f: Array, g: Array, step: Array, residual: Array
 ) -> tuple[Array, Array]:
     """(f, g) at the first of g + step, g + step/2, ... that raises the semi-dual enough (Armijo's
-    rule), or where it was if none does.
+    rule), or the given (f, g) if none does.
 
-    A fall within the rounding of the value is allowed: near the optimum the value cannot tell.
+    A fall by no more than the rounding of the value is allowed: near the optimum, rounding hides
+    which of two g is better.
     """
     value, slope = p.semi_dual(f, g), float(step @ residual)
     rounding = value_rounding(p, f, g)

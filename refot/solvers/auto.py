@@ -1,9 +1,9 @@
 """method="auto": which method solves a problem, and when another one takes over.
 
 A small problem gets Newton's method with a dense Hessian. Any other begins with sweeps
-(over-relaxed Sinkhorn iterations) under an eps schedule. How hard it is shows in the rate at which
-their error falls: where that is slow, Newton-CG takes over. A method that stands still hands over
-to others, in turns.
+(over-relaxed Sinkhorn iterations) under an eps schedule. If their error falls slowly, the problem
+is a hard one for sweeps, and Newton-CG takes over. A method that makes no more progress hands over
+to the next one, in turns.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from .stabilised import AbsorbedKernel, Kernel
 
 SMALL = 256 * 256
 """Up to this number of entries of C, Newton's method with a dense Hessian is used: it takes
-milliseconds, and ends at the floor of rounding."""
+milliseconds, and goes on until rounding allows no smaller error."""
 
 SLOW = 0.9
-"""Sweeps by softmin are slow, and Newton-CG takes over, where an iteration leaves more than this
-part of the marginal error."""
+"""Sweeps by the backend's softmin count as slow, and Newton-CG takes over, where an iteration
+multiplies the marginal error by more than this."""
 
 SLOW_PRODUCTS = 0.98
 """The same for sweeps with an absorbed kernel, which take less time."""
@@ -51,7 +51,8 @@ TURN = 30
 in the second round after twice as many, and so on."""
 
 ROUNDS = 3
-"""Rounds of turns that are made in any case. Later, a round that gains nothing is the last."""
+"""In a round each method has one turn. This number of rounds is made in any case; after that, a
+round that does not halve the smallest error is the last."""
 
 
 def auto(p: Problem, g: Array) -> Iterates:
@@ -66,17 +67,22 @@ def auto(p: Problem, g: Array) -> Iterates:
 
 @dataclass(frozen=True)
 class Sweeps(Generic[P]):
-    """The over-relaxed sweeps of a kind of problem: by transforms, and by an absorbed kernel."""
+    """How a kind of problem, balanced or unbalanced, is swept: by transforms of the backend, or
+    with an absorbed kernel."""
 
     by_transforms: Stage[P]
+    """The sweeps by transforms."""
+
     kernel: Callable[[P], AbsorbedKernel[P, Any]]
+    """From a problem to its absorbed kernel, whose `iterates` are the sweeps with it."""
 
     def fresh_kernel(self, p: P, g: Array) -> Iterates:
-        """Sweeps with a kernel of their own."""
+        """Sweeps with a new kernel, which is freed when they end."""
         return self.kernel(p).iterates(p, g)
 
 
 BALANCED = Sweeps(overrelaxed_iterates, Kernel)
+"""The sweeps of a balanced problem."""
 
 
 def auto_with(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
@@ -96,8 +102,8 @@ def auto_with(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
 
 
 def newton_first(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
-    """Newton's method and, from where it ends without convergence or crawls, all methods in
-    turns."""
+    """Newton's method; and all methods in turns from where it ends without convergence, or takes
+    more than TURN iterations to halve its error."""
     for f, g_newton, error in while_it_gains(newton(p, g), TURN):
         g = g_newton
         yield f, g, error
@@ -105,11 +111,12 @@ def newton_first(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
 
 
 class UntilSlow(Generic[P]):
-    """The stages of an eps schedule: by `sweeps` until these turn out slow; from then on, at that
-    eps and at all smaller ones, by the methods `later(p)` in turns.
+    """Solves the stages of an eps schedule, one eps each: by `sweeps` until these turn out slow;
+    from then on, at that eps and at all smaller ones, by the methods `later(p)` in turns.
 
-    With `only` the sweeps are given up at this eps alone: without a kernel in memory a Newton step
-    may take hundreds of passes over all pairs, too many for a stage that is to be solved roughly.
+    Sweeps are given up at the eps `only`, where one is given, and at no other: without a kernel in
+    memory a Newton step may take hundreds of passes over all pairs, too many for a stage that is to
+    be solved roughly.
     """
 
     def __init__(self, sweeps: Stage[P], slow: float, later: Callable[[P], Sequence[Stage[P]]],
@@ -131,7 +138,8 @@ class UntilSlow(Generic[P]):
         yield from in_turns(p, g, self.later(p))
 
     def is_slow(self, errors: list[float]) -> bool:
-        """Whether the errors fell at a rate above `slow` in the last RATE_WINDOW sweeps."""
+        """Whether the last RATE_WINDOW sweeps multiplied the error by more than `slow` each, in the
+        mean."""
         return (len(errors) > RATE_WINDOW
                 and errors[-1] > self.slow**RATE_WINDOW * errors[-1 - RATE_WINDOW])
 
@@ -143,9 +151,9 @@ def newton_and(sweeps: Stage[P], p: P) -> list[Stage[P]]:
 
 
 def in_turns(p: P, g: Array, methods: Sequence[Stage[P]]) -> Iterates:
-    """The methods in turns, each from where the one before ended. After the first ROUNDS rounds,
-    one that does not take the smallest error down by half is the last. The last iterate of all is
-    the best one, again."""
+    """The methods in turns, each from where the one before ended. After the first ROUNDS rounds, a
+    round that does not halve the smallest error is the last. Then the iterate of the smallest error
+    comes once more."""
     best: tuple[Array, Array, float] | None = None
     smallest = math.inf
     for turn in itertools.count():
@@ -163,7 +171,7 @@ def in_turns(p: P, g: Array, methods: Sequence[Stage[P]]) -> Iterates:
 
 
 def while_it_gains(iterates: Iterates, patience: int) -> Iterator[tuple[Array, Array, float]]:
-    """The iterates, until the last `patience` of them have not taken the error down by half."""
+    """The iterates, until the last `patience` of them have not halved the error."""
     gained_at, waited = math.inf, 0
     for iterate in iterates:
         yield iterate

@@ -1,4 +1,5 @@
-"""How far a potential is from optimal, proved in floats: an interval [lower, upper] around F.
+"""How far a potential is from optimal, proved in floats: an interval [lower, upper] around the
+value F of the problem.
 
 Take any g (m,), and let G_j be floats near g_j + eps log b_j, F_i floats near
 softmin(G)_i + eps log a_i. Whatever these floats are, they define a plan exactly,
@@ -6,12 +7,13 @@ P_ij = exp((F_i + G_j - C_ij) / eps). Let r be its row sums, c its column sums. 
 
     lower = a.(F - eps log r) + b.(G - eps log b)    the semi-dual at G - eps log b (B-24),
     upper = the primal value of a plan made from P: P is scaled down to rows <= a and columns <= b,
-            and the missing mass is added as a product (Altschuler, Weed, Rigollet 2017).
+            and the missing mass is added as a product x y', with x and y in proportion to what
+            rows and columns miss (Altschuler, Weed, Rigollet 2017).
 
 B = Bréchet et al. 2019. Both bounds hold for every F and G, so that neither the solver nor the
 softmin has to be trusted. Only sums over P enter, each with a bound of its rounding (`plan_sums`).
 docs/certificates.md, "The gap in floats", has the proofs. `verification.certificates` proves the
-same independently, in ball arithmetic, and judges this module too.
+same independently, in ball arithmetic, and tests check this module against it.
 """
 
 from __future__ import annotations
@@ -41,17 +43,17 @@ from refot.solvers.plan_sums import (
 from refot.spanning_tree import excess_along_tree
 
 MARGIN = 16 * UNIT
-"""Relative error allowed to what is rounded a few times: a weight over its sum, a product, a
+"""A bound of the relative error of what is rounded a few times: a weight over its sum, a product, a
 logarithm."""
 
 HUGE_COST = 2.0**10
-"""A largest cost beyond this multiple of (the value + eps) stands for a pair to avoid. Returning
-missing mass as a product uses such pairs. So it is returned along a tree of cheap pairs as well,
-and the better of the two bounds counts."""
+"""A cost beyond this multiple of (|F| + eps) marks a pair to avoid. But a product, as which missing
+mass is added, uses all pairs. So where there are such costs, a second upper bound is computed from
+a plan to which the mass is added along a tree of cheap pairs; the smaller bound is taken."""
 
 EPS_LIMITS = 2.0**-960, 2.0**960
-"""Between these nothing that counts over- or underflows; for any other eps the bounds are those of
-the cost."""
+"""For an eps between these nothing overflows, and what underflows is too small to count. For any
+other eps the bounds are min C and max C."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def certified_gap(
 
 
 @singledispatch
-@np.errstate(all="ignore")  # where a bound comes out infinite or NaN, the cost's own is taken
+@np.errstate(all="ignore")  # a bound that is infinite or NaN is replaced by min C or max C
 def gap_of(given: Problem, g: Array) -> CertifiedGap:
     """`certified_gap` of a checked problem."""
     p = in_float64(given)
@@ -100,8 +102,8 @@ def gap_of(given: Problem, g: Array) -> CertifiedGap:
 
 
 def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float, float]:
-    """(lower, upper), infinite or NaN where nothing is proved. All entries of C are within
-    `costs`."""
+    """(lower, upper), infinite or NaN where nothing is proved. All entries of C lie between the two
+    numbers `costs`."""
     largest = max(abs(cost) for cost in costs)
     a, b = (_normalised(p.backend.to_numpy(weights)) for weights in (p.a, p.b))
     i, j = np.flatnonzero(a), np.flatnonzero(b)  # where there is mass
@@ -134,8 +136,8 @@ def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float,
 
 
 def _tree_excess(C: Floats, eps: float, rows: Side, columns: Side) -> Floats:
-    """One term: an upper bound of (the primal value of the plan, completed along a tree of pairs)
-    less (the dual value)."""
+    """(the primal value of the plan, its missing mass added along a tree of pairs) - (the dual
+    value), an upper bound of it as one term, (1,)."""
     mass = abs(total(rows.weights) - total(rows.sums)) + total(rows.error) + MARGIN
     return np.array([excess_along_tree(C, eps, (rows.potential, rows.residuals),
                                        (columns.potential, columns.residuals), mass)])
@@ -149,13 +151,13 @@ class Side:
     """What the sums should be; > 0."""
 
     potential: Floats
-    """F or G, with eps log of the weights folded in."""
+    """F or G: the potential plus eps log of the weights."""
 
     sums: Floats
     """The row or column sums of the plan, as computed."""
 
     error: Floats
-    """What these may be off by."""
+    """A bound of the error of each of these sums."""
 
     @cached_property
     def scale(self) -> Floats:
@@ -164,7 +166,7 @@ class Side:
 
     @property
     def kept(self) -> tuple[Floats, Floats]:
-        """(a lower bound, an upper bound) of the scaled sums."""
+        """(a lower bound, an upper bound) of the exact sums times `scale`, (n,) each."""
         return (self.scale * np.maximum(self.sums - self.error, 0) * (1 - MARGIN),
                 np.minimum(self.scale * (self.sums + self.error) * (1 + MARGIN), self.weights))
 
@@ -175,7 +177,7 @@ class Side:
 
     def missing(self, lost: Floats | float = 0.0) -> tuple[Floats, Floats]:
         """(a lower bound, an upper bound) of weights - scaled sums. `lost`: mass that each sum may
-        have lost besides, where the other side was scaled down after it."""
+        have lost besides, because the columns were scaled first and the rows after them."""
         least, most = self.kept
         room = MARGIN * self.weights
         return (np.maximum(self.weights - most - room, 0),
@@ -186,13 +188,14 @@ def _excess(p: Problem, rows: Side, columns: Side, i: Any, j: Any, costs: tuple[
             ) -> list[Floats]:
     """Terms whose sum is at least (the primal value of the completed plan) - (a.F + b.G).
 
-    The completed plan has three parts: u_i P_ij v_j, P scaled down; t x y', a product of floats,
-    which carries most of the missing mass; and what is then still missing, which is mostly
-    rounding, has a mass of at most `rest` and costs at most max C.
+    The completed plan has three parts: u_i P_ij v_j, which is P scaled down by the scales u of the
+    rows and v of the columns; t x y', a product of floats, which carries most of the missing mass;
+    and what is then still missing. That is mostly rounding: its mass is at most `rest`, and its
+    cost per mass at most max C.
     """
     turned_away = (1 - rows.scale) * (rows.sums + rows.error)
     lost = (1 + MARGIN) * np.minimum((1 - rows.scale.min()) * columns.kept[1], total(turned_away))
-    # e and h: the mass missing in each row and column, at least and at most; t: in all.
+    # e and h: the mass missing in each row and column, at least and at most; t: their totals.
     (e, e_most), (h, h_most) = rows.missing(), columns.missing(lost)
     t, t_most = (min(total(x), total(y)) for x, y in ((e, h), (e_most, h_most)))
     if not 2 * t > t_most:  # mostly rounding: a product would not be worth the pass for x'C y
@@ -209,7 +212,7 @@ def _excess(p: Problem, rows: Side, columns: Side, i: Any, j: Any, costs: tuple[
             terms += [-t * z * side.potential, p.eps * t * z * np.log(np.where(z > 0, z, 1))]
         e_most, h_most = e_most - t * x + MARGIN * e_most, h_most - t * y + MARGIN * h_most
     e_most, h_most = (np.clip(z, 0, rest) for z in (e_most, h_most))
-    # The bound of the rest holds for any levels of F and G; means make it narrow.
+    # The bound of the rest holds for any two numbers level_f, level_g; means make it narrow.
     level_f, level_g = (float(z.weights @ z.potential) for z in (rows, columns))
     highest = max(costs[1] - (level_f + level_g), 0.0) + MARGIN * abs(level_f + level_g)
     return [*terms, np.array([rest * highest]),
@@ -225,7 +228,7 @@ def _at(places: Any, values: Floats, n: int) -> Floats:
 
 
 def _normalised(weights: Floats) -> Floats:
-    """weights / their sum, each right to 3 roundings."""
+    """weights / their sum, each with a relative error of at most 3 roundings."""
     return weights / total(weights)
 
 
@@ -236,8 +239,8 @@ def total(values: Floats) -> float:
 
 
 def rounded_up(terms: Iterable[Floats], eps: float) -> float:
-    """An upper bound of the exact sum of all terms. Each is right to a share MARGIN of itself, or
-    of eps times a weight: for a log a changes by (1 + log a) times the error of a."""
+    """An upper bound of the exact sum of all terms. The error of a term is at most MARGIN times the
+    term, or MARGIN eps times a weight: the derivative of a log a is 1 + log a."""
     values = np.concatenate(list(terms))
     size = total(abs(values))
     return total(values) + (MARGIN * size + 8 * MARGIN * eps + len(values) * 2.0**-1020)

@@ -1,5 +1,8 @@
-"""The loop that takes iterates from a method until a criterion is met, and the result it
-returns."""
+"""The loop that takes iterates from a method until a criterion is met, and the result it returns.
+
+An iterate is (f, g, marginal error) after one iteration of a method. For light atoms, and the atom
+error, see `accuracy`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,8 @@ from refot.solvers.gap import CertifiedGap
 from refot.solvers.stopping import Control, Finish, StoppedBy, Watch, level_outside
 
 FEASIBILITY_CHECK = 100
-"""After this number of iterations it is asked whether the forbidden pairs leave a plan at all."""
+"""After this number of iterations the loop checks once whether any plan avoids the forbidden
+pairs."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,13 +71,15 @@ class SinkhornResult(Answers):
     """The time that the solve took."""
 
     problem: Problem
-    """What was solved, on its backend: the methods compute from it and from f and g."""
+    """The problem that was solved, on its backend. Methods such as `plan` compute from it, f and
+    g."""
 
     gap: CertifiedGap | None = None
-    """An interval that contains F, where one was asked for."""
+    """An interval that contains F; None unless `gap` or `certified` was set."""
 
     infeasible: str = ""
-    """Why no plan avoids the forbidden pairs, where that is so and the solve did not converge."""
+    """Where no plan avoids the forbidden pairs, and the solve did not converge, the reason; else
+    ""."""
 
     @property
     def iterations(self) -> int:
@@ -92,9 +98,9 @@ def iterate(
     stop. Warns if neither the errors nor the gap that was asked for were reached, unless `control`
     asks for a number of iterations.
 
-    The error that a method yields costs it nothing, but it leaves out rounding (of a column that is
-    exact on paper) and light atoms. So an error that would end the loop, and that of the result, is
-    evaluated anew from the potentials.
+    A method computes the error that it yields without an extra pass. That error misses the rounding
+    of sums that are exact in theory, and the potentials of light atoms. So an error that would end
+    the loop is evaluated anew from the potentials, and so is that of the result.
     """
     tol = marginal_tolerance(p.C.dtype) if tol is None else as_positive(tol, "tol")
     if control is not None and control.iterations is not None:
@@ -113,7 +119,7 @@ def iterate(
                 stopped_by = StoppedBy.INFEASIBLE
             if stopped_by:
                 break
-        else:  # no more iterates: max_iter were taken, or the method has ended by itself
+        else:  # no more iterates: max_iter were taken, or the method ended of its own accord
             stopped_by = StoppedBy.MAX_ITER if len(errors) == max_iter else watch.end(f, g)
         if stopped_by != StoppedBy.TOLERANCE:
             f = f if errors[-1] < math.inf else p.best(g)  # this f is that of a larger eps
@@ -137,7 +143,8 @@ def _counted(
     p: Problem, iterates: Iterator[tuple[Array, Array, float]], tol: float, control: Control,
     iterations: int,
 ) -> SinkhornResult:
-    """The result of so many iterations. It says whether they reached tol, and does not warn."""
+    """The result of exactly `iterations` iterations. It says whether they reached tol, and does not
+    warn."""
     errors: list[float] = []
     with Watch(control, p, tol) as watch, np.errstate(all="ignore"):
         for f, g, error in itertools.islice(iterates, iterations):
@@ -153,7 +160,7 @@ def _counted(
 
 @contextmanager
 def _telling_what_was_reached(errors: list[float]) -> Iterator[None]:
-    """An error within the `with` block says how far the solve had come."""
+    """Adds to an error that is raised within the `with` block how far the solve had come."""
     try:
         yield
     except Exception as error:

@@ -2,8 +2,9 @@
 
 The budget is `memory=` of `solve`; else the environment variable REFOT_MEMORY (both in bytes, or as
 "500M", "2G"); else a quarter of the memory that is free. Within the budget a cost that takes longer
-to compute than to read becomes a matrix. Beyond it everything is streamed. Where not even the
-vectors and one block of rows fit, `MemoryBudgetError` says so before any work.
+to compute than to read becomes a matrix. A cost that does not fit is computed anew, block by block,
+in every pass. Where not even the vectors and one block of rows fit, `MemoryBudgetError` says so
+before any work.
 
 A matrix that the user asks for, such as a plan, is filled in place (`gibbs_matrix`).
 """
@@ -30,8 +31,8 @@ SHARE = 0.25
 """The part of the free memory that a solve may take where no budget is set."""
 
 VECTORS = 32
-"""About this number of vectors is held by a solve: potentials, trial steps, points in order and
-their groups."""
+"""A solve holds about this number of vectors: potentials, trial steps, and the points again, sorted
+into groups by a backend."""
 
 BLOCKS = 4
 """The number of arrays of the size of a block of rows that a solve holds."""
@@ -87,12 +88,12 @@ def free_memory() -> int:
     if limit is not None and used is not None:
         free.append(max(limit - used, 0))
     known = [number for number in free if number is not None]
-    return min(known) if known else 4 * 10**9  # not Linux: a guess, what any machine of today has
+    return min(known) if known else 4 * 10**9  # not Linux: what any machine of today has
 
 
 def _read_number(path: str, pattern: str, unit: int) -> int | None:
     """The number that `pattern` finds in a file of the system, times `unit`; None where there is no
-    such file, or it does not say."""
+    such file, or no such number in it."""
     try:
         found = re.search(pattern, Path(path).read_text(encoding="ascii"))
     except OSError:

@@ -15,14 +15,14 @@ from .overrelaxed import overrelaxed, overrelaxed_iterates
 from .schedule import Iterates, annealed
 
 FLOAT32_TOLERANCE = 1e-4
-"""Sweeps in float32 end at this marginal error, ten times what float32 resolves of a sum."""
+"""Sweeps in float32 end at this marginal error, ten times the default tolerance of float32."""
 
 FLOAT32_PATIENCE = 20
 """Sweeps in float32 also end after this number of them without a new smallest error."""
 
 
 def mixed(p: Problem, g: Array) -> Iterates:
-    """Over-relaxation under an eps schedule: in float32 as far as that leads, then in float64."""
+    """Over-relaxation under an eps schedule: first in float32, then in float64."""
     if p.C.dtype != np.float64:
         raise InputError("method", f"'mixed' on {p.C.dtype}", "float64 problems, or 'overrelaxed'")
     for f, swept in single_sweeps(p, g):
@@ -34,8 +34,8 @@ def mixed(p: Problem, g: Array) -> Iterates:
 
 
 def single_sweeps(p: Problem, g: Array) -> Iterator[tuple[Array, Array]]:
-    """(f, g) of sweeps in float32, converted to float64. They end where the range of float32
-    does."""
+    """(f, g) of sweeps in float32, converted to float64. They also end where a potential leaves the
+    range of float32."""
     single = replace(p, C=p.C.with_arrays(_single), a=_single(p.a), b=_single(p.b))
     best, stalled = math.inf, 0
     for f, swept, error in annealed(single, _single(g), overrelaxed_iterates):

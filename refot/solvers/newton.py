@@ -1,4 +1,5 @@
-"""Newton's method on the semi-dual with a dense Hessian: for small problems, down to rounding."""
+"""Newton's method on the semi-dual with a dense Hessian: for small problems. It goes on until
+rounding allows no smaller error."""
 
 from __future__ import annotations
 
@@ -14,16 +15,16 @@ from .ascent import ascend, lightest
 from .schedule import Iterates, annealed
 
 NEWTON_LIMIT = 1_500
-"""Up to this number of points on the smaller side, the factorisation of the Hessian takes less than
-a second."""
+"""Up to this number of points of the smaller measure, the factorisation of the Hessian takes less
+than a second."""
 
 MATRICES = 4
 """Matrices (n, m) in memory at once: the cost, the plan, and two for the Hessian."""
 
 
 def newton(p: Problem, g: Array) -> Iterates:
-    """Newton's method under an eps schedule, in the potential of the smaller side: its Hessian is
-    the smaller one."""
+    """Newton's method under an eps schedule, in the potential of the smaller measure, because
+    its Hessian is the smaller matrix."""
     require_newton(p)
     if p.C.shape[1] <= p.C.shape[0]:
         yield from annealed(p, g, newton_iterates)
@@ -49,7 +50,7 @@ def allows_newton(p: Problem) -> bool:
 
 
 def newton_iterates(p: Problem, g: Array) -> Iterates:
-    """The ascent in Newton's direction, from a dense plan. It ends at the floor of rounding."""
+    """The ascent in Newton's direction, which is computed from a dense plan."""
     return ascend(p, g, partial(newton_direction, p.C.dense()))
 
 
@@ -62,7 +63,8 @@ def newton_direction(
     Q_ij = P_ij / sqrt(a_i c_j) <= 1. H is singular along sqrt(c), for a constant added to g changes
     nothing; that direction is lifted by adding sqrt(c) sqrt(c)'. H is nearly singular where the
     plan falls into parts that hardly exchange mass; so it is damped, in proportion to the caution,
-    and ten times as much until the step ascends. Light columns do not move.
+    and the damping is multiplied by ten until the step ascends. Light columns do not move. For an
+    unbalanced problem Q'Q is multiplied by `p.coupling`, and `p.T.stiffness(g)` adds to diag c.
     """
     P = np.exp((p.F(f)[:, None] + p.G(g) - C) / p.eps)
     heavy = p.T.carried(g) > lightest(p)
@@ -70,21 +72,21 @@ def newton_direction(
     inverse = np.where(root > 0, 1 / np.where(root > 0, root, 1), 0)
     Q = P / np.sqrt(np.where(rows > 0, rows, 1))[:, None] * inverse
     coupling, y = Q.T @ Q, residual * inverse
-    # The diagonal of I - Q'Q, from the other entries: they give (I - Q'Q) sqrt(c) = 0 exactly. As
-    # 1 - coupling_jj it would be mere rounding where a column hardly shares its rows with others.
+    # The diagonal of I - Q'Q is computed from the other entries, by (I - Q'Q) sqrt(c) = 0. Computed
+    # as 1 - coupling_jj it would be mere rounding where a column hardly shares its rows.
     np.fill_diagonal(coupling, 0)
     free = 1 - p.coupling + p.T.stiffness(g) * inverse**2
     H = np.diag(p.coupling * (coupling @ root * inverse) + free) - p.coupling * coupling
     if p.is_exact:
         H += np.outer(root, root)
-    else:  # at the best level nothing but rounding is left of the residual along shifts
+    else:  # g + a constant is no better: what y has along sqrt(c) is rounding
         y = y - (y @ root) / (root @ root) * root
     return regularised_step(H, y, caution) * inverse
 
 
 def regularised_step(H: Array, y: Array, caution: float) -> Array:
-    """x (m,) with (H + damping) x = y, the damping in proportion to the caution, and ten times as
-    much until x ascends."""
+    """x (m,) with (H + damping) x = y. The damping is proportional to the caution, and is
+    multiplied by ten until x.y >= 0."""
     damping = max(1e-2 * caution, 1e-15)
     while np.isfinite(damping):
         try:

@@ -1,9 +1,9 @@
 """Newton's method on the semi-dual by conjugate gradients: no matrix is factored.
 
-The Hessian -(diag c - P' diag(1/a) P) / eps is only multiplied with vectors. On any backend that
-takes two products with the plan (`plan_apply`). On the processor the large entries of the plan are
-kept as a sparse matrix, and a product is a `sweep` over these; a backend that has `laplacian_solve`
-takes all steps in one call.
+The Hessian -(diag c - P' diag(1/a) P) / eps is only multiplied with vectors, one product for each
+step of conjugate gradients. On any backend a product takes two passes over all pairs
+(`plan_apply`). On the processor the large entries of the plan are kept as a sparse matrix, and a
+product is a `sweep` over these; a backend that has `laplacian_solve` makes all steps in one call.
 
 At small eps nearly all entries of a plan are negligible. Leaving them out changes the direction a
 little, but not the answer, for the gradient and the line search are exact. (tang2024accelerating in
@@ -34,23 +34,24 @@ NEGLIGIBLE = 1e-5
 """Entries P_ij below this part of a_i are left out of the Hessian."""
 
 PER_ERROR = 1e-3
-"""Entries are left out only if they are also below this part of the marginal error (times a_i): the
-last error is between parts of the plan that only small entries connect."""
+"""Entries are left out only if they are also below this part of the caution, which is about the
+marginal error, times a_i: the last error is often between parts of the plan that only small entries
+connect."""
 
 STEPS = 500
 """Steps of conjugate gradients for one direction, at most."""
 
 MORE_STEPS = 10
-"""STEPS is raised up to this many times where iterations gain nothing: parts of a plan that small
-entries connect need more steps."""
+"""Where iterations gain nothing, up to this multiple of STEPS is allowed: parts of a plan that only
+small entries connect need more steps."""
 
 STEPS_PER_UNKNOWN = 10
-"""At most so many steps for each unknown. Without rounding one would do; a direction that is not
-found by then is lost in rounding, and more steps would only take time."""
+"""Steps for each unknown, at most. Without rounding one would do. A direction that is not found by
+then cannot be found with this rounding, and more steps would only take time."""
 
 DENSE = 65_536
-"""Up to so many entries a product with the whole matrix takes less time than what a product with a
-sparse one takes to begin."""
+"""Up to this number of entries of P, a product with the dense matrix takes less time than the
+overhead of a product with a sparse one."""
 
 
 def newton_cg_iterates(p: Problem, g: Array) -> Iterates:
@@ -65,11 +66,12 @@ newton_cg = scheduled(newton_cg_iterates)
 def direction(p: Problem, f: Array, g: Array, residual: Array, caution: float) -> Array:
     """x (m,) with (diag c - P' diag(1/a) P + damping) x = b - c, approximately.
 
-    The damping is proportional to the caution. The less of it there is, the more exactly the
-    equation is solved: then a part of the plan that small entries connect to the rest may move by
-    thousands of eps, and all its potentials must move alike."""
+    The damping is proportional to the caution. The smaller the caution, the more exactly the
+    equation is solved: a part of the plan that only small entries connect to the rest may have to
+    move by thousands of eps, and all its potentials must move alike."""
     accuracy = min(0.1, math.sqrt(max(caution, 1e-10)))
-    boldness = float(abs(residual).sum()) / caution if caution > 0 else 1.0  # 1, 10, 100, ...
+    # The error over the caution, which is 1, 10, 100 or 1000 times smaller (`Gains.caution`).
+    boldness = float(abs(residual).sum()) / caution if caution > 0 else 1.0
     steps = min(int(STEPS * min(math.sqrt(boldness), MORE_STEPS)), STEPS_PER_UNKNOWN * len(g))
     P = sparse_plan(p, f, p.G(g), min(NEGLIGIBLE, PER_ERROR * caution))
     if P is None:
@@ -83,8 +85,8 @@ def direction(p: Problem, f: Array, g: Array, residual: Array, caution: float) -
 
 def sparse_direction(p: Problem, P: Entries, g: Array, residual: Array, caution: float,
                      accuracy: float, steps: int) -> Array:
-    """The direction from the entries of P: in one call if the backend can do that, and finds that
-    it is faster; else by one `sweep` for each step."""
+    """The direction from the entries of P: in one call of the backend where it has one and finds
+    that faster, else by one `sweep` for each step."""
     rows, columns = p.backend.sweep(P, np.ones_like(p.b), np.ones_like(p.a), 0.0)
     weights, diagonal = p.coupling * inverse(rows), damped(p, g, columns, caution)
     if isinstance(p.backend, DirectionSolver):
@@ -98,8 +100,8 @@ def sparse_direction(p: Problem, P: Entries, g: Array, residual: Array, caution:
 
 
 def damped(p: Problem, g: Array, columns: Array, caution: float) -> Array:
-    """The diagonal c of the Hessian, with damping, and kept away from 0. That of a light column is
-    so large that it hardly moves."""
+    """The diagonal c of the Hessian, (m,), with damping, and kept away from 0. For a light column
+    it is raised to 1, so that the column hardly moves."""
     xp = namespace(p.b)
     least = xp.where(p.T.carried(g) > lightest(p), 1e-3 * p.T.asked(g, columns), 1)
     return xp.maximum(columns, least) * (1 + min(caution, 1.0)) + p.T.stiffness(g)
@@ -135,8 +137,8 @@ def inverse(rows: Array) -> Array:
 
 
 def plan_coupling(p: Problem, f: Array, g: Array, v: Array) -> Array:
-    """P' diag(1/r) P v by two passes over all pairs, r the row sums that f asks for; times how far
-    the best f moves with its transform."""
+    """`p.coupling` times P' diag(1/r) P v, (m,), by two passes over all pairs: r are the row sums
+    that f asks for, and `p.coupling` is 1 unless the problem is unbalanced."""
     F, G, weights = p.F(f), p.G(g), p.coupling * inverse(p.asked(f, p.a))
     rows = p.backend.plan_apply(p.C, F, G, p.eps, v[:, None])
     return p.backend.plan_apply(p.C.T, G, F, p.eps, weights[:, None] * rows)[:, 0]

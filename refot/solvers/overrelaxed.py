@@ -1,13 +1,15 @@
 """Sinkhorn's algorithm over-relaxed: f <- f + w (g^(c,eps) - f), the same for g, with 1 <= w < 2.
 
-Near the optimum Sinkhorn's iteration is a linear one, block Gauss-Seidel, whose error shrinks by
-some rate theta in each step. Longer steps, by the factor w = 2 / (1 + sqrt(1 - theta)), turn that
-rate into w - 1, so that about sqrt(N) steps do what N did (thibault2021overrelaxed, lehmann2022note
+g^(c,eps) is the (c,eps)-transform of g, the f of Sinkhorn's algorithm. Near the optimum a Sinkhorn
+iteration is a linear one, block Gauss-Seidel, which multiplies the error by some rate theta. Longer
+steps, by the factor w = 2 / (1 + sqrt(1 - theta)), turn that rate into w - 1, so that about sqrt(N)
+steps do what N did (thibault2021overrelaxed, lehmann2022note
 in docs/references.bib).
 
-theta is not known in advance. It follows from the rate l at which the error is seen to fall under
-the present w, by a formula of successive over-relaxation, (l + w - 1)^2 = l w^2 theta
-(young1971iterative). Safeguard (Thibault et al.): a longer step is taken only where the dual rises.
+theta is not known in advance. It is computed from the rate l at which the error falls under the
+present w, by a formula of successive over-relaxation, (l + w - 1)^2 = l w^2 theta
+(young1971iterative). As a safeguard (thibault2021overrelaxed), a longer step is taken only where it
+raises the dual.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from .schedule import Iterates, scheduled
 
 
 class Swept(NamedTuple):
-    """What a sweep makes of (f, g)."""
+    """The result of a sweep, an over-relaxed Sinkhorn iteration, from (f, g)."""
 
     f: Array
     """f, moved towards g^(c,eps)."""
@@ -43,11 +45,12 @@ Sweep: TypeAlias = Callable[[Array | None, Array, float], Swept]
 """(f, or None before the first sweep; g; w) -> Swept."""
 
 WINDOW = 4
-"""The rate is measured over this number of steps, and not in the first ones after a change of w."""
+"""The rate is measured over this number of steps, once twice as many have been made since w last
+changed."""
 
 LARGEST = 1.995
-"""The largest w. Where the best one is larger, a further digit takes some 460 steps or more (the
-rate is at least w - 1), and Newton's method is the better choice."""
+"""The largest w. Where the best w is larger, a further digit of the error takes some 460 steps or
+more, because the rate is at least w - 1, and Newton's method is the better choice."""
 
 
 def overrelaxed_iterates(p: Problem, g: Array) -> Iterates:
@@ -67,10 +70,10 @@ def swept(p: Problem, f: Array | None, g: Array, w: float) -> Swept:
 
 
 def relax(p: Problem, g: Array, sweep: Sweep) -> Iterates:
-    """(f, g, marginal error) of each iteration, for any way to sweep. f has moved once more than g.
+    """(f, g, marginal error) of each iteration, with any Sweep. f has moved once more than g.
 
     The error takes no extra pass. With the transform g^ = f^(c,eps) the column sums of the plan are
-    b exp((g - g^) / eps); and `half_step` gives the error of the row sums that it left.
+    b exp((g - g^) / eps); and the error of the row sums comes from `half_step`, which moved f.
     """
     f, w, errors = None, 1.0, [math.inf]
     while True:
@@ -89,11 +92,11 @@ def relax(p: Problem, g: Array, sweep: Sweep) -> Iterates:
 def half_step(
     weights: Array, f: Array, transform: Array, eps: float, w: float
 ) -> tuple[Array, float]:
-    """(f + w (transform - f), the L1 error that this leaves in the sums of its side), or the plain
-    step (transform, 0.0) where w = 1 or the dual would fall.
+    """(f + w (transform - f), the L1 error of the row sums after that); or the plain step
+    (transform, 0.0) where w = 1 or the dual would fall. For g the same with columns.
 
-    With d = (transform - f) / eps, the longer step leaves the sums weights exp((w - 1) d), and the
-    dual rises by eps weights.(w d - exp((w - 1) d) + exp(-d)).
+    With d = (transform - f) / eps, the sums after the longer step are weights exp((w - 1) d), and
+    the dual rises by eps weights.(w d - exp((w - 1) d) + exp(-d)).
     """
     if w == 1.0:
         return transform, 0.0
@@ -108,14 +111,15 @@ def half_step(
 
 
 def next_relaxation(errors: list[float], w: float) -> float:
-    """The best w for the rate of the last errors; the present w where they tell nothing new."""
+    """The best w by the rate of the last errors; the present w where it is too early to measure
+    that rate, or the formula does not hold."""
     if len(errors) <= 2 * WINDOW or len(errors) % WINDOW:
         return w
     before, now = errors[-1 - WINDOW], errors[-1]
     if not 0 < now < before < math.inf:
         return w
     rate = (now / before) ** (1 / WINDOW)
-    if rate <= w - 1:  # then w has reached the best one, and the formula holds below it only
+    if rate <= w - 1:  # w is at least the best one: the formula holds for smaller w only
         return w
     theta = ((rate + w - 1) / w) ** 2 / rate
     return min(2 / (1 + math.sqrt(1 - theta)), LARGEST) if theta < 1 else w

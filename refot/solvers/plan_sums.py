@@ -1,9 +1,9 @@
 """Sums over the plan as a backend computes them, and how far they can be from the exact ones.
 
 The plan meant here is P_ij = exp((F_i + G_j - C_ij) / eps), without any rounding, for the floats F
-and G that are handed over (potentials with eps log of the weights folded in). docs/certificates.md,
-"The gap in floats", proves the bounds. All is computed in float64; a cost in float32 is converted,
-a matrix by blocks of rows.
+and G that are handed over (potentials with eps log of the weights added). docs/certificates.md,
+"The gap in floats", proves the bounds. Everything is computed in float64; a cost in float32 is
+converted, a matrix by blocks of rows. A rounding is UNIT, as a relative error.
 """
 
 from __future__ import annotations
@@ -33,23 +33,22 @@ LEAST = 2.0**-1020
 """Entries of the plan below this may be replaced by 0 in a backend."""
 
 EXPONENT = 5
-"""Roundings of an exponent x = (t - C_ij) / eps, relative to itself: of the subtraction, of 1 / eps
-in base 2, of the product of the two, and two in reserve."""
+"""Roundings of an exponent x = (t - C_ij) / eps, t = F_i + G_j, relative to x: of the subtraction,
+of 1 / eps in base 2, of the product of the two, and two in reserve."""
 
 ENTRY = 16
-"""Roundings of an entry beside those of its exponent: of the exponential, a product, a
-conversion."""
+"""Roundings of an entry exp(x) beside those of x: of the exponential, a product, a conversion."""
 
 LARGEST_EXPONENT = 750.0
-"""An entry with a larger |x| is 0 or infinite."""
+"""An entry exp(x) with a larger |x| is 0 or infinite."""
 
 BY_PRODUCTS = 64
 """From this dimension on a backend may compute |x - y|^2 as |x|^2 + |y|^2 - 2 x.y, which can make
 its error this many times as large."""
 
 SLACK = 1.01
-"""The bound of an error is computed from sums that have such an error themselves: this covers
-it."""
+"""Bounds of errors are multiplied by this, because they are computed from sums that have such
+errors themselves."""
 
 PRODUCT_EPS = 2.0**60
 """At eps = 2^60 max|C| the plan of the potentials eps log u and eps log v is u v', but for
@@ -86,9 +85,9 @@ def softmin(p: Problem, G: Floats) -> Floats:
 
 def plan_sums(p: Problem, largest: float, F: Floats, G: Floats, V: Floats | None = None
               ) -> tuple[Floats, Floats]:
-    """(sums, error): (P 1, P V) as computed, (n, 1 + k), for V (m, k) with entries between 0 and 1;
-    and a bound of the error of each sum of a row, (n,), infinite where none is known.
-    `largest` >= max |C|."""
+    """(sums, error). `sums` (n, 1 + k) are P 1 and P V as computed, for V (m, k) with entries
+    between 0 and 1. `error` (n,) bounds the error of each sum of a row, and is infinite where no
+    bound is known. `largest` >= max |C|."""
     on = p.backend
     level, distances = _around_the_mean(G, on.to_numpy(p.b))
     unit = float(distances.max()) or 1.0
@@ -113,9 +112,9 @@ def _radius(p: Problem, largest: float, F: Floats, G: Floats, level: float, spre
             sums: Floats) -> Floats:
     """A bound of the error of computed row sums; `spreads` is sum_j P_ij |G_j - level|.
 
-    The exponent x_ij errs by two things: the roundings of F_i + G_j and of a cost between points,
-    which is F_i + G_j - eps x_ij, both divided by eps; and EXPONENT roundings of itself. Of both
-    only the mean over a row counts, under the plan. For the first,
+    The exponent x_ij has two errors: the roundings of F_i + G_j and of a cost between points, which
+    is F_i + G_j - eps x_ij, both divided by eps; and EXPONENT roundings of itself. Of both only the
+    mean over a row, under the plan, enters the sum. For the first,
     |F_i + G_j| <= |F_i + level| + |G_j - level|. For the second, sum_j P_ij |x_ij| is at most
     sums_i times log m - log sums_i, where no entry exceeds 1.
     """
@@ -138,8 +137,8 @@ def _radius(p: Problem, largest: float, F: Floats, G: Floats, level: float, spre
 
 def cost_roundings(C: Cost) -> int:
     """The roundings in a cost that a backend computes from points: relative to the cost or, where
-    its terms may cancel, to their `sizes`. It is higher where a backend may use a product of
-    matrices."""
+    its terms may cancel, to the `sizes` of its ground cost. There are more where a backend may use
+    a product of matrices."""
     if isinstance(C, DenseCost):
         return 0
     d = int(C.x.shape[1])

@@ -1,4 +1,4 @@
-"""A progress bar for long solves: how many of the digits of the marginal error are gained.
+"""A progress bar for long solves: how many digits of the marginal error are gained already.
 
 It is drawn on standard error, and only for a solve that takes longer than a second.
 """
@@ -36,8 +36,8 @@ class Bar:
         self.bar.update(self.task, completed=self.part(error), description=text)
 
     def part(self, error: float) -> float:
-        """Which part of the way from the first error to tol is done, in [0, 1], on a scale of
-        logs."""
+        """The part of the way from the first error to tol that is done, in [0, 1], on a logarithmic
+        scale."""
         if not self.tol < error < self.first < math.inf:
             return float(error <= self.tol)
         return math.log(self.first / error) / math.log(self.first / self.tol)

@@ -29,7 +29,7 @@ from refot.foreign import as_given
 
 
 class ScalingWarning(ConvergenceWarning):
-    """The scaling form G-7 left the range of floats: what it returns is infinite or NaN."""
+    """The scalings of G-7 left the range of floats: what is returned is infinite or NaN."""
 
 # ------------------------------------------------------------------ scaling form, G-7
 @as_given

@@ -1,6 +1,7 @@
 """An eps schedule around any method: rough solves at falling eps, each from the g of the last.
 
-(kosowsky1994invisible; schmitzer2019stabilized: docs/references.bib.)
+A stage is the part of the schedule at one eps. (kosowsky1994invisible; schmitzer2019stabilized:
+docs/references.bib.)
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ Stage: TypeAlias = Callable[[P, Array], Iterates]
 """A method for one kind of problem."""
 
 SCHEDULE_START = 1 / 16
-"""The first eps, as a part of the range of the cost: at a larger one sweeps from g = 0 are
-quick."""
+"""The first eps, as a part of the range of the cost, max C - min C. At this eps, and at any larger
+one, a few sweeps from g = 0 are enough."""
 
 SCHEDULE_FACTOR = 4.0
 """eps falls by this factor from one stage of the schedule to the next."""
@@ -43,15 +44,15 @@ STAGE_ITERATIONS = 40
 """A stage above the final eps ends after this number of iterations at most."""
 
 WARM_ERROR = 0.5
-"""A given start is used, and no schedule, if the columns of its plan miss b by less than this in
-L1."""
+"""A given start is used, without a schedule, if the column sums of its plan miss b by less than
+this in L1."""
 
 
 def annealed(p: P, g: Array, stage: Stage[P]) -> Iterates:
     """Run the method `stage` roughly at each eps of a falling schedule, then at p.eps to the end.
 
-    A start g that is good at p.eps is used at once, without a schedule; one that is not is dropped.
-    Iterates of the schedule have the error inf, for they belong to another eps.
+    A start g that `is_warm` at p.eps is used at once, without a schedule; any other is replaced by
+    0. Iterates of the schedule have the error inf, because they belong to another eps.
     """
     if not is_warm(p, g):
         g = namespace(g).zeros_like(g)
@@ -77,8 +78,8 @@ schedule = scheduled(log_iterates)
 
 
 def rough(stage: Iterates) -> Iterates:
-    """The iterates of a stage up to STAGE_ERROR, with error inf. The caller must not keep `stage`:
-    then the generator, and the memory that it uses, is freed when this one ends."""
+    """The iterates of a stage up to STAGE_ERROR, with error inf. The caller must hold no
+    other reference to `stage`, so that its memory is freed when this generator ends."""
     for f, g, error in itertools.islice(stage, STAGE_ITERATIONS):
         yield f, g, math.inf
         if error < STAGE_ERROR:
@@ -86,8 +87,8 @@ def rough(stage: Iterates) -> Iterates:
 
 
 def is_warm(p: Problem, g: Array) -> bool:
-    """Whether g was given (it is not 0) and is a good start: |P'1 - b|_1 is small at the plan of
-    (g^(c,eps), g)."""
+    """Whether g was given (it is not 0) and is a good start: |P'1 - b|_1 is below WARM_ERROR for
+    the plan of (g^(c,eps), g)."""
     if not bool((g != 0).any()):
         return False
     columns = p.T.row_sums(g, p.best(g))

@@ -1,10 +1,11 @@
 """Sinkhorn's algorithm in the log domain.
 
-B = Bréchet et al. 2019. Each algorithm is a generator of iterates, one for each step, from which
-`iterate` takes until it stops. The rule is the same for all: the marginal error in L1,
-|P1 - a|_1 + |P'1 - b|_1, is within tol, and every potential is within eps sqrt(tol) of the
-transform of the other side. Both are evaluated at the potentials that are returned, not at older
-ones.
+g^(c,eps) (n,) is the (c,eps)-transform of g, -eps log sum_j b_j exp((g_j - C_ij) / eps), equation
+B-25 (B = Bréchet et al. 2019); f^(c,eps) (m,) is the same with the measures exchanged. Each
+algorithm is a generator of iterates, one for each step, from which `iterate` takes until it stops.
+The rule is the same for all: the marginal error in L1, |P1 - a|_1 + |P'1 - b|_1, is at most tol,
+and each entry of f and of g is within eps sqrt(tol) of the transform of the other potential. Both
+are evaluated at the potentials that are returned, not at those of an earlier step.
 """
 
 from __future__ import annotations
@@ -46,13 +47,13 @@ def row_sums(p: Problem, f: Array, f_next: Array) -> Array:
 
 def on_support(p: Problem, f: Array, transform: Array) -> Array:
     """f where a_i > 0; where a_i = 0 the transform of g. No marginal error shows whether the
-    potential of an atom without mass has converged, so it is set to what it should be."""
+    potential of an atom without mass has converged, so it is set to its exact value."""
     return namespace(f).where(p.a > 0, f, transform)
 
 
 def centred_start(p: Problem, g: Array) -> Array:
-    """g less its mean under b. A large constant in g would be missing in f, and both would lose
-    digits to it."""
+    """g less its mean under b. A large constant in g would stand in f with the opposite sign, and
+    cost both their last digits."""
     return g - p.b @ g
 
 

@@ -37,7 +37,7 @@ from .resume import Follow, rescued_in, resumed
 from .schedule import Method, P, Stage, schedule
 from .stabilised import stabilised
 from .unbalanced.auto import auto_free
-from .unbalanced.gap import gap_of_best as _  # noqa: F401 - registers the gap of such a problem
+from .unbalanced.gap import gap_of_best as _  # noqa: F401 - adds its case to gap_of
 from .unbalanced.iteration import invariant, invariant_iterates
 from .unbalanced.newton_tv import newton_tv
 from .unbalanced.overrelaxed import overrelaxed_free, stabilised_free
@@ -65,7 +65,7 @@ UNBALANCED_METHODS: dict[str, Stage[UnbalancedProblem]] = {
     "sinkhorn": invariant_iterates,
     "stabilised": stabilised_free,
 }
-"""The methods for a problem whose marginals may be missed at a price."""
+"""The methods for an unbalanced problem, whose marginals may be missed at a price."""
 
 TV_METHODS: dict[str, Stage[UnbalancedProblem]] = {
     "auto": auto_free,
@@ -75,7 +75,7 @@ TV_METHODS: dict[str, Stage[UnbalancedProblem]] = {
     "sinkhorn": invariant_iterates,
 }
 """The methods where that price is total variation. The row sum of P that goes with f_i (for KL it
-is a_i exp(-f_i / rho)) is then no differentiable function of f_i, as other methods need it."""
+is a_i exp(-f_i / rho)) is then no differentiable function of f_i, which the other methods need."""
 
 
 @as_given
@@ -110,25 +110,27 @@ def solve(
 
     It stops at the first of these; `stopped_by` of the result says which:
     - the L1 marginal error is <= `tol` (default 1e-9, in float32 1e-5), and every f_i and g_j,
-      however light its atom, is within eps sqrt(tol) of the (c,eps)-transform of the other side;
+      however small its weight, is within eps sqrt(tol) of the (c,eps)-transform of the other
+      potential;
     - the relative gap of F, between proved lower and upper bounds, is <= `gap`;
-    - `time_limit` seconds are over, compilation included. It is looked at between passes over the
-      pairs;
+    - `time_limit` seconds are over, compilation included. The clock is read between passes over
+      the pairs;
     - `max_iter` iterations, those of an eps schedule included;
     - the error has reached what rounding allows, about u c / eps with u = 1e-16 in float64, 6e-8 in
-      float32, and c the size of the costs that carry mass. A `tol` below that cannot be reached.
+      float32, and c the size of the costs of pairs that carry mass. A `tol` below that cannot be
+      reached.
 
     Or it runs exactly `iterations` sweeps of Sinkhorn's algorithm, whatever their error, and does
     not warn: `converged` says whether they reached `tol`.
 
-    `certified` proves such bounds of F at the end, whatever stopped it. `progress` is called with
+    `certified` proves bounds of F at the end, whatever stopped the solve. `progress` is called with
     (iteration, error, elapsed seconds), or is True for a bar. `g` (m,), or `f` (n,) alone, is a
-    warm start, up to a constant. `gauge` fixes the constant that may go from g to f, which no plan
-    and no value depends on: "mean-zero" (the mean of f is 0), "weighted-zero" (a.f = 0),
-    "symmetric" (a.f = b.g) or "last-zero" (the last g_j is 0); without, it is as the method left
-    it. `memory` is what it may take, in bytes or as "2G" (default:
-    REFOT_MEMORY, or a quarter of what is free). Weights None are uniform; with `normalise` they may
-    be counts. Raises InputError.
+    warm start, up to a constant. `gauge` fixes the constant t in (f + t, g - t), on which the plan
+    and the value do not depend: "mean-zero" (the mean of f is 0), "weighted-zero" (a.f = 0),
+    "symmetric" (a.f = b.g) or "last-zero" (the last g_j is 0); by default it is left as the method
+    finds it. `memory` is what the solve may take, in bytes or as "2G" (default: REFOT_MEMORY, or a
+    quarter of what is free). Weights None are uniform; with `normalise` they may be counts. Raises
+    InputError.
 
     With a folder as `checkpoint`, a solve that was interrupted goes on where it was when the same
     call is made again, and ends at the same bits; docs/scale.md.
@@ -176,8 +178,8 @@ def solve_problem(
     checkpoint: str | PathLike[str] | None = None,
     rescue: Path | None = None,
 ) -> SinkhornResult:
-    """`solve` for a problem that is checked already, as other functions of refot have it. `rescue`
-    is a file for the last potentials of a solve that is interrupted and has no checkpoint."""
+    """`solve` for a problem that is checked already, for use within refot. `rescue` is a file for
+    the last potentials of a solve that is interrupted and has no checkpoint."""
     if control is not None and control.iterations is not None:
         method = _sweeps(method)
     if gauge is not None:

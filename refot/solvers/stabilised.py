@@ -8,9 +8,9 @@ K once for both (`sweep` of the contract), and takes less time than the exponent
 
 At first K is in float32, which takes half the time to read. Its entries are right to 2^-24 and move
 a marginal by no more than that. Once the marginal error is at FLOAT32_ERROR, or where the range of
-float32 is too small, K is formed in the precision of the problem. On a device it is so from the
-start; and where a weight is 0, for no marginal error shows how right the potential of such an atom
-is.
+float32 is too small, K is formed in the precision of the problem. It is formed so from the start on
+a device; and also where a weight is 0, because no marginal error shows how accurate the potential
+of such an atom is.
 """
 
 from __future__ import annotations
@@ -36,18 +36,20 @@ FLOAT32_ERROR = 2.0**-21
 error of both sides."""
 
 FLOAT32_FAILURES = 3
-"""After this number of kernels in a row that failed at once, float32 is given up."""
+"""float32 is given up after this number of kernels in a row with which not even one sweep was
+reliable."""
 
 LEAST_ENTRY = {8: 1e-200, 4: 2e-38}
 """The smallest entry of K, by the bytes of a float; smaller ones are raised to it. (With numbers
 below the normal range, a product takes ten times as long.)"""
 
 NEGLIGIBLE = 1e-17
-"""A sum is reliable if raised entries make up at most this part of it."""
+"""A sum of entries of K times scalings is reliable if raised entries make up at most this part of
+it."""
 
 
 class WithPotential(Protocol):
-    """What a sweep makes: a new f, and more."""
+    """The result of a sweep: a new f, and what else that kind of sweep computes."""
 
     @property
     def f(self) -> Array:
@@ -55,16 +57,16 @@ class WithPotential(Protocol):
 
 
 S = TypeVar("S", bound=WithPotential)
-"""A kind of sweep."""
+"""The result of a kind of sweep."""
 
 
 class AbsorbedKernel(ABC, Generic[P, S]):
     """The absorbed kernel K at (f0, g0), and sweeps with it.
 
     Where a sweep leaves the range of floats, K is formed anew, and if that fails too the sweep is
-    made by the backend's transforms. A new stage of a schedule begins with the potentials of the
-    last: by them an exponent grows no more than by the factor by which eps falls. A stage at an eps
-    at which the backend `prefers_softmin` does without K.
+    made by the backend's transforms. A new stage of a schedule absorbs the potentials of the stage
+    before, so that exponents grow by no more than the factor by which eps falls. A stage at an eps
+    at which the backend `prefers_softmin` does not use K.
     """
 
     def __init__(self, p: P, dtype: Any | None = None) -> None:
@@ -72,7 +74,7 @@ class AbsorbedKernel(ABC, Generic[P, S]):
         one, it begins in float32 where that is possible."""
         float32_first = p.backend.xp is np and bool(p.a.all() and p.b.all())
         self.p, self.dtype = p, np.dtype(dtype or (np.float32 if float32_first else p.C.dtype))
-        self.f: Array | None = None  # of the last sweep
+        self.f: Array | None = None  # the f of the last sweep
         self.K: Array | None = None
         self.absorbed, self.failures = False, 0  # whether K is of this eps; failures in a row
 
@@ -95,7 +97,7 @@ class AbsorbedKernel(ABC, Generic[P, S]):
 
     @abstractmethod
     def _swept(self, f: Array | None, g: Array, w: float) -> S | None:
-        """The sweep with K; None where floats cannot tell."""
+        """The sweep with K as it is; None where a sum is not `_reliable`."""
 
     def refine(self) -> None:
         """Keep K in the precision of the problem from now on."""
@@ -103,8 +105,8 @@ class AbsorbedKernel(ABC, Generic[P, S]):
             self.dtype, self.K, self.absorbed = self.p.C.dtype, None, False
 
     def sweep(self, f: Array | None, g: Array, w: float) -> S:
-        """A Sweep, with K if possible: as it is, else formed anew at (f, g), else by transforms.
-        After FLOAT32_FAILURES kernels in a row that failed at once, K is no longer in float32."""
+        """A Sweep: with K as it is, else with K formed anew at (f, g), else by transforms. After
+        FLOAT32_FAILURES new kernels in a row that failed, K is no longer in float32."""
         found = self._swept(f, g, w) if self.absorbed else None
         if found is None:
             start = self.f if f is None else f

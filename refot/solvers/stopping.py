@@ -1,4 +1,5 @@
-"""When a solve ends: at its tolerance, a time limit, a certified gap, or the floor of rounding.
+"""When a solve ends: at its tolerance, a time limit, a certified gap, or where rounding allows no
+smaller error.
 
 `Control` holds what the user asked for, and `Watch` what has happened so far. `Finish` says whether
 the iterates have reached their tolerance. `StoppedBy` names every reason to end.
@@ -20,22 +21,24 @@ from refot.solvers.gap import CertifiedGap, gap_of
 from refot.solvers.progress import Bar, Progress
 
 GAP_SHARE = 0.08
-"""The part of the time of a solve that may go into checks of its gap, beside those that are
-likely to be the last."""
+"""The part of the time of a solve that may go into computing its gap, apart from those times at
+which it is likely to be small enough."""
 
 SHORT_OF = 0.8
-"""The next look at a gap comes at this part of the error that should do, by the last look."""
+"""From the last gap follows at which marginal error the gap should be small enough. It is computed
+again when the error has fallen to this part of that."""
 
 PATIENCE = 30
-"""A solve ends, stopped by rounding, after this number of iterations without a smaller error, where
-the error is at the floor of rounding."""
+"""A solve ends, stopped by rounding, after this number of iterations without a smaller error, if
+rounding alone can explain the smallest one (`rounding_floor`)."""
 
 SWEEPS = 8
-"""At most this number of Sinkhorn's sweeps bring light atoms nearer to the transform of the others,
-the first time that is tried; each time after twice as many, which go on from where those ended."""
+"""To bring the potentials of light atoms near their transforms, a first attempt makes at most this
+number of Sinkhorn iterations. Each later attempt makes twice as many as the one before, and starts
+where that ended."""
 
 PAUSE = 16
-"""That is tried again after 1, 2, 4, ... more iterations, and at most this number."""
+"""Between two such attempts the method makes 1, 2, 4, ... iterations, at most this number."""
 
 IDLE = 8
 """After this number of attempts in a row that bring light atoms no nearer, the solve has
@@ -77,13 +80,14 @@ class StoppedBy(StrEnum):
     """The error has not fallen for many iterations, and is at what the precision allows."""
 
     STALL = "stall", "take another method, a larger eps or a larger tol"
-    """The method made no more progress above that floor, or left a light atom off."""
+    """The method made no more progress though rounding allows it, or it does not get the potential
+    of a light atom right."""
 
     INFEASIBLE = "infeasible", "allow more pairs, or change the weights"
     """No plan avoids the forbidden pairs."""
 
     def __repr__(self) -> str:
-        """That of the text, so that a result prints as its user would write it."""
+        """The repr of the text, so that a result prints as its user would write it."""
         return repr(self.value)
 
 
@@ -142,7 +146,7 @@ class Watch:
         self.bar = Bar(tol) if control.progress is True else None
         self.gap: CertifiedGap | None = None  # the last one that was computed
         self.proved_at: Array | None = None  # the g of that gap
-        self.last_check, self.check_took = -math.inf, 0.0  # of the gap, in seconds
+        self.last_check, self.check_took = -math.inf, 0.0  # seconds: when, and how long
         self.enough = math.inf  # the error at which to look at the gap again
         self.smallest, self.waited = math.inf, 0  # the smallest error; iterations since then
         self.best: tuple[Array, Array] | None = None  # (f, g) of the smallest error
@@ -183,19 +187,20 @@ class Watch:
         return StoppedBy.ROUNDING if at_floor else None
 
     def end(self, f: Array, g: Array) -> StoppedBy:
-        """Why a method ended by itself: at the floor of rounding, or stalled above it."""
+        """Why a method ended of its own accord: rounding allows no smaller error, or it stalled."""
         return StoppedBy.ROUNDING if self._at_floor(f, g) else StoppedBy.STALL
 
     def _at_floor(self, f: Array, g: Array) -> bool:
-        """Whether the smallest error is above tol, and rounding explains it. (An error within tol
-        does not end the solve if a light atom is still off: that is up to `Finish`.)"""
+        """Whether the smallest error is above tol, and rounding explains it. (What to do at an
+        error within tol, with a light atom that is still off, is decided by `Finish`.)"""
         return self.tol < self.smallest <= rounding_floor(self.p, f, g)
 
     def _gap_reached(self, error: float, g: Array) -> bool:
         """Whether the gap is as small as was asked for.
 
-        It is computed only where the marginal error is that small too: at the error that should do,
-        by the last gap; or, for a gap of first order, so seldom that all these checks take at most
+        The gap falls as the power `order` of the marginal error. So it is computed only if that
+        power of the error is small enough; and then at the error that should do by the last gap.
+        Where the order is 1 it is computed at other errors too, so seldom that this takes at most
         GAP_SHARE of the time."""
         allowed, now, order = self.control.gap, self.elapsed, self.p.gap_order
         if allowed is None or error > allowed ** (1 / order):
@@ -224,10 +229,10 @@ class Watch:
 
 
 class Finish:
-    """Says whether an iterate has reached the tolerance, by mass and on every atom.
+    """Says whether an iterate has reached the tolerance, in the marginal error and the atom error.
 
-    An iterate whose marginal error is small enough, but not the error of a light atom, is improved
-    by a few of Sinkhorn's sweeps. If these do not suffice, the method goes on, and the next
+    An iterate whose marginal error is small enough, but not its atom error, is improved by a few
+    Sinkhorn iterations (sweeps). If these do not suffice, the method goes on, and the next
     examination comes some iterations later.
     """
 
@@ -235,16 +240,17 @@ class Finish:
         self.p, self.tol = p, tol
         self.found = Accuracy(math.inf, math.inf)
         self.reason: StoppedBy | None = None
-        self.until_next, self.pause, self.sweeps = 0, 1, SWEEPS  # iterations; of the next attempt
+        self.until_next, self.pause = 0, 1  # iterations: until the next look, and after that one
+        self.sweeps = SWEEPS  # of the next attempt
         self.swept_to: tuple[Array, Array] | None = None  # where the sweeps so far ended
         self.idle, self.best = 0, math.inf  # attempts without a gain; the smallest atom error
 
     def examined(self, f: Array, g: Array, error: float) -> tuple[Array, Array, float]:
-        """(f, g, error), after sweeps if they helped.
+        """(f, g, error), after sweeps if they helped; unchanged while the error that the method
+        claims is above the tolerance.
 
-        Where the error that the method claims is within the tolerance, it is evaluated anew.
-        `reason` becomes the tolerance if that is reached, or a stall if the last IDLE examinations
-        found light atoms no nearer to where they should be."""
+        Otherwise the error is evaluated anew. `reason` becomes the tolerance if that is reached, or
+        a stall if the last IDLE examinations found no smaller atom error."""
         if not error <= self.tol:
             return f, g, error
         self.until_next -= 1
@@ -258,7 +264,7 @@ class Finish:
         return f, g, self.found.marginal_error
 
     def look(self, f: Array, g: Array) -> tuple[Array, Array]:
-        """(f, g), after sweeps if these bring light atoms nearer; `found` is their accuracy."""
+        """(f, g), after sweeps if these lower the atom error; `found` is their accuracy."""
         self.found = accuracy(self.p, f, g)
         if f is g or self.found.within(self.tol) or not self.found.marginal_error <= self.tol:
             return f, g  # f is g: the potential of a symmetric problem, which a sweep would split
@@ -270,7 +276,7 @@ class Finish:
         return f, g
 
     def _wait(self) -> None:
-        """Set when to examine again, and count whether light atoms came nearer."""
+        """Set when to examine again, and count the attempts that did not lower the atom error."""
         self.until_next, self.pause = self.pause, min(2 * self.pause, PAUSE)
         self.sweeps *= 2
         self.idle = 0 if self.found.atom_error < 0.9 * self.best else self.idle + 1
@@ -280,9 +286,9 @@ class Finish:
 
 
 def level_outside() -> int:
-    """The `stacklevel`, for a warning of the caller, that names the user's line: the first one
-    outside refot. There may be several functions in between, where a value or a gradient was asked
-    for."""
+    """The `stacklevel` with which a warning of the caller names the user's line: the first one
+    outside refot. Several functions of refot may be in between, where the user called for a value
+    or a gradient."""
     frame, level = sys._getframe(1), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("refot."):
         frame, level = frame.f_back, level + 1

@@ -1,7 +1,7 @@
 """Sinkhorn's algorithm for a measure with itself: one potential, f = g. B-9, B-28.
 
-A step is one transform of f. Where two matrices fit the memory budget, it is a product with the
-absorbed kernel (`stabilised`), which takes less time than the exponentials of a transform. B =
+A step is one transform of f. Where two matrices fit the memory budget, the transform is computed by
+a product with the absorbed kernel (`stabilised`), which takes less time than its exponentials. B =
 Bréchet et al. 2019.
 """
 
@@ -28,19 +28,22 @@ from .sinkhorn import on_support, row_sums
 from .stabilised import AbsorbedKernel, by_softmin
 
 STEP, MOMENTUM = 4 * (math.sqrt(2) - 1) ** 2, (math.sqrt(2) - 1) ** 4
-"""Of the symmetric iteration: Polyak's heavy ball where curvatures lie between 1 and 2."""
+"""The step and the momentum of the symmetric iteration: those of Polyak's heavy ball for curvatures
+between 1 and 2."""
 
 
 def symmetric_iterates(
     p: Problem, f: Array, transform: Callable[[Array], Array] | None = None
 ) -> Iterates:
-    """(f, f, marginal error) for a = b and C = C', by a heavy ball. Self terms of B-9.
+    """(f, f, marginal error) for a = b and C = C', by Polyak's heavy ball: each step also repeats a
+    part of the step before. For the self terms of B-9.
 
     To first order the transform of f + h is that of f less K h, where K averages h over each row of
-    the plan. Where exp(-c / eps) is positive definite, K has eigenvalues in [0, 1], so that f less
-    its transform grows by factors in [1, 2], and the error falls by (sqrt(2) - 1)^2 = 0.17 in each
-    step. The first step is the mean of f and its transform: exact for points that do not exchange
-    mass. For a K that is not positive the iteration still converges.
+    the plan. Where exp(-c / eps) is positive definite, K has eigenvalues in [0, 1]. So the
+    derivative 1 + K of f less its transform has eigenvalues in [1, 2], and each step multiplies the
+    error by (sqrt(2) - 1)^2 = 0.17. The first step is the mean of f and its transform, which is
+    exact for points that do not exchange mass. For a K that is not positive the iteration still
+    converges.
 
     `transform` computes B-25; by default the backend does.
     """
@@ -55,10 +58,10 @@ def symmetric_iterates(
 
 # ------------------------------------------------------------------ with a kernel in memory
 class Transformed(NamedTuple):
-    """What a product with the kernel makes of a potential."""
+    """The result of a product with the kernel."""
 
     f: Array
-    """Its transform."""
+    """The transform of the potential, (n,)."""
 
 
 class SymmetricKernel(AbsorbedKernel[Problem, Transformed]):
@@ -73,15 +76,15 @@ class SymmetricKernel(AbsorbedKernel[Problem, Transformed]):
         return Transformed(self.p.transform(g, g))
 
     def _swept(self, f: Array | None, g: Array, w: float) -> Transformed | None:
-        """The same with K as it is; None where a sum is not reliable."""
+        """The transform of g with K as it is; None where a sum is not reliable."""
         v = self._scaling(self.p.a, g, self.g0)
         sums, _ = self._sums(v, self.p.a, 1.0)
         return Transformed(self._transform(self.f0, sums)) if self._reliable(sums, v) else None
 
 
 IN_CACHE = 1 << 18
-"""Up to this number of entries, the kernel is kept in the precision of the problem from the start:
-float32 would save nothing."""
+"""Up to this number of entries, the kernel stays in the processor's cache in the precision of the
+problem: float32 would save nothing, and is not used."""
 
 
 def fastest_iterates(p: Problem, f: Array) -> Iterates:

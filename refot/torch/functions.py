@@ -1,7 +1,8 @@
 """The operators as functions of autograd: each is the derivative of the one before.
 
-The Hessian product is symmetric and linear in its direction, so that it is its own derivative
-there; in the points and weights it has none: third derivatives raise InputError.
+The Hessian product is linear in its direction and the Hessian is symmetric, so that the derivative
+in the direction is a Hessian product again. In the points and weights it would be a third
+derivative, which raises InputError.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from refot.torch import operators
 
 
 class Batched(torch.autograd.Function):
-    """A function of batches, whose tensors all begin with B: `torch.vmap` makes B longer."""
+    """A function whose tensors all have B, the batch, as first axis; `torch.vmap` makes B
+    longer."""
 
     @classmethod
     def vmap(cls, info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
-        """All calls at once, as one batch of batches."""
+        """All calls of a vmap at once: their batches one after the other, as one longer batch."""
 
         def folded(argument: Any, dim: int | None) -> Any:
             if not isinstance(argument, Tensor):
@@ -52,7 +54,7 @@ class Solve(Batched):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Any, ...]:
-        """The gradients, times that in each value."""
+        """The four gradients, times `grad`, the gradient in the values (B,)."""
         needed = list(ctx.needs_input_grad[:4])
         # torch.compile has no second derivatives, and cannot trace a function within another
         gradient = operators.gradient if torch.compiler.is_compiling() else Gradient.apply
@@ -68,7 +70,7 @@ class Gradient(Batched):
     @staticmethod
     def forward(x: Tensor, a: Tensor, y: Tensor, b: Tensor, potentials: Tensor, needed: list[bool],
                 *settings: Any) -> tuple[Tensor, ...]:
-        """Those that are needed; 0 for the others."""
+        """The gradients that are needed; 0 for the others."""
         return tuple(operators.gradient(x, a, y, b, potentials, needed, *settings))
 
     @staticmethod
@@ -90,7 +92,7 @@ class HessianProduct(Batched):
     @staticmethod
     def forward(x: Tensor, a: Tensor, y: Tensor, b: Tensor, potentials: Tensor, vx: Tensor,
                 va: Tensor, vy: Tensor, vb: Tensor, *settings: Any) -> tuple[Tensor, ...]:
-        """The product."""
+        """The Hessian times (vx, va, vy, vb)."""
         return tuple(operators.hessian_product(x, a, y, b, potentials, vx, va, vy, vb, *settings))
 
     @staticmethod

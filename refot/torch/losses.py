@@ -7,8 +7,9 @@ bfloat16 are computed in float32, which is the dtype of the value. A solve that 
 warns (ConvergenceWarning).
 
 `eps` and values are in cost units; `cost` is a name of `point_cost`; `tol` and `backend` are as for
-`refot.sinkhorn_divergence_gradient`, but the default backend is the fastest for the device. On a
-CUDA device a backend of the processor computes there, and the results go back to the device.
+`refot.sinkhorn_divergence_gradient`, but the default backend is the fastest for the device. For
+tensors on a CUDA device a backend of the processor gets copies, and the results go back to the
+device.
 """
 
 from __future__ import annotations
@@ -68,9 +69,10 @@ def unbalanced_divergence(
 
 @dataclass(frozen=True)
 class SolvedTensors:
-    """A loss with the plan that it belongs to; `value` is what the module returns.
+    """A solved loss: its `value`, which is what the module returns, its potentials and its plan.
 
-    Potentials and plan are those of (x, y), without a gradient; with a batch they begin with B.
+    Potentials and plan are those of (x, y), and carry no gradient; with a batch B is their first
+    axis.
     """
 
     value: torch.Tensor
@@ -104,7 +106,7 @@ class SolvedTensors:
 
 
 class LossModule(torch.nn.Module):
-    """A loss as a module: what all of them have in common."""
+    """The base class of the losses that are modules."""
 
     def __init__(self, loss: Loss) -> None:
         super().__init__()
@@ -123,7 +125,7 @@ class LossModule(torch.nn.Module):
 
     def solve(self, x: torch.Tensor, y: torch.Tensor, *, a: torch.Tensor | None = None,
               b: torch.Tensor | None = None) -> SolvedTensors:
-        """The value beside its potentials and its plan, all from one solve."""
+        """The value with its potentials and its plan, all from one solve."""
         at = batches(x, a, y, b)
         backend = operators.backend_name(at.x.device.type, self.loss.backend)
         loss = self.loss._replace(backend=backend)

@@ -1,10 +1,10 @@
-"""A loss as torch sees it: its value, its gradient and its Hessian product, each in one piece.
+"""A loss as torch sees it: three operators, for its value, its gradient and its Hessian product.
 
     solve(x, a, y, b)                              -> value (B,), potentials (B, k)
     gradient(x, a, y, b, potentials)               -> dx, da, dy, db
     hessian_product(x, a, y, b, potentials, v...)  -> the change of the gradient along v
-Only the first solves anything. Each is an operator, which torch.compile puts into its graph as it
-is; `functions` makes each the derivative of the one before.
+Only the first solves anything. torch.compile puts an operator into its graph without looking into
+it; `functions` makes each the derivative of the one before.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ SETTINGS = ("float eps, str cost, float scale, bool debiased, float? rho, str pe
 
 @torch.compiler.assume_constant_result  # it is looked up when torch.compile traces, and kept
 def backend_name(device: str, backend: str | None) -> str:
-    """The backend that was chosen, or the fastest for the device. Backward passes may run in
-    another thread, which does not see a choice by `use_backend`; so they are told the name."""
+    """The name of the backend that was chosen, or of the fastest for the device. It is passed on to
+    backward passes, which may run in another thread, where a choice by `use_backend` is unseen."""
     return fastest_backend(device, backend).name
 
 
@@ -43,7 +43,7 @@ def restored(loss: Loss, measures: tuple[Tensor, ...], potentials: Tensor) -> li
 @torch.library.custom_op("refot::solve", mutates_args=(),
                          schema=f"({MEASURES}, {SETTINGS}) -> (Tensor, Tensor)")
 def solve(x: Tensor, a: Tensor, y: Tensor, b: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
-    """The values of a batch (B,), and the potentials of each, one after the other."""
+    """The values of a batch (B,), and the potentials of each member one after the other, (B, k)."""
     loss = Loss(*settings)
     solved = [loss.solved(at) for at in pairs((x, a, y, b), get_backend(loss.backend))]
     return (tensor_like(x, (each.value() for each in solved)),

@@ -1,9 +1,10 @@
 """`SamplesLoss` with the arguments of `geomloss.SamplesLoss`, and refot's converged answers.
 
 GeomLoss's cost for p = 2 is |x - y|^2 / 2 at eps = blur^2, for p = 1 |x - y| at eps = blur
-(`refot.conventions`), and with a `reach` a miss of the marginals costs rho KL, rho = reach^p. It
-stops after a schedule, whose steps `scaling` sets; refot goes on until its tolerance is reached, so
-that the value is the limit of GeomLoss's for scaling -> 1.
+(`refot.conventions`), and with a `reach` a miss of the marginals costs rho KL, rho = reach^p.
+GeomLoss makes one iteration at each eps of a schedule, whose steps `scaling` sets, and stops. refot
+goes on until its tolerance is reached, so that its value is the limit of GeomLoss's for scaling ->
+1.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from refot.conventions.convert import problem_to_refot
 from refot.torch.losses import LossModule
 
 CONVENTIONS = {1: "geomloss.SamplesLoss(p=1)", 2: "geomloss.SamplesLoss(p=2)"}
-"""The convention of each p."""
+"""The name in `refot.conventions` of the loss with each p."""
 
 WITHOUT_EFFECT = {"scaling", "diameter", "truncate", "cluster_scale", "verbose"}
-"""Arguments of GeomLoss that steer how its answer is approached. A converged one needs none."""
+"""Arguments of GeomLoss that change how near it comes to the converged value, which refot
+computes."""
 
 
 class SamplesLoss(torch.nn.Module):
@@ -31,8 +33,8 @@ class SamplesLoss(torch.nn.Module):
         loss = refot.torch.SamplesLoss("sinkhorn", p=2, blur=0.05); loss(x, y).backward()
 
     `debias=False` gives F in place of S. `tol` and `backend` are refot's; a `backend` of GeomLoss
-    ("tensorized", "online", "multiscale", "auto") means the default. Other losses, costs of one's
-    own and `potentials=True` raise InputError.
+    ("tensorized", "online", "multiscale", "auto") means refot's default. Other losses, costs of
+    your own and `potentials=True` raise InputError.
     """
 
     def __init__(self, loss: str = "sinkhorn", p: int = 2, blur: float = 0.05,

@@ -1,4 +1,4 @@
-"""Tensors in: checked, in batches, as arrays of a backend. Arrays out: tensors like those in."""
+"""From tensors to arrays of a backend (checked, in batches), and from arrays back to tensors."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from refot.backend_contract import Backend
 def batches(x: Any, a: Any, y: Any, b: Any) -> Pair:
     """The two measures in batches: x (B, n, d), a (B, n), y (B, m, d), b (B, m), of one dtype.
 
-    Given are such batches, or one pair of clouds x (n, d) and y (m, d); weights None are uniform,
-    and weights without B are those of the whole batch. Raises InputError.
+    The arguments are such batches, or one pair of clouds x (n, d) and y (m, d). Weights None are
+    uniform; weights (n,) or (m,) beside a batch hold for each of its members. Raises InputError.
     """
     x, y = _floating(x, "x"), _floating(y, "y")
     if x.ndim not in (2, 3):

@@ -1,7 +1,9 @@
-"""What a result of a solve answers about its plan P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps).
+"""The methods of a solve's result: what follows from its plan P_ij = a_i b_j exp((f_i + g_j -
+C_ij) / eps), such as values, maps and files.
 
-Everything is computed when it is asked for, from the potentials and the problem, by passes of the
-backend over the pairs: in memory O(n + m), but for `plan` itself.
+Each method computes when it is called, from the potentials and the problem, by passes of the
+backend over the pairs (i, j). That takes memory O(n + m); only `plan` and `sparse_plan` hold
+entries of P.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from refot.arrays import (
     Array,
     ConvergenceWarning,
     InputError,
+    Points,
     ShapeError,
     as_floating,
     as_positive,
@@ -37,12 +40,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ENTRY_BYTES = 12
-"""A sparse plan takes a float and the number of a column for each entry."""
+"""Bytes of each entry of a sparse plan: a float, and the number of its column."""
 
 
 @methods_as_given
 class Answers:
-    """The methods of `SinkhornResult`."""
+    """The methods of `SinkhornResult`, which adds the fields that are declared here."""
 
     f: Array
     g: Array
@@ -107,19 +110,20 @@ class Answers:
         return gap_of(self.problem, self.g)
 
     # -------------------------------------------------------------- maps
-    def barycentric_map(self, y: Any | None = None) -> Array:
+    def barycentric_map(self, y: Points | None = None) -> Array:
         """sum_j P_ij y_j / sum_j P_ij, (n, d): where the mass of each x_i goes to on average.
 
-        `y` (m, d) are by default the points of the cost. A point of weight 0 has an image too: that
-        of its conditional law. Warns where the solve did not converge.
+        `y` (m, d) are by default the points of the cost. A point of weight 0 has an image too: the
+        mean of its conditional law. Warns where the solve did not converge.
         """
         self.warn_unless_converged("barycentric_map")
         p = self.problem
         values = self._targets() if y is None else _checked(y, p.C.shape[1], "y", p)
         return _mean(p, self.f, p.G(self.g), values)
 
-    def transform(self, x_new: Any) -> Array:
-        """The entropic map at any points x_new (k, d), (k, d): `barycentric_map` out of sample.
+    def transform(self, x_new: Points) -> Array:
+        """Where the mass at any points x_new (k, d) goes to on average, (k, d): the entropic map,
+        which is `barycentric_map` at the points of the problem.
 
         f at x_new is the (c,eps)-transform of g there, B-25. Only for costs of points. Warns where
         the solve did not converge.
@@ -171,14 +175,14 @@ class Answers:
         return report.html(self)
 
     def shortfall(self) -> str:
-        """What is missing, in words; "" where the solve converged."""
+        """In words, how far the errors are from the tolerance; "" where the solve converged."""
         if self.converged:
             return ""
         short = Accuracy(self.marginal_error, self.atom_error).shortfall(self.tolerance)
         return f"{short} after {len(self.errors)} iterations (stopped by {self.stopped_by})"
 
     def warn_unless_converged(self, what: str) -> None:
-        """Warn that `what` is asked of a solve that did not converge, where it did not."""
+        """Where the solve did not converge, warn that `what` is computed from it all the same."""
         if not self.converged:
             warnings.warn(f"{what} of a solve that did not converge: {self.shortfall()}",
                           ConvergenceWarning, stacklevel=level_outside())
@@ -201,7 +205,8 @@ def _applied(p: Problem, f: Array, g: Array, V: Any) -> Array:
 
 
 def _mean(p: Problem, f: Array, G: Array, y: Array) -> Array:
-    """sum_j chi_ij y_j with chi_ij ~ exp((f_i + G_j - C_ij) / eps), which sums to about 1."""
+    """sum_j chi_ij y_j, with chi_ij proportional to exp((f_i + G_j - C_ij) / eps), which sums to
+    about 1 over j."""
     xp = namespace(G)
     columns = y[:, None] if y.ndim == 1 else y
     ones = xp.ones((len(y), 1), dtype=columns.dtype)

@@ -1,4 +1,4 @@
-"""Pairs of a plan that is never formed: drawn from it, and the heaviest of each row."""
+"""Pairs (i, j) of a plan that is never formed: random draws, and the heaviest pair of each row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from refot.problem import Problem
 
 
 def sample(p: Problem, f: Array, g: Array, k: int, rng: Any) -> tuple[Array, Array]:
-    """k pairs (i, j) of P, independent: i by the sums of the rows, then j by row i."""
+    """k independent pairs (i, j) with the law P, as two arrays (k,) on the host: i is drawn by the
+    sums of the rows, then j by row i."""
     generator = _generator(rng)
     rows = on_host(p.row_sums(f, g)).astype(np.float64)
     i = np.sort(generator.choice(len(rows), size=as_count(k, "k"), p=rows / rows.sum()))
@@ -47,7 +48,7 @@ def _normalised(C: Array, f: Array, G: Array, eps: float) -> Array:
 
 
 def _generator(rng: Any) -> np.random.Generator:
-    """A generator as it is, or that of a seed."""
+    """`rng` itself where it is a generator, else a new one with that seed."""
     if isinstance(rng, np.random.Generator):
         return rng
     if isinstance(rng, bool) or not isinstance(rng, int | np.integer) or rng < 0:

@@ -1,4 +1,4 @@
-"""The constant in the potentials: (f + t, g - t) is the same plan for every t, so t is a choice."""
+"""Gauges: rules that choose the constant t in (f + t, g - t), all of which have the same plan."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ OF_POTENTIALS: dict[str, Callable[[Array, Array], float]] = {
     "last-zero": lambda f, g: float(g[-1]),
     "mean-zero": lambda f, g: -float(f.mean()),
 }
-"""The t of a gauge in which no weights stand: the last g_j is 0; the mean of f is 0."""
+"""The gauges that need the potentials alone, each as the t that it chooses: the last g_j is 0; the
+mean of f is 0."""
 
 WEIGHTED: dict[str, Callable[[Array, Array, Array, Array], float]] = {
     "symmetric": lambda a, b, f, g: float(b @ g - a @ f) / 2,
     "weighted-zero": lambda a, b, f, g: -float(a @ f),
 }
-"""The t of a gauge with weights a and b of mass 1: a.f = b.g; a.f = 0."""
+"""The gauges that need the weights a and b too, of mass 1, each as its t: a.f = b.g; a.f = 0."""
 
 GAUGES = OF_POTENTIALS | WEIGHTED
 """Every gauge, by name."""
 
 
 def require_gauge(p: Problem, gauge: str) -> None:
-    """Raise InputError for a name that is no gauge, and where the potentials have no free constant:
-    with a marginal that may be missed at a price."""
+    """Raise InputError for a name that is no gauge; and for a problem in which a marginal may be
+    missed at a price, since its potentials have no free constant."""
     lookup(GAUGES, gauge, "gauge")
     if not p.is_exact:
         raise InputError("gauge", f"{gauge!r} beside rho",
@@ -39,7 +40,7 @@ def require_gauge(p: Problem, gauge: str) -> None:
 
 def in_gauge(found: SinkhornResult, gauge: str) -> SinkhornResult:
     """The result with its constant chosen. Its errors are evaluated anew, because adding a large
-    constant rounds; it warns where they are too large only now."""
+    constant rounds. Warns where only that has made them larger than the tolerance."""
     p = found.problem
     f, g = shifted(p, found.f, found.g, gauge)
     errors = accuracy(p, f, g)

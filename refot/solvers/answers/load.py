@@ -18,14 +18,15 @@ from refot.solvers.unbalanced.result import with_mass
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
 ROOM = 1 + 1e-9
-"""How much wider a gap may be on another backend, which rounds otherwise."""
+"""A gap counts as proved if, evaluated anew, it is at most this multiple of the stored one: another
+backend rounds differently."""
 
 
 def load_solution(path: str | PathLike[str], *, backend: BackendLike = None) -> SinkhornResult:
     """The result that `SinkhornResult.save` wrote to `path`, with its problem, on `backend`.
 
-    The errors are evaluated anew, and with them whether it converged: the file is not taken at its
-    word. Raises InputError for a file that is none of these.
+    The errors, and whether it converged, are not taken from the file but evaluated anew. Raises
+    InputError for a file that `save` did not write.
 
         refot.solve(C, a, b, 0.1).save("solution.npz")
         found = refot.load_solution("solution.npz")

@@ -1,4 +1,4 @@
-"""A result for the eye: one line of text, a table in HTML, a picture of the plan."""
+"""How a result is shown: one line of text, a table in HTML, a picture of the plan."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ BINS = 200
 """Rows and columns of the picture at most."""
 
 
-class Told(Protocol):
-    """What is shown of a result."""
+class ShownResult(Protocol):
+    """What text, table and picture need of a result (`SinkhornResult`)."""
 
     f: Array
     g: Array
@@ -44,13 +44,13 @@ class Told(Protocol):
         """P @ V."""
 
 
-def text(result: Told) -> str:
+def text(result: ShownResult) -> str:
     """One line, which says first whether it converged."""
     told = ", ".join(f"{name} {value}" for name, value in rows(result))
     return f"{type(result).__name__}({told})"
 
 
-def html(result: Told) -> str:
+def html(result: ShownResult) -> str:
     """A table; a result that did not converge says so in bold."""
     cells = "".join(f"<tr><th style='text-align: left'>{escape(name)}</th>"
                     f"<td style='text-align: left'>{_marked(result, name, value)}</td></tr>"
@@ -58,13 +58,13 @@ def html(result: Told) -> str:
     return f"<table>{cells}</table>"
 
 
-def _marked(result: Told, name: str, value: str) -> str:
+def _marked(result: ShownResult, name: str, value: str) -> str:
     bold = name == "converged" and not result.converged
     return f"<strong>{escape(value)}</strong>" if bold else escape(value)
 
 
-def rows(result: Told) -> list[tuple[str, str]]:
-    """(name, value) of what there is to say."""
+def rows(result: ShownResult) -> list[tuple[str, str]]:
+    """The rows of the table, as text: (name, value)."""
     p = result.problem
     n, m = p.C.shape
     return [("converged", "yes" if result.converged else
@@ -75,7 +75,7 @@ def rows(result: Told) -> list[tuple[str, str]]:
             ("eps", f"{p.eps:g}"), ("dtype", str(p.C.dtype)), ("backend", result.backend)]
 
 
-def picture(result: Told) -> Figure:
+def picture(result: ShownResult) -> Figure:
     """The masses of P, summed over bins of neighbouring rows and columns: never P itself."""
     from matplotlib.figure import Figure  # 0.3 s to import
 

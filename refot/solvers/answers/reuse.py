@@ -1,4 +1,4 @@
-"""A solve that is done serves every value and gradient of its problem: the argument `solved`."""
+"""The argument `solved` of values and gradients: an earlier solve of the problem, to use again."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 
 
 SLACK = 2.0
-"""The marginal error of a solution may be this multiple of what it was in the solve, which may have
-summed in another order, and evaluated the cost in another form."""
+"""The marginal error of a solution, evaluated anew, may be this multiple of what it was in the
+solve. The two differ by rounding: the solve may have summed in another order, or used another form
+of the cost."""
 
 
 def reused(p: Problem, solved: SinkhornResult, tol: float | None) -> SinkhornResult:
-    """`solved` as the solution of p, on the backend of p. Nothing is solved again: an answer is as
-    near as `solved` is, and warns where that did not converge.
+    """`solved` as the solution of p, on the backend of p. Nothing is solved again: what
+    is computed from it is as accurate as `solved`. Warns where that did not converge.
 
     Raises InputError where `solved` is the solution of another problem, or where `tol` is given. A
-    result holds the caller's own arrays: if these were written to since, the two problems are the
-    same arrays, and only the marginals of the plan, which take a pass over the pairs, tell.
+    result holds the caller's own arrays. If the caller has written to them since the solve, both
+    problems hold the new numbers and compare as equal. So the marginals of the plan are evaluated
+    anew, in a pass over the pairs, and compared with the errors of the solve.
     """
     if not isinstance(solved, Answers):
         raise TypeInputError("solved", f"{type(solved).__name__}", "what `refot.solve` returned")
@@ -83,7 +85,7 @@ def difference(p: Problem, q: Problem) -> str:
 
 
 def same_cost(C: Cost, D: Cost) -> bool:
-    """Whether two operands are one cost, in one form and dtype: matrices, or points."""
+    """Whether two operands are the same cost, in the same form (matrix or points) and dtype."""
     if isinstance(C, DenseCost) and isinstance(D, DenseCost):
         return _equal(C.matrix, D.matrix)
     if isinstance(C, DenseCost) or isinstance(D, DenseCost):

@@ -1,8 +1,8 @@
-"""The solution of a problem as values and gradients ask for it: solved now, or given as `solved`.
+"""The solution of a problem, for values and gradients: solved now, or given by the caller.
 
-F is a minimum, so that an error of the potentials changes it to second order only. Neither a
-gradient of F nor <C, P> is one: there the error counts to first order, and such answers ask for a
-smaller tolerance by default.
+F is an optimal value, so that a small error of the potentials changes it only to second order. It
+changes a gradient of F, and the sharp value s = <C, P>, to first order: for these the default
+tolerance is smaller.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from refot.solvers.solve import solve_problem
 from refot.solvers.symmetric import solve_symmetric_problem
 
 ROUGH = 1e-2
-"""The marginal error of a first, rough solve: it tells how large the potentials are."""
+"""The marginal error of a first, rough solve, which shows how large the potentials are."""
 
 LOOSE = 1e-6
-"""The largest default tolerance of an answer that is wrong by as much as the marginals are. A solve
-that cannot reach it warns."""
+"""The largest value of `first_order_tolerance`, a marginal error. A solve that cannot reach it
+warns."""
 
 Solver: TypeAlias = Callable[[Problem, float | None, Array | None], SinkhornResult]
 """(problem, tol, the potential to start from) -> the solution of the problem."""
@@ -66,8 +66,9 @@ def first_order_tolerance(p: Problem, f: Array, g: Array) -> float:
 
 def still_solves(warm: SinkhornResult | None, p: Problem, tol: float | None
                  ) -> TypeGuard[SinkhornResult]:
-    """Whether the solution of a problem nearby is that of p itself, to first order: between points
-    that have not moved. A matrix may have been written to since, which nobody can see."""
+    """Whether `warm`, the solution of a nearby problem (of the step before in a training loop, for
+    example), is accurate enough for p too: for points that have not moved. Never for a cost matrix,
+    because the caller may have written to it since, and its old entries are not kept."""
     if warm is None or not warm.converged or not isinstance(p.C, PointCost):
         return False
     wanted = first_order_tolerance(p, warm.f, warm.g) if tol is None else tol
@@ -87,8 +88,8 @@ def to_first_order(
 ) -> SinkhornResult:
     """The solution to `tol`, by default `first_order_tolerance`; or `solved`, where given.
 
-    That default depends on the size of the potentials. So a rough solve comes first, and the second
-    one goes on from its potential. `warm`, the solution of a problem nearby, takes the place of the
+    That default depends on the size of the potentials. So a rough solve comes first, and a second
+    one starts from its potential. `warm`, the solution of a nearby problem, takes the place of the
     rough solve.
     """
     if solved is not None:

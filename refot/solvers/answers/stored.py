@@ -16,14 +16,15 @@ from refot.files import whole_file
 from refot.penalties import as_rho
 from refot.unbalanced_problem import UnbalancedProblem
 
-from .report import Told
+from .report import ShownResult
 
 VERSION = 1
-"""That of the layout of the file."""
+"""The version of the file's layout, which the file holds too."""
 
 
-def write(result: Told, path: str | PathLike[str]) -> Path:
-    """The file, whole or not at all. Raises InputError for a cost that has no name."""
+def write(result: ShownResult, path: str | PathLike[str]) -> Path:
+    """Write the file, whole or not at all, and return its path. Raises InputError for a cost that
+    has no name."""
     target = Path(path)
     if not target.absolute().parent.is_dir():
         raise InputError("path", f"{str(target)!r}", "a file in a folder that exists")

@@ -1,4 +1,5 @@
-"""F at solved potentials: the semi-dual, and another way where eps is far above the cost.
+"""F at solved potentials: the semi-dual; where eps is far above the cost, in a form that does not
+lose digits.
 
 B-24 and B-25 are equations of B = Bréchet et al. 2019.
 """
@@ -10,7 +11,7 @@ from refot.costs.operands import DenseCost, row_blocks
 from refot.problem import Problem
 
 WIDE = 1e2
-"""How many times max |C| eps must be for F to be computed about the mean cost (`wide_value`)."""
+"""Where eps is more than this multiple of max |C|, F is computed by `wide_value`."""
 
 
 def value_of(p: Problem, g: Array, f: Array | None = None) -> float:
@@ -27,7 +28,8 @@ def semi_dual_of(p: Problem, g: Array) -> float:
 
 
 def largest_cost(p: Problem) -> float:
-    """max |C| over pairs with mass. Of points, an upper bound: from the boxes around x and y."""
+    """max |C| over pairs with mass; for a cost of points an upper bound of it, from the boxes
+    around x and y."""
     C = p.costs_with_mass
     if isinstance(C, DenseCost):
         return float(abs(C.matrix).max())
@@ -46,7 +48,7 @@ def wide_value(p: Problem) -> float:
 
 
 def wide_potentials(p: Problem) -> tuple[Array, Array]:
-    """(f, g) of those three steps, for a problem without weights of 0."""
+    """(f, g) after three Sinkhorn steps from g = 0, for a problem without weights of 0."""
     g = namespace(p.b).zeros_like(p.b)
     for _ in range(3):
         f = transform_about_the_mean(p, g)

@@ -1,11 +1,11 @@
 """A solve that can be interrupted: the same call, made again, ends at the same bits.
 
 What takes long in a solve are the operations of the backend. A checkpoint is a folder that holds
-their answers, each under a digest of what was asked: the operation, the cost and all arguments. A
-solve that begins anew asks the same questions in the same order, for nothing in it is left to
-chance. So it finds the answers that the first one had, and computes from there on. This needs
-nothing of a method but that it goes by way of the backend; a kernel that is kept in memory (`gibbs`
-and `sweep`) is computed again.
+their results, each under a digest of the call: the operation, the cost and all arguments. A solve
+has no randomness, so that a second run makes the same calls in the same order. It finds the results
+of the first run in the folder, and computes from where these end. A method needs nothing for this
+but to compute by the backend. Only a kernel that is kept in memory (`gibbs` and `sweep`) is
+computed again.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from refot.solvers.loop import SinkhornResult
 from .last import Follow, Last
 
 OPERATIONS = "softmin", "plan_apply", "marginals", "plan_cost", "plan_cost_gradient"
-"""The operations whose answers are kept: each passes over all pairs, and returns vectors."""
+"""The operations whose results are kept: each passes over all pairs, and returns vectors."""
 
 WORTH = 0.05
-"""An answer that took fewer seconds is not kept: it is as quickly computed again."""
+"""Seconds. A result that took less is not kept, because it is as quickly computed again as read."""
 
 POTENTIALS = "potentials.npz"
 """The file of the last potentials, in the folder."""
 
 COSTS = 4
-"""Arrays of costs whose digests are remembered."""
+"""The number of arrays of costs whose digests are remembered."""
 
 R = TypeVar("R", bound=SinkhornResult)
 """The result of a solve."""
@@ -53,8 +53,8 @@ def resumed(folder: str | PathLike[str], p: Problem, run: Callable[[Problem, Fol
 
     Raises InputError where the folder holds anything else than a checkpoint."""
     place = _folder(folder)
-    last, answers = Last(place / POTENTIALS, p), Answered(place, p.backend)
-    found = last.rescued(lambda: run(replace(p, backend=answers.recorded()), last.follow))
+    last, results = Last(place / POTENTIALS, p), KeptResults(place, p.backend)
+    found = last.rescued(lambda: run(replace(p, backend=results.recorded()), last.follow))
     if found.converged:
         for file in _files(place):
             file.unlink()
@@ -86,48 +86,48 @@ def _files(folder: Path) -> list[Path]:
             *folder.glob(".answer-*.npz.*"), *folder.glob(f".{POTENTIALS}.*")]
 
 
-class Answered:
-    """The answers of a backend, kept in a folder."""
+class KeptResults:
+    """The results of a backend's operations, kept in a folder."""
 
     def __init__(self, folder: Path, backend: Backend) -> None:
         self._folder, self._backend = folder, backend
         self._digests: OrderedDict[Any, tuple[Array, bytes]] = OrderedDict()
 
     def recorded(self) -> Backend:
-        """A copy of the backend that looks for each answer in the folder before it computes."""
+        """A copy of the backend that looks for each result in the folder before it computes."""
         recorded = copy.copy(self._backend)
         for name in OPERATIONS:
-            setattr(recorded, name, partial(self._answer, name))
+            setattr(recorded, name, partial(self._result, name))
         return recorded
 
-    def _answer(self, operation: str, C: Any, *arguments: Any) -> Any:
-        """The answer of the operation: the one that is kept, or a new one."""
-        file = self._folder / f"answer-{self._question(operation, C, arguments)}.npz"
+    def _result(self, operation: str, C: Any, *arguments: Any) -> Any:
+        """The result of the operation: the one that is kept, or a new one."""
+        file = self._folder / f"answer-{self._digest_of(operation, C, arguments)}.npz"
         if file.exists():
             try:
                 return self._read(file)
-            except UnreadableError:  # a disk that lies: then it is computed again
+            except UnreadableError:  # a damaged file: the result is computed again
                 file.unlink()
         start = time.perf_counter()
-        answer = getattr(self._backend, operation)(C, *arguments)
-        parts = answer if isinstance(answer, tuple) else (answer,)
+        result = getattr(self._backend, operation)(C, *arguments)
+        parts = result if isinstance(result, tuple) else (result,)
         arrays = [self._backend.to_numpy(part) for part in parts]
         if time.perf_counter() - start >= WORTH:
             with whole_file(file) as out:
                 np.savez(out, *arrays, allow_pickle=False)
-        return answer
+        return result
 
     def _read(self, file: Path) -> Any:
         arrays = read_arrays(file)
         parts = [arrays[f"arr_{k}"] for k in range(len(arrays))]
         if parts[0].ndim == 0:
             return float(parts[0])
-        answer = tuple(self._backend.asarray(part) for part in parts)
-        return answer if len(answer) > 1 else answer[0]
+        result = tuple(self._backend.asarray(part) for part in parts)
+        return result if len(result) > 1 else result[0]
 
-    # ------------------------------------------------------------------ what is asked
-    def _question(self, operation: str, C: Any, arguments: tuple[Any, ...]) -> str:
-        """A digest of the operation and of all that its answer depends on."""
+    # ------------------------------------------------------------------ the digest of a call
+    def _digest_of(self, operation: str, C: Any, arguments: tuple[Any, ...]) -> str:
+        """A digest of the operation and of all that its result depends on."""
         inner = getattr(getattr(self._backend, "inner", None), "name", "")
         digest = blake2b(f"{self._backend.name} {inner} {operation}".encode(), digest_size=20)
         digest.update(self._cost(C))
@@ -152,7 +152,7 @@ class Answered:
         where = getattr(array, "__array_interface__", None)
         key = id(array) if where is None else (where["data"], where["strides"], array.shape)
         if key not in self._digests:
-            self._digests[key] = array, self._content(array)  # held, so that the key stays its own
+            self._digests[key] = array, self._content(array)  # held: no other takes its place
             if len(self._digests) > COSTS:
                 self._digests.popitem(last=False)
         return self._digests[key][1]

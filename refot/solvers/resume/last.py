@@ -1,4 +1,4 @@
-"""The last potentials that a solve had, in a file, where it is interrupted."""
+"""A file with the last potentials of a solve that is interrupted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Iterate: TypeAlias = tuple[Array, Array, float]
 """f (n,), g (m,), and the marginal error."""
 
 Follow: TypeAlias = Callable[[Iterator[Iterate]], Iterator[Iterate]]
-"""Hands iterates on, and looks at each."""
+"""A function that passes iterates on unchanged, and takes note of each."""
 
 R = TypeVar("R")
 """What a solve returns."""
@@ -47,7 +47,7 @@ class Last:
             yield each
 
     def write(self) -> str:
-        """Write the file; the sentence that tells of it."""
+        """Write the file, and return a sentence that says so."""
         self._written = time.monotonic()
         if self._reached is None:
             return "no iteration was finished"
@@ -69,8 +69,9 @@ class Last:
 
 
 def rescued_in(path: Path, p: Problem, run: Callable[[Problem, Follow], R]) -> R:
-    """run(p, follow), which solves p and hands its iterates through `follow`. Until it has returned
-    a file holds the last potentials; it stays where the solve is interrupted."""
+    """run(p, follow), which solves p and hands its iterates through `follow`. While it runs, the
+    file at `path` holds the last potentials; it is removed when `run` returns, and stays if the
+    solve is interrupted."""
     last = Last(path, p)
     found = last.rescued(lambda: run(p, last.follow))
     path.unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""Coarser clouds, and the potentials that they give to finer ones."""
+"""Starts for large problems, from the potentials of the same problem with fewer points."""

@@ -1,10 +1,10 @@
 """A start from a coarser problem: clouds with a quarter of the points, solved at the same eps.
 
-Each cloud is cut into cells of neighbours, and a cell becomes one point, its mean, with all its
-mass. The potentials of that problem are known between its points too: g at y is the transform
-(B-25) of the coarse f there. So they are lifted to the clouds by one pass, and what is left to do
-is what the cells are too large to see (schmitzer2019stabilized in docs/references.bib, section
-3.3). B = Bréchet et al. 2019.
+Each cloud is cut into cells of neighbouring points, and a cell becomes one point, its mean, with
+all its mass. The potentials of this coarser problem are defined at all points of space: g at y is
+the transform (B-25) of the coarse f at y. So one pass over the pairs (lifting) gives the start g,
+and the solver has only to find what differs within a cell (schmitzer2019stabilized in
+docs/references.bib, section 3.3). B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from refot.solvers.schedule import Method, is_warm
 from refot.solvers.stopping import out_of_time
 
 CELL = 4
-"""Points in a cell."""
+"""The number of points in a cell; the last cell may have fewer."""
 
 LARGE = 16_384
 """A start is lifted if each cloud has at least this number of points: smaller problems take less
 than a second."""
 
 MOST_AXES = 3
-"""In more dimensions neighbours are far from each other, and a cell is no point."""
+"""The largest dimension. In more, neighbours are so far from each other that one point cannot stand
+for a cell."""
 
 ROUGH, ENOUGH = 1e-4, 500
-"""The marginal error of the coarser problem, and the most iterations. A larger error would be
-lifted too, and it is of the kind that takes many sweeps to go."""
+"""The marginal error to which the coarser problem is solved, and its iterations at most. A larger
+error would pass on to the start, and be of the kind that takes many sweeps to remove."""
 
 
 class Cells(NamedTuple):
@@ -55,8 +56,8 @@ def large_clouds(p: Problem) -> PointCost | None:
 
 
 def lifted_start(p: Problem, g: Array, method: Method) -> Array:
-    """g (m,) from a coarser problem that `method` solves; the g that is given where that is warm,
-    or where p has no coarser problem."""
+    """A start g (m,) from a coarser problem, which `method` solves. The given g itself where it
+    `is_warm`, or where the clouds of p are not `large_clouds`."""
     C = large_clouds(p)
     if C is None or is_warm(p, g):
         return g
@@ -82,7 +83,8 @@ def coarser(p: Problem, C: PointCost) -> tuple[Problem, Array]:
 
 
 def cells(points: Array, weights: Array) -> Cells:
-    """The mean and the mass of each CELL neighbours; a cell without mass has its middle."""
+    """The weighted mean and the mass of each cell, for points (n, d) and weights (n,). A cell
+    without mass is at the unweighted mean of its points."""
     order = in_small_boxes(points)
     starts = np.arange(0, len(points), CELL)
     mass = np.add.reduceat(weights[order], starts)
@@ -93,8 +95,8 @@ def cells(points: Array, weights: Array) -> Cells:
 
 
 def in_small_boxes(points: Array) -> Array:
-    """An order (n,) of the points in which each CELL neighbours, from the first on, lie in a small
-    box: all points are cut in two along their widest coordinate, and so is each half in turn."""
+    """An order (n,) of the points (n, d) in which each CELL in a row, from the first on, lie in a
+    small box: all points are cut in two along their widest coordinate, and so is each half."""
     order, parts = np.arange(len(points)), [(0, len(points))]
     while parts:
         start, stop = parts.pop()

@@ -1,1 +1,1 @@
-"""What the solvers need where a marginal may be missed at a price: iteration, sides, gap."""
+"""Unbalanced problems, whose marginals may be missed at a price: their methods, gap and result."""

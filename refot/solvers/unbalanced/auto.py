@@ -15,12 +15,13 @@ from .newton_tv import newton_tv_iterates
 from .overrelaxed import FREE, FreeKernel, free_iterates, overrelaxed_free
 
 QUICK = 0.5
-"""Where each iteration takes errors down by this factor or more, no eps schedule is needed."""
+"""Where each iteration multiplies errors by this or less, no eps schedule is needed."""
 
 
 def auto_free(p: UnbalancedProblem, g: Array) -> Iterates:
-    """As for a balanced problem, with the sweeps of an unbalanced one. Where these are compiled, a
-    small problem begins with them, too: one takes less than a tenth of the time of a Newton step.
+    """As `auto` for a balanced problem, with the sweeps of an unbalanced one. But where the backend
+    has these compiled, a small problem too begins with sweeps, and not with Newton's method: a
+    sweep takes less than a tenth of the time of a Newton step.
     """
     if not p.is_smooth:
         return auto_tv(p, g)

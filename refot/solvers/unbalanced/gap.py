@@ -1,14 +1,18 @@
-"""How far potentials are from optimal, proved in floats: [lower, upper] around U, for any f and g.
+"""How far potentials are from optimal, proved in floats: [lower, upper] around the unbalanced value
+U (U-1 of docs/equations.md), for any f and g.
 
-Every plan is feasible where both marginals are free, so that with r = P1, c = P'1, m the mass of P
+Where both marginals may be missed, every plan is feasible. So with r = P1, c = P'1, m the mass of
+P, and m_a, m_b those of a and b
 
     lower = D1(f) + D2(g) - eps m + eps m_a m_b                           the dual U-2 of (f, g)
     upper = lower + slack1(s r) + slack2(s c) + eps m (s log s - s + 1)   the primal U-1 of s P
 
-with P the plan of (f, g), s any number > 0, D the rewards, and slack(r) = D(r | a) + D*(-f) + r.f,
-for KL rho KL(r | a exp(-f / rho)): a sum of terms >= 0, in which nothing cancels. Where the rows
-are exact, f is first made the transform of g and then meant exactly, f - eps log(r / a); their
-slack is 0, and s = 1. docs/certificates.md, "The gap of an unbalanced problem", proves it.
+with P the plan of (f, g) and s any number > 0. D1(f) = -D*(-f) is the term of f in the dual, with
+D(r | a) the penalty of the rows and D* its convex conjugate in r. slack1(r) = D(r | a) + D*(-f) +
+r.f, which is rho KL(r | a exp(-f / rho)) for KL: a sum of terms >= 0, in which nothing cancels. D2
+and slack2 are the same for the columns. Where the rows are exact, f is set to the transform of g,
+and what is proved holds for f - eps log(r / a), whose rows are exact; so slack1 = 0 and s = 1.
+docs/certificates.md, "The gap of an unbalanced problem", has the proof.
 """
 
 from __future__ import annotations
@@ -28,8 +32,8 @@ from refot.solvers.plan_sums import UNIT, Floats, cost_range, in_float64, plan_s
 from refot.unbalanced_problem import UnbalancedProblem, normalised
 
 TINY = 2.0**-900
-"""Sums that a potential asks for are compared with the sums of the plan above this, and below it
-bounded without."""
+"""Above this, a sum that a potential asks for (U-4) is compared with the sum of the plan; for a
+smaller one the slack is bounded without their quotient."""
 
 Interval = tuple[Floats, Floats]
 """(at least, at most), (n,)."""
@@ -37,21 +41,24 @@ Interval = tuple[Floats, Floats]
 
 @gap_of.register
 def gap_of_best(p: UnbalancedProblem, g: Array) -> CertifiedGap:
-    """The gap of g with the f that is best against it. Both marginals exact: the balanced gap."""
+    """The gap of g and the best f for it; where both marginals are exact, that of the balanced
+    problem."""
     return gap_of_exact(p, g) if p.is_exact else unbalanced_gap(p, p.best(g), g)
 
 
 def gap_of_exact(p: UnbalancedProblem, g: Array) -> CertifiedGap:
-    """With masses m: U = m F + eps m (m - 1 - log m), F of the masses divided by m."""
+    """The gap for exact marginals of mass m: U = m F + eps m (m - 1 - log m), with F the value for
+    both masses divided by m."""
     F, m = gap_of(normalised(p), g), total(p.backend.to_numpy(p.a).astype(np.float64))
     terms = np.array([p.eps * m * m, -p.eps * m, -p.eps * m * math.log(m)])
     lower = -rounded_up([np.array([-m * F.lower]), -terms], p.eps)
     return CertifiedGap(lower, rounded_up([np.array([m * F.upper]), terms], p.eps))
 
 
-@np.errstate(all="ignore")  # what is not finite proves nothing, and says so
+@np.errstate(all="ignore")  # a bound that is not finite becomes infinite: it proves nothing
 def unbalanced_gap(given: UnbalancedProblem, f: Array, g: Array) -> CertifiedGap:
-    """An interval that contains U, from any f (n,) and g (m,), after their best shift."""
+    """An interval that contains U, from any f (n,) and g (m,); (f + t, g - t) with the best t is
+    used."""
     p, on = in_float64(given), given.backend
     a, b = (on.to_numpy(masses) for masses in (p.a, p.b))
     f, g = (on.to_numpy(h).astype(np.float64) for h in (f, g))
@@ -70,29 +77,32 @@ def unbalanced_gap(given: UnbalancedProblem, f: Array, g: Array) -> CertifiedGap
 
 
 def _allowed(penalty: Penalty, f: Floats) -> Floats:
-    """f, clipped to where the dual is finite and a plan's slack is that of its sums."""
+    """f; for total variation clipped to [-rho, rho], beyond which its dual is infinite or its slack
+    has another form."""
     return np.clip(f, -penalty.rho, penalty.rho) if isinstance(penalty, TV) else f
 
 
 @dataclass(frozen=True)
 class Side:
-    """The rows of a plan, or its columns, where there is mass: potential, mass, an interval that
-    contains each sum."""
+    """The rows of a plan, or its columns, of positive mass: their potential f, masses a, and an
+    interval that contains each sum, (n,) each."""
 
     penalty: Penalty
     f: Floats
     a: Floats
     sums: Interval
+    """The sums of the plan, before any multiple s of it."""
 
     @cached_property
     def mass(self) -> tuple[float, float]:
-        """(at least, at most) the sum of the sums."""
+        """(a lower bound, an upper bound) of the mass of the plan."""
         n = len(self.a) * UNIT
         return (1 - n) * total(self.sums[0]), (1 + n) * total(self.sums[1])
 
     @property
     def reward(self) -> tuple[Floats, Floats]:
-        """Terms of -D*(-f), right to MARGIN, and terms of what they can be off by beside."""
+        """(the terms of -D*(-f), each right to the relative error MARGIN; a further error that each
+        may have, because exp turns an absolute error of f / rho into a relative one)."""
         if isinstance(self.penalty, KL):
             x = -self.f / self.penalty.rho
             terms = -self.penalty.rho * self.a * np.expm1(x)
@@ -100,8 +110,8 @@ class Side:
         return self.a * self.f, np.zeros_like(self.f)
 
     def slack(self, s: float) -> Floats:
-        """At most the slack of s times the sums, right to MARGIN. It is convex in a sum, and so
-        largest at an end of its interval."""
+        """Terms that are at least the slack of s times the sums, up to a relative error MARGIN. The
+        slack is convex in a sum, and so largest at an end of its interval."""
         low, high = s * self.sums[0] * (1 - MARGIN), s * self.sums[1] * (1 + MARGIN)
         if isinstance(self.penalty, TV):
             ends = [self.penalty.slack(end, self.f, self.a) for end in (low, high)]
@@ -125,7 +135,8 @@ def _psi(y: Floats) -> Floats:
 
 def _sides(p: UnbalancedProblem, shares: Problem, rows: tuple[Floats, Floats],
            columns: tuple[Floats, Floats], off: float) -> tuple[Side, Side]:
-    """Both sides of the plan of (f, g), from one pass over it for each."""
+    """The rows and the columns of the plan of (f, g), from one pass over the pairs for each. `off`
+    is how far the entries of C may be from those that were given."""
     (a, f), (b, g) = rows, columns
     F, G = f + p.eps * log_weights(a), g + p.eps * log_weights(b)
     largest = max(map(abs, cost_range(p.C)))
@@ -142,12 +153,13 @@ def _sides(p: UnbalancedProblem, shares: Problem, rows: tuple[Floats, Floats],
 
 
 def _rounding(f: Floats, a: Floats, eps: float) -> float:
-    """What f + eps log a, rounded, can be off by where a > 0."""
+    """A bound of the rounding of f + eps log a, where a > 0."""
     return 4 * UNIT * float((abs(f) + eps * abs(np.where(a > 0, log_weights(a), 0))).max())
 
 
 def _interval(eps: float, rows: Side, columns: Side, nonnegative: bool) -> CertifiedGap:
-    """The dual and the primal of the plan, or of what is better and known without it."""
+    """[lower, upper]: the dual value of (f, g), or 0 where that is larger and costs are >= 0; and
+    the primal value of the plan, or that of moving nothing where it is smaller."""
     if isinstance(columns.penalty, Exact):
         return _interval(eps, columns, rows, nonnegative)
     product = eps * total(rows.a) * total(columns.a)
@@ -183,14 +195,16 @@ def _with_exact_rows(rows: Side, columns: Side) -> Side:
 
 
 def _left_behind(side: Side) -> Floats:
-    """D(0 | a), by atoms."""
+    """D(0 | a), the price of moving nothing, atom by atom, (n,)."""
     return side.penalty.rho * side.a
 
 
 def best_multiple(eps: float, rows: Side, columns: Side) -> float:
-    """The s that makes the primal of s P smallest, of KL; U-6. Any s > 0 is right.
+    """The s with the smallest primal value of s P, where both penalties are KL (U-6); else 1. The
+    upper bound holds for any s > 0.
 
-    E = rho1 <r, log(r / asked)> + rho2 <c, log(c / asked)> is that of U-6, without cancellation.
+    E is that of U-6 in a form without cancellation: rho1 <r, log(r / asked)> + rho2 <c, log(c /
+    asked)>, with the sums that the potentials ask for.
     """
     if not (isinstance(rows.penalty, KL) and isinstance(columns.penalty, KL)):
         return 1.0

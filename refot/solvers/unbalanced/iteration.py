@@ -1,10 +1,11 @@
 """The translation-invariant iteration of unbalanced transport, U-3 with U-5.
 
-f = prox(softmin) alone takes the level of the potentials only the part eps / rho of its way a step:
-at rho = 1e4 eps it stands still. So each half-step takes the best level together with the best f
-(`Problem.answer`): with h the softmin of g, f = prox(h + t), which answers g - t, for the t at
-which both ask for the same mass (sejourne2022faster in docs/references.bib). For total variation
-the shift follows the step.
+The level of potentials is the t in (f + t, g - t). A step f = prox(softmin) alone moves the level
+only by the part eps / rho of its distance to the best one: at rho = 1e4 eps it stands still. So
+each half-step finds the best level together with the best f (`Problem.answer`): with h the softmin
+of g it takes f = prox(h + t), the best f for g - t, at the t at which f and g - t ask for sums
+(U-4) of the same mass (sejourne2022faster in docs/references.bib). For total variation the level is
+set after the step.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from refot.solvers.schedule import Iterates, scheduled
 
 
 def invariant_iterates(p: Problem, g: Array) -> Iterates:
-    """(f, g, residual), l = 1, 2, ...: both potentials at their best level. Columns are exact up to
-    rounding before the shift; the next softmin gives the sums of the rows for nothing."""
+    """(f, g, residual) of each step, both potentials at their best level. The residual is that of
+    the rows: the columns have the sums that g asks for (U-4), up to rounding, and for total
+    variation before the shift to the best level. The row sums follow from the next softmin, without
+    an extra pass."""
     h = p.transform(g)
     while True:
         f = p.answer(h, g)
@@ -31,4 +34,4 @@ def invariant_iterates(p: Problem, g: Array) -> Iterates:
 
 
 invariant = scheduled(invariant_iterates)
-"""The same under an eps schedule."""
+"""The translation-invariant iteration under an eps schedule."""

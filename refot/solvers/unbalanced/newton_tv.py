@@ -1,10 +1,11 @@
 """Newton's method for total variation: each potential lies between -rho and rho.
 
-Within these bounds the dual U-2 is that of exact marginals. f is always the best one for g, its
-transform clipped to the bounds, so that what remains is to maximise a concave function of g in a
-box. A column at a bound that the gradient would push beyond it stays there; Newton's equations are
-solved for the others, and a step ends at the bounds (bertsekas1982projected in
-docs/references.bib). A row at a bound does not follow g.
+Within these bounds the dual U-2 is that of exact marginals. f is always the best potential for g,
+the transform of g clipped to the bounds, so that what remains is to maximise a concave function of
+g in a box. Where the gradient would push a g_j that is at a bound beyond it, g_j stays. Newton's
+equations are solved for the other columns, and a step ends at the bounds (bertsekas1982projected in
+docs/references.bib). A row follows g if its f_i is not at a bound: at a bound, f_i does not change
+with g.
 """
 
 from __future__ import annotations
@@ -35,17 +36,18 @@ def newton_tv(p: UnbalancedProblem, g: Array) -> Iterates:
 def newton_tv_iterates(p: UnbalancedProblem, g: Array) -> Iterates:
     """(f, g, residual) of each iteration, until STALL of them in a row have no smaller residual.
 
-    The row sums are those asked for by construction: the residual is that of the columns.
+    The row sums are those that f asks for (U-4), by construction, so that the residual is that of
+    the columns.
     """
     C, smallest, stalled = p.C.dense(), math.inf, 0
     while stalled < STALL:
         f, g = p.shifted(p.best(g), g)
         g = within_bounds(p, g)
-        h, f = answered(p, g, f)
+        h, f = transform_and_best(p, g, f)
         transform, heavy = p.T.transform(f, g), p.T.carried(g) > lightest(p)
         if bool((heavy & (abs(p.T.excess(g, transform)) > FAR)).any()):  # too far: a sweep
             g = p.T.prox(transform)
-            h, f = answered(p, g, f)
+            h, f = transform_and_best(p, g, f)
             transform = p.T.transform(f, g)
         g = np.where(heavy, g, p.T.prox(transform))
         columns = sums(p.T, g, transform)
@@ -57,7 +59,7 @@ def newton_tv_iterates(p: UnbalancedProblem, g: Array) -> Iterates:
         g = clipped_search(p, f, g, step, residual)
 
 
-def answered(p: UnbalancedProblem, g: Array, guess: Array) -> tuple[Array, Array]:
+def transform_and_best(p: UnbalancedProblem, g: Array, guess: Array) -> tuple[Array, Array]:
     """(the transform of g, the best f for g). U-3."""
     h = p.transform(g, guess)
     return h, p.prox(h)
@@ -66,11 +68,13 @@ def answered(p: UnbalancedProblem, g: Array, guess: Array) -> tuple[Array, Array
 def tv_direction(
     C: Array, p: UnbalancedProblem, f: Array, g: Array, h: Array, residual: Array, caution: float
 ) -> Array:
-    """An ascent direction x (m,), in units of eps: Newton's, of the columns that may move.
+    """An ascent direction x (m,), in units of eps: Newton's, in the columns that may move. `h` (n,)
+    is the transform of g.
 
     As in `newton.newton_direction`, with H = I - Q'Q, Q_ij = P_ij / sqrt(r_i c_j), where i runs
-    over the rows that follow g, and j over the columns that may move. What such a column exchanges
-    with all others is added to the diagonal: it holds the level.
+    over the rows that follow g, and j over the columns that may move. What such a column has in
+    common with rows at a bound, and through rows with columns that may not move, is added to the
+    diagonal: this fixes the level, along which H would be singular.
     """
     P = np.exp((p.F(f)[:, None] + p.G(g) - C) / p.eps)
     follows, moves = (f == h) & (p.a > 0), residual != 0
@@ -82,7 +86,7 @@ def tv_direction(
     np.fill_diagonal(coupling, 0)
     H = np.diag(coupling @ root * inverse + held * inverse**2) - coupling
     if not (held[moves] > 0).any():
-        H += np.outer(root, root)  # nothing holds the level, and it is the best one already
+        H += np.outer(root, root)  # nothing fixes the level, and p.shifted has chosen it
     return regularised_step(H, residual * inverse, caution) * inverse
 
 
@@ -101,11 +105,12 @@ def clipped_search(p: UnbalancedProblem, f: Array, g: Array, step: Array, residu
 
 
 def within_bounds(p: UnbalancedProblem, g: Array) -> Array:
-    """g clipped to [-rho, rho], where the columns are not exact: the prox of U-3 does no more."""
+    """g clipped to [-rho, rho], which is the prox of U-3 here; g itself where the columns are
+    exact."""
     return p.T.prox(g)
 
 
 def dual_of_best(p: UnbalancedProblem, g: Array, guess: Array) -> float:
     """The dual of g with the best f for it."""
-    h, f = answered(p, g, guess)
+    h, f = transform_and_best(p, g, guess)
     return p.dual(f, g, float(sums(p, f, h).sum()))

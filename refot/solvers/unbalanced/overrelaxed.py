@@ -1,9 +1,12 @@
-"""The translation-invariant iteration over-relaxed: f <- f + w (f* - f), f* the answer to g.
+"""The translation-invariant iteration (`iteration`) over-relaxed: f <- f + w (f* - f), where f* is
+the best f for g up to a level (`Problem.answer`).
 
-As in `solvers.overrelaxed`, where the theory is: the dual at the best level, a function of f and g
-up to a level, is maximised in f and in g by turns, and over-relaxation takes the root of the number
-of steps. Potentials are kept up to a level here, as `Problem.answer` gives them; each pair that is
-yielded is at the best one. A step is taken with w = 1 where the dual would fall.
+The level of potentials is the t in (f + t, g - t). The dual at the best level is a function of f
+and g that does not depend on their level. It is maximised in f and in g by turns, and
+over-relaxation reduces the number of steps to about its square root, as `solvers.overrelaxed`
+explains. Within this file potentials may have any level; each pair that is yielded is at the best
+one. A step is taken with w = 1 where the dual would fall. "Free" in names means marginals that may
+be missed.
 """
 
 from __future__ import annotations
@@ -33,34 +36,35 @@ from refot.solvers.stabilised import (
 from refot.unbalanced_problem import UnbalancedProblem
 
 IN_ONE_CALL = 1 << 20
-"""Up to this number of pairs, for which one thread is used anyway, a compiled step is the faster
-one."""
+"""Up to this number of pairs, for which the backend uses one thread anyway, a step in one compiled
+call is faster."""
 
 IN_CACHE = 1 << 18
-"""Up to this number K stays in the processor's cache in float64: float32 saves nothing."""
+"""Up to this number of pairs, K stays in the processor's cache in float64: float32 would save
+nothing."""
 
 
 class FreeStep(NamedTuple):
-    """What an iteration makes of (f, g)."""
+    """The result of an iteration from (f, g)."""
 
     f: Array
     """f, moved towards the best one for g."""
 
     g: Array
-    """The g that goes with it."""
+    """The g from which f was computed."""
 
     level: float
     """The best t for (f + t, g - t)."""
 
     residual: float
-    """That of this pair."""
+    """The residual U-4 of (f + level, g - level)."""
 
     next_g: Array
     """g, moved towards the best one for f."""
 
 
 Step: TypeAlias = Callable[[Array | None, Array, float], FreeStep]
-"""(f, or None before the first; g; w) -> FreeStep."""
+"""(f, or None before the first step; g; w) -> FreeStep."""
 
 
 def free_iterates(p: UnbalancedProblem, g: Array) -> Iterates:
@@ -69,7 +73,7 @@ def free_iterates(p: UnbalancedProblem, g: Array) -> Iterates:
 
 
 def relax_free(g: Array, step: Step) -> Iterates:
-    """(f, g, residual) for any way to make a step; g is half a step behind f."""
+    """(f, g, residual) of each iteration, with any Step; f has moved once more than g."""
     f, w, errors = None, 1.0, [math.inf]
     while True:
         f, before, level, error, g = step(f, g, w)
@@ -89,13 +93,14 @@ def stepped_free(p: UnbalancedProblem, f: Array | None, g: Array, w: float) -> F
 
 def completed(p: UnbalancedProblem, f: Array, h: Array, g: Array, transform: Array, w: float
               ) -> FreeStep:
-    """The step to f, from the transforms of g (h) and of f: with the half step of g.
+    """The whole step, once f (n,) has moved: its level, its residual, and the half-step of g.
 
-    The residual is exact and free: both transforms are known, and with them the sums of the plan.
+    h (n,) is the transform of g, and `transform` (m,) that of f. From these two the sums of the
+    plan follow, so that the residual takes no pass over the pairs.
     """
     columns, t = p.T, p.shift(f, g)
     error = residual_of(p, f + t, g - t, sums(p, f, h), sums(columns, g, transform))
-    if not p.is_smooth:  # the answer of total variation leaves the level as it is
+    if not p.is_smooth:  # for total variation `answer` does not find the best level
         f, g, transform, t = f + t, g - t, transform - t, 0.0
     next_g = half_step(columns, g, columns.answer(transform, f), transform, f, w)
     return FreeStep(f, g, t, error, next_g)
@@ -119,8 +124,8 @@ def half_step(p: UnbalancedProblem, f: Array | None, answer: Array, h: Array, g:
               ) -> Array:
     """f + w (answer - f), or the answer itself where there is no f, or where the dual would fall.
 
-    h (n,) is the transform of g. The dual at the best level of (f, g) must not fall at that level:
-    then it does not fall at the best level of what comes next.
+    h (n,) is the transform of g. The step must not lower the dual at the best level of (f, g). Then
+    the dual at the best level after the step is not lower either.
     """
     if f is None or w == 1.0:
         return answer
@@ -132,10 +137,11 @@ def half_step(p: UnbalancedProblem, f: Array | None, answer: Array, h: Array, g:
 
 # ------------------------------------------------------------------ with an absorbed kernel
 class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
-    """The kernel for an unbalanced problem: u = a exp((f - f0) / eps) is a power of 1 / (K v) times
-    what is known before, up to the level, which follows from K v.
+    """The kernel for an unbalanced problem. The scaling u = a exp((f - f0) / eps) of the new f is a
+    power of 1 / (K v) times factors that are known before K v is; but for the level, which is
+    computed from K v afterwards.
 
-    Of a small problem the backend may make a whole step in one call (`FreeSweeper`).
+    For a small problem the backend may make a whole step in one call (`FreeSweeper`).
     """
 
     def __init__(self, p: UnbalancedProblem) -> None:
@@ -153,7 +159,7 @@ class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
         return stepped_free(self.p, f, g, w)
 
     def _swept(self, f: Array | None, g: Array, w: float) -> FreeStep | None:
-        """The step with K; None where floats cannot tell."""
+        """The step with K as it is; None where a sum is not `_reliable`."""
         p, w = self.p, 1.0 if f is None else w
         if self.compiled is not None and p.is_smooth:
             return self._in_one_call(self.compiled, self.f0 if f is None else f, g, w)
@@ -168,20 +174,21 @@ class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
         if moved is answer and w != 1:
             w = 1.0
             _, column_sums = self._free_sums(v, f, w)
-        lag *= w  # K'u does not know it
+        lag *= w  # K'u was computed for f without it
         if not self._reliable(column_sums, self._scaling(p.a, moved + lag, self.f0)):
             return None
         return completed(p, moved, h, g, self._transform(self.g0, column_sums) + lag, w)
 
     def _in_one_call(self, backend: FreeSweeper, f: Array, g: Array, w: float) -> FreeStep | None:
-        """The same, compiled."""
+        """The step in one compiled call of the backend; None where a sum is not reliable."""
         p, noise = self.p, LEAST_ENTRY[self.dtype.itemsize] / NEGLIGIBLE
         swept = backend.free_sweep(self.K, noise, (self.f0, self.g0), (p.a, p.b), p.eps,
                                    (p.rows.softness, p.columns.softness), f, g, w)
         return None if swept is None else FreeStep(swept.f, g, swept.level, swept.residual, swept.g)
 
     def _free_sums(self, v: Array, f: Array | None, w: float) -> tuple[Array, Array]:
-        """(K v, K'u) with u_i = a_i exp((f1_i - f0_i) / eps), f1 = (1 - w) f + w coupling h."""
+        """(K v, K'u) with u_i = a_i exp((f1_i - f0_i) / eps), f1 = (1 - w) f + w coupling h, h the
+        transform of g that follows from K v."""
         p, power = self.p, w * self.p.coupling
         known = (power - 1) * self.f0 + (0 if w == 1.0 or f is None else (1 - w) * f)
         return self._sums(v, self._scaling(p.a, known, 0), power)
@@ -198,3 +205,4 @@ overrelaxed_free = scheduled(free_iterates)
 """Over-relaxation under an eps schedule."""
 
 FREE = Sweeps(free_iterates, FreeKernel)
+"""The sweeps of an unbalanced problem."""

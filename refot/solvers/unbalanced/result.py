@@ -12,7 +12,7 @@ from refot.unbalanced_problem import UnbalancedProblem
 @methods_as_given
 @dataclass(frozen=True, kw_only=True, repr=False)
 class UnbalancedResult(SinkhornResult):
-    """As `SinkhornResult`, for a problem whose marginals may be missed at a price.
+    """`SinkhornResult` for an unbalanced problem, whose marginals may be missed at a price.
 
     At the optimum the plan of (f, g) has the sums that the potentials ask for: with KL the rows
     sum to a exp(-f / rho1) and the columns to b exp(-g / rho2), and where a marginal is exact to
@@ -33,6 +33,6 @@ class UnbalancedResult(SinkhornResult):
 
 
 def with_mass(p: UnbalancedProblem, solved: SinkhornResult) -> UnbalancedResult:
-    """The result of an unbalanced problem, from what the loop returns."""
+    """The result of an unbalanced problem: what the loop returned, and the mass of the plan."""
     mass = float(p.row_sums(solved.f, solved.g).sum())
     return UnbalancedResult(**vars(solved), mass=mass)
