@@ -3,10 +3,11 @@
     python -m refot.verification.bench.losses torch      # refot.torch beside geomloss.SamplesLoss
     python -m refot.verification.bench.losses jax        # refot.jax beside ott's divergence
 
-Both are held to one accuracy: the relative error of the gradient, in the L2 norm, against one that
-is solved to the rounding of float64, and whose value lies in a certified interval. The peer is run
-as its users do, at one of PEER_SETTINGS, and refot at its loosest tolerance that is at least as
-accurate. Then both run in turn; a ratio is that of a pair.
+Both are compared at the same accuracy: the relative error of the gradient, in the L2 norm. It is
+measured against a gradient that is solved to the rounding of float64, and whose value S lies in a
+certified interval. The peer is run at one of PEER_SETTINGS, as its users do, and refot at its
+loosest tolerance that is at least as accurate. Then both run in turn, and times of neighbouring
+runs are divided.
 """
 
 from __future__ import annotations
@@ -28,18 +29,21 @@ from refot.solvers.gap import gap_of
 from .timing import Range, ratios
 
 Run: TypeAlias = Callable[[float], Array]
-"""The knob's setting, the smaller the more accurate -> the gradient in x, (n, d), in cost units."""
+"""From a setting of the package (the smaller, the more accurate) to the gradient of S in x, (n, d),
+in cost units per unit of length."""
 
 TOLERANCES = (0.5, 0.1, 0.02, 0.005, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11)
-"""What refot is tried at, until it is as accurate as the peer."""
+"""The tolerances of refot that are tried, until one is as accurate as the peer."""
 
 PEER_SETTINGS = {"torch": (0.5, 0.1), "jax": (1e-3, 1e-6)}
-"""1 - `scaling` of GeomLoss (its default, and 0.9); the threshold of OTT (default; 1e-6)."""
+"""The settings of the peers by framework. GeomLoss: 1 - `scaling`, for the default 0.5 and for 0.9.
+OTT: the threshold, its default 1e-3 and 1e-6."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Two standard normal clouds x, y (n, d), one moved by a unit vector; uniform weights; eps."""
+    """Two standard normal clouds x, y (n, d), y moved by a unit vector; uniform weights; eps in
+    cost units."""
 
     x: Array
     y: Array
@@ -47,7 +51,8 @@ class Problem:
 
     @classmethod
     def of(cls, n: int, d: int, relative_eps: float) -> Problem:
-        """eps as a part of the largest squared distance, of a sample of the points."""
+        """The problem with eps = `relative_eps` times the largest squared distance in a sample of
+        500 points of each cloud."""
         rng = np.random.default_rng(n + d)
         x, y = rng.normal(size=(n, d)), rng.normal(size=(n, d)) + 1 / np.sqrt(d)
         largest = ((x[:500, None] - y[:500]) ** 2).sum(axis=2).max()
@@ -153,7 +158,8 @@ def error_of(gradient: Array, exact: Array) -> float:
 
 
 def as_accurate(run: Run, exact: Array, error: float) -> float:
-    """The loosest of TOLERANCES at which the gradient is off by no more than `error`."""
+    """The loosest of TOLERANCES at which the gradient is off by at most `error`; the tightest if
+    none is."""
     for tolerance in TOLERANCES:
         if error_of(run(tolerance), exact) <= error:
             return tolerance
@@ -162,7 +168,8 @@ def as_accurate(run: Run, exact: Array, error: float) -> float:
 
 @dataclass(frozen=True)
 class Row:
-    """A peer's setting and error, refot's tolerance and error, seconds (medians), the ratio."""
+    """A peer's setting and error, refot's tolerance and error, the median seconds of refot and of
+    the peer, and the ratios peer / refot."""
 
     setting: float
     error: float
@@ -178,14 +185,15 @@ class Row:
 
 
 def seconds(run: Run, setting: float) -> float:
-    """How long one forward and backward takes."""
+    """The seconds of one forward and backward pass."""
     begun = time.perf_counter()
     run(setting)
     return time.perf_counter() - begun
 
 
 def compared(ours: Run, theirs: Run, exact: Array, setting: float, repeats: int) -> Row:
-    """Both in turn. The first run of each, which may compile, is not counted."""
+    """The row of one comparison, both timed in turn. The runs that find the errors compile too, and
+    are not timed."""
     error = error_of(theirs(setting), exact)
     tolerance = as_accurate(ours, exact, error)
     our_error = error_of(ours(tolerance), exact)

@@ -21,8 +21,8 @@ SMALL_RHO = 1e-3
 """A small rho, in units of eps: hardly any mass is moved at a positive cost."""
 
 LARGE_RHO = 1e3
-"""A large rho, in units of eps: an iteration U-3 removes only 2 / LARGE_RHO of an error of the total
-mass."""
+"""A large rho, in units of eps: an iteration U-3 removes only about 2 / LARGE_RHO of an error of
+the total mass."""
 
 BALANCED_RHO = 100.0
 """A rho, in units of the range of the costs, at which U is near the balanced value F."""

@@ -1,4 +1,4 @@
-"""Enclosures of functions of given arguments, to 30 digits and more.
+"""Enclosures of explicit formulas of their arguments (no optimum is sought), to 30 digits and more.
 
     softmin B-25 . dual B-13 . semi-dual B-24 and its gradient H-27 . MMD^2 G-2
     Q objective B-31 and its optimum . mutual information B-18
@@ -7,8 +7,9 @@
 B = Bréchet et al. 2019, H = Houdard et al., G = Genevay, Peyré, Cuturi 2018.
 
 Inputs stand for exactly the numbers that the floats are; weights are divided by their exact sum.
-The gradient of G-8 is computed with a power series in each C_ij, so that no derivative is worked
-out by hand. Digits are relative to the largest entry of an answer."""
+The gradient of G-8 is computed with a power series in each C_ij, so that no derivative is derived
+by hand. Digits are relative to the largest entry of an answer. E1, E2 and H1 are misprints of the
+papers, listed in docs/errata.md."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ def enclose_dual(
 
 
 def enclose_semidual(g: Any, C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> arb:
-    """a.g^(c,eps) + b.g, the sums over j being those of positive b_j. B-24/27 (E2), H-23."""
+    """a.g^(c,eps) + b.g, with sums over those j alone where b_j > 0. B-24/27 (E2), H-23."""
     p = exact_inputs(C, a, b, eps)
 
     def attempt() -> arb:
@@ -133,7 +134,7 @@ def enclose_q_optimum(P: Any, a: Any, b: Any, digits: int = 30) -> arb:
 
 
 def enclose_mutual_information(P: Any, digits: int = 30) -> arb:
-    """sum P log(P / (P1 (x) P'1)), 0 log 0 = 0: in nats, of P as it is, of any mass. B-18."""
+    """sum P log(P / (P1 (x) P'1)) in nats, with 0 log 0 = 0. P (n, m) is not normalised. B-18."""
     P = as_plan(P, "P")
 
     def attempt() -> arb:
@@ -148,7 +149,8 @@ def enclose_mutual_information(P: Any, digits: int = 30) -> arb:
 
 # ------------------------------------------------------------------ scaling form, G-7 and G-8
 def _scaling(C: Any, a: Any, b: Any, eps: arb, L: int) -> tuple[Any, list[tuple[Any, Any]]]:
-    """K and (u_l, v_l), l = 1..L: u = a / (K v), v = b / (K'u) from v = b, in any ring with exp."""
+    """K = exp(-C / eps) and (u_l, v_l), l = 1..L: u = a / (K v), v = b / (K'u), started at v = b.
+    The entries of C may be balls, or power series of balls."""
     K = [[(-c / eps).exp() for c in row] for row in C]
     v, steps = b, []
     for _ in range(L):
@@ -191,8 +193,8 @@ def enclose_scaling_loss(C: Any, a: Any, b: Any, eps: Any, L: int, digits: int =
 def enclose_scaling_loss_gradient(
     C: Any, a: Any, b: Any, eps: Any, L: int, digits: int = 30
 ) -> Matrix:
-    """The gradient of that loss in C, (n, m): for each (i, j) the loss of C + t e_ij, as a series
-    in t up to the first power."""
+    """The gradient of `enclose_scaling_loss` in C, (n, m). Its entry (i, j) is the coefficient of t
+    in the loss at C_ij + t, computed as a power series."""
     p, L = exact_inputs(C, a, b, eps), as_count(L, "L")
     n, m = p.C.shape
 

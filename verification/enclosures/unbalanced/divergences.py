@@ -2,8 +2,8 @@
 
     S = U_xy - U_xx / 2 - U_yy / 2 + eps / 2 (m_a - m_b)^2
 
-Sejourne, Feydy, Vialard, Trouve, Peyre 2019. rho is one number: the self terms have it on both
-sides."""
+Séjourné, Feydy, Vialard, Trouvé, Peyré 2019. rho is a single number, because the self terms U_xx
+and U_yy need the same penalty on both sides."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def enclose_unbalanced_divergence_gradient(
 def enclose_unbalanced_divergence_weights_gradient(
     x: Any, a: Any, y: Any, b: Any, eps: Any, rho: Any, cost: str = "sqeuclidean", digits: int = 30
 ) -> Vector:
-    """dS/da, (n,), under KL: dU_xy/da - dU_xx/da + eps (m_a - m_b), where a stands in both
-    arguments of U_xx. Not centred: the mass may change."""
+    """dS/da, (n,), under KL: dU_xy/da - dU_xx/da + eps (m_a - m_b), with dU_xx/da the derivative in
+    one of the two arguments of U_xx. Its mean is not subtracted, since the mass may change."""
     rho = as_positive(rho, "rho")
     f_xy, _ = enclose_unbalanced_points(x, a, y, b, eps, rho, cost, "kl", 2 * digits).potentials
     f_xx, _ = enclose_unbalanced_points(x, a, x, a, eps, rho, cost, "kl", 2 * digits).potentials
