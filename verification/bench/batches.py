@@ -89,10 +89,13 @@ def histograms(number: int, bins: int) -> Batch:
 
 BATCHES: tuple[Callable[[], Batch], ...] = (
     lambda: clouds(1_000, 50), lambda: clouds(100, 200), lambda: histograms(1_000, 64))
+"""Functions that make the batches of the benchmark."""
 
 
 # ------------------------------------------------------------------ the solvers
 Plans = Callable[[], Any]
+"""Forms the plans (B, n, m) of a batch that is solved."""
+
 Solve = Callable[[float], Plans]
 """A function that solves the batch to a tolerance. It returns a function that forms the plans: that
 is not timed, unless the package itself forms plans when it solves."""
@@ -110,7 +113,7 @@ def refot_batch(batch: Batch, eps: float, backend: str = "numba") -> Solve:
 
 
 def pot_loop(batch: Batch, eps: float) -> Solve:
-    """A loop of `ot.sinkhorn`."""
+    """POT's `ot.sinkhorn`, called for one problem after the other."""
     import ot
 
     def solve(tol: float) -> Plans:

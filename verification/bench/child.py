@@ -24,6 +24,7 @@ JUDGING = 600.0
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
                     "NUMBA_NUM_THREADS")
+"""Environment variables by which libraries limit their threads, read when they are imported."""
 
 
 class PeerFailed(Exception):  # noqa: N818 - what happened, not an error of ours

@@ -67,32 +67,33 @@ class Problem:
         return loss.gradient_x(), (gaps[0] + (gaps[1] + gaps[2]) / 2) / loss.value()
 
 
-def refot_torch(at: Problem, dtype: str = "float64") -> Run:
+def refot_torch(problem: Problem, dtype: str = "float64") -> Run:
     """`refot.torch.sinkhorn_divergence`; the setting is the tolerance."""
     import torch
 
     from refot.torch import sinkhorn_divergence
 
-    x, y = (torch.tensor(points, dtype=getattr(torch, dtype)) for points in (at.x, at.y))
+    x, y = (torch.tensor(points, dtype=getattr(torch, dtype)) for points in (problem.x, problem.y))
 
     def run(setting: float) -> Array:
         moved = x.clone().requires_grad_()
-        sinkhorn_divergence(moved, y, eps=at.eps, tol=setting).backward()
+        sinkhorn_divergence(moved, y, eps=problem.eps, tol=setting).backward()
         return moved.grad.numpy()
 
     return run
 
 
-def geomloss(at: Problem, dtype: str = "float64") -> Run:
-    """`SamplesLoss("sinkhorn", backend="tensorized")`, of half the squared distance."""
+def geomloss(problem: Problem, dtype: str = "float64") -> Run:
+    """`SamplesLoss("sinkhorn", backend="tensorized")`; the setting is 1 - `scaling`. Its cost is
+    half the squared distance, so that its gradient is doubled."""
     import torch
     from geomloss import SamplesLoss
 
-    x, y = (torch.tensor(points, dtype=getattr(torch, dtype)) for points in (at.x, at.y))
+    x, y = (torch.tensor(points, dtype=getattr(torch, dtype)) for points in (problem.x, problem.y))
 
     def run(setting: float) -> Array:
-        loss = SamplesLoss("sinkhorn", p=2, blur=float(np.sqrt(at.eps / 2)), scaling=1 - setting,
-                           backend="tensorized")
+        loss = SamplesLoss("sinkhorn", p=2, blur=float(np.sqrt(problem.eps / 2)),
+                           scaling=1 - setting, backend="tensorized")
         moved = x.clone().requires_grad_()
         loss(moved, y).backward()
         return 2 * moved.grad.numpy()
@@ -100,19 +101,19 @@ def geomloss(at: Problem, dtype: str = "float64") -> Run:
     return run
 
 
-def refot_jax(at: Problem, dtype: str = "float64") -> Run:
+def refot_jax(problem: Problem, dtype: str = "float64") -> Run:
     """`refot.jax.sinkhorn_divergence` under jit; the setting is the tolerance."""
     import jax
 
     from refot.jax import sinkhorn_divergence
 
     with jax.enable_x64(True):
-        x, y = (jax.numpy.asarray(points, dtype=dtype) for points in (at.x, at.y))
+        x, y = (jax.numpy.asarray(points, dtype=dtype) for points in (problem.x, problem.y))
 
     @cache  # compiled once for each tolerance, as OTT's is for all thresholds
     def gradient(setting: float) -> Callable[[Any], Any]:
         compiled: Callable[[Any], Any] = jax.jit(jax.grad(
-            lambda points: sinkhorn_divergence(points, y, eps=at.eps, tol=setting)))
+            lambda points: sinkhorn_divergence(points, y, eps=problem.eps, tol=setting)))
         return compiled
 
     def run(setting: float) -> Array:
@@ -122,7 +123,7 @@ def refot_jax(at: Problem, dtype: str = "float64") -> Run:
     return run
 
 
-def ott(at: Problem, dtype: str = "float64") -> Run:
+def ott(problem: Problem, dtype: str = "float64") -> Run:
     """`ott.tools.sinkhorn_divergence.sinkdiv` under jit, compiled once; the setting is the
     threshold."""
     import jax
@@ -130,11 +131,11 @@ def ott(at: Problem, dtype: str = "float64") -> Run:
     from ott.tools.sinkhorn_divergence import sinkhorn_divergence
 
     with jax.enable_x64(True):
-        x, y = (jax.numpy.asarray(points, dtype=dtype) for points in (at.x, at.y))
+        x, y = (jax.numpy.asarray(points, dtype=dtype) for points in (problem.x, problem.y))
 
     def value(points: Any, threshold: Any) -> Any:
         return sinkhorn_divergence(
-            PointCloud, points, y, epsilon=at.eps,
+            PointCloud, points, y, epsilon=problem.eps,
             solve_kwargs={"threshold": threshold, "max_iterations": 10**5})[0]
 
     gradient = jax.jit(jax.grad(value))
@@ -208,16 +209,17 @@ def compared(ours: Run, theirs: Run, exact: Array, setting: float, repeats: int)
 def main(framework: str, sizes: Sequence[int] = (1_000, 5_000), dimensions: Sequence[int] = (3, 64),
          epsilons: Sequence[float] = (1e-1, 1e-2), dtype: str = "float64", repeats: int = 3
          ) -> None:
-    """Print a table: a row for each problem and setting of the peer."""
+    """Print a table: a row for each problem and setting of the peer. `epsilons` are in units of the
+    largest cost (`Problem.of`)."""
     prepare_ours, prepare_theirs = PAIRS[framework]
     print("n | d | eps / max C | S certified to | peer at | its error | ours | ours, s | its, s | "
           "ratio")
     for n in sizes:
         for d in dimensions:
             for relative_eps in epsilons:
-                at = Problem.of(n, d, relative_eps)
-                exact, width = at.solved()
-                ours, theirs = prepare_ours(at, dtype), prepare_theirs(at, dtype)
+                problem = Problem.of(n, d, relative_eps)
+                exact, width = problem.solved()
+                ours, theirs = prepare_ours(problem, dtype), prepare_theirs(problem, dtype)
                 for setting in PEER_SETTINGS[framework]:
                     row = compared(ours, theirs, exact, setting, repeats)
                     print(f"{n} | {d} | {relative_eps:g} | {width:.0e} | {row}", flush=True)

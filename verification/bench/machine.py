@@ -43,7 +43,7 @@ class Share:
 
     @property
     def reached(self) -> float:
-        """The share of the possible rate that is reached: slots * pairs / multiply_adds."""
+        """The share of the possible rate that softmin reaches: slots * pairs / multiply_adds."""
         return self.slots * self.pairs / self.multiply_adds
 
 

@@ -16,6 +16,7 @@ from refot.costs.formed import formed
 from refot.costs.operands import Cost, DenseCost, PointCost, point_cost
 
 EPS = (1e-1, 1e-2, 1e-3, 1e-4)
+"""The values of eps of a grid, in units of max C."""
 
 HIGH = 16
 """The dimension from which on a problem is given as its cost matrix, because its time would

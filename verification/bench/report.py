@@ -19,6 +19,7 @@ from .throughput import Rate
 from .timing import REFERENCE, Entry, Range
 
 MARGINAL, GAP = (criterion.name for criterion in CRITERIA)
+"""The names of the two criteria."""
 
 
 @dataclass(frozen=True)

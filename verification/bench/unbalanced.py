@@ -28,7 +28,10 @@ CELLS = [UnbalancedCell(family, n, eps, None, rho)
          for family, n in (("gaussians", 1_000), ("mnist", 1_000), ("gaussians", 10_000))
          for eps in (1e-1, 1e-2, 1e-3) for rho in (1.0, 1e2, 1e4)]
 
+"""The problems: each family and size at each eps (in units of max C) and rho (in units of eps)."""
+
 REFERENCE, *OTHERS = (peer.name for peer in peers())
+"""refot's name in the list of unbalanced peers, and the names of the others."""
 
 TIMES = 20.0
 """A peer is stopped at this multiple of refot's time."""

@@ -68,7 +68,8 @@ class Case:
 
     @property
     def well_conditioned(self) -> bool:
-        """Whether a small marginal error means a small error of the plan itself."""
+        """Whether (max C - min C) / eps is at most 200, so that a small marginal error means a
+        small error of the plan."""
         return self.spread <= 200 * self.eps
 
     @property

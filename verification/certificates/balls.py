@@ -201,7 +201,8 @@ def expm1(x: Ball) -> Ball:
 def _exp_spread(x: Ball) -> Floats:
     """|e^X - e^x| <= e^(x + r) - e^x = e^(x + r) (1 - e^(-r)).
 
-    Rounding x + r moves its exponential by less than e^(745 UNIT) - 1 < 2^-43 where it is not 0.
+    Rounding x + r changes its exponential, where that is not 0, by a factor of less than
+    e^(745 UNIT) < 1 + 2^-43.
     """
     return np.exp(x.mid + x.rad) * -np.expm1(-x.rad) * (1 + 2.0**-42)
 

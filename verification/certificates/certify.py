@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 
+from refot.arrays import CostLike, Points, Potential, Weights
 from refot.costs.forbidden import forbids
 from refot.costs.operands import DenseCost, point_cost, row_blocks
 from refot.solvers.gap import HUGE_COST
@@ -63,7 +64,7 @@ class Certificate:
     potential_error: float
 
 
-def certify_value(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Interval:
+def certify_value(C: CostLike, a: Weights, b: Weights, eps: Any, g: Potential) -> Interval:
     """An interval that contains F, in cost units, for every g; narrow if g is nearly optimal.
 
     C (n, m) or an operand (points are streamed by blocks); a (n,), b (m,); g (m,). Where only f is
@@ -73,12 +74,12 @@ def certify_value(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Interval:
     return _value(p, half_step(p, g))
 
 
-def certify_transport_cost(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Interval:
+def certify_transport_cost(C: CostLike, a: Weights, b: Weights, eps: Any, g: Potential) -> Interval:
     """An interval that contains s = <C, P_eps>, in cost units; arguments as for `certify_value`."""
     return certify(C, a, b, eps, g).transport_cost
 
 
-def certify(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Certificate:
+def certify(C: CostLike, a: Weights, b: Weights, eps: Any, g: Potential) -> Certificate:
     """Everything that can be proven from g; arguments as for `certify_value`. Raises InputError."""
     p, g = exact_problem(C, a, b, eps, g)
     step = half_step(p, g)
@@ -101,7 +102,8 @@ def certify(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Certificate:
 
 
 def certify_divergence(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str, potentials: tuple[Any, Any, Any]
+    x: Points, a: Weights, y: Points, b: Weights, eps: Any, cost: str,
+    potentials: tuple[Potential, Potential, Potential],
 ) -> Interval:
     """An interval that contains S = F_xy - F_xx/2 - F_yy/2 (B-9), in cost units.
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import as_positive, as_vector, as_weights
+from refot.arrays import CostLike, Potential, Weights, as_positive, as_vector, as_weights
 from refot.costs.forbidden import finite_part, with_partners
 from refot.costs.operands import Cost, DenseCost, as_cost, row_blocks
 
@@ -68,7 +68,9 @@ class ExactProblem:
 
 
 @np.errstate(over="ignore")  # a g of 1e308 gives the ball of all reals: nothing is proven
-def exact_problem(C: Any, a: Any, b: Any, eps: Any, g: Any) -> tuple[ExactProblem, Floats]:
+def exact_problem(
+    C: CostLike, a: Weights, b: Weights, eps: Any, g: Potential
+) -> tuple[ExactProblem, Floats]:
     """The checked problem at the points that carry mass, in float64, and g there, shifted such that
     sum b g is about 0."""
     C, eps = as_cost(C), as_positive(eps, "eps")

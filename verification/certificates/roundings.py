@@ -9,8 +9,8 @@ import numpy as np
 from .balls import UNIT
 
 ROUNDINGS = 64
-"""A sum may be off by this many unit roundoffs (2^-53) of its largest term: it has dozens of
-entries, and each a logarithm and a product."""
+"""A result may be off by this many unit roundoffs (2^-53) of the largest term of its sum: dozens of
+terms are added, and a logarithm and a product follow."""
 
 
 def roundings(*terms: Any) -> float:

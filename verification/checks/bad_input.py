@@ -31,7 +31,8 @@ PATIENCE = 10.0
 has to be started and nothing compiled within this time."""
 
 MOST_HUNG = 3
-"""After this many calls with bad input that had no answer in time, all further ones get SHORT."""
+"""After this many calls with bad input that had no answer in time, all further ones have only SHORT
+seconds."""
 
 SHORT = 0.5
 """Seconds: enough for a subject that refuses an argument as soon as it looks at it."""

@@ -43,7 +43,7 @@ KEEPS = "The arguments are after the call what they were before: nothing is writ
 
 
 def _asked(capability: str) -> Callable[[Case], bool]:
-    """Whether some other check of the capability applies to a case.
+    """A function that says whether some other check of the capability applies to a case.
 
     All these cases are tried, because unusual ones (weights of 0, a single atom) are those where
     implementations correct their arguments in place.

@@ -1,4 +1,5 @@
-"""How many decimal digits of an answer are right: the log relative error of NIST's StRD.
+"""How many decimal digits of an answer are right: the log relative error (LRE), as NIST uses it for
+its Statistical Reference Datasets.
 
 LRE = -log10(error / size of the right number), where the error is the distance from the certified
 interval. The count is limited to the digits that the interval proves, and to those of a double.

@@ -65,7 +65,8 @@ class Call:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a check works with: the probe of the subject, the case, and its certified solution.
+    """What a check works with: the probe, which calls the subject, the case, and its certified
+    solution.
 
     A check calls the subject through the methods of this class. They translate arguments and answer
     between refot's convention and the declared one, and keep each call for the diagnosis.
@@ -177,7 +178,7 @@ class Trial:
         return 64 * unit * (float(abs(self.case.C).max()) + self.case.eps)
 
     def value_within(self, measured: float, expected: Interval, message: str = "") -> Finding:
-        """A value in cost units against the interval in which it should lie.
+        """A value in cost units, compared with the interval in which it should lie.
 
         The tolerance is rate * (max C - min C) + rounding; for a constant cost, max |C| stands for
         max C - min C (`Case.unit`).

@@ -232,11 +232,11 @@ def may_be_an_iterate(P: Array, arguments: tuple[Any, ...]) -> bool:
     after every update. If both are wrong (a solver may balance or average its last updates), the
     error must fall so slowly that at least SLOW iterations can have led to it.
 
-    That is decided so. Near the end an iteration multiplies the error by a positive semidefinite
-    matrix, so that each iteration removes a smaller part of it than the one before. Let the next
-    one multiply the error by r. Then each of the k before it has multiplied it by r or less, and
-    from an error of 2, the largest there is, at most 2 r^k is left. So the error e of the plan
-    allows k >= SLOW iterations if and only if r >= (e / 2)^(1 / SLOW).
+    The test of that last condition: near the end an iteration multiplies the error by a positive
+    semidefinite matrix, so that each iteration removes a smaller part of it than the one before.
+    Let the next one multiply the error by r. Then each of the k iterations before has multiplied it
+    by r or less, so that from an error of 2, the largest possible, at most 2 r^k is left. Hence the
+    error e of the plan allows k >= SLOW iterations if and only if r >= (e / 2)^(1 / SLOW).
     """
     truth, eps = solution(*arguments), arguments[3]
     C, a, b = truth.C, truth.a, truth.b

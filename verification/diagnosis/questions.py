@@ -25,7 +25,7 @@ from refot.verification.subjects.protocol import argument_names
 from refot.verification.truth.solution import solution_of
 
 Right: TypeAlias = Callable[..., Any]
-"""The right answer of a capability, as one array."""
+"""A function of the arguments of a capability that gives the right answer, as one array."""
 
 NEAR = 10
 """An answer that is off by at most this many tolerances (`Trial.rate`) counts as right here."""

@@ -214,7 +214,8 @@ def _alternatives(
 
 
 def _observed(call: Call) -> Array:
-    """The answer as one array; of potentials the sums f_i + g_j, free of the gauge."""
+    """The answer as one array. Balanced potentials are given as the sums f_i + g_j, which do not
+    depend on the gauge; unbalanced ones, which have no gauge, one after the other."""
     answers = CAPABILITIES[call.capability].answers
     if answers is Answers.PAIR:
         return sums(*call.answer)
@@ -257,7 +258,7 @@ def _traits(call: Call) -> frozenset[str]:
 
 
 def _label(call: Call) -> str:
-    """A name for a call, the same in every process."""
+    """A name that is different for different calls, and the same in every process."""
     digest = hashlib.blake2b(call.capability.encode(), digest_size=12)
     for argument in call.arguments:
         if isinstance(argument, np.ndarray):
@@ -287,9 +288,9 @@ def sentence(
 ) -> str:
     """The diagnosis of one failed check, from its `own` evidence and the mistakes still `standing`.
 
-    It names the mistake that fits this check and most calls; of several that fit equally many, two,
-    since they cannot be told apart. If none fits, it is a cause in the numerics, and without such a
-    cause the `pattern` of all wrong calls.
+    It names the mistake that fits this check and the most calls. Where several fit equally many, it
+    names two of them, because the calls do not tell them apart. If no mistake fits, the diagnosis
+    is a cause in the numerics, and without such a cause the `pattern` of all wrong calls.
     """
     wrong = [each for each in own if each.wrong]
     fitting = [key for key in standing if any(key in each.fits for each in wrong)]

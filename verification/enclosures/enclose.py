@@ -25,7 +25,7 @@ from typing import Any
 
 from flint import arb, ctx
 
-from refot.arrays import as_count
+from refot.arrays import CostLike, Points, Weights, as_count
 from refot.costs.operands import point_cost
 from refot.verification.certificates.intervals import Interval
 
@@ -61,7 +61,7 @@ class Enclosure:
         return reduced(self)
 
 
-def enclose(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> Enclosure:
+def enclose(C: CostLike, a: Weights, b: Weights, eps: Any, digits: int = 30) -> Enclosure:
     """Everything about the problem of the matrix C (n, m), to `digits` digits.
 
     C is an array, or an operand of `refot.costs.operands`; a (n,), b (m,), eps > 0 in cost units.
@@ -76,20 +76,23 @@ def enclose(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> Enclosure:
 
 
 def enclose_points(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", digits: int = 30
+    x: Points, a: Weights, y: Points, b: Weights, eps: Any, cost: str = "sqeuclidean",
+    digits: int = 30,
 ) -> Enclosure:
     """As `enclose`, for points x (n, d), y (m, d) and a name of GROUND_COSTS."""
     return enclose(point_cost(x, y, cost), a, b, eps, digits)
 
 
-def enclose_value(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> arb:
+def enclose_value(C: CostLike, a: Weights, b: Weights, eps: Any, digits: int = 30) -> arb:
     """F alone, arguments as for `enclose`. It is faster, because proving F needs neither s nor
     potentials that are right to these digits."""
     p, digits = exact_inputs(C, a, b, eps), as_count(digits, "digits")
     return _with_enough_bits(p, digits, lambda: _enclosed_value(p, digits))
 
 
-def enclose_values(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> tuple[arb, arb]:
+def enclose_values(
+    C: CostLike, a: Weights, b: Weights, eps: Any, digits: int = 30
+) -> tuple[arb, arb]:
     """(F, s) alone, arguments as for `enclose`: possible where the potentials are ill conditioned.
 
     The radius of s comes from strong convexity, and is in proportion to the square root of that of
@@ -101,7 +104,8 @@ def enclose_values(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> tuple[
 
 
 def enclose_divergence(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", digits: int = 30
+    x: Points, a: Weights, y: Points, b: Weights, eps: Any, cost: str = "sqeuclidean",
+    digits: int = 30,
 ) -> arb:
     """S = F_xy - F_xx/2 - F_yy/2 (B-9), to 10^-digits of itself or 10^(-2 digits) of the values F.
 
@@ -109,7 +113,7 @@ def enclose_divergence(
     cannot be proven."""
     digits = as_count(digits, "digits")
 
-    def value(x: Any, a: Any, y: Any, b: Any) -> arb:
+    def value(x: Points, a: Weights, y: Points, b: Weights) -> arb:
         return enclose_value(point_cost(x, y, cost), a, b, eps, 2 * digits)
 
     f_xy, f_xx, f_yy = value(x, a, y, b), value(x, a, x, a), value(y, b, y, b)

@@ -14,7 +14,7 @@ from typing import Any
 
 from flint import arb
 
-from refot.arrays import InputError, as_matrix, as_number, lookup
+from refot.arrays import CostLike, InputError, Points, Weights, as_matrix, as_number, lookup
 
 from .enclose import Enclosure, enclose, enclose_points
 from .newton import Matrix, Vector
@@ -23,7 +23,7 @@ from .problem import columns_of, dot, matrix, rational
 
 
 def enclose_informative_plan(
-    C: Any, Q: Any, lam: Any, a: Any, b: Any, eps: Any, digits: int = 30
+    C: CostLike, Q: Any, lam: Any, a: Weights, b: Weights, eps: Any, digits: int = 30
 ) -> Enclosure:
     """The enclosure of the problem with the cost C - lam Q, for a fixed Q (n, m). B-29, B-21.
 
@@ -41,7 +41,8 @@ def enclose_informative_plan(
 
 
 def enclose_divergence_gradient(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", digits: int = 30
+    x: Points, a: Weights, y: Points, b: Weights, eps: Any, cost: str = "sqeuclidean",
+    digits: int = 30,
 ) -> Matrix:
     """sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d): dS / dx of B-9.
 
@@ -83,14 +84,17 @@ GROUND_GRADIENTS: dict[str, Callable[[Vector], Vector]] = {
 """d1 c(x, y) as a function of x - y, which is a ball around the exact difference."""
 
 
-def enclose_weight_gradient(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> Vector:
+def enclose_weight_gradient(
+    C: CostLike, a: Weights, b: Weights, eps: Any, digits: int = 30
+) -> Vector:
     """f - mean f, (n,): the gradient of F (B-10) in a, along changes that keep the sum of a."""
     f = enclose(C, a, b, eps, 2 * digits).f
     return certified(lambda: _centred(f), digits)
 
 
 def enclose_divergence_weight_gradient(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", digits: int = 30
+    x: Points, a: Weights, y: Points, b: Weights, eps: Any, cost: str = "sqeuclidean",
+    digits: int = 30,
 ) -> Vector:
     """f_xy - f_xx minus its mean, (n,): the gradient of S (B-9) in a, along changes that keep the
     sum of a. It has two terms, because a is an argument of both F_xy and F_xx."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from flint import arb, fmpq
 
-from refot.arrays import UnknownNameError, as_positive, as_weights
+from refot.arrays import CostLike, UnknownNameError, Weights, as_positive, as_weights
 from refot.costs.forbidden import require_finite
 from refot.costs.ground import EUCLIDEAN, MANHATTAN_L1, SQEUCLIDEAN, PairCost
 from refot.costs.operands import Cost, DenseCost, as_cost
@@ -47,7 +47,7 @@ class ArbInputs:
         return [j for j, bj in enumerate(self.b) if bj > 0]
 
 
-def exact_inputs(C: Any, a: Any, b: Any, eps: Any) -> ArbInputs:
+def exact_inputs(C: CostLike, a: Weights, b: Weights, eps: Any) -> ArbInputs:
     """The problem after the checks of all arguments, its inputs unrounded. Raises InputError, and
     EnclosureError beyond LARGEST_SIZE."""
     C, eps = as_cost(C), as_positive(eps, "eps")

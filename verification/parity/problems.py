@@ -5,7 +5,7 @@ F = f + eps log a and G = g + eps log b are potentials with their weights. u is 
 the cost's dtype. A cost is a scaled sum over d coordinates and errs by (d + 3) u |C|, where |C| is
 the sum of the absolute values of its terms (for -<x, y> more than the absolute value of the cost).
 F + G - C adds 2 u of its operands, and the division by eps another u of the exponent. So
-- a softmin may err by (d + 6) u (max|h| + max|C|) for its exponents, and by 32 u (1 + log m) eps
+- a softmin may err by (d + 6) u (max|G| + max|C|) for its exponents, and by 32 u (1 + log m) eps
   for the sum of m exponentials, each right to 1.3 units in the last place, and its logarithm;
 - an entry of the plan has the relative error exp(e) - 1 with
   e = (d + 6) u (max|F| + max|G| + max|C|) / eps + 32 u,
@@ -115,7 +115,7 @@ class ParityProblem:
 
 
 def _largest(potential: Array) -> float:
-    """max|h| over the points that carry mass; 0 where none does."""
+    """The largest |entry| of a potential at points that carry mass; 0 if none does."""
     return float(abs(potential[np.isfinite(potential)]).max(initial=0))
 
 

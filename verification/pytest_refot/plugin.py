@@ -135,7 +135,8 @@ def _because(line: Exclusion) -> str:
 # ------------------------------------------------------------------ the tests
 @dataclass(frozen=True)
 class Test:
-    """One check of one part on one case; without a case, a capability that is not provided."""
+    """One check of one part of the subject (a set of its functions) on one case. Without a case, it
+    stands for a capability that the subject does not offer."""
 
     check: str
     case_name: str

@@ -28,8 +28,8 @@ Rho = float | tuple[float, float]
 makes a marginal exact."""
 
 ROUNDINGS = 64
-"""A sum may be off by this many unit roundoffs of its largest terms: it has dozens of entries, and
-each a logarithm and a product."""
+"""A result may be off by this many unit roundoffs (2^-53) of the largest terms of its sum: dozens
+of terms are added, and a logarithm and a product follow."""
 
 
 def kl_divergence(p: Array, q: Array) -> float:

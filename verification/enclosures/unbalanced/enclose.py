@@ -12,7 +12,7 @@ from typing import Any
 
 from flint import arb
 
-from refot.arrays import as_count
+from refot.arrays import CostLike, Masses, Points, as_count
 from refot.costs.operands import point_cost
 from refot.verification.enclosures.newton import Matrix, Vector, transform
 from refot.verification.enclosures.pickled import reduced
@@ -63,7 +63,7 @@ class UnbalancedEnclosure:
 
 
 def enclose_unbalanced(
-    C: Any, a: Any, b: Any, eps: Any, rho: Any, penalty: str = "kl", digits: int = 30
+    C: CostLike, a: Masses, b: Masses, eps: Any, rho: Any, penalty: str = "kl", digits: int = 30
 ) -> UnbalancedEnclosure:
     """Everything about the problem of the matrix C (n, m), to `digits` digits.
 
@@ -79,7 +79,7 @@ def enclose_unbalanced(
 
 
 def enclose_unbalanced_points(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, rho: Any, cost: str = "sqeuclidean",
+    x: Points, a: Masses, y: Points, b: Masses, eps: Any, rho: Any, cost: str = "sqeuclidean",
     penalty: str = "kl", digits: int = 30
 ) -> UnbalancedEnclosure:
     """As `enclose_unbalanced`, for points x (n, d), y (m, d) and a name of GROUND_COSTS."""
@@ -87,7 +87,7 @@ def enclose_unbalanced_points(
 
 
 def enclose_unbalanced_value(
-    C: Any, a: Any, b: Any, eps: Any, rho: Any, penalty: str = "kl", digits: int = 30
+    C: CostLike, a: Masses, b: Masses, eps: Any, rho: Any, penalty: str = "kl", digits: int = 30
 ) -> arb:
     """U alone, arguments as for `enclose_unbalanced`."""
     p = unbalanced_inputs(C, a, b, eps, rho, penalty)
@@ -160,7 +160,7 @@ def _enclosed(p: UnbalancedInputs, digits: int) -> UnbalancedEnclosure | None:
 
 
 def _solution(p: UnbalancedProblem, h: HalfStep) -> tuple[Vector | None, Vector | None, Matrix]:
-    """f and g where the penalty is KL, and the plan."""
+    """(f, g, plan). f and g are None unless the penalty of the columns is KL."""
     if not isinstance(p.columns, KL):
         return None, None, plan(p, h)
     best = half_step(p, potential(p, h))

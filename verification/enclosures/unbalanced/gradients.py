@@ -9,6 +9,7 @@ from typing import Any
 
 from flint import arb, fmpq
 
+from refot.arrays import CostLike, Masses, Points
 from refot.costs.operands import point_cost
 from refot.verification.enclosures.gradients import slopes
 from refot.verification.enclosures.newton import Matrix, Vector
@@ -21,7 +22,7 @@ from .problem import unbalanced_inputs
 
 
 def enclose_unbalanced_points_gradient(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, rho: Any, cost: str = "sqeuclidean",
+    x: Points, a: Masses, y: Points, b: Masses, eps: Any, rho: Any, cost: str = "sqeuclidean",
     penalty: str = "kl", digits: int = 30
 ) -> Matrix:
     """sum_j P_ij d1 c(x_i, y_j), (n, d): dU/dx.
@@ -34,7 +35,7 @@ def enclose_unbalanced_points_gradient(
 
 
 def enclose_unbalanced_weights_gradient(
-    C: Any, a: Any, b: Any, eps: Any, rho: Any, digits: int = 30
+    C: CostLike, a: Masses, b: Masses, eps: Any, rho: Any, digits: int = 30
 ) -> tuple[Vector, Vector]:
     """dU/da (n,) and dU/db (m,) under KL. Their means are not subtracted, since masses may change.
 
@@ -58,7 +59,7 @@ def per_weight(side: Penalty, f: Sequence[arb], other_mass: arb, eps: arb) -> Ve
 
 
 def enclose_unbalanced_rho_gradient(
-    C: Any, a: Any, b: Any, eps: Any, rho: Any, penalty: str = "kl", digits: int = 30
+    C: CostLike, a: Masses, b: Masses, eps: Any, rho: Any, penalty: str = "kl", digits: int = 30
 ) -> tuple[arb, arb]:
     """dU/drho_1 = KL(P1 | a) or TV(P1 | a), and dU/drho_2 likewise for the columns; 0 where the
     marginal is exact.

@@ -96,14 +96,14 @@ def _best_kink(p: UnbalancedProblem, h: HalfStep) -> arb:
         slope -= w
         if slope.mid() <= 0:
             break
-    for most in _ways_down(p.columns, h.g):
+    for most in _largest_decrease(p.columns, h.g):
         t = most if slope.mid() > 0 else t.min(most)
-    for least in _ways_down(p.rows, h.f):
+    for least in _largest_decrease(p.rows, h.f):
         t = t.max(-least)
     return t.mid()
 
 
-def _ways_down(side: Penalty, f: Vector) -> Vector:
+def _largest_decrease(side: Penalty, f: Vector) -> Vector:
     """The largest number that may be subtracted from all potentials of a side, in a list; an empty
     list where the side has no limit."""
     return [] if side.limit is None else [min((side.limit + x).mid() for x in f)]
@@ -142,7 +142,7 @@ def newton_step(p: UnbalancedProblem, h: HalfStep, surplus: Vector) -> Vector | 
     the column sums, which vanishes with the surplus, is added to its diagonal.
     """
     A = hessian(p, h).tolist()
-    free = [j for j in range(len(h.g)) if not _held(p.columns, h.g[j], surplus[j])]
+    free = [j for j in range(len(h.g)) if not _stops_at_limit(p.columns, h.g[j], surplus[j])]
     if p.columns.limit is not None:
         share = (_size(surplus[j] for j in free) / _size(h.q)).min(arb(1))
         for j in free:
@@ -150,7 +150,7 @@ def newton_step(p: UnbalancedProblem, h: HalfStep, surplus: Vector) -> Vector | 
     while True:
         step = _solved_among(A, surplus, free)
         stopped = [] if step is None else [
-            j for j in free if _held(p.columns, h.g[j], step[j]) and step[j] != 0]
+            j for j in free if _stops_at_limit(p.columns, h.g[j], step[j]) and step[j] != 0]
         if not stopped:
             return step
         free = [j for j in free if j not in stopped]
@@ -172,7 +172,7 @@ def _solved_among(A: list[list[arb]], right: Vector, free: list[int]) -> Vector 
     return x if all(t.is_finite() for t in x) else None
 
 
-def _held(side: Penalty, g: arb, up: arb) -> bool:
+def _stops_at_limit(side: Penalty, g: arb, up: arb) -> bool:
     """Whether a potential g stands at its limit and a change of the sign of `up` leads beyond it.
     """
     return side.limit is not None and bool(
@@ -197,11 +197,12 @@ def newton(p: UnbalancedProblem, g: Vector, step_target: float) -> Vector:
             h = half_step(p, shifted(p, h))
         due = [bj * p.columns.due(gj) for bj, gj in zip(p.b, h.g, strict=True)]
         surplus = [bj - qj for bj, qj in zip(due, h.q, strict=True)]
-        open_ = [x for x, gj in zip(surplus, h.g, strict=True) if not _held(p.columns, gj, x)]
+        open_ = [x for x, gj in zip(surplus, h.g, strict=True)
+                 if not _stops_at_limit(p.columns, gj, x)]
         step = newton_step(p, h, surplus)
         if step is None or _size(open_) < rounding * _size(due + h.q):
             break
-        moved = _climbed(p, h, step)
+        moved = _after_line_search(p, h, step)
         if moved is None:
             break
         length = max(abs(new - old).mid() for new, old in zip(moved.g, h.g, strict=True)) / p.eps
@@ -212,7 +213,7 @@ def newton(p: UnbalancedProblem, g: Vector, step_target: float) -> Vector:
     return h.g
 
 
-def _climbed(p: UnbalancedProblem, h: HalfStep, step: Vector) -> HalfStep | None:
+def _after_line_search(p: UnbalancedProblem, h: HalfStep, step: Vector) -> HalfStep | None:
     """The half step after the longest of step, step / 2, step / 4, ... that does not lower the
     dual; None if all HALVINGS do."""
     before = dual(p, h)
@@ -232,12 +233,12 @@ def annealed(p: UnbalancedProblem) -> Vector:
     stage, g = (max(entries) - min(entries)).mid(), [arb(0)] * len(p.b)
     while stage > p.eps:
         at = replace(p, eps=stage)
-        g = newton(at, _started(at, g), 0.1)
+        g = newton(at, _start_of_stage(at, g), 0.1)
         stage = (stage / SCHEDULE_FACTOR).mid()
-    return newton(p, _started(p, g), 0.0)
+    return newton(p, _start_of_stage(p, g), 0.0)
 
 
-def _started(p: UnbalancedProblem, g: Vector) -> Vector:
+def _start_of_stage(p: UnbalancedProblem, g: Vector) -> Vector:
     """g after one iteration (U-3) and then the best shift, as the start of a stage."""
     swept = [x.mid() for x in best_columns(p, half_step(p, g).f)]
     return shifted(p, half_step(p, swept))

@@ -3,8 +3,8 @@ marginal.
 
 For an atom of weight w with the potential f: w gain(f) is its term in the dual (U-2), where
 gain(f) = -D*(-f) with the conjugate D* of the penalty; w due(f), due = gain', is the marginal that
-the plan has there at the optimum; and if s is its softmin, f = prox(s) is its best potential (U-3).
-"""
+the plan has there at the optimum (under TV only if |f| < rho); and if s is its softmin,
+f = prox(s) is its best potential (U-3)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 from flint import arb, fmpq
 
 from refot import penalties
-from refot.arrays import InputError, as_positive
+from refot.arrays import CostLike, InputError, Masses, as_positive
 from refot.costs.forbidden import require_finite
 from refot.costs.operands import Cost
 from refot.unbalanced_problem import checked
@@ -67,7 +67,7 @@ class UnbalancedProblem:
 
 
 def unbalanced_inputs(
-    C: Any, a: Any, b: Any, eps: Any, rho: Any, penalty: Any
+    C: CostLike, a: Masses, b: Masses, eps: Any, rho: Any, penalty: Any
 ) -> UnbalancedInputs:
     """The problem after the checks of all arguments, its inputs unrounded. Raises InputError, and
     EnclosureError beyond LARGEST_SIZE."""

@@ -20,6 +20,8 @@ from refot.backend_contract import Backend
 from refot.costs.operands import point_cost
 
 REPEATS, ENOUGH = 5, 5.0
+"""Timed runs, and the seconds after which no further run is timed."""
+
 ITERATIONS = 5
 """Sinkhorn iterations that are timed for a peer which offers no softmin alone."""
 

@@ -74,7 +74,7 @@ def verify(backend: Any) -> dict[str, Any]:
             _say(f"  {check['status'].upper()}: {check['id']} on {check['case']}: "
                  f"{check['message']} {check['diagnosis']}")
     for case, reason in report.left_out.items():
-        _say(f"  fell away: {case}: {reason}")
+        _say(f"  left out: {case}: {reason}")
     _say(f"  {found['summary']['passed']} checks passed, {found['summary']['failed']} failed, "
          f"{found['summary']['errors']} errors")
     return {"passed": report.exit_status_of(strict=True) == 0, **found}
