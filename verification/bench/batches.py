@@ -172,6 +172,7 @@ PEERS: dict[str, Callable[[Batch, float], Solve]] = {
     "OTT vmap, log (its default)": lambda batch, eps: ott_vmap(batch, eps, True),
     "refot on NumPy": lambda batch, eps: refot_batch(batch, eps, "numpy"),
 }
+"""By the name in the table, what refot on Numba is compared with."""
 
 
 def plans(batch: Batch, eps: float, f: Array, g: Array) -> Array:

@@ -95,3 +95,4 @@ CRITERIA = (
     Criterion("marginal error 1e-6", 1e-6, lambda judged: judged.marginal_error, 1e-6),
     Criterion("gap 1e-4", 1e-4, lambda judged: judged.gap, 1e-4),
 )
+"""The two criteria for balanced problems."""

@@ -25,6 +25,7 @@ MOST_CURVES = len(STYLES)
 equals the fastest. The tables have all peers."""
 
 WORDS = {"gaussians": "points of the plane", "mnist": "images"}
+"""How the titles of panels name the families of problems."""
 
 
 # ------------------------------------------------------------------ a whole solve

@@ -149,6 +149,7 @@ def mnist_images(n: int, data: Path | None = None) -> tuple[Array, Array]:
 
 
 FAMILIES = {"gaussians": gaussians, "mnist": mnist_images}
+"""By the name of a family, a function of n and a folder of data that draws the points x and y."""
 
 
 # ------------------------------------------------------------------ the grid

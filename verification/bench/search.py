@@ -35,6 +35,7 @@ class Attempted:
 
 
 Attempt = Callable[[float], Attempted]
+"""Runs a peer at an accuracy, and measures its answer."""
 
 
 def search(attempt: Attempt, criterion: Criterion, history: list[Attempted]) -> Attempted | None:

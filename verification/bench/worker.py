@@ -69,6 +69,7 @@ class Failure:
 
 
 Reply: TypeAlias = Ready | Run | Judgement | float | Failure
+"""What the process sends back to a request."""
 
 
 class PeerServer:

@@ -228,6 +228,7 @@ REAL: dict[str, Callable[[], Case]] = {
     "digits-3-8": _digit_clouds,
     "digit-histograms": _digit_histograms,
 }
+"""The cases of real data, by name. Making one raises DataUnavailableError without its data."""
 
 SEEDS = {"quick": (0,), "full": (0, 1, 2, 3, 4)}
 """The seeds of the synthetic cases in each profile."""

@@ -19,7 +19,9 @@ Named: TypeAlias = dict[str, Any]
 """Arguments by their names, in the order of the signature."""
 
 Change: TypeAlias = Callable[[Named], Named]
+"""Makes other arguments of the same call."""
 
+# Groups of capabilities that have an argument in common.
 SOLVERS = ("plan", "potentials", "value", "transport_cost", "informative_plan", "divergence",
            "divergence_gradient")
 ON_MATRICES = ("plan", "potentials", "value", "transport_cost", "informative_plan")

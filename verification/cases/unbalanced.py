@@ -31,7 +31,10 @@ FAR = 3e3
 """A constant cost, in units of eps, at which exp(-C / eps) and the plan are 0 in float64."""
 
 Matrix = tuple[Array, Array, Array, float, float]
+"""(C, a, b, eps, rho)."""
+
 Clouds = tuple[Array, Array, Array, Array, float, float, str]
+"""(x, a, y, b, eps, rho, cost)."""
 
 
 def unbalanced(

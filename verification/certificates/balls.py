@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
+"""A float64 array, of any shape."""
 
 UNIT = 2.0**-53
 """Unit roundoff: fl(x) = x (1 + d) with |d| <= UNIT."""
@@ -155,6 +156,7 @@ class Ball:
 
 
 Operand: TypeAlias = Ball | Floats | float
+"""What can be added to a ball or multiplied by it: arrays and numbers count as exact."""
 
 
 def ball(x: Operand) -> Ball:

@@ -51,6 +51,7 @@ def rounding_bound(capability: str, *arguments: Any) -> Any:
 
 # ------------------------------------------------------------------ functions of given arguments
 def softmin(C: Array, h: Array, eps: float) -> float:
+    """The rounding of C and h in the exponents, and of eps times the logarithm of the sum."""
     return roundings(C, h, eps * np.log(len(h)), eps)
 
 
@@ -62,10 +63,12 @@ def dual(f: Array, g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
 
 
 def semidual(g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
+    """The rounding of a.f, with f the softmin of C and g, and of b.g."""
     return roundings(C, g, g, eps)
 
 
 def semidual_gradient(g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
+    """The rounding of the exponents of b - a @ chi, in units of eps: no sum there exceeds 1."""
     return roundings(C, g, eps) / eps
 
 
@@ -77,23 +80,29 @@ def unrolled(C: Array, eps: float, L: int) -> float:
 
 
 def scaling_loss(C: Array, a: Array, b: Array, eps: float, L: int) -> float:
+    """The relative error of u and v times max |C|, for the loss is <C,P> of a P of mass 1."""
     return unrolled(C, eps, L) * float(abs(C).max())
 
 
 def scaling_loss_gradient(C: Array, a: Array, b: Array, eps: float, L: int) -> float:
+    """The relative error of u and v times 1 + max |C| / eps, the factors of P in the gradient."""
     return unrolled(C, eps, L) * (1 + float(abs(C).max()) / eps)
 
 
 def mmd(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
+    """4 times the rounding of max C, or of 1 if that is larger: the three mean costs have the
+    factors 2, 1 and 1."""
     C = point_cost(x, y, cost).dense()
     return 4 * ROUNDINGS * UNIT * max(float(C.max()), 1.0)
 
 
 def q_objective(Q: Array, P: Array, a: Array, b: Array) -> float:
+    """The rounding of each Q P, and of each a b exp Q with its exponent."""
     return ROUNDINGS * UNIT * float((abs(Q) * P).sum() + a @ (np.exp(Q) * (1 + abs(Q))) @ b)
 
 
 def mutual_information(P: Array) -> float:
+    """The rounding of the logarithms, which are at most -log min P in size, for P of mass 1."""
     return ROUNDINGS * UNIT * (1 + float(-np.log(P[P > 0].min())))
 
 

@@ -11,7 +11,10 @@ from dataclasses import dataclass, replace
 from flint import arb, arb_mat, ctx
 
 Vector = list[arb]
+"""Balls, one for each point of a side."""
+
 Matrix = list[list[arb]]
+"""Balls for all pairs of points, row by row."""
 
 SCHEDULE_FACTOR = 4
 """eps falls by this factor from one stage to the next."""

@@ -27,6 +27,7 @@ from refot.costs.ground import POINT_COSTS
 from refot.costs.operands import Cost, DenseCost, PointCost, point_cost
 
 REFERENCE = NumpyBackend()
+"""The backend with which others are compared."""
 
 WIDER: dict[Any, Any] = {np.float32: np.float64, np.float64: np.longdouble}
 """By the dtype of a problem, the wider one in which the reference computes."""

@@ -59,6 +59,7 @@ RUNS = (
     Run("regot", "regot", ("regot",)),
     Run("keops", "keops", ("pykeops", TORCH)),
 )
+"""The libraries and versions of the scoreboard."""
 
 
 class FailedError(RuntimeError):

@@ -25,6 +25,7 @@ the same number for two vectors."""
 COMPARISONS: dict[type[Operator], type[Operator]] = {
     ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq}
+"""Each comparison, and its negation, which replaces it."""
 
 BOUNDARIES: dict[type[Operator], type[Operator]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
@@ -32,12 +33,15 @@ BOUNDARIES: dict[type[Operator], type[Operator]] = {
 is that of atoms without mass."""
 
 PAIRS = (("a", "b"), ("f", "g"), ("x", "y"), ("u", "v"), ("F", "G"), ("P", "Q"))
-PARTNERS = dict(PAIRS) | {other: name for name, other in PAIRS}
 """Names that people confuse: those of the two measures and of what belongs to them, and P and Q of
-B (Bréchet et al. 2019). The one is replaced by the other."""
+B (Bréchet et al. 2019)."""
+
+PARTNERS = dict(PAIRS) | {other: name for name, other in PAIRS}
+"""Each of these names, and the one that replaces it."""
 
 REDUCTIONS = {"min": "max", "max": "min", "maximum": "minimum", "minimum": "maximum",
               "sum": "mean", "mean": "sum"}
+"""Each reduction, and the one that replaces it."""
 
 ASIDE = ("warn", "namespace", "zeros_like", "ones_like", "finfo", "row_blocks", "slice")
 """Functions whose calls are not changed, because they are no part of an equation: they warn, or
