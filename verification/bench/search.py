@@ -1,8 +1,8 @@
 """The loosest accuracy at which a peer meets a criterion, at which its time is then measured.
 
 The *accuracy* is the tolerance in the measure by which the peer itself stops; a small number is a
-tight one. So that no peer is timed at a tighter accuracy than our criterion needs, each is run at
-several, which close in on the loosest one that meets the target by our measure, to a factor of 4.
+tight one. No peer shall be timed at a tighter accuracy than our criterion needs. So each is run at
+several accuracies, which close in, to a factor of 4, on the loosest one that meets the target.
 """
 
 from __future__ import annotations

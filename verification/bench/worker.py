@@ -49,9 +49,10 @@ class Ready:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: seconds by the clock, and of all processors together; iterations if the peer reports
-    them; and the peak memory of the process so far, in bytes above what it held when it had got the
-    problem and imported the peer.
+    """One run: `seconds` by the clock, `processor` seconds of all processors together, and
+    `iterations` if the peer reports them.
+
+    `peak` is the largest memory of the process so far, in bytes above that before its first run.
     """
 
     accuracy: float

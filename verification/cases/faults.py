@@ -52,8 +52,9 @@ class Fault:
 
     sentence: what the report says of its check. capabilities: those that have such arguments.
     change: makes the bad arguments from sound ones. limit: makes sound arguments with the same
-    meaning, if there are any; a subject may answer as to these. meaning: that, in the words of the
-    report. a_warning_tells: whether it is enough that the subject warns that it did not converge.
+    meaning, if there are any; the answer to these is then allowed. meaning: how the report
+    describes a subject that gives this answer. a_warning_tells: whether it is enough that the
+    subject warns that it did not converge.
     """
 
     name: str

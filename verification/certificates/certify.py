@@ -1,7 +1,7 @@
 """Certificates: from any potential g, intervals that contain the true values of the problem.
 
     F = min <C,P> + eps KL(P | a(x)b)    (KL-inclusive, B-10)
-    s = <C,P>  at its minimiser          (sharp, G)
+    s = <C,P>  at its minimiser          (the sharp value, which G uses)
 
 B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018.
 
@@ -143,9 +143,9 @@ def _missing(p: ExactProblem, h: HalfStep) -> Ball:
 
 
 def _gap_of_rounding(p: ExactProblem, h: HalfStep) -> float:
-    """An upper bound of J(P') - (a.f + b.g) for the rounded plan P' = P / max(c, 1) + e h'/t: the
-    columns that are too heavy are scaled down, and the missing mass is added as a product of the
-    deficits e of the rows and h of the columns, t = sum h.
+    """An upper bound of J(P') - (a.f + b.g) for the rounded plan P' = P / max(c, 1) + e h'/t. In it
+    the columns that are too heavy are scaled down. The missing mass is added as a product: e are
+    the deficits of the rows, h those of the columns, and t = sum h.
 
     It holds for every g, and is of first order in the column error.
     """

@@ -2,10 +2,10 @@
 one. `rounding_bounds.py` has those of balanced transport.
 
 U-1 to U-8 are the equations of docs/equations.md. A minimum (U of U-1, S of U-8) may be off by the
-width of its certificate. An answer that depends on the potentials to first order is bounded by the
-iteration U-3, which is a contraction: potentials that it moves by d are within d / (1 - kappa) of
-the optimal ones, kappa = (rho / (rho + eps))^2 (docs/certificates.md). The rounding of the two
-softmins of an iteration hides any smaller d."""
+width of its certificate. For an answer that depends on the potentials to first order, their error
+is needed. It follows from the iteration U-3, a contraction with kappa = (rho / (rho + eps))^2:
+potentials that it moves by d are within d / (1 - kappa) of the optimal ones (docs/certificates.md).
+A d below the rounding of the two softmins of an iteration cannot be seen in float64."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Enclosures: the true values of a small problem to 30 digits and more, as balls of python-flint
 (`arb`, a midpoint and a radius).
 
-    enclose         F (B-10), s = <C,P> (the value of G), KL, potentials (B-13), plan (B-15)
+    enclose         F (B-10), s = <C,P> (as in G), KL, potentials (B-13), plan (B-15)
     enclose_points  the same for points: the exact ground cost of the exact points
     enclose_value   F alone: fastest, and possible at any eps
     enclose_values  F and s alone: much fewer bits where the potentials are ill conditioned

@@ -1,10 +1,11 @@
 """The penalty of one side (the rows or the columns): an object for each of KL, TV, and an exact
 marginal.
 
-For an atom of weight w with the potential f: w gain(f) is its term in the dual (U-2), where
-gain(f) = -D*(-f) with the conjugate D* of the penalty; w due(f), due = gain', is the marginal that
-the plan has there at the optimum (under TV only if |f| < rho); and if s is its softmin,
-f = prox(s) is its best potential (U-3)."""
+For an atom of weight w with the potential f,
+
+- w gain(f) is its term in the dual (U-2): gain(f) = -D*(-f) with the conjugate D* of the penalty;
+- w due(f), due = gain', is its marginal under the optimal plan (under TV only if |f| < rho);
+- f = prox(s) is its best potential if s is its softmin (U-3)."""
 
 from __future__ import annotations
 

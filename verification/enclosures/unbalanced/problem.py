@@ -24,9 +24,9 @@ from .penalties import KL, TV, Exact, Penalty
 
 @dataclass(frozen=True)
 class UnbalancedInputs:
-    """The cost, rational weights of any total, eps, the penalty of each side, and the largest rho.
+    """The cost, rational weights of any total, eps, and the penalty of each side.
 
-    stiffest: that largest finite rho. scale: about the largest |C_ij| between points that carry
+    stiffest: the largest finite rho. scale: about the largest |C_ij| between points that carry
     mass; eps where all costs are 0. `rows` and `columns` are the indices of the points that carry
     mass.
     """
