@@ -90,7 +90,7 @@ def _require_writable(path: Path | None) -> None:
 
 def print_list(console: Console) -> None:
     """Print the peers, whether they are installed, and the problems of each grid."""
-    table = Table("peer", "installed", "compared unless told", pad_edge=False)
+    table = Table("peer", "installed", "compared by default", pad_edge=False)
     for name, peer in known_peers().items():
         here = peer.version if peer.installed else "no"
         table.add_row(foreign(name), foreign(here), "*" if name in DEFAULT else "")
