@@ -110,7 +110,8 @@ class Capability:
 
     @property
     def on_matrix(self) -> bool:
-        """Whether it answers a problem given by a cost matrix: `converged` speaks of these only."""
+        """Whether it answers a problem given by a cost matrix. The capability `converged` is about
+        solves of such problems only."""
         return self.takes == MATRIX and self.role is Role.ANSWER
 
     def named(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
@@ -189,6 +190,6 @@ def names_of(*roles: Role) -> list[str]:
 
 
 def missing_from(offered: set[str]) -> list[Capability]:
-    """What a subject that offers these does not provide. Statements are not missed."""
+    """The capabilities that are missing from those offered. Statements are never missing."""
     return [record for record in CAPABILITIES.values()
             if record.role is not Role.STATEMENT and record.name not in offered]

@@ -73,7 +73,8 @@ class TinyTask(FiniteSet):
 
 
 class TinyInfoTask(FiniteSet):
-    """The same for Info-Sinkhorn, with batch norm in the trunk of the duals as in B's Table 3."""
+    """The task of Info-Sinkhorn: as TinyTask, with batch norm in the trunk of the duals as in Table
+    3 of B."""
 
     law = Latent(2, 1, 1)
     data = DATA
@@ -190,7 +191,7 @@ def layers_of(net: Sequential | Heads) -> Any:
 
 
 def rule_of(optimiser: Optimiser) -> dict[str, Any]:
-    """The rule's name and its numbers."""
+    """The name of an optimiser's update rule, and its parameters."""
     numbers = {key: value for key, value in vars(optimiser).items() if not key.startswith("_")}
     return {"rule": type(optimiser).__name__} | numbers
 
@@ -212,7 +213,8 @@ class RecordingOptimiser:
 
 
 def weights_of(system: NetworkSystem) -> dict[str, Array]:
-    """Copies of weights and running statistics, "g/0.W", and of SDOT's "psi"."""
+    """Copies of all weights and running statistics by name, such as "g/0.W", and of SDOT's
+    "psi"."""
     held = {f"{name}/{key}": w for name, net in system.networks.items()
             for key, w in (net.weights | net.statistics).items()}
     held |= {key: w for key, w in system.extra.items() if key == "psi"}

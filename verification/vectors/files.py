@@ -23,4 +23,4 @@ FILES: dict[str, Capability] = {
     **{name: CAPABILITIES[name] for name in names_of(Role.ANSWER)},
     UNBALANCED_SIDES.name: UNBALANCED_SIDES,
 }
-"""What each file asks for, by its name without the suffix, in the order of the lists."""
+"""The function whose answers each file records, by the name of the file without ".json"."""
