@@ -39,7 +39,7 @@ MOST_DEATHS = 20
 # ------------------------------------------------------------------ in a worker process
 @dataclass(frozen=True)
 class Job:
-    """What a worker does in one go: the selected checks on some cases."""
+    """What a worker does in one call: the selected checks on some cases."""
 
     cases: tuple[Case, ...]
     selection: Selection
@@ -80,7 +80,7 @@ class Examiner(Worker):
 
     @cached_property
     def suspects(self) -> list[Suspects]:
-        """What collects the evidence of each part."""
+        """For each part, the object that collects its evidence for the diagnosis."""
         return [Suspects() for _ in self.subject.parts]
 
     def share(self, job: Job) -> Share:
@@ -171,7 +171,7 @@ def _jobs(cases: list[Case], selection: Selection) -> list[Job]:
 
 
 def _worth_spreading(subject: Subject, profile: str) -> int:
-    """The number of workers: 2, but 1 for a small run, which starting a second would only delay."""
+    """The number of workers: 2, and 1 for a small run, which the start of a second would delay."""
     many = len(subject.parts) > 1 or profile != "quick"
     return min(2, os.cpu_count() or 1) if many else 1
 
@@ -181,8 +181,8 @@ def _each(
 ) -> Iterator[tuple[Job, Share | None]]:
     """Each job with its outcome, in the order in which they end.
 
-    If one process dies, the pool ends all of them: the outcome of every job in hand is None. So no
-    more jobs are handed out than there are workers, and a death spoils few.
+    If one process dies, the pool ends all of them, and the outcome of every job that was handed out
+    is None. So no more jobs are handed out than there are workers: a death then costs few jobs.
     """
     left, in_hand = deque(jobs), dict[Future[Share], Job]()
     while left or in_hand:

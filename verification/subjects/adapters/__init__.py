@@ -26,7 +26,7 @@ from refot.arrays import Array
 Answer = TypeVar("Answer")
 
 ROUNDED = 1e-5
-"""The sum of float32 weights may be off by this much."""
+"""The sum of float32 weights may differ from 1 by this much."""
 
 Capabilities: TypeAlias = dict[str, Callable[..., Any]]
 """The capabilities of a part: functions by name."""

@@ -31,9 +31,10 @@ Reader = Callable[[Callable[..., Any], str], Capabilities]
 
 
 def batch(ot: ModuleType, read: Reader) -> Iterator[Part]:
-    """The default, which is entropy, and its twin, which is KL; none for an older POT.
+    """The part with default options, with the entropy as regularisation, and its twin with KL; none
+    for an older POT.
 
-    reg = 0 is exact transport, which is another method and another problem.
+    reg = 0 is documented as exact transport, which is allowed: a number is then no failure.
     """
     if not hasattr(ot, "solve_batch"):
         return
