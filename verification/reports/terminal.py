@@ -89,7 +89,7 @@ def _print_table(part: str, failures: list[CheckResult], console: Console) -> No
 
 
 def _print_blocks(part: str, failures: list[CheckResult], console: Console) -> None:
-    """A few lines for each failure, where a table would cut its columns."""
+    """A few lines for each failure, for a terminal that is too narrow for the table."""
     console.print(foreign(part, "bold red"))
     for check in failures:
         console.print(Text.assemble(f"{check.level.value}: ", foreign(check.id, "bold"), " on ",
@@ -113,7 +113,7 @@ def _numbers(check: CheckResult) -> tuple[str, str, str, str]:
 
 
 def interval_text(lower: float, upper: float) -> str:
-    """An interval in as few digits as tell its ends apart, at least eight."""
+    """An interval with the fewest digits, at least eight, in which its two ends differ."""
     if lower == upper:
         return f"{lower:.8g}"
     for digits in range(8, 18):

@@ -1,4 +1,5 @@
-"""The first page of the scoreboard: the libraries, and capabilities x libraries."""
+"""The first page of the scoreboard: a table of capabilities by libraries, and a list of
+libraries."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ LEVELS_SHOWN = (*BREAKS, Level.LAX)
 
 
 def overview(libraries: dict[str, list[Record]]) -> str:
-    """The page; the records of a library end with the newest version."""
+    """The page as HTML. `libraries` maps the name of each to its records, the newest version
+    last."""
     newest = [versions[-1] for versions in libraries.values()]
     return document(
         "refot: the scoreboard of entropic optimal transport",
@@ -30,7 +32,8 @@ def overview(libraries: dict[str, list[Record]]) -> str:
 
 
 def capabilities(records: list[Record]) -> Element:
-    """Capabilities x records; a cell is about the best part of a record."""
+    """A table with a row for each capability and a column for each record. A cell is about the part
+    of the record that is best at the capability."""
     found = [offers(record) for record in records]
     rows: Rows = []
     for name in CAPABILITIES:
@@ -51,7 +54,7 @@ def _offered(record: Record, offer: Offer) -> tuple[str, list[Child]]:
 
 
 def _libraries(libraries: dict[str, list[Record]]) -> Element:
-    """A row a library: its badge, its versions, and how many checks have which level."""
+    """A row for each library: its badge, its versions, and how many checks have which level."""
     rows: Rows = []
     for name, versions in libraries.items():
         record = versions[-1]
