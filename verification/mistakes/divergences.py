@@ -50,6 +50,7 @@ def _root(t: Terms) -> float | None:
     return float(np.sqrt(S_of(t))) if S_of(t) > 0 else None
 
 
+# here the answers take t, the solutions of (x, y), (x, x) and (y, y)
 DIVERGENCES: Table = {
     "doubled": ("twice the divergence (2W - W - W)", lambda t: 2 * S_of(t)),
     "halved": ("half of the divergence", lambda t: S_of(t) / 2),

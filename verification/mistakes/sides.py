@@ -2,9 +2,9 @@
 
 The two *sides* of a problem are the rows and the columns. `refot verify` asks for KL penalties with
 one rho for both. The certified vectors `unbalanced_sides.json` also ask for a rho for each side,
-for an exact side (rho = inf: its marginal is met) and for total variation (TV), and name the
-mistakes that a case catches. An answer here takes (C, a, b, eps, rho, penalty) with rho = (rows,
-columns).
+for an exact side (rho = inf: its marginal is met) and for total variation (TV). They name the
+mistakes of this file that a case catches. An answer takes (C, a, b, eps, rho, penalty) with rho =
+(rows, columns).
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def _of_penalty(wrong: str, factor: float = 1.0) -> Answer:
     return _with(change)
 
 
+# here the answers take the arguments of the capability
 NEIGHBOURS: Table = {
     "rows-rho-for-both": ("rho of the rows is used for both sides",
         _with(lambda rho, penalty, eps: ((rho[0], rho[0]), penalty))),
@@ -156,6 +157,7 @@ def _remembered(arrays: Any, eps: float, rho: Sides, penalty: str) -> Solved:
     return Solved(C, a, b, eps, as_penalties(rho, penalty), found.f, found.g, P, U)
 
 
+# here the answers take a `Solved` problem
 FORMULAS: Table = {
     "mass-terms-missing": ("the mass terms -p + q of KL are left out everywhere",
         lambda t: t.without_masses),

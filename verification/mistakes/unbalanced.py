@@ -1,9 +1,9 @@
 """Known mistakes of unbalanced transport on a cost matrix: of U, its plan and its potentials.
 
-Equations are those of docs/equations.md, letter U. An answer is computed from the solution of the
-given problem, or of a neighbouring problem that the mistake solves in its place. rho is the
-strength of the KL penalties, and rho / (rho + eps) is the *damping*: the factor of the softmin in
-U-3.
+Equations are those of docs/equations.md, letter U. An answer is computed from the solution t
+(`Unbalanced`) of the given problem, or of a neighbouring problem that the mistake solves in its
+place. rho is the strength of the KL penalties. rho / (rho + eps), the factor of the softmin in U-3,
+is called the *damping*.
 """
 
 from __future__ import annotations
@@ -168,8 +168,11 @@ def _with_entropies_on(C: Array, ones: Unbalanced) -> Forms:
 
 
 def _at_ones(t: Unbalanced) -> tuple[Array, Array]:
-    """Potentials of the problem with KL to 1, which are in plain form P_ij = exp((F_i + G_j - C_ij)
-    / eps), converted as those of the problem with KL to a(x)b: F - eps log a, G - eps log b."""
+    """F - eps log a and G - eps log b, with the potentials F, G of the problem with KL to 1.
+
+    That problem has P_ij = exp((F_i + G_j - C_ij) / eps), the plain form. The mistake is to convert
+    F and G as if they were plain potentials of the problem with KL to a(x)b.
+    """
     ones = unbalanced_solution(*_to_ones(t.C, t.a, t.b, t.eps, t.rhos[0]))
     logs = [np.log(np.where(w > 0, w, 1)) for w in (t.a, t.b)]
     return ones.f - t.eps * logs[0], ones.g - t.eps * logs[1]

@@ -43,6 +43,7 @@ def _of_values(value: Of, bias: float) -> Callable[[Terms], float]:
     return lambda t: _halves(*(value(each) for each in t)) + bias * mass_bias(t[0])
 
 
+# here the answers take t, the solutions of (x, y), (x, x) and (y, y)
 DIVERGENCES: Table = {
     "mass-bias-missing": ("the mass bias eps/2 (m_a - m_b)^2 is left out", _form(_halves, 0.0)),
     "mass-bias-doubled": ("eps (m_a - m_b)^2: the factor 1/2 of the mass bias is missing",

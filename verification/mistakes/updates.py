@@ -94,9 +94,11 @@ def _axis(rows: bool, columns: bool) -> WrongSums:
 def _without_b(C: Array, a: Array, b: Array, eps: float) -> Sums:
     """The sums of a loop in which one update lacks b. It converges as if b were uniform.
 
-    There are three forms: the update f = softmin(C, g), which lacks eps log b, comes before that of
-    g; it comes last; or the loop updates scalings and ends with v = 1 / (K'u) in place of
-    b / (K'u), so that P = u K v lacks b.
+    The answer has three forms:
+    - the update f = softmin(C, g), which lacks eps log b, is followed by that of g;
+    - that update of f is the last one;
+    - the loop updates scalings, and ends with v = 1 / (K'u) in place of b / (K'u). So P = u K v
+      lacks b.
     """
     solved = solution(C, a, np.full_like(b, 1 / len(b)), eps).solved
     S = solved.f[:, None] + solved.g

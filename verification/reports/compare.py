@@ -17,6 +17,7 @@ from refot.verification.runs.levels import LEVELS, Level
 from refot.verification.runs.run import FORMAT, STATUSES, UNANSWERED
 
 WRONG = ("failed", "error")
+"""The statuses of checks that fail."""
 
 MEASURED = re.compile(r"""(?<![\w<>^|])(?:
     [-+]?\d+(?:\.\d+)?e[-+]?\d+ | [-+]?\d+\.\d+ | [-+]?\d\d+  # what was measured,

@@ -38,6 +38,7 @@ HEADLINES = {
     Level.SAID: "right on ordinary problems, breaks at extremes and says so",
     Level.LAX: "right; bad input is answered with a number",
     Level.RIGHT: "right", Level.UNKNOWN: "nothing was checked"}
+"""The verdict on a subject, by the worst level of its parts."""
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,11 @@ TABLE_WIDTH = 158
 """Columns that the table of failures needs; a narrower terminal gets blocks of lines instead."""
 
 HEADINGS = ("measured", "certified", "off by", "allowed")
+"""The headings of the columns with numbers."""
 
 COLOURS = {"passed": "green", "failed": "red", "error": "magenta", "not_provided": "dim",
            "not_converged": "yellow", "refot_error": "bold magenta"}
+"""The colour of each status."""
 
 
 def print_report(report: Report, console: Console) -> None:

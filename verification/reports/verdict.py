@@ -20,6 +20,7 @@ BAD = (Level.WRONG, Level.SILENT, Level.SAID, Level.LAX)
 """The levels of results that have a cause."""
 
 UNEXPLAINED = "no known mistake gives these answers"
+"""The cause of failures without a diagnosis."""
 
 CASES_SHOWN = 3
 """The verdict on a part names at most this many of the cases on which the part breaks."""

@@ -1,8 +1,8 @@
 """How bad a result is: wrong on an ordinary problem, broken at an extreme, or only lax.
 
-The level of a result follows from three things: whether its check is one of bad input, how
-difficult its case is, and whether the subject itself said in that call that its answer is not right
-(`said.py`). The reports, the exit status, the pytest plugin and `refot compare` take it from here.
+The level of a result follows from three things: whether its check gives bad input, how difficult
+its case is, and whether the subject itself said that the answer is not right (`said.py`). The
+reports, the exit status, the pytest plugin and `refot compare` take the level from here.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ LEVELS = tuple(Level)
 """The levels in the order in which reports show them."""
 
 COUNTED = (Level.WRONG, Level.SILENT)
-"""The levels that make the exit status 1. With `strict`, SAID and LAX do, too."""
+"""The levels that make the exit status 1."""
 
 STRICTLY_COUNTED = (*COUNTED, Level.SAID, Level.LAX)
+"""The levels that make the exit status 1 with `--strict`."""
 
 
 class Result(Protocol):

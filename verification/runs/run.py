@@ -51,6 +51,7 @@ UNANSWERED = ("not_provided", "not_converged", "refot_error")
 
 PLEASE_REPORT = ("refot's own code raised, which is a defect of refot and says nothing of the "
                  "subject; please report it with this traceback")
+"""The message of a check during which refot's own code raised."""
 
 PRINTED = 100
 """The report has at most this many different lines that a part printed."""

@@ -182,6 +182,7 @@ def rows(scalings: Iterable[Scaling]) -> Iterator[tuple[str, ...]]:
 
 
 HEADINGS = ("part", "capability", "up to n", "time", "grows as", "memory", "grows as")
+"""The headings of the columns that `rows` fills."""
 
 
 def duration(seconds: float) -> str:

@@ -26,6 +26,7 @@ from refot.verification.subjects.subject import Subject
 Load: TypeAlias = Callable[[], Subject]
 """Loads the subject; it is pickled on its way to the worker."""
 
+# the parameters of a method of a worker, and what it returns
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -19,6 +19,7 @@ import numpy as np
 from refot.arrays import Array, lookup
 
 FOLDER = Path(__file__).parent
+"""The folder of the JSON files."""
 
 OF_A_MOVE = 1e-4
 """A weight may be off by this share of the largest change of its array so far; a loss or a gradient

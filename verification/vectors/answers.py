@@ -23,6 +23,7 @@ from refot.verification.subjects.capabilities import Answers
 from .files import FILES
 
 FOLDER = Path(__file__).parent
+"""The folder of the JSON files."""
 
 LARGEST_FILE = 64 << 20
 """Bytes that a file of answers may have. All right answers together take less than 1 MiB."""
@@ -70,8 +71,8 @@ def show(name: str) -> str:
 def check(path: Path) -> tuple[list[str], int]:
     """(lines to print, exit status 0 or 1) for a JSON file {"case id": answer}.
 
-    An answer is a number, or nested lists of the shape of the output; for potentials it is a pair
-    [f, g]; for a case with several outputs it may be an object {output: answer}. Where some cases
+    An answer is a number, or nested lists of the shape of the output. For potentials it is a pair
+    [f, g]. For a case with several outputs it may be an object {output: answer}. If only some cases
     of a capability have an answer, the others are listed, but are no failure. Raises AnswersError.
     """
     answers, cases = read_answers(path), every_case()

@@ -1,9 +1,9 @@
 """Writes the certified vectors: `python -m refot.verification.vectors.generate [FOLDER]`.
 
-It writes every file as a whole, and the same bytes every time: nothing in a file depends on a
-clock, on the machine or on a float64 solver, except which mistakes a case catches. A mistake counts
-as caught only if its answer is far off (`catches.MARGIN`), so that roundings do not decide. The
-real data need scikit-learn.
+It writes every file as a whole, and the same bytes every time: nothing depends on a clock or on the
+machine. Only the lists of mistakes that a case catches depend on a float64 solver. A mistake counts
+as caught if its answer is far off (`catches.MARGIN`), so that roundings do not decide. The real
+data need scikit-learn.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from .makers import DIGITS, RATE, Vector
 from .unbalanced_cases import UnbalancedCase, unbalanced_cases
 
 UnbalancedMaker = Callable[[UnbalancedCase], Iterator[Vector]]
+"""Makes the vectors of one file from a problem."""
 
 RESIDUAL = 1e-9
 """The residual of the optimality conditions U-4, relative to the mass, at which a solve may
@@ -108,9 +109,9 @@ def of_rho_gradient(case: UnbalancedCase, found: UnbalancedEnclosure) -> float:
 
 
 def _slopes(case: UnbalancedCase, *heaviest: float) -> float:
-    """The error allowed in a gradient in the points, whose scale is the mass of the heaviest row of
-    a plan times the largest |d1 c|: 1e-6 of the scale, plus what 64 roundings of C / eps do to
-    it."""
+    """The error allowed in a gradient in the points. Its scale is the mass of the heaviest row of a
+    plan times the largest |d1 c|: allowed are 1e-6 of that, and what 64 roundings of C / eps in an
+    exponent do to it."""
     assert case.x is not None
     assert case.y is not None
     assert case.cost is not None
@@ -217,6 +218,7 @@ def unbalanced_sides(case: UnbalancedCase) -> Iterator[Vector]:
     yield Vector(case, given, outputs)
 
 
+# the problems with one rho, those of point clouds among them, and those with a rho for each side
 ONE_RHO = ("unequal euclidean-unequal l1-unequal tiny-rho huge-rho equal-huge-rho light heavy "
            "light-to-heavy heavy-to-light-stiff unequal-small-costs unequal-small-eps "
            "unequal-huge-eps one-atom-each one-row-unequal duplicates-unequal multiple "

@@ -164,6 +164,7 @@ def _filled_sum(C: Array, a: Array, b: Array, eps: float) -> float:
 
 
 ZERO = (*USUAL, "zero-weights")
+"""The usual cases, and one with weights of 0."""
 
 bug("plan: w or 1/n", "plan.marginals", "plan.zero-weight-filled", _filled_plan, ZERO)
 bug("value: w or 1/n, normalised", "value.certified", "value.zero-weight-filled",

@@ -106,8 +106,8 @@ class QMovesTrunk(InfoSinkhorn):
 class UnbiasedBatchNorm(BatchNorm):
     """Batch norm with the unbiased variance var N/(N-1), in place of var.
 
-    1 / sqrt(var / r^2 + eps) = r / sqrt(var + eps r^2) with r = sqrt((N-1)/N): so it is r times the
-    right layer at eps r^2.
+    With r = sqrt((N-1)/N), that is var / r^2. As 1 / sqrt(var / r^2 + eps) = r / sqrt(var + eps
+    r^2), the layer is r times the right layer with eps r^2 in place of eps.
     """
 
     def forward(

@@ -16,6 +16,7 @@ from refot.solvers.scaling import scaling_iterates
 from .bug import USUAL, bug
 
 Problem = tuple[Array, Array, Array, float]
+"""(C, a, b, eps)."""
 
 
 def even(weights: Array) -> Array:

@@ -14,6 +14,7 @@ import numpy as np
 from refot.arrays import Array
 
 Solver = Callable[[Array, Array, Array, float], tuple[Array, Array]]
+"""(C, a, b, eps) -> (f, g)."""
 
 TOLERANCE = 1e-11
 """The L1 error of both marginals together below which a solver stops."""

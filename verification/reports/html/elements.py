@@ -5,6 +5,7 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element, tostring
 
 Child = Element | str
+"""What an element may contain."""
 
 
 def tag(name: str, *children: Child, **attributes: str) -> Element:

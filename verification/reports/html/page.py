@@ -31,6 +31,7 @@ from .source import Source
 WHAT_IT_SAYS = {"passed": "passed", "failed": "failed", "error": "errors",
                 "not_converged": "not converged, and said so", "refot_error": "errors of refot",
                 "not_provided": "not provided"}
+"""The statuses, as the summary calls them."""
 
 SELDOM = ("not_converged", "refot_error")
 """Statuses that the summary leaves out if no check has them."""

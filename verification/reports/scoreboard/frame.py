@@ -35,6 +35,7 @@ MEANINGS = {
     Level.SAID: "the same, with a warning, an error or a NaN",
     Level.LAX: "bad input (a NaN, eps < 0, weights that do not fit) is answered with a number",
 }
+"""The levels, as the legend of a page explains them."""
 
 
 def document(title: str, *content: Child) -> str:

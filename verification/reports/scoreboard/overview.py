@@ -15,6 +15,7 @@ from .record import Record
 from .summary import BREAKS, WORDS, Offer, count, offers
 
 LEVELS_SHOWN = (*BREAKS, Level.LAX)
+"""The levels that are counted in the list of libraries."""
 
 
 def overview(libraries: dict[str, list[Record]]) -> str:

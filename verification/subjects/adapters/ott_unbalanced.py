@@ -22,6 +22,7 @@ DOCUMENTED, SOLVED = "ott.reg_ot_cost(tau), documented", "ott.reg_ot_cost(tau)"
 problem of which its plan is the solution."""
 
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Jits a function, and lets it take and return NumPy arrays."""
 
 THRESHOLD = 1e-9
 """The error at which the solver stops. With its default, 1e-3, a plan that has not converged could

@@ -31,10 +31,10 @@ Reader = Callable[[Callable[..., Any], str], Capabilities]
 
 
 def batch(ot: ModuleType, read: Reader) -> Iterator[Part]:
-    """The part with default options, with the entropy as regularisation, and its twin with KL; none
-    for an older POT.
+    """A part with default options, which regularise by the entropy, and a twin with KL. An older
+    POT has neither.
 
-    reg = 0 is documented as exact transport, which is allowed: a number is then no failure.
+    reg = 0 is documented as exact transport. So a number in answer to eps = 0 is no failure.
     """
     if not hasattr(ot, "solve_batch"):
         return

@@ -39,6 +39,7 @@ KEPT = 16
 """The number of answers that `kept` keeps: enough for the problems of one case."""
 
 Solve = Callable[[Array, Array, Array, float, float], Any]
+"""A function of (C, a, b, eps, rho)."""
 
 PRODUCT, ONES = "pot.sinkhorn_unbalanced", "pot.sinkhorn_unbalanced(entropy)"
 """The conventions of the two reg_types."""

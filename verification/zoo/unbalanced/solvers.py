@@ -15,6 +15,7 @@ from refot.arrays import Array
 from refot.verification.zoo.solvers import density_plan
 
 Solver = Callable[[Array, Array, Array, float, float], tuple[Array, Array]]
+"""(C, a, b, eps, rho) -> (f, g)."""
 
 TOLERANCE = 1e-13
 """The change of the potentials, in units of their size, at which a loop stops."""
