@@ -41,7 +41,7 @@ def _eps(terms: Terms) -> float:
 
 
 def _kl_forgotten_in(term: int) -> Callable[[Terms], float]:
-    """The sharp value in one term, the KL-inclusive one in the others."""
+    """The divergence with the sharp value in one term, and the KL-inclusive one in the others."""
     return lambda t: halves(*(s if k == term else F
                                for k, (F, s) in enumerate(zip(values_of(t), _s(t), strict=True))))
 
@@ -103,7 +103,7 @@ def _other_cost(cost: str, answer: Answer) -> Answer:
 
 
 def _other_costs(answer: Answer) -> Table:
-    """The mistake of always computing with one and the same ground cost, for each ground cost."""
+    """For each ground cost, the mistake of computing with it whatever cost is asked for."""
     return {f"cost-is-{cost}": (f"the cost is {cost}", _other_cost(cost, answer))
             for cost in GROUND_COSTS}
 

@@ -90,7 +90,8 @@ the error is due to rounding and to the residual of the solve."""
 
 @dataclass(frozen=True)
 class Solved:
-    """A solved problem with its plan."""
+    """A solved problem: the penalties of its two sides, potentials f (n,) and g (m,), plan P (n,
+    m), value U."""
 
     C: Array
     a: Array

@@ -1,1 +1,2 @@
-"""What a run prints and writes."""
+"""The results of a run as a report: on the terminal, as JSON and HTML, compared, on a
+scoreboard."""

@@ -3,8 +3,8 @@
 Only the workers load and call the subject. If it crashes or ends the interpreter, a worker dies,
 and the run goes on and reports which check made the call. Processes are spawned, not forked: a fork
 would break the threads that JAX, torch and Numba start. Each case is examined by one worker, which
-sends back its results and the evidence for the diagnosis. The vote is taken at the end, over the
-evidence of all workers.
+sends back its results and the evidence for the diagnosis. The diagnosis is made at the end, as a
+vote over the evidence of all workers.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Job:
         return len(self.cases) == 1 and None not in (self.selection.check, self.selection.part)
 
     def asked_of(self, subject: Subject) -> Iterator[tuple[Part, Case, Check]]:
-        """Its checks of the subject."""
+        """The checks of which the job consists: (part, case, check)."""
         return asked(subject.parts, self.cases, self.selection)
 
     def pieces(self, subject: Subject) -> list[Job]:
@@ -84,7 +84,7 @@ class Examiner(Worker):
         return [Suspects() for _ in self.subject.parts]
 
     def share(self, job: Job) -> Share:
-        """Do a job."""
+        """Make the checks of a job."""
         # not in the `try`: a TargetError, raised when the subject is loaded, is no error of refot
         probes, suspects = self.probes, self.suspects
         try:

@@ -177,7 +177,7 @@ class Remote(Clocked):
         return replace(self, seconds=seconds)
 
     def clock(self) -> float:
-        """Seconds in all between a request and its answer."""
+        """Seconds between requests and their answers, added up over all calls so far."""
         return self.program.waited
 
 

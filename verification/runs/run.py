@@ -41,7 +41,7 @@ from .scaling import Scaling
 
 STATUSES = ("refot_error", "failed", "error", "not_converged", "not_provided", "passed")
 """The statuses of a check. `refot_error`: refot's own code raised. `not_converged`: the subject
-says so itself, on an extreme case, where that is no failure."""
+says itself that a solve did not converge, on an extreme case, where that is no failure."""
 
 FORMAT = 2
 """The version of the JSON shape of docs/report-format.md."""
@@ -95,7 +95,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything one run of `refot verify` has to say; `as_dict` is the published JSON."""
+    """The results of one run of `refot verify`; `as_dict` is the published JSON."""
 
     subject: Subject
     profile: str
@@ -225,7 +225,7 @@ def _examined(check: Check, trial: Trial, suspects: Suspects) -> Examined:
         result, status="passed" if found.passed else "failed", measured=found.measured,
         expected=expected, error=found.error, tolerance=found.tolerance, message=found.message,
         digits=digits(check.id, found))
-    if found.passed:  # evidence, too: what explains the wrong calls, right ones must lack
+    if found.passed:  # right answers are evidence, too: against mistakes that would change them
         return Examined(result, suspects.evidence(trial, found))
     if may_fail_to_converge(trial.case, check.id, found.measured) and (said := stated(trial)):
         return Examined(replace(result, status="not_converged", message=said, said=said))

@@ -133,7 +133,7 @@ class Probe:
         return _flat(self._call(capability, arguments))
 
     def single(self, capability: str, *arguments: Any) -> bool:
-        """Whether all numbers of the answer are float32 numbers, whatever their dtype."""
+        """Whether all numbers of the answer are exact in float32, whatever their dtype."""
         return is_single(_flat(self._call(capability, arguments)))
 
     def warnings(self, *arguments: Any) -> list[str]:
@@ -206,7 +206,7 @@ class Probe:
 
 
 def is_single(answer: Array) -> bool:
-    """Whether all these numbers are float32 numbers, to the last digit, and not all are 0."""
+    """Whether all these numbers are exact in float32, and not all are 0."""
     with np.errstate(over="ignore"):
         return bool(np.isfinite(answer).all() and answer.any()
                     and (answer == answer.astype(np.float32)).all())

@@ -50,7 +50,8 @@ from refot.systems.tasks.latent import Latent, NormalLatent
 from refot.verification.vectors.cases import gridded
 
 DATA = gridded(np.random.default_rng(11).normal(size=(8, 2)))
-"""y (8, 2): batches of data are drawn from these points, which also are the support of H's nu."""
+"""y (8, 2): batches of data are drawn from these points, on which H's target measure nu is
+uniform."""
 
 
 # ------------------------------------------------------------------ tasks
@@ -168,7 +169,7 @@ def golden_system(algorithm: str, *kind: type[NetworkSystem]) -> NetworkSystem:
 
 
 def described(algorithm: str) -> dict[str, Any]:
-    """What a port must know besides weights and batches: settings, layers, optimisers,
+    """What an implementation must know besides weights and batches: settings, layers, optimisers,
     constants."""
     golden, system = GOLDEN[algorithm], golden_system(algorithm)
     numbers = asdict(golden.settings)
@@ -227,7 +228,8 @@ def train_step(
     """Train one step on each batch, from given weights and with fresh optimisers; returns the
     losses, gradients and weights of each step.
 
-    `settings` tell a port how to build the system (see `described`); refot knows them already.
+    `settings` tell other implementations how to build the system (see `described`). refot has them
+    in GOLDEN.
     """
     return steps_of(golden_system(algorithm), weights, batches)
 

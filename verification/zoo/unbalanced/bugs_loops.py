@@ -31,7 +31,7 @@ def _log(weights: Array) -> Array:
 
 def _loop(C: Array, a: Array, b: Array, eps: float, rows: float, columns: float,
           steps: int = STEPS) -> tuple[Array, Array]:
-    """Alternating updates U-3 with these dampings."""
+    """Alternating updates U-3, in which f is damped by the factor `rows`, and g by `columns`."""
     f, g = np.zeros_like(a), np.zeros_like(b)
     for _ in range(steps):
         before = f

@@ -104,7 +104,7 @@ def to_ones(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
 
 
 def _entropic(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """min <C,P> + eps sum P (log P - 1) + rho KL + rho KL."""
+    """min <C,P> + eps sum P (log P - 1) + rho KL(P1 | a) + rho KL(P'1 | b)."""
     P = plan_of(*to_ones(C, a, b, eps, rho))
     return float((C * P).sum() + eps * (relative(P, np.ones_like(P)) - P.sum())
                  + rho * (kl(P.sum(1), a) + kl(P.sum(0), b)))
