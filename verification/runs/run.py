@@ -251,8 +251,8 @@ def refot_error(check: Check, part: str, case: Case, error: BaseException) -> Ch
 
 
 def diagnosed(examined: list[Examined]) -> list[CheckResult]:
-    """The results, each failed one with a diagnosis: that of the known mistakes which explains the
-    most calls of its part and capability."""
+    """The results. A failed one has a diagnosis, for which the evidence of all calls of its part
+    and capability counts."""
     groups: dict[tuple[str, str], list[Evidence]] = defaultdict(list)
     for each in examined:
         groups[each.result.part, each.result.capability] += each.evidence

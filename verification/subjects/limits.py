@@ -83,8 +83,8 @@ def time_limit(seconds: float) -> Iterator[None]:
 def alarm_held() -> Iterator[None]:
     """Put off an alarm of `time_limit` that rings in this block until the end of the block.
 
-    For a step that must not be left half done: a process that was being started would never be
-    ended.
+    For a step that must not be left half done, such as the start of a process: interrupted in it,
+    refot would not know the process, and never end it.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
         yield
