@@ -1,2 +1,1 @@
-"""The results of a run as a report: on the terminal, as JSON and HTML, compared, on a
-scoreboard."""
+"""Reports of a run: on the terminal, as JSON and HTML, compared, and on the scoreboard."""

@@ -50,8 +50,7 @@ def _arrays(path: Path) -> dict[str, Array]:
 
 
 def require_balanced(p: Problem) -> None:
-    """Raise InputError for an unbalanced problem: the format of certificates is for balanced
-    ones."""
+    """Raise InputError for an unbalanced problem, for which certificates have no format."""
     if isinstance(p, UnbalancedProblem):
         raise InputError("rho", "an unbalanced problem", "none, in a certificate that travels")
 

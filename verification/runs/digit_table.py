@@ -43,8 +43,7 @@ class DigitRow:
 
 
 def digit_table(results: Iterable[Counted]) -> list[DigitRow]:
-    """A row for each part, capability and difficulty that have a comparison, the ordinary
-    difficulty first."""
+    """A row for each part, capability and difficulty with a comparison, the ordinary ones first."""
     groups: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for result in results:
         if result.digits is not None:

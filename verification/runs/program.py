@@ -63,8 +63,7 @@ Request: TypeAlias = tuple[str, tuple[Any, ...]]
 
 
 class Program:
-    """A command, the process that runs it, and its answers to requests that were sent in
-    advance."""
+    """A command, the process that runs it, and its answers to requests sent in advance."""
 
     def __init__(self, command: str, limits: Limits) -> None:
         self.words = _words(command)

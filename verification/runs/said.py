@@ -27,8 +27,7 @@ HOLD_ANYWAY = ("plan.nonnegative", "plan.gibbs")
 
 STATEMENT = re.compile(r"converge|iteration|\bsteps?\b|toleranc|max_?iter|not reached|stopped|"
                        r"stalled", re.IGNORECASE)
-"""Matches a sentence about convergence, and not, for example, NumPy's "divide by zero
-encountered"."""
+"""Matches a sentence about convergence, but not NumPy's "divide by zero encountered"."""
 
 NO_STATEMENTS = (TypeError, LookupError, AttributeError, NameError, AssertionError, MemoryError,
                  RecursionError, TimeoutError, SystemExit, ProgramError, AnswerError)

@@ -24,8 +24,7 @@ class SelectionError(ValueError):
 def chosen(
     selection: Selection, subject: Subject, cases: list[Case]
 ) -> list[tuple[Part, Case, Check]]:
-    """The selected checks as (part, case, check). Raises SelectionError if there is none,
-    InputError."""
+    """The selected checks. Raises SelectionError if there is none, and InputError."""
     if selection.check is not None and selection.check not in CHECKS:
         near = difflib.get_close_matches(selection.check, CHECKS, n=3, cutoff=0.0)
         raise UnknownNameError("--check", f"{selection.check!r}",

@@ -45,8 +45,7 @@ def drawn(n: int, m: int, d: int, seed: int) -> tuple[Array, Array, Array, Array
 
 
 def point_cases() -> Iterator[Case]:
-    """Problems of point clouds. Capabilities that take a matrix get the cost matrix of the
-    clouds."""
+    """Problems of point clouds. Capabilities that take a matrix get that of their costs."""
     x, y, a, b = drawn(7, 5, 2, 1)
     yield clouds("gaussian", "n != m, weights not uniform", x, y, 0.1, a=a, b=b)
     yield clouds("euclidean", "the plain norm as cost", x, y, 0.1, a=a, b=b, cost="euclidean")

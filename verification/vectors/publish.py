@@ -27,8 +27,7 @@ from refot.verification.subjects.capabilities import Role, names_of
 from .answers import FOLDER, load
 
 VERSION = "1.0"
-"""The version of the vectors: the first number changes with the format, the second with the
-cases."""
+"""The version: its first number changes with the format, its second with the cases."""
 
 LICENSE = """CC0 1.0 Universal (SPDX: CC0-1.0)
 

@@ -15,8 +15,7 @@ from refot.verification.subjects.subject import Part, Subject
 from refot.verification.zoo.symptoms import SYMPTOMS
 
 USUAL = ("gaussian", "euclidean", "one-by-one", "square-uniform", "asymmetric")
-"""The cases on which most bugs show. Among them: n != m and n = m, a single atom, two ground
-costs."""
+"""The cases on which most bugs show, with n != m and n = m, a single atom, two ground costs."""
 
 
 @dataclass(frozen=True)

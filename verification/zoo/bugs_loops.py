@@ -209,8 +209,7 @@ def _stale_kernel() -> Callable[..., float]:
 
 
 def _stale_self_term() -> Callable[..., float]:
-    """The self term of x of the first call is kept, and used for every later x of the same
-    shape."""
+    """The self term of the first x is kept, and used for every later x of the same shape."""
     own: dict[Any, float] = {}
 
     def stale(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> float:

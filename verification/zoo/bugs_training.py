@@ -25,8 +25,7 @@ from .bug import bug
 
 
 def _steps(algorithm: str, kind: type[NetworkSystem]) -> Callable[..., Any]:
-    """A `train_step` for this algorithm only, by a system of the class `kind`, which has the
-    bug."""
+    """A `train_step` for this algorithm only, by a system of the buggy class `kind`."""
 
     def train_step(asked: str, settings: Any, weights: Any, batches: Any) -> Any:
         if asked != algorithm:

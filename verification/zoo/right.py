@@ -94,7 +94,7 @@ _newton = remembered(newton)
 
 
 def solve(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array, Array]:
-    """(f, g, P), for subjects that differ in what they compute from these, not in their solver."""
+    """(f, g, P), for subjects that differ only in what they compute from these."""
     f, g = _newton(C, a, b, eps)
     P = density_plan(f, g, C.astype(np.float64), normalised(a), normalised(b), eps)
     return f, g, P

@@ -54,7 +54,7 @@ def interval_picture(
 # ------------------------------------------------------------------ many errors
 @dataclass(frozen=True)
 class Point:
-    """An error divided by what is allowed, drawn at x > 0: as a dot if it `passed`, else a
+    """An error divided by what is allowed, at x > 0; drawn as a dot if it `passed`, else a
     cross."""
 
     x: float

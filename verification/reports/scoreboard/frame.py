@@ -1,5 +1,4 @@
-"""What the pages of the scoreboard share: the document, cells with right digits, tables of
-cells."""
+"""What the pages of the scoreboard share: the document, cells with right digits, and tables."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The first page of the scoreboard: a table of capabilities by libraries, and a list of
-libraries."""
+"""The first page of the scoreboard: a table of capabilities by libraries, and all libraries."""
 
 from __future__ import annotations
 
@@ -19,8 +18,7 @@ LEVELS_SHOWN = (*BREAKS, Level.LAX)
 
 
 def overview(libraries: dict[str, list[Record]]) -> str:
-    """The page as HTML. `libraries` maps the name of each to its records, the newest version
-    last."""
+    """The page as HTML. `libraries` has the records of each library, the newest version last."""
     newest = [versions[-1] for versions in libraries.values()]
     return document(
         "refot: the scoreboard of entropic optimal transport",

@@ -64,8 +64,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Record:
-    """One run of `refot verify`. `arguments` are the words after `refot verify` on its command
-    line."""
+    """One run of `refot verify`. `arguments` are the words that followed on its command line."""
 
     name: str
     version: str

@@ -71,8 +71,7 @@ def _solver(compiled: Compile) -> Solve:
 
 
 def _for_each_tau(compiled: Compile, function: Callable[..., Any]) -> Callable[[float], Any]:
-    """The jitted function of each tau. OTT's code branches on tau = 1, so that JAX cannot trace
-    it."""
+    """The jitted function of each tau. JAX cannot trace tau, since OTT's code branches on it."""
 
     @cache
     def at(tau: float) -> Any:

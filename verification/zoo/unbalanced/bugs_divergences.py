@@ -64,8 +64,7 @@ def _linear(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
 
 
 def _for_mass_one(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """A formula of the value that holds only if eps m_a m_b = eps (m_a + m_b) / 2, as for mass
-    1."""
+    """A formula of the value that holds only if 2 m_a m_b = m_a + m_b, as for mass 1."""
     return float((rho + eps / 2) * (a.sum() + b.sum() - 2 * plan_of(C, a, b, eps, rho).sum()))
 
 

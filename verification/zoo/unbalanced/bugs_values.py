@@ -47,14 +47,12 @@ def _sum(plan_term: Callable[..., float], penalty: Callable[[Array, Array], floa
 
 
 def of_plan(answer: Callable[..., Any]) -> Any:
-    """A function of the problem that returns answer(P, C, a, b, eps, rho), with the right plan
-    P."""
+    """A function of the problem that returns answer(P, C, a, b, eps, rho); P is the right plan."""
     return lambda *problem: answer(plan_of(*problem), *problem)
 
 
 def of_potentials(answer: Callable[..., Any]) -> Any:
-    """A function of the problem that returns answer(f, g, a, b, eps, rho), with right
-    potentials."""
+    """A function of the problem that returns answer(f, g, a, b, eps, rho), f and g being right."""
     return lambda C, a, b, eps, rho: answer(*potentials(C, a, b, eps, rho), a, b, eps, rho)
 
 
@@ -200,8 +198,7 @@ def _at_least(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
 
 
 def _scaled_in_place(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """a is divided by 3 in the caller's array, and multiplied by slightly more than 3
-    afterwards."""
+    """a is divided by 3 in the caller's array, and later multiplied by slightly more than 3."""
     a /= 3.0
     found = value(C, 3.0 * a, b, eps, rho)
     a *= 3.0000000001

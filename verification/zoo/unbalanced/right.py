@@ -118,8 +118,7 @@ _all = all_of(translation_invariant)
 
 
 def plan_of(*problem: Any) -> Array:
-    """The right plan, for subjects that differ in what they compute from it, not in their
-    solver."""
+    """The right plan, for subjects that differ only in what they compute from it."""
     P: Array = _all["unbalanced_plan"](*problem)
     return P
 
