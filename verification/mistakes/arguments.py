@@ -26,7 +26,8 @@ or changes nothing."""
 def _stride(given: Named) -> list[Named]:
     """Entry (i, j) of the cost is looked for at place i n + j in memory, not at i m + j.
 
-    For n > m that leads beyond the end of the memory; for n = m it is right. Both give no reading.
+    For n > m that leads beyond the end of the memory, and for n = m it is right: then there is no
+    wrong reading.
     """
     n, m = given["C"].shape
     if n >= m:

@@ -53,8 +53,8 @@ def _each_rho(change: Callable[[float, float], float]) -> Answer:
 
 
 def _of_penalty(wrong: str, factor: float = 1.0) -> Answer:
-    """The penalty `wrong` in place of the one given. With a factor other than 1, the penalty
-    `wrong` stays, and its rho is multiplied by the factor."""
+    """With factor 1: the penalty `wrong` in place of the given one. With another factor: if the
+    given penalty is `wrong`, its rho times the factor; else None."""
 
     def change(rho: Sides, penalty: str, eps: float) -> tuple[Sides, str] | None:
         changed = (factor * rho[0], factor * rho[1]), wrong

@@ -54,8 +54,8 @@ def of_damping(tau: float, eps: float) -> float | None:
 
 
 def _to_ones(C: Array, a: Array, b: Array, eps: float, rho: float) -> Problem:
-    """The problem with KL(P | 1) in place of KL(P | a(x)b). It has the same plan as a(x)b with the
-    cost C_ij + eps log a_i + eps log b_j. Atoms without mass keep their cost: their plan is 0."""
+    """The problem with KL(P | 1), as one with KL(P | a(x)b) that has the same plan: its cost is
+    C_ij + eps log a_i + eps log b_j. Atoms without mass keep their cost: their plan is 0 anyway."""
     logs = [np.log(np.where(w > 0, w, 1)) for w in (a, b)]
     return C + eps * (logs[0][:, None] + logs[1]), a, b, eps, rho
 
@@ -158,8 +158,8 @@ def _entropy_value(C: Array, a: Array, b: Array, eps: float, rho: float) -> Form
 
 
 def _with_entropies_on(C: Array, ones: Unbalanced) -> Forms:
-    """As `_with_entropies`, at the plan of a solution of `_to_ones`, with the cost C that it had
-    before eps log a + eps log b was added."""
+    """As `_with_entropies`, at the plan of the problem with KL to 1. `ones` solves that problem
+    with the cost of `_to_ones`; C is the cost without eps log a + eps log b."""
     sharp = float((C * ones.plan).sum())
     penalties = ones.U - ones.sharp - _eps_kl(ones)
     entropy = ones.eps * _sum_p_log_p(ones)

@@ -67,13 +67,12 @@ def of_value(case: UnbalancedCase, found: UnbalancedEnclosure) -> float:
 
 
 def of_potentials(case: UnbalancedCase, found: UnbalancedEnclosure, side: int) -> float:
-    """The error allowed in f (side 0) or g (side 1): rho / (rho + eps) times the sum of three
-    errors.
+    """The error allowed in f (side 0) or g (side 1): rho / (rho + eps) times the sum of
 
-    - 1e-6 (max C - min C), that of a converged solve;
-    - RESIDUAL (eps m(P) / lightest marginal + larger finite rho): the residual at which a solve
-    stops
-      leaves the first term open in one potential, the second in all potentials of a side alike;
+    - 1e-6 (max C - min C), the error of a converged solve;
+    - RESIDUAL (eps m(P) / lightest marginal + larger finite rho): a solve that stops at this
+    residual
+      may be wrong by the first term in one potential, by the second in all potentials of a side;
     - 64 roundings of the largest terms.
     """
     marginals = [float(x) for x in (*found.rows, *found.columns) if x > 0]
