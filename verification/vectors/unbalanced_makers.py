@@ -70,8 +70,7 @@ def of_potentials(case: UnbalancedCase, found: UnbalancedEnclosure, side: int) -
     """The error allowed in f (side 0) or g (side 1): rho / (rho + eps) times the sum of
 
     - 1e-6 (max C - min C), the error of a converged solve;
-    - RESIDUAL (eps m(P) / lightest marginal + larger finite rho): a solve that stops at this
-    residual
+    - RESIDUAL (eps m(P) / lightest marginal + larger finite rho): a solve that stops at RESIDUAL
       may be wrong by the first term in one potential, by the second in all potentials of a side;
     - 64 roundings of the largest terms.
     """
