@@ -63,7 +63,7 @@ def _of_penalty(wrong: str, factor: float = 1.0) -> Answer:
     return _with(change)
 
 
-# here the answers take the arguments of the capability
+# here the answers take (C, a, b, eps, rho, penalty)
 NEIGHBOURS: Table = {
     "rows-rho-for-both": ("rho of the rows is used for both sides",
         _with(lambda rho, penalty, eps: ((rho[0], rho[0]), penalty))),

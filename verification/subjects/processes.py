@@ -159,8 +159,8 @@ class Resident:
         """
         deadline = time.monotonic() + seconds
         unsent, answer = memoryview(line), bytearray()
-        # It may write while it is still sent to, so both pipes are watched: else each side could
-        # wait for the other for ever.
+        # The program may write before it has read the whole line, so both pipes are watched: else
+        # each side could wait for the other for ever.
         with selectors.DefaultSelector() as waiting:
             waiting.register(self._stdout, selectors.EVENT_READ)
             waiting.register(self._stdin, selectors.EVENT_WRITE)

@@ -212,7 +212,7 @@ def q_objective(case: Case) -> Iterator[Vector]:
     given = {"Q": Q, "P": P, "a": case.a, "b": case.b}
     balls = enclose_q_objective(**given, digits=DIGITS)
     outputs = {"q_objective": (balls, bounds.q_objective(**given))}
-    if (P > 0)[np.outer(case.a, case.b) == 0].any():  # P is not a density: B-31 has no minimum
+    if (P > 0)[np.outer(case.a, case.b) == 0].any():  # P has mass where a(x)b has none: no minimum
         yield Vector(case, given, outputs)
         return
     largest = 1 + float(abs(np.log(P[P > 0] / np.outer(case.a, case.b)[P > 0])).max())
