@@ -84,8 +84,8 @@ def _reliable(sums: Array, noise: float) -> bool:
 @elementwise
 def _half_step(f: Array, h: Array, a: Array, s: float, g: Array, b: Array, s_other: float,
                eps: float, w: float, moved: Array) -> None:
-    """moved = f + w (answer - f), where the answer is the best f for g (U-3). If w is 1, or the
-    dual would fall, moved is the answer itself."""
+    """moved = f + w (answer - f), where the answer is the best f for g (U-3) at the best level
+    (U-5). If w is 1, or the dual would fall, moved is the answer itself."""
     coupling = 1 / (1 + eps * s)
     lag = eps * s * coupling * _level(h, a, coupling * s, g, b, s_other)
     for i in range(np.uintp(f.size)):
