@@ -3,7 +3,7 @@
 Sinkhorn's algorithm ends when the L1 marginal error is <= `tol`, or after `max_steps`. It runs in
 the scaling form (G-7) if its numbers stay within the range of float64, else in the log domain. The
 error is part of the result, because the gradient by the envelope theorem is wrong by a multiple of
-it. F = Feydy et al. 2019, G = Genevay, Peyré, Cuturi 2018.
+it. G = Genevay, Peyré, Cuturi 2018.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def entropic_plan(
     M: Array, lam: float, tol: float, max_steps: int, backend: BackendLike = None
 ) -> EntropicPlan:
     """The optimal plan for the cost M (n, m), float64, with uniform weights and lam in cost units.
-    It is the plan of F at eps = lam (erratum L1)."""
+    It is also optimal for <P, M> + eps KL(P | a b') at eps = lam, which has another value (erratum
+    L1)."""
     a, b = uniform(M)
     if fits_scaling(M, lam):
         iterates = scaling_potentials(M, a, b, lam)
