@@ -162,8 +162,8 @@ class DaskBackend(NumpyArrays):
         """
         rows, columns = _order(C), _order(C.T)
         problem, side = self._problem(C)
-        ordered = [ByRow([_taken(each.parts[0], rows)]) if isinstance(each, ByRow)
-                   else _taken(each, columns) if isinstance(each, np.ndarray) else each
+        ordered = [ByRow([_reordered(each.parts[0], rows)]) if isinstance(each, ByRow)
+                   else _reordered(each, columns) if isinstance(each, np.ndarray) else each
                    for each in arguments]
         return self.cluster.on_tiles(problem, side, operation, ordered)
 
@@ -204,7 +204,7 @@ def _order(C: Cost) -> Array | None:
     return C.rows_in_order.order if isinstance(C, SortedCost) else None
 
 
-def _taken(values: Array, order: Array | None) -> Array:
+def _reordered(values: Array, order: Array | None) -> Array:
     """values[order]."""
     return values if order is None else values[order]
 

@@ -35,11 +35,11 @@ long a worker may take to receive its arguments or to hand over its results."""
 LONGEST = 600.0
 """Seconds without an answer of any worker after which an operation fails, by default."""
 
-AGAIN = 20
+ATTEMPTS = 20
 """Attempts at one operation, at most. Each attempt after the first sends the missing tiles again,
 because a worker was lost."""
 
-LOOK = 0.5
+CHECK_EVERY = 0.5
 """Seconds between two checks, during the wait for answers, that the scheduler is still there. For
 the same time its list of workers is used without asking again: a worker that was lost meanwhile
 only costs another attempt."""
@@ -85,7 +85,7 @@ class Problem:
     its cost C, side 1 the transposed cost C'."""
 
     share: Share
-    lies: dict[str, Future] = field(default_factory=dict)
+    copies: dict[str, Future] = field(default_factory=dict)
     """The copies: for the address of each worker that has one, Dask's future of it."""
     seconds: list[dict[int, float]] = field(default_factory=lambda: [{}, {}])
     """For each side, the seconds that each tile took the last time it was computed."""
@@ -129,15 +129,15 @@ class Cluster:
         """The time and the traffic of the last operation."""
         self.moved = 0
         """The bytes of all arrays that were arguments or results of operations so far."""
-        self._named: tuple[float, list[str]] = (-math.inf, [])
+        self._known_workers: tuple[float, list[str]] = (-math.inf, [])
         """When the scheduler last named its workers (by `time.monotonic`), and their addresses."""
 
     def workers(self) -> list[str]:
         """The addresses of the workers that are used; waits if there is none yet. Raises
         ClusterError when none comes within PATIENCE seconds, or the scheduler is lost."""
-        if time.monotonic() > self._named[0] + LOOK:
-            self._named = time.monotonic(), self._workers_now()
-        return self._named[1]
+        if time.monotonic() > self._known_workers[0] + CHECK_EVERY:
+            self._known_workers = time.monotonic(), self._workers_now()
+        return self._known_workers[1]
 
     def _workers_now(self) -> list[str]:
         """The workers that the scheduler names, asked until there is one."""
@@ -162,14 +162,14 @@ class Cluster:
         begin, moved = time.perf_counter(), self.moved
         number, results, computing = len(problem.share.starts[side]) - 1, dict[int, Any](), 0.0
         expected = problem.seconds[side] or dict.fromkeys(range(number), 1.0)
-        for _ in range(AGAIN):
+        for _ in range(ATTEMPTS):
             left = {tile: expected[tile] for tile in range(number) if tile not in results}
             if not left:
                 problem.seconds[side] = expected
                 self.last = Exchange(time.perf_counter() - begin, computing, self.moved - moved)
                 return [results[tile] for tile in range(number)]
             try:
-                answers = self._sent(problem, left, side, operation, arguments)
+                answers = self._attempt(problem, left, side, operation, arguments)
                 computing += max((done.in_all for done in answers), default=0.0)
                 for done in answers:
                     results |= done.results
@@ -177,45 +177,45 @@ class Cluster:
             except ClusterError as error:
                 error.add_note(f"{len(results)} of {number} tiles of {operation} were computed")
                 raise
-        raise ClusterError(f"workers were lost {AGAIN} times during {operation}: "
+        raise ClusterError(f"workers were lost {ATTEMPTS} times during {operation}: "
                            f"{len(results)} of {number} tiles are computed")
 
     # ------------------------------------------------------------------ one attempt
-    def _sent(self, problem: Problem, left: dict[int, float], side: int, operation: str,
-              arguments: Sequence[Any]) -> list[Computed]:
+    def _attempt(self, problem: Problem, left: dict[int, float], side: int, operation: str,
+                 arguments: Sequence[Any]) -> list[Computed]:
         """The answers to one attempt at the tiles of `left` (tile: seconds it is expected to take).
         """
         workers, starts = self.workers(), problem.share.starts[side]
-        tasks = [Task(worker, tiles, [_at(each, starts, tiles) for each in arguments])
+        tasks = [Task(worker, tiles, [_cut(each, starts, tiles) for each in arguments])
                  for worker, tiles in zip(workers, shared_out(left, len(workers)), strict=True)
                  if tiles]
-        self._lay_out(problem, [task.worker for task in tasks])
+        self._send_problem(problem, [task.worker for task in tasks])
         handed: Sequence[Any] = [task.arguments for task in tasks]
         if max(task.bytes for task in tasks) > WITH_TASK:
             handed = self._scattered([(task.worker, task.arguments) for task in tasks])
         futures = []
         for task, given in zip(tasks, handed, strict=True):
-            if given is not None and task.worker in problem.lies:
+            if given is not None and task.worker in problem.copies:
                 self.moved += task.bytes
                 futures.append(self.client.submit(
-                    compute, problem.lies[task.worker], side, operation, task.tiles, given,
+                    compute, problem.copies[task.worker], side, operation, task.tiles, given,
                     workers=[task.worker], allow_other_workers=True, pure=False))
         answers = self._answers(futures, operation)
         if len(answers) < len(tasks):  # a worker was lost: ask anew which are there
-            self._named = (-math.inf, [])
+            self._known_workers = (-math.inf, [])
         return answers
 
-    def _lay_out(self, problem: Problem, workers: list[str]) -> None:
+    def _send_problem(self, problem: Problem, workers: list[str]) -> None:
         """Send the problem to those of the workers that have no copy yet."""
-        problem.lies = {worker: future for worker, future in problem.lies.items()
-                        if future.status == "finished"}
-        new = [worker for worker in workers if worker not in problem.lies]
+        problem.copies = {worker: future for worker, future in problem.copies.items()
+                          if future.status == "finished"}
+        new = [worker for worker in workers if worker not in problem.copies]
         if not new:
             return
         for worker, future in zip(new, self._scattered([(worker, problem.share) for worker in new]),
                                   strict=True):
             if future is not None:
-                problem.lies[worker] = future
+                problem.copies[worker] = future
 
     def _scattered(self, given: list[tuple[str, Any]]) -> list[Future | None]:
         """Send each (worker, value), all at the same time: the futures of the values on their
@@ -292,14 +292,14 @@ def _lost(error: BaseException, during: str) -> None:
 
 
 def _next(ended: queue.SimpleQueue[Future]) -> Future | None:
-    """The next task that has ended, if one does within LOOK seconds."""
+    """The next task that has ended, if one does within CHECK_EVERY seconds."""
     try:
-        return ended.get(timeout=LOOK)
+        return ended.get(timeout=CHECK_EVERY)
     except queue.Empty:
         return None
 
 
-def _at(argument: Any, starts: list[int], tiles: list[int]) -> Any:
+def _cut(argument: Any, starts: list[int], tiles: list[int]) -> Any:
     """An argument as it is sent for these tiles: a `ByRow` is cut, any other stays whole."""
     if isinstance(argument, ByRow):
         return ByRow([argument.parts[0][slice(*starts[tile:tile + 2])] for tile in tiles])
