@@ -17,7 +17,7 @@ import numpy as np
 from distributed import get_worker
 
 from refot.arrays import Array
-from refot.backend_contract import get_backend, one_thread
+from refot.backend_contract import Backend, get_backend, one_thread
 from refot.backends.numba.groups.ordered import SortedCost
 from refot.costs.operands import Cost, DenseCost
 
@@ -110,7 +110,7 @@ def _unwritable(values: Array) -> Array:
     return view
 
 
-def _on_host(backend: Any, answer: Any) -> Any:
+def _on_host(backend: Backend, answer: Any) -> Any:
     """The result of an operation, with NumPy's arrays in place of the inner backend's."""
     if isinstance(answer, tuple):
         return tuple(backend.to_numpy(part) for part in answer)

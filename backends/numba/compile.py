@@ -5,11 +5,11 @@ may be added up in any order. It does so only if it sees that no index is negati
 Python a negative index counts from the end. So indices are those of a `range`, or unsigned
 (`np.uintp`).
 
-Decorators: `elementwise` for functions whose loops have independent iterations, `reduction` for
-sums, `kernel` for functions that Python calls, `called` for the same without a copy on disk (for
-benchmarks), `implements` for a function whose code depends on the types of its arguments.
-Instructions of the processor that Python has no name for: `fma`, `larger`, `add_exponent`. And
-`full_width`, which makes a function use the widest registers.
+Decorators: `elementwise` is for functions whose loops have independent iterations, `reduction` for
+sums. `kernel` is for functions that Python calls, `called` for such functions without a copy on
+disk (for benchmarks). `implements` is for a function whose code depends on the types of its
+arguments. Instructions of the processor that Python has no name for: `fma`, `larger`,
+`add_exponent`. And `full_width`, which makes a function use the widest registers.
 """
 
 from __future__ import annotations

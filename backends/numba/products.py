@@ -121,9 +121,12 @@ def _scaled(c: Array, root: bool, scale: Number) -> None:
 @kernel
 def distances(c: Array, x: Array, y: Array, x_2: Array, y_2: Array, root: bool, scale: Number,
               i0: int, i1: int) -> None:
-    """Turn c_ij, the product of the centred points, into scale * |x_i - y_j|^2 or, if `root`, into
-    scale * |x_i - y_j|, for the rows i0 to i1 - 1. x_2 (n,) and y_2 (m,) are the squared lengths of
-    the centred points; x and y need not be centred."""
+    """Turn c_ij, the inner product of centred points, into scale * |x_i - y_j|^2 for the rows i0 to
+    i1 - 1; if `root`, into scale * |x_i - y_j|.
+
+    x_2 (n,) and y_2 (m,) are the squared lengths of the centred points; x and y need not be
+    centred.
+    """
     near = c.dtype.type(NEAR)
     for i in range(i0, i1):
         if _squares_from_products(c[i], x_2[i], y_2) > 0:  # some column is near: search for it

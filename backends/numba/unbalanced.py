@@ -4,10 +4,10 @@ For a hundred points it takes some ten microseconds; array by array from Python 
 times as long. `FreeKernel` in refot.solvers.unbalanced.overrelaxed is the same in readable form.
 U-3, U-4, U-5 are equations in docs/equations.md.
 
-Each function is written for one side, rows or columns: its potential f and weights a, and the other
-side's g and b. s = 1 / rho is the softness of its marginal penalty, 0 for an exact marginal. h is
-the transform of g, to which f would move if its marginal were exact. The potential f *asks for* the
-masses a exp(-s f): those that the penalty makes optimal.
+Each function is written for one side, rows or columns, with its potential f and weights a; g and b
+are those of the other side. s = 1 / rho is the softness of its marginal penalty, 0 for an exact
+marginal. h is the transform of g: the best f if the marginal of this side is exact. The potential f
+*asks for* the masses a exp(-s f), the marginal that is optimal for this f (U-4).
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""A small classifier of digits, from which `refot.scores.classifier` computes scores of generated
-ones.
+"""A small classifier of digits, with which `refot.scores.classifier` scores generated images.
 
 Two dense layers (ReLU) give the features of an image, a third the logits of its label. It is
 trained by Adam on the cross-entropy. It is no system of the papers. Their scores use the Inception
@@ -11,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -39,12 +38,12 @@ class Classifier:
     trunk: Sequential
     head: Sequential
 
-    def features(self, images: Any) -> Array:
+    def features(self, images: Array) -> Array:
         """The values of the last hidden layer, (n, d), float32 of NumPy."""
         flat = np.asarray(images, dtype=np.float32).reshape(len(images), -1)
         return self.trunk.forward(flat, train=False)[0]
 
-    def probabilities(self, images: Any) -> Array:
+    def probabilities(self, images: Array) -> Array:
         """p(label | image), (n, 10)."""
         return softmax(self.head.forward(self.features(images), train=False)[0], np)
 
@@ -125,7 +124,7 @@ class ClassifierSystem(NetworkSystem):
         return self.unseen[p.max(axis=1).argsort()[:count]]
 
 
-def softmax(logits: Array, xp: Any) -> Array:
+def softmax(logits: Array, xp: ModuleType) -> Array:
     """exp(l) / sum exp(l) along the last axis."""
     e = xp.exp(logits - logits.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)

@@ -7,13 +7,12 @@ This shows what the loss alone does to the points, without the limits of a netwo
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-from refot.arrays import Array, as_count, as_points, as_positive
+from refot.arrays import Array, Points, as_count, as_points, as_positive
 
 
 def particle_flow(
-    x: Any, gradient: Callable[[Array], Array], steps: int, rate: float
+    x: Points, gradient: Callable[[Array], Array], steps: int, rate: float
 ) -> Array:
     """x (n, d) after the steps x <- x - t_k n gradient(x), in which t_k falls from `rate` to 0.
 

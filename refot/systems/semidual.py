@@ -4,14 +4,14 @@
       1  psi_n ~ argmax H_lam(., theta): K steps from psi_{n-1}, on batches B_{n,1..K} of z
       2  theta: one step of Adam on H_lam(psi_n, .), by H-30 on a batch B'_n of z
 
-The transport is semi-discrete: from the law of g_theta(z), from which batches are drawn, to nu, the
-uniform law on the training set y_1..y_J, which every step uses as a whole. psi is the dual
-potential on this set, and H_lam the semi-dual (H-23).
+The transport is semi-discrete, from the law of g_theta(z) to nu, the uniform law on the training
+set y_1..y_J. Batches are drawn from the first; every step uses the whole of the second. psi is the
+dual potential on the training set, and H_lam the semi-dual (H-23).
 
-SDOT: psi is a vector of J numbers, and step 1 is averaged stochastic gradient ascent, H-28, with
-the supergradient D = b - chi (erratum H1): b are the weights of nu, and chi is the conditional law
-of y given x in the plan. SDOTNN: psi is a network, psi_j = psi(y_j), and step 1 is K steps of Adam
-on its weights.
+SDOT: psi is a vector of J numbers, and step 1 is averaged stochastic gradient ascent, H-28. Its
+supergradient is D = b - chi (erratum H1), where b are the weights of nu, and chi is the conditional
+law of y given x in the plan. SDOTNN: psi is a network, psi_j = psi(y_j), and step 1 is K steps of
+Adam on its weights.
 
 The cost is |x - y|^2 / alpha with alpha = mean_j |y_j|^2, and lam, psi and H are in units of that
 cost. With the plain cost |x - y|^2, the same problem has alpha lam in place of lam (erratum H4).

@@ -1,9 +1,9 @@
 """Random problems that are hard for a certificate in floats, checked by ball arithmetic.
 
-Each problem is drawn from its own seed: costs of both signs, with ties, offsets or a few huge
-entries, as a matrix or between points; weights that are even, uneven, down to 1e-300, or 0; eps
-from 1e-9 to 1e9 of max|C|; float64 and float32; a potential from any method of `solve`, stopped at
-any step, or a random one. `python tests/support/certificate_attack.py FIRST LAST` checks the seeds
+Each problem is drawn from its own seed. Costs, a matrix or between points, have both signs, ties,
+offsets or a few huge entries. Weights are even, uneven, down to 1e-300, or 0. eps is 1e-9 to 1e9 of
+max|C|. Numbers are float64 or float32. The potential is from any method of `solve`, stopped at any
+step, or a random one. `python tests/support/certificate_attack.py FIRST LAST` checks the seeds
 from FIRST to LAST - 1, and prints failures and counts."""
 
 from __future__ import annotations

@@ -94,9 +94,9 @@ class Case:
     def slack_at(self, error: float) -> float:
         """By how much a value computed at this L1 marginal error may differ from F.
 
-        For the plan P' that is P rounded to the marginals, the gap between its value and the dual
-        is eps KL(P' | P) <= eps error (1 + log(1 + 1/min P)), with log(1/min P) <= 3 osc(C)/eps +
-        log(1/(min a min b)), whose last term is below 7.5 here.
+        Let P' be the plan P rounded to the marginals. The gap between its value and the dual is
+        eps KL(P' | P) <= eps error (1 + log(1 + 1/min P)). Here log(1/min P) <= 3 osc(C)/eps +
+        log(1/(min a min b)), and the last term is below 7.5.
         """
         return error * (3 * self.osc + 10 * self.eps) + self.rounding()
 

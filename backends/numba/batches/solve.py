@@ -1,9 +1,9 @@
 """Many small problems in one compiled call, each by one thread, from its start to its end.
 
-The kernel K = exp((f + g - C) / eps) of a problem is formed at f = min C and g = 0, where no entry
-becomes too small for that (DIRECT), and sweeps multiply it by scalings u and v. Scalings that
-become too large or too small are absorbed: they are added to the potentials f and g in the log
-domain, and K is formed anew there. Arguments `at` and k are those of `log_domain`.
+The kernel K = exp((f + g - C) / eps) of a problem is formed at f = min C and g = 0, unless entries
+would be too small there (DIRECT). Sweeps multiply it by scalings u and v. Scalings that become too
+large or too small are absorbed: they are added to the potentials f and g in the log domain, and K
+is formed anew there. Arguments `at` and k are those of `log_domain`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Groups of neighbouring points: their boxes, and bounds of the exponents between two groups.
 
 Let A be a group of rows and B a group of columns. Write a point of each as the centre of its box
-plus an offset, x = x_A + u and y = y_B + w, and let D = x_A - y_B, p = c'(D). For the squared
-Euclidean cost, with q = 1 below, exactly
-    c(x, y) = c(D) + p.(u - w) + q (|u|^2 + |w|^2) - 2 q u.w,
-and for the other costs of a difference, which are convex in x - y, with q = 0 and >= in place of =.
+plus an offset, x = x_A + u and y = y_B + w, and let D = x_A - y_B, p = c'(D). The squared Euclidean
+cost is, with q = 1,
+    c(x, y) = c(D) + p.(u - w) + q (|u|^2 + |w|^2) - 2 q u.w.
+The other costs here are convex functions of x - y. For them this holds with q = 0 and >= for =.
 
 The exponents are F_i + h_j - ks c_ij in base 2, with ks = log2(e) scale / eps and the levels F_i
 and h_j: the potentials times log2(e) / eps. Such an exponent is the sum of a part that depends on

@@ -10,8 +10,8 @@ three ways:
 - Else term by term, for each pair of points.
 
 `softmin_sorted` and `plan_apply_sorted` go through the groups by the same loop, which is written
-twice: all that they do in it differs, except `choose_way`, and Numba could share the loop only
-through functions to which all their work arrays are passed. Exponents and levels are in base 2,
+twice: all that they do in it differs, except `choose_way`. Numba could share the loop only through
+functions to which all their work arrays are passed. Exponents and levels are in base 2,
 ks = log2(e) scale / eps, and q is the `curvature` of the cost.
 """
 

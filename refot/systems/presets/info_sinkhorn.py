@@ -1,4 +1,5 @@
-"""Info-Sinkhorn's presets: Tables 1 and 2, Fig. 1 and 3 of B (Bréchet et al. 2019), and quick ones.
+"""Info-Sinkhorn's presets: Tables 1 and 2 and Figs. 1 and 3 of B (Bréchet et al. 2019), and quick
+forms of some.
 
 Names ending in `-baseline` are the preset with lam = 0 and nothing else changed. Names with
 `-quick` are presets whose widths and iterations are reduced until two processors need minutes; the

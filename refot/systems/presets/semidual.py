@@ -25,7 +25,7 @@ POINTS = VectorSettings(lam=0.0, K=20, b=256, rate=3e-4, gamma=3.0)
 POINTS_NN = NetworkSettings(lam=0.0, K=10, b=256, rate=3e-4, psi_rate=1e-3)
 
 HELD_OUT = 1_000
-"""The number of images that are not trained on. As many generated ones are compared with them."""
+"""The number of images that are not trained on. They are compared with as many generated ones."""
 
 PRINTED = (256, 512, 1024)
 """The widths of the hidden layers of H's generator."""

