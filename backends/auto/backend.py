@@ -1,12 +1,12 @@
 """The default backend: NumPy for small problems, Numba for large ones.
 
-It computes nothing itself. A problem calls `chosen` once, through `backend_for` of the contract,
-and its whole solve then runs on the backend that was chosen. A single operation, called outside of
-a problem, is handed on to the backend that its size calls for.
+It computes nothing itself. A problem calls `chosen` once, through `backend_for` of
+`refot.backend_contract`, and its whole solve then runs on the chosen backend. A single operation,
+called outside of a problem, is passed on to a backend that is chosen in the same way.
 
 For a problem of middle size one operation takes NumPy 5 to 50 ms, and Numba less. But loading the
 compiled kernels takes most of a second in each process, and compiling them many seconds, once on
-each machine. So NumPy computes such problems until the process has had ENOUGH of them. The choice
+each machine. So NumPy computes such problems until a process has had many of them. The choice
 depends on numbers of pairs alone, never on measured times, so that a program which runs again
 chooses the same backends and gets the same digits.
 """

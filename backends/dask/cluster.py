@@ -29,8 +29,8 @@ from .share import ByRow, Computed, Share, compute
 from .tiles import shared_out
 
 PATIENCE = 20.0
-"""Seconds: so long a lost scheduler, or a first worker where there is none, is waited for; and so
-long a worker may take to receive its arguments or to hand over its results."""
+"""Seconds to wait for a lost scheduler, for a worker when there is none, and for a worker to
+receive its arguments or to hand over its results."""
 
 LONGEST = 600.0
 """Seconds without an answer of any worker after which an operation fails, by default."""
@@ -40,9 +40,9 @@ ATTEMPTS = 20
 because a worker was lost."""
 
 CHECK_EVERY = 0.5
-"""Seconds between two checks, during the wait for answers, that the scheduler is still there. For
-the same time its list of workers is used without asking again: a worker that was lost meanwhile
-only costs another attempt."""
+"""Seconds between two checks, while answers are awaited, that the scheduler is still there. Its
+list of workers is also used for this time before it is requested again: if a worker was lost
+meanwhile, this only costs another attempt."""
 
 WITH_TASK = 1 << 16
 """Bytes: arguments up to this size are sent within the task, by way of the scheduler. Larger ones

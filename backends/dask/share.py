@@ -1,7 +1,7 @@
 """What every worker holds, and what it does: an operation of the inner backend on some tiles.
 
-A tile is a range of rows of a cost; the inner backend is the one with which the workers compute. No
-equation here. This is the only module of the folder whose code the workers call.
+A tile is a range of rows of a cost, and the inner backend is the one that the workers compute with.
+No equation here. This is the only module of the folder whose code the workers call.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ def tile_starts(n: int, unit: int = 1) -> list[int]:
 def shared_out(seconds: dict[int, float], workers: int) -> list[list[int]]:
     """For each worker the tiles that it computes: neighbours, and about the same time for all.
 
-    `seconds` says how long each tile is expected to take. Their line of time is cut into one equal
-    part for each worker; a tile goes to the worker in whose part its middle lies.
+    `seconds` says how long each tile is expected to take. Laid end to end, these times are cut into
+    one equal part for each worker; a tile goes to the worker in whose part its middle lies.
     """
     share: list[list[int]] = [[] for _ in range(workers)]
     total, before = math.fsum(seconds.values()) or 1.0, 0.0

@@ -52,8 +52,7 @@ _alone = threading.local()
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Until the end of the `with` block, kernels that this thread calls run on this thread alone.
-    """
+    """Within the `with` block, kernels that this thread calls run on this thread alone."""
     before, _alone.held = getattr(_alone, "held", False), True
     try:
         yield
@@ -203,8 +202,8 @@ def _compiling(kernel: Any, arguments: tuple[Any, ...]) -> Iterator[bool]:
 
 
 def _kind(argument: Any) -> Any:
-    """What Numba's type of an argument depends on: equal for two arguments only if their types are.
-    It takes a twentieth of the time of `numba.typeof`."""
+    """What Numba's type of an argument depends on: it is equal for two arguments only if their
+    Numba types are. It takes a twentieth of the time of `numba.typeof`."""
     if isinstance(argument, np.ndarray):
         flags = argument.flags
         return (argument.dtype, argument.ndim, flags.c_contiguous, flags.f_contiguous,

@@ -1,7 +1,7 @@
 """Info-Sinkhorn: Algorithm 1 of B (Bréchet et al. 2019), whose lines are numbered in `update`.
 
-The generator G maps a latent z = (z1, z2) to a sample. One should be able to read the informative
-code z1 off the sample, but not the noise z2. For this B adds to the transport problem a reward
+The generator G maps a latent z = (z1, z2) to a sample. The informative code z1 should be readable
+from the sample; the noise z2 need not be. For this B adds to the transport problem a reward
 lam Q(z1, y) for each pair of a code and a data point, with a network Q that learns which belong
 together.
 
@@ -86,9 +86,7 @@ class Settings:
 
 
 class InfoSinkhorn(GeneratorSystem):
-    """Algorithm 1 of B, with the data, networks and measures of `task`. The generator is G, as in
-    B.
-    """
+    """Algorithm 1 of B, with the data, networks and measures of `task`. G is the generator."""
 
     name = "info_sinkhorn"
 

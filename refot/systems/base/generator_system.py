@@ -45,7 +45,8 @@ class GenerationTask(Protocol):
 
     def judge(self, generate: Generate, g: Sequential, rng: np.random.Generator
               ) -> Mapping[str, float]:
-        """Measures of how well `generate` does, by name; g is the network behind it."""
+        """Measures of what `generate` makes, by name. g is the network behind it, for measures of
+        its weights."""
 
     def shown(self, x: Array) -> Array:
         """Data (n, d) in the shape in which they are plotted: points (n, 2 or 3) or images

@@ -20,7 +20,7 @@ def quartic_gradient(x: Any, y: Any) -> Any:
 
 def quartic_roundings(d: int) -> int:
     """An upper bound on the roundings in a cost. The difference is rounded once, which its fourth
-    power counts four times; the power adds three, the sum d - 1: in all d + 6."""
+    power counts four times; the power adds three, the sum d - 1: d + 6 in all, and two to spare."""
     return d + 8
 
 
