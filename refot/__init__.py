@@ -1,7 +1,8 @@
 """refot: the reference for entropic optimal transport and the generative models built on it.
 
 Everywhere P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), with f, g and eps in the units of the cost.
-A value contains the KL term, <C,P> + eps KL(P | a(x)b), unless its name says "sharp".
+A value contains the KL term, <C,P> + eps KL(P | a(x)b), unless its name says "sharp"; a(x)b is the
+product measure, with the masses a_i b_j.
 docs/equations.md maps every equation of the four papers to its function here.
 """
 
@@ -297,18 +298,18 @@ _LATER = {
         "scaling_loss_gradient_self",
     ),
 }
-"""Names whose modules are loaded when one of them is first used: a third of the time of
-`import refot` would be theirs."""
+"""By module, the public names that are imported only when one of them is first used: to import them
+at once would take a third of the time of `import refot`."""
 
 _HOME = {name: module for module, names in _LATER.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """A name of `_LATER`, from its module."""
+    """Import a name of `_LATER` from its module, when it is first used."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value  # found at once from now on
+    globals()[name] = value  # so that Python does not call this function for it again
     return value
 
 

@@ -3,7 +3,7 @@
 The file holds the names of the types in signatures, the error classes, and one function for each
 kind of argument (points, weights, matrix, potential, eps). Such a function returns the argument
 ready for use: a CuPy array stays on its device; lists, frames, and arrays of any other library
-become NumPy's (`foreign`, which also gives results back as arrays of that library).
+become NumPy's (refot/foreign.py, which also turns results back into arrays of that library).
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ Weights: TypeAlias = Any
 """Weights (n,) of points: none negative, their sum 1."""
 
 REQUIRED: Any = None
-"""The default of an argument that has to be given, but follows weights that may be left out: it is
-refused by its name, as None would be."""
+"""The default of an argument that must be given, but that in the signature follows weights which
+may be left out. Its value is None, for which the check of the argument raises an error with its
+name."""
 
 Potential: TypeAlias = Any
 """A potential: one number for each point, (n,), in cost units."""
@@ -101,8 +102,9 @@ def namespace(array: Array) -> ModuleType:
 
 
 SUM_ROUNDINGS = 16
-"""Roundings by which a sum of weights may miss 1 before the weights are divided by it. A sum of
-floats is itself only known up to a few roundings, so that dividing would not improve them."""
+"""How far a sum of weights may be from 1 before the weights are divided by it, in roundings (2^-53
+in float64). A sum of floats is itself wrong by a few roundings: dividing by it would not improve
+weights that are nearer to 1."""
 
 
 WEIGHT_TOLERANCES = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 8e-3}
@@ -114,8 +116,8 @@ def weight_tolerance(dtype: Any) -> float:
 
     That is about 2^20 roundings of float64 (2^-53 each), and 2^8 of float32 (2^-24 each). float64
     is allowed more of them, because its weights are often read from text with ten digits. In half
-    precision it is 4 roundings (2^-11 each in float16, 2^-9 in bfloat16): weights that were right
-    are each off by one.
+    precision it is 4 roundings (2^-11 each in float16, 2^-9 in bfloat16), since correct weights
+    that were rounded to it are off by up to one rounding each.
     """
     name = str(dtype if not isinstance(dtype, type) else np.dtype(dtype)).rpartition(".")[2]
     return WEIGHT_TOLERANCES.get(name, 1e-10)
@@ -129,9 +131,9 @@ def marginal_tolerance(dtype: Any) -> float:
 def as_floating(values: Any, name: str, ndim: int | tuple[int, ...]) -> Array:
     """`values` as a float array with `ndim` axes, none of them empty. It may hold NaN or infinity.
 
-    An array of any library, a frame, a list. float64 and float32 stay, in the byte order of the
-    machine; integers and booleans become float64, float16 and bfloat16 float32. Any other dtype, a
-    sparse array, a tensor that requires grad raise TypeInputError.
+    `values` may be an array of any library, a data frame or a list. float64 and float32 stay, in
+    the byte order of the machine. Integers and booleans become float64; float16 and bfloat16 become
+    float32. Any other dtype, a sparse array and a tensor that requires grad raise TypeInputError.
     """
     array = _as_array(values, name)
     if array.dtype.kind in "iub":
@@ -267,12 +269,12 @@ def as_weights(values: Any, n: int | None, name: str = "a", dtype: Any = None,
                normalise: bool = False) -> Array:
     """Weights (n,), or of any length where n is None: finite, >= 0, of sum 1. Raises InputError.
 
-    The same rule holds in every function. None are uniform weights, where n is known. The sum is
-    judged in the precision in which the weights come: it may miss 1 by `weight_tolerance` of their
-    own dtype; with `normalise`, for counts, it may be any number > 0. Then they are normalised in
-    the precision of the problem, `dtype`: divided by their sum, and rounded once. Without a `dtype`
-    they are returned as they came, or normalised in their own. A weight of 0 is allowed: its point
-    has no mass, but its potential is still defined.
+    This rule holds for the weights of every function. None stands for uniform weights, where n is
+    known. The sum may differ from 1 by `weight_tolerance` of the dtype that the weights came in;
+    with `normalise`, for counts, it may be any number > 0. If the sum is off by more than
+    SUM_ROUNDINGS, the weights are then divided by it in float64, and rounded once to `dtype`, that
+    of the problem. Without a `dtype` they keep their own, and are divided only with `normalise`. A
+    weight of 0 is allowed: its point has no mass, but its potential is still defined.
     """
     if values is None and n is not None:
         return uniform(n).astype(dtype or np.float64)
@@ -358,8 +360,8 @@ def as_count(value: Any, name: str) -> int:
 def in_range(function: Callable[P, T]) -> Callable[P, T]:
     """Decorate a function so that it raises RangeError in place of returning infinity or NaN.
 
-    For functions whose result may leave the range of floats although each argument is in range. On
-    the way NumPy's warnings about overflow are silenced, since the error tells of it.
+    It is for functions whose result may leave the range of floats although each argument is in
+    range. NumPy's warnings about overflow are silenced meanwhile, since the error reports it.
     """
     @wraps(function)
     def checked(*arguments: P.args, **options: P.kwargs) -> T:

@@ -1,14 +1,19 @@
-"""What a backend is: a handful of named operations of the papers, and how one is chosen.
+"""What a backend is: an object with a handful of operations of the papers; and how one is chosen.
 
-An equation asks for an operation (`softmin`, `plan_apply`, ...) and never knows how it is computed.
-What a backend may offer beyond these operations, and what is done for one that does not, is said by
-`backend_for`, `prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread`, `whereabouts`
-and the protocols `DirectionSolver`, `FreeSweeper`, `FlowSolver`, `BatchSolver` and `Compiled`.
+An equation calls an operation (`softmin`, `plan_apply`, ...) and never knows how it is computed.
+The class `Backend` lists the operations that every backend has. What a backend may offer beyond
+them, and what is done if it does not, is described by the functions `backend_for`, `prepared`,
+`left_out`, `prefers_softmin`, `recomputes`, `one_thread`, `whereabouts` and by the protocols
+`DirectionSolver`, `FreeSweeper`, `FlowSolver`, `BatchSolver` and `Compiled`.
 
-The choice, strongest first: the `backend=` argument, `use_backend(...)`, `REFOT_BACKEND`, `auto`.
-`auto` is a choice itself: a problem asks it by `backend_for`, and is on one backend from then on.
+The first of these that is set decides which backend is used: the `backend=` argument,
+`use_backend(...)`, the environment variable `REFOT_BACKEND`, `auto`. The backend `auto` computes
+nothing itself: `backend_for` asks it for the backend that suits the size of a problem.
 A backend module is imported by name when it is first used. Third parties register theirs through
 the entry-point group `refot.backends`: an object, or a function without arguments that returns one.
+
+Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023; U is
+unbalanced transport in docs/equations.md. The host is the main memory, as opposed to a GPU's.
 """
 
 from __future__ import annotations
@@ -39,7 +44,8 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 Entries: TypeAlias = tuple[Array, Array, Array]
-"""A sparse matrix by rows: values, their columns, and where each row starts, (n + 1,)."""
+"""A sparse matrix (n, m) by rows, as in SciPy's CSR format: (values (k,), the column of each (k,),
+where each row starts among them (n + 1,))."""
 
 BUILT_IN = {
     "auto": "refot.backends.auto.backend:AutoBackend",
@@ -51,17 +57,21 @@ BUILT_IN = {
 ENTRY_POINTS = "refot.backends"
 VARIABLE = "REFOT_BACKEND"
 DEFAULT_BACKEND = "auto"
-"""Where nobody has chosen: the faster one for the size of the problem."""
+"""What is used where nobody has chosen: it takes the fastest backend for the size of a problem."""
 
 
 class BackendUnavailableError(ValueError):
-    """A backend that is known but cannot run here: says what is missing and how to get it."""
+    """A registered backend that cannot run here. The message says what is missing and how to get
+    it."""
 
 
 @runtime_checkable
 class Backend(Protocol):
-    """The operations of a backend. F = f + eps log a (n,), G = g + eps log b (m,), in cost units,
-    -inf where a weight is 0; the plan is P_ij = exp((F_i + G_j - C_ij) / eps)."""
+    """The operations that every backend has.
+
+    F = f + eps log a (n,) and G = g + eps log b (m,) are potentials with their weights, in cost
+    units, -inf where a weight is 0. The plan is P_ij = exp((F_i + G_j - C_ij) / eps), (n, m).
+    """
 
     name: str
 
@@ -70,7 +80,7 @@ class Backend(Protocol):
         """The array namespace: numpy, cupy."""
 
     def asarray(self, values: Any) -> Array:
-        """`values` as an array of `xp`, dtype kept."""
+        """`values` as an array of `xp`, of the same dtype."""
 
     def to_numpy(self, array: Array) -> Array:
         """`array` as a NumPy array."""
@@ -82,92 +92,105 @@ class Backend(Protocol):
         """-eps log sum_j exp((h_j - C_ij) / eps), (n,). B-25, H-8.
 
         `shift` (n,) is a guess of the result, the previous potential for example. A backend may
-        save a pass with it, or ignore it: it changes the result by rounding at most, whatever it
-        holds.
+        use it to save one pass over C, or ignore it. Even a wrong guess changes the result by no
+        more than rounding.
         """
 
     def plan_apply(self, C: Cost, F: Array, G: Array, eps: float, V: Array) -> Array:
         """P @ V, (n, k) for V (m, k)."""
 
     def marginals(self, C: Cost, F: Array, G: Array, eps: float) -> tuple[Array, Array]:
-        """(P 1 (n,), P'1 (m,))."""
+        """The sums of the rows and columns of the plan: (P 1 (n,), P'1 (m,))."""
 
     def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
-        """<P, C>."""
+        """<P, C>, in cost units."""
 
     def plan_cost_gradient(self, C: PointCost, F: Array, G: Array, eps: float) -> Array:
-        """sum_j P_ij d1 c(x_i, y_j), (n, d)."""
+        """sum_j P_ij d1 c(x_i, y_j), (n, d), with d1 c the derivative of c(x, y) in x."""
 
     def plan_entries(
         self, C: Cost, F: Array, G: Array, eps: float, least: float, most: int
     ) -> Entries | None:
-        """The entries P_ij > least (> 0), each row's in any order; None if more than `most`."""
+        """The entries P_ij > least, for least > 0; within a row they are in any order. None if
+        there are more than `most`."""
 
     def gibbs(self, C: Cost, f: Array, g: Array, eps: float, least: float, K: Array) -> None:
-        """K_ij = max(exp((f_i + g_j - C_ij) / eps), least): the kernel of G-7 with potentials
-        absorbed, into K (n, m), in the dtype of C or in float32. Entries too large become inf."""
+        """Write into K (n, m) the entries max(exp((f_i + g_j - C_ij) / eps), least): the kernel of
+        G-7, multiplied by the scalings exp(f / eps) and exp(g / eps). K has the dtype of C or is
+        float32. Entries too large for it become inf."""
 
     def sweep(self, K: Array | Entries, v: Array, s: Array, w: float) -> tuple[Array, Array]:
-        """(K v (n,), K'u (m,)) with u = s / (K v)^w, K a matrix or sparse: an iteration of G-7
-        where w = 1, s = a; K' diag(s) K v where w = -1.
+        """(K v (n,), K'u (m,)) with u = s / (K v)^w, for a dense or sparse K, v (m,) and s (n,).
 
-        Sums are in float64 on the processor, in the dtype of K on a device; nothing is said of what
-        is not finite.
+        With w = 1 and s = a this is an iteration of G-7; with w = -1 the second result is
+        K' diag(s) K v. A CPU sums in float64, a GPU in the dtype of K. Where an input or a sum is
+        not finite, the results may be anything.
         """
 
 
 @runtime_checkable
 class DirectionSolver(Protocol):
-    """What a backend may offer beyond the contract: Newton's direction from a sparse plan."""
+    """A backend that also computes Newton's direction from a sparse plan, in one call."""
 
     def laplacian_solve(self, P: Entries, s: Array, diagonal: Array, y: Array, accuracy: float,
                         most: int) -> Array | None:
-        """x (m,) with (diag d - P' diag(s) P) x = y, by conjugate gradients which diag d
-        preconditions, to a relative `accuracy` in the norm of 1 / d or for at most `most` steps.
-        None where products, one after the other, are as fast."""
+        """The solution x (m,) of (diag d - P' diag(s) P) x = y, where d (m,) is `diagonal`, s has
+        shape (n,) and y (m,).
+
+        By conjugate gradients, preconditioned with diag d, until the residual r has fallen by the
+        factor `accuracy` in the norm sqrt(sum r^2 / d), or for `most` steps. None where the caller
+        would be as fast with one product at a time, through `sweep`.
+        """
 
 
 class FreeSweep(NamedTuple):
-    """What an iteration of unbalanced transport makes of (f, g)."""
+    """The results of one iteration of unbalanced transport from potentials (f, g)."""
 
     level: float
-    """The best t for (f + t, g - t), with the f below and the g that was given: U-5."""
+    """The t, in cost units, for which the dual of (f + t, g - t) is largest; f is the new one
+    below, g the one that was given. U-5."""
 
     residual: float
-    """That of this pair: U-4."""
+    """How far the sums of the plan of (f + t, g - t) are from the optimality conditions U-4."""
 
     f: Array
-    """f, moved towards the best one for g."""
+    """The new f (n,), moved towards the best one for the given g."""
 
     g: Array
-    """g, moved towards the best one for this f."""
+    """The new g (m,), moved towards the best one for the new f."""
 
 
 @runtime_checkable
 class FreeSweeper(Protocol):
-    """What a backend may offer beyond the contract: an iteration of unbalanced transport with KL
-    or exact marginals, in one call, for problems so small that calls would take all of the time."""
+    """A backend that also does one iteration of unbalanced transport, with KL or exact marginals,
+    in one call. Small problems need it: on them the time of a call exceeds that of the work."""
 
     def free_sweep(self, K: Array, noise: float, absorbed: tuple[Array, Array],
                    weights: tuple[Array, Array], eps: float, softness: tuple[float, float],
                    f: Array, g: Array, w: float) -> FreeSweep | None:
-        """The iteration from (f, g), relaxed by w, with K = exp((f0 + g0 - C) / eps), (f0, g0) =
-        `absorbed`. `softness` is 1 / rho of rows and columns. None where a sum of K with scalings
-        is not finite, or not above `noise` times the sum of these scalings."""
+        """One iteration from f (n,) and g (m,), over-relaxed by the factor w.
+
+        K_ij = exp((f0_i + g0_j - C_ij) / eps) with the potentials (f0, g0) = `absorbed`; `weights`
+        are (a, b), `softness` is 1 / rho of rows and columns. The iteration multiplies K
+        by scalings, b exp((g - g0) / eps) for the row sums and likewise for the columns. None where
+        such a sum is not finite, or is at most `noise` times the sum of the scalings: then it may
+        be made of rounding alone.
+        """
 
 
 class FlowProblem(Protocol):
-    """A transport problem over a list of pairs, to which more pairs may be added. Mass that the
-    pairs leave no way for goes by two artificial arcs, each at the cost `penalty`."""
+    """An unregularised transport problem in which only listed pairs (i, j) may carry mass; pairs
+    can be added to the list. Mass that cannot be moved along them goes over two artificial arcs,
+    each of which costs `penalty` per unit of mass."""
 
     penalty: float
-    """It may be raised between two solves."""
+    """In cost units. The caller may raise it between two solves."""
 
     def add(self, rows: Array, columns: Array, costs: Array) -> None:
-        """More pairs (k,), with their costs."""
+        """Add k pairs (i, j): `rows` holds i, `columns` j and `costs` C_ij, each (k,)."""
 
     def steps(self) -> Iterator[None]:
-        """Work until the flow is the cheapest; a pause now and then, so that it can be ended."""
+        """Work until the flow is the cheapest. Yields now and then, so that the caller can stop."""
 
     @property
     def flow(self) -> Array:
@@ -180,83 +203,86 @@ class FlowProblem(Protocol):
 
 @runtime_checkable
 class FlowSolver(Protocol):
-    """What a backend may offer beyond the contract: exact transport over a list of pairs."""
+    """A backend that also solves unregularised transport over a list of pairs."""
 
     def flow_problem(self, supply: Array, demand: Array, penalty: float) -> FlowProblem:
-        """The problem without any pair. supply (n,) and demand (m,) are masses in whole numbers
-        > 0, of one sum, which is at most 2^60."""
+        """A problem that has no pairs yet. supply (n,) and demand (m,) are masses, whole numbers
+        > 0; both have the same sum, which is at most 2^60."""
 
 
 SweptBatch: TypeAlias = tuple[Array, Array, Array, Array, Array]
-"""Potentials f and g of all problems, flat, in the dtype of the costs; and on the host, of each
-problem: its sweeps (B,), whether these came to an end (B,), and (B, 3) the marginal error, the atom
-error and the semi-dual at g of what is returned."""
+"""(f, g, sweeps, ended, found) of B problems. f and g hold the potentials of all problems one after
+the other, in the dtype of the costs. The others are on the host: `sweeps` (B,) the number of
+iterations; `ended` (B,) whether these ended by themselves, rather than at the limit; `found` (B, 3)
+the marginal error, the atom error (`refot.solvers.accuracy`) and the semi-dual at g."""
 
 
 @runtime_checkable
 class BatchSolver(Protocol):
-    """What a backend may offer beyond the contract: many small problems in one compiled pass."""
+    """A backend that also solves many small problems in one compiled call."""
 
     def solve_batch(self, C: Array, sizes: Array, a: Array, b: Array, eps: Array, g: Array,
                     tol: float, atoms: float, most: int) -> SweptBatch:
-        """Sweeps of each problem from g until its marginal error is at most `tol` and its atom
-        error at most `atoms`, or until they are no longer of use, at most `most`.
+        """Iterate (sweep) on each problem, starting from g. A problem ends when its marginal error
+        is at most `tol` and its atom error at most `atoms`, when further sweeps would not bring it
+        there, or after `most` sweeps.
 
-        C, a, b and g are flat; sizes (B, 5) holds n, m and where the problem begins in C, in a, and
-        in b and g; eps (B,), on the host as sizes is.
+        C, a, b and g hold the arrays of all problems, flattened, one after the other. A row of
+        `sizes` (B, 5) holds n, m and where the problem begins in C, in a, and in b and g. `sizes`
+        and eps (B,) are on the host.
         """
 
 
 @runtime_checkable
 class Compiled(Protocol):
-    """What a backend may offer beyond the contract: kernels that can be compiled ahead of time."""
+    """A backend whose kernels can be compiled ahead of time."""
 
     name: str
 
     def warm_up(self, everything: bool) -> list[tuple[str, Callable[[], None]]]:
-        """(what is compiled, the call that does so): the common kernels, or all of them."""
+        """Pairs (what is compiled, the call that compiles it) for the common kernels, or for
+        `everything`."""
 
 
 def prepared(backend: Backend, C: Cost, a: Array, b: Array) -> Cost:
-    """C in the form that the backend computes with fastest, for a whole solve with weights a (n,)
-    and b (m,): its own `prepared(C, a, b)`, else C itself.
+    """C in the form with which the backend computes fastest, for a whole solve with weights a (n,)
+    and b (m,): the backend's `prepared(C, a, b)` if it has that method, else C itself.
 
-    What comes back is a Cost of the same values, with points and results in the caller's order.
+    The result is a Cost with the same values. Its rows and columns are in the caller's order.
     """
     operand: Cost = backend.prepared(C, a, b) if hasattr(backend, "prepared") else C
     return operand
 
 
 def left_out(backend: Backend, C: Cost) -> float:
-    """The share of the sum of a row of the plan that the backend may leave out, or be wrong by,
-    beyond the roundings of a sum term by term: its own `left_out(C)`, else 0. The certified gap
-    allows for it."""
+    """By which share of a row sum of the plan the backend may be wrong, beyond the rounding of a
+    sum term by term, for instance because it leaves out far points: its `left_out(C)`, else 0. The
+    certified gap allows for this error."""
     return float(backend.left_out(C)) if hasattr(backend, "left_out") else 0.0
 
 
 def prefers_softmin(backend: Backend, C: Cost, a: Array, b: Array, eps: float) -> bool:
-    """Whether two softmins take the backend less time than one `sweep` of a kernel (n, m) that is
-    in memory: its own `prefers_softmin(C, a, b, eps)`, else no."""
+    """Whether two softmins take the backend less time than one `sweep` with a kernel (n, m) in
+    memory: its own `prefers_softmin(C, a, b, eps)` if it has that method, else False."""
     return hasattr(backend, "prefers_softmin") and bool(backend.prefers_softmin(C, a, b, eps))
 
 
 def recomputes(backend: Backend) -> bool:
-    """Whether the backend forms a cost between points anew, in memory, at each use, so that a
-    matrix which is kept saves time: its own attribute `recomputes`, else no."""
+    """Whether the backend forms the matrix of a cost between points anew at each use, so that
+    keeping the matrix saves time: its attribute `recomputes` if it has one, else False."""
     return bool(getattr(backend, "recomputes", False))
 
 
 def one_thread(backend: Backend) -> AbstractContextManager[None]:
-    """Until the end of a `with` block the backend computes on the calling thread alone, so that the
-    digits of a sum do not depend on the number of threads: its own `one_thread()`, where it has
-    threads of its own."""
+    """A context in which the backend computes on the calling thread alone, so that the digits of a
+    sum do not depend on the number of threads: its `one_thread()`, where it starts threads."""
     context: AbstractContextManager[None] = (
         backend.one_thread() if hasattr(backend, "one_thread") else nullcontext())
     return context
 
 
 def whereabouts(backend: Backend) -> str:
-    """Where the backend computes, in words, if that is not this process: its own attribute
+    """In words, where the backend computes if that is not this process: its attribute
     `whereabouts`, else ""."""
     return str(getattr(backend, "whereabouts", ""))
 
@@ -270,14 +296,14 @@ _chosen: ContextVar[Backend | None] = ContextVar("refot_backend", default=None)
 
 
 def entry_points(group: str) -> Iterable[EntryPoint]:
-    """The entry points of that group, of all installed packages."""
+    """The entry points of a group, of all installed packages."""
     from importlib.metadata import entry_points as found  # 40 ms: only where names are listed
 
     return found(group=group)
 
 
 def backend_names() -> list[str]:
-    """Every name `get_backend` knows: built in, and registered by other packages."""
+    """Every name that `get_backend` accepts: of built-in backends and of other packages' ones."""
     return sorted(set(BUILT_IN) | {entry.name for entry in entry_points(group=ENTRY_POINTS)})
 
 
@@ -302,9 +328,10 @@ def _load(name: str) -> Backend:
 
 
 def get_backend(backend: BackendLike = None) -> Backend:
-    """The backend to compute with: the argument, else `use_backend`, else REFOT_BACKEND, auto.
+    """The backend to compute with: the argument, else what `use_backend` chose, else the one that
+    the environment variable REFOT_BACKEND names, else "auto".
 
-    Raises UnknownNameError for a name that nobody registered, TypeInputError for an object that
+    Raises UnknownNameError for a name that is not registered, TypeInputError for an object that
     is no backend, BackendUnavailableError where the package or the device it needs is missing.
     """
     if backend is None:
@@ -317,8 +344,9 @@ def get_backend(backend: BackendLike = None) -> Backend:
 
 
 def backend_for(pairs: int, backend: BackendLike = None) -> Backend:
-    """The backend for a problem of this number of pairs (x_i, y_j): `get_backend(backend)` or,
-    where that is a choice among several, its own `chosen(pairs)`. Raises as `get_backend` does."""
+    """The backend for a problem of this number of pairs (x_i, y_j), n m: `get_backend(backend)`. If
+    that one only chooses among others, as "auto" does, it is the result of its `chosen(pairs)`.
+    Raises as `get_backend` does."""
     found = get_backend(backend)
     if not hasattr(found, "chosen"):
         return found
@@ -327,12 +355,12 @@ def backend_for(pairs: int, backend: BackendLike = None) -> Backend:
 
 
 FASTEST = {"cpu": DEFAULT_BACKEND, "cuda": "cupy"}
-"""The fastest backend built in for arrays that lie on a kind of device."""
+"""The fastest built-in backend for arrays on each kind of device."""
 
 
 def fastest_backend(device: str, backend: BackendLike = None) -> Backend:
-    """The backend that was chosen, by the argument or in any other way; where none was, the fastest
-    for arrays on this kind of device: "cpu" or "cuda". Raises as `get_backend` does."""
+    """The backend that was chosen, as in `get_backend`. Where none was chosen, the fastest for
+    arrays on this kind of device, "cpu" or "cuda". Raises as `get_backend` does."""
     chosen = backend or _chosen.get() or os.environ.get(VARIABLE) or FASTEST.get(device)
     return get_backend(chosen)
 
@@ -341,14 +369,14 @@ class use_backend:  # noqa: N801 - called as a function
     """Make `backend`, a name or an object, the default from here on; returns at once.
 
         use_backend("numba")            # until the next choice
-        with use_backend("numba"):      # until the end of the block, whatever happens in it:
-            ...                         # then the default that stood before the call is back
+        with use_backend("numba"):      # until the end of the block, even if an error ends it;
+            ...                         # then the default from before the call is restored
         @use_backend("numba")           # while the function runs, and at no other time
         def f(): ...
 
-    The choice is that of this thread, or of this asyncio task: others do not see it, and a thread
-    that is started later begins with REFOT_BACKEND, or auto. For a choice that holds for all
-    threads and processes set REFOT_BACKEND. Raises what `get_backend` raises, before any change.
+    The choice holds for this thread, or this asyncio task, alone. A thread that is started later
+    begins with REFOT_BACKEND, or "auto". For a choice that holds in all threads and processes set
+    REFOT_BACKEND. Raises what `get_backend` raises, and then changes nothing.
     """
 
     def __init__(self, backend: str | Backend) -> None:
@@ -380,8 +408,8 @@ class use_backend:  # noqa: N801 - called as a function
 
 @dataclass(frozen=True)
 class BackendStatus:
-    """What `refot backends` tells of one backend; `reason` says why it cannot be used, and `rule`
-    which one it chooses where it is a choice among several."""
+    """What `refot backends` shows of one backend. `reason` says why it cannot be used ("" if it
+    can); `rule` says, for a backend that chooses among others, which one it chooses when."""
 
     name: str
     available: bool

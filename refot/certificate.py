@@ -1,9 +1,10 @@
-"""A certificate that travels: a problem, a potential and the interval that it proves, in one JSON
-file. Two checkers of 80 lines, docs/checkers/check.py and check.mjs, prove the interval again from
-the file alone; docs/certificates-that-travel.md describes the format.
+"""A certificate that travels: a JSON file that holds a problem, an interval which contains its
+value F, and the potential g from which anybody can prove that interval again. Two programs of 80
+lines do so from the file alone: docs/checkers/check.py and docs/checkers/check.mjs. The format is
+described in docs/certificates-that-travel.md.
 
-The problem in the file is the one of its *matrix* of costs, as floats: where it was given by
-points, that is the matrix which refot computes from them.
+The file states the problem by its *matrix* of costs, as float64. If the problem was given by
+points, the certificate is about the matrix that refot computed from them.
 """
 
 from __future__ import annotations
@@ -24,17 +25,18 @@ FORMAT, VERSION = "refot-certificate", 1
 """The first two fields of every file."""
 
 CONVENTION = "F = min <C,P> + eps KL(P | a(x)b), marginals a / sum(a) and b / sum(b)"
-"""What the interval is about, in the words that the checkers ask for."""
+"""The definition of F: the checkers refuse a file that does not repeat it word by word."""
 
 MOST_ENTRIES = 250_000
-"""Costs with at most so many entries are written out. Of a larger problem the file holds a hash."""
+"""A problem whose cost matrix has more entries than this is not written out: the file holds only
+its hash."""
 
 
 @dataclass(frozen=True)
 class TravellingCertificate:
     """lower <= F <= upper for the costs C (n, m), weights a (n,), b (m,) and eps, in cost units,
-    proven by the column potential g (m,). `method` says in a sentence how; `recipe` where the
-    problem comes from."""
+    proven by the column potential g (m,). `method` says in a sentence how it is proven; `recipe`
+    says how to make the problem again."""
 
     C: Array
     a: Array
@@ -47,7 +49,8 @@ class TravellingCertificate:
     recipe: str = ""
 
     def document(self) -> dict[str, Any]:
-        """What the file holds; every number is that float64 exactly."""
+        """The content of the file. Each number is written with enough digits to give the same
+        float64 when it is read."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -67,20 +70,21 @@ class TravellingCertificate:
 
     @property
     def sha256(self) -> str:
-        """Of n and m as 64-bit whole numbers and then a, b, C row by row and eps as float64, all
-        with the low byte first."""
+        """The SHA-256 hash of the problem: of the bytes of n and m as 64-bit integers, then of a,
+        b, C row by row and eps as float64, all little-endian."""
         digest = hashlib.sha256(np.array(self.C.shape, dtype="<i8").tobytes())
         for array in (self.a, self.b, self.C, self.eps):
             digest.update(np.ascontiguousarray(array, dtype="<f8").tobytes())
         return digest.hexdigest()
 
     def save(self, path: str | Path) -> None:
-        """Write the file. Raises InputError where a cost is infinite: the format has none."""
+        """Write the file. Raises InputError if a cost is infinite, which JSON cannot say."""
         if not np.isfinite(self.C).all():
             raise InputError("C", "forbidden pairs", "finite costs, in a certificate that travels")
         write_text(Path(path), json.dumps(self.document(), allow_nan=False) + "\n")
 
 
 def _numbers(array: Array) -> Any:
-    """Lists of Python floats, which JSON writes with as many digits as they need to be exact."""
+    """The array as lists of Python floats, which JSON writes with as many digits as it takes to
+    read the same floats again."""
     return np.asarray(array, dtype=np.float64).tolist()

@@ -1,8 +1,9 @@
-"""Divergences between point clouds: B-9, G-4, MMD (G-2), and the two values they are made of.
+"""Divergences between point clouds: the Sinkhorn divergence S (B-9), the Sinkhorn loss (G-4) and
+MMD (G-2); and the two values of one problem that S and the loss are made of, F and s.
 
 Points x (n, d) have the weights a (n,), points y (m, d) the weights b (m,). `cost` is what
-`point_cost` takes; eps is in cost units and the same in all three terms. A solve that does not
-reach `tol` warns (ConvergenceWarning).
+`point_cost` takes; eps is in cost units and the same in all three terms. `tol` is the L1 marginal
+error at which a solve stops; a solve that does not reach it warns (ConvergenceWarning).
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023; an
 erratum such as "G2" is a heading of docs/errata.md.
@@ -48,17 +49,17 @@ from refot.solvers.loop import SinkhornResult
 
 
 class SolvedDivergence(NamedTuple):
-    """The three solved problems of a divergence. The argument `solved` of every function of a
-    divergence takes it, so that the value and its gradients need no solves of their own."""
+    """The solutions of the three problems of a divergence. Functions of a divergence take it as the
+    argument `solved`, so that the value and its gradients need not solve the problems again."""
 
     xy: SinkhornResult
-    """Of x (n points) and y (m points)."""
+    """The solution between x (n points) and y (m points)."""
 
     xx: SinkhornResult
-    """Of x and itself: f = g."""
+    """The solution between x and itself, where f = g."""
 
     yy: SinkhornResult
-    """Of y and itself."""
+    """The solution between y and itself."""
 
 
 Problems: TypeAlias = tuple[Problem, Problem, Problem]
@@ -73,8 +74,9 @@ def entropic_value(
 ) -> float:
     """F = <C,P> + eps KL(P | a(x)b) at the optimal plan, in cost units. B-10, H-2.
 
-    `normalise`: a and b may be counts. `solved`: what `refot.solve` returned for this problem; then
-    nothing is solved, and one solve serves the value and its gradients:
+    C (n, m) or an operand; a (n,), b (m,); eps in cost units. With `normalise` a and b may be
+    counts. `solved` is what `refot.solve` returned for this problem. With it nothing is solved
+    again, so that one solve serves the value and its gradients:
 
         found = refot.solve(C, a, b, eps, tol=1e-12)
         F = refot.entropic_value(C, a, b, eps, solved=found)
@@ -92,9 +94,9 @@ def sharp_value(
     """s = <C,P> at the optimal plan of F, in cost units: s = F - eps KL. W_{c,eps} of G.
 
     Unlike F, s is not a minimum: an error of the potentials changes it to first order. So `tol` is
-    by default the smaller `first_order_tolerance`. Of a cost matrix the least entry with mass is
-    subtracted first and added at the end, so that the rounding of the mass of P is not multiplied
-    by it.
+    by default the smaller `first_order_tolerance`. The least cost between points with mass is
+    subtracted from a cost matrix first and added at the end: otherwise the rounding error of the
+    mass of P would be multiplied by it.
     """
     p = problem(C, a, b, eps, backend_of(solved, backend), normalise)
     if solved is not None:
@@ -136,7 +138,8 @@ def sinkhorn_loss(
     cost: CostName = "sqeuclidean", *, tol: float | None = None, normalise: bool = False,
     backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> float:
-    """2 s_xy - s_xx - s_yy, of sharp values: twice the scale of B-9, and another value. G-4.
+    """2 s_xy - s_xx - s_yy, in cost units, from `sharp_value`. G-4. It has the scale of 2 S (B-9),
+    but is another number, since S is made of F.
 
     `tol`: by default `first_order_tolerance`, as for `sharp_value`.
     """
@@ -160,10 +163,10 @@ def solve_divergence(
     cost: CostName = "sqeuclidean", *, tol: float | None = None, normalise: bool = False,
     backend: BackendLike = None,
 ) -> SolvedDivergence:
-    """The three problems of a divergence, solved: xy, xx, yy. B-9, B-26.
+    """The solutions of the three problems of a divergence: xy, xx, yy. B-9, B-26.
 
-    One such call serves the value and all gradients, of S as of G-4. `tol`: by default
-    `first_order_tolerance`, which is enough for all of them.
+    One such call is enough for the values and all gradients of S (B-9) and of the loss G-4. `tol`
+    is by default `first_order_tolerance`, which is small enough for all of them.
 
         found = refot.solve_divergence(x, a, y, b, eps)
         S = refot.sinkhorn_divergence(x, a, y, b, eps, solved=found)
@@ -189,10 +192,11 @@ def mmd_squared(
     x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None,
     cost: CostName = "sqeuclidean", *, normalise: bool = False
 ) -> float:
-    """MMD^2 with kernel -c, 2 a'C_xy b - a'C_xx a - b'C_yy b, a V-statistic in cost units. G-2.
+    """MMD^2 with kernel -c: 2 a'C_xy b - a'C_xx a - b'C_yy b, in cost units. G-2.
 
-    It is the limit of G-4 as eps -> infinity, and twice the limit of B-9 (errata G2, E13). With the
-    cost "euclidean" it is the energy distance.
+    It is a V-statistic: pairs of a point with itself count. It is the limit of G-4 as eps ->
+    infinity, and twice the limit of B-9 (errata G2, E13). With the cost "euclidean" it is the
+    energy distance.
     """
     xy = point_cost(x, y, cost)
     a, b = as_both_weights(a, b, xy.shape, xy.dtype, normalise)
@@ -205,11 +209,12 @@ def mmd_squared_unbiased(
     x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None,
     cost: CostName = "sqeuclidean", *, normalise: bool = False
 ) -> float:
-    """MMD^2 with kernel -c, as a U-statistic: no pair of a sample with itself. G-2, erratum G8.
+    """MMD^2 with kernel -c as a U-statistic: pairs of a point with itself are left out. G-2,
+    erratum G8.
 
     The self terms are sum_{i != j} a_i a_j c(x_i, x_j) / (1 - sum a_i^2): with uniform weights,
-    the mean over the n (n - 1) pairs. Each side needs at least two points with mass. The result
-    may be negative.
+    the mean over the n (n - 1) pairs. Each measure needs at least two points with mass. The result
+    is in cost units, and may be negative.
     """
     xy = point_cost(x, y, cost)
     a, b = as_both_weights(a, b, xy.shape, xy.dtype, normalise)
@@ -223,8 +228,8 @@ def mmd_squared_unbiased(
 
 # ------------------------------------------------------------------ parts
 def self_costs(C: PointCost) -> tuple[PointCost, PointCost]:
-    """The costs c(x, x) and c(y, y), from the cost c(x, y). Raises InputError for a function that
-    is not symmetric."""
+    """The costs c(x, x) and c(y, y), from the cost c(x, y). Raises InputError if c is a function of
+    the caller that is not symmetric."""
     xx, yy = replace(C, y=C.x), replace(C, x=C.y)
     if not C.ground.is_symmetric:
         for own in (xx, yy):
@@ -233,8 +238,9 @@ def self_costs(C: PointCost) -> tuple[PointCost, PointCost]:
 
 
 ASYMMETRY = 2.0**-10
-"""How far c(x, y) and c(y, x) of a function may be apart, as a share of the root of the precision:
-2^-36 of the largest cost in float64. Two products of matrices may round in two ways."""
+"""How far c(x, y) and c(y, x) may be apart: by this number times the square root of the precision
+of the dtype, as a share of the largest cost; in float64 by 2^-36 of it. They are not asked to be
+equal, because a matrix product and its transpose may be rounded differently."""
 
 
 def _require_nearly_symmetric(C: PointCost) -> None:
@@ -263,8 +269,8 @@ def problems_of_costs(
 
 
 def three_costs(C: CostLike, C_xx: CostLike, C_yy: CostLike) -> tuple[Cost, Cost, Cost]:
-    """The costs of a divergence, checked. Raises InputError unless the two within a measure are
-    symmetric, and of the shape and dtype that fit C."""
+    """The costs of a divergence, checked. Raises InputError unless C_xx and C_yy are symmetric and
+    fit C in shape and dtype."""
     C = as_cost(C)
     xx = require_symmetric(as_cost(C_xx), C.shape[0], "C_xx", C.dtype)
     return C, xx, require_symmetric(as_cost(C_yy), C.shape[1], "C_yy", C.dtype)
@@ -278,27 +284,28 @@ def _problems(C: Cost, xx: Cost, yy: Cost, a: Weights, b: Weights, eps: float, b
 
 
 def common_backend(C: Cost, backend: BackendLike) -> Backend:
-    """The one backend of the three problems of a divergence: that for the largest of them."""
+    """The backend for all three problems of a divergence: the one that suits the largest."""
     return backend_for(max(C.shape) ** 2, backend)
 
 
 def first_order_solutions(
     problems: Problems, tol: float | None, solved: SolvedDivergence | None = None
 ) -> list[tuple[Problem, SinkhornResult]]:
-    """The problems xy, xx, yy, each with its solution `to_first_order`."""
+    """The problems xy, xx, yy, each with its solution, solved to `first_order_tolerance` if `tol`
+    is None."""
     return [(p, to_first_order(p, tol, solver, own))
             for p, solver, own in zip(problems, SOLVERS, three(solved), strict=True)]
 
 
 def _divergence(problems: Problems, tol: float | None, solved: SolvedDivergence | None) -> float:
-    """S of its three problems. B-9."""
+    """S from its three problems. B-9."""
     F_xy, F_xx, F_yy = (value_of(p, solved_to(p, tol, solver, own).g) for p, solver, own
                         in zip(problems, SOLVERS, three(solved), strict=True))
     return F_xy - (F_xx + F_yy) / 2
 
 
 def _loss(problems: Problems, tol: float | None, solved: SolvedDivergence | None) -> float:
-    """2 s_xy - s_xx - s_yy of the three problems. G-4."""
+    """2 s_xy - s_xx - s_yy from the three problems. G-4."""
     s_xy, s_xx, s_yy = (sharp_value_of(*term)
                         for term in first_order_solutions(problems, tol, solved))
     return 2 * s_xy - s_xx - s_yy
@@ -309,14 +316,14 @@ def _solved(problems: Problems, tol: float | None) -> SolvedDivergence:
 
 
 def sharp_value_at(p: Problem, solved: SinkhornResult) -> float:
-    """`sharp_value` of a problem that is solved."""
+    """`sharp_value` of a problem, from its solution."""
     less, least = _less_least(p)
     return least + sharp_value_of(less, replace(solved, f=solved.f - least))
 
 
 def _less_least(p: Problem) -> tuple[Problem, float]:
-    """The problem with the least entry with mass of its cost matrix subtracted, and that entry; of
-    points as it is."""
+    """(the problem with the least cost between points with mass subtracted from its cost matrix,
+    that cost). A problem of points is returned unchanged, with 0."""
     if not isinstance(p.C, DenseCost):
         return p, 0.0
     least, _ = finite_range(p.C.among(p.a > 0, p.b > 0))
@@ -324,7 +331,7 @@ def _less_least(p: Problem) -> tuple[Problem, float]:
 
 
 def sharp_value_of(p: Problem, solved: SinkhornResult) -> float:
-    """s = <C, P> of the plan of the solved potentials, without forming P."""
+    """s = <C, P> for the plan P of the potentials in `solved`, without forming P."""
     return p.backend.plan_cost(p.C, p.F(solved.f), p.G(solved.g), p.eps)
 
 
@@ -340,7 +347,7 @@ def distinct_mean_rows(C: PointCost, a: Array) -> Array:
 
 
 def without_self_pairs(block: Array, rows: slice) -> Array:
-    """A block of rows (r, n, ...) of a matrix between a sample and itself, 0 at the pairs (i, i).
+    """Rows (r, n, ...) of a matrix between a sample and itself, with the entries (i, i) set to 0.
 
     A distance is 0 there already, but the cost "dot" is -|x_i|^2.
     """
@@ -351,7 +358,7 @@ def without_self_pairs(block: Array, rows: slice) -> Array:
 
 
 def distinct_pairs(a: Array, name: str) -> float:
-    """1 - sum a_i^2: the mass of the pairs of two different points."""
+    """1 - sum a_i^2: the mass that a(x)a gives to pairs of two different points."""
     mass = 1.0 - float((a.astype(np.float64) ** 2).sum())
     if not mass > 1e-12:
         raise InputError(name, "a single atom", "at least two atoms for a U-statistic")

@@ -1,11 +1,12 @@
-"""The entropy-regularised transport of L: W_L = min <P, M> - lam H(P), and the cost in features.
+"""Transport as L regularises it, with the entropy: W_L = min <P, M> - lam H(P). And the cost
+between features of the points, which L and G use.
 
 A plan with the marginals a, b has H(P) = H(a) + H(b) - KL(P | a(x)b), so that with eps = lam
     W_L = F - lam (H(a) + H(b))                                                     (erratum L1).
-The plan and the gradient in points are those of F. But W_L may be negative, falls to -infinity as
-lam grows, is not 0 between a law and itself, and has another gradient in the weights. L forgets to
-ask for P >= 0, without which H is not defined. Its first argument is the data; in B the first is
-the generated sample.
+The optimal plan and the gradient in the points are those of F. But W_L may be negative, falls to
+-infinity as lam grows, is not 0 between a law and itself, and has another gradient in the weights.
+L forgets to require P >= 0, without which H is not defined. In L the first measure is the data; in
+B the first is the generated sample.
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, L = Liu et al.; "L1" is a heading
 of docs/errata.md.
@@ -31,8 +32,8 @@ def entropic_transport_value(
 ) -> float:
     """W_L = min <P, M> - lam H(P) = F - lam (H(a) + H(b)), in cost units. L, erratum L1.
 
-    M (n, m) or an operand; a (n,), b (m,); lam > 0 in cost units. The optimal plan is that of F;
-    `objectives.entropic_primal` is the value of any plan.
+    M (n, m) or an operand; a (n,), b (m,); lam > 0 in cost units. The optimal plan is that of F.
+    For the value <P, M> - lam H(P) of any plan see `objectives.entropic_primal`.
     """
     p = problem(M, a, b, lam, backend)
     F = entropic_value(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)
@@ -43,10 +44,10 @@ def entropic_transport_gradient_weights(
     M: CostLike, a: Weights, b: Weights, lam: float,
     *, tol: float | None = None, backend: BackendLike = None
 ) -> Array:
-    """dW_L/da = f + lam log a, centred to sum 0, (n,): that of F and of -lam H(a). L, erratum L1.
+    """dW_L/da = f + lam log a, centred to sum 0, (n,). L, erratum L1.
 
-    Raises WeightError where a_i = 0: there the slope is -infinity. For the gradient in b, exchange
-    the measures.
+    It is the gradient of F plus that of -lam H(a). Raises WeightError where a_i = 0: there the
+    slope is -infinity. For the gradient in b, exchange the measures: give (M.T, b, a, lam).
     """
     p = problem(M, a, b, lam, backend)
     if not bool((p.a > 0).all()):
@@ -58,10 +59,11 @@ def entropic_transport_gradient_weights(
 def feature_cost(
     x: Points, y: Points, feature: Callable[[Array], Array], cost: CostName = "sqeuclidean"
 ) -> PointCost:
-    """The operand of |feature(x_i) - feature(y_j)|^2, the cost in feature space. L; G's c_phi.
+    """The operand of the cost c(feature(x_i), feature(y_j)), (n, m), which G calls c_phi. L and G.
 
     x (n, d), y (m, d); `feature` maps points (n, d) to features (n, k). `cost` is what
-    `point_cost` takes; G takes "euclidean". The transport is then between the laws of the features.
+    `point_cost` takes: "sqeuclidean" in L, "euclidean" in G. With it the transport is between the
+    laws of the features.
     """
     return point_cost(_features(x, feature, "x"), _features(y, feature, "y"), cost)
 

@@ -1,9 +1,9 @@
-"""Files: those of others are read within limits or refused, ours are written whole or not at all.
+"""Reading files that anyone may have made, within limits; and writing files whole or not at all.
 
-Reading: the file may come from anyone. One that is not a plain file (a pipe would be waited for),
-that is larger than it can be, that holds JSON nested deeper than it can be or numbers that no float
-holds, or an archive that unpacks to more than the disk it takes: each raises UnreadableError, which
-says why and leaves it to the caller to name the file.
+Reading: UnreadableError is raised for a path that is not a plain file (reading a pipe could wait
+for ever), a file above a size limit, JSON that is nested too deeply or holds numbers beyond the
+floats, and an archive that unpacks to more bytes than it may. Its message says why; the caller adds
+the name of the file.
 
 Writing: a program may be killed at any time, so a file gets its name only when it is complete.
 """
@@ -35,11 +35,12 @@ LONGEST_NUMBER = 400
 
 
 class UnreadableError(ValueError):
-    """A file cannot be read as what it should be; the message says why."""
+    """A file is not what it should be, or exceeds a limit; the message says why."""
 
 
 def open_plain(path: Path) -> IO[bytes]:
-    """A plain file, opened for reading. Anything else is refused, without waiting for it."""
+    """A plain file, opened for reading. Anything else raises UnreadableError at once: the flag
+    O_NONBLOCK keeps the opening of a pipe from waiting."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
                              | getattr(os, "O_BINARY", 0))
@@ -52,7 +53,7 @@ def open_plain(path: Path) -> IO[bytes]:
 
 
 def read_plain(path: Path, most: int) -> bytes:
-    """The bytes of a plain file that has at most `most` of them."""
+    """The bytes of a plain file. Raises UnreadableError if there are more than `most`."""
     with open_plain(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
@@ -65,12 +66,13 @@ def read_plain(path: Path, most: int) -> bytes:
 
 # ------------------------------------------------------------------ JSON
 def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
-    """The content of a JSON file of at most `most` bytes; see `parsed`."""
+    """The content of a JSON file of at most `most` bytes, under the limits of `parsed`."""
     return parsed(read_plain(path, most))
 
 
 def parsed(text: bytes) -> Any:
-    """The content of a JSON text: at most DEEPEST levels, no name twice, only finite numbers."""
+    """The content of a JSON text. Raises UnreadableError for more than DEEPEST levels, a name that
+    stands twice in an object, and numbers that are not finite floats."""
     try:
         found = json.loads(text.decode("utf-8"), parse_constant=_no_number, parse_float=_finite,
                            parse_int=_whole, object_pairs_hook=_each_once)
@@ -119,8 +121,8 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def read_arrays(path: Path, most: int | None = None) -> dict[str, Array]:
     """Every array of an `.npz` file, by name. Pickles are refused.
 
-    Unpacked, the arrays may have `most` bytes together: by default as many as the file, which is
-    enough for a file that is not compressed.
+    Unpacked, all arrays together may have at most `most` bytes: by default as many as the file,
+    which is enough for a file that is not compressed.
     """
     with open_plain(path) as file:
         try:

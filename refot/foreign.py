@@ -1,8 +1,9 @@
-"""Arrays of other libraries: made NumPy's on the way in, and given back as what they were.
+"""Arrays of other libraries (PyTorch, JAX, ...): functions of refot compute with NumPy's arrays in
+their place, and return results as arrays of the caller's library.
 
-An array is known by the protocols that libraries share, DLPack and the Python array API standard
-(`array_api_compat`), and never by a list of libraries: PyTorch's tensors and JAX's arrays are two
-of them. No library is imported that the caller has not imported.
+Such an array is recognised by two protocols that libraries share, DLPack and the Python array API
+standard (`array_api_compat`), so that there is no list of libraries here. No library is imported
+that the caller has not imported.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ T = TypeVar("T")
 
 
 class Origin(NamedTuple):
-    """Where an array came from: the namespace of its library in the standard's terms, its device,
-    and the name of the library."""
+    """Where an array came from: the namespace `xp` of its library as the array API standard defines
+    it, its device, and the name of the library."""
 
     xp: Any
     device: Any
     library: str
 
     def array(self, values: Any) -> Any:
-        """An array as one of this library, on this device, of the same dtype."""
+        """`values` as an array of this library, on this device, of the same dtype."""
         return self.xp.asarray(values, device=self.device)
 
 
@@ -40,20 +41,23 @@ def library(values: Any) -> str:
 
 
 def origin(values: Any) -> Origin | None:
-    """Where an array came from; None for NumPy's arrays and for what is no array at all."""
+    """Where an array came from; None for NumPy's arrays, and for anything that is no array."""
     if isinstance(values, np.ndarray | np.generic | type) or not hasattr(values, "__dlpack__"):
         return None
     from array_api_compat import array_namespace, device  # not needed for NumPy's arrays
 
     try:
         return Origin(array_namespace(values), device(values), library(values))
-    except (TypeError, AttributeError):  # it speaks DLPack only: it cannot be given back as itself
+    except (TypeError, AttributeError):  # DLPack but no array API: results cannot get its type
         return None
 
 
 def on_host(values: Any) -> Any:
-    """An array of another library as NumPy's, without a copy where memory is shared; in float32
-    where NumPy has no such dtype. Anything else as it is. Raises what the library raises."""
+    """An array of another library as a NumPy array; anything else unchanged.
+
+    Nothing is copied where both libraries can share the memory. A float dtype that NumPy lacks
+    (bfloat16), and float16, become float32. Raises what the library raises.
+    """
     found = origin(values)
     if found is None or follows_numpy(values):
         return values
@@ -65,22 +69,22 @@ def on_host(values: Any) -> Any:
     try:
         return np.asarray(values)
     except TypeError as error:
-        if type(error).__module__ != "builtins":  # the library's own, of an array without numbers
+        if type(error).__module__ != "builtins":  # the library's own: a traced array has no numbers
             raise
-        return np.asarray(to_device(values, "cpu"))  # it lies on a device, and is not moved unasked
+        return np.asarray(to_device(values, "cpu"))  # it lies on a GPU, which NumPy does not read
 
 
 def follows_numpy(values: Any) -> bool:
-    """Whether an array has NumPy's interface, its dtypes among it, as CuPy's have: refot computes
-    with such arrays where they are."""
+    """Whether an array has NumPy's interface, and its dtypes, as CuPy's arrays do. refot computes
+    with such arrays on the device where they lie."""
     own = sys.modules.get(library(values))
     return hasattr(own, "asarray") and isinstance(getattr(values, "dtype", None), np.dtype)
 
 
 # ------------------------------------------------------------------ what goes in comes out
 def as_given(function: Callable[P, T]) -> Callable[P, T]:
-    """Decorate a function so that arrays of another library among its arguments make its results
-    arrays of that library, on the device of the first of them."""
+    """Decorate a function so that its results are arrays of the library that its arguments belong
+    to, on the device of the first array among them."""
     @wraps(function)
     def wrapped(*arguments: P.args, **options: P.kwargs) -> T:
         first = None if _inside.get() else first_origin((*arguments, *options.values()))
@@ -98,8 +102,8 @@ def as_given(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def methods_as_given(cls: type[T]) -> type[T]:
-    """Decorate each method of a class of records, which may hold arrays of another library: it
-    computes with NumPy's, and gives back what it was given."""
+    """Decorate each method of a dataclass whose fields may be arrays of another library: the method
+    computes with NumPy's arrays, and returns arrays of that library."""
     for name, method in list(vars(cls).items()):
         if inspect.isfunction(method) and not name.startswith("__"):
             setattr(cls, name, as_given(method))
@@ -107,7 +111,8 @@ def methods_as_given(cls: type[T]) -> type[T]:
 
 
 def record_on_host(argument: Any) -> Any:
-    """A record with its arrays as NumPy's, also each record of a tuple; anything else as it is."""
+    """A dataclass with its arrays as NumPy's, and so each dataclass in a tuple; anything else
+    unchanged, since a function checks its arrays itself."""
     if isinstance(argument, tuple) and not isinstance(argument, Origin):
         return like_tuple(argument, map(record_on_host, argument))
     if not dataclasses.is_dataclass(argument) or isinstance(argument, type):
@@ -118,13 +123,14 @@ def record_on_host(argument: Any) -> Any:
 
 
 _inside: ContextVar[bool] = ContextVar("refot_inside", default=False)
-"""Whether a function that gives arrays back as they came is running: what it calls does not."""
+"""Whether a function decorated by `as_given` is running. Those that it calls then convert nothing:
+the outermost one does."""
 
 
 def first_origin(arguments: Iterable[Any]) -> Origin | None:
-    """Where the first array of another library came from, among arguments and their fields: a cost
-    between points keeps in one of them where its points came from. Of a list its first member is
-    asked."""
+    """Where the first array of another library came from, among the arguments and the fields of
+    dataclasses among them. A PointCost has a field that says where its points came from. Of a list
+    or a tuple only the first member is looked at."""
     for argument in arguments:
         while isinstance(argument, list | tuple) and argument and not isinstance(argument, Origin):
             argument = argument[0]
@@ -138,14 +144,14 @@ def first_origin(arguments: Iterable[Any]) -> Origin | None:
 
 
 def like_tuple(given: tuple[Any, ...], parts: Iterable[Any]) -> tuple[Any, ...]:
-    """A tuple of these parts, with the names that the given one has for them, if any."""
+    """A tuple of these parts; a named tuple of the same type if `given` is one."""
     named = getattr(type(given), "_make", None)
     return tuple(parts) if named is None else cast(tuple[Any, ...], named(parts))
 
 
 def returned(result: Any, to: Origin) -> Any:
-    """A result with its arrays as those of a library: an array, a tuple, a generator of tuples, or
-    a record with arrays among its fields."""
+    """A result with its arrays as arrays of the library `to`. It may be an array, a tuple, a
+    generator of tuples, or a dataclass with arrays among its fields."""
     if isinstance(result, np.ndarray) or origin(result) is not None:
         return result if library(result) == to.library else to.array(result)
     if isinstance(result, tuple) and not isinstance(result, Origin):

@@ -1,19 +1,19 @@
 """Gradients by the envelope theorem: H-14..17, H-24, H-29/30, B-24, B-31, B-32, and MMD (G-2).
 
-At the optimal potentials, the derivative of a value is what it would be if they stayed fixed. So
-F(C, a, b) has the gradients
+The envelope theorem: at the optimal potentials, the derivative of an optimal value is the same as
+if the potentials stayed fixed. So F(C, a, b) has the gradients
     dF/dC = P,      dF/da = f + constant,      dF/db = g + constant,
-and every gradient in points is a chain rule through the cost matrix (`points_gradient`).
-`implicit` differentiates the sharp value, where the envelope theorem does not hold (erratum G1);
-`unrolled` differentiates L steps of the algorithm (G-8). The gradient of B-24 and of B-27 in the
-potential is `objectives.semi_dual_gradient`.
+and the gradient in the points follows by the chain rule through the cost matrix
+(`points_gradient`). Elsewhere are: the gradients of the sharp value, for which the envelope theorem
+does not hold (`implicit`, erratum G1); those of L steps of the algorithm (`unrolled`, G-8); that of
+B-24 and B-27 in the potential (`objectives.semi_dual_gradient`).
 
 For the gradient in y or b, exchange the two measures: give (C.T, b, a), or (y, b, x, a).
 `tol`, the L1 marginal error of a solve, is by default `solutions.first_order_tolerance`.
-`solved` is what `refot.solve` returned for the problem, or `solve_divergence`: then nothing is
-solved, and a gradient is as near as those are.
-Where x_i = y_j, the costs "euclidean" and "l1" have a kink. Such a pair adds 0, which along any
-direction is the mean of the two one-sided derivatives; so nothing is infinite for equal points.
+`solved` is what `refot.solve`, or `solve_divergence`, returned for the problem. With it nothing is
+solved again, and a gradient is as accurate as that solution.
+Where x_i = y_j, the costs "euclidean" and "l1" have a kink. For such a pair d1 c is taken as 0:
+along any direction that is the mean of the derivatives from both sides.
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023; an
 erratum such as "G1" is a heading of docs/errata.md. d1 c is the derivative of c(x, y) in x.
@@ -73,10 +73,10 @@ from refot.solvers.loop import SinkhornResult
 @as_given
 @in_range
 def points_gradient(T: Matrix, C: CostLike) -> Array:
-    """sum_j T_ij d1 c(x_i, y_j), (n, d): from the gradient T (n, m) in the cost to that in x.
+    """sum_j T_ij d1 c(x_i, y_j), (n, d): the gradient in x, from the gradient T (n, m) in C.
 
-    C is the PointCost of x and y. For the gradient in y, call `points_gradient(T.T, C.T)`. For a
-    function of the self cost c(x, x), in which x stands twice, call `points_gradient(T + T.T, C)`.
+    C is the PointCost of x and y. For the gradient in y, call `points_gradient(T.T, C.T)`. If C is
+    c(x, x), x is both arguments of c: call `points_gradient(T + T.T, C)`.
     """
     C = as_point_cost(C)
     T = as_matrix(T, "T", C.shape)
@@ -95,7 +95,8 @@ def entropic_value_gradient_points(
     tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
     solved: SinkhornResult | None = None,
 ) -> Array:
-    """dF/dx_i = sum_j P_ij d1 c(x_i, y_j) at the optimal plan, (n, d). H-24; B-32 without eta.
+    """dF/dx_i = sum_j P_ij d1 c(x_i, y_j) at the optimal plan, (n, d). H-24; B-32 without its term
+    in eta.
 
     C: the PointCost of x (n, d) and y (m, d); a (n,), b (m,); eps in cost units. Warns as `solve`.
     """
@@ -109,10 +110,10 @@ def entropic_value_gradient_weights(
     tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
     solved: SinkhornResult | None = None,
 ) -> Array:
-    """dF/da = f - mean f, (n,): `centred`, because the sum of the weights stays 1.
+    """dF/da = f - mean f, (n,), in cost units: `centred`, because the sum of the weights stays 1.
 
-    From H-9 at the optimal psi. Where a_i = 0 it is the one-sided derivative: a_i can only grow.
-    Raises InputError where all pairs of a row are forbidden: there it is infinite.
+    It follows from H-9 at the optimal psi. Where a_i = 0 it is the one-sided derivative: a_i can
+    only grow. Raises InputError where all pairs of a row are forbidden: there it is infinite.
     """
     p = problem(C, a, b, eps, backend_of(solved, backend), normalise)
     require_all_partners(as_cost(C), p.b)
@@ -138,9 +139,9 @@ def sinkhorn_divergence_gradient(
 ) -> Array:
     """dS/dx_i = sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d). B-9, B-11.
 
-    x (n, d), a (n,), y (m, d), b (m,). In F_xx / 2 the points x stand twice, and the plan Pxx is
-    symmetric: the two halves add up to the second sum. Summed over i it is 0, since F_xx does not
-    change when all points move together.
+    x (n, d), a (n,), y (m, d), b (m,). The second sum is the gradient of F_xx / 2: x is both
+    arguments of its cost, and since the plan Pxx is symmetric, both contribute the same half.
+    Summed over i the second sum is 0, since F_xx does not change when all points move together.
     """
     xy, xx, _ = three_problems(x, a, y, b, eps, cost, backend, normalise, solved)
     cross, own, _ = three(solved)
@@ -154,7 +155,8 @@ def sinkhorn_divergence_gradient_weights(
     cost: CostName = "sqeuclidean", *, tol: float | None = None, normalise: bool = False,
     backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> Array:
-    """dS/da = f_xy - f_xx, `centred` to sum 0, (n,): in F_xx / 2 the weights a stand twice. B-9."""
+    """dS/da = f_xy - f_xx, `centred` to sum 0, (n,). B-9. F_xx / 2 has the gradient f_xx, not half
+    of it, because a is both of its marginals."""
     problems = three_problems(x, a, y, b, eps, cost, backend, normalise, solved)
     return _divergence_weights(problems, tol, solved)
 
@@ -167,8 +169,8 @@ def sinkhorn_divergence_of_costs_gradient_weights(
 ) -> Array:
     """dS/da of `sinkhorn_divergence_of_costs`, `centred` to sum 0, (n,). B-9.
 
-    Its gradients in the costs are plans: P in C, and -Pxx / 2, -Pyy / 2 in the others. For the
-    gradient in b give (C.T, C_yy, C_xx, b, a). Raises InputError where all pairs of a row are
+    The gradients of S in the costs are plans: P in C, -Pxx / 2 in C_xx and -Pyy / 2 in C_yy. For
+    the gradient in b give (C.T, C_yy, C_xx, b, a). Raises InputError where all pairs of a row are
     forbidden.
     """
     problems = problems_of_costs(C, C_xx, C_yy, a, b, eps, backend, normalise, solved)
@@ -190,7 +192,8 @@ def sinkhorn_divergence_gradient_eps(
 
 def _divergence_weights(problems: Problems, tol: float | None, solved: SolvedDivergence | None
                         ) -> Array:
-    """dS/da of the three problems: f_xy - f_xx, both defined at zero weights too."""
+    """dS/da = f_xy - f_xx from the three problems. Both potentials are transforms, and so defined
+    where a weight is 0 too."""
     (xy, xx, _), (cross, own, _) = problems, three(solved)
     f_xy, _ = _potentials(xy, tol, cross)
     return centred(f_xy - xx.transform(_self_potential(xx, tol, own)), xx.a)
@@ -225,8 +228,9 @@ def semi_dual_gradient_q(
 ) -> Array:
     """-lam a_i chi_ij, (n, m): the gradient of B-24 in the table Q (n, m), at any g (m,).
 
-    chi is the softmax of log b + (g + lam Q - C) / eps (erratum E3). Where Q is the dot product of
-    z1 with a network D_Q(y), `dot_product_gradient` goes on from here to D_Q.
+    chi (n, m) is the softmax over j of log b + (g + lam Q - C) / eps (erratum E3). Where Q is the
+    dot product of z1 with a network's output D_Q(y), `dot_product_gradient` takes this result and
+    gives the gradient in D_Q.
     """
     plan = semi_dual_plan(g, informative_cost(C, Q, lam), a, b, eps, normalise=normalise,
                           backend=backend)
@@ -241,7 +245,7 @@ def q_objective_gradient(
 ) -> Array:
     """a_i b_j exp(Q_ij) - P_ij, (n1, m): the gradient of `q_objective` in Q. B-31.
 
-    0 at Q = log(P / (a(x)b)). Q, P (n1, m); a = zeta1 (n1,), b (m,).
+    It is 0 at Q = log(P / (a(x)b)). Q, P (n1, m); a = zeta1 (n1,), the law of the code z1; b (m,).
     """
     P = as_matrix(P, "P")
     Q = as_matrix(Q, "Q", P.shape)
@@ -251,7 +255,7 @@ def q_objective_gradient(
 
 @as_given
 def dot_product_gradient(dQ: Matrix, z1: Points) -> Array:
-    """dQ' z1, (m, k): from the gradient in Q (n, m) to that in D_Q, for Q_ij = z1_i . D_Q(y_j).
+    """dQ' z1, (m, k): the gradient in D_Q for Q_ij = z1_i . D_Q(y_j), from dQ (n, m), that in Q.
 
     B section 4.1. z1 (n, k): the code of each row; D_Q (m, k): the network's output at each y_j.
     """
@@ -267,7 +271,8 @@ def generator_loss(
 ) -> float:
     """<c(x', y), P> - <c(x', x''), eta> / 2 at fixed plans, in cost units. B-32.
 
-    x1 = x' = G(z') (n, d), x2 = x'' = G(z'') (k, d), y (m, d); P (n, m), eta (n, k).
+    x1 = x' = G(z') (n, d) and x2 = x'' = G(z'') (k, d) are two generated batches; y (m, d).
+    P (n, m) is the plan between x' and y, eta (n, k) that between x' and x''.
     """
     C, C_self = point_cost(x1, y, cost), point_cost(x1, x2, cost)
     return transport_cost(P, C) - transport_cost(eta, C_self) / 2
@@ -299,9 +304,10 @@ def mmd_squared_gradient(
     x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None,
     cost: CostName = "sqeuclidean", *, normalise: bool = False
 ) -> Array:
-    """2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_k a_k d1 c(x_i, x_k)), (n, d): of `mmd_squared` in x.
+    """The gradient of `mmd_squared` in x, (n, d): G-2 as a V-statistic.
 
-    G-2, as a V-statistic. With "euclidean", the gradient of the energy distance.
+    2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_k a_k d1 c(x_i, x_k)). With "euclidean" it is the gradient
+    of the energy distance.
     """
     xy, xx, a, b = _two_samples(x, a, y, b, cost, normalise)
     return 2 * a[:, None] * (_mean_gradient(xy, b) - _mean_gradient(xx, a))
@@ -324,9 +330,9 @@ def mmd_squared_unbiased_gradient(
     x: Points, a: Weights = None, y: Points = REQUIRED, b: Weights = None,
     cost: CostName = "sqeuclidean", *, normalise: bool = False
 ) -> Array:
-    """The gradient of `mmd_squared_unbiased` in x, (n, d): the self term over q = 1 - sum a^2.
+    """The gradient of `mmd_squared_unbiased` in x, (n, d). G-2, erratum G8.
 
-    2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_{k != i} a_k d1 c(x_i, x_k) / q). G-2, erratum G8.
+    2 a_i (sum_j b_j d1 c(x_i, y_j) - sum_{k != i} a_k d1 c(x_i, x_k) / q), with q = 1 - sum a^2.
     """
     xy, xx, a, b = _two_samples(x, a, y, b, cost, normalise)
     q = distinct_pairs(a, "a")
@@ -341,8 +347,8 @@ def mmd_squared_unbiased_gradient_weights(
 ) -> Array:
     """The gradient of `mmd_squared_unbiased` in a, `centred` to sum 0, (n,). G-2, erratum G8.
 
-    2 C_xy b - 2 C_xx a / q - 2 (a'C_xx a) a / q^2, C_xx without its diagonal: q = 1 - sum a^2
-    depends on a too.
+    2 C_xy b - 2 C_xx a / q - 2 (a'C_xx a) a / q^2, with C_xx without its diagonal. The last term
+    arises because q = 1 - sum a^2 depends on a.
     """
     xy, xx, a, b = _two_samples(x, a, y, b, cost, normalise)
     q = distinct_pairs(a, "a")
@@ -352,11 +358,13 @@ def mmd_squared_unbiased_gradient_weights(
 
 # ------------------------------------------------------------------ parts
 def centred(gradient: Array, a: Array) -> Array:
-    """The gradient less its mean: the sum of the weights is fixed, so that a constant is free.
+    """The gradient (n,) in the weights a (n,), less its mean. Because the sum of the weights is
+    fixed, a gradient in them is defined up to a constant only; refot takes the one of sum 0.
 
-    A point of weight 0 may have a derivative so far from the others that the mean, and with it the
-    others' digits, would be lost. So the mean leaves out a derivative in a weight of 0 that is more
-    than 1,000 times as far from the mean over the points with mass as any of those points is.
+    The derivative in a weight of 0 may be so large that subtracting a mean which contains it would
+    cost the other derivatives their digits. Such a derivative is left out of the mean if its
+    distance from the mean over the points with mass is more than FAR times the largest such
+    distance of a point with mass.
     """
     xp, with_mass = namespace(gradient), gradient[a > 0]
     off = abs(gradient - with_mass.mean())
@@ -365,16 +373,17 @@ def centred(gradient: Array, a: Array) -> Array:
 
 
 FAR = 1e3
-"""How many times as far from the mean as the farthest derivative in a weight > 0 is left out."""
+"""A ratio of distances from the mean, see `centred`."""
 
 
 def points_at(p: Problem, f: Array, g: Array) -> Array:
-    """sum_j P_ij d1 c(x_i, y_j), (n, d), for the plan of (f, g), without forming it."""
+    """sum_j P_ij d1 c(x_i, y_j), (n, d), for the plan P of (f, g), without forming P."""
     return p.backend.plan_cost_gradient(as_point_cost(p.C), p.F(f), p.G(g), p.eps)
 
 
 def information_of(p: Problem, found: SinkhornResult) -> float:
-    """KL(P | a(x)b) of a solved problem, in nats, also where eps is far above the costs."""
+    """KL(P | a(x)b) of a solved problem, in nats. It has its digits even where eps is so far above
+    the costs that P is nearly a(x)b."""
     if p.eps > WIDE * largest_cost(p):
         p = p.with_mass
         return plan_kl(p, *wide_potentials(p))
@@ -382,8 +391,9 @@ def information_of(p: Problem, found: SinkhornResult) -> float:
 
 
 def plan_kl(p: Problem, f: Array, g: Array) -> float:
-    """sum a_i b_j (K log K - K + 1), in nats, with the density K_ij = exp((f_i + g_j - C_ij) / eps)
-    of the plan: KL(P | a(x)b), where P has the mass of a(x)b. No term is negative."""
+    """KL(P | a(x)b) in nats of the plan P of (f, g), as sum a_i b_j (K_ij log K_ij - K_ij + 1),
+    where K_ij = exp((f_i + g_j - C_ij) / eps) is the density of P. The part - K + 1 adds up to 0,
+    since P and a(x)b have the same mass; with it no term is negative, so that none cancel."""
     total = 0.0
     for rows in row_blocks(p.C, depth=4):
         terms = _information((f[rows, None] + g - p.C.rows(rows)) / p.eps)
@@ -392,11 +402,13 @@ def plan_kl(p: Problem, f: Array, g: Array) -> float:
 
 
 NEAR = 2.0**-5
-"""Up to this |z| a series gives z e^z - e^z + 1, which is about z^2 / 2, all its digits."""
+"""The largest |z| for which z e^z - e^z + 1 is computed by its series. There it is about z^2 / 2,
+and its terms, each near 1, would cancel."""
 
 
 def _information(z: Array) -> Array:
-    """z e^z - e^z + 1 = sum_k (k - 1) z^k / k!; 1 at -inf, where the density is 0."""
+    """z e^z - e^z + 1 = sum_k (k - 1) z^k / k!, which is K log K - K + 1 at K = e^z; 1 at z = -inf,
+    where K = 0."""
     xp = namespace(z)
     near, far = xp.where(abs(z) <= NEAR, z, 0), xp.where(z > -xp.inf, z, 0)
     series = near * 0
@@ -408,14 +420,14 @@ def _information(z: Array) -> Array:
 
 def _potentials(p: Problem, tol: float | None, solved: SinkhornResult | None = None
                 ) -> tuple[Array, Array]:
-    """Optimal (f, g) with f = g^(c,eps), which is defined at zero weights too."""
+    """The optimal (f, g), with f = g^(c,eps), which is defined where a weight is 0 too."""
     g = to_first_order(p, tol, solved=solved).g
     return p.transform(g), g
 
 
 def _self_potential(p: Problem, tol: float | None, solved: SinkhornResult | None = None) -> Array:
-    """The optimal potential of a measure and itself: both are one, but for the constant in which a
-    solution that was given may differ."""
+    """The optimal potential f = g between a measure and itself. In a solution that the caller gave,
+    f and g may differ by a constant; their mean has none."""
     found = to_first_order(p, tol, self_solution, solved)
     return (found.f + found.g) / 2
 

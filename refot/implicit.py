@@ -1,12 +1,13 @@
 """Implicit differentiation of the sharp value s = <C, P> of G at the optimal plan.
 
-The envelope theorem does not apply to s (erratum G1). The potentials solve P1 = a, P'1 = b; how
-they change with C, a, b follows from the linear system A of those equations, differentiated. The
-adjoint state (p, q) solves
+The envelope theorem does not apply to s (erratum G1): a derivative of s also contains how the
+potentials change. They solve P1 = a, P'1 = b; differentiating these equations gives a linear system
+for their change, with the matrix A below. Its adjoint state (p, q) solves
     A (p, q) = (fb, gb),   A = [[diag a, P], [P', diag b]],
     fb = (P * C / eps) 1,  gb = (P * C / eps)'1   (the derivatives of s in f and in g).
 Then  ds/dC = P - P * C / eps + P_ij (p_i + q_j),  ds/da = eps p,  ds/db = eps q  up to constants.
-A is singular in the direction (1, -1), the shift f + t, g - t; it changes none of the three.
+A is singular: it maps (1, -1) to 0, because (f + t, g - t) gives the same plan. To add a multiple
+of (1, -1) to (p, q) changes none of the three gradients. P * C is the product entry by entry.
 
 For the gradient in y or b, exchange the measures: give (C.T, b, a). Pairs x_i = y_j are treated as
 in `gradients`. G = Genevay, Peyré, Cuturi 2018; "G1" is a heading of docs/errata.md.
@@ -38,8 +39,9 @@ def sharp_value_gradient(
 ) -> Array:
     """ds/dC = P - P * C / eps + P_ij (p_i + q_j), (n, m), for `sharp_value`. W_{c,eps} of G.
 
-    C (n, m) or an operand; a (n,), b (m,); eps in cost units. The entries sum to 1. Forms the plan,
-    and solves a linear system of min(n, m) unknowns. Warns as `solve` does.
+    C (n, m) or an operand; a (n,), b (m,); eps in cost units. The entries of the gradient sum to 1,
+    since s grows by t where all costs do. Forms the plan, and solves a linear system of min(n, m)
+    unknowns. Warns as `solve` does.
     """
     p = problem(C, a, b, eps, backend_of(solved, backend), normalise)
     return _adjoint(p, tol, solved).cost_gradient
@@ -51,7 +53,8 @@ def sharp_value_gradient_points(
     tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
     solved: SinkhornResult | None = None,
 ) -> Array:
-    """ds/dx_i = sum_j ds/dC_ij d1 c(x_i, y_j), (n, d); C the PointCost of x (n, d), y (m, d)."""
+    """ds/dx_i = sum_j ds/dC_ij d1 c(x_i, y_j), (n, d), where d1 c is the derivative of c(x, y) in x
+    and C is the PointCost of x (n, d) and y (m, d)."""
     p = problem(as_point_cost(C), a, b, eps, backend_of(solved, backend), normalise)
     return points_gradient(_adjoint(p, tol, solved).cost_gradient, p.C)
 
@@ -64,8 +67,8 @@ def sharp_value_gradient_weights(
 ) -> Array:
     """ds/da = eps p, `centred` to sum 0, (n,). Where a_i = 0 it is the one-sided derivative.
 
-    Its error grows for small eps, where the plan falls into parts that hardly exchange mass: like
-    the inverse of the smallest non-zero eigenvalue of the Schur complement that is solved.
+    For small eps the plan falls into parts that hardly exchange mass, and the error grows: like the
+    inverse of the smallest non-zero eigenvalue of the Schur complement S in `_second_unknown`.
     Raises InputError where all pairs of a row are forbidden.
     """
     p = problem(C, a, b, eps, backend_of(solved, backend), normalise)
@@ -81,7 +84,7 @@ def sinkhorn_loss_gradient(
 ) -> Array:
     """The gradient in x, (n, d), of `sinkhorn_loss`, 2 s_xy - s_xx - s_yy. G-4.
 
-    In s_xx the points x stand twice: with T = ds_xx/dC its gradient is
+    In s_xx the points x are both arguments of the cost: with T = ds_xx/dC its gradient is
     sum_k (T + T')_ik d1 c(x_i, x_k).
     """
     xy, xx, _ = three_problems(x, a, y, b, eps, cost, backend, normalise, solved)
@@ -123,8 +126,8 @@ def adjoint(pr: Problem, g: Array) -> Adjoint:
     """Solve for the adjoint state (p, q) at the optimal g: q from the Schur complement, then p from
     q.
 
-    With chi = P / a the first equation reads p = (chi * C / eps) 1 - chi q. In this form it can be
-    used where a_i = 0, too.
+    With chi = P / a, the conditional law of y given x_i, the first equation reads
+    p = (chi * C / eps) 1 - chi q. In this form it gives p_i where a_i = 0 too.
     """
     C = pr.C.dense()
     chi = _softmax((pr.G(g) - C) / pr.eps)
@@ -137,18 +140,18 @@ def adjoint(pr: Problem, g: Array) -> Adjoint:
 def _softmax(exponents: Array) -> Array:
     """exp of the exponents, each row divided by its sum.
 
-    The transform of g would give the same, but not for a point of weight 0 so far away that its
-    potential is rounded by more than eps.
+    exp((f + G - C) / eps) with the transform f of g would be the same in exact arithmetic. But for
+    a far point of weight 0, f_i may be so large that it is rounded by more than eps.
     """
     weights = namespace(exponents).exp(exponents - exponents.max(axis=1)[:, None])
     return weights / weights.sum(axis=1)[:, None]
 
 
 def _second_unknown(P: Array, W: Array) -> Array:
-    """q (m,) of A (p, q) = (W 1, W'1), by eliminating the longer of p and q.
+    """q (m,) of A (p, q) = (W 1, W'1), where the longer of p and q is eliminated first.
 
-    Without p the system is (diag b - P' diag(1/a) P) q = W'1 - P'(W 1 / a). It does not determine a
-    constant in q, nor q_j where b_j = 0: the solution of least norm is taken.
+    If that is p, the system left is S q = W'1 - P'(W 1 / a), with S = diag b - P' diag(1/a) P. It
+    determines q up to a constant, and not where b_j = 0: the solution of least norm is taken.
     """
     xp, a, b = namespace(P), _or_one(P.sum(axis=1)), _or_one(P.sum(axis=0))
     if P.shape[1] > P.shape[0]:

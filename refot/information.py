@@ -1,10 +1,12 @@
-"""The informative regularisation of B: mutual information (B-18), bounds of it (B-20, B-22), the
-objectives B-19 and B-21 that contain it, and the objective of Q (B-31).
+"""The informative regularisation of B, which rewards a plan for the mutual information of code and
+data: that information (B-18), lower bounds of it (B-20, B-22), the objectives that contain it
+(B-19, B-21), and the objective of the table Q (B-31) that estimates it.
 
 A latent sample z = (z1, z2) consists of an informative code z1 and of noise z2; the law of z is
-zeta = zeta1 (x) zeta2. `codes` (n,) says which code z1 each of the n samples carries. M adds the
-rows of equal code, and so sums a plan over the noise: from P (n, m) to M P (n1, m); zeta1 = M a.
-A table Q (n1, m) of z1 and y is, as a table of z and y, M'Q = Q[codes] (n, m); <M'Q, P> = <Q, MP>.
+zeta = zeta1 (x) zeta2. `codes` (n,) says which of the n1 codes each of the n samples has. The
+matrix M (n1, n) adds the rows of equal code, and so sums a plan over the noise: from P (n, m) it
+makes M P (n1, m), the joint law of z1 and y; zeta1 = M a. A table Q (n1, m) has a number for each
+code and each y_j. Looked up for each sample it is M'Q = Q[codes], (n, m), and <M'Q, P> = <Q, MP>.
 `informative_plans` finds the plan that minimises B-19.
 
 B = Bréchet et al. 2019; an erratum such as "E8" is a heading of docs/errata.md.
@@ -53,16 +55,17 @@ from refot.solvers.memory import gibbs_matrix
 from refot.solvers.symmetric import solve_symmetric_problem
 
 MOST_CODES = 1 << 16
-"""The largest number of codes: a table Q has a row for each code up to the largest in use."""
+"""The largest number of codes that is accepted. A table Q has a row for each code from 0 up to the
+largest one in use, so that one wrong code could ask for any amount of memory."""
 
 
 # ------------------------------------------------------------------ the informative code of a plan
 @in_range
 def mutual_information(P: Matrix) -> float:
-    """KL(P | P1 (x) P'1) >= 0 of a joint law P (n1, m), in nats. B-18; in B-19, of the plan M P.
+    """KL(P | P1 (x) P'1) >= 0 of a joint law P (n1, m), in nats. B-18; in B-19 it is that of M P.
 
     Raises WeightError unless the mass of P is 1, up to the marginal error that a solve leaves
-    (1e-9, in float32 1e-5): the KL of counts, for example, is another number.
+    (1e-9, in float32 1e-5). Of counts, for example, the KL is not their mutual information.
     """
     P = as_plan(P, "P")
     mass, tolerance = float(P.sum(dtype=np.float64)), marginal_tolerance(P.dtype)
@@ -92,9 +95,9 @@ def as_codes(codes: Codes, like: Array) -> Array:
 
 
 def as_lam(lam: float) -> float:
-    """lam >= 0 in cost units, checked: the weight of the information in B, of the entropy in H.
+    """lam >= 0 in cost units, checked. Raises InputError.
 
-    Raises InputError.
+    In B it is the weight of the mutual information, in H that of the entropy.
     """
     weight = as_number(lam, "lam")
     if weight < 0:
@@ -105,7 +108,7 @@ def as_lam(lam: float) -> float:
 @as_given
 @in_range
 def sum_noise(P: Matrix, codes: Codes, n_codes: int) -> Array:
-    """(M P)_kj = sum of P_ij over the samples i with code k, (n_codes, m). pi_(z1,y) of B."""
+    """(M P)_kj = sum of P_ij over the samples i with code k, (n_codes, m): pi_(z1,y) in B."""
     P, n_codes = as_matrix(P, "P"), as_count(n_codes, "n_codes")
     if n_codes > MOST_CODES:
         raise InputError("n_codes", f"{n_codes}", f"at most {MOST_CODES}")
@@ -160,11 +163,11 @@ def tilted_product(Q: Array, a: Array, b: Array) -> Array:
 
 
 def optimal_q(P: Matrix, a: Weights, b: Weights) -> Array:
-    """Q* = log(P / (a(x)b)), (n1, m): where B-20 is largest and B-31 smallest, in nats.
+    """Q* = log(P / (a(x)b)), (n1, m), in nats: the Q where B-20 is largest and B-31 smallest.
 
-    P (n1, m) is a plan summed over the noise; a = zeta1 (n1,), b (m,). Where P_kj = 0 the exact Q*
-    is -infinity; P_kj is replaced by the least normal float (its log is -708 in float64), so that
-    lam Q stays finite. Where a_k b_j = 0 any Q is optimal, and 0 is returned.
+    P (n1, m) is a plan summed over the noise; a = zeta1 (n1,), b (m,). Where P_kj = 0, the exact Q*
+    is -infinity. There P_kj is replaced by the least normal float (its log is -708 in float64), so
+    that lam Q stays finite. Where a_k b_j = 0 any Q is optimal, and 0 is returned.
     """
     P = as_plan(P, "P")
     a, b = as_both_weights(a, b, P.shape, P.dtype)
@@ -176,11 +179,11 @@ def optimal_q(P: Matrix, a: Weights, b: Weights) -> Array:
 
 # ------------------------------------------------------------------ Barber and Agakov's bound, B-22
 def barber_agakov(q: Matrix, P: Matrix, a: Weights) -> float:
-    """sum_kj P_kj log q(k | j) <= KL(P | a(x)b), in nats: -infinity where q = 0 < P. B-22.
+    """sum_kj P_kj log q(k | j) <= KL(P | a(x)b), in nats; -infinity if some q_kj = 0 < P_kj. B-22.
 
     q (n1, m) holds for each y_j a density of z1 **with respect to a = zeta1** (n1,), that is
-    sum_k a_k q_kj = 1 (erratum E8); otherwise WeightError. P (n1, m) is a plan summed over the
-    noise. The bound is `kl_dual` at Q = log q, since sum a b q = 1, and reaches the mutual
+    sum_k a_k q_kj = 1 (erratum E8); else WeightError is raised. P (n1, m) is a plan summed over the
+    noise. The bound is `kl_dual` at Q = log q, because sum a b q = 1. It equals the mutual
     information of P at q = `posterior_density(P)`.
     """
     P = as_plan(P, "P")
@@ -196,7 +199,8 @@ def barber_agakov(q: Matrix, P: Matrix, a: Weights) -> float:
 
 
 def softmax_density(logits: Matrix, a: Weights) -> Array:
-    """q = softmax_k(logits) / zeta1, (n1, m): log q = log softmax - log zeta1. B-22, erratum E8.
+    """q = softmax_k(logits) / zeta1, (n1, m): the densities that B-22 takes, from a network's
+    output (erratum E8).
 
     A column of logits (n1, m) belongs to one y_j, a row to one code. a = zeta1 (n1,) is positive.
     """
@@ -209,9 +213,9 @@ def softmax_density(logits: Matrix, a: Weights) -> Array:
 
 
 def posterior_density(P: Matrix) -> Array:
-    """q(k | j) = P_kj / ((P1)_k (P'1)_j), (n1, m): there B-22 is an equality. 1 without mass.
+    """q(k | j) = P_kj / ((P1)_k (P'1)_j), (n1, m): the density for which B-22 is an equality.
 
-    P (n1, m): the joint law of z1 and y.
+    P (n1, m) is the joint law of z1 and y. Where a row or a column of P has no mass, q is 1.
     """
     P = as_plan(P, "P")
     xp = namespace(P)
@@ -243,8 +247,8 @@ def perturbed_objective(
 ) -> float:
     """<C - lam M'Q, P> + eps KL(P | a(x)b) - lam + lam sum zeta1 b exp(Q): B-21 without F_xx / 2.
 
-    It is >= `informative_objective`, with equality at Q = `optimal_q`; the print lacks the -lam
-    (erratum E4). Q (n1, m); the other arguments are those of `informative_objective`.
+    It is >= `informative_objective`, with equality at Q = `optimal_q`. The paper prints it without
+    the -lam (erratum E4). Q (n1, m); the other arguments are those of `informative_objective`.
     """
     Q = as_matrix(Q, "Q")
     joint, zeta1 = sum_noise(P, codes, Q.shape[0]), code_weights(a, codes, Q.shape[0])
@@ -259,7 +263,8 @@ def informative_loss(
 ) -> float:
     """`informative_objective` - F_xx / 2, in cost units: all of B-19, the loss of the generator.
 
-    x = G(z) (n, d), a (n,), y (m, d), b (m,); P (n, m); `cost` what `point_cost` takes.
+    x = G(z) (n, d) are the generated points; a (n,), y (m, d), b (m,); P (n, m); eps and lam in
+    cost units; codes (n,). `cost` is what `point_cost` takes.
     """
     C, xx = point_cost(x, y, cost), problem(point_cost(x, x, cost), a, a, eps, backend)
     self_term = semi_dual_of(xx, solve_symmetric_problem(xx, tol=tol).f)
@@ -289,7 +294,10 @@ def informative_plan(
     normalise: bool = False,
     backend: BackendLike = None,
 ) -> tuple[Array, SinkhornResult]:
-    """(the plan (n, m) of the cost C - lam Q, the solve it comes from). B-21 at fixed Q, B-29."""
+    """(the optimal plan (n, m) for the cost C - lam Q, its solution). B-21 at fixed Q, B-29.
+
+    Q (n, m) in nats, one row for each sample; lam and eps in cost units.
+    """
     p = problem(informative_cost(C, Q, lam), a, b, eps, backend, normalise)
     solved = solve_problem(p, tol=tol)
     return gibbs_matrix(p.C, p.F(solved.f), p.G(solved.g), p.eps), solved

@@ -1,17 +1,19 @@
-"""The informative plan of B: B-19 minimised over plans by differences of convex functions (Fig. 2).
+"""The informative plan of B (Fig. 2): B-19 minimised over plans, as a difference of convex
+functions.
 
     P_0 = Sinkhorn(C);  Q_k = log(M P_k / (zeta1 (x) b));  P_{k+1} = Sinkhorn(C - lam M'Q_k)
 
 Each step minimises B-21 exactly, first over Q and then over P. So for every lam >= 0 the objective
 J of B-19 falls, by
     J(P_k) - J(P_{k+1}) = eps KL(P_k | P_{k+1}) + lam KL(M P_{k+1} | M P_k).
-The conditional information K(P) = KL(P | MP (x) zeta2) is what z2 tells of y once z1 is known:
+Let K(P) = KL(P | MP (x) zeta2) be the conditional information of z2 and y given z1. Then
     J(P) = <C, P> + (eps - lam) KL(P | a (x) b) + lam K(P).
-For lam <= eps this is convex, and the iteration ends in the global minimum. For lam > eps it is not
-convex, and the iteration ends in a local one.
+For lam <= eps this is convex, and the iteration converges to the global minimum. For lam > eps it
+is not convex, and the iteration may end in a local minimum.
 
 B = Bréchet et al. 2019. A latent sample consists of a code z1 and of noise z2, with the laws zeta1
-and zeta2; M adds the rows of a plan that have one code. `information` defines these and Q.
+and zeta2. M adds the rows of a plan that have the same code. `information` defines these and the
+table Q.
 """
 
 from __future__ import annotations
@@ -60,27 +62,28 @@ from refot.solvers.loop import SinkhornResult, iterate
 from refot.solvers.sinkhorn import log_iterates
 
 WARM_ITERATIONS = 100
-"""The most iterations that start from the potential of the step before; Newton's method takes 1 to
-3. After this many the solve starts again."""
+"""The most iterations of a solve from the potential of the step before; Newton's method usually
+needs 1 to 3. After them the default method of `refot.solve` takes over."""
 
 SOLVE_ITERATIONS = 10_000
-"""The most iterations of one solve in all."""
+"""The most iterations of one solve, of both methods together."""
 
 
 class IllPosedWarning(UserWarning):
-    """lam > eps: B-19 is not convex, and has no lower bound for laws without atoms (erratum E7)."""
+    """Warns that lam > eps: then B-19 is not convex, and for laws without atoms it has no lower
+    bound (erratum E7)."""
 
 
 @dataclass(frozen=True)
 class InformativeResult:
-    """The plan P (n, m), the table Q (n1, m) that it belongs to, and how far the iteration came.
+    """The plan P (n, m), the table Q (n1, m) from which it was solved, and how the iteration went.
 
-    P is the plan of the cost C - lam M'Q, with the potentials f (n,), g (m,) in cost units; its
-    marginals are right to `marginal_error` in L1. `objectives` holds B-19, without the term F_xx,
-    at P_0, ..., P; `steps` holds the L1 distances |M P_k - M P_{k-1}|. `converged` says that the
-    last step is <= `tolerance` and that every solve reached its own tolerance: P is then a fixed
-    point to that accuracy. If the steps shrink by a factor r each time, the exact fixed point is
-    r / (1 - r) times the last step away.
+    P is the optimal plan for the cost C - lam M'Q, with the potentials f (n,), g (m,) in cost
+    units. `marginal_error` is the L1 error of its marginals. `objectives` holds B-19, without the
+    term F_xx / 2, at P_0, ..., P. `steps` holds the L1 distances |M P_k - M P_{k-1}|. `converged`
+    says that the last step is <= `tolerance` and that every solve reached its own tolerance: P is
+    then a fixed point to that accuracy. If the steps shrink by a factor r each time, the exact
+    fixed point is at most r / (1 - r) times the last step away.
     """
 
     P: Array
@@ -101,7 +104,7 @@ class InformativeResult:
 
 # ------------------------------------------------------------------ the algorithm
 Step: TypeAlias = tuple[Array, Array, SinkhornResult]
-"""(a plan (n, m), the table Q (n1, m) it belongs to, the solve it comes from)."""
+"""(a plan (n, m), the table Q (n1, m) from which it was solved, its solution)."""
 
 
 def solve_informative(
@@ -117,14 +120,15 @@ def solve_informative(
     max_iter: int = 1_000,
     backend: BackendLike = None,
 ) -> InformativeResult:
-    """The plan that minimises B-19 for a fixed G, by the iteration above. B section 3.2, Fig. 2.
+    """The plan that minimises B-19 for a fixed generator, by the iteration at the top of this file.
+    B section 3.2, Fig. 2.
 
-    C (n, m) or an operand; a (n,), b (m,); eps > 0 and lam >= 0 in cost units; codes (n,) integers;
-    `Q` (n1, m) is the start; the default is 0, so that P_0 is the plan of C. The iteration stops
-    when |M P_k - M P_{k-1}|_1 <= tol (default 1e-8, in float32 1e-4); its solves go to tol / 10. If
-    it does not get there in max_iter steps, it warns (ConvergenceWarning) and the result is not
-    `converged`. For lam > eps it warns (IllPosedWarning): it then ends in a local minimum, and the
-    start decides in which.
+    C (n, m) or an operand; a (n,), b (m,); eps > 0 and lam >= 0 in cost units; codes (n,) integers.
+    The iteration starts from the table `Q` (n1, m), by default 0, for which P_0 is the optimal plan
+    for C. It stops when |M P_k - M P_{k-1}|_1 <= tol (default 1e-8, in float32 1e-4); each of its
+    solves has the tolerance tol / 10. If max_iter steps are not enough, it warns
+    (ConvergenceWarning) and the result is not `converged`. For lam > eps it warns
+    (IllPosedWarning): then it may end in a local minimum, and the start decides in which.
     """
     p = problem(C, a, b, eps, backend)
     p = replace(p, C=DenseCost(p.C.dense()))
@@ -160,11 +164,12 @@ def informative_iterates(
 
 
 def _warm_iterates(p: Problem, g: Array) -> Iterates:
-    """Iterates from a g that is nearly right: of Newton's method where it is cheap, or Sinkhorn's.
+    """Iterates from a g (m,) that is nearly optimal: of Newton's method where it is cheap, else of
+    Sinkhorn's.
 
-    They go without an eps schedule, whose first, large eps would make that g useless. If they do
-    not converge within WARM_ITERATIONS, as where lam > eps and one step moves the cost far, the
-    default method with its schedule takes over.
+    They use no schedule of falling eps: its first, large eps would make that g useless. If they do
+    not converge within WARM_ITERATIONS, the default method takes over, with its schedule. That
+    happens for lam > eps, where one step may change the cost by much.
     """
     newton = p.backend.xp is np and p.C.dtype == np.float64 and min(p.C.shape) <= NEWTON_LIMIT
     if not newton:
@@ -192,7 +197,8 @@ def _start(Q: Matrix | None, codes: Array, p: Problem) -> Array:
 def _descend(
     p: Problem, lam: float, codes: Array, iterates: Iterator[Step], tol: float, max_iter: int
 ) -> InformativeResult:
-    """The result of the first step that moves M P by <= tol in L1, or of step max_iter."""
+    """The result after the first step that changes M P by at most tol in L1, or after max_iter
+    steps."""
     P, Q, solved = next(iterates)
     joint, all_solved = sum_noise(P, codes, Q.shape[0]), solved.converged
     objectives = [informative_objective(P, p.C, p.a, p.b, p.eps, lam, codes)]
@@ -210,7 +216,7 @@ def _descend(
 
 # ------------------------------------------------------------------ what the plan looks like
 def conditional_information(P: Matrix, a: Weights, codes: Codes) -> float:
-    """K(P) = KL(P | MP (x) zeta2) >= 0 in nats: what the noise z2 tells of y once z1 is known.
+    """K(P) = KL(P | MP (x) zeta2) >= 0 in nats: the mutual information of z2 and y given z1.
 
     Entry (i, j) of MP (x) zeta2 is (M P)_kj a_i / zeta1_k, where k is the code of sample i.
     P (n, m) has the first marginal a (n,). Chain rule: KL(P | a(x)b) = KL(M P | zeta1(x)b) + K(P).

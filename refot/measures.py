@@ -1,7 +1,7 @@
 """Discrete measures, that is points with weights: sum_i a_i delta_{x_i}.
 
-B-3 is the push-forward, B-4 and B-5 need merged points and products of measures. Equations are
-those of B = Bréchet et al. 2019.
+B-3 is their push-forward by a map. B-4 and B-5 use measures with equal points merged, and products
+of measures. B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ class Measure:
 
     @as_given
     def merged(self) -> Measure:
-        """The same measure, equal points made into one: no transport value changes. B-4, B-5."""
+        """The same measure with equal points merged into one, of their total weight. B-4, B-5.
+
+        The values of transport stay the same.
+        """
         points, index = np.unique(as_points(self.points), axis=0, return_inverse=True)
         return Measure(points, np.bincount(index.ravel(), weights=self.weights))
 

@@ -1,10 +1,10 @@
-"""The values: primal (B-10/12/16), dual (B-13/23), semi-dual (B-24/27, H-9), KL (B-8), eps = 0.
+"""The objectives of transport: primal (B-10/12/16), dual (B-13/23), semi-dual (B-24/27, H-9) and KL
+(B-8); and the linear programme that is left at eps = 0.
 
-All values are in cost units. "The value" is KL-inclusive, F = <C,P> + eps KL(P | a(x)b); the one
-without the KL, s = <C,P>, is "sharp" (G). For any potentials
+All values are in cost units. "The value" F = <C,P> + eps KL(P | a(x)b) includes the KL term; the
+"sharp" value s = <C,P> (G) does not. For any potentials
     dual  <=  log-form dual  <=  semi-dual  <=  F  <=  primal of any feasible plan,
 with equality at the optimum. B-23 is `dual` of the cost C - lam Q (`information.informative_cost`).
-`kantorovich` solves the linear programme that is left at eps = 0.
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023, L = Liu
 et al.; an erratum such as "E1" is a heading of docs/errata.md.
@@ -84,8 +84,8 @@ def kl_from_product(P: Matrix, a: Weights = None, b: Weights = None) -> float:
 
 def _divergence(p: Array, *factors: Array) -> float:
     """sum p log(p / q), where q, the product of the factors, is > 0 wherever p is."""
-    # log(p / q) is nearly exact for p near q, but p / q may leave the range of floats; there the
-    # logarithms are taken apart.
+    # log(p / q) is nearly exact for p near q. But q or p / q may leave the range of normal floats;
+    # there log p - log q is used, with log q the sum of the logarithms of the factors.
     xp, mass = namespace(p), p > 0
     on_support, *parts = (xp.where(mass, x, 1) for x in (p, *factors))
     with np.errstate(over="ignore", under="ignore", divide="ignore"):
@@ -150,9 +150,9 @@ def _regularised(cost: float, eps: float, divergence: float) -> float:
 
 
 def entropic_primal(P: Matrix, C: CostLike, lam: float) -> float:
-    """<P, C> - lam H(P), the value of L; at the optimum F - lam (H(a) + H(b)). Erratum L1.
+    """<P, C> - lam H(P) in cost units, the objective of L, for any plan P (n, m). Erratum L1.
 
-    Infinite where P has mass on a forbidden pair.
+    At the optimum it is F - lam (H(a) + H(b)). Infinite where P has mass on a forbidden pair.
     """
     lam, cost = as_positive(lam, "lam"), transport_cost(P, C)
     return math.inf if cost == math.inf else _regularised(cost, -lam, entropy(P))
@@ -164,7 +164,10 @@ def dual(
     f: Potential, g: Potential, C: CostLike, a: Weights = None, b: Weights = None,
     eps: float = REQUIRED, *, normalise: bool = False, backend: BackendLike = None
 ) -> float:
-    """a.f + b.g + eps - eps sum_ij P_ij <= F, for any f (n,), g (m,). B-13 with +eps (E1), B-23."""
+    """a.f + b.g + eps - eps sum_ij P_ij <= F, with the plan P of any f (n,), g (m,). B-13, B-23.
+
+    The +eps is missing in the print of B-13 (erratum E1).
+    """
     p = problem(C, a, b, eps, backend, normalise)
     f, g = p.row_potential(f), p.column_potential(g)
     return float(p.a @ f + p.b @ g + p.eps - p.eps * p.row_sums(f, g).sum())
@@ -177,8 +180,8 @@ def log_dual(
 ) -> float:
     """a.f + b.g - eps log sum_ij P_ij: the largest `dual` of (f + t, g) over all numbers t.
 
-    It lies between `dual` and `semi_dual`. It never overflows, because with t = g^(c,eps) the mass
-    is sum_ij P_ij = sum_i a_i exp((f_i - t_i) / eps), whose logarithm is taken after a shift.
+    It lies between `dual` and `semi_dual`. It never overflows: with h = g^(c,eps) the mass is
+    sum_ij P_ij = sum_i a_i exp((f_i - h_i) / eps), and its logarithm is a log-sum-exp.
     """
     p = problem(C, a, b, eps, backend, normalise)
     f, g = p.row_potential(f), p.column_potential(g)
@@ -193,7 +196,10 @@ def semi_dual(
     g: Potential, C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
     normalise: bool = False, backend: BackendLike = None
 ) -> float:
-    """a.g^(c,eps) + b.g <= F for any g (m,); concave, shift invariant. B-24/27 (E2), H-9/20/23."""
+    """a.g^(c,eps) + b.g <= F for any g (m,). B-24/27 (erratum E2), H-9/20/23.
+
+    It is concave in g, and has the same value at g + t for every number t.
+    """
     p = problem(C, a, b, eps, backend, normalise)
     return semi_dual_of(p, p.column_potential(g))
 
@@ -204,7 +210,10 @@ def semi_dual_gradient(
     g: Potential, C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
     normalise: bool = False, backend: BackendLike = None
 ) -> Array:
-    """b - a @ chi, (m,): the gradient of `semi_dual`, 0 at the optimum. H-27 (sign: erratum H1)."""
+    """b - a @ chi, (m,): the gradient of `semi_dual`, 0 at the optimum. H-27 (sign: erratum H1).
+
+    chi (n, m) is the conditional law of y given x (`transforms.conditional`).
+    """
     p = problem(C, a, b, eps, backend, normalise)
     g = p.column_potential(g)
     return p.b - p.T.row_sums(g, p.transform(g))
@@ -231,10 +240,10 @@ def kantorovich_rubinstein(
 ) -> float:
     """a.f(x) - b.f(y) if f is 1-Lipschitz for the cost on all points, else -infinity. H-6/11/13.
 
-    fx (n,) and fy (m,) are the values of one function f, the critic of a WGAN, at the points of
-    C = `point_cost(x, y, cost)`. For a cost that is a metric ("euclidean", "l1") the maximum over f
-    is W0. Raises UnknownNameError unless the cost is one of a difference: for "dot" c(x, x) < 0,
-    and no f is 1-Lipschitz.
+    fx (n,) and fy (m,) are the values of one function f, the critic of a WGAN, at the points x and
+    y of C = `point_cost(x, y, cost)`. For a cost that is a metric ("euclidean", "l1") the maximum
+    over f is W0. Raises UnknownNameError unless c(x, y) is a function of x - y: for "dot", for
+    example, c(x, x) < 0, so that no f is 1-Lipschitz.
     """
     C = as_point_cost(C)
     n, m = C.shape
@@ -256,14 +265,15 @@ def kantorovich(
 ) -> tuple[float, Array]:
     """(W0, an optimal plan (n, m)) of the linear programme B-1/2, H-1, G-3, by SciPy's HiGHS.
 
-    For small problems: the programme has n m variables. The plan's marginals are those asked for up
-    to about 1e-10. (`refot.exact` has a proved interval, for large problems, too.) Raises
+    It is for small problems: the programme has n m variables. The marginals of the plan are a and b
+    up to about 1e-10. (`refot.exact` also solves large problems, and proves an interval.) Raises
     InputError where no plan avoids the forbidden pairs.
 
-    HiGHS is given the costs scaled to [0, 1], and takes a plan for optimal when no reduced cost is
-    below -1e-10. Beside one huge cost, all others become too small for that. So if the plan pays
-    far less than the largest cost, the programme is solved again with the cheap pairs alone, and
-    once more with each pair that its dual solution shows to be worth adding, until there is none.
+    HiGHS gets the costs scaled to [0, 1], and takes a plan for optimal when no reduced cost is
+    below -1e-10. If one cost is huge, the scaled others are too small to be told apart by that. So
+    if the plan pays far less than the largest cost, the programme is solved again with the cheap
+    pairs alone; and then again, with all other pairs of negative reduced cost added, until none is
+    left.
     """
     cost = as_cost(C)
     a = as_weights(a, cost.shape[0], "a", np.float64, normalise=normalise)
@@ -274,16 +284,16 @@ def kantorovich(
     found = _programme(C, allowed, a, b)
     if found is None:
         raise InputError("C", obstruction(cost, a, b) or "no plan within 1e-10 of the marginals",
-                         "allowed pairs that leave room for all the mass")
+                         "allowed pairs that can carry all the mass")
     paid = C[found[0] > DUST]
     if np.ptp(paid) < FAR_BELOW * np.ptp(C[allowed]):
         pairs = allowed & (paid.max() >= C)
         while (nearer := _programme(C, pairs, a, b)) is not None:
             found = nearer
-            asked = allowed & ~pairs & (found[1] < -EXACT)
-            if not asked.any():
+            saving = allowed & ~pairs & (found[1] < -EXACT)
+            if not saving.any():
                 break
-            pairs |= asked
+            pairs |= saving
     return transport_cost(found[0], C), found[0]
 
 
@@ -291,11 +301,12 @@ EXACT = 1e-10
 """The tolerance of HiGHS: for a marginal, and for a reduced cost in units of the range of costs."""
 
 DUST = 10 * EXACT
-"""Masses up to this one may be what the tolerance of HiGHS leaves: the plan does not use them."""
+"""An entry of the plan with at most this mass may come from the tolerance of HiGHS alone: its pair
+is taken as unused."""
 
 FAR_BELOW = 1e-3
-"""If the costs that a plan pays range over less than this part of the range of all costs, the
-programme is solved again with the cheap pairs alone."""
+"""If the range of the costs of a plan's pairs is less than this share of the range of all costs,
+the programme is solved again with the cheap pairs alone."""
 
 INFEASIBLE = 2
 """The status that SciPy's `linprog` returns where no plan satisfies the constraints."""
@@ -304,8 +315,8 @@ INFEASIBLE = 2
 def _programme(C: Array, pairs: Array, a: Array, b: Array) -> tuple[Array, Array] | None:
     """(an optimal plan with mass on the given pairs only, its reduced costs), both (n, m).
 
-    The reduced costs are C_ij - f_i - g_j of the dual solution, in units of the range of the costs
-    of those pairs. None where there is no such plan.
+    The reduced costs are C_ij - f_i - g_j with the dual solution (f, g), divided by the range of
+    the costs of the given pairs. The result is None if no plan uses these pairs alone.
     """
     from scipy.optimize import linprog  # 0.2 s to import: only where it is used
     from scipy.sparse import kron, vstack

@@ -1,21 +1,27 @@
-"""What a marginal that misses its measure costs: KL, total variation, or "exact" (U-1, U-2, U-3).
+"""The penalties of unbalanced transport: what it costs if a marginal of the plan differs from a.
+They are KL, total variation (TV), and "exact", which allows no difference. U-1, U-2, U-3.
 
-Unbalanced transport asks for no marginal. It adds D(P1 | a) to the cost of a plan P, and the same
-for the columns. Each penalty D is one class, with what the equations need of it:
+Unbalanced transport does not require P1 = a. It adds D(P1 | a) to the cost of a plan P instead, and
+the same for the columns. In the dual its convex conjugate D* takes its place. A potential f *asks
+for* the row sums r that are optimal for it: those where D(r | a) + D*(-f) + r.f is 0, its minimum.
+Each penalty D is a class with these methods, in which "best" means: with the largest dual.
 
     cost(r, a)       D(r | a), in cost units: U-1
-    worth(f)         what a potential f earns in the dual per mass, (n,); reward(f, a) = a.worth(f)
-                     is -D*(-f): U-2
-    prox(h, eps)     the best potential f where the softmin is h: U-3
-    asked(f, a, r)   the sums of rows that the potential f asks for: U-4
-    slack(r, f, a)   D(r | a) + D*(-f) + r.f >= 0, which is 0 exactly where r is what f asks for
-    rise(f, x, a)    reward(f + x, a) - reward(f, a), in which nothing cancels for small x
-    log_mass(f, a)   log of the mass that f asks for in all
+    reward(f, a)     -D*(-f) = a.worth(f), the term of f in the dual, in cost units: U-2
+    worth(f)         that term for each point, per unit of its mass, (n,)
+    prox(h, eps)     the best potential f where the softmin is h, (n,): U-3
+    asked(f, a, r)   the row sums that f asks for, (n,): U-4
+    excess(f, h, eps)  log of each row sum over the sum that is asked for, (n,)
+    slack(r, f, a)   the n terms of D(r | a) + D*(-f) + r.f, (n,), none below 0
+    rise(f, x, a)    reward(f + x, a) - reward(f, a), computed so that no digits cancel for small x
+    log_mass(f, a)   log of the total of the sums that f asks for
     shift(...)       the number t that makes the dual of (f + t, g - t) largest: U-5
+    prox_shift(...)  the t that is best for g - t together with its best f
 
-f (n,) is a potential in cost units, a (n,) masses of any total, r (n,) the sums of the rows. U: the
-equations of unbalanced transport in docs/equations.md (liero2018optimal and chizat2018scaling in
-docs/references.bib).
+f (n,) is a potential in cost units, a (n,) masses of any total, r (n,) the sums of the rows; h (n,)
+is the softmin of the column potential g; x (n,) is a step. `softness` is 1 / rho: how fast, as a
+share, the sums that are asked for fall where f rises. U: the equations of unbalanced transport in
+docs/equations.md (liero2018optimal and chizat2018scaling in docs/references.bib).
 """
 
 from __future__ import annotations
@@ -30,23 +36,23 @@ from numpy.typing import DTypeLike
 from refot.arrays import Array, InputError, TypeInputError, as_number, lookup, namespace
 
 SUM_MISS = {8: 1e-8, 4: 1e-4}
-"""By the size of a float: the share of the mass by which sums may miss an exact marginal, ten times
-the tolerance of a solve."""
-
+"""By bytes of a float: how far, in L1, sums may be from an exact marginal that they count as
+meeting, as a share of the mass. It is ten times the default tolerance of a solve."""
 
 LARGEST_RHO = {8: 2.0**960, 4: 2.0**96}
-"""By the size of a float: the largest finite rho, in cost units; the smallest is 1 over it."""
+"""By bytes of a float: the largest finite rho that is accepted, in cost units. The smallest is its
+inverse."""
 
 
 @dataclass(frozen=True)
 class KL:
-    """rho KL(r | a) = rho (sum r log(r / a) - r + a), rho in cost units."""
+    """The penalty rho KL(r | a) = rho sum (r log(r / a) - r + a), with rho in cost units."""
 
     rho: float
 
     @property
     def softness(self) -> float:
-        """1 / rho: the sums that are asked for fall by this share per unit of the potential."""
+        """1 / rho: the sums that f asks for fall by this share where f rises by one cost unit."""
         return 1 / self.rho
 
     def cost(self, r: Array, a: Array) -> float:
@@ -67,13 +73,13 @@ class KL:
         return h * (1 / (1 + eps / self.rho))
 
     def asked(self, f: Array, a: Array, r: Array) -> Array:
-        """a exp(-f / rho), whatever the sums r are."""
+        """a exp(-f / rho), (n,), independent of the sums r."""
         xp = namespace(a)
         with np.errstate(over="ignore"):
             return a * xp.exp(xp.where(a > 0, -f / self.rho, 0))
 
     def excess(self, f: Array, h: Array, eps: float) -> Array:
-        """log of the row sum over the sum that f asks for, (n,), where the softmin is h."""
+        """log of each row sum over the sum that f asks for, (n,), where the softmin is h."""
         return (f - h) / eps + f / self.rho
 
     def slack(self, r: Array, f: Array, a: Array) -> Array:
@@ -86,19 +92,21 @@ class KL:
             return -self.rho * float(self.asked(f, a, a) @ namespace(a).expm1(-x / self.rho))
 
     def log_mass(self, f: Array, a: Array) -> float:
-        """log of the mass that f asks for in all, sum a exp(-f / rho); it cannot overflow."""
+        """log sum a exp(-f / rho), of the total that f asks for; it cannot overflow."""
         return log_sum(a, -f / self.rho)
 
     def shift(self, f: Array, a: Array, other: Penalty, g: Array, b: Array) -> float:
-        """The t at which f + t and g - t ask for the same mass. `other`: KL or exact."""
+        """The t at which f + t and g - t ask for the same total mass. `other`, the penalty of the
+        columns, is KL or exact."""
         return ((self.log_mass(f, a) - other.log_mass(g, b))
                 / (self.softness + other.softness))
 
     def prox_shift(self, h: Array, a: Array, eps: float, other: Penalty, g: Array, b: Array
                    ) -> float:
-        """The t at which f = prox(h + t), the answer to g - t, asks for the mass that g - t does.
+        """The t at which g - t and f = prox(h + t), the best potential for it, ask for the same
+        total mass.
 
-        f and t together are then the best for g up to a constant: the translation-invariant step of
+        This f and t together are the best for g up to a constant: the translation-invariant step of
         sejourne2022faster in docs/references.bib.
         """
         return ((self.log_mass(self.prox(h, eps), a) - other.log_mass(g, b))
@@ -107,17 +115,18 @@ class KL:
 
 @dataclass(frozen=True)
 class Exact:
-    """0 where r = a, else infinite: the marginal is exact, rho is infinite."""
+    """The penalty that is 0 where r = a and infinite elsewhere: the marginal is exact, and rho
+    infinite."""
 
     rho: float = math.inf
 
     @property
     def softness(self) -> float:
-        """0: the sums that are asked for never change."""
+        """0: the sums that f asks for are a, whatever f is."""
         return 0.0
 
     def cost(self, r: Array, a: Array) -> float:
-        """0, or infinite where the sums miss a by more than SUM_MISS of the mass."""
+        """0, or infinite where |r - a|_1 is more than the share SUM_MISS of the mass."""
         miss = float(abs(r - a).sum())
         return 0.0 if miss <= SUM_MISS[a.dtype.itemsize] * float(a.sum()) else math.inf
 
@@ -154,24 +163,26 @@ class Exact:
         return math.log(float(a.sum()))
 
     def shift(self, f: Array, a: Array, other: Penalty, g: Array, b: Array) -> float:
-        """What the other side wants; 0 where it is exact, too, for then no shift matters."""
+        """The t for which the rewards of f + t and g - t together are largest. 0 if the columns are
+        exact too: then both masses are equal, and the sum is the same for every t."""
         return 0.0 if isinstance(other, Exact) else -other.shift(g, b, self, f, a)
 
     def prox_shift(self, h: Array, a: Array, eps: float, other: Penalty, g: Array, b: Array
                    ) -> float:
-        """The same: h + t answers g - t."""
+        """The same as `shift` for f = h, because the best f for g - t is h + t."""
         return self.shift(h, a, other, g, b)
 
 
 @dataclass(frozen=True)
 class TV:
-    """rho |r - a|_1, rho in cost units: mass whose transport would cost more is left behind."""
+    """The penalty rho |r - a|_1, with rho in cost units. Mass is left behind where moving it
+    costs more than to leave it out."""
 
     rho: float
 
     @property
     def softness(self) -> float:
-        """0 between -rho and rho: there the sums that are asked for do not change."""
+        """0: for f between -rho and rho the sums that f asks for do not change."""
         return 0.0
 
     def cost(self, r: Array, a: Array) -> float:
@@ -192,13 +203,14 @@ class TV:
         return namespace(h).clip(h, -self.rho, self.rho)
 
     def asked(self, f: Array, a: Array, r: Array) -> Array:
-        """a; where f = rho any sum below it, too, and where f = -rho any sum above it."""
+        """a, (n,). Where f = rho any sum below a is optimal too, and where f = -rho any above:
+        there the sum r itself is returned."""
         xp = namespace(f)
         asked = xp.where(f >= self.rho, xp.minimum(r, a), a)
         return xp.where(f <= -self.rho, xp.maximum(r, a), asked)
 
     def excess(self, f: Array, h: Array, eps: float) -> Array:
-        """log of the row sum over the one that the best potential would give, (n,)."""
+        """log of each row sum over the sum with the best potential, (n,); the softmin is h."""
         return (f - self.prox(h, eps)) / eps
 
     def slack(self, r: Array, f: Array, a: Array) -> Array:
@@ -210,16 +222,16 @@ class TV:
         return self.reward(f + x, a) - self.reward(f, a)
 
     def log_mass(self, f: Array, a: Array) -> float:
-        """log of the mass of a: what f asks for between -rho and rho."""
+        """log of the mass of a, which f asks for if it is between -rho and rho."""
         return math.log(float(a.sum()))
 
     def shift(self, f: Array, a: Array, other: Penalty, g: Array, b: Array) -> float:
-        """The t at which the concave, piecewise linear sum of both rewards is largest.
+        """The t for which the sum of the rewards of f + t and g - t is largest.
 
-        It rises at the rate of the mass of the rows with f + t < rho, and falls at that of the
-        columns with g - t < rho. t stays where f + t and g - t are above -rho. Where it is largest
-        on an interval, as for equal masses at a large rho, t is the middle of that: no potential
-        is then at a kink without need, and none is larger than it has to be.
+        This sum is concave and piecewise linear in t. Its slope is the mass of the rows with
+        f + t < rho less that of the columns with g - t < rho; it is finite only where f + t and
+        g - t are >= -rho. It may be largest on an interval, as for equal masses at a large rho.
+        Then t is the middle of it, so that potentials are neither at a kink nor large without need.
         """
         f, a, g, b = f[a > 0], a[a > 0], g[b > 0], b[b > 0]
         least, most = -self.rho - float(f.min()), other.rho + float(g.min())
@@ -230,16 +242,17 @@ class TV:
 
     def prox_shift(self, h: Array, a: Array, eps: float, other: Penalty, g: Array, b: Array
                    ) -> float:
-        """0: the shift follows the step."""
+        """0: for TV the solvers apply `shift` after the step instead."""
         return 0.0
 
 
 def _top(rows: Array, a: Array, columns: Array, b: Array) -> tuple[float, float]:
     """The interval of t on which sum a min(t, rows) + sum b min(-t, -columns) is largest.
 
-    Between two of its kinks it has the slope a(rows beyond) - b(columns passed). Both sums are
-    added from their own end, so that light atoms are not lost beside heavy ones; two sums that
-    differ by what rounding can do are equal.
+    `rows` (n,) and `columns` (m,) are the kinks of this function. Between two kinks its slope is
+    the sum of a over the rows beyond t, less the sum of b over the columns before t. Each sum is
+    accumulated from the end where it is 0, so that small weights are not lost beside large ones. A
+    slope within the rounding of both sums counts as 0.
     """
     xp = namespace(a)
     kinks = xp.concatenate([rows, columns])
@@ -257,12 +270,13 @@ def _top(rows: Array, a: Array, columns: Array, b: Array) -> tuple[float, float]
 Penalty: TypeAlias = KL | TV | Exact
 
 PENALTIES: dict[str, type[KL] | type[TV]] = {"kl": KL, "tv": TV}
-"""The penalties by name; rho = inf makes each of them exact."""
+"""The penalties by name; with rho = inf each of them is `Exact`."""
 
 
 def as_penalties(rho: object, penalty: object = "kl", dtype: DTypeLike = np.float64
                  ) -> tuple[Penalty, Penalty]:
-    """(that of the rows, that of the columns) from a number rho or a pair of them, in cost units.
+    """(the penalty of the rows, that of the columns) from a number rho or a pair of them, in cost
+    units.
 
     Raises InputError unless each rho is > 0; infinity stands for an exact marginal. `dtype` is that
     of the arrays: 1 / rho and eps / rho have to stay in its range.
@@ -279,8 +293,8 @@ def as_penalties(rho: object, penalty: object = "kl", dtype: DTypeLike = np.floa
 
 
 def as_rho(rows: Penalty, columns: Penalty) -> tuple[tuple[float, float], str]:
-    """((rho of the rows, rho of the columns), name of the penalty): what `as_penalties` was given.
-    """
+    """((rho of the rows, rho of the columns), the name of the penalty): the inverse of
+    `as_penalties`."""
     kinds = [type(side) for side in (rows, columns) if not isinstance(side, Exact)]
     name = next((name for name, kind in PENALTIES.items() if kind in kinds), "kl")
     first, second = (math.inf if isinstance(side, Exact) else side.rho for side in (rows, columns))
@@ -303,7 +317,7 @@ def _as_rho(rho: object, dtype: DTypeLike) -> float:
 
 # ------------------------------------------------------------------ sums that cannot overflow
 def log_sum(a: Array, exponents: Array) -> float:
-    """log sum a exp(exponents), over a > 0."""
+    """log sum a exp(exponents), over the entries with a > 0."""
     xp, limits = namespace(a), np.finfo(a.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         total = float(a @ xp.exp(exponents))
@@ -322,9 +336,10 @@ def kl_of_masses(p: Array, q: Array) -> float:
 
 
 def kl_terms(p: Array, q: Array) -> Array:
-    """p log(p / q) - p + q for each entry, (n,), where q > 0 or p = 0.
+    """p log(p / q) - p + q for each entry, (n,); needs q > 0 wherever p > 0.
 
-    Near q nothing cancels: with z = (p - q) / q it is q ((1 + z) log(1 + z) - z).
+    For p near q the terms would cancel. There the equal form q ((1 + z) log(1 + z) - z) is used,
+    with z = (p - q) / q.
     """
     xp = namespace(p)
     both = (p > 0) & (q > 0)

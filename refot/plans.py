@@ -39,9 +39,9 @@ def plan(
 ) -> Array:
     """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m). B-15, B-17.
 
-    Its marginals are a and b only if (f, g) are optimal. (f + t, g - t) gives the same plan. Needs
-    memory for P and for two blocks of rows, and raises MemoryBudgetError where that is more than
-    REFOT_MEMORY allows or than is free. `marginals` does without P.
+    Its marginals are a and b only if (f, g) are optimal. (f + t, g - t) gives the same plan. It
+    needs memory for P and for two blocks of rows; MemoryBudgetError is raised if that is more than
+    the environment variable REFOT_MEMORY allows, or than is free. `marginals` works without P.
     """
     p = problem(C, a, b, eps, backend, normalise)
     f, g = p.row_potential(f), p.column_potential(g)
@@ -54,9 +54,11 @@ def semi_dual_plan(
     g: Potential, C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, *,
     normalise: bool = False, backend: BackendLike = None
 ) -> Array:
-    """The plan of (g^(c,eps), g), (n, m): its rows sum to a for every g. B-29, and B-30 on c(x, x).
+    """The plan of (g^(c,eps), g), (n, m): its rows sum to a for every g (m,). B-29.
 
-    With an informative Q, C is `informative_cost(C, Q, lam)`: erratum E3.
+    For the cost c(x, x) it is B-30.
+
+    For the plan with an informative Q give `informative_cost(C, Q, lam)` as C (erratum E3).
     """
     p = problem(C, a, b, eps, backend, normalise)
     g = p.column_potential(g)
@@ -80,7 +82,8 @@ def marginal_error(
     f: Potential, g: Potential, C: CostLike, a: Weights = None, b: Weights = None,
     eps: float = REQUIRED, *, normalise: bool = False, backend: BackendLike = None
 ) -> float:
-    """|P1 - a|_1 + |P'1 - b|_1 of the plan P of (f, g)."""
+    """|P1 - a|_1 + |P'1 - b|_1 for the plan P of (f, g): how far its marginals are off, as a share
+    of the mass."""
     p = problem(C, a, b, eps, backend, normalise)
     return p.marginal_error(p.row_potential(f), p.column_potential(g))
 
@@ -93,21 +96,21 @@ def round_to_marginals(
 ) -> Array:
     """A plan (n, m) near P with marginals a and b: Altschuler, Weed, Rigollet 2017, Algorithm 2.
 
-    Rows that are too heavy are scaled down, then columns; what is then missing is added as the
-    product of a column and a row. P (n, m) >= 0. The result is at most 2 (|P1 - a|_1 + |P'1 - b|_1)
-    from P in L1.
+    P (n, m) >= 0. Rows with too much mass are scaled down, then columns. The mass that is then
+    missing is added as the product measure of the two missing marginals. The result is at most
+    2 (|P1 - a|_1 + |P'1 - b|_1) from P in L1.
 
-    That product gives mass to every pair. With a cost matrix C that forbids pairs, what is missing
-    is moved along a tree of the largest entries of P instead (`spanning_tree`), so that forbidden
-    pairs keep mass 0. Raises InputError where P is too far from its marginals for that.
+    The product measure has mass on every pair. So if C forbids pairs, P is corrected along a tree
+    of its largest entries instead (`spanning_tree`), and forbidden pairs keep mass 0. Raises
+    InputError where P is too far from its marginals for that.
     """
     P = as_plan(P, "P")
     xp = namespace(P)
     a, b = as_both_weights(a, b, P.shape, P.dtype, normalise)
     if C is not None and forbids(C := as_cost(C)):
         return _round_on_allowed_pairs(P, a, b, C)
-    P = _shrink_rows(P, a)  # Algorithm 2, the rows
-    P = _shrink_rows(P.T, b).T  # and the columns
+    P = _shrink_rows(P, a)  # Algorithm 2: first the rows,
+    P = _shrink_rows(P.T, b).T  # then the columns
     missing_a = xp.maximum(a - P.sum(axis=1), 0)  # >= 0 but for rounding
     missing_b = xp.maximum(b - P.sum(axis=0), 0)
     total = missing_a.sum()
@@ -115,14 +118,14 @@ def round_to_marginals(
 
 
 def _round_on_allowed_pairs(P: Array, a: Array, b: Array, C: Cost) -> Array:
-    """`round_to_marginals` where C forbids pairs: P is changed along a spanning tree of it."""
+    """`round_to_marginals` where C forbids pairs: P changes on the entries of a spanning tree."""
     xp, allowed = namespace(P), C.rows(slice(None)) < np.inf
     if allowed.shape != P.shape:
         raise ShapeError("C", f"shape {allowed.shape}", f"{P.shape}, that of P")
     changed = changed_along_tree(*map(on_host, (xp.where(allowed, P, 0), a, b)))
     if changed is None:
-        raise InputError("P", "too far from the marginals to get there by allowed pairs",
-                         "a plan of nearly optimal potentials, whose parts hang together")
+        raise InputError("P", "too far from the marginals to be corrected on allowed pairs",
+                         "a plan of nearly optimal potentials, whose entries > 0 connect all atoms")
     return xp.asarray(changed)
 
 

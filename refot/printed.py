@@ -66,7 +66,8 @@ def supergradient_printed(
 def perturbed_objective_printed(
     Q: Matrix, P: Matrix, C: CostLike, a: Weights, b: Weights, eps: float, lam: float, codes: Codes
 ) -> float:
-    """B-21 as printed, without -lam: too high by exactly lam at every Q, also at the best. E4."""
+    """B-21 as printed, without -lam: too high by exactly lam at every Q, also at the optimal one.
+    E4."""
     return perturbed_objective(Q, P, C, a, b, eps, lam, codes) + as_number(lam, "lam")
 
 

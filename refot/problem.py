@@ -2,7 +2,15 @@
 
 Every equation opens with `p = problem(C, a, b, eps, backend)` and then reads as in the paper. The
 methods below are the steps that the equations share: the potentials with their weights, the
-transform, the marginals. B-25 is an equation of B = Bréchet et al. 2019.
+transform, the marginals.
+
+A second group of methods is what solvers call. `unbalanced_problem` overrides these methods, so
+that the same solver serves both problems; on a balanced one many are trivial. In them "best" means:
+with the largest dual. The sums that a potential "asks for" are those a plan must have at the
+optimum: a here; in unbalanced transport they depend on f (`penalties`). The "level" of (f, g) is
+the number t in (f + t, g - t).
+
+B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations
@@ -48,7 +56,8 @@ class Problem:
     def costs_with_mass(self) -> Cost:
         """The costs between points of positive weight.
 
-        Whatever asks how large the costs are must ask these: a far point of weight 0 has no say.
+        Code that needs the size of the costs must use these, so that a far point of weight 0 does
+        not count.
         """
         return self.C.among(self.a > 0, self.b > 0)
 
@@ -63,11 +72,11 @@ class Problem:
         return Problem(self.C.T, self.b, self.a, self.eps, self.backend)
 
     def F(self, f: Array) -> Array:
-        """f + eps log a, so that P_ij = exp((F_i + G_j - C_ij) / eps): no weights are left."""
+        """f + eps log a, (n,), -inf where a_i = 0: the plan is exp((F_i + G_j - C_ij) / eps)."""
         return f + self.eps * log_weights(self.a)
 
     def G(self, g: Array) -> Array:
-        """g + eps log b: the same for the columns."""
+        """g + eps log b, (m,): the same for the columns."""
         return g + self.eps * log_weights(self.b)
 
     def transform(self, g: Array, guess: Array | None = None) -> Array:
@@ -87,48 +96,51 @@ class Problem:
         rows, columns = self.backend.marginals(self.C, self.F(f), self.G(g), self.eps)
         return self.residual(f, g, rows, columns)
 
-    # -------------------------------------------------------------- what solvers ask of a problem
-    # Here each marginal is exact; `UnbalancedProblem` answers where it may be missed at a price.
+    # -------------------------------------------------------------- methods that solvers call
+    # Here both marginals are exact; `UnbalancedProblem` overrides what follows.
     @property
     def is_exact(self) -> bool:
-        """Whether both marginals are: then (f + t, g - t) is as good as (f, g)."""
+        """Whether both marginals are exact: then (f + t, g - t) has the same dual as (f, g)."""
         return True
 
     @property
     def coupling(self) -> float:
-        """How far the best f moves where its softmin moves by 1."""
+        """By how much the best f moves where the softmin of g moves by 1."""
         return 1.0
 
     def prox(self, h: Array) -> Array:
-        """The f that is best where the transform of g is h."""
+        """The best f (n,) for a g whose transform is h (n,)."""
         return h
 
     def best(self, g: Array, guess: Array | None = None) -> Array:
-        """The f that is best against g."""
+        """The best f (n,) for g (m,). `guess` as in `transform`."""
         return self.prox(self.transform(g, guess))
 
     def answer(self, h: Array, g: Array) -> Array:
-        """The f that goes with g and is best up to a constant; `h` (n,) is the transform of g."""
+        """The f (n,) for which the dual of (f + t, g - t) with the best level t is largest. `h`
+        (n,) is the transform of g."""
         return h
 
     def best_pair(self, h: Array, g: Array) -> tuple[Array, Array]:
-        """(f, g) with the best f for g, whose transform is h, both at the best level: any is."""
+        """(f + t, g - t) for the best f and the best level t, where h is the transform of g. Here
+        the dual does not depend on t."""
         return h, g
 
     def shifted(self, f: Array, g: Array) -> tuple[Array, Array]:
-        """(f + t, g - t) with the best t: any is."""
+        """(f + t, g - t) with the best level t. Here the dual does not depend on t."""
         return f, g
 
     def semi_dual(self, f: Array, g: Array) -> float:
-        """The dual of (f, g) where f is the best for g. B-24."""
+        """The dual of (f, g), in cost units, where f is the best for g. B-24."""
         return float(self.a @ f + self.b @ g)
 
     def value_size(self, f: Array, g: Array) -> float:
-        """What the rounding of `semi_dual` is relative to."""
+        """The size of the terms of `semi_dual`, in cost units, to which its rounding is
+        relative."""
         return abs(self.semi_dual(f, g)) + self.eps
 
     def stiffness(self, f: Array) -> Array | float:
-        """By how much the row sums that are asked for fall where f rises by eps, (n,)."""
+        """-eps times the derivative in f of the row sums that f asks for, (n,)."""
         return 0.0
 
     def asked(self, f: Array, sums: Array) -> Array:
@@ -136,11 +148,12 @@ class Problem:
         return self.a
 
     def excess(self, f: Array, transform: Array) -> Array:
-        """log of each row sum over the sum that is asked for, (n,); `transform` of the other g."""
+        """log of each row sum over the sum that f asks for, (n,); `transform` is that of g."""
         return (f - transform) / self.eps
 
     def residual(self, f: Array, g: Array, rows: Array, columns: Array) -> float:
-        """How far the sums of rows and columns are from those that are asked for, in L1."""
+        """The L1 distance of the row sums (n,) and column sums (m,) from those that f and g ask
+        for."""
         return float(abs(rows - self.a).sum() + abs(columns - self.b).sum())
 
     def row_residual(self, f: Array, rows: Array) -> float:
@@ -148,20 +161,20 @@ class Problem:
         return float(abs(rows - self.a).sum())
 
     def levelled(self, g: Array) -> Array:
-        """g at a level that costs no digits: a constant makes no difference."""
+        """g less its mean: a constant changes nothing here, but a large one would cost digits."""
         return g - self.b @ g
 
     @property
     def gap_order(self) -> int:
-        """The certified gap falls as this power of the residual."""
+        """The power k for which the certified gap falls like `residual` to the power k."""
         return 1
 
     def carried(self, f: Array) -> Array:
-        """The shares of the mass that the rows carry, (n,), about."""
+        """About which share of the mass each row carries at the optimum, (n,)."""
         return self.a
 
     def obstruction(self) -> str:
-        """Why no plan avoids the forbidden pairs; "" where none of it is known."""
+        """In words, why no plan avoids the forbidden pairs; "" if no such reason was found."""
         return obstruction(self.C, self.a, self.b)
 
     def row_potential(self, f: Potential, name: str = "f") -> Array:
@@ -185,8 +198,8 @@ def problem(
     """(C, a, b, eps) checked, in the dtype of C, on the backend. Raises InputError.
 
     C is an operand or a matrix (n, m), with inf where a pair is forbidden. a (n,) and b (m,) are
-    weights that sum to 1, or None for uniform ones; they are normalised in the dtype of C
-    (`as_weights`), with `normalise` whatever their sum is. eps > 0.
+    weights that sum to 1, or with `normalise` to any number > 0; None for uniform ones. They are
+    divided by their sum as `as_weights` says. eps > 0 in cost units.
     """
     C = as_cost(C)
     a = as_weights(a, C.shape[0], "a", C.dtype, normalise)
@@ -195,6 +208,6 @@ def problem(
 
 
 def on_backend(C: Cost, a: Array, b: Array, eps: float, backend: BackendLike) -> Problem:
-    """The problem of a cost and weights that are checked and of one dtype, on the backend."""
+    """The problem on the backend, from a cost and weights that are checked and of one dtype."""
     eps, on = as_eps(eps, C), backend_for(math.prod(C.shape), backend)
     return Problem(C.with_arrays(on.asarray), on.asarray(a), on.asarray(b), eps, on)

@@ -1,9 +1,10 @@
 """Semi-discrete optimal transport: the objective H_lambda, its supergradient, averaged SGD.
 
-One measure, mu_theta, is the law of g_theta(Z) and known by samples x (n, d) only; the other,
-nu = sum_j b_j delta_{y_j}, has finite support. `C` is the cost operand between a batch of samples
-and the support, `point_cost(x, y)`. psi (m,) and lam are in cost units; lam = 0 is the problem
-without regularisation, as in H-8.
+One measure, mu_theta, is the law of g_theta(Z), the output of a generator for random Z; only
+samples x (n, d) of it are known. The other, nu = sum_j b_j delta_{y_j}, has the finite support
+y (m, d). `C` is the cost operand between a batch of samples and the support, `point_cost(x, y)`.
+The potential psi (m,) and lam are in cost units; lam = 0 is the problem without regularisation, as
+in H-8.
 
 H = Houdard et al. 2023; an erratum such as "H1" is a heading of docs/errata.md.
 """
@@ -46,7 +47,8 @@ from refot.transforms import c_eps_transform, c_transform, conditional
 def regularised_c_transform(
     psi: Potential, C: CostLike, b: Weights, lam: float, *, backend: BackendLike = None
 ) -> Array:
-    """psi^{c,lam}(x_i) = softmin_j C_ij - psi_j, (n,): the minimum for lam = 0. H-7, H-8."""
+    """psi^{c,lam}(x_i) = softmin_j (C_ij - psi_j), (n,), the softmin at temperature lam with the
+    weights b; the minimum over j with b_j > 0 for lam = 0. H-7, H-8."""
     if as_lam(lam) > 0:
         return c_eps_transform(psi, C, b, lam, backend=backend)
     return c_transform(*_on_backend(psi, C, b, backend))
@@ -55,12 +57,12 @@ def regularised_c_transform(
 def assignment(
     psi: Potential, C: CostLike, b: Weights, lam: float, *, backend: BackendLike = None
 ) -> Array:
-    """chi (n, m), rows of sum 1: the law of y_j given x_i. The transform H-7 of psi has the
-    derivative -chi in psi.
+    """chi (n, m), the law of y_j given x_i, with rows of sum 1. The derivative of the transform H-7
+    in psi is -chi.
 
     For lam > 0 it is the softmax `conditional`. For lam = 0 each x_i goes to the y_j with b_j > 0
-    whose C_ij - psi_j is least (x_i lies in the Laguerre cell of y_j): chi_ij is 1 there and 0
-    elsewhere. Of several minima the first counts.
+    whose C_ij - psi_j is least (x_i lies in the Laguerre cell of y_j): chi_ij is 1 for this j and 0
+    for the others. Of several minima the first is taken.
     """
     if as_lam(lam) > 0:
         return conditional(psi, C, b, lam, backend=backend)
@@ -80,9 +82,9 @@ def semi_discrete_objective(
 ) -> float:
     """H_lam(psi, theta) = mean_i psi^{c,lam}(x_i) + b.psi on a batch x_i = g_theta(z_i). H-23.
 
-    H-20 to H-22, H-25 and H-26 mean the same function. It is concave in psi, does not change with
-    psi + t, and has the maximum W_lam of the batch. Its mean over all batches is H_lam of the law
-    of g_theta(Z).
+    H-20 to H-22, H-25 and H-26 mean the same function. It is concave in psi, and has the same
+    value at psi + t for every number t. Its maximum over psi is W_lam between the batch and nu. Its
+    mean over random batches is H_lam of the law of g_theta(Z).
     """
     transform = regularised_c_transform(psi, C, b, lam, backend=backend)
     psi, _, b = _on_backend(psi, C, b, backend)
@@ -92,11 +94,11 @@ def semi_discrete_objective(
 def supergradient(
     psi: Potential, C: CostLike, b: Weights, lam: float, *, backend: BackendLike = None
 ) -> Array:
-    """D(psi, theta, z_i) = b - chi_i, (n, m), a row for each sample. H-27 with the sign of H1.
+    """D(psi, theta, z_i) = b - chi_i, (n, m), a row for each sample. H-27, sign corrected (H1).
 
-    Each row sums to 0. The mean of the rows is a supergradient of `semi_discrete_objective`. It is
-    the gradient where there is one: for lam > 0 everywhere, for lam = 0 where no sample lies on the
-    boundary between two cells.
+    Each row sums to 0. The mean of the rows is a supergradient of `semi_discrete_objective` in psi.
+    It is the gradient where that exists: for lam > 0 everywhere, for lam = 0 where no sample lies
+    on the boundary between two Laguerre cells.
     """
     chi = assignment(psi, C, b, lam, backend=backend)
     return namespace(chi).subtract(_on_backend(psi, C, b, backend)[2], chi, out=chi)
@@ -107,9 +109,9 @@ def generator_gradient(
 ) -> Array:
     """sum_j chi_ij d1 c(x_i, y_j) / n, (n, d): the gradient of H_lam in the samples. H-29, H-30.
 
-    The gradient in theta is the sum over i of J_i' times row i, with J_i the Jacobian of g_theta at
-    z_i. For lam = 0 it does not exist where x_i lies on the boundary of two cells; then the
-    gradient of the first cell is returned.
+    The gradient in theta is the sum over i of J_i' times row i, with J_i the Jacobian of
+    g_theta(z_i) in theta. For lam = 0 it does not exist where x_i lies on the boundary of two
+    Laguerre cells; there the first of the two cells is taken.
     """
     chi = assignment(psi, C, b, lam, backend=backend)
     chi /= chi.shape[0]
@@ -131,10 +133,10 @@ def averaged_sgd(
     """(psi_tilde_k, psi_k), each (m,), for k = 1, 2, ...: H-28, with D = b - chi (erratum H1).
 
     psi_tilde_k = psi_tilde_{k-1} + gamma / k^alpha mean_{z in B_k} D(psi_tilde_{k-1}, theta, z);
-    psi_k = (psi_tilde_1 + ... + psi_tilde_k) / k, without the start. `draw(rng)` draws the batch
-    B_k and returns its cost operand, `point_cost(g_theta(z), y)`. gamma > 0 and lam >= 0 are in
-    cost units; 0 < alpha < 1. `psi` (m,) is the start, 0 unless given; in Algorithm 1 of H it is
-    the psi of the generator's step before.
+    psi_k = (psi_tilde_1 + ... + psi_tilde_k) / k. `draw(rng)` draws the batch B_k and returns its
+    cost operand, `point_cost(g_theta(z), y)`. gamma > 0 and lam >= 0 are in cost units;
+    0 < alpha < 1. `psi` (m,) is the start psi_tilde_0, by default 0. In Algorithm 1 of H it is the
+    psi from before the last step of the generator.
     """
     gamma, alpha, lam = as_positive(gamma, "gamma"), _as_exponent(alpha), as_lam(lam)
     on = get_backend(backend)
@@ -152,9 +154,9 @@ def averaged_sgd_bound(k: int, gamma: float, distance: float) -> float:
     """An upper bound of E[max H_lam - H_lam(psi_k)] for alpha = 1/2: O(log k / sqrt k). H, Alg. 1.
 
     It is sqrt(k+1) (R^2 + 2 gamma^2 (1 + log(k+1))) / (2 gamma k), in cost units. R = `distance` is
-    how far the start is from the nearest maximiser psi*. Proof: bound the mean of
-    |psi_tilde_k - psi*|^2 by that of the step before, with |D|^2 <= 2, add up over the steps, and
-    use Jensen's inequality for the average: H_lam is concave.
+    the Euclidean distance from the start to the nearest maximiser psi*. Proof: bound the mean of
+    |psi_tilde_k - psi*|^2 by the mean of |psi_tilde_{k-1} - psi*|^2, using |D|^2 <= 2; add up over
+    the steps; and apply Jensen's inequality to the average, since H_lam is concave.
     """
     k, gamma, R = as_count(k, "k"), as_positive(gamma, "gamma"), as_number(distance, "distance")
     squares = R**2 + 2 * gamma**2 * (1 + math.log(k + 1))
@@ -164,16 +166,17 @@ def averaged_sgd_bound(k: int, gamma: float, distance: float) -> float:
 
 # ------------------------------------------------------------------ the counter-example
 def counter_example_h(theta: Vector, y: Points, p: float) -> float:
-    """h(theta) = W(delta_theta, uniform on y) = mean_j |theta - y_j|^p, lam = 0. H-18, H2.
+    """h(theta) = W(delta_theta, uniform on y) = mean_j |theta - y_j|^p, for lam = 0. H-18.
 
-    theta (d,); y (m, d), in H two points; p >= 1. From one point there is only one plan: each y_j
-    gets its share of the mass.
+    theta (d,); y (m, d), in H two points; p >= 1. From a single point there is only one plan: it
+    sends to each y_j its weight. H claims that H-24 fails for this h; see erratum H2.
     """
     return float(_powers(theta, y, p).mean())
 
 
 def counter_example_h_slope(theta: Vector, direction: Vector, y: Points, p: float) -> float:
-    """The right derivative of h at theta along `direction` (d,): the left side of H-24."""
+    """The derivative from the right of h at theta along `direction` (d,), with h as in
+    `counter_example_h`. It is the left side of H-24."""
     return float(_power_slopes(theta, direction, y, p).mean())
 
 
@@ -183,7 +186,8 @@ def counter_example_psi(theta: Vector, y: Points, p: float) -> Array:
 
 
 def counter_example_f(psi: Potential, theta: Vector, y: Points, p: float) -> float:
-    """F(psi, theta) = min_j |theta - y_j|^p - psi_j, psi^c at theta. H-21, lam = 0."""
+    """F(psi, theta) = min_j (|theta - y_j|^p - psi_j), the c-transform of psi (m,) at theta. H-21
+    for lam = 0."""
     cost = _powers(theta, y, p)
     return float((cost - as_vector(psi, cost.shape[0], "psi")).min())
 
@@ -191,20 +195,20 @@ def counter_example_f(psi: Potential, theta: Vector, y: Points, p: float) -> flo
 def counter_example_f_slopes(
     theta: Vector, direction: Vector, y: Points, p: float
 ) -> tuple[float, float]:
-    """(left, right) derivatives at theta, along `direction` (d,), of F(psi_*, .), with
-    psi_* = `counter_example_psi` at this theta, held fixed.
+    """The derivatives from the (left, right) at theta, along `direction` (d,), of F(psi_*, .). Here
+    psi_* is `counter_example_psi` at this theta, and is held fixed.
 
-    At theta all terms of the minimum are equal. So the right derivative is the least of their right
-    slopes, and the left one the largest of their left slopes.
+    At theta all terms of the minimum in F are equal. So the derivative from the right is the least
+    of the terms' derivatives from the right, and that from the left the largest of theirs.
 
     Let theta be none of the y_j. Then F(psi_*, .) is differentiable, and H-24 true, if and only if
-    |theta - y_j|^p has the same gradient for all y_j. H states that this never happens. It does for
-    p = 1 on the line through y_1 and y_2 outside the segment between them (erratum H2). For p > 1
-    it does not, because v -> p |v|^(p-2) v is injective.
+    |theta - y_j|^p has the same gradient for all y_j. H states that this never happens. But for
+    p = 1 it happens on the line through y_1 and y_2, outside the segment between them (erratum H2).
+    For p > 1 it never happens, because v -> p |v|^(p-2) v is injective.
 
-    Let theta = y_j and p = 1. Then |theta - y_j| is a cone above the other term, and F(psi_*, .)
-    has the gradient of the other term. But h has a kink there: H-24 fails because its left side
-    does not exist.
+    Let theta = y_j and p = 1. Around it the term |theta - y_j| - psi_j is a cone that lies above
+    the other term, so that F(psi_*, .) has the gradient of the other term. But h has a kink at y_j:
+    the left side of H-24 does not exist.
     """
     backward = _power_slopes(theta, -as_floating(direction, "direction", ndim=1), y, p)
     return -float(backward.min()), float(_power_slopes(theta, direction, y, p).min())

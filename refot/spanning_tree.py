@@ -1,14 +1,15 @@
-"""How far a plan that is nearly feasible is from a feasible one, along allowed pairs only.
+"""Correcting a nearly feasible plan to a feasible one, with changes on allowed pairs only; and
+bounds of how much that changes the primal value J.
 
 `plans.round_to_marginals` adds missing mass as a product e h', which may use forbidden pairs. Here
-the plan P becomes R = P + T instead, where T is not 0 only on a tree: a set of entries of P that
-connects all rows and columns with mass (the atoms) without a circle. The tree is that of the
-largest entries.
+the plan P (n, m) becomes R = P + T instead. T is 0 except on a tree: a set of entries of P that, as
+edges between rows and columns, connects all those with mass (the atoms) without a cycle. It is the
+spanning tree that consists of the largest entries.
 
-The residuals a - P1 and b - P'1 determine T, from the leaves to the root: the entry between an atom
-and its parent must carry the residuals of all atoms below it. Its size is at most S, the sum of the
-sizes of those residuals. Where S <= P on the tree, R is a plan with the exact marginals, and for
-potentials (f, g) of P
+The residuals a - P1 and b - P'1 determine T, from the leaves of the tree to its root: the entry
+between an atom and its parent must make up for the residuals of all atoms below it. So |T| is at
+most S there, the sum of the absolute residuals of those atoms. If S <= P on the tree, R is a plan
+with the exact marginals, and for the potentials (f, g) of P
     J(R) - (a.f + b.g) = eps sum R log(R / P) <= eps (sum T + sum S^2 / P),
 with both sums over the tree, and sum T = 1 - sum P. docs/certificates.md has the proof.
 """
@@ -23,14 +24,14 @@ import numpy as np
 from refot.arrays import Array
 
 SLACK = 1 + 2.0**-20
-"""Sums of fewer than 2^32 terms >= 0 are multiplied by this, which is more than they may be
-rounded by, so that they are upper bounds."""
+"""A factor for sums of fewer than 2^32 terms >= 0. It is larger than their relative rounding error,
+so that the product is an upper bound of the exact sum."""
 
 
 class TreeChange(NamedTuple):
-    """Upper bounds: `moved` of sum |T|, `chi_squared` of sum T^2 / P.
+    """Upper bounds of the change T: `moved` of sum |T|, `chi_squared` of sum T^2 / P.
 
-    Both are inf if no tree was found on which P + T is sure to be a plan.
+    Both are inf if there is no tree, or if P + T might be negative on it.
     """
 
     moved: float
@@ -41,10 +42,10 @@ NOT_FOUND = TreeChange(np.inf, np.inf)
 
 
 def tree_change(P: Array, row_residuals: Array, column_residuals: Array) -> TreeChange:
-    """Bounds of a change T that makes both marginals of P exact.
+    """Bounds of the change T that makes both marginals of a plan exact.
 
-    P (n, m) holds lower bounds of the entries; the residuals (n,) and (m,) are upper bounds of
-    |a - P1| and |b - P'1|. NumPy arrays.
+    P (n, m) holds lower bounds of the entries of the plan; the residuals (n,) and (m,) are upper
+    bounds of |a - P1| and |b - P'1|. All are NumPy arrays.
     """
     tree = spanning_tree(P)
     if tree is None:
@@ -59,9 +60,9 @@ def tree_change(P: Array, row_residuals: Array, column_residuals: Array) -> Tree
 
 
 def changed_along_tree(P: Array, a: Array, b: Array) -> Array | None:
-    """P + T, (n, m), with marginals a and b up to rounding. NumPy arrays.
+    """P + T, (n, m), with the marginals a (n,) and b (m,) up to rounding. All are NumPy arrays.
 
-    None if no tree connects all atoms with mass, or if an entry would become negative.
+    None if no tree connects all atoms, or if an entry would become negative.
     """
     rows, columns = np.flatnonzero(a > 0), np.flatnonzero(b > 0)
     changed = np.zeros_like(P)
@@ -73,15 +74,16 @@ def changed_along_tree(P: Array, a: Array, b: Array) -> Array | None:
     missing = np.append(a[rows] - changed[rows].sum(axis=1),
                         b[columns] - changed[:, columns].sum(axis=0))
     for node, parent in zip(tree.nodes[::-1], tree.parents[::-1], strict=True):
-        missing[parent] -= missing[node]  # what the entry adds to the node, it adds to the parent
+        missing[parent] -= missing[node]  # the entry adds this mass to the parent too
     changed[rows[tree.rows], columns[tree.columns]] += missing[tree.nodes]
     return changed if bool((changed >= 0).all()) else None
 
 
 class Tree(NamedTuple):
-    """The nodes without the root, each after its parent: row i is node i, column j is node n + j.
+    """The nodes of a tree except its root, in an order in which each comes after its parent.
 
-    `rows` and `columns` say which entry of P joins each node to its parent.
+    Row i of P is node i, column j is node n + j. The entry of P that joins nodes[k] to parents[k]
+    is (rows[k], columns[k]). All arrays are (n + m - 1,).
     """
 
     nodes: Array
@@ -91,7 +93,8 @@ class Tree(NamedTuple):
 
 
 def spanning_tree(P: Array) -> Tree | None:
-    """The tree of the largest entries of P (n, m). None if its entries > 0 are not connected."""
+    """The spanning tree of the largest entries of P (n, m). None if the entries > 0 do not connect
+    all rows and columns."""
     from scipy.sparse import csr_matrix  # 0.1 s to import: only where it is used
     from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
@@ -101,7 +104,7 @@ def spanning_tree(P: Array) -> Tree | None:
         return None
     length = 1 + np.log(P.max()) - np.log(P[i, j])  # >= 1, and shortest where P is largest
     edges = minimum_spanning_tree(csr_matrix((length, (i, n + j)), shape=(n + m, n + m)))
-    root = int(np.append(P.sum(axis=1), P.sum(axis=0)).argmax())  # light atoms are leaves
+    root = int(np.append(P.sum(axis=1), P.sum(axis=0)).argmax())  # so light atoms are leaves
     order, above = breadth_first_order(edges, root, directed=False)
     if len(order) < n + m:
         return None
@@ -113,17 +116,19 @@ def spanning_tree(P: Array) -> Tree | None:
 def excess_along_tree(
     C: Array, eps: float, rows: tuple[Array, Array], columns: tuple[Array, Array], mass: float
 ) -> float:
-    """An upper bound of J(R) - (a.f + b.g), for a feasible plan R on allowed pairs.
+    """An upper bound, in cost units, of J(R) - (a.f + b.g) for some feasible plan R on allowed
+    pairs.
 
     It is inf if the allowed pairs fall into separate parts, or if the potentials are too far from
-    optimal. C (n, m) is in float64, and all atoms have mass. `rows` is the pair of F (n,) and of
-    upper bounds of the row residuals of P_ij = exp((F_i + G_j - C_ij) / eps); `columns` the same
-    for G (m,). `mass` >= |1 - sum P|.
+    optimal. C (n, m) is in float64, and all weights are > 0. `rows` is the pair (F (n,), upper
+    bounds (n,) of |a - P1|) for P_ij = exp((F_i + G_j - C_ij) / eps); `columns` is the same with
+    G (m,) and |b - P'1|. `mass` is at least |1 - sum P|.
     """
     (F, row_residuals), (G, column_residuals) = rows, columns
     largest = float(abs(F).max() + abs(G).max())
     exponents = (F[:, None] + G - C) / eps
-    # F + G rounds once to a share of itself, the exponent 4 times; beyond 750 an entry is 0
+    # F + G is rounded once, relative to itself, and the exponent four times. An exponent beyond 750
+    # in size makes the entry 0.
     share = 2 * float(np.expm1(2.0**-53 * (largest / eps + 8 * 750)))
     if not share < 0.25:
         return math.inf

@@ -1,8 +1,8 @@
 """How text that somebody else wrote (names of files, messages of errors) is shown on a terminal.
 
-A terminal obeys what follows an escape character, and the library Rich reads [red] in a string as a
-colour and :boom: as a picture. `plain` escapes whatever a terminal might obey; `foreign` wraps the
-result so that Rich shows it as it is.
+A terminal executes the codes that follow an escape character. The library Rich reads [red] in a
+string as a colour and :boom: as a picture. `plain` escapes every character that a terminal might
+execute; `foreign` wraps the result so that Rich shows it unchanged.
 """
 
 from __future__ import annotations
@@ -31,17 +31,18 @@ def plain_lines(text: object) -> str:
 
 
 def foreign(text: object, style: str = "") -> Text:
-    """The text, `plain`, for Rich to show as it is, in the given style."""
+    """The text made `plain`, as an object that Rich shows unchanged, in the given style."""
     return Text(plain(text), style)
 
 
 def complaint(text: object) -> Text:
-    """The line that tells of an error. Its message may quote what others wrote."""
+    """The line in which `refot` reports an error, made plain: the message may quote foreign
+    text."""
     return Text.assemble(("refot:", "bold red"), " ", plain_lines(text))
 
 
 def plain_warnings() -> None:
-    """From this call on, the text of each warning is written through `plain_lines`."""
+    """Make Python pass the text of each warning through `plain_lines`, from this call on."""
     usual = warnings.formatwarning
 
     def formatted(message: Warning | str, category: type[Warning], filename: str, lineno: int,

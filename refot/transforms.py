@@ -1,8 +1,8 @@
 """Softmin and the hard and soft c-transforms: B-7, B-25, B-28, H-7, H-8.
 
 With P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), the transform of g is the f for which row i of P
-sums to a_i. For the transform of f, give the same function f, `C.T` and a. B-28 is B-25 with
-C = c(x, x).
+sums to a_i. It does not depend on a. For the transform of f (n,), call the same function with f,
+`C.T` and a. B-28 is B-25 with C = c(x, x).
 
 Papers: B = Bréchet et al. 2019, H = Houdard et al. 2023.
 """
@@ -38,8 +38,8 @@ from refot.solvers.memory import gibbs_matrix
 def softmin(C: CostLike, h: Potential, eps: float, *, backend: BackendLike = None) -> Array:
     """-eps log sum_j exp((h_j - C_ij) / eps), (n,), in cost units. B-25, H-8.
 
-    C (n, m). h (m,) may be -inf in a column without mass, but not in all of them. Raises
-    InputError, also where all pairs of a row are forbidden: its softmin would be infinite.
+    C (n, m). h (m,) may be -inf in some columns (those without mass), but not in all. Raises
+    InputError, among others where all pairs of a row are forbidden: its softmin would be infinite.
     """
     C = as_cost(C)
     eps, on = as_eps(eps, C), backend_for(math.prod(C.shape), backend)
@@ -50,7 +50,7 @@ def softmin(C: CostLike, h: Potential, eps: float, *, backend: BackendLike = Non
     if not bool((h < xp.inf).all()) or not bool((h > -xp.inf).any()):  # NaN fails the first
         raise InputError("h", "NaN, +inf, or -inf everywhere", "numbers < inf, one of them finite")
     require_row_partners(C, h > -xp.inf)
-    as_vector(xp.where(h > -xp.inf, h, 0), C.shape[1], "h")  # finite ones: in range
+    as_vector(xp.where(h > -xp.inf, h, 0), C.shape[1], "h")  # raises if a finite one is too large
     return on.softmin(C.with_arrays(on.asarray), on.asarray(h).astype(C.dtype, copy=False), eps)
 
 
@@ -62,8 +62,8 @@ def c_eps_transform(
 ) -> Array:
     """g^(c,eps)_i = -eps log sum_j b_j exp((g_j - C_ij) / eps), (n,). B-25, B-28, H-7.
 
-    C (n, m) may also be a PointCost between new points x and the support y of b: the transform is
-    defined at every x, not only at those that were solved for.
+    g (m,), b (m,). C (n, m) may be a cost between new points x and the support y of b: the
+    transform is defined at every x, not only at the points for which g was found.
     """
     p = transform_problem(C, b, eps, backend, normalise)
     return p.transform(p.column_potential(g))
@@ -93,8 +93,8 @@ def conditional(
 ) -> Array:
     """chi_ij = b_j exp((f_i + g_j - C_ij) / eps) with f = g^(c,eps), (n, m): each row sums to 1.
 
-    chi_ij is the share of the mass of x_i that goes to y_j: the softmax that belongs to the softmin
-    of the transform. The density of B-29 is chi / b. It takes as much memory as `plan`.
+    chi_ij is the share of the mass of x_i that goes to y_j: a softmax, minus the derivative of the
+    transform in g. The density of B-29 is chi / b. It takes as much memory as `plan`.
     """
     p = transform_problem(C, b, eps, backend, normalise)
     g = p.column_potential(g)
@@ -104,7 +104,8 @@ def conditional(
 def transform_problem(
     C: CostLike, b: Weights, eps: float, backend: BackendLike, normalise: bool = False
 ) -> Problem:
-    """The problem of a transform, with uniform weights for the rows, since theirs play no part.
+    """The problem that a transform of g needs. Its weights of the rows are uniform: a transform
+    does not depend on them.
 
     A column whose pairs are all forbidden is accepted here; `problem` refuses it.
     """

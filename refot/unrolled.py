@@ -1,10 +1,11 @@
-"""The gradient of L steps of Sinkhorn's algorithm, G-8: adjoints in scaling and in log form.
+"""The gradient of L steps of Sinkhorn's algorithm, G-8, on scalings and in the log domain.
 
-It is written out what automatic differentiation does to Algorithm 2 of G: first the steps forward,
-all kept, then the derivatives backward, from the last step to the first. A name with a b at its
-end is the derivative of the loss in that variable: Cb in C, ub in u, fb in f.
-The envelope theorem plays no part: this is the gradient of the sharp loss after L steps, converged
-or not. G = Genevay, Peyré, Cuturi 2018.
+This file writes out what automatic differentiation does to Algorithm 2 of G: first the steps
+forward, all of which are kept, then the derivatives backward, from the last step to the first. A
+name with a b at its end is the derivative of the loss in that variable (its adjoint), of the same
+shape: Cb in C, ub in u, fb in f.
+The envelope theorem is not used: this is the gradient of the sharp value after L steps, whether
+these have converged or not. G = Genevay, Peyré, Cuturi 2018.
 """
 
 from __future__ import annotations
@@ -39,9 +40,11 @@ def scaling_loss_gradient(
     C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, L: int = REQUIRED, *,
     normalise: bool = False
 ) -> Array:
-    """The gradient of `scaling_loss` in C, (n, m), in the scaling form of G-7. G-8, Algorithm 2.
+    """The gradient of `scaling_loss` in C, (n, m), computed with scalings. G-8, Algorithm 2.
 
-    With M = K * C, q = K'u, p = Kv:  ub = M v, vb = M'u, Cb = K * uv', Kb = C * uv';  l = L..1:
+    (u_l, v_l) are the scalings of G-7 after step l. With K = exp(-C / eps), M = K * C, p = K v and
+    q = K'u, the derivatives start as ub = M v, vb = M'u, Cb = K * uv', Kb = C * uv'. Then for the
+    steps l = L, ..., 1:
         qb = -vb v_l^2 / b,   Kb += u_l qb',       ub += K qb        (v_l = b / q_l)
         pb = -ub u_l^2 / a,   Kb += pb v_{l-1}',   vb = K'pb, ub = 0 (u_l = a / p_l)
     and Cb -= K * Kb / eps. C (n, m), a (n,), b (m,), eps in cost units. Where C / eps > 745 the
@@ -75,8 +78,9 @@ def scaling_loss_gradient_log(
 ) -> Array:
     """The gradient of `scaling_loss` in C, (n, m), in the log domain: safe for every eps. G-8.
 
-    With P the last plan:  Cb = P - P * C / eps, fb = (P * C / eps) 1, gb = (P * C / eps)'1;
-    for l = L..1, T and R the softmax weights of the two transforms:
+    With the plan P after L steps, the derivatives start as Cb = P - P * C / eps,
+    fb = (P * C / eps) 1, gb = (P * C / eps)'1. Then for the steps l = L, ..., 1, where T and R are
+    the softmax weights of the transforms of f and of g:
         T_ij = a_i exp((f_l + g_l - C) / eps),      Cb += T gb_j,  fb -= T gb      (g_l = f_l^c)
         R_ij = b_j exp((f_l + g_{l-1} - C) / eps),  Cb += R fb_i,  gb = -R'fb, fb = 0
     C may be an operand.
@@ -106,12 +110,12 @@ def scaling_loss_gradient_points(
     C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED, L: int = REQUIRED, *,
     normalise: bool = False, backend: BackendLike = None
 ) -> tuple[Array, Array]:
-    """The gradients of `scaling_loss` in x (n, d) and y (m, d): G-8 through the cost.
+    """The gradients of `scaling_loss` in x (n, d) and y (m, d): G-8 and the chain rule through C.
 
-    C is the PointCost of x and y. For the learned cost of G, c_phi = |f_phi(x) - f_phi(y)|, it is
-    `point_cost(f_phi(x), f_phi(y), "euclidean")`, and the result is the gradient in the features
-    u_i and v_j: sum_j Cb_ij N_ij and -sum_i Cb_ij N_ij, where N_ij = (u_i - v_j) / |u_i - v_j|, or
-    0 where u_i = v_j.
+    C is the PointCost of x and y. For the learned cost of G, c_phi = |f_phi(x) - f_phi(y)|, give
+    `point_cost(f_phi(x), f_phi(y), "euclidean")`. The results are then the gradients in the
+    features u_i = f_phi(x_i) and v_j = f_phi(y_j): sum_j Cb_ij N_ij and -sum_i Cb_ij N_ij, where
+    N_ij = (u_i - v_j) / |u_i - v_j|, or 0 where u_i = v_j.
     """
     C = as_point_cost(C)
     Cb = scaling_loss_gradient_log(C, a, b, eps, L, backend=backend, normalise=normalise)
@@ -123,11 +127,12 @@ def scaling_loss_gradient_self(
     C: CostLike, a: Weights = None, eps: float = REQUIRED, L: int = REQUIRED, *,
     normalise: bool = False, backend: BackendLike = None
 ) -> Array:
-    """The gradient in x (n, d) of the self term, `scaling_loss` of c(x, x) with weights a twice.
+    """The gradient in x (n, d) of the self term: `scaling_loss` of c(x, x) where both weights are
+    a. It is a term of G-4 in Algorithm 1 of G.
 
-    It is sum_k (Cb + Cb')_ik d1 c(x_i, x_k): the points stand twice in the cost, and after finitely
-    many steps Cb is not symmetric. C is `point_cost(x, x, cost)`; any other raises InputError. G-4
-    in Algorithm 1 of G.
+    It is sum_k (Cb + Cb')_ik d1 c(x_i, x_k), where d1 c is the derivative of c(x, y) in x: the
+    points are both arguments of the cost, and after finitely many steps Cb is not symmetric. C is
+    `point_cost(x, x, cost)`; a cost between two different sets of points raises InputError.
     """
     C = as_point_cost(C)
     if C.x.shape != C.y.shape or not bool((C.x == C.y).all()):

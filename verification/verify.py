@@ -23,7 +23,8 @@ from .subjects.subject import Subject
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """The options of a run; one of `target` and `command` is not None."""
+    """The options of a run. The subject is either a `target` (Python code) or a `command` (a
+    program); the other one is None."""
 
     target: str | None
     command: str | None
@@ -37,17 +38,19 @@ class VerifyOptions:
 
     @property
     def load(self) -> Callable[[], Subject]:
-        """Loads the subject, here or in another process."""
+        """A function that loads the subject; it can be pickled and so called in a worker process.
+        """
         return partial(load_subject, self.target, self.command, self.capability, self.profile,
                        self.limits, self.seed)
 
     def stopped(self) -> CheckResult:
-        """The check at which --debug stopped, which had the subject in this process."""
+        """Run the selected check under --debug, and return its result. The subject runs in this
+        process, so that the console of the debugger can reach it."""
         return debugger.stop(self.load(), self.selection, self.profile, self.seed)
 
     def found(self, progress: Progress) -> Report:
-        """The report. A target in Python runs in worker processes, for it may crash; a program of a
-        --command is a separate process already."""
+        """Run the checks and return the report. A target in Python runs in worker processes, for it
+        may crash; the program of a --command is a separate process already."""
         measure = self.scaling or (self.profile == "full" and not self.selection.some)
         if self.command is None:
             return run_parallel(self.load, self.profile, self.processes, progress, self.seed,
@@ -66,7 +69,7 @@ class VerifyOptions:
         return Rerun(words(self.target, self.command, self.capability, self.profile, self.seed))
 
     def write(self, found: Report, json: Path | None, html: Path | None) -> None:
-        """The files that were asked for."""
+        """Write the report to the files whose paths are not None."""
         if json is not None:
             write_json(found, json, self.rerun.words)
         if html is not None:

@@ -1,1 +1,1 @@
-"""The default backend: a choice between the two of the processor, by the size of a problem."""
+"""The default backend: it chooses NumPy or Numba by the size of a problem."""

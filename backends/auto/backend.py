@@ -1,13 +1,14 @@
 """The default backend: NumPy for small problems, Numba for large ones.
 
-It computes nothing itself. Whoever opens a problem asks `chosen` once, by the contract's
-`backend_for`, and the whole solve is then on the backend that was chosen. An operation that is
-called by itself is handed on in the same way.
+It computes nothing itself. A problem calls `chosen` once, through `backend_for` of
+`refot.backend_contract`, and its whole solve then runs on the chosen backend. A single operation,
+called outside of a problem, is passed on to a backend that is chosen in the same way.
 
-Between small and large NumPy takes 5 to 50 ms and Numba less, but loading the compiled kernels
-takes most of a second in each process, and compiling them many seconds on each machine. So such a
-problem is NumPy's until a process has had enough of them. What decides are numbers of pairs, never
-times: a program that runs again makes the same choices, and has the same digits.
+For a problem of middle size one operation takes NumPy 5 to 50 ms, and Numba less. But loading the
+compiled kernels takes most of a second in each process, and compiling them many seconds, once on
+each machine. So NumPy computes such problems until a process has had many of them. The choice
+depends on numbers of pairs alone, never on measured times, so that a program which runs again
+chooses the same backends and gets the same digits.
 """
 
 from __future__ import annotations
@@ -22,15 +23,17 @@ from refot.backends.numpy.backend import NumpyArrays
 from refot.costs.operands import Cost, PointCost
 
 SMALL = 256 * 256
-"""Problems of at most this number of pairs (x_i, y_j) are NumPy's always: there the two are equally
-fast."""
+"""NumPy computes every problem of at most this number of pairs (x_i, y_j): there it is as fast as
+Numba."""
 
 LARGE = 1_000_000
-"""Problems of at least this number of pairs are Numba's always: NumPy takes 50 ms and more."""
+"""Numba computes every problem of at least this number of pairs: NumPy takes 50 ms and more for one
+operation."""
 
 ENOUGH = 20_000_000
-"""Problems between are Numba's after NumPy has had this number of pairs of them, about a second's
-work, or after a large one."""
+"""Problems between SMALL and LARGE go to NumPy until their pairs, added up over the process, exceed
+this number (about one second of work), or until a LARGE one has loaded Numba. From then on they go
+to Numba."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +46,7 @@ class AutoBackend(NumpyArrays):
 
     def __init__(self) -> None:
         self.served = 0
-        """The pairs of problems between SMALL and LARGE so far."""
+        """Pairs of the problems above SMALL so far, added up; a LARGE one counts as ENOUGH."""
 
     def chosen(self, pairs: int) -> Backend:
         """The backend for a problem of this number of pairs."""
@@ -54,7 +57,7 @@ class AutoBackend(NumpyArrays):
 
     @cached_property
     def _compiled(self) -> Backend:
-        """Numba, or NumPy where Numba cannot be had: `refot backends` says why."""
+        """Numba; NumPy, and a warning in the log, where Numba is not available."""
         try:
             return get_backend("numba")
         except BackendUnavailableError as error:

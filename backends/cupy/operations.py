@@ -3,13 +3,13 @@
 There are two such subclasses: the backend `cupy`, and one in the tests that compiles the same
 kernels for the processor.
 
-Memory is O(n + m): a cost between points is never formed, and a matrix is read where it is,
-row-major or transposed (any other layout is copied first). Results have the dtype of the cost;
-potentials, V and eps are cast to it.
+Memory is O(n + m): the matrix of a cost between points is never formed, and a cost that is a matrix
+is read in place, row-major or transposed (any other layout is copied first). Results have the dtype
+of the cost; potentials, V and eps are cast to it.
 
 A block of threads computes the sums of some rows. Where there are too few rows to keep the device
-busy, the columns are split over several blocks, whose sums are added up in a second step, always in
-the same order: on one device a result never varies.
+busy, the columns are split over several blocks. The sums of these blocks are added up in a second
+step, always in the same order, so that a result never varies on one device.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from refot.costs.operands import Cost, DenseCost, PointCost
 from .sources import Build, build
 
 BLOCKS_EACH = 16
-"""The columns are split until there are this many blocks for each multiprocessor, which works on
-two at a time."""
+"""The columns are split until there are this many blocks for each multiprocessor. It works on two
+blocks at a time."""
 
 
 class Kernel(Protocol):
@@ -67,8 +67,8 @@ class FusedOperations(ABC):
 
     def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
         """-eps log sum_j exp((h_j - C_ij) / eps), (n,); inf where every h_j is -inf. `shift` is not
-        used: the kernel finds the largest exponent of each row on its way, by one comparison a
-        pair.
+        used: while it sums, the kernel finds the largest exponent of each row, by one comparison
+        for each pair.
         """
         at = _Launch(self, C, eps)
         h = self._vector(h, at.m, "h", C.dtype)
@@ -141,12 +141,12 @@ class FusedOperations(ABC):
         return r, (s * r**-w) @ K
 
     def _potentials(self, C: Cost, F: Array, G: Array) -> tuple[Array, Array]:
-        """F (n,) and G (m,) as the kernels take them."""
+        """F (n,) and G (m,) in the dtype and layout that the kernels need."""
         n, m = C.shape
         return self._vector(F, n, "F", C.dtype), self._vector(G, m, "G", C.dtype)
 
     def _vector(self, values: Array, size: int, name: str, dtype: Any) -> Array:
-        """A potential in the dtype of the cost and in one piece."""
+        """A potential (size,) in the dtype of the cost, contiguous in memory."""
         vector = self.xp.ascontiguousarray(self.xp.asarray(values, dtype))
         if vector.shape != (size,):
             raise ShapeError(name, f"shape {vector.shape}", f"({size},), to fit C")
@@ -174,12 +174,14 @@ class _Launch:
 
     @cached_property
     def made(self) -> Build:
-        """The compilation of the kernel: for one column of a result at a time, or for four."""
+        """Which compilation of the kernel is launched: the one that computes a single column of the
+        result at a time or, for a wider result, the one that computes four."""
         return build(self.C, 1 if self.width == 1 else 4, self.on.threads)
 
     @property
     def k(self) -> Any:
-        """k = log2(e) / eps in the dtype of the cost, kept positive and finite."""
+        """k = log2(e) / eps in the dtype of the cost, kept positive and finite: the kernels compute
+        exp(t / eps) as 2^(k t)."""
         limits = np.finfo(self.C.dtype)
         return np.clip(math.log2(math.e) / self.eps, limits.tiny, limits.max).astype(self.C.dtype)
 
@@ -190,8 +192,8 @@ class _Launch:
 
     @cached_property
     def tiles_per_split(self) -> int:
-        """Tiles of columns that one block goes through: all, or fewer if the device would not have
-        enough blocks then."""
+        """Tiles of columns that one block goes through: all of them, unless the device would then
+        have too few blocks to be busy."""
         tiles = -(-self.m // self.made.tile[1])
         wanted = -(-BLOCKS_EACH * self.on.multiprocessors // math.prod(self.rows_of_blocks))
         return -(-tiles // min(tiles, wanted))

@@ -1,8 +1,9 @@
 """The CUDA source of each fused operation, and the compile options that make a kernel of it.
 
-A kernel is compiled for one number type, one cost of points (or a matrix), and one dimension up to
-UNROLLED, so that its loops over coordinates are unrolled; one more kernel is for all larger
-dimensions. The source is in `kernels/`; `tiles.cuh` there says how a block of threads works.
+A kernel is compiled for one number type and for one cost of points (or for a matrix). There is one
+for each dimension up to UNROLLED, in which the loops over coordinates are unrolled, and one more
+for all larger dimensions. The sources are in `kernels/`; `tiles.cuh` there explains how a block of
+threads divides its work.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ KINDS = {"sqeuclidean": "SQEUCLIDEAN", "euclidean": "EUCLIDEAN", "l1": "L1", "do
 """The name of a cost -> what `tiles.cuh` calls it. (A matrix is MATRIX there.)"""
 
 UNROLLED = 4
-"""Up to this dimension a kernel is compiled for each dimension."""
+"""The largest dimension of points for which a kernel of its own is compiled."""
 
 ROWS = 4
-"""Rows of the costs that a thread holds in registers."""
+"""Each thread holds a small block of costs C_ij in registers: this is its number of rows."""
 
 COLUMNS = {4: 8, 8: 4}
-"""Columns of these costs, by the bytes of a float: 8 in float32, 4 in float64. Each kernel of
-softmin then takes at most 126 registers a thread (sm_90). So two blocks of 16 by 16 threads fit on
-a multiprocessor at once."""
+"""The number of columns of this block, by the bytes of a float: 8 in float32, 4 in float64. Each
+kernel of softmin then takes at most 126 registers for each thread (sm_90), so that two blocks of 16
+by 16 threads fit on a multiprocessor at once."""
 
 
 @cache
@@ -39,8 +40,8 @@ def source(*operations: str) -> str:
     """The whole CUDA source of one or several of `softmin`, `plan_apply`, `plan_cost` and
     `plan_cost_gradient`.
 
-    It is one text without any #include. A cache of compiled kernels, which compares texts, would
-    not notice that a header has changed.
+    It is one text without any #include: CuPy finds a compiled kernel in its cache by this text, and
+    would not notice that an included header has changed.
     """
     files = ("arithmetic.cuh", "tiles.cuh", *(f"{operation}.cu" for operation in operations))
     return "\n".join((FOLDER / file).read_text(encoding="utf-8") for file in files)
@@ -48,7 +49,7 @@ def source(*operations: str) -> str:
 
 @dataclass(frozen=True)
 class Build:
-    """What one compilation is for."""
+    """The choices for which a kernel is compiled; each set of them is one compilation."""
 
     dtype: str
 
@@ -56,7 +57,7 @@ class Build:
     """One of KINDS, or MATRIX."""
 
     dimension: int
-    """That of the points; 0 stands for any above UNROLLED, and for a matrix."""
+    """The dimension of the points; 0 for any dimension above UNROLLED, and for a matrix."""
 
     values: int
     """Columns of a result that a block computes at a time."""
@@ -82,13 +83,13 @@ class Build:
 
 
 DEVICE_OPTIONS = ("--ftz=true",)
-"""Options for a device alone: float32 below 2^-126 is flushed to 0, which makes exp2f one
-instruction."""
+"""Options for a GPU that the host's compiler does not get: float32 numbers below 2^-126 become 0,
+so that exp2f is a single instruction."""
 
 
 def build(C: Cost, values: int, threads: tuple[int, int]) -> Build:
-    """The compilation for a cost operand. Raises UnknownNameError for a cost that is not in
-    KINDS."""
+    """The compilation that fits the cost C. Raises UnknownNameError for a cost between points that
+    is not in KINDS."""
     dtype = np.dtype(C.dtype).name
     if not isinstance(C, PointCost):
         return Build(dtype, "MATRIX", 0, values, threads)

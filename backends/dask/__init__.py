@@ -1,4 +1,4 @@
-"""The Dask backend: the operations of the contract, shared out to the workers of a cluster."""
+"""The Dask backend: each operation is divided among the workers of a cluster."""
 
 from .backend import DaskBackend, dask_backend
 from .cluster import ClusterError

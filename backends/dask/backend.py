@@ -1,12 +1,12 @@
-"""The backend on a cluster: Dask's workers compute, each with a backend of its own, the inner one.
+"""The backend on a cluster: Dask's workers compute, each with another backend, the *inner* one.
 
-An operation is one task a worker, for whole tiles of rows. What moves are vectors: the potentials
-go out, a worker's part of the answer comes back. The points are laid out on the workers once. Every
-worker holds all points of a problem, and nothing of size n x m is formed anywhere; only a cost
-*matrix* that the caller has formed is sent as it is.
+The rows of a cost are cut into tiles (`tiles`). For one operation each worker gets one task: to
+compute it for some of the tiles. The points of a problem are sent to each worker once, all of them.
+After that only vectors travel: potentials to the workers, parts of the result back. No array of
+size n x m is formed anywhere; but a cost *matrix* that the caller has formed is sent whole.
 
-Any number of workers gives the same bits, and so does a worker that is lost on the way: see
-`tiles`.
+The result has the same bits for any number of workers, and when a worker is lost during the
+operation: `tiles` says why.
 """
 
 from __future__ import annotations
@@ -44,17 +44,18 @@ KEPT = 4
 """Problems that stay on the workers after their last use, at most."""
 
 SMALL = 100_000
-"""Below this number of rows and columns one machine is faster; said once to the log."""
+"""With fewer rows or columns one machine is faster than a cluster. The log says so when a solve
+begins."""
 
 _log = logging.getLogger(__name__)
 
 
 class DaskBackend(NumpyArrays):
-    """NumPy arrays here, and the work on the workers of `client`; of the current client, where none
-    is given. `inner` is the backend on each worker: "numba", "numpy", or "cupy" where each worker
-    has a GPU. `longest`, in seconds: how long one operation may take without one more worker having
-    answered. `workers`: how many are used, at most. Raises BackendUnavailableError where there is
-    no cluster."""
+    """Arguments and results are NumPy arrays in this process; the workers of `client` compute. By
+    default it is Dask's current client. `inner` is the backend on each worker: "numba", "numpy", or
+    "cupy" where each worker has a GPU. An operation fails when no worker answers for `longest`
+    seconds. At most `workers` of the workers are used, by default all. Raises
+    BackendUnavailableError where there is no cluster."""
 
     name = "dask"
 
@@ -85,8 +86,8 @@ class DaskBackend(NumpyArrays):
 
     # ------------------------------------------------------------------ the contract
     def prepared(self, C: Cost, a: Array, b: Array) -> Cost:
-        """C as the inner backend prepares it. Its points stay as they are, so that they need not be
-        looked at again before each operation."""
+        """C as the inner backend prepares it, with read-only copies of its points: the digest by
+        which the workers' copy is found is then computed once, and not before each operation."""
         if not isinstance(C, PointCost):
             return C
         if min(C.shape) < SMALL:
@@ -99,7 +100,8 @@ class DaskBackend(NumpyArrays):
         return left_out(self.inner, C)
 
     def prefers_softmin(self, C: Cost, a: Array, b: Array, eps: float) -> bool:
-        """Always: a kernel (n, m) would have to be here."""
+        """Always for a cost between points: the kernel (n, m) of a sweep would have to be formed in
+        this process."""
         return isinstance(C, PointCost)
 
     def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
@@ -111,8 +113,8 @@ class DaskBackend(NumpyArrays):
         return self._by_rows("plan_apply", C, [ByRow([F]), G, eps, V])
 
     def marginals(self, C: Cost, F: Array, G: Array, eps: float) -> tuple[Array, Array]:
-        """(P 1 (n,), P'1 (m,)), each by its own rows: sums that are merged from many workers would
-        be as long as the columns from each of them."""
+        """(P 1 (n,), P'1 (m,)), as products with P by its rows and with P' by its rows. From the
+        rows of P alone, each worker would have to send back a vector (m,) for P'1."""
         n, m = C.shape
         return (self.plan_apply(C, F, G, eps, np.ones((m, 1), C.dtype))[:, 0],
                 self.plan_apply(C.T, G, F, eps, np.ones((n, 1), C.dtype))[:, 0])
@@ -134,17 +136,18 @@ class DaskBackend(NumpyArrays):
         return _in_callers_order(_joined(found), _order(C), _order(C.T))
 
     def gibbs(self, C: Cost, f: Array, g: Array, eps: float, least: float, K: Array) -> None:
-        """K_ij = max(exp((f_i + g_j - C_ij) / eps), least), into K (n, m): K is here, and so is the
-        work."""
+        """K_ij = max(exp((f_i + g_j - C_ij) / eps), least), into K (n, m). It is computed in this
+        process, where K is."""
         self.inner.gibbs(C, f, g, eps, least, K)
 
     def sweep(self, K: Array | Entries, v: Array, s: Array, w: float) -> tuple[Array, Array]:
-        """(K v, K'u) with u = s / (K v)^w; here, where K is."""
+        """(K v, K'u) with u = s / (K v)^w, computed in this process, where K is."""
         return self.inner.sweep(K, v, s, w)
 
     # ------------------------------------------------------------------ by tiles
     def _by_rows(self, operation: str, C: Cost, arguments: list[Any]) -> Array:
-        """An operation with one result a row, in the caller's order."""
+        """The results of an operation that has one for each row of C, (n, ...), in the caller's
+        order of rows."""
         joined = np.concatenate(self._on_tiles(operation, C, arguments))
         rows = _order(C)
         if rows is None:
@@ -154,18 +157,19 @@ class DaskBackend(NumpyArrays):
         return out
 
     def _on_tiles(self, operation: str, C: Cost, arguments: list[Any]) -> list[Any]:
-        """What the inner backend's operation gives for each tile of the rows of C, in their order.
-        An argument that is an array has a part for each column, or for each row if it is `ByRow`.
+        """The results of the inner backend's operation, one for each tile of rows of C. An array
+        among the arguments has one entry for each column of C; inside a `ByRow`, one for each row.
         """
         rows, columns = _order(C), _order(C.T)
         problem, side = self._problem(C)
-        ordered = [ByRow([_taken(each.parts[0], rows)]) if isinstance(each, ByRow)
-                   else _taken(each, columns) if isinstance(each, np.ndarray) else each
+        ordered = [ByRow([_reordered(each.parts[0], rows)]) if isinstance(each, ByRow)
+                   else _reordered(each, columns) if isinstance(each, np.ndarray) else each
                    for each in arguments]
         return self.cluster.on_tiles(problem, side, operation, ordered)
 
     def _problem(self, C: Cost) -> tuple[Problem, int]:
-        """The problem that lies on the workers of which C is a side, and which side that is."""
+        """The problem on the workers that holds C, as its cost (0) or as its transposed cost (1),
+        and which of the two. A new one where there is none; its points are sent later."""
         _ = self.cluster
         for side, known in enumerate((_key(C), _key(C.T))):
             if known in self._problems:
@@ -184,9 +188,9 @@ class DaskBackend(NumpyArrays):
 
 def dask_backend(client: Any = None, inner: str = "numba", longest: float = LONGEST,
                  workers: int | None = None) -> DaskBackend:
-    """The backend on the workers of `client` (a `distributed.Client`), at most that number of
-    `workers`, each with the backend `inner`. Where no worker answers for `longest` seconds, an
-    operation raises ClusterError.
+    """The backend on the workers of `client` (a `distributed.Client`), at most `workers` of them,
+    each computing with the backend `inner`. An operation raises ClusterError when no worker answers
+    for `longest` seconds.
 
         with refot.use_backend(dask_backend(Client(n_workers=2))):
             refot.solve(...)
@@ -195,22 +199,25 @@ def dask_backend(client: Any = None, inner: str = "numba", longest: float = LONG
 
 
 def _order(C: Cost) -> Array | None:
-    """The order (n,) in which the rows lie on the workers; None for that of the caller."""
+    """The caller's numbers of the rows, (n,), in the order that the rows have on the workers; None
+    where that is the caller's order."""
     return C.rows_in_order.order if isinstance(C, SortedCost) else None
 
 
-def _taken(values: Array, order: Array | None) -> Array:
+def _reordered(values: Array, order: Array | None) -> Array:
     """values[order]."""
     return values if order is None else values[order]
 
 
 def _plain(C: Cost) -> Cost:
-    """The cost without what only the caller needs of it."""
+    """A PointCost with its four fields alone, without what a subclass carries for other purposes.
+    """
     return PointCost(C.x, C.y, C.ground, C.scale) if isinstance(C, PointCost) else C
 
 
 def _key(C: Cost) -> str:
-    """The content of a cost, so that one that was written to is another."""
+    """A text that stands for the values of a cost: after a change of its arrays it is another, and
+    the workers get the cost anew."""
     if not isinstance(C, PointCost):
         return f"matrix {_digest(C.matrix)}"
     return " ".join([type(C).__name__, _digest(C.x), _digest(C.y), repr(C.ground), repr(C.scale),
@@ -218,11 +225,12 @@ def _key(C: Cost) -> str:
 
 
 _digests: dict[int, tuple[weakref.ref[Any], str]] = {}
-"""Digests of arrays that cannot be written to, by `id`."""
+"""The digests of read-only arrays, by the `id` of the array; an entry goes when its array does."""
 
 
 def _digest(values: Array) -> str:
-    """A digest of an array; that of a frozen one is computed once in its life."""
+    """A digest of an array's dtype, shape and values. That of a read-only array is kept, for its
+    values do not change."""
     if id(values) in _digests and not values.flags.writeable:
         known, found = _digests[id(values)]
         if known() is values:
@@ -237,7 +245,7 @@ def _digest(values: Array) -> str:
 
 
 def _frozen(values: Array) -> Array:
-    """A copy that cannot be written to; the array itself where it is such a copy."""
+    """A read-only copy; the array itself if it is one already."""
     if not values.flags.writeable and values.base is None and values.flags.c_contiguous:
         return values
     values = np.array(values, order="C")
@@ -246,7 +254,7 @@ def _frozen(values: Array) -> Array:
 
 
 def _joined(parts: list[Entries]) -> Entries:
-    """Sparse rows that were computed by tiles, as one matrix."""
+    """One sparse matrix from the sparse rows of each tile."""
     values, columns, starts = zip(*parts, strict=True)
     lengths = np.concatenate([np.diff(each) for each in starts])
     return (np.concatenate(values), np.concatenate(columns),
@@ -254,7 +262,8 @@ def _joined(parts: list[Entries]) -> Entries:
 
 
 def _in_callers_order(P: Entries, rows: Array | None, columns: Array | None) -> Entries:
-    """The sparse matrix whose rows and columns are in these orders, in the caller's."""
+    """P, whose rows and columns come in the orders `rows` and `columns` (see `_order`), put back
+    into the caller's order."""
     values, at, starts = P
     if columns is not None:
         at = columns[at].astype(at.dtype)

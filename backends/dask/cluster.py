@@ -1,7 +1,7 @@
-"""Sending tiles to the workers of a cluster, and what is done where one of them is lost.
+"""Sending tiles to the workers of a cluster, and going on when one of the workers is lost.
 
-A task is sent again while it has no result, to the workers that are left: what it computes does not
-depend on where. No equation here.
+Tiles without a result are sent again, to the workers that are left. The result of a tile does not
+depend on the worker that computes it. No equation here.
 """
 
 from __future__ import annotations
@@ -29,22 +29,24 @@ from .share import ByRow, Computed, Share, compute
 from .tiles import shared_out
 
 PATIENCE = 20.0
-"""Seconds for which workers, or the scheduler, are waited for once there is none, and which a
-worker has to take its arguments or to hand over its answer."""
+"""Seconds to wait for a lost scheduler, for a worker when there is none, and for a worker to
+receive its arguments or to hand over its results."""
 
 LONGEST = 600.0
-"""Seconds that one operation may take without one more worker having answered, by default."""
+"""Seconds without an answer of any worker after which an operation fails, by default."""
 
-AGAIN = 20
-"""Times that what is missing is sent again, at most: each time a worker has been lost."""
+ATTEMPTS = 20
+"""Attempts at one operation, at most. Each attempt after the first sends the missing tiles again,
+because a worker was lost."""
 
-LOOK = 0.5
-"""While answers are waited for, seconds between two looks at whether the scheduler is there. For as
-long the workers that it has named are taken to be there: one that is not makes no harm but work."""
+CHECK_EVERY = 0.5
+"""Seconds between two checks, while answers are awaited, that the scheduler is still there. Its
+list of workers is also used for this time before it is requested again: if a worker was lost
+meanwhile, this only costs another attempt."""
 
 WITH_TASK = 1 << 16
-"""Arguments of at most this number of bytes go with the task, by way of the scheduler: that takes
-one message less than to hand them to the worker first."""
+"""Bytes: arguments up to this size are sent within the task, by way of the scheduler. Larger ones
+go straight to the worker first, which takes one message more."""
 
 HOW_TO_START = (
     "start one first:  from distributed import Client;  client = Client(n_workers=2)   "
@@ -53,8 +55,8 @@ HOW_TO_START = (
 _log = logging.getLogger(__name__)
 
 LOST = (KilledWorker, NoValidWorkerError, CommClosedError, CancelledError, OSError)
-"""What a future or the client raises where a worker or the scheduler was lost. A TimeoutError is an
-OSError."""
+"""What a future or the client raises when a worker or the scheduler is lost. TimeoutError is among
+them, as a subclass of OSError."""
 
 
 class ClusterError(RuntimeError):
@@ -79,18 +81,19 @@ def current_client() -> Client:
 
 @dataclass
 class Problem:
-    """A problem that lies on the workers of a cluster."""
+    """A problem of which the workers of a cluster hold copies. Its sides are numbered: side 0 is
+    its cost C, side 1 the transposed cost C'."""
 
     share: Share
-    lies: dict[str, Future] = field(default_factory=dict)
-    """Where it lies: the future of each worker, by its address."""
+    copies: dict[str, Future] = field(default_factory=dict)
+    """The copies: for the address of each worker that has one, Dask's future of it."""
     seconds: list[dict[int, float]] = field(default_factory=lambda: [{}, {}])
-    """What each tile took the last time, for both sides."""
+    """For each side, the seconds that each tile took the last time it was computed."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What one worker is to compute of an operation: these tiles, from these arguments."""
+    """The part of an operation that one worker computes: some tiles, and the arguments for them."""
 
     worker: str
     tiles: list[int]
@@ -98,13 +101,13 @@ class Task:
 
     @property
     def bytes(self) -> int:
-        """The size of its arrays."""
+        """The size of the arrays among the arguments."""
         return sum(map(_bytes, self.arguments))
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """What one operation took."""
+    """The time and the traffic of one operation."""
 
     seconds: float
     """From the call to the answer."""
@@ -113,29 +116,28 @@ class Exchange:
     """Of these, the seconds for which the busiest worker computed."""
 
     bytes: int
-    """Of arrays that went to workers and back, the problem itself left out."""
+    """The size of all arrays that went to the workers and back, without the problem's own."""
 
 
 class Cluster:
-    """The workers of a client's cluster, and what they are sent. `longest`, in seconds: how long
-    one operation may take without one more worker having answered. `most`: workers that are used,
-    at most."""
+    """The workers of a client's cluster, and all traffic with them. An operation fails when no
+    worker answers for `longest` seconds. At most `most` workers are used; None stands for all."""
 
     def __init__(self, client: Client, longest: float = LONGEST, most: int | None = None) -> None:
         self.client, self.longest, self.most = client, longest, most
         self.last = Exchange(0.0, 0.0, 0)
-        """The last operation."""
+        """The time and the traffic of the last operation."""
         self.moved = 0
-        """Bytes of arrays of all operations."""
-        self._named: tuple[float, list[str]] = (-math.inf, [])
-        """When the scheduler named the workers, and which they are."""
+        """The bytes of all arrays that were arguments or results of operations so far."""
+        self._known_workers: tuple[float, list[str]] = (-math.inf, [])
+        """When the scheduler last named its workers (by `time.monotonic`), and their addresses."""
 
     def workers(self) -> list[str]:
-        """The addresses of the workers, waited for if there is none. Raises ClusterError where none
-        comes, or the scheduler is lost."""
-        if time.monotonic() > self._named[0] + LOOK:
-            self._named = time.monotonic(), self._workers_now()
-        return self._named[1]
+        """The addresses of the workers that are used; waits if there is none yet. Raises
+        ClusterError when none comes within PATIENCE seconds, or the scheduler is lost."""
+        if time.monotonic() > self._known_workers[0] + CHECK_EVERY:
+            self._known_workers = time.monotonic(), self._workers_now()
+        return self._known_workers[1]
 
     def _workers_now(self) -> list[str]:
         """The workers that the scheduler names, asked until there is one."""
@@ -154,19 +156,20 @@ class Cluster:
 
     def on_tiles(self, problem: Problem, side: int, operation: str, arguments: Sequence[Any]
                  ) -> list[Any]:
-        """The results of the operation on all tiles of that side, in their order. An argument that
-        is `ByRow([values])` is cut by the rows of the tiles; other arrays go to every worker."""
+        """The results of an operation, one for each tile of this side of the problem, in the order
+        of the tiles. An argument `ByRow([values])` is cut into one part for each tile; any other
+        goes to every worker whole."""
         begin, moved = time.perf_counter(), self.moved
         number, results, computing = len(problem.share.starts[side]) - 1, dict[int, Any](), 0.0
         expected = problem.seconds[side] or dict.fromkeys(range(number), 1.0)
-        for _ in range(AGAIN):
+        for _ in range(ATTEMPTS):
             left = {tile: expected[tile] for tile in range(number) if tile not in results}
             if not left:
                 problem.seconds[side] = expected
                 self.last = Exchange(time.perf_counter() - begin, computing, self.moved - moved)
                 return [results[tile] for tile in range(number)]
             try:
-                answers = self._sent(problem, left, side, operation, arguments)
+                answers = self._attempt(problem, left, side, operation, arguments)
                 computing += max((done.in_all for done in answers), default=0.0)
                 for done in answers:
                     results |= done.results
@@ -174,49 +177,51 @@ class Cluster:
             except ClusterError as error:
                 error.add_note(f"{len(results)} of {number} tiles of {operation} were computed")
                 raise
-        raise ClusterError(f"workers were lost {AGAIN} times during {operation}: "
+        raise ClusterError(f"workers were lost {ATTEMPTS} times during {operation}: "
                            f"{len(results)} of {number} tiles are computed")
 
     # ------------------------------------------------------------------ one attempt
-    def _sent(self, problem: Problem, left: dict[int, float], side: int, operation: str,
-              arguments: Sequence[Any]) -> list[Computed]:
-        """What came back of the tiles that are left, after one attempt."""
+    def _attempt(self, problem: Problem, left: dict[int, float], side: int, operation: str,
+                 arguments: Sequence[Any]) -> list[Computed]:
+        """The answers to one attempt at the tiles of `left` (tile: seconds it is expected to take).
+        """
         workers, starts = self.workers(), problem.share.starts[side]
-        tasks = [Task(worker, tiles, [_at(each, starts, tiles) for each in arguments])
+        tasks = [Task(worker, tiles, [_cut(each, starts, tiles) for each in arguments])
                  for worker, tiles in zip(workers, shared_out(left, len(workers)), strict=True)
                  if tiles]
-        self._lay_out(problem, [task.worker for task in tasks])
+        self._send_problem(problem, [task.worker for task in tasks])
         handed: Sequence[Any] = [task.arguments for task in tasks]
         if max(task.bytes for task in tasks) > WITH_TASK:
             handed = self._scattered([(task.worker, task.arguments) for task in tasks])
         futures = []
         for task, given in zip(tasks, handed, strict=True):
-            if given is not None and task.worker in problem.lies:
+            if given is not None and task.worker in problem.copies:
                 self.moved += task.bytes
                 futures.append(self.client.submit(
-                    compute, problem.lies[task.worker], side, operation, task.tiles, given,
+                    compute, problem.copies[task.worker], side, operation, task.tiles, given,
                     workers=[task.worker], allow_other_workers=True, pure=False))
         answers = self._answers(futures, operation)
         if len(answers) < len(tasks):  # a worker was lost: ask anew which are there
-            self._named = (-math.inf, [])
+            self._known_workers = (-math.inf, [])
         return answers
 
-    def _lay_out(self, problem: Problem, workers: list[str]) -> None:
-        """The problem on each of the workers, sent there at its first use."""
-        problem.lies = {worker: future for worker, future in problem.lies.items()
-                        if future.status == "finished"}
-        new = [worker for worker in workers if worker not in problem.lies]
+    def _send_problem(self, problem: Problem, workers: list[str]) -> None:
+        """Send the problem to those of the workers that have no copy yet."""
+        problem.copies = {worker: future for worker, future in problem.copies.items()
+                          if future.status == "finished"}
+        new = [worker for worker in workers if worker not in problem.copies]
         if not new:
             return
         for worker, future in zip(new, self._scattered([(worker, problem.share) for worker in new]),
                                   strict=True):
             if future is not None:
-                problem.lies[worker] = future
+                problem.copies[worker] = future
 
     def _scattered(self, given: list[tuple[str, Any]]) -> list[Future | None]:
-        """Each value on its worker, all at once; None where a worker does not take it."""
+        """Send each (worker, value), all at the same time: the futures of the values on their
+        workers, None for a worker that did not receive its value in time."""
         async def one(worker: str, value: Any) -> Future | None:
-            try:  # in a list, for what is itself a list would be scattered part by part
+            try:  # in a list: `scatter` would send the items of a value that is a list one by one
                 future = self.client.scatter([value], workers=[worker], direct=True, hash=False,
                                              timeout=PATIENCE, asynchronous=True)
                 return (await asyncio.wait_for(future, PATIENCE))[0]
@@ -231,8 +236,9 @@ class Cluster:
         return found
 
     def _answers(self, futures: list[Future], operation: str) -> list[Computed]:
-        """The answers of the tasks that ended well. Raises what refot raised on a worker, and
-        ClusterError where no task ends for too long."""
+        """The answers of the tasks, without those that were lost with their worker. Raises the
+        error that an operation raised on a worker; ClusterError when no task ends for `longest`
+        seconds, or the scheduler is lost."""
         ended: queue.SimpleQueue[Future] = queue.SimpleQueue()
         for future in futures:
             future.add_done_callback(ended.put)
@@ -260,8 +266,8 @@ class Cluster:
 
     # ------------------------------------------------------------------ the connection
     def _require_scheduler(self, deadline: float) -> None:
-        """Raise ClusterError if the scheduler is gone, or has not been reached until the deadline.
-        """
+        """Raise ClusterError if the client has given up the scheduler, or still cannot reach it at
+        the deadline (by `time.monotonic`)."""
         status = self.client.status
         if status in ("running", "connecting") and (
                 status == "running" or time.monotonic() < deadline):
@@ -275,7 +281,8 @@ class Cluster:
         return str(getattr(self.client.scheduler, "address", "its address"))
 
     def _within(self, seconds: float, ask: Callable[[], Any]) -> Any:
-        """What the client is asked, in its own loop. Raises TimeoutError."""
+        """The result of `ask`, which returns a coroutine, run in the client's event loop. Raises
+        TimeoutError after that many seconds."""
         return self.client.sync(ask, callback_timeout=seconds)
 
 
@@ -285,15 +292,15 @@ def _lost(error: BaseException, during: str) -> None:
 
 
 def _next(ended: queue.SimpleQueue[Future]) -> Future | None:
-    """The next task that has ended, if one does within LOOK seconds."""
+    """The next task that has ended, if one does within CHECK_EVERY seconds."""
     try:
-        return ended.get(timeout=LOOK)
+        return ended.get(timeout=CHECK_EVERY)
     except queue.Empty:
         return None
 
 
-def _at(argument: Any, starts: list[int], tiles: list[int]) -> Any:
-    """An argument as a worker needs it for these tiles."""
+def _cut(argument: Any, starts: list[int], tiles: list[int]) -> Any:
+    """An argument as it is sent for these tiles: a `ByRow` is cut, any other stays whole."""
     if isinstance(argument, ByRow):
         return ByRow([argument.parts[0][slice(*starts[tile:tile + 2])] for tile in tiles])
     return argument

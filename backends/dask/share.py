@@ -1,6 +1,7 @@
-"""What lies on every worker, and what a worker does: an operation of the inner backend on tiles.
+"""What every worker holds, and what it does: an operation of the inner backend on some tiles.
 
-No equation here. This is the only module that runs on the workers.
+A tile is a range of rows of a cost, and the inner backend is the one that the workers compute with.
+No equation here. This is the only module of the folder whose code the workers call.
 """
 
 from __future__ import annotations
@@ -16,35 +17,36 @@ import numpy as np
 from distributed import get_worker
 
 from refot.arrays import Array
-from refot.backend_contract import get_backend, one_thread
+from refot.backend_contract import Backend, get_backend, one_thread
 from refot.backends.numba.groups.ordered import SortedCost
 from refot.costs.operands import Cost, DenseCost
 
 
 @dataclass(frozen=True)
 class ByRow:
-    """An argument of which each tile gets the part of its own rows, such as F: these parts, in the
-    order of the tiles."""
+    """An argument with one entry for each row, such as F (n,), cut into parts: the part of each
+    tile, in the order of the tiles."""
 
     parts: list[Array]
 
 
 @dataclass(frozen=True, eq=False)
 class Share:
-    """A problem as it lies on a worker: C and C', each with the rows at which its tiles start."""
+    """A worker's copy of a problem: as its two sides the cost C and the transposed C', and for each
+    side the rows at which its tiles start, and the number of rows."""
 
     sides: tuple[Cost, Cost]
     starts: tuple[list[int], list[int]]
     inner: str
     operands: dict[tuple[int, int], Cost] = field(default_factory=dict, repr=False)
-    """The rows of each side and tile in the form that the inner backend computes with."""
+    """The rows of each (side, tile) that was used, as a cost in arrays of the inner backend."""
     lock: Any = field(default_factory=Lock, repr=False)
 
     def __reduce__(self) -> Any:  # without `operands`: the receiver makes its own
         return Share, (self.sides, self.starts, self.inner)
 
     def operand(self, side: int, tile: int) -> Cost:
-        """The rows of a tile as a cost of the inner backend, made at its first use."""
+        """The rows of a tile as a cost in arrays of the inner backend, made at first use."""
         with self.lock:
             if (side, tile) not in self.operands:
                 start, stop = self.starts[side][tile:tile + 2]
@@ -54,7 +56,7 @@ class Share:
 
 
 def rows_of(C: Cost, start: int, stop: int) -> Cost:
-    """The cost of the rows `start` to `stop`, of a tile."""
+    """The cost of the rows C[start:stop]."""
     if isinstance(C, SortedCost):
         return C.part(start, stop)
     if isinstance(C, DenseCost):
@@ -64,20 +66,21 @@ def rows_of(C: Cost, start: int, stop: int) -> Cost:
 
 @dataclass(frozen=True)
 class Computed:
-    """What a worker answers: the results of its tiles, and the seconds that each took."""
+    """A worker's answer: the result of each of its tiles, and the seconds that each tile took."""
 
     results: dict[int, Any]
     seconds: dict[int, float]
 
     in_all: float
-    """Seconds for all tiles: less than the sum of `seconds` where there are several threads."""
+    """Seconds from the first tile's start to the last one's end. With several threads these are
+    fewer than the sum of `seconds`."""
 
 
 def compute(share: Share, side: int, operation: str, tiles: Sequence[int], arguments: list[Any]
             ) -> Computed:
-    """The `operation` of the inner backend on each of the tiles, on all threads of this worker.
-
-    An argument is given to every tile as it is, unless it is `ByRow`."""
+    """The `operation` of the inner backend on each of the tiles, by all threads of this worker, but
+    each tile by one thread alone. A tile gets its own part of an argument that is `ByRow`, and the
+    whole of any other."""
     backend = get_backend(share.inner)
     given = [backend.asarray(_unwritable(each)) if isinstance(each, np.ndarray) else each
              for each in arguments]
@@ -100,15 +103,15 @@ def compute(share: Share, side: int, operation: str, tiles: Sequence[int], argum
 
 
 def _unwritable(values: Array) -> Array:
-    """A read-only view of the array. What the inner backend computes from a read-only array it
-    keeps for the next tile; from one that could have been changed it computes everything anew."""
+    """A read-only view of the array. The inner backend keeps what it computes from a read-only
+    array, and uses it again for the next tile; an array that can be written to may have changed."""
     view = values.view()
     view.flags.writeable = False
     return view
 
 
-def _on_host(backend: Any, answer: Any) -> Any:
-    """What an operation returned, its arrays as those of NumPy."""
+def _on_host(backend: Backend, answer: Any) -> Any:
+    """The result of an operation, with NumPy's arrays in place of the inner backend's."""
     if isinstance(answer, tuple):
         return tuple(backend.to_numpy(part) for part in answer)
     return answer if answer is None or np.isscalar(answer) else backend.to_numpy(answer)

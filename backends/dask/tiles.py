@@ -1,8 +1,8 @@
 """How the rows of a cost are cut into tiles, and which worker computes which of them.
 
-Tiles depend on the problem alone, never on the workers. Each is computed as a problem of its own,
-by one thread, so that its digits do not depend on where, or beside what, it is computed: one
-worker, two or four give the same bits.
+A tile is a range of rows. The cut depends on the problem alone, never on the number of workers, and
+one thread computes a tile, from its rows and all columns. So its digits do not depend on which
+worker computes it, nor on the other tiles there: one worker, two or four give the same bits.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from __future__ import annotations
 import math
 
 MOST = 128
-"""About this number of tiles are cut of a large side: enough that 64 workers can share them."""
+"""About the number of tiles of a large problem: two for each of 64 workers."""
 
 ROWS = 4096
-"""Rows of a tile, at least: for fewer, what is prepared for each tile takes longer than the rest.
-So a problem with fewer rows is computed by one worker."""
+"""The least number of rows of a tile: for fewer, preparing the tile takes longer than computing it.
+So one worker computes a problem that has fewer rows than twice this."""
 
 
 def tile_starts(n: int, unit: int = 1) -> list[int]:
-    """The first row of each tile, and n. A tile has a multiple of `unit` rows, the last excepted.
+    """The first row of each tile of n rows, and n at the end. The rows of every tile but the last
+    are a multiple of `unit`.
 
-    Without a unit all tiles have as many rows, and their number is a power of two: then two workers
-    have as much work as each other, and so have four."""
+    With unit 1 the tiles are of one size and their number is a power of two, so that two workers,
+    or four, get equal shares."""
     if unit > 1:
         size = unit * max(1, n // (MOST * unit))
     else:
@@ -30,10 +31,10 @@ def tile_starts(n: int, unit: int = 1) -> list[int]:
 
 
 def shared_out(seconds: dict[int, float], workers: int) -> list[list[int]]:
-    """For each worker the tiles that it computes: neighbours, and so cut that all take as long.
+    """For each worker the tiles that it computes: neighbours, and about the same time for all.
 
-    `seconds` says what each tile is expected to take; the sum of a tile's predecessors and half of
-    its own decides, so that one that is alone in being slow is not handed on with its neighbours.
+    `seconds` says how long each tile is expected to take. Laid end to end, these times are cut into
+    one equal part for each worker; a tile goes to the worker in whose part its middle lies.
     """
     share: list[list[int]] = [[] for _ in range(workers)]
     total, before = math.fsum(seconds.values()) or 1.0, 0.0

@@ -1,13 +1,13 @@
-"""The fast backend on the processor: the fused operations as compiled, threaded, streaming kernels.
+"""The fast backend on the processor: the operations as compiled kernels on all its threads.
 
-Memory is O(n + m): a cost between points is never formed, and a matrix is read where it is,
-row-major or transposed (any other layout is copied first). Results have the dtype of the cost;
-potentials, V and eps are cast to it.
+Memory is O(n + m): the matrix of a cost between points is never formed, and a cost that is a matrix
+is read in place, row-major or transposed (any other layout is copied first). Results have the dtype
+of the cost; potentials, V and eps are cast to it.
 
-Each operation picks one of up to four ways: a transposed matrix is read down its columns
-(`columns`); points in many dimensions, and costs without compiled code, become blocks of a matrix
-(`products`); points in order are treated by groups (`groups`); all else is computed row by row
-(`plan`, `softmin`).
+Each operation chooses its method by the cost. A transposed matrix is read down its columns
+(`columns`). Points in many dimensions, and costs without compiled code, become blocks of a matrix
+(`products`). Points that have been sorted (a `SortedCost`) are treated by groups of neighbours
+(`groups`). Everything else is computed row by row (`plan`, `softmin`).
 
 A kernel is compiled when it is first used with a ground cost and a dtype (some seconds), and kept
 on disk for later processes: beside this file or, where that cannot be written, in the user's cache
@@ -47,11 +47,11 @@ except ImportError as error:
 _run = Launcher()
 
 COPIED_ELEMENTS = 1 << 22
-"""Entries of a column-major matrix that are copied to row-major at a time."""
+"""Entries of a column-major matrix that `gibbs` copies to row-major at a time."""
 
 ONE_THREAD = 1 << 18
-"""Up to this number of entries of a sparse plan one thread is as fast as two, so that all steps of
-conjugate gradients are taken in one call."""
+"""For a sparse plan with at most this number of entries one thread is as fast as two. All steps of
+conjugate gradients are then taken in one compiled call."""
 
 
 class NumbaBackend(NumpyArrays):
@@ -61,20 +61,23 @@ class NumbaBackend(NumpyArrays):
     one_thread = staticmethod(one_thread)
 
     def prepared(self, C: Cost, a: Array, b: Array) -> Cost:
-        """C with its points in order, where that pays; else C."""
+        """C with its points sorted, so that neighbours form groups, where that saves time; else C.
+        """
         return C if is_uncompiled(C) else in_order(C, a, b)
 
     def left_out(self, C: Cost) -> float:
-        """The share by which sums by groups of points may be wrong; 0 for any other cost."""
+        """The relative error that summing by groups of points may cause; 0 where there are none."""
         return IN_GROUPS * left_out_share(C.dtype) if isinstance(C, SortedCost) else 0.0
 
     def prefers_softmin(self, C: Cost, a: Array, b: Array, eps: float) -> bool:
-        """Whether series make two softmins faster than a sweep with an absorbed kernel."""
+        """Whether two softmins, by series between groups of points, take less time than one sweep
+        of a kernel in memory."""
         return series_pay(C, a, b, eps)
 
     def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
         """-eps log sum_j exp((h_j - C_ij) / eps), (n,); inf where every h_j is -inf. `shift` (n,),
-        a guess of the result, saves the search for a first shift of each row."""
+        a guess of the result, saves the search for the number by which the exponents of each row
+        are shifted."""
         (n, m), dtype = C.shape, C.dtype
         h, out = _vector(h, m, "h", dtype, copied=False), np.empty(n, dtype)
         guess = None if shift is None else _vector(shift, n, "shift", dtype)
@@ -116,8 +119,8 @@ class NumbaBackend(NumpyArrays):
         return _rounded(out, dtype)
 
     def marginals(self, C: Cost, F: Array, G: Array, eps: float) -> tuple[Array, Array]:
-        """(P 1 (n,), P'1 (m,)), from one pass over the pairs; for points in order from two, one for
-        each side, which take less time."""
+        """(P 1 (n,), P'1 (m,)), from one pass over the pairs. Sorted points take two passes by
+        groups, one for each marginal, which are faster together."""
         (n, m), dtype = C.shape, C.dtype
         if isinstance(C, SortedCost) and grouping(C, eps):
             ones = np.ones((m, 1), dtype), np.ones((n, 1), dtype)
@@ -218,7 +221,7 @@ class NumbaBackend(NumpyArrays):
 
     def solve_batch(self, C: Array, sizes: Array, a: Array, b: Array, eps: Array, g: Array,
                     tol: float, atoms: float, most: int) -> SweptBatch:
-        """Each problem by one thread, from its start to its end, in float64."""
+        """The sweeps of each problem by one thread, from its start to its end, in float64."""
         given, single = C.dtype, C.dtype != np.float64
         C, a, b = (np.ascontiguousarray(numbers, np.float64) for numbers in (C, a, b))
         f, g, number = np.empty(len(a)), np.array(g, np.float64), len(sizes)
@@ -231,13 +234,13 @@ class NumbaBackend(NumpyArrays):
         return f.astype(given), g.astype(given), iterations, arrived, found
 
     def warm_up(self, everything: bool) -> list[tuple[str, Callable[[], None]]]:
-        """Calls that compile the kernels, each with what it compiles."""
+        """(what is compiled, the call that does so) for the common kernels, or for all of them."""
         return warm.steps(self, everything)
 
 
 def _vector(values: Array, size: int, name: str, dtype: Any, copied: bool = True) -> Array:
-    """A potential in the dtype of the cost. Where kernels take it as it is, it is `copied`, to be
-    writable and in one piece: they are compiled for such arrays alone."""
+    """A potential (size,) in the dtype of the cost. One that goes into a kernel is `copied`:
+    kernels are compiled for writable, contiguous arrays alone."""
     vector = np.array(values, dtype) if copied else np.asarray(values, dtype)
     if vector.shape != (size,):
         raise ShapeError(name, f"shape {vector.shape}", f"({size},), to fit C")
@@ -245,20 +248,20 @@ def _vector(values: Array, size: int, name: str, dtype: Any, copied: bool = True
 
 
 def _per_eps(eps: float, dtype: Any) -> Any:
-    """k = log2(e) / eps in the dtype of the cost, kept positive and finite."""
+    """k = log2(e) / eps in the dtype of the cost, kept positive and finite: the kernels compute
+    exp(t / eps) as 2^(k t)."""
     limits = np.finfo(dtype)
     return np.clip(math.log2(math.e) / eps, limits.tiny, limits.max).astype(dtype)
 
 
 def _rounded(out: Array, dtype: Any) -> Array:
-    """Sums in float64, rounded to the dtype of the cost; inf where that overflows, as it would in
-    the plan itself."""
+    """Sums in float64, rounded to the dtype of the cost; inf where a sum is too large for it."""
     with np.errstate(over="ignore"):
         return out.astype(dtype, copy=False)
 
 
 def _transposed(C: Cost) -> Array | None:
-    """The row-major M of which C is the transposed view, if it is one; else None."""
+    """The row-major M if C is a matrix that is the transposed view of it; else None."""
     if isinstance(C, DenseCost) and not C.matrix.flags.c_contiguous:
         return C.matrix.T if C.matrix.T.flags.c_contiguous else None
     return None

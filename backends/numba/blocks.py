@@ -1,7 +1,9 @@
 """The loops that fill a block of costs c(x_i, y_j) inside the Numba kernels.
 
-Costs are sums over coordinates. Beyond the first 1 to 4 coordinates a loop adds four of them to
-four rows in one pass, so that each y is loaded once for four rows.
+A block is a flat array t: costs of up to ROWS rows (`i` is the first) by the TILE columns of one
+tile, of which `columns` are in use. A cost is a sum over coordinates. One loop sums the first 1 to
+4 coordinates; each further loop adds four more, to four rows at once, so that each y is loaded once
+for four rows.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ _1, _2, _3 = np.uintp(TILE), np.uintp(2 * TILE), np.uintp(3 * TILE)
 
 
 def _first_coordinates(term: Any, width: int) -> Any:
-    """A compiled loop: t[r, j] = sum_k term(x[i + r, k], y[j, k]), coordinates 0 to width - 1."""
+    """A compiled loop: t[r, j] = sum_k term(x[i + r, k], y[j, k]) over coordinates k < width."""
 
     @elementwise
     @variant(term, width)
@@ -49,7 +51,7 @@ def _next_coordinates(term: Any, width: int) -> Any:
     def loop(x: Array, y: Array, start: int, i: int, rows: int, tile: int, columns: int, t: Array
              ) -> None:
         full_width()
-        last = x.shape[0] - 1  # beyond it the last row is computed again: nobody reads these
+        last = x.shape[0] - 1  # stands for rows beyond it, whose results nobody reads
         for r in range(0, rows, 4):
             a, b = min(i + r, last), min(i + r + 1, last)
             c, d = min(i + r + 2, last), min(i + r + 3, last)
@@ -69,9 +71,9 @@ def _next_coordinates(term: Any, width: int) -> Any:
 
 @functools.cache
 def _sums(term: Any) -> dict[int, Any]:
-    """The functions that fill a block with sum_k term(x_ik, y_jk), by `unrolled` dimension d: one
-    loop over all d coordinates; and at d = 0, for any number of coordinates, one loop over the
-    first 1 to 4, then one for each four of the others."""
+    """The functions that fill a block with sum_k term(x_ik, y_jk), by the `unrolled` dimension d.
+    The function of a d in DIRECT is one loop over d coordinates. The function of d = 0 is for any
+    number of coordinates: one loop over the first 1 to 4, then one for each four of the others."""
     first = {width: _first_coordinates(term, width) for width in (1, 2, 3, 4)}
     first_1, first_2, first_3, first_4 = first.values()
     next_4 = _next_coordinates(term, 4)
@@ -105,7 +107,7 @@ def _roots(t: Array) -> None:
 
 @elementwise
 def _copied_rows(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
-    """`fill` for a matrix."""
+    """`fill` where the cost is a matrix: its entries are copied."""
     full_width()
     for r in range(rows):
         row, start = np.uintp(i + r), np.uintp(tile * TILE)
@@ -114,7 +116,8 @@ def _copied_rows(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -
 
 
 def fill(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
-    """t[r * TILE + j] = c(x_(i + r), y_(tile * TILE + j)), r < rows, j < columns; unscaled."""
+    """t[r * TILE + j] = c(x_(i + r), y_(tile * TILE + j)) for r < rows and j < columns, without the
+    factor `scale` of the cost."""
     raise NotImplementedError("compiled code only")
 
 
@@ -135,7 +138,8 @@ def _fill(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> Any:
 
 
 def prepare(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
-    """`fill`, but only for operands whose function in `costs_at` reads from the block t."""
+    """`fill` where the function that `costs_at` has for this operand reads costs from the block t;
+    for the others, which compute each cost where it is used, nothing."""
     raise NotImplementedError("compiled code only")
 
 

@@ -1,9 +1,10 @@
-"""softmin and plan_apply for a transposed matrix: C_ij = M_ji with M (m, n) row-major, as it lies.
+"""softmin and plan_apply for a transposed matrix: C_ij = M_ji with M (m, n) row-major in memory.
 
 A row of C is a column of M, so the sums run down the columns of M. A vector register holds
 neighbouring columns, whose sums do not depend on each other, and M is read along its rows, DEPTH of
 them at a time. As in `plan`, sums over a chunk of rows are in the dtype of the cost, sums over
-chunks in float64.
+chunks in float64. k = log2(e) / eps, and exp(t / eps) is computed as 2^(k t). Within a chunk, j0
+and i0 are its first row and column in M, r and l count its rows and columns from there.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ DEPTH = 16
 """Rows of M in a chunk."""
 
 WIDTH = 512
-"""Columns of M in a chunk at most: 64 KiB in float64."""
+"""The largest number of columns of M in a chunk, which then takes 64 KiB in float64."""
 
 
 @elementwise
 def _exponents(M: Array, h: Array, j0: int, i0: int, t: Array, top: Array) -> None:
-    """t[r, l] = h_j - M_ji for j = j0 + r, i = i0 + l; top[l] is raised to the largest of column
-    l."""
+    """t[r, l] = h_j - M_ji for j = j0 + r, i = i0 + l; top[l] is raised to the largest exponent of
+    column l."""
     full_width()
     for r in range(t.shape[0]):
         j = np.uintp(j0 + r)
@@ -46,7 +47,8 @@ def term(t: Number, shift: Number, k: Number) -> Number:
 
 @reduction
 def _growth(top: Array, shift: Array) -> Number:
-    """By how much the largest exponents exceed the shifts at most; 0 where none does."""
+    """The most by which a largest exponent `top` exceeds the shift of its column; 0 if none does.
+    """
     full_width()
     growth = top.dtype.type(0)
     for l in range(top.size):
@@ -56,8 +58,8 @@ def _growth(top: Array, shift: Array) -> Number:
 
 @elementwise
 def _rescale(top: Array, k: Number, shift: Array, total: Array) -> None:
-    """Make the largest exponent so far the shift of each column: total[l] is then in units of its
-    largest term, and no later term overflows."""
+    """Make the largest exponent so far the shift of each column, and rescale the sum total[l] to
+    it: so no term of this chunk overflows."""
     full_width()
     for l in range(top.size):
         total[l] *= exp2_scaled(shift[l] - top[l], k)

@@ -1,13 +1,15 @@
-"""What the Numba kernels need so that LLVM turns their inner loops into full-width vector code.
+"""Decorators and instructions with which LLVM turns the kernels' inner loops into vector code.
 
-No equation here. LLVM vectorises an inner loop if its iterations are independent, or form a sum
-that may be added up in any order; and if no index may be negative, for Python lets a negative index
-count from the end. So indices are those of a `range`, or unsigned (`np.uintp`).
+No equation here. LLVM vectorises an inner loop whose iterations are independent, or form a sum that
+may be added up in any order. It does so only if it sees that no index is negative, because in
+Python a negative index counts from the end. So indices are those of a `range`, or unsigned
+(`np.uintp`).
 
-Decorators: `elementwise` for functions whose loops have independent iterations, `reduction` for
-sums, `kernel` for what Python calls, `called` for the same without a copy on disk (for benchmarks),
-and `implements` for a function whose code depends on the types of its arguments.
-Instructions without a name in Python: `fma`, `larger`, `add_exponent`, `full_width`.
+Decorators: `elementwise` is for functions whose loops have independent iterations, `reduction` for
+sums. `kernel` is for functions that Python calls, `called` for such functions without a copy on
+disk (for benchmarks). `implements` is for a function whose code depends on the types of its
+arguments. Instructions of the processor that Python has no name for: `fma`, `larger`,
+`add_exponent`. And `full_width`, which makes a function use the widest registers.
 """
 
 from __future__ import annotations
@@ -29,15 +31,17 @@ Number: TypeAlias = Any
 """A number inside a kernel, in the dtype of the cost unless a function says otherwise."""
 
 ELEMENTWISE: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
-"""Compile options: a * b + c may become one multiply-add, rounded once; nothing is reordered."""
+"""Compile options: a * b + c may become one multiply-add, rounded once; the order of operations is
+kept."""
 
 REDUCTION: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
-"""The same, and the terms of a sum may be added in any order. A function that relies on its order
-(`exp2_scaled`) is compiled as ELEMENTWISE, and keeps its order where it is inlined into a sum."""
+"""Compile options of ELEMENTWISE, and the terms of a sum may be added in any order. `exp2_scaled`,
+which relies on the order of its operations, is compiled as ELEMENTWISE: it keeps this order where
+it is inlined into a sum."""
 
 INSIDE: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""Compile options of a function that only compiled code calls. It saves the wrapper for calls from
-Python, a third of the time of compilation; a call from Python would crash."""
+"""Compile options of a function that only compiled code calls: without the wrappers for calls from
+Python and C it compiles in two thirds of the time. A call from Python would crash."""
 
 elementwise: Callable[[Function], Function] = njit(**ELEMENTWISE, **INSIDE)
 reduction: Callable[[Function], Function] = njit(**REDUCTION, **INSIDE)
@@ -56,10 +60,10 @@ def implements(function: Callable[..., Any]) -> Callable[[Function], Function]:
 
 
 def variant(*of: Any) -> Callable[[Function], Function]:
-    """Decorates a function that a factory makes, and adds to its name what it was made of.
+    """Decorates a function that a factory makes, and adds to its name the values it was made from.
 
-    Without that, two functions of one factory with arguments of one type would have the same symbol
-    in compiled code. Where a process loads both from disk, the one could be called for the other.
+    Otherwise two functions of one factory that take the same types would have the same symbol in
+    compiled code, and a process that loads both from disk could call one in place of the other.
     """
     parts = "_".join(getattr(getattr(part, "py_func", part), "__qualname__", str(part))
                      for part in of)
@@ -74,17 +78,18 @@ def variant(*of: Any) -> Callable[[Function], Function]:
 _SOURCES = zlib.crc32(b"".join(
     file.read_bytes() for file in sorted(Path(__file__).parent.rglob("*.py"))
 ))
-"""A checksum of the sources of this backend."""
+"""A checksum of all Python files of this backend: see `kernel`."""
 
 
 class _OwnCode(JITCodeLibrary):  # type: ignore[misc]
-    """The code of a kernel, which calls its own copies of the functions that are compiled into it.
+    """The compiled code of a kernel, with private copies of the functions it calls, so that a call
+    gives the same digits in every process.
 
     Numba leaves these copies visible to the linker, which resolves a name to the first function of
-    that name that the process has loaded. In the process that compiles the kernel, that is the
-    function as it was compiled on its own. LLVM has vectorised its loops in another way than in the
-    copy, so that sums are added up in another order. A process that loads the kernel from disk has
-    the copy alone. Then the same call would give other last digits in the two processes.
+    that name that the process has loaded. In the process that compiles the kernel, this is the
+    function as compiled on its own. There LLVM may have vectorised a loop in another way than in
+    the copy, and adds up a sum in another order. A process that loads the kernel from disk has the
+    copy alone. So the last digits would differ between the two processes.
     """
 
     def _optimize_final_module(self) -> None:
@@ -95,10 +100,10 @@ class _OwnCode(JITCodeLibrary):  # type: ignore[misc]
 
 
 class _KernelCompiler(Compiler):  # type: ignore[misc]
-    """Numba's compiler, which puts its code into an `_OwnCode`."""
+    """Numba's compiler, changed only to put its code into an `_OwnCode`."""
 
     def compile_extra(self, function: Any) -> Any:
-        """Compile `function`: Numba's own entry point."""
+        """Compile `function`. Numba calls this method of its compiler."""
         self.state.library = _OwnCode(self.state.targetctx.codegen(), function.__qualname__)
         self.state.library.enable_object_caching()  # as Numba does; it must precede any code
         return super().compile_extra(function)
@@ -108,9 +113,9 @@ def kernel(function: Function) -> Function:
     """`function` compiled when it is first called, and kept on disk for other processes. It runs
     without the interpreter's lock, so that `launch` can run it on several threads.
 
-    Numba's disk cache looks at the name of a function and at the time of the file in which it
-    stands. It misses a change in another file whose functions are compiled into the kernel. So a
-    checksum of all files is made part of the name.
+    Numba finds a function on disk by its name and by the time of the file that defines it. It would
+    miss a change in another file whose functions are compiled into the kernel. So a checksum of all
+    files is made part of the name.
     """
     function.__qualname__ += f"_{_SOURCES:08x}"
     compiler: Callable[[Function], Function] = njit(
@@ -121,7 +126,7 @@ def kernel(function: Function) -> Function:
 
 
 MANTISSA = {types.float32: 23, types.float64: 52}
-"""Bits of the significand that are stored."""
+"""The number of bits of the significand that a float stores, by its Numba type."""
 
 
 @instruction
@@ -152,8 +157,8 @@ def _call(builder: Any, name: str, arguments: Any, flags: tuple[str, ...] = ()) 
 
 @instruction
 def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
-    """a * b + c, rounded once if the processor can. (Where two such sums have the same product,
-    LLVM would else compute that once, and round it.)"""
+    """a * b + c, rounded once if the processor can. (Without it LLVM, where two sums share the
+    product a * b, computes this product once, and rounds it.)"""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _call(builder, "llvm.fmuladd", arguments)
@@ -163,8 +168,8 @@ def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
 
 @instruction
 def larger(typing_context: Any, a: Any, b: Any) -> Any:
-    """max(a, b) for numbers that are not NaN. Of all ways to write a maximum, LLVM vectorises this
-    one in a loop."""
+    """max(a, b) for numbers that are not NaN. Unlike other ways to write a maximum, LLVM vectorises
+    this one in a loop."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _call(builder, "llvm.maxnum", arguments, ("nnan", "nsz"))
@@ -174,8 +179,8 @@ def larger(typing_context: Any, a: Any, b: Any) -> Any:
 
 @instruction
 def add_exponent(typing_context: Any, p: Any, marked: Any) -> Any:
-    """p 2^n, n being the whole number in the low bits of the float `marked`: it is added to the
-    bits of p that hold the exponent."""
+    """p 2^n, computed by adding n to the exponent bits of p. n is the whole number in the low bits
+    of the float `marked`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         number = arguments[0].type

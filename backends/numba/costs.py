@@ -1,13 +1,15 @@
-"""Costs inside the Numba kernels: the operands that they take, and how a kernel gets one c_ij.
+"""Costs inside the Numba kernels: the form in which kernels take a cost, and how they get one c_ij.
 
 A kernel works on a block of ROWS rows by TILE columns at a time: 8 x 1024 costs, which stay in the
-cache. The whole matrix is never formed. What belongs to the columns is laid out by tiles,
-(tiles, d, TILE), so that the loop over the columns of a tile reads memory in order.
+cache. The whole matrix is never formed. A tile is a range of TILE columns. Arrays with one entry
+for each column, such as the points y, are laid out by tiles, (tiles, d, TILE), so that the loop
+over the columns of a tile reads memory in order.
 
 In one to three dimensions (DIRECT) c_ij is computed where it is used; in more it is read from a
-block that `blocks` has filled. Both compute differences x - y, as `refot.costs.operands` does:
-there is no cancellation. In DIRECT dimensions the dimension is part of an operand's type (`axes`),
-so that Numba compiles a kernel for it and LLVM unrolls the loops over coordinates.
+block that `blocks` has filled. Both compute differences x - y, as `refot.costs.operands` does, and
+not |x|^2 - 2 x.y + |y|^2, which would cancel. In DIRECT dimensions the dimension is part of an
+operand's type (`axes`), so that Numba compiles a kernel for it and LLVM unrolls the loops over
+coordinates.
 """
 
 from __future__ import annotations
@@ -24,20 +26,20 @@ from refot.costs.operands import Cost, PointCost
 from .compile import Number, elementwise, implements, variant
 
 TILE = 1024
-"""Columns of a block."""
+"""Columns of a block, and of a tile."""
 
 ROWS = 8
 """Rows of a block."""
 
 DIRECT = (1, 2, 3)
-"""Dimensions in which a kernel computes c_ij where it uses it, without a block."""
+"""Dimensions in which a kernel computes each c_ij where it is used, without a block in memory."""
 
-_1 = np.uintp(TILE)  # from one row of a block to the next; unsigned, as `compile` says
+_1 = np.uintp(TILE)  # entries from one row of a block to the next; unsigned: see `compile`
 
 
 class SquaredEuclidean(NamedTuple):
     """scale * |x_i - y_j|^2: x (n, d), y by tiles (tiles, d, TILE). `axes` is (0, ..., d - 1) in
-    DIRECT dimensions, else (): only its length counts, which is part of the type."""
+    DIRECT dimensions, else (). Only its length is used: it makes the dimension part of the type."""
 
     x: Array
     y: Array
@@ -81,7 +83,8 @@ class Rows(NamedTuple):
 
 
 def by_tiles(columns: Array, dtype: Any) -> Array:
-    """`columns` (m, k), one row for each column of the cost, as (tiles, k, TILE), padded by 0."""
+    """`columns` (m, k), which has k numbers for each column of the cost, as (tiles, k, TILE); the
+    last tile is padded by 0."""
     m, k = columns.shape
     tiles = -(-m // TILE)
     padded = np.zeros((tiles * TILE, k), dtype)
@@ -90,7 +93,8 @@ def by_tiles(columns: Array, dtype: Any) -> Array:
 
 
 def row_by_tiles(vector: Array) -> Array:
-    """One number for each column of the cost, (m,), as (tiles, TILE), padded by 0."""
+    """`vector` (m,), which has one number for each column of the cost, as (tiles, TILE); the last
+    tile is padded by 0."""
     return by_tiles(vector[:, None], vector.dtype)[:, 0]
 
 
@@ -100,14 +104,14 @@ POINTS: dict[PairCost, Any] = {
     MANHATTAN_L1: ManhattanL1,
     DOT: Dot,
 }
-"""The kind of operand for each cost of points that the kernels know."""
+"""The kind of operand for each cost between points that the kernels can compute."""
 
 Operand: TypeAlias = SquaredEuclidean | Euclidean | ManhattanL1 | Dot | Rows
 
 
 def operand(C: Cost, y_by_tiles: Array | None = None) -> Operand:
-    """`C` as the kernels take it: points are copied, a matrix only if it is not row-major.
-    `y_by_tiles` are the points y `by_tiles`, where the caller has them.
+    """`C` in the form that the kernels take: points are copied, a matrix only if it is not
+    row-major. `y_by_tiles` is `by_tiles` of the points y, if the caller has computed it.
 
     Raises UnknownNameError for a cost that is not in POINTS.
     """
@@ -126,8 +130,8 @@ def operand(C: Cost, y_by_tiles: Array | None = None) -> Operand:
 
 
 def unrolled(C: Any) -> int:
-    """The dimension that a Numba type of an operand tells: the length of its `axes`. It is 0 for a
-    matrix, and for points outside DIRECT dimensions."""
+    """The dimension that is part of the Numba type C of an operand: the length of its `axes`. It is
+    0 for a matrix, and for points outside DIRECT dimensions."""
     return len(C[C.fields.index("axes")])
 
 
@@ -154,7 +158,7 @@ def _root(u: Number) -> Number:
 
 POINT_TERMS = {SquaredEuclidean: (_square, _itself), Euclidean: (_square, _root),
                ManhattanL1: (_absolute, _itself)}
-"""(term, finish) of a cost of the difference: finish(sum_k term(x_k - y_k))."""
+"""(term, finish) of a cost that depends on the difference alone: finish(sum_k term(x_k - y_k))."""
 
 
 def _of_difference(term: Any) -> Any:
@@ -180,7 +184,7 @@ PAIR_TERMS = {SquaredEuclidean: (squared_difference, _itself),
               Euclidean: (squared_difference, _root),
               ManhattanL1: (absolute_difference, _itself),
               Dot: (minus_product, _itself)}
-"""(term, finish) of any cost of points: finish(sum_k term(x_k, y_k))."""
+"""(term, finish) of any cost between points: finish(sum_k term(x_k, y_k))."""
 
 
 # ------------------------------------------------------------------ one cost at a time
@@ -200,13 +204,13 @@ def _direct(term: Any, width: int, finish: Any) -> Any:
 
 @elementwise
 def _in_block(C: Any, t: Array, i: int, r: int, tile: int, j: int) -> Number:
-    """c_ij from the block t."""
+    """c_ij, read from row r of the block t."""
     return t[np.uintp(r) * _1 + j]
 
 
 @elementwise
 def _in_matrix(C: Any, t: Array, i: int, r: int, tile: int, j: int) -> Number:
-    """c_ij from the matrix of the caller."""
+    """c_ij, read from the matrix of the caller."""
     return C.matrix[np.uintp(i), np.uintp(tile) * _1 + j]
 
 
@@ -216,17 +220,19 @@ costs_at: dict[tuple[Any, int], Any] = {
     **{(kind, d): _direct(term, d, finish)
        for kind, (term, finish) in PAIR_TERMS.items() for d in DIRECT},
 }
-"""By kind of operand and `unrolled` dimension, the function cost(C, t, i, r, tile, j) that gives
-c_ij, unscaled, for column j of a tile. Where it reads from a block t, `blocks.prepare` has filled
-that, and i is row r of it."""
+"""For each (kind of operand, `unrolled` dimension) the function cost(C, t, i, r, tile, j). It gives
+the cost of row i and of column j of a tile, without the factor `scale`. Some of these functions
+read it from row r of a block t, which `blocks.prepare` has filled."""
 
 
 # ------------------------------------------------------------------ the gradient d1 c of a cost
-# Its coordinate k is weight_ij * (x_ik - y_jk), for l1 weight_ij * sign(x_ik - y_jk), and for the
-# product -weight_ij * y_jk. The three functions below choose by the type of the operand.
+# The gradient in x_i has the coordinates weight_ij * (x_ik - y_jk); for l1 they are weight_ij *
+# sign(x_ik - y_jk), for the product -weight_ij * y_jk. Each function below has one implementation
+# for each kind of operand.
 def gradient_weight(C: Any, entry: Number, c: Number) -> Number:
-    """P_ij times the factor of the gradient of c_ij that is the same for all coordinates: 2 P_ij
-    for the squared Euclidean cost, P_ij / |x - y| (0 where x = y) for the Euclidean, else P_ij."""
+    """weight_ij: `entry` = P_ij times the factor of the gradient of c_ij that all coordinates
+    share. It is 2 P_ij for the squared Euclidean cost, P_ij / |x - y| (0 where x = y) for the
+    Euclidean, and P_ij for the others."""
     raise NotImplementedError("compiled code only")
 
 
@@ -240,7 +246,8 @@ def _gradient_weight(C: Any, entry: Any, c: Any) -> Any:
 
 
 def gradient_along(C: Any, weight: Number, u: Number) -> Number:
-    """The coordinate of weight * d1 c where x - y has the coordinate u, for a cost of x - y."""
+    """One coordinate of weight * d1 c, from the same coordinate u of x - y, for a cost that depends
+    on x - y alone."""
     raise NotImplementedError("compiled code only")
 
 
@@ -252,7 +259,7 @@ def _gradient_along(C: Any, weight: Any, u: Any) -> Any:
 
 
 def gradient_term(C: Any, weight: Number, x: Number, y: Number) -> Number:
-    """The coordinate of weight * d1 c where the points have the coordinates x and y, for any
+    """One coordinate of weight * d1 c, from the same coordinate x and y of the two points, for any
     cost."""
     raise NotImplementedError("compiled code only")
 

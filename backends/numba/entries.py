@@ -1,10 +1,10 @@
 """The large entries of a plan, as a sparse matrix: a first pass counts them, a second writes them.
 
-An entry is large where its exponent F_i + G_j - C_ij exceeds eps log(least); no exponential is
-taken of the others. Both passes compare exponents that one and the same function (`_exponents`) has
-written to memory, so that they find the same entries: computed in two loops, an exponent might be
-rounded in two ways. For points in order, a group of rows skips the tiles of columns whose box is
-too far away.
+An entry is large if its exponent F_i + G_j - C_ij exceeds the cut, eps log(least). No exponential
+is computed for the others. Both passes must find the same entries. So both compare exponents that
+one function, `_exponents`, has written to memory: two loops of their own might round them
+differently. For sorted points (a `SortedCost`), a group of rows skips the tiles of columns that are
+too far away to have large entries. k = log2(e) / eps; tiles and blocks are those of `costs`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from .launch import Launcher
 _1 = np.uintp(TILE)
 
 RUN = 64
-"""Columns that are counted together, by vector instructions, before they are looked at one by one:
-most runs hold no large entry."""
+"""Columns whose large entries are counted together, by vector instructions. Only if there are some
+are the columns compared one by one: most runs have none."""
 
 
 @elementwise
 def _exponents(F: Array, G: Array, scale: Number, i: int, rows: int, tile: int, columns: int,
                t: Array) -> None:
-    """t[r, j] <- F_i + G_j - C_ij, from c_ij."""
+    """t[r, j] <- F_i + G_j - C_ij in place of the cost c_ij, C_ij = scale c_ij."""
     full_width()
     for r in range(rows):
         o = np.uintp(r) * _1
@@ -46,14 +46,14 @@ def _exponents(F: Array, G: Array, scale: Number, i: int, rows: int, tile: int, 
 @elementwise
 def _exponent_block(C: Any, F: Array, G: Array, i: int, rows: int, tile: int, columns: int, t: Array
                     ) -> None:
-    """t[r, j] = F_i + G_j - C_ij for the rows i = i + r and the columns j of a tile."""
+    """t[r, j] = F_(i + r) + G_j - C_(i + r)j for the columns j of a tile."""
     fill(C, i, rows, tile, columns, t)
     _exponents(F, G, C.scale, i, rows, tile, columns, t)
 
 
 @reduction
 def _count(t: Array, r: int, j0: int, j1: int, cut: Number) -> Number:
-    """How many of t[r, j0 to j1] exceed the cut."""
+    """How many of the exponents t[r, j0], ..., t[r, j1 - 1] exceed the cut."""
     full_width()
     o, none = np.uintp(r) * _1, t.dtype.type(0)
     one, count = t.dtype.type(1), none
@@ -65,8 +65,8 @@ def _count(t: Array, r: int, j0: int, j1: int, cut: Number) -> Number:
 @kernel
 def count_entries(C: Any, F: Array, G: Array, m: int, cut: Number, reach: Array, group: int,
                   counts: Array, i0: int, i1: int) -> None:
-    """counts[i] += the number of large entries of row i, i0 <= i < i1. i0 is a multiple of `group`:
-    reach[i // group, tile] tells whether a row i may have large entries in a tile of columns."""
+    """counts[i] += the number of large entries of row i, i0 <= i < i1. reach[i // group, tile] says
+    whether row i may have large entries in a tile of columns; i0 is a multiple of `group`."""
     t = np.empty(ROWS * TILE, F.dtype)
     for i in range(i0, i1, ROWS):
         rows = min(ROWS, i1 - i)
@@ -81,8 +81,9 @@ def count_entries(C: Any, F: Array, G: Array, m: int, cut: Number, reach: Array,
 @elementwise
 def _write(t: Array, r: int, j0: int, j1: int, cut: Number, k: Number, names: Array, place: int,
            values: Array, found: Array) -> int:
-    """Write the entries of t[r, j0 to j1] above the cut, and the names of their columns, from
-    `place` on; returns the place after the last."""
+    """Of the exponents t[r, j0], ..., t[r, j1 - 1], write exp(t / eps) of those above the cut into
+    `values`, and the names of their columns into `found`, from `place` on. Returns the place after
+    the last."""
     for j in range(j0, j1):
         if t[r * TILE + j] > cut:
             values[place], found[place] = exp2_bounded(t[r * TILE + j], k), names[j]
@@ -95,7 +96,8 @@ def write_entries(C: Any, F: Array, G: Array, m: int, cut: Number, reach: Array,
                   k: Number, names: Array, places: Array, values: Array, found: Array, i0: int,
                   i1: int) -> None:
     """Write the large entries of row i into `values` and their columns into `found`, from places[i]
-    on, which becomes the place after the last. names (m,): what each column is called there."""
+    on; places[i] becomes the place after the last. names (m,): the number that the caller has for
+    each column."""
     t = np.empty(ROWS * TILE, F.dtype)
     for i in range(i0, i1, ROWS):
         rows = min(ROWS, i1 - i)
@@ -113,7 +115,8 @@ def write_entries(C: Any, F: Array, G: Array, m: int, cut: Number, reach: Array,
 
 def entries(C: Cost, F: Array, G: Array, eps: float, k: Any, least: float, most: int,
             run: Launcher) -> Entries | None:
-    """`plan_entries` of the contract; k = log2(e) / eps. Points in order are named as they came."""
+    """`plan_entries` of `refot.backend_contract.Backend`. Rows and columns are numbered as the
+    caller has them, also where the points are sorted here."""
     n, m = C.shape
     cut = C.dtype.type(eps * math.log(least))
     rows, names = np.arange(n), np.arange(m, dtype=np.int32)
@@ -139,8 +142,8 @@ def entries(C: Cost, F: Array, G: Array, eps: float, k: Any, least: float, most:
 
 
 def _reach(C: PointCost, F: Array, G: Array, cut: Any) -> Array:
-    """Whether an entry between a group of rows and a tile of columns may exceed the cut, from the
-    smallest cost between their boxes and the largest potentials: (groups, tiles)."""
+    """Whether a group of rows may have large entries in a tile of columns: (groups, tiles). The
+    bound is the largest potentials minus the smallest cost between the boxes around the points."""
     x_low, x_high = (corner[:, None] for corner in box_corners(C.x, CLUSTER))
     y_low, y_high = box_corners(C.y, TILE)
     gap = np.maximum(np.maximum(y_low - x_high, x_low - y_high), 0)
@@ -150,5 +153,5 @@ def _reach(C: PointCost, F: Array, G: Array, cut: Any) -> Array:
 
 
 def _highest(h: Array, group: int) -> Array:
-    """The largest of each `group` neighbours."""
+    """The largest entry of each group of `group` neighbours in h."""
     return np.maximum.reduceat(h, np.arange(0, len(h), group))

@@ -1,18 +1,18 @@
 """2^(t k) without a branch, a table or a call, so that LLVM vectorises the loop around it.
 
 Let n be the whole number nearest t k, and f = t k - n, in [-1/2, 1/2]. Then 2^(t k) = 2^n 2^f.
-- n: adding 1.5 * 2^52 to t k rounds it to a whole number, which stands in the low bits of the sum
-  (`marked` below); taking 1.5 * 2^52 away again gives n as a float.
+- n: adding 1.5 * 2^52 (float32: 1.5 * 2^23) to t k rounds it to a whole number, which is then in
+  the low bits of the sum (`marked` below); subtracting the constant again gives n as a float.
 - f: one fused multiply-add, t k - n, rounded once.
 - 2^f: a polynomial 1 + f q(f), with q found by Remez's algorithm to make the relative error least.
 - 2^n: n is added to the bits that hold the exponent.
 
 The error, tested over the whole range, is at most 1.1 ulp for k = 1, in float64 and in float32. The
-polynomials err by 2^-55.6 of the value (degree 11) and 2^-28.5 (degree 6). For another k, t k is
-rounded in f alone, by at most 2^-55 (2^-26), which is 0.2 ulp more; the rounding of k itself is the
-caller's. On a processor without fused multiply-add it is 1.3 ulp, and t k is rounded like any
-product.
-Below 2^-1021.5 (float32: 2^-125.5) the result is 0: gradual underflow is flushed. The exponential
+relative error of the polynomials is 2^-55.6 (float64, degree 11) and 2^-28.5 (float32, degree 6).
+For another k the product t k is rounded only in f, by at most 2^-55 (2^-26), which adds 0.2 ulp. An
+error of k itself comes from the caller, and is not counted. Without a fused multiply-add the error
+is at most 1.3 ulp for k = 1, and t k is rounded like any product.
+Results below 2^-1021.5 (float32: 2^-125.5) are 0: there are no subnormal results. The exponential
 of -inf is 0, that of NaN is NaN.
 """
 
@@ -46,8 +46,8 @@ B1, B2, B3, B4, B5, B6 = (
 def _power64(f: Number) -> Number:
     """2^f for float64 f in [-1/2, 1/2].
 
-    Even and odd powers are summed apart. In Horner's rule each of 11 multiply-adds would wait for
-    the one before it; here two chains of half that length run side by side."""
+    Even and odd powers are summed separately: two chains of multiply-adds run side by side, while
+    by Horner's rule each of 11 would wait for the one before it."""
     f2 = f * f
     even = fma(f2, fma(f2, fma(f2, fma(f2, A10, A8), A6), A4), A2)
     odd = fma(f2, fma(f2, fma(f2, fma(f2, A11, A9), A7), A5), A3)
@@ -67,7 +67,7 @@ def exp2_scaled(t: Number, k: Number) -> Number:
 
 
 def exp2_bounded(t: Number, k: Number) -> Number:
-    """2^(t k) for any t k; inf where t k > 1023.5 (float32: 127.5)."""
+    """2^(t k) for any t k; inf for t k > 1023.5 (float32: 127.5), 0 where `exp2_scaled` is."""
     raise NotImplementedError("compiled code only")
 
 
@@ -82,8 +82,8 @@ def _constants(number: Any) -> tuple[Any, ...]:
 def exp2_about(e: Number, s: Number) -> Number:
     """2^(e - s) for a whole s, |s| < 2^51 (float32: 2^22), and e - s <= 1023 (127).
 
-    The subtraction takes no operation and no rounding: s is taken from the constant that rounds e
-    to a whole number. Results below 2^-1021 (2^-125) become that number, not 0."""
+    The subtraction adds no rounding: s is subtracted from the constant that rounds e to a whole
+    number. Results that would be below 2^-1021 (2^-125) are 2^-1021 (2^-125), not 0."""
     raise NotImplementedError("compiled code only")
 
 

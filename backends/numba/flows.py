@@ -1,15 +1,16 @@
 """The cheapest flow over a list of pairs, by the network simplex method.
 
 Rows are sources and columns are sinks; a pair (i, j) is an arc that may carry any amount of mass at
-its cost. One more node, the root, is joined to all others by an artificial arc, so that there is a
-flow whatever the pairs are. A spanning tree of arcs is the basis: it determines the flow, which is
-0 off the tree, and the potentials, which make every arc of the tree cost what its ends differ by. A
-pivot takes in an arc that is cheaper than its way through the tree, and pushes flow around the
-circle that it closes until an arc of the circle is empty, which leaves the tree.
+its cost. One more node, the root, has an artificial arc to or from every other node, so that there
+is a flow even if the pairs alone allow none. The basis is a spanning tree of arcs. It determines
+the flow, which is 0 on all other arcs, and the potentials: the cost of a tree arc is the difference
+of the potentials at its ends. A pivot adds an arc that costs less than the path through the tree
+between its ends. The arc closes a cycle; flow is pushed around it until an arc of the cycle has
+none left, and this arc leaves the tree.
 
-Masses are whole numbers. So flows are exact, and two rules keep the method from walking in circles
+Masses are whole numbers, so that flows are exact. Two rules keep the method from repeating itself
 (kovacs2015minimum in docs/references.bib): in the first tree no empty arc points away from the
-root, and of several arcs that become empty together the last one along the circle leaves.
+root; and of several arcs that become empty together, the last one along the cycle leaves.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ NONE = -1
 
 
 class Tree(NamedTuple):
-    """The spanning tree; (nodes,) each. The root is the last node."""
+    """The spanning tree, as arrays with one entry for each node. The root is the last node. An
+    entry NONE stands for no node or no arc."""
 
     parent: Array
     arc: Array
@@ -38,7 +40,7 @@ class Tree(NamedTuple):
     """Whether that arc points to the parent."""
 
     child: Array
-    """The first child; the other children follow as `after`."""
+    """The first child; `after` of it is the second, and so on."""
 
     after: Array
     """The next child of the same parent."""
@@ -48,12 +50,13 @@ class Tree(NamedTuple):
 
     depth: Array
     potential: Array
-    """The cost of getting mass to the node: an arc of the tree costs potential[head] -
-    potential[tail]."""
+    """The cost of moving a unit of mass from the root to the node: an arc of the tree costs
+    potential[head] - potential[tail]."""
 
 
 class Arcs(NamedTuple):
-    """The arcs; (k,) each. The first ones are artificial, one for each node but the root."""
+    """The arcs from node `tail` to node `head`, (k,) each. The artificial arcs come first, one for
+    each node but the root."""
 
     tail: Array
     head: Array
@@ -62,7 +65,8 @@ class Arcs(NamedTuple):
 
 
 def first_tree(supply: Array, demand: Array) -> tuple[Tree, Arcs]:
-    """All mass goes by the root. Costs and potentials are set when a solve begins."""
+    """The first tree, where all mass flows through the root, and the artificial arcs. Their costs,
+    and the potentials, are still 0: they are set when a solve begins."""
     n, nodes = len(supply), len(supply) + len(demand)
     node, root = np.arange(nodes), nodes
     source = node < n
@@ -79,7 +83,7 @@ def first_tree(supply: Array, demand: Array) -> tuple[Tree, Arcs]:
 # ------------------------------------------------------------------ the tree
 @elementwise
 def _take_off(tree: Tree, node: int) -> None:
-    """Take a node off the list of its parent's children."""
+    """Remove a node from the list of its parent's children."""
     before, after = tree.before[node], tree.after[node]
     if before == NONE:
         tree.child[tree.parent[node]] = after
@@ -91,7 +95,7 @@ def _take_off(tree: Tree, node: int) -> None:
 
 @elementwise
 def _hang(tree: Tree, node: int, parent: int, arc: int, up: bool) -> None:
-    """Put a node on the list of the parent's children, first of all."""
+    """Make a node the first child of `parent`, joined to it by `arc`, which points up if `up`."""
     tree.parent[node], tree.arc[node], tree.up[node] = parent, arc, up
     after = tree.child[parent]
     tree.before[node], tree.after[node], tree.child[parent] = NONE, after, node
@@ -101,8 +105,8 @@ def _hang(tree: Tree, node: int, parent: int, arc: int, up: bool) -> None:
 
 @elementwise
 def _move(tree: Tree, node: int, top: int, parent: int, arc: int, up: bool) -> None:
-    """Cut off the part of the tree below `top`, and hang it below `parent` by its `node`: on the
-    way from there to `top` parents and children change places."""
+    """Cut off the subtree of `top`, and attach it to `parent` by its `node` and `arc`. On the path
+    from `node` to `top`, each parent becomes the child of its former child."""
     while True:
         above, above_arc, above_up = tree.parent[node], tree.arc[node], tree.up[node]
         _take_off(tree, node)
@@ -115,7 +119,8 @@ def _move(tree: Tree, node: int, top: int, parent: int, arc: int, up: bool) -> N
 
 @elementwise
 def _next(tree: Tree, node: int, top: int) -> int:
-    """The next node of a walk over all below `top`, parents first; NONE after the last one."""
+    """The node after `node` in a traversal of the subtree of `top`, parents before their children;
+    NONE after the last one."""
     below: int = tree.child[node]
     if below != NONE:
         return below
@@ -127,7 +132,7 @@ def _next(tree: Tree, node: int, top: int) -> int:
 
 @elementwise
 def _shift(tree: Tree, top: int, change: float) -> None:
-    """Add `change` to the potentials of `top` and all below it, and count their depths anew."""
+    """Add `change` to the potentials in the subtree of `top`, and compute its depths anew."""
     node = top
     while node != NONE:
         tree.potential[node] += change
@@ -137,7 +142,8 @@ def _shift(tree: Tree, top: int, change: float) -> None:
 
 @elementwise
 def _renew(tree: Tree, arcs: Arcs) -> None:
-    """Compute all potentials anew from the costs: each change of them has added a rounding."""
+    """Compute all potentials anew from the costs of the tree, because each `_shift` adds a rounding
+    to them."""
     root = tree.parent.size - 1
     node = _next(tree, root, root)
     while node != NONE:
@@ -150,7 +156,7 @@ def _renew(tree: Tree, arcs: Arcs) -> None:
 # ------------------------------------------------------------------ the pivot
 @elementwise
 def _meeting(tree: Tree, node: int, other: int) -> int:
-    """The node where the ways of both to the root meet."""
+    """The first node that the paths of both to the root have in common."""
     while node != other:
         if tree.depth[node] >= tree.depth[other]:
             node = tree.parent[node]
@@ -162,10 +168,13 @@ def _meeting(tree: Tree, node: int, other: int) -> int:
 @elementwise
 def _emptied(tree: Tree, flow: Array, node: int, top: int, away: bool, most: int, last: bool
              ) -> tuple[int, int]:
-    """Walk from `node` up to `top`: (how much can be pushed along this way, the node whose arc to
-    its parent is then empty, or NONE). It is at most `most`, and what the arcs hold against whose
-    direction it is pushed. `away`: it is pushed from `top` down to the node. Of several arcs that
-    are emptied the first one met counts, or with `last` the last one."""
+    """(The mass that can be pushed along the path between `node` and its ancestor `top`, the node
+    whose arc to its parent is then empty, or NONE.) It is pushed down to `node` if `away`, else up
+    from it.
+
+    The limits are `most`, and the flows of arcs that point against the push, which it reduces. Of
+    several arcs that are emptied, the one nearest to `node` is given, or with `last` the one
+    farthest from it."""
     found = NONE
     while node != top:
         if tree.up[node] == away:
@@ -178,7 +187,7 @@ def _emptied(tree: Tree, flow: Array, node: int, top: int, away: bool, most: int
 
 @elementwise
 def _push(tree: Tree, flow: Array, node: int, top: int, away: bool, mass: int) -> None:
-    """Push the mass along that way."""
+    """Push the mass along the path that `_emptied` describes."""
     while node != top:
         flow[tree.arc[node]] += -mass if tree.up[node] == away else mass
         node = tree.parent[node]
@@ -186,7 +195,8 @@ def _push(tree: Tree, flow: Array, node: int, top: int, away: bool, mass: int) -
 
 @elementwise
 def _pivot(tree: Tree, arcs: Arcs, arc: int, reduced: float) -> None:
-    """Take `arc` into the tree, which saves `reduced` < 0 a unit of mass, and another one out."""
+    """Add `arc`, whose reduced cost is `reduced` < 0, to the tree, and remove the arc that becomes
+    empty. The reduced cost is the change of the total cost for each unit of mass on the arc."""
     tail, head, flow = arcs.tail[arc], arcs.head[arc], arcs.flow
     top = _meeting(tree, tail, head)
     mass, out = _emptied(tree, flow, tail, top, True, np.iinfo(np.int64).max, False)
@@ -194,7 +204,7 @@ def _pivot(tree: Tree, arcs: Arcs, arc: int, reduced: float) -> None:
     flow[arc] += mass
     _push(tree, flow, tail, top, True, mass)
     _push(tree, flow, head, top, False, mass)
-    if later == NONE:  # an arc on the side of the tail leaves
+    if later == NONE:  # the arc that leaves is on the path from the tail, not from the head
         _move(tree, tail, out, head, arc, True)
         _shift(tree, tail, -reduced)
     else:
@@ -204,8 +214,8 @@ def _pivot(tree: Tree, arcs: Arcs, arc: int, reduced: float) -> None:
 
 @elementwise
 def _cheapest(tree: Tree, arcs: Arcs, start: int, stop: int, least: float) -> tuple[int, float]:
-    """(the arc between `start` and `stop` that saves most, its reduced cost), if that is below
-    `least`; else (NONE, least)."""
+    """(The arc with the smallest reduced cost among `start` to `stop` - 1, this cost) if it is
+    below `least`; else (NONE, least)."""
     found = NONE
     for k in range(start, stop):
         reduced = arcs.cost[k] + tree.potential[arcs.tail[k]] - tree.potential[arcs.head[k]]
@@ -217,13 +227,15 @@ def _cheapest(tree: Tree, arcs: Arcs, start: int, stop: int, least: float) -> tu
 @kernel
 def pivots(tree: Any, arcs: Any, nodes: int, block: int, tolerance: float, place: Array, most: int,
            i0: int, i1: int) -> bool:
-    """Pivots until no arc saves more than `tolerance`: then true; false after `most` of them.
+    """Pivot until no reduced cost is below -tolerance, and return true; or return false after
+    `most` pivots, to be called again.
 
-    The arcs are looked through in blocks, in turns, from place[0] on; the best arc of a block that
-    has one is taken. i0 and i1, which every kernel has, are not used."""
+    Arcs are searched in blocks of size `block`, in turn, from place[0] on, which says where the
+    next search begins. The best arc of the first block that has one is taken. i0 and i1, which
+    every kernel has, are not used."""
     _renew(tree, arcs)
     size, done = arcs.cost.size, 0
-    looked = 0  # arcs in a row that save nothing
+    looked = 0  # arcs searched since the last pivot: none of them lowers the cost
     while looked < size - nodes:
         start = place[0]
         stop = min(start + block, size)
@@ -241,15 +253,16 @@ def pivots(tree: Any, arcs: Any, nodes: int, block: int, tolerance: float, place
 
 # ------------------------------------------------------------------ the method
 FRESH = 1e-13
-"""An arc is taken in only if it saves more than this part of the penalty: less may be rounding of
-the potentials."""
+"""A pivot must lower the cost of a unit of mass by more than this part of the penalty: less may be
+a rounding of the potentials."""
 
 PIVOTS = 1 << 13
-"""After this number of pivots the method pauses: some tens of milliseconds."""
+"""Pivots between two pauses of `steps`: some tens of milliseconds."""
 
 
 class NetworkSimplex:
-    """A `FlowProblem`. Each solve starts from the flow of the one before."""
+    """The `FlowProblem` of this backend: supply (n,), demand (m,) and penalty are those of
+    `FlowSolver.flow_problem`. A solve after more pairs were added starts from the flow before."""
 
     def __init__(self, supply: Array, demand: Array, penalty: float) -> None:
         self.n, self.nodes, self.penalty = len(supply), len(supply) + len(demand), penalty
@@ -262,7 +275,7 @@ class NetworkSimplex:
                            for old, more in zip(self.arcs, new, strict=True)))
 
     def steps(self) -> Iterator[None]:
-        """Pivots until the flow is the cheapest, with a pause now and then."""
+        """Pivot until the flow is the cheapest, with a pause after each PIVOTS of them."""
         self.arcs.cost[:self.nodes] = self.penalty
         block = max(int(math.sqrt(len(self.arcs.cost))), 32)
         place = np.full(1, self.nodes)

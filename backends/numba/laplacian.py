@@ -1,8 +1,8 @@
 """Newton's direction from a sparse plan: all steps of conjugate gradients in one kernel.
 
-For a plan of some thousands of entries a step takes ten microseconds, a fifth of the time of one
-that is called from Python. `refot.solvers.newton_cg.conjugate_gradients` is the same algorithm in
-readable form.
+For a plan of some thousands of entries a step takes ten microseconds here; called from Python, one
+step at a time, it would take five times as long. `refot.solvers.newton_cg.conjugate_gradients` is
+the same algorithm in readable form.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def _product(u: Array, v: Array) -> float:
 @elementwise
 def _advance(step: float, q: Array, Aq: Array, diagonal: Array, x: Array, r: Array, z: Array
              ) -> None:
-    """x += step q, r -= step A q, z = r / diagonal: one step, and the preconditioned residual z."""
+    """One step along q: x += step q, the residual r -= step A q, and the preconditioned residual
+    z = r / diagonal."""
     full_width()
     for j in range(np.uintp(x.size)):
         x[j] += step * q[j]
@@ -39,9 +40,9 @@ def _advance(step: float, q: Array, Aq: Array, diagonal: Array, x: Array, r: Arr
 @kernel
 def conjugate_gradients(values: Array, columns: Array, starts: Array, s: Array, diagonal: Array,
                         y: Array, accuracy: float, most: int, x: Array, i0: int, i1: int) -> None:
-    """x (m,) with A x = y, A = diag d - P' diag(s) P, to the relative `accuracy` in the norm of 1 /
-    d, in at most `most` steps. x is 0 when it is handed over. i0 and i1, which every kernel has,
-    are not used: there is one system."""
+    """Solve A x = y, A = diag d - P' diag(s) P, to the relative `accuracy` in the norm weighted by
+    1 / d, in at most `most` steps. P is sparse: `values`, `columns`, `starts` are its `Entries`. x
+    (m,) comes in as 0. i0 and i1, which every kernel has, are not used: there is one system."""
     r, z, Aq, Pq = y.copy(), y / diagonal, np.empty_like(y), np.empty_like(s)
     q, rz = z.copy(), _product(y, z)
     target = accuracy**2 * rz

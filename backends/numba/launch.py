@@ -1,8 +1,9 @@
 """Running a kernel over blocks of rows on several threads, once it is compiled. No equation here.
 
-A kernel works on the rows i0 to i1 without the interpreter's lock, so that Python's own threads are
-enough. Numba's threading layers are not used: such a layer cannot serve two calling threads at
-once, and does not survive a fork. Small problems run on the calling thread alone.
+A kernel works on the rows i0 to i1 - 1 of a problem. It runs without the interpreter's lock, so
+that Python's own threads can run it at the same time. Numba's threading layers are not used: such a
+layer cannot serve two calling threads at once, and does not survive a fork. Small problems run on
+the calling thread alone.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 SMALL = 1 << 22
-"""Up to this number of operations, about 0.1 ms, one thread is used: on a busy machine it can take
-20 ms until a second thread is scheduled."""
+"""A problem of at most this number of arithmetic operations, about 0.1 ms, runs on one thread: on a
+busy machine a second one may start only after 20 ms."""
 
 BLOCKS = 8
-"""Blocks for each thread. At the end, a thread waits for the slowest one, on average for half the
-time of a block: the more blocks there are, the shorter is that."""
+"""Blocks of rows for each thread. At the end, threads wait for the slowest one, on average for half
+the time of a block: this time is shorter if there are more blocks."""
 
 LARGE = 1 << 34
-"""The most operations in a block, about half a second: an interrupt (Ctrl-C) takes effect only
-when the running block has ended."""
+"""The largest number of operations in a block, about half a second: an interrupt (Ctrl-C) takes
+effect only when the running block has ended."""
 
 PATIENCE = 0.5
-"""Seconds of waiting for a kernel after which the user is told that it is being compiled."""
+"""Seconds after which the user is told that a kernel is being compiled."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ _alone = threading.local()
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Until the end of a `with` block the kernels that this thread calls run on this thread."""
+    """Within the `with` block, kernels that this thread calls run on this thread alone."""
     before, _alone.held = getattr(_alone, "held", False), True
     try:
         yield
@@ -60,7 +61,7 @@ def one_thread() -> Iterator[None]:
 
 
 class Launcher:
-    """Runs kernels on as many threads as Numba is told to use (NUMBA_NUM_THREADS)."""
+    """Runs kernels on NUMBA_NUM_THREADS threads: the calling thread and helpers in a pool."""
 
     def __init__(self) -> None:
         self._start_afresh()
@@ -73,18 +74,19 @@ class Launcher:
 
     def __call__(self, n: int, operations: int, kernel: Callable[..., Any], *arguments: Any,
                  unit: int = 8, most: int = sys.maxsize) -> list[Any]:
-        """[kernel(*arguments, i0, i1)] over blocks of the n rows, in order.
+        """The results of kernel(*arguments, i0, i1) for blocks of the n rows, in their order.
 
-        A row takes about this number of `operations`. A block has at most `most` rows, and a
-        multiple of `unit`, but for the last block; `most` is such a multiple itself."""
+        A row takes about this number of `operations`. A block has at most `most` rows. The number
+        of rows of each block but the last is a multiple of `unit`, and so is `most`."""
         results: dict[int, Any] = {}
         self._over_blocks(n, operations, kernel, arguments, unit, most, results.__setitem__)
         return [results[block] for block in range(len(results))]
 
     def added(self, n: int, operations: int, kernel: Callable[..., Any], *arguments: Any) -> Array:
-        """The sum of the arrays that the kernel returns for the blocks of rows. They are added in
-        the order of the blocks, so that every run gives the same digits, and as soon as possible,
-        so that only a few are in memory at once."""
+        """The sum of the arrays that the kernel returns for the blocks of rows.
+
+        They are added in the order of the blocks, so that every run gives the same digits. Each is
+        added as soon as those before it are, so that few are in memory at once."""
         total = SumInOrder()
         self._over_blocks(n, operations, kernel, arguments, 8, sys.maxsize, total)
         return total.sum
@@ -111,10 +113,10 @@ class Launcher:
         self._share(work, left, min(threads, len(left)))
 
     def _share(self, work: Callable[[int], None], left: deque[int], threads: int) -> None:
-        """Do the work of the blocks that are `left`, on the calling thread and on helpers.
+        """Do the work of the blocks in `left`, on the calling thread and on helpers.
 
-        Each thread takes the next block when it is free. So a helper to which the system gives no
-        processor takes no block, and nobody waits for it."""
+        Each thread takes the next block when it is free. So a helper that the system does not
+        schedule takes no block, and nobody waits for it."""
         def help_out() -> None:
             while left:
                 try:
@@ -124,7 +126,7 @@ class Launcher:
                 try:
                     work(block)
                 except BaseException:
-                    left.clear()  # the others stop after the block that they are at
+                    left.clear()  # the other threads stop after their present block
                     raise
 
         helpers: list[Future[None]] = []
@@ -133,14 +135,14 @@ class Launcher:
                 helpers.append(self._threads().submit(help_out))
             help_out()
         finally:
-            left.clear()  # blocks are left here only if the calling thread was interrupted
+            left.clear()  # not empty only if the calling thread was interrupted
             wait([helper for helper in helpers if not helper.cancel()])
         for helper in helpers:
             if not helper.cancelled():
                 helper.result()
 
     def _threads(self) -> ThreadPoolExecutor:
-        """The helpers, started when they are first needed."""
+        """The pool of helper threads, started when it is first needed."""
         with self._starting:
             if self._pool is None:
                 number = int(numba.config.NUMBA_NUM_THREADS) - 1
@@ -149,8 +151,8 @@ class Launcher:
 
 
 class SumInOrder:
-    """The sum of arrays that arrive in any order. They are numbered from 0, and added in the order
-    of their numbers: an array that arrives early waits."""
+    """The sum of arrays, numbered from 0, that arrive in any order but are added in the order of
+    their numbers: an array that arrives early is kept until its turn."""
 
     sum: Array
 
@@ -159,7 +161,7 @@ class SumInOrder:
         self._next, self._lock = 0, threading.Lock()
 
     def __call__(self, number: int, part: Array) -> None:
-        """Array `number` has arrived: add all whose turn it is."""
+        """Array `number` has arrived: add it and those that waited for it, or keep it."""
         with self._lock:
             self._waiting[number] = part
             while self._next in self._waiting:
@@ -172,17 +174,18 @@ class SumInOrder:
 
 
 _compiled: set[Any] = set()
-"""The pairs (kernel, `_kind` of its arguments) whose kernel is known to be compiled."""
+"""The (kernel, `_kind` of its arguments) for which the kernel is known to be compiled."""
 
 
 @contextmanager
 def _compiling(kernel: Any, arguments: tuple[Any, ...]) -> Iterator[bool]:
-    """Yields whether the kernel is compiled for such arguments. If it is not, its lock is held
-    within the `with` block, and the user is told if that takes long.
+    """Yields whether the kernel is compiled for such arguments. If it is not, the `with` block, in
+    which the caller calls it, holds the kernel's lock, and the user is told if that takes long.
 
-    Two processes that compile one kernel for two types at once might write the same file of Numba's
-    disk cache. So each kernel has a lock in the folder of the cache: one process at a time may look
-    for a compiled kernel there, compile and save. Without fcntl (on Windows) nothing is locked.
+    Two processes that compile one kernel at the same time might write the same file of Numba's disk
+    cache. So each kernel has a lock in the folder of the cache: only one process at a time looks
+    for the compiled kernel there, compiles and saves it. Without fcntl (on Windows) nothing is
+    locked.
     """
     kind = kernel, _kind(arguments)
     if kind in _compiled or tuple(map(numba.typeof, arguments)) in kernel.overloads:
@@ -199,8 +202,8 @@ def _compiling(kernel: Any, arguments: tuple[Any, ...]) -> Iterator[bool]:
 
 
 def _kind(argument: Any) -> Any:
-    """All that Numba's type of an argument depends on, to tell two types apart: found in a
-    twentieth of the time of `typeof`."""
+    """What Numba's type of an argument depends on: it is equal for two arguments only if their
+    Numba types are. It takes a twentieth of the time of `numba.typeof`."""
     if isinstance(argument, np.ndarray):
         flags = argument.flags
         return (argument.dtype, argument.ndim, flags.c_contiguous, flags.f_contiguous,
@@ -212,8 +215,8 @@ def _kind(argument: Any) -> Any:
 
 @contextmanager
 def _telling(name: str) -> Iterator[None]:
-    """If the `with` block takes longer than PATIENCE, one line to the log at INFO, and to standard
-    error where that is a terminal."""
+    """If the `with` block takes longer than PATIENCE seconds, write one line to the log at INFO,
+    and to standard error if that is a terminal."""
     def tell() -> None:
         line = f"refot: compiling the kernel {name}: some seconds, once; it is kept on disk"
         _log.info(line)

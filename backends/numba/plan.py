@@ -1,12 +1,12 @@
 """The operations on the plan as Numba kernels: P_ij = exp((F_i + G_j - C_ij) / eps), never formed.
 
-Each kernel goes through its rows and the columns block by block, in three steps: fill a block t
-with costs (`blocks.fill`); turn them into entries of the plan; add these up.
+Each kernel goes through its rows, i0 to i1 - 1, and through the columns block by block, in three
+steps: fill a block t with costs (`blocks.fill`); turn them into entries of the plan; add these up.
 
-F = f + eps log a and G = g + eps log b are potentials with their weights. With k = log2(e) / eps,
-exp(t / eps) = 2^(t k): exponents t are in cost units until they are handed to the exponential. Sums
-over a tile are in the dtype of the cost, sums over tiles in float64. What belongs to the columns, G
-for example, is laid out by tiles, (tiles, TILE).
+F = f + eps log a and G = g + eps log b are potentials with their weights, in cost units. With
+k = log2(e) / eps, exp(t / eps) is computed as 2^(t k). Sums over a tile are in the dtype of the
+cost, sums over tiles in float64. Arrays with one entry for each column, such as G, are laid out by
+tiles, (tiles, TILE): see `costs`, which defines tiles and blocks. m is the number of columns.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def entry(F_i: Number, G_j: Number, c: Number, scale: Number, k: Number) -> Numb
 @elementwise
 def _entries(F: Array, G: Array, scale: Number, k: Number, i: int, rows: int, tile: int,
              columns: int, t: Array) -> None:
-    """t[r, j] <- P_ij, from c_ij."""
+    """t[r, j] <- P_ij in place of the cost c_ij, i = i + r."""
     full_width()
     for r in range(rows):
         o = np.uintp(r) * _1
@@ -46,7 +46,7 @@ def _entries(F: Array, G: Array, scale: Number, k: Number, i: int, rows: int, ti
 @elementwise
 def _plan_block(C: Any, F: Array, G: Array, k: Number, i: int, rows: int, tile: int, columns: int,
                 t: Array) -> None:
-    """t[r, j] is the entry of the plan in row i + r and column j of a tile, for `rows` rows."""
+    """t[r, j] = P_(i + r)j for `rows` rows and the columns j of a tile."""
     fill(C, i, rows, tile, columns, t)
     _entries(F, G, C.scale, k, i, rows, tile, columns, t)
 
@@ -67,7 +67,7 @@ def _product(t: Array, V: Array, i: int, rows: int, tile: int, columns: int, out
 @kernel
 def plan_apply(C: Any, F: Array, G: Array, m: int, k: Number, V: Array, out: Array, i0: int, i1: int
                ) -> None:
-    """out += P @ V for the rows i0 to i1, (n, columns of V), in float64; V by tiles."""
+    """out (n, columns of V), in float64, += P @ V for the rows i0 to i1 - 1; V by tiles."""
     t = np.empty(ROWS * TILE, F.dtype)
     for tile in range(G.shape[0]):
         columns = min(TILE, m - tile * TILE)
@@ -102,7 +102,8 @@ def _add_rows(t: Array, rows: int, tile: int, columns: int, sums: Array) -> None
 @kernel
 def marginals(C: Any, F: Array, G: Array, m: int, k: Number, row_sums: Array, i0: int, i1: int
               ) -> Array:
-    """Add P 1 to row_sums for the rows i0 to i1, and return what these rows add to P'1, (m,)."""
+    """Add (P 1)_i to row_sums for the rows i0 to i1 - 1, and return the sum of these rows of P,
+    their part of P'1, (m,)."""
     t, column_sums = np.empty(ROWS * TILE, F.dtype), np.zeros(m)
     for i in range(i0, i1, ROWS):
         rows = min(ROWS, i1 - i)
@@ -119,7 +120,7 @@ def marginals(C: Any, F: Array, G: Array, m: int, k: Number, row_sums: Array, i0
 @reduction
 def _row_cost(F_i: Number, G: Array, scale: Number, k: Number, r: int, tile: int, columns: int,
               t: Array) -> Number:
-    """sum_j P_ij c_ij for row r of a block t of costs c, without their scale."""
+    """sum_j P_ij c_ij for row r of a block t of costs c, which lack the factor `scale`."""
     full_width()
     o = np.uintp(r) * _1
     total, none = t.dtype.type(0), t.dtype.type(0)
@@ -131,7 +132,7 @@ def _row_cost(F_i: Number, G: Array, scale: Number, k: Number, r: int, tile: int
 
 @kernel
 def plan_cost(C: Any, F: Array, G: Array, m: int, k: Number, i0: int, i1: int) -> float:
-    """sum_ij P_ij C_ij over the rows i0 to i1."""
+    """sum_ij P_ij C_ij over the rows i0 to i1 - 1."""
     t, total = np.empty(ROWS * TILE, F.dtype), 0.0
     for tile in range(G.shape[0]):
         columns = min(TILE, m - tile * TILE)
@@ -147,7 +148,7 @@ def plan_cost(C: Any, F: Array, G: Array, m: int, k: Number, i0: int, i1: int) -
 @elementwise
 def _weights(C: Any, F: Array, G: Array, k: Number, i: int, rows: int, tile: int, columns: int,
              t: Array) -> None:
-    """t[r, j] <- the `gradient_weight` of P_ij, from c_ij."""
+    """t[r, j] <- the `gradient_weight` of P_ij in place of the cost c_ij."""
     full_width()
     for r in range(rows):
         o = np.uintp(r) * _1
@@ -172,8 +173,8 @@ def _add_gradient(C: Any, i: int, rows: int, tile: int, columns: int, t: Array, 
 @kernel
 def plan_cost_gradient(C: Any, F: Array, G: Array, m: int, k: Number, out: Array, i0: int, i1: int
                        ) -> None:
-    """out += sum_j P_ij d1 c(x_i, y_j) for the rows i0 to i1, (n, d), in float64, without the scale
-    of the cost."""
+    """out (n, d), in float64, += sum_j P_ij d1 c(x_i, y_j) for the rows i0 to i1 - 1, without the
+    factor `scale` of the cost."""
     t = np.empty(ROWS * TILE, F.dtype)
     for tile in range(G.shape[0]):
         columns = min(TILE, m - tile * TILE)

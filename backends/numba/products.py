@@ -1,13 +1,13 @@
-"""Costs that the kernels take as a matrix, a block of rows at a time: those without compiled code,
-and those in high dimension, by a matrix product.
+"""Costs between points that are formed as matrices, one block of rows at a time.
 
-In many dimensions most of the work is in the products x.y, which BLAS does at the processor's peak.
-The cost is -x.y itself, or |x - y|^2 = |x|^2 + |y|^2 - 2 x.y, or the root of that.
+These are costs without compiled code, and costs in high dimension that a matrix product gives. In
+many dimensions most of the work is in the products x.y, which BLAS computes at the processor's peak
+rate. The cost is -x.y itself, or |x - y|^2 = |x|^2 + |y|^2 - 2 x.y, or the root of that.
 
 For a distance the points are first centred. With u the unit roundoff, the error of |x - y|^2 is
 then at most (d + 8) u (|x|^2 + |y|^2), which may be larger than the distance of near neighbours. So
-where the result is below NEAR (|x|^2 + |y|^2) it is computed again by differences. Every cost then
-has a relative error of at most (d + 8) u / NEAR, and points that coincide have cost 0.
+a result below NEAR (|x|^2 + |y|^2) is computed again by differences. Every cost then has a relative
+error of at most (d + 8) u / NEAR, and points that coincide have cost 0.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .costs import POINTS, ROWS
 from .launch import Launcher
 
 PRODUCT_DIMENSION = 64
-"""From this dimension on the product is faster than the sum of squared differences."""
+"""From this dimension on a matrix product is faster than summing squared differences."""
 
 NEAR = 2.0**-6
 """Costs below this share of |x|^2 + |y|^2 are computed by differences."""
@@ -37,7 +37,7 @@ BLOCK_ELEMENTS = 1 << 20
 """Costs in a block: 8 MiB in float64, read again while they are in the cache."""
 
 BY_PRODUCTS = SQEUCLIDEAN, EUCLIDEAN, DOT
-"""The costs that can be had from a product of matrices."""
+"""The costs that can be computed from a matrix product."""
 
 
 def is_uncompiled(C: Cost) -> TypeGuard[PointCost]:
@@ -46,15 +46,15 @@ def is_uncompiled(C: Cost) -> TypeGuard[PointCost]:
 
 
 def by_blocks(C: Cost) -> TypeGuard[PointCost]:
-    """Whether the kernels take C as blocks of a matrix: a cost that they do not know, or one that
-    comes from a product of matrices, in a dimension in which that is faster."""
+    """Whether C goes to the kernels as blocks of a matrix: because there is no compiled code for
+    it, or because a matrix product gives it faster."""
     return is_uncompiled(C) or (isinstance(C, PointCost) and C.x.shape[1] >= PRODUCT_DIMENSION
                              and C.ground in BY_PRODUCTS)
 
 
 def cost_blocks(C: PointCost, run: Launcher) -> Iterator[tuple[slice, DenseCost]]:
-    """(rows, C[rows, :]) for block after block. Blocks may share one buffer: the next overwrites
-    the one before."""
+    """(rows, C[rows, :]) for block after block. Use a block before taking the next: blocks may
+    share one buffer."""
     if is_uncompiled(C):
         yield from ((rows, DenseCost(np.ascontiguousarray(C.rows(rows))))
                     for rows in blocks(C.shape, BLOCK_ELEMENTS))
@@ -73,7 +73,7 @@ def cost_blocks(C: PointCost, run: Launcher) -> Iterator[tuple[slice, DenseCost]
 
 
 def _products(x: Array, y: Array) -> Iterator[tuple[slice, Array]]:
-    """(rows, x[rows] y') for block after block, in one buffer."""
+    """(rows, x[rows] y') for block after block, all in one buffer."""
     n, m = len(x), len(y)
     step = min(n, max(ROWS, BLOCK_ELEMENTS // m))
     buffer = np.empty((step, m), x.dtype)
@@ -84,8 +84,8 @@ def _products(x: Array, y: Array) -> Iterator[tuple[slice, Array]]:
 
 @reduction
 def _squares_from_products(c: Array, x_2: Number, y_2: Array) -> Number:
-    """c_j <- |x|^2 + |y_j|^2 - 2 c_j, from c_j = x.y_j. The returned number is > 0 if one of them
-    is below NEAR (|x|^2 + |y_j|^2)."""
+    """c_j <- |x|^2 + |y_j|^2 - 2 c_j, from c_j = x.y_j. Returns a number > 0 if one of the new c_j
+    is below NEAR (|x|^2 + |y_j|^2), else 0."""
     full_width()
     margin = c.dtype.type(0)
     near = c.dtype.type(NEAR)
@@ -121,11 +121,15 @@ def _scaled(c: Array, root: bool, scale: Number) -> None:
 @kernel
 def distances(c: Array, x: Array, y: Array, x_2: Array, y_2: Array, root: bool, scale: Number,
               i0: int, i1: int) -> None:
-    """Turn c_ij = x_i.y_j into scale * |x_i - y_j|^2 or, if `root`, into scale * |x_i - y_j|, for
-    the rows i0 to i1. x_2 (n,) and y_2 (m,): the squared lengths of the centred points."""
+    """Turn c_ij, the inner product of centred points, into scale * |x_i - y_j|^2 for the rows i0 to
+    i1 - 1; if `root`, into scale * |x_i - y_j|.
+
+    x_2 (n,) and y_2 (m,) are the squared lengths of the centred points; x and y need not be
+    centred.
+    """
     near = c.dtype.type(NEAR)
     for i in range(i0, i1):
-        if _squares_from_products(c[i], x_2[i], y_2) > 0:  # some column is near: look for it
+        if _squares_from_products(c[i], x_2[i], y_2) > 0:  # some column is near: search for it
             for j in range(c.shape[1]):
                 if c[i, j] < near * (x_2[i] + y_2[j]):
                     c[i, j] = _squared_distance(x[i], y[j])

@@ -1,7 +1,7 @@
-"""How `softmin` is called for whole cost operands, and what is done where its fast path fails.
+"""How the softmin kernels are called for a whole cost, and what happens in rows where they fail.
 
-Arguments are converted to base 2, which is what the kernels compute in, and points that are in
-order are sorted on the way in and put back on the way out.
+Arguments are converted to base 2, in which the kernels compute. For a `SortedCost`, potentials are
+put into the order of the sorted points, and results back into the caller's order.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from .launch import Launcher
 from .softmin import RANGES, softmin
 
 FEW = 0.2
-"""Where the guess failed in at most this share of the rows, these alone are summed again. That
-takes longer for each row: their points are in no order, and their part of a matrix is copied."""
+"""If the guess failed in at most this share of the rows, only these are summed again; else all. A
+row by itself takes longer: its points are not sorted, and its part of a matrix is copied."""
 
 NUMPY_ELEMENTS = 1 << 22
-"""Entries of the cost that are handed to NumPy at a time: as float64, and copied from a matrix."""
+"""Entries of the cost that NumPy computes with at a time, as a copy in float64."""
 
 
 def operations(C: Cost) -> int:
-    """Roughly the number of operations that one row takes: 20 for an exponential, 2 a
-    coordinate."""
+    """About the number of arithmetic operations that one row takes: for each column 20 for the
+    exponential, and 2 for each coordinate."""
     d = C.x.shape[1] if isinstance(C, PointCost) else 0
     return C.shape[1] * (20 + 2 * d)
 
 
 def softmin_by_rows(C: Cost, h: Array, eps: float, guess: Array | None, run: Launcher,
                     out: Array) -> None:
-    """The softmin into `out` (n,), in up to three attempts: by the kernel from the guess; without
-    the guess, where it was bad; by NumPy, where exponents are beyond the range of the kernel. A row
-    that an attempt could not finish is NaN after it."""
+    """The softmin of h (m,) into `out` (n,), in up to three attempts: by the kernel with the guess
+    (n,); without it, in rows where it was bad; by NumPy, in rows whose exponents are beyond the
+    range of the kernel. A row in which an attempt failed is NaN after it."""
     _by_kernel(C, h, eps, guess, run, out)
     failed = np.isnan(out)
     if guess is not None and failed.any():
@@ -63,7 +63,7 @@ def softmin_by_rows(C: Cost, h: Array, eps: float, guess: Array | None, run: Lau
 
 
 def _rows_of(C: Cost, some: Array) -> Cost:
-    """The cost of some of the rows, as an ordinary operand: a SortedCost would sort them anew."""
+    """The cost of some of the rows. A PointCost, not a SortedCost, which would sort them anew."""
     if isinstance(C, PointCost):
         return PointCost(C.x[some], C.y, C.ground, C.scale)
     return DenseCost(C.matrix[some])
@@ -71,7 +71,8 @@ def _rows_of(C: Cost, some: Array) -> Cost:
 
 def _by_kernel(C: Cost, h: Array, eps: float, guess: Array | None, run: Launcher, out: Array
                ) -> None:
-    """The softmin into `out`; NaN where the guess or the range failed."""
+    """The softmin of h into `out`; NaN in rows where the guess was too high, or exponents are
+    beyond the range of the kernel (`softmin`)."""
     k, dtype = math.log2(math.e) / eps, out.dtype
     with np.errstate(over="ignore"):  # a row with an infinite exponent becomes NaN
         ks = dtype.type(min(float(getattr(C, "scale", 1.0)) * k, np.finfo(dtype).max))
@@ -86,8 +87,8 @@ def _by_kernel(C: Cost, h: Array, eps: float, guess: Array | None, run: Launcher
 
 def _in_order(C: SortedCost, groups: Grouping, h: Array, ks: Any, eps: float, guess: Array,
               run: Launcher, out: Array) -> None:
-    """The softmin of points in order into `out`, in the caller's order; h in cost units, the guess
-    in base 2."""
+    """The softmin between sorted points, by groups. h, guess and `out` are in the caller's order; h
+    is in cost units, the guess in base 2, whole numbers or NaN."""
     order, rows, k = C.rows_in_order.order, np.empty_like(out), math.log2(math.e) / eps
 
     def columns() -> tuple[Array, Array, Array]:
@@ -103,10 +104,11 @@ def _in_order(C: SortedCost, groups: Grouping, h: Array, ks: Any, eps: float, gu
 
 def plan_apply_in_order(C: SortedCost, groups: Grouping, F: Array, G: Array, k: Any, V: Array,
                         run: Launcher, out: Array) -> None:
-    """P @ V into `out` (n, c), float64, for points in order, F and G in cost units.
+    """P @ V into `out` (n, c), in float64, between sorted points, by groups. F, G, V and `out` are
+    in the caller's order, F and G in cost units.
 
-    Each column of V is divided by its largest entry before, and the result multiplied by it after:
-    else the moments of a series might leave the range of floats."""
+    Each column of V is divided by its largest entry, and its product multiplied by it again,
+    because the moments of a series might otherwise overflow or underflow."""
     order, places, rows = C.rows_in_order.order, C.columns_in_order.order, np.zeros_like(out)
 
     def columns() -> tuple[Array, ...]:
@@ -124,14 +126,16 @@ def plan_apply_in_order(C: SortedCost, groups: Grouping, F: Array, G: Array, k: 
 
 
 def _operand(C: SortedCost) -> Operand:
-    """The points in order as the kernels take them; those of the columns are kept."""
+    """The cost between the sorted points in the form that the kernels take. The points y by tiles
+    are kept for the next call."""
     ordered = C.in_order()
     return operand(ordered, C.columns_in_order.found(
         "tiles", (), lambda: by_tiles(ordered.y, ordered.dtype)))
 
 
 def _tangents(groups: Grouping, level: Array, run: Launcher) -> tuple[Array, Array]:
-    """The height and the slope of each group of columns, for their levels in base 2."""
+    """`tangents` of all groups of columns for these levels, in base 2: height (groups,), slope
+    (groups, AXES)."""
     number = len(groups.columns.centre)
     height, slope = np.empty(number, level.dtype), np.empty((number, AXES), level.dtype)
     run(number, 20 * groups.columns.size, tangents, level, groups.columns, height, slope)
@@ -139,6 +143,6 @@ def _tangents(groups: Grouping, level: Array, run: Launcher) -> tuple[Array, Arr
 
 
 def _cut(C: Cost) -> Any:
-    """log2(m / (share / 2)): what is left out of a sum may be half of the share by which it may be
-    wrong; the other half is for the series."""
+    """`GroupedProblem.cut` = log2(m / (share / 2)). The error of a sum may be `left_out_share`; one
+    half of it is for terms that are left out, the other half for series."""
     return C.dtype.type(math.log2(2 * C.shape[1] / left_out_share(C.dtype)))

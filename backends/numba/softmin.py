@@ -2,20 +2,20 @@
 
 H = Houdard et al. 2023. With exponents in base 2, e_ij = (h_j - C_ij) log2(e) / eps,
     softmin_i = -eps ln 2 (s + log2 sum_j 2^(e_ij - s))
-for any shift s. The usual s is the largest exponent of the row, which takes a pass over the row to
-find. Here s only has to be near it: it comes from a guess of the result, or from the first PROBE
-columns, and the sum keeps track of the largest exponent that it has met. A whole s costs nothing in
-the exponential (`exp2_about`).
+for any shift s. The usual s is the largest exponent of the row, but to find it takes one more pass
+over the row. Here s only has to be near it: it comes from a guess of the result, or from the first
+PROBE columns, and the loop that sums also finds the largest exponent. Subtracting s takes no time
+in the exponential if s is a whole number (`exp2_about`).
 
-Three things can go wrong, and each is seen:
+Three things can go wrong, and each is noticed (span, least and limit are those of `Range`):
 - s is too low: an exponent exceeds s by more than `span`. Then s is raised and the tile is summed
   again.
 - s was guessed too high: the sum is below `least`. Then the row is returned as NaN, and the caller
-  asks for it again without a guess.
-- s would exceed `limit`, beyond which `exp2_about` has no digits left. The row is NaN as well, and
-  the caller computes it in cost units.
-Else no term overflows, and the terms that are flushed to 0 (below 2^(s - 1021), in float32
-2^(s - 125)) add up to less than m 2^-121 (m 2^-65) of the sum.
+  computes it again without a guess.
+- |s| exceeds `limit`, beyond which `exp2_about` has no digits left. Then the row is NaN as well,
+  and the caller computes it by NumPy (`rows`).
+Otherwise no term overflows, and the terms below 2^(s - 1021) (float32: 2^(s - 125)), which
+`exp2_about` does not resolve, add up to less than m 2^-121 (m 2^-65) of the sum.
 """
 
 from __future__ import annotations
@@ -43,23 +43,24 @@ from .costs import ROWS, TILE, costs_at, unrolled
 from .exponential import exp2_about
 
 PROBE = 64
-"""Columns whose largest exponent is the first shift of a row without a guess."""
+"""Without a guess, the first shift of a row is the largest exponent of this number of columns."""
 
 
 SQRT_HALF = math.sqrt(0.5)
 
 
 class Range(NamedTuple):
-    """What the floats of one dtype allow."""
+    """The limits that the floats of one dtype set."""
 
     span: float
     """The largest e - s for which 2^(e - s), summed over a row, stays finite."""
 
     least: float
-    """The smallest sum that is trusted: in a smaller one, flushed terms could count."""
+    """The smallest sum that is accepted: in a smaller one, terms too small for floats could matter.
+    """
 
     limit: float
-    """The largest |s|, with room: `exp2_about` needs |s| < 2^51 (float32: 2^22)."""
+    """The largest |s|: half of what `exp2_about` allows, |s| < 2^51 (float32: 2^22)."""
 
 
 RANGES = {np.dtype(np.float64): Range(1000.0, 2.0**-900, 2.0**50),
@@ -68,7 +69,7 @@ RANGES = {np.dtype(np.float64): Range(1000.0, 2.0**-900, 2.0**50),
 
 # ------------------------------------------------------------------ the loop over a block
 def _term_sum_loop(cost: Any) -> Any:
-    """The compiled loop behind `sum_terms`, for one function `cost` of `costs_at`."""
+    """The compiled loop of `sum_terms`, for one function `cost` of `costs_at`."""
 
     @reduction
     @variant(cost)
@@ -90,13 +91,13 @@ def _term_sum_loop(cost: Any) -> Any:
 def sum_terms(C: Any, t: Array, start: int, at: int, tile: int, j0: int, j1: int, h: Array,
               ks: Number, shift: Array, top: Array, part: Array) -> None:
     """part_r = sum_j 2^(e_ij - shift_r) and top_r = max(top_r, max_j e_ij), e_ij = h_j - ks c_ij,
-    over the rows i = start + r and the columns j0 to j1 of a tile. Where costs come from a prepared
-    block t, row start + r is its row at + r."""
+    for the rows i = start + r and the columns j0 to j1 - 1 of a tile. If costs come from a block t
+    that `prepare` has filled, row start + r of the cost is row at + r of t."""
     raise NotImplementedError("compiled code only")
 
 
 LOOPS = {cost: _term_sum_loop(cost) for cost in set(costs_at.values())}
-"""One compiled loop for each way in which a cost c_ij is had."""
+"""The compiled loop for each function of `costs_at`, that is, for each way to get a cost c_ij."""
 
 
 @implements(sum_terms)
@@ -111,13 +112,14 @@ def _sum_terms(C: Any, t: Any, start: Any, at: Any, tile: Any, j0: Any, j1: Any,
 @elementwise
 def add_columns(C: Any, t: Array, start: int, tile: int, j0: int, j1: int, h: Array, ks: Number,
                 span: float, shift: Array, top: Array, total: Array, part: Array) -> None:
-    """Add the terms of the columns j0 to j1 of a tile to the sums total_r of the rows from `start`
-    on, in units of 2^shift_r. t is prepared for these rows; part is room for one sum a row."""
+    """Add the terms of the columns j0 to j1 - 1 of a tile to the sums total_r of the rows from
+    `start` on, in units of 2^shift_r. `prepare` has filled t for these rows; `part` is a work array
+    with one entry for each row."""
     sum_terms(C, t, start, 0, tile, j0, j1, h, ks, shift, top, part)
     for r in range(top.size):
         if top[r] - shift[r] <= span:
             total[r] += part[r]
-        else:  # the shift is too low or, being NaN, not set yet: part[r] is of no use
+        else:  # the shift is too low, or NaN (not set yet), so that part[r] cannot be used
             _add_columns_raising_shift(C, t, start, r, tile, j0, j1, h, ks, span, shift, top, total,
                                        part)
 
@@ -126,7 +128,7 @@ def add_columns(C: Any, t: Array, start: int, tile: int, j0: int, j1: int, h: Ar
 def _add_columns_raising_shift(C: Any, t: Array, start: int, r: int, tile: int, j0: int, j1: int,
                                h: Array, ks: Number, span: float, shift: Array, top: Array,
                                total: Array, part: Array) -> None:
-    """`add_columns` for the one row start + r, with as high a shift as it needs."""
+    """`add_columns` for the one row start + r, whose shift is raised until no term overflows."""
     one = slice(r, r + 1)
     if np.isnan(shift[r]):  # no guess: the first shift is the largest exponent of a few columns
         shift[r] = 0
@@ -146,10 +148,11 @@ def _add_columns_raising_shift(C: Any, t: Array, start: int, r: int, tile: int, 
 
 @elementwise
 def finish(shift: Array, total: Array, eps: float, allowed: Range, out: Array) -> None:
-    """out_r = -eps ln 2 (shift_r + log2 total_r), or NaN where the guess or the range failed.
+    """out_r = -eps ln 2 (shift_r + log2 total_r); NaN where total_r or shift_r is out of `Range`.
 
-    s and log2 total may nearly cancel. So the total is split into a fraction and a power of two:
-    the power is added to s, without rounding, and the logarithm of a fraction near 1 is small."""
+    shift_r and log2 total_r may nearly cancel. So total_r is split into a fraction near 1 and a
+    power of two. The power is added to shift_r without rounding; the logarithm of the fraction is
+    small, and so is its rounding."""
     for r in range(out.size):
         fraction, power = math.frexp(total[r])
         if fraction < SQRT_HALF:
@@ -162,9 +165,11 @@ def finish(shift: Array, total: Array, eps: float, allowed: Range, out: Array) -
 @kernel
 def softmin(C: Any, h: Array, m: int, ks: Number, eps: float, allowed: Range, guess: Array,
             out: Array, i0: int, i1: int) -> None:
-    """out_i = -eps log sum_j exp((h_j - C_ij) / eps) for i0 <= i < i1; NaN where the guess or the
-    range fails. In base 2, that is times log2(e) / eps: h (tiles, TILE), the scale ks of the costs,
-    and guess (n,), whole numbers, or NaN where there is none."""
+    """out_i = -eps log sum_j exp((h_j - C_ij) / eps) for i0 <= i < i1; NaN where the guess is too
+    high, or exponents are out of range.
+
+    h (tiles, TILE), guess (n,) and the factor ks of the costs come in base 2, that is times
+    log2(e) / eps. The guess is a whole number for each row, the first shift; NaN for none."""
     t, shift = np.empty(ROWS * TILE, h.dtype), guess[i0:i1].copy()
     top, total = np.full(i1 - i0, -np.finfo(h.dtype).max, h.dtype), np.zeros(i1 - i0)
     part = np.empty(ROWS, h.dtype)

@@ -1,9 +1,9 @@
-"""The absorbed kernel K = exp((f + g - C) / eps), and an iteration of G-7 with it in one pass.
+"""The kernel K = exp((f + g - C) / eps) with absorbed potentials, and an iteration of G-7 with it.
 
 G = Genevay, Peyré, Cuturi 2018. An iteration needs K v, then K'u for a u that depends on K v. But
-(K v)_i depends on row i of K alone, and gives u_i, so that row i can be added to K'u at once, while
-it is in the cache: K is read from memory once in place of twice. K may be in float32, which halves
-the memory again; sums are in float64.
+(K v)_i depends on row i of K alone, and gives u_i. So row i can be added to K'u at once, while it
+is in the cache, and K is read from memory once, not twice. K may be in float32, which halves its
+memory; sums are in float64. k = log2(e) / eps; tiles and blocks are those of `costs`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .plan import entry
 _1 = np.uintp(TILE)
 
 TOGETHER = 4
-"""Rows of K that are treated together: v and the sums of the columns are read once for all four."""
+"""Rows of K that are summed together: v and the sums of the columns are read once for all four."""
 
 
 # ------------------------------------------------------------------ the kernel
 @elementwise
 def _store(f: Array, g: Array, scale: Number, k: Number, i: int, rows: int, tile: int, columns: int,
            t: Array, least: Number, K: Array) -> None:
-    """K[i + r, j] from costs t[r, j], for the columns j of a tile."""
+    """Write K[i + r, j] for the columns j of a tile, from the costs t[r, j]."""
     full_width()
     for r in range(rows):
         o, row, start = np.uintp(r) * _1, np.uintp(i + r), np.uintp(tile) * _1
@@ -40,7 +40,7 @@ def _store(f: Array, g: Array, scale: Number, k: Number, i: int, rows: int, tile
 @kernel
 def gibbs(C: Any, f: Array, g: Array, m: int, k: Number, least: Number, K: Array, i0: int, i1: int
           ) -> None:
-    """K_ij = max(exp((f_i + g_j - C_ij) / eps), least) for rows i0 to i1; g by tiles."""
+    """K_ij = max(exp((f_i + g_j - C_ij) / eps), least) for the rows i0 to i1 - 1; g by tiles."""
     t = np.empty(ROWS * TILE, f.dtype)
     for i in range(i0, i1, ROWS):
         rows = min(ROWS, i1 - i)
@@ -85,10 +85,11 @@ def add_rows(K: Array, i_0: Any, i_1: Any, i_2: Any, i_3: Any, u_0: float, u_1: 
 
 @kernel
 def sweep(K: Array, v: Array, s: Array, w: float, r: Array, i0: int, i1: int) -> Array:
-    """r = K v for the rows i0 to i1; returns what these rows add to K'u, u = s / r^w, (m,)."""
+    """r = K v for the rows i0 to i1 - 1; returns the part of K'u from these rows, (m,), where
+    u = s / r^w."""
     c, last = np.zeros(v.size), i1 - 1
     for i in range(i0, i1, TOGETHER):
-        # Beyond the last row that row is taken again, with the weight u = 0.
+        # The last row, with the weight u = 0, stands for rows beyond it.
         i_0, i_1 = np.uintp(i), np.uintp(min(i + 1, last))
         i_2, i_3 = np.uintp(min(i + 2, last)), np.uintp(min(i + 3, last))
         r[i_0], r[i_1], r[i_2], r[i_3] = row_sums(K, v, i_0, i_1, i_2, i_3)
@@ -103,8 +104,8 @@ def sweep(K: Array, v: Array, s: Array, w: float, r: Array, i0: int, i1: int) ->
 @elementwise
 def add_sparse_rows(values: Array, columns: Array, starts: Array, v: Array, s: Array, w: float,
                     r: Array, i0: int, i1: int, c: Array) -> None:
-    """r = K v for the rows i0 to i1 of a sparse K, in which row i begins at starts[i]; c += what
-    these rows add to K'u, u = s / r^w."""
+    """r = K v for the rows i0 to i1 - 1 of a sparse K (`values`, `columns`, `starts` are its
+    `Entries`); add to c the part of K'u from these rows, u = s / r^w."""
     for i in range(i0, i1):
         total = 0.0
         for k in range(np.uintp(starts[i]), np.uintp(starts[i + 1])):
@@ -118,7 +119,7 @@ def add_sparse_rows(values: Array, columns: Array, starts: Array, v: Array, s: A
 @kernel
 def sparse_sweep(values: Array, columns: Array, starts: Array, v: Array, s: Array, w: float,
                  r: Array, i0: int, i1: int) -> Array:
-    """`sweep` for a sparse K."""
+    """`sweep` for a sparse K, given as its `Entries`."""
     c = np.zeros(v.size)
     add_sparse_rows(values, columns, starts, v, s, w, r, i0, i1, c)
     return c

@@ -1,8 +1,13 @@
-"""An iteration of unbalanced transport with an absorbed kernel, in one call: U-3, U-5.
+"""An iteration of unbalanced transport, with a kernel K that has absorbed potentials, in one call.
 
-For some hundred points it takes the processor some ten microseconds, and Python ten times that to
-ask for it array by array. `FreeKernel` in refot.solvers.unbalanced.overrelaxed is the same in
-readable form. Everywhere `s` is the softness 1 / rho of a side, 0 where its marginal is exact.
+For a hundred points it takes some ten microseconds; array by array from Python it would take ten
+times as long. `FreeKernel` in refot.solvers.unbalanced.overrelaxed is the same in readable form.
+U-3, U-4, U-5 are equations in docs/equations.md.
+
+Each function is written for one side, rows or columns, with its potential f and weights a; g and b
+are those of the other side. s = 1 / rho is the softness of its marginal penalty, 0 for an exact
+marginal. h is the transform of g: the best f if the marginal of this side is exact. The potential f
+*asks for* the masses a exp(-s f), the marginal that is optimal for this f (U-4).
 """
 
 from __future__ import annotations
@@ -23,13 +28,14 @@ LOG2_E = math.log2(math.e)
 
 @elementwise
 def _exp(x: float) -> Number:
-    """e^x, by instructions that work on many numbers at once."""
+    """e^x in a form that LLVM can vectorise."""
     return exp2_bounded(x, LOG2_E)
 
 
 @reduction
 def _log_mass(f: Array, a: Array, s: float) -> float:
-    """log sum a exp(-s f), over a > 0: of the mass that f asks for. It cannot overflow."""
+    """log sum a exp(-s f) over a > 0, the logarithm of the total mass that f asks for. The largest
+    term is taken out of the sum, which cannot overflow."""
     full_width()
     top, total = -np.inf, 0.0
     for i in range(np.uintp(f.size)):
@@ -41,7 +47,8 @@ def _log_mass(f: Array, a: Array, s: float) -> float:
 
 @elementwise
 def _level(f: Array, a: Array, s: float, g: Array, b: Array, s_other: float) -> float:
-    """The t at which f + t and g - t ask for the same mass, U-5; 0 where both sides are exact."""
+    """The t for which f + t and g - t ask for the same total mass, U-5; 0 if both sides are exact.
+    """
     if s + s_other == 0:
         return 0.0
     return (_log_mass(f, a, s) - _log_mass(g, b, s_other)) / (s + s_other)
@@ -49,7 +56,7 @@ def _level(f: Array, a: Array, s: float, g: Array, b: Array, s_other: float) -> 
 
 @reduction
 def _scaling(a: Array, f: Array, f0: Array, eps: float, u: Array) -> float:
-    """u = a exp((f - f0) / eps), 0 where a is; returns its sum."""
+    """u = a exp((f - f0) / eps), 0 where a is 0; returns the sum of u."""
     full_width()
     total = 0.0
     for i in range(np.uintp(f.size)):
@@ -67,7 +74,7 @@ def _transform(sums: Array, f0: Array, eps: float, h: Array) -> None:
 
 @elementwise
 def _reliable(sums: Array, noise: float) -> bool:
-    """Whether all sums are finite and above the noise."""
+    """Whether all sums are finite and above `noise`, below which they may be rounding alone."""
     least, largest = np.inf, 0.0
     for i in range(sums.size):
         least, largest = min(least, sums[i]), max(largest, sums[i])
@@ -77,8 +84,8 @@ def _reliable(sums: Array, noise: float) -> bool:
 @elementwise
 def _half_step(f: Array, h: Array, a: Array, s: float, g: Array, b: Array, s_other: float,
                eps: float, w: float, moved: Array) -> None:
-    """moved = f + w (answer - f), or the answer to g, whose transform is h, where w is 1 or the
-    dual would fall."""
+    """moved = f + w (answer - f), where the answer is the best f for g (U-3) at the best level
+    (U-5). If w is 1, or the dual would fall, moved is the answer itself."""
     coupling = 1 / (1 + eps * s)
     lag = eps * s * coupling * _level(h, a, coupling * s, g, b, s_other)
     for i in range(np.uintp(f.size)):
@@ -91,7 +98,8 @@ def _half_step(f: Array, h: Array, a: Array, s: float, g: Array, b: Array, s_oth
 @reduction
 def _rise(f: Array, h: Array, a: Array, s: float, level: float, eps: float, w: float, answer: Array
           ) -> float:
-    """By how much the step f + w (answer - f) raises the dual at this level."""
+    """By how much the step from f to f + w (answer - f) raises the dual, with both potentials
+    shifted by `level`."""
     total = 0.0
     for i in range(f.size):
         if a[i] > 0:
@@ -104,7 +112,8 @@ def _rise(f: Array, h: Array, a: Array, s: float, level: float, eps: float, w: f
 
 @reduction
 def _miss(f: Array, h: Array, a: Array, s: float, level: float, eps: float) -> float:
-    """The L1 distance of the sums from those that f + level asks for, as a share of their mass."""
+    """The L1 distance of the plan's sums from the masses that f + level asks for, divided by the
+    total of these masses."""
     full_width()
     miss, mass = 0.0, 0.0
     for i in range(np.uintp(f.size)):
@@ -116,7 +125,7 @@ def _miss(f: Array, h: Array, a: Array, s: float, level: float, eps: float) -> f
 
 @elementwise
 def _row_sums(K: Array, v: Array, r: Array) -> None:
-    """r = K v, TOGETHER rows at a time; beyond the last row that row again."""
+    """r = K v, TOGETHER rows at a time; the last row stands for rows beyond it."""
     last = np.uintp(r.size - 1)
     for i in range(0, r.size, TOGETHER):
         i_0, i_1 = np.uintp(i), min(np.uintp(i + 1), last)
@@ -126,7 +135,7 @@ def _row_sums(K: Array, v: Array, r: Array) -> None:
 
 @elementwise
 def _column_sums(K: Array, u: Array, c: Array) -> None:
-    """c = K'u, in the same way; the last row again with the weight 0."""
+    """c = K'u, TOGETHER rows at a time; the last row, with weight 0, stands for rows beyond it."""
     last = np.uintp(u.size - 1)
     c[:] = 0.0
     for i in range(0, u.size, TOGETHER):
@@ -140,8 +149,8 @@ def _column_sums(K: Array, u: Array, c: Array) -> None:
 def free_sweep(K: Array, noise: float, f0: Array, g0: Array, a: Array, b: Array, eps: float,
                softness: Any, f: Array, g: Array, w: float, i0: int, i1: int
                ) -> tuple[bool, float, float, Array, Array]:
-    """(whether floats can tell, level, residual, next f, next g): what `FreeSweeper` says. i0 and
-    i1, which every kernel has, are not used."""
+    """`FreeSweeper.free_sweep`: (whether all sums were reliable, level, residual, next f, next g).
+    The last four mean nothing if they were not. i0 and i1, which every kernel has, are not used."""
     (s, s_other), n, m = softness, f.size, g.size
     next_f, next_g, u, v = np.empty(n), np.empty(m), np.empty(n), np.empty(m)
     sums, h, column_sums, transform = np.empty(n), np.empty(n), np.empty(m), np.empty(m)

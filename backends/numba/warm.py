@@ -1,8 +1,8 @@
-"""Every kernel compiled once, ahead of time: what `refot warm` runs.
+"""Calls that compile the kernels ahead of time: `refot warm` runs them.
 
 Numba compiles a kernel for the types of its arguments. So each operation is called with one small
-problem for each kind of cost operand, dtype and dimension that makes types of its own; what is
-compiled is kept on disk, as always.
+problem for each combination of these types, which depend on the kind of cost, its dtype and the
+dimension. Kernels are kept on disk, as after any first use.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .groups.ordered import sorted_cost
 from .products import PRODUCT_DIMENSION
 
 SIZE = 256
-"""Points on each side, enough to form groups of them."""
+"""Points on each side: enough to form groups of them."""
 
 EPS = 0.1
 
 
 def steps(on: Any, everything: bool) -> list[tuple[str, Callable[[], None]]]:
     """(what is compiled, the call that does so), for cost matrices and squared distances in
-    float64 and float32; with `everything`, for every cost that the kernels know."""
+    float64 and float32; with `everything`, for every cost that has compiled code."""
     grounds: list[PairCost] = list(POINTS) if everything else [SQEUCLIDEAN]
     found: list[tuple[str, Callable[[], None]]] = []
     for dtype in (np.float64, np.float32):
@@ -50,7 +50,8 @@ def _points(d: int, dtype: Any) -> Any:
 
 
 def _operands(grounds: list[PairCost], dtype: Any) -> Iterator[tuple[str, Cost]]:
-    """Every kind of operand: matrices as they lie, points by dimension, points in order."""
+    """(in words, a cost) for every kind of cost that kernels are compiled for: a matrix, row-major
+    and transposed; points, by dimension; sorted points."""
     x = _points(2, dtype)
     yield "a matrix", DenseCost(np.ascontiguousarray(x @ x.T))
     yield "a transposed matrix", DenseCost(np.ascontiguousarray(x @ x.T).T)
@@ -94,12 +95,12 @@ def _gibbs(on: Backend, C: Cost) -> None:
 
 OPERATIONS = (_softmin, _plan_apply, _marginals, _plan_cost, _plan_cost_gradient, _plan_entries,
               _gibbs)
-"""Those on a cost."""
+"""The operations that take a cost."""
 
 
 def _applies(operation: Callable[[Any, Any], None], C: Cost) -> bool:
-    """Whether the operand makes a type of its own for this operation: points have gradients, and
-    their order makes no difference to kernels that do not form groups."""
+    """Whether this operation compiles a kernel of its own for the cost C. Only points have
+    gradients; sorted points have kernels of their own only where the operation forms groups."""
     if operation is _plan_cost_gradient:
         return type(C) is PointCost
     return type(C) in (DenseCost, PointCost) or operation in (_softmin, _plan_apply, _plan_entries)
@@ -124,9 +125,9 @@ def _solve_batch(on: Any, C: DenseCost) -> None:
 
 
 OF_MATRICES = (_sweep, _sparse_sweep, _solve_batch)
-"""Those on a kernel or a plan that is in memory, and on many small problems."""
+"""The operations that take a kernel or a plan in memory, or many small problems."""
 
 
 def _exponents(C: Cost) -> tuple[Any, Any]:
-    """F and G of a plan whose entries are in range."""
+    """F and G with which the entries of the plan neither overflow nor vanish."""
     return np.zeros(SIZE, C.dtype), np.full(SIZE, -1.0, C.dtype)

@@ -1,1 +1,1 @@
-"""The NumPy backend: the readable one, to which the others are compared."""
+"""The NumPy backend: the one to read, and the one that tests compare the others to."""

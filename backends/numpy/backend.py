@@ -1,4 +1,7 @@
-"""The readable backend: the fused operations as their formulas, a block of rows at a time."""
+"""The readable backend: each operation as its formula in NumPy, one block of rows at a time.
+
+A matrix (n, m) is never in memory whole, but for the K that `gibbs` fills and `sweep` reads.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from .blocks import (
 
 
 class NumpyArrays:
-    """The part of a backend that is about arrays, where these are NumPy's."""
+    """The part of the contract that concerns arrays, for a backend whose arrays are NumPy's."""
 
     @property
     def xp(self) -> ModuleType:
@@ -34,18 +37,18 @@ class NumpyArrays:
         return np.asarray(array)
 
     def synchronize(self) -> None:
-        """An operation has finished when it returns."""
+        """Nothing to wait for: an operation has finished when it returns."""
 
 
 class NumpyBackend(NumpyArrays):
-    """NumPy on one thread (its matrix products excepted). The reference for every other backend."""
+    """NumPy, on one thread except in matrix products. Tests compare every other backend to it."""
 
     name = "numpy"
     recomputes = True
 
     def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
-        """-eps log sum_j exp((h_j - C_ij) / eps), shifted by the row maximum: no overflow, and no
-        guess needed."""
+        """-eps log sum_j exp((h_j - C_ij) / eps), (n,). The largest exponent of each row is taken
+        out of the sum, so that nothing overflows; the guess `shift` is not needed."""
         out = np.empty(C.shape[0], dtype=C.dtype)
         for rows in row_blocks(C):
             t = h - C.rows(rows)
@@ -54,11 +57,11 @@ class NumpyBackend(NumpyArrays):
         return out
 
     def plan_apply(self, C: Cost, F: Array, G: Array, eps: float, V: Array) -> Array:
-        """P @ V with P_ij = exp((F_i + G_j - C_ij) / eps)."""
+        """P @ V with P_ij = exp((F_i + G_j - C_ij) / eps), (n, k) for V (m, k)."""
         return np.concatenate([plan_rows(C, F, G, eps, rows) @ V for rows in row_blocks(C)])
 
     def marginals(self, C: Cost, F: Array, G: Array, eps: float) -> tuple[Array, Array]:
-        """(P 1, P'1)."""
+        """(P 1 (n,), P'1 (m,))."""
         rows, columns = np.empty_like(F), np.zeros_like(G)
         for block in row_blocks(C):
             P = plan_rows(C, F, G, eps, block)
@@ -67,12 +70,12 @@ class NumpyBackend(NumpyArrays):
         return rows, columns
 
     def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
-        """<P, C>; 0 where P is 0, on forbidden pairs too."""
+        """<P, C>. A pair with P_ij = 0 adds 0, also where it is forbidden (C_ij = inf)."""
         return sum(float((P * np.where(P > 0, C.rows(rows), 0)).sum())
                    for rows in row_blocks(C) for P in [plan_rows(C, F, G, eps, rows)])
 
     def plan_cost_gradient(self, C: PointCost, F: Array, G: Array, eps: float) -> Array:
-        """sum_j P_ij d1 c(x_i, y_j)."""
+        """sum_j P_ij d1 c(x_i, y_j), (n, d)."""
         return plan_cost_gradient_by_blocks(C, F, G, eps)
 
     def plan_entries(self, C: Cost, F: Array, G: Array, eps: float, least: float,
@@ -85,8 +88,8 @@ class NumpyBackend(NumpyArrays):
         gibbs_by_blocks(C, f, g, eps, least, K)
 
     def sweep(self, K: Array | Entries, v: Array, s: Array, w: float) -> tuple[Array, Array]:
-        """(K v, K'u) with u = s / (K v)^w, in float64: a block of rows is used twice while it is in
-        the cache."""
+        """(K v, K'u) with u = s / (K v)^w, in float64. Both products are formed for one block of
+        rows before the next one, while the block is in the cache."""
         v, s = v.astype(np.float64, copy=False), s.astype(np.float64, copy=False)
         if isinstance(K, tuple):
             from scipy.sparse import csr_matrix  # 0.1 s to import: only where it is used

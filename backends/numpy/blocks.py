@@ -1,4 +1,8 @@
-"""Operations whose results are matrices, by blocks of rows in array operations: any namespace."""
+"""Operations that pass through a matrix (n, m), by blocks of rows, which several backends share.
+
+They are written in array operations. `entries_by_blocks` and `gibbs_by_blocks` take arrays of NumPy
+or of CuPy, the other two arrays of NumPy alone.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,14 @@ from refot.backend_contract import Entries
 from refot.costs.operands import Cost, PointCost, row_blocks
 
 BLOCK = 1 << 16
-"""Entries that are looked at together: they stay in the cache."""
+"""Entries of a block of rows on the processor: few enough to stay in its cache."""
 
 DEVICE_BLOCK = 1 << 24
-"""The same on a device, which is to be kept busy."""
+"""Entries of a block of rows on a GPU: enough to keep it busy."""
 
 
 def blocks(shape: tuple[int, int], entries: int = BLOCK) -> Iterator[slice]:
-    """Rows of a matrix, about so many entries at a time."""
+    """Slices of rows of a matrix of this shape, each with at most about this number of entries."""
     n, m = shape
     step = max(1, entries // m)
     yield from (slice(start, min(start + step, n)) for start in range(0, n, step))
@@ -27,7 +31,7 @@ def blocks(shape: tuple[int, int], entries: int = BLOCK) -> Iterator[slice]:
 
 def entries_by_blocks(C: Cost, F: Array, G: Array, eps: float, least: float,
                       most: int) -> Entries | None:
-    """`plan_entries` of the contract."""
+    """`plan_entries` of `refot.backend_contract.Backend`."""
     xp, m, cut, total = namespace(F), C.shape[1], eps * math.log(least), 0
     found = []
     for rows in blocks(C.shape):
@@ -44,7 +48,7 @@ def entries_by_blocks(C: Cost, F: Array, G: Array, eps: float, least: float,
 
 
 def gibbs_by_blocks(C: Cost, f: Array, g: Array, eps: float, least: float, K: Array) -> None:
-    """`gibbs` of the contract."""
+    """`gibbs` of `refot.backend_contract.Backend`."""
     xp = namespace(f)
     for rows in blocks(C.shape, BLOCK if xp is np else DEVICE_BLOCK):
         t = g - C.rows(rows)
@@ -56,13 +60,13 @@ def gibbs_by_blocks(C: Cost, f: Array, g: Array, eps: float, least: float, K: Ar
 
 
 def plan_rows(C: Cost, F: Array, G: Array, eps: float, rows: slice) -> Array:
-    """P_ij = exp((F_i + G_j - C_ij) / eps) for some rows."""
+    """P_ij = exp((F_i + G_j - C_ij) / eps) for some rows, (len(rows), m)."""
     with np.errstate(over="ignore"):  # potentials far too large: the plan is infinite there
         return np.exp((F[rows, None] + G - C.rows(rows)) / eps)
 
 
 def plan_cost_gradient_by_blocks(C: PointCost, F: Array, G: Array, eps: float) -> Array:
-    """`plan_cost_gradient` of the contract."""
+    """`plan_cost_gradient` of `refot.backend_contract.Backend`."""
     return np.concatenate([
         np.einsum("ij,ijd->id", plan_rows(C, F, G, eps, rows), C.gradient_rows(rows))
         for rows in row_blocks(C, depth=C.x.shape[1])])

@@ -1,1 +1,1 @@
-"""Ground costs, and the operands that carry a cost through a computation."""
+"""Ground costs c(x, y) of two points, and cost operands: the objects that equations take as `C`."""

@@ -10,24 +10,26 @@ from refot.costs.ground import PairCost, sqeuclidean
 
 @dataclass(frozen=True)
 class Cosine(PairCost):
-    """c(x, y) = |u - v|^2 / 2, between the directions u = x / |x| and v = y / |y|: from 0 to 2.
+    """c(x, y) = |u - v|^2 / 2, from 0 to 2, between the directions u = x / |x| and v = y / |y|.
 
-    It is no function of x - y. A point of length 0 has no direction, and is refused.
+    It is not a function of x - y. A point of length 0 has no direction, and raises InputError.
     """
 
     name: str = "cosine"
 
     def matrix(self, x: Array, y: Array) -> Array:
-        """|u_i - v_j|^2 / 2, (n, m): for points of nearly one direction 1 - <u, v> would cancel."""
+        """|u_i - v_j|^2 / 2, (n, m). 1 - <u_i, v_j> would lose its digits for nearly equal u_i and
+        v_j."""
         return sqeuclidean(directions(x), directions(y)) / 2
 
     def gradient(self, x: Array, y: Array) -> Array:
-        """(u <u, v> - v) / |x|: along the sphere, away from v. (n, m, d)."""
+        """(u <u, v> - v) / |x|, (n, m, d): orthogonal to x, away from v."""
         u, v = directions(x), directions(y)
         return _across(u, v) / lengths(x)[:, None, None]
 
     def gradient_change(self, x: Array, y: Array, vx: Array, vy: Array) -> Array:
-        """The change of (u <u, v> - v) / |x|, as u, v and |x| change. (n, m, d)."""
+        """The derivative of (u <u, v> - v) / |x| as x moves along vx (n, d) and y along vy (m, d):
+        u, v and |x| all change. (n, m, d)."""
         u, v, r = directions(x), directions(y), lengths(x)[:, None]
         du, dv = _turned(x, vx), _turned(y, vy)
         cosine, change = u @ v.T, du @ v.T + u @ dv.T
@@ -37,30 +39,34 @@ class Cosine(PairCost):
         return (moved - _across(u, v) * shorter[:, :, None]) / r[:, :, None]
 
     def bound(self, x: Array, y: Array) -> float:
-        """2, which is max c and more than `sizes`. Raises InputError for a point of length 0."""
+        """2, the largest possible c, and the value of `sizes`. Raises InputError for a point of
+        length 0."""
         for name, points in (("x", x), ("y", y)):
-            still = abs(points).max(axis=1) == 0
-            if bool(still.any()):
-                raise InputError(name, f"a point of length 0 at [{int(still.argmax())}]",
+            at_origin = abs(points).max(axis=1) == 0
+            if bool(at_origin.any()):
+                raise InputError(name, f"a point of length 0 at [{int(at_origin.argmax())}]",
                                  "points that have a direction, for the cost cosine")
         return 2.0
 
     def spread(self, x: Array, y: Array) -> float:
-        """At least max c - min c: 2."""
+        """2, which is >= max c - min c."""
         return self.bound(x, y)
 
     def roundings(self, d: int) -> int:
-        """Relative to 2: each coordinate of u and v is off by some d / 2 + 6 roundings of itself,
-        and so |u - v| by twice that, of which the square takes |u - v| <= 2 times, and half."""
+        """The error of `matrix`, in roundings of 2. Each coordinate of u and v is off by about
+        d / 2 + 6 roundings of itself, and |u - v| by twice that. Half the square multiplies this
+        error by |u - v| <= 2."""
         return 2 * d + 24
 
     def sizes(self, x: Array, y: Array, C: Array) -> Array:
-        """2 for each pair, (n, m): directions are right relative to 1, not to their difference."""
+        """2 for each pair, (n, m): the rounding of directions is relative to their length 1, not to
+        their difference."""
         return namespace(C).full_like(C, 2)
 
 
 def lengths(x: Array) -> Array:
-    """|x_i|, (n,), by shares of the largest coordinate: squares might leave the range of floats."""
+    """|x_i|, (n,). Coordinates are divided by the largest first: their squares might leave the
+    range of floats."""
     most = abs(x).max(axis=1)
     return most * namespace(x).sqrt(((x / most[:, None]) ** 2).sum(axis=1))
 
@@ -72,11 +78,11 @@ def directions(x: Array) -> Array:
 
 
 def _across(u: Array, v: Array) -> Array:
-    """u_i <u_i, v_j> - v_j, (n, m, d): what is left of -v_j across u_i."""
+    """u_i <u_i, v_j> - v_j, (n, m, d): the part of -v_j that is orthogonal to u_i."""
     return (u @ v.T)[:, :, None] * u[:, None, :] - v[None, :, :]
 
 
 def _turned(x: Array, vx: Array) -> Array:
-    """How the directions of x change as x moves along vx, (n, d)."""
+    """The derivative of the directions of x (n, d) as x moves along vx (n, d). (n, d)."""
     u = directions(x)
     return (vx - u * (u * vx).sum(axis=1)[:, None]) / lengths(x)[:, None]

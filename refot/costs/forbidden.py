@@ -1,9 +1,9 @@
-"""Forbidden pairs: entries inf of a cost matrix, between which a plan carries nothing.
+"""Forbidden pairs: entries of a cost matrix that are inf. A plan has no mass on them.
 
-A plan exists only if the allowed pairs have room for all the mass. Two questions are asked. Before
-any work: does each row with mass have an allowed partner with mass, and each column? And where a
-solve has failed, to tell why: can all the mass go over allowed pairs (Hall's condition, for
-transport Gale's)?
+A plan exists only if all the mass can be moved over allowed pairs. Before any work it is checked
+that each row with mass has a partner with mass: a column of positive weight at a finite cost; and
+so for columns. That is not sufficient. The full condition (Hall's, for transport Gale's) takes
+longer to check, and is checked only after a solve has failed, to say why (`obstruction`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from refot.arrays import Array, InputError, namespace, weight_tolerance
 from refot.costs.operands import Cost, DenseCost
 
 UNITS = 1 << 30
-"""The search for a largest flow counts in int32: masses are rounded to multiples of 2^-30 for
-it."""
+"""How many units the whole mass has in SciPy's search for a largest flow, which counts in int32:
+masses are rounded to multiples of 2^-30."""
 
 
 def forbids(C: Cost) -> bool:
@@ -26,13 +26,13 @@ def forbids(C: Cost) -> bool:
 
 
 def finite_part(C: Array) -> Array:
-    """C (n, m) with 0 in place of inf, for sums of P_ij C_ij: P is 0 there, and 0 times inf is
-    NaN."""
+    """C (n, m) with 0 in place of inf, for sums of P_ij C_ij: where C_ij is inf, P_ij is 0, and
+    their product would be NaN."""
     return namespace(C).where(np.inf > C, C, 0)
 
 
 def finite_range(C: DenseCost) -> tuple[float, float]:
-    """The smallest and the largest cost of an allowed pair."""
+    """(the smallest, the largest) cost of an allowed pair."""
     largest = float(C.matrix.max())
     if largest == np.inf:
         largest = float(namespace(C.matrix).where(C.matrix < np.inf, C.matrix, -np.inf).max())
@@ -40,7 +40,8 @@ def finite_range(C: DenseCost) -> tuple[float, float]:
 
 
 def without_partner(C: Cost, b: Array) -> Array:
-    """Whether a row has no allowed pair with a column of positive weight, (n,)."""
+    """For each row of C (n, m), whether it has no allowed pair with a column of positive weight,
+    (n,). b (m,)."""
     allowed = C.rows(slice(None)) < np.inf
     return ~(allowed & (namespace(allowed).asarray(b) > 0)).any(axis=1)
 
@@ -54,12 +55,12 @@ def require_row_partners(C: Cost, b: Array) -> None:
 
 
 def with_partners(C: Cost, a: Array, b: Array) -> Cost:
-    """C as the solvers take it, for weights a (n,) and b (m,). Raises InputError if an atom with
-    mass has no allowed partner with mass.
+    """C in the form that solvers need, for weights a (n,) and b (m,). Raises InputError if an atom
+    with mass has no allowed partner with mass.
 
-    An atom of weight 0 may have no partner, a padded point for example. Its potential would be
-    infinite. So its costs are replaced by 0, which makes the potential finite, and changes no plan
-    and no value.
+    An atom of weight 0, a padded point for example, may have no partner. Its potential would be
+    infinite. So its costs are replaced by 0: the potential becomes finite, and no plan and no value
+    changes.
     """
     if not forbids(C):
         return C
@@ -75,34 +76,36 @@ def with_partners(C: Cost, a: Array, b: Array) -> Cost:
 
 
 def require_all_partners(C: Cost, b: Array) -> None:
-    """Raise InputError if a row has no partner, even a row of weight 0: with any mass there the
-    value would be infinite, and so the derivative in that weight is."""
+    """Raise InputError if a row has no partner, even if its weight is 0: with any mass on that row
+    the value would be infinite, and so the derivative in its weight is infinite."""
     if forbids(C):
         _require(without_partner(C, on_host(b)), "row", "each row with a finite cost to a column "
                  "of positive weight: without, the derivative in its weight is infinite")
 
 
 def require_finite(C: Cost, why: str) -> None:
-    """Raise InputError for a cost with forbidden pairs where the result would be infinite."""
+    """Raise InputError for a cost with forbidden pairs; `why` says why the caller needs finite
+    ones."""
     if forbids(C):
         raise InputError("C", "inf", f"finite costs: {why}")
 
 
 def _require(lonely: Array, side: str, allowed: str) -> None:
-    """Raise InputError for the first row, or column, that is `lonely` (n,), if there is one."""
+    """Raise InputError for the first row, or column, without a partner: where `lonely` (n,) is
+    True, if anywhere."""
     if bool(lonely.any()):
         raise InputError("C", f"{side} {int(lonely.argmax())} has no allowed pair left", allowed)
 
 
 # ------------------------------------------------------------------ room for all the mass
 def obstruction(C: Cost, a: Array, b: Array) -> str:
-    """Why no plan avoids the forbidden pairs of C: a set of rows with more mass than all their
-    partners have together. "" if no such set was found.
+    """In words, why no plan avoids the forbidden pairs of C: a set of rows that have more mass than
+    all their partners together. "" if no such set was found.
 
-    The set comes from a smallest cut of the network in which a flows into the rows, over the
-    allowed pairs, and b out of the columns. That search rounds masses. But the two masses of the
-    set are then added up in floats, and must differ by more than the tolerance of weights: what is
-    reported is a proof.
+    The set comes from a minimum cut of the network in which a flows into the rows, then over the
+    allowed pairs, and b out of the columns. That search rounds masses. But then the mass of the set
+    and that of its partners are added up in floats, and are reported only if they differ by more
+    than the tolerance of weights. So a report is a proof.
     """
     if not forbids(C):
         return ""
@@ -119,8 +122,8 @@ def obstruction(C: Cost, a: Array, b: Array) -> str:
 
 
 def _source_side(allowed: Array, a: Array, b: Array) -> Array:
-    """Whether each row is on the source's side of a smallest cut: whether the source still reaches
-    it once the flow is as large as possible. (n,)."""
+    """Which rows are on the source's side of a minimum cut, (n,): those that the source still
+    reaches in the residual network of a largest flow."""
     from scipy.sparse import bmat, csr_matrix  # 0.1 s to import: only where it is used
     from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
@@ -143,5 +146,6 @@ def _source_side(allowed: Array, a: Array, b: Array) -> Array:
 
 
 def on_host(array: Any) -> Array:
-    """`array` as a NumPy array; one on a device has a method `get` for that."""
+    """`array` as a NumPy array. CuPy's arrays, which lie on a GPU, have the method `get` for
+    that."""
     return array.get() if hasattr(array, "get") else np.asarray(array)

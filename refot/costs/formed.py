@@ -1,4 +1,4 @@
-"""A cost between points as a matrix, formed block by block, without loss to cancellation."""
+"""The matrix of a cost between points, formed block by block, fast but without loss of digits."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from refot.arrays import Array, namespace
 from refot.costs.operands import BLOCK_ELEMENTS, Cost, DenseCost, PointCost
 
 DEAR_DIMENSION = 16
-"""From this dimension on, a compiled kernel takes longer to compute c(x_i, y_j) than to read it."""
+"""The dimension d from which on it takes a compiled kernel longer to compute an entry c(x_i, y_j)
+than to read it from memory."""
 
 LOST = 2.0**-4
-"""Where |x - y|^2 is below this part of |x|^2 + |y|^2, it is computed again by differences."""
+"""The smallest share of |x|^2 + |y|^2 at which |x - y|^2 is taken from a matrix product. Below it
+the product loses too many digits, and the entry is computed from x - y."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class FormedCost(DenseCost):
     """The matrix of a cost between points."""
 
     error: float = 0.0
-    """What its entries may be off by, in cost units."""
+    """A bound of the error of each entry, in cost units."""
 
 
 def formed(C: Cost) -> DenseCost:
@@ -38,10 +40,10 @@ def formed(C: Cost) -> DenseCost:
 
 
 def _forming_error(C: PointCost) -> float:
-    """A bound of the error of the entries.
+    """A bound of the error of every entry, in cost units.
 
-    One that comes from a product is off by 2 d + 8 roundings of |x|^2 + |y|^2, of which it is
-    itself at least the part LOST. One that does not is off by the roundings of the cost itself."""
+    An entry from a matrix product is off by at most 2 d + 8 roundings of |x|^2 + |y|^2, which is at
+    most the entry / LOST. An entry from differences is off by the roundings of its cost."""
     unit, d = float(namespace(C.x).finfo(C.dtype).eps) / 2, C.x.shape[1]
     return float(max(2 * d + 8, C.ground.roundings(d)) * unit / LOST * C.bound())
 
@@ -56,7 +58,7 @@ def _product_rows(C: PointCost, rows: slice) -> Array:
     D = (-2 * x) @ y.T
     D += y_2
     D += x_2[:, None]
-    # few entries are below this bound of a row, so that the exact comparison is of few entries
+    # First a bound for a whole row, which few entries are below; then the exact test for those.
     few = LOST * (x_2 + y_2.max())[:, None] > D
     i, j = divmod(namespace(x).flatnonzero(few), len(y))
     lost = LOST * (x_2[i] + y_2[j]) > D[i, j]

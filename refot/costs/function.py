@@ -1,4 +1,4 @@
-"""A cost that a user's function computes, block by block."""
+"""A cost that a function of the user computes, block by block."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from refot.arrays import Array, InputError, ShapeError, TypeInputError, first_fa
 from refot.costs.ground import PairCost
 
 BLOCK_ELEMENTS = 1 << 20
-"""Entries of a block when the largest and the smallest cost are looked for."""
+"""The number of entries of a block while the largest and the smallest cost are searched."""
 
 
 @dataclass(frozen=True)
 class FunctionCost(PairCost):
-    """c(x, y) as a function gives it: of some rows of x (r, d) and all of y (m, d), the block
-    (r, m). A block must not depend on the rows beside it.
+    """A cost from a function that takes some rows of x (r, d) and all of y (m, d), and returns the
+    block of costs (r, m). Each row of the result must depend on its own row of x alone.
 
-    There are no derivatives in the points. Certified intervals take the function at its word: that
-    it is right to the roundings of a sum over the coordinates.
+    There are no derivatives in the points. Certified intervals assume that the function is accurate
+    to the roundings of a sum over the coordinates; this cannot be checked.
     """
 
     function: Callable[[Array, Array], Array]
 
     flipped: bool = False
-    """Whether it is that of (y, x), transposed."""
+    """Whether this is the cost with exchanged arguments: `function` is then called with (y, x), and
+    its block transposed."""
 
     name: str = field(init=False)
 
@@ -34,7 +35,7 @@ class FunctionCost(PairCost):
 
     @property
     def is_symmetric(self) -> bool:
-        """Not known of a function."""
+        """False: whether the function is symmetric is not known."""
         return False
 
     @property
@@ -61,17 +62,17 @@ class FunctionCost(PairCost):
         return (block.T if self.flipped else block).astype(x.dtype, copy=False)
 
     def gradient(self, x: Array, y: Array) -> Array:
-        """Raises InputError: a function has none."""
+        """Raises InputError: the gradient of a user's function is not known."""
         raise InputError("cost", f"the function {self.name!r}, of which no gradient is known",
                          "a cost with a gradient: refot.costs.ground.GroundCost, for example")
 
     def bound(self, x: Array, y: Array) -> float:
-        """max |c|, from all blocks."""
+        """max |c|, from all n m entries."""
         lows, highs = zip(*self._ends(x, y), strict=True)
         return float(max(-min(lows), max(highs)))
 
     def spread(self, x: Array, y: Array) -> float:
-        """max c - min c, from all blocks."""
+        """max c - min c, from all n m entries."""
         lows, highs = zip(*self._ends(x, y), strict=True)
         return float(max(highs) - min(lows))
 
@@ -83,5 +84,5 @@ class FunctionCost(PairCost):
             yield float(block.min()), float(block.max())
 
     def roundings(self, d: int) -> int:
-        """Relative to the largest cost: those of a sum over d coordinates, with room."""
+        """The roundings of a sum over d coordinates, with a margin: assumed, not known."""
         return d + 8

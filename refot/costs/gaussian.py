@@ -18,8 +18,8 @@ WIDTHS = (1e-60, 1e60)
 class GaussianKernel(DifferenceCost):
     """c(x, y) = k(x, x) + k(y, y) - 2 k(x, y) with k(x, y) = exp(-|x - y|^2 / (2 h^2)).
 
-    It is about |x - y|^2 / h^2 for points nearer than h, and 2 for points that are far apart: an
-    outlier costs no more than that.
+    It is about |x - y|^2 / h^2 for points much nearer than h, and nearly 2 for points that are far
+    apart, so that an outlier never costs more than 2.
     """
 
     h: float
@@ -34,7 +34,8 @@ class GaussianKernel(DifferenceCost):
         object.__setattr__(self, "name", f"gaussian({h!r})")
 
     def matrix(self, x: Array, y: Array) -> Array:
-        """-2 (exp(-z) - 1), z = |x - y|^2 / (2 h^2), without cancellation. (n, m)."""
+        """-2 (exp(-z) - 1) with z = |x - y|^2 / (2 h^2), (n, m), by `expm1`, which loses no digits
+        for small z."""
         return -2 * namespace(x).expm1(-self._z(x, y))
 
     def gradient(self, x: Array, y: Array) -> Array:
@@ -43,23 +44,26 @@ class GaussianKernel(DifferenceCost):
         return (2 / self.h) * k * ((x[:, None, :] - y[None, :, :]) / self.h)
 
     def gradient_change(self, x: Array, y: Array, vx: Array, vy: Array) -> Array:
-        """2 exp(-z) (w - u (u.w)) / h^2 with u = (x - y) / h and w = vx - vy. (n, m, d)."""
+        """The derivative of `gradient` as x moves along vx (n, d) and y along vy (m, d), (n, m, d):
+        2 exp(-z) (w - u (u.w)) / h^2 with u = (x - y) / h and w = vx - vy."""
         k = namespace(x).exp(-self._z(x, y))[:, :, None]
         u = (x[:, None, :] - y[None, :, :]) / self.h
         w = vx[:, None, :] - vy[None, :, :]
         return 2 * k * (w - u * (u * w).sum(axis=2)[:, :, None]) / self.h**2
 
     def _z(self, x: Array, y: Array) -> Array:
-        """|x - y|^2 / (2 h^2), (n, m): the difference first, in which the points' digits cancel."""
+        """|x - y|^2 / (2 h^2), (n, m). Points are subtracted before they are divided by h: their
+        difference is exact where they are near, and the division would round them first."""
         return sqeuclidean(x, y) / self.h / self.h / 2
 
     def bound(self, x: Array, y: Array) -> float:
-        """At least max c: 2; infinite where the squared distances leave the range of floats."""
+        """2, which is >= max c; infinite if squared distances leave the range of floats."""
         with np.errstate(over="ignore", invalid="ignore"):
             farthest = (abs(x).max() + abs(y).max()) / self.h
             return 2.0 if math.isfinite(float(farthest * farthest * x.shape[1])) else math.inf
 
     def roundings(self, d: int) -> int:
-        """Relative to itself: d + 3 of the squared distance, 2 of z; exp(-z) - 1 multiplies a
-        relative error of z by 1 at most, and adds 2 of its own; with room."""
+        """The error of `matrix`, in roundings of itself: d + 3 from the squared distance, 2 from
+        the divisions by h, 2 from exp(-z) - 1, which does not enlarge the relative error of z; and
+        a margin."""
         return d + 10

@@ -1,8 +1,10 @@
-"""Ground costs c(x, y) between points: each is one object that answers all questions about it.
+"""Ground costs c(x, y) between points. Each is an object, with methods for all that is needed of
+it.
 
-The rest of refot asks the object, and never looks at its name. So a new cost is one object, and a
-call of `add_cost` lets users name it: docs/contributing-cost.md. A backend or a proof may need more
-(compiled terms, balls): it has a table of its own, by cost, and refuses a cost that is not in it.
+The rest of refot calls these methods and does not test the name of a cost. So to add a cost, write
+one object, and register it with `add_cost` to let users call it by name: docs/contributing-cost.md.
+Some backends and proofs need more of a cost than the object offers, compiled code or interval
+arithmetic. They have tables of the costs that they support, and refuse others.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from refot.arrays import Array, InputError, TypeInputError, namespace
 
 # ------------------------------------------------------------------ the costs themselves
 def sqeuclidean(x: Array, y: Array) -> Array:
-    """|x - y|^2, by differences and not by |x|^2 - 2x.y + |y|^2: no cancellation. (n, m)."""
+    """|x - y|^2, (n, m), from the differences: |x|^2 - 2x.y + |y|^2 would lose digits."""
     xp = namespace(x)
     return sum((xp.subtract.outer(x[:, k], y[:, k]) ** 2 for k in range(1, x.shape[1])),
                start=xp.subtract.outer(x[:, 0], y[:, 0]) ** 2)
@@ -49,18 +51,19 @@ def euclidean_gradient(x: Array, y: Array) -> Array:
 
 
 def l1_gradient(x: Array, y: Array) -> Array:
-    """d/dx |x - y|_1 = sign(x - y), and 0 (a subgradient) along coordinates that agree."""
+    """d/dx |x - y|_1 = sign(x - y), and 0 (a subgradient) in coordinates that agree. (n, m, d)."""
     return namespace(x).sign(x[:, None, :] - y[None, :, :])
 
 
 # ------------------------------------------------------------------ how the gradients change
 def sqeuclidean_gradient_change(x: Array, y: Array, vx: Array, vy: Array) -> Array:
-    """The change of 2 (x - y) as x moves along vx (n, d) and y along vy (m, d). (n, m, d)."""
+    """The derivative of 2 (x - y) as x moves along vx (n, d) and y along vy (m, d). (n, m, d)."""
     return 2 * (vx[:, None, :] - vy[None, :, :])
 
 
 def euclidean_gradient_change(x: Array, y: Array, vx: Array, vy: Array) -> Array:
-    """The change of u = (x - y) / |x - y|: (w - u (u.w)) / |x - y| for w = vx - vy, 0 at x = y."""
+    """The derivative of u = (x - y) / |x - y| as x moves along vx and y along vy, (n, m, d):
+    (w - u (u.w)) / |x - y| with w = vx - vy; 0 at x = y."""
     u, w = euclidean_gradient(x, y), vx[:, None, :] - vy[None, :, :]
     r = euclidean(x, y)[:, :, None]
     across = w - u * (u * w).sum(axis=2)[:, :, None]
@@ -68,32 +71,32 @@ def euclidean_gradient_change(x: Array, y: Array, vx: Array, vy: Array) -> Array
 
 
 def l1_gradient_change(x: Array, y: Array, vx: Array, vy: Array) -> Array:
-    """The signs of x - y do not change but at a kink: 0. (n, m, d)."""
+    """0, (n, m, d): the signs of x - y are constant except at kinks."""
     return namespace(x).zeros((x.shape[0], *y.shape), dtype=x.dtype)
 
 
-# ------------------------------------------------------------------ what a cost knows about itself
+# ------------------------------------------------------------------ what every cost offers
 class PairCost(ABC):
-    """A cost of two points, as the computations and the proofs need it.
+    """A cost c(x, y) of two points: what computations and proofs need of it.
 
-    Points are x (n, d) and y (m, d). What a computed cost loses to underflow must be below d 2^-510
-    (in float64). A sum of squares meets that, and so does the root of one.
+    Points are x (n, d) and y (m, d). The error that underflow makes in a computed cost must be
+    below d 2^-510 in float64, as it is for a sum of squares and for the root of one.
     """
 
     name: str
     """The name by which `point_cost` finds it; a subclass may make it a property."""
 
     is_difference: bool = False
-    """Whether c is an even function of x - y, 0 at 0, that grows with the absolute value of each
-    coordinate (so that c >= 0 and c(x, x) = 0), and whose rounding is relative to itself."""
+    """Whether c is an even function of x - y that is 0 at 0 and grows with the absolute value of
+    each coordinate (so that c >= 0 and c(x, x) = 0), and whose rounding error is relative to c."""
 
     is_quadratic: bool = False
-    """Whether c(x, y) = |x - y|^2. Then its matrix follows from a product of matrices, and its mean
+    """Whether c(x, y) = |x - y|^2. Then its matrix can be had from a matrix product, and its mean
     under a product measure from means and variances."""
 
     @property
     def is_symmetric(self) -> bool:
-        """Whether c(x, y) = c(y, x) is known."""
+        """Whether c(x, y) = c(y, x) is known to hold for all points."""
         return True
 
     @property
@@ -103,41 +106,42 @@ class PairCost(ABC):
 
     @abstractmethod
     def matrix(self, x: Array, y: Array) -> Array:
-        """c(x_i, y_j), (n, m), in array operations of any library that `namespace` knows."""
+        """c(x_i, y_j), (n, m), computed with the library that the points belong to
+        (`namespace`)."""
 
     @abstractmethod
     def gradient(self, x: Array, y: Array) -> Array:
         """d/dx c(x_i, y_j), (n, m, d); at a kink a subgradient."""
 
     def gradient_change(self, x: Array, y: Array, vx: Array, vy: Array) -> Array:
-        """How `gradient` changes as x moves along vx (n, d) and y along vy (m, d), (n, m, d); at a
-        kink 0. Only second derivatives ask for it: a cost may do without, and raises InputError."""
-        raise InputError("cost", f"{self.name!r}, which knows no second derivative",
+        """The derivative of `gradient` as x moves along vx (n, d) and y along vy (m, d), (n, m, d);
+        at a kink 0. Only second derivatives need it. A cost without it raises InputError."""
+        raise InputError("cost", f"{self.name!r}, which has no second derivative",
                          "a cost with gradient_change")
 
     @abstractmethod
     def bound(self, x: Array, y: Array) -> float:
-        """At least max |c|, and at least the largest of `sizes`, in O((n + m) d)."""
+        """A number >= max |c| and >= the largest of `sizes`, in cost units, in O((n + m) d)."""
 
     @abstractmethod
     def spread(self, x: Array, y: Array) -> float:
-        """At least max c - min c, in O((n + m) d)."""
+        """A number >= max c - min c, in cost units, in O((n + m) d)."""
 
     @abstractmethod
     def roundings(self, d: int) -> int:
-        """By how many units of rounding, relative to `sizes`, `matrix` may be off in d
-        dimensions."""
+        """How large the error of `matrix` may be in d dimensions, in roundings of `sizes`: a
+        rounding of s is at most u s, with u = 2^-53 in float64."""
 
     def sizes(self, x: Array, y: Array, C: Array) -> Array:
-        """The sizes to which the rounding of computed costs C (n, m) is relative: the absolute
-        values of C, unless c is a sum whose terms may cancel."""
+        """The numbers (n, m), in cost units, to which the rounding error of the computed costs C
+        (n, m) is relative: |C|, unless c is a sum whose terms may cancel."""
         return abs(C)
 
 
 def one_a_coordinate(d: int) -> int:
-    """d + 3 roundings, for a cost with one operation on each coordinate x_k - y_k. The difference
-    counts up to twice (if it is squared), the operation once, the sum of d terms d - 1 times, and
-    an operation on the sum once."""
+    """The roundings of a cost that applies one operation to each coordinate x_k - y_k and adds up:
+    d + 3. Up to 2 come from the difference (2 if it is squared), 1 from the operation, d - 1 from
+    the sum of d terms, and 1 from an operation on the sum."""
     return d + 3
 
 
@@ -147,7 +151,7 @@ class DifferenceCost(PairCost):
     is_difference = True
 
     def bound(self, x: Array, y: Array) -> float:
-        """At least max |c|: c between the two farthest corners of the boxes around x and y."""
+        """A number >= max |c|: c between the two farthest corners of the boxes around x and y."""
         xp = namespace(x)
         farthest = xp.maximum(abs(x.max(axis=0) - y.min(axis=0)),
                               abs(y.max(axis=0) - x.min(axis=0)))
@@ -156,13 +160,13 @@ class DifferenceCost(PairCost):
         return float(self.matrix(xp.zeros_like(farthest)[None], farthest[None])[0, 0])
 
     def spread(self, x: Array, y: Array) -> float:
-        """At least max c - min c: the `bound`, since c >= 0."""
+        """A number >= max c - min c: the `bound`, since c >= 0."""
         return self.bound(x, y)
 
 
 @dataclass(frozen=True)
 class GroundCost(DifferenceCost):
-    """A cost c(x - y) that is made of three functions. c is even, 0 at 0, and grows with the
+    """A cost c(x - y) that is given by three functions. c must be even, 0 at 0, and grow with the
     absolute value of each coordinate of x - y."""
 
     name: str
@@ -174,12 +178,12 @@ class GroundCost(DifferenceCost):
     """(x, y) -> the gradient of c in x, (n, m, d)."""
 
     roundings_in: Callable[[int], int]
-    """d -> by how many units of rounding, relative to c, `matrix_of` may be off."""
+    """d -> how large the error of `matrix_of` may be in d dimensions, in roundings of c."""
 
     is_quadratic: bool = False
 
     gradient_change_of: Callable[[Array, Array, Array, Array], Array] | None = None
-    """(x, y, vx, vy) -> the change of the gradient: for second derivatives only."""
+    """(x, y, vx, vy) -> the derivative of the gradient, (n, m, d): for second derivatives only."""
 
     def matrix(self, x: Array, y: Array) -> Array:
         """c(x_i - y_j), (n, m)."""
@@ -190,19 +194,20 @@ class GroundCost(DifferenceCost):
         return self.gradient_of(x, y)
 
     def gradient_change(self, x: Array, y: Array, vx: Array, vy: Array) -> Array:
-        """How `gradient` changes as x moves along vx (n, d) and y along vy (m, d), (n, m, d)."""
+        """The derivative of `gradient`, (n, m, d), as x moves along vx (n, d), y along vy (m,
+        d)."""
         if self.gradient_change_of is None:
             return super().gradient_change(x, y, vx, vy)
         return self.gradient_change_of(x, y, vx, vy)
 
     def roundings(self, d: int) -> int:
-        """By how many units of rounding, relative to itself, `matrix` may be off."""
+        """How large the error of `matrix` may be in d dimensions, in roundings of c."""
         return self.roundings_in(d)
 
 
 @dataclass(frozen=True)
 class DotProduct(PairCost):
-    """c(x, y) = -<x, y>. It is no function of x - y, and may be negative: c(x, x) = -|x|^2."""
+    """c(x, y) = -<x, y>. It is not a function of x - y, and may be negative: c(x, x) = -|x|^2."""
 
     name: str = "dot"
 
@@ -211,27 +216,27 @@ class DotProduct(PairCost):
         return -(x @ y.T)
 
     def gradient(self, x: Array, y: Array) -> Array:
-        """d/dx -<x, y> = -y, whatever x is. (n, m, d)."""
+        """d/dx -<x, y> = -y, for all x. (n, m, d)."""
         return namespace(x).broadcast_to(-y, (x.shape[0], *y.shape))
 
     def gradient_change(self, x: Array, y: Array, vx: Array, vy: Array) -> Array:
-        """The change of -y: -vy, whatever vx is. (n, m, d)."""
+        """-vy, (n, m, d): the derivative of -y as y moves along vy (m, d)."""
         return namespace(x).broadcast_to(-vy, (x.shape[0], *y.shape))
 
     def bound(self, x: Array, y: Array) -> float:
-        """At least max |c| and max `sizes`: sum_k max |x_k| max |y_k|."""
+        """sum_k max |x_k| max |y_k|, which is >= max |c| and >= the largest of `sizes`."""
         return float(abs(x).max(axis=0) @ abs(y).max(axis=0))
 
     def spread(self, x: Array, y: Array) -> float:
-        """At least max c - min c. Each x_k y_k lies between its values at the corners of the
-        boxes."""
+        """A number >= max c - min c. Each x_k y_k lies between its least and its largest value at
+        the corners of the boxes around x and y."""
         xp, x_ends, y_ends = namespace(x), (x.min(axis=0), x.max(axis=0)), (y.min(0), y.max(0))
         corners = xp.stack([s * t for s in x_ends for t in y_ends])
         return float((corners.max(axis=0) - corners.min(axis=0)).sum())
 
     def roundings(self, d: int) -> int:
-        """By how many units of rounding, relative to `sizes`, `matrix` may be off: those of the
-        products, and of their sum."""
+        """How large the error of `matrix` may be, in roundings of `sizes`: those of the d products
+        and of their sum, with a margin."""
         return d + 3
 
     def sizes(self, x: Array, y: Array, C: Array) -> Array:
@@ -241,17 +246,17 @@ class DotProduct(PairCost):
 
 # ------------------------------------------------------------------ the costs by name
 GROUND_COSTS: dict[str, PairCost] = {}
-"""The costs that are a function of x - y, by name: where a distance is needed, only these will
-do."""
+"""By name, the costs that are a function of x - y (`is_difference`), for use where c >= 0 and
+c(x, x) = 0 are needed."""
 
 POINT_COSTS: dict[str, PairCost] = {}
-"""Every cost that `point_cost` takes, by name."""
+"""By name, every cost that was registered by `add_cost`."""
 
 AnyCost = TypeVar("AnyCost", bound=PairCost)
 
 
 def add_cost(cost: AnyCost) -> AnyCost:
-    """Makes `point_cost` find the cost by its name from now on, and returns it. Raises InputError
+    """Register a cost, so that `point_cost` finds it by its name, and return it. Raises InputError
     if another cost has that name."""
     if not isinstance(cost, PairCost):
         raise TypeInputError("cost", repr(cost), "a PairCost: a GroundCost, for example")

@@ -24,8 +24,8 @@ class LpNorm(DifferenceCost):
         object.__setattr__(self, "name", f"lp({p!r})")
 
     def matrix(self, x: Array, y: Array) -> Array:
-        """|x_i - y_j|_p, (n, m): the powers are of shares of the largest coordinate, because powers
-        of the coordinates themselves might underflow."""
+        """|x_i - y_j|_p, (n, m). Coordinates are divided by the largest first, because powers of
+        small coordinates might underflow."""
         xp, most = namespace(x), 0
         for k in range(x.shape[1]):
             most = xp.maximum(most, abs(xp.subtract.outer(x[:, k], y[:, k])))
@@ -40,24 +40,27 @@ class LpNorm(DifferenceCost):
         return namespace(x).sign(difference) * s ** (self.p - 1)
 
     def gradient_change(self, x: Array, y: Array, vx: Array, vy: Array) -> Array:
-        """(p - 1) (s_k^(p - 2) w_k - u_k (u.w)) / |x - y|_p with the gradient u and w = vx - vy; 0
-        at a kink, where a coordinate agrees and p < 2 too."""
+        """The derivative of `gradient` as x moves along vx (n, d) and y along vy (m, d), (n, m, d):
+        (p - 1) (s_k^(p - 2) w_k - u_k (u.w)) / |x - y|_p, with s as in `gradient`, the gradient u
+        and w = vx - vy. It is 0 at kinks, which for p < 2 lie wherever a coordinate agrees."""
         xp, w = namespace(x), vx[:, None, :] - vy[None, :, :]
         difference, s, r = self._shares(x, y)
         u = xp.sign(difference) * s ** (self.p - 1)
-        at_0 = 1.0 if self.p == 2 else 0.0  # of s^(p - 2): for p < 2 this is the kink
-        bent = xp.where(s > 0, xp.where(s > 0, s, 1) ** (self.p - 2), at_0) * w
+        at_0 = 1.0 if self.p == 2 else 0.0  # the value of s^(p - 2) at s = 0; for p < 2 a kink
+        weighted = xp.where(s > 0, xp.where(s > 0, s, 1) ** (self.p - 2), at_0) * w
         along = (u * w).sum(axis=2)[:, :, None]
-        return xp.where(r > 0, (self.p - 1) * (bent - u * along) / xp.where(r > 0, r, 1), 0)
+        return xp.where(r > 0, (self.p - 1) * (weighted - u * along) / xp.where(r > 0, r, 1), 0)
 
     def _shares(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
-        """(x - y, |x - y| / |x - y|_p, |x - y|_p), of (n, m, d), (n, m, d), (n, m, 1)."""
+        """(x - y, the shares s = |x_k - y_k| / |x - y|_p, |x - y|_p): the first two (n, m, d), the
+        last (n, m, 1)."""
         xp = namespace(x)
         difference = x[:, None, :] - y[None, :, :]
         r = self.matrix(x, y)[:, :, None]
         return difference, abs(difference) / xp.where(r > 0, r, 1), r
 
     def roundings(self, d: int) -> int:
-        """Relative to itself. The difference and the division: 3; a power p of it and the root 1/p
-        of the sum leave of these 3, and of the power, the sum and the root d + 3; two products."""
+        """The error of `matrix`, in roundings of c: 3 from the difference and the division, which
+        the power p and the root 1/p leave unchanged together; d + 3 from the power, the sum and the
+        root; and those of two products, with a margin."""
         return d + 12

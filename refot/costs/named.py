@@ -1,7 +1,7 @@
-"""What a user may write for a cost: a name, a name with a number, an object, or a function.
+"""What a user may give as a cost: a name, a name with a number, an object, or a function.
 
-A cost that is no function of its name alone, such as "lp(3)", is written as a call. So its name
-tells all, and goes wherever a text goes: into a file, a command line, an operator of PyTorch.
+A cost with a parameter is written as a call, such as "lp(3)". So its name defines it completely,
+and can stand wherever a text can: in a file, on a command line, in an operator of PyTorch.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ CostName: TypeAlias = str | PairCost | Callable[[Array, Array], Array]
 function of x (r, d) and y (m, d) that returns the block (r, m)."""
 
 WITH_A_NUMBER: dict[str, Callable[[float], PairCost]] = {"gaussian": GaussianKernel, "lp": LpNorm}
-"""The costs that are written with a number, by the name before it."""
+"""The costs that are written with a number in brackets, by the name before it."""
 
 CALL = re.compile(r"(\w+)\(\s*([^()\s]+)\s*\)")
 
 
 def as_ground(cost: CostName) -> PairCost:
-    """The cost that is meant. Raises UnknownNameError, InputError for a number out of range."""
+    """The object for a cost that a user gave. Raises UnknownNameError, or InputError for a number
+    that is out of range."""
     if isinstance(cost, PairCost):
         return cost
     if isinstance(cost, str):
@@ -42,25 +43,25 @@ def as_ground(cost: CostName) -> PairCost:
 
 
 def named_cost(cost: Any) -> PairCost:
-    """The cost of a name, where no object and no function will do: in an operator of PyTorch.
-    Raises InputError."""
+    """The cost of a name. An object or a function raises InputError: it serves callers that can
+    pass text only, such as an operator of PyTorch."""
     if not isinstance(cost, str):
         raise UnknownNameError("cost", f"{cost!r}", f"one of {', '.join(names())}")
     return as_ground(cost)
 
 
 OTHERS: dict[str, PairCost] = {"cosine": Cosine()}
-"""Costs that not all points have: beside POINT_COSTS."""
+"""Named costs that are not in POINT_COSTS, because they are not defined for all points."""
 
 
 def names() -> list[str]:
-    """All names, those with a number as they are written."""
+    """All names of costs, as a user writes them; those with a number as "lp(p)"."""
     return sorted({*POINT_COSTS, *OTHERS, "gaussian(h)", "lp(p)"})
 
 
 def as_difference(cost: CostName) -> PairCost:
-    """The cost, where c(x, x) = 0 and c >= 0 are needed: a function of x - y. Raises
-    UnknownNameError for any other."""
+    """The cost, for use where c(x, x) = 0 and c >= 0 are needed. Raises UnknownNameError unless it
+    is a function of x - y (`PairCost.is_difference`)."""
     ground = as_ground(cost)
     if not ground.is_difference:
         raise UnknownNameError("cost", f"{ground.name!r}",
@@ -69,7 +70,7 @@ def as_difference(cost: CostName) -> PairCost:
 
 
 def _called(text: str) -> PairCost | None:
-    """The cost of "name(number)"; None where the text is none of these."""
+    """The cost of a text like "lp(3)"; None if the text has not this form."""
     match: Any = CALL.fullmatch(text)
     if match is None or match[1] not in WITH_A_NUMBER:
         return None

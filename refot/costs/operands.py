@@ -1,13 +1,14 @@
 """Cost operands: what every equation takes as `C`.
 
-An operand is a matrix, or two point clouds with a ground cost, of which no matrix is formed as a
-whole. Both have `shape`, `T`, `rows(slice)`. An entry inf of a matrix forbids a pair (`forbidden`).
+An operand is either a matrix, or two point clouds with a ground cost, whose matrix is formed block
+by block and never as a whole. Both kinds have `shape`, `T`, `rows(slice)`. An entry inf of a matrix
+forbids the pair (costs/forbidden.py).
 
 B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023, L = Liu et al.
 Their costs are any matrix (B-5) and, between points, |x - y|^2 (B section 4, G section 4, L),
 |x - y| (G, learned cost) and |x - y|_1 (B, Table 1), times a positive scale (H: |x - y|^2 / alpha).
-Beside these there is -<x, y>. It is |x - y|^2 / 2 less |x|^2 / 2 and |y|^2 / 2, so that it has the
-same plans, and potentials that are less by these two.
+Beside these there is -<x, y> = |x - y|^2 / 2 - |x|^2 / 2 - |y|^2 / 2. It has the same plans as
+|x - y|^2 / 2, and potentials that are smaller by |x|^2 / 2 and by |y|^2 / 2.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ import numpy as np
 
 from refot.arrays import (
     Array,
+    CostLike,
     InputError,
+    Points,
     ShapeError,
     TypeInputError,
     as_floating,
@@ -37,13 +40,13 @@ from refot.costs.named import CostName, as_difference, as_ground
 from refot.foreign import Origin, first_origin
 
 BLOCK_ELEMENTS = 1 << 22
-"""Entries of a block of rows, which is in memory at once: 32 MiB in float64."""
+"""The most entries of a block of rows that is in memory at once: 32 MiB in float64."""
 
 
 # ------------------------------------------------------------------ operands
 @dataclass(frozen=True)
 class DenseCost:
-    """A cost matrix (n, m) as it stands, in cost units; inf forbids a pair."""
+    """A cost given by its matrix (n, m), in cost units; inf forbids a pair."""
 
     matrix: Array
 
@@ -72,7 +75,7 @@ class DenseCost:
         return self.matrix
 
     def among(self, rows: Array, columns: Array) -> DenseCost:
-        """C between some of the rows and some of the columns: rows (n,) and columns (m,),
+        """The part of C between selected rows and columns; `rows` (n,) and `columns` (m,) are
         boolean."""
         if bool(rows.all() and columns.all()):
             return self
@@ -90,14 +93,15 @@ class DenseCost:
 
 @dataclass(frozen=True)
 class PointCost:
-    """The cost `scale * c(x_i, y_j)` between points x (n, d) and y (m, d), formed by blocks."""
+    """The cost `scale * c(x_i, y_j)` between points x (n, d) and y (m, d), whose matrix is formed
+    block by block where it is needed."""
 
     x: Array
     y: Array
     ground: PairCost
     scale: float = 1.0
     origin: Origin | None = field(default=None, compare=False, repr=False)
-    """Where the points came from, if not from NumPy."""
+    """The library and device that the points came from, if not NumPy: results go back there."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -112,7 +116,7 @@ class PointCost:
         return replace(self, x=self.y, y=self.x, ground=self.ground.flip)
 
     def rows(self, block: slice) -> Array:
-        """C[block, :], computed now."""
+        """C[block, :], computed at each call."""
         C = self.ground.matrix(self.x[block], self.y)
         return C if self.scale == 1.0 else self.scale * C
 
@@ -121,11 +125,12 @@ class PointCost:
         return self.scale * self.ground.gradient(self.x[block], self.y)
 
     def gradient_change(self, vx: Array, vy: Array) -> Array:
-        """How all `gradient_rows` change as x moves along vx and y along vy, (n, m, d)."""
+        """The derivative of all `gradient_rows` as x moves along vx (n, d) and y along vy (m, d).
+        (n, m, d)."""
         return self.scale * self.ground.gradient_change(self.x, self.y, vx, vy)
 
     def pairs(self, i: Array, j: Array) -> Array:
-        """C_ij of some pairs, computed now: rows i (k,) and columns j (k,). (k,)."""
+        """C_ij of some pairs, rows i (k,) and columns j (k,), computed at each call. (k,)."""
         xp, d = namespace(self.x), self.x.shape[1]
         found = xp.empty(len(i), dtype=self.dtype)
         if self.ground.is_difference:  # c(x, y) = c(x - y, 0)
@@ -146,22 +151,23 @@ class PointCost:
         return self.rows(slice(None))
 
     def sized_rows(self, block: slice) -> tuple[Array, Array]:
-        """C[block, :], and the sizes to which its rounding is relative, both (rows, m)."""
+        """(C[block, :], the sizes to which its rounding error is relative), both (rows, m)."""
         x, y = self.x[block], self.y
         C = self.ground.matrix(x, y)
         return self.scale * C, self.scale * self.ground.sizes(x, y, C)
 
     def bound(self) -> float:
-        """At least max |C|, in O((n + m) d)."""
+        """A number >= max |C|, in cost units, in O((n + m) d)."""
         return self.scale * self.ground.bound(self.x, self.y)
 
     def spread(self) -> float:
-        """At least max C - min C, in O((n + m) d)."""
+        """A number >= max C - min C, in cost units, in O((n + m) d)."""
         return self.scale * self.ground.spread(self.x, self.y)
 
     def among(self, rows: Array, columns: Array) -> PointCost:
-        """C between some of the rows and some of the columns: rows (n,) and columns (m,), boolean.
-        An order of the points, where a subclass has one, is not kept."""
+        """The part of C between selected rows and columns; `rows` (n,) and `columns` (m,) are
+        boolean. The result is a plain PointCost, even of a subclass that holds its points
+        sorted."""
         if bool(rows.all() and columns.all()):
             return self
         return PointCost(self.x[rows], self.y[columns], self.ground, self.scale)
@@ -178,10 +184,12 @@ class PointCost:
 Cost: TypeAlias = DenseCost | PointCost
 
 
-def point_cost(x: Any, y: Any, cost: CostName = "sqeuclidean", scale: float = 1.0) -> PointCost:
-    """The operand `scale * c(x, y)`; x (n, d), y (m, d).
+def point_cost(
+    x: Points, y: Points, cost: CostName = "sqeuclidean", scale: float = 1.0
+) -> PointCost:
+    """The cost operand `scale * c(x_i, y_j)`, (n, m), for points x (n, d) and y (m, d).
 
-    `cost`: "sqeuclidean" |x - y|^2, "euclidean" |x - y|, "l1" |x - y|_1, "lp(3)" |x - y|_3,
+    `cost` is "sqeuclidean" |x - y|^2, "euclidean" |x - y|, "l1" |x - y|_1, "lp(3)" |x - y|_3,
     "cosine" 1 - <x, y> / (|x| |y|), "gaussian(0.5)" the squared distance in the space of a Gaussian
     kernel of that width, "dot" -<x, y> (with the minus: to minimise it aligns the points); or a
     function of x (r, d) and y (m, d), which is called with blocks of rows of x, and returns (r, m);
@@ -193,23 +201,24 @@ def point_cost(x: Any, y: Any, cost: CostName = "sqeuclidean", scale: float = 1.
     return _checked(PointCost(x, y, as_ground(cost), scale))
 
 
-def as_cost(C: Any) -> Cost:
-    """`C` as a checked operand: anything that is not one is taken as a matrix (n, m) of numbers,
-    or inf for a forbidden pair. A NumPy masked array forbids the pairs that it masks."""
+def as_cost(C: CostLike) -> Cost:
+    """`C` as a checked operand. If it is not an operand it is taken as a matrix (n, m), in which
+    inf forbids a pair. A NumPy masked array forbids the pairs that it masks."""
     if isinstance(C, PointCost):
         return _checked(C)
     return DenseCost(cost_matrix(C.matrix if isinstance(C, DenseCost) else C))
 
 
 def cost_matrix(C: Any, ndim: int | tuple[int, ...] = 2) -> Array:
-    """`C` (n, m), or with other numbers of axes, with entries in the range of its dtype, or inf.
-    Raises InputError for NaN, -inf and numbers so large that a sum of a few of them would overflow
+    """`C` as an array with `ndim` axes, (n, m) by default, of finite numbers or inf. Raises
+    InputError for NaN, -inf, and numbers so large that a sum of a few of them would overflow
     (`largest`)."""
     return sized_matrix(C, ndim)[0]
 
 
 def sized_matrix(C: Any, ndim: int | tuple[int, ...] = 2) -> tuple[Array, float]:
-    """`cost_matrix`, and its `size_bound`, which the check has computed."""
+    """(`cost_matrix`, its `size_bound`): the check needs that bound, and callers can use it
+    again."""
     if is_masked(C):
         floating = C if C.dtype.kind == "f" else C.astype(np.float64)
         C = floating.filled(np.inf)
@@ -232,15 +241,15 @@ def sized_matrix(C: Any, ndim: int | tuple[int, ...] = 2) -> tuple[Array, float]
 
 
 def size_bound(costs: Array) -> float:
-    """No entry is larger in size than this: their L2 norm, which takes one pass. It is inf or NaN
-    where an entry is, or where the squares overflow, so that it tells nothing of the entries."""
+    """The L2 norm of all entries: a bound of each |entry| that takes a single pass. It is inf or
+    NaN if an entry is, or if the squares overflow; then it says nothing about the entries."""
     flat = costs.ravel()
     return math.sqrt(float(namespace(costs).vdot(flat, flat)))
 
 
-def ground_point_cost(x: Any, y: Any, cost: CostName = "sqeuclidean") -> PointCost:
-    """`point_cost`, where c(x, x) = 0 and c >= 0 are needed. Raises UnknownNameError for any other
-    cost."""
+def ground_point_cost(x: Points, y: Points, cost: CostName = "sqeuclidean") -> PointCost:
+    """`point_cost`, for use where c(x, x) = 0 and c >= 0 are needed. Raises UnknownNameError for a
+    cost that is not a function of x - y."""
     return point_cost(x, y, as_difference(cost))
 
 
@@ -250,7 +259,7 @@ def require_difference(C: PointCost) -> None:
     as_difference(C.ground)
 
 
-def as_point_cost(C: Any) -> PointCost:
+def as_point_cost(C: CostLike) -> PointCost:
     """`C` as a checked cost between points, for derivatives in the points. Raises InputError for a
     matrix, which has none."""
     if not isinstance(C, PointCost):
@@ -277,8 +286,8 @@ def _checked(C: PointCost) -> PointCost:
 
 
 def as_eps(eps: Any, C: Cost, name: str = "eps") -> float:
-    """eps > 0, in cost units, such that it and C / eps are in the range of the dtype of C. Raises
-    InputError."""
+    """eps > 0, in cost units. Raises InputError unless eps and C / eps are in the range of the
+    dtype of C."""
     number, dtype = as_positive(eps, name), np.finfo(C.dtype)
     least, most = max(float(dtype.tiny), 8 * _magnitude(C) / float(dtype.max)), largest(C.dtype)
     if not least <= number <= most:
@@ -288,8 +297,8 @@ def as_eps(eps: Any, C: Cost, name: str = "eps") -> float:
 
 
 def _magnitude(C: Cost) -> float:
-    """max |C| over the allowed pairs of a matrix; for points an upper bound, from the boxes around
-    x and y."""
+    """max |C| over the allowed pairs of a matrix; an upper bound of it for a cost between
+    points."""
     if not isinstance(C, DenseCost):
         return C.bound()
     least, most = float(C.matrix.min()), float(C.matrix.max())
@@ -299,8 +308,8 @@ def _magnitude(C: Cost) -> float:
 
 
 def row_blocks(C: Cost, depth: int = 1) -> Iterator[slice]:
-    """Slices that cover the rows of C, in blocks so small that `depth` arrays of the size of a
-    block have at most BLOCK_ELEMENTS entries together."""
+    """Slices that cover the rows of C. Each block is so small that `depth` arrays of its size have
+    at most BLOCK_ELEMENTS entries together."""
     n, m = C.shape
     step = max(1, BLOCK_ELEMENTS // (m * depth))
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
@@ -326,10 +335,10 @@ def require_symmetric(C: Cost, n: int, name: str, dtype: Any) -> Cost:
 
 
 def normalised(C: PointCost, alpha: float | None = None) -> PointCost:
-    """The cost c / alpha of H, alpha = mean |y|^2 unless given. Dividing the cost by alpha has the
-    effect of multiplying eps by alpha (erratum H4)."""
+    """The cost c / alpha of H, with alpha = mean |y|^2 unless given. To divide the cost by alpha
+    has the same effect on the plan as to multiply eps by alpha (erratum H4)."""
     C = as_point_cost(C)
     if alpha is None:
-        with np.errstate(over="ignore"):  # an infinite mean is no alpha
+        with np.errstate(over="ignore"):  # an infinite mean is refused below
             alpha = float((C.y**2).sum(axis=1).mean())
     return _checked(C.scaled(1.0 / as_positive(alpha, "alpha")))

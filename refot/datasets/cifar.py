@@ -1,7 +1,7 @@
-"""CIFAR-10 from a folder: the binary version, or the python version.
+"""CIFAR-10 from a folder, in its "binary version" or its "python version".
 
-The python version is pickled; `inert_pickle` reads it without running anything. In both an image is
-3072 bytes: 1024 red, 1024 green, 1024 blue, each row by row.
+The python version is pickled; `inert_pickle` reads it without running any code. In both versions an
+image is 3072 bytes: 1024 red, 1024 green and 1024 blue ones, each colour row by row.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from refot.datasets.inert_pickle import Call, read_inert
 from refot.files import UnreadableError, read_plain
 
 PARTS = {"train": [f"data_batch_{k}" for k in range(1, 6)], "test": ["test_batch"]}
+"""The names of the files of each part, without a suffix."""
 
 RECORD = 3072
-"""Bytes of an image."""
+"""The bytes of an image."""
 
 LARGEST = 64 << 20
-"""Bytes of a batch at most, twice what one of 10,000 images takes."""
+"""The most bytes of a file that is read: twice what a batch of 10,000 images takes."""
 
 
 def cifar10(folder: Path | str, part: str = "train") -> LabelledImages:
-    """CIFAR-10 (n, 32, 32, 3), labels 0..9: the five batches of "train", or "test".
+    """CIFAR-10, images (n, 32, 32, 3) with labels 0..9: the five batches of "train", or that of
+    "test".
 
-    Files: `data_batch_1.bin` (binary version) or `data_batch_1` (python version), and so on. Raises
-    DataFileError, naming the file.
+    The folder holds the files `data_batch_1.bin`, ... (binary version) or `data_batch_1`, ...
+    (python version). Raises DataFileError, which names the file.
     """
     batches = [read_batch(data_file(folder, [f"{name}.bin", name]))
                for name in lookup(PARTS, part, "part")]
@@ -52,7 +54,8 @@ def read_batch(path: Path) -> LabelledImages:
 
 
 def _binary(data: bytes, path: Path) -> tuple[Array, Array]:
-    """A label byte before each image."""
+    """(pixels (n, 3072), labels (n,)) of the binary version: before each image a byte for its
+    label."""
     if len(data) % (RECORD + 1):
         raise DataFileError("data", f"{path}: {len(data)} bytes, truncated or no batch",
                             f"a multiple of {RECORD + 1}")
@@ -61,7 +64,8 @@ def _binary(data: bytes, path: Path) -> tuple[Array, Array]:
 
 
 def _pickled(data: bytes, path: Path) -> tuple[Array, Array]:
-    """A dict with b"data", an array (n, 3072) of bytes, and b"labels", a list."""
+    """(pixels (n, 3072), labels (n,)) of the python version: a pickled dict with an array b"data"
+    of bytes and a list b"labels"."""
     try:
         held = read_inert(data)
         if not isinstance(held, dict):
@@ -77,7 +81,8 @@ def _pickled(data: bytes, path: Path) -> tuple[Array, Array]:
 
 
 def _array(call: Any, n: int) -> Array:
-    """The array that NumPy pickled as `call`: n images of bytes in C order. Raises ValueError."""
+    """The array (n, 3072) of bytes that NumPy pickled as `call`. Raises ValueError for any
+    other."""
     match call:
         case Call(state=(1, shape, Call("numpy.dtype", (kind, *_)), False, raw)):
             if shape == (n, RECORD) and _plain(kind) == b"u1":
@@ -86,7 +91,8 @@ def _array(call: Any, n: int) -> Array:
 
 
 def _plain(value: Any) -> bytes:
-    """Bytes, however Python 2 or 3 pickled them. Raises ValueError for anything else."""
+    """The bytes of a value that Python 3 pickled as bytes or Python 2 as text. Raises ValueError
+    for anything else."""
     match value:
         case bytes():
             return value

@@ -1,4 +1,5 @@
-"""IDX files, the format of MNIST: a magic number, the sizes, and the bytes; raw or gzipped."""
+"""IDX files, the format of MNIST: a magic number, the sizes of the axes, and then the bytes of the
+array. The file may be gzipped."""
 
 from __future__ import annotations
 
@@ -15,20 +16,23 @@ from refot.arrays import Array, lookup
 from refot.datasets.images import DataFileError, LabelledImages, data_file
 
 IMAGES, LABELS = 0x0803, 0x0801
-"""Magic numbers: unsigned bytes (08) along three axes, and along one."""
+"""Magic numbers: 08 means unsigned bytes, and the last digit is the number of axes."""
 
 KINDS = {IMAGES: "images (IDX 0x0803)", LABELS: "labels (IDX 0x0801)"}
+"""What a magic number announces, for messages."""
 
 PARTS = {"train": "train", "test": "t10k"}
+"""How the names of the files of each part begin."""
 
 LARGEST = 1 << 30
-"""The most bytes that a header may announce: a damaged one must not fill the memory."""
+"""The most bytes that a header may announce: a damaged header must not make us fill the memory."""
 
 
 def mnist_folder(folder: str | os.PathLike[str], part: str) -> LabelledImages:
-    """`part` "train" or "test" of MNIST, from the four files as published, or unpacked.
+    """The `part` "train" or "test" of MNIST, from its two files as published, or unpacked.
 
-    Raises DataFileError, naming the file: missing, truncated, too long, swapped, of two sets.
+    Raises DataFileError, which names the file, if one is missing, truncated or too long, if images
+    and labels are exchanged, or if they are not equally many.
     """
     stem = lookup(PARTS, part, "part")
     paths = [data_file(folder, names(f"{stem}-{what}"))
@@ -46,15 +50,14 @@ def mnist_folder(folder: str | os.PathLike[str], part: str) -> LabelledImages:
 
 
 def names(name: str) -> list[str]:
-    """How a file may be called: as published, unpacked, or with a dot for the last hyphen but one.
-    """
+    """The names that a file may have: as published or unpacked, and both with a dot before "idx",
+    as some sites write it."""
     dotted = name.replace("-idx", ".idx")
     return [f"{name}.gz", name, f"{dotted}.gz", dotted]
 
 
 def read_idx(path: Path, magic: int) -> Array:
-    """The bytes of an IDX file with that magic number, in its shape, uint8. Raises DataFileError.
-    """
+    """The array of an IDX file, uint8. Raises DataFileError unless it has that magic number."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             return _read(cast(BinaryIO, file), path, magic)

@@ -1,4 +1,5 @@
-"""Labelled images: bytes 0..255 as published, and numbers made of them. Nothing is downloaded."""
+"""Labelled images, as bytes 0..255, and how they become the numbers that networks take. Nothing is
+downloaded."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from refot.arrays import Array, InputError, ShapeError, TypeInputError, as_count
 
 
 class DataFileError(InputError):
-    """A data file that is missing, truncated, or not what its name says: names the file."""
+    """A data file is missing, truncated, or not what its name says; the message names the file."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,12 @@ class LabelledImages:
         return len(self.labels)
 
     def taken(self, index: Array) -> LabelledImages:
-        """The images of that index (k,), in its order."""
+        """The images with the indices `index` (k,), in that order, and their labels."""
         return LabelledImages(self.images[index], self.labels[index])
 
     def split(self, held_out: int, seed: int = 0) -> tuple[LabelledImages, LabelledImages]:
-        """(all but `held_out`, those held out), drawn without replacement by the seed."""
+        """(the other images, `held_out` images), where the latter are drawn at random without
+        replacement, from the seed."""
         if as_count(held_out, "held_out") >= len(self):
             raise InputError("held_out", f"{held_out}", f"fewer than the {len(self)} images")
         order = np.random.default_rng(seed).permutation(len(self))
@@ -45,22 +47,25 @@ class LabelledImages:
 def padded(images: Array, side: int = 32) -> Array:
     """Images (n, h, w) with zeros around them, (n, side, side): B's networks take 32 x 32.
 
-    Raises ShapeError for images that are larger, or cannot be centred.
+    Raises ShapeError for images that are larger, or whose margins would not be equal.
     """
     _, h, w = images.shape
     if h > side or w > side or (side - h) % 2 or (side - w) % 2:
-        raise ShapeError("images", f"{h} x {w}", f"at most {side} x {side}, an even number less")
+        raise ShapeError("images", f"{h} x {w}",
+                         f"at most {side} x {side}, smaller by an even number")
     y, x = (side - h) // 2, (side - w) // 2
     return np.pad(images, ((0, 0), (y, y), (x, x)))
 
 
 def scaled(images: Array, low: float, high: float) -> Array:
-    """Bytes 0..255 as float32 from `low` to `high`: -1 and 1 for tanh, 0 and 1 for a sigmoid."""
+    """Bytes 0..255 mapped to float32 from `low` to `high`: -1 to 1 for a network that ends in tanh,
+    0 to 1 for one that ends in a sigmoid."""
     return (low + (high - low) * (images / np.float32(255))).astype(np.float32)
 
 
 def data_file(folder: str | os.PathLike[str], names: list[str]) -> Path:
-    """The first of these names that the folder has. Raises DataFileError, TypeInputError."""
+    """The path of the first of these names that the folder has. Raises DataFileError if it has
+    none, TypeInputError if `folder` is no path."""
     if not isinstance(folder, str | os.PathLike):
         raise TypeInputError("data", f"{folder!r}", "the name of a folder")
     folder = Path(folder)

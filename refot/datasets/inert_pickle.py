@@ -1,13 +1,13 @@
-"""Reads the pickles that CIFAR-10 is published in, without running anything.
+"""Reads the pickles that CIFAR-10 is published in, without running any code of theirs.
 
-A pickle is a program that can call any function, and so unpickling a file from elsewhere is not
-safe. Here the file is read opcode by opcode (`pickletools.genops`). Lists, dicts and tuples are
-built; where an unpickler would import a name and call it, a `Call` only says what was to be called.
+A pickle is a program that can call any function, and so it is not safe to unpickle a file from
+elsewhere. Here the file is read opcode by opcode (`pickletools.genops`). Lists, dicts and tuples
+are built. Where an unpickler would import a name and call it, a `Call` records what it would call.
 
-Opcodes that a batch of CIFAR-10 does not need are refused. Refused too is whatever makes a small
-file cost much work or memory: containers nested without limit; keys that are not text or bytes
-(with 60 tuples, each of which holds the one before twice, to hash the last takes 2^60 steps); one
-text encoded again and again.
+Opcodes that a batch of CIFAR-10 does not need are refused, and so is whatever lets a small file
+cost much work or memory. That is: containers nested without limit; keys that are not text or bytes
+(with 60 tuples, each of which holds the one before twice, to hash the last takes 2^60 steps); the
+same text encoded again and again.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Call:
 
 
 MOST_OPCODES = 2_000_000
-"""A batch of 10,000 images takes fewer than 200,000."""
+"""The most opcodes that are read. A batch of 10,000 images has fewer than 200,000."""
 
 MOST_NESTED = 1_000
-"""How many containers in all may be put into others, at whatever depth; a batch has about 15."""
+"""The most containers that a file may put into others, at any depth. A batch has about 15."""
 
 _MARK = object()
 _VALUES = {"BININT", "BININT1", "BININT2", "BINUNICODE", "BINBYTES", "SHORT_BINBYTES"}
@@ -41,7 +41,7 @@ _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 def read_inert(data: bytes) -> Any:
-    """What a pickle holds, of protocol 2 or 3, with a `Call` for each call.
+    """The object that a pickle of protocol 2 or 3 holds, with a `Call` in place of each call.
 
     Raises ValueError for anything that is not such a pickle.
     """
@@ -62,7 +62,9 @@ def read_inert(data: bytes) -> Any:
 
 
 class _Machine:
-    """What an unpickler keeps: a stack and a memo; and how much has been made."""
+    """The state of an unpickler: a stack, and a memo of values that are used again. Beside them,
+    what counts towards the limits: how many containers were nested and how much text may be
+    encoded."""
 
     def __init__(self, size: int) -> None:
         self.stack: list[Any] = []
@@ -71,7 +73,7 @@ class _Machine:
         self.may_encode = size  # characters: as many as the file could hold, each encoded once
 
     def apply(self, name: str, argument: Any) -> None:
-        """One opcode."""
+        """Do what one opcode says."""
         stack, memo = self.stack, self.memo
         if name in _VALUES:
             stack.append(argument)
@@ -110,16 +112,17 @@ class _Machine:
             raise ValueError(f"it holds the opcode {name}, which image batches do not need")
 
     def held(self, items: list[Any]) -> list[Any]:
-        """The items, unchanged, for the caller to put into a container. Raises ValueError once the
-        file has put too many containers into others: to free what is nested too deeply may crash
-        Python."""
+        """The items, unchanged, which the caller is about to put into a container. Raises
+        ValueError if the file has by now put more than MOST_NESTED containers into others: Python
+        may crash when it frees containers that are nested too deeply."""
         self.nested += sum(isinstance(item, tuple | list | dict | Call) for item in items)
         if self.nested > MOST_NESTED:
             raise ValueError(f"more than {MOST_NESTED} containers within containers")
         return items
 
     def called(self, name: str, arguments: tuple[Any, ...]) -> Any:
-        """A `Call`; or bytes, where Python 3 wrote them for Python 2 as an encoding of text."""
+        """A `Call`; or bytes if that call encodes text as Latin-1, since Python 3 writes bytes in
+        this form for Python 2."""
         match name, arguments:
             case "_codecs.encode", (str(text), "latin1"):
                 self.may_encode -= len(text)
@@ -141,7 +144,7 @@ def _popped(stack: list[Any], count: int) -> list[Any]:
 
 
 def _since_mark(stack: list[Any]) -> list[Any]:
-    """The values since the last mark, taken off the stack with it."""
+    """The values after the last mark; they and the mark are taken off the stack."""
     items = []
     while (item := stack.pop()) is not _MARK:
         items.append(item)

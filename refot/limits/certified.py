@@ -1,13 +1,13 @@
-"""Proved bounds of W0, the exact cost (B-1): from potentials below, from a sparse plan above.
+"""Proved bounds of W0, the exact cost (B-1): a lower one from potentials, an upper one from a plan.
 
-Both allow for rounding, and hold for whatever numbers they are given.
-- Below, for any g: W0 >= (the semi-dual at g, at any eps, B-24) - eps log(min(n, m)). For the
-  semi-dual is at most F, and F - W0 at most eps times the smaller entropy (`limits.bounds`). A tiny
-  eps is taken, at which the semi-dual is nearly a.g^c + b.g, the dual of W0.
-- Above, for any P >= 0: with t the mass that P misses, sum |a - P1| + sum |b - P'1|, there is a
-  plan with the exact marginals that costs at most <C,P> + |min C| t + (max C - min C) t: scale P
-  down to rows <= a and columns <= b, and add what is missing, at most t, as a product (Altschuler,
-  Weed, Rigollet 2017). Scaling down saves at least min C for each unit of mass that it takes away.
+Both allow for rounding, and hold for any potentials and any plan P >= 0, however bad.
+- Lower bound, for any g: W0 >= (the semi-dual B-24 at g, for any eps) - eps log(min(n, m)), because
+  the semi-dual is at most F, and F - W0 is at most eps times the smaller entropy (`limits.bounds`).
+  eps is chosen tiny; then the semi-dual is nearly a.g^c + b.g, the dual of W0.
+- Upper bound, for any P >= 0: let t = |P1 - a|_1 + |P'1 - b|_1. There is a plan with the exact
+  marginals that costs at most <C,P> + |min C| t + (max C - min C) t (Altschuler, Weed, Rigollet
+  2017): scale P down until its rows are <= a and its columns <= b, and add the missing mass, at
+  most t, as a product measure. Scaling down saves at least min C for each unit of mass removed.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ from refot.solvers.plan_sums import (
 )
 
 TINY_EPS = 2.0**-36
-"""eps of the lower bound, in units of the potentials. It may lower the bound by eps log n, which is
-1e-10 of that; at a much smaller one the rounding of an exponent would be too large."""
+"""The eps of the lower bound, as a share of the size of the potentials. It lowers the bound by up
+to eps log n, about 1e-10 of that size. With a much smaller eps, exponents (f + g - C) / eps would
+be so large that their rounding would widen the interval more."""
 
 
 class SparsePlan(NamedTuple):
-    """Mass on some pairs; (k,) each."""
+    """A plan that is 0 except on k pairs: their rows, columns and masses, (k,) each."""
 
     rows: Array
     columns: Array
@@ -46,8 +47,8 @@ class SparsePlan(NamedTuple):
 
 
 def lower_bound(given: Problem, f: Array, g: Array) -> float:
-    """W0 is not below this, for any g (m,). f (n,) is about g^c: it only tells how large the costs
-    are that count."""
+    """A lower bound of W0, in cost units, from any g (m,). f (n,) should be near g^c; it serves
+    only to choose eps by the size of the potentials, and cannot make the bound wrong."""
     p, largest = in_float64(given), _largest(given)
     middle = float(g.mean())
     size = min(float(abs(f + middle).max() + abs(g - middle).max()), largest) or 1.0
@@ -65,7 +66,7 @@ def lower_bound(given: Problem, f: Array, g: Array) -> float:
 
 
 def upper_bound(given: Problem, plan: SparsePlan) -> float:
-    """W0 is not above this, for any P >= 0."""
+    """An upper bound of W0, in cost units, from any plan P >= 0."""
     p = in_float64(given)
     least, most = cost_range(p.C)
     missing = sum(
@@ -79,7 +80,8 @@ def upper_bound(given: Problem, plan: SparsePlan) -> float:
 
 
 def _missing(weights: Array, places: Array, mass: Floats) -> float:
-    """At least sum |weights - sums of the masses at their places|."""
+    """An upper bound of |weights - sums|_1, rounding included, where `sums` adds up the entries of
+    `mass` (k,) at the rows, or columns, `places` (k,)."""
     weights = weights / total(weights)
     sums = np.bincount(places, mass, len(weights))
     terms = np.bincount(places, minlength=len(weights))
@@ -88,10 +90,11 @@ def _missing(weights: Array, places: Array, mass: Floats) -> float:
 
 
 def _largest(p: Problem) -> float:
-    """At least max |C|."""
+    """A number >= max |C|."""
     return max(map(abs, cost_range(p.C)))
 
 
 def _forming_error(p: Problem) -> float:
-    """What the entries of a matrix that was formed from points may be off by: W0 moves no more."""
+    """A bound of the error of the entries of a matrix that was formed from points; W0 changes by no
+    more than that. 0 for a matrix that the caller gave."""
     return p.C.error if isinstance(p.C, FormedCost) else 0.0

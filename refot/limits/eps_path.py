@@ -1,9 +1,9 @@
-"""`path`: F along a falling eps, each value proved, each solve started from the ones before.
+"""`path`: F along a falling eps, each value in a proved interval, each solve started from the last.
 
-As eps falls, the potentials move along a smooth curve. So the line through the last two of them is
-a better start at the next eps than the last one alone. (Chizat 2024, chizat2024annealed in
-docs/references.bib, takes the error of first order in eps out of annealed potentials in the same
-way, and calls it debiasing.) B-10 is F, in B = Bréchet et al. 2019.
+As eps falls, the potentials move along a smooth curve. So the straight line through the last two,
+extended to the next eps, is a better start than the last potential alone. (Chizat 2024, entry
+chizat2024annealed of docs/references.bib, removes the error of first order in eps from annealed
+potentials in the same way, and calls it debiasing.) F is B-10 of B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from refot.solvers.stopping import Control
 
 @dataclass(frozen=True)
 class EpsPath:
-    """What `path` found: lower_k <= F <= upper_k at eps_k, proved, rounding included. (k,) each,
-    NumPy's."""
+    """The result of `path`: lower_k <= F <= upper_k at eps_k is proved, rounding included. The
+    arrays are (k,), of NumPy."""
 
     eps: Array
-    """Falling, in cost units."""
+    """The values of eps, from the largest to the smallest, in cost units."""
 
     lower: Array
-    """In cost units."""
+    """The lower bounds of F, in cost units."""
 
     upper: Array
-    """In cost units."""
+    """The upper bounds of F, in cost units."""
 
     results: tuple[SinkhornResult, ...]
-    """The solve at each eps."""
+    """The solution at each eps."""
 
     @property
     def converged(self) -> bool:
-        """Whether each solve reached its gap."""
+        """Whether each solve reached the relative gap that was asked for."""
         return all(result.converged for result in self.results)
 
 
@@ -56,12 +56,12 @@ def path(
     normalise: bool = False,
     backend: BackendLike = None,
 ) -> EpsPath:
-    """F (B-10) at eps_from, eps_from / factor, ... and eps_to, each to the certified relative
-    `gap`.
+    """F (B-10) at eps_from, eps_from / factor, ... and eps_to, each with a certified gap of at most
+    `gap` relative to F.
 
-    C (n, m) or an operand; a (n,), b (m,); eps_from >= eps_to > 0 in cost units; factor > 1. The
-    solves are those of `solve`, and after `time_limit` seconds the path ends where it is: the last
-    of its solves may then not have converged, and warns. Raises InputError.
+    C (n, m) or an operand; a (n,), b (m,); eps_from >= eps_to > 0 in cost units; factor > 1. Each
+    value is a call of `solve`. A solve that does not converge warns and ends the path; one reason
+    is that `time_limit` seconds, for the whole path, are over. Raises InputError.
 
         F = refot.path(C, a, b, 1.0, 1e-3)
         F.eps, F.lower, F.upper
@@ -84,7 +84,7 @@ def path(
 
 
 def geometric(first: float, last: float, factor: float) -> list[float]:
-    """first, first / factor, first / factor^2, ... above last, and last."""
+    """first, first / factor, first / factor^2, ... as long as these are above last; then last."""
     falling = []
     while first > last:
         falling.append(first)
@@ -93,7 +93,8 @@ def geometric(first: float, last: float, factor: float) -> list[float]:
 
 
 def along(found: Sequence[SinkhornResult], eps: float) -> Array | None:
-    """g at eps on the line through the last two solves; the last g where there is only one."""
+    """A start for the column potential at `eps`: on the line through those of the last two
+    solutions; the g of the last if there is only one; None if there is none."""
     if not found:
         return None
     last = found[-1]

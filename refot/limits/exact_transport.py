@@ -1,11 +1,12 @@
 """`exact`: the transport cost W0 without regularisation, in a proved interval. B-1, B-6, G-3, H-1.
 
-An optimal plan needs no more than n + m - 1 pairs. Which ones may be among them is told by the
-entropic plan at a small eps, which has little mass on all others (`shortlist`). The problem with
-these pairs alone is solved exactly. Its potentials show which other pairs would lower the cost;
-these are added, until there are none (gottschlich2014shortlist, schmitzer2019stabilized in
-docs/references.bib). The result rests on none of this: its interval is proved from the potentials
-and the plan alone (`certified`).
+An optimal plan needs mass on no more than n + m - 1 pairs. An entropic plan at a small eps has most
+of its mass on pairs that an optimal plan may use. They are put on a list, the shortlist
+(`shortlist`), and the problem that allows only these pairs is solved exactly, as a flow. Its
+potentials show which other pairs would lower the cost. These are added, and the flow is solved
+again, until there are none (gottschlich2014shortlist, schmitzer2019stabilized in
+docs/references.bib). The interval around W0 does not depend on this search being right: it is
+proved from the final potentials and plan alone (`certified`).
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023.
 """
@@ -35,27 +36,28 @@ from .programme import LinearProgramme
 from .shortlist import Pairs, best_pairs, corner_pairs, entropic_shortlist, saving_pairs
 
 UNITS = 1 << 60
-"""The mass of 1 in whole numbers, in which the problem of the shortlist is solved."""
+"""The whole number that stands for a mass of 1 in the flow problem, whose masses are whole
+numbers."""
 
 PENALTY = 4.0
-"""The price of mass that the shortlist leaves no way for, in units of what any way may cost."""
+"""An artificial arc of the flow problem (`FlowProblem.penalty`) costs this many times an upper
+bound of |C - f - g|: so much that mass goes over it only if the listed pairs cannot move it."""
 
 SURE = 0.5
-"""The search ends where the potentials tell of a gap below this part of the one that was asked for:
-the proof allows for rounding besides."""
-
+"""The search ends when the gap that the potentials show is below this share of the gap that was
+asked for. The rest is for the rounding that the proof adds to the interval."""
 
 FLOOR = 2.0**-33
-"""An interval of this width, in units of a typical cost, is what rounding may leave: eight times
-`TINY_EPS`."""
+"""The width, over a typical cost, below which an interval counts as converged whatever gap was
+asked for, since rounding alone may leave it so wide. It is eight times `TINY_EPS`."""
 
 SOME = 16
-"""A typical cost is the median of this number of rows."""
+"""The number of rows of C whose median |C_ij| is taken as a typical cost."""
 
 
 @dataclass(frozen=True, repr=False)
 class ExactTransport:
-    """What `exact` found. lower <= W0 <= upper of `gap` is proved, rounding included."""
+    """The result of `exact`. That gap.lower <= W0 <= gap.upper is proved, rounding included."""
 
     value: float
     """<C, P> of the plan, in cost units."""
@@ -64,30 +66,32 @@ class ExactTransport:
     """The interval that contains W0."""
 
     plan: Any
-    """P as a SciPy CSR array (n, m), with at most n + m - 1 entries. Its marginals are a and b but
-    for rounding."""
+    """P as a SciPy CSR array (n, m), with at most n + m - 1 entries. Its marginals are a and b up
+    to rounding."""
 
     f: Potential
-    """(n,), in cost units: f_i + g_j <= C_ij but for rounding, with equality where P has mass."""
+    """The row potential (n,), in cost units: up to rounding f_i + g_j <= C_ij, with equality where
+    P has mass."""
 
     g: Potential
-    """(m,), in cost units."""
+    """The column potential (m,), in cost units."""
 
     converged: bool
-    """Whether the interval is as narrow as was asked for; or else, as where W0 = 0, so narrow
-    beside a typical cost that only rounding is left (FLOOR)."""
+    """Whether the relative gap that was asked for is reached; or, for example if W0 = 0, whether
+    the interval is so narrow beside a typical cost that only rounding is left (FLOOR)."""
 
     stopped_by: StoppedBy
-    """"gap"; "rounding" where no pair lowers the cost any more; or "time limit"."""
+    """"gap": it is reached; "rounding": it is not, but no pair lowers the cost any more; or
+    "time limit"."""
 
     pairs: int
-    """The number of pairs that the shortlist ended with."""
+    """The number of pairs on the shortlist at the end."""
 
     rounds: int
-    """How often it was solved."""
+    """How often the flow was solved."""
 
     seconds: float
-    """The time that it took."""
+    """The time that `exact` took, in seconds."""
 
     def __repr__(self) -> str:
         return (f"ExactTransport(value {self.value:.10g}, relative gap {self.gap.relative:.1e}, "
@@ -110,9 +114,9 @@ def exact(
     relative `gap`. B-1, B-6.
 
     C (n, m), without forbidden pairs, or an operand such as `point_cost(x, y)`, of which no matrix
-    is formed; a (n,), b (m,). It ends when the interval around W0 is so narrow, or when no pair
-    would lower the cost: then only rounding is left, as where W0 = 0. After `time_limit` seconds it
-    returns what it has, and warns. All is computed in float64. Raises InputError.
+    is formed; a (n,), b (m,). It ends when the interval around W0 is that narrow, or when no other
+    pair would lower the cost; then the interval is as narrow as rounding allows. After `time_limit`
+    seconds it returns what it has, and warns. All is computed in float64. Raises InputError.
 
         W = refot.exact(refot.point_cost(x, y), a, b)
         W.gap.lower, W.gap.upper, W.plan
@@ -136,7 +140,12 @@ def exact(
 
 
 class Search:
-    """The shortlist, solved again as it grows, among the atoms that have mass."""
+    """The search for an optimal plan: the shortlist and the flow problem on it, which is solved
+    again each time the list grows. It knows only the atoms that have mass (`rows`, `columns`).
+
+    `level` is the pair of potentials (f, g) of the entropic plan; the flow problem has the costs
+    C - f - g. Pair k of the list is (listed[k] // m, listed[k] % m), with the cost costs[k].
+    """
 
     def __init__(self, p: Problem) -> None:
         supply, demand = whole_masses(*(p.backend.to_numpy(weights) for weights in (p.a, p.b)))
@@ -147,14 +156,17 @@ class Search:
         pairs, *self.level = entropic_shortlist(self.p)
         size = PENALTY * (_size(self.p.C) + sum(float(abs(h).max()) for h in self.level))
         self.flows = flow_problem(self.p.backend, supply[self.rows], demand[self.columns], size)
-        self.listed, self.costs = np.empty(0, np.int64), np.empty(0)  # i m + j of each pair, C_ij
+        self.listed, self.costs = np.empty(0, np.int64), np.empty(0)  # i m + j, C_ij
         self.add(pairs)
         self.add(corner_pairs(self.p))
 
     def add(self, pairs: Pairs) -> bool:
-        """Put pairs on the list; false if all of them are on it. The flow is solved with what C
-        costs beyond the potentials of the entropic plan: of such costs, those that are small are
-        the ones to try first."""
+        """Add those pairs that are not yet on the list; False if there are none.
+
+        Their costs in the flow problem are C - f - g, with the potentials of the entropic plan.
+        That has the same optimal flows, and makes the pairs that an optimal plan uses cheap ones,
+        which the flow solver tries first.
+        """
         m = len(self.columns)
         places = np.setdiff1d(pairs.rows * m + pairs.columns, self.listed)
         i, j = np.divmod(places, m)
@@ -164,7 +176,8 @@ class Search:
         return len(places) > 0
 
     def run(self, gap: float) -> StoppedBy:
-        """Solve and add pairs until there is a reason to end."""
+        """Solve the flow and add pairs, in turn, until the gap is reached, no pair lowers the cost,
+        or the time is over; returns which of these."""
         a = self.p.backend.to_numpy(self.p.a)
         while True:
             self.rounds += 1
@@ -179,48 +192,48 @@ class Search:
 
     @property
     def potentials(self) -> tuple[Array, Array]:
-        """(f, g) of the flow, for C."""
+        """The potentials (f, g) of the flow, in terms of C itself."""
         return tuple(h + level for h, level in zip(self.flows.potentials, self.level, strict=True))
 
     @property
     def mass(self) -> Array:
-        """What goes by each pair of the list, (k,)."""
+        """The mass on each pair of the list, (k,), as floats."""
         return self.flows.flow / UNITS
 
     @property
     def cost(self) -> float:
-        """What that costs."""
+        """The cost of that mass, in cost units."""
         return float(self.mass @ self.costs)
 
 
 def whole_masses(a: Array, b: Array) -> tuple[Array, Array]:
-    """The weights in whole numbers of 1 / UNITS, of one sum: the heaviest atoms take the difference
-    that rounding makes."""
+    """The weights as whole numbers of 1 / UNITS, both with the same sum: the difference that
+    rounding makes is added to the heaviest atom of b."""
     supply, demand = (np.rint(w / w.sum() * UNITS).astype(np.int64) for w in (a, b))
     demand[demand.argmax()] += supply.sum() - demand.sum()
     return supply, demand
 
 
 def flow_problem(backend: Backend, supply: Array, demand: Array, penalty: float) -> FlowProblem:
-    """The backend's own solver, or a linear programme where it has none."""
+    """The flow problem of the backend's own solver, or a linear programme if it has none."""
     if isinstance(backend, FlowSolver):
         return backend.flow_problem(supply, demand, penalty)
     return LinearProgramme(supply, demand, penalty)
 
 
 def _size(C: Cost) -> float:
-    """At least max |C|; 1 where that is 0."""
+    """A number >= max |C|, but 1 where that number is 0."""
     return max(map(abs, bounds_of(C))) or 1.0
 
 
 def _typical(p: Problem) -> float:
-    """A cost that is neither among the largest nor among the smallest."""
+    """A typical |cost|: the median over SOME rows."""
     return float(np.median(abs(p.backend.to_numpy(p.C.rows(slice(0, SOME))))))
 
 
 def _result(p: Problem, search: Search, stopped_by: StoppedBy, gap: float, watch: Watch
             ) -> ExactTransport:
-    """The plan and the potentials of the search for all atoms of p, with their interval."""
+    """The result for all atoms of p, those without mass included, from the state of the search."""
     used = search.mass > 0
     i, j = np.divmod(search.listed[used], len(search.columns))
     plan = SparsePlan(search.rows[i], search.columns[j], search.mass[used])
@@ -235,8 +248,8 @@ def _result(p: Problem, search: Search, stopped_by: StoppedBy, gap: float, watch
 
 
 def _everywhere(p: Problem, search: Search) -> tuple[Array, Array]:
-    """(f, g) for all atoms: f_i = min_j C_ij - g_j over the columns of the search, and g_j =
-    min_i C_ij - f_i where it has none."""
+    """(f (n,), g (m,)) for all atoms, from those of the search: f_i = min_j (C_ij - g_j) over the
+    columns with mass, and g_j = min_i (C_ij - f_i) for those without."""
     g = np.full(p.C.shape[1], -np.inf)
     g[search.columns] = search.potentials[1]
     on, eps = p.backend, TINY_EPS * _size(p.C)

@@ -1,6 +1,7 @@
 """The cheapest flow over a list of pairs as a linear programme, by SciPy's HiGHS.
 
-For a backend that has no solver of its own for that (`FlowSolver` of the contract).
+`exact` uses it with a backend that has no solver of its own for flows (`FlowSolver` in
+backend_contract.py).
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import numpy as np
 from refot.arrays import Array
 
 TOLERANCE = 1e-10
-"""What HiGHS may miss a marginal by, of a mass of 1, and what a reduced cost may be below 0, in
-units of the penalty: the least that it takes."""
+"""By how much HiGHS may miss a marginal, for a total mass of 1, and by how much a reduced cost over
+the penalty may be below 0. HiGHS accepts no smaller number."""
 
 
 class LinearProgramme:
-    """A `FlowProblem` (of `backend_contract`). Each solve starts anew."""
+    """A `FlowProblem` (backend_contract.py), which forgets the last solution at each solve."""
 
     def __init__(self, supply: Array, demand: Array, penalty: float) -> None:
         self.masses, self.n, self.penalty = np.concatenate([supply, demand]), len(supply), penalty
@@ -25,12 +26,13 @@ class LinearProgramme:
         self.costs, self.flow, self.duals = np.empty(0), np.empty(0, np.int64), np.empty(0)
 
     def add(self, rows: Array, columns: Array, costs: Array) -> None:
-        """More pairs (k,), with their costs."""
+        """Add k pairs: `rows`, `columns` and `costs`, each (k,)."""
         self.rows, self.columns = np.append(self.rows, rows), np.append(self.columns, columns)
         self.costs = np.append(self.costs, costs)
 
     def steps(self) -> Iterator[None]:
-        """Solve the programme: of the flow on each pair, and the mass that an atom is left with."""
+        """Solve the programme, without a pause. Its variables are the flow on each pair, and for
+        each atom the mass that no pair moves, at the cost `penalty`."""
         from scipy.optimize import linprog  # 0.2 s to import: only where it is used
         from scipy.sparse import csr_array, eye_array, hstack
 

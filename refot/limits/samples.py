@@ -1,8 +1,9 @@
-"""What changes when measures are known by samples only: the softmin over a batch, and S against n.
+"""What changes when only samples of the measures are known: the bias of a softmin over a batch, and
+S between samples of n points.
 
-A softmin over a batch drawn from b lies too high on average (`softmin_batch_bias`), so that the
-semi-dual on batches is no lower bound of the value. S between two samples of n points of one law is
-not 0, and says how fast it gets there as n grows (`sample_complexity`).
+A softmin over a batch drawn from b is too high on average (`softmin_batch_bias`), so that the
+semi-dual on batches is no lower bound of the value. S between two samples of n points from the same
+law is not 0; how fast its mean falls as n grows is its sample complexity (`sample_complexity`).
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018.
 """
@@ -38,10 +39,11 @@ from refot.transforms import transform_problem
 def softmin_density(
     g: Potential, C: CostLike, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> Array:
-    """r_ij = exp((g^(c,eps)_i + g_j - C_ij) / eps), (n, m): mean 1 under b in every row. B-29.
+    """r_ij = exp((g^(c,eps)_i + g_j - C_ij) / eps), (n, m): the density of the plan, whose mean
+    under b is 1 in every row. B-29.
 
-    C (n, m) or an operand, g (m,), b (m,). A column with b_j = 0 is never drawn, and its exact
-    density might overflow: it is 0 here.
+    C (n, m) or an operand, g (m,), b (m,). In a column with b_j = 0, which is never drawn, the
+    exact density might overflow; there r is 0.
     """
     p = transform_problem(C, b, eps, backend)
     g = p.column_potential(g)
@@ -62,12 +64,12 @@ def _log_density(
 def softmin_batch_bias(
     g: Potential, C: CostLike, b: Weights, eps: float, B: int, *, backend: BackendLike = None
 ) -> Array:
-    """eps Var_b(r_i) / (2 B), (n,) in cost units: how far batch softmins lie too high, on average.
+    """eps Var_b(r_i) / (2 B), (n,), in cost units: by how much a softmin over a batch of size B is
+    too high on average, to first order in 1/B.
 
-    A batch softmin is the transform of B with a batch for the data nu: -eps log of the mean of
-    w_j = exp((g_j - C_ij) / eps) over B draws from b. This is its bias to first order in 1/B.
-    r is the `softmin_density`, for which Var_b(r) = Var(w) / mean(w)^2. Because of this bias, the
-    semi-dual on batches is no lower bound of the value.
+    The softmin over a batch is the transform with the batch in place of the data: -eps log of the
+    mean of w_j = exp((g_j - C_ij) / eps) over B draws of j from b. r is the `softmin_density`, for
+    which Var_b(r) = Var(w) / mean(w)^2.
     """
     log_r, b = _log_density(g, C, b, eps, backend)
     variance = namespace(b).expm1(log_r) ** 2 @ b
@@ -78,10 +80,11 @@ def sampled_softmin_bias(
     g: Potential, C: CostLike, b: Weights, eps: float, B: int, repeats: int,
     rng: np.random.Generator, *, backend: BackendLike = None,
 ) -> tuple[Array, Array]:
-    """(mean, standard error) (n,) of the batch softmin less the exact one, over `repeats` batches.
+    """(mean (n,), its standard error (n,)) of the batch softmin less the exact one, over `repeats`
+    batches, in cost units.
 
-    Each batch is B columns drawn from b with replacement, the same for every row. In cost units.
-    The results are NumPy arrays on every backend, because the draws are NumPy's.
+    A batch is B columns drawn from b with replacement, the same for every row. The results are
+    NumPy arrays on every backend, because the draws are NumPy's.
     """
     on = get_backend(backend)
     log_r, b = map(on.to_numpy, _log_density(g, C, b, eps, on))
@@ -117,8 +120,8 @@ def sample_complexity(
     """S between two independent samples of n points, for n in `sizes` and each eps. G section 3.2.
 
     draw(rng, n) returns n points (n, d) of the law. There are `repeats` pairs of samples of each
-    size, the same for every eps. Between a law and itself S is 0, so that each mean is the error
-    that n points make.
+    size, the same pairs for every eps. S between the law and itself is 0, so that each mean is the
+    error that comes from having only n points.
     """
     repeats = _repeats(repeats)
     sizes, epsilons = as_each(sizes, "sizes", as_count), as_each(epsilons, "epsilons", as_positive)
@@ -138,7 +141,7 @@ def sample_complexity(
 
 
 def decay_rate(sizes: Sequence[float], values: Sequence[float]) -> float:
-    """The slope of log values (k,) against log sizes (k,), by least squares: -1 for values ~ 1/n.
+    """The slope of log values (k,) against log sizes (k,) by least squares: -1 for values like 1/n.
 
     Raises InputError unless all are positive and at least two sizes are different.
     """
@@ -146,7 +149,7 @@ def decay_rate(sizes: Sequence[float], values: Sequence[float]) -> float:
     if len(values) != len(sizes):
         raise ShapeError("values", f"{len(values)} of them", f"{len(sizes)}, one for each size")
     if len(set(sizes)) < 2:
-        raise InputError("sizes", f"{sizes}", "at least two different sizes: a slope is asked for")
+        raise InputError("sizes", f"{sizes}", "at least two different sizes, for a slope")
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 

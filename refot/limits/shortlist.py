@@ -1,6 +1,7 @@
 """Which pairs an optimal plan may use: those of an entropic plan, and those that lower the cost.
 
-All atoms of the problems here have mass. Arrays of pairs, and excesses, are NumPy's.
+In the problems that are passed to this file all atoms have mass. The excess of a pair is
+f_i + g_j - C_ij: where it is > 0, the pair would lower the cost. Results are NumPy arrays.
 """
 
 from __future__ import annotations
@@ -20,20 +21,23 @@ from refot.solvers.schedule import cost_scale
 from refot.solvers.stopping import out_of_time
 
 FIRST_EPS, LAST_EPS, FALL = 1e-3, 1e-6, 3.0
-"""The shortlist comes from the entropic plan at the eps 1e-3, 1e-3 / 3, ... times the range of the
-costs: the first at which the list is not longer than LONG, or the last above 1e-6."""
+"""The values of eps that are tried, as shares of the range of the costs: FIRST_EPS, then each less
+by the factor FALL, to about LAST_EPS. The first one at which the shortlist is not longer than LONG
+is used."""
 
 ROUGH, ENOUGH = 0.1, 300
-"""The marginal error of that plan, and the most iterations. What it misses is found later."""
+"""ROUGH: the marginal error at which the entropic plan is good enough. ENOUGH: its most iterations.
+Pairs that a rough plan misses are found later by `saving_pairs`."""
 
 SHARE = 1e-3
-"""Pairs are listed that have more than this share of the mass of their row."""
+"""The share of the mass of its row above which a pair of the entropic plan is listed."""
 
 LONG = 100
-"""The list is too long where it has more than this number of pairs for each atom."""
+"""The largest number of pairs on the shortlist, per atom."""
 
 ROUNDING = 1e-12
-"""Pairs that would save less than this part of `unit` (`saving_pairs`) are left out."""
+"""The excess, as a share of `unit` in `saving_pairs`, up to which a pair counts as not lowering the
+cost."""
 
 
 class Pairs(NamedTuple):
@@ -44,8 +48,12 @@ class Pairs(NamedTuple):
 
 
 def entropic_shortlist(p: Problem) -> tuple[Pairs, Array, Array]:
-    """(the pairs that matter to an entropic plan at small eps; its potentials f and g), whatever it
-    reached in time."""
+    """(the pairs with most of the mass of an entropic plan at small eps, its potentials f (n,) and
+    g (m,)).
+
+    eps falls until there are few enough pairs. At the smallest eps, or when the time is over, the
+    share of its row that a pair must have is raised instead.
+    """
     scale, most = cost_scale(p) or 1.0, LONG * sum(p.C.shape)
     eps, share, g = FIRST_EPS * scale, SHARE, namespace(p.b).zeros_like(p.b)
     while True:
@@ -61,8 +69,9 @@ def entropic_shortlist(p: Problem) -> tuple[Pairs, Array, Array]:
 
 
 def _rough_potentials(p: Problem, g: Array) -> tuple[Array, Array]:
-    """(f, g) of a plan with about the right marginals, from g on."""
-    with np.errstate(all="ignore"):  # an overflow on the way makes an error infinite
+    """(f, g) after as many iterations from g as bring the marginal error below ROUGH, at most
+    ENOUGH."""
+    with np.errstate(all="ignore"):  # an overflow makes the error infinite, which goes on
         for _, g_next, error in itertools.islice(auto(p, g), ENOUGH):
             g = g_next
             if error < ROUGH or out_of_time():
@@ -77,14 +86,14 @@ def _large_entries(p: Problem, f: Array, g: Array, share: float, most: int) -> P
 
 
 def _pairs(columns: Array, starts: Array) -> Pairs:
-    """The pairs of a sparse matrix by rows."""
+    """The pairs of a sparse matrix that is stored by rows (backend_contract.Entries)."""
     columns, starts = on_host(columns), on_host(starts)
     return Pairs(np.repeat(np.arange(len(starts) - 1), np.diff(starts)), columns.astype(np.int64))
 
 
 def corner_pairs(p: Problem) -> Pairs:
-    """Pairs that are enough for some plan, at most n + m - 1: each row in turn takes of the next
-    columns what it needs (the north-west corner rule)."""
+    """At most n + m - 1 pairs on which some plan exists: each row in turn fills the next columns
+    that are not yet full (the north-west corner rule)."""
     ends_a, ends_b = (np.cumsum(on_host(weights)) for weights in (p.a, p.b))
     starts = np.concatenate([[0.0], np.sort(np.concatenate([ends_a, ends_b]))[:-1]])
     n, m = p.C.shape
@@ -93,8 +102,11 @@ def corner_pairs(p: Problem) -> Pairs:
 
 
 def saving_pairs(p: Problem, f: Array, g: Array, unit: float) -> tuple[Pairs | None, Array]:
-    """(the pairs with f_i + g_j > C_ij; the largest excess f_i + g_j - C_ij of each row, (n,), 0
-    where there is none). `unit` is about the largest excess. None if there are too many pairs."""
+    """(the pairs with excess > 0, the largest excess of each row (n,), 0 where there is none).
+
+    The excess is in cost units; `unit` is about the largest one. If there are more than LONG pairs
+    per atom, the pairs are None and the excesses inf.
+    """
     n, m = p.C.shape
     on = p.backend
     entries = on.plan_entries(p.C, on.asarray(f), on.asarray(g), unit, 1 + ROUNDING, LONG * (n + m))
@@ -107,7 +119,7 @@ def saving_pairs(p: Problem, f: Array, g: Array, unit: float) -> tuple[Pairs | N
 
 
 def best_pairs(p: Problem, f: Array, g: Array) -> Pairs:
-    """Of each row the pair with the largest excess, and of each column."""
+    """The pair with the largest excess in each row, and that in each column: n + m pairs."""
     n, m = p.C.shape
     row, column = np.arange(n), np.arange(m)
     return Pairs(np.concatenate([row, _best(p.T, g, f)]), np.concatenate([_best(p, f, g), column]))

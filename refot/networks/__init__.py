@@ -1,8 +1,8 @@
 """Hand-written networks: layers as forward/backward pairs, optimisers, checkpoints. No autograd.
 
-The same code runs on NumPy's and on CuPy's arrays, for an array says which library computes with
-it. float32 is the default, for training; float64 is for checks. docs/networks.md has every formula
-beside its function.
+The same code runs on arrays of NumPy and of CuPy: `refot.arrays.namespace` finds the library of an
+array. The default dtype is float32, for training; float64 is for checks. docs/networks.md lists
+every formula with its function.
 """
 
 from .checkpoint import (

@@ -1,8 +1,8 @@
-"""Checkpoints: named arrays and a JSON header in one `.npz`, complete or not there at all.
+"""Checkpoints: named arrays and a JSON header in one `.npz` file, which is whole or does not exist.
 
-Nothing is pickled, so that loading a file never runs code. A file is written beside its target and
-then renamed: a run that is killed while it writes leaves the previous checkpoint as it was. Loading
-compares the checksum of every array.
+Nothing is pickled, so that loading a file never runs code. A file is first written under another
+name in the same folder, and then renamed: a run that is killed during that leaves the previous
+checkpoint as it was. Loading compares the checksum of every array.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from refot.files import UnreadableError, parsed, read_arrays, whole_file
 FORMAT = "refot checkpoint 1"
 
 class CheckpointError(InputError):
-    """A file that is no checkpoint, or is not whole, or belongs to another network."""
+    """A file that is no checkpoint or is damaged, or whose arrays do not fit the network."""
 
 
 def save_checkpoint(path: str | Path, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
-    """Write `arrays` (of NumPy or CuPy, no objects) and `meta` (what JSON holds) to `path`.
+    """Write `arrays` (of NumPy or CuPy, of numbers) and `meta` (values that JSON can express) to
+    `path`.
 
-    Raises TypeInputError, before anything is written, for what cannot be stored.
+    Raises TypeInputError, before anything is written, for a value that cannot be stored.
     """
     try:
         header = json.dumps({"format": FORMAT, "meta": dict(meta)}, allow_nan=False)
@@ -42,7 +43,8 @@ def save_checkpoint(path: str | Path, arrays: Mapping[str, Array], meta: Mapping
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    """(arrays on the host, meta). Raises CheckpointError for a file that is not a whole one."""
+    """(arrays as NumPy's, meta) of a checkpoint. Raises CheckpointError for a file that is none, or
+    is damaged."""
     try:
         members = read_arrays(Path(path))
         if "header" not in members:
@@ -59,9 +61,9 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]
 
 
 def copy_into(target: Mapping[str, Array], arrays: Mapping[str, Array]) -> None:
-    """Write the arrays of a checkpoint into those of a network, in place, if all of them fit.
+    """Write the arrays of a checkpoint into those of a network, in place.
 
-    Raises CheckpointError where names, shapes or dtypes differ.
+    Raises CheckpointError, before anything is written, if names, shapes or dtypes differ.
     """
     if target.keys() != arrays.keys():
         odd = ", ".join(sorted(target.keys() ^ arrays.keys()))
@@ -75,18 +77,20 @@ def copy_into(target: Mapping[str, Array], arrays: Mapping[str, Array]) -> None:
 
 
 def on_host(array: Array) -> Array:
-    """`array` as NumPy's: CuPy hands its own over with `get`."""
+    """`array` as an array of NumPy; CuPy copies its arrays to the host by their method `get`."""
     return array.get() if hasattr(array, "get") else np.asarray(array)
 
 
 # ------------------------------------------------------------------ random draws
 def generator_state(rng: np.random.Generator) -> dict[str, Any]:
-    """The state of a PCG64 generator (that of `default_rng`), as JSON holds it."""
+    """The state of a PCG64 generator (the kind that `default_rng` makes), in values for JSON."""
     return dict(_pcg64(rng).state)
 
 
 def restore_generator(rng: np.random.Generator, state: Mapping[str, Any]) -> None:
-    """Put `rng` back into a state that `generator_state` returned: it draws the same numbers again.
+    """Put `rng` into a state that `generator_state` returned: it then draws the same numbers again.
+
+    Raises CheckpointError for anything else, TypeInputError for a generator that is not PCG64.
     """
     try:
         _pcg64(rng).state = cast(Any, dict(state))

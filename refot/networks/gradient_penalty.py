@@ -3,14 +3,16 @@
     p = (1/n) sum_i (|u_i| - 1)^2,   u_i = dD(x_i)/dx_i
 
 p contains a derivative of the network D, and so its gradient in the weights is a second derivative.
-For dense layers a = h W + b and activations h = s(a), u is computed from the output to the input:
+For dense layers a = h W + b and activations h = s(a), u is computed from the output to the input,
+by a chain of the vectors t = dD/d(input of a layer):
 
     t = 1 at the output;   t <- t W'  (dense);   t <- t s'(a)  (activation);   u = t at the input
 
-The gradient r of p goes through this chain the other way, from r = dp/du at the input to the
-output: r <- r W, r <- r s'(a). The weights enter the chain in two places, and p has a gradient from
-each. As the W of a dense layer: dW = r' t. And through the a at which s' is taken, which depends on
-all weights before it: da = r t s''(a), which then goes back through the network as usual.
+The gradient of p runs through this chain in the other direction, as r = dp/dt: from r = dp/du at
+the input to the output, r <- r W and r <- r s'(a). The weights enter the chain in two places, and p
+has a gradient from each. One is the W of a dense layer: dW = r' t. The other is the point a at
+which s' is taken, which depends on the weights of all earlier layers: da = r t s''(a), which then
+goes back through the network as in any backward pass.
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ from .sequential import Cache, Sequential
 
 
 def gradient_penalty(net: Sequential, x: Array) -> tuple[float, dict[str, Array]]:
-    """(p, its gradients in the weights): p = mean_i (|dD(x_i)/dx_i| - 1)^2, in 1 / units of x.
+    """(p, its gradients in the weights): p = mean_i (|dD(x_i)/dx_i| - 1)^2; slopes are in units of
+    D / units of x.
 
-    `net`: D, of Dense layers and activations only, with one output; x (n, d). Raises
-    TypeInputError for other layers (with batch norm, D(x_i) depends on the other samples of the
-    batch too, so that dD(x_i)/dx_i has no meaning), ShapeError for more outputs. Where u_i = 0 the
-    penalty has no derivative, and 0 is taken. So it is for s'' at the kink of a ReLU.
+    `net` is D: Dense layers and activations only, with one output; x (n, d). Raises TypeInputError
+    for other layers (with batch norm, D(x_i) also depends on the other samples of the batch, so
+    that dD(x_i)/dx_i has no meaning), ShapeError for more outputs. At u_i = 0 the penalty has no
+    derivative, and 0 is used; likewise for s'' at the kink of a ReLU.
     """
     for layer in net.layers:
         if not isinstance(layer, Dense | Activation):
@@ -51,7 +54,8 @@ def penalty_of(u: Array) -> tuple[float, Array]:
 
 
 def chain(net: Sequential, cache: Cache, t: Array) -> list[Array]:
-    """t at the input of each layer, and at the output: t[k] (n, size of the input of layer k)."""
+    """The vectors t of the module's docstring at the input of each layer, and at the output: t[k]
+    (n, size of the input of layer k). The argument is t at the output."""
     out = [t]
     for k in reversed(range(len(net.layers))):
         layer = net.layers[k]
@@ -66,7 +70,8 @@ def chain(net: Sequential, cache: Cache, t: Array) -> list[Array]:
 def adjoint_of_chain(
     net: Sequential, cache: Cache, t: list[Array], r: Array
 ) -> tuple[dict[int, Array], dict[int, Array]]:
-    """(dW of each dense layer, da of each activation): see the docstring of this module."""
+    """(dW of each dense layer, da of each activation), by number of the layer, from r = dp/du (n,
+    d): see the module's docstring."""
     dW, da = {}, {}
     for k, layer in enumerate(net.layers):
         if isinstance(layer, Activation):
@@ -81,9 +86,9 @@ def adjoint_of_chain(
 def backward_with(
     net: Sequential, cache: Cache, dW: dict[int, Array], da: dict[int, Array]
 ) -> dict[str, Array]:
-    """All gradients: dW, and what each da gives in the layers before it."""
+    """The gradients of all weights: dW, plus those that each da causes in the layers before it."""
     gradients: dict[str, Array] = {}
-    e: Array = None  # the gradient in the output of layer k; none reaches the network's output
+    e: Array = None  # the gradient in the output of layer k; None behind the last activation
     for k in reversed(range(len(net.layers))):
         layer = net.layers[k]
         if isinstance(layer, Activation):

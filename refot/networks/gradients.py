@@ -8,7 +8,8 @@ from refot.arrays import Array, UnknownNameError
 
 
 def add(*gradients: Mapping[str, Array]) -> dict[str, Array]:
-    """The sum, by name; a name may be missing in some. The arguments are not changed."""
+    """The sum of gradients, weight by weight. A weight that is missing in one counts as 0 there.
+    The arguments are not changed."""
     total: dict[str, Array] = {}
     for terms in gradients:
         for name, g in terms.items():
@@ -17,9 +18,10 @@ def add(*gradients: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def only(arrays: Mapping[str, Array], *parts: str) -> dict[str, Array]:
-    """Those whose name begins with one of the parts and a dot: `only(gradients, "Q")`.
+    """The arrays of some parts of a system, whose names begin with the part and a dot:
+    `only(gradients, "Q")` keeps "Q.0.W" and not "D.0.W".
 
-    Raises UnknownNameError for a part that no array has: a step on it would silently do nothing.
+    Raises UnknownNameError for a part without arrays: a step on it would silently do nothing.
     """
     present = {name.partition(".")[0] for name in arrays}
     for part in parts:

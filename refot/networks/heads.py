@@ -1,4 +1,7 @@
-"""A trunk that several heads share, as D2, D4 and D_Q do in Table 3 of B (Bréchet et al. 2019)."""
+"""A network whose first layers, the trunk, are shared by several last layers, the heads.
+
+Table 3 of B (Bréchet et al. 2019) has the heads D2, D4 and D_Q.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from .sequential import Cache, Sequential
 
 
 class HeadCache(NamedTuple):
-    """What one forward pass through the trunk and one head leaves for its backward pass."""
+    """The caches of a forward pass through the trunk and one head, for its backward pass."""
 
     name: str
     trunk: Cache
@@ -18,11 +21,12 @@ class HeadCache(NamedTuple):
 
 
 class Heads:
-    """y = head(trunk(x)), one head at a time; arrays by name: "trunk.0.W", "D2.0.W".
+    """y = head(trunk(x)), one head at a time. The names of arrays begin with "trunk" or with the
+    name of the head: "trunk.0.W", "D2.0.W".
 
-    `weights` and `statistics` hold the arrays of the trunk and the heads themselves, no copies:
-    change them in place. Raises InputError for a head that is named "trunk" or that has not the
-    dtype of the trunk.
+    `weights` and `statistics` hold the very arrays of the trunk and the heads, no copies: change
+    them in place. Raises InputError for a head that is named "trunk", has a "." in its name, or has
+    another dtype than the trunk.
     """
 
     def __init__(self, trunk: Sequential, heads: dict[str, Sequential]) -> None:
@@ -38,16 +42,17 @@ class Heads:
                            for key, s in network.statistics.items()}
 
     def forward(self, x: Array, name: str, train: bool = True) -> tuple[Array, HeadCache]:
-        """(y, cache) of head `name` on a batch x. Raises UnknownNameError, and as Sequential."""
+        """(y, cache) of the head `name` on a batch x. Raises UnknownNameError for an unknown head,
+        and what `Sequential.forward` raises."""
         head = lookup(self.heads, name, "name")
         h, trunk_cache = self.trunk.forward(x, train)
         y, head_cache = head.forward(h, train)
         return y, HeadCache(name, trunk_cache, head_cache)
 
     def backward(self, cache: HeadCache, dy: Array) -> tuple[Array, dict[str, Array]]:
-        """(dx, gradients of <dy, y>): the weights of the trunk and of this head, no other's.
+        """(dx, gradients of <dy, y> in the weights of the trunk and of this head).
 
-        `only` picks those of one part, where the trunk or the head is to stay.
+        To train one of the two alone, pass the gradients through `only`.
         """
         dh, of_head = self.heads[cache.name].backward(cache.head, dy)
         dx, of_trunk = self.trunk.backward(cache.trunk, dh)

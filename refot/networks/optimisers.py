@@ -1,9 +1,9 @@
 """Optimisers: each takes a step down, w <- w - (rate times direction), in place.
 
-In the formulas g is the gradient plus weight_decay * w, which is the gradient of
-weight_decay |w|^2 / 2. To climb instead, the caller hands over minus the gradient. Formulas and
-defaults are PyTorch's, and the tests compare whole sequences of steps with it. The arrays that a
-step needs are made once and used again, because a network's weights are large.
+In the formulas g is the gradient plus weight_decay * w, where the second term is the gradient of
+weight_decay |w|^2 / 2. To ascend, pass minus the gradient. Formulas and defaults are PyTorch's, and
+the tests compare whole sequences of steps with it. The work arrays of a step are kept for the next
+one, because a network's weights are large.
 """
 
 from __future__ import annotations
@@ -27,29 +27,31 @@ from refot.arrays import (
 
 
 class Optimiser(ABC):
-    """A rule for one weight array, applied to each by name.
+    """A rule that updates one weight array, applied to each weight of a network.
 
-    Each name has its own state, and t counts its own steps. So a head that moves less often than
-    the trunk gets the bias correction (Adam) of its own number of steps.
+    Each weight, by its name, has its own state and its own number t of steps. So where a head of a
+    network moves less often than its trunk, Adam's bias correction uses the head's own t.
     """
 
     slots: tuple[str, ...] = ()
-    """The names of the arrays, shaped as the weight, that the rule keeps for it."""
+    """The names of the arrays that the rule keeps for each weight, of the weight's shape."""
 
     def __init__(self, lr: float, weight_decay: float) -> None:
         self.lr = as_positive(lr, "lr")
         self.weight_decay = as_nonnegative(weight_decay, "weight_decay")
-        self._arrays: dict[str, Array] = {}  # "slot/name", and the work space "work0/name"
+        self._arrays: dict[str, Array] = {}  # "slot/weight", and work arrays "work0/weight"
         self._steps: dict[str, int] = {}
 
     @abstractmethod
     def rule(self, g: Array, t: int, work: Array, *slots: Array) -> None:
-        """Write into `work` what is to be subtracted from w in step t; g must not change."""
+        """Write into `work` what step t = 1, 2, ... subtracts from w, given g and the arrays of
+        `slots`, which it updates. g must not change."""
 
     def step(self, weights: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
-        """One step down, in place, for the names in `gradients` only.
+        """One step down, in place, for those weights that have a gradient.
 
-        Raises UnknownNameError for a gradient without its weight, ShapeError where shapes differ.
+        Raises UnknownNameError for a gradient without a weight of its name, ShapeError if the
+        shapes of the two differ.
         """
         for name, g in gradients.items():
             if name not in weights:
@@ -71,13 +73,15 @@ class Optimiser(ABC):
             self._steps[name] = t
 
     def state(self) -> dict[str, Array]:
-        """A copy of everything that the next step depends on: arrays "slot/name", and "t/name"."""
+        """A copy of all that the next step depends on, besides weights and gradients: the arrays
+        "slot/weight", and the numbers of steps "t/weight"."""
         arrays = {key: array.copy() for key, array in self._arrays.items()
                   if not key.startswith("work")}
         return arrays | {f"t/{name}": np.array(t) for name, t in self._steps.items()}
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Go back to what `state()` returned. Raises InputError for another optimiser's state."""
+        """Set the state to what `state()` returned. Raises InputError for the state of another kind
+        of optimiser."""
         known = {*self.slots, "t"}
         for key in state:
             if key.partition("/")[0] not in known:
@@ -89,10 +93,10 @@ class Optimiser(ABC):
                         if not key.startswith("t/")}
 
     def _array(self, slot: str, name: str, w: Array) -> Array:
-        """The array that belongs to a weight, in the weight's library: zeros at first."""
+        """The array `slot` of the weight w, in the library of w; zeros at first."""
         key = f"{slot}/{name}"
         array: Array = self._arrays.get(key)
-        if type(array) is not type(w):  # not made yet, or restored from a file to a device
+        if type(array) is not type(w):  # not made yet, or read from a file and w is on a device
             xp = namespace(w)
             array = self._arrays[key] = xp.zeros_like(w) if array is None else xp.asarray(array)
         if array.shape != w.shape or array.dtype != w.dtype:
@@ -157,8 +161,8 @@ class Adam(Optimiser):
         m += work
         move_to_square(v, g, self.beta2, work)
         xp.sqrt(v, out=work)
-        # Numerator and denominator are multiplied with sqrt(1 - beta2^t), so that v is not divided
-        # by 1 - beta2^t entry by entry: one pass over the weights less.
+        # Numerator and denominator are multiplied by sqrt(1 - beta2^t). This saves dividing v by
+        # 1 - beta2^t, which would be one more pass over the weights.
         root = math.sqrt(1 - self.beta2**t)
         work += self.eps * root
         xp.divide(m, work, out=work)
@@ -175,14 +179,15 @@ def move_to_square(v: Array, g: Array, decay: float, work: Array) -> None:
 
 
 def clip_weights(weights: Mapping[str, Array], c: float) -> None:
-    """Each entry into [-c, c], in place: the clipping of WGAN and of Algorithm 1 of G."""
+    """Clip each entry to [-c, c], in place, as in WGAN and in Algorithm 1 of G (Genevay, Peyré,
+    Cuturi 2018). Raises InputError unless c > 0."""
     c = as_positive(c, "c")
     for w in weights.values():
         namespace(w).clip(w, -c, c, out=w)
 
 
 def as_decay(value: Any, name: str) -> float:
-    """A number in [0, 1): the weight of the past in a running mean. Raises InputError."""
+    """A number in [0, 1): the weight of the old value in a running mean. Raises InputError."""
     number = as_nonnegative(value, name)
     if not number < 1:
         raise InputError(name, f"{number}", "a number in [0, 1)")

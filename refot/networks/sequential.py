@@ -1,4 +1,4 @@
-"""Networks: layers in a row, with their weights, running statistics and gradients by name."""
+"""Networks: a sequence of layers, with weights, running statistics and gradients by name."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from .layers import BatchNorm, Dense, Layer, LeakyReLU
 
 
 class Cache(NamedTuple):
-    """What one forward pass leaves for its backward pass."""
+    """What a forward pass leaves for its backward pass: the caches of all layers, and y's shape."""
 
-    layers: tuple[Any, ...]  # each layer's own
+    layers: tuple[Any, ...]
     y_shape: tuple[int, ...]
 
 
 class Sequential:
-    """layers[-1] o ... o layers[0], and their arrays.
+    """layers[-1] o ... o layers[0], and the arrays of these layers.
 
-    `weights` maps "k.name" to an array of layer k ("0.W"), and `statistics` likewise ("1.mean").
-    Change them in place, `weights["0.W"][...] = W`, because optimisers and heads hold the same
-    arrays. Initial weights are drawn from `rng`, layer by layer, as each layer's docstring says.
-    `dtype` is float32, float64, or complex128 (for derivatives by complex step); `xp` is the array
-    library, NumPy or CuPy.
+    `weights` maps "k.name" to an array of layer k ("0.W"), and so does `statistics` ("1.mean").
+    Change these arrays in place, `weights["0.W"][...] = W`, because other objects, such as `Heads`,
+    hold the same arrays. Initial weights are drawn from `rng`, layer by layer, from the law that
+    each layer's docstring states. `dtype` is float32, float64, or complex128 (for derivatives by
+    complex steps); `xp` is the array library, NumPy or CuPy.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Sequential:
             raise TypeInputError("dtype", f"{self.dtype}", "float32, float64 or complex128")
         self.weights: dict[str, Array] = {}
         self.statistics: dict[str, Array] = {}
-        self._names = []  # of each layer: those of its weights, those of its statistics
+        self._names = []  # for each layer: (names of its weights, names of its statistics)
         for k, layer in enumerate(self.layers):
             weights = {f"{k}.{name}": w for name, w in layer.initial_weights(rng).items()}
             statistics = {f"{k}.{name}": s for name, s in layer.initial_statistics().items()}
@@ -59,19 +59,19 @@ class Sequential:
         return f"Sequential([{', '.join(map(str, self.layers))}], dtype={self.dtype})"
 
     def layer_weights(self, k: int) -> tuple[Array, ...]:
-        """The weights of layer k, in its order."""
+        """The weights of layer k, in the order of its `initial_weights`."""
         return tuple(self.weights[name] for name in self._names[k][0])
 
     def weight_names(self, k: int) -> tuple[str, ...]:
-        """The names of the weights of layer k, in its order."""
+        """The names of the weights of layer k, in the order of its `initial_weights`."""
         return self._names[k][0]
 
     def forward(self, x: Array, train: bool = True) -> tuple[Array, Cache]:
         """(y, cache) of a batch x (n, ...).
 
-        With train=True, batch norm takes the statistics of the batch and updates its running ones.
-        Raises TypeInputError unless x has the dtype of the network, ShapeError where x, or the
-        output of a layer, does not fit the layer that takes it.
+        With train=True, batch norm uses the statistics of the batch and updates its running ones;
+        else it uses the running ones. Raises TypeInputError unless x has the dtype of the network,
+        ShapeError if x, or the output of a layer, does not fit the next layer.
         """
         if getattr(x, "dtype", None) != self.dtype:
             raise TypeInputError("x", f"dtype {getattr(x, 'dtype', None)}",
@@ -86,7 +86,8 @@ class Sequential:
     def backward(self, cache: Cache, dy: Array) -> tuple[Array, dict[str, Array]]:
         """(dx, gradients): the gradients of <dy, y> in x and, by name, in the weights.
 
-        dy: the shape of y and the dtype of the network. The cache may be used again.
+        dy has the shape of y and the dtype of the network. A cache can be used more than once.
+        Raises ShapeError and TypeInputError for another dy.
         """
         if dy.shape != cache.y_shape:
             raise ShapeError("dy", f"shape {dy.shape}", f"{cache.y_shape}, that of y")
@@ -108,10 +109,11 @@ def mlp(
     dtype: Any = np.float32,
     xp: ModuleType = np,
 ) -> Sequential:
-    """Dense layers of the given sizes, input first, [BatchNorm and] activation between them.
+    """A network of dense layers of the given sizes, input first; after each but the last follow
+    BatchNorm, if `batch_norm`, and the activation.
 
-    `activation` and `output`: a layer, `LeakyReLU(.2)`, or its class; `output` follows the last
-    dense layer, which has no batch norm.
+    `activation` and `output` are a layer, such as `LeakyReLU(.2)`, or its class. `output` follows
+    the last dense layer.
     """
     if len(sizes) < 2:
         raise InputError("sizes", f"{list(sizes)}", "two sizes or more: input and output")
@@ -134,11 +136,11 @@ def _layer(given: Layer | Callable[[], Layer]) -> Layer:
 
 
 class HasWeights(Protocol):
-    """A Sequential or a Heads."""
+    """A network: a Sequential or a Heads."""
 
     weights: dict[str, Array]
 
 
 def parameter_count(net: HasWeights) -> int:
-    """The number of weights, running statistics not counted."""
+    """The number of weights (single numbers); running statistics are not counted."""
     return sum(int(w.size) for w in net.weights.values())

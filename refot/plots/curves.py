@@ -1,8 +1,8 @@
-"""Losses and measures of training runs against the iteration, a panel each.
+"""Losses and measures of training runs against the iteration, one panel for each.
 
-A panel shows what varies: a curve that stands still has none, and is named with its value below. An
-axis is logarithmic where its values, all positive, span more than two decades. Several runs are
-drawn over each other.
+A loss or measure that stays constant gets no panel; its value is written below the figure instead.
+An axis is logarithmic if its values are positive and span more than two decades. Several runs are
+drawn in the same panels.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
-"""The lines of a metrics.jsonl."""
+"""The lines of a file metrics.jsonl, which training writes, as dicts."""
 
 Curve: TypeAlias = tuple[Array, Array]
 """Iterations and values, (k,) each."""
 
 KINDS = {"losses": "loss: {}", "measures": "{}"}
-"""The kinds of numbers in a row, and the titles of their panels."""
+"""The kinds of numbers in a row, each with the title of its panels."""
 
 DECADES = 2
-"""Positive values that span more than this have a logarithmic axis."""
+"""The powers of ten that positive values must span to get a logarithmic axis."""
 
 
 def plot_curves(rows: Rows) -> Figure:
-    """Losses and measures of one run. Of many losses the running mean over a fiftieth of the run is
-    drawn over the values themselves."""
+    """The losses and measures of one run. Over a loss with many values, its running mean over a
+    fiftieth of the run is drawn."""
     return plot_compared({"": rows})
 
 
@@ -94,7 +94,7 @@ def spans_decades(curves: Mapping[str, Curve]) -> bool:
 
 
 def _plot_loss(axes: Axes, iterations: Array, losses: Array, colour: str, run: str) -> None:
-    """A loss, and where there are enough values, its running mean over them."""
+    """Draw a loss and, if there are at least 100 values, over them the running mean."""
     window = len(losses) // 50
     if window < 2:
         axes.plot(iterations, losses, color=colour, label=run)

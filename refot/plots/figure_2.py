@@ -1,9 +1,9 @@
 """Fig. 2 of B (Bréchet et al. 2019): a plan without and with the informative regularisation.
 
 `refot plan` draws it. B states the latent law (uniform on the unit square), the data (a mixture of
-Gaussians on a diagonal of it), the cost |x - y|^2, the generator (the identity) and lam = 5. It
-states neither eps nor the mixture (erratum E11). Both are chosen here, and so this is no
-replication of the figure.
+Gaussians on a diagonal of the square), the cost |x - y|^2, the generator (the identity) and
+lam = 5. It states neither eps nor the parameters of the mixture (erratum E11). Both are chosen
+here, and so this is not a replication of the figure.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array, ConvergenceWarning, InputError, as_count
+from refot.arrays import Array, ConvergenceWarning, InputError, Matrix, as_count
 from refot.backend_contract import BackendLike
 from refot.costs.operands import PointCost, point_cost
 from refot.information import mutual_information, sum_noise
@@ -23,24 +22,28 @@ from refot.informative_plans import InformativeResult, entries_with_mass, solve_
 from refot.plots.figures import as_figure_path, plot_joint_laws, save_figure
 
 MODES, WIDTH = (0.2, 0.5, 0.8), 0.04
-"""Centres along the diagonal, and the standard deviation, of the Gaussians of equal weight."""
+"""The centres of the Gaussians along the diagonal, and their standard deviation. All have the same
+weight."""
 
 EPS, LAM = 5.0, 5.0
-"""B's lam, and eps = lam: the least eps at which B-19 is convex, so that (b) does not depend on a
-start, and B's own advice (section 4.1). Far above it (b) stays as diffuse as (a); below it the
-iteration ends within 10 steps in a local minimum."""
-
+"""In cost units. lam is that of B. eps = lam is the least eps at which B-19 is convex, so that
+panel (b) does not depend on the start, and it is what B advises (section 4.1). With an eps far
+above lam, panel (b) is as diffuse as (a); below lam the iteration ends within 10 steps in a local
+minimum."""
 
 FORMATS = (".png", ".pdf", ".svg")
-"""What `draw_figure_2` writes; of the others that Matplotlib knows, some need more packages."""
+"""The endings of files that `draw_figure_2` writes. Some others that Matplotlib knows need packages
+that may not be there."""
 
 
 @dataclass(frozen=True)
 class Figure2Problem:
-    """Latent points on a grid of cell centres z (n, 2), with z1 their first coordinate; the data.
+    """The problem of Fig. 2. The latent points z (n, 2) are the centres of the cells of a grid, and
+    their first coordinate is the code z1.
 
-    codes (n,) numbers the columns of the grid, `z1` (n1,) holds their positions; a (n,) is uniform;
-    y (m, 2) are atoms on the diagonal at `diagonal` (m,), b (m,) the mixture there.
+    C is the cost between z and the data y (m, 2). `codes` (n,) numbers the columns of the grid,
+    whose positions are `z1` (n1,). a (n,) is uniform. The data are atoms on the diagonal, at the
+    coordinates `diagonal` (m,); b (m,) is the mixture there.
     """
 
     C: PointCost
@@ -50,7 +53,7 @@ class Figure2Problem:
     z1: Array
     diagonal: Array
 
-    def joint(self, P: Any) -> Array:
+    def joint(self, P: Matrix) -> Array:
         """The law of (z1, y) under the plan P (n, m), (n1, m)."""
         return sum_noise(P, self.codes, len(self.z1))
 
@@ -70,10 +73,11 @@ def draw_figure_2(
     path: str | os.PathLike[str], *, eps: float = EPS, lam: float = LAM, side: int = 10,
     atoms: int = 24, max_iter: int = 1_000, backend: BackendLike = None,
 ) -> list[str]:
-    """Draw both plans of Fig. 2 side by side into `path` (.png, .pdf, .svg); what they show, told.
+    """Draw both plans of Fig. 2 into the file `path` (.png, .pdf, .svg), and return lines of text
+    that describe them.
 
-    (a) is the plan at lam = 0, (b) that at `lam`, after at most `max_iter` steps: the lines that
-    are returned say how many, and whether they were enough. Warns (IllPosedWarning) for lam > eps.
+    (a) is the plan at lam = 0, (b) the plan at `lam`, after at most `max_iter` steps. The lines say
+    how many steps were taken, and whether they were enough. Warns (IllPosedWarning) for lam > eps.
     """
     if not str(path).lower().endswith(FORMATS):
         raise InputError("path", f"{str(path)!r}", "a name that ends in " + ", ".join(FORMATS))
@@ -84,7 +88,7 @@ def draw_figure_2(
     panels, lines = {}, []
     for letter, weight in (("a", 0.0), ("b", lam)):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # said in the lines instead
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the lines say so instead
             found = solve_informative(problem.C, problem.a, problem.b, eps, weight, problem.codes,
                                       max_iter=max_iter, backend=backend)
         joint = problem.joint(found.P)
@@ -96,7 +100,8 @@ def draw_figure_2(
 
 
 def _described(joint: Array, found: InformativeResult) -> str:
-    """Information, sparsity, and how the solve ended."""
+    """A line on a plan: its mutual information, how few entries have its mass, and how the solve
+    ended."""
     end = "converged" if found.converged else "not converged"
     return (f"MI {mutual_information(joint):.3g} nats, 99 % of the mass in "
             f"{entries_with_mass(joint)} of {joint.size} entries; {end} after {found.iterations} "

@@ -1,15 +1,15 @@
-"""Figures: Fig. 2 of B, limits in eps with their bounds, bias of batches, sample complexity.
+"""Figures: Fig. 2 of B, limits in eps with their bounds, the bias of batches, sample complexity.
 
 B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018. Each function draws numbers that other
-modules have computed, and returns a Figure; `save_figure` writes one. pyplot is not used, so that
-no window opens and no global state changes. Colours are those of Okabe and Ito, which colour-blind
-people can tell apart; line styles and markers differ too.
+modules have computed, and returns a Figure, which `save_figure` writes to a file. pyplot is not
+used, so that no window opens and no global state changes. Colours are those of Okabe and Ito, which
+colour-blind people can tell apart; line styles and markers differ too.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,15 +29,16 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, BLACK = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
 STYLES = [(BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", "-."), (PURPLE, "D", ":"),
           (SKY, "v", (0, (5, 1, 1, 1)))]
-"""Colour, marker and line of the first, second, ... curve of an axis."""
+"""(colour, marker, line style) of the first, second, ... curve of a panel."""
 
 WIDTH = 4.6
-"""Inches. A figure of this width stays readable in a column of text and on a telephone, so panels
-stand below each other."""
+"""The width of figures in inches: readable in a column of text and on a telephone. Panels stand
+below each other to keep it."""
 
 
 def as_figure_path(path: str | os.PathLike[str]) -> Path:
-    """`path` where a figure can be written: its suffix is a format, its folder exists."""
+    """`path`, checked: its suffix is a format of Matplotlib and its folder exists. Raises
+    InputError."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     target, formats = Path(path), FigureCanvasAgg.get_supported_filetypes()
@@ -60,10 +61,11 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 100) ->
 def plot_joint_laws(
     laws: Mapping[str, Any], z1: Array, y: Array, y_label: str = "position of $y$ on the diagonal"
 ) -> Figure:
-    """Laws of (z1, y) below each other, each P (n1, m) with its title and marginals. Fig. 2.
+    """Joint laws of (z1, y), one below the other, each a matrix P (n1, m) under its title, drawn
+    with its marginals. Fig. 2.
 
-    z1 (n1,), y (m,): the increasing positions of the atoms. The colour of an entry is its share of
-    the largest entry of the same law; entries below 1e-3 of that are white.
+    z1 (n1,) and y (m,) are the positions of the atoms, increasing. The colour of an entry shows its
+    ratio to the largest entry of the same law; entries below 1e-3 of that are white.
     """
     from matplotlib.colors import LogNorm
 
@@ -90,7 +92,7 @@ def plot_joint_laws(
 def _bars(
     axes: Axes, edges: Array, mass: Array, direction: Literal["vertical", "horizontal"]
 ) -> Axes:
-    """A marginal beside a plan: its masses, without axes."""
+    """Draw a marginal beside a plan, as bars without axes."""
     axes.stairs(mass, edges, orientation=direction, fill=True, color="0.6")
     axes.tick_params(labelbottom=False, labelleft=False, bottom=False, left=False)
     axes.spines[:].set_visible(False)
@@ -98,7 +100,8 @@ def _bars(
 
 
 def plot_descent(results: Mapping[str, InformativeResult]) -> Figure:
-    """How much the objective B-19 falls in each step, and how far the plan moves; a curve each."""
+    """Two panels: by how much the objective B-19 falls in each step, and how far the plan moves in
+    L1; with a curve for each result."""
     figure = new_figure(WIDTH, 7.0)
     falls, steps = figure.subplots(2, 1, sharex=True)
     for (label, result), (colour, _, line) in zip(results.items(), STYLES, strict=False):
@@ -117,8 +120,8 @@ def plot_descent(results: Mapping[str, InformativeResult]) -> Figure:
 
 # ------------------------------------------------------------------ limits in eps
 def plot_limits(sweep: EpsSweep, limits: DivergenceLimits) -> Figure:
-    """F, s, S and the loss of G along eps: for each its curve, its limits as eps -> 0 and infinity,
-    and the interval that holds for all measures."""
+    """F, s, S and the loss of G-4 as functions of eps: for each a panel with its curve, its limits
+    as eps -> 0 and infinity, and the interval that its bounds allow (`limits.bounds`)."""
     figure = new_figure(WIDTH, 13.0)
     value, sharp, divergence, loss = panels = figure.subplots(4, 1, sharex=True)
     xy, mmd = limits.xy, limits.mmd_squared
@@ -136,11 +139,11 @@ def plot_limits(sweep: EpsSweep, limits: DivergenceLimits) -> Figure:
 
 
 def _panel(
-    axes: Axes, eps: Array, values: Array, bounds: Any, at_zero: float, at_infinity: float,
-    words: tuple[str, str, str, str],
+    axes: Axes, eps: Array, values: Array, bounds: Callable[[float], tuple[float, float]],
+    at_zero: float, at_infinity: float, words: tuple[str, str, str, str],
 ) -> None:
-    """One value along eps: its curve, the interval between its bounds, and its two limits. `words`:
-    the title, and what the value and the two limits are called."""
+    """Draw one value as a function of eps, the interval between its bounds, and its two limits.
+    `words` are the title and the names of the value and of the two limits."""
     title, name, zero, infinity = words
     lower, upper = np.array([bounds(each) for each in eps]).T
     axes.fill_between(eps, lower, upper, color="0.88", label="bounds")
@@ -156,8 +159,8 @@ def _panel(
 
 
 def plot_rates(sweep: EpsSweep, limits: CostLimits) -> Figure:
-    """How fast F and s approach their limits, as eps -> 0 and as eps -> infinity: the distances,
-    with their bounds and exact rates."""
+    """How fast F and s approach their limits as eps -> 0 and as eps -> infinity: the distances from
+    the limits, their bounds, and the exact rate of F."""
     figure = new_figure(WIDTH, 8.6)
     near, far = figure.subplots(2, 1)
     eps, A = sweep.eps, limits.independent
@@ -193,8 +196,8 @@ def plot_rates(sweep: EpsSweep, limits: CostLimits) -> Figure:
 def plot_softmin_bias(
     sizes: Sequence[int], means: Array, errors: Array, predicted: Array
 ) -> Figure:
-    """The bias of the softmin over a batch against the size of the batch. `means` and `errors`: the
-    measured bias and its standard error; `predicted`: by theory; (k,) each."""
+    """The bias of the softmin over a batch against the size of the batch. `means` and `errors` are
+    the measured biases and their standard errors, `predicted` those of theory; (k,) each."""
     figure = new_figure(WIDTH, 3.8)
     axes = figure.subplots()
     axes.loglog(sizes, predicted, color=BLACK, linewidth=1,
@@ -210,8 +213,8 @@ def plot_softmin_bias(
 
 
 def plot_sample_complexity(tables: Mapping[int, SampleComplexity]) -> Figure:
-    """S between two samples of the same law against their size n, with the slopes of the curves:
-    one panel for each dimension, one curve for each eps."""
+    """S between two samples of the same law against their size n, with the slopes of the curves.
+    There is a panel for each dimension (a key of `tables`), and in it a curve for each eps."""
     from refot.limits import decay_rate
 
     figure = new_figure(WIDTH, 4.2 * len(tables))
@@ -251,7 +254,7 @@ def _finish(
     axes: Axes, place: Literal["upper center", "upper right", "lower left", "lower right"],
     columns: int = 1,
 ) -> None:
-    """Draw the legend, and a light grid behind everything."""
+    """Draw the legend, and a light grid behind the curves."""
     axes.grid(color="0.92")
     axes.set_axisbelow(True)
     axes.legend(loc=place, ncols=columns, fontsize=8.5)
@@ -263,8 +266,8 @@ def _lowest(tables: Mapping[int, SampleComplexity]) -> float:
 
 
 def _edges(positions: Array) -> Array:
-    """The borders (k + 1,) of cells around increasing positions (k,), k >= 2: half way between two
-    of them, and as far beyond the first and the last."""
+    """The borders (k + 1,) of cells around increasing positions (k,), k >= 2. Inner borders are
+    half way between two positions; the first and the last cell are symmetric around theirs."""
     middles = (positions[1:] + positions[:-1]) / 2
     return np.concatenate([[2 * positions[0] - middles[0]], middles,
                            [2 * positions[-1] - middles[-1]]])

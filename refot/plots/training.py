@@ -1,7 +1,7 @@
-"""Pictures of what a training run generates: sample grids, scatters coloured by code.
+"""Pictures of the samples that a training run generates: grids of images, points coloured by code.
 
-Each function returns a Figure, without pyplot, as those of `refot.plots.figures` do; `save_figure`
-of that module writes one.
+Each function returns a Figure, made without pyplot as in `refot.plots.figures`, whose `save_figure`
+writes it to a file.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CODE_COLOURS = 10
-"""How many codes differ by colour; the next ones have the same colours and another marker."""
+"""The number of colours for codes. Further codes have the same colours again, with other
+markers."""
 
 
 def plot_samples(samples: Any) -> Figure:
-    """What a system generates: images (n, h, w) or (n, h, w, 3) as a grid, points (n, d) as dots.
+    """Draw generated samples: images (n, h, w) or (n, h, w, 3) as a grid, points (n, d) as dots.
 
     Points of more than two dimensions are shown by their first two. Raises ShapeError for others.
     """
@@ -41,9 +42,9 @@ def plot_images(
     images: Any, columns: int | None = None, row_labels: Sequence[str] = (),
     low: float | None = None, high: float | None = None,
 ) -> Figure:
-    """Images (n, h, w) or (n, h, w, 3) row by row, `columns` to a row (default: about a square).
+    """Images (n, h, w) or (n, h, w, 3) in a grid with `columns` columns, by default about a square.
 
-    Black is `low` (default: the least value) and white is `high` (the greatest).
+    The value `low` is black (by default the smallest value), and `high` is white (the largest).
     """
     images = np.asarray(images)
     columns = columns or math.ceil(math.sqrt(len(images)))
@@ -64,7 +65,8 @@ def plot_images(
 
 
 def tiled(images: Array, columns: int, background: float) -> Array:
-    """Images (n, h, w[, 3]) as one, row by row, a pixel of background between them."""
+    """One image that shows the images (n, h, w[, 3]) row by row, with a pixel of background between
+    them."""
     n, h, w = images.shape[:3]
     rows = math.ceil(n / columns)
     sheet = np.full((rows * columns, h + 1, w + 1, *images.shape[3:]), background, images.dtype)
@@ -78,9 +80,11 @@ def plot_points(
     points: Any, real: Any | None = None, codes: Any | None = None,
     axis_names: tuple[str, str] = ("first coordinate", "second coordinate"),
 ) -> Figure:
-    """Generated points (n, d >= 2) over real ones (m, d) in grey, by their first two coordinates.
+    """Generated points (n, d >= 2), drawn over real ones (m, d) in grey by their first two
+    coordinates.
 
-    `codes` (n,), whole numbers, colours the generated points; the legend counts them.
+    Generated points are coloured by `codes` (n,), whole numbers, if given; the legend says how many
+    codes there are.
     """
     points = np.asarray(points)
     figure = new_figure(6.2, 5.4)
@@ -106,7 +110,7 @@ def _plane(points: Any) -> tuple[Array, Array]:
 
 
 def _scatter_by_code(axes: Axes, points: Array, codes: Array) -> None:
-    """The points, in a colour and marker for each code."""
+    """Draw the points, with a colour and a marker for each code."""
     from matplotlib import colormaps
 
     present = np.unique(codes)

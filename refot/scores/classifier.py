@@ -1,27 +1,26 @@
 """The formulas of IS and FID, with a small classifier in the place of the Inception network.
 
-The Inception score is due to Salimans et al. 2016, the Fréchet distance to Heusel et al. 2017. Here
-probabilities and features are those of a classifier that `refot train classifier` trains. So the
-numbers compare runs that were judged by the same classifier, and nothing that is published; for
-that reason they have other names.
+The Inception score (IS) is due to Salimans et al. 2016, the Fréchet distance (FID) to Heusel et al.
+2017. Here probabilities and features come from a classifier that `refot train classifier` trains.
+So the numbers can be compared between runs that used the same classifier, but not with published
+ones. For that reason they have other names.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from refot.arrays import Array, InputError, ShapeError, as_plan, as_points
+from refot.arrays import Array, InputError, Matrix, Points, ShapeError, as_plan, as_points
 from refot.information import mutual_information
 
 
-def classifier_score(probabilities: Any) -> float:
-    """exp of the mean KL(p(label | x_i) | p(label)), 1..k, for p (n, k) with rows of sum 1.
+def classifier_score(probabilities: Matrix) -> float:
+    """exp of the mean over i of KL(p(label | x_i) | p(label)), from 1 to k, for the probabilities
+    (n, k) of labels, whose rows sum to 1.
 
-    This is exp of the mutual information of sample and label. It is 1 where all samples look alike,
-    and k where each is certain and all labels are equally frequent. The mean is over all n samples;
-    published scores often are means over parts.
+    This is exp of the mutual information of sample and label. It is 1 if the classifier finds no
+    difference between samples, and k if it is certain of each label and all labels are equally
+    frequent. Published scores are often means of the scores of several parts of the samples.
     """
     p = as_plan(probabilities, "probabilities").astype(np.float64)
     sums = p.sum(axis=1)
@@ -31,17 +30,18 @@ def classifier_score(probabilities: Any) -> float:
     return float(np.exp(mutual_information(p / p.sum())))
 
 
-def classifier_frechet_distance(features: Any, real_features: Any) -> float:
+def classifier_frechet_distance(features: Points, real_features: Points) -> float:
     """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of features (n1, d) and (n2, d).
 
-    Means m and covariances S (over n - 1): the squared 2-Wasserstein distance of two Gaussians.
-    Too large for small samples, by about 1/n: compare values at the same n, and with the value
-    between two real samples.
+    m1, m2 are the means and S1, S2 the covariances (over n - 1). It is the squared 2-Wasserstein
+    distance of the two Gaussians with these. For samples of n points it is too large by an error
+    that falls like 1/n. So compare values of the same n, also with that between two real samples.
     """
     x, y = (as_points(each, name).astype(np.float64) for each, name in
             ((features, "features"), (real_features, "real_features")))
     if x.shape[1] != y.shape[1]:
-        raise ShapeError("features", f"dimension {x.shape[1]}", f"{y.shape[1]}, the real ones'")
+        raise ShapeError("features", f"dimension {x.shape[1]}",
+                         f"{y.shape[1]}, that of real_features")
     if min(len(x), len(y)) < 2:
         raise ShapeError("features", f"{len(x)} and {len(y)} samples", "two or more of each")
     S1, S2 = covariance(x), covariance(y)

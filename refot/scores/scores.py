@@ -1,8 +1,9 @@
-"""Measures of success: modes, codes against labels, exact transport, clusters, mixtures.
+"""Measures of how good a generator or a code is: modes found, codes against labels, exact
+transport, clusters, mixtures of real and generated samples.
 
-B = Bréchet et al. 2019, L = Liu et al. The literature defines most of these measures in several
-ways; each function says which one it takes. Those that need a classifier are in
-`refot.scores.classifier`.
+The literature defines most of these in several ways; each function says which definition it takes.
+Measures that need a classifier are in `refot.scores.classifier`. B = Bréchet et al. 2019,
+L = Liu et al.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import numpy as np
 
 from refot.arrays import (
     Array,
+    Codes,
     InputError,
+    Points,
     ShapeError,
     TypeInputError,
     as_count,
@@ -31,9 +34,9 @@ from refot.objectives import entropy
 # ------------------------------------------------------------------ modes
 @dataclass(frozen=True)
 class ModeCoverage:
-    """`found` modes of `modes`, the share of samples of high quality, and how many each mode has.
-
-    `counts` (modes,) counts the samples of high quality.
+    """The result of `mode_coverage`: how many of the `modes` were `found`, the share `high_quality`
+    of the samples that are of high quality, and how many of these are at each mode, `counts`
+    (modes,).
     """
 
     found: int
@@ -42,21 +45,24 @@ class ModeCoverage:
     counts: Array
 
 
-def nearest_modes(x: Any, modes: Any) -> tuple[Array, Array]:
-    """Which mode (k, d) is nearest to each point (n, d), (n,), and how far that is, (n,)."""
+def nearest_modes(x: Points, modes: Points) -> tuple[Array, Array]:
+    """(the index of the nearest of the modes (k, d) for each point of x (n, d), (n,); its Euclidean
+    distance, (n,))."""
     distances = point_cost(x, modes, "euclidean").dense()
     nearest = distances.argmin(axis=1)
     return nearest, distances[np.arange(len(nearest)), nearest]
 
 
 def mode_coverage(
-    x: Any, modes: Any, std: float, radius: float = 3.0, at_least: int = 1
+    x: Points, modes: Points, std: float, radius: float = 3.0, at_least: int = 1
 ) -> ModeCoverage:
-    """Modes found and share of high-quality samples, for Gaussians of deviation `std` at `modes`.
+    """How many modes samples x (n, d) find, and the share of samples of high quality, for Gaussians
+    of standard deviation `std` at `modes` (k, d).
 
-    A sample is of high quality within `radius` = 3 standard deviations (Euclidean) of its nearest
-    mode, a mode is found by `at_least` = 1 of those: the definitions of VEEGAN and PacGAN. In two
-    dimensions the law itself has 1 - exp(-9/2) = 98.9 % of its mass there.
+    A sample is of high quality if it is within `radius` = 3 standard deviations (Euclidean) of its
+    nearest mode. A mode is found if it has `at_least` = 1 such sample. These are the definitions of
+    VEEGAN and PacGAN. In two dimensions 1 - exp(-9/2) = 98.9 % of perfect samples are of high
+    quality.
     """
     nearest, distances = nearest_modes(x, modes)
     close = distances <= as_positive(radius, "radius") * as_positive(std, "std")
@@ -66,8 +72,9 @@ def mode_coverage(
 
 
 # ------------------------------------------------------------------ codes against labels
-def contingency(codes: Any, labels: Any) -> Array:
-    """The joint law (codes, labels) of two labellings (n,) of the same things, sum 1."""
+def contingency(codes: Codes, labels: Codes) -> Array:
+    """The joint law of code and label, (codes, labels), sum 1, from the code (n,) and the label
+    (n,) of each of n samples."""
     rows, columns = _as_labels(codes, "codes"), _as_labels(labels, "labels")
     if len(rows) != len(columns):
         raise ShapeError("labels", f"{len(columns)}", f"{len(rows)}, as many as codes")
@@ -76,26 +83,27 @@ def contingency(codes: Any, labels: Any) -> Array:
     return joint
 
 
-def normalised_mutual_information(codes: Any, labels: Any) -> float:
-    """I(code; label) over the arithmetic mean of their entropies, 0..1 (scikit-learn's default).
+def normalised_mutual_information(codes: Codes, labels: Codes) -> float:
+    """The mutual information of code and label over the mean of their two entropies, from 0 to 1;
+    as scikit-learn defines it by default.
 
-    1 where each determines the other, and, by convention, where both are constant.
+    It is 1 if each determines the other, and, by convention, if both are constant.
     """
     P = contingency(codes, labels)
     scale = (entropy(P.sum(axis=1)) + entropy(P.sum(axis=0))) / 2
     return 1.0 if scale == 0 else max(0.0, mutual_information(P / P.sum()) / scale)
 
 
-def purity(codes: Any, labels: Any) -> float:
-    """The share of things whose label is the commonest one of their code.
+def purity(codes: Codes, labels: Codes) -> float:
+    """The share of samples whose label is the commonest one among the samples with their code.
 
-    It is 1 where each thing has a code of its own: read it beside the mutual information.
+    It is 1 also if each sample has its own code. So report it together with the mutual information.
     """
     return float(contingency(codes, labels).max(axis=1).sum())
 
 
-def _as_labels(values: Any, name: str) -> Array:
-    """Labels (n,), n >= 1, as whole numbers 0, 1, ... in the order of the values."""
+def _as_labels(values: Codes, name: str) -> Array:
+    """Labels (n,), n >= 1, numbered 0, 1, ... in increasing order of their values."""
     labels = np.asarray(values)
     if labels.dtype.kind not in "iub":
         raise TypeInputError(name, f"dtype {labels.dtype}", "whole numbers")
@@ -105,11 +113,12 @@ def _as_labels(values: Any, name: str) -> Array:
 
 
 # ------------------------------------------------------------------ clusters
-def within_cluster_variance(x: Any, clusters: Any) -> float:
-    """Mean over the points (n, d) of |x_i - mean of its cluster|^2; clusters (n,). Fig. 1 of B.
+def within_cluster_variance(x: Points, clusters: Codes) -> float:
+    """The mean over the points x (n, d) of |x_i - mean of its cluster|^2; clusters (n,). Fig. 1 of
+    B.
 
-    0 where each cluster has collapsed to a point: the mean under W with |x - y|^2, the median
-    with |x - y|_1.
+    It is 0 if each cluster has collapsed to one point. Under W with the cost |x - y|^2 that point
+    is a mean, with |x - y|_1 a median.
     """
     x, labels = as_points(x), _as_labels(clusters, "clusters")
     if len(labels) != len(x):
@@ -125,8 +134,9 @@ def within_cluster_variance(x: Any, clusters: Any) -> float:
 class CertifiedTransport:
     """lower <= W <= upper, up to rounding, in cost units.
 
-    `upper` is the cost of `permutation`, one of the plans that W is the least of. `lower` is a dual
-    value, and `g` (n,) its proof: W >= mean(f) + mean(g) where f_i = min_j C_ij - g_j.
+    W is the least cost of any plan, and `upper` is the cost of one: `permutation` (n,), which sends
+    x_i to y_permutation[i]. `lower` is the dual value mean(f) + mean(g) <= W, where
+    f_i = min_j (C_ij - g_j); so the potential `g` (n,) proves it.
     """
 
     lower: float
@@ -135,12 +145,12 @@ class CertifiedTransport:
     g: Array
 
 
-def exact_transport(x: Any, y: Any, cost: str = "sqeuclidean") -> CertifiedTransport:
-    """W between the uniform laws on x (n, d) and y (n, d), with its certificate.
+def exact_transport(x: Points, y: Points, cost: str = "sqeuclidean") -> CertifiedTransport:
+    """W between the uniform laws on x (n, d) and y (n, d), with proved bounds.
 
-    Use it between generated points and real ones that nothing was trained on. The value between two
-    real samples says how low it can be expected to come. O(n^3): 0.3 s at n = 1000, 2 s at 2000
-    (d = 2).
+    Use it between generated points and real ones that were not trained on. A perfect generator
+    would reach about the value between two real samples. O(n^3): for d = 2 it takes 0.3 s
+    at n = 1000, 2 s at 2000.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -157,9 +167,10 @@ def exact_transport(x: Any, y: Any, cost: str = "sqeuclidean") -> CertifiedTrans
 def assignment_potential(C: Array, permutation: Array) -> Array:
     """A dual potential g (n,) that proves an assignment s optimal: g_j - g_s(i) <= C_ij - C_is(i).
 
-    C_ij - C_is(i) is the price of moving i from s(i) to j, and g the length of the shortest path
-    along such moves, by the algorithm of Bellman and Ford. If s is optimal no cycle of moves has a
-    negative price, and then n sweeps are enough.
+    s is `permutation` (n,). Take C_ij - C_is(i), the price of moving i from s(i) to j, as the
+    length of an edge from s(i) to j; then g_j is the length of the shortest path to j, by the
+    algorithm of Bellman and Ford. If s is optimal no cycle has a negative length, and n sweeps are
+    enough.
     """
     step = C - C[np.arange(len(C)), permutation][:, None]
     g = np.zeros(len(C))
@@ -173,10 +184,11 @@ def assignment_potential(C: Array, permutation: Array) -> Array:
 
 # ------------------------------------------------------------------ mixtures, L
 def mixture(real: Any, generated: Any, r: float, rng: np.random.Generator) -> Array:
-    """n of the real (n, ...) and generated (n, ...) samples: a share r generated, the others real.
+    """n samples, of which the share r is drawn from the `generated` ones (n, ...) and the rest from
+    the `real` ones (n, ...).
 
     L plots IS and FID against a "mixing ratio r" that it does not define. Here r = 0 is the data
-    and r = 1 the generator; r n is rounded, both parts are drawn without replacement.
+    and r = 1 the generator. r n is rounded, and both parts are drawn without replacement.
     """
     real, generated = np.asarray(real), np.asarray(generated)
     if real.shape != generated.shape:
@@ -192,7 +204,8 @@ def mixing_curve(
     measure: Callable[[Array], Mapping[str, float]], real: Any, generated: Any,
     ratios: Sequence[float], rng: np.random.Generator,
 ) -> dict[str, list[float]]:
-    """What `measure` says of the mixture at each ratio, a list for each name. L, its one figure."""
+    """The results of `measure` on mixtures at each of `ratios` (k,): for each name that it returns
+    a list (k,). This is the one figure of L."""
     curve: dict[str, list[float]] = {}
     for r in ratios:
         for name, value in measure(mixture(real, generated, r, rng)).items():

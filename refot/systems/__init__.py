@@ -1,1 +1,2 @@
-"""The systems of the papers, one file each, and the harness that trains them."""
+"""The systems of the papers (training algorithms with their networks), one file each, and the code
+that runs and records a training."""

@@ -1,11 +1,11 @@
-"""The generators that others are compared with: MMD, and WGAN with clipping or a gradient penalty.
+"""Generators to compare others with: MMD, and WGAN with weight clipping or a gradient penalty.
 
-G = Genevay, Peyré, Cuturi 2018, H = Houdard et al.
+G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023.
 
 MMD: g descends the squared maximum mean discrepancy between a batch of samples and one of data
-(G-2). WGAN: a critic f climbs mean f(y) - mean f(g(z)) (H-14) for n_c steps, then g descends it
-(H-15). The maximum over all 1-Lipschitz f would be a Wasserstein distance (H-11, H-13). H names two
-ways to keep f near to that: clipping its weights (Arjovsky et al. 2017), and a penalty on the size
+(G-2). WGAN: a critic f takes n_c steps up mean f(y) - mean f(g(z)) (H-14), then g one step down
+(H-15). The maximum over all 1-Lipschitz f is a Wasserstein distance (H-11, H-13). H names two ways
+to keep f nearly Lipschitz: clipping its weights (Arjovsky et al. 2017), and a penalty on the norm
 of its gradient (Gulrajani et al. 2017). Defaults are the numbers of these two papers.
 """
 
@@ -29,10 +29,8 @@ from refot.systems.batch.losses import DebiasedLoss, ProductTerm
 # ------------------------------------------------------------------ MMD
 @dataclass(frozen=True)
 class MMDSettings:
-    """`cost` is minus the kernel of MMD; batches of m samples and m data; Adam's rate and betas.
-
-    With Euclidean(), MMD^2 is the energy distance.
-    """
+    """`cost` is minus the kernel of MMD; with Euclidean(), MMD^2 is the energy distance. A batch
+    has m samples and m data. `rate` and `betas` are Adam's."""
 
     cost: BatchCost
     m: int
@@ -43,9 +41,9 @@ class MMDSettings:
 class MMDGenerator(GeneratorSystem):
     """g descends MMD^2_{-c} on batches: 2 mean c(x, y) - mean c(x, x') - mean c(y, y').
 
-    This is the V-statistic: means over all pairs, those of a point with itself included. It is the
-    squared distance between the two batches; as an estimate of the distance between their laws it
-    is too high, by the term of erratum G8.
+    This is the V-statistic: the means are over all pairs, also of a point with itself. It is the
+    squared MMD between the two batches. As an estimate of the squared MMD between their laws it is
+    too high, by the term of erratum G8.
     """
 
     name = "baselines"
@@ -61,7 +59,7 @@ class MMDGenerator(GeneratorSystem):
         return self.batches(1, self.m)
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """One descent. MMD2: in units of the cost, before the step."""
+        """One step of g down. `MMD2` is the loss before the step, in cost units."""
         x, cache = self.g.forward(batch["z"][0])
         loss = DebiasedLoss(x, batch["y"][0], self.cost, ProductTerm())
         _, gradients = self.g.backward(cache, loss.gradient_x())
@@ -72,7 +70,8 @@ class MMDGenerator(GeneratorSystem):
 # ------------------------------------------------------------------ WGAN
 @dataclass(frozen=True)
 class ClippedSettings:
-    """Arjovsky et al. 2017, Algorithm 1: n_c critic steps, RMSProp's rate, batches of m, and c."""
+    """Arjovsky et al. 2017, Algorithm 1: batches of m, n_c critic steps for each of g, the rate of
+    RMSProp, and the bound c of the critic's weights."""
 
     m: int = 64
     n_c: int = 5
@@ -82,9 +81,8 @@ class ClippedSettings:
 
 @dataclass(frozen=True)
 class PenalisedSettings:
-    """Gulrajani et al. 2017, Algorithm 1: n_c critic steps, Adam, batches of m, and the penalty's
-    weight (lambda there).
-    """
+    """Gulrajani et al. 2017, Algorithm 1: batches of m, n_c critic steps for each of g, Adam's rate
+    and betas, and the factor of the penalty (lambda in the paper)."""
 
     m: int = 64
     n_c: int = 5
@@ -94,7 +92,8 @@ class PenalisedSettings:
 
 
 class WGAN(GeneratorSystem):
-    """The alternation of critic and generator; `ascend` of a subclass keeps f Lipschitz."""
+    """Steps of the critic f and of the generator g in turn. Subclasses say, in `ascend`, how f is
+    kept nearly Lipschitz."""
 
     name = "baselines"
     m: int
@@ -111,7 +110,8 @@ class WGAN(GeneratorSystem):
         return self.batches(self.n_c + 1, self.m)
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """n_c steps of f, then one of g. W: H-14 on the last batch before g's step, units of f."""
+        """n_c steps of f, then one of g. `W` is H-14 on the batch of g, before its step, in units
+        of f."""
         for k in range(self.n_c):
             self.ascend({name: drawn[k] for name, drawn in batch.items()})
         return {"W": self.descend(batch["z"][-1], batch["y"][-1])}
@@ -121,14 +121,14 @@ class WGAN(GeneratorSystem):
         """A step of the critic on one batch."""
 
     def difference(self, x: Array, y: Array) -> dict[str, Array]:
-        """The gradient of mean f(x) - mean f(y), minus H-14, in the weights of f."""
+        """The gradient, in the weights of f, of mean f(x) - mean f(y), which is minus H-14."""
         f_x, of_x = self.f.forward(x)
         _, of_y = self.f.forward(y)
         share = self.xp.full_like(f_x, 1 / f_x.shape[0])
         return add(self.f.backward(of_x, share)[1], self.f.backward(of_y, -share)[1])
 
     def descend(self, z: Array, y: Array) -> float:
-        """theta down -mean f(g(z)), H-15."""
+        """A step of g down -mean f(g(z)), H-15. Returns H-14 before it."""
         x, cache = self.g.forward(z)
         f_x, through = self.f.forward(x)
         dx, _ = self.f.backward(through, self.xp.full_like(f_x, -1 / f_x.shape[0]))
@@ -138,7 +138,7 @@ class WGAN(GeneratorSystem):
 
 
 class ClippedWGAN(WGAN):
-    """Every weight of f is clipped into [-c, c] after each of its steps."""
+    """WGAN in which each step of f ends by clipping every weight of f to [-c, c]."""
 
     def __init__(self, seed: int, backend: BackendLike, task: CriticTask,
                  settings: ClippedSettings, dtype: Any = np.float32) -> None:
@@ -153,7 +153,8 @@ class ClippedWGAN(WGAN):
 
 
 class PenalisedWGAN(WGAN):
-    """f pays penalty * mean (|grad f(t)| - 1)^2 at t = u y + (1 - u) x, between the batches."""
+    """WGAN in which f also descends penalty * mean (|grad f(t)| - 1)^2 at the points
+    t = u y + (1 - u) x between data y and samples x."""
 
     def __init__(self, seed: int, backend: BackendLike, task: CriticTask,
                  settings: PenalisedSettings, dtype: Any = np.float32) -> None:
@@ -162,7 +163,7 @@ class PenalisedWGAN(WGAN):
         self.optimisers = {name: Adam(settings.rate, *settings.betas) for name in ("g", "f")}
 
     def draw(self) -> Batch:
-        """The batches, and for the critic's steps a u in [0, 1] for each pair (x_i, y_i)."""
+        """The batches of WGAN, and "u" (n_c, m, 1), uniform in [0, 1], for the critic's steps."""
         u = self.rng.uniform(size=(self.n_c, self.m, 1))
         return super().draw() | {"u": self.on_device(u)}
 

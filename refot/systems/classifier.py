@@ -1,16 +1,16 @@
-"""A small classifier of digits, which judges generated ones: see `refot.scores.classifier`.
+"""A small classifier of digits, with which `refot.scores.classifier` scores generated images.
 
-Two dense layers (ReLU) give the features of an image, a third the logits of its label; it is
-trained by Adam on the cross-entropy. It is no system of the papers. They judge images by what the
-Inception network makes of them; that network is not part of refot, and this one stands in for it.
-The scores have other names here, so that nobody compares them with published ones.
+Two dense layers (ReLU) give the features of an image, a third the logits of its label. It is
+trained by Adam on the cross-entropy. It is no system of the papers. Their scores use the Inception
+network, which is not part of refot; this classifier stands in for it. So the scores have other
+names here, lest somebody compare them with published ones.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -24,32 +24,34 @@ from refot.systems.training.folder import RunFolderError
 from refot.systems.training.load import load_system
 
 HELD_OUT = 5
-"""One image in HELD_OUT is kept from training, for the measures."""
+"""One image in this number is not trained on, but kept for the measures."""
 
 LABELS = 10
-"""The digits 0 to 9."""
+"""The number of labels: the digits 0 to 9."""
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """What the scores need of images (n, h, w) in [0, 1]: features and probabilities."""
+    """A trained classifier: features and probabilities of images (n, h, w), grey levels in [0, 1].
+    """
 
     trunk: Sequential
     head: Sequential
 
-    def features(self, images: Any) -> Array:
-        """The values of the last hidden layer, (n, d) float32, NumPy."""
+    def features(self, images: Array) -> Array:
+        """The values of the last hidden layer, (n, d), float32 of NumPy."""
         flat = np.asarray(images, dtype=np.float32).reshape(len(images), -1)
         return self.trunk.forward(flat, train=False)[0]
 
-    def probabilities(self, images: Any) -> Array:
+    def probabilities(self, images: Array) -> Array:
         """p(label | image), (n, 10)."""
         return softmax(self.head.forward(self.features(images), train=False)[0], np)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Widths of the first and of the feature layer, images in a batch, and Adam's rate."""
+    """The widths of the first layer (`hidden`) and of the second, which gives the features; the
+    number of images in a batch; Adam's rate."""
 
     hidden: int
     features: int
@@ -83,7 +85,7 @@ class ClassifierSystem(NetworkSystem):
     def update(self, batch: Batch) -> dict[str, float]:
         """An Adam step down the cross-entropy, in nats.
 
-        Its gradient in the logits is p minus the one-hot label, over the number of images.
+        Its gradient in the logits is p minus the one-hot label, divided by the number of images.
         """
         h, trunk = self.trunk.forward(batch["x"])
         logits, head = self.head.forward(h)
@@ -98,7 +100,7 @@ class ClassifierSystem(NetworkSystem):
         return {"cross-entropy": float(loss)}
 
     def classifier(self) -> Classifier:
-        """A copy of what it is now, in NumPy."""
+        """The classifier with a copy, in NumPy, of the present weights."""
         found = []
         for net in (self.trunk, self.head):
             copy = Sequential(net.layers, np.random.default_rng(0))
@@ -116,19 +118,21 @@ class ClassifierSystem(NetworkSystem):
                 "classifier score of real images": classifier_score(p)}
 
     def sample(self, count: int, rng: np.random.Generator) -> Array:
-        """The held-out images (count, h, w) that it is least sure of, for it generates none."""
+        """The held-out images (count, h, w) of whose label the classifier is least sure. Other
+        systems show generated samples here; this one generates none."""
         p = self.classifier().probabilities(self.unseen)
         return self.unseen[p.max(axis=1).argsort()[:count]]
 
 
-def softmax(logits: Array, xp: Any) -> Array:
+def softmax(logits: Array, xp: ModuleType) -> Array:
     """exp(l) / sum exp(l) along the last axis."""
     e = xp.exp(logits - logits.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
 
 
 def load_classifier(folder: str | Path) -> Classifier:
-    """The classifier that `refot train classifier` left in a folder. Raises RunFolderError."""
+    """The classifier from a folder that `refot train classifier` has written. Raises RunFolderError
+    for any other folder."""
     system = load_system(folder)
     if not isinstance(system, ClassifierSystem):
         raise RunFolderError("folder", f"{folder} holds no run of {ClassifierSystem.name}",

@@ -2,15 +2,15 @@
 
     max_f min_g W,   M_ij = |f(x_i) - f(y_j)|^2
 
-with W as in EOTGM (`eotgm`) and a network f whose features are compared in place of the data. The
-poster names the optimisation of f and g and does not print it. Chosen here: `ascents` steps of f up
-W, then one of g down W, by Adam. Each has its own mini-batch, and follows the gradient of W with
-the plan held fixed.
+with W as in EOTGM (`eotgm`), and a network f whose features are compared, not the data. The poster
+states the problem, but not how f and g are optimised. Chosen here: `ascents` steps of f up W, then
+one of g down W, by Adam. Each step has its own mini-batch, and follows the gradient of W with the
+plan held fixed.
 
-f must be bounded, for M grows without end with the scale of f. Here f ends in tanh and is divided
-by sqrt(p), p its number of features, so that M <= 4. W is not 0 where both laws agree (erratum L1):
-f can raise it by spreading the features of samples and data alike, which g cannot undo. So W does
-not say how good g is. The scores do.
+f must be bounded, because M, and W with it, grows with the scale of f. Here f ends in tanh and is
+divided by sqrt(p), p its number of features, so that M <= 4. W is not 0 where both laws agree
+(erratum L1): f can raise W by spreading the features of samples and data alike, which g cannot
+undo. So W does not measure how good g is; the scores do.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from .eotgm import EOTGM, Settings
 
 @dataclass(frozen=True)
 class AdversarialSettings(Settings):
-    """EOTGM's, with lam in the units of M <= 4; rate of Adam for f, and steps of f for one of g."""
+    """The settings of EOTGM, with lam in the units of M <= 4; Adam's rate for f; the number of
+    steps of f for each step of g."""
 
     rate_f: float = 1e-4
     ascents: int = 1
@@ -55,12 +56,13 @@ class EOTGAN(EOTGM):
         self.optimisers["f"] = Adam(settings.rate_f, 0.5, 0.99)
 
     def draw(self) -> Batch:
-        """A mini-batch of latents and one of data for each step of f, and for that of g."""
+        """A mini-batch of latents and one of data for each step of f, and last for the step of g.
+        """
         return self.batches(self.ascents + 1, self.settings.m)
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """Steps of f up W, then one of g down W. `W_f`: W in the last step of f; `W`: in that of g.
-        """
+        """Steps of f up W, then one of g down W. `W_f` and `W` are W before the last step of f and
+        before the step of g."""
         losses = {}
         *ascents, (z, x) = zip(batch["z"], batch["y"], strict=True)
         for z_f, x_f in ascents:
@@ -69,7 +71,7 @@ class EOTGAN(EOTGM):
         return losses | super().update(last)
 
     def ascend(self, z: Array, x: Array) -> float:
-        """A step up W in f, through the features of the data and of the samples."""
+        """A step of f up W, whose gradient goes through the features of data x and samples g(z)."""
         y, _ = self.g.forward(z)
         u, of_x = self.features(x)
         v, of_y = self.features(y)
@@ -82,7 +84,8 @@ class EOTGAN(EOTGM):
         return pi.value
 
     def transport(self, x: Array, y: Array) -> tuple[EntropicPlan, Array]:
-        """pi between the features of x and y, and dW/dy through f, (m, d)."""
+        """The plan pi between the features of data x (n, d) and samples y (m, d), and dW/dy through
+        f, (m, d)."""
         u, _ = self.features(x)
         v, of_y = self.features(y)
         pi, dv = super().transport(u, v)
@@ -90,7 +93,8 @@ class EOTGAN(EOTGM):
         return pi, dy
 
     def features(self, x: Array) -> tuple[Array, Callable[[Array], tuple[Array, dict[str, Array]]]]:
-        """u = f(x) / sqrt(p), (n, p), and its backward pass: du -> (dx, gradients in weights)."""
+        """u = f(x) / sqrt(p), (n, p), and its backward pass, a function of du that returns (dx,
+        gradients in the weights of f)."""
         u, cache = self.f.forward(x)
         scale = 1 / math.sqrt(u.shape[1])
         return scale * u, lambda du: self.f.backward(cache, scale * du)

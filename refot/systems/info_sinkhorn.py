@@ -1,17 +1,18 @@
 """Info-Sinkhorn: Algorithm 1 of B (Bréchet et al. 2019), whose lines are numbered in `update`.
 
-The generator G maps a latent z = (z1, z2) to data. The informative code z1 should be readable from
-the sample, and the noise z2 need not be. To that end B adds to the transport problem a reward
-lam Q(z1, y) for pairs whose code and data belong together.
+The generator G maps a latent z = (z1, z2) to a sample. The informative code z1 should be readable
+from the sample; the noise z2 need not be. For this B adds to the transport problem a reward
+lam Q(z1, y) for each pair of a code and a data point, with a network Q that learns which belong
+together.
 
-Three networks work against G. The dual networks D2 and D4 are potentials of the transport from
-samples to data and from samples to samples; Q(z1, y) = z1 . D_Q(y) scores codes. D2, D4 and D_Q are
-heads on one trunk (Table 3), which is moved by the steps of D2 and D4, and not by those of Q
-(section 4.1). With lam = 0 there is no Q: that is the Sinkhorn baseline. `debiased=False` leaves
-out the transport from samples to samples, and so minimises W instead of S (Fig. 1).
+Three networks are trained besides G. The dual networks D2 and D4 are potentials of the transport
+from samples to data and from samples to samples; Q(z1, y) = z1 . D_Q(y) scores a code. D2, D4 and
+D_Q are heads on one trunk (Table 3). Steps of D2 and D4 move the trunk too; steps of Q do not
+(section 4.1). With lam = 0 there is no Q: this is the Sinkhorn baseline. `debiased=False` leaves
+out the transport from samples to samples, and so minimises W, not the divergence S (Fig. 1).
 
-Two formulas are misprinted in B (errata E2 and E3). Here they are corrected: lam Q stands inside
-the transform, and eps is not added. `printed=True` puts lam Q where the print has it, to compare.
+Two formulas are misprinted in B (errata E2 and E3). Here they are corrected: lam Q is inside the
+transform, and eps is not added. `printed=True` puts lam Q where B prints it, for comparison.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from refot.systems.batch.plan import BatchPlan, batch_plan, printed_batch_plan
 class Rates:
     """Learning rates of D2 and D4, of Q and of G, and Adam's betas.
 
-    `decay` = (first, last): between these iterations the rates fall linearly to 2 % of their value.
+    `decay` = (first, last): between these iterations all rates fall linearly to 2 % of their value.
+    None stands for constant rates.
     """
 
     D: float
@@ -48,7 +50,7 @@ class Rates:
     decay: tuple[int, int] | None = None
 
     def factor(self, iteration: int) -> float:
-        """What all rates are multiplied with in that iteration."""
+        """The factor by which all rates are multiplied in this iteration, in [0.02, 1]."""
         if self.decay is None:
             return 1.0
         first, last = self.decay
@@ -59,9 +61,9 @@ class Rates:
 class Settings:
     """The numbers of Tables 1 and 2; eps and lam are in the units of the cost.
 
-    n_D: dual steps for each step of G. `batch`: points in a mini-batch, which B does not state.
-    `cost`: a name of GROUND_COSTS; `cost_scale` multiplies it (1 / pixels makes of the sum over
-    pixels their mean, erratum E10).
+    n_D is the number of dual steps for each step of G, `batch` the number of points in a
+    mini-batch, which B does not state. `cost` is a name of GROUND_COSTS, and `cost_scale` a factor
+    of it: 1 / pixels turns the sum over pixels into their mean (erratum E10).
     """
 
     eps: float
@@ -84,7 +86,7 @@ class Settings:
 
 
 class InfoSinkhorn(GeneratorSystem):
-    """Algorithm 1 of B, on data that `task` draws and judges. B's letter for the generator is G."""
+    """Algorithm 1 of B, with the data, networks and measures of `task`. G is the generator."""
 
     name = "info_sinkhorn"
 
@@ -92,7 +94,7 @@ class InfoSinkhorn(GeneratorSystem):
                  dtype: Any = np.float32) -> None:
         super().__init__(seed, backend, task, dtype)
         self.settings = settings
-        # line 1: G, and D2, D4 and D_Q, which have a trunk in common, as neural networks
+        # line 1: the networks G, and D2, D4 and D_Q, which share a trunk
         self.G = self.g
         self.D: Heads = task.duals(self.rng, self.xp, self.dtype)
         self.networks = {"G": self.G, "D": self.D}
@@ -108,14 +110,16 @@ class InfoSinkhorn(GeneratorSystem):
 
     # -------------------------------------------------------------- Algorithm 1
     def draw(self) -> Batch:
-        """n_D + 1 mini-batches (z, y, z', z''): one for each dual step, a fresh one for G and Q."""
+        """n_D + 1 mini-batches of latents z, z', z'' and data y: one for each dual step, and a new
+        one for the step of G and Q."""
         s = self.settings
         z = self.task.latent(self.rng, s.n_D + 1, 3, s.batch)  # z, z', z''
         y = np.stack([self.task.draw(self.rng, s.batch) for _ in range(s.n_D + 1)])
         return {"z": self.on_device(z), "y": self.on_device(y)}
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """Lines 3 to 11. W_xy, W_xx: the semi-duals B-24, B-27; Q: B-31; G: B-32. Cost units."""
+        """Lines 3 to 11. The losses: `W_xy` and `W_xx` are the semi-duals B-24 and B-27, `G` is
+        B-32, all three in cost units; `Q` is B-31."""
         self.set_rates()
         *dual_steps, last = zip(batch["z"], batch["y"], strict=True)
         for z, y in dual_steps:  # line 3
@@ -126,7 +130,8 @@ class InfoSinkhorn(GeneratorSystem):
         return self.descend(z, z1, z2, y)  # lines 8, 10, 11
 
     def ascend_D2(self, z: Array, y: Array) -> float:
-        """Line 5: an Adam step up the semi-dual B-24, in D2 and the trunk. Its value before."""
+        """Line 5: an Adam step up the semi-dual B-24, in D2 and the trunk. Returns its value before
+        the step."""
         x, _ = self.G.forward(z)
         h, trunk = self.D.trunk.forward(y)
         D2, head = self.D.heads["D2"].forward(h)
@@ -135,7 +140,8 @@ class InfoSinkhorn(GeneratorSystem):
         return float(gamma.value)
 
     def ascend_D4(self, z1: Array, z2: Array) -> float:
-        """Line 7: an Adam step up the semi-dual B-27, in D4 and the trunk, on (z', z'')."""
+        """Line 7: an Adam step up the semi-dual B-27 on (z', z''), in D4 and the trunk. Returns its
+        value before the step."""
         x1, _ = self.G.forward(z1)
         x2, _ = self.G.forward(z2)
         h, trunk = self.D.trunk.forward(x2)
@@ -145,9 +151,9 @@ class InfoSinkhorn(GeneratorSystem):
         return float(eta.value)
 
     def ascend(self, name: str, trunk: Cache, head: Cache, plan: BatchPlan) -> None:
-        """An Adam step up the semi-dual, in the head of that name and in the trunk.
+        """An Adam step up the semi-dual of `plan`, in the head `name` and in the trunk.
 
-        Optimisers descend, so it is minus the gradient of the semi-dual that goes back.
+        Optimisers descend, so minus the gradient of the semi-dual goes backward.
         """
         dh, of_head = self.D.heads[name].backward(head, -plan.gradient[:, None])
         _, of_trunk = self.D.trunk.backward(trunk, dh)
@@ -156,7 +162,8 @@ class InfoSinkhorn(GeneratorSystem):
         self.optimisers[name].step(self.D.weights, named)
 
     def descend(self, z: Array, z1: Array, z2: Array, y: Array) -> dict[str, float]:
-        """Lines 8, 10 and 11: gamma (B-29) and eta (B-30), then Q down B-31 and G down B-32."""
+        """Lines 8, 10 and 11: the plans gamma (B-29) and eta (B-30), then a step of Q down B-31 and
+        one of G down B-32. Returns the losses of `update`."""
         s, losses = self.settings, {}
         x, cache = self.G.forward(z)
         h, _ = self.D.trunk.forward(y)
@@ -175,7 +182,7 @@ class InfoSinkhorn(GeneratorSystem):
         return losses
 
     def self_term(self, z1: Array, z2: Array) -> tuple[float, float, dict[str, Array]]:
-        """W_xx (B-27), <c(x', x''), eta> / 2 of B-32, and the latter's gradient in G's weights."""
+        """(W_xx, B-27; the term <c(x', x''), eta> / 2 of B-32; its gradient in G's weights)."""
         x1, cache1 = self.G.forward(z1)
         x2, cache2 = self.G.forward(z2)
         D4, _ = self.D.forward(x2, "D4")
@@ -189,8 +196,8 @@ class InfoSinkhorn(GeneratorSystem):
     def descend_Q(self, z: Array, h: Array, P: Array) -> float:
         """Line 10: an Adam step down B-31 in the head D_Q; the trunk stays (section 4.1).
 
-        B-31 has an integral over independent pairs of a code and a data point: here it is the mean
-        over all pairs of the batch.
+        B-31 has an integral over independent pairs of a code and a data point. Here this is the
+        mean over all pairs of the batch. h is the trunk's output for y, P the plan gamma.
         """
         D_Q, cache = self.D.heads["Q"].forward(h)
         z1 = code(z, D_Q)
@@ -207,12 +214,13 @@ class InfoSinkhorn(GeneratorSystem):
         return PointCost(x, y, GROUND_COSTS[self.settings.cost], self.settings.cost_scale)
 
     def lamQ(self, z: Array, h: Array) -> Array:
-        """lam Q(z1_i, y_j) = lam z1_i . D_Q(y_j), (n, m), from the trunk's h of y."""
+        """lam Q(z1_i, y_j) = lam z1_i . D_Q(y_j), (n, m); h is the trunk's output for y."""
         D_Q, _ = self.D.heads["Q"].forward(h)
         return self.settings.lam * (code(z, D_Q) @ D_Q.T)
 
     def plan(self, D2: Array, C: Array, lamQ: Array) -> BatchPlan:
-        """gamma of a batch: with lam Q inside the transform (erratum E3), or as printed."""
+        """The plan gamma of a batch, with lam Q inside the transform (erratum E3), or as printed.
+        """
         if self.settings.printed:
             return printed_batch_plan(D2, C, lamQ, self.settings.eps)
         return batch_plan(D2, C - lamQ, self.settings.eps)
@@ -226,5 +234,5 @@ class InfoSinkhorn(GeneratorSystem):
 
 
 def code(z: Array, D_Q: Array) -> Array:
-    """z1 (n, k), the first numbers of z: as many as D_Q (m, k) has, for Q = z1 . D_Q."""
+    """The code z1 (n, q): the first q numbers of z, where q is the width of D_Q (m, q)."""
     return z[:, : D_Q.shape[1]]

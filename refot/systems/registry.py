@@ -1,10 +1,12 @@
 """What a system is, and the table of systems and their presets.
 
-A system is one run of one algorithm: it holds the networks, optimisers, data and random numbers,
-and `step` is one iteration. A preset is a system with all its numbers chosen. The presets of a
-system are a table `PRESETS: dict[str, Preset]` of a module, and SYSTEMS says which module; it is
-imported when its system is asked for. `refot.systems.training.loop.train` runs any of them and does
-the rest: progress, metrics, pictures, checkpoints, resuming. docs/contributing-system.md adds one.
+A system is an algorithm that trains networks. Its object is one run: it holds the networks,
+optimisers, data and random generator, and `step` is one iteration. A preset makes such an object
+with all its numbers chosen. The presets of a system are a table `PRESETS: dict[str, Preset]` in a
+module that SYSTEMS names, which is imported only when that system is used.
+
+`refot.systems.training.loop.train` runs any system and does all else: progress, metrics, pictures,
+checkpoints, resuming. docs/contributing-system.md shows how to add a system.
 """
 
 from __future__ import annotations
@@ -34,22 +36,22 @@ SYSTEMS: dict[str, str] = {
     "eotgan": "refot.systems.presets.eotgan",
     "classifier": "refot.systems.presets.classifier",
 }
-"""The name of a system -> the module that holds its PRESETS. One line each."""
+"""The name of each system -> the module that holds its PRESETS."""
 
 
 class System(Protocol):
-    """One run of one algorithm: owns its networks, optimisers, random generator and data.
+    """One run of one algorithm, with its networks, optimisers, random generator and data.
 
     A run depends on its preset, settings, seed and backend alone, so that it can be repeated bit by
-    bit. For that every draw of `step` comes from `rng`. `sample`, `evaluate` and `picture` may be
-    called at any time or not at all, and so they draw from the generator that they are given.
+    bit. So every draw of `step` comes from `rng`. `sample`, `evaluate` and `picture`, which may be
+    called at any time or never, must not touch `rng`: they draw from the generator that is passed.
     """
 
     name: str
     rng: np.random.Generator
 
     def step(self) -> dict[str, float]:
-        """One outer iteration of the printed algorithm; its losses, by name."""
+        """One outer iteration of the paper's algorithm. Returns its losses, by name."""
 
     def sample(self, count: int, rng: np.random.Generator) -> Array:
         """Generated points (count, d), or images (count, h, w) or (count, h, w, 3). NumPy."""
@@ -58,27 +60,31 @@ class System(Protocol):
         """Measures of success, by name; changes nothing."""
 
     def state(self) -> dict[str, Array]:
-        """Everything that `step` changes, except `rng`: name -> array. Not copies."""
+        """All arrays that `step` changes, by name; `rng` is saved elsewhere. They need not be
+        copies: the next step may change them."""
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Go back to what `state` returned. The values are NumPy arrays; keep copies of them."""
+        """Set all arrays to what `state` returned, as NumPy arrays. Copy them: the caller may
+        change its own."""
 
 
 @runtime_checkable
 class Illustrated(Protocol):
-    """A system that draws its own picture; of the others `sample` is drawn, by its shape."""
+    """A system with a picture of its own. For any other system, `train` plots `sample` as points or
+    as images, by its shape."""
 
     def picture(self, rng: np.random.Generator) -> Figure:
-        """What to look at while it trains; changes nothing."""
+        """A figure to look at while the system trains. Changes nothing."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A system with its hyper-parameters, and how many iterations it is made for.
+    """A system with its hyper-parameters, and the number of iterations that they are meant for.
 
-    `make(seed, backend, **settings)` is a new run; settings override hyper-parameters by name, and
-    are JSON values. `about` is a sentence with its source ("B Table 1"). `takes_data` says whether
-    `make` has a setting `data`, a folder that the user names.
+    `make(seed, backend, **settings)` makes a new run; settings override hyper-parameters by name,
+    and are values that JSON can express. `about` describes the preset in a sentence, with its
+    source ("B Table 1"). `takes_data` says whether `make` has the setting `data`, a folder that the
+    user names.
     """
 
     make: Callable[..., System]
@@ -88,8 +94,8 @@ class Preset:
 
 
 def with_changes(settings: S, changes: Mapping[str, Any]) -> S:
-    """The settings with those replaced that are given by name. Raises UnknownNameError for a name
-    that is no setting."""
+    """The settings with `changes` (name -> value) applied. Raises UnknownNameError for a name that
+    is no setting."""
     known = sorted(field.name for field in fields(settings))
     for name in changes:
         if name not in known:
@@ -98,14 +104,14 @@ def with_changes(settings: S, changes: Mapping[str, Any]) -> S:
 
 
 def presets(system: str) -> Mapping[str, Preset]:
-    """The presets of a system, by name. Raises UnknownNameError."""
+    """The presets of a system, by name. Raises UnknownNameError for an unknown system."""
     module = importlib.import_module(lookup(SYSTEMS, system, "SYSTEM"))
     table: Mapping[str, Preset] = module.PRESETS
     return table
 
 
 def find_preset(system: str, preset: str) -> Preset:
-    """The preset of a system. Raises UnknownNameError."""
+    """A preset of a system. Raises UnknownNameError if one of the two names is unknown."""
     found: Preset = lookup(dict(presets(system)), preset, f"--preset of {system}")
     return found
 
@@ -114,8 +120,8 @@ def make_system(
     system: str, preset: str, seed: int, backend: BackendLike = None,
     settings: Mapping[str, Any] | None = None,
 ) -> System:
-    """A new run at iteration 0. Raises UnknownNameError, InputError for a folder not wanted or a
-    seed below 0.
+    """A new run, at iteration 0. Raises UnknownNameError for an unknown system, preset or setting;
+    InputError for a seed below 0, or for `data` where the preset has its own.
     """
     found = find_preset(system, preset)
     if seed < 0:

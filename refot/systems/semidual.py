@@ -1,16 +1,17 @@
-"""SDOT and SDOTNN: Algorithm 1 of H (Houdard et al.), whose steps are numbered in the code.
+"""SDOT and SDOTNN: Algorithm 1 of H (Houdard et al. 2023), whose steps are numbered in the code.
 
     initialise: psi_0 = 0, theta at random; for n = 1 to N:
       1  psi_n ~ argmax H_lam(., theta): K steps from psi_{n-1}, on batches B_{n,1..K} of z
       2  theta: one step of Adam on H_lam(psi_n, .), by H-30 on a batch B'_n of z
 
-The transport is semi-discrete: from the law of g_theta(z), of which only batches are seen, to the
-uniform law nu on the whole training set y_1..y_J, all of which is visited in each step. psi is the
-dual potential on that set.
+The transport is semi-discrete, from the law of g_theta(z) to nu, the uniform law on the training
+set y_1..y_J. Batches are drawn from the first; every step uses the whole of the second. psi is the
+dual potential on the training set, and H_lam the semi-dual (H-23).
 
-SDOT: psi is a vector of J numbers, and step 1 is averaged stochastic gradient ascent, H-28 with
-D = b - chi (erratum H1). SDOTNN: psi is a network, psi_j = psi(y_j), and step 1 is K steps of Adam
-on its weights.
+SDOT: psi is a vector of J numbers, and step 1 is averaged stochastic gradient ascent, H-28. Its
+supergradient is D = b - chi (erratum H1), where b are the weights of nu, and chi is the conditional
+law of y given x in the plan. SDOTNN: psi is a network, psi_j = psi(y_j), and step 1 is K steps of
+Adam on its weights.
 
 The cost is |x - y|^2 / alpha with alpha = mean_j |y_j|^2, and lam, psi and H are in units of that
 cost. With the plain cost |x - y|^2, the same problem has alpha lam in place of lam (erratum H4).
@@ -38,9 +39,9 @@ from refot.systems.batch.plan import BatchPlan, batch_plan
 class NormalisedCost:
     """c(x, y_j) = |x - y_j|^2 / alpha on a fixed support y (J, d), alpha = mean_j |y_j|^2.
 
-    Computed as |x|^2 - 2 x.y + |y|^2, with one matrix product, in the dtype of y. Both sides are
-    first centred at the mean of y. That leaves c as it is, and makes the three terms smaller, so
-    that less is lost when they cancel.
+    It is computed as |x|^2 - 2 x.y + |y|^2, with one matrix product, in the dtype of y. x and y are
+    first centred at the mean of y. This does not change c, but makes the three terms smaller, so
+    that fewer digits are lost when they cancel.
     """
 
     def __init__(self, y: Array) -> None:
@@ -60,12 +61,13 @@ class NormalisedCost:
         return C
 
     def pull_back(self, P: Array, x: Array) -> Array:
-        """sum_j P_ij d1 c(x_i, y_j) = (x_i (P 1)_i - (P y)_i) 2 / alpha, (n, d)."""
+        """sum_j P_ij d1 c(x_i, y_j) = (x_i (P 1)_i - (P y)_i) 2 / alpha, (n, d), for P (n, J)."""
         return (2 / self.alpha) * ((x - self.centre) * P.sum(axis=1)[:, None] - P @ self.y)
 
 
 def semi_discrete_plan(psi: Array, C: Array, lam: float) -> BatchPlan:
-    """H_lam(psi) of a batch (H-23), psi^{c,lam} (H-7, H-8) and chi / n, for psi (J,), C (n, J).
+    """H_lam(psi) of a batch (H-23), psi^{c,lam} (H-7, H-8), and the plan chi / n, for psi (J,) and
+    C (n, J), all in units of C.
 
     The `gradient` of the result is the supergradient mean_i D(psi, theta, z_i) = b - mean_i chi_i,
     which is H-27 with its sign corrected (erratum H1). At lam = 0, chi_i is 1 at the y_j with the
@@ -85,9 +87,10 @@ def semi_discrete_plan(psi: Array, C: Array, lam: float) -> BatchPlan:
 # ------------------------------------------------------------------ Algorithm 1
 @dataclass(frozen=True)
 class Settings:
-    """lam >= 0 in units of c / alpha; K steps on psi for each on theta; batches of b latents.
+    """lam >= 0 in units of |x - y|^2 / alpha; K steps of psi for each step of theta; b latents in a
+    batch.
 
-    `rate`, `betas`: Adam's, for theta. None of the numbers is in H.
+    `rate` and `betas` are Adam's, for theta. H states none of these numbers.
     """
 
     lam: float
@@ -99,9 +102,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class VectorSettings(Settings):
-    """H-28: in its k-th step psi moves by gamma / k^exponent times the mean of D.
+    """H-28: step k changes psi by gamma / k^exponent times the mean of D.
 
-    gamma is in units of c / alpha.
+    gamma is in units of |x - y|^2 / alpha.
     """
 
     gamma: float = 1.0
@@ -110,14 +113,14 @@ class VectorSettings(Settings):
 
 @dataclass(frozen=True)
 class NetworkSettings(Settings):
-    """Adam's rate and betas for the weights of psi."""
+    """Settings of SDOTNN: also Adam's rate and betas for the weights of psi."""
 
     psi_rate: float = 1e-3
     psi_betas: tuple[float, float] = (0.5, 0.999)
 
 
 class SemiDual(GeneratorSystem):
-    """Algorithm 1; a subclass says what psi is, and how it climbs."""
+    """Algorithm 1; a subclass says what psi is, and how step 1 changes it."""
 
     name = "semidual"
 
@@ -134,26 +137,28 @@ class SemiDual(GeneratorSystem):
         return {"z": self.on_device(self.task.latent(self.rng, self.K + 1, self.b))}
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """Steps 1 and 2. H: H_lam(psi_n, theta) on B'_n before the step, in units of c / alpha."""
+        """Steps 1 and 2. The loss `H` is H_lam(psi_n, theta) on B'_n, before step 2, in units of
+        |x - y|^2 / alpha."""
         *ascents, last = batch["z"]
         self.ascend(ascents)  # 1
         return {"H": self.descend(last)}  # 2
 
     @abstractmethod
     def psi(self) -> Array:
-        """psi_n at every y_j, (J,)."""
+        """The present psi at every y_j, (J,)."""
 
     @abstractmethod
     def ascend(self, batches: Iterable[Array]) -> None:
-        """Step 1: psi_n from psi_{n-1}, a step for each batch."""
+        """Step 1: from psi_{n-1} to psi_n, by one step for each batch."""
 
     def plan(self, psi: Array, z: Array) -> BatchPlan:
-        """H_lam(psi, theta) on the batch z, with its supergradient."""
+        """H_lam(psi, theta) on the batch z (b, k), with its supergradient."""
         x, _ = self.g.forward(z)
         return semi_discrete_plan(psi, self.cost.matrix(x), self.lam)
 
     def descend(self, z: Array) -> float:
-        """Step 2: mean_z J' sum_j chi_j d1 c (H-30), and Adam. H before it."""
+        """Step 2: a step of Adam down H_lam, whose gradient is mean_z J' sum_j chi_j d1 c (H-30), J
+        the Jacobian of g in theta. Returns H_lam before it."""
         x, cache = self.g.forward(z)
         plan = semi_discrete_plan(self.psi(), self.cost.matrix(x), self.lam)
         _, gradients = self.g.backward(cache, self.cost.pull_back(plan.P, x))
@@ -162,7 +167,8 @@ class SemiDual(GeneratorSystem):
 
 
 class SDOT(SemiDual):
-    """psi is a vector; step 1 is averaged SGD, which starts at the average of the step before."""
+    """psi is a vector. Step 1 is averaged stochastic gradient ascent, from psi_{n-1}, which is the
+    last average."""
 
     def __init__(self, seed: int, backend: BackendLike, task: SupportedTask,
                  settings: VectorSettings, dtype: Any = np.float32) -> None:
@@ -185,7 +191,7 @@ class SDOT(SemiDual):
 
 
 class SDOTNN(SemiDual):
-    """psi is a network on the data; step 1 is Adam on its weights."""
+    """psi is a network on the data. Step 1 is K steps of Adam on its weights."""
 
     def __init__(self, seed: int, backend: BackendLike, task: SupportedTask,
                  settings: NetworkSettings, dtype: Any = np.float32) -> None:
@@ -199,7 +205,8 @@ class SDOTNN(SemiDual):
         return self.net.forward(self.y)[0][:, 0]
 
     def ascend(self, batches: Iterable[Array]) -> None:
-        """A step of Adam up H_lam for each batch: minus the supergradient goes back through psi."""
+        """A step of Adam up H_lam for each batch: minus the supergradient goes backward through
+        psi, because optimisers descend."""
         for z in batches:
             psi, cache = self.net.forward(self.y)
             D = self.plan(psi[:, 0], z).gradient

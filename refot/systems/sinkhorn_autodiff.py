@@ -1,13 +1,14 @@
 """Sinkhorn AutoDiff: Algorithms 1 and 2 of G, whose lines are numbered in the code.
 
 G = Genevay, Peyré, Cuturi 2018. A generator g_theta descends the loss 2 W_xy - W_xx - W_yy between
-a batch of its samples and a batch of data. W is the cost that L steps of Sinkhorn's algorithm
-arrive at, and its gradient goes back through these steps, by hand. (Algorithm 2, "Sinkhorn loss",
-is `refot.solvers.scaling.scaling_loss`, and its derivative is in `refot.unrolled`.)
+a batch of its samples x and a batch of data y. W is the cost of the plan after L steps of
+Sinkhorn's algorithm, and its gradient is computed back through these steps, without automatic
+differentiation. (Algorithm 2, "Sinkhorn loss", is `refot.solvers.scaling.scaling_loss`; its
+derivative is in `refot.unrolled`.)
 
 The cost is fixed, or it is learned: c_phi(x, y) = |f_phi(x) - f_phi(y)|, with n_c steps of phi up
-the loss before each step of theta down. With eps = infinity the loss is MMD^2 (Theorem 1), which G
-compares with.
+the loss before each step of theta down. With eps = infinity the loss is MMD^2 (Theorem 1), to which
+G compares its own.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ OPTIMISERS: dict[str, type[Adam] | type[RMSProp]] = {"rmsprop": RMSProp, "adam":
 
 @dataclass(frozen=True)
 class Settings:
-    """Algorithm 1's inputs: eps in cost units, L steps, batches of m, the rate alpha.
+    """The inputs of Algorithm 1: eps in cost units, L Sinkhorn steps, m points in a batch, the rate
+    alpha of the optimiser.
 
-    eps = infinity: MMD with the kernel -c, whatever L is. `optimiser`: "rmsprop" (Algorithm 1) or
-    "adam" (section 4.2, MNIST). n_c and c are for a learned cost: steps of phi for one of theta,
-    and the interval [-c, c] into which the weights of f are clipped.
+    eps = infinity stands for MMD with the kernel -c; L is then not used. `optimiser` is "rmsprop"
+    (Algorithm 1) or "adam" (section 4.2, MNIST). n_c and c are for a learned cost: the number of
+    steps of phi for each step of theta, and the interval [-c, c] to which the weights of f are
+    clipped.
     """
 
     eps: float
@@ -51,18 +54,18 @@ class Settings:
         return SquaredEuclidean()
 
     def term(self, backend: BackendLike) -> Term:
-        """How W is computed from a cost matrix."""
+        """The function W of a cost matrix."""
         return ProductTerm() if math.isinf(self.eps) else SinkhornTerm(self.eps, self.L, backend)
 
     def descent(self) -> Optimiser:
-        """The optimiser of one network."""
+        """A new optimiser, for one network."""
         made: Optimiser = lookup(OPTIMISERS, self.optimiser, "optimiser")(self.alpha)
         return made
 
 
 @dataclass(frozen=True)
 class KernelSettings(Settings):
-    """Settings whose cost is minus a Gaussian kernel; bandwidth in the units of the data."""
+    """Settings whose cost is minus a Gaussian kernel; `bandwidth` is in the units of the data."""
 
     bandwidth: float = 1.0
 
@@ -88,7 +91,8 @@ class SinkhornAutoDiff(GeneratorSystem):
         return self.batches(self.settings.n_c + 1, self.settings.m)
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """Lines 3 to 13. The losses in cost units, before the last step of each network."""
+        """Lines 3 to 13. The losses, in cost units: `ascent` before the last step of phi, `loss`
+        before the step of theta."""
         losses = {}
         *ascents, (z, y) = zip(batch["z"], batch["y"], strict=True)
         for z_t, y_t in ascents:  # lines 3, 4
@@ -97,11 +101,12 @@ class SinkhornAutoDiff(GeneratorSystem):
         return losses
 
     def ascend(self, z: Array, y: Array) -> float:
-        """Lines 5 to 8: a fixed cost has no phi to ascend in. Raises InputError."""
+        """Lines 5 to 8, which only a learned cost has: here n_c must be 0. Raises InputError."""
         raise InputError("n_c", f"{self.settings.n_c}", "0 with a fixed cost: no phi to ascend in")
 
     def descend(self, z: Array, y: Array) -> float:
-        """Lines 11 to 13: a step of theta down the loss of one batch."""
+        """Lines 11 to 13: a step of theta down the loss of one batch. Returns the loss before it.
+        """
         x, cache = self.g.forward(z)  # line 11: x_i = g_theta(z_i)
         loss, dx = self.loss_in_x(x, y)  # line 12: AutoDiff_theta
         _, gradients = self.g.backward(cache, dx)
@@ -126,7 +131,8 @@ class LearnedCost(SinkhornAutoDiff):
         self.cost = Euclidean()
 
     def ascend(self, z: Array, y: Array) -> float:
-        """Lines 5 to 8: a step of phi up the loss of one batch, and the clipping."""
+        """Lines 5 to 8: a step of phi up the loss of one batch, then clipping. Returns the loss
+        before it."""
         x, _ = self.g.forward(z)  # line 5
         u, of_x = self.f.forward(x)
         v, of_y = self.f.forward(y)
@@ -138,7 +144,7 @@ class LearnedCost(SinkhornAutoDiff):
         return loss.value
 
     def loss_in_x(self, x: Array, y: Array) -> tuple[float, Array]:
-        """The loss between features, and its gradient through f in x, (m, d)."""
+        """The loss between the features of x and y, and its gradient in x, through f, (m, d)."""
         u, cache = self.f.forward(x)
         v, _ = self.f.forward(y)
         loss, du = super().loss_in_x(u, v)

@@ -1,9 +1,11 @@
 """Gradients of the unbalanced value and divergence, by the envelope theorem: U-7, U-8.
 
-At the optimal potentials the derivative of the dual U-2 is what it would be if they stayed fixed.
-Masses are free: no gradient in them is centred. For the gradient in y or b exchange the measures:
-give (C.T, b, a) and the pair of rho in the other order. `tol` is the residual of the solve, by
-default that of `unbalanced.tight`: a gradient is as wrong as the potentials are.
+The envelope theorem: at the optimal potentials the derivative of U is that of the dual U-2 with the
+potentials held fixed. The totals of the masses may change, and so gradients in a or b are complete,
+not `centred` as in balanced transport. For the gradient in y or b exchange the measures: give
+(C.T, b, a), and the two numbers of rho in the other order. `tol` is the residual of U-4 at which a
+solve stops. By default it is small (`unbalanced.tight`), because the error of a gradient is of the
+order of that of the potentials. d1 c is the derivative of c(x, y) in x.
 """
 
 from __future__ import annotations
@@ -48,9 +50,10 @@ def unbalanced_value_gradient_weights(
 ) -> Array:
     """dU/da_i, (n,): with KL rho1 + eps m_b - (rho1 + eps) exp(-f_i / rho1), not centred. U-7.
 
-    With TV, and where the rows are exact, it is worth(f_i) + eps (m_b - r_i / a_i). Where a_i = 0
-    it is the one-sided derivative. Raises InputError where both marginals are exact, for then a
-    alone cannot change.
+    With TV or an exact marginal of the rows it is worth(f_i) + eps (m_b - r_i / a_i), where r_i is
+    the row sum of the plan, and worth(f_i) is min(f_i, rho1) or f_i. Where a_i = 0 it is the
+    one-sided derivative. Raises InputError where both marginals are exact: then a cannot change
+    without b.
     """
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend_of(solved, backend))
     require_all_partners(as_cost(C), p.b)
@@ -65,9 +68,10 @@ def unbalanced_value_gradient_rho(
     rho: object = REQUIRED, penalty: str = "kl", *, tol: float | None = None,
     backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> tuple[float, float]:
-    """(dU/drho1, dU/drho2) = (KL(P1 | a), KL(P'1 | b)), with TV the distances; no unit. U-7.
+    """(dU/drho1, dU/drho2) = (KL(P1 | a), KL(P'1 | b)) at the optimal plan, without a unit. U-7.
 
-    0 where a marginal is exact. For one rho on both sides the derivative is the sum.
+    With TV they are |P1 - a|_1 and |P'1 - b|_1; of an exact marginal 0. If rho is one number for
+    rows and columns, the derivative in it is the sum of both.
     """
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend_of(solved, backend))
     f, g = potentials_of(tightly(p, tol, solved))
@@ -81,7 +85,8 @@ def unbalanced_value_gradient_eps(
     rho: object = REQUIRED, penalty: str = "kl", *, tol: float | None = None,
     backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> float:
-    """dU/deps = sum P log(P / (a(x)b)) - P + a(x)b >= 0 at the optimal plan, no unit. U-7."""
+    """dU/deps = KL(P | a(x)b) = sum (P log(P / (a(x)b)) - P + a(x)b) >= 0 at the optimal plan,
+    without a unit. U-7."""
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend_of(solved, backend))
     return plan_kl(p, *potentials_of(tightly(p, tol, solved)))
 
@@ -95,7 +100,8 @@ def unbalanced_divergence_gradient(
 ) -> Array:
     """dS/dx_i = sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d). U-8.
 
-    x (n, d), a (n,), y (m, d), b (m,); one rho. In U_xx / 2 the points x stand twice.
+    x (n, d), a (n,), y (m, d), b (m,); rho is one number. The second sum is the gradient of half
+    U_xx, in which x is both arguments of c: each of them contributes half of the sum.
     """
     xy, xx, _ = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend, solved)
     cross, own, _ = three(solved)
@@ -112,8 +118,9 @@ def unbalanced_divergence_gradient_weights(
 ) -> Array:
     """dS/da = dU_xy/da - dU_xx/da + eps (m_a - m_b), (n,), not centred. U-8.
 
-    dU_xx/da is the mean of those in the two places in which a stands: with TV the level of (f, g)
-    may be free, and then one place alone says nothing.
+    In U_xx the masses of the rows and of the columns are both a, and dU_xx/da here is the mean of
+    the derivatives in the two. With TV the dual may be the same for every t in (f + t, g - t). Then
+    each of the two derivatives depends on t, but their mean does not.
     """
     xy, xx, _ = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend, solved)
     (m_a, m_b), (cross, own, _) = xy.masses, three(solved)
@@ -123,14 +130,16 @@ def unbalanced_divergence_gradient_weights(
     return once - both_places / 2 + xy.eps * (m_a - m_b)
 
 
-# ------------------------------------------------------------------ of a solved problem
+# ------------------------------------------------------------------ from a solution
 def potentials_of(found: SinkhornResult) -> tuple[Array, Array]:
-    """(f, g)."""
+    """(f (n,), g (m,)) of a solution."""
     return found.f, found.g
 
 
 def weights_at(p: UnbalancedProblem, f: Array, g: Array) -> Array:
-    """dU/da = worth(f) + eps (m_b - exp((f - h) / eps)), h the softmin of g."""
+    """dU/da = worth(f) + eps (m_b - exp((f - h) / eps)), (n,), with h the softmin of g. The
+    exponential is the row sum over a_i. f is the best potential for g, computed anew; the given f
+    serves only as a guess of h."""
     h = p.transform(g, f)
     f = p.prox(h)  # defined where a_i = 0, too
     shares = namespace(f).exp((f - h) / p.eps)
@@ -138,5 +147,5 @@ def weights_at(p: UnbalancedProblem, f: Array, g: Array) -> Array:
 
 
 def _per_rho(p: UnbalancedProblem, sums: Array) -> float:
-    """What the penalty of the rows is per unit of rho."""
+    """The penalty of the rows over rho, for the given row `sums` (n,)."""
     return 0.0 if isinstance(p.rows, Exact) else p.rows.cost(sums, p.a) / p.rows.rho

@@ -1,11 +1,11 @@
 """Limits of the unbalanced value in rho and eps, with bounds that hold in between: U-9.
 
-    rho -> 0:         U -> eps sum ab (1 - exp(-C / eps)): no marginal has to be met;
+    rho -> 0:         U -> eps sum ab (1 - exp(-C / eps)): the marginals do not count;
     rho -> infinity:  U -> F, for equal masses; F - U = O(1 / rho);
     eps -> infinity:  U -> <C, a(x)b> + D1(m_b a | a) + D2(m_a b | b), the cost of the product.
 
-Each is what U-1 is at some plan, or U-2 at some pair of potentials: so it bounds U at every rho and
-eps, from above or from below.
+The third is U-1 at the plan a(x)b, and so an upper bound of U at every eps. The first is U-2 at
+f = g = 0, and so a lower bound of U at every rho.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from refot.unbalanced_problem import unbalanced_problem
 
 @dataclass(frozen=True)
 class UnbalancedLimits:
-    """In cost units: `untouched` the limit as rho -> 0, a lower bound for all rho; `product` that
-    as eps -> infinity, an upper bound for all eps."""
+    """Two limits of U, in cost units. `untouched` is that as rho -> 0, a lower bound of U for every
+    rho; `product` is that as eps -> infinity, an upper bound for every eps."""
 
     untouched: float
     product: float
 
     @property
     def bounds(self) -> Bounds:
-        """An interval that holds U."""
+        """(lower, upper) with lower <= U <= upper."""
         return self.untouched, self.product
 
 
@@ -69,8 +69,9 @@ def balanced_distance(
 ) -> float:
     """An upper bound of F - U for equal masses, from the optimal potentials of F: U-9.
 
-    rho1 sum a (exp(-f / rho1) - 1 + f / rho1), plus the same of the columns: about
-    (a.f^2 / rho1 + b.g^2 / rho2) / 2 at large rho.
+    With KL it is rho1 sum a (exp(-f / rho1) - 1 + f / rho1) plus the same for the columns, which
+    for large rho is about (a.f^2 / rho1 + b.g^2 / rho2) / 2. f (n,), g (m,); the result is in cost
+    units.
     """
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
     f, g = p.shifted(p.row_potential(f), p.column_potential(g))
@@ -78,5 +79,6 @@ def balanced_distance(
 
 
 def _lost(penalty: Penalty, f: Array, a: Array) -> float:
-    """How much more an exact marginal would add to the dual: a.f in place of the reward of f."""
+    """a.f less the reward of f: how much larger the dual of (f, g) would be if the marginal were
+    exact."""
     return 0.0 if isinstance(penalty, Exact) else float(a @ f) - penalty.reward(f, a)

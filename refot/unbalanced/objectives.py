@@ -1,13 +1,14 @@
-"""The values of unbalanced transport for any plan and any potentials: U-1, U-2, U-5, U-6.
+"""The primal and dual objectives of unbalanced transport, at any plan and any potentials: U-1, U-2,
+U-5, U-6.
 
 U = min over P >= 0 of <C,P> + eps KL(P | a(x)b) + D1(P1 | a) + D2(P'1 | b), in cost units, where
-KL(p | q) = sum p log(p / q) - p + q since masses differ, and D is rho KL, rho TV, or "exact" (rho =
-infinity). For all potentials f, g and every plan P >= 0
+KL(p | q) = sum (p log(p / q) - p + q), since masses may differ. D is rho KL, rho TV, or "exact",
+which is rho = infinity. For all potentials f, g and every plan P >= 0
 
     unbalanced_dual(f, g)  <=  U  <=  unbalanced_primal(P).
 
-U: docs/equations.md (liero2018optimal, chizat2018scaling, sejourne2022faster in
-docs/references.bib).
+U-1 and the other equations are in docs/equations.md (liero2018optimal, chizat2018scaling,
+sejourne2022faster in docs/references.bib).
 """
 
 from __future__ import annotations
@@ -61,9 +62,10 @@ def unbalanced_dual(
 ) -> float:
     """-rho1 sum a (exp(-f/rho1) - 1) - rho2 sum b (exp(-g/rho2) - 1) - eps (m(P) - m_a m_b). U-2.
 
-    It is <= U for any f (n,), g (m,). With TV the reward is sum a min(f, rho1) where f >= -rho1,
-    else -infinity; where a marginal is exact it is a.f. Raises RangeError where the dual is
-    -infinity, or below the range of floats.
+    It is <= U for any f (n,), g (m,); m(P) is the mass of their plan. With TV the first term is
+    sum a min(f, rho1), or -infinity if some f_i < -rho1; for an exact marginal it is a.f. The
+    second is the same with b and g. Raises RangeError where the dual is -infinity, or below the
+    range of floats.
     """
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
     f, g = p.row_potential(f), p.column_potential(g)
@@ -77,8 +79,9 @@ def unbalanced_shift(
 ) -> float:
     """The t for which the dual of (f + t, g - t) is largest. U-5.
 
-    With KL t = rho1 rho2 / (rho1 + rho2) log(<a, exp(-f / rho1)> / <b, exp(-g / rho2)>): both sides
-    then ask for the same mass. 0 where both marginals are exact: no t matters.
+    With KL t = rho1 rho2 / (rho1 + rho2) log(<a, exp(-f / rho1)> / <b, exp(-g / rho2)>). Then the
+    row sums and the column sums that f + t and g - t ask for (U-4) have the same total. If both
+    marginals are exact, the dual is the same for every t, and 0 is returned.
     """
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
     return p.shift(p.row_potential(f), p.column_potential(g))
@@ -89,18 +92,19 @@ def unbalanced_multiple(
     P: Matrix, C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED,
     rho: object = REQUIRED
 ) -> float:
-    """The s for which the primal of s P is smallest, with KL and both rho finite. U-6.
+    """The number s for which the primal of s P is smallest, with KL and both rho finite. U-6.
 
     s = exp(-E / ((rho1 + rho2 + eps) m(P))), with E = <C,P> + eps <P, log(P / (a(x)b))> +
     rho1 <P1, log(P1 / a)> + rho2 <P'1, log(P'1 / b)>. P (n, m) of mass > 0.
     """
     C, a, b, rows, columns = checked(C, a, b, rho, "kl")
     if isinstance(rows, Exact) or isinstance(columns, Exact):
-        raise InputError("rho", "inf", "a finite rho on both sides: no multiple keeps a marginal")
+        raise InputError("rho", "inf", "a finite rho on both sides: a multiple of a plan misses an "
+                         "exact marginal")
     P, eps = as_plan(P, "P", C.shape), as_eps(eps, C)
     mass = float(P.sum())
     if not mass > 0:
-        raise InputError("P", "a mass of 0", "a plan with mass: any multiple of this one is itself")
+        raise InputError("P", "a mass of 0", "a plan with mass: all multiples of this one are 0")
     E = (transport_cost(P, C) + eps * kl_from_product(P, a, b)
          + rows.rho * kl(P.sum(axis=1), a) + columns.rho * kl(P.sum(axis=0), b))
     return float(np.exp(-E / ((rows.rho + columns.rho + eps) * mass)))
@@ -113,10 +117,11 @@ def unbalanced_marginals(
     eps: float = REQUIRED, rho: object = REQUIRED, penalty: str = "kl", *,
     backend: BackendLike = None
 ) -> tuple[Array, Array]:
-    """The sums of rows (n,) and columns (m,) that f and g ask for: those of P at the optimum. U-4.
+    """The sums of rows (n,) and columns (m,) that f and g ask for: those that the plan has at the
+    optimum. U-4.
 
-    With KL a exp(-f / rho1) and b exp(-g / rho2). Where TV leaves a choice (f = rho1, f = -rho1),
-    it is the one nearest to the sums of the plan of (f, g).
+    With KL they are a exp(-f / rho1) and b exp(-g / rho2). With TV, where f_i = rho1 or f_i = -rho1
+    many sums are optimal; of these the nearest to the sums of the plan of (f, g) is returned.
     """
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
     f, g = p.row_potential(f), p.column_potential(g)
@@ -147,8 +152,9 @@ def unbalanced_certified_gap(
 ) -> CertifiedGap:
     """An interval that contains U, from any f (n,) and g (m,), rounding included: U-1, U-2.
 
-    It is narrow where (f, g) is nearly optimal up to a shift (U-5). Proved in docs/certificates.md,
-    "The gap of an unbalanced problem". C (n, m) or an operand; a (n,), b (m,) of any total.
+    It is narrow where (f + t, g - t) is nearly optimal for some t (U-5). Proved in
+    docs/certificates.md, "The gap of an unbalanced problem". C (n, m) or an operand; a (n,), b (m,)
+    of any total.
     """
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
     f, g = p.row_potential(f), p.column_potential(g)

@@ -1,6 +1,7 @@
-"""The solution at which gradients are taken: as near to the optimum as they need it.
+"""The solution from which gradients are computed, by default solved more accurately than for a
+value.
 
-A value is off only to second order in the residual of U-4, a gradient to first order.
+The error of a value is of second order in the residual of U-4, that of a gradient of first order.
 """
 
 from __future__ import annotations
@@ -17,31 +18,35 @@ from refot.solvers.solve import solve_problem
 from refot.unbalanced_problem import UnbalancedProblem
 
 TIGHT = 1e-11
-"""The default residual where rounding leaves less than that."""
+"""The default residual (U-4) of a gradient, where rounding allows it."""
 
 ROOM = 2.0
-"""Elsewhere it is this multiple of what rounding may leave."""
+"""Where rounding leaves a larger residual than TIGHT, the default is this multiple of what it may
+leave."""
 
 
 def tight_tolerance(p: UnbalancedProblem, solved: SinkhornResult) -> float:
-    """The default residual of a gradient in float64, from potentials that are right about.
+    """The default residual of a gradient in float64, from a solution that is roughly right.
 
-    Potentials may be far larger than eps: where masses differ they are of the size of rho. Rounding
-    them changes each entry of the plan by a share of u |f| / eps, u = 1.1e-16, and at rho = 1e6 eps
-    that is above TIGHT. The tolerance is never above LOOSE; where rounding leaves more, the solve
-    warns.
+    Potentials may be far larger than eps: where the masses differ they are of the size of rho.
+    Rounding them changes each entry of the plan by the share u |f| / eps of it, with u = 1.1e-16;
+    for |f| = 1e6 eps that is above TIGHT. The tolerance is never above LOOSE: if rounding does not
+    allow even that, the solve warns.
     """
-    with np.errstate(all="ignore"):  # masses near the end of the range: the solve tells of them
+    with np.errstate(all="ignore"):  # masses near the end of the range: the solve reports them
         floor = rounding_floor(p, solved.f, solved.g)
     return min(LOOSE, max(TIGHT, ROOM * floor))
 
 
 def tightly(p: UnbalancedProblem, tol: float | None, solved: SinkhornResult | None = None,
             warm: SinkhornResult | None = None) -> SinkhornResult:
-    """The solution as gradients need it: `solved`, where it is given. Else it is solved to `tol`;
-    by default in float64 to `tight_tolerance`, for which a rough solve finds the size of the
-    potentials, and in float32 to the default of `solve`. `warm`, the solution of a problem nearby,
-    takes the place of the rough solve."""
+    """The solution as gradients need it.
+
+    It is `solved` if that is given. Else the problem is solved to `tol`. By default that is in
+    float32 the default of `solve`, and in float64 `tight_tolerance`, for which a rough solve first
+    finds the size of the potentials. If `warm`, the solution of a similar problem, is given, it
+    takes the place of the rough solve.
+    """
     if solved is not None:
         return solved_to(p, tol, solved=solved)
     if tol is not None or p.C.dtype != np.float64:

@@ -1,8 +1,8 @@
 """The unbalanced value U and the divergence S between masses: U-1, U-4, U-8.
 
-`tol` is that of `refot.solve`: the residual of U-4. A solve that does not reach it warns
-(ConvergenceWarning). The values are duals of the solved potentials: never above U but by rounding,
-and off only to second order in the residual.
+`tol`, the same as in `refot.solve`, is the residual of U-4 at which a solve stops. A solve that
+does not reach it warns (ConvergenceWarning). A value is the dual U-2 of the potentials found:
+except for rounding it is never above U, and its error is of second order in the residual.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def unbalanced_value(
     """U = min <C,P> + eps KL(P | a(x)b) + D1(P1 | a) + D2(P'1 | b), in cost units. U-1.
 
     C (n, m) or an operand; masses a (n,), b (m,) of any total; eps and rho in cost units, rho a
-    number or a pair (rows, columns), inf for an exact marginal. `solved`: what `refot.solve`
-    returned for this problem; then nothing is solved.
+    number or a pair (rows, columns), inf for an exact marginal. `solved` is what `refot.solve`
+    returned for this problem; with it nothing is solved again.
     """
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend_of(solved, backend))
     return value_of(p, tol, solved)
@@ -57,9 +57,9 @@ def unbalanced_divergence(
 ) -> float:
     """S = U_xy - U_xx / 2 - U_yy / 2 + eps / 2 (m_a - m_b)^2, in cost units. U-8.
 
-    S(mu, mu) = 0 and S(mu, 2 mu) > 0; S >= 0 where exp(-c / eps) is positive definite. rho is one
-    number, the same on both sides: the self terms would have no sense with a pair. x (n, d),
-    a (n,), y (m, d), b (m,). `solved`: what `solve_unbalanced_divergence` returned.
+    S(mu, mu) = 0, and S >= 0 if exp(-c / eps) is positive definite; S(mu, 2 mu) > 0. rho is one
+    number: U_xx and U_yy, each of a measure with itself, need the same rho for rows and columns.
+    x (n, d), a (n,), y (m, d), b (m,). `solved` is what `solve_unbalanced_divergence` returned.
     """
     problems = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend, solved)
     return _divergence(problems, tol, solved)
@@ -83,9 +83,10 @@ def solve_unbalanced_divergence(
     rho: object = REQUIRED, cost: CostName = "sqeuclidean", penalty: str = "kl", *,
     tol: float | None = None, backend: BackendLike = None,
 ) -> SolvedDivergence:
-    """The three problems of `unbalanced_divergence`, solved: xy, xx, yy. U-8.
+    """The solutions of the three problems of `unbalanced_divergence`: xy, xx, yy. U-8.
 
-    One such call serves the value and all gradients. `tol`: by default that of `unbalanced.tight`.
+    One such call is enough for the value and all its gradients. `tol` is by default that of
+    `unbalanced.tight`.
     """
     problems = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend)
     return SolvedDivergence(*(tightly(p, tol) for p in problems))
@@ -117,7 +118,7 @@ def _problems(
 
 def _divergence(problems: UnbalancedProblems, tol: float | None, solved: SolvedDivergence | None
                 ) -> float:
-    """S of its three problems. U-8."""
+    """S from its three problems. U-8."""
     U_xy, U_xx, U_yy = (value_of(p, tol, own)
                         for p, own in zip(problems, three(solved), strict=True))
     m_a, m_b = problems[0].masses

@@ -1,6 +1,7 @@
 """The problem on which adapters are compared with refot, and the error of each capability on it.
 
-Errors are in the verifier's units: of mass, or of max C - min C.
+An adapter makes another library's functions callable by the verifier; a capability is one kind of
+function, such as "plan". Errors are in mass, or relative to max C - min C, as the verifier's are.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def optimal_plan(cost, first="x", second="y"):
 
 
 def divergence_gradient(cost):
-    """sum_j P_ij d1 c(x_i, y_j) - sum_j Pxx_ij d1 c(x_i, x_j): both slots of the self term."""
+    """sum_j P_ij d1 c(x_i, y_j) - sum_j Pxx_ij d1 c(x_i, x_j). The second sum has no factor 1/2,
+    because x is both arguments of the self term."""
     d1 = GROUND_COSTS[cost].gradient
     return (np.einsum("ij,ijd->id", optimal_plan(cost), d1(X, Y))
             - np.einsum("ij,ijd->id", optimal_plan(cost, "x", "x"), d1(X, X)))
@@ -58,7 +60,7 @@ def scaling_loss_gradient():
 
 
 def largest(measured, expected):
-    """The largest difference; NaN, where there is one."""
+    """The largest difference of an entry; NaN if an entry is NaN."""
     assert np.shape(measured) == np.shape(expected)
     return np.max(abs(np.asarray(measured) - expected))
 
@@ -68,7 +70,8 @@ def marginal_error(plan):
 
 
 def plan_error(answer):
-    """The error that counts for a plan: of its marginals, and a tenth of its own."""
+    """The larger of the marginal error of a plan and a tenth of its L1 distance to the right one.
+    """
     return max(marginal_error(answer), abs(answer - optimal_plan("sqeuclidean")).sum() / 10)
 
 
@@ -85,7 +88,8 @@ def unbalanced_plan():
 
 
 def unbalanced_potentials_error(answer):
-    """Of the plan, and of U-4: what the potentials ask for."""
+    """A tenth of the larger of two L1 errors: of the plan that belongs to the potentials, and of
+    its marginals from those that U-4 gives for these potentials."""
     f, g = answer
     P = refot.unbalanced_plan(f, g, *UNBALANCED[:4])
     asked = MASS_A * np.exp(-f / RHO), MASS_B * np.exp(-g / RHO)
@@ -141,7 +145,8 @@ POINT_ERRORS = {
 
 
 def measured(part):
-    """(capability, cost, error) for all that a part offers; costs that it has not are left out."""
+    """(capability, cost, error) for all capabilities of a part of an adapter; costs that it does
+    not support are left out."""
     for capability, offered in part.capabilities.items():
         if capability not in ON_POINTS:
             yield capability, "", ERRORS[capability](offered)

@@ -1,10 +1,10 @@
-"""Random problems on which an answer might be wrong without a word, and what balls prove of them.
+"""Random problems on which an answer might be wrong without a warning, checked by ball arithmetic.
 
-Each problem is drawn from its own seed: uneven weights down to 1e-300 and to 0, entries out of all
-proportion, offsets, costs and weights in float64 and float32 beside each other, any method, any
-backend. An answer is right where it lies in its 30-digit enclosure widened by the bound that refot
-states; else it must have warned, or have been refused. `python answers_attack.py FIRST LAST` goes
-through the seeds from FIRST up to LAST and prints what failed, and counts.
+Each problem is drawn from its own seed: uneven weights down to 1e-300 and to 0, a few huge costs,
+offsets, costs and weights in float64 and float32 mixed, any method, any backend. An answer is right
+if it lies in its 30-digit enclosure widened by the bound that refot states. Otherwise the call must
+have warned, or have refused the input. `python answers_attack.py FIRST LAST` checks the seeds from
+FIRST to LAST - 1, and prints failures and counts.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from refot.verification.enclosures.enclose import (
 from refot.verification.enclosures.gradients import enclose_divergence_gradient
 
 SINGLE = 2.0**29
-"""A rounding in float32, in roundings of float64."""
+"""The unit roundoff of float32 divided by that of float64."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A problem between points x and y, or of the matrix C where `x` is None."""
+    """A problem with the cost matrix C; x and y are its points, or None if it has none."""
 
     C: Any
     x: Any
@@ -73,7 +73,7 @@ def drawn(seed: int) -> Drawn:
         C = refot.point_cost(x, y).dense()
     else:
         C = rng.random((n, m)) * rng.choice([1, -10]) + rng.choice([0, 0, 1e4])
-        if rng.random() < 0.4:  # pairs to be avoided, by a number that nobody would ever pay
+        if rng.random() < 0.4:  # pairs that a caller forbids by a huge cost
             C[rng.random((n, m)) < 0.25] = 10 ** rng.uniform(3, 300)
     ordinary = C[abs(C) < 1e3] if (abs(C) < 1e3).any() else C
     eps = float((np.ptp(ordinary) or 1.0) * 10 ** rng.uniform(-4, 1))
@@ -87,7 +87,8 @@ def drawn(seed: int) -> Drawn:
 
 
 def asked(function: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[Any, str]:
-    """(the answer, ""), or (None, why there is none that has to be right)."""
+    """(the answer, ""), or (None, "refused" or "said so") if the call refused the input or warned:
+    then the answer need not be right."""
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         try:
@@ -114,12 +115,12 @@ def verdict(answer: Any, balls: Any, bound: Callable[[], Any]) -> str:
 
 
 Verdicts = Iterator[tuple[str, str]]
-"""(what was asked, "right" | "refused" | "said so" | "missed")."""
+"""(name of the quantity, "right" | "refused" | "said so" | "missed")."""
 
 
 def verdicts(case: Drawn) -> Verdicts:
-    """Of everything that is asked about the problem."""
-    # the problem that is meant: weights judged as they came, normalised in the dtype of the cost
+    """The verdicts on all quantities of the problem."""
+    # `meant` is the problem that refot solves: weights normalised in the dtype of the cost
     a, b = (normalised(w, case.C.dtype) for w in (case.a, case.b))
     meant = np.asarray(case.C, np.float64), a, b, case.eps
     true: Enclosure | None = None
@@ -140,8 +141,9 @@ def verdicts(case: Drawn) -> Verdicts:
 
 
 def enclosed(function: Callable[..., Found], meant: Any, values: Callable[[Found], Any]) -> Found:
-    """What `function` encloses, F and s to twenty digits of themselves or of eps. The digits of an
-    enclosure are relative to the largest cost, which may be 1e300."""
+    """The enclosure that `function` makes, with F and s to 20 digits, relative to themselves or to
+    eps. The `digits` of an enclosure are relative to the largest cost, which may be 1e300; so more
+    may be needed."""
     C, eps = meant[0], meant[3]
     for digits in (30, 30 + math.ceil(math.log10(max(1.0, abs(C).max(), abs(C).max() / eps)))):
         found = function(*meant, digits=digits)
@@ -151,7 +153,7 @@ def enclosed(function: Callable[..., Found], meant: Any, values: Callable[[Found
 
 
 def value_verdicts(case: Drawn, meant: Any, F: arb, s: arb) -> Verdicts:
-    """Of F and s."""
+    """The verdicts on the entropic value F and the transport cost s."""
     units = SINGLE if case.single else 1.0
     for name, function, ball in (("value", refot.entropic_value, F),
                                  ("transport_cost", refot.sharp_value, s)):
@@ -161,7 +163,8 @@ def value_verdicts(case: Drawn, meant: Any, F: arb, s: arb) -> Verdicts:
 
 
 def left_in_single(case: Drawn, name: str, meant: Any) -> float:
-    """What a solve leaves open that stops at the looser error of float32; 0 in float64."""
+    """The additional error of a solve in float32, which stops at a larger marginal error; 0 in
+    float64."""
     if not case.single:
         return 0.0
     C, a, b, eps = meant
@@ -174,7 +177,8 @@ def left_in_single(case: Drawn, name: str, meant: Any) -> float:
 
 
 def potential_verdicts(case: Drawn, meant: Any, true: Enclosure) -> Verdicts:
-    """Of the potentials of the method that was drawn, and of what is solved to the floor."""
+    """The verdicts on the potentials of the method that was drawn, and on quantities that refot
+    solves to the last digits that floats allow (the floor)."""
     C, eps = meant[0], case.eps
     answer, why = asked(refot.solve, case.C, case.a, case.b, eps, method=case.method,
                         backend=case.backend)
@@ -182,7 +186,7 @@ def potential_verdicts(case: Drawn, meant: Any, true: Enclosure) -> Verdicts:
         yield "potentials", why
     else:
         f, g = (np.asarray(side, np.float64) for side in (answer.f, answer.g))
-        # the certificate speaks of g and its transform, the result of how far f is from that
+        # `certify` bounds the errors of g and of its transform, `atom_error` that of f against it.
         error = certify(*meant, g).potential_error + answer.atom_error * eps
         units = SINGLE if case.single else 1.0
         bound = 2 * error + units * roundings(np.append(C[abs(C) < 1e30], 0), f, g, eps)
@@ -192,7 +196,8 @@ def potential_verdicts(case: Drawn, meant: Any, true: Enclosure) -> Verdicts:
 
 
 def verdicts_at_the_floor(case: Drawn, meant: Any, true: Enclosure) -> Verdicts:
-    """Of the plan, and of the gradient of F in the weights, which is f up to a constant."""
+    """The verdicts on the plan, and on the gradient of F in the weights, which is f up to a
+    constant."""
     def plan(C: Any, a: Any, b: Any, eps: float) -> Any:
         at = to_first_order(refot.problem.problem(C, a, b, eps, case.backend), None)
         return refot.plan(at.f, at.g, C, a, b, eps, backend=case.backend)
@@ -210,7 +215,7 @@ def verdicts_at_the_floor(case: Drawn, meant: Any, true: Enclosure) -> Verdicts:
 
 
 def divergence_verdicts(case: Drawn, a: Any, b: Any) -> Verdicts:
-    """Of S and its gradient."""
+    """The verdicts on the Sinkhorn divergence S and its gradient."""
     clouds = case.x, a, case.y, b, case.eps
     for name, function, balls in (
             ("divergence", refot.sinkhorn_divergence, lambda: [enclose_divergence(*clouds)]),
@@ -226,8 +231,8 @@ def divergence_verdicts(case: Drawn, a: Any, b: Any) -> Verdicts:
 
 
 def normalised(weights: Any, dtype: Any) -> Any:
-    """The weights that a problem of this dtype has (`refot.arrays.as_weights`), in float64: those
-    of float32 sum to 1 only as well as float32 can, which an enclosure would refuse."""
+    """The weights of a problem of this dtype (`refot.arrays.as_weights`), in float64. Weights in
+    float32 are normalised again: an enclosure would refuse a sum that is 1 only to float32."""
     rounded = refot.arrays.as_weights(weights, len(weights), "a", dtype).astype(np.float64)
     return rounded / rounded.sum() if dtype == np.float32 else rounded
 

@@ -1,6 +1,6 @@
-"""Every backend that is present computes what the NumPy backend does, on generated problems.
+"""Every available backend computes what the NumPy backend does, on generated problems.
 
-What is compared, and what an answer may be off by, is said by `refot.verification.parity`.
+`refot.verification.parity` does the comparisons, and defines their tolerances.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ both_precisions = pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def problems(draw: st.DrawFn, dtype: Any, dense: bool | None = None) -> ParityProblem:
     """Sizes around those of a tile and of a block, all costs, duplicates, offsets, zero weights.
 
-    F = softmin of G, so that the entries of the plan are at most 1: rows of a conditional law.
+    F is the softmin of G, so that each row of the plan sums to 1.
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n, m = draw(st.sampled_from([1, 2, 5, 8, 33, 70])), draw(st.sampled_from([1, 3, 64, 700, 1025]))
@@ -132,7 +132,7 @@ def test_gibbs(name: str, dtype: Any, data: st.DataObject) -> None:
 @both_precisions
 @given(data=st.data())
 def test_sweep(name: str, dtype: Any, data: st.DataObject) -> None:
-    """Sums of any size, weights that are 0 among them. K in float32 is taken as it is."""
+    """Sums of very different sizes, and weights that are 0. K may be in float32."""
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     n, m = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
     kept = data.draw(st.sampled_from([dtype, np.float32]))
@@ -148,7 +148,7 @@ def test_sweep(name: str, dtype: Any, data: st.DataObject) -> None:
 @both_precisions
 @given(data=st.data())
 def test_sparse_sweep(name: str, dtype: Any, data: st.DataObject) -> None:
-    """The same as with the matrix, of a K with an entry at least in each row."""
+    """A sparse K gives the same as its matrix; each of its rows has at least one entry."""
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     n, m = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40))
     w = data.draw(st.sampled_from([1.0, 1.7, -1.0, 0.0]))
@@ -163,7 +163,7 @@ def test_sparse_sweep(name: str, dtype: Any, data: st.DataObject) -> None:
                                   if isinstance(get_backend(name), DirectionSolver)])
 @given(seed=st.integers(0, 2**32 - 1), accuracy=st.sampled_from([0.1, 1e-6]))
 def test_laplacian_solve(name: str, seed: int, accuracy: float) -> None:
-    """Step for step the readable conjugate gradients, on a plan with a few entries a row."""
+    """The result of as many steps of the readable conjugate gradients, on a sparse plan."""
     rng = np.random.default_rng(seed)
     n, m = rng.integers(2, 30, size=2)
     P = rng.random((n, m)) * (rng.random((n, m)) < 0.3)

@@ -1,4 +1,4 @@
-"""Peers for tests of the benchmark: right ones, a liar, and some that fail in their own way."""
+"""Peers for tests of the benchmark: two that are right, one that is wrong, and some that fail."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from refot.verification.bench.worker import WARM_UP
 
 
 def right_solve(instance: Instance) -> Solve:
-    """refot's plain Sinkhorn: slower, and right."""
+    """refot's plain Sinkhorn, which is slow but right."""
     return refot_solve(instance, method="sinkhorn", backend="numpy")
 
 
 def lying_solve(instance: Instance) -> Solve:
-    """Zeros at once, whatever is asked."""
+    """Returns zeros at once, whatever the accuracy that is wanted."""
     return lambda accuracy: Answer(np.zeros(len(instance.x)), np.zeros(len(instance.x)), 1)
 
 

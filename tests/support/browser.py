@@ -1,4 +1,4 @@
-"""Pages in a real browser: their picture, what they write to the console, what they ask for."""
+"""Pages in a real browser: a screenshot, the lines on the console, the requests to the network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the
 
 @dataclass(frozen=True)
 class Visit:
-    """What a browser did with a page: its picture, its console, and the requests of the page."""
+    """A page in a browser: its screenshot, the lines on the console, the addresses it requested."""
 
     picture: np.ndarray
     console: list[str]
@@ -28,9 +28,11 @@ class Visit:
 
 
 def visit(page: Path, width: int, folder: Path, query: str = "", wait: int = 0) -> Visit:
-    """Open a file in headless Chromium in a window of that width; no name is resolved. `folder`
-    takes what the browser writes; `query` follows the address, from "?" on; the scripts of the page
-    run for `wait` milliseconds of its own clock."""
+    """Open a file in headless Chromium, in a window of this width (pixels), without any host name
+    being resolved. The browser writes its files to `folder`. `query`, which begins with "?", is
+    appended to the address. The scripts of the page run for `wait` milliseconds of its virtual
+    time.
+    """
     assert CHROMIUM is not None
     folder.mkdir(exist_ok=True)
     done = subprocess.run(

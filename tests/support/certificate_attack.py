@@ -1,10 +1,10 @@
-"""Random problems that are hard for a certificate in floats, and what balls prove of them.
+"""Random problems that are hard for a certificate in floats, checked by ball arithmetic.
 
-Each problem is drawn from its own seed: costs of both signs, with ties, offsets or entries that are
-out of all proportion, as a matrix or between points; weights that are even, uneven, down to 1e-300,
-or 0; eps from 1e-9 to 1e9 of max|C|; float64 and float32; a potential from any method of `solve`,
-stopped anywhere, or from nowhere. `python tests/support/certificate_attack.py FIRST LAST` goes
-through the seeds from FIRST up to LAST and prints what failed, and counts. """
+Each problem is drawn from its own seed. Costs, a matrix or between points, have both signs, ties,
+offsets or a few huge entries. Weights are even, uneven, down to 1e-300, or 0. eps is 1e-9 to 1e9 of
+max|C|. Numbers are float64 or float32. The potential is from any method of `solve`, stopped at any
+step, or a random one. `python tests/support/certificate_attack.py FIRST LAST` checks the seeds
+from FIRST to LAST - 1, and prints failures and counts."""
 
 from __future__ import annotations
 
@@ -33,11 +33,13 @@ from refot.verification.enclosures.problem import cost_matrix, exact_inputs, on_
 from refot.verification.enclosures.proofs import transport_cost, value
 
 BITS = 256
-"""Of the balls; twice as many where they prove too little."""
+"""The working precision of the balls, in bits; doubled if the intervals are too wide."""
 
 
 ATTACKED = [name for name in POINT_COSTS if name in {*costs_known_to("numba", "balls"), "dot"}]
-"""The costs of which `exact_costs` has balls, in the order in which seeds draw from them."""
+"""The costs between points that `exact_costs` can compute. Their order is fixed: seeds depend on
+it.
+"""
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,9 @@ def _potential(rng: np.random.Generator, C: Cost, a: Any, b: Any, eps: float, la
     return method, np.where(np.isfinite(g), g, 0).astype(C.dtype)
 
 
-# ------------------------------------------------------------------ the judge
+# ------------------------------------------------------------------ the right values, in balls
 def exact_costs(C: Cost) -> list[list[arb]]:
-    """The costs that are meant, (n, m), in balls of the working precision."""
+    """The exact costs (n, m), as balls of the working precision."""
     if not (isinstance(C, PointCost) and C.ground.name == "dot"):
         return cost_matrix(C)
     x, y = ([[arb(float(t)) for t in point] for point in points] for points in (C.x, C.y))
@@ -142,13 +144,13 @@ def exact_costs(C: Cost) -> list[list[arb]]:
 
 
 def judged(case: Attack, width: float) -> Interval:
-    """An interval in balls that contains F; narrower than `width`, if bits enough can do that."""
+    """An interval, from ball arithmetic, that contains F; narrower than `width` if possible."""
     return judged_values(case, width)[0]
 
 
 def judged_values(case: Attack, width: float, bits: int = BITS) -> tuple[Interval, Interval]:
-    """Intervals in balls that contain F and s, from a potential that is improved in balls until
-    that of F is narrower than `width`, or floats cannot tell."""
+    """Intervals, from ball arithmetic, that contain F and s. The potential is improved in balls, at
+    more and more bits, until the interval of F is narrower than `width` or than floats resolve."""
     with ctx.workprec(bits):
         exact = exact_inputs(np.zeros(case.C.shape), case.a, case.b, case.eps)
         p = on_support(exact, exact_costs(case.C))
@@ -163,13 +165,13 @@ def judged_values(case: Attack, width: float, bits: int = BITS) -> tuple[Interva
 
 
 def _narrow(F: arb, width: float) -> bool:
-    """Or so narrow that floats cannot tell."""
+    """Whether the ball F is narrower than `width`, or than floats resolve."""
     return bool(F.is_finite() and (2 * F.rad() <= width or F.rad() <= 2.0**-60 * abs(F.mid())))
 
 
 def misses(case: Attack) -> tuple[list[str], dict[str, bool]]:
-    """Intervals that do not meet the judge's, and whether this was far narrower, for each of: the
-    gap in floats, F and s in balls of float64."""
+    """For each of the gap in floats, and of F and s by `certify`: (those whose interval does not
+    meet the right one, in words; whether the right one was much narrower)."""
     gap = certified_gap(case.g, case.C, case.a, case.b, case.eps, backend=case.backend)
     balls = certify(case.C, case.a, case.b, case.eps, case.g)
     F, s = judged_values(case, 1e-3 * min(gap.absolute, balls.value.width))
@@ -182,7 +184,7 @@ def misses(case: Attack) -> tuple[list[str], dict[str, bool]]:
 
 
 def main(first: int, last: int) -> None:
-    """Go through the seeds; print each miss, and counts at the end."""
+    """Check the seeds from `first` to `last` - 1; print each miss, and counts at the end."""
     counts: Counter[str] = Counter()
     for seed in range(first, last):
         case = attack(seed)

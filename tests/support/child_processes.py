@@ -1,7 +1,7 @@
-"""Children of tests: started so that signals reach them, waited for until something has happened.
+"""Child processes of tests: starting them so that signals reach them, and waiting for an event.
 
-No wait here is a measurement. GIVE_UP only ends a test whose event never comes; it is far beyond
-what a loaded machine takes.
+No time is measured here. GIVE_UP only ends a test whose event never comes; it is far longer than
+any event takes on a loaded machine.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 GIVE_UP = 300.0
-"""Seconds after which an event is taken never to come."""
+"""Seconds after which a test gives up waiting for an event."""
 
 
 def interruptible(words: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
-    """A child that Ctrl-C ends, whatever pytest's own parent did with the signal.
+    """Start a child that Ctrl-C (SIGINT) ends, even if pytest itself ignores that signal.
 
-    A shell that puts pytest in the background lets it ignore SIGINT, and a child inherits that; a
-    signal that is handled here has its default effect there. (Nothing runs in the child before its
-    program does: that would need a fork, which a process with JAX in it must not make.)
+    Pytest ignores SIGINT if a shell has started it in the background, and a child inherits this.
+    But a signal that has a handler in the parent has its default effect in the child. (Python's
+    `preexec_fn` would need a fork, which a process with JAX in it must not make.)
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -33,7 +33,7 @@ def interruptible(words: Sequence[str], **options: Any) -> subprocess.Popen[Any]
 
 
 def wait_until(happened: Callable[[], bool], what: str) -> None:
-    """Return once it has happened; an AssertionError that says `what` is missing if it never does.
+    """Return as soon as `happened()` is true. Raises AssertionError, naming `what`, if it never is.
     """
     end = time.monotonic() + GIVE_UP
     while not happened():
@@ -42,8 +42,7 @@ def wait_until(happened: Callable[[], bool], what: str) -> None:
 
 
 def runs(pid: int) -> bool:
-    """Whether the process is there and no zombie, by /proc; where there is no /proc, by a signal.
-    """
+    """Whether the process exists and is no zombie, by /proc; without /proc, whether it exists."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Every function of the face called once on small inputs, on the arrays of any backend."""
+"""Every public function of refot, called once on small inputs, on the arrays of any backend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RHO = (1.5, 4.0)
 
 @dataclass(frozen=True)
 class World:
-    """The same inputs on the arrays of one backend."""
+    """The INPUTS as arrays of the backend `on`: attribute `x` is INPUTS["x"], and so on."""
 
     on: Any
 
@@ -37,7 +37,7 @@ class World:
 
     @property
     def costs(self) -> tuple[Any, ...]:
-        """Those between the measures and within each."""
+        """The cost matrices between x and y, within x, and within y."""
         pairs = ((self.x, self.y), (self.x, self.x), (self.y, self.y))
         return tuple(refot.point_cost(*pair).dense() for pair in pairs)
 
@@ -219,7 +219,7 @@ CALLS: dict[str, Callable[[World], Any]] = {
 
 
 def of(solved: Any) -> tuple[Any, Any]:
-    """The potentials in the gauge g_0 = 0, which no solver fixes."""
+    """The potentials shifted so that g_0 = 0: solvers leave a constant between f and g free."""
     assert solved.converged
     return solved.f + solved.g[0], solved.g - solved.g[0]
 
@@ -230,12 +230,12 @@ def value_and_x(found: refot.ValueAndGradient) -> tuple[Any, Any]:
 
 
 def own_potentials(solved: refot.SolvedDivergence) -> tuple[Any, Any]:
-    """Those of both measures with themselves, which have no free constant."""
+    """The potentials of each measure with itself, in which no constant is free."""
     return solved.xx.f, solved.yy.f
 
 
 def in_one_gauge(solved: Any) -> tuple[Any, Any]:
-    """The same for a batch."""
+    """The potentials of a batch, shifted so that g_0 = 0 in each problem."""
     assert solved.converged.all()
     return solved.f + solved.g[:, :1], solved.g - solved.g[:, :1]
 

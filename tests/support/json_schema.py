@@ -1,4 +1,5 @@
-"""The keywords of JSON Schema that our own schemas use; a schema with any other is an error."""
+"""A validator for the keywords of JSON Schema that refot's schemas use. Any other keyword raises
+AttributeError, so that no rule is passed over."""
 
 from __future__ import annotations
 
@@ -10,13 +11,15 @@ SAY_NOTHING = ("$schema", "$id", "$defs", "title", "description")
 
 
 class JsonSchema:
-    """A schema with its $defs."""
+    """A schema; `root` is the whole document, which holds the $defs. One method for each keyword.
+    """
 
     def __init__(self, root: dict[str, Any]) -> None:
         self.root = root
 
     def violations(self, value: Any, schema: dict[str, Any], at: str = "") -> list[str]:
-        """What is wrong with a value, after the root or a part of it; a line each."""
+        """Where `value` violates `schema` (the root or a part of it), one line for each violation.
+        `at` is the place of the value in the document."""
         if "$ref" in schema:
             part = schema["$ref"].removeprefix("#/$defs/")
             return self.violations(value, self.root["$defs"][part], at)

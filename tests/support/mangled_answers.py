@@ -1,4 +1,5 @@
-"""Answers that are mangled: a right one changed in shape, type or numbers, or something else."""
+"""Wrong answers made from right ones, by a change of shape, type or numbers, or by replacement with
+any other object. The verifier must survive all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ Mangler = Callable[[np.random.Generator, Any], Any]
 
 
 class Raises:
-    """Raises wherever it is looked at."""
+    """An object that raises `error` at any use."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -27,7 +28,7 @@ class Raises:
 
 
 class Holds:
-    """An array that is given on demand, as tensors of other libraries do."""
+    """An object that becomes an array by `np.asarray`, like a tensor of another library."""
 
     def __init__(self, array: Any) -> None:
         self.array = array
@@ -37,7 +38,7 @@ class Holds:
 
 
 class Subclass(np.ndarray):
-    """A class of arrays of somebody else."""
+    """A subclass of NumPy's array, as other libraries define them, which cannot be printed."""
 
     def __repr__(self) -> str:
         raise RuntimeError("no text")
@@ -158,7 +159,8 @@ MANGLERS: tuple[Mangler, ...] = (_one_entry, _all_entries, _scaled, _moved, _noi
 
 
 def mangled(rng: np.random.Generator, right: Any) -> Any:
-    """A right answer, mangled; of a pair (f, g) or a list of steps one thing in it, or all."""
+    """A right answer changed by one of MANGLERS. In a pair (f, g), a list or a dict, only some of
+    the items may be changed."""
     if isinstance(right, tuple | list) and rng.random() < 0.7:
         k = int(rng.integers(len(right)))
         return type(right)(mangled(rng, each) if k == i or rng.random() < 0.2 else each
@@ -176,6 +178,6 @@ def _array(right: Any) -> np.ndarray:
 
 
 def some(seed: int, right: Any, number: int) -> Iterator[Any]:
-    """So many mangled answers."""
+    """This `number` of mangled answers, drawn from the seed."""
     rng = np.random.default_rng(seed)
     return (mangled(rng, right) for _ in range(number))

@@ -1,4 +1,5 @@
-"""What the tests of the networks share: derivatives by complex step, and a report by tensor."""
+"""What the tests of the networks share: derivatives by complex steps, and comparing tensors by
+name."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ STEP = 1e-30
 
 
 def complex_step(loss: Callable[[], Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """The gradient of `loss()` in each entry of `arrays`, complex and changed in place."""
+    """The gradient of `loss()` in each entry of `arrays`. They are complex, and used by `loss`:
+    each entry is changed in place, and put back."""
     gradients = {}
     for name, array in arrays.items():
         gradients[name] = np.empty(array.shape)
@@ -24,7 +26,8 @@ def complex_step(loss: Callable[[], Any], arrays: Mapping[str, Any]) -> dict[str
 
 
 def assert_near(found: Mapping[str, Any], expected: Mapping[str, Any], tolerance: float) -> None:
-    """Equal names and shapes; differences within `tolerance`, relative to the largest entry or 1.
+    """Names and shapes are equal, and differences at most `tolerance`, relative to the largest
+    entry of the tensor or to 1, whichever is larger.
 
     A failure shows the largest difference of every tensor.
     """

@@ -1,6 +1,6 @@
-"""Twelve buggy subjects as newcomers write them, none of which is in the zoo.
+"""Twelve buggy implementations as newcomers write them, none of which is in `verification/zoo`.
 
-Beside each stand the words of its true cause, which the short report must show near its top.
+With each stand words that name its true cause. The short report must show them near its top.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from refot.verification.subjects.subject import Subject
 
 @dataclass(frozen=True)
 class Newcomer:
-    """A buggy subject: a function of one capability, or an object of several; and its cause."""
+    """A buggy implementation, with its cause (a regular expression). It is a function with one
+    capability, or an object with several (`capability` is None)."""
 
     code: Any
     capability: str | None
@@ -47,7 +48,7 @@ def right_plan(C: Any, a: Any, b: Any, eps: float) -> Any:
 # ------------------------------------------------------------------ solvers
 @newcomer(None, "the weights a are ignored")
 class WeightsForgotten:
-    """Everything from scalings whose first update has 1 / n in place of a."""
+    """The first update of the scalings uses 1 / n in place of a."""
 
     def plan(self, C, a, b, eps):
         K, v = np.exp(-C / eps), np.ones(len(b))
@@ -62,7 +63,7 @@ class WeightsForgotten:
 
 @newcomer("plan", "wrong axis")
 def plan_by_rows_only(C, a, b, eps):
-    """The kernel is not transposed in the second update where that fits."""
+    """In the second update the kernel is not transposed, wherever it is square."""
     K = np.exp(-(C - C.min()) / eps)
     back = K if K.shape[0] == K.shape[1] else K.T
     v = np.ones(len(b))
@@ -74,7 +75,7 @@ def plan_by_rows_only(C, a, b, eps):
 
 @newcomer("plan", "not converged")
 def plan_that_stops_early(C, a, b, eps):
-    """Stops once the scalings move by less than a tenth of their size."""
+    """It stops once no scaling changes by more than a tenth of the largest one."""
     K, u, v = np.exp(-(C - C.min()) / eps), np.ones(len(a)), np.ones(len(b))
     for _ in range(500):
         last, u = u, a / (K @ v)
@@ -86,13 +87,13 @@ def plan_that_stops_early(C, a, b, eps):
 
 @newcomer("transport_cost", "eps is relative")
 def cost_at_a_relative_eps(C, a, b, eps):
-    """eps in units of the largest cost, as one paper has it."""
+    """eps is taken in units of the largest cost, as in one paper."""
     return (right_plan(C, a, b, eps * abs(C).max()) * C).sum()
 
 
 @newcomer("plan", "a_i is missing")
 def plan_as_conditional(C, a, b, eps):
-    """Rows that sum to 1, as an attention matrix has them."""
+    """The rows sum to 1, like those of an attention matrix."""
     P = right_plan(C, a, b, eps)
     return P / np.where(a > 0, a, 1)[:, None]
 
@@ -100,7 +101,7 @@ def plan_as_conditional(C, a, b, eps):
 # ------------------------------------------------------------------ values
 @newcomer("value", "not converged")
 def value_after_a_loose_stop(C, a, b, eps):
-    """The dual after as many iterations as move the potentials by more than eps."""
+    """The dual, once an iteration changes no potential by eps or more."""
     g, last = np.zeros(len(b)), np.inf
     for _ in range(1000):
         f = refot.softmin(C, g + eps * np.log(b), eps)
@@ -112,7 +113,7 @@ def value_after_a_loose_stop(C, a, b, eps):
 
 @newcomer("transport_cost", "depends on earlier calls")
 def cost_of_a_plan_kept_by_shape(C, a, b, eps, plans={}):  # noqa: B006 - that is the bug
-    """The plan is solved once for each shape and eps."""
+    """The plan is kept for the next call with the same shape and eps, whatever its cost."""
     key = C.shape, round(eps, 1)
     if key not in plans:
         plans[key] = right_plan(C, a, b, eps)
@@ -129,14 +130,14 @@ def value_of_one_potential(C, a, b, eps):
 # ------------------------------------------------------------------ divergences
 @newcomer("divergence", "the self terms are missing, and <C,P> stands for F")
 def divergence_of_one_cost(x, a, y, b, eps, cost):
-    """The cost of the plan between x and y, called a divergence."""
+    """The cost of the plan between x and y is returned as the divergence."""
     C = refot.point_cost(x, y, cost).dense()
     return (right_plan(C, a, b, eps) * C).sum()
 
 
 @newcomer("divergence", "the self term of x has uniform weights")
 def divergence_with_uniform_self_term(x, a, y, b, eps, cost):
-    """The self term of x is a function of x alone, with uniform weights."""
+    """The self term of x ignores the weights a."""
 
     def term(u, p, v, q):
         return refot.entropic_value(refot.point_cost(u, v, cost).dense(), p, q, eps)
@@ -154,5 +155,5 @@ def mmd_without_one_self_term(x, a, y, b, cost):
 
 @newcomer("divergence_gradient", "half|halved")
 def gradient_of_half_the_squares(x, a, y, b, eps, cost):
-    """x - y for the gradient of |x - y|^2, as if the cost had a factor 1/2."""
+    """The gradient of |x - y|^2 is taken as x - y, as if the cost had a factor 1/2."""
     return refot.sinkhorn_divergence_gradient(x, a, y, b, eps, cost) / 2

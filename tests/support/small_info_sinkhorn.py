@@ -1,4 +1,5 @@
-"""A small Info-Sinkhorn on four Gaussians, for derivatives (float64) and for the PyTorch twin."""
+"""A small Info-Sinkhorn on four Gaussians, to test derivatives (float64) and to compare it with the
+same system in PyTorch."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Problems on which solvers have stood still: smooth histograms on grids, and uneven weights.
+"""Problems on which solvers have failed to converge: smooth histograms on grids, uneven weights.
 
-Each is drawn from its seed alone.
+Each random problem depends on its seed alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import refot
 from refot.costs.operands import Cost
 
 Drawn = tuple[Cost, Any, Any, float]
-"""(C, a, b, eps), in the order in which `solve` takes it."""
+"""A problem (C, a, b, eps), in the order of the arguments of `solve`."""
 
 
 def grid(n: int, d: int) -> Any:
@@ -34,12 +34,13 @@ def histogram(x: Any, rng: np.random.Generator, background: float) -> Any:
 
 
 def size(rng: np.random.Generator) -> int:
-    """5 to 400, evenly in the logarithm."""
+    """A number of points from 5 to 400, whose logarithm is uniform."""
     return int(np.exp(rng.uniform(np.log(5), np.log(400))))
 
 
 def smooth(seed: int) -> Drawn:
-    """Two grids in one or two dimensions, uniform or with histograms; eps 1e-6 to 1e-2 max C."""
+    """Two grids in one or two dimensions, with uniform weights or histograms; eps from 1e-6 to 1e-2
+    of max C."""
     rng = np.random.default_rng(seed)
     d, n = int(rng.integers(1, 3)), size(rng)
     x, y = grid(n, d), grid(n if rng.random() < 0.5 else size(rng), d)
@@ -73,7 +74,7 @@ def uneven_weights(n: int, rng: np.random.Generator) -> Any:
 
 
 def uneven(seed: int) -> Drawn:
-    """Points or a matrix without structure, uneven weights; eps 1e-6 to 1 max C."""
+    """Random points or a random matrix, with uneven weights; eps from 1e-6 to 1 of max C."""
     rng = np.random.default_rng(10_000 + seed)
     n = size(rng)
     m = n if rng.random() < 0.3 else size(rng)
@@ -86,7 +87,8 @@ def uneven(seed: int) -> Drawn:
 
 
 def dirichlet(seed: int, eps: float) -> Drawn:
-    """500 x 400 points in the plane with weights of Dirichlet(.1)."""
+    """500 x 400 points in the plane, with weights drawn from Dirichlet(.1); eps in units of max C.
+    """
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(500, 2)), rng.normal(size=(400, 2)) + 0.3
     a, b = rng.dirichlet(np.full(500, 0.1)), rng.dirichlet(np.full(400, 0.1))
@@ -95,7 +97,8 @@ def dirichlet(seed: int, eps: float) -> Drawn:
 
 
 def lognormal(seed: int, n: int, eps: float) -> Drawn:
-    """n points in the plane on either side, weights whose logarithm has a deviation of 4."""
+    """n points in the plane on each side; the logarithms of the weights are normal with standard
+    deviation 4; eps in units of max C."""
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(n, 2)), rng.normal(size=(n, 2)) + 0.3
     a, b = np.exp(4 * rng.normal(size=n)), np.exp(4 * rng.normal(size=n))
@@ -104,7 +107,8 @@ def lognormal(seed: int, n: int, eps: float) -> Drawn:
 
 
 def image(side: int, eps: float, background: float) -> Drawn:
-    """An image of two blobs with itself, all other pixels at a tiny weight."""
+    """The transport of an image of two blobs to itself; all other pixels have the weight
+    `background` before normalisation; eps in cost units."""
     t = (np.arange(side) + 0.5) / side
     X, Y = np.meshgrid(t, t, indexing="ij")
     w = sum(weight * np.exp(-((X - cx) ** 2 + (Y - cy) ** 2) / (2 * s * s))
@@ -115,7 +119,8 @@ def image(side: int, eps: float, background: float) -> Drawn:
 
 
 def gaussians(eps: float) -> Drawn:
-    """Two Gaussian histograms of 100 bins; the smallest weight is 1e-20 and less."""
+    """Two Gaussian histograms of 100 bins, with weights down to 1e-20 and less; eps in cost units.
+    """
     x = np.linspace(0, 1, 100)
     a, b = (np.exp(-((x - c) ** 2) / (2 * s * s)) for c, s in ((0.3, 0.07), (0.6, 0.05)))
     C = refot.point_cost(x[:, None], x[:, None])

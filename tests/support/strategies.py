@@ -1,7 +1,8 @@
-"""Generated problems for hypothesis, what a solve of one certifies, and how much rounding may show.
+"""Generated problems for hypothesis, certified solutions of them, and tolerances for rounding.
 
 Coordinates, costs and potentials are small multiples of a power of 2, so that their sums,
-differences and squares are exact in float64: what a test then sees is the function's own rounding.
+differences and squares are exact in float64. So a test sees the rounding of the tested function
+alone. A `slack` is the largest difference that a test allows, with the reason for it.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ import refot
 from refot.costs.operands import Cost
 
 UNIT = 2.0**-53
-"""The unit of rounding of float64: one operation is right to a relative error of UNIT."""
+"""The unit roundoff of float64: the largest relative error of one operation."""
 
 TOL = 1e-11
-"""The L1 marginal error to which the tests solve: above the floor UNIT max|C| / eps of any case."""
+"""The L1 marginal error to which the tests solve. It is above UNIT max|C| / eps of any case, below
+which rounding lets no solve get."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A problem (C, a, b, eps), in the order in which every function takes it."""
+    """A problem (C, a, b, eps), in the order of the arguments of refot's functions."""
 
     C: Cost
     a: Any
@@ -44,7 +46,8 @@ class Case:
 
     @property
     def dense(self) -> tuple[Any, Any, Any, float]:
-        """(C, a, b, eps) with the cost as a matrix, for the functions that take no operand."""
+        """(C, a, b, eps) with the cost as a matrix, for functions that take no cost between points.
+        """
         return self.matrix, self.a, self.b, self.eps
 
     @property
@@ -57,27 +60,29 @@ class Case:
         return float(np.ptp(self.matrix))
 
     def rounding(self, *potentials: Any) -> float:
-        """How far two routes to one value may differ: 64 roundings of its largest term.
+        """By how much two ways to compute a value may differ: 64 roundings of its largest term.
 
-        The terms are C, the potentials, and eps times the log of a weight (at least 1/33 here).
+        The terms are C, the potentials, and eps times the logarithm of a weight, which is at least
+        1/33 here.
         """
         largest = max([abs(self.matrix).max(), *(abs(h).max() for h in potentials)])
         return float(64 * UNIT * (largest + 4 * self.eps))
 
     @property
     def potential_slack(self) -> float:
-        """How far two potentials solved to TOL may differ, up to a constant.
+        """By how much two potentials solved to TOL may differ, up to a constant.
 
-        In Hilbert's metric a Sinkhorn iteration contracts by 1 - 1/cosh^2(osc(C) / (2 eps))
-        (Birkhoff), and at an error of TOL it moves by at most twice `transform_slack`.
+        In Hilbert's metric a Sinkhorn iteration contracts distances by the factor
+        1 - 1/cosh^2(osc(C) / (2 eps)) (Birkhoff). At an error of TOL it changes a potential by at
+        most twice `transform_slack`.
         """
         return float(np.cosh(self.osc / (2 * self.eps)) ** 2 * 2 * self.transform_slack)
 
     @property
     def transform_slack(self) -> float:
-        """How far a potential solved to TOL may be from the transform of the other one.
+        """By how much a potential solved to TOL may differ from the transform of the other one.
 
-        eps |log(row sum / weight)| <= 1.05 eps TOL / weight, and a weight is at least 1/33 here.
+        It is eps |log(row sum / weight)| <= 1.05 eps TOL / weight; a weight is at least 1/33 here.
         """
         return 1.05 * self.eps * TOL * 33 + self.rounding()
 
@@ -87,10 +92,11 @@ class Case:
         return self.slack_at(TOL)
 
     def slack_at(self, error: float) -> float:
-        """How far a value computed at this marginal error may be from F.
+        """By how much a value computed at this L1 marginal error may differ from F.
 
-        The gap of the rounded plan P' is eps KL(P' | P) <= eps error (1 + log(1 + 1/min P)), and
-        log(1/min P) <= 3 osc(C)/eps + log(1/(min a min b)), the last term below 7.5 here.
+        Let P' be the plan P rounded to the marginals. The gap between its value and the dual is
+        eps KL(P' | P) <= eps error (1 + log(1 + 1/min P)). Here log(1/min P) <= 3 osc(C)/eps +
+        log(1/(min a min b)), and the last term is below 7.5.
         """
         return error * (3 * self.osc + 10 * self.eps) + self.rounding()
 
@@ -125,14 +131,15 @@ class Clouds:
         return self.slack_at(TOL)
 
     def slack_at(self, error: float) -> float:
-        """How far S = F_xy - F_xx/2 - F_yy/2 may be off: the slack of its three terms."""
+        """By how much S = F_xy - F_xx/2 - F_yy/2 may be wrong: the slack of its three terms."""
         xx, yy = self.self_cases()
         return self.case().slack_at(error) + (xx.slack_at(error) + yy.slack_at(error)) / 2
 
 
 @dataclass(frozen=True)
 class Solved:
-    """The potentials of a converged solve, their plan, and lower <= F <= upper."""
+    """The potentials of a converged solve, their L1 marginal error, their plan, the plan rounded to
+    the marginals, and bounds lower <= F <= upper."""
 
     f: Any
     g: Any
@@ -143,22 +150,22 @@ class Solved:
     upper: float
 
     def slack(self, case: Case) -> float:
-        """How far `lower` may be from F at the marginal error that was reached."""
+        """By how much `lower` may differ from F, at the marginal error that was reached."""
         return case.slack_at(self.error)
 
     def plan_slack(self, case: Case) -> float:
-        """How far `rounded` may be from the optimal plan in L1: Pinsker on their KL, which is the
-        gap of the values over eps."""
+        """The largest L1 distance of `rounded` from the optimal plan, by Pinsker's inequality:
+        their KL is at most (upper - lower) / eps."""
         gap = max(self.upper - self.lower, 0) + case.rounding(self.f, self.g)
         return float(np.sqrt(2 * gap / case.eps))
 
     def sharp_slack(self, case: Case) -> float:
-        """How far <C, rounded> may be from s."""
+        """By how much <C, rounded> may differ from s = <C, P> of the optimal plan."""
         return case.osc / 2 * self.plan_slack(case) + case.rounding()
 
 
 def solved(case: Case, backend: str | None = None) -> Solved:
-    """Solve to TOL: a solve that misses it warns, and a warning is an error in the tests."""
+    """Solve to TOL. A solve that does not reach it warns, which is an error in the tests."""
     found = refot.solve(*case, tol=TOL, backend=backend)
     P = refot.plan(found.f, found.g, *case, backend=backend)
     rounded = refot.round_to_marginals(P, case.a, case.b)
@@ -188,7 +195,7 @@ def potentials(n: int) -> st.SearchStrategy:
 sizes = st.integers(1, 5)
 ground_costs = st.sampled_from(EVERYWHERE)
 epsilons = st.integers(-16, 16).map(lambda k: 2.0 ** (k / 4))
-"""1/16 to 16, where costs are at most 4 (matrices) or 48 (points)."""
+"""eps from 1/16 to 16; costs are at most 4 (matrices) or 48 (points)."""
 
 
 def points(n: int, d: int) -> st.SearchStrategy:
@@ -215,7 +222,7 @@ def clouds(draw: st.DrawFn, positive: bool = False, eps: Any = epsilons) -> Clou
 
 
 def cases(positive: bool = False) -> st.SearchStrategy[Case]:
-    """Problems of both kinds of cost operand."""
+    """Problems with a cost matrix, and problems between points."""
     between = clouds(positive).map(Clouds.case)
     return st.one_of(matrix_cases(positive), between)
 
@@ -239,9 +246,9 @@ def plans(draw: st.DrawFn) -> Any:
     return draw(weights(n * m)).reshape(n, m)
 
 
-# ------------------------------------------------------------------ an exact second opinion
+# ------------------------------------------------------------------ the same in exact arithmetic
 def exact_plan(f: Any, g: Any, C: Any, a: Any, b: Any, eps: float) -> list[list[Decimal]]:
-    """a_i b_j exp((f_i + g_j - C_ij) / eps) of the given floats, to 50 digits."""
+    """a_i b_j exp((f_i + g_j - C_ij) / eps) of these floats, to 50 digits."""
     with localcontext() as context:
         context.prec = 50
         f, g, a, b = ([Decimal(float(t)) for t in vector] for vector in (f, g, a, b))
@@ -253,7 +260,7 @@ def exact_plan(f: Any, g: Any, C: Any, a: Any, b: Any, eps: float) -> list[list[
 
 
 def exact_marginal_error(f: Any, g: Any, C: Any, a: Any, b: Any, eps: float) -> float:
-    """|P1 - a|_1 + |P'1 - b|_1 of the given floats, to 50 digits and then rounded."""
+    """|P1 - a|_1 + |P'1 - b|_1 of these floats, computed with 50 digits and then rounded."""
     P = exact_plan(f, g, C, a, b, eps)
     with localcontext() as context:
         context.prec = 50
@@ -264,7 +271,7 @@ def exact_marginal_error(f: Any, g: Any, C: Any, a: Any, b: Any, eps: float) -> 
 
 
 def exact_softmin(C: Any, h: Any, eps: float) -> Any:
-    """-eps log sum_j exp((h_j - C_ij) / eps) of the given floats, to 50 digits and then rounded."""
+    """-eps log sum_j exp((h_j - C_ij) / eps) of these floats, with 50 digits and then rounded."""
     with localcontext() as context:
         context.prec = 50
         return np.array([

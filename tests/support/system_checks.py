@@ -1,4 +1,5 @@
-"""What the tests of the systems share: the gradients handed to an optimiser against differences."""
+"""What the tests of the systems share: comparing the gradients that a step passes to an optimiser
+with finite differences, and other checks."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from refot.verification.trajectories.systems import TinyTask
 
 
 def captured(system: Any, name: str, act: Callable[[], object]) -> dict[str, Array]:
-    """The gradients that `act` hands to the optimiser of that name, which then does nothing."""
+    """The gradients that `act` passes to the optimiser `name`, whose step is replaced by one that
+    changes nothing."""
     given: dict[str, Array] = {}
     system.optimisers[name].step = lambda _, gradients: given.update(gradients)
     act()
@@ -35,9 +37,10 @@ def assert_slopes(
     gradients: Mapping[str, Array], weights: Mapping[str, Array], loss: Callable[[], float],
     h: float = 1e-6,
 ) -> None:
-    """Each gradient is the slope of the loss along a random direction, to finite differences.
+    """Each gradient agrees with the finite difference of the loss along a random direction.
 
-    They are off by the curvature times h^2 and by the rounding of the loss over h: 2e-5, 2e-8.
+    The error of the differences is of the order h^2 and of the rounding of the loss divided by h:
+    at most 2e-5 relative, or 2e-8.
     """
     rng = np.random.default_rng(5)
     assert gradients.keys() == weights.keys()
@@ -48,7 +51,8 @@ def assert_slopes(
 
 
 def assert_resumes(make: Callable[[], Any], steps: int = 3) -> None:
-    """A system restored after one step takes the others as the one that was never stopped."""
+    """A system that is restored after one step ends with the same numbers as an uninterrupted one.
+    """
     whole, half, again = make(), make(), make()
     for _ in range(steps):
         whole.step()
@@ -63,7 +67,7 @@ def assert_resumes(make: Callable[[], Any], steps: int = 3) -> None:
 
 
 def transport_to_data(s: Any, z: Array) -> float:
-    """Exact W of |x - y|^2 between g(z), z (n, 3), and the data."""
+    """Exact transport with the cost |x - y|^2 between g(z), z (n, 3), and the data."""
     n, m = len(z), len(TinyTask.data)
     C = refot.point_cost(s.generate(z), TinyTask.data).dense()
     return refot.kantorovich(C, np.full(n, 1 / n), np.full(m, 1 / m))[0]

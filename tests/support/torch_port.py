@@ -1,7 +1,8 @@
-"""Every algorithm of the golden trajectories once more, in PyTorch with autograd: `train_step`.
+"""Every algorithm of the golden trajectories in PyTorch with autograd: `train_step`.
 
-Written from the papers and the files alone: nothing of refot is imported. Losses are written down,
-and everything is differentiated automatically; plans that are to be held are detached.
+It is an independent implementation, from the papers and the files of the trajectories: nothing of
+refot is imported. Only the losses are written by hand; autograd differentiates them. Plans that
+count as constants are detached.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ F64 = torch.float64
 
 
 def train_step(algorithm: str, settings: Any, weights: Any, batches: Any) -> list[dict[str, Any]]:
-    """The capability: a step for each batch, from these weights and new optimisers."""
+    """The capability `train_step` of the verifier: one training step for each batch, from these
+    weights and with new optimisers."""
     return STEPS[algorithm](settings, weights).run(batches)
 
 
@@ -37,7 +39,8 @@ def norm(x: Any, y: Any) -> Any:
 
 
 class Port:
-    """Networks from their layers as text, optimisers from their numbers, and what was done."""
+    """What all algorithms share: networks from the text of their layers, optimisers from their
+    numbers, and a record `taken` of the gradients of each step."""
 
     def __init__(self, settings: Any, weights: Any) -> None:
         self.s, self.w = settings, {k: torch.tensor(v, dtype=F64) for k, v in weights.items()}
@@ -139,7 +142,7 @@ class InfoSinkhorn(Port):
         return abs(x[:, None] - y).sum(-1)
 
     def lamQ(self, z: Any, h: Any) -> Any:
-        """z1 is all of z but the one number of noise."""
+        """lam Q (n, m); the code z1 is all of z except the last number, which is noise."""
         return self.s["lam"] * z[:, : len(z[0]) - 1] @ self.net("D", h, "Q").T
 
     def transform(self, D: Any, C: Any) -> Any:
@@ -154,7 +157,7 @@ class InfoSinkhorn(Port):
 
 # ------------------------------------------------------------------ G
 class AutoDiff(Port):
-    """2 W_xy - W_xx - W_yy, autograd through the L steps."""
+    """2 W_xy - W_xx - W_yy; autograd differentiates through the L Sinkhorn steps."""
 
     def W(self, C: Any) -> Any:
         (n, m), K = C.shape, (-C / self.s["eps"]).exp()
@@ -264,7 +267,8 @@ class EOTGM(Port):
         return x
 
     def W(self, x: Any, y: Any) -> Any:
-        """<pi, M> - lam H(pi), pi converged; its gradient with pi held is that of <pi, M>."""
+        """<pi, M> - lam H(pi) with the converged pi as a constant: the gradient is that of <pi, M>.
+        """
         M, lam = sq(self.features(x), self.features(y)), self.s["lam"]
         with torch.no_grad():
             g = torch.zeros(M.shape[1], dtype=F64)

@@ -1,4 +1,5 @@
-"""A system small enough to be killed often: noisy descent on a quadratic, for tests of training."""
+"""A small system for tests of training, in which it is killed often: noisy descent on a quadratic.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +17,11 @@ NAME = "toy"
 
 
 class Quadratic:
-    """w <- w - lr (w + noise) on |w|^2 / 2, momentum as well: a resume that forgets it differs.
+    """Noisy descent of w on |w|^2 / 2 with momentum, so that a resume that forgets the momentum or
+    the random generator gives other numbers.
 
-    `nan_at`: the step at which a weight becomes NaN; `pause`: seconds that a step takes.
+    `lr` is the rate, `nan_at` the step at which a weight becomes NaN, `pause` the seconds that a
+    step waits.
     """
 
     name = NAME
@@ -67,12 +70,12 @@ PRESETS = {
 
 
 def register() -> None:
-    """Put the toy into the table of systems, of this process."""
+    """Add the toy to the table of systems in this process."""
     SYSTEMS[NAME] = __name__
 
 
 def run_in_process(out: Path, iterations: int, checkpoint_seconds: float) -> None:
-    """Train the toy in a process of its own, to be killed."""
+    """Train the toy; run by a child process that a test kills."""
     from refot.systems.training.loop import Cadence, train
 
     register()

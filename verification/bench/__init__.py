@@ -1,5 +1,13 @@
-"""`refot bench`: refot beside every peer, on one grid of problems, held to one criterion.
+"""`refot bench`: the time that refot and other packages need to reach the same accuracy.
 
-problems (the grid) -> peers (an adapter each) -> criterion (what we compute on what they return)
--> worker, child (one process a peer and problem) -> search, timing (pairs of runs) -> report.
+A *peer* is a solver of refot or of another package. A *cell* is a problem of the grid. Every
+*criterion* is a measure of accuracy that is computed here from a peer's answer, with a target. Each
+peer is run at the loosest accuracy of its own that meets the criterion, in turn with refot.
+
+    problems.py              the cells
+    peers/                   an adapter for each peer
+    criterion.py             what is measured on the answers
+    worker.py, child.py      a process for each peer on each cell
+    search.py, timing.py     the loosest accuracy; the runs in turn
+    report.py, figures.py    tables, JSON, figures
 """

@@ -1,10 +1,11 @@
 """`refot bench --batch`: many small problems, beside loops and batches of other packages.
 
-All are held to one criterion, computed here from the plan of each problem: |P1 - a|_1 + |P'1 - b|_1
-at most 1e-9 for every problem of the batch. A package stops by a measure of its own: it is run at
-the loosest of its tolerances 1e-8, 1e-9, ... at which it meets the criterion, looked for in every
-tenth problem and confirmed by the whole batch. Then it and refot run in turn, and a ratio is that
-of neighbours. Where that tenth alone takes a peer seconds, both are timed on it alone.
+All must meet one criterion, computed here from the plan of each problem: |P1 - a|_1 + |P'1 - b|_1
+at most 1e-9 for every problem of the batch. Since each package stops by a measure of its own, it is
+run at the loosest of the tolerances 1e-8, 1e-9, ... at which it meets the criterion. This tolerance
+is found on every tenth problem and confirmed on the whole batch. Then the package and refot run in
+turn, and the times of neighbouring runs are divided. Where every tenth problem alone takes a
+package more than SLOW seconds, both are timed on these problems alone.
 """
 
 from __future__ import annotations
@@ -21,27 +22,28 @@ import numpy as np
 from refot.arrays import Array
 
 CRITERION = 1e-9
-"""The L1 marginal error that each problem is to reach."""
+"""The largest L1 marginal error that a problem may have, both marginals together."""
 
 TOLERANCES = (1e-8, 1e-9, 1e-10, 1e-11, 1e-12)
-"""What a peer may be told to stop at."""
+"""The tolerances that are tried with a peer, in the measure by which the peer stops."""
 
 ROUNDS = 5
-"""Runs of each."""
+"""Timed runs of refot and of a peer, in turn."""
 
 PART = 10
-"""A tolerance is looked for in every tenth problem."""
+"""The tolerance of a peer is found on every tenth problem of a batch."""
 
 SLOW = 3.0
-"""Seconds of a peer for every tenth problem beyond which it is timed on these alone, once."""
+"""If every tenth problem alone takes a peer more seconds than this, it is timed once, on these."""
 
 EPS = (1e-1, 1e-2)
-"""In units of the largest cost of each problem."""
+"""Values of eps, in units of the largest cost of each problem."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Costs (B, n, m), or one for all (n, m), with a largest entry of 1; weights (B, n), (B, m)."""
+    """B problems: costs C (B, n, m) with a largest entry of 1, or one matrix (n, m) for all of
+    them; weights a (B, n), b (B, m)."""
 
     name: str
     C: Array
@@ -62,12 +64,12 @@ class Batch:
 
     @property
     def repeated(self) -> Array:
-        """Costs (B, n, m), for peers that know no cost for all."""
+        """Costs (B, n, m), for peers that cannot take one matrix for all problems."""
         return np.ascontiguousarray(np.broadcast_to(self.C, (len(self.a), *self.C.shape[-2:])))
 
 
 def clouds(number: int, n: int) -> Batch:
-    """Standard normal points in the plane and others moved by (1, 1); uniform weights."""
+    """n standard normal points in the plane and n others moved by (1, 1); uniform weights."""
     rng = np.random.default_rng(n)
     x, y = rng.normal(size=(number, n, 1, 2)), rng.normal(size=(number, 1, n, 2)) + 1
     C = ((x - y) ** 2).sum(axis=-1)
@@ -76,7 +78,8 @@ def clouds(number: int, n: int) -> Batch:
 
 
 def histograms(number: int, bins: int) -> Batch:
-    """Random histograms on a grid of the unit interval, |x - y|^2."""
+    """Pairs of random histograms on a regular grid of the unit interval, with the cost |x - y|^2.
+    """
     rng = np.random.default_rng(bins)
     x = np.linspace(0, 1, bins)
     a, b = rng.random((2, number, bins)) + 0.05
@@ -86,13 +89,16 @@ def histograms(number: int, bins: int) -> Batch:
 
 BATCHES: tuple[Callable[[], Batch], ...] = (
     lambda: clouds(1_000, 50), lambda: clouds(100, 200), lambda: histograms(1_000, 64))
+"""Functions that make the batches of the benchmark."""
 
 
-# ------------------------------------------------------------------ who solves them
+# ------------------------------------------------------------------ the solvers
 Plans = Callable[[], Any]
+"""Forms the plans (B, n, m) of a batch that is solved."""
+
 Solve = Callable[[float], Plans]
-"""A tolerance to the solved batch: calling what comes back forms the plans, outside the time where
-the package does not return them anyhow."""
+"""A function that solves the batch to a tolerance. It returns a function that forms the plans: that
+is not timed, unless the package itself forms plans when it solves."""
 
 
 def refot_batch(batch: Batch, eps: float, backend: str = "numba") -> Solve:
@@ -107,7 +113,7 @@ def refot_batch(batch: Batch, eps: float, backend: str = "numba") -> Solve:
 
 
 def pot_loop(batch: Batch, eps: float) -> Solve:
-    """A loop of `ot.sinkhorn`."""
+    """POT's `ot.sinkhorn`, called for one problem after the other."""
     import ot
 
     def solve(tol: float) -> Plans:
@@ -166,6 +172,7 @@ PEERS: dict[str, Callable[[Batch, float], Solve]] = {
     "OTT vmap, log (its default)": lambda batch, eps: ott_vmap(batch, eps, True),
     "refot on NumPy": lambda batch, eps: refot_batch(batch, eps, "numpy"),
 }
+"""By the name in the table, what refot on Numba is compared with."""
 
 
 def plans(batch: Batch, eps: float, f: Array, g: Array) -> Array:
@@ -193,8 +200,8 @@ def seconds(solve: Solve, tol: float) -> float:
 
 def loosest(batch: Batch, eps: float, peer: Callable[[Batch, float], Solve]
             ) -> tuple[float, float]:
-    """(the loosest tolerance that meets the criterion in every problem, the error there); NaN where
-    none does, with the smallest error that was met."""
+    """(the loosest tolerance that meets the criterion in every problem, the largest error there).
+    If none does: (NaN, the smallest of these errors)."""
     solve, least = peer(batch, eps), np.inf
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -207,12 +214,12 @@ def loosest(batch: Batch, eps: float, peer: Callable[[Batch, float], Solve]
 
 
 def in_turn(ours: Solve, theirs: Solve, tol: float, rounds: int) -> list[tuple[float, float]]:
-    """(seconds of refot, of the peer) of each round; both are compiled."""
+    """(seconds of refot, seconds of the peer) of each round. Both must be compiled before."""
     return [(seconds(ours, CRITERION), seconds(theirs, tol)) for _ in range(rounds)]
 
 
 def compared(batch: Batch, eps: float, name: str) -> str:
-    """The line of one peer."""
+    """The line of the table for one peer."""
     peer, part = PEERS[name], batch.part
     tol, error = loosest(part, eps, peer)
     start = f"| {batch.name} | {eps:.0e} | {name} |"
@@ -234,7 +241,7 @@ def compared(batch: Batch, eps: float, name: str) -> str:
 
 
 def lines() -> Iterator[str]:
-    """A line of the table for each peer, as soon as it is measured; then ragged sizes."""
+    """A line of the table for each peer, as soon as it is measured; then `ragged_lines`."""
     yield "| batch | eps | peer | refot, ms | peer, ms | refot is faster by (min-max) |"
     yield "|---|---|---|---|---|---|"
     for make in BATCHES:
@@ -248,7 +255,8 @@ def lines() -> Iterator[str]:
 
 
 def ragged_lines() -> Iterator[str]:
-    """The seconds an entry of problems of many sizes, in those of problems of one."""
+    """How much longer refot takes for each entry of the cost matrices if all problems of a batch
+    have different sizes, compared with a batch of one size."""
     import refot
 
     rng = np.random.default_rng(0)

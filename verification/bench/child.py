@@ -1,5 +1,5 @@
-"""The benchmark's end of a peer's process, which it starts, asks and ends: under limits of time and
-memory."""
+"""The benchmark's side of a peer's process: it starts the process, sends it requests, and ends it
+where it exceeds a limit of time or memory. `worker.py` is what runs in the process."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ WARM_UP_FACTOR = 3.0
 """Import, preparation and compilation together may take this multiple of the limit of one run."""
 
 JUDGING = 600.0
-"""Seconds that our own judgement may take; they count in no measured time."""
+"""Seconds that computing our measures of an answer may take; they count in no measured time."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
                     "NUMBA_NUM_THREADS")
+"""Environment variables by which libraries limit their threads, read when they are imported."""
 
 
 class PeerFailed(Exception):  # noqa: N818 - what happened, not an error of ours
-    """The peer raised, was killed, or did not answer in time; the message says which."""
+    """The peer raised, was killed, did not answer in time, or was not even started; the message
+    says which."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class RunLimits:
 
 
 class Child:
-    """A peer at work on a problem. A context manager; raises PeerFailed, after which it is gone."""
+    """A peer's process, which works on one problem. A context manager. Its methods raise
+    PeerFailed, and the process has ended then."""
 
     def __init__(
         self, name: str, instance: Instance, limits: RunLimits, solving: bool = True
@@ -67,12 +70,12 @@ class Child:
         return found
 
     def judge(self) -> Judgement:
-        """Our measures of its last answer."""
+        """The measures of `criterion.py` on the peer's last answer, computed in its process."""
         found: Judgement = self._ask(JUDGING, "judge")
         return found
 
     def half(self) -> float:
-        """Seconds of a half-iteration."""
+        """Seconds that the peer takes for a half-iteration: one potential from the other one."""
         return float(self._ask(self.limits.seconds, "half"))
 
     def _ask(self, seconds: float, *request: Any) -> Any:
@@ -103,7 +106,7 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether its process can still be asked."""
+        """Whether the process has not been ended yet."""
         return not self._pipe.closed
 
     def close(self) -> None:
@@ -122,7 +125,7 @@ class Child:
 
 @contextmanager
 def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Within the block these environment variables hold, for the processes that it starts."""
+    """Set these environment variables within the block, for the processes that it starts."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -25,7 +25,7 @@ from .training import lines
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """The options of the command line."""
+    """The options of `refot bench`: docs/command-line.md says what each does."""
 
     grid: str
     peers: str | None
@@ -89,8 +89,8 @@ def _require_writable(path: Path | None) -> None:
 
 
 def print_list(console: Console) -> None:
-    """The peers, whether they are here, and the problems of each grid."""
-    table = Table("peer", "installed", "compared unless told", pad_edge=False)
+    """Print the peers, whether they are installed, and the problems of each grid."""
+    table = Table("peer", "installed", "compared by default", pad_edge=False)
     for name, peer in known_peers().items():
         here = peer.version if peer.installed else "no"
         table.add_row(foreign(name), foreign(here), "*" if name in DEFAULT else "")
@@ -102,20 +102,20 @@ def print_list(console: Console) -> None:
 
 
 def print_training(console: Console) -> None:
-    """A line for each preset, printed as soon as it is measured."""
+    """Run `refot bench --training`: a line for each preset, printed as soon as it is measured."""
     for line in lines():
         console.print(foreign(line))
 
 
 def print_batches(console: Console) -> None:
-    """The table of batches, a line as soon as it is measured."""
+    """Run `refot bench --batch`: a table, each line printed as soon as it is measured."""
     for line in batches.lines():
         console.print(foreign(line), soft_wrap=True)
 
 
 def print_weak(console: Console, json: Path | None, plot: Path | None) -> None:
-    """Half-iterations on a cluster, a line as soon as it is measured, and the model. Raises
-    InputError for a wrong option, before any work."""
+    """Run `refot bench --weak`: half-iterations on a cluster, each line printed as soon as it is
+    measured, and the model. Raises InputError for a wrong option, before any work."""
     _require_writable(json)
     figure = as_figure_path(plot) if plot is not None else None
     for line in weak.lines(json, figure):
@@ -123,8 +123,8 @@ def print_weak(console: Console, json: Path | None, plot: Path | None) -> None:
 
 
 def print_unbalanced(asked: BenchOptions, console: Console) -> None:
-    """The table of unbalanced problems, a line as soon as it is measured. Raises InputError for a
-    wrong option, before any work."""
+    """Run `refot bench --unbalanced`: a table, each line printed as soon as it is measured. Raises
+    InputError for a wrong option, before any work."""
     names = _names(asked, tuple(unbalanced.OTHERS))
     _require_writable(asked.json)
     cells = unbalanced.cells_of(asked.only)

@@ -1,7 +1,8 @@
-"""The measures by which every peer is judged, computed here from the potentials that it returns.
+"""The two measures of a peer's answer, computed here from the potentials that it returns.
 
-|P1 - a|_1 + |P'1 - b|_1 of P = a b exp((f + g - C) / eps), and the certified relative gap of F at
-g (`refot.solvers.gap`). Both in float64; what a peer itself says about its convergence is not used.
+They are the marginal error |P1 - a|_1 + |P'1 - b|_1 of P = a b exp((f + g - C) / eps), and the
+certified relative gap of F at g (`refot.solvers.gap`), both in float64. What a peer itself says
+about its convergence is not used.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from refot.unbalanced_problem import unbalanced_problem
 from .problems import Instance, UnbalancedInstance
 
 READABLE = 1_000
-"""Points up to which the NumPy backend computes the measures; beyond, the Numba backend does."""
+"""Up to this many points the readable backend, NumPy's, computes the measures; beyond, Numba's."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Potentials f, g (n,) in cost units, in refot's convention; its iterations where it tells."""
+    """Potentials f, g (n,) in cost units, in refot's convention, and the number of iterations if
+    the peer reports it."""
 
     f: Array
     g: Array
@@ -35,8 +37,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Judgement:
-    """The L1 error of both marginals, and the certified relative gap; inf for an unusable
-    answer."""
+    """The measures of an answer: the L1 error of both marginals together (in mass), and the
+    certified relative gap. Both are inf for potentials of a wrong shape or not finite."""
 
     marginal_error: float
     gap: float
@@ -49,7 +51,7 @@ def judge(instance: Instance, answer: Answer) -> Judgement:
     if f.shape != (n,) or g.shape != (n,) or not np.isfinite([f, g]).all():
         return Judgement(math.inf, math.inf)
     backend = "numpy" if n <= READABLE else "numba"
-    with np.errstate(all="ignore"):  # of an answer that is far off
+    with np.errstate(all="ignore"):  # exponents may overflow if the answer is far off
         error, gap = (measures_free(instance, f, g, backend)
                       if isinstance(instance, UnbalancedInstance)
                       else measures(instance, f, g, backend))
@@ -65,8 +67,9 @@ def measures(instance: Instance, f: Array, g: Array, backend: str) -> tuple[floa
 def measures_free(
     instance: UnbalancedInstance, f: Array, g: Array, backend: str
 ) -> tuple[float, float]:
-    """The residual of U-4 at the best shift, and the gap: the better one of (f, g) as they are, but
-    for the best shift, and of the best f for g, for a peer may have stopped after either step."""
+    """Both measures of an unbalanced problem. The first is the L1 error of the marginals of U-4 at
+    the best shift U-5 of (f, g). The gap is the smaller one of (f, g) and of g with the best f for
+    it, because a peer may have stopped after updating either potential."""
     p = unbalanced_problem(instance.C, instance.a, instance.b, instance.eps, instance.rho,
                            backend=backend)
     gaps = unbalanced_gap(p, f, g).relative, gap_of(p, g).relative
@@ -75,8 +78,8 @@ def measures_free(
 
 @dataclass(frozen=True)
 class Criterion:
-    """One of the two measures, and the value that an answer must reach; the search begins at the
-    accuracy `start`."""
+    """One of the two measures, and the value `target` that it may have at most. The search for a
+    peer's accuracy begins at `start`."""
 
     name: str
     target: float
@@ -85,9 +88,11 @@ class Criterion:
 
 
 UNBALANCED = Criterion("gap 1e-6", 1e-6, lambda judged: judged.gap, 0.1)
-"""That of unbalanced problems, whose gap is of second order in the residual."""
+"""The criterion for unbalanced problems. The gap is of second order in the marginal error, so that
+the search begins at a rough accuracy."""
 
 CRITERIA = (
     Criterion("marginal error 1e-6", 1e-6, lambda judged: judged.marginal_error, 1e-6),
     Criterion("gap 1e-4", 1e-4, lambda judged: judged.gap, 1e-4),
 )
+"""The two criteria for balanced problems."""

@@ -1,7 +1,7 @@
-"""Two figures of a run. Each says one thing, and shows the least and the most of the pairs.
+"""Two figures of a benchmark run: the time to a criterion, and the time of one half-iteration.
 
-Both show ratios, not seconds: how many times refot's time a peer takes. They are those of runs side
-by side, so that they stay true on a busy machine.
+Both show ratios, not seconds: how many times refot's time a peer takes. A ratio is that of two runs
+side by side, so that it stays right on a busy machine; error bars span the least and the largest.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ Curves = Mapping[str, Mapping[float, Range]]
 """The ratio of each peer at each eps."""
 
 MOST_CURVES = len(STYLES)
-"""A panel shows so many peers: those that arrived most often, then the fastest. The tables have
-all."""
+"""The most peers that a panel shows: those that met the criterion at most values of eps, and of
+equals the fastest. The tables have all peers."""
 
 WORDS = {"gaussians": "points of the plane", "mnist": "images"}
+"""How the titles of panels name the families of problems."""
 
 
-# ------------------------------------------------------------------ the whole way
+# ------------------------------------------------------------------ a whole solve
 def plot_times(report: BenchReport, criterion: str) -> Figure:
-    """How many times refot's time each peer takes to a criterion, against eps: a panel for each
-    problem and size."""
+    """How many times refot's time each peer takes to meet a criterion, against eps: a panel for
+    each family of problems and size."""
     panels: dict[str, dict[str, dict[float, Range]]] = {}
     for name, entries in report.cells.items():
         cell = report.places[name]
@@ -93,6 +94,6 @@ def plot_half_iterations(ratios: Mapping[str, Range]) -> Figure:
 
 # ------------------------------------------------------------------ parts
 def beyond(ratios: list[Range]) -> tuple[list[float], list[float]]:
-    """How far the least and the most are from the median."""
+    """The lengths of error bars: how far the least and the largest are from the median."""
     return ([ratio.median - ratio.least for ratio in ratios],
             [ratio.most - ratio.median for ratio in ratios])

@@ -3,10 +3,11 @@
     python -m refot.verification.bench.losses torch      # refot.torch beside geomloss.SamplesLoss
     python -m refot.verification.bench.losses jax        # refot.jax beside ott's divergence
 
-Both are held to one accuracy: the relative error of the gradient, in the L2 norm, against one that
-is solved to the rounding of float64, and whose value lies in a certified interval. The peer is run
-as its users do, at one of PEER_SETTINGS, and refot at its loosest tolerance that is at least as
-accurate. Then both run in turn; a ratio is that of a pair.
+Both are compared at the same accuracy: the relative error of the gradient, in the L2 norm. It is
+measured against a gradient that is solved to the rounding of float64, and whose value S lies in a
+certified interval. The peer is run at one of PEER_SETTINGS, as its users do, and refot at its
+loosest tolerance that is at least as accurate. Then both run in turn, and times of neighbouring
+runs are divided.
 """
 
 from __future__ import annotations
@@ -28,18 +29,21 @@ from refot.solvers.gap import gap_of
 from .timing import Range, ratios
 
 Run: TypeAlias = Callable[[float], Array]
-"""The knob's setting, the smaller the more accurate -> the gradient in x, (n, d), in cost units."""
+"""From a setting of the package (the smaller, the more accurate) to the gradient of S in x, (n, d),
+in cost units per unit of length."""
 
 TOLERANCES = (0.5, 0.1, 0.02, 0.005, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11)
-"""What refot is tried at, until it is as accurate as the peer."""
+"""The tolerances of refot that are tried, until one is as accurate as the peer."""
 
 PEER_SETTINGS = {"torch": (0.5, 0.1), "jax": (1e-3, 1e-6)}
-"""1 - `scaling` of GeomLoss (its default, and 0.9); the threshold of OTT (default; 1e-6)."""
+"""The settings of the peers by framework. GeomLoss: 1 - `scaling`, for the default 0.5 and for 0.9.
+OTT: the threshold, its default 1e-3 and 1e-6."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Two standard normal clouds x, y (n, d), one moved by a unit vector; uniform weights; eps."""
+    """Two standard normal clouds x, y (n, d), y moved by a unit vector; uniform weights; eps in
+    cost units."""
 
     x: Array
     y: Array
@@ -47,7 +51,8 @@ class Problem:
 
     @classmethod
     def of(cls, n: int, d: int, relative_eps: float) -> Problem:
-        """eps as a part of the largest squared distance, of a sample of the points."""
+        """The problem with eps = `relative_eps` times the largest squared distance in a sample of
+        500 points of each cloud."""
         rng = np.random.default_rng(n + d)
         x, y = rng.normal(size=(n, d)), rng.normal(size=(n, d)) + 1 / np.sqrt(d)
         largest = ((x[:500, None] - y[:500]) ** 2).sum(axis=2).max()
@@ -62,32 +67,33 @@ class Problem:
         return loss.gradient_x(), (gaps[0] + (gaps[1] + gaps[2]) / 2) / loss.value()
 
 
-def refot_torch(at: Problem, dtype: str = "float64") -> Run:
+def refot_torch(problem: Problem, dtype: str = "float64") -> Run:
     """`refot.torch.sinkhorn_divergence`; the setting is the tolerance."""
     import torch
 
     from refot.torch import sinkhorn_divergence
 
-    x, y = (torch.tensor(points, dtype=getattr(torch, dtype)) for points in (at.x, at.y))
+    x, y = (torch.tensor(points, dtype=getattr(torch, dtype)) for points in (problem.x, problem.y))
 
     def run(setting: float) -> Array:
         moved = x.clone().requires_grad_()
-        sinkhorn_divergence(moved, y, eps=at.eps, tol=setting).backward()
+        sinkhorn_divergence(moved, y, eps=problem.eps, tol=setting).backward()
         return moved.grad.numpy()
 
     return run
 
 
-def geomloss(at: Problem, dtype: str = "float64") -> Run:
-    """`SamplesLoss("sinkhorn", backend="tensorized")`, of half the squared distance."""
+def geomloss(problem: Problem, dtype: str = "float64") -> Run:
+    """`SamplesLoss("sinkhorn", backend="tensorized")`; the setting is 1 - `scaling`. Its cost is
+    half the squared distance, so that its gradient is doubled."""
     import torch
     from geomloss import SamplesLoss
 
-    x, y = (torch.tensor(points, dtype=getattr(torch, dtype)) for points in (at.x, at.y))
+    x, y = (torch.tensor(points, dtype=getattr(torch, dtype)) for points in (problem.x, problem.y))
 
     def run(setting: float) -> Array:
-        loss = SamplesLoss("sinkhorn", p=2, blur=float(np.sqrt(at.eps / 2)), scaling=1 - setting,
-                           backend="tensorized")
+        loss = SamplesLoss("sinkhorn", p=2, blur=float(np.sqrt(problem.eps / 2)),
+                           scaling=1 - setting, backend="tensorized")
         moved = x.clone().requires_grad_()
         loss(moved, y).backward()
         return 2 * moved.grad.numpy()
@@ -95,19 +101,19 @@ def geomloss(at: Problem, dtype: str = "float64") -> Run:
     return run
 
 
-def refot_jax(at: Problem, dtype: str = "float64") -> Run:
+def refot_jax(problem: Problem, dtype: str = "float64") -> Run:
     """`refot.jax.sinkhorn_divergence` under jit; the setting is the tolerance."""
     import jax
 
     from refot.jax import sinkhorn_divergence
 
     with jax.enable_x64(True):
-        x, y = (jax.numpy.asarray(points, dtype=dtype) for points in (at.x, at.y))
+        x, y = (jax.numpy.asarray(points, dtype=dtype) for points in (problem.x, problem.y))
 
     @cache  # compiled once for each tolerance, as OTT's is for all thresholds
     def gradient(setting: float) -> Callable[[Any], Any]:
         compiled: Callable[[Any], Any] = jax.jit(jax.grad(
-            lambda points: sinkhorn_divergence(points, y, eps=at.eps, tol=setting)))
+            lambda points: sinkhorn_divergence(points, y, eps=problem.eps, tol=setting)))
         return compiled
 
     def run(setting: float) -> Array:
@@ -117,7 +123,7 @@ def refot_jax(at: Problem, dtype: str = "float64") -> Run:
     return run
 
 
-def ott(at: Problem, dtype: str = "float64") -> Run:
+def ott(problem: Problem, dtype: str = "float64") -> Run:
     """`ott.tools.sinkhorn_divergence.sinkdiv` under jit, compiled once; the setting is the
     threshold."""
     import jax
@@ -125,11 +131,11 @@ def ott(at: Problem, dtype: str = "float64") -> Run:
     from ott.tools.sinkhorn_divergence import sinkhorn_divergence
 
     with jax.enable_x64(True):
-        x, y = (jax.numpy.asarray(points, dtype=dtype) for points in (at.x, at.y))
+        x, y = (jax.numpy.asarray(points, dtype=dtype) for points in (problem.x, problem.y))
 
     def value(points: Any, threshold: Any) -> Any:
         return sinkhorn_divergence(
-            PointCloud, points, y, epsilon=at.eps,
+            PointCloud, points, y, epsilon=problem.eps,
             solve_kwargs={"threshold": threshold, "max_iterations": 10**5})[0]
 
     gradient = jax.jit(jax.grad(value))
@@ -153,7 +159,8 @@ def error_of(gradient: Array, exact: Array) -> float:
 
 
 def as_accurate(run: Run, exact: Array, error: float) -> float:
-    """The loosest of TOLERANCES at which the gradient is off by no more than `error`."""
+    """The loosest of TOLERANCES at which the gradient is off by at most `error`; the tightest if
+    none is."""
     for tolerance in TOLERANCES:
         if error_of(run(tolerance), exact) <= error:
             return tolerance
@@ -162,7 +169,8 @@ def as_accurate(run: Run, exact: Array, error: float) -> float:
 
 @dataclass(frozen=True)
 class Row:
-    """A peer's setting and error, refot's tolerance and error, seconds (medians), the ratio."""
+    """A peer's setting and error, refot's tolerance and error, the median seconds of refot and of
+    the peer, and the ratios peer / refot."""
 
     setting: float
     error: float
@@ -178,14 +186,15 @@ class Row:
 
 
 def seconds(run: Run, setting: float) -> float:
-    """How long one forward and backward takes."""
+    """The seconds of one forward and backward pass."""
     begun = time.perf_counter()
     run(setting)
     return time.perf_counter() - begun
 
 
 def compared(ours: Run, theirs: Run, exact: Array, setting: float, repeats: int) -> Row:
-    """Both in turn. The first run of each, which may compile, is not counted."""
+    """The row of one comparison, both timed in turn. The runs that find the errors compile too, and
+    are not timed."""
     error = error_of(theirs(setting), exact)
     tolerance = as_accurate(ours, exact, error)
     our_error = error_of(ours(tolerance), exact)
@@ -200,16 +209,17 @@ def compared(ours: Run, theirs: Run, exact: Array, setting: float, repeats: int)
 def main(framework: str, sizes: Sequence[int] = (1_000, 5_000), dimensions: Sequence[int] = (3, 64),
          epsilons: Sequence[float] = (1e-1, 1e-2), dtype: str = "float64", repeats: int = 3
          ) -> None:
-    """Print a table: a row for each problem and setting of the peer."""
+    """Print a table: a row for each problem and setting of the peer. `epsilons` are in units of the
+    largest cost (`Problem.of`)."""
     prepare_ours, prepare_theirs = PAIRS[framework]
     print("n | d | eps / max C | S certified to | peer at | its error | ours | ours, s | its, s | "
           "ratio")
     for n in sizes:
         for d in dimensions:
             for relative_eps in epsilons:
-                at = Problem.of(n, d, relative_eps)
-                exact, width = at.solved()
-                ours, theirs = prepare_ours(at, dtype), prepare_theirs(at, dtype)
+                problem = Problem.of(n, d, relative_eps)
+                exact, width = problem.solved()
+                ours, theirs = prepare_ours(problem, dtype), prepare_theirs(problem, dtype)
                 for setting in PEER_SETTINGS[framework]:
                     row = compared(ours, theirs, exact, setting, repeats)
                     print(f"{n} | {d} | {relative_eps:g} | {width:.0e} | {row}", flush=True)

@@ -1,8 +1,9 @@
-"""The most that this machine can do: its rate of multiply-adds, and the share a kernel reaches.
+"""The most multiply-adds that this machine can do in a second, and the share that softmin reaches.
 
-A vector operation on numbers (add, multiply, fused multiply-add, maximum, integer shift) takes one
-slot of a unit that could do a multiply-add. So slots a second = multiply-adds a second, measured
-here by code that does nothing else, and `SLOTS` per pair says how many pairs a second are possible.
+A vector operation on numbers (add, multiply, fused multiply-add, maximum, integer shift) occupies
+for one slot of time a unit that could do a multiply-add. So the slots in a second are as many as
+multiply-adds in a second, which is measured here by code that does nothing else. With the slots
+that softmin needs for a pair of points (`SLOTS`), that says how many pairs a second are possible.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ in the assembly of the loop (by `tests/verification/bench/test_machine.py`)."""
 
 @dataclass(frozen=True)
 class Share:
-    """Rates of one processor: multiply-adds and pairs a second, and the slots that a pair takes."""
+    """Rates of one processor: `multiply_adds` and `pairs` in a second, and the slots for a pair."""
 
     multiply_adds: float
     pairs: float
@@ -42,7 +43,7 @@ class Share:
 
     @property
     def reached(self) -> float:
-        """slots * pairs / multiply_adds."""
+        """The share of the possible rate that softmin reaches: slots * pairs / multiply_adds."""
         return self.slots * self.pairs / self.multiply_adds
 
 
@@ -72,10 +73,11 @@ def multiply_add_loop() -> Callable[..., None]:
 
 
 def softmin_share(dtype: Any, *, repeats: int = 20, n: int = 256, m: int = 10_000) -> Share:
-    """What softmin reaches of the multiply-adds of one processor, in float64 or float32.
+    """The rates of multiply-adds and of softmin on one processor, in float64 or float32.
 
-    Squared Euclidean cost in two dimensions, n rows by m columns. Each run stands between two
-    measurements of the peak; the pair of rates whose ratio is the median of `repeats` is returned.
+    Softmin runs on n rows and m columns, with the squared Euclidean cost in two dimensions. Each of
+    `repeats` runs stands between two measurements of the multiply-adds, of which the mean is taken;
+    the run with the median share is returned.
     """
     from refot.backends.numba.backend import NumbaBackend
     from refot.costs.operands import point_cost
@@ -103,7 +105,8 @@ def softmin_share(dtype: Any, *, repeats: int = 20, n: int = 256, m: int = 10_00
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Kernels run on the calling thread alone: two threads on one core would share its units."""
+    """Within the block, kernels run on the calling thread alone: two threads on one core would
+    share its units."""
     import numba  # only here, as in multiply_add_loop
 
     before = numba.config.NUMBA_NUM_THREADS

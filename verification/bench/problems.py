@@ -16,15 +16,19 @@ from refot.costs.formed import formed
 from refot.costs.operands import Cost, DenseCost, PointCost, point_cost
 
 EPS = (1e-1, 1e-2, 1e-3, 1e-4)
+"""The values of eps of a grid, in units of max C."""
 
 HIGH = 16
-"""From this dimension on the problem is given as its cost matrix, so that the time to form the
-matrix is not compared."""
+"""The dimension from which on a problem is given as its cost matrix, because its time would
+otherwise be mostly that of forming the matrix."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A problem of the grid: `family` a name of FAMILIES, n points on each side, eps / max C."""
+    """A problem of the grid before its points are drawn.
+
+    `family` is a name of FAMILIES, n the number of points on each side, eps in units of max C, and
+    `data` a folder of data for the family, if it needs one."""
 
     family: str
     n: int
@@ -33,15 +37,15 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Its name in tables, in which `--only` looks for its words."""
+        """The name in tables, in which `--only` looks for its texts."""
         return f"{self.family} n={self.n} eps={self.eps:.0e}"
 
     def matches(self, only: tuple[str, ...]) -> bool:
-        """Whether one of these texts is a part of the name, in whole words."""
+        """Whether one of these texts stands in the name, as whole words."""
         return any(f" {text.strip()} " in f" {self.name} " for text in only)
 
     def instance(self) -> Instance:
-        """The problem itself. Raises InputError for a family, n or eps that cannot be."""
+        """The problem with its points drawn. Raises InputError for a wrong family, n or eps."""
         draw = lookup(FAMILIES, self.family, "family")
         x, y = draw(as_count(self.n, "n"), self.data)
         C: Cost = point_cost(x, y)
@@ -52,7 +56,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Instance:
-    """Points x, y (n, d), the operand C as refot takes it, eps in cost units."""
+    """Points x, y (n, d), the cost C as an operand of refot, eps in cost units."""
 
     x: Array
     y: Array
@@ -71,13 +75,13 @@ class Instance:
 
     @cached_property
     def matrix(self) -> Array:
-        """C (n, n), for peers that take no points; formed outside their time."""
+        """C (n, n), for peers that take no points; forming it is not timed."""
         return formed(self.C).matrix
 
 
 @dataclass(frozen=True)
 class UnbalancedInstance(Instance):
-    """An unbalanced problem, KL on both sides: rho in cost units, masses of 1 and MORE."""
+    """An unbalanced problem with KL on both sides: rho in cost units, total masses 1 and MORE."""
 
     rho: float = 1.0
 
@@ -103,14 +107,14 @@ class UnbalancedCell(Cell):
         return f"{super().name} rho={self.rho:g}eps"
 
     def instance(self) -> UnbalancedInstance:
-        """The problem itself."""
+        """The problem with its points drawn."""
         p = super().instance()
         return UnbalancedInstance(p.x, p.y, p.C, p.eps, as_positive(self.rho, "rho") * p.eps)
 
 
 def largest(C: Cost) -> float:
-    """max C. For points only the corners of their convex hulls are tried: c(x, y) is convex in x
-    and in y, so that its maximum is at two corners."""
+    """max C. For points only the vertices of their convex hulls are tried: c(x, y) is convex in x
+    and in y, so that its maximum is attained at two vertices."""
     if isinstance(C, DenseCost):
         return float(C.matrix.max())
     from scipy.spatial import ConvexHull
@@ -145,6 +149,7 @@ def mnist_images(n: int, data: Path | None = None) -> tuple[Array, Array]:
 
 
 FAMILIES = {"gaussians": gaussians, "mnist": mnist_images}
+"""By the name of a family, a function of n and a folder of data that draws the points x and y."""
 
 
 # ------------------------------------------------------------------ the grid
@@ -153,7 +158,7 @@ GRIDS = {
     "full": (("gaussians", 1_000), ("gaussians", 10_000), ("gaussians", 100_000),
              ("mnist", 1_000), ("mnist", 5_000)),
 }
-"""Family and n; each with every eps of EPS."""
+"""By the name of a grid, (family, n) of its problems; each is solved at every eps of EPS."""
 
 
 def grid(name: str, data: Path | None = None, only: tuple[str, ...] = ()) -> list[Cell]:

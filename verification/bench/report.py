@@ -1,4 +1,4 @@
-"""The results of a run as tables (terminal and Markdown) and as JSON."""
+"""The results of a benchmark run as tables (terminal and Markdown) and as JSON."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from .throughput import Rate
 from .timing import REFERENCE, Entry, Range
 
 MARGINAL, GAP = (criterion.name for criterion in CRITERIA)
+"""The names of the two criteria."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,14 @@ def short(number: float | None) -> str:
 
 
 def spread(ratio: Range | None) -> str:
-    """The median, and the least and the most in brackets."""
+    """The median, and in brackets the least and the largest."""
     return "" if ratio is None else (
         f"{short(ratio.median)} ({short(ratio.least)}-{short(ratio.most)})")
 
 
 # ------------------------------------------------------------------ the tables
 def sheets(report: BenchReport) -> Iterator[Sheet]:
-    """A sheet for each cell, one for throughput."""
+    """A table for each cell, and one for half-iterations if they were measured."""
     heads = ("peer", f"s to {MARGINAL}", "x refot (min-max)", "x refot, processor", "iterations",
              "ms an iteration", f"s to {GAP}", "x refot (min-max)", "peak MB")
     for name, entries in report.cells.items():
@@ -58,7 +59,7 @@ def sheets(report: BenchReport) -> Iterator[Sheet]:
 
 
 def cells(entry: Entry) -> tuple[str, ...]:
-    """The row of a peer on a cell; where it did not reach a criterion, the reason."""
+    """The row of a peer on a cell. Where it did not meet a criterion, the reason stands there."""
     marginal, gap = entry.timings.get(MARGINAL), entry.timings.get(GAP)
     left: tuple[str, ...] = (entry.failures.get(MARGINAL, ""), "", "", "", "")
     right: tuple[str, ...] = (entry.failures.get(GAP, ""), "")
@@ -83,7 +84,7 @@ def short_count(count: int | None) -> str:
 
 
 def per_iteration(entry: Entry, unit: float = 1.0) -> float | None:
-    """Seconds (times `unit`) of one iteration on the way to the marginal error."""
+    """Seconds (times `unit`) of one iteration in the solve to the marginal error."""
     timing = entry.timings.get(MARGINAL)
     return unit * timing.seconds / timing.iterations if timing and timing.iterations else None
 
@@ -126,10 +127,10 @@ def markdown(report: BenchReport) -> str:
 
 
 def write_json(report: BenchReport, path: Path) -> None:
-    """The whole report."""
+    """Write the whole report to the file as JSON."""
     write_text(path, json.dumps(report.as_dict(), indent=1) + "\n")
 
 
 def write_markdown(report: BenchReport, path: Path) -> None:
-    """The tables for a page."""
+    """Write the tables to the file as Markdown."""
     write_text(path, markdown(report))

@@ -1,4 +1,4 @@
-"""A whole run: the machine, every cell of a grid, throughput, and what the processor allows."""
+"""A whole benchmark run: the machine, half-iterations, and every peer on every cell of a grid."""
 
 from __future__ import annotations
 
@@ -24,14 +24,20 @@ HALF = Cell("gaussians", 10_000, 1e-2)
 """The problem on which half-iterations are timed."""
 
 HALF_REPEATS = 5
+"""Timed half-iterations of each peer."""
 
 OURS = ("refot-float32", "refot-groups", "refot-groups-float32", "refot-log", "refot-log-float32")
-"""The other ways of refot that are timed there: in float32, by groups, and term by term."""
+"""Peers of refot whose half-iterations are timed in every run: in float32, by groups of points, and
+term by term."""
 
 
 @dataclass
 class BenchReport:
-    """Everything a run found; `loads`: the machine's load average before and after."""
+    """Everything that a run measured, so far.
+
+    `cells` has the entries by the name of the cell, `places` the cells by name, `throughput` the
+    half-iterations, `shares` what `shares()` returns. `loads` are load averages of the machine: at
+    the start, and after the half-iterations and each cell."""
 
     machine: dict[str, Any]
     limits: RunLimits
@@ -59,10 +65,11 @@ def bench(
     half: Cell | None = HALF, tell: Callable[[str, str], object] = lambda cell, peer: None,
     keep: Callable[[BenchReport], object] = lambda report: None,
 ) -> BenchReport:
-    """Half-iterations on `half`, then every peer on every cell. Unknown peers: UnknownNameError.
+    """Half-iterations on the cell `half`, then every peer on every cell.
 
     `tell(cell, peer)` is called before each peer, and `keep(report)` with the results so far after
-    each cell. The run goes on if a peer fails or does not reach a criterion.
+    each cell. The run goes on if a peer fails or does not meet a criterion. Raises UnknownNameError
+    for an unknown peer, before any work.
     """
     for name in peers:
         find_peer(name)
@@ -99,7 +106,7 @@ def machine() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Its name, and its widest vectors where the system tells."""
+    """The name of the processor, and whether it has AVX-512, if the system says so."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:

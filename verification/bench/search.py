@@ -1,8 +1,8 @@
-"""The loosest accuracy at which a peer meets a criterion; its time is measured at that one.
+"""The loosest accuracy at which a peer meets a criterion, at which its time is then measured.
 
-Peers stop by different measures. So that none is timed at a tighter tolerance than our criterion
-needs, each is run at several accuracies, which close in on the loosest one that meets the target by
-our measure, to a factor of 4.
+The *accuracy* is the tolerance in the measure by which the peer itself stops; a small number is a
+tight one. No peer shall be timed at a tighter accuracy than our criterion needs. So each is run at
+several accuracies, which close in, to a factor of 4, on the loosest one that meets the target.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ of one that meets the target."""
 
 
 LOOSEST = 0.5
-"""No accuracy beyond this is tried."""
+"""The loosest accuracy that is tried."""
 
 
 @dataclass(frozen=True)
 class Attempted:
-    """A run, and what we measured on its answer."""
+    """A run, and our measures of its answer."""
 
     run: Run
     judged: Judgement
 
 
 Attempt = Callable[[float], Attempted]
+"""Runs a peer at an accuracy, and measures its answer."""
 
 
 def search(attempt: Attempt, criterion: Criterion, history: list[Attempted]) -> Attempted | None:
@@ -51,14 +52,14 @@ def search(attempt: Attempt, criterion: Criterion, history: list[Attempted]) -> 
 
 
 def best(criterion: Criterion, history: list[Attempted]) -> Attempted | None:
-    """Of the runs that meet the target, the one with the loosest accuracy."""
+    """Of the runs that meet the target, the one with the loosest accuracy; None if none does."""
     good = [trial for trial in history if criterion.measure(trial.judged) <= criterion.target]
     return max(good, key=lambda trial: trial.run.accuracy, default=None)
 
 
 def following(criterion: Criterion, history: list[Attempted]) -> float | None:
-    """The accuracy to try next, assuming that the measure is proportional to it; None at the end of
-    the search."""
+    """The accuracy to try next, on the assumption that our measure is proportional to it; None at
+    the end of the search."""
     if not history:
         return criterion.start
     found, target = best(criterion, history), criterion.target
@@ -75,7 +76,8 @@ def following(criterion: Criterion, history: list[Attempted]) -> float | None:
 
 
 def tighter(criterion: Criterion, history: list[Attempted]) -> float | None:
-    """The next accuracy if none has met the target yet; None if the last ones gained nothing."""
+    """The next accuracy if none has met the target yet. None if of three or more the tightest did
+    not improve the measure by a tenth, or if rounding allows no tighter one."""
     by_accuracy = sorted(history, key=lambda trial: trial.run.accuracy)
     measures = [criterion.measure(trial.judged) for trial in by_accuracy]
     if len(measures) >= 3 and not measures[0] < 0.9 * min(measures[1:]):

@@ -1,4 +1,5 @@
-"""Pairs per second of one half-iteration: n^2 over its seconds, each peer beside refot in turn."""
+"""Pairs of points per second in one half-iteration: n^2 over its seconds, each peer in turn with
+refot."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from .timing import REFERENCE, Range, Runner, in_turn, ratios, refused
 
 @dataclass(frozen=True)
 class Rate:
-    """Pairs per second, the ratio of refot's rate to it, or why there is none."""
+    """Pairs of points per second of a peer, and how many times as fast refot is; or why there is no
+    rate."""
 
     peer: str
     pairs_per_second: float | None = None

@@ -1,8 +1,9 @@
-"""Each peer beside refot: the two run in turn on one problem, each at the accuracy that it needs.
+"""Each peer beside refot: the two run in turn on one problem, each at the loosest accuracy that
+meets the criterion.
 
-In turn, so that a change of the machine's load meets both. A ratio is the peer's seconds over
-refot's seconds of the same pair; above 1, refot is faster. Reported seconds are medians over the
-pairs.
+They run in turn so that a change of the machine's load affects both. Two neighbouring runs are a
+*pair*. A ratio is the peer's seconds over refot's seconds of the same pair; above 1, refot is
+faster. Reported seconds are medians over the pairs.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ REFERENCE = "refot"
 """The peer with which every other is compared."""
 
 COPIES = 3
-"""Matrices that a peer on matrices holds at least: the cost, a kernel and a temporary."""
+"""How many (n, n) matrices a peer that needs one holds at least: the cost, a kernel, a temporary.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,11 @@ class Range:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds to meet a criterion, by the clock and of all processors together, and their ratios to
-    refot's seconds; None if refot itself does not meet it."""
+    """The time in which a peer meets a criterion.
+
+    `seconds` by the clock, and `processor` seconds of all processors together; their ratios to
+    refot's, None if refot itself does not meet the criterion. The rest describes the run:
+    `accuracy` is the peer's, `marginal_error` and `gap` are our measures."""
 
     seconds: float
     processor: float
@@ -61,7 +66,8 @@ class Timing:
 
 @dataclass
 class Entry:
-    """A peer on a cell: a Timing for each criterion it met, by name, or why there is none."""
+    """The results of a peer on a cell: for each criterion, by its name, a Timing or why there is
+    none. `warm_up` in seconds, `peak` memory in bytes."""
 
     peer: str
     version: str = ""
@@ -72,8 +78,8 @@ class Entry:
 
 
 class Runner:
-    """A peer's process, started when it is first needed and again after it was killed, with the
-    runs that it has done. A context manager; starting or asking the process may raise
+    """A peer's process, which is started when it is first needed and again after it was killed, and
+    the `history` of its runs. A context manager. All methods that use the process may raise
     PeerFailed."""
 
     def __init__(
@@ -87,7 +93,7 @@ class Runner:
 
     @property
     def child(self) -> Child:
-        """The child, alive."""
+        """The peer's process, started if it does not run."""
         if self._child is None or not self._child.alive:
             self._child = Child(self.name, self.instance, self.limits, self.solving)
         return self._child
@@ -100,13 +106,14 @@ class Runner:
             self._child.close()
 
     def attempt(self, accuracy: float) -> Attempted:
-        """One run, judged."""
+        """One run, with our measures of its answer."""
         run = self.child.run(accuracy)
-        self.peak = self.peak or run.peak  # before our judging can have raised it
+        self.peak = self.peak or run.peak  # the first run's: later, our measuring has added to it
         return Attempted(run, self.child.judge())
 
     def search(self, criterion: Criterion) -> Attempted:
-        """The run that meets the criterion. Raises PeerFailed, which says how far it came."""
+        """The run at the loosest accuracy that meets the criterion. Raises PeerFailed with the best
+        measure that was reached."""
         if criterion.name in self.failed:
             raise PeerFailed(self.failed[criterion.name])
         reason, found = "does not get there", None
@@ -124,7 +131,7 @@ class Runner:
 def compare(
     cell: Cell, names: Sequence[str], limits: RunLimits, repeats: int, tell: Callable[[str], object]
 ) -> list[Entry]:
-    """An entry for refot and one for each peer, on one cell. `tell` gets each name before."""
+    """An entry for refot and one for each peer, on one cell. `tell(name)` is called before each."""
     entries = []
     with Runner(REFERENCE, cell.instance(), limits) as reference:
         for name in (REFERENCE, *names):
@@ -134,7 +141,8 @@ def compare(
 
 
 def entry_of(name: str, reference: Runner, repeats: int) -> Entry:
-    """One peer beside the reference; for the reference beside itself, it shows the noise."""
+    """The entry of one peer, timed in turn with the reference. That of the reference itself shows
+    by how much ratios vary from noise alone."""
     entry, reason = Entry(name), refused(name, reference.instance.n, reference.limits)
     with Runner(name, reference.instance, reference.limits) as runner:
         try:
@@ -154,7 +162,7 @@ def entry_of(name: str, reference: Runner, repeats: int) -> Entry:
 
 
 def refused(name: str, n: int, limits: RunLimits) -> str:
-    """Why a peer is not even started: it is not installed, or its matrices do not fit; else ""."""
+    """Why a peer cannot be started: it is not installed, or its matrices do not fit; else ""."""
     peer = find_peer(name)
     if not peer.installed:
         return f"{peer.package[0]} is not installed"
@@ -165,10 +173,12 @@ def refused(name: str, n: int, limits: RunLimits) -> str:
 
 
 def paired(runner: Runner, reference: Runner, criterion: Criterion, repeats: int) -> Timing:
-    """Both at the accuracies they need, in turn, `repeats` times or until the limit is spent."""
+    """The Timing of a peer: it and the reference run in turn, each at the accuracy that it needs,
+    `repeats` times or until the limit of seconds is spent."""
     trial = runner.search(criterion)
     with suppress(PeerFailed):
-        reference.search(criterion)  # before the clock starts; if it fails, `ours` fails below
+        # Searched here so that it is not timed. If it fails, the reference fails again below.
+        reference.search(criterion)
     theirs, ours = in_turn(
         lambda: runner.child.run(trial.run.accuracy),
         lambda: reference.child.run(reference.search(criterion).run.accuracy),

@@ -1,8 +1,8 @@
-"""Algorithm 1 of B (Bréchet et al. 2019) in PyTorch with autograd, beside which refot's is tested.
+"""Algorithm 1 of B (Bréchet et al. 2019) in PyTorch with autograd, with which refot's is compared.
 
-The twin takes the weights of an `InfoSinkhorn` on points and does the same update on the same
-batch, so that one run compares both the numbers (a test) and the time of a step (`paired_times`).
-Only here is anything differentiated automatically.
+This *twin* takes the weights of an `InfoSinkhorn` on points and does the same update on the same
+batch. A test compares the numbers, and `paired_times` the time of a step. The twin differentiates
+automatically; refot's gradients are written by hand.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def as_module(net: Sequential) -> Any:
 
 
 class TorchInfoSinkhorn:
-    """`update(batch)` of that system, in PyTorch. eps, lam, rates: the system's, undecayed."""
+    """The `update(batch)` of an InfoSinkhorn, in PyTorch. eps, lam and the learning rates are those
+    of the system, without its decay of the rates."""
 
     def __init__(self, system: InfoSinkhorn) -> None:
         import torch
@@ -130,7 +131,7 @@ class TorchInfoSinkhorn:
 
 @dataclass(frozen=True)
 class PairedTimes:
-    """Seconds of one step: refot's and PyTorch's, and their ratio, pair by pair."""
+    """Seconds of single steps of refot and of PyTorch, which were timed in turn."""
 
     refot: tuple[float, ...]
     torch: tuple[float, ...]

@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 from refot.arrays import lookup
 
 PRESETS = ("gaussians25-quick", "gaussians25")
-"""Presets of Info-Sinkhorn on points, for which there is the twin: one of width 128, and that of
-Table 1 of B (Bréchet et al. 2019)."""
+"""Presets of Info-Sinkhorn on points, which `torch_twin.py` can train in PyTorch: one with networks
+of width 128, and that of Table 1 of B (Bréchet et al. 2019)."""
 
 PAIRS = 20
-"""Steps of each of the two that are timed."""
+"""How many steps of refot, and of PyTorch, are timed."""
 
 
 def lines(presets: Sequence[str] = PRESETS, pairs: int = PAIRS, backend: str = "numba"
           ) -> Iterator[str]:
-    """A sentence for each preset: milliseconds of both, their ratio pair by pair."""
+    """A line for each preset: median milliseconds of both, and the ratios of neighbouring steps."""
     from refot.systems.presets import info_sinkhorn as info_sinkhorn_presets
 
     from .torch_twin import paired_times

@@ -1,9 +1,9 @@
 """`refot bench --unbalanced`: seconds to a certified relative gap of 1e-6 on unbalanced problems.
 
-Masses 1 and 1.3, KL on both sides. Everything else is as in `refot bench`: each peer has a process,
-is run at the loosest accuracy that meets the criterion, and then in pairs with refot. But a peer is
-stopped at a multiple of refot's time, both in seconds of the processor: on a busy machine a limit
-by the clock would say more of its other work than of the peer.
+The masses are 1 and 1.3, with KL on both sides. As in `refot bench`, each peer has a process, and
+is run at the loosest accuracy that meets the criterion, in turn with refot. Unlike there, a peer is
+stopped at a multiple of refot's time. Both are seconds of the processor, because a limit by the
+clock would depend on what else a busy machine does.
 """
 
 from __future__ import annotations
@@ -28,19 +28,22 @@ CELLS = [UnbalancedCell(family, n, eps, None, rho)
          for family, n in (("gaussians", 1_000), ("mnist", 1_000), ("gaussians", 10_000))
          for eps in (1e-1, 1e-2, 1e-3) for rho in (1.0, 1e2, 1e4)]
 
+"""The problems: each family and size at each eps (in units of max C) and rho (in units of eps)."""
+
 REFERENCE, *OTHERS = (peer.name for peer in peers())
+"""refot's name in the list of unbalanced peers, and the names of the others."""
 
 TIMES = 20.0
 """A peer is stopped at this multiple of refot's time."""
 
 LEAST = 2.0
-"""But it has this many seconds of the processor in any case."""
+"""Seconds of the processor that every peer has, however short refot's time is."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A peer on a cell: its times beside refot's, or why there are none. `load` is the load average
-    of the machine."""
+    """The result of a peer on a cell: its times, with their ratios to refot's, or why there are
+    none. `load` is the load average of the machine afterwards."""
 
     cell: str
     peer: str
@@ -60,7 +63,8 @@ class Found:
 
 
 def cells_of(only: Sequence[str]) -> list[UnbalancedCell]:
-    """The cells whose name has the words of one of these texts; all of them without a text."""
+    """The cells in whose name one of these texts stands as whole words; all cells if `only` is
+    empty."""
     found = [cell for cell in CELLS if not only or cell.matches(tuple(only))]
     if not found:
         raise InputError("only", ", ".join(only), "part of one of " +
@@ -83,7 +87,7 @@ def compare(cell: UnbalancedCell, names: Sequence[str], limits: RunLimits, repea
 
 def found_of(cell: UnbalancedCell, name: str, runner: Runner, reference: Runner, repeats: int
              ) -> Found:
-    """What became of one peer."""
+    """The result of one peer, or why there is none."""
     timing, failure = None, refused(name, runner.instance.n, runner.limits)
     if not failure:
         try:
@@ -95,7 +99,8 @@ def found_of(cell: UnbalancedCell, name: str, runner: Runner, reference: Runner,
 
 def lines(cells: Sequence[UnbalancedCell], names: Sequence[str], limits: RunLimits, repeats: int,
           path: Path | None = None) -> Iterator[str]:
-    """The table, a line as soon as it is measured; all of it as JSON in the file `path`."""
+    """The table in Markdown, each line as soon as it is measured. With `path`, all results so far
+    are written there as JSON."""
     every = []
     yield "| problem | peer | seconds of the processor | times refot's (min-max) | |"
     yield "|---|---|---|---|---|"

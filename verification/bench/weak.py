@@ -1,17 +1,19 @@
 """`refot bench --weak`: how a half-iteration on a Dask cluster grows with workers and with points.
 
-Strong scaling: the same points on 1, 2, 4, ... workers. Weak scaling: as many pairs of points for
-each worker. Each half-iteration is taken apart into the seconds for which the busiest worker
-computed, and the rest, in which the messages travelled. To the rest a model is fitted,
+A half-iteration computes one potential from the other one. Strong scaling: the same points on 1, 2,
+4, ... workers. Weak scaling: the same number of pairs of points for each worker. The time of a
+half-iteration is split into the seconds for which the busiest worker computed, and the rest, which
+the messages took. To the rest a model is fitted, with alpha seconds for each message and beta for
+each byte:
 
-    seconds of messages = alpha * workers + beta * bytes,
+    seconds of messages = alpha * workers + beta * bytes.
 
-alpha seconds for each message and beta for each byte, and with it and the seconds for each pair of
-points the model says what a larger cluster would take:
+With `pair`, the seconds of a worker for a pair of points, it predicts the time on larger clusters:
 
     seconds = pair * n m / workers + alpha * workers + beta * 8 (m workers + n).
 
-It supposes that all potentials leave one process, as they do, and that work can be shared evenly.
+The model assumes that one process sends all potentials, as is the case, and that the work is shared
+evenly.
 """
 
 from __future__ import annotations
@@ -37,10 +39,10 @@ N = 100_000
 """Points on each side for one worker."""
 
 EPS = 0.1
-"""Of max C."""
+"""eps in units of a bound of max C."""
 
 REPEATS = 3
-"""Half-iterations of each kind; the median counts."""
+"""How many half-iterations of each kind are timed; their median is taken."""
 
 LARGE = 10_000_000
 """Points on each side in the model's table."""
@@ -51,7 +53,10 @@ CLUSTERS = (4, 8, 16, 32, 64)
 
 @dataclass(frozen=True)
 class Half:
-    """A half-iteration: n points on each side, on that number of workers."""
+    """A measured half-iteration with n points on each side, on `workers` workers.
+
+    `scaling` says what it is for ("small", "strong", "weak"). It took `seconds`, for `computing` of
+    which the busiest worker computed; its messages had `bytes` in all."""
 
     scaling: str
     n: int
@@ -87,7 +92,7 @@ class Model:
     beta: float
 
     def messages(self, n: int, workers: int) -> float:
-        """Seconds of a half-iteration in which messages travel."""
+        """Seconds that the messages of a half-iteration take."""
         return self.alpha * workers + self.beta * 8 * (n * workers + n)
 
     def seconds(self, n: int, workers: int) -> float:
@@ -95,7 +100,7 @@ class Model:
         return self.pair * n * n / workers + self.messages(n, workers)
 
     def table(self) -> str:
-        """What the model says of LARGE points on larger clusters, in Markdown."""
+        """What the model predicts for LARGE points on larger clusters, as a table in Markdown."""
         rows = [f"| {workers} | {self.seconds(LARGE, workers):.3g} | "
                 f"{self.messages(LARGE, workers) / self.seconds(LARGE, workers):.1%} |"
                 for workers in CLUSTERS]
@@ -104,8 +109,8 @@ class Model:
 
 
 def fitted(halves: Sequence[Half]) -> Model:
-    """The model that is nearest to the measured half-iterations, by least squares relative to what
-    was measured; neither number is below 0."""
+    """The model fitted to the measured half-iterations: alpha and beta >= 0 by least squares of
+    relative errors, `pair` from the half-iteration with the most points."""
     from scipy.optimize import nnls  # 0.2 s to import
 
     rest = np.array([max(half.seconds - half.computing, 1e-9) for half in halves])
@@ -116,8 +121,8 @@ def fitted(halves: Sequence[Half]) -> Model:
 
 
 def sizes(workers: int, n: int = N) -> Iterator[tuple[str, int, int]]:
-    """(scaling, n, workers) of what is measured on a cluster of that number of workers. One worker
-    has n points in one and 4 n / 10 in another, for the fit."""
+    """(scaling, n, workers) of each half-iteration to be measured on a cluster of `workers`. The
+    first, "small", has 4 n / 10 points on the most workers, and helps the fit."""
     counts = [2**k for k in range(workers.bit_length())]
     yield "small", 4 * n // 10, counts[-1]
     for count in counts:
@@ -136,13 +141,13 @@ def measured(client: Any, n: int = N) -> Iterator[Half]:
 
 
 def points(n: int) -> PointCost:
-    """n points on each side, in the unit cube."""
+    """The squared Euclidean cost of n points on each side, in the unit cube."""
     rng = np.random.default_rng(0)
     return point_cost(rng.random((n, 3)), rng.random((n, 3)) ** 2)
 
 
 def half_iteration(backend: Any, C: PointCost, scaling: str, workers: int) -> Half:
-    """The median of REPEATS softmins, after one that lays the points out."""
+    """The median of REPEATS softmins, after a first one, which sends the points to the workers."""
     n, eps = C.shape[0], EPS * C.bound()
     weights = np.full(n, 1 / n)
     ready = prepared(backend, C, weights, weights)
@@ -156,9 +161,10 @@ def half_iteration(backend: Any, C: PointCost, scaling: str, workers: int) -> Ha
 
 
 def lines(json_file: Path | None, plot: Path | None, n: int = N) -> Iterator[str]:
-    """The lines to print: each row as soon as it is measured, then the model. On the cluster at
-    DASK_SCHEDULER_ADDRESS, or one with a worker for each processor, which is started here and can
-    be reached from this machine alone."""
+    """The lines to print: each row as soon as it is measured, then the model.
+
+    They are measured on the cluster at DASK_SCHEDULER_ADDRESS. Without this variable a cluster is
+    started here, with a worker for each processor, which only this machine can reach."""
     halves = []
     with _cluster() as client:
         yield f"{client.scheduler.address}, {len(client.nthreads())} workers; eps = {EPS:g} max C"
@@ -191,8 +197,8 @@ def _cluster() -> Any:
 
 
 def figure_of(halves: Sequence[Half], model: Model) -> Figure:
-    """Seconds of a half-iteration against the number of workers: points are measured, lines are the
-    model's; strong scaling above weak scaling."""
+    """Seconds of a half-iteration against the number of workers. Points are measured, lines are the
+    model; the upper panel shows strong scaling, the lower one weak scaling."""
     figure = new_figure(WIDTH, 6.4)
     for axes, scaling in zip(figure.subplots(2, 1), ("strong", "weak"), strict=True):
         shown = [half for half in halves

@@ -1,4 +1,4 @@
-"""A peer's process, in which it works on one problem and answers requests until the pipe closes.
+"""What runs in a peer's process: it answers requests about one problem until the pipe closes.
 
 A request is ("run", accuracy), ("judge",) for the answer of the last run, or ("half",) for one
 half-iteration. A reply is a Ready, a Run, a Judgement, seconds, or a Failure that ends the process.
@@ -27,19 +27,21 @@ from .peers.table import find_peer
 from .problems import Instance
 
 WARM_UP = 0.5
-"""The accuracy of a first run, which compiles and is not counted."""
+"""The accuracy of a first run, which compiles and is not timed."""
 
 
 COMPILING = 20.0
-"""Seconds of the processor that a first run may take beside its limit, to compile."""
+"""Seconds of the processor that a first run has for compiling, in addition to its limit."""
 
 OUT_OF_PROCESSOR_TIME = 24
-"""The signal SIGXCPU that ends a process beyond its limit, where the system has it."""
+"""The number of the signal SIGXCPU (on Linux and macOS), which ends a process that exceeds its
+limit of processor time."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The first reply: the peer is ready, and its warm-up, with compilation, took this long."""
+    """The first reply, when the peer is ready. Its warm-up, with compilation, took `warm_up`
+    seconds."""
 
     version: str
     warm_up: float
@@ -47,8 +49,10 @@ class Ready:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: seconds of the clock and of all processors, iterations where the peer tells them,
-    and the peak memory of the process so far, in bytes, above what it had with the problem given.
+    """One run: `seconds` by the clock, `processor` seconds of all processors together, and
+    `iterations` if the peer reports them.
+
+    `peak` is the largest memory of the process so far, in bytes above that before its first run.
     """
 
     accuracy: float
@@ -60,16 +64,20 @@ class Run:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there is no result, in a line."""
+    """The reply in place of a result: why there is none, in a line."""
 
     reason: str
 
 
 Reply: TypeAlias = Ready | Run | Judgement | float | Failure
+"""What the process sends back to a request."""
 
 
 class PeerServer:
-    """A peer, its problem, and its last answer. `processor`: seconds of the processor for a run."""
+    """A peer, its problem, and its last answer.
+
+    `base`: bytes of memory in use before the first run. `processor`: the limit of one run, in
+    seconds of the processor."""
 
     def __init__(self, peer: Peer, instance: Instance, base: int, processor: float = math.inf
                  ) -> None:
@@ -79,7 +87,7 @@ class PeerServer:
         self.answer: Answer | None = None
 
     def run(self, accuracy: float) -> Run:
-        """One solve to that accuracy; the problem is prepared before the first."""
+        """One solve to that accuracy. The first call also prepares the problem, untimed."""
         compiling = COMPILING if self._solve is None else 0.0
         if self._solve is None:
             self._solve = self.peer.prepare(self.instance)
@@ -130,9 +138,9 @@ def serve(
     connection: Connection, name: str, instance: Instance, memory: int, threads: int,
     processor: float, solving: bool,
 ) -> None:
-    """Answer requests about one peer on one problem, in `memory` bytes, on `threads` cores, and
-    with `processor` seconds of these for a run."""
-    warnings.simplefilter("ignore")  # a peer that warns is judged all the same
+    """Answer requests about one peer on one problem, within `memory` bytes, on `threads` cores, and
+    within `processor` seconds of these cores for each run."""
+    warnings.simplefilter("ignore")  # our measures of the answer decide, not what a peer says
     with silence(), connection:
         try:
             limit_process(os.getpid(), memory)
@@ -175,7 +183,7 @@ def processor_limit(seconds: float) -> Iterator[None]:
 
 def start(name: str, instance: Instance, solving: bool, processor: float = math.inf
           ) -> tuple[PeerServer, Ready]:
-    """The worker of a peer, warmed up: by a run where it is to solve, else by a half-iteration."""
+    """The server of a peer, warmed up: by a run if it is to solve, else by a half-iteration."""
     peer = find_peer(name)
     importlib.import_module(peer.package[0])
     forget_peak()
@@ -190,7 +198,7 @@ def start(name: str, instance: Instance, solving: bool, processor: float = math.
 
 @contextmanager
 def silence() -> Any:
-    """What compilers and peers print goes nowhere."""
+    """Discard all that is printed, by peers and by compilers."""
     with Path(os.devnull).open("w") as nowhere:
         for stream in (1, 2):
             os.dup2(nowhere.fileno(), stream)

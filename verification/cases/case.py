@@ -20,8 +20,8 @@ class Difficulty(StrEnum):
     """How much a case asks of an implementation, by which its failures are weighed.
 
     HARD: floating point itself is in the way (float32, a cost or eps far from 1, a weight of 0), or
-    a plain loop needs thousands of iterations. EXTREME: a plain loop needs about a million. There a
-    solver need not converge, as long as it says that it did not.
+    the plain Sinkhorn iteration needs thousands of steps. EXTREME: it needs about a million. On an
+    extreme case a solver need not converge, as long as it says that it did not.
     """
 
     ORDINARY = "ordinary"
@@ -31,9 +31,10 @@ class Difficulty(StrEnum):
 
 @dataclass(frozen=True)
 class Case:
-    """A problem (C, a, b, eps), with the points it comes from where it has any.
+    """A problem (C, a, b, eps), with the points from which C was computed, if it was.
 
-    `note` says what the case tests; `cost` names the ground cost of x (n, d) and y (m, d).
+    C is (n, m), a (n,), b (m,), eps in cost units. `note` says what the case tests; `cost` names
+    the ground cost of x (n, d) and y (m, d).
     """
 
     name: str
@@ -62,17 +63,19 @@ class Case:
 
     @property
     def has_points(self) -> bool:
-        """Whether capabilities on point clouds can be checked on it."""
+        """Whether capabilities that take point clouds can be checked on this case."""
         return self.x is not None
 
     @property
     def well_conditioned(self) -> bool:
-        """Whether a small marginal error means a small error of the plan itself."""
+        """Whether (max C - min C) / eps is at most 200, so that a small marginal error means a
+        small error of the plan."""
         return self.spread <= 200 * self.eps
 
     @property
     def plain(self) -> bool:
-        """Whether invariants are checked on it. Small problems are enough for them."""
+        """Whether invariants are checked on this case: relations between its answers and those of
+        a derived case, for which small problems are enough."""
         return self.well_conditioned and self.C.size <= 600
 
     @property
@@ -82,8 +85,8 @@ class Case:
 
     @property
     def unit(self) -> float:
-        """The unit in which errors of values are judged: max C - min C; max |C| if C is
-        constant."""
+        """What tolerances of values are proportional to, in cost units: max C - min C; max |C| if C
+        is constant."""
         return self.spread or float(abs(self.C).max())
 
     @property
@@ -140,7 +143,9 @@ def clouds(
     name: str, note: str, x: Array, y: Array, eps: float, *, a: Array | None = None,
     b: Array | None = None, cost: str = "sqeuclidean",
 ) -> Case:
-    """A case of two point clouds; eps in units of the largest cost; uniform weights by default."""
+    """A case of two point clouds x (n, d) and y (m, d).
+
+    `eps` is in units of the largest cost; weights a (n,), b (m,) are uniform by default."""
     a = np.full(len(x), 1 / len(x)) if a is None else a
     b = np.full(len(y), 1 / len(y)) if b is None else b
     C = point_cost(x, y, cost).dense()
@@ -223,15 +228,16 @@ REAL: dict[str, Callable[[], Case]] = {
     "digits-3-8": _digit_clouds,
     "digit-histograms": _digit_histograms,
 }
+"""The cases of real data, by name. Making one raises DataUnavailableError without its data."""
 
 SEEDS = {"quick": (0,), "full": (0, 1, 2, 3, 4)}
 """The seeds of the synthetic cases in each profile."""
 
 
 def collect(profile: str, seed: int = 0) -> tuple[list[Case], dict[str, str]]:
-    """The cases of a profile, and the real ones that cannot be made here, each with the reason.
+    """The cases of a profile; and by name, why a case of real data cannot be made here.
 
-    `seed` is added to the seeds of the profile. Raises InputError.
+    `seed` is added to the seeds of the profile. Raises InputError for an unknown profile.
     """
     seeds = [first + seed for first in lookup(SEEDS, profile, "profile")]
     cases = [case if k == 0 else replace(case, name=f"{case.name}#{k}")

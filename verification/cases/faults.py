@@ -1,9 +1,9 @@
 """Bad input: arguments that have no right answer, each made from sound ones by one change.
 
-A `Fault` finds the arguments by their names in the signature, and lists the capabilities that have
-such arguments. Some faults have a meaning after all, as a limit (eps = 0, an infinite cost), so
-that a careful subject may answer with a number; `limit` then gives sound arguments with the same
-answer."""
+A `Fault` changes an argument that it finds by its name, and lists the capabilities (plan, value,
+...) that have such an argument. Some faults have a meaning as a limit (eps = 0, an infinite cost),
+so that a careful subject may answer with a number. For these, `limit` gives sound arguments with
+the same answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ Named: TypeAlias = dict[str, Any]
 """Arguments by their names, in the order of the signature."""
 
 Change: TypeAlias = Callable[[Named], Named]
+"""Makes other arguments of the same call."""
 
+# Groups of capabilities that have an argument in common.
 SOLVERS = ("plan", "potentials", "value", "transport_cost", "informative_plan", "divergence",
            "divergence_gradient")
 ON_MATRICES = ("plan", "potentials", "value", "transport_cost", "informative_plan")
@@ -48,11 +50,11 @@ it does not change P."""
 class Fault:
     """One way in which input can be bad.
 
-    sentence: what its check says. capabilities: those that have such arguments. change: makes the
-    bad arguments from sound ones. limit: makes sound arguments with the same meaning, if there are
-    any; `meaning` says in words what a subject does if it gives the answer of those.
-    a_warning_tells: a warning that the solver did not converge is enough, for it says that there is
-    no answer.
+    sentence: what the report says of its check. capabilities: those that have such arguments.
+    change: makes the bad arguments from sound ones. limit: makes sound arguments with the same
+    meaning, if there are any; the answer to these is then allowed. meaning: how the report
+    describes a subject that gives this answer. a_warning_tells: whether it is enough that the
+    subject warns that it did not converge.
     """
 
     name: str
@@ -71,7 +73,7 @@ class Fault:
 
 # ------------------------------------------------------------------ changes
 def _at_first(name: str, entry: float) -> Change:
-    """The first entry of an array replaced."""
+    """The first entry of the array of this name replaced."""
 
     def change(named: Named) -> Named:
         array = named[name].copy()
@@ -210,4 +212,4 @@ FAULTS = (
           ("mutual_information",),
           lambda named: named | {"P": named["P"] * np.where(np.eye(*named["P"].shape), -1, 1)}),
 )
-"""Every fault; the check of a capability is `CAPABILITY.refuses-NAME`."""
+"""Every fault. Its check for a capability has the id `CAPABILITY.refuses-NAME`."""

@@ -1,13 +1,15 @@
 """Ball arithmetic in float64: enclosures [mid - rad, mid + rad] of real arrays, entry by entry.
 
 Inclusion: if the real x lies in X and y in Y, then the real x o y lies in X o Y. Each operation
-computes its midpoint in float64 and its radius as the exact propagation of the radii, plus
-UNIT |mid| for the rounding of the midpoint, plus TINY for underflow; `enclosure` enlarges the
-radius by GROWTH for the rounding of the radius itself. docs/certificates.md derives each rule.
+computes its midpoint in float64. Its radius is what the radii of the operands allow, plus
+UNIT |mid| for the rounding of the midpoint, plus TINY for underflow; `enclosure` enlarges it by
+GROWTH for the rounding of the radius itself. docs/certificates.md derives each rule.
 
 Assumed of the machine: +, -, *, / of IEEE 754, to nearest; sums and products of matrices in any
 order, with or without fused multiply-add; NumPy's exp, expm1, log and log1p within 4 ulp (the test
 suite measures them against flint). A midpoint that is not finite becomes the ball of all reals.
+In the bounds below X and Y stand for members of the balls, x and y for their midpoints, rx and ry
+(or r) for their radii.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
+"""A float64 array, of any shape."""
 
 UNIT = 2.0**-53
 """Unit roundoff: fl(x) = x (1 + d) with |d| <= UNIT."""
@@ -29,11 +32,11 @@ TINY = 2.0**-1022
 """The smallest normal float. Underflow changes the result of one operation by less."""
 
 FUNCTION_ERROR = 8 * UNIT
-"""exp, expm1, log, log1p relative to their result: 4 ulp, and an ulp is at most 2 UNIT |result|."""
+"""The error of exp, expm1, log and log1p, relative to the result: 4 ulp of at most 2 UNIT each."""
 
 GROWTH = 1 + 2.0**-48
-"""The factor that covers the roundings of a radius: at most 12 operations, or 6 and two functions
-with an error of 8 UNIT each."""
+"""The factor that covers the rounding of a radius. Computing one takes at most 12 operations, or 6
+and two functions with an error of 8 UNIT each."""
 
 
 _silent = np.errstate(over="ignore", under="ignore", divide="ignore", invalid="ignore")
@@ -95,7 +98,8 @@ class Ball:
         y = ball(other)
         least = abs(y.mid) - y.rad
         quotient = self.mid / y.mid
-        change = self.rad + ((abs(quotient) + TINY) * y.rad + TINY)  # underflow grows by 1 / least
+        # TINY is for underflow, and is added here because the division by `least` enlarges that.
+        change = self.rad + ((abs(quotient) + TINY) * y.rad + TINY)
         spread = change / np.where(least > 0, least, 0)
         return _rounded(quotient, spread)
 
@@ -107,7 +111,8 @@ class Ball:
         k = self.mid.shape[-1]
         error = gamma(2 * math.isqrt(k) + 2)
         spread = (
-            abs(self.mid) @ (y.rad + (error * abs(y.mid) + TINY))  # underflow grows by |x|
+            # TINY is for underflow in the second factor, which the product with |x| enlarges.
+            abs(self.mid) @ (y.rad + (error * abs(y.mid) + TINY))
             + self.rad @ (abs(y.mid) + y.rad)
         )
         return enclosure(
@@ -135,7 +140,8 @@ class Ball:
 
     @_silent
     def sum(self, axis: int | None = None) -> Ball:
-        """The sum along an axis (None: all), k terms in any order: gamma_{k-1} sum |x|."""
+        """The sum along an axis (None: of all entries). Rounding k terms in any order costs at most
+        gamma_{k-1} sum |x|."""
         k = self.mid.size if axis is None else self.mid.shape[axis]
         spread = self.rad.sum(axis=axis) + gamma(k - 1) * abs(self.mid).sum(axis=axis)
         return enclosure(np.asarray(self.mid.sum(axis=axis)), spread * (1 + 2 * gamma(k)))
@@ -150,6 +156,7 @@ class Ball:
 
 
 Operand: TypeAlias = Ball | Floats | float
+"""What can be added to a ball or multiplied by it: arrays and numbers count as exact."""
 
 
 def ball(x: Operand) -> Ball:
@@ -196,7 +203,8 @@ def expm1(x: Ball) -> Ball:
 def _exp_spread(x: Ball) -> Floats:
     """|e^X - e^x| <= e^(x + r) - e^x = e^(x + r) (1 - e^(-r)).
 
-    Rounding x + r moves its exponential by less than e^(745 UNIT) - 1 < 2^-43 where it is not 0.
+    Rounding x + r changes its exponential, where that is not 0, by a factor of less than
+    e^(745 UNIT) < 1 + 2^-43.
     """
     return np.exp(x.mid + x.rad) * -np.expm1(-x.rad) * (1 + 2.0**-42)
 
@@ -211,7 +219,8 @@ def log(x: Ball) -> Ball:
 
 @_silent
 def log1p(x: Ball) -> Ball:
-    """|log(1 + X) - log(1 + x)| <= r / (1 + x - r), where that is > 0: log near 1."""
+    """log(1 + X), relatively accurate near 0: |log(1 + X) - log(1 + x)| <= r / (1 + x - r), where
+    1 + x - r > 0; otherwise nothing is known."""
     least = (1 + x.mid) * (1 - 2.0**-50) - x.rad
     mid = np.log1p(np.where(least > 0, x.mid, 0))
     return enclosure(mid, x.rad / np.where(least > 0, least, 0) + FUNCTION_ERROR * abs(mid))

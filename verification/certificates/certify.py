@@ -1,15 +1,20 @@
 """Certificates: from any potential g, intervals that contain the true values of the problem.
 
     F = min <C,P> + eps KL(P | a(x)b)    (KL-inclusive, B-10)
-    s = <C,P>  at its minimiser          (sharp, G)
+    s = <C,P>  at its minimiser          (the sharp value, which G uses)
 
 B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018.
 
 F lies between a dual and a primal value. The lower end is the semi-dual of g (B-24, corrected). The
-upper end is the cost of a plan with the exact marginals: the plan of g, rounded as Altschuler, Weed
-and Rigollet (2017) do. For s there are two proofs, and the narrower interval wins: strong convexity
-around that plan, which holds for every g, and a bracket of the optimal potentials (`_bracket`),
-which succeeds where g is nearly optimal. docs/certificates.md proves each formula.
+upper end is the objective of a plan with the exact marginals: the plan of g, rounded as Altschuler,
+Weed and Rigollet (2017) do, or changed otherwise. For s there are two proofs, and the intersection
+of their intervals is returned. Strong convexity around that plan holds for every g; a bracket of
+the optimal potentials (`_bracket`) succeeds where g is nearly optimal. docs/certificates.md proves
+each formula.
+
+Letters: J(P) = <C,P> + eps KL(P | a(x)b) is the objective; f = g^(c,eps); P is the plan of (f, g),
+P* the optimal plan, P' a plan with the exact marginals made from P. D_ij = C_ij - f_i - g_j.
+c_j = sum_i P_ij / b_j, 1 at the optimum, and `excess` is c - 1. osc X = max X - min X.
 
 Everything is computed in balls (`balls.py`), which contain the rounding of float64. How wide an
 interval is depends on n, m and the distance of g from the optimum.
@@ -27,6 +32,7 @@ from typing import Any
 
 import numpy as np
 
+from refot.arrays import CostLike, Points, Potential, Weights
 from refot.costs.forbidden import forbids
 from refot.costs.operands import DenseCost, point_cost, row_blocks
 from refot.solvers.gap import HUGE_COST
@@ -58,7 +64,7 @@ class Certificate:
     potential_error: float
 
 
-def certify_value(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Interval:
+def certify_value(C: CostLike, a: Weights, b: Weights, eps: Any, g: Potential) -> Interval:
     """An interval that contains F, in cost units, for every g; narrow if g is nearly optimal.
 
     C (n, m) or an operand (points are streamed by blocks); a (n,), b (m,); g (m,). Where only f is
@@ -68,17 +74,17 @@ def certify_value(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Interval:
     return _value(p, half_step(p, g))
 
 
-def certify_transport_cost(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Interval:
+def certify_transport_cost(C: CostLike, a: Weights, b: Weights, eps: Any, g: Potential) -> Interval:
     """An interval that contains s = <C, P_eps>, in cost units; arguments as for `certify_value`."""
     return certify(C, a, b, eps, g).transport_cost
 
 
-def certify(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Certificate:
+def certify(C: CostLike, a: Weights, b: Weights, eps: Any, g: Potential) -> Certificate:
     """Everything that can be proven from g; arguments as for `certify_value`. Raises InputError."""
     p, g = exact_problem(C, a, b, eps, g)
     step = half_step(p, g)
     value = _value(p, step)
-    # First proof of s: strong convexity, and between the unregularised cost W0 and F.
+    # First proof of s: strong convexity; besides, s lies between the unregularised cost W0 and F.
     hard = float((p.a @ step.hard + p.b @ step.g).lower)  # <= W0 <= s <= F
     least = max(hard, float(step.C_min.lower.min()))
     s = _strongly_convex(p, step).intersection(Interval(least, value.upper))
@@ -96,7 +102,8 @@ def certify(C: Any, a: Any, b: Any, eps: Any, g: Any) -> Certificate:
 
 
 def certify_divergence(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str, potentials: tuple[Any, Any, Any]
+    x: Points, a: Weights, y: Points, b: Weights, eps: Any, cost: str,
+    potentials: tuple[Potential, Potential, Potential],
 ) -> Interval:
     """An interval that contains S = F_xy - F_xx/2 - F_yy/2 (B-9), in cost units.
 
@@ -124,7 +131,8 @@ def _value(p: ExactProblem, h: HalfStep) -> Interval:
         return Interval(max(float(L.lower), least), float((L + _gap_of_tree(p, _tree(p, h))).upper))
     gap = min(_gap_of_rounding(p, h), _gap_of_shift(p, h))
     if isinstance(p.C, DenseCost) and largest > HUGE_COST * (abs(float(L.lower)) + p.eps):
-        gap = min(gap, _gap_of_tree(p, _tree(p, h)))  # mass on a pair to avoid costs far too much
+        # A cost so large that plans avoid the pair: the other two put a rounding of mass on it.
+        gap = min(gap, _gap_of_tree(p, _tree(p, h)))
     return Interval(float(L.lower), float((L + gap).upper)).intersection(Interval(least, largest))
 
 
@@ -135,7 +143,9 @@ def _missing(p: ExactProblem, h: HalfStep) -> Ball:
 
 
 def _gap_of_rounding(p: ExactProblem, h: HalfStep) -> float:
-    """An upper bound of J(P') - (a.f + b.g) for the rounded plan P' = P / max(c, 1) + e h'/t.
+    """An upper bound of J(P') - (a.f + b.g) for the rounded plan P' = P / max(c, 1) + e h'/t. In it
+    the columns that are too heavy are scaled down. The missing mass is added as a product: e are
+    the deficits of the rows, h those of the columns, and t = sum h.
 
     It holds for every g, and is of first order in the column error.
     """
@@ -158,21 +168,22 @@ def _gap_of_shift(p: ExactProblem, h: HalfStep) -> float:
 
 def _tree(p: ExactProblem, h: HalfStep) -> TreeChange:
     """A change T of the plan of g, on a tree of its largest entries, after which the column sums
-    are exact; the row sums are exact before and after. Rounding puts mass on all pairs."""
+    are exact; the row sums are exact before and after. Unlike rounding it adds no mass to pairs
+    that carry none."""
     P = plan_below(p, h)
     return tree_change(P, np.zeros(len(P)), (p.b * abs(h.excess)).upper)
 
 
 def _gap_of_tree(p: ExactProblem, change: TreeChange) -> float:
-    """An upper bound of J(P') - (a.f + b.g) = eps KL(P' | P) for P' = P + T, which is of use where
-    pairs are forbidden, or to be avoided."""
+    """An upper bound of J(P') - (a.f + b.g) = eps KL(P' | P) for P' = P + T, T as in `_tree`. It is
+    of use where pairs are forbidden, or so expensive that plans avoid them."""
     return float((ball(p.eps) * change.chi_squared).upper)
 
 
 # ------------------------------------------------------------------ s
 def _strongly_convex(p: ExactProblem, h: HalfStep) -> Interval:
     """s from strong convexity: <C,P'> -+ osc/2 sqrt(2 gap / eps) for the rounded plan P' (Pinsker).
-    True for every g, and wider than the bracket."""
+    True for every g, and wider than the interval from the bracket."""
     if forbids(p.C):
         return _strongly_convex_on_tree(p, h)
     missing = _missing(p, h)
@@ -202,7 +213,7 @@ def _pinsker(p: ExactProblem, h: HalfStep, gap: float) -> Ball:
     return ball(osc / 2) * math.sqrt(2 * gap / p.eps + TINY) * (1 + 4 * UNIT)
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what is not finite proves nothing
+@np.errstate(over="ignore", invalid="ignore")  # a candidate that is not finite fails the comparison
 def _bracket(p: ExactProblem, h: HalfStep) -> tuple[HalfStep, Floats] | None:
     """Two potentials with g- <= g* <= g+ for the optimal g* with g*_m = g_m.
 
@@ -239,8 +250,9 @@ def _bracket(p: ExactProblem, h: HalfStep) -> tuple[HalfStep, Floats] | None:
 def _laplacian(p: ExactProblem, g: Floats) -> Floats:
     """A = diag(q) - sum_i a_i chi_i chi_i', the Hessian of -eps * semi-dual, (m, m), plain float64.
 
-    A graph Laplacian: its diagonal is summed from the other entries of the row, in place of the
-    difference above, which would cancel.
+    chi_ij = P_ij / a_i, and q = P'1. A graph Laplacian: its rows sum to 0, so that the diagonal is
+    summed from the other entries of the row. The difference above would lose digits to
+    cancellation.
     """
     W = np.zeros((len(g), len(g)))
     for rows in row_blocks(p.C):

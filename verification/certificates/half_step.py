@@ -1,10 +1,9 @@
-"""One pass over the rows of a plan, in balls: everything that a certificate sums up from g.
+"""One pass over the rows of a plan, in balls: everything that `certify` needs from a potential g.
 
 The pass computes the transform f = g^(c,eps) (B-25, B = Bréchet et al. 2019) as a ball that
 contains the exact one. With the exact f, the rows of P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps)
-sum to a, and nothing overflows: b_j exp((f_i + g_j - C_ij) / eps) <= 1. The sums over rows are
-those that `certify` needs. A sum that is nearly 1 is kept as sum - 1, from expm1: at large eps
-everything of interest is in that difference."""
+sum to a, and nothing overflows: b_j exp((f_i + g_j - C_ij) / eps) <= 1. A sum that is nearly 1 is
+kept as sum - 1, computed by expm1, because at large eps only that difference depends on g."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import as_positive, as_vector, as_weights
+from refot.arrays import CostLike, Potential, Weights, as_positive, as_vector, as_weights
 from refot.costs.forbidden import finite_part, with_partners
 from refot.costs.operands import Cost, DenseCost, as_cost, row_blocks
 
@@ -40,7 +39,7 @@ BALLS_AT_ONCE = 64
 the processor's cache."""
 
 LOST = -750.0
-"""Below exp(LOST) times 750 no float is left above 0."""
+"""An exponent z so low that |z| exp(z) is 0 in float64."""
 
 
 # ------------------------------------------------------------------ the problem, exactly
@@ -56,9 +55,9 @@ class ExactProblem:
     def cost(self, rows: slice) -> Ball:
         """C[rows, :]: exact for a matrix; for points, with the rounding of c(x, y).
 
-        The cost knows its roundings and the sizes that they are relative to (of -<x, y> the sizes
-        of its terms, else those of the cost). One more refers them to computed sizes; underflow of
-        a square can move a root by 2^-511.
+        The ground cost says by how many roundings it may be off, and relative to which sizes (those
+        of the terms of -<x, y>, else the cost itself). One rounding more is for the sizes, which
+        are computed; underflow of a square can move a root by 2^-511.
         """
         if isinstance(self.C, DenseCost):
             return ball(np.asarray(self.C.rows(rows)))
@@ -68,9 +67,12 @@ class ExactProblem:
                          + d * scale * math.sqrt(TINY))
 
 
-@np.errstate(over="ignore")  # a g of 1e308 proves nothing, and says so
-def exact_problem(C: Any, a: Any, b: Any, eps: Any, g: Any) -> tuple[ExactProblem, Floats]:
-    """The checked problem on the support of its weights, in float64, and g there, centred."""
+@np.errstate(over="ignore")  # a g of 1e308 gives the ball of all reals: nothing is proven
+def exact_problem(
+    C: CostLike, a: Weights, b: Weights, eps: Any, g: Potential
+) -> tuple[ExactProblem, Floats]:
+    """The checked problem at the points that carry mass, in float64, and g there, shifted such that
+    sum b g is about 0."""
     C, eps = as_cost(C), as_positive(eps, "eps")
     a, b = as_weights(a, C.shape[0], "a"), as_weights(b, C.shape[1], "b")
     g = as_vector(g, C.shape[1], "g")
@@ -79,12 +81,13 @@ def exact_problem(C: Any, a: Any, b: Any, eps: Any, g: Any) -> tuple[ExactProble
         lambda array: array.astype(np.float64))
     p = ExactProblem(C, _normalised(a[rows]), _normalised(b[columns]), eps)
     g = g[columns].astype(np.float64)
-    # A certificate may start from any g; a centred one keeps f and g, and so their rounding, small.
+    # Shifting g is allowed, as a certificate may start from any g. It makes f and g, and so their
+    # rounding, small.
     return p, g - p.b.mid @ g
 
 
 def _normalised(weights: Any) -> Ball:
-    """The weights over their exact sum, of which math.fsum is the nearest float."""
+    """The weights over their exact sum, as balls; math.fsum is the float nearest to that sum."""
     exact = weights.astype(np.float64)
     total = np.asarray(math.fsum(exact))
     return ball(exact) / enclosure(total, UNIT * total)
@@ -93,7 +96,7 @@ def _normalised(weights: Any) -> Ball:
 # ------------------------------------------------------------------ one pass over the rows
 @dataclass(frozen=True)
 class HalfStep:
-    """What one pass over the rows proves at g.
+    """What one pass over the rows computes from g, in balls.
 
     f = g^(c,eps) exactly, D_ij = C_ij - f_i - g_j, and P_ij = a_i b_j exp(-D_ij / eps), whose rows
     sum to a. f and hard are vectors over i, all others over j. Extremes and sums of D are over the
@@ -135,7 +138,8 @@ def half_step(p: ExactProblem, g: Floats) -> HalfStep:
 def _rows_step(p: ExactProblem, g: Floats, rows: slice) -> HalfStep:
     C = p.cost(rows)
     allowed = C.mid < np.inf
-    f = transform_rows(p, C.mid, g)  # a guess, which the division by r makes exact: r is nearly 1
+    # `f` is a guess in float64. The exact transform is f - eps log r, r the row sums it leads to.
+    f = transform_rows(p, C.mid, g)
     C = Ball(finite_part(C.mid), C.rad)
     z = ((g - C) + f[:, None]) / p.eps
     E1 = among(allowed, expm1(z), -1.0)
@@ -165,9 +169,9 @@ def among(allowed: Any, X: Ball, otherwise: float) -> Ball:
 
 
 def without_lost(z: Ball, ED: Ball, eps: float) -> Ball:
-    """exp(z) D where exp(z) underflows: 0 to within TINY eps, as |z| exp(-|z|) falls from
-    |z| = 1 on. As a product it would be off by a rounding of D, which on a pair that is to be
-    avoided may be far above everything else."""
+    """`ED` = exp(z) D, with 0 to within TINY eps where exp(z) underflows: |D| is about eps |z|, and
+    |z| exp(-|z|) falls for |z| > 1. The computed product would have a radius of a rounding of D,
+    which is huge where the cost is so large that plans avoid the pair."""
     lost = z.upper < LOST
     return Ball(np.where(lost, 0, ED.mid), np.where(lost, TINY * max(eps, 1.0), ED.rad))
 
@@ -183,9 +187,9 @@ def plan_below(p: ExactProblem, h: HalfStep) -> Floats:
     return np.concatenate([of(rows) for rows in row_blocks(p.C, depth=BALLS_AT_ONCE)])
 
 
-@np.errstate(over="ignore", invalid="ignore")  # eps far below the costs: the ball says "unknown"
+@np.errstate(over="ignore", invalid="ignore")  # eps far below the costs: the ball is infinite then
 def transform_rows(p: ExactProblem, C: Floats, g: Floats) -> Floats:
-    """g^(c,eps) of a block of rows, in plain float64."""
+    """g^(c,eps) (B-25) for a block of rows C, in plain float64: one number for each row."""
     t = (g - C) / p.eps
     shift = t.max(axis=1)
     f: Floats = -p.eps * (shift + np.log(np.exp(t - shift[:, None]) @ p.b.mid))

@@ -1,4 +1,4 @@
-"""Intervals of float64 numbers with outward rounding: what a certificate hands to its reader."""
+"""Intervals of float64 numbers with outward rounding: the form in which certificates are given."""
 
 from __future__ import annotations
 

@@ -1,12 +1,16 @@
 """Rounding bounds: how far a float64 answer of refot may be from the true one, by capability.
 
-A function of its arguments alone (a softmin, a dual value) may be off by 64 roundings of the
+A capability is a quantity that an implementation can be asked for ("plan", "value", "softmin").
+An explicit formula of the arguments (a softmin, a dual value) may be off by 64 roundings of the
 largest terms that it adds up. Everything else comes from optimal potentials: minima (F, S), the
-sharp value, plans, potentials, gradients of optimal values. Float64 determines potentials only as
-well as the problem is conditioned, so these bounds come from a certificate, of a potential that is
-solved here as far as float64 allows. They do not depend on the answer that is judged: one that
-stopped at a looser marginal error is outside. Units are those of the answer; a bound is infinite
-where float64 proves nothing."""
+sharp value s = <C,P>, plans, potentials, gradients of optimal values. How exactly float64
+determines potentials depends on the condition of the problem. So these bounds come from a
+certificate of potentials that are solved here as far as float64 allows, plus what a solve *leaves
+open*: the error of an answer whose solve stops at a positive marginal error (`stopped.py`).
+
+A bound does not depend on the answer that is compared with it: the answer of a solve that stopped
+at a larger marginal error than refot's exceeds it. Units are those of the answer; a bound is
+infinite where float64 proves nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ from .roundings import ROUNDINGS, roundings
 from .stopped import Stopped
 
 DEFAULT = marginal_tolerance(np.float64)
-"""The marginal error at which a solve for F stops."""
+"""The L1 marginal error at which `refot.solve` stops by default, and at which F is computed."""
 
 
 def rounding_bound(capability: str, *arguments: Any) -> Any:
@@ -47,64 +51,73 @@ def rounding_bound(capability: str, *arguments: Any) -> Any:
 
 # ------------------------------------------------------------------ functions of given arguments
 def softmin(C: Array, h: Array, eps: float) -> float:
+    """The rounding of C and h in the exponents, and of eps times the logarithm of the sum."""
     return roundings(C, h, eps * np.log(len(h)), eps)
 
 
 def dual(f: Array, g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
-    """The rounding of the potentials, and each P_ij times the rounding of its exponent."""
+    """The rounding of the terms a.f and b.g, and each P_ij times the rounding of its exponent."""
     density = np.exp(np.minimum((f[:, None] + g - C) / eps, 700))
     terms = eps + abs(f[:, None]) + abs(g) + abs(C)
     return roundings(C, f, g, eps) + ROUNDINGS * UNIT * float(a @ (density * terms) @ b)
 
 
 def semidual(g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
+    """The rounding of a.f, with f the softmin of C and g, and of b.g."""
     return roundings(C, g, g, eps)
 
 
 def semidual_gradient(g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
+    """The rounding of the exponents of b - a @ chi, in units of eps: no sum there exceeds 1."""
     return roundings(C, g, eps) / eps
 
 
 def unrolled(C: Array, eps: float, L: int) -> float:
-    """The error of u and v relative to their largest entry: L steps, each of
-    (max C / eps + n + m) roundings."""
+    """The error of the scalings u and v after L steps of G-7 (Genevay, Peyré, Cuturi 2018),
+    relative to their largest entry: 64 (max |C| / eps + n + m) unit roundoffs for each step."""
     n, m = C.shape
     return float(ROUNDINGS * UNIT * L * (abs(C).max() / eps + n + m))
 
 
 def scaling_loss(C: Array, a: Array, b: Array, eps: float, L: int) -> float:
+    """The relative error of u and v times max |C|, for the loss is <C,P> of a P of mass 1."""
     return unrolled(C, eps, L) * float(abs(C).max())
 
 
 def scaling_loss_gradient(C: Array, a: Array, b: Array, eps: float, L: int) -> float:
+    """The relative error of u and v times 1 + max |C| / eps, the factors of P in the gradient."""
     return unrolled(C, eps, L) * (1 + float(abs(C).max()) / eps)
 
 
 def mmd(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
+    """4 times the rounding of max C, or of 1 if that is larger: the three mean costs have the
+    factors 2, 1 and 1."""
     C = point_cost(x, y, cost).dense()
     return 4 * ROUNDINGS * UNIT * max(float(C.max()), 1.0)
 
 
 def q_objective(Q: Array, P: Array, a: Array, b: Array) -> float:
+    """The rounding of each Q P, and of each a b exp Q with its exponent."""
     return ROUNDINGS * UNIT * float((abs(Q) * P).sum() + a @ (np.exp(Q) * (1 + abs(Q))) @ b)
 
 
 def mutual_information(P: Array) -> float:
+    """The rounding of the logarithms, which are at most -log min P in size, for P of mass 1."""
     return ROUNDINGS * UNIT * (1 + float(-np.log(P[P > 0].min())))
 
 
 # ------------------------------------------------------------------ minima
 def value(C: Array, a: Array, b: Array, eps: float) -> float:
-    """F: the width of its certificate, what a default solve leaves open, and rounding. F is largest
-    at the optimal potentials, so that their error enters only squared; but where atoms are light or
-    eps is small, they may be so far off that this part counts."""
+    """F: the width of its certificate, what a default solve leaves open, and rounding. The dual is
+    largest at the optimal potentials, so that their error enters only squared. Still, where atoms
+    are light or eps is small, the potentials may be so far off that this part matters."""
     floor = _floor(C, a, b, eps)
     left = floor.stopped(DEFAULT).value(floor.g[b > 0], eps)
     return floor.certificate.value.width + left + roundings(floor.counted, eps)
 
 
 def _self_value(C: Array, a: Array, eps: float) -> float:
-    """F between a measure and itself, as the symmetric iteration leaves it."""
+    """F between a measure and itself, solved by the symmetric iteration, which keeps f = g."""
     floor = _floor(C, a, a, eps)
     left = floor.stopped(DEFAULT).self_value(eps)
     return floor.certificate.value.width + left + roundings(floor.counted, eps)
@@ -120,8 +133,8 @@ def divergence(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) ->
 
 # ------------------------------------------------------------------ what depends on the potentials
 def transport_cost(C: Array, a: Array, b: Array, eps: float) -> float:
-    """s: the width of its certificate, which depends on how the problem is conditioned; what a
-    solve leaves open; and rounding. Of C less its least entry, as `refot.sharp_value` does."""
+    """s: the width of its certificate, what a solve leaves open, and rounding. The problem is that
+    of C minus its smallest entry, which `refot.sharp_value` solves too."""
     with_mass = np.ix_(a > 0, b > 0)
     least = C[with_mass].min()
     above = C - least
@@ -131,8 +144,8 @@ def transport_cost(C: Array, a: Array, b: Array, eps: float) -> float:
 
 
 def potentials(C: Array, a: Array, b: Array, eps: float) -> float:
-    """f and g, shifted such that g_m = 0: twice the error of a potential, once for its own entry
-    and once for the entry g_m that is subtracted."""
+    """f and g, shifted such that g_m = 0: twice the error of an entry, once for the entry itself
+    and once for g_m, which is subtracted from it."""
     floor = _floor(C, a, b, eps)
     left = eps * max(float(w.max()) for w in floor.stopped().potentials())
     off = 2 * (floor.certificate.potential_error + left)
@@ -140,8 +153,8 @@ def potentials(C: Array, a: Array, b: Array, eps: float) -> float:
 
 
 def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """P_ij (e^(w/eps) - 1), where w, in cost units, bounds the error of f_i + g_j - C_ij: that of
-    both potentials, and rounding."""
+    """P_ij (e^(w/eps) - 1), where w_ij, in cost units, bounds the error of f_i + g_j - C_ij: the
+    errors of both potentials, and rounding."""
     floor = _floor(C, a, b, eps)
     w = np.full(C.shape, 2 * floor.certificate.potential_error)
     w += roundings(floor.counted, floor.f, floor.g, eps)
@@ -151,8 +164,8 @@ def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
 
 
 def _self_plan(C: Array, a: Array, eps: float) -> Array:
-    """The same between a measure and itself, as the symmetric iteration leaves it: without a
-    certificate, which does not know that f = g and fails where atoms exchange no mass."""
+    """As `plan`, between a measure and itself, solved by the symmetric iteration. A certificate is
+    of no use: it does not know that f = g, and proves nothing where atoms exchange no mass."""
     floor = _floor(C, a, a, eps)
     w = np.full(C.shape, roundings(floor.counted, floor.f, floor.g, eps) / eps)
     of_f = floor.stopped().self_potential()
@@ -184,7 +197,8 @@ def divergence_gradient(
 
 @dataclass(frozen=True)
 class Floor:
-    """Potentials f, g that are solved as far as float64 allows, and their certificate."""
+    """The limit of float64 for one problem: potentials f (n,), g (m,) that are solved as far as
+    float64 allows, and their certificate."""
 
     certificate: Certificate
     a: Array
@@ -192,8 +206,8 @@ class Floor:
     f: Array  # 0 where there is no mass
     g: Array
     P: Array  # the plan, (n, m)
-    tol: float  # the marginal error at which such a solve stops
-    counted: float  # the largest |C_ij| but for those so large that a plan avoids them
+    tol: float  # the tolerance of this solve, or its marginal error if that is larger
+    counted: float  # the largest |C_ij|, without costs so large that plans avoid their pairs
 
     @property
     def with_mass(self) -> tuple[Array, ...]:
@@ -202,13 +216,13 @@ class Floor:
 
     def stopped(self, tol: float | None = None) -> Stopped:
         """What a solve leaves open that stops at a marginal error of `tol`; by default at
-        `self.tol`, the least that float64 reaches here. The error that it measures is itself off by
-        up to `self.tol`, so that the true one is at most tol + self.tol."""
+        `self.tol`, the smallest that float64 reaches here. Rounding may hide `self.tol` of the
+        marginal error from the solve, so that the true error is at most tol + self.tol."""
         return Stopped(self.P[self.with_mass], (self.tol if tol is None else tol) + self.tol)
 
     def of_plan(self, w: Array) -> Array:
-        """P_ij (e^w - 1) for exponents that are off by w (n, m), and nowhere more than the mass of
-        the row and of the column."""
+        """P_ij (e^w - 1) for exponents that are off by w (n, m), but at most the mass of the row
+        and of the column: no entry of a plan is larger."""
         mass = np.minimum.outer(self.a, self.b) + 2 * self.tol
         with np.errstate(over="ignore", invalid="ignore"):
             return np.fmin(self.P * np.expm1(w), mass)
@@ -233,4 +247,4 @@ ROUNDING_BOUNDS: dict[str, Callable[..., Any]] = {bound.__name__: bound for boun
     unbalanced_bounds.unbalanced_potentials, unbalanced_bounds.unbalanced_value,
     unbalanced_bounds.unbalanced_mass_gradient, unbalanced_bounds.unbalanced_divergence,
     unbalanced_bounds.unbalanced_divergence_gradient)}
-"""The bound of each capability, with the arguments of its signature."""
+"""By capability, a function of the capability's arguments that returns the bound."""

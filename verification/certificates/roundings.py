@@ -1,4 +1,4 @@
-"""How far the rounding of a sum in float64 may go: what every stated bound is made of."""
+"""The allowance for the rounding of a sum in float64, which every rounding bound contains."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from .balls import UNIT
 
 ROUNDINGS = 64
-"""By how many roundings of its largest terms a sum may be off: it has dozens of entries, a
-logarithm and a product."""
+"""A result may be off by this many unit roundoffs (2^-53) of the largest term of its sum: dozens of
+terms are added, and a logarithm and a product follow."""
 
 
 def roundings(*terms: Any) -> float:
-    """64 roundings of the largest entries of the terms, added up."""
+    """64 unit roundoffs of sum max |x| over the terms x, which are numbers or arrays."""
     return ROUNDINGS * UNIT * sum(float(abs(np.asarray(x)).max()) for x in terms)

@@ -7,9 +7,9 @@ open"),
 
     H (df, dg) / eps = (da, db),    H = [[diag a, P], [P', diag b]],    d<C,P> = v.H^-1 (da, db),
 
-with v the row sums and then the column sums of P * C. H is singular in the direction (1, -1), the
-shift that potentials are free to take; H^-1 is its pseudo-inverse. The error of F is of second
-order. Below, R is the diagonal matrix of the roots of the sums of P.
+with v the row sums and then the column sums of P * C. H is singular in the direction (1, -1),
+because a constant may be added to f and subtracted from g; H^-1 is its pseudo-inverse. The error of
+F is of second order. R is the diagonal matrix of the square roots of the row and column sums of P.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from .balls import UNIT, Floats
 @dataclass(frozen=True)
 class Stopped:
     """The plan P (n, m) of a solve, at points with mass, and the most by which its marginals may be
-    off: `tol` in L1, and w sqrt(tol) at an atom of weight w. `solve` sees to both. Where the solve
-    got no plan (a sum of P is 0 or not finite), all bounds are infinite."""
+    off: `tol` in L1, and w sqrt(tol) at an atom of weight w. `solve` stops only when both hold.
+    Where a row or column sum of P is 0 or not finite, P is no plan, and all bounds are infinite."""
 
     P: Floats
     tol: float
@@ -68,7 +68,7 @@ class Stopped:
     @property
     def is_coupled(self) -> bool:
         """Whether the spectrum leaves out only one direction, the shift. Then all parts of the plan
-        exchange mass that floats can see."""
+        exchange more mass than float64 loses to rounding."""
         return len(self.spectrum[0]) == len(self.weights) - 1
 
     @cached_property
@@ -80,7 +80,8 @@ class Stopped:
 
     def potentials(self) -> tuple[Floats, Floats]:
         """Bounds of |df_i| / eps, (n,), and |dg_j| / eps, (m,), where (df, dg) is shifted such that
-        sum a df = sum b dg. A light atom has hardly any part in that shift."""
+        sum a df = sum b dg. Weighted in this way, the shift hardly depends on light atoms, whose
+        potentials are the least accurate."""
         w = self._most(self.scaled_inverse / self.roots[:, None] / self.roots)
         return w[:len(self.P)], w[len(self.P):]
 
@@ -89,7 +90,7 @@ class Stopped:
 
         da and db have the same sum, so that a number may be added to all factors of da and
         subtracted from all of db. It is chosen such that the factors of heavy atoms are as small as
-        possible in size; those of light atoms are known to fewer digits."""
+        possible in size; those of light atoms are less accurate."""
         largest = float(abs(C).max())
         if not self.is_plan or largest == 0:
             return 0.0 if self.is_plan else np.inf
@@ -102,11 +103,11 @@ class Stopped:
         return largest * float(self._most(slopes - shift * middle))
 
     def value(self, g: Floats, eps: float) -> float:
-        """A bound of F minus the semi-dual at the g of such a solve, in cost units.
+        """A bound of F minus the semi-dual at the g (m,) where the solve stopped, in cost units.
 
         By concavity the difference is at most |db|_1 (max g - min g). To second order it is
-        eps/2 db.(H^-1)_gg db, and the root of db.(H^-1)_gg db is at most sum |db_j| sqrt(H^-1_jj).
-        The smaller of the two bounds is returned."""
+        eps/2 db.(H^-1)_gg db, with the block of H^-1 that belongs to g, and the root of
+        db.(H^-1)_gg db is at most sum |db_j| sqrt(H^-1_jj). The smaller bound is returned."""
         factors = np.sqrt(np.maximum(np.diag(self.scaled_inverse), 0)) / self.roots
         squared = eps / 2 * float(self._most(factors)) ** 2 if self.is_coupled else np.inf
         return min(squared, self.tol * float(np.ptp(g)))
@@ -132,8 +133,8 @@ class Stopped:
         return eps / 2 * float(moved @ moved)
 
     def _most(self, factors: Floats) -> Floats:
-        """max factors.x over |x|_1 <= tol, |x_k| <= w_k sqrt(tol), for each row of factors: the
-        mass goes where the factors are largest."""
+        """max factors.x over |x|_1 <= tol, |x_k| <= w_k sqrt(tol), for each row of factors. The
+        maximum fills the entries of x up to their limits in the order of the factors' size."""
         if not self.is_plan:
             return np.full(factors.shape[:-1], np.inf)
         sizes = abs(factors)

@@ -1,9 +1,11 @@
-"""Rounding bounds of unbalanced transport under KL: how far float64 may leave an answer from right.
+"""Rounding bounds of unbalanced transport under KL: how far a float64 answer may be from the true
+one. `rounding_bounds.py` has those of balanced transport.
 
-As in `rounding_bounds.py`. A minimum (U, S) may be off by the width of its certificate. What is of
-first order in the potentials rests on the iteration U-3, a contraction: potentials that one
-iteration moves by d are within d / (1 - kappa) of the optimal ones, kappa = (rho / (rho + eps))^2
-(docs/certificates.md). Float64 sees d only up to the rounding of two softmins."""
+U-1 to U-8 are the equations of docs/equations.md. A minimum (U of U-1, S of U-8) may be off by the
+width of its certificate. For an answer that depends on the potentials to first order, their error
+is needed. It follows from the iteration U-3, a contraction with kappa = (rho / (rho + eps))^2:
+potentials that it moves by d are within d / (1 - kappa) of the optimal ones (docs/certificates.md).
+A d below the rounding of the two softmins of an iteration cannot be seen in float64."""
 
 from __future__ import annotations
 
@@ -32,14 +34,14 @@ def unbalanced_value(C: Array, a: Array, b: Array, eps: float, rho: float) -> fl
 
 
 def unbalanced_potentials(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """f and g: twice what an iteration may hide, for the answer and for the optimum."""
+    """f and g: the distance that rounding may hide, once for the answer and once for the optimum
+    that is computed here."""
     p, found = _at_the_floor(C, a, b, eps, rho)
     return 2 * _hidden(p, found)
 
 
 def unbalanced_plan(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
-    """P_ij (e^w - 1), where w bounds the error of the exponent: of both potentials, and
-    rounding."""
+    """P_ij (e^w - 1), where w bounds the error of the exponent (f_i + g_j - C_ij) / eps."""
     p, found = _at_the_floor(C, a, b, eps, rho)
     P: Array = refot.unbalanced_plan(found.f, found.g, C, a, b, eps, backend="numpy")
     bound: Array = P * np.expm1(_hidden_in_sums(p, found, P) / eps)
@@ -59,7 +61,7 @@ def unbalanced_mass_gradient(C: Array, a: Array, b: Array, eps: float, rho: floa
 def unbalanced_divergence(
     x: Array, a: Array, y: Array, b: Array, eps: float, rho: float, cost: str
 ) -> float:
-    """S: the bounds of its three values, and the rounding of the mass bias."""
+    """S: the bounds of its three values U, and the rounding of the term eps/2 (m_a - m_b)^2."""
     C = point_cost(x, y, cost)
     xx, yy = self_costs(C)
     selves = (unbalanced_value(xx.dense(), a, a, eps, rho)
@@ -87,17 +89,18 @@ def unbalanced_divergence_gradient(
 
 
 def _hidden(p: UnbalancedProblem, found: UnbalancedResult) -> float:
-    """What the rounding of two softmins may hide of the distance to the optimal potentials."""
+    """How far the potentials may be from the optimal ones, in cost units, without an iteration
+    moving them by more than the rounding of its two softmins."""
     kappa = p.coupling * p.T.coupling
     return roundings(p.C.dense(), found.f, found.g, p.eps) / (1 - kappa)
 
 
 def _hidden_in_sums(p: UnbalancedProblem, found: UnbalancedResult, P: Array) -> float:
-    """Twice the same for f_i + g_j, of which the level hardly matters: a g that is too high by t
-    makes f too low by t rho / (rho + eps).
+    """Twice the bound of `_hidden` for the sums f_i + g_j, in cost units. It is smaller, because a
+    constant t added to g makes f smaller by t rho / (rho + eps).
 
     Differences of potentials contract by kappa times the Dobrushin coefficient of the averages that
-    two softmins take, the largest distance in total variation between two rows of them.
+    two softmins take: the largest distance in total variation between two rows of `averages`.
     """
     d, (r, q) = roundings(p.C.dense(), found.f, found.g, p.eps), (P.sum(axis=1), P.sum(axis=0))
     with np.errstate(invalid="ignore"):
@@ -110,10 +113,10 @@ def _hidden_in_sums(p: UnbalancedProblem, found: UnbalancedResult, P: Array) -> 
 def _at_the_floor(
     C: Array, a: Array, b: Array, eps: float, rho: float
 ) -> tuple[UnbalancedProblem, UnbalancedResult]:
-    """The problem, and its solution as far as float64 allows."""
+    """The problem, and its solution as far as float64 allows: at the floor of its rounding."""
     p = unbalanced_problem(C, a, b, eps, rho, "kl", "numpy")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the floor is above this tolerance
+        warnings.simplefilter("ignore", ConvergenceWarning)  # float64 does not reach this tolerance
         found = refot.solve(C, a, b, eps, rho=rho, tol=1e-14, backend="numpy")
     assert isinstance(found, UnbalancedResult)
     return p, found

@@ -1,8 +1,8 @@
 """The checks, one file for each family.
 
-Importing a family registers its checks, and the order of registration is that of the reports:
-first whether the answers are right, then how they are given (honesty, behaviour, precision), last
-what should be refused (bad input).
+Importing a family registers its checks. The order of registration is that of the reports: first
+whether answers are right, then how the subject gives them (behaviour, honesty, precision), last
+whether it refuses bad input.
 """
 
 from refot.verification.checks import (

@@ -1,7 +1,8 @@
 """The ordinary arguments with which the checks call a capability on a case.
 
-They are the same for every subject and every check: what is drawn at random (potentials, scores,
-tables) is drawn from a fixed seed. `wording` says when two warnings count as the same.
+A capability is a quantity that a subject computes ("plan", "softmin"). Its ordinary arguments are
+the same for every subject and every check, because random ones (potentials, scores, tables) come
+from a fixed seed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ Arguments = tuple[Any, ...]
 
 
 def potentials(trial: Trial) -> tuple[Array, Array]:
-    """Potentials of moderate size that are not optimal."""
+    """Potentials f (n,), g (m,) in cost units that are not optimal: normal numbers times the
+    smaller of eps and max C - min C, with the median cost added to f."""
     rng = np.random.default_rng(7)
     n, m = trial.case.C.shape
     unit = min(trial.case.eps, trial.case.spread) if trial.case.spread > 0 else 1.0
@@ -41,7 +43,7 @@ def column_scores(trial: Trial) -> Array:
 
 
 def table(trial: Trial) -> Array:
-    """A function Q (n, m) of moderate size."""
+    """An informative function Q (n, m): standard normal numbers."""
     return np.random.default_rng(11).normal(size=trial.case.C.shape)
 
 
@@ -61,7 +63,7 @@ OF_A_CASE: dict[str, Callable[[Trial], Any]] = {
     "Q": lambda trial: table(trial).astype(trial.case.C.dtype),
     "lam": lambda trial: 0.5 * trial.case.eps,
 }
-"""How each argument of a capability on a problem is taken from a case."""
+"""By the name of an argument, how it is taken from the case, for capabilities on a problem."""
 
 OF_A_JOINT: dict[str, Callable[[Trial], Any]] = {
     JOINT: lambda trial: trial.truth.plan,
@@ -69,8 +71,7 @@ OF_A_JOINT: dict[str, Callable[[Trial], Any]] = {
     "b": lambda trial: trial.truth.b,
     "Q": table,
 }
-"""How each argument of a capability on a joint law is taken: the law is the optimal plan of the
-case, in float64."""
+"""The same for capabilities on a joint law: the law is the optimal plan of the case, in float64."""
 
 
 OF_UNBALANCED: dict[str, Callable[[Trial], Any]] = OF_A_CASE | {
@@ -78,7 +79,7 @@ OF_UNBALANCED: dict[str, Callable[[Trial], Any]] = OF_A_CASE | {
     "b": lambda trial: unbalanced(trial.case)[2],
     "rho": lambda trial: unbalanced(trial.case)[4],
 }
-"""Each argument of a capability of unbalanced transport: the masses of a and b do not match."""
+"""The same for capabilities of unbalanced transport: the masses of a and b do not match."""
 
 
 def ordinary(trial: Trial, capability: str) -> Arguments:
@@ -89,10 +90,12 @@ def ordinary(trial: Trial, capability: str) -> Arguments:
 
 
 def wording(warning: str) -> str:
-    """A warning with its numbers blotted out: two that differ in numbers only count as the same."""
+    """A warning with its numbers replaced by "#". Two warnings with the same wording count as the
+    same warning."""
     return re.sub(r"\d[\d.e+-]*", "#", warning)
 
 
 def first(case: Case) -> bool:
-    """For checks whose result does not depend on the numbers: one ordinary case is enough."""
+    """Whether it is the case "gaussian" of a seed: for checks that need only one ordinary case,
+    because their result does not depend on the numbers."""
     return case.name.partition("#")[0] == "gaussian"

@@ -1,12 +1,12 @@
 """Checks of bad input: a subject should answer it with an error or a NaN, within seconds.
 
-A finite number is a failure, with two exceptions in which the check passes and its message says
-what the number stands for: the documentation of the subject gives the input a meaning
-(`Part.allows`), or the input has a meaning as a limit of sound input (`Fault.limit`).
+A finite number is a failure, with two exceptions: the documentation of the subject gives the input
+a meaning (`Part.allows`), or the input has a meaning as a limit of sound input (`Fault.limit`).
+Then the check passes, and its message says what the number means.
 
-Two kinds of subject are not asked at all. One that has no answer to sound input either is reported
-by other checks. And a `NotImplementedError` is no refusal by the subject, since adapters raise it
-before the library is called.
+In two situations there is no result (NotOfferedError). A subject that has no answer to sound input
+either is not called with bad input: other checks report that. And a `NotImplementedError` is no
+refusal by the subject, since an adapter raises it before it calls the library.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ PATIENCE = 10.0
 has to be started and nothing compiled within this time."""
 
 MOST_HUNG = 3
-"""After this many calls with bad input that had no answer in time, all further ones get SHORT."""
+"""After this many calls with bad input that had no answer in time, all further ones have only SHORT
+seconds."""
 
 SHORT = 0.5
 """Seconds: enough for a subject that refuses an argument as soon as it looks at it."""
@@ -105,10 +106,10 @@ def _changed(change: Change, capability: str, arguments: Arguments) -> Arguments
 
 
 def _says(probe: Probe, arguments: Arguments, usual: set[str]) -> str:
-    """How the subject tells of the bad input beside its answer, or "" if it does not.
+    """How the subject reports that something is wrong although it answers; "" if it does not.
 
-    Either it gives a warning that it does not give for sound input (`usual`), or, where it offers
-    `converged`, it says that it did not converge.
+    It may give a warning whose wording is not one of those for sound input (`usual`). If it offers
+    `converged`, it may also say there that it did not converge.
     """
     said = probe.warned.union(probe.warnings(*arguments))
     if telling := [line for line in said if wording(line) not in usual]:
@@ -126,7 +127,8 @@ def _says(probe: Probe, arguments: Arguments, usual: set[str]) -> str:
 def _agrees(
     trial: Trial, capability: str, answer: Array, limit: Change, sound: Arguments
 ) -> bool:
-    """Whether the answer is the subject's own answer to the sound input that is the limit."""
+    """Whether the answer is the same as the subject's own answer to the sound input that `limit`
+    makes."""
     try:
         same = trial.raw(capability, *_changed(limit, capability, sound))
     except SubjectError:
@@ -138,7 +140,8 @@ def _agrees(
 
 
 def _in_one_gauge(answer: Array, capability: str, arguments: Arguments) -> Array:
-    """A flat answer as it can be compared: of potentials the sums f_i + g_j, free of the gauge."""
+    """A flat answer in a form that can be compared: potentials as the sums f_i + g_j, which do not
+    depend on a constant added to f and subtracted from g."""
     record = CAPABILITIES[capability]
     if record.answers is not Answers.PAIR:
         return answer

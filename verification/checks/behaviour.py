@@ -19,7 +19,8 @@ from .trial import CHECKS, Finding, Trial, check
 
 
 def _scale(trial: Trial, capability: str) -> float:
-    """The unit of an answer: mass 1 for a plan, cost units for the others."""
+    """What the tolerance of an answer is proportional to: mass 1 for a plan; for all others
+    max C - min C + eps."""
     return 1.0 if capability == "plan" else trial.case.spread + trial.case.eps
 
 
@@ -42,10 +43,10 @@ KEEPS = "The arguments are after the call what they were before: nothing is writ
 
 
 def _asked(capability: str) -> Callable[[Case], bool]:
-    """Whether some other check of the capability applies to a case.
+    """A function that says whether some other check of the capability applies to a case.
 
-    All such cases are asked, since it is the odd ones (weights of 0, a single atom) that tempt an
-    implementation to correct its arguments in place.
+    All these cases are tried, because unusual ones (weights of 0, a single atom) are those where
+    implementations correct their arguments in place.
     """
     return lambda case: any(
         other.applies(case) for other in CHECKS.values()
@@ -86,6 +87,6 @@ def converged_keeps_arguments(trial: Trial) -> Finding:
 
 @check("train_step.keeps-arguments", KEEPS, first)
 def train_step_keeps_arguments(trial: Trial) -> Finding:
-    """One call for each algorithm; those that the subject does not train are left out."""
+    """One call for each training algorithm that the subject offers."""
     calls = [("train_step", *question(load(algorithm))) for algorithm in algorithms()]
     return _untouched(trial, calls)

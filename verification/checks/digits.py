@@ -1,7 +1,8 @@
-"""How many decimal digits of an answer are right: the log relative error of NIST's StRD.
+"""How many decimal digits of an answer are right: the log relative error (LRE), as NIST uses it for
+its Statistical Reference Datasets.
 
 LRE = -log10(error / size of the right number), where the error is the distance from the certified
-interval. No more digits are counted than the interval proves, nor than a double has.
+interval. The count is limited to the digits that the interval proves, and to those of a double.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from .trial import Finding
 
 WITHIN_THE_SUBJECT = ("scaling", "offset", "transposed", "symmetric", "translation", "split",
                       "shift")
-"""Checks that compare two answers of the subject: both may be wrong alike, so that no digit is
-known to be right."""
+"""Checks that compare two answers of the subject with each other. Both may be wrong in the same
+way, so that no right digits can be counted."""
 
 YES_OR_NO = ("nonnegative", "bound", "balanced", "doubled", "gibbs", "honest", "true", "known",
              "repeatable", "keeps-arguments", "float64", "float32")
-"""Checks that an answer passes or fails, and does not pass more or less exactly."""
+"""Checks of a property that an answer has or lacks. Their errors say nothing about right digits."""
 
 
 def counts(id: str) -> bool:
@@ -30,7 +31,8 @@ def counts(id: str) -> bool:
 
 
 def digits(id: str, found: Finding) -> float | None:
-    """The right digits of an answer, 0 for one that is not finite; None where none are counted."""
+    """The number of right digits of an answer, 0 if it is not finite; None for a check that counts
+    none."""
     expected = found.expected
     if not counts(id) or expected is None:
         return None

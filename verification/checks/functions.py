@@ -1,7 +1,7 @@
 """Checks of functions that need no solver: softmin, dual, semi-dual, and the loss after L steps.
 
-The right answers are refot's own NumPy equations at the same arguments in float64. That these are
-right is shown by refot's tests, against ball arithmetic.
+The right answers are those of refot's own NumPy equations, at the same arguments, in float64.
+refot's tests compare these with ball arithmetic.
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018.
 """

@@ -18,13 +18,14 @@ from .trial import Finding, Trial, check
 
 PLANS: dict[str, Callable[[Trial], Array]] = {"plan": Trial.plan,
                                               "potentials": Trial.plan_of_potentials}
-"""The capabilities from which a plan can be had, and how: its marginals say whether a solve
-converged."""
+"""By capability, a function that gets a plan from the subject's answer. The marginals of that plan
+say whether the solve converged."""
 
 
 # ------------------------------------------------------------------ the call says so
 def _honest(capability: str) -> None:
-    """Register a check that a solve that did not converge warns, raises, or says so if asked."""
+    """Register the check that a call whose solve did not converge warns or raises, or that
+    `converged` says no."""
 
     @check(f"{capability}.honest", "Where the marginals are missed, the call warns or raises, or "
            "`converged` says no: no silent failure")
@@ -47,7 +48,8 @@ def _honest(capability: str) -> None:
 
 
 def _usual_warnings(trial: Trial, capability: str) -> set[str]:
-    """The wordings of what the call warns of on an easy problem that it solves."""
+    """The wordings of the warnings that the call gives on an easy problem; none if it does not
+    solve even that."""
     case = _easy()
     easy = replace(trial, case=case, truth=solution_of(case), calls=[])
     try:
@@ -86,9 +88,10 @@ def converged_known(trial: Trial) -> Finding:
 
 
 def _errors(trial: Trial) -> list[Finding]:
-    """The errors of all answers of the part that depend on how far the solve came.
+    """The errors of all answers that are wrong if the solve did not converge: those of plan,
+    potentials, value and transport cost, as far as the part offers them.
 
-    Raises NotOfferedError where the part offers no such answer.
+    Raises NotOfferedError if it offers none of them.
     """
     found = [trial.marginals_right(plan(trial)) for name, plan in PLANS.items()
              if trial.offers(name)]
@@ -103,6 +106,6 @@ def _errors(trial: Trial) -> list[Finding]:
 
 
 def _share(found: Finding) -> float:
-    """The error in units of what is allowed; a NaN is the worst."""
+    """The error as a multiple of the tolerance; infinite for a NaN."""
     share = found.error / found.tolerance
     return np.inf if np.isnan(share) else share

@@ -1,8 +1,9 @@
-"""Checks of precision: in float64 an answer has float64 digits, in float32 it keeps to a budget.
+"""Checks of precision: in float64 an answer has float64 digits, in float32 its error stays below a
+budget.
 
-The budget of a float32 answer is the bound on the roundings of refot's own answer
-(`rounding_bounds`), with roundings of float32 in place of those of float64. An answer that is
-solved for may in addition be off by what a solve leaves that stops at the subject's tolerance.
+The budget of a float32 answer is the bound on the rounding of refot's own answer
+(`rounding_bounds`), multiplied by the ratio of the roundings of float32 and float64. For an answer
+that comes from a solve, the error of a solve that stops at the subject's tolerance is added.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ LOSS = float(np.finfo(np.float32).eps) / 2 / UNIT
 """How many times larger a rounding of float32 is than one of float64: 2^29."""
 
 ADMITTED = 1e-5
-"""A subject that states at least this tolerance, a hundred roundings of float32, may answer in
-float32."""
+"""A subject may answer a float64 call in float32 if the tolerance that it states is at least this:
+about a hundred roundings of float32."""
 
 
 # ------------------------------------------------------------------ float64
@@ -63,7 +64,7 @@ def _double(capability: str) -> None:
 
 @cache
 def _another() -> Case:
-    """A second case of the same size as the first, from a seed that no other check uses."""
+    """A second case of the shape of the first, from a seed that no other check uses."""
     return next(synthetic(1_000_003))
 
 
@@ -104,8 +105,8 @@ def _to_single(argument: Any) -> Any:
 
 
 def _answer(trial: Trial, capability: str, shape: tuple[int, ...], arguments: Any) -> Array:
-    """The answer as one array; of potentials the sums f_i + g_j, which do not depend on the gauge.
-    """
+    """The answer as one array. Balanced potentials are given as the sums f_i + g_j, which do not
+    depend on the gauge; unbalanced ones, which have no gauge, one after the other."""
     if CAPABILITIES[capability].answers is Answers.PAIR:
         return sums(*trial.pair(capability, *arguments))
     if CAPABILITIES[capability].answers is Answers.BOTH:
@@ -118,15 +119,15 @@ def _answer(trial: Trial, capability: str, shape: tuple[int, ...], arguments: An
 def _off_in_double(
     trial: Trial, capability: str, right: Array, exact: tuple[Any, ...], off: Array
 ) -> bool:
-    """Whether the same numbers in float64 get an answer that is at least half as wrong, or none."""
+    """Whether the answer to the same numbers in float64 is at least half as wrong, or not a number.
+    """
     answer = _answer(trial, capability, right.shape, exact)
     return not float(abs(answer - right).max()) < float(off.max()) / 2
 
 
 def _stop(trial: Trial, capability: str, right: Array) -> float:
-    """The error that a solve may leave which stops at the rate, in the units of the answer.
-
-    0 for an answer that is not solved for.
+    """The error that an answer may have because its solve stops at the marginal error `Trial.rate`,
+    in the units of the answer; 0 for an answer that needs no solve.
     """
     record, case = CAPABILITIES[capability], trial.case
     if not record.solved:

@@ -1,4 +1,5 @@
-"""Checks of `train_step`: three steps of a named algorithm, against its golden trajectory."""
+"""Checks of `train_step`: three steps of a named training algorithm, compared with the recorded
+ones (its golden trajectory, docs/trajectories.md)."""
 
 from __future__ import annotations
 
@@ -15,12 +16,14 @@ from .trial import Finding, Trial, check
 
 
 def _once(case: Case) -> bool:
-    """On one case only: weights and batches come from the trajectory, not from the case."""
+    """Whether to run on this case: on one only, because weights and batches come from the
+    trajectory, and not from the case."""
     return first(case)
 
 
 def follow(trial: Trial, algorithm: str) -> Finding:
-    """The first comparison that fails, since later ones only follow from it; else the worst one."""
+    """The finding of the first comparison that fails, because later failures may follow from it; if
+    none fails, that of the comparison with the largest error."""
     file = load(algorithm)
     answer = trial.probe.answer("train_step", algorithm, *question(file))
     with looking_at("the steps that are due"):

@@ -1,8 +1,9 @@
 """Translation between refot's convention and the one that a subject declares.
 
-On the way there, eps is replaced by the parameter of that convention (blur, gamma), for which the
-subject solves the problem that was meant on its own cost. On the way back, the answer is divided by
-the scale of that cost and converted to refot's definitions. A cost matrix is passed on as it is.
+In a call, eps is replaced by the parameter of that convention (blur, gamma) for which the subject,
+with its own ground cost, solves the same problem. The answer is divided by the scale of that cost
+(how many times refot's it is), and converted to refot's definitions. A cost matrix is passed on as
+it is.
 
 B = Bréchet et al. 2019.
 """
@@ -36,8 +37,8 @@ from . import unbalanced_translation as unbalanced
 
 
 def to_subject(name: str, capability: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The subject's arguments for the problem that refot's `arguments` mean; `name` is that of its
-    convention."""
+    """The arguments with which the subject, in the convention `name`, solves the problem that
+    `arguments` are in refot's convention."""
     record = CAPABILITIES[capability]
     if not record.is_translated:
         return arguments
@@ -50,9 +51,10 @@ def to_subject(name: str, capability: str, arguments: tuple[Any, ...]) -> tuple[
 
 
 def scale_on(called: Convention, cost: str | None) -> float:
-    """How many times refot's ground cost of that name the subject's cost is; 1 for a matrix (None).
+    """The subject's ground cost divided by refot's cost of the name `cost`; 1 for a matrix, where
+    `cost` is None.
 
-    Raises NotOfferedError where the convention does not say, since nothing can be compared then.
+    Raises NotOfferedError if the convention does not say it, because then nothing can be compared.
     """
     if cost is None:
         return 1.0
@@ -77,9 +79,11 @@ def value_from_subject(called: Convention, answer: float, *problem: Any) -> floa
 def potentials_from_subject(
     called: Convention, answer: tuple[Array, Array], *problem: Any
 ) -> tuple[Array, Array]:
-    """(f, g) in density form from the answer to `potentials(C, a, b, eps)`.
+    """(f, g) in density form, P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), from the answer to
+    `potentials(C, a, b, eps)`.
 
-    Raises SubjectError where the declared convention has no such answer (a negative scaling).
+    Raises SubjectError for an answer that is impossible in the declared convention, such as a
+    negative scaling.
     """
     (f, g), (_, a, b, eps) = answer, problem
     finite = bool(np.isfinite(f[a > 0]).all() and np.isfinite(g[b > 0]).all())
@@ -95,8 +99,8 @@ def potentials_from_subject(
 def divergence_from_subject(called: Convention, answer: float, *clouds: Any) -> float:
     """S of B-9 from the answer to `divergence(x, a, y, b, eps, cost)`.
 
-    A convention that clamps at 0 hides negative numbers: its answer 0 is taken for the right number
-    where that is negative, and for 0 otherwise.
+    Some conventions replace negative numbers by 0, which hides them. There an answer 0 is read as
+    the right number if that is negative, and else as 0.
     """
     if not math.isfinite(answer):
         return answer
@@ -116,9 +120,10 @@ def divergence_from_subject(called: Convention, answer: float, *clouds: Any) -> 
 
 
 def divergence_gradient_from_subject(called: Convention, answer: Array, *clouds: Any) -> Array:
-    """dS/dx from the answer to `divergence_gradient(...)`. Raises NotOfferedError.
+    """dS/dx (n, d) from the answer to `divergence_gradient(...)`.
 
-    The entropies of the weights do not depend on x, so that entropy values have the same gradient.
+    Values with an entropy in place of KL have the same gradient as S, because the entropies of the
+    weights do not depend on x. Raises NotOfferedError for all other kinds of value.
     """
     if called.value not in (None, ValueKind.KL, ValueKind.ENTROPY):
         raise NotOfferedError(f"the gradient of {called.value} values is not that of S")
@@ -132,7 +137,8 @@ FROM_SUBJECT: dict[str, Callable[..., Any]] = {
     "divergence": divergence_from_subject,
     "divergence_gradient": divergence_gradient_from_subject,
 }
-"""The answers that differ between conventions. A plan and its cost are the same in all of them."""
+"""The conversion of each answer that differs between conventions. A plan and its transport cost do
+not."""
 
 
 def from_subject(name: str, capability: str, answer: Any, arguments: tuple[Any, ...]) -> Any:

@@ -22,16 +22,17 @@ from refot.verification.truth.solution import Truth
 from .translation import from_subject, to_subject
 
 SINGLE = "computed in float32: the answers are float32 numbers, the arguments float64"
-"""What the diagnosis says of a float64 call with float32 answers. No formula describes it: it shows
-in the digits of the answer."""
+"""The diagnosis of a float64 call with a float32 answer. It is recognised by the digits of the
+answer, and not by a formula as other mistakes are."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was measured, where it should lie, by how much it misses, and how much it may miss.
+    """The result of a check: the number `measured`, the interval in which it is `expected`, the
+    `error` by which it misses that, and the largest error that passes, the `tolerance`.
 
-    `expected` is None where it would be computed from another answer, and that is not finite.
-    `cause` is the diagnosis, if the check itself knows it. `scale` is what the error is relative to
+    `expected` is None if it would follow from another answer of the subject that is not finite.
+    `cause` is the diagnosis, if the check itself can tell. `scale` is what the error is relative to
     when right digits are counted; None stands for the size of `expected`.
     """
 
@@ -64,7 +65,8 @@ class Call:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a check works with: the probe of the subject, the case, and its certified solution.
+    """What a check works with: the probe, which calls the subject, the case, and its certified
+    solution.
 
     A check calls the subject through the methods of this class. They translate arguments and answer
     between refot's convention and the declared one, and keep each call for the diagnosis.
@@ -110,7 +112,7 @@ class Trial:
         return answer
 
     def offers(self, capability: str) -> bool:
-        """Whether the part under test offers it."""
+        """Whether the part under test offers the capability."""
         return capability in self.probe.part.capabilities
 
     def flag(self, capability: str, *arguments: Any) -> bool:
@@ -170,12 +172,13 @@ class Trial:
 
     @property
     def rounding(self) -> float:
-        """64 roundings of max |C| + eps, the largest quantity in the sum that makes a value."""
+        """64 unit roundoffs, of the dtype of C, of max |C| + eps: the largest terms in the sum that
+        gives a value."""
         unit = float(np.finfo(self.case.C.dtype).eps) / 2
         return 64 * unit * (float(abs(self.case.C).max()) + self.case.eps)
 
     def value_within(self, measured: float, expected: Interval, message: str = "") -> Finding:
-        """A value in cost units against the interval in which it should lie.
+        """A value in cost units, compared with the interval in which it should lie.
 
         The tolerance is rate * (max C - min C) + rounding; for a constant cost, max |C| stands for
         max C - min C (`Case.unit`).
@@ -223,8 +226,8 @@ class Trial:
         return replace(found, scale=scale)
 
     def worst(self, measured: Array, expected: Array, tolerance: float, message: str) -> Finding:
-        """The finding at the entry where two arrays differ most; one that is not finite is worst.
-        """
+        """The finding at the entry where two arrays differ most; an entry that is not finite comes
+        before all others."""
         difference = abs(measured - expected)
         broken = ~(np.isfinite(measured) & np.isfinite(expected))
         k = np.unravel_index(int(np.argmax(np.where(broken, math.inf, difference))), measured.shape)
@@ -254,7 +257,7 @@ CHECKS: dict[str, Check] = {}
 
 
 def anywhere(case: Case) -> bool:
-    """For checks that apply to every case."""
+    """True: for checks that apply to every case."""
     return True
 
 

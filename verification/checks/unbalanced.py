@@ -1,7 +1,7 @@
 """Checks of unbalanced transport on a cost matrix: plan, potentials, value, gradient in the masses.
 
-Masses that do not match are moved as far as it pays. rho is one number, the penalties are KL. "U-4"
-and the like are equations of docs/equations.md.
+Mass is moved where that costs less than missing the marginals. rho is one number, and both
+penalties are KL. U-1 to U-8 are equations of docs/equations.md.
 """
 
 from __future__ import annotations
@@ -38,20 +38,21 @@ from .trial import Finding, Trial, check
 
 FREE_CONSTANT = ("f + g is right and f is not: a constant was added to f and taken from g, which "
                  "nothing leaves free where masses do not match (U-5 says the best one)")
-"""What is wrong with potentials that were brought to a gauge of balanced transport."""
+"""The diagnosis of potentials that were shifted to a gauge, as only balanced transport allows."""
 
 AS_MANY = 4.0
-"""By how many times the next term of F - U = A / rho + O(1 / rho^2) is granted: A / rho times the
-range of the costs over rho."""
+"""F - U = A / rho + O(1 / rho^2). The error that is allowed for the second term is this many times
+A / rho * (range of the costs) / rho."""
 
 
 def solvable(case: Case) -> bool:
-    """Whether a solver has to converge on it."""
+    """Whether a solver has to converge on this case."""
     return case.difficulty is not Difficulty.EXTREME
 
 
 def plain(case: Case) -> bool:
-    """Whether invariants are checked on it: small, well conditioned, and some mass is moved."""
+    """Whether invariants are checked on this case: it is small and well conditioned, and some mass
+    is moved."""
     return case.plain and not _nothing_moves(case)
 
 
@@ -77,7 +78,8 @@ def _far(case: Case) -> Matrix:
 # ------------------------------------------------------------------ findings
 def value_near(trial: Trial, measured: float, expected: Interval, t: Unbalanced,
                message: str = "", factor: float = 1.0) -> Finding:
-    """A value against its interval: `rate` of the terms that U is a sum of, and their rounding."""
+    """A value compared with its interval. The tolerance is `rate` times the terms of which U is the
+    sum, and their rounding."""
     unit = float(np.finfo(trial.case.C.dtype).eps) / 2
     tolerance = (factor * trial.rate + ROUNDINGS * unit) * t.largest_term
     return Finding(measured, expected, expected.distance(measured), tolerance, message)
@@ -93,7 +95,7 @@ def value_equal(trial: Trial, measured: float, expected: float, t: Unbalanced,
 
 def _mass_near(trial: Trial, off: float, t: Unbalanced, message: str, factor: float = 10.0
                ) -> Finding:
-    """An L1 error of mass, in units of the mass there is on the heavier side."""
+    """The L1 error `off` of a mass, relative to the largest of the masses m_a, m_b and m(P)."""
     return trial.mass_error(off / max(*t.masses, t.mass), message, factor)
 
 
@@ -229,7 +231,8 @@ def _heavier(case: Case) -> Matrix:
 
 
 def _of_doubled_masses(U: float, problem: Matrix) -> float:
-    """2 U + 2 eps m_a m_b: the mass terms of KL(P | a(x)b) alone are not of first order."""
+    """2 U + 2 eps m_a m_b. With both masses and the plan doubled all terms of U double, except for
+    eps m_a m_b, the mass of a(x)b in KL(P | a(x)b), which is multiplied by 4."""
     _, a, b, eps, _ = problem
     return 2 * U + 2 * eps * float(a.sum()) * float(b.sum())
 
@@ -297,4 +300,4 @@ def mass_gradient_total(trial: Trial) -> Finding:
 
 
 STEP = 2.0**-13
-"""By which share the mass is changed for a central difference."""
+"""The relative change of the mass, up and down, of which a central difference is taken."""

@@ -31,7 +31,7 @@ EQUAL = (1.5, 1.5)
 """Equal masses that are not 1."""
 
 SINGLE_AND_DOUBLE = (0.625, 1.25)
-"""The masses of mu and 2 mu."""
+"""The masses of a measure mu and of 2 mu."""
 
 
 def _points(case: Case) -> bool:
@@ -49,7 +49,8 @@ def _translatable(case: Case) -> bool:
 
 def _near(trial: Trial, measured: float, expected: Interval, clouds: Clouds,
           message: str = "", factor: float = 1.0) -> Finding:
-    """A divergence against its interval: `rate` of the terms of all three values."""
+    """A divergence compared with its interval. The tolerance is `rate` times the terms of its three
+    values U, and their rounding."""
     unit = float(np.finfo(trial.case.C.dtype).eps) / 2
     largest = sum(t.largest_term for t in unbalanced_terms(*clouds))
     tolerance = (factor * trial.rate + ROUNDINGS * unit) * largest

@@ -1,7 +1,7 @@
-"""From refot's unbalanced problem to the call of a subject with a declared convention, and back.
+"""Translation of unbalanced problems between refot's convention and the one a subject declares.
 
-Of the conventions that `refot.conventions.table` names, refot's alone says what rho is; those of
-`refot.conventions.table_unbalanced` all do.
+The convention must say what rho means. Those of `refot.conventions.table_unbalanced` do; of the
+balanced ones in `refot.conventions.table` only refot's own does.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ Arguments = tuple[Any, ...]
 
 
 def _called(name: str) -> UnbalancedConvention:
-    """The unbalanced convention of that name. Raises NotOfferedError."""
+    """The unbalanced convention of that name. Raises NotOfferedError if it is a balanced one."""
     if name not in UNBALANCED_CONVENTIONS:
         raise NotOfferedError(f"the convention {name} says nothing of rho")
     return UNBALANCED_CONVENTIONS[name]
 
 
 def _their_cost(called: UnbalancedConvention, cost: str | None) -> str | None:
-    """The name that the call gives to refot's ground cost; None for a matrix."""
+    """The convention's own name for refot's ground cost `cost`; None for a matrix."""
     theirs = [each for each in convention(called.balanced).costs if each.ground == cost]
     if cost is None:
         return None
@@ -50,9 +50,10 @@ def _their_cost(called: UnbalancedConvention, cost: str | None) -> str | None:
 
 
 def _parameters(called: UnbalancedConvention, named: dict[str, Any]) -> Any:
-    """Their parameters for eps and rho, and the scale of their cost.
+    """The convention's parameters for eps and rho, and the scale of its ground cost.
 
-    Of a matrix refot's own numbers count, whatever the cost of the row is.
+    A cost matrix is passed on as it is. So for a matrix a cost of the convention whose scale is 1
+    is taken.
     """
     if "cost" in named:
         return parameters_from_refot(called, named["eps"], named["rho"],
@@ -63,10 +64,8 @@ def _parameters(called: UnbalancedConvention, named: dict[str, Any]) -> Any:
 
 
 def to_subject(name: str, capability: str, arguments: Arguments) -> Arguments:
-    """The arguments with which the subject solves the problem that these arguments mean.
-
-    Bad input is handed over as it is: it has no counterpart.
-    """
+    """The arguments with which the subject, in the convention `name`, solves the problem that
+    `arguments` are in refot's convention."""
     called = _called(name)
     if called.name == "refot":
         return arguments
@@ -89,7 +88,8 @@ def _value(called: UnbalancedConvention, answer: float, *problem: Any) -> float:
 def _potentials(
     called: UnbalancedConvention, answer: tuple[Array, Array], *problem: Any
 ) -> tuple[Array, Array]:
-    """Raises SubjectError where the answer is none in its convention."""
+    """(f, g) in refot's convention. Raises SubjectError for an answer that is impossible in the
+    declared one."""
     t, (f, g) = unbalanced_solution(*problem), answer
     if called.potentials is UnbalancedPotentials.NONE:
         return f, g
@@ -100,7 +100,7 @@ def _potentials(
 
 
 def _divergence(called: UnbalancedConvention, answer: float, *clouds: Any) -> float:
-    """S of U-8. Raises NotOfferedError where a single value is returned, and no divergence."""
+    """S of U-8. Raises NotOfferedError if the convention returns a value U, and no divergence."""
     if called.bias is None:
         raise NotOfferedError(f"the convention {called.name} returns no divergence")
     record = CAPABILITIES["unbalanced_divergence"]
@@ -116,7 +116,8 @@ def _gradient(called: UnbalancedConvention, answer: Array, *clouds: Any) -> Arra
 
 
 def _mass_gradient(called: UnbalancedConvention, answer: Array, *problem: Any) -> Array:
-    """Raises NotOfferedError where the reference of KL is not a b', which depends on the masses."""
+    """dU/da, the answer itself. Raises NotOfferedError for a convention with another value, or with
+    a KL that is relative to another measure than a b': its gradient is another one."""
     if called.reference is not Reference.PRODUCT or called.value is not UnbalancedValue.FULL:
         raise NotOfferedError("the gradient of another value is another one")
     return answer
@@ -127,7 +128,7 @@ FROM_SUBJECT: dict[str, Callable[..., Any]] = {
     "unbalanced_divergence": _divergence, "unbalanced_divergence_gradient": _gradient,
     "unbalanced_mass_gradient": _mass_gradient,
 }
-"""The answers that differ between conventions. A plan is the same in all of them."""
+"""The conversion of each answer that differs between conventions. A plan does not."""
 
 
 def from_subject(name: str, capability: str, answer: Any, arguments: Arguments) -> Any:

@@ -1,1 +1,1 @@
-"""Why an answer is wrong: known mistakes are tried until one explains it."""
+"""Why an answer is wrong: the known mistake that would give exactly this answer is found."""

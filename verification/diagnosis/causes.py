@@ -1,8 +1,8 @@
 """Causes in the numerics: underflow, a weight of 0, no convergence, a plan of the wrong form.
 
-No formula says what such a call answers, so that it cannot be compared with the catalogue of
-mistakes. Instead the numbers of each failed call are examined, and what is found is said of that
-call only.
+No formula gives the answer of such a call, so that it cannot be recognised by the catalogue of
+mistakes. Instead the numbers of each failed call are examined, and the cause that is found is
+reported for that call alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ UNDERFLOW = {4: 87, 8: 708}
 float32, 8 is float64."""
 
 GIVEN = ("softmin", "semidual", "semidual_gradient")
-"""Capabilities that take log-sum-exps of given arguments, without any iteration."""
+"""Capabilities that compute log-sum-exps of their arguments, without any iteration."""
 
 EXPONENTS = 700
 """For exponents up to this size, exp is neither 0 nor infinite in float64."""
@@ -38,7 +38,8 @@ SHIFT = "shift each log-sum-exp by its own maximum (not by 0, nor from a maximum
 def not_finite(trial: Trial, call: Call, right: Right | None) -> str:
     """Why an answer may not be finite, or "".
 
-    `right` gives the right answers to further calls; None if the subject is not to be called again.
+    `right` is a function of the arguments that gives the right answer, for further calls to the
+    subject; None if no further calls are to be made.
     """
     if CAPABILITIES[call.capability].is_unbalanced:
         return unbalanced.not_finite(call)
@@ -62,7 +63,8 @@ def not_finite(trial: Trial, call: Call, right: Right | None) -> str:
 
 
 def _exponents(call: Call) -> str:
-    """Whether the largest exponent of a log-sum-exp is too small or too large for exp."""
+    """A sentence if the largest exponent of a log-sum-exp is too small or too large for exp, else
+    ""."""
     given = dict(zip(argument_names(call.capability), call.arguments, strict=True))
     h = given["h"] if "h" in given else given["g"]
     top = ((h.astype(np.float64) - given["C"]) / given["eps"]).max(axis=1)
@@ -74,7 +76,7 @@ def _exponents(call: Call) -> str:
 
 
 def cause(trial: Trial, call: Call, found: Finding, right: Right | None) -> str:
-    """What the numbers of one call show, or ""; `right` as for `not_finite`."""
+    """The cause that the numbers of one call show, or ""; `right` is as for `not_finite`."""
     if CAPABILITIES[call.capability].is_unbalanced:
         return _unbalanced_cause(trial, call, found, right)
     if call.capability in ("plan", "potentials", "informative_plan"):
@@ -88,7 +90,7 @@ def cause(trial: Trial, call: Call, found: Finding, right: Right | None) -> str:
 
 
 def _unbalanced_cause(trial: Trial, call: Call, found: Finding, right: Right | None) -> str:
-    """As `cause`, of a problem whose masses need not match; "" of a divergence."""
+    """As `cause`, for unbalanced transport; "" for a divergence."""
     if len(call.arguments) != len(UNBALANCED):
         return ""
     C = call.arguments[0]
@@ -129,7 +131,8 @@ def _infeasible(capability: str, truth: Truth, measured: float, tolerance: float
 
 
 def _own_plan(trial: Trial, asks: bool) -> str:
-    """What is wrong with the plan that the same part returns for the case, or ""."""
+    """What is wrong with the plan that the same part of the subject returns for the case, or "". If
+    `asks` is False, no further calls are made to explain it."""
     if "plan" not in trial.probe.part.capabilities:
         return ""
     said = _plan_cause(trial, "plan", trial.plan(), trial.case.matrix,
@@ -229,11 +232,11 @@ def may_be_an_iterate(P: Array, arguments: tuple[Any, ...]) -> bool:
     after every update. If both are wrong (a solver may balance or average its last updates), the
     error must fall so slowly that at least SLOW iterations can have led to it.
 
-    That is decided so. Near the end an iteration multiplies the error by a positive semidefinite
-    matrix, so that each iteration removes a smaller part of it than the one before. Let the next
-    one multiply the error by r. Then each of the k before it has multiplied it by r or less, and
-    from an error of 2, the largest there is, at most 2 r^k is left. So the error e of the plan
-    allows k >= SLOW iterations if and only if r >= (e / 2)^(1 / SLOW).
+    The test of that last condition: near the end an iteration multiplies the error by a positive
+    semidefinite matrix, so that each iteration removes a smaller part of it than the one before.
+    Let the next one multiply the error by r. Then each of the k iterations before has multiplied it
+    by r or less, so that from an error of 2, the largest possible, at most 2 r^k is left. Hence the
+    error e of the plan allows k >= SLOW iterations if and only if r >= (e / 2)^(1 / SLOW).
     """
     truth, eps = solution(*arguments), arguments[3]
     C, a, b = truth.C, truth.a, truth.b

@@ -1,8 +1,8 @@
 """What wrong calls have in common: a trait that all of them have, and hardly any right call has.
 
-It is said where no known mistake explains the answers. A wrong stride gives wrong answers only
-where n != m, a logarithm of 0 only where a weight is 0: that is not the cause yet, but says where
-to look for it.
+This is reported if no known mistake explains the answers. A wrong stride gives wrong answers only
+where n != m, and a logarithm of 0 only where a weight is 0: a trait is not the cause, but shows
+where to look for it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ FEWEST_RIGHT = 3
 """
 
 MOST_RIGHT = 1 / 4
-"""At most this share of the calls with the trait may be right: a mistake may do no harm on some."""
+"""At most this share of the calls with the trait may be right: a mistake may do no harm in some of
+them."""
 
 SMALL = 200
 """eps counts as small where (max C - min C) / eps is above this number."""
@@ -31,7 +32,8 @@ HUGE = 1e-2
 
 
 class Judged(Protocol):
-    """A call that was found right or wrong. `call` is a name that no other call has."""
+    """A call that a check found right or wrong. `call` is a unique name; `traits` are those of its
+    arguments."""
 
     @property
     def call(self) -> str: ...

@@ -1,8 +1,8 @@
 """Further calls to a subject, where the answers to the checks leave the cause of a failure open.
 
-They answer three questions. Does an answer depend on the calls before it? Is the same problem
-solved right at so large an eps that an iteration or two are enough? Does the subject work in the
-log domain, or does it form exp(-C / eps)?
+The calls answer three questions. Does an answer depend on earlier calls? Is the same problem solved
+right at so large an eps that an iteration or two are enough? Does the subject work in the log
+domain, or does it form exp(-C / eps)?
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from refot.verification.subjects.protocol import argument_names
 from refot.verification.truth.solution import solution_of
 
 Right: TypeAlias = Callable[..., Any]
-"""The right answer of a capability, as one array."""
+"""A function of the arguments of a capability that gives the right answer, as one array."""
 
 NEAR = 10
-"""An answer that is off by at most this many tolerances counts as right here."""
+"""An answer that is off by at most this many tolerances (`Trial.rate`) counts as right here."""
 
 FAR = 1_000
 """An answer that is off by more than this many tolerances counts as wrong."""
@@ -39,7 +39,8 @@ multiplies the error by at most tanh(1 / (2 EASY)) = 5e-4 (Franklin and Lorenz 1
 
 
 def asked(trial: Trial, capability: str, arguments: tuple[Any, ...], right: Array) -> Array | None:
-    """The answer to a new call, or None if there is no answer of the right shape."""
+    """The answer to a new call, as an array of the shape of `right`; None if there is no such
+    answer."""
     fresh = Trial(Probe(trial.probe.part), trial.case, trial.truth)
     try:
         answers = CAPABILITIES[capability].answers
@@ -54,7 +55,8 @@ def asked(trial: Trial, capability: str, arguments: tuple[Any, ...], right: Arra
 
 
 def distance(capability: str, p: Array | None, q: Array | None) -> float:
-    """How far p is from q, in units of the size of q; infinite if one of them is missing."""
+    """How far the answer p is from q, relative to the size of q; infinite if one of them is None,
+    or p is not finite. Plans are compared in L1, other answers by the largest entry."""
     if p is None or q is None or not np.isfinite(p).all():
         return np.inf
     if capability in ("plan", "unbalanced_plan"):
@@ -64,11 +66,11 @@ def distance(capability: str, p: Array | None, q: Array | None) -> float:
 
 # ------------------------------------------------------------------ the calls before
 LEAST_SHAPE = (17, 14)
-"""(n, m) of the smallest question. No case has a shape of this kind, so that a subject which keeps
-results by shape has not been asked for it before."""
+"""(n, m) of the smallest problem that is put. No case has such a shape, so that a subject that
+keeps results by shape has none for it yet."""
 
 _asking = itertools.count()
-"""Counts the questions, so that each can have a new shape."""
+"""Counts the pairs of problems, so that each can have a new shape."""
 
 
 def _two_alike(cost: str) -> tuple[Case, Case]:
@@ -88,10 +90,10 @@ def _two_alike(cost: str) -> tuple[Case, Case]:
 def depends_on_earlier_calls(trial: Trial, capability: str, right: Right) -> str:
     """A sentence if an answer depends on more than the arguments of its call, else "".
 
-    Two problems of the same new shape are asked, and then the first one again, which must have the
-    same answer. Then the two are asked in the other order, with atoms split so that the shape is
-    new again. A subject that keeps something by shape is right both times for the problem that came
-    first, and wrong both times for the one that came second.
+    The subject solves two problems of the same new shape, and then the first one again, for which
+    it must give the same answer. Then it solves both in the other order, with atoms split so that
+    the shape is new again. A subject that keeps something by shape is right for the problem that
+    comes first, and wrong for the one that comes second, in both orders.
     """
     def put(case: Case) -> tuple[Array, Array | None]:
         arguments = ordinary(Trial(trial.probe, case, solution_of(case)), capability)
@@ -124,8 +126,8 @@ def right_where_easy(trial: Trial, capability: str, arguments: tuple[Any, ...], 
                      right: Right) -> bool:
     """Whether the answer is right at an eps so large that an iteration or two are enough.
 
-    It is for a solver that only stops too early. One that converges to a wrong fixed point is off
-    there, too, by some 1 / EASY.
+    If so, the solver merely stopped too early. One that converges to a wrong fixed point is wrong
+    there, too, by about 1 / EASY.
     """
     eps = argument_names(capability).index("eps")
     easy = (*arguments[:eps], EASY * spread, *arguments[eps + 1:])

@@ -1,4 +1,5 @@
-"""What the numbers of one call of unbalanced transport show: overflow, underflow, not converged."""
+"""Causes in the numerics for one wrong call of unbalanced transport: overflow, underflow, no
+convergence. `causes.py` has those of balanced transport; U-1 to U-8 are in docs/equations.md."""
 
 from __future__ import annotations
 
@@ -20,10 +21,12 @@ UNDERFLOW = 708
 """C / eps at which exp(-C / eps) leaves the normal numbers of float64."""
 
 SMALL_RHO = 0.1
-"""rho / eps below which exponents of 1 / rho are the larger ones."""
+"""A rho / eps below which the exponents f / rho are larger than those with eps, and overflow
+first."""
 
 EXACT = 1e-7
-"""The relative error up to which one side fits, as it does after its own update."""
+"""The relative error up to which one side counts as satisfying U-4, as it does after its own
+update in the iteration U-3."""
 
 
 def not_finite(call: Call) -> str:
@@ -46,8 +49,11 @@ def not_finite(call: Call) -> str:
 
 def cause(call: Call, found: Finding, easy: Callable[[], bool], plan: Callable[[], Array | None]
           ) -> str:
-    """What one call shows, or ""; `easy` says whether the answer is right where hardly an iteration
-    is needed, `plan` what the same part returns as the plan, if it offers one."""
+    """The cause that one call shows, or "".
+
+    `easy` says whether the subject's answer is right at an eps so large that an iteration or two
+    are enough. `plan` returns the plan of the same part of the subject, or None if it offers none.
+    """
     match call.capability:
         case "unbalanced_plan":
             return _of_plan(np.asarray(call.answer), unbalanced_solution(*call.arguments), easy)
@@ -61,13 +67,13 @@ def cause(call: Call, found: Finding, easy: Callable[[], bool], plan: Callable[[
 
 
 def _own_plan(P: Array | None, t: Unbalanced) -> str:
-    """What is wrong with the plan that the same part returns."""
+    """What is wrong with the plan that the same part of the subject returns, or ""."""
     said = "" if P is None else _of_plan(P, t, lambda: True)
     return f"its own plan: {said}" if said else ""
 
 
 def _at_the_start(f: Array, g: Array, t: Unbalanced) -> str:
-    """Says so if the potentials are 0, or a constant next to nothing."""
+    """A sentence if all potentials are 0, or as good as 0, else ""."""
     if max(abs(f).max(), abs(g).max()) > 1e-9 * t.eps:
         return ""
     return "the potentials are 0, those of the start: the loop ended at once" + _why_empty(t)
@@ -75,9 +81,11 @@ def _at_the_start(f: Array, g: Array, t: Unbalanced) -> str:
 
 # ------------------------------------------------------------------ not converged
 def _stopped(measured: float, t: Unbalanced, found: Finding) -> str:
-    """Whether the plain iteration U-3 passes through the answer, by any formula of the value.
+    """A sentence if the answer is the value at an iterate of the plain iteration U-3, by one of
+    three formulas; else "".
 
-    It must do so to nine digits: with three formulas and STEPS iterates some value is near.
+    They must agree to nine digits, because among the values of so many iterates one is near by
+    chance.
     """
     near = min(abs(measured - t.U) / 100, found.tolerance, 1e-9 * abs(measured))
     for k, (f, g) in enumerate(t.iterates):
@@ -99,7 +107,8 @@ def _values(f: Array, g: Array, t: Unbalanced) -> tuple[float, float, float]:
 
 
 def _of_plan(P: Array, t: Unbalanced, easy: Callable[[], bool]) -> str:
-    """A plan of the right form, one side of which fits it and the other does not yet."""
+    """What is wrong with a plan, or "": among others, that U-4 holds for one side and not yet for
+    the other one."""
     if not np.isfinite(P).all():
         return "the plan of the potentials is not finite"
     if P.sum() == 0 and t.mass > 0:
@@ -126,10 +135,11 @@ def _turned(t: Unbalanced) -> Unbalanced:
 
 
 def _missed_by_an_iterate(P: Array, t: Unbalanced) -> float | None:
-    """By how much of the mass the rows miss U-4, if the columns fit it; None where they do not.
+    """The share of the mass by which the rows miss U-4; None if the columns miss it.
 
-    eps log(P_ij / (a_i b_j)) + C_ij is f_i + g_j, and g_j = -rho log((P'1)_j / b_j) where the
-    columns fit: what is left is f_i, the same for every j. The rows fit if P1 = a exp(-f / rho).
+    eps log(P_ij / (a_i b_j)) + C_ij is f_i + g_j. If U-4 holds for the columns, then
+    g_j = -rho log((P'1)_j / b_j), and subtracting it leaves f_i, the same for every j. U-4 holds
+    for the rows if P1 = a exp(-f / rho).
     """
     there = (P > 0) & (t.independent > 0)
     if not there.any():
@@ -147,7 +157,8 @@ def _missed_by_an_iterate(P: Array, t: Unbalanced) -> float | None:
 
 
 def _exchanged(P: Array, t: Unbalanced) -> str:
-    """Says so if the rows sum to what is due to the columns, and the other way round."""
+    """A sentence if the rows of the plan have the right sums of the columns, and the columns those
+    of the rows; else ""."""
     if P.shape[0] != P.shape[1]:
         return ""
     (rows, columns), (due_rows, due_columns) = (P.sum(axis=1), P.sum(axis=0)), t.marginals

@@ -1,10 +1,10 @@
 """Diagnosis: which known mistake gives exactly the wrong answers that were found.
 
 Every wrong answer is compared with what each mistake of the catalogue answers to the same
-arguments. A mistake fits the call if its answer is a hundred times nearer to the subject's answer
-than the right one is; the call speaks against it if it is not even ten times nearer. On a
-degenerate problem two mistakes may give the same answer. So no mistake is named because of one
-call: all failed calls of one capability vote (`named`). Where nothing fits, nothing is said.
+arguments. A mistake *fits* the call if its answer is a hundred times nearer to the subject's answer
+than the right one is. The call *speaks against* the mistake if its answer is not even ten times
+nearer. On a degenerate problem two mistakes may give the same answer. So no mistake is named
+because of one call: all failed calls of one capability vote (`named`).
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ MISTAKES = {
                  if mistake.id not in NUMERICAL}
     for capability in RIGHT
 }
-"""By capability and by sentence, the answer function of each mistake. The mistakes of numerics are
-left out: `causes` finds their traces in the numbers of a call."""
+"""By capability, and by the sentence that names a mistake, the function that makes it. Mistakes of
+numerics are left out: `causes.py` recognises these by the numbers of a call."""
 
 BY_MASS = ("plan", "unbalanced_plan")
-"""Answers that are compared by the sum of their errors, as masses are; others by the largest."""
+"""Capabilities whose answers are masses, and are compared in L1; others by the largest entry."""
 
 FITS = 1 / 100
 """A mistake fits up to this distance from the answer, in units of the error of the answer."""
@@ -47,21 +47,22 @@ SPEAKS_AGAINST = 1 / 10
 """Beyond this distance, in the same units, the answer speaks against the mistake."""
 
 SLOW_RHO = 100
-"""rho / eps above which a loop of unbalanced transport may be far from its end: it removes some
-2 eps / rho of an error at a time."""
+"""A rho / eps above which a loop of unbalanced transport may stop far from the optimum, because an
+iteration removes only about 2 eps / rho of the error."""
 
 SINGLE_ERROR = 1e-2
-"""The largest relative error that is put down to float32."""
+"""The largest relative error that float32 is taken to explain."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one call says about the mistakes: which fit it, and which it speaks against.
+    """What one call shows about the mistakes: the sentences of those that fit it, and of those that
+    it speaks against.
 
-    `call` is a name that no other call has. A `clean` call (float64, well conditioned) has a veto:
-    what it speaks against is not named. `cause` is a cause in the numerics (underflow, no
-    convergence), and no vote. `off` is the error in words. `traits` are those of the arguments; of
-    a right call (`wrong` is False) only these are used.
+    `call` is a unique name. A `clean` call (float64, well conditioned) has a veto: a mistake that
+    it speaks against is not named. `cause` is a cause in the numerics (underflow, no convergence),
+    which takes no part in the vote. `off` is the error in words. `traits` are those of the
+    arguments (`patterns.py`); of a right call (`wrong` is False) only these are used.
     """
 
     call: str
@@ -76,10 +77,11 @@ class Evidence:
 
 @dataclass
 class Suspects:
-    """Collects the evidence of one part.
+    """Collects the evidence about one part of a subject.
 
-    It remembers which mistakes have fitted, and compares with these first, since most wrong calls
-    of a part have the same mistake. If `asks` is False, it makes no further calls to the subject.
+    It remembers which mistakes have fitted so far, and compares with these first, because most
+    wrong calls of a part make the same mistake. If `asks` is False, no further calls to the subject
+    are made.
     """
 
     asks: bool = True
@@ -124,7 +126,8 @@ class Suspects:
         return Evidence(label, clean, fits, against, said, comparison.off, traits)
 
     def _depends(self, trial: Trial, capability: str) -> str:
-        """A sentence if answers depend on earlier calls, else ""; asked once a capability."""
+        """A sentence if answers depend on earlier calls, else ""; found out once for each
+        capability."""
         if capability not in self._history:
             due = self._due(capability)
             self._history[capability] = "" if due is None else depends_on_earlier_calls(
@@ -132,7 +135,8 @@ class Suspects:
         return self._history[capability]
 
     def _due(self, capability: str) -> Right | None:
-        """The right answers of the capability, for further calls; None if none are to be made."""
+        """The function that gives right answers of the capability, for comparison with further
+        calls; None if none are to be made."""
         return _right_array(capability) if self.asks else None
 
 
@@ -141,7 +145,7 @@ class Suspects:
 class Comparison:
     """An answer, the right one, and the tolerance of the check.
 
-    Distances are sums of absolute differences for a plan (`mass`), else their maximum.
+    Distances are L1 distances for masses (`mass`), else the largest difference of an entry.
     """
 
     answer: Array
@@ -160,7 +164,7 @@ class Comparison:
 
     @property
     def relative(self) -> float:
-        """That error in units of the right answer."""
+        """`error` relative to the size of the right answer."""
         return self.error / (self.distance(self.right, np.zeros_like(self.right)) or math.inf)
 
     @property
@@ -171,7 +175,8 @@ class Comparison:
     def of(self, alternatives: Iterator[tuple[str, list[Array]]]) -> tuple[tuple[str, ...], ...]:
         """The sentences of the mistakes that fit, and of those that the answer speaks against.
 
-        A mistake fits if one of its forms does; it is spoken against only if all forms are.
+        A mistake may have several forms, each with an answer. It fits if one of them does, and the
+        answer speaks against it only if it does so for all of them.
         """
         fits, against = [], []
         for sentence, values in alternatives:
@@ -209,7 +214,8 @@ def _alternatives(
 
 
 def _observed(call: Call) -> Array:
-    """The answer as one array; of potentials the sums f_i + g_j, free of the gauge."""
+    """The answer as one array. Balanced potentials are given as the sums f_i + g_j, which do not
+    depend on the gauge; unbalanced ones, which have no gauge, one after the other."""
     answers = CAPABILITIES[call.capability].answers
     if answers is Answers.PAIR:
         return sums(*call.answer)
@@ -224,7 +230,8 @@ def _right_array(capability: str) -> Callable[..., Array]:
 
 
 def _misses(trial: Trial, call: Call, found: Finding) -> bool:
-    """Whether the answer to this call of a failed check is wrong; others may be to blame."""
+    """Whether the answer to this call is wrong. A check that failed may have made several calls, of
+    which some are right."""
     answer, mass = _observed(call), call.capability in BY_MASS
     if not np.isfinite(answer).all():
         return True
@@ -236,7 +243,8 @@ def _misses(trial: Trial, call: Call, found: Finding) -> bool:
 
 
 def _slow(call: Call) -> bool:
-    """Whether a mistaken loop may have stopped before its own end, so that no formula fits."""
+    """Whether rho is so large that a loop with a mistake may have stopped before it converged, so
+    that the answer of no mistake fits."""
     given = CAPABILITIES[call.capability].named(call.arguments)
     return "rho" in given and given["rho"] > SLOW_RHO * given["eps"]
 
@@ -250,7 +258,7 @@ def _traits(call: Call) -> frozenset[str]:
 
 
 def _label(call: Call) -> str:
-    """A name for a call, the same in every process."""
+    """A name that is different for different calls, and the same in every process."""
     digest = hashlib.blake2b(call.capability.encode(), digest_size=12)
     for argument in call.arguments:
         if isinstance(argument, np.ndarray):
@@ -280,9 +288,9 @@ def sentence(
 ) -> str:
     """The diagnosis of one failed check, from its `own` evidence and the mistakes still `standing`.
 
-    It names the mistake that fits this check and most calls; of several that fit equally many, two,
-    since they cannot be told apart. If none fits, it is a cause in the numerics, and without such a
-    cause the `pattern` of all wrong calls.
+    It names the mistake that fits this check and the most calls. Where several fit equally many, it
+    names two of them, because the calls do not tell them apart. If no mistake fits, the diagnosis
+    is a cause in the numerics, and without such a cause the `pattern` of all wrong calls.
     """
     wrong = [each for each in own if each.wrong]
     fitting = [key for key in standing if any(key in each.fits for each in wrong)]

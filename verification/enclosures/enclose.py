@@ -1,19 +1,19 @@
 """Enclosures: the true values of a small problem to 30 digits and more, as balls of python-flint
 (`arb`, a midpoint and a radius).
 
-    enclose         F (B-10), s = <C,P> (G), KL, potentials (B-13), plan (B-15), of a cost matrix
+    enclose         F (B-10), s = <C,P> (as in G), KL, potentials (B-13), plan (B-15)
     enclose_points  the same for points: the exact ground cost of the exact points
-    enclose_value   F alone: the cheapest, at any eps
+    enclose_value   F alone: fastest, and possible at any eps
     enclose_values  F and s alone: much fewer bits where the potentials are ill conditioned
     enclose_divergence  S of B-9
 
 B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018.
 
 Every float64 input stands for exactly the number that it is; weights are divided by their exact
-sum. Potentials come from Newton's method in multiple precision, unproven (`newton.py`). What is
-returned is then proven in balls, by the formulas of docs/certificates.md (`proofs.py`). No float64
-operation is part of a proof. The working precision is doubled until the digits asked for are
-proven."""
+sum. Newton's method in multiple precision finds potentials (`newton.py`), which need not be right.
+What is returned is then proven from them in balls, by the formulas of docs/certificates.md
+(`proofs.py`). No float64 operation is part of a proof. The working precision is doubled until the
+requested digits are proven."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from typing import Any
 
 from flint import arb, ctx
 
-from refot.arrays import as_count
+from refot.arrays import CostLike, Points, Weights, as_count
 from refot.costs.operands import point_cost
 from refot.verification.certificates.intervals import Interval
 
@@ -45,9 +45,9 @@ __all__ = [
 class Enclosure:
     """Balls that contain the true quantities of a problem, in cost units (kl in nats).
 
-    value: F. transport_cost: s = <C,P>. kl: KL(P | a(x)b) = (F - s) / eps, as accurate as that
-    difference is. f (n,), g (m,): the potentials, shifted such that the last entry g_m is 0; where
-    a weight is 0, the entry is the transform of the other potential. plan (n, m).
+    value: F. transport_cost: s = <C,P>. kl: KL(P | a(x)b) = (F - s) / eps, only as accurate as the
+    difference F - s. f (n,), g (m,): the potentials, shifted such that the last entry g_m is 0;
+    where a weight is 0, the entry is the transform of the other potential. plan (n, m).
     """
 
     value: arb
@@ -61,13 +61,14 @@ class Enclosure:
         return reduced(self)
 
 
-def enclose(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> Enclosure:
+def enclose(C: CostLike, a: Weights, b: Weights, eps: Any, digits: int = 30) -> Enclosure:
     """Everything about the problem of the matrix C (n, m), to `digits` digits.
 
-    C an array, or an operand; a (n,), b (m,), eps > 0 in cost units. The radius of F, of s and of
-    an entry of the plan is at most 10^-digits of that number; the radius of an entry of f or g, at
-    most 10^-digits of the largest of them. F, s and this largest entry count as at least 10^-digits
-    of the largest cost. Raises InputError, and EnclosureError where the digits cannot be proven.
+    C is an array, or an operand of `refot.costs.operands`; a (n,), b (m,), eps > 0 in cost units.
+    The radius of F, of s and of an entry of the plan is at most 10^-digits of that number; the
+    radius of an entry of f or g is at most 10^-digits of the largest of these entries. Where F, s
+    or this largest entry is below 10^-digits of the largest cost, it is replaced by that in this
+    rule. Raises InputError, and EnclosureError where the digits cannot be proven.
     """
     p = exact_inputs(C, a, b, eps)
     digits = as_count(digits, "digits")
@@ -75,24 +76,27 @@ def enclose(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> Enclosure:
 
 
 def enclose_points(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", digits: int = 30
+    x: Points, a: Weights, y: Points, b: Weights, eps: Any, cost: str = "sqeuclidean",
+    digits: int = 30,
 ) -> Enclosure:
     """As `enclose`, for points x (n, d), y (m, d) and a name of GROUND_COSTS."""
     return enclose(point_cost(x, y, cost), a, b, eps, digits)
 
 
-def enclose_value(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> arb:
-    """F alone, arguments as for `enclose`. Cheaper: F can be proven from potentials that are not
-    themselves known to these digits, and without s."""
+def enclose_value(C: CostLike, a: Weights, b: Weights, eps: Any, digits: int = 30) -> arb:
+    """F alone, arguments as for `enclose`. It is faster, because proving F needs neither s nor
+    potentials that are right to these digits."""
     p, digits = exact_inputs(C, a, b, eps), as_count(digits, "digits")
     return _with_enough_bits(p, digits, lambda: _enclosed_value(p, digits))
 
 
-def enclose_values(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> tuple[arb, arb]:
+def enclose_values(
+    C: CostLike, a: Weights, b: Weights, eps: Any, digits: int = 30
+) -> tuple[arb, arb]:
     """(F, s) alone, arguments as for `enclose`: possible where the potentials are ill conditioned.
 
-    The radius of s comes from strong convexity, and falls only as the root of that of F. So s takes
-    twice the bits that F needs, at every eps.
+    The radius of s comes from strong convexity, and is in proportion to the square root of that of
+    F. So s takes twice the bits that F needs, at every eps.
     """
     p = exact_inputs(C, a, b, eps)
     digits = as_count(digits, "digits")
@@ -100,7 +104,8 @@ def enclose_values(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> tuple[
 
 
 def enclose_divergence(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", digits: int = 30
+    x: Points, a: Weights, y: Points, b: Weights, eps: Any, cost: str = "sqeuclidean",
+    digits: int = 30,
 ) -> arb:
     """S = F_xy - F_xx/2 - F_yy/2 (B-9), to 10^-digits of itself or 10^(-2 digits) of the values F.
 
@@ -108,7 +113,7 @@ def enclose_divergence(
     cannot be proven."""
     digits = as_count(digits, "digits")
 
-    def value(x: Any, a: Any, y: Any, b: Any) -> arb:
+    def value(x: Points, a: Weights, y: Points, b: Weights) -> arb:
         return enclose_value(point_cost(x, y, cost), a, b, eps, 2 * digits)
 
     f_xy, f_xx, f_yy = value(x, a, y, b), value(x, a, x, a), value(y, b, y, b)
@@ -116,7 +121,7 @@ def enclose_divergence(
         return f_xy - (f_xx + f_yy) / 2
 
 
-# ------------------------------------------------------------------ for readers of the balls
+# ------------------------------------------------------------------ balls as other numbers
 def interval(x: arb) -> Interval:
     """The ball as an interval of float64, rounded outward."""
     with ctx.workprec(53):
@@ -141,7 +146,8 @@ def _decimal(mantissa: int, exponent: int) -> str:
 
 # ------------------------------------------------------------------ precision
 def _with_enough_bits(p: ArbInputs, digits: int, attempt: Callable[[], Found | None]) -> Found:
-    """The first result of `attempt`, with twice the working precision at each try."""
+    """The first result of `attempt` that is not None, with twice the working precision at each
+    try. Exponents lose the digits of scale / eps, which the first try therefore has in addition."""
     bits = bits_for(digits) + math.ceil(abs(float((p.scale / p.eps).log())) / math.log(2))
     return first_found(bits, attempt, (
         f"at eps = {p.eps.str(5, radius=False)} and costs up to {p.scale.str(5, radius=False)} the "
@@ -151,14 +157,14 @@ def _with_enough_bits(p: ArbInputs, digits: int, attempt: Callable[[], Found | N
 
 # ------------------------------------------------------------------ one attempt
 def _enclosed_value(p: ArbInputs, digits: int) -> arb | None:
-    """F, if the working precision gives its digits."""
+    """F, or None if the working precision does not prove its digits."""
     core = on_support(p, cost_matrix(p.C))
     F = value(core, half_step(core, annealed(core)))
     return F if _values_sharp(p, digits, F) else None
 
 
 def _enclosed_values(p: ArbInputs, digits: int) -> tuple[arb, arb] | None:
-    """F and s, if the working precision gives their digits."""
+    """F and s, or None if the working precision does not prove their digits."""
     core = on_support(p, cost_matrix(p.C))
     h = half_step(core, annealed(core))
     F, s = value(core, h), transport_cost(core, h)
@@ -166,7 +172,7 @@ def _enclosed_values(p: ArbInputs, digits: int) -> tuple[arb, arb] | None:
 
 
 def _enclosed(p: ArbInputs, digits: int) -> Enclosure | None:
-    """Everything, if the working precision gives its digits."""
+    """Everything, or None if the working precision does not prove its digits."""
     C = cost_matrix(p.C)
     core = on_support(p, C)
     h = half_step(core, annealed(core))
@@ -200,7 +206,7 @@ def _values_sharp(p: ArbInputs, digits: int, *values: arb) -> bool:
 
 
 def _least_size(p: ArbInputs, digits: int) -> arb:
-    """10^-digits of the largest cost: anything smaller may be taken as 0."""
+    """10^-digits of the largest cost: the least size that errors of values are compared with."""
     return arb(10) ** -digits * p.scale
 
 

@@ -1,4 +1,4 @@
-"""Enclosures of functions of given arguments, to 30 digits and more.
+"""Enclosures of explicit formulas of their arguments (no optimum is sought), to 30 digits and more.
 
     softmin B-25 . dual B-13 . semi-dual B-24 and its gradient H-27 . MMD^2 G-2
     Q objective B-31 and its optimum . mutual information B-18
@@ -7,8 +7,9 @@
 B = Bréchet et al. 2019, H = Houdard et al., G = Genevay, Peyré, Cuturi 2018.
 
 Inputs stand for exactly the numbers that the floats are; weights are divided by their exact sum.
-The gradient of G-8 is computed with a power series in each C_ij, so that no derivative is worked
-out by hand. Digits are relative to the largest entry of an answer."""
+The gradient of G-8 is computed with a power series in each C_ij, so that no derivative is derived
+by hand. Digits are relative to the largest entry of an answer. E1, E2 and H1 are misprints of the
+papers, listed in docs/errata.md."""
 
 from __future__ import annotations
 
@@ -17,7 +18,17 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_series, fmpq
 
-from refot.arrays import InputError, as_count, as_matrix, as_plan, as_vector
+from refot.arrays import (
+    CostLike,
+    InputError,
+    Points,
+    Potential,
+    Weights,
+    as_count,
+    as_matrix,
+    as_plan,
+    as_vector,
+)
 from refot.costs.operands import point_cost
 
 from .newton import Matrix, Vector, transform
@@ -26,7 +37,7 @@ from .problem import columns_of, cost_matrix, dot, exact_inputs, matrix, vector
 
 
 # ------------------------------------------------------------------ softmin, dual, semi-dual
-def enclose_softmin(C: Any, h: Any, eps: Any, digits: int = 30) -> Vector:
+def enclose_softmin(C: CostLike, h: Potential, eps: Any, digits: int = 30) -> Vector:
     """-eps log sum_j exp((h_j - C_ij) / eps), (n,), for h (m,). B-25, H-8."""
     C = as_matrix(C, "C")
     h = as_vector(h, C.shape[1], "h")
@@ -38,7 +49,7 @@ def enclose_softmin(C: Any, h: Any, eps: Any, digits: int = 30) -> Vector:
 
 
 def enclose_dual(
-    f: Any, g: Any, C: Any, a: Any, b: Any, eps: Any, digits: int = 30
+    f: Potential, g: Potential, C: CostLike, a: Weights, b: Weights, eps: Any, digits: int = 30
 ) -> arb:
     """a.f + b.g + eps - eps sum_ij a_i b_j exp((f_i + g_j - C_ij) / eps). B-13 with +eps (E1)."""
     p = exact_inputs(C, a, b, eps)
@@ -53,8 +64,10 @@ def enclose_dual(
     return certified(attempt, digits)
 
 
-def enclose_semidual(g: Any, C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> arb:
-    """a.g^(c,eps) + b.g, the sums over j being those of positive b_j. B-24/27 (E2), H-23."""
+def enclose_semidual(
+    g: Potential, C: CostLike, a: Weights, b: Weights, eps: Any, digits: int = 30
+) -> arb:
+    """a.g^(c,eps) + b.g, with sums over those j alone where b_j > 0. B-24/27 (E2), H-23."""
     p = exact_inputs(C, a, b, eps)
 
     def attempt() -> arb:
@@ -68,7 +81,7 @@ def enclose_semidual(g: Any, C: Any, a: Any, b: Any, eps: Any, digits: int = 30)
 
 
 def enclose_semidual_gradient(
-    g: Any, C: Any, a: Any, b: Any, eps: Any, digits: int = 30
+    g: Potential, C: CostLike, a: Weights, b: Weights, eps: Any, digits: int = 30
 ) -> Vector:
     """b - a @ chi, (m,), chi_ij = b_j exp((g_j - C_ij) / eps) over its row sum. H-27 (H1)."""
     p = exact_inputs(C, a, b, eps)
@@ -85,7 +98,7 @@ def enclose_semidual_gradient(
 
 # ------------------------------------------------------------------ MMD and information
 def enclose_mmd(
-    x: Any, a: Any, y: Any, b: Any, cost: str = "sqeuclidean", digits: int = 30
+    x: Points, a: Weights, y: Points, b: Weights, cost: str = "sqeuclidean", digits: int = 30
 ) -> arb:
     """2 a'C_xy b - a'C_xx a - b'C_yy b: MMD^2 with kernel -c, a V-statistic. G-2."""
     terms = [(exact_inputs(point_cost(u, v, cost), p, q, 1.0), sign)
@@ -98,7 +111,7 @@ def enclose_mmd(
     return certified(attempt, digits)
 
 
-def enclose_q_objective(Q: Any, P: Any, a: Any, b: Any, digits: int = 30) -> arb:
+def enclose_q_objective(Q: Any, P: Any, a: Weights, b: Weights, digits: int = 30) -> arb:
     """sum(-Q P + a b exp Q), Q and P (n1, m). B-31."""
     P = as_plan(P, "P")
     p = exact_inputs(as_matrix(Q, "Q", P.shape), a, b, 1.0)
@@ -111,7 +124,7 @@ def enclose_q_objective(Q: Any, P: Any, a: Any, b: Any, digits: int = 30) -> arb
     return certified(attempt, digits)
 
 
-def enclose_q_optimum(P: Any, a: Any, b: Any, digits: int = 30) -> arb:
+def enclose_q_optimum(P: Any, a: Weights, b: Weights, digits: int = 30) -> arb:
     """min over Q of `enclose_q_objective`: sum P - KL(P | a(x)b), 1 - KL for a joint law P. B-31.
 
     Q = log(P / (a(x)b)) there. P (n1, m), a = zeta1 (n1,), b (m,). Raises InputError where P is not
@@ -133,7 +146,7 @@ def enclose_q_optimum(P: Any, a: Any, b: Any, digits: int = 30) -> arb:
 
 
 def enclose_mutual_information(P: Any, digits: int = 30) -> arb:
-    """sum P log(P / (P1 (x) P'1)), 0 log 0 = 0: in nats, of P as it is, of any mass. B-18."""
+    """sum P log(P / (P1 (x) P'1)) in nats, with 0 log 0 = 0. P (n, m) is not normalised. B-18."""
     P = as_plan(P, "P")
 
     def attempt() -> arb:
@@ -148,7 +161,8 @@ def enclose_mutual_information(P: Any, digits: int = 30) -> arb:
 
 # ------------------------------------------------------------------ scaling form, G-7 and G-8
 def _scaling(C: Any, a: Any, b: Any, eps: arb, L: int) -> tuple[Any, list[tuple[Any, Any]]]:
-    """K and (u_l, v_l), l = 1..L: u = a / (K v), v = b / (K'u) from v = b, in any ring with exp."""
+    """K = exp(-C / eps) and (u_l, v_l), l = 1..L: u = a / (K v), v = b / (K'u), started at v = b.
+    The entries of C may be balls, or power series of balls."""
     K = [[(-c / eps).exp() for c in row] for row in C]
     v, steps = b, []
     for _ in range(L):
@@ -167,7 +181,7 @@ def _loss(C: Any, a: Any, b: Any, eps: arb, L: int) -> Any:
 
 
 def enclose_scaling(
-    C: Any, a: Any, b: Any, eps: Any, L: int, digits: int = 30
+    C: CostLike, a: Weights, b: Weights, eps: Any, L: int, digits: int = 30
 ) -> tuple[Matrix, Matrix]:
     """The steps u (L, n) and v (L, m) of G-7, started at v = b."""
     p, n = exact_inputs(C, a, b, eps), len(np.atleast_1d(a))
@@ -181,7 +195,9 @@ def enclose_scaling(
     return [row[:n] for row in both], [row[n:] for row in both]
 
 
-def enclose_scaling_loss(C: Any, a: Any, b: Any, eps: Any, L: int, digits: int = 30) -> arb:
+def enclose_scaling_loss(
+    C: CostLike, a: Weights, b: Weights, eps: Any, L: int, digits: int = 30
+) -> arb:
     """sum_ij u_i K_ij C_ij v_j after L steps from v = b. G-8, Algorithm 2 of G."""
     p, L = exact_inputs(C, a, b, eps), as_count(L, "L")
     return certified(
@@ -189,10 +205,10 @@ def enclose_scaling_loss(C: Any, a: Any, b: Any, eps: Any, L: int, digits: int =
 
 
 def enclose_scaling_loss_gradient(
-    C: Any, a: Any, b: Any, eps: Any, L: int, digits: int = 30
+    C: CostLike, a: Weights, b: Weights, eps: Any, L: int, digits: int = 30
 ) -> Matrix:
-    """The gradient of that loss in C, (n, m): for each (i, j) the loss of C + t e_ij, as a series
-    in t up to the first power."""
+    """The gradient of `enclose_scaling_loss` in C, (n, m). Its entry (i, j) is the coefficient of t
+    in the loss at C_ij + t, computed as a power series."""
     p, L = exact_inputs(C, a, b, eps), as_count(L, "L")
     n, m = p.C.shape
 

@@ -3,8 +3,8 @@
     informative plan B-29 . gradients of S (B-9) in x and in a . gradient of F (B-10) in a
 
 B = Bréchet et al. 2019. By the envelope theorem each gradient is a sum over an enclosed plan or
-potential, so that only ground costs are differentiated by hand. Digits are relative to the largest
-entry.
+potential, so that only the ground costs are differentiated by hand. Digits are relative to the
+largest entry of a gradient.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from flint import arb
 
-from refot.arrays import InputError, as_matrix, as_number, lookup
+from refot.arrays import CostLike, InputError, Points, Weights, as_matrix, as_number, lookup
 
 from .enclose import Enclosure, enclose, enclose_points
 from .newton import Matrix, Vector
@@ -23,12 +23,12 @@ from .problem import columns_of, dot, matrix, rational
 
 
 def enclose_informative_plan(
-    C: Any, Q: Any, lam: Any, a: Any, b: Any, eps: Any, digits: int = 30
+    C: CostLike, Q: Any, lam: Any, a: Weights, b: Weights, eps: Any, digits: int = 30
 ) -> Enclosure:
-    """Everything about the cost C - lam Q, whose entries must be exact floats. B-29, B-21 at fixed
-    Q.
+    """The enclosure of the problem with the cost C - lam Q, for a fixed Q (n, m). B-29, B-21.
 
-    Raises InputError where C - lam Q is rounded: its enclosure would be that of another problem.
+    Raises InputError where an entry of C - lam Q is no float64: the enclosure would be that of the
+    rounded cost, and so of another problem.
     """
     C = as_matrix(C, "C")
     Q, lam = as_matrix(Q, "Q", C.shape), as_number(lam, "lam")
@@ -41,7 +41,8 @@ def enclose_informative_plan(
 
 
 def enclose_divergence_gradient(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", digits: int = 30
+    x: Points, a: Weights, y: Points, b: Weights, eps: Any, cost: str = "sqeuclidean",
+    digits: int = 30,
 ) -> Matrix:
     """sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d): dS / dx of B-9.
 
@@ -59,7 +60,7 @@ def enclose_divergence_gradient(
 
 
 def slopes(P: Sequence[Sequence[arb]], X: Matrix, Y: Matrix, cost: str) -> Matrix:
-    """sum_j P_ij d1 c(x_i, y_j), (n, d)."""
+    """sum_j P_ij d1 c(x_i, y_j), (n, d), d1 c the gradient of c in its first point."""
     d1c = lookup(GROUND_GRADIENTS, cost, "cost")
 
     def pull(row: Iterable[arb], u: Vector) -> Vector:
@@ -80,20 +81,23 @@ GROUND_GRADIENTS: dict[str, Callable[[Vector], Vector]] = {
     "euclidean": _unit,
     "l1": lambda difference: [t.sgn() for t in difference],
 }
-"""d1 c as a function of x - y; the difference of two floats is exact at every precision used."""
+"""d1 c(x, y) as a function of x - y, which is a ball around the exact difference."""
 
 
-def enclose_weight_gradient(C: Any, a: Any, b: Any, eps: Any, digits: int = 30) -> Vector:
-    """f - mean f, (n,): the gradient of F (B-10) in a, among weights of the same sum."""
+def enclose_weight_gradient(
+    C: CostLike, a: Weights, b: Weights, eps: Any, digits: int = 30
+) -> Vector:
+    """f - mean f, (n,): the gradient of F (B-10) in a, along changes that keep the sum of a."""
     f = enclose(C, a, b, eps, 2 * digits).f
     return certified(lambda: _centred(f), digits)
 
 
 def enclose_divergence_weight_gradient(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, cost: str = "sqeuclidean", digits: int = 30
+    x: Points, a: Weights, y: Points, b: Weights, eps: Any, cost: str = "sqeuclidean",
+    digits: int = 30,
 ) -> Vector:
-    """f_xy - f_xx less its mean, (n,): the gradient of S (B-9) in a, among weights of the same sum;
-    a stands in both F_xy and F_xx."""
+    """f_xy - f_xx minus its mean, (n,): the gradient of S (B-9) in a, along changes that keep the
+    sum of a. It has two terms, because a is an argument of both F_xy and F_xx."""
     f_xy = enclose_points(x, a, y, b, eps, cost, 2 * digits).f
     f_xx = enclose_points(x, a, x, a, eps, cost, 2 * digits).f
     return certified(

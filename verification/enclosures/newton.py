@@ -1,7 +1,7 @@
 """Potentials in multiple precision: Newton's method on the semi-dual along an eps schedule.
 
-Nothing here is proven, and nothing needs to be: `proofs.py` starts from any potential. Everything
-runs at flint's present working precision, on the midpoints of balls.
+Nothing here is proven, and nothing needs to be: the proofs of `proofs.py` hold for any potential.
+Everything runs at the working precision that flint is set to, on the midpoints of balls.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from dataclasses import dataclass, replace
 from flint import arb, arb_mat, ctx
 
 Vector = list[arb]
+"""Balls, one for each point of a side."""
+
 Matrix = list[list[arb]]
+"""Balls for all pairs of points, row by row."""
 
 SCHEDULE_FACTOR = 4
 """eps falls by this factor from one stage to the next."""
 
 STAGE_STEPS = 60
-"""Newton steps in one stage at most. Where that is not enough, the working precision is too low,
-and the next attempt has twice as many bits."""
+"""Newton steps in one stage (at one eps) at most. If the potentials are not good enough then, the
+proof fails, and the next attempt has twice as many bits."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def half_step(p: ArbProblem, g: Vector) -> ArbHalfStep:
 
 
 def kernel(C: Matrix, g: Vector, b: Vector, eps: arb) -> Matrix:
-    """b_j exp((g_j - C_ij) / eps); flint's balls neither overflow nor underflow."""
+    """b_j exp((g_j - C_ij) / eps), (n, m). No maximum is subtracted, since flint's balls neither
+    overflow nor underflow."""
     G = [gj / eps + bj.log() for gj, bj in zip(g, b, strict=True)]
     rate = 1 / eps
     return [[(Gj - rate * c).exp() for Gj, c in zip(G, row, strict=True)] for row in C]
@@ -97,10 +101,10 @@ def grounded_solve(A: arb_mat, right: Vector) -> Vector | None:
 
 def newton(p: ArbProblem, g: Vector, step_target: float) -> Vector:
     """Damped Newton steps until one is shorter than `step_target` (in units of eps), or the column
-    error is at the rounding of the working precision, or STAGE_STEPS of them were made.
+    error is down to rounding at the working precision, or STAGE_STEPS of them were made.
 
-    Damping log(1 + d) / d, d the length of the step: -semi-dual / eps is a log-sum-exp, whose
-    third derivative is at most d times its second along the step.
+    A step of length d is multiplied by log(1 + d) / d. This is right for -semi-dual / eps, a
+    log-sum-exp, whose third derivative along the step is at most d times the second.
     """
     rounding = arb(2) ** (16 - ctx.prec)
     for _ in range(STAGE_STEPS):
@@ -118,8 +122,8 @@ def newton(p: ArbProblem, g: Vector, step_target: float) -> Vector:
 
 
 def annealed(p: ArbProblem) -> Vector:
-    """A potential g at eps, reached by a schedule of larger eps, each solved roughly and started at
-    the potential of the one before."""
+    """A potential g (m,) at eps, reached by a schedule of falling eps. Each problem of the schedule
+    is solved roughly, and starts at the potential of the one before."""
     entries = [c.mid() for row in p.C for c in row]
     stage, g = (max(entries) - min(entries)).mid(), [arb(0)] * len(p.b)
     while stage > p.eps:

@@ -1,4 +1,5 @@
-"""Records of flint's balls can be pickled: flint's balls cannot be, so that integers are."""
+"""How a dataclass of flint's balls is pickled: flint's balls cannot be, so integers take their
+place."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from flint import arb
 
 
 def reduced(record: Any) -> Any:
-    """What `__reduce__` of a dataclass of balls, and of tuples of them of any depth, returns."""
+    """What `__reduce__` returns for a dataclass whose fields are balls, nested tuples of balls, or
+    None."""
     parts = (getattr(record, part.name) for part in fields(record))
     return _rebuilt, (type(record), *map(_as_integers, parts))
 
@@ -24,7 +26,8 @@ def _as_integers(part: Any) -> Any:
 
 
 def _rebuilt(kind: type, *parts: Any) -> Any:
-    """The record: the same midpoints, and radii larger by at most 2^-28 of themselves."""
+    """The dataclass again: midpoints are the same, and radii grow by at most 2^-28 of themselves.
+    """
     def read(part: Any) -> Any:
         if isinstance(part, list):
             return tuple(read(each) for each in part)

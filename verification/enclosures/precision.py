@@ -13,17 +13,17 @@ from refot.arrays import as_count
 from .newton import Matrix, Vector
 
 MOST_BITS = 4_096
-"""Bits of working precision at most; the potentials of a problem may need max C / (eps log 2)."""
+"""Bits of working precision at most. Potentials may need as many as max C / (eps log 2)."""
 
 GUARD_BITS = 64
-"""Bits that the first attempt has beyond those of the digits asked for."""
+"""Bits that the first attempt has in addition to those of the requested digits."""
 
 Found = TypeVar("Found")
 Answer = TypeVar("Answer", arb, Vector, Matrix)
 
 
 class EnclosureError(ValueError):
-    """The digits asked for cannot be proven; the message says why, and what is possible."""
+    """The requested digits cannot be proven; the message says why, and what is possible."""
 
 
 def bits_for(digits: int) -> int:
@@ -32,10 +32,11 @@ def bits_for(digits: int) -> int:
 
 
 def first_found(bits: int, attempt: Callable[[], Found | None], refusal: str) -> Found:
-    """The first result of `attempt` at `bits`, 2 `bits`, ... up to MOST_BITS of working precision.
+    """The first result of `attempt` that is not None, at a working precision of `bits`, 2 `bits`,
+    ... up to MOST_BITS.
 
-    Raises EnclosureError if the first attempt needs more bits than that, and with the words of
-    `refusal` if all attempts fail.
+    Raises EnclosureError if `bits` is above MOST_BITS, and with the words of `refusal` if all
+    attempts return None.
     """
     if bits > MOST_BITS:
         most = int((MOST_BITS - GUARD_BITS) / math.log2(10))

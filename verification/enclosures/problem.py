@@ -1,8 +1,7 @@
-"""The problem that is enclosed, without any rounding of its inputs.
+"""The problem whose answers are enclosed, without any rounding of its inputs.
 
-Every float64 input stands for exactly the number (a dyadic rational) that it is; weights are
-divided by their exact sum; the cost of points is a ball around the exact ground cost of the exact
-points."""
+Every float64 input stands for exactly the number (a dyadic rational) that it is. Weights are
+divided by their exact sum. The cost of points is a ball around the exact ground cost."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from typing import Any
 
 from flint import arb, fmpq
 
-from refot.arrays import UnknownNameError, as_positive, as_weights
+from refot.arrays import CostLike, UnknownNameError, Weights, as_positive, as_weights
 from refot.costs.forbidden import require_finite
 from refot.costs.ground import EUCLIDEAN, MANHATTAN_L1, SQEUCLIDEAN, PairCost
 from refot.costs.operands import Cost, DenseCost, as_cost
@@ -22,15 +21,15 @@ from .newton import ArbProblem, Matrix, Vector
 from .precision import EnclosureError
 
 LARGEST_SIZE = 256
-"""n and m at most; beyond, Newton's method in multiple precision takes minutes."""
+"""The largest n and m; beyond, Newton's method in multiple precision takes minutes."""
 
 
 @dataclass(frozen=True)
 class ArbInputs:
-    """The cost, rational weights that sum to 1, and eps.
+    """The cost, rational weights a (n,), b (m,) that sum to 1, and eps in cost units.
 
-    scale: about the largest magnitude of a cost; eps where all costs are 0. `rows` and `columns`
-    are the indices of the points that carry mass.
+    scale: about the largest |C_ij| between points that carry mass; eps where all costs are 0.
+    `rows` and `columns` are the indices of the points that carry mass.
     """
 
     C: Cost
@@ -48,8 +47,9 @@ class ArbInputs:
         return [j for j, bj in enumerate(self.b) if bj > 0]
 
 
-def exact_inputs(C: Any, a: Any, b: Any, eps: Any) -> ArbInputs:
-    """The checked problem, exactly. Raises InputError, and EnclosureError beyond LARGEST_SIZE."""
+def exact_inputs(C: CostLike, a: Weights, b: Weights, eps: Any) -> ArbInputs:
+    """The problem after the checks of all arguments, its inputs unrounded. Raises InputError, and
+    EnclosureError beyond LARGEST_SIZE."""
     C, eps = as_cost(C), as_positive(eps, "eps")
     if max(C.shape) > LARGEST_SIZE:
         raise EnclosureError(f"C: shape {C.shape}; enclosures go up to {LARGEST_SIZE} a side")
@@ -71,7 +71,7 @@ def cost_matrix(C: Cost) -> Matrix:
     """C (n, m) in balls, at the working precision: as given, or the exact cost of the points."""
     if isinstance(C, DenseCost):
         return matrix(C.matrix)
-    if C.ground not in GROUND_COSTS:  # the cost itself: another one may have its name
+    if C.ground not in GROUND_COSTS:  # not looked up by name: two costs may have the same
         raise UnknownNameError("cost", f"{C.ground!r}",
                                "one of " + ", ".join(sorted(cost.name for cost in GROUND_COSTS)))
     ground = GROUND_COSTS[C.ground]
@@ -84,7 +84,7 @@ GROUND_COSTS: dict[PairCost, Callable[[Iterable[arb]], arb]] = {
     EUCLIDEAN: lambda difference: sum((t * t for t in difference), arb(0)).sqrt(),
     MANHATTAN_L1: lambda difference: sum((abs(t) for t in difference), arb(0)),
 }
-"""c of x - y, as in `refot.costs.operands`, in balls."""
+"""The ground costs of `refot.costs.ground` as functions of x - y, in balls."""
 
 
 def on_support(p: ArbInputs, C: Matrix) -> ArbProblem:
@@ -118,5 +118,5 @@ def dot(x: Iterable[Any], y: Iterable[Any]) -> Any:
 
 
 def columns_of(A: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
-    """The transpose, row by row."""
+    """The columns of A: the rows of its transpose."""
     return list(zip(*A, strict=True))

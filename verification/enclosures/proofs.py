@@ -1,9 +1,10 @@
-"""What a potential g proves, in flint balls: F, s, and a bracket of the optimal potential.
+"""What can be proven from a potential g, in flint balls: F, s, and a bracket of the optimal
+potential.
 
-The formulas are those of `certificates/certify.py`, written again and independently, for a plan
-that fits in memory, so that each can be tested against the other. They are true for every g and at
+The formulas are those of `certificates/certify.py`, written a second time and independently, for a
+plan that fits in memory; so each file is tested against the other. They are true for every g and at
 every working precision; the nearer g is to the optimum, the smaller are the balls.
-docs/certificates.md proves each."""
+docs/certificates.md proves each. J is the objective that F minimises; osc C = max C - min C."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ def value(p: ArbProblem, h: ArbHalfStep) -> arb:
 
 
 def transport_cost(p: ArbProblem, h: ArbHalfStep) -> arb:
-    """s: <C,P'> -+ osc(C)/2 sqrt(2 W / eps) for the rounded plan P', by strong convexity."""
+    """s: <C,P'> -+ osc(C)/2 sqrt(2 gap / eps) for the rounded plan P', by strong convexity."""
     kept = sum(
         (_dot(C_j, P_j) / cj.max(arb(1)) for C_j, P_j, cj in zip(
             zip(*p.C, strict=True), zip(*h.P, strict=True), _columns(p, h), strict=True)),

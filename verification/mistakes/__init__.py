@@ -1,1 +1,1 @@
-"""The catalogue of known mistakes: what each is called, what is said of it, what it answers."""
+"""The catalogue of known mistakes: the id of each, a sentence about it, and its wrong answers."""

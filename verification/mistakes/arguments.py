@@ -1,6 +1,6 @@
 """Known mistakes of reading the arguments: the right answer to arguments that were read wrongly.
 
-They can be made in every capability that takes the argument, so that one table serves all.
+Such a mistake can be made in every capability that takes the argument, so one table serves all.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from .mistake import Answer, Forms, Table, forms
 from .transport import even
 
 Named: TypeAlias = dict[str, Any]
-"""Arguments by name. A wrong reading maps those that were given to those that are computed with;
-it returns a list of them, empty where the mistake cannot be made."""
+"""Arguments by name. A wrong reading takes those that were given, and returns those with which an
+implementation may compute in their place: a list, which is empty where the mistake cannot be made
+or changes nothing."""
 
 
 # ------------------------------------------------------------------ the order of a matrix
 def _stride(given: Named) -> list[Named]:
     """Entry (i, j) of the cost is looked for at place i n + j in memory, not at i m + j.
 
-    For n > m that leads beyond the end; for n = m it is right.
+    For n > m that leads beyond the end of the memory, and for n = m it is right: then there is no
+    wrong reading.
     """
     n, m = given["C"].shape
     if n >= m:
@@ -48,7 +50,7 @@ def _filled(weights: Array) -> Array:
 
 
 def _zeros_filled(given: Named) -> list[Named]:
-    """1 / n in place of a weight 0, in a, in b, or in both; then scaled to the mass there was."""
+    """1 / n in place of each weight 0 of a, b, or both; then all are scaled back to the old sum."""
     zero = [name for name in ("a", "b") if (given[name] == 0).any()]
     changes = [{name: _filled(given[name])} for name in zero]
     if len(zero) == 2:
@@ -58,7 +60,8 @@ def _zeros_filled(given: Named) -> list[Named]:
 
 
 def _mass(given: Named, name: str) -> float:
-    """1 for weights; the mass itself where masses need not match."""
+    """The sum that the weights of this name must have: 1 in balanced transport, where `rho` is no
+    argument; in unbalanced transport the sum of those given."""
     return float(given[name].sum()) if "rho" in given else 1.0
 
 
@@ -87,7 +90,7 @@ READINGS: dict[str, tuple[str, tuple[str, ...], Callable[[Named], list[Named]]]]
 }
 """Wrong readings by name: (the sentence that describes it, the arguments it needs, the reading).
 
-If the table of a capability has a mistake of the same name, that one counts."""
+If the table of a capability has a mistake of the same name, the catalogue takes that one."""
 
 
 def of_readings(capability: str, right: Answer) -> Table:
@@ -108,9 +111,10 @@ def of_readings(capability: str, right: Answer) -> Table:
 
 
 def _with_masses(answer: Any, capability: str, given: Named, changed: Named) -> Any:
-    """The answer; for a plan, also with the mass that it has if the filled weights do not sum to 1.
+    """The answer; for a plan, also the plans of implementations that do not scale filled weights.
 
-    The last update then gives the plan the sum of the weights of its side.
+    Such weights do not sum to 1. The last update of Sinkhorn's algorithm makes one marginal of the
+    plan equal to the weights a or b, so the mass of the plan is their sum.
     """
     if capability != "plan":
         return answer

@@ -1,7 +1,8 @@
 """The catalogue: every known mistake by its id.
 
-The diagnosis compares wrong answers with it, the certified vectors say which of its ids a case
-catches, and the bugs of the zoo name the id that has to be diagnosed.
+The diagnosis compares wrong answers with it. The certified vectors (recorded problems with their
+right answers) say which of its ids each of them catches. The bugs of `verification/zoo/` name the
+id that has to be diagnosed.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ ERRATA = {
     "semidual_gradient.b-negated": "H1",
     "value.entropy-for-kl": "L1",
 }
-"""The mistakes that a paper makes, and their numbers in docs/errata.md."""
+"""The ids of mistakes that stand in print in a paper, and their numbers in docs/errata.md."""
 
 
 def _mistakes() -> Iterator[Mistake]:
-    """For each capability: mistakes in its formula, in reading its arguments, and of numerics; then
-    those of the vectors that no capability asks for."""
+    """For each capability: mistakes in its formula, in reading its arguments, and of numerics. Then
+    those of `sides`, which belong to a file of vectors and to no capability."""
     for capability in RIGHT:
         read = of_readings(capability, RIGHT[capability])
         table = FORMULAS.get(capability, {})  # a new capability may have none
@@ -63,7 +64,8 @@ CATALOGUE: dict[str, Mistake] = {mistake.id: mistake for mistake in _mistakes()}
 
 NUMERICAL = frozenset(f"{capability}.{name}" for capability, table in numerics.MISTAKES.items()
                       for name in table)
-"""The ids of the mistakes of numerics, with which the diagnosis does not compare answers."""
+"""The ids of the mistakes of numerics. The diagnosis does not compare answers with these, for the
+reason that `numerics` gives."""
 
 
 def mistakes_of(capability: str) -> list[Mistake]:

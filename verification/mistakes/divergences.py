@@ -41,7 +41,7 @@ def _eps(terms: Terms) -> float:
 
 
 def _kl_forgotten_in(term: int) -> Callable[[Terms], float]:
-    """The sharp value in one term, the KL-inclusive one in the others."""
+    """The divergence with the sharp value in one term, and the KL-inclusive one in the others."""
     return lambda t: halves(*(s if k == term else F
                                for k, (F, s) in enumerate(zip(values_of(t), _s(t), strict=True))))
 
@@ -50,6 +50,7 @@ def _root(t: Terms) -> float | None:
     return float(np.sqrt(S_of(t))) if S_of(t) > 0 else None
 
 
+# here the answers take t, the solutions of (x, y), (x, x) and (y, y)
 DIVERGENCES: Table = {
     "doubled": ("twice the divergence (2W - W - W)", lambda t: 2 * S_of(t)),
     "halved": ("half of the divergence", lambda t: S_of(t) / 2),
@@ -86,7 +87,7 @@ def _of_terms(answer: Callable[[Terms], Any]) -> Callable[..., Any]:
 
 
 def _in_each_term(change: Callable[..., Any]) -> Callable[..., Any]:
-    """S made of three values, each of a neighbouring problem in place of its own."""
+    """The divergence S of three values, each of which solves a neighbouring problem."""
 
     def alternative(*clouds: Any) -> float | None:
         problems = [change(t.C, t.a, t.b, t.case.eps) for t in point_solutions(*clouds)]
@@ -102,14 +103,14 @@ def _other_cost(cost: str, answer: Answer) -> Answer:
 
 
 def _other_costs(answer: Answer) -> Table:
-    """The mistake of always computing with one and the same ground cost, for each ground cost."""
+    """For each ground cost, the mistake of computing with it whatever cost is asked for."""
     return {f"cost-is-{cost}": (f"the cost is {cost}", _other_cost(cost, answer))
             for cost in GROUND_COSTS}
 
 
 def _cross_eps_only(*clouds: Any) -> float:
-    """eps reaches the cross term only: each self term has 0.05 times the standard deviation of its
-    own costs, which is the default of OTT."""
+    """The divergence if the given eps is used for (x, y) only, and (x, x) and (y, y) each have
+    OTT's default: 0.05 times the standard deviation of their costs."""
     xy, xx, yy = point_solutions(*clouds)
     own = [solution(t.C, t.a, t.b, 0.05 * float(t.C.std()) or _eps((xy, xx, yy)))
            for t in (xx, yy)]
@@ -119,7 +120,8 @@ def _cross_eps_only(*clouds: Any) -> float:
 def _own_weights(
     choose: Callable[[Array, Array], tuple[Array, Array] | None], answer: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """The right cross term, and self terms with other weights: choose(a, b) says which.
+    """The right cross term, and self terms with the weights choose(a, b), or None if it returns
+    None.
 
     answer(clouds, changed) takes the cross term from `clouds` and the self terms from `changed`.
     """
@@ -141,7 +143,8 @@ SELF_WEIGHTS: Table = {
     "self-weights-x-uniform": ("the self term of x has uniform weights", lambda a, b: (even(a), b)),
     "self-weights-y-uniform": ("the self term of y has uniform weights", lambda a, b: (a, even(b))),
 }
-"""Which weights stand in the self terms of x and y in place of a and b."""
+"""Wrong weights of the self terms: functions of (a, b) that return the weights of x and of y, or
+None where the mistake cannot be made."""
 
 
 def _of_self_weights(answer: Answer) -> Table:
@@ -154,15 +157,18 @@ def _S_of_two(clouds: Any, changed: Any) -> float:
 
 
 def _S_of_wrong_sums(sums: Callable[..., Forms | None]) -> Callable[..., Forms | None]:
-    """S made of three values, all of a loop with the same mistake in an update."""
+    """The divergence S of three values that a Sinkhorn loop with a wrong update converges to.
+
+    `sums` has the wrong values of one problem (`of_wrong_sums`).
+    """
 
     def alternative(*clouds: Any) -> Forms | None:
         terms = point_solutions(*clouds)
         answers = [sums(t.C, t.a, t.b, t.case.eps) for t in terms]
         if answers[0] is None:
             return None
-        # the mistake has no answers where it does not show (a wrong axis, a symmetric cost):
-        # the value of that term is right
+        # a sum over the wrong axis of a symmetric cost changes nothing: `found` is None, and the
+        # value of that term is right
         each = [[t.F] * len(answers[0].answers) if found is None else found.answers
                 for t, found in zip(terms, answers, strict=True)]
         return Forms(tuple(halves(*values) for values in zip(*each, strict=True)))
@@ -174,6 +180,8 @@ def _gradient_of_two(clouds: Any, changed: Any) -> Array:
     return right_gradients(*clouds)[0] - right_gradients(*changed)[1]
 
 
+# In the answers here, G is the gradient in x of F_xy, and H that of F_xx in one of its two
+# arguments (its slots), each (n, d). The right gradient of the divergence is G - H.
 GRADIENTS: Table = {
     "self-term-missing": ("the self term is missing (or its plan and both its slots are detached)",
         lambda G, H: G),
@@ -205,7 +213,7 @@ def _at_eps(factor: float) -> Callable[..., Array]:
 
 
 def _means(x: Array, a: Array, y: Array, b: Array, cost: str) -> tuple[float, float, float]:
-    """a'C_xy b, a'C_xx a, b'C_yy b."""
+    """The mean costs a'C_xy b, a'C_xx a and b'C_yy b, of which MMD^2 is 2 xy - xx - yy."""
     return tuple(float(p @ point_cost(u, v, cost).dense() @ q)  # type: ignore[return-value]
                  for u, p, v, q in ((x, a, y, b), (x, a, x, a), (y, b, y, b)))
 

@@ -191,6 +191,7 @@ def _loss_from(start: Callable[[Array], Array]) -> Callable[..., float]:
 
 
 def _columns_first(C: Array, a: Array, b: Array, eps: float, L: int) -> float:
+    """The loss if v is updated before u: that of the problem with rows and columns exchanged."""
     return scaling_loss(C.T, b, a, eps, L)
 
 
@@ -202,6 +203,7 @@ def _steps(change: int, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _regularised(C: Array, a: Array, b: Array, eps: float, L: int) -> float:
+    """<C,P> + eps KL(P | a(x)b) of the plan after L steps."""
     u, K, v = _scalings(C, a, b, eps, L, b)
     P = u[:, None] * K * v
     return float((P * C).sum()) + eps * kl(P, np.outer(a, b))
@@ -234,6 +236,7 @@ def _plan_after(C: Array, a: Array, b: Array, eps: float, L: int) -> Array:
 
 
 def _kernel_only(C: Array, a: Array, b: Array, eps: float, L: int) -> Array:
+    """The gradient of sum u_i K_ij C_ij v_j in C with u and v held fixed: P - P C / eps."""
     P = _plan_after(C, a, b, eps, L)
     return P - P * C / eps
 

@@ -24,6 +24,7 @@ from .transport import even, square
 
 
 def _integral(Q: Array, a: Array, b: Array) -> float:
+    """sum_ij a_i b_j exp(Q_ij)."""
     return float(a @ np.exp(Q) @ b)
 
 
@@ -71,7 +72,7 @@ MUTUAL_INFORMATION: Table = {
 
 
 def _q_outside(C: Array, Q: Array, lam: float, a: Array, b: Array, eps: float) -> Array:
-    """B-24 and B-29 as printed: f and g of the cost C, and exp(lam Q / eps) as a factor of P."""
+    """B-24 and B-29 as printed: the optimal plan of the cost C, times exp(lam Q / eps)."""
     return solution(C, a, b, eps).plan * np.exp(lam * Q / eps)
 
 

@@ -1,4 +1,9 @@
-"""What a known mistake is, and how the tables of this room write one down."""
+"""What a known mistake is, and the form of the tables in this folder.
+
+A mistake belongs to one *capability*, a function that an implementation may offer, such as `plan`
+(`verification/subjects/capabilities.py`). It can compute the wrong answer of an implementation that
+makes it, so that a diagnosis recognises the mistake by its number.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 Answer: TypeAlias = Callable[..., Any]
-"""Takes the arguments of a capability in the order of its signature, and returns what an
-implementation with the mistake answers to them: an array or number of the right shape (for
-potentials the sums f_i + g_j), several of them as `Forms`, or None where the mistake cannot be
-made."""
+"""Takes the arguments of a capability in the order of its signature. Returns what an implementation
+with the mistake answers to them, in the shape of the right answer (for balanced potentials, the
+sums f_i + g_j). Several possible answers are `Forms`; None means that the mistake cannot be made
+here."""
 
 Table: TypeAlias = dict[str, tuple[str, Answer]]
 """Mistakes by name: (the sentence that describes it, its answers)."""
@@ -32,13 +37,14 @@ class Mistake:
 
     @property
     def said(self) -> str:
-        """What a diagnosis says: the sentence, and the number of the erratum."""
+        """The text in a diagnosis: the sentence, and the number of the erratum if there is one."""
         return f"{self.sentence} (erratum {self.erratum})" if self.erratum else self.sentence
 
 
 @dataclass(frozen=True)
 class Forms:
-    """Several answers of one mistake: which of them an implementation gives depends on details."""
+    """Several answers of one mistake. Which of them an implementation gives depends on details,
+    such as the update of Sinkhorn's algorithm that came last."""
 
     answers: tuple[Any, ...]
 
@@ -49,5 +55,5 @@ def forms(answer: Any) -> tuple[Any, ...]:
 
 
 def each(table: Table, change: Callable[[Answer], Answer]) -> Table:
-    """The table with every answer changed, under the same names and sentences."""
+    """The table with `change` applied to every answer; names and sentences stay the same."""
     return {name: (sentence, change(answer)) for name, (sentence, answer) in table.items()}

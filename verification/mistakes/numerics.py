@@ -1,8 +1,8 @@
 """Known mistakes of numerics: a right formula that overflows, underflows, or is stopped too early.
 
-The certified vectors say which cases show them. The diagnosis does not compare answers with these,
-because what such a mistake answers depends on details, such as the number of iterations. It looks
-for traces in the numbers of a call instead (`verification/diagnosis/causes.py`).
+The certified vectors say which of their cases show such a mistake. The diagnosis does not compare
+answers with these, because the wrong answer depends on details, such as the number of iterations.
+It looks for signs in the numbers of a call instead (`verification/diagnosis/causes.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from refot.solvers.sinkhorn import sinkhorn_log
 from .mistake import Table
 
 STEPS = 1_000
-"""Iterations of the scaling form. They are enough for every case on which it does not underflow."""
+"""Iterations of u = a / (K v), v = b / (K' u), enough for every case on which K = exp(-C / eps)
+does not underflow."""
 
 
 def _scaling_plan(C: Array, a: Array, b: Array, eps: float) -> Array:

@@ -1,8 +1,11 @@
-"""Known mistakes of an unbalanced value with a rho for each side, one side exact, or TV.
+"""Known mistakes of unbalanced values for which `refot verify` has no capability.
 
-`refot verify` asks for one rho and KL only; the certified vectors of `unbalanced_sides` ask for
-these, too, and name the mistakes that a case catches. Each answers to (C, a, b, eps, rho, penalty)
-with rho = (rows, columns)."""
+The two *sides* of a problem are the rows and the columns. `refot verify` asks for KL penalties with
+one rho for both. The certified vectors `unbalanced_sides.json` also ask for a rho for each side,
+for an exact side (rho = inf: its marginal is met) and for total variation (TV). They name the
+mistakes of this file that a case catches. An answer takes (C, a, b, eps, rho, penalty) with rho =
+(rows, columns).
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,15 @@ from refot.unbalanced.values import unbalanced_value
 from .mistake import Answer, Table, each
 
 CAPABILITY = "unbalanced_sides"
-"""What the ids begin with: the file of vectors."""
+"""The beginning of the ids of these mistakes, and the name of the file of vectors."""
 
 Sides = tuple[float, float]
+"""rho of the rows and of the columns."""
 
 
 # ------------------------------------------------------------------ neighbouring problems
 def _with(change: Callable[[Sides, str, float], tuple[Sides, str] | None]) -> Answer:
-    """U of the same problem with another rho or penalty; None where they do not change."""
+    """The value U of the same problem with another rho or penalty; None where neither changes."""
 
     def answer(C: Array, a: Array, b: Array, eps: float, rho: Any, penalty: str) -> float | None:
         given = (float(rho[0]), float(rho[1])), penalty
@@ -49,7 +53,8 @@ def _each_rho(change: Callable[[float, float], float]) -> Answer:
 
 
 def _of_penalty(wrong: str, factor: float = 1.0) -> Answer:
-    """TV in place of KL or KL in place of TV, or TV times a factor."""
+    """With factor 1: the penalty `wrong` in place of the given one. With another factor: if the
+    given penalty is `wrong`, its rho times the factor; else None."""
 
     def change(rho: Sides, penalty: str, eps: float) -> tuple[Sides, str] | None:
         changed = (factor * rho[0], factor * rho[1]), wrong
@@ -58,6 +63,7 @@ def _of_penalty(wrong: str, factor: float = 1.0) -> Answer:
     return _with(change)
 
 
+# here the answers take (C, a, b, eps, rho, penalty)
 NEIGHBOURS: Table = {
     "rows-rho-for-both": ("rho of the rows is used for both sides",
         _with(lambda rho, penalty, eps: ((rho[0], rho[0]), penalty))),
@@ -78,12 +84,14 @@ NEIGHBOURS: Table = {
 
 # ------------------------------------------------------------------ wrong formulas at the optimum
 MET = 1e-8
-"""Sums that miss their weights by this share are meant to be equal to them."""
+"""Row sums whose L1 error is at most this share of the mass count as exact, and so do column sums:
+the error is due to rounding and to the residual of the solve."""
 
 
 @dataclass(frozen=True)
 class Solved:
-    """A solved problem with its plan."""
+    """A solved problem: the penalties of its two sides, potentials f (n,) and g (m,), plan P (n,
+    m), value U."""
 
     C: Array
     a: Array
@@ -118,7 +126,7 @@ class Solved:
 
     @property
     def paid(self) -> tuple[float, float]:
-        """Both penalties; 0 where the sums miss the weights by rounding and residual only."""
+        """The penalties of rows and columns; 0 where the marginal is exact up to MET."""
         marginals = self.P.sum(axis=1), self.P.sum(axis=0)
         rows, columns = (
             0.0 if abs(sums - w).sum() <= MET * w.sum() else side.cost(sums, w)
@@ -127,7 +135,7 @@ class Solved:
 
     @property
     def without_masses(self) -> float:
-        """U with sum p log(p / q) for KL, everywhere."""
+        """U with sum p log(p / q) in place of KL(p | q) = sum p log(p / q) - p + q in all terms."""
         m_a, m_b, m = self.masses
         off = sum(side.rho * (w - m) for side, w in zip(self.sides, (m_a, m_b), strict=True)
                   if not isinstance(side, Exact | TV))
@@ -150,6 +158,7 @@ def _remembered(arrays: Any, eps: float, rho: Sides, penalty: str) -> Solved:
     return Solved(C, a, b, eps, as_penalties(rho, penalty), found.f, found.g, P, U)
 
 
+# here the answers take a `Solved` problem
 FORMULAS: Table = {
     "mass-terms-missing": ("the mass terms -p + q of KL are left out everywhere",
         lambda t: t.without_masses),
@@ -167,14 +176,16 @@ FORMULAS: Table = {
 
 # ------------------------------------------------------------------ partial transport
 STEPS, STILL = 2_000, 1e-15
-"""`_partial` stops after STEPS iterations, or when g moves by at most STILL times its largest
-entry."""
+"""`_partial` stops after STEPS iterations, or when no entry of g moves by more than STILL times the
+largest |g_j|."""
 
 
 def _partial(C: Array, a: Array, b: Array, eps: float, rho: Any, penalty: str) -> float | None:
-    """U of partial transport: no row or column of the plan may have more mass than its weight. So f
-    and g are at most rho, as with "tv", but not at least -rho. None if the penalty is another, or
-    if there is no plan, because an exact side has more mass than the other."""
+    """U of partial transport: no row or column of the plan may have more mass than its weight.
+
+    So f and g are at most rho, as under TV, but without the lower bound -rho of TV. None if the
+    penalty is not TV, or if no plan exists because an exact side has more mass than the other.
+    """
     if penalty != "tv" or (np.isinf(rho[0]) and a.sum() > b.sum()) or (
             np.isinf(rho[1]) and b.sum() > a.sum()):
         return None

@@ -1,8 +1,8 @@
 """Known mistakes of plans, potentials, values, and transport costs.
 
-Many of them solve another problem, and solve it right: one table of such neighbouring problems
-serves all four capabilities. The other tables compute a wrong answer from the right solution
-(`Truth`).
+Many of them solve a wrong problem rightly, such as that of eps / 2. One table of such neighbouring
+problems serves all four capabilities. The other tables compute a wrong answer from the solution of
+the right problem (`Truth`, written t; t.F is the value with eps KL, t.s the sharp cost <C,P>).
 
 Papers: B = Bréchet et al. 2019, L = Liu et al.
 """
@@ -23,15 +23,16 @@ from .mistake import Answer, Table, each
 from .updates import of_wrong_sums
 
 Problem: TypeAlias = tuple[Array, Array, Array, float]
+"""(C, a, b, eps)."""
 
 
 def even(weights: Array) -> Array:
-    """As many weights, all equal."""
+    """Uniform weights, as many as those given."""
     return np.full_like(weights, 1 / len(weights))
 
 
 def square(C: Array) -> bool:
-    """Whether n = m, so that a wrong axis raises no error."""
+    """Whether n = m. Otherwise a transposed cost has a wrong shape, so that the mistake is seen."""
     return bool(C.shape[0] == C.shape[1])
 
 
@@ -85,11 +86,13 @@ RELATIVE: Table = {
     "eps-relative": ("eps is relative to the largest cost: eps max|C| stands in its place",
         lambda C, a, b, eps: (C, a, b, eps * float(abs(C).max())) if C.any() else None),
 }
-"""The same for numbers only: its plan is that of the cost divided by its maximum."""
+"""A neighbouring problem for the capabilities that return a number only. Its plan is the plan of
+"cost-divided-by-maximum", so that plans cannot tell the two mistakes apart."""
 
 
 def _of_neighbours(answer: Callable[[Truth], Any], problems: Table = NEIGHBOURS) -> Table:
-    """The mistakes of a capability that solve a neighbouring problem, and answer from that."""
+    """The mistakes of a capability that solve a neighbouring problem; `answer` reads its answer off
+    the solution."""
 
     def asked(change: Callable[..., Problem | None]) -> Answer:
         def alternative(*problem: Any) -> Any:
@@ -107,6 +110,7 @@ def _of_solution(answer: Callable[[Truth], Any]) -> Answer:
 
 # ------------------------------------------------------------------ values
 def _entropies(t: Truth) -> float:
+    """eps (H(a) + H(b)), by which eps KL(P | a(x)b) exceeds -eps H(P)."""
     return t.case.eps * (entropy(t.a) + entropy(t.b))
 
 
@@ -120,7 +124,7 @@ def _kl_uniform(t: Truth) -> float:
 
 
 def _log_b_missing(t: Truth) -> float:
-    """<C,P> + eps KL(P | a(x)1): the largest semi-dual if the softmin in it lacks log b."""
+    """<C,P> + eps KL(P | a(x)1), the maximum of a semi-dual whose softmin lacks log b."""
     return t.F - t.case.eps * entropy(t.b)
 
 

@@ -1,7 +1,9 @@
 """Known mistakes of unbalanced transport on a cost matrix: of U, its plan and its potentials.
 
-Equations are those of docs/equations.md, letter U. Each mistake is computed from solutions of the
-problem, or of the neighbouring problem that it solves in place of the one asked.
+Equations are those of docs/equations.md, letter U. An answer is computed from the solution t
+(`Unbalanced`) of the given problem, or of a neighbouring problem that the mistake solves in its
+place. rho is the strength of the KL penalties. rho / (rho + eps), the factor of the softmin in U-3,
+is called the *damping*.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ from refot.verification.truth.unbalanced_right import both
 from .mistake import Answer, Forms, Table, each
 
 Of = Callable[[Unbalanced], Any]
+"""Computes an answer from a solved problem."""
+
 Problem = tuple[Any, ...]
+"""(C, a, b, eps, rho), in which rho is one number or a pair (rows, columns)."""
 
 
 # ------------------------------------------------------------------ neighbouring problems
@@ -49,8 +54,8 @@ def of_damping(tau: float, eps: float) -> float | None:
 
 
 def _to_ones(C: Array, a: Array, b: Array, eps: float, rho: float) -> Problem:
-    """KL(P | 1) for KL(P | a(x)b) is eps log a_i + eps log b_j more of a cost; atoms without mass
-    have a weight that is as good as 0 here."""
+    """The problem with KL(P | 1), as one with KL(P | a(x)b) that has the same plan: its cost is
+    C_ij + eps log a_i + eps log b_j. Atoms without mass keep their cost: their plan is 0 anyway."""
     logs = [np.log(np.where(w > 0, w, 1)) for w in (a, b)]
     return C + eps * (logs[0][:, None] + logs[1]), a, b, eps, rho
 
@@ -91,7 +96,7 @@ NEIGHBOURS: Table = {
     "cost-divided-by-maximum": ("the cost is divided by its maximum",
         lambda C, *rest: (C / abs(C).max(), *rest)),
 }
-"""The problem that a mistake solves in place of the one asked, or None."""
+"""The problem that each mistake solves in place of the given one, or None if it cannot be made."""
 
 
 def _of_neighbours(answer: Of) -> Table:
@@ -135,7 +140,8 @@ def _sum_p_log_p(t: Unbalanced) -> float:
 
 
 def _with_entropies(t: Unbalanced) -> Forms:
-    """The value of the plan t.plan with eps sum P (log P - 1) or eps sum P log P for eps KL."""
+    """Values of t.plan with another term in place of eps KL(P | a(x)b): eps sum P (log P - 1),
+    eps sum P log P, and eps KL(P | 1)."""
     penalties = t.U - t.sharp - _eps_kl(t)
     entropy = t.eps * _sum_p_log_p(t)
     return Forms((t.sharp + entropy - t.eps * t.mass + penalties, t.sharp + entropy + penalties,
@@ -143,7 +149,8 @@ def _with_entropies(t: Unbalanced) -> Forms:
 
 
 def _entropy_value(C: Array, a: Array, b: Array, eps: float, rho: float) -> Forms:
-    """The minimum with KL to 1, and the same value at the right plan."""
+    """The values of `_with_entropies`, at the plan of the problem with KL to 1 and at the right
+    plan."""
     ones = unbalanced_solution(*_to_ones(C, a, b, eps, rho))
     of_ones = _with_entropies_on(C, ones)
     return Forms((*of_ones.answers, *_with_entropies(unbalanced_solution(C, a, b, eps, rho)).answers
@@ -151,7 +158,8 @@ def _entropy_value(C: Array, a: Array, b: Array, eps: float, rho: float) -> Form
 
 
 def _with_entropies_on(C: Array, ones: Unbalanced) -> Forms:
-    """As `_with_entropies`, of a solution whose cost holds eps log a + eps log b."""
+    """As `_with_entropies`, at the plan of the problem with KL to 1. `ones` solves that problem
+    with the cost of `_to_ones`; C is the cost without eps log a + eps log b."""
     sharp = float((C * ones.plan).sum())
     penalties = ones.U - ones.sharp - _eps_kl(ones)
     entropy = ones.eps * _sum_p_log_p(ones)
@@ -160,8 +168,11 @@ def _with_entropies_on(C: Array, ones: Unbalanced) -> Forms:
 
 
 def _at_ones(t: Unbalanced) -> tuple[Array, Array]:
-    """Potentials of the problem with KL to 1, P_ij = exp((F_i + G_j - C_ij) / eps), taken as plain
-    ones of the problem with KL to a(x)b: F - eps log a, G - eps log b."""
+    """F - eps log a and G - eps log b, with the potentials F, G of the problem with KL to 1.
+
+    That problem has P_ij = exp((F_i + G_j - C_ij) / eps), the plain form. The mistake is to convert
+    F and G as if they were plain potentials of the problem with KL to a(x)b.
+    """
     ones = unbalanced_solution(*_to_ones(t.C, t.a, t.b, t.eps, t.rhos[0]))
     logs = [np.log(np.where(w > 0, w, 1)) for w in (t.a, t.b)]
     return ones.f - t.eps * logs[0], ones.g - t.eps * logs[1]
@@ -206,7 +217,7 @@ def _kernel(t: Unbalanced) -> Array:
 
 
 def _exchanged_sums(t: Unbalanced) -> Array | None:
-    """A diagonal plan whose rows sum to what is due to the columns."""
+    """A diagonal plan whose row sums are the right column sums; None unless n = m."""
     return np.diag(t.marginals[1]) if t.C.shape[0] == t.C.shape[1] else None
 
 

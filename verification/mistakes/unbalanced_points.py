@@ -30,7 +30,8 @@ from .unbalanced import NEIGHBOURS, Of, Problem, damping, linear_dual, of_dampin
 def _form(
     form: Callable[[float, float, float], float], bias: float = 1.0
 ) -> Callable[[Terms], float]:
-    """A divergence from its three values, with a multiple of the mass bias."""
+    """A divergence: `form` of its three values U_xy, U_xx, U_yy, plus `bias` times the mass bias
+    eps/2 (m_a - m_b)^2 of U-8."""
     return lambda t: form(t[0].U, t[1].U, t[2].U) + bias * mass_bias(t[0])
 
 
@@ -42,6 +43,7 @@ def _of_values(value: Of, bias: float) -> Callable[[Terms], float]:
     return lambda t: _halves(*(value(each) for each in t)) + bias * mass_bias(t[0])
 
 
+# here the answers take t, the solutions of (x, y), (x, x) and (y, y)
 DIVERGENCES: Table = {
     "mass-bias-missing": ("the mass bias eps/2 (m_a - m_b)^2 is left out", _form(_halves, 0.0)),
     "mass-bias-doubled": ("eps (m_a - m_b)^2: the factor 1/2 of the mass bias is missing",
@@ -80,7 +82,7 @@ def _of_terms(answer: Callable[[Terms], Any]) -> Answer:
 
 def _terms_of_neighbours(change: Callable[..., Problem | None], clouds: tuple[Any, ...]
                          ) -> Terms | None:
-    """The neighbouring problems of the three terms, solved."""
+    """The solutions of the three neighbouring problems; None if one of them does not exist."""
     changed = [change(t.C, t.a, t.b, t.eps, t.rhos[0]) for t in unbalanced_terms(*clouds)]
     if any(problem is None for problem in changed):
         return None
@@ -89,11 +91,12 @@ def _terms_of_neighbours(change: Callable[..., Problem | None], clouds: tuple[An
 
 
 EXACT = ("rows-exact", "columns-exact")
-"""Neighbours in which one marginal is exact. The divergence U-8 has none of these, since its self
-terms have one penalty for both sides."""
+"""Neighbouring problems in which one marginal is exact. The divergence U-8 has none of these, since
+its self terms have one penalty for both sides."""
 
 POINT_NEIGHBOURS: Table = {name: entry for name, entry in NEIGHBOURS.items()
                            if name not in (*EXACT, "cost-transposed", "weights-exchanged")}
+"""The neighbouring problems that a divergence of point clouds can solve in each of its terms."""
 
 
 def _S_of_neighbours() -> Table:
@@ -111,6 +114,8 @@ def _S_of_neighbours() -> Table:
 
 
 # ------------------------------------------------------------------ gradients in the points
+# In the answers here, G is the gradient in x of U_xy, and H that of U_xx in one of its two
+# arguments (its slots), each (n, d). The right gradient of the divergence is G - H.
 GRADIENTS: Table = {
     "self-term-missing": ("the self term is missing (or its plan and both its slots are detached)",
         lambda G, H: G),
@@ -124,13 +129,14 @@ GRADIENTS: Table = {
 
 
 def _per_mass(*clouds: Any) -> Array:
+    """The gradient divided by the weight of its atom."""
     a = clouds[1]
     G, H = right_unbalanced_gradients(*clouds)
     return (G - H) / np.where(a > 0, a, 1)[:, None]
 
 
 def _damped_gradient(*clouds: Any) -> Forms:
-    """The gradient taken through a damped softmin: rho / (rho + eps) or its inverse too much."""
+    """The gradient times rho / (rho + eps), and divided by it: that of a damped softmin."""
     G, H = right_unbalanced_gradients(*clouds)
     tau = damping(clouds[5], clouds[4])
     return Forms((tau * (G - H), (G - H) / tau))
@@ -153,7 +159,8 @@ RHO_READINGS: dict[str, Callable[[float, float], float | None]] = {
     "rho-squared": lambda rho, eps: rho**2, "root-of-rho": lambda rho, eps: rho**0.5,
     "rho-halved": lambda rho, eps: rho / 2, "rho-doubled": lambda rho, eps: 2 * rho,
 }
-"""What rho may be read as, under the names of NEIGHBOURS."""
+"""What an implementation may compute with in place of rho, under the names of NEIGHBOURS: functions
+of (rho, eps)."""
 
 
 MISTAKES: dict[str, Table] = {

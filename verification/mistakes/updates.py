@@ -1,10 +1,10 @@
 """Known mistakes in one update of Sinkhorn's algorithm: a wrong axis, a missing weight.
 
-Such a loop converges, but to potentials that are not optimal, so that more iterations change
-nothing. Here the sums S_ij = f_i + g_j at which it stops changing are computed, and from them what
-each capability answers. If the two updates do not fit together, each iteration still moves f up and
-g down by the same constant, and S depends on which update was the last. So a mistake has several
-forms.
+Such a loop converges, but to potentials that are not optimal, and more iterations do not help. This
+file computes the sums S_ij = f_i + g_j at which the loop stops changing, and from these sums the
+answer of each capability. If the two updates do not fit together, each iteration still moves f up
+and g down by the same constant, and S depends on which update came last. So a mistake has several
+possible answers (`Forms`).
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ STEPS = 2_000
 """Iterations after which a loop that still changes is given up."""
 
 Sums: TypeAlias = list[Array]
-"""f_i + g_j (n, m), in each form that a mistake has."""
+"""f_i + g_j (n, m), once for each form of a mistake."""
 
 WrongSums: TypeAlias = Callable[[Array, Array, Array, float], Sums | None]
-"""(C, a, b, eps) -> the sums of a loop with a mistake, or None where the mistake does not show."""
+"""Takes (C, a, b, eps) and returns the sums of a loop with a mistake, or None where the mistake
+changes nothing, makes the shapes wrong, or keeps the loop from converging."""
 
 
 def _log(weights: Array) -> Array:
@@ -42,9 +43,9 @@ def _log(weights: Array) -> Array:
 def standing(rows: Array, columns: Array, a: Array, b: Array, eps: float) -> Sums | None:
     """f_i + g_j of the loop f = softmin(rows, g + eps log b), g = softmin(columns, f + eps log a).
 
-    It is right for rows = C and columns = C'. The loop is done when an iteration moves all g_j by
-    the same number. Returned are the sums with g updated last, and those with f updated last; None
-    if the loop is not done after STEPS iterations.
+    The loop is Sinkhorn's algorithm if rows = C (n, m) and columns = C' (m, n). It ends when an
+    iteration moves all g_j by the same number. Returned are the sums with g updated last, and those
+    with f updated last; None if the loop has not ended after STEPS iterations.
     """
     softmin = get_backend("numpy").softmin  # without the checks of `refot.softmin`, at each step
     on_rows, on_columns = DenseCost(rows), DenseCost(columns)
@@ -64,16 +65,16 @@ def standing(rows: Array, columns: Array, a: Array, b: Array, eps: float) -> Sum
 
 
 REMEMBERED = 256
-"""The results of `standing` that are kept: the capabilities of a part are asked the same problems,
-and so are the parts."""
+"""The number of results of `standing` that are kept: all capabilities of all parts of a subject are
+asked about the same problems."""
 
 _standing: dict[Hashable, Sums | None] = {}
 
 
 def _axis(rows: bool, columns: bool) -> WrongSums:
-    """The mistake of a sum over the wrong axis in the update of f (`rows`), of g (`columns`).
+    """A sum over the wrong axis in the update of f if `rows`, and in that of g if `columns`.
 
-    It does not show for a symmetric cost, and fails for n != m.
+    A symmetric cost does not show the mistake, and with n != m it is an error: None in both cases.
     """
 
     def sums(C: Array, a: Array, b: Array, eps: float) -> Sums | None:
@@ -91,11 +92,13 @@ def _axis(rows: bool, columns: bool) -> WrongSums:
 
 # ------------------------------------------------------------------ a weight missing
 def _without_b(C: Array, a: Array, b: Array, eps: float) -> Sums:
-    """b is missing from one update: a loop that converges as if b were uniform.
+    """The sums of a loop in which one update lacks b. It converges as if b were uniform.
 
-    The three forms, in this order: the update of f, without b, is the last but one; it is the last;
-    or the loop is one of scalings that ends with v = 1 / (K'u), where b is missing, so that it is
-    missing in P = u K v, too.
+    The answer has three forms:
+    - the update f = softmin(C, g), which lacks eps log b, is followed by that of g;
+    - that update of f is the last one;
+    - the loop updates scalings, and ends with v = 1 / (K'u) in place of b / (K'u). So P = u K v
+      lacks b.
     """
     solved = solution(C, a, np.full_like(b, 1 / len(b)), eps).solved
     S = solved.f[:, None] + solved.g
@@ -119,7 +122,7 @@ WRONG_SUMS: Table = {
     "weights-b-missing-in-update": ("the weights b are missing from one update", _without_b),
     "weights-a-missing-in-update": ("the weights a are missing from one update", _without_a),
 }
-"""The mistakes by name, each with the sums f_i + g_j to which its loop converges."""
+"""Mistakes by name: (the sentence that describes it, the sums f_i + g_j of its loop)."""
 
 
 # ------------------------------------------------------------------ what each capability answers
@@ -128,12 +131,13 @@ def _plan(S: Array, C: Array, a: Array, b: Array, eps: float) -> Array:
 
 
 def _at_zero(S: Array, mass: Array) -> Array:
-    """S, and 0 where there is no mass."""
+    """S, with 0 for the pairs without mass, where S may be infinite."""
     return np.where(mass > 0, S, 0)
 
 
 def _values(S: Array, C: Array, a: Array, b: Array, eps: float) -> tuple[float, ...]:
-    """a.f + b.g, and <C,P> + eps KL(P | a(x)b)."""
+    """Two formulas of the value that agree at the optimum: a.f + b.g, and
+    <C,P> + eps KL(P | a(x)b)."""
     mass = np.outer(a, b)
     P = _plan(S, C, a, b, eps)
     return float((mass * _at_zero(S, mass)).sum()), float((C * P).sum()) + eps * kl(P, mass)
@@ -145,15 +149,15 @@ ANSWERS: dict[str, Callable[..., tuple[Any, ...]]] = {
     "value": _values,
     "transport_cost": lambda S, C, *rest: (float((C * _plan(S, C, *rest)).sum()),),
 }
-"""All answers that a capability may compute from S = f_i + g_j and (C, a, b, eps)."""
+"""By capability: all answers that may be computed from S_ij = f_i + g_j and (C, a, b, eps)."""
 
 
 def of_wrong_sums(capability: str) -> Table:
-    """The mistakes of WRONG_SUMS, as what they make a capability answer."""
+    """The mistakes of WRONG_SUMS, with the wrong answers of this capability."""
 
     def mistake(sums: WrongSums) -> Callable[..., Forms | None]:
         def alternative(*problem: Any) -> Forms | None:
-            with np.errstate(all="ignore"):  # what overflows is not finite, and fits nothing
+            with np.errstate(all="ignore"):  # an answer that overflows is not finite: it fits none
                 found = sums(*problem)
                 return None if found is None else Forms(tuple(
                     answer for S in found for answer in ANSWERS[capability](S, *problem)))

@@ -1,5 +1,6 @@
-"""Does a backend compute what the contract says? The comparison of its operations, one by one, with
-the NumPy backend's in a wider float, for the backends of refot and for those of others:
+"""Whether a backend computes what `refot.backend_contract` says, for refot's backends and others.
+
+Each of its operations is compared with the NumPy backend's in a wider float:
 
     from refot.verification.parity import parity
     assert all(result.passed for result in parity(backend))

@@ -1,7 +1,7 @@
 """Each operation of a backend on a problem, compared with the reference.
 
-The reference is the NumPy backend, or the formula itself, on the same inputs in a wider float: what
-is measured is the rounding of the backend. `problems` derives what that may be.
+The reference is the NumPy backend, or the formula itself, on the same inputs in a wider float, so
+that the rounding of the backend is measured. `problems.py` derives how large that may be.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ from refot.backend_contract import Backend, Entries
 from .problems import REFERENCE, WIDER, ParityProblem, fixed_problems, unit
 
 LEAST = 2e-38
-"""What entries of an absorbed kernel are raised to: the smallest that solvers ask for in float32.
-"""
+"""Smaller entries of an absorbed kernel are raised to this: the smallest bound that solvers use in
+float32."""
 
 ENTRY = 1e-5
-"""From this size on an entry belongs to the sparse plan."""
+"""The threshold with which the sparse plan is tested: entries of at least this size belong to it.
+"""
 
 
 @dataclass(frozen=True)
 class Result:
-    """The largest error of one operation on one problem: as it is, relative to the largest entry of
-    the result in units of u, and as a share of what is allowed. `note`: what else is wrong."""
+    """The largest error of one operation on one problem.
+
+    error: absolute. relative_in_u: relative to the largest entry of the result, in units of the
+    unit roundoff u. share: as a share of what is allowed. note: a wrong shape or dtype."""
 
     operation: str
     case: str
@@ -59,16 +62,16 @@ def compared(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
 
 def result(operation: str, problem: ParityProblem, got: Any, want: Any, allowed: Any,
            due: Any = None) -> Result:
-    """Whether |got - want| <= allowed, entry by entry: `due` is the dtype of the answer, that of
-    the problem unless given."""
+    """Compare |got - want| with `allowed`, entry by entry. `due` is the right dtype of the answer,
+    by default that of the problem."""
     return measured(operation, problem.name, problem.dtype, got, want, allowed,
                     due or problem.dtype)
 
 
 def measured(operation: str, case: str, dtype: Any, got: Any, want: Any, allowed: Any, due: Any
              ) -> Result:
-    """|got - want| <= allowed entry by entry, equal where want is infinite. An answer of another
-    shape than `want`, or another dtype than `due`, fails whatever its numbers."""
+    """Compare |got - want| with `allowed`, entry by entry; where `want` is infinite, both must be
+    equal. An answer with another shape than `want`, or another dtype than `due`, fails."""
     got, want = np.asarray(got), np.asarray(want, WIDER[dtype])
     largest = float(abs(want[np.isfinite(want)]).max(initial=0)) or 1.0
 
@@ -87,7 +90,8 @@ def measured(operation: str, case: str, dtype: Any, got: Any, want: Any, allowed
 # ------------------------------------------------------------------ the operations
 def softmin(backend: Backend, problem: ParityProblem, shift: Array | None = None
             ) -> Iterator[Result]:
-    """-eps log sum_j exp((G_j - C_ij) / eps); a `shift`, whatever it holds, changes nothing."""
+    """-eps log sum_j exp((G_j - C_ij) / eps). A `shift` (n,), a guess of the result, must not
+    change it whatever its numbers are."""
     p, r = problem.converted(backend.asarray), problem.wider
     guess = None if shift is None else backend.asarray(shift)
     yield result("softmin", problem, backend.to_numpy(backend.softmin(p.C, p.G, p.eps, guess)),
@@ -95,7 +99,7 @@ def softmin(backend: Backend, problem: ParityProblem, shift: Array | None = None
 
 
 def plan_apply(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
-    """P @ V: each entry within its error times its own size, P @ |V|."""
+    """P @ V. The error allowed is that of an entry of P, times P @ |V|."""
     p, P, V = problem.converted(backend.asarray), problem.plan, problem.wider.V
     got = backend.to_numpy(backend.plan_apply(p.C, p.F, p.G, p.eps, p.V))
     yield result("plan_apply", problem, got, P @ V,
@@ -103,7 +107,7 @@ def plan_apply(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
 
 
 def marginals(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
-    """P 1 and P'1. A sum may be taken in blocks, one after the other: a rounding for each term."""
+    """P 1 and P'1. Terms may be added one after the other, so that each is allowed a rounding."""
     p, (n, m) = problem.converted(backend.asarray), problem.C.shape
     found = backend.marginals(p.C, p.F, p.G, p.eps)
     for side, got, terms in zip(("rows", "columns"), found, (m, n), strict=True):
@@ -114,7 +118,7 @@ def marginals(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
 
 
 def plan_cost(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
-    """<P, C>, a float of Python."""
+    """<P, C>, which must be a float of Python."""
     p, P, sizes = problem.converted(backend.asarray), problem.plan, problem.cost_sizes
     got = backend.plan_cost(p.C, p.F, p.G, p.eps)
     yield result("plan_cost", problem, got, (P * problem.wider.C.dense()).sum(),
@@ -123,7 +127,8 @@ def plan_cost(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
 
 
 def plan_cost_gradient(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
-    """sum_j P_ij d1 c(x_i, y_j), of points alone."""
+    """sum_j P_ij d1 c(x_i, y_j), (n, d), d1 the gradient in the first point; nothing is compared
+    for a cost matrix."""
     p, C = problem.converted(backend.asarray), problem.wider.C
     if problem.d == 0:
         return
@@ -136,8 +141,9 @@ def plan_cost_gradient(backend: Backend, problem: ParityProblem) -> Iterator[Res
 
 def plan_entries(backend: Backend, problem: ParityProblem, least: float = ENTRY
                  ) -> Iterator[Result]:
-    """The entries above `least` and no others, but for those within rounding of it; None where
-    there are more than allowed."""
+    """The sparse plan: all entries above `least` and no others, where entries within rounding of
+    `least` may belong to it or not. The backend must return None if more entries belong to it than
+    the caller allows."""
     p, P, error = problem.converted(backend.asarray), problem.plan, problem.entry_error
     found = backend.plan_entries(p.C, p.F, p.G, p.eps, least, P.size)
     if found is None:
@@ -157,8 +163,9 @@ def plan_entries(backend: Backend, problem: ParityProblem, least: float = ENTRY
 
 def gibbs(backend: Backend, problem: ParityProblem, least: float = LEAST, kept: Any = None
           ) -> Iterator[Result]:
-    """The absorbed kernel, in the dtype `kept`, by default that of the problem. What is raised to
-    `least` may come as exp(log least), |log least| roundings of it."""
+    """The absorbed kernel max(P, least), in the dtype `kept`, by default that of the problem. An
+    entry raised to `least` may be computed as exp(log least), which is off by |log least|
+    roundings."""
     p, u, kept = problem.converted(backend.asarray), unit(problem.dtype), kept or problem.dtype
     K = backend.asarray(np.full(problem.C.shape, np.nan, kept))
     backend.gibbs(p.C, p.F, p.G, p.eps, least, K)
@@ -169,7 +176,7 @@ def gibbs(backend: Backend, problem: ParityProblem, least: float = LEAST, kept: 
 
 
 def sweep(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
-    """A sweep with a kernel of entries between 1e-6 and those of the plan."""
+    """A sweep with the kernel max(P, 1e-6)."""
     n, m = problem.C.shape
     K = np.maximum(problem.plan, 1e-6).astype(problem.dtype)
     v, s = (np.linspace(0.5, 2, size).astype(problem.dtype) for size in (m, n))
@@ -177,7 +184,7 @@ def sweep(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
 
 
 def transposed(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
-    """softmin and plan_apply down the columns, of an operand that is a view."""
+    """softmin and plan_apply on the transposed problem, whose cost matrix is a view."""
     other = problem.T
     if np.isneginf(other.G).all():  # nothing to sum over
         return
@@ -188,17 +195,18 @@ def transposed(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
 OPERATIONS = {compare.__name__: compare for compare in (
     softmin, plan_apply, marginals, plan_cost, plan_cost_gradient, plan_entries, gibbs, sweep,
     transposed)}
-"""What is compared on each problem, by name."""
+"""By its name, the comparison of each operation of the contract."""
 
 
 # ------------------------------------------------------------------ a sweep with a given kernel
 def swept(backend: Backend, name: str, K: Array, v: Array, s: Array, w: float, *,
           sparse: bool = False) -> Iterator[Result]:
-    """(K v, K'u), u = s / (K v)^w, with K handed over as a matrix, or as its positive entries.
+    """(K v, K'u), u = s / (K v)^w, with K (n, m) given as a matrix, or with `sparse` as its
+    positive entries; v (m,), s (n,).
 
-    n + 2 m + 8 roundings: m sums of n positive terms, and a power that errs by w times what a sum
-    does; and w itself is rounded, which moves r^w by |w log r| roundings. They are those of float64
-    on the processor, of K on a device.
+    n + 2 m + 8 roundings are allowed: for sums of m and of n positive terms, and for a power that
+    errs by w times as much as a sum. Rounding w moves r^w, r = K v, by another |w log r| roundings.
+    They are roundings of the dtype of v on the processor, and of the dtype of K on a device.
     """
     (n, m), dtype = K.shape, v.dtype.type
     u = unit(dtype if backend.xp is np else K.dtype)
@@ -214,7 +222,7 @@ def swept(backend: Backend, name: str, K: Array, v: Array, s: Array, w: float, *
 
 
 def _entries(backend: Backend, K: Array) -> Entries:
-    """The positive entries of K by rows, on the backend."""
+    """The positive entries of K in the form of `Entries`, row by row, as arrays of the backend."""
     rows, columns = K.nonzero()
     starts = np.searchsorted(rows, np.arange(len(K) + 1))
     values, places, starts = map(backend.asarray, (K[rows, columns], columns.astype(np.int32),

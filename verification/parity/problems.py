@@ -1,10 +1,11 @@
-"""The inputs on which backends are compared: costs, potentials and an eps, with what an operation
-on them may err by.
+"""The inputs on which backends are compared: costs, potentials and an eps, with the rounding error
+that an operation on them may have.
 
-With u the unit roundoff of the cost's dtype: a cost is a scaled sum over d coordinates and errs by
-(d + 3) u |C|, |C| the sum of its terms' absolute values (which of -<x, y> is more than its own).
-F + G - C adds 2 u of its operands, and 1 / eps another u of the exponent. So
-- a softmin may err by (d + 6) u (max|h| + max|C|) for its exponents, and by 32 u (1 + log m) eps
+F = f + eps log a and G = g + eps log b are potentials with their weights. u is the unit roundoff of
+the cost's dtype. A cost is a scaled sum over d coordinates and errs by (d + 3) u |C|, where |C| is
+the sum of the absolute values of its terms (for -<x, y> more than the absolute value of the cost).
+F + G - C adds 2 u of its operands, and the division by eps another u of the exponent. So
+- a softmin may err by (d + 6) u (max|G| + max|C|) for its exponents, and by 32 u (1 + log m) eps
   for the sum of m exponentials, each right to 1.3 units in the last place, and its logarithm;
 - an entry of the plan has the relative error exp(e) - 1 with
   e = (d + 6) u (max|F| + max|G| + max|C|) / eps + 32 u,
@@ -26,12 +27,13 @@ from refot.costs.ground import POINT_COSTS
 from refot.costs.operands import Cost, DenseCost, PointCost, point_cost
 
 REFERENCE = NumpyBackend()
+"""The backend with which others are compared."""
 
 WIDER: dict[Any, Any] = {np.float32: np.float64, np.float64: np.longdouble}
-"""The float that the reference computes with."""
+"""By the dtype of a problem, the wider one in which the reference computes."""
 
 ROUNDINGS = 32
-"""Roundings of an exponential, a sum and what is done with it."""
+"""Roundings allowed for an exponential, a sum, and the operations on its result."""
 
 
 def unit(dtype: Any) -> float:
@@ -41,8 +43,8 @@ def unit(dtype: Any) -> float:
 
 @dataclass(frozen=True)
 class ParityProblem:
-    """A cost (n, m), potentials F (n,) and G (m,), -inf where a weight is 0, an eps, and a matrix V
-    (m, k); all of one dtype, NumPy's arrays."""
+    """A cost C (n, m), potentials F (n,) and G (m,), which are -inf where a weight is 0, eps in
+    cost units, and a matrix V (m, k) that the plan is applied to: arrays of NumPy, of one dtype."""
 
     name: str
     C: Cost
@@ -96,25 +98,25 @@ class ParityProblem:
     # ---------------------------------------------------------------- what may be off
     @property
     def softmin_error(self) -> float:
-        """Of a softmin of G, in cost units."""
+        """The largest error allowed for a softmin of G, in cost units."""
         size = float(self.cost_sizes.max()) + _largest(self.G)
         logarithm = ROUNDINGS * (1 + np.log(self.C.shape[1])) * self.eps
         return unit(self.dtype) * float((self.d + 6) * size + logarithm)
 
     @property
     def entry_error(self) -> float:
-        """Of an entry of the plan, and of a sum of entries, relative to itself."""
+        """The largest relative error allowed for an entry of the plan, and for a sum of entries."""
         size = float(self.cost_sizes.max()) + _largest(self.F) + _largest(self.G)
         return float(np.expm1(unit(self.dtype) * ((self.d + 6) * size / self.eps + ROUNDINGS)))
 
     def underflow(self, largest_factor: Any = 1.0) -> float:
-        """What the entries of a row that underflow may add up to, each times at most that factor.
-        """
+        """The most that the underflowing entries of a row may contribute to a sum in which each is
+        multiplied by at most `largest_factor`."""
         return 2 * self.C.shape[1] * float(np.finfo(self.dtype).tiny) * float(largest_factor)
 
 
 def _largest(potential: Array) -> float:
-    """max|h| over the points that carry mass; 0 where none does."""
+    """The largest |entry| of a potential at points that carry mass; 0 if none does."""
     return float(abs(potential[np.isfinite(potential)]).max(initial=0))
 
 
@@ -124,7 +126,8 @@ SIZES = ((1, 700, 3), (333, 1, 1), (700, 1030, 2), (64, 3000, 5), (130, 257, 64)
 
 
 def fixed_problems(dtype: Any) -> Iterator[ParityProblem]:
-    """All costs of points, matrices, d = 1 to 784, n and m from 1 to 3,000, offsets, tiny eps."""
+    """The problems of `parity`: every ground cost, and matrices in several layouts; d from 1 to
+    784, n and m from 1 to 3,000; points far from the origin, and tiny eps."""
     for cost in sorted(POINT_COSTS):
         for n, m, d in SIZES:
             for offset, eps in ((0.0, 0.05), (1e4, 0.05), (0.0, 1e-5)):
@@ -140,7 +143,8 @@ def fixed_problems(dtype: Any) -> Iterator[ParityProblem]:
 
 def _clouds(n: int, m: int, d: int, cost: str, offset: float, eps: float, dtype: Any
             ) -> ParityProblem:
-    """Normal points, some of which coincide; about a fifth of the columns without mass."""
+    """A problem of normal points moved by `offset`, some of which coincide. About a fifth of the
+    columns have no mass. `eps` is in units of max |C|."""
     rng = np.random.default_rng(n + m + d)
     x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d))
     y[: m // 4] = x[0]

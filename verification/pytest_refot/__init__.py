@@ -1,8 +1,8 @@
 """The options of the pytest plugin, and nothing that takes time to import.
 
-pytest imports the module of every installed plugin in every run, also where nobody uses it. So this
-folder is installed a second time as the top-level package `pytest_refot`, because `import refot`
-would bring NumPy. The plugin itself is `refot.verification.pytest_refot.plugin`."""
+pytest imports every installed plugin in every run, even if none of its options is used. To import
+this one as part of refot would import NumPy, too. So this folder is installed a second time, as the
+top-level package `pytest_refot`. The plugin itself is `refot.verification.pytest_refot.plugin`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def pytest_addoption(parser: Any) -> None:
-    """The options; the defaults switch the plugin off."""
+    """Add the options of the plugin, whose defaults switch it off."""
     group = parser.getgroup("refot", "refot: certified checks of entropic optimal transport")
     group.addoption("--refot-subject", metavar="TARGET",
                     help="verify this, each check on each case one test: as `refot verify TARGET`")
@@ -27,7 +27,7 @@ def pytest_addoption(parser: Any) -> None:
 
 
 def pytest_configure(config: Any) -> None:
-    """Load the plugin where one of the options asks for it."""
+    """Load the plugin if one of its options is used."""
     if any(config.getoption(f"refot_{name}") for name in ("subject", "command", "skip", "xfail")):
         from .plugin import register
 

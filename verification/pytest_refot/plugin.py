@@ -67,7 +67,7 @@ class RefotError(Exception):
 
 
 class Suite:
-    """The subject with its tests, and the lists of those that are skipped or expected to fail."""
+    """The subject with its tests, and the lists of checks that are skipped or expected to fail."""
 
     def __init__(self, config: pytest.Config) -> None:
         target, command, capability, profile, skip, xfail, self.strict = (
@@ -83,12 +83,12 @@ class Suite:
         self.tests = list(_tests(self.subject, cases))
 
     def stale(self) -> list[Exclusion]:
-        """The lines of both lists that match no test."""
+        """The lines of both lists (--refot-skip, --refot-xfail) that match no test."""
         return [line for line in (*self.skip, *self.xfail)
                 if not any(line.matches(test.check, test.case_name) for test in self.tests)]
 
     # -------------------------------------------------------------- hooks
-    @pytest.hookimpl(tryfirst=True)  # before -k and --lf choose
+    @pytest.hookimpl(tryfirst=True)  # before the options -k and --lf select tests
     def pytest_collection_modifyitems(
         self, session: pytest.Session, items: list[pytest.Item]
     ) -> None:
@@ -108,7 +108,7 @@ class Suite:
         session.config.hook.pytest_collectreport(report=counted)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print the lines that match no test, and the cases that could not be made."""
+        """Print the lines of the lists that match no test, and the cases that could not be made."""
         lines = [f"{line.place}: stale: matches none of the {len(self.tests)} tests of this run: "
                  f"{line.check} {line.case}" for line in self.stale()]
         lines += [f"left out: {case}: {reason}" for case, reason in self.left_out.items()]
@@ -135,7 +135,8 @@ def _because(line: Exclusion) -> str:
 # ------------------------------------------------------------------ the tests
 @dataclass(frozen=True)
 class Test:
-    """One check of one part on one case; without a case, a capability that is not provided."""
+    """One check of one part of the subject (a set of its functions) on one case. Without a case, it
+    stands for a capability that the subject does not offer."""
 
     check: str
     case_name: str
@@ -157,7 +158,8 @@ class Test:
 
 
 def _tests(subject: Subject, cases: list[Case]) -> Iterator[Test]:
-    """Every test in the order of parts, cases and checks; then what is not provided."""
+    """Every test in the order of parts, cases and checks; then one for each capability that the
+    subject does not offer."""
     probes = {part.name: Probe(part) for part in subject.parts}
     order = list(probes)
     walk = sorted(asked(subject.parts, cases), key=lambda each: order.index(each[0].name))
@@ -171,7 +173,7 @@ def _tests(subject: Subject, cases: list[Case]) -> Iterator[Test]:
 
 
 class SuiteNode(pytest.Collector):
-    """The node of the subject in pytest's tree, under which `Suite` puts its tests."""
+    """The parent of all tests of the subject in pytest's tree."""
 
     def collect(self) -> list[pytest.Item]:
         """Nothing: `Suite` adds the tests itself."""
@@ -179,7 +181,7 @@ class SuiteNode(pytest.Collector):
 
 
 class TestItem(pytest.Item):
-    """One test in pytest's terms."""
+    """A `Test` as an item that pytest runs and reports."""
 
     __test__ = False
 
@@ -188,10 +190,11 @@ class TestItem(pytest.Item):
         self.test, self.strict = test, strict
 
     def runtest(self) -> None:
-        """Run the check. Raises CheckFailedError and RefotError; skips the test where the subject
-        does not offer the capability, or says that it did not converge and is allowed to.
+        """Run the check. Raises CheckFailedError and RefotError. The test is skipped if the subject
+        does not offer the capability, or if it says that it did not converge where it need not.
 
-        A failure whose level does not count is reported as one that was expected, unless `strict`.
+        Without `strict`, a failure of a level that does not count (`runs/levels.py`) is reported as
+        an expected failure.
         """
         result = self.test.result()
         if result.status == "not_provided":
@@ -207,7 +210,8 @@ class TestItem(pytest.Item):
         raise CheckFailedError(result)
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
-        """The result in words; the traceback of anything else, for that is a defect of refot."""
+        """The result in words, with the traceback if refot's own code raised. Any other exception
+        is shown as pytest shows it."""
         if isinstance(excinfo.value, RefotError):
             return f"{excinfo.value}\n{excinfo.value.result.traceback}"
         if not isinstance(excinfo.value, CheckFailedError):
@@ -215,8 +219,8 @@ class TestItem(pytest.Item):
         return "\n".join(_described(excinfo.value.result, self.test.sentence))
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """(path, line, heading of a failure); the test is in no file, so the first two say
-        nothing."""
+        """(path, line, heading of a failure). The test stands in no file, so that path and line
+        have no meaning."""
         return self.path, 0, f"refot: {self.name}"
 
 

@@ -1,1 +1,1 @@
-"""What a run prints and writes."""
+"""Reports of a run: on the terminal, as JSON and HTML, compared, and on the scoreboard."""

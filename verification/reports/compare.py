@@ -17,24 +17,25 @@ from refot.verification.runs.levels import LEVELS, Level
 from refot.verification.runs.run import FORMAT, STATUSES, UNANSWERED
 
 WRONG = ("failed", "error")
+"""The statuses of checks that fail."""
 
 MEASURED = re.compile(r"""(?<![\w<>^|])(?:
     [-+]?\d+(?:\.\d+)?e[-+]?\d+ | [-+]?\d+\.\d+ | [-+]?\d\d+  # what was measured,
     | \d(?=\ \()                                          # a digit before "(rows)", too,
 )(?!\w)""", re.VERBOSE)  # and not the 0, 1, 2 of a formula
-"""The numbers within the evidence of a call."""
+"""Numbers that were measured in a call. Two diagnoses that differ only in these are the same."""
 
 Key = tuple[str, str, str]
 """(part, check, case)."""
 
 
 class CompareError(ValueError):
-    """A file that is no report of `refot verify --json`: says what is wrong with it."""
+    """A file is no report of `refot verify --json`; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """What is compared of one check on one case; `error` is NaN where there is none."""
+    """The fields of one check on one case that are compared; `error` is NaN where there is none."""
 
     status: str
     error: float
@@ -49,7 +50,7 @@ class Line:
 
     @property
     def wrong(self) -> bool:
-        """Whether it failed."""
+        """Whether the answer was wrong, or missing because of an error."""
         return self.status in WRONG
 
     @property
@@ -122,13 +123,14 @@ class Comparison:
 
     @property
     def worse(self) -> list[Key]:
-        """Checks that fail in both, at a worse level now: silent where it was said before."""
+        """Checks that fail in both, at a worse level now. For example, the subject no longer says
+        that its answer is not right."""
         return self._both(lambda old, new: old.wrong and new.wrong
                           and LEVELS.index(new.level) < LEVELS.index(old.level))
 
     @property
     def lost(self) -> list[Key]:
-        """Checks that passed, and have no answer any more."""
+        """Checks that passed, and now have no answer that can be judged."""
         return [key for key, line in self.old.lines.items() if line.status == "passed"
                 and (key not in self.new.lines or self.new.lines[key].status in UNANSWERED)]
 
@@ -139,7 +141,7 @@ class Comparison:
 
     @property
     def gone(self) -> list[Key]:
-        """Checks that failed and have no answer any more: neither mended nor known to be wrong."""
+        """Checks that failed, and now have no answer that can be judged."""
         return [key for key, line in self.old.lines.items() if line.wrong
                 and (key not in self.new.lines or self.new.lines[key].status in UNANSWERED)]
 
@@ -165,17 +167,18 @@ class Comparison:
 
     @property
     def not_judged(self) -> list[Key]:
-        """Checks of the new report without a judgement, because refot's own code raised."""
+        """Checks of the new report that were not judged, because refot's own code raised."""
         return [key for key, line in self.new.lines.items() if line.status == "refot_error"]
 
     @property
     def exit_status(self) -> int:
-        """3 if refot's own code raised, so that nothing is known; 1 if something got worse: a check
-        fails that did not, or at a worse level, or one that passed has no answer; else 0."""
+        """3 if refot's own code raised, so that the reports cannot be compared; 1 if `broken`,
+        `worse` or `lost` has a check; else 0."""
         return 3 if self.not_judged else int(bool(self.broken or self.worse or self.lost))
 
     def digits(self) -> Iterator[str]:
-        """Where right digits were gained or lost: by `factor` in the worst or the median error."""
+        """A line for each part, capability and difficulty whose worst or median error changed by
+        `factor` or more."""
         least = math.log10(self.factor)
         old, new = ({(row.part, row.capability, row.difficulty): row
                      for row in digit_table(report.lines.values())}
@@ -238,8 +241,8 @@ class Comparison:
         return f"{old.level.value} => {new.level.value}: {new.why}"
 
     def _instead(self, key: Key) -> str:
-        """The reason why a check that passed has no answer now: that it did not converge. A check
-        that is not provided any more needs no reason."""
+        """Why a check that passed has no answer now: what the subject said about not converging, or
+        "" if the capability is no longer provided."""
         line = self.new.lines.get(key)
         return line.why if line and line.status == "not_converged" else ""
 
@@ -261,11 +264,12 @@ def cause(diagnosis: str) -> str:
 
 
 def without_evidence(diagnosis: str) -> str:
-    """A diagnosis up to the first " (" after which one run of text with a number in it, and no
-    other parenthesis after that number, ends the diagnosis with ")".
+    """A diagnosis without the evidence that ends it: text with numbers in parentheses.
 
-    It looks at each letter a few times at most: a regular expression for the same takes time that
-    grows with the square of the length, and the diagnosis is somebody's file.
+    The evidence begins at the first " (" after which digits stand only behind the last inner
+    parenthesis. So remarks in parentheses directly before it are cut off, too, if they have no
+    digits. Diagnoses come from somebody's file: this takes time in proportion to their length,
+    where a regular expression would take its square.
     """
     if not diagnosis.endswith(")"):
         return diagnosis

@@ -1,4 +1,4 @@
-"""The command line of a run, from which the commands that repeat it, or a part of it, are made."""
+"""The command line of a run, and the commands that repeat the run or one of its checks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Asked(Protocol):
 
 @dataclass(frozen=True)
 class Rerun:
-    """The command line of the run, `words` after `refot verify`, to which one check is added."""
+    """The command line of a run; `words` are those after `refot verify`."""
 
     words: tuple[str, ...]
 
@@ -27,14 +27,15 @@ class Rerun:
         return shlex.join(("refot", "verify", *self.words, *more))
 
     def one(self, result: Asked, part: tuple[str, ...]) -> str:
-        """One check on one case, in the debugger."""
+        """The command for one check on one case, in the debugger. `part` has the words that choose
+        a part, or none."""
         return self.whole(*part, "--check", result.id, "--case", result.case, "--debug")
 
 
 def words(
     target: str | None, command: str | None, capability: str | None, profile: str, seed: int
 ) -> tuple[str, ...]:
-    """The words after `refot verify` that start this run, without those that are the default."""
+    """The words after `refot verify` that start this run, without options at their default."""
     said = [target] if target is not None else ["--command", command or ""]
     said += ["--as", capability] if capability is not None else []
     said += ["--profile", profile] if profile != "quick" else []

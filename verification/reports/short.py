@@ -21,7 +21,7 @@ MOST_LINES = 40
 """Lines of the whole short report, unless refot's own code raised."""
 
 MOST_PARTS = 22
-"""Lines for the parts, of which the others are counted only."""
+"""Lines for the verdicts on the parts. Parts that do not fit are only counted."""
 
 LINES_A_ENTRY = 3
 """A longer sentence is cut after this many lines."""
@@ -38,6 +38,7 @@ HEADLINES = {
     Level.SAID: "right on ordinary problems, breaks at extremes and says so",
     Level.LAX: "right; bad input is answered with a number",
     Level.RIGHT: "right", Level.UNKNOWN: "nothing was checked"}
+"""The verdict on a subject, by the worst level of its parts."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def short_lines(
     head = [*_headline(report, verdicts, width), *_parts(verdicts, width)]
     tail = [*_next(report, rerun, strict, verbose, width), *_beside(report, width)]
     entries = [list(_cause(cause, len(verdicts) > 1, width)) for cause in causes(report)]
-    room = MOST_LINES - 1 - len(head) - len(tail) - 2  # the counts; a heading, what is left out
+    # besides: one line for the counts, one for "causes:", one for the number of causes left out
+    room = MOST_LINES - len(head) - len(tail) - 3
     shown: list[Line] = []
     for k, entry in enumerate(entries):
         if len(shown) + len(entry) > room:
@@ -122,7 +124,7 @@ def _cause(cause: Cause, several: bool, width: int) -> Iterator[Line]:
 
 
 def _example(result: CheckResult, several: bool) -> str:
-    """What was measured where, of the failure to look at first."""
+    """One failure in words: where it is, and what was measured there."""
     place = f"{result.part}: " * several + f"{result.id} on {result.case}"
     if result.measured is None:
         return f"{place}: {result.message}"
@@ -151,7 +153,8 @@ def _next(
 
 
 def _beside(report: Report, width: int) -> Iterator[Line]:
-    """What it warned of, what it does not provide, and the cases that could not be made."""
+    """What the subject warned of or printed, what it does not provide, and the cases that could not
+    be made on this machine."""
     if len(report.subject.parts) == 1 and report.at(*STRICTLY_COUNTED):
         for how, said in (("warned", report.warnings), ("printed", report.printed)):
             lines = said.get(report.subject.parts[0].name, ())

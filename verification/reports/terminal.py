@@ -21,9 +21,11 @@ TABLE_WIDTH = 158
 """Columns that the table of failures needs; a narrower terminal gets blocks of lines instead."""
 
 HEADINGS = ("measured", "certified", "off by", "allowed")
+"""The headings of the columns with numbers."""
 
 COLOURS = {"passed": "green", "failed": "red", "error": "magenta", "not_provided": "dim",
            "not_converged": "yellow", "refot_error": "bold magenta"}
+"""The colour of each status."""
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -89,7 +91,7 @@ def _print_table(part: str, failures: list[CheckResult], console: Console) -> No
 
 
 def _print_blocks(part: str, failures: list[CheckResult], console: Console) -> None:
-    """A few lines for each failure, where a table would cut its columns."""
+    """A few lines for each failure, for a terminal that is too narrow for the table."""
     console.print(foreign(part, "bold red"))
     for check in failures:
         console.print(Text.assemble(f"{check.level.value}: ", foreign(check.id, "bold"), " on ",
@@ -113,7 +115,7 @@ def _numbers(check: CheckResult) -> tuple[str, str, str, str]:
 
 
 def interval_text(lower: float, upper: float) -> str:
-    """An interval in as few digits as tell its ends apart, at least eight."""
+    """An interval with the fewest digits, at least eight, in which its two ends differ."""
     if lower == upper:
         return f"{lower:.8g}"
     for digits in range(8, 18):

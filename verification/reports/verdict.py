@@ -20,9 +20,10 @@ BAD = (Level.WRONG, Level.SILENT, Level.SAID, Level.LAX)
 """The levels of results that have a cause."""
 
 UNEXPLAINED = "no known mistake gives these answers"
+"""The cause of failures without a diagnosis."""
 
 CASES_SHOWN = 3
-"""At most this many cases are named where a part breaks."""
+"""The verdict on a part names at most this many of the cases on which the part breaks."""
 
 
 # ------------------------------------------------------------------ parts
@@ -35,7 +36,7 @@ class PartVerdict:
 
     @cached_property
     def level(self) -> Level:
-        """Its worst level."""
+        """The worst level of its results."""
         return worst(result.level for result in self.results)
 
     def at(self, level: Level) -> list[CheckResult]:
@@ -47,7 +48,7 @@ class PartVerdict:
         if self.level is Level.UNKNOWN:
             return "nothing was checked"
         silent, said, lax = (self.at(level) for level in (Level.SILENT, Level.SAID, Level.LAX))
-        if wrong := self.at(Level.WRONG):  # where it breaks beside that adds nothing
+        if wrong := self.at(Level.WRONG):  # then it does not matter how it does on hard problems
             asked = [result for result in self.results if result.level is not Level.UNKNOWN
                      and result.difficulty == Difficulty.ORDINARY
                      and not is_about_bad_input(result.id)]
@@ -78,7 +79,7 @@ def part_verdicts(report: Report) -> list[PartVerdict]:
 # ------------------------------------------------------------------ causes
 @dataclass(frozen=True)
 class Cause:
-    """Failures that have one cause, the worst first."""
+    """Failures with the same cause, the worst failure first."""
 
     words: str
     results: tuple[CheckResult, ...]
@@ -114,7 +115,8 @@ def causes(report: Report) -> list[Cause]:
 
 
 def root_of(result: CheckResult) -> str:
-    """The cause of a failure without what was measured, so that equal causes have equal words."""
+    """The cause of a failure in words, without numbers that were measured, so that failures with
+    the same cause have the same words."""
     if result.level is Level.LAX:
         return "bad input is answered with a number"
     diagnosis = result.diagnosis.removeprefix("its own plan: ")

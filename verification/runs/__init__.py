@@ -1,1 +1,1 @@
-"""Whoever asks a subject and collects the results."""
+"""The runs of all checks on a subject, in which it is called and the results are collected."""

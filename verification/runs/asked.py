@@ -25,7 +25,7 @@ class Selection:
 
     @property
     def some(self) -> bool:
-        """Whether anything is selected, so that not all is run."""
+        """Whether a check, case or part is named, so that not everything is run."""
         return (self.check, self.case, self.part) != (None, None, None)
 
     def takes(self, part: Part, case: Case, check: Check) -> bool:

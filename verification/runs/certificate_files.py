@@ -1,5 +1,5 @@
-"""`refot certify --potentials FILE --out CERTIFICATE.json`: potentials from anywhere go in, a proof
-that travels comes out."""
+"""`refot certify --potentials FILE --out CERTIFICATE.json`: from potentials that any program has
+computed, a certificate that can be checked without refot (`refot.certificate`)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_potentials(path: Path, p: Problem) -> Array:
 
 
 def _arrays(path: Path) -> dict[str, Array]:
-    """The arrays of a file; the one of an .npy file is called g."""
+    """The arrays of a file by name; the array of an .npy file is g."""
     try:
         if path.suffix != ".npy":
             return read_arrays(path, LARGEST)
@@ -50,7 +50,7 @@ def _arrays(path: Path) -> dict[str, Array]:
 
 
 def require_balanced(p: Problem) -> None:
-    """Raise InputError for an unbalanced problem: the format is for balanced ones."""
+    """Raise InputError for an unbalanced problem, for which certificates have no format."""
     if isinstance(p, UnbalancedProblem):
         raise InputError("rho", "an unbalanced problem", "none, in a certificate that travels")
 

@@ -29,9 +29,9 @@ largest terms of U."""
 
 @dataclass(frozen=True)
 class CertifiedUnbalanced:
-    """An unbalanced problem with an interval that contains U. `mass` and `residual` are of the
-    potentials that prove it: the mass of their plan, and how far they are from satisfying the
-    optimality conditions U-4."""
+    """An unbalanced problem with an interval that contains U. The potentials that prove it have a
+    plan, whose mass is `mass`; `residual` says how far they are from the optimality conditions U-4.
+    """
 
     problem: UnbalancedProblem
     value: Interval

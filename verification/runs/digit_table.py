@@ -14,7 +14,7 @@ DIFFICULTIES = tuple(Difficulty)
 
 
 class Counted(Protocol):
-    """What a row is made from."""
+    """The fields of a result from which a row is computed."""
 
     @property
     def part(self) -> str: ...
@@ -43,7 +43,7 @@ class DigitRow:
 
 
 def digit_table(results: Iterable[Counted]) -> list[DigitRow]:
-    """A row for each capability and difficulty with a comparison, the ordinary ones first."""
+    """A row for each part, capability and difficulty with a comparison, the ordinary ones first."""
     groups: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for result in results:
         if result.digits is not None:

@@ -1,7 +1,7 @@
 """Lists of checks that are skipped or expected to fail. A project keeps them in its repository.
 
-A line is `CHECK [CASE]`. Both are patterns as for file names (`*`, `?`, `[ab]`), and without CASE a
-line applies to every case. Text after a `#` that stands first or after a space is the reason.
+A line is `CHECK [CASE] [# reason]`. CHECK and CASE are patterns as for file names (`*`, `?`,
+`[ab]`). A line without CASE applies to every case. The `#` begins the line or follows a space.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _exclusion(words: list[str], reason: str, place: str) -> Exclusion:
 
 
 def known_cases() -> list[str]:
-    """Every case of every profile, whether it can be made here or not."""
+    """The names of the cases of all profiles, also of those for which a package is missing here."""
     names = [case.name for case in synthetic()]
     seeds = sorted({seed for profile in SEEDS.values() for seed in profile} - {0})
     return [*names, *REAL, *(f"{name}#{seed}" for seed in seeds for name in names)]

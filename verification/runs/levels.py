@@ -1,8 +1,8 @@
 """How bad a result is: wrong on an ordinary problem, broken at an extreme, or only lax.
 
-The level of a result follows from three things: whether its check is one of bad input, how
-difficult its case is, and whether the subject said so in that call (`said.py`). The reports, the
-exit status, the pytest plugin and `refot compare` all read the level from here.
+The level of a result follows from three things: whether its check gives bad input, how difficult
+its case is, and whether the subject itself said that the answer is not right (`said.py`). The
+reports, the exit status, the pytest plugin and `refot compare` take the level from here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol
 from refot.verification.cases.case import Difficulty
 
 WRONG_STATUSES = ("failed", "error", "not_converged")
-"""The statuses of checks whose answer is not the right one."""
+"""The statuses of checks that found a wrong answer or none."""
 
 
 class Level(StrEnum):
@@ -26,12 +26,12 @@ class Level(StrEnum):
     SILENT = "silent"
     """The answer to a hard or extreme problem is wrong, and looks like a right one."""
     SAID = "said"
-    """It is wrong or missing on a hard or extreme problem, and the subject says so: it warns,
-    raises, or returns a NaN."""
+    """The answer to a hard or extreme problem is wrong or missing, and the subject says so: it
+    warns, raises, or returns a NaN."""
     LAX = "lax"
     """Bad input is answered with a number."""
     UNKNOWN = "unknown"
-    """Nothing was judged."""
+    """The check found the subject neither right nor wrong."""
     RIGHT = "right"
     """The check passed."""
 
@@ -40,13 +40,14 @@ LEVELS = tuple(Level)
 """The levels in the order in which reports show them."""
 
 COUNTED = (Level.WRONG, Level.SILENT)
-"""The levels that make the exit status 1. With `strict`, SAID and LAX do, too."""
+"""The levels that make the exit status 1."""
 
 STRICTLY_COUNTED = (*COUNTED, Level.SAID, Level.LAX)
+"""The levels that make the exit status 1 with `--strict`."""
 
 
 class Result(Protocol):
-    """What a level follows from."""
+    """The fields of a result from which its level follows."""
 
     @property
     def id(self) -> str: ...
@@ -61,7 +62,7 @@ class Result(Protocol):
 
 
 def is_about_bad_input(id: str) -> bool:
-    """Whether the check asks for an answer to bad input."""
+    """Whether this is the id of a check that gives the subject bad input."""
     return id.partition(".")[2].startswith("refuses-")
 
 
@@ -81,13 +82,13 @@ def level_of(result: Result) -> Level:
 
 
 def worst(levels: Iterable[Level]) -> Level:
-    """The worst of some levels; UNKNOWN if nothing was judged."""
+    """The worst of some levels, leaving out UNKNOWN; UNKNOWN if there is no other."""
     known = [level for level in levels if level is not Level.UNKNOWN]
     return min(known, key=LEVELS.index, default=Level.UNKNOWN)
 
 
 def exit_status(levels: Iterable[Level], strict: bool = False) -> int:
-    """1 if a level counts, 2 if nothing was judged, else 0."""
+    """1 if one of the levels is in COUNTED (or STRICTLY_COUNTED), 2 if all are UNKNOWN, else 0."""
     found = set(levels)
     if found & set(STRICTLY_COUNTED if strict else COUNTED):
         return 1

@@ -3,8 +3,8 @@
 Only the workers load and call the subject. If it crashes or ends the interpreter, a worker dies,
 and the run goes on and reports which check made the call. Processes are spawned, not forked: a fork
 would break the threads that JAX, torch and Numba start. Each case is examined by one worker, which
-sends back its results and the evidence for the diagnosis. The vote is taken at the end, over the
-evidence of all workers.
+sends back its results and the evidence for the diagnosis. The diagnosis is made at the end, as a
+vote over the evidence of all workers.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MOST_DEATHS = 20
 # ------------------------------------------------------------------ in a worker process
 @dataclass(frozen=True)
 class Job:
-    """What a worker does in one go: the selected checks on some cases."""
+    """What a worker does in one call: the selected checks on some cases."""
 
     cases: tuple[Case, ...]
     selection: Selection
@@ -50,7 +50,7 @@ class Job:
         return len(self.cases) == 1 and None not in (self.selection.check, self.selection.part)
 
     def asked_of(self, subject: Subject) -> Iterator[tuple[Part, Case, Check]]:
-        """Its checks of the subject."""
+        """The checks of which the job consists: (part, case, check)."""
         return asked(subject.parts, self.cases, self.selection)
 
     def pieces(self, subject: Subject) -> list[Job]:
@@ -80,11 +80,11 @@ class Examiner(Worker):
 
     @cached_property
     def suspects(self) -> list[Suspects]:
-        """What collects the evidence of each part."""
+        """For each part, the object that collects its evidence for the diagnosis."""
         return [Suspects() for _ in self.subject.parts]
 
     def share(self, job: Job) -> Share:
-        """Do a job."""
+        """Make the checks of a job."""
         # not in the `try`: a TargetError, raised when the subject is loaded, is no error of refot
         probes, suspects = self.probes, self.suspects
         try:
@@ -171,7 +171,7 @@ def _jobs(cases: list[Case], selection: Selection) -> list[Job]:
 
 
 def _worth_spreading(subject: Subject, profile: str) -> int:
-    """The number of workers: 2, but 1 for a small run, which starting a second would only delay."""
+    """The number of workers: 2, and 1 for a small run, which the start of a second would delay."""
     many = len(subject.parts) > 1 or profile != "quick"
     return min(2, os.cpu_count() or 1) if many else 1
 
@@ -181,8 +181,8 @@ def _each(
 ) -> Iterator[tuple[Job, Share | None]]:
     """Each job with its outcome, in the order in which they end.
 
-    If one process dies, the pool ends all of them: the outcome of every job in hand is None. So no
-    more jobs are handed out than there are workers, and a death spoils few.
+    If one process dies, the pool ends all of them, and the outcome of every job that was handed out
+    is None. So no more jobs are handed out than there are workers: a death then costs few jobs.
     """
     left, in_hand = deque(jobs), dict[Future[Share], Job]()
     while left or in_hand:

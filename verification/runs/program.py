@@ -1,12 +1,11 @@
 """`refot verify --command`: a program in any language as a subject.
 
-Without `{in}` and `{out}` in the command, one process stays and answers each request as it comes.
+Without `{in}` and `{out}` in the command, one process is started, and answers request by request.
 
-With them, a process is started for each file of requests, and so as many requests as possible
-should go into one file. What the checks ask depends on the case, and never on an answer. So all
-checks are first run with answers of zeros, only to record their requests. These go into one file,
-and the answers are kept until the checks are run in earnest. Any further request has a file of its
-own.
+With them, a process is started for each file of requests, so as many requests as possible should go
+into one file. What the checks ask depends on the case, and never on an answer. So all checks are
+first run with answers of zeros, only to record their requests. These go into one file, and the
+answers are kept until the checks are run again to be judged. Any further request gets its own file.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ Request: TypeAlias = tuple[str, tuple[Any, ...]]
 
 
 class Program:
-    """A command, the process that runs it, and the answers that it has given in advance."""
+    """A command, the process that runs it, and its answers to requests sent in advance."""
 
     def __init__(self, command: str, limits: Limits) -> None:
         self.words = _words(command)
@@ -106,9 +105,9 @@ class Program:
     def ask_ahead(self, requests: Sequence[Request], seconds: float = math.inf) -> None:
         """Send many requests in one file, and keep the answers.
 
-        Those count that come within `seconds`, and within half of the time left for the run. A
-        request without an answer is sent again, alone, when it is needed. So if the program failed
-        on the way, the failure is reported for the request that causes it.
+        The program has `seconds`, and at most half of the time left for the run. A request without
+        an answer is sent again, alone, when it is needed. So if the program failed during the file,
+        the failure is reported for the request that causes it.
         """
         if not requests:
             return
@@ -177,7 +176,7 @@ class Remote(Clocked):
         return replace(self, seconds=seconds)
 
     def clock(self) -> float:
-        """Seconds in all between a request and its answer."""
+        """Seconds between requests and their answers, added up over all calls so far."""
         return self.program.waited
 
 
@@ -198,7 +197,7 @@ def load_subject(
 
 
 def load_command(command: str, profile: str, limits: Limits, seed: int = 0) -> Subject:
-    """The program of a command line as a subject, asked for what it offers.
+    """The program of a command line as a subject, which offers what the program says it does.
 
     The command is split into words as a shell does, but no shell runs it. Profile and seed say on
     which cases the requests that go into one file are made. Raises TargetError.

@@ -41,7 +41,7 @@ from .scaling import Scaling
 
 STATUSES = ("refot_error", "failed", "error", "not_converged", "not_provided", "passed")
 """The statuses of a check. `refot_error`: refot's own code raised. `not_converged`: the subject
-says so itself, on an extreme case, where that is no failure."""
+says itself that a solve did not converge, on an extreme case, where that is no failure."""
 
 FORMAT = 2
 """The version of the JSON shape of docs/report-format.md."""
@@ -51,6 +51,7 @@ UNANSWERED = ("not_provided", "not_converged", "refot_error")
 
 PLEASE_REPORT = ("refot's own code raised, which is a defect of refot and says nothing of the "
                  "subject; please report it with this traceback")
+"""The message of a check during which refot's own code raised."""
 
 PRINTED = 100
 """The report has at most this many different lines that a part printed."""
@@ -58,10 +59,12 @@ PRINTED = 100
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One line of the report; `expected` is the certified interval, in the unit of `measured`.
+    """One line of the report: a check of a part on a case.
 
-    `difficulty` is that of the case, `said` what the subject said itself of a wrong or missing
-    answer, and `digits` the right digits (`checks/digits.py`).
+    `expected` is the certified interval, in the unit of `measured`; `error` is how far `measured`
+    is outside of it, and `tolerance` how far it may be. `difficulty` is that of the case, `said`
+    what the subject itself said of a wrong or missing answer (`said.py`), and `digits` the number
+    of right digits (`checks/digits.py`).
     """
 
     id: str
@@ -82,7 +85,7 @@ class CheckResult:
 
     @property
     def level(self) -> Level:
-        """How bad it is."""
+        """How bad the result is."""
         return level_of(self)
 
     def as_dict(self) -> dict[str, Any]:
@@ -92,7 +95,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything one run of `refot verify` has to say; `as_dict` is the published JSON."""
+    """The results of one run of `refot verify`; `as_dict` is the published JSON."""
 
     subject: Subject
     profile: str
@@ -117,9 +120,10 @@ class Report:
         return self.exit_status_of(strict=False)
 
     def exit_status_of(self, strict: bool) -> int:
-        """0: nothing is wrong. 1: an answer is wrong, or silently broken at an extreme; if
-        `strict`, also one that it says is broken, and bad input that it answers. 2: nothing was
-        provided to check. 3: refot's own code raised.
+        """The exit status of `refot verify`.
+
+        0: no result counts as a failure. 1: one is WRONG or SILENT or, if `strict`, SAID or LAX.
+        2: nothing was provided to check. 3: refot's own code raised.
         """
         if self.count("refot_error"):
             return 3
@@ -155,7 +159,8 @@ Progress: TypeAlias = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Examined:
-    """One result with its evidence. The diagnosis follows from the evidence of all cases."""
+    """One result with its evidence: known mistakes that its calls fit or rule out. The diagnosis is
+    made later, from the evidence of all cases."""
 
     result: CheckResult
     evidence: tuple[Evidence, ...] = ()
@@ -164,7 +169,7 @@ class Examined:
 def run(
     subject: Subject, profile: str = "quick", progress: Progress | None = None, seed: int = 0
 ) -> Report:
-    """Verify a subject: every check of every capability of every part, on every case it is for.
+    """Verify a subject: each check of each capability of each part, on each case it applies to.
 
     `seed` >= 0 draws other synthetic cases. Raises InputError for an unknown profile.
     """
@@ -194,9 +199,9 @@ def examine(
 
 
 def run_check(check: Check, trial: Trial, suspects: Suspects | None = None) -> Examined:
-    """The result of one check and, unless the check knows the cause itself, the evidence for it.
+    """The result of one check and, unless the check names a cause itself, the evidence for one.
 
-    If refot's own code raises, that is a result, too, of the status `refot_error`.
+    If refot's own code raises, the result has the status `refot_error`.
     """
     try:
         with np.errstate(all="ignore"):  # numbers of the subject may be huge, or not finite
@@ -220,7 +225,7 @@ def _examined(check: Check, trial: Trial, suspects: Suspects) -> Examined:
         result, status="passed" if found.passed else "failed", measured=found.measured,
         expected=expected, error=found.error, tolerance=found.tolerance, message=found.message,
         digits=digits(check.id, found))
-    if found.passed:  # evidence, too: what explains the wrong calls, right ones must lack
+    if found.passed:  # right answers are evidence, too: against mistakes that would change them
         return Examined(result, suspects.evidence(trial, found))
     if may_fail_to_converge(trial.case, check.id, found.measured) and (said := stated(trial)):
         return Examined(replace(result, status="not_converged", message=said, said=said))
@@ -246,7 +251,8 @@ def refot_error(check: Check, part: str, case: Case, error: BaseException) -> Ch
 
 
 def diagnosed(examined: list[Examined]) -> list[CheckResult]:
-    """The results. A failed one has a diagnosis, voted on by all calls of its capability."""
+    """The results. A failed one has a diagnosis, for which the evidence of all calls of its part
+    and capability counts."""
     groups: dict[tuple[str, str], list[Evidence]] = defaultdict(list)
     for each in examined:
         groups[each.result.part, each.result.capability] += each.evidence

@@ -1,8 +1,8 @@
 """Whether a subject says itself that a solve did not converge.
 
 It may warn, raise an error, or answer no to `converged`; a program may say so in its answer. On an
-extreme case, an answer that misses is then reported as `not_converged`, not as wrong. On a hard
-case it stays a failure, but one that was said (`levels.py`).
+extreme case, a wrong answer is then reported as `not_converged`. On a hard case it stays a failure,
+but of a milder level, because the subject said so (`levels.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HOLD_ANYWAY = ("plan.nonnegative", "plan.gibbs")
 
 STATEMENT = re.compile(r"converge|iteration|\bsteps?\b|toleranc|max_?iter|not reached|stopped|"
                        r"stalled", re.IGNORECASE)
-"""Matches a sentence that speaks of convergence, unlike NumPy's "divide by zero encountered"."""
+"""Matches a sentence about convergence, but not NumPy's "divide by zero encountered"."""
 
 NO_STATEMENTS = (TypeError, LookupError, AttributeError, NameError, AssertionError, MemoryError,
                  RecursionError, TimeoutError, SystemExit, ProgramError, AnswerError)
@@ -38,7 +38,7 @@ not state that a solve failed to converge."""
 def stated(trial: Trial) -> str:
     """What the subject said of a failure to converge in the calls of a check; "" if nothing.
 
-    Only calls with an answer that is solved for count.
+    Only calls of capabilities that need a solver count.
     """
     for call in trial.calls:
         capability = CAPABILITIES[call.capability]
@@ -55,22 +55,28 @@ def stated(trial: Trial) -> str:
 
 
 def may_fail_to_converge(case: Case, id: str, measured: float = math.nan) -> bool:
-    """Whether a failure to converge is allowed on the case, and explains what the check found."""
+    """Whether a solver may fail to converge on the case, and whether that explains what the check
+    found: a finite `measured` of HOLD_ANYWAY is not explained."""
     return (case.difficulty is Difficulty.EXTREME and CAPABILITIES[id.partition(".")[0]].solved
             and not (math.isfinite(measured) and id in HOLD_ANYWAY))
 
 
 def said_of_a_miss(trial: Trial, id: str) -> str:
-    """What the subject said of a failure to converge where a check found a finite miss; "" on an
-    ordinary case, where no statement helps, and for a miss that no statement explains."""
+    """What the subject said of a failure to converge, for a check that found a wrong number.
+
+    It is "" on an ordinary case, where such a statement is no excuse, and for the checks of
+    HOLD_ANYWAY, whose failure it does not explain.
+    """
     if trial.case.difficulty is Difficulty.ORDINARY or id in HOLD_ANYWAY:
         return ""
     return stated(trial)
 
 
 def said_in_error(case: Case, error: Exception) -> str:
-    """What the subject raised on a case that is not ordinary. An answer of the wrong type or shape
-    says nothing: somebody may go on with it."""
+    """The error that the subject raised on a case that is not ordinary; "" if it raised none.
+
+    An answer of the wrong type or shape is no statement: a user may compute on with it.
+    """
     raised = getattr(error, "raised", None)
     if case.difficulty is Difficulty.ORDINARY or raised is None or issubclass(raised, AnswerError):
         return ""
@@ -92,7 +98,8 @@ def _says_no(trial: Trial, *problem: Any) -> bool:
 
 
 def _usual(trial: Trial, capability: str) -> set[str]:
-    """The wordings of warnings that it also gives on an easy problem: they state nothing."""
+    """The wordings of warnings that the subject also gives on an easy problem, and which therefore
+    state nothing about convergence."""
     case = _easy()
     easy = replace(trial, case=case, truth=solution_of(case), calls=[])
     arguments = ordinary(easy, capability)

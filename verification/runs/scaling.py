@@ -31,13 +31,14 @@ from refot.verification.subjects.probe import Probe, SubjectError
 from refot.verification.subjects.subject import Part, Subject
 
 SIZES = (64, 128, 256, 512, 1024)
+"""The numbers n of points in each cloud."""
 
 LONGEST_CALL = 0.5
 """Seconds: if a call takes longer, no larger size is tried. The next one has four times as many
 entries."""
 
 CALLS = 4
-"""Calls at each size. The fastest counts."""
+"""Calls at each size, of which the fastest is reported."""
 
 LEAST_MEMORY = 1 << 20
 """Bytes: less cannot be told from what the interpreter itself takes and frees."""
@@ -181,6 +182,7 @@ def rows(scalings: Iterable[Scaling]) -> Iterator[tuple[str, ...]]:
 
 
 HEADINGS = ("part", "capability", "up to n", "time", "grows as", "memory", "grows as")
+"""The headings of the columns that `rows` fills."""
 
 
 def duration(seconds: float) -> str:

@@ -24,7 +24,7 @@ class SelectionError(ValueError):
 def chosen(
     selection: Selection, subject: Subject, cases: list[Case]
 ) -> list[tuple[Part, Case, Check]]:
-    """The selected checks, at least one. Raises SelectionError, InputError."""
+    """The selected checks. Raises SelectionError if there is none, and InputError."""
     if selection.check is not None and selection.check not in CHECKS:
         near = difflib.get_close_matches(selection.check, CHECKS, n=3, cutoff=0.0)
         raise UnknownNameError("--check", f"{selection.check!r}",
@@ -57,7 +57,7 @@ def selected_report(
     subject: Subject, found: list[tuple[Part, Case, Check]], profile: str,
     examined: list[Examined], probes: list[Probe],
 ) -> Report:
-    """As `run.report`, for the chosen parts; capabilities not chosen are not mentioned."""
+    """As `run.report`, for the chosen parts, without a line for each capability that they lack."""
     parts = tuple(part for part in subject.parts if any(part is each for each, _, _ in found))
     whole = report(replace(subject, parts=parts), profile, examined, {}, probes)
     return replace(whole, checks=tuple(result for result in whole.checks if result.case))

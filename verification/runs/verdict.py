@@ -41,8 +41,8 @@ def highest_cost(C: Cost) -> float:
 
 
 def verdict(value: float, kind: str, expected: Interval, allowed: float, why: str) -> Verdict:
-    """The sentence on a value of a kind ("KL"), which may be `allowed` outside of the interval; why
-    it is wrong, if it is."""
+    """The verdict on a value of a kind ("KL"), which may be outside of the interval by `allowed`.
+    `why` is appended to the sentence on a wrong value."""
     off, unit = expected.distance(value), f"(allowed: {allowed:.1g})"
     if off <= allowed:
         where = "inside" if off == 0 else f"{off:.2g} outside"
@@ -52,8 +52,8 @@ def verdict(value: float, kind: str, expected: Interval, allowed: float, why: st
 
 
 def mistake_in(value: float, capability: str, case: Case, arguments: Any, allowed: float) -> str:
-    """"; " and the known mistake that answers this value to the arguments of the capability, or
-    ""."""
+    """The known mistake that makes the capability answer this value to the arguments, after "; ";
+    "" if there is none."""
     trial = Trial(Probe(Part("the value", {capability: lambda *_: value})), case, Truth(case))
     measured = trial.number(capability, *arguments)
     found = Finding(measured, Interval(measured, measured), math.inf, allowed)

@@ -26,14 +26,14 @@ from refot.verification.subjects.subject import Subject
 Load: TypeAlias = Callable[[], Subject]
 """Loads the subject; it is pickled on its way to the worker."""
 
+# the parameters of a method of a worker, and what it returns
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 # ------------------------------------------------------------------ in a worker process
 class Worker:
-    """The state of a worker process. Subclasses add methods, which are what it can be told to do.
-    """
+    """The state of a worker process. Subclasses add the methods that the first process can call."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
@@ -87,9 +87,9 @@ class Workers(Generic[W]):
 
     `deaths` counts how often one has died. At the end of the `with` block none is left.
 
-    In the block Ctrl-C is noted, and raises KeyboardInterrupt while the outcome of a call is
-    awaited. Raised at once, it could stop the pool in the middle of a step, with a lock held that
-    the pool's end would then wait for. A second Ctrl-C ends the process with status 130.
+    In the block, Ctrl-C raises KeyboardInterrupt only while the outcome of a call is awaited.
+    Raised at once, it could interrupt the pool while it holds a lock, for which the end of the pool
+    would then wait for ever. A second Ctrl-C ends the process with status 130.
     """
 
     def __init__(self, worker: W, most: int) -> None:
@@ -111,7 +111,7 @@ class Workers(Generic[W]):
         return self._pool.submit(_call, method, arguments, named)
 
     def ended(self, calls: Collection[Future[T]]) -> set[Future[T]]:
-        """Wait until at least one of the calls has ended; those that have.
+        """Wait until at least one of the calls has ended, and return those that have.
 
         Raises KeyboardInterrupt after Ctrl-C.
         """
@@ -135,9 +135,9 @@ class Workers(Generic[W]):
     def alone(
         self, method: Callable[Concatenate[W, P], T], *arguments: P.args, **named: P.kwargs
     ) -> T | None:
-        """What the call returns; None if the process dies of it.
+        """Make a call while no other is running, and return its outcome; None if the process dies.
 
-        No other call may be running, because that would be lost, too.
+        The death of a process ends all calls, so another one would be lost, too.
         """
         try:
             (ended,) = self.ended([self.submit(method, *arguments, **named)])

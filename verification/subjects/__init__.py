@@ -1,1 +1,1 @@
-"""Everything that touches somebody else's code, and distrusts it."""
+"""How somebody else's code is found, called, and kept from doing harm."""

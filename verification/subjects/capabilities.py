@@ -1,10 +1,10 @@
 """Capabilities: the functions that a subject may offer, with one record for each.
 
-All else that depends on a capability is read off its record: the arguments with which the checks
-call it, the shape of its answer, the tolerance, whether a convention translates it, the requests to
-a program, both JSON schemas, the lists in the reports. Only the right answers are elsewhere, in
-`verification/truth/right.py`, as they are functions. docs/contributing-check.md shows how to add
-one.
+A record says what a capability takes and returns. All else follows from it: the arguments of calls,
+the shape of an answer, its tolerance, whether a convention translates it, requests to a program,
+the JSON schemas, and the lists in the reports. Only the right answers are functions, and are
+elsewhere: in `verification/truth/right.py`. docs/contributing-check.md shows how to add a
+capability.
 
 B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al.
 """
@@ -110,7 +110,8 @@ class Capability:
 
     @property
     def on_matrix(self) -> bool:
-        """Whether it answers a problem given by a cost matrix: `converged` speaks of these only."""
+        """Whether it answers a problem given by a cost matrix. The capability `converged` is about
+        solves of such problems only."""
         return self.takes == MATRIX and self.role is Role.ANSWER
 
     def named(self, arguments: tuple[Any, ...]) -> dict[str, Any]:
@@ -189,6 +190,6 @@ def names_of(*roles: Role) -> list[str]:
 
 
 def missing_from(offered: set[str]) -> list[Capability]:
-    """What a subject that offers these does not provide. Statements are not missed."""
+    """The capabilities that are missing from those offered. Statements are never missing."""
     return [record for record in CAPABILITIES.values()
             if record.role is not Role.STATEMENT and record.name not in offered]

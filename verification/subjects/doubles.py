@@ -1,4 +1,4 @@
-"""The arguments of a call in float64, for refot computes the right answer in float64."""
+"""The arguments of a call in float64, in which refot computes the right answer."""
 
 from __future__ import annotations
 

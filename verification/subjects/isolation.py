@@ -50,7 +50,8 @@ class Said:
 
 @contextmanager
 def isolated() -> Iterator[Said]:
-    """Run a subject's code in this block. On leaving, its settings are undone.
+    """Run a subject's code in this block. At its end, the settings that the code changed are
+    undone.
 
     What the block warned and printed is then in the `Said` that it was given. A Ctrl-C that the
     subject swallowed is raised again.
@@ -98,7 +99,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """A whole run. After it, the random states are as before.
+    """A block for a whole run, after which the random states are as before.
 
     During it a subject that swallows Ctrl-C delays it only until its call returns, and a second
     Ctrl-C ends the process with status 130.

@@ -1,8 +1,8 @@
 """Limits on what a subject may use: seconds for each call, seconds for all calls, and memory.
 
 A Python subject runs in this process: a call that takes too long is interrupted by a signal, and
-one that wants too much memory gets a MemoryError. Either is an error of that check only. A program
-in another language is killed, with all that it started.
+one that wants too much memory gets a MemoryError. Either ends only the check that made the call. A
+program in another language is killed, with all processes that it started.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ LARGEST_FILE = 256 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """`call`: seconds for one answer. `run`: seconds for all answers of a program together.
+    """How much a subject may use.
+
+    `call`: seconds for one answer. `run`: seconds for all answers of a program together.
 
     `memory`: bytes. A program may use this much in all; a call of a Python function, this much on
     top of what the process uses when the call begins.
@@ -79,9 +81,10 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def alarm_held() -> Iterator[None]:
-    """An alarm of `time_limit` that rings in this block is heard at its end.
+    """Put off an alarm of `time_limit` that rings in this block until the end of the block.
 
-    For a step that must not be left half done, as the start of a process that nobody would end.
+    For a step that must not be left half done, such as the start of a process: interrupted in it,
+    refot would not know the process, and never end it.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
         yield

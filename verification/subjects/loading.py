@@ -30,7 +30,7 @@ from .text import text_of
 
 PEERS = ("pot", "ott", "geomloss", "keops", "mdot-tnt", "regot", "curegot", "torchgw",
          "flash-sinkhorn")
-"""The libraries for which refot has an adapter."""
+"""The names of the libraries for which refot has an adapter (`adapters/`)."""
 
 
 class TargetError(ValueError):
@@ -107,8 +107,8 @@ def _stated(found: Any, attribute: str, default: Any, target: str) -> Any:
 
 
 def _allowed(allows: Any, what: str) -> dict[str, str]:
-    """A subject's `allows`, checked: a sentence of its documentation for each fault of the input
-    that it allows."""
+    """The attribute `allows` of a subject, checked: names of faults of the input, each with the
+    sentence of the subject's documentation that allows it."""
     from refot.verification.cases.faults import (
         FAULTS,
     )  # late, since most of those who import this file need no faults

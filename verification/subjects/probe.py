@@ -1,4 +1,4 @@
-"""Calls into a subject. Each call is made once; its warnings and what it prints are kept.
+"""Calls into a subject. Each call is made once; its answer, warnings and printed lines are kept.
 
 Nothing that a subject returns is trusted: shape and type of an answer are checked, too.
 """
@@ -23,7 +23,8 @@ from .subject import Part
 from .text import one_line, text_of
 
 LARGEST = 10_000_000
-"""The most numbers that an answer may have: a thousand times those of the largest right one."""
+"""The most numbers that an answer may have. The largest right answer to a check, a plan of about
+64 x 64, has some four thousand."""
 
 
 class SubjectError(Exception):
@@ -44,9 +45,10 @@ class NoAnswerError(SubjectError):
 class Probe:
     """A part under test. Answers are remembered, so that several checks share one call.
 
-    Each method takes a capability and its arguments in the order of the record. `warned` and
-    `printed` collect the warnings and printed lines of all calls. `hung` counts the calls with bad
-    input that had no answer in time; `upset` says whether one has raised since the last sound call.
+    Most methods take the name of a capability and its arguments in the order of CAPABILITIES.
+    `warned` and `printed` collect the warnings and printed lines of all calls. `hung` counts the
+    calls with bad input that had no answer in time; `upset` says whether a call with bad input has
+    raised since the last call with sound input.
     """
 
     part: Part
@@ -117,9 +119,9 @@ class Probe:
         return taken
 
     def answer(self, capability: str, name: str, *arguments: Any) -> Any:
-        """The answer just as it was returned, to a new call each time.
+        """The answer of a new call, just as the subject returned it.
 
-        `name` stands for the arguments where warnings are kept by call.
+        The warnings of the call are kept under `name` in place of the arguments.
         """
         answer = self._fresh((capability, name), capability, arguments)
         if isinstance(answer, SubjectError):
@@ -131,7 +133,7 @@ class Probe:
         return _flat(self._call(capability, arguments))
 
     def single(self, capability: str, *arguments: Any) -> bool:
-        """Whether all numbers of the answer are float32 numbers, whatever their dtype."""
+        """Whether all numbers of the answer are exact in float32, whatever their dtype."""
         return is_single(_flat(self._call(capability, arguments)))
 
     def warnings(self, *arguments: Any) -> list[str]:
@@ -147,7 +149,7 @@ class Probe:
     def written(self, capability: str, *arguments: Any) -> tuple[str, ...]:
         """The names of the arguments into which this call writes, whether it answers or raises.
 
-        Raises NotOfferedError if it raises without having written into any.
+        Raises NotOfferedError if the call raises an error without having written into any.
         """
         memo = _memo(capability, arguments)
         try:
@@ -171,7 +173,8 @@ class Probe:
     ) -> Any:
         """The answer of a new call on copies of the arguments, or its SubjectError.
 
-        What differs between the copies and the originals afterwards, the subject has written.
+        Arguments of which copy and original differ afterwards are those that the subject has
+        changed.
         """
         copies = deepcopy(arguments)
         answer = self._made(memo, capability, copies)
@@ -203,7 +206,7 @@ class Probe:
 
 
 def is_single(answer: Array) -> bool:
-    """Whether all these numbers are float32 numbers, to the last digit, and not all are 0."""
+    """Whether all these numbers are exact in float32, and not all are 0."""
     with np.errstate(over="ignore"):
         return bool(np.isfinite(answer).all() and answer.any()
                     and (answer == answer.astype(np.float32)).all())

@@ -1,4 +1,4 @@
-"""Processes of a program under test: one that stays for all requests, or one for a whole file.
+"""Processes of a program under test: one that answers all requests, or one for a file of requests.
 
 Each is started by a supervisor (`supervisor.py`), a process that kills it together with everything
 that it has started. Every read and write has a time limit, whatever the program does. POSIX only.
@@ -30,6 +30,7 @@ GRACE = 1.0
 """Seconds that a program has to end after its input has ended, before it is killed."""
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
+"""The file that the supervisor runs."""
 
 PATIENCE = 60.0
 """Seconds within which a supervisor starts or ends. It needs milliseconds, unless the machine is
@@ -46,7 +47,9 @@ class ProgramTimeoutError(ProgramError, TimeoutError):
 
 
 class Supervised:
-    """A program that has been started, below its supervisor. Raises ProgramError if it cannot be.
+    """A program that has been started as a child process of its supervisor.
+
+    Raises ProgramError if it cannot be started.
     """
 
     def __init__(self, words: Sequence[str], memory: int, stdin: int, stdout: int,
@@ -156,8 +159,8 @@ class Resident:
         """
         deadline = time.monotonic() + seconds
         unsent, answer = memoryview(line), bytearray()
-        # It may write while it is still sent to, so both pipes are watched: else each side could
-        # wait for the other for ever.
+        # The program may write before it has read the whole line, so both pipes are watched: else
+        # each side could wait for the other for ever.
         with selectors.DefaultSelector() as waiting:
             waiting.register(self._stdout, selectors.EVENT_READ)
             waiting.register(self._stdin, selectors.EVENT_WRITE)

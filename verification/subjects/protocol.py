@@ -24,13 +24,14 @@ DISCOVERY = "capabilities"
 """The request that a program answers with the list of what it offers."""
 
 LONGEST_LINE = 64 << 20
-"""Bytes: the longest answer that is read. The longest right one, a plan of 484 x 484, has less than
-6 MiB."""
+"""Bytes: the longest answer that is read. The longest right one, a plan of 1024 x 1024 whose time
+is measured (`verification/runs/scaling.py`), has less than 30 MiB."""
 
 MOST_NESTED = 2
 """Levels of lists, one within the other, in an answer: a matrix or a pair of vectors has 2."""
 
 NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+"""The strings that stand for numbers which are not finite."""
 
 
 class AnswerError(Exception):

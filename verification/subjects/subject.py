@@ -1,7 +1,7 @@
-"""A subject is what is verified. It has named parts, and each part offers some capabilities.
+"""A subject is the implementation that is verified. It has named parts, which offer capabilities.
 
-A part is one function of a library, with one convention. So a report can say which function is
-wrong, and not only that POT is.
+A part is one function of a library, such as `ot.sinkhorn` of POT, so that a report can say which
+function is wrong. A capability is a task that it can be given, such as `plan` (`capabilities.py`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ class Part:
 
     Each capability takes and returns NumPy arrays and floats, with the signature of its record in
     CAPABILITIES. `convention` is that of its answers, a name in CONVENTIONS. `tolerance` is the
-    relative error that it states, or None. An adapter converts the answers of a library to refot's
-    convention itself; then `calls` names the convention of the library. `allows` maps faults of the
-    input (`verification/cases/faults.py`) to what the documentation of the subject says of them: a
-    number is then no failure.
+    relative error that the part promises, or None. An adapter converts the answers of a library to
+    refot's convention; then `calls` names the convention of the library function that it calls.
+    `allows` names faults of the input (`verification/cases/faults.py`) to which the documentation
+    of the subject gives a meaning, and quotes it: a number in answer to these is no failure.
     """
 
     name: str

@@ -92,7 +92,7 @@ def end_all(group: int) -> None:
 
 
 def supervise(channel: socket.socket, words: list[str]) -> None:
-    """Start the program, tell how it ended, and end everything when told."""
+    """Start the program, report on the socket how it ended, and end everything on request."""
     def tell(what: str, value: object) -> None:
         channel.sendall(json.dumps({what: value}).encode() + b"\n")
 

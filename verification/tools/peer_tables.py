@@ -1,10 +1,10 @@
 """Tables of peers from the reports of `refot verify TARGET --json`: by capability, and by case.
 
-`python -m refot.verification.tools.peer_tables pot.json ott.json ...` prints both, in Markdown, and
-a line of totals. Each part of a report is one function of the library; it is right if it passes
-every check, and neither an error nor "not converged" passes. The checks on bad input, which most
-functions do not refuse, have their own row in the second table. Unbalanced transport, which most
-libraries lack, is left out."""
+`python -m refot.verification.tools.peer_tables pot.json ott.json ...` prints both tables, in
+Markdown, and a line of totals. Each part of a report is one function of the library. It is right if
+it passes every check; a check that ended in an error or with "not converged" is not passed. The
+checks of bad input, which most functions do not refuse, have a row of their own in the second
+table. Unbalanced transport, which most libraries lack, is left out."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ from refot.verification.subjects.capabilities import CAPABILITIES, Role, names_o
 JsonReport: TypeAlias = Mapping[str, Any]
 
 Functions: TypeAlias = Mapping[str, Sequence[str]]
-"""For each function a list with one entry a check: the case on which it failed, or ""."""
+"""For each function of a library a list with one entry for each check: the case on which it failed,
+or ""."""
 
 BAD_INPUT = "bad input"
-"""The family of the checks `*.refuses-*`, whatever case they change."""
+"""The row of all checks `*.refuses-*`, which stands for their cases."""
 
 MOST_NAMED = 3
-"""Cases that a cell names; if there are more, it gives their number."""
+"""The most cases that a cell of a table names; if there are more, it gives their number."""
 
 
 def by_capability(reports: Sequence[JsonReport]) -> str:
-    """A row a capability: how many functions pass every check, else what the best one fails."""
+    """A row for each capability: how many functions pass every check; if none does, what the best
+    one fails."""
     def capability(check: Mapping[str, str]) -> str:
         return "" if _family(check) == BAD_INPUT else check["capability"]
 
@@ -39,13 +41,14 @@ def by_capability(reports: Sequence[JsonReport]) -> str:
 
 
 def by_case(reports: Sequence[JsonReport]) -> str:
-    """A row a case: how many of the functions that answer there pass every check on it."""
+    """A row for each case: of the functions that were checked on it, how many pass every check."""
     names = [*(case.name for case in synthetic(0)), *REAL, BAD_INPUT]
     return _table("case", reports, names, _family, _count)
 
 
 def totals(reports: Sequence[JsonReport]) -> str:
-    """How many of all checks that were made each library passes, bad input included."""
+    """A sentence: how many of the checks that were made on it each library passes, with those of
+    bad input."""
     def passed(report: JsonReport) -> str:
         made = _made(report)
         right = sum(check["status"] == "passed" for check in made)
@@ -61,7 +64,7 @@ def _made(report: JsonReport) -> list[Mapping[str, str]]:
 
 
 def _family(check: Mapping[str, str]) -> str:
-    """The case of a check; copies of a case (#2) are one, and so is all bad input."""
+    """The case of a check without the number of its seed (#2), or BAD_INPUT."""
     return BAD_INPUT if ".refuses-" in check["id"] else check["case"].partition("#")[0]
 
 
@@ -79,7 +82,7 @@ def _table(
 
 
 def _grouped(report: JsonReport, key: Callable[[Mapping[str, str]], str]) -> dict[str, Functions]:
-    """The checks of a report by that key, then by function."""
+    """The checks of a report, grouped by `key(check)` and then by function."""
     found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for check in _made(report):
         failed_on = "" if check["status"] == "passed" else _family(check)

@@ -1,12 +1,12 @@
 """Makes the records of docs/scoreboard/: each library and version in an environment of its own.
 
-    python -m refot.verification.tools.scoreboard                  everything
-    python -m refot.verification.tools.scoreboard pot-0.9.5 regot  these only
+    python -m refot.verification.tools.scoreboard                  all of them
+    python -m refot.verification.tools.scoreboard pot-0.9.5 regot  only these
 
-An environment is kept in build/scoreboard/, with the dependencies of refot and the library, which
-pip installs; refot itself is that of the checkout. What cannot be installed or run is said at the
-end, and its old record stays. The site is made of the records by `refot scoreboard`, and
-`docs/build.py` does that, too.
+An environment is kept in build/scoreboard/. pip installs the library there, and the dependencies of
+refot; refot itself is run from the checkout. A library that cannot be installed or run is printed
+as "not made", and its old record stays. `refot scoreboard` and `docs/build.py` make the site from
+the records.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from refot.verification.reports.scoreboard.record import Record, Result, read, w
 ROOT = Path(__file__).resolve().parents[2]
 
 LATE = "no answer within"
-"""What a report says of a call that did not end in time."""
+"""The words with which a report describes a call that did not end in time."""
 
 LONGEST = 7200
-"""Seconds that one run may take."""
+"""Seconds that one command may take, such as a whole run of `refot verify`."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ RUNS = (
     Run("regot", "regot", ("regot",)),
     Run("keops", "keops", ("pykeops", TORCH)),
 )
+"""The libraries and versions of the scoreboard."""
 
 
 class FailedError(RuntimeError):
@@ -66,7 +67,7 @@ class FailedError(RuntimeError):
 
 
 def environment(run: Run, folder: Path) -> Path:
-    """The Python of the environment of a run, which is made if it is not there."""
+    """The path of Python in the environment of a run, which is made if it does not exist."""
     python = folder / run.name / "bin" / "python"
     if not python.exists():
         venv.create(folder / run.name, with_pip=True)
@@ -96,8 +97,9 @@ def record(run: Run, folder: Path, out: Path) -> Path:
 
 
 def in_time(found: Record, ask: Callable[[Result], Result]) -> Record:
-    """The record, in which `ask` has given each answer again that came too late: alone, a call that
-    ends at all is in time even where the machine is busy."""
+    """The record, in which each result of a call that took too long is replaced by that of `ask`,
+    which runs the check again on its own. On a busy machine a call may be too slow only because
+    others run beside it."""
     return replace(found, results=tuple(ask(result) if LATE in result.why else result
                                         for result in found.results))
 
@@ -112,7 +114,7 @@ def _do(command: list[str], folder: Path, statuses: tuple[int, ...] = (0,)) -> N
 
 
 def main(arguments: list[str]) -> int:
-    """Make the records that are asked for; 1 if one could not be made."""
+    """Make the records of the given names, or all; return 1 if one could not be made."""
     names = [run.name for run in RUNS]
     parser = argparse.ArgumentParser(description="Make the records of the scoreboard.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))

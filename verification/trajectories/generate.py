@@ -21,10 +21,11 @@ from .steps import FOLDER
 from .systems import GOLDEN, described, golden_system, train_step, weights_of
 
 STEPS = 3
+"""Training steps in a file."""
 
 ZERO = 1e-13
-"""A gradient of at most this is 0 in exact arithmetic; what was computed is rounding, and a port
-will have other rounding."""
+"""A gradient whose entries are all at most this is 0 in exact arithmetic. What was computed is
+rounding, which differs between implementations."""
 
 
 def record(algorithm: str) -> dict[str, Any]:

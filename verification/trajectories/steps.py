@@ -2,7 +2,7 @@
 
 Each algorithm has one JSON file in this folder, in the form of `schema.json`, written by
 `generate.py`. It holds three steps from given weights on given batches: the losses, the gradients
-that each optimiser gets, and the weights after each step. docs/trajectories.md.
+that each optimiser gets, and the weights after each step. docs/trajectories.md explains the files.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from refot.arrays import Array, lookup
 
 FOLDER = Path(__file__).parent
+"""The folder of the JSON files."""
 
 OF_A_MOVE = 1e-4
 """A weight may be off by this share of the largest change of its array so far; a loss or a gradient
@@ -26,7 +27,7 @@ by this share of its size. Every mistake of the zoo of
 tests/verification/trajectories/test_trajectories.py is off by more."""
 
 SMALL_LOSS = 0.01
-"""A loss below this is a difference of larger terms, and is judged as if it had this size."""
+"""A loss below this is a difference of larger terms. Its error is taken relative to this number."""
 
 
 def algorithms() -> list[str]:
@@ -72,8 +73,9 @@ def as_arrays(lists: Mapping[str, Any]) -> dict[str, Array]:
 # ------------------------------------------------------------------ comparing
 @dataclass(frozen=True)
 class Difference:
-    """What was compared in which step, and how far it is off, relative to its size or change.
-    `name` is the name of a weight, and "" for losses and gradients."""
+    """One comparison: the step (from 1), what was compared, its entry that is furthest off, and how
+    far: relative to the size of a loss or gradient, or to the change of a weight. `name` is the
+    name of a weight, and "" for losses and gradients."""
 
     step: int
     what: str

@@ -19,7 +19,8 @@ from .steps import Difference
 
 @dataclass(frozen=True)
 class ComparedSteps:
-    """Somebody's steps beside those of the file: every comparison, and how far each may be off."""
+    """Somebody's steps (`answer`) beside those of the file, every comparison of the two, and the
+    relative difference that is allowed in each."""
 
     file: Mapping[str, Any]
     compared: Sequence[Difference]
@@ -64,7 +65,7 @@ def _trunk_moves(steps: ComparedSteps) -> bool:
 
 
 def _descends(steps: ComparedSteps) -> bool:
-    """Every first gradient that is wrong is minus the right one."""
+    """Of the first optimiser step, every wrong gradient is minus the right one."""
     missed = [each for each in steps.missed(1) if "'s gradient 1, " in each.what]
     return bool(missed) and all(
         abs(each.measured + each.expected) <= steps.allowed * abs(each.expected)

@@ -50,7 +50,8 @@ from refot.systems.tasks.latent import Latent, NormalLatent
 from refot.verification.vectors.cases import gridded
 
 DATA = gridded(np.random.default_rng(11).normal(size=(8, 2)))
-"""y (8, 2): batches of data are drawn from these points, which also are the support of H's nu."""
+"""y (8, 2): batches of data are drawn from these points, on which H's target measure nu is
+uniform."""
 
 
 # ------------------------------------------------------------------ tasks
@@ -73,7 +74,8 @@ class TinyTask(FiniteSet):
 
 
 class TinyInfoTask(FiniteSet):
-    """The same for Info-Sinkhorn, with batch norm in the trunk of the duals as in B's Table 3."""
+    """The task of Info-Sinkhorn: as TinyTask, with batch norm in the trunk of the duals as in Table
+    3 of B."""
 
     law = Latent(2, 1, 1)
     data = DATA
@@ -167,7 +169,7 @@ def golden_system(algorithm: str, *kind: type[NetworkSystem]) -> NetworkSystem:
 
 
 def described(algorithm: str) -> dict[str, Any]:
-    """What a port must know besides weights and batches: settings, layers, optimisers,
+    """What an implementation must know besides weights and batches: settings, layers, optimisers,
     constants."""
     golden, system = GOLDEN[algorithm], golden_system(algorithm)
     numbers = asdict(golden.settings)
@@ -190,7 +192,7 @@ def layers_of(net: Sequential | Heads) -> Any:
 
 
 def rule_of(optimiser: Optimiser) -> dict[str, Any]:
-    """The rule's name and its numbers."""
+    """The name of an optimiser's update rule, and its parameters."""
     numbers = {key: value for key, value in vars(optimiser).items() if not key.startswith("_")}
     return {"rule": type(optimiser).__name__} | numbers
 
@@ -212,7 +214,8 @@ class RecordingOptimiser:
 
 
 def weights_of(system: NetworkSystem) -> dict[str, Array]:
-    """Copies of weights and running statistics, "g/0.W", and of SDOT's "psi"."""
+    """Copies of all weights and running statistics by name, such as "g/0.W", and of SDOT's
+    "psi"."""
     held = {f"{name}/{key}": w for name, net in system.networks.items()
             for key, w in (net.weights | net.statistics).items()}
     held |= {key: w for key, w in system.extra.items() if key == "psi"}
@@ -225,7 +228,8 @@ def train_step(
     """Train one step on each batch, from given weights and with fresh optimisers; returns the
     losses, gradients and weights of each step.
 
-    `settings` tell a port how to build the system (see `described`); refot knows them already.
+    `settings` tell other implementations how to build the system (see `described`). refot has them
+    in GOLDEN.
     """
     return steps_of(golden_system(algorithm), weights, batches)
 

@@ -1,10 +1,10 @@
 """Whether a plan has the Gibbs form diag(u) K diag(v) of this cost and eps, whatever u and v are.
 
-Every such plan, converged or not, has -eps log(P_ij / (a_i b_j)) = C_ij - f_i - g_j. The potentials
-drop out of double differences M_kl - M_il - M_kj + M_ij, so those of the left side equal those of
-C. An entry that is off by `noise` (a plan rounded to its marginals, or the answer of an
-interior-point solver) changes its logarithm by noise / P_ij, so that only entries well above the
-noise are used."""
+K = exp(-C / eps). Every such plan, converged or not, has -eps log(P_ij / (a_i b_j)) = C_ij - f_i -
+g_j. The potentials cancel in double differences M_kl - M_il - M_kj + M_ij of a matrix M, so that
+those of the left side equal those of C. If an entry is off by `noise` (in a plan rounded to its
+marginals, or from an interior-point solver), its logarithm is off by noise / P_ij. So only entries
+well above the noise are used."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import numpy as np
 from refot.arrays import Array
 
 FLOOR = 1e-200
-"""Entries with a density P / (a(x)b) below this are left out: underflow may have cost them
-digits."""
+"""Entries with a density P / (a(x)b) below this are left out, because they may have lost digits to
+underflow."""
 
 ABOVE_NOISE = 10
 """Entries below this multiple of the noise are left out."""
@@ -24,8 +24,8 @@ ABOVE_NOISE = 10
 
 @dataclass(frozen=True)
 class DoubleDifferences:
-    """energy: double differences of -eps log(P / (a(x)b)). cost: those of C. noise: how far the
-    noise may have moved the former. (k,) each."""
+    """k double differences, (k,) each, in cost units. energy: of -eps log(P / (a(x)b)). cost: of C.
+    noise: how far the noise may have moved `energy`."""
 
     energy: Array
     cost: Array
@@ -58,7 +58,8 @@ def _around(M: Array, i: int, j: int) -> Array:
 
 
 def slope(found: DoubleDifferences) -> tuple[float, float]:
-    """(t, the largest misfit) of the fit energy = t cost; (nan, inf) where all of `cost` is 0."""
+    """(t, the largest misfit in cost units) of the fit energy = t cost by least squares; (nan, inf)
+    if all of `cost` is 0."""
     weight = float(found.cost @ found.cost)
     if weight == 0:
         return float("nan"), float("inf")

@@ -1,8 +1,8 @@
 """The right answer to a call, by capability: refot's own functions on NumPy, in float64.
 
-A check compares a subject's answer with it. The diagnosis asks whether the answer of a known
-mistake is nearer to the subject's than the right one. B = Bréchet et al. 2019, G = Genevay, Peyré,
-Cuturi 2018."""
+A check compares a subject's answer with the right one. The diagnosis tests whether the answer of a
+known mistake is nearer to the subject's than the right one. B = Bréchet et al. 2019, G = Genevay,
+Peyré, Cuturi 2018."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from .unbalanced_right import UNBALANCED_RIGHT
 
 # ------------------------------------------------------------------ potentials
 def sums(f: Array, g: Array) -> Array:
-    """f_i + g_j, (n, m): the same whatever constant is added to f and taken from g."""
+    """f_i + g_j, (n, m), which does not change if a constant is added to f and subtracted from g.
+    """
     return f[:, None] + g
 
 
@@ -43,7 +44,7 @@ def right_softmin(C: Array, h: Array, eps: float) -> Array:
 
 
 def right_dual(*given: Any) -> float:
-    """The dual B-13, with the + eps that the print lacks (erratum E1)."""
+    """The dual B-13, with the + eps that is missing in print (erratum E1 of docs/errata.md)."""
     return dual(*given, backend="numpy")
 
 
@@ -147,5 +148,5 @@ RIGHT: dict[str, Callable[..., Any]] = {
     "mutual_information": right_mutual_information,
     **UNBALANCED_RIGHT,
 }
-"""The right answer by capability. For `potentials` it is the sums f_i + g_j, which do not depend on
-the constant that may be added to f and taken from g."""
+"""By capability, the function that gives the right answer. For `potentials` it gives the sums
+f_i + g_j, which do not depend on the gauge."""

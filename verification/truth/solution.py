@@ -1,8 +1,8 @@
 """The certified truth of a case: intervals and arrays that do not depend on any subject.
 
-The intervals are the float64 certificate of potentials that Newton's method finds; it is proven for
-any potentials (docs/certificates.md). The tests compare it with enclosures of 30 digits on every
-case. B = Bréchet et al. 2019.
+The intervals are float64 certificates of the potentials that `refot.solve` finds. A certificate is
+proven whatever the potentials are (docs/certificates.md), and the tests compare it with enclosures
+of 30 digits on every case. B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ ITERATIONS = 2_000
 
 @dataclass(frozen=True)
 class Iterate:
-    """What a solver that stops after `number` iterations would answer: a.f + b.g, and <C,P>."""
+    """The answers of a solver that stops after `number` iterations: the value a.f + b.g, and the
+    transport cost <C,P>, in cost units. `marginal_error` is in L1."""
 
     number: int
     marginal_error: float
@@ -43,7 +44,8 @@ class Iterate:
 
 
 class Truth:
-    """Certified answers for one case, each computed when it is first asked for."""
+    """The right answers for one case, each computed when it is first used. C is (n, m), a (n,) and
+    b (m,), in float64, with weights divided by their sum."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -52,10 +54,10 @@ class Truth:
 
     @cached_property
     def solved(self) -> SinkhornResult:
-        """Optimal potentials as far as float64 goes, always on NumPy, whatever the default backend.
+        """The optimal potentials, as exact as float64 allows, always computed by the NumPy backend.
 
-        The tolerance is below what rounding allows, so that the solve goes on until rounding stops
-        it; that it then warns is expected.
+        The tolerance is smaller than rounding allows, so that the solve goes on until rounding
+        stops it. It then warns that it did not converge, as expected.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -88,7 +90,7 @@ class Truth:
 
     @cached_property
     def selves(self) -> tuple[Truth, Truth]:
-        """The truths of the two self terms of the divergence."""
+        """The solutions of the two self terms of the divergence, x with x and y with y."""
         x, a, y, b, eps, cost = self.case.clouds
         return _self_term(x, a, eps, cost), _self_term(y, b, eps, cost)
 
@@ -149,19 +151,21 @@ def _self_term(x: Array, a: Array, eps: float, cost: str) -> Truth:
 
 # ------------------------------------------------------------------ by its arguments
 REMEMBERED = 512
-"""Solutions that are kept at most: enough for the cases of a run and the variants of each."""
+"""The most solutions that are kept: enough for the cases of a run and their derived cases."""
 
 _solutions: dict[Hashable, Truth] = {}
 
 
 def solution(C: Array, a: Array, b: Array, eps: float) -> Truth:
-    """The truth of the problem with these arguments; it is solved once and remembered."""
+    """The right answers for the problem with these arguments, which is solved once and remembered.
+    """
     key = (C.shape, *((array.dtype.str, array.tobytes()) for array in (C, a, b)), eps)
     return _remembered(key, Case("a problem", "", C, a, b, eps))
 
 
 def solution_of(case: Case) -> Truth:
-    """The truth of a case, including its points if it has any; solved once and remembered."""
+    """The right answers for a case, with those for its points if it has any; solved once and
+    remembered."""
     key = (case.name, case.eps, case.C.dtype.str, case.C.tobytes(), case.a.tobytes(),
            case.b.tobytes())
     return _remembered(key, case)
@@ -178,7 +182,7 @@ def _remembered(key: Hashable, case: Case) -> Truth:
 def point_solutions(
     x: Array, a: Array, y: Array, b: Array, eps: float, cost: str
 ) -> tuple[Truth, Truth, Truth]:
-    """The truths of the three problems (x, y), (x, x), (y, y) of a divergence."""
+    """The right answers for the three problems (x, y), (x, x), (y, y) of a divergence."""
     x, y = x.astype(np.float64), y.astype(np.float64)
     C, C_xx, C_yy = (point_cost(p, q, cost).dense() for p, q in ((x, y), (x, x), (y, y)))
     return solution(C, a, b, eps), solution(C_xx, a, a, eps), solution(C_yy, b, b, eps)

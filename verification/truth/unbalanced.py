@@ -1,4 +1,5 @@
-"""The right answers of unbalanced transport, U-1 to U-8, from one solve of each problem.
+"""The right answers of unbalanced transport, U-1 to U-8 of docs/equations.md. Each problem is
+solved once.
 
 With finite rho every P >= 0 is feasible, so that the dual at any potentials and the primal of any
 plan bound U from both sides: `Unbalanced.value` is such an interval.
@@ -23,15 +24,16 @@ from refot.verification.certificates.balls import UNIT
 from refot.verification.certificates.intervals import Interval
 
 Rho = float | tuple[float, float]
-"""The strength of the KL penalties, one for both sides or one for each; inf: exact marginals."""
+"""The strength of the KL penalties in cost units: one for both sides, or (rows, columns). Infinity
+makes a marginal exact."""
 
 ROUNDINGS = 64
-"""By how many roundings of its largest terms a sum may be off: it has dozens of entries, a
-logarithm and a product."""
+"""A result may be off by this many unit roundoffs (2^-53) of the largest terms of its sum: dozens
+of terms are added, and a logarithm and a product follow."""
 
 
 def kl_divergence(p: Array, q: Array) -> float:
-    """KL(p | q) = sum p log(p / q) - p + q, >= 0, of any masses."""
+    """KL(p | q) = sum p log(p / q) - p + q >= 0, for p and q of any masses."""
     return float((rel_entr(p, q) - p + q).sum())
 
 
@@ -42,7 +44,8 @@ def relative(p: Array, q: Array) -> float:
 
 @dataclass(frozen=True)
 class Unbalanced:
-    """One unbalanced problem and its solution; arrays are float64."""
+    """One unbalanced problem and its solution: C (n, m), a (n,), b (m,) in float64, eps and the two
+    rhos in cost units."""
 
     C: Array
     a: Array
@@ -53,7 +56,7 @@ class Unbalanced:
     # -------------------------------------------------------------- the solve
     @cached_property
     def potentials(self) -> tuple[Array, Array]:
-        """(f, g), as far as float64 goes."""
+        """The optimal (f, g), (n,) and (m,), as exact as float64 allows."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # until rounding stops it
             solved = solve(self.C, self.a, self.b, self.eps, rho=self.rhos, tol=1e-14,
@@ -91,19 +94,19 @@ class Unbalanced:
 
     @cached_property
     def U(self) -> float:
-        """U, by its dual U-2: an error of the potentials enters squared."""
+        """U, computed by the dual U-2, in which an error of the potentials enters only squared."""
         return dual(self.f, self.g, self.C, self.a, self.b, self.eps, self.rhos)
 
     @cached_property
     def value(self) -> Interval:
-        """[dual U-2, primal U-1], with the roundings of both: contains U."""
+        """An interval that contains U: [dual U-2, primal U-1], widened by the rounding of both."""
         lost = ROUNDINGS * UNIT * self.largest_term
         upper = primal(self.plan, self.C, self.a, self.b, self.eps, self.rhos)
         return Interval(self.U - lost, max(upper, self.U) + lost)
 
     @property
     def largest_term(self) -> float:
-        """The absolute values of the terms of U, added up: roundings are relative to this."""
+        """The sum of the absolute values of the terms of U, to which its rounding is relative."""
         m_a, m_b = self.masses
         moved = float((abs(self.C) * self.plan).sum())
         rhos = sum(rho * m for rho, m in zip(self.rhos, (m_a, m_b), strict=True)
@@ -130,8 +133,8 @@ class Unbalanced:
     # -------------------------------------------------------------- what stopping early computes
     @cached_property
     def iterates(self) -> tuple[tuple[Array, Array], ...]:
-        """(f, g) of the plain iteration U-3 from g = 0, f updated first, and then of the other
-        order; up to STEPS of each."""
+        """The iterates (f, g) of the plain iteration U-3: STEPS of them from g = 0, where f is
+        updated first, and then STEPS from f = 0, where g is updated first."""
         found = []
         for C, a, b, rhos, turned in (
             (self.C, self.a, self.b, self.rhos, False),
@@ -143,7 +146,7 @@ class Unbalanced:
 
 
 STEPS = 300
-"""Iterations of a trajectory, in each of the two orders."""
+"""Iterations that `Unbalanced.iterates` has in each of its two orders."""
 
 
 # ------------------------------------------------------------------ the equations, on NumPy alone
@@ -194,8 +197,8 @@ def iterates(
 
 # ------------------------------------------------------------------ remembered by the arguments
 REMEMBERED = 8192
-"""The most solutions that are kept: enough for the problems of a run, and for those solved to
-recognise the mistakes of one of its parts."""
+"""The most solutions that are kept: enough for the problems of a run, and for the problems that
+known mistakes solve in place of these, for one part of a subject."""
 
 _solutions: dict[Hashable, Unbalanced] = {}
 

@@ -1,4 +1,5 @@
-"""The right answer to a call of unbalanced transport, by capability: U-1 to U-8 at the optimum."""
+"""The right answer to a call of unbalanced transport, by capability: U-1 to U-8 of
+docs/equations.md, at the optimum."""
 
 from __future__ import annotations
 
@@ -63,4 +64,5 @@ UNBALANCED_RIGHT: dict[str, Callable[..., Any]] = {
     "unbalanced_divergence": lambda *clouds: S_of(unbalanced_terms(*clouds)),
     "unbalanced_divergence_gradient": right_unbalanced_gradient,
 }
-"""The right answer by capability. For `unbalanced_potentials` it is f and g in one array."""
+"""By capability, the function that gives the right answer. For `unbalanced_potentials` it gives f
+and g in one array, (n + m,)."""

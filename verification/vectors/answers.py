@@ -1,9 +1,10 @@
 """Certified vectors: reading them, listing them, showing one, and checking somebody's answers.
 
 Each capability has one JSON file in this folder, in the form that `schema.json` prescribes and
-docs/vectors.md describes. Only `generate.py` writes these files. An answer is right if each of its
-entries lies within rad + tolerance of mid, compared in exact arithmetic. Potentials are first moved
-to the gauge g_m = 0.
+docs/vectors.md describes. Only `generate.py` writes these files. For each number of the right
+answer a file has an interval mid +- rad that is proved to contain it. An answer is accepted if each
+of its entries lies within rad + tolerance of mid, compared in exact arithmetic. Balanced potentials
+are first moved to the gauge g_m = 0.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from refot.verification.subjects.capabilities import Answers
 from .files import FILES
 
 FOLDER = Path(__file__).parent
+"""The folder of the JSON files."""
 
 LARGEST_FILE = 64 << 20
 """Bytes that a file of answers may have. All right answers together take less than 1 MiB."""
 
 MOST_NESTED = 8
-"""How many levels of lists one answer may have. A right one has two, in a pair or an object."""
+"""The most levels of lists and objects in one answer. A right one has at most three: an object that
+holds a matrix."""
 
 
 class AnswersError(ValueError):
@@ -68,8 +71,8 @@ def show(name: str) -> str:
 def check(path: Path) -> tuple[list[str], int]:
     """(lines to print, exit status 0 or 1) for a JSON file {"case id": answer}.
 
-    An answer is a number, or nested lists of the shape of the output; for potentials it is a pair
-    [f, g]; for a case with several outputs it may be an object {output: answer}. Where some cases
+    An answer is a number, or nested lists of the shape of the output. For potentials it is a pair
+    [f, g]. For a case with several outputs it may be an object {output: answer}. If only some cases
     of a capability have an answer, the others are listed, but are no failure. Raises AnswersError.
     """
     answers, cases = read_answers(path), every_case()
@@ -93,7 +96,7 @@ def check(path: Path) -> tuple[list[str], int]:
 
 
 def _faults(case: dict[str, Any], answer: Any) -> list[str]:
-    """What is wrong with an answer: at most one line for each output."""
+    """What is wrong with an answer: at most one line for each of its outputs."""
     given = _by_output(case, answer)
     found = []
     for name, value in _same_gauge(case, given).items():
@@ -106,7 +109,7 @@ def _faults(case: dict[str, Any], answer: Any) -> list[str]:
 
 
 def _worst(name: str, value: Any, output: dict[str, Any]) -> list[str]:
-    """The entry that is furthest beyond what is allowed, if one is."""
+    """One line on the entry that is furthest off; none if that entry is within what is allowed."""
     entries = zip(_leaves(value), _leaves(output["mid"]), _leaves(output["rad"]), strict=True)
     error, k, x, mid = max(
         (abs(Fraction(x) - Fraction(mid)) - Fraction(rad), k, x, mid)
@@ -135,8 +138,8 @@ def _by_output(case: dict[str, Any], answer: Any) -> dict[str, Any]:
 
 
 def _same_gauge(case: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Balanced potentials as (f + t, g - t) with t = g_m, the gauge of the enclosures; others, and
-    those of unbalanced problems, unchanged."""
+    """Balanced potentials as (f + t, g - t) with t = g_m, the gauge of the recorded ones. Any other
+    answer is returned unchanged."""
     outputs = case["outputs"]
     if not _has_gauge(case) or any(_shape(given[k]) != _shape(outputs[k]["mid"]) for k in "fg"):
         return given
@@ -214,7 +217,7 @@ def _numbers_only(name: str, answer: Any) -> None:
 
 
 def _flat(nested: Any, levels: int) -> bool:
-    """Whether lists or objects are nested in at most so many levels."""
+    """Whether lists and objects are nested at most `levels` deep."""
     parts = list(nested.values()) if isinstance(nested, dict) else nested
     return not isinstance(parts, list) or (
         levels > 0 and all(_flat(part, levels - 1) for part in parts))

@@ -17,7 +17,10 @@ from refot.datasets import scikit as datasets
 from refot.verification.cases.case import Case, clouds
 
 GRID = 1024
+"""Coordinates and costs are multiples of 1 / GRID."""
+
 WEIGHT_UNIT = 2.0**-16
+"""Weights are multiples of this."""
 
 
 def gridded(values: Array) -> Array:
@@ -33,7 +36,8 @@ def exact_weights(weights: Array) -> Array:
 
 
 def drawn(n: int, m: int, d: int, seed: int) -> tuple[Array, Array, Array, Array]:
-    """Two Gaussian clouds one unit apart, and Dirichlet weights."""
+    """(x (n, d), y (m, d), a (n,), b (m,)): two Gaussian clouds whose means are one unit apart, and
+    Dirichlet weights."""
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d)) + 1 / np.sqrt(d)
     a, b = rng.dirichlet(np.full(n, 2.0)), rng.dirichlet(np.full(m, 2.0))
@@ -41,7 +45,7 @@ def drawn(n: int, m: int, d: int, seed: int) -> tuple[Array, Array, Array, Array
 
 
 def point_cases() -> Iterator[Case]:
-    """Problems of point clouds. Capabilities that take a matrix C get that of the clouds."""
+    """Problems of point clouds. Capabilities that take a matrix get that of their costs."""
     x, y, a, b = drawn(7, 5, 2, 1)
     yield clouds("gaussian", "n != m, weights not uniform", x, y, 0.1, a=a, b=b)
     yield clouds("euclidean", "the plain norm as cost", x, y, 0.1, a=a, b=b, cost="euclidean")
@@ -85,7 +89,7 @@ def _histogram(label: int) -> Array:
 
 
 def matrix_cases() -> Iterator[Case]:
-    """Problems that are only a matrix."""
+    """Problems given by a cost matrix, without points."""
     rng = np.random.default_rng(5)
     C = gridded(rng.uniform(0, 4, size=(6, 6)))
     *_, a, b = drawn(6, 6, 1, 6)
@@ -101,7 +105,7 @@ def all_cases() -> list[Case]:
 
 # ------------------------------------------------------------------ further arguments
 def unit(case: Case) -> float:
-    """The largest power of two up to min(eps, spread), as the size of the drawn potentials."""
+    """The size of the drawn potentials: the largest power of two up to min(eps, max C - min C)."""
     size = min(case.eps, case.spread) or case.eps
     return float(2.0 ** np.floor(np.log2(size)))
 

@@ -13,11 +13,11 @@ from refot.verification.mistakes.catalogue import mistakes_of
 from refot.verification.mistakes.mistake import Answer, forms
 
 MARGIN = 10
-"""How many tolerances off an answer must be for the case to count as catching the mistake."""
+"""A case catches a mistake if its answer is off by more than this many tolerances."""
 
 
 def catches(capability: str, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> list[str]:
-    """The ids of the mistakes whose answer is beyond doubt wrong, in every form it may have."""
+    """The ids of the mistakes whose answers to these inputs are all beyond doubt wrong."""
     mid, tolerance = _due(capability, outputs)
     found = []
     for mistake in mistakes_of(capability):
@@ -28,10 +28,11 @@ def catches(capability: str, inputs: Mapping[str, Any], outputs: Mapping[str, An
 
 
 def wrong_answers(answer: Answer, inputs: Mapping[str, Any]) -> list[Array]:
-    """What a mistake answers to the arguments, in all its forms; none where it does not apply.
+    """All answers that a mistake may give to the arguments; none where it cannot be made.
 
-    Where refot, from which the answers are made, refuses a result beyond the range of floats, the
-    code of whoever makes the mistake has an infinity. Where it refuses an argument, they see it.
+    The answers are computed with refot's functions. Where these raise RangeError, an implementation
+    with the mistake would return an infinity. Where they refuse an argument, it would raise an
+    error that its author sees, so there is no answer.
     """
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -45,8 +46,8 @@ def wrong_answers(answer: Answer, inputs: Mapping[str, Any]) -> list[Array]:
 
 
 def _due(capability: str, outputs: Mapping[str, Any]) -> tuple[Array, float]:
-    """(the right answer, NaN where nothing is due; its tolerance); of potentials f_i + g_j, of
-    unbalanced ones f and g in one array."""
+    """(the right answer, its tolerance). The answer is NaN where no number has one right value. Of
+    balanced potentials it is f_i + g_j (n, m), of unbalanced ones f and g in one array (n + m,)."""
     mids = [np.array(output["mid"], dtype=float) for output in outputs.values()]
     tolerances = [output["tolerance"] for output in outputs.values()]
     if capability == "potentials":

@@ -18,9 +18,10 @@ from refot.verification.subjects.capabilities import (
 UNBALANCED_SIDES = Capability(
     "unbalanced_sides", (*MATRIX, "rho", "penalty"),
     "U of U-1, rho = [rows, columns], penalty kl or tv", Answers.NUMBER, Unit.COST, solved=True)
+"""The record of the file for which there is no capability."""
 
 FILES: dict[str, Capability] = {
     **{name: CAPABILITIES[name] for name in names_of(Role.ANSWER)},
     UNBALANCED_SIDES.name: UNBALANCED_SIDES,
 }
-"""What each file asks for, by its name without the suffix, in the order of the lists."""
+"""The function whose answers each file records, by the name of the file without ".json"."""

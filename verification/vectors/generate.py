@@ -1,9 +1,9 @@
 """Writes the certified vectors: `python -m refot.verification.vectors.generate [FOLDER]`.
 
-It writes every file as a whole, and the same bytes every time: nothing in a file depends on a
-clock, on the machine or on a float64 solver, except which mistakes a case catches. A mistake counts
-as caught only if its answer is far off (`catches.MARGIN`), so that roundings do not decide. The
-real data need scikit-learn.
+It writes every file as a whole, and the same bytes every time: nothing depends on a clock or on the
+machine. Only the lists of mistakes that a case catches depend on a float64 solver. A mistake counts
+as caught if its answer is far off (`catches.MARGIN`), so that roundings do not decide. The real
+data need scikit-learn.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ from .unbalanced_makers import UNBALANCED_MAKERS
 
 EVERY_MAKER: dict[str, tuple[Callable[[Any], Iterator[Vector]], str]] = {
     **MAKERS, **UNBALANCED_MAKERS}
+"""By file: the function that makes vectors of a problem, and the names of its problems."""
 
 
 # ------------------------------------------------------------------ writing
 def record(capability: str, vector: Vector) -> dict[str, Any]:
-    """A vector as it stands in the file."""
+    """A vector as an object of the file."""
     case = vector.case
     outputs = {name: {"mid": _nested(balls, _mid), "rad": _nested(balls, _rad),
                       "tolerance": float(f"{tolerance:.1e}")}
@@ -53,7 +54,7 @@ def record(capability: str, vector: Vector) -> dict[str, Any]:
 
 
 def _argument(x: Any) -> Any:
-    """An argument as JSON has it, which has no infinity: there it is the text "Infinity"."""
+    """An argument as JSON can hold it. JSON has no infinity: that is written as "Infinity"."""
     if isinstance(x, tuple):
         return ["Infinity" if math.isinf(part) else part for part in x]
     return np.asarray(x).tolist()
@@ -70,12 +71,13 @@ def _mid(x: arb) -> str:
 
 
 def _rad(x: arb) -> str:
-    """Three digits, rounded up."""
+    """The radius of a ball with three digits, rounded up."""
     return str(Decimal(decimals(x, DIGITS)[1]).normalize(Context(prec=3, rounding=ROUND_UP)))
 
 
 def cases_of(capability: str, names: str = "") -> Iterator[dict[str, Any]]:
-    """The records of a capability, of all its problems or of those that are named."""
+    """The records of a capability: of all its problems, or of those whose names are given,
+    separated by spaces."""
     make, chosen = EVERY_MAKER[capability]
     by_name = {case.name: case for case in [*all_cases(), *unbalanced_cases()]}
     for name in (names or chosen).split():

@@ -1,7 +1,8 @@
 """How the vectors of each capability are made: arguments, enclosures, and the error allowed.
 
-An answer that needs a solver may be off by 1e-6 of its scale, as in `refot verify`. An answer that
-is a function of given arguments may be off by 64 roundings of the largest terms of its sums.
+An enclosure has a ball (an interval mid +- rad) for each number of the right answer. An answer that
+needs a solver may be off by 1e-6 of its scale, as in `refot verify`. An answer that is a function
+of given arguments may be off by 64 roundings of the largest terms of its sums.
 """
 
 from __future__ import annotations
@@ -46,14 +47,16 @@ DIGITS = 32
 """The least number of digits of an enclosure: two more than docs/vectors.md promises."""
 
 RATE = 1e-6
-"""Relative error that a converged solve may have."""
+"""The error that a converged solve may have, relative to the scale of its answer: max C - min C, or
+1 for a plan."""
 
 
 @dataclass(frozen=True)
 class Vector:
-    """The arguments of one case in the order of the signature, the balls, and what is allowed.
+    """One case with its arguments, in the order of the signature, and its right answers.
 
-    outputs: name -> (nested balls, tolerance); the first is what the capability returns.
+    `outputs` maps a name to (nested lists of balls, error allowed). The first output is what the
+    capability returns. `suffix` tells several vectors of one case apart in their ids.
     """
 
     case: Case
@@ -63,17 +66,18 @@ class Vector:
 
 
 Maker = Callable[[Case], Iterator[Vector]]
+"""Makes the vectors of one capability from a problem."""
 
 
 # ------------------------------------------------------------------ what is allowed
 def solved(case: Case) -> float:
-    """A value in cost units: 1e-6 (max C - min C), and 64 roundings of max |C| + eps."""
+    """The error allowed in a value: 1e-6 (max C - min C), plus 64 roundings of max |C| + eps."""
     return RATE * case.spread + rounding(case)
 
 
 def _potential(case: Case) -> float:
-    """The error allowed in a potential: `solved`, and eps 1e-9 / the least weight. By so much a
-    marginal error of 1e-9 may leave the potential of the lightest atom wrong."""
+    """The error allowed in a potential: `solved` plus eps 1e-9 / (least weight > 0). A solve that
+    stops at a marginal error of 1e-9 may leave the potential of the lightest atom that far off."""
     weights = np.concatenate([case.a, case.b])
     return solved(case) + case.eps * 1e-9 / float(weights[weights > 0].min())
 
@@ -84,7 +88,8 @@ def rounding(case: Case, *more: Any) -> float:
 
 
 def _slopes(case: Case) -> float:
-    """1e-6 of the largest a_i |d1 c|: the scale of a gradient in the points."""
+    """The error allowed in a gradient in the points. Its scale is the largest a_i |d1 c|: allowed
+    are 1e-6 of that, and what 64 roundings of C / eps in an exponent do to it."""
     x, y = case.x, case.y
     assert x is not None
     assert y is not None
@@ -97,7 +102,7 @@ def _slopes(case: Case) -> float:
 # ------------------------------------------------------------------ one maker per capability
 @cache
 def _solution(name: str) -> Enclosure:
-    """The problem of that name, enclosed once for all capabilities."""
+    """The enclosures of the problem of that name, computed once for all capabilities."""
     (case,) = (case for case in all_cases() if case.name == name)
     return enclose(*case.matrix, digits=DIGITS)
 
@@ -115,7 +120,7 @@ def plan(case: Case) -> Iterator[Vector]:
 
 
 def potentials_(case: Case) -> Iterator[Vector]:
-    """No value is asked for at a point without mass, because no marginal determines it."""
+    """f and g. At a point without mass no answer is asked for: no marginal determines one."""
     found = _solution(case.name)
     outputs = {name: ([x if w > 0 else None for x, w in zip(balls, weights, strict=True)],
                       _potential(case))
@@ -135,7 +140,8 @@ def transport_cost(case: Case) -> Iterator[Vector]:
 
 
 def softmin(case: Case) -> Iterator[Vector]:
-    """At h, and at h + 1000 eps: no exponential may overflow."""
+    """At h, and at h plus at least 1024 eps, where exp(h / eps) overflows: exponents must be
+    shifted before they are exponentiated."""
     _, h = potentials(case)
     for suffix, far in (("", h), ("+1000eps", h + 1024 * 2.0 ** np.ceil(np.log2(case.eps)))):
         given = {"C": case.C, "h": far, "eps": case.eps}
@@ -165,7 +171,7 @@ def semidual_gradient(case: Case) -> Iterator[Vector]:
 
 
 def scaling_loss(case: Case) -> Iterator[Vector]:
-    """With the golden steps u_l, v_l."""
+    """The loss after L = 1 and L = 4 steps, and the scalings u (L, n), v (L, m) after each step."""
     for L in (1, 4):
         given = {**_matrix(case), "L": L}
         allowed = bounds.unrolled(case.C, case.eps, L)
@@ -206,7 +212,7 @@ def q_objective(case: Case) -> Iterator[Vector]:
     given = {"Q": Q, "P": P, "a": case.a, "b": case.b}
     balls = enclose_q_objective(**given, digits=DIGITS)
     outputs = {"q_objective": (balls, bounds.q_objective(**given))}
-    if (P > 0)[np.outer(case.a, case.b) == 0].any():  # no minimum
+    if (P > 0)[np.outer(case.a, case.b) == 0].any():  # P has mass where a(x)b has none: no minimum
         yield Vector(case, given, outputs)
         return
     largest = 1 + float(abs(np.log(P[P > 0] / np.outer(case.a, case.b)[P > 0])).max())
@@ -215,8 +221,8 @@ def q_objective(case: Case) -> Iterator[Vector]:
 
 
 def informative_plan(case: Case) -> Iterator[Vector]:
-    """lam is the largest power of two above neither eps nor max(max C - min C, 1). It is a power of
-    two so that C - lam Q is computed without rounding."""
+    """lam is the largest power of two that is at most min(eps, max(max C - min C, 1)). As it is a
+    power of two, C - lam Q is computed without rounding."""
     lam = float(2.0 ** np.floor(np.log2(min(case.eps, max(case.spread, 1)))))
     given = {"C": case.C, "Q": table(case), "lam": lam, "a": case.a, "b": case.b, "eps": case.eps}
     balls = enclose_informative_plan(**given, digits=DIGITS).plan
@@ -229,6 +235,7 @@ def mutual_information(case: Case) -> Iterator[Vector]:
     yield Vector(case, {"P": P}, {"mutual_information": (balls, bounds.mutual_information(P))})
 
 
+# the problems of capabilities that need a solver, of functions of given arguments, of point clouds
 SOLVED = ("gaussian euclidean l1 eps-ten huge-eps one-by-one one-row small-eps square-uniform "
           "duplicates zero-weights tiny-eps wide asymmetric offset negative iris iris-l1 "
           "digit-histograms")
@@ -260,7 +267,7 @@ MAKERS: dict[str, tuple[Maker, str]] = {
     "mutual_information": (mutual_information, "gaussian one-by-one one-row square-uniform "
                                                "zero-weights wide asymmetric negative iris"),
 }
-"""The maker of each capability, and the problems that it is given."""
+"""By capability: the function that makes its vectors, and the names of its problems."""
 
 
 def _largest(balls: Any) -> float:

@@ -27,7 +27,7 @@ from refot.verification.subjects.capabilities import Role, names_of
 from .answers import FOLDER, load
 
 VERSION = "1.0"
-"""Of the vectors. The first number changes with the format, the second with the cases."""
+"""The version: its first number changes with the format, its second with the cases."""
 
 LICENSE = """CC0 1.0 Universal (SPDX: CC0-1.0)
 
@@ -89,7 +89,7 @@ def _leaves(nested: Any) -> list[Any]:
 
 
 def contents() -> dict[str, bytes]:
-    """What the folder holds, by path."""
+    """The files of the folder by path."""
     capabilities = sorted(names_of(Role.ANSWER))
     found = {file: (FOLDER / file).read_bytes()
              for file in ["schema.json", *(f"{name}.json" for name in capabilities)]}
@@ -154,7 +154,7 @@ def npm_tarball() -> bytes:
 
 
 def publish(folder: Path) -> list[Path]:
-    """Write the three archives into the folder, and say where."""
+    """Write the three archives into the folder; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     inside = f"refot-vectors-{VERSION}"
     archives = {f"refot_vectors-{VERSION}-py3-none-any.whl": wheel(),

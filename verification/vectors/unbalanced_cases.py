@@ -1,7 +1,8 @@
 """The unbalanced problems of the certified vectors: masses of any total, rho, and a penalty.
 
-Coordinates, costs and weights are exact as in `cases.py`; a mass is a power of two times a simple
-fraction, so that the weights stay exact. eps is in units of max C, rho in units of eps.
+Coordinates, costs and weights are exact as in `cases.py`. Weights are multiplied by a total mass, a
+power of two times a simple fraction, so that they stay exact. In the functions here eps is given in
+units of max C, and rho, the strength of the penalties, in units of eps.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ from refot.verification.cases.case import Case, clouds
 from .cases import drawn, exact_weights, gridded
 
 LIGHT, HEAVY = 2.0**-20, 2.0**20
-"""About 1e-6 and 1e6."""
+"""Total masses of about 1e-6 and 1e6."""
 
 Sides = tuple[float, float]
+"""A number for the rows and one for the columns."""
 
 
 @dataclass(frozen=True)
 class UnbalancedCase(Case):
-    """A case whose weights have any total. rhos: of the rows and of the columns, inf: exact.
+    """A case whose weights have any total. `rhos` are those of the rows and of the columns; inf
+    means that the marginal is exact.
 
-    Capabilities that take one rho are given cases with two equal ones.
+    A capability that takes one rho is only asked about cases in which the two are equal.
     """
 
     rhos: Sides = (1.0, 1.0)
@@ -55,20 +58,21 @@ class UnbalancedCase(Case):
 
     @property
     def exchanged(self) -> UnbalancedCase:
-        """The two measures exchanged."""
+        """The case with its two measures exchanged."""
         return replace(self, C=np.ascontiguousarray(self.C.T), a=self.b, b=self.a, x=self.y,
                        y=self.x, rhos=self.rhos[::-1])
 
     @property
     def alone(self) -> UnbalancedCase:
-        """The first cloud against itself."""
+        """The case of the first measure against itself."""
         assert self.x is not None
         assert self.cost is not None
         return replace(self, C=point_cost(self.x, self.x, self.cost).dense(), y=self.x, b=self.a)
 
 
 def penalised(case: Case, rho: float | Sides, masses: Sides, penalty: str = "kl") -> UnbalancedCase:
-    """The case with these masses, and rho in units of eps, rounded to a few bits."""
+    """The case with these total masses, and with rho given in units of eps. The product rho eps is
+    rounded to a few bits."""
     rows, columns = rho if isinstance(rho, tuple) else (rho, rho)
     return UnbalancedCase(
         case.name, case.note, case.C, case.a * masses[0], case.b * masses[1], case.eps, case.x,

@@ -1,8 +1,8 @@
 """How the vectors of unbalanced transport are made: enclosures, and the error allowed.
 
-Values, plans and gradients may be off by 1e-6 of their scale, in units of the mass m(P) that is
-moved. Values may also be off by 64 roundings of the largest terms of U: where rho is large, these
-are far larger than U, since they nearly cancel.
+Values, plans and gradients may be off by 1e-6 of their scale, which is relative to the mass m(P)
+that is moved. Values may also be off by 64 roundings of the largest terms of U: where rho is large,
+these terms are far larger than U, since they nearly cancel.
 """
 
 from __future__ import annotations
@@ -33,27 +33,32 @@ from .makers import DIGITS, RATE, Vector
 from .unbalanced_cases import UnbalancedCase, unbalanced_cases
 
 UnbalancedMaker = Callable[[UnbalancedCase], Iterator[Vector]]
+"""Makes the vectors of one file from a problem."""
 
 RESIDUAL = 1e-9
-"""The residual of U-4, in units of the mass, at which a solve may stop."""
+"""The residual of the optimality conditions U-4, relative to the mass, at which a solve may
+stop."""
 
 
 @cache
 def solution(name: str) -> UnbalancedEnclosure:
-    """The problem of that name, enclosed once for all capabilities."""
+    """The enclosures of the problem of that name, computed once for all capabilities."""
     (case,) = (case for case in unbalanced_cases() if case.name == name)
     return enclosed(case)
 
 
 def enclosed(case: UnbalancedCase) -> UnbalancedEnclosure:
-    """Everything about a case."""
+    """The enclosures of the value, plan and potentials of a case."""
     return enclose_unbalanced(*case.matrix, case.rhos, case.penalty, DIGITS)
 
 
 # ------------------------------------------------------------------ what is allowed
 def of_value(case: UnbalancedCase, found: UnbalancedEnclosure) -> float:
-    """1e-6 (max C - min C) m(P), and 64 roundings of the largest terms of U: <C,P>, rho times the
-    masses of a penalty, eps m_a m_b; and of U, which contains logarithms of ratios of masses."""
+    """The error allowed in U: 1e-6 (max C - min C) m(P), plus 64 roundings of its largest terms.
+
+    These are <C,P>, rho times the masses of a penalty, eps m_a m_b, and |U| itself, which may be
+    larger than these, since it contains logarithms of ratios of masses.
+    """
     mass = float(found.mass)
     paid = sum(rho * (weight + mass) for rho, weight in zip(case.rhos, case.masses, strict=True)
                if rho < math.inf)
@@ -62,10 +67,13 @@ def of_value(case: UnbalancedCase, found: UnbalancedEnclosure) -> float:
 
 
 def of_potentials(case: UnbalancedCase, found: UnbalancedEnclosure, side: int) -> float:
-    """rho / (rho + eps) times the sum of three errors: 1e-6 (max C - min C), for a solve that has
-    converged; RESIDUAL times (eps m(P) / the lightest marginal + the larger finite rho), for what
-    the residual at which a solve stops leaves open in one potential, and in all of a side alike;
-    and 64 roundings of the largest terms."""
+    """The error allowed in f (side 0) or g (side 1): rho / (rho + eps) times the sum of
+
+    - 1e-6 (max C - min C), the error of a converged solve;
+    - RESIDUAL (eps m(P) / lightest marginal + larger finite rho): a solve that stops at RESIDUAL
+      may be wrong by the first term in one potential, by the second in all potentials of a side;
+    - 64 roundings of the largest terms.
+    """
     marginals = [float(x) for x in (*found.rows, *found.columns) if x > 0]
     level = max(rho for rho in case.rhos if rho < math.inf)
     left = RESIDUAL * (case.eps * float(found.mass) / min(marginals) + level)
@@ -74,8 +82,12 @@ def of_potentials(case: UnbalancedCase, found: UnbalancedEnclosure, side: int) -
 
 
 def of_mass_gradient(case: UnbalancedCase, found: UnbalancedEnclosure, side: int) -> float:
-    """The error of a potential times the slope (1 + eps / rho) exp(-f / rho) of the gradient in it,
-    and 64 roundings of its terms."""
+    """The error allowed in dU/da (side 0) or dU/db (side 1).
+
+    It is that of a potential times the derivative (1 + eps / rho) exp(-f / rho) of the gradient U-7
+    in the potential, plus 64 roundings of the terms of U-7. On an exact side the gradient is the
+    potential plus a constant.
+    """
     rho, f = case.rhos[side], found.potentials[side]
     other = case.eps * case.masses[1 - side]
     if math.isinf(rho):
@@ -86,8 +98,8 @@ def of_mass_gradient(case: UnbalancedCase, found: UnbalancedEnclosure, side: int
 
 
 def of_rho_gradient(case: UnbalancedCase, found: UnbalancedEnclosure) -> float:
-    """1e-6 of the moved mass times the largest |log| of a marginal over its weight, or of 1; and 64
-    roundings of both masses."""
+    """The error allowed in dU/drho: 1e-6 m(P) times the larger of 1 and the largest
+    |log(marginal / weight)|, plus 64 roundings of m(P) + m_a + m_b."""
     ratios = [abs(math.log(float(x) / w)) for x, w in zip(
         (*found.rows, *found.columns), (*case.a, *case.b), strict=True) if w > 0]
     mass = float(found.mass)
@@ -95,7 +107,9 @@ def of_rho_gradient(case: UnbalancedCase, found: UnbalancedEnclosure) -> float:
 
 
 def _slopes(case: UnbalancedCase, *heaviest: float) -> float:
-    """1e-6 of the heaviest row of a plan times the largest |d1 c|."""
+    """The error allowed in a gradient in the points. Its scale is the mass of the heaviest row of a
+    plan times the largest |d1 c|: allowed are 1e-6 of that, and what 64 roundings of C / eps in an
+    exponent do to it."""
     assert case.x is not None
     assert case.y is not None
     assert case.cost is not None
@@ -118,7 +132,7 @@ def _clouds(case: UnbalancedCase) -> dict[str, Any]:
 
 
 def unbalanced_plan(case: UnbalancedCase) -> Iterator[Vector]:
-    """With its mass."""
+    """The plan, and beside it its mass m(P)."""
     found = solution(case.name)
     allowed = RATE * float(found.mass)
     outputs = {"plan": (found.plan, allowed), "mass": (found.mass, allowed)}
@@ -140,7 +154,7 @@ def _where_mass_is(case: UnbalancedCase, found: UnbalancedEnclosure, side: int) 
 
 
 def unbalanced_value(case: UnbalancedCase) -> Iterator[Vector]:
-    """With its derivatives in rho, of the rows and of the columns."""
+    """U, and beside it its derivatives in the rho of the rows and in that of the columns."""
     found = solution(case.name)
     in_rho = enclose_unbalanced_rho_gradient(*case.matrix, case.rho, digits=DIGITS)
     yield Vector(case, _matrix(case), {
@@ -149,7 +163,7 @@ def unbalanced_value(case: UnbalancedCase) -> Iterator[Vector]:
 
 
 def unbalanced_mass_gradient(case: UnbalancedCase) -> Iterator[Vector]:
-    """In a, and beside it in b."""
+    """The gradient of U in a, and beside it that in b."""
     found = solution(case.name)
     in_a, in_b = enclose_unbalanced_weights_gradient(*case.matrix, case.rho, digits=DIGITS)
     yield Vector(case, _matrix(case), {
@@ -158,7 +172,7 @@ def unbalanced_mass_gradient(case: UnbalancedCase) -> Iterator[Vector]:
 
 
 def _selves(case: UnbalancedCase) -> tuple[tuple[UnbalancedCase, UnbalancedEnclosure], ...]:
-    """The case, and its clouds each with itself."""
+    """The problems (x, y), (x, x) and (y, y) of a divergence, each with its enclosures."""
     of_x, of_y = case.alone, case.exchanged.alone
     return (case, solution(case.name)), (of_x, enclosed(of_x)), (of_y, enclosed(of_y))
 
@@ -170,7 +184,7 @@ def unbalanced_divergence(case: UnbalancedCase) -> Iterator[Vector]:
 
 
 def unbalanced_divergence_gradient(case: UnbalancedCase) -> Iterator[Vector]:
-    """With the gradient in a, not centred."""
+    """The gradient in x, and beside it the gradient in a, not centred."""
     cross, own, _ = _selves(case)
     heaviest = [_largest(found.rows) for _, found in (cross, own)]
     in_x = enclose_unbalanced_divergence_gradient(*case.with_rho, digits=DIGITS)
@@ -181,7 +195,8 @@ def unbalanced_divergence_gradient(case: UnbalancedCase) -> Iterator[Vector]:
 
 
 def unbalanced_sides(case: UnbalancedCase) -> Iterator[Vector]:
-    """The value, and beside it whatever is unique: the potentials only under KL."""
+    """U, and beside it all that is unique. Under TV the potentials are not unique, and are left
+    out."""
     found = solution(case.name)
     mass = RATE * float(found.mass)
     given = dict(zip(("C", "a", "b", "eps", "rho", "penalty"),
@@ -201,6 +216,7 @@ def unbalanced_sides(case: UnbalancedCase) -> Iterator[Vector]:
     yield Vector(case, given, outputs)
 
 
+# the problems with one rho, those of point clouds among them, and those with a rho for each side
 ONE_RHO = ("unequal euclidean-unequal l1-unequal tiny-rho huge-rho equal-huge-rho light heavy "
            "light-to-heavy heavy-to-light-stiff unequal-small-costs unequal-small-eps "
            "unequal-huge-eps one-atom-each one-row-unequal duplicates-unequal multiple "
@@ -226,4 +242,4 @@ UNBALANCED_MAKERS: dict[str, tuple[UnbalancedMaker, str]] = {
     "unbalanced_divergence_gradient": (unbalanced_divergence_gradient, CLOUDS),
     "unbalanced_sides": (unbalanced_sides, EACH_SIDE),
 }
-"""The maker of each file, and the problems that it is given."""
+"""By file: the function that makes its vectors, and the names of its problems."""

@@ -1,9 +1,9 @@
 """The zoo: subjects with one realistic bug each, and subjects without any.
 
-It shows that the checks find bugs, and that right subjects pass. Each bug is written as it would
-stand in somebody's code. Beside it stand the check that must fail, and the id of what must be
-diagnosed: a mistake of the catalogue, or a symptom. `python -m refot.verification.zoo LAST` runs
-all of them on the cases of the seeds 0 to LAST - 1.
+It shows that the checks find bugs, and that right subjects pass. Each bug is written as it might
+occur in somebody's code. It is registered with the check that must fail, and with the id of what
+must be diagnosed: a known mistake (`verification/mistakes/`) or a symptom (`symptoms.py`).
+`python -m refot.verification.zoo LAST` runs all of them on the cases of the seeds 0 to LAST - 1.
 """
 
 from refot.verification.zoo import (

@@ -1,6 +1,6 @@
 """`python -m refot.verification.zoo [[FIRST] LAST]`: every subject of the zoo on the cases of the
-seeds FIRST up to, and without, LAST; by default of seed 0. `--only unbalanced`: those alone whose
-name has this text.
+seeds FIRST to LAST - 1; by default of seed 0. With `--only TEXT`, only subjects with this text in
+their name.
 
 It prints how many bugs were caught by the check that is meant for them, how many of these have the
 right diagnosis, and every false alarm on a right subject. The exit status is 1 if a bug was not

@@ -1,4 +1,4 @@
-"""What a bug of the zoo is, and how it is examined: on a few small cases that show it."""
+"""What a bug of the zoo is, and how it is verified: on a few small cases on which it shows."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from refot.verification.subjects.subject import Part, Subject
 from refot.verification.zoo.symptoms import SYMPTOMS
 
 USUAL = ("gaussian", "euclidean", "one-by-one", "square-uniform", "asymmetric")
-"""The cases on which most bugs show. Among them: n != m and n = m, a single atom, two costs."""
+"""The cases on which most bugs show, with n != m and n = m, a single atom, two ground costs."""
 
 
 @dataclass(frozen=True)
 class Bug:
     """A function with a bug.
 
-    `caught_by` is the check that must fail, on one of the `cases`. `diagnosis` is the id of what
-    must be diagnosed, a mistake of the catalogue or one of SYMPTOMS; "" if no diagnosis is
-    expected. `beside` has right capabilities, which the part offers in addition.
+    `caught_by` is the id of the check that must fail on at least one of the `cases`. `diagnosis` is
+    the id of what must be diagnosed, a mistake of the catalogue or one of SYMPTOMS; "" if no
+    diagnosis is expected. `beside` has right capabilities that the part offers in addition.
     """
 
     name: str
@@ -46,9 +46,10 @@ class Bug:
         return known.said if known else SYMPTOMS.get(self.diagnosis, "")
 
     def is_named(self, said: str) -> bool:
-        """Whether a diagnosis names the bug: its symptom, or its mistake, alone or beside another.
+        """Whether a diagnosis names the symptom or mistake of the bug, alone or as one of several.
 
-        The sentence of a mistake is compared as a whole, because one may be a part of another.
+        The sentence of a mistake is compared as a whole, because it may be part of another
+        sentence.
         """
         if self.diagnosis not in CATALOGUE:
             return self.words in said
@@ -73,7 +74,7 @@ def bug(
     name: str, caught_by: str, diagnosis: str, function: Callable[..., Any],
     cases: tuple[str, ...] = USUAL, **beside: Callable[..., Any],
 ) -> None:
-    """Register a bug."""
+    """Register a bug in BUGS; the fields of `Bug` describe the arguments."""
     assert name not in BUGS, name
     assert diagnosis in CATALOGUE or diagnosis in SYMPTOMS or not diagnosis, diagnosis
     BUGS[name] = Bug(name, function, caught_by, diagnosis, cases, beside)

@@ -18,6 +18,7 @@ from .bug import bug
 from .bugs_transport import even, plan, sharp, value
 
 CLOUDS = ("gaussian", "euclidean", "l1", "one-by-one", "square-uniform")
+"""Cases of point clouds, with all three ground costs."""
 
 
 def _terms(W: Any, x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> Any:
@@ -28,7 +29,7 @@ def _terms(W: Any, x: Array, a: Array, y: Array, b: Array, eps: float, cost: str
 
 
 def _made(form: Any, W: Any = value) -> Any:
-    """A divergence made of three values of W by form(xy, xx, yy)."""
+    """A divergence computed from three values of W: form(W_xy, W_xx, W_yy)."""
     return lambda *clouds: form(*_terms(W, *clouds))
 
 
@@ -39,8 +40,8 @@ def _halves(xy: float, xx: float, yy: float) -> float:
 def _self_weights(answer: Any, other_side: bool) -> Any:
     """A divergence whose self terms have wrong weights p of x and q of y.
 
-    They are those of the other side, or uniform. answer(xy, xx, yy) takes the arguments of the
-    three terms.
+    They are those of the other side, or uniform. answer(xy, xx, yy) computes the divergence from
+    the arguments of its three terms.
     """
 
     def changed(x: Array, a: Array, y: Array, b: Array, *rest: Any) -> Any:
@@ -53,7 +54,7 @@ def _self_weights(answer: Any, other_side: bool) -> Any:
 
 
 def _on(change: Any) -> Any:
-    """The right divergence of arguments that `change` has changed."""
+    """The right divergence, but of the arguments that `change` returns."""
     return lambda *clouds: _halves(*_terms(value, *change(*clouds)))
 
 
@@ -89,7 +90,7 @@ bug("divergence: moved to the positive quadrant first", "divergence.translation"
 
 
 def _of_three(xy: Any, xx: Any, yy: Any) -> float:
-    """S made of the values of three problems."""
+    """S from the values of three problems, given by their arguments."""
     return _halves(*(value(point_cost(u, v, cost).dense(), p, q, eps)
                      for u, p, v, q, eps, cost in (xy, xx, yy)))
 

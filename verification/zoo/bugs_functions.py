@@ -46,6 +46,7 @@ for _name, _check, _diagnosis, _softmin in (
 
 # ------------------------------------------------------------------ dual, semi-dual
 def _mass(f: Array, g: Array, C: Array, eps: float) -> Array:
+    """exp((f_i + g_j - C_ij) / eps), (n, m)."""
     return np.exp((f[:, None] + g - C) / eps)
 
 
@@ -67,6 +68,7 @@ for _name, _check, _diagnosis, _dual in (
 
 
 def _lse(g: Array, C: Array, b: Array, eps: float) -> Array:
+    """-eps log sum_j b_j exp((g_j - C_ij) / eps), (n,)."""
     return -eps * logsumexp((g - C) / eps, axis=1, b=b)
 
 

@@ -1,5 +1,5 @@
-"""Bugs of bad input, honesty and precision: an answer to bad input, a false claim to converge, an
-argument that is written into."""
+"""Bugs beside the formula: an answer to bad input, a false statement about convergence, an argument
+that is written into, too low a precision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from .bug import bug
 from .bugs_transport import at, plan, sharp, value
 
 FIRST = ("gaussian",)
+"""The case on which bad input is tried."""
+
 ACCEPTED = "input-accepted"
+"""The symptom that bad input is answered with a number."""
 
 
 def _log_sinkhorn(C: Array, a: Array, b: Array, eps: float, steps: int = 300) -> Array:
@@ -45,7 +48,7 @@ def _cut_mmd(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
 
 
 def _positive_entries(P: Array) -> float:
-    """To have 0 log 0 = 0, all entries that are not > 0 are left out: negative ones, too."""
+    """So that 0 log 0 = 0, entries that are not > 0 are left out, which hides negative ones."""
     here = P > 0
     mass = np.outer(P.sum(axis=1), P.sum(axis=0))
     with np.errstate(all="ignore"):
@@ -123,7 +126,7 @@ bug("divergence: float32 inside", "divergence.float64", "float32",
         refot.sinkhorn_divergence(x, a, y, b, eps, cost, backend="numpy")), FIRST)
 
 
-# ------------------------------------------------------------------ honesty
+# ------------------------------------------------------------------ statements about convergence
 def _always_warns(C: Array, a: Array, b: Array, eps: float) -> Array:
     """It gives the same warning whether it converged or not."""
     warnings.warn(f"stopped after 300 iterations at eps = {eps}", stacklevel=1)

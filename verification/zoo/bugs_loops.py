@@ -1,5 +1,5 @@
-"""Bugs in the loop of Sinkhorn's algorithm, in reading its arguments, and in what is kept between
-calls."""
+"""Bugs in the loop of Sinkhorn's algorithm, in reading its arguments, and in keeping results
+between calls."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from .bug import USUAL, bug
 from .bugs_transport import plan, value
 
 ITERATIONS = 500
+"""Iterations of each loop, enough to converge on the cases here."""
 
 SQUARE = ("gaussian", "euclidean", "square-uniform", "asymmetric", "zero-weights")
-"""Cases for a sum over the wrong axis, some with n = m and a cost that is not symmetric: only
-there it shows."""
+"""Cases for a sum over the wrong axis. It shows only where n = m and the cost is not symmetric, as
+in some of these."""
 
 
 def _log(weights: Array) -> Array:
@@ -31,7 +32,8 @@ def _log(weights: Array) -> Array:
 def _potentials(
     C: Array, columns: Array, log_a: Array, log_b: Array, eps: float
 ) -> tuple[Array, Array]:
-    """Alternating updates. Right is columns = C', log_a = log a, log_b = log b; the bugs differ."""
+    """Alternating updates, which are right if columns = C', log_a = log a and log_b = log b. Each
+    bug passes something else."""
     g = np.zeros(C.shape[1])
     for _ in range(ITERATIONS):
         f = -eps * logsumexp((g - C) / eps + log_b, axis=1)
@@ -53,7 +55,8 @@ def _no_a(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
 
 
 def _no_b_in_scalings(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """b is missing from the update of v. It does 150 iterations, since each multiplies v by m."""
+    """b is missing from the update of v. Each iteration then multiplies v by m, so there are only
+    150 of them, before v overflows."""
     K, v = np.exp(-C / eps), np.ones_like(b)
     for _ in range(150):
         u = a / (K @ v)
@@ -161,6 +164,7 @@ def _filled_sum(C: Array, a: Array, b: Array, eps: float) -> float:
 
 
 ZERO = (*USUAL, "zero-weights")
+"""The usual cases, and one with weights of 0."""
 
 bug("plan: w or 1/n", "plan.marginals", "plan.zero-weight-filled", _filled_plan, ZERO)
 bug("value: w or 1/n, normalised", "value.certified", "value.zero-weight-filled",
@@ -193,9 +197,9 @@ bug("value: wrong with an offset only", "value.certified", "only-far-costs",
     lambda C, *rest: value(C, *rest) + (0.01 if C.min() > 1000 else 0.0), (*USUAL, "offset"))
 
 
-# ------------------------------------------------------------------ kept between calls
+# ------------------------------------------------------------------ results kept between calls
 def _stale_kernel() -> Callable[..., float]:
-    """It keeps the cost of the first call, and uses it in every later call of the same shape."""
+    """The cost of the first call is kept, and used in every later call with the same shape."""
     costs: dict[Any, Array] = {}
 
     def stale(C: Array, a: Array, b: Array, eps: float) -> float:
@@ -205,7 +209,7 @@ def _stale_kernel() -> Callable[..., float]:
 
 
 def _stale_self_term() -> Callable[..., float]:
-    """It keeps the self term of x of the first call for every later x of the same shape."""
+    """The self term of the first x is kept, and used for every later x of the same shape."""
     own: dict[Any, float] = {}
 
     def stale(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> float:

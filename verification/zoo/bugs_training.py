@@ -1,9 +1,10 @@
 """Bugs of training steps: subclasses of refot's systems, each with a mistake put into it.
 
-They start from the weights of the golden trajectories (training steps recorded in files) and see
-the batches of those, so that nothing is random here.
+They start from the weights of the golden trajectories (training steps recorded in files) and are
+trained on the recorded batches, so that nothing is random here.
 
-Papers: B = Bréchet et al. 2019 (Info-Sinkhorn), H = Houdard et al. 2023 (psi).
+Papers: B = Bréchet et al. 2019 (Info-Sinkhorn), H = Houdard et al. 2023 (a generator trained with a
+semi-dual potential psi).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .bug import bug
 
 
 def _steps(algorithm: str, kind: type[NetworkSystem]) -> Callable[..., Any]:
-    """A train_step for this one algorithm, by a system of the class `kind`, which has the bug."""
+    """A `train_step` for this algorithm only, by a system of the buggy class `kind`."""
 
     def train_step(asked: str, settings: Any, weights: Any, batches: Any) -> Any:
         if asked != algorithm:
@@ -36,7 +37,7 @@ def _steps(algorithm: str, kind: type[NetworkSystem]) -> Callable[..., Any]:
 
 # ------------------------------------------------------------------ Q of Info-Sinkhorn
 class QOfGenerated(InfoSinkhorn):
-    """D_Q is evaluated at the generated x_i; right are the data y_j."""
+    """D_Q is evaluated at the generated points x_i, not at the data y_j."""
 
     def lamQ(self, z: Array, h: Array) -> Array:
         return super().lamQ(z, self.of_generated(z))
@@ -104,8 +105,8 @@ class QMovesTrunk(InfoSinkhorn):
 class UnbiasedBatchNorm(BatchNorm):
     """Batch norm with the unbiased variance var N/(N-1), in place of var.
 
-    1 / sqrt(var / r^2 + eps) = r / sqrt(var + eps r^2) with r = sqrt((N-1)/N): so it is r times the
-    right layer at eps r^2.
+    With r = sqrt((N-1)/N), that is var / r^2. As 1 / sqrt(var / r^2 + eps) = r / sqrt(var + eps
+    r^2), the layer is r times the right layer with eps r^2 in place of eps.
     """
 
     def forward(
@@ -137,7 +138,7 @@ class UnbiasedTrunk(InfoSinkhorn):
 
 # ------------------------------------------------------------------ psi of H
 class AverageWithStart(SDOT):
-    """The average of H-28 includes its start, the psi that the training step before ended with."""
+    """The average of H-28 includes its start: the psi at the end of the previous training step."""
 
     def ascend(self, batches: Iterable[Array]) -> None:
         psi_tilde = self.psi()
@@ -149,7 +150,7 @@ class AverageWithStart(SDOT):
 
 
 class AscentInTheta(SDOT):
-    """The generator goes up the objective, where it should go down."""
+    """The generator ascends the objective, which it should descend."""
 
     def descend(self, z: Array) -> float:
         x, cache = self.g.forward(z)

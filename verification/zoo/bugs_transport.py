@@ -16,6 +16,7 @@ from refot.solvers.scaling import scaling_iterates
 from .bug import USUAL, bug
 
 Problem = tuple[Array, Array, Array, float]
+"""(C, a, b, eps)."""
 
 
 def even(weights: Array) -> Array:
@@ -35,17 +36,17 @@ def value(C: Array, a: Array, b: Array, eps: float) -> float:
 
 
 def of_plan(answer: Callable[..., Any]) -> Callable[..., Any]:
-    """A capability computed from the right plan: answer(P, C, a, b, eps)."""
+    """A function of (C, a, b, eps) that returns answer(P, C, a, b, eps), with the right plan P."""
     return lambda *problem: answer(solve(*problem)[2], *problem)
 
 
 def of_potentials(answer: Callable[..., Any]) -> Callable[..., Any]:
-    """A capability computed from the right potentials: answer(f, g, a, b, eps)."""
+    """A function of (C, a, b, eps) that returns answer(f, g, a, b, eps), with right potentials."""
     return lambda C, a, b, eps: answer(*solve(C, a, b, eps)[:2], a, b, eps)
 
 
 def at(change: Callable[..., Problem], answer: Callable[..., Any]) -> Callable[..., Any]:
-    """The right answer to a changed problem."""
+    """The right answer, but to the problem that `change` returns."""
     return lambda *problem: answer(*change(*problem))
 
 
@@ -161,7 +162,9 @@ for _name, _diagnosis, _cost in (
 
 # ------------------------------------------------------------------ plans
 def _annealed(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """f at eps, but g as it was at the stage of the schedule before, at 1.2 eps."""
+    """eps is lowered along a schedule, and g is not updated at the last step: it is that of 1.2
+    eps.
+    """
     _, stale, _ = solve(C, a, b, 1.2 * eps)
     f = refot.softmin(C, stale + eps * np.log(b), eps, backend="numpy")
     return refot.plan(f, stale, C, a, b, eps, backend="numpy")

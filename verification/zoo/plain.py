@@ -1,7 +1,7 @@
 """Right subjects in their plainest form: the formula and a loop, and no check of any argument.
 
-Bad input is answered with a number, so that each of them fails checks. That makes them lax, and not
-wrong: `refot verify` ends with status 0 and lists what is lax.
+They answer bad input with a number, and so fail the checks of bad input. `refot verify` calls that
+lax, not wrong: its exit status is 0.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from refot.verification.subjects.subject import Part, Subject
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 PLAIN: dict[str, Callable[..., Any]] = {}
-"""One right function for each capability, by its name."""
+"""A right function for most capabilities, by the name of the capability."""
 
 
 def plain(function: Function) -> Function:

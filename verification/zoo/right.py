@@ -1,8 +1,8 @@
-"""Right subjects: their register, one subject for each solver, and what the other ones share.
+"""Right subjects: the register of all, a subject for each solver, and what other subjects share.
 
-None of them may fail a check: that would be a defect of the verifier. One that cannot solve a
-problem raises NotImplementedError, and the check is reported as not provided. `right_ways` has
-subjects that are written in unusual ways, `right_conventions` those with other conventions.
+If one of them fails a check, the verifier has a defect. A subject that cannot solve a problem
+raises NotImplementedError, and the check is reported as not provided. `right_ways` has subjects
+that are written in unusual ways, `right_conventions` those with other conventions.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from refot.verification.zoo.solvers import (
 )
 
 RIGHT: dict[str, Callable[[], Subject]] = {}
-"""By name, a function that makes the subject."""
+"""Functions that make the right subjects, by name."""
 
 
 def right(
     name: str, convention: str = "refot", tolerance: float | None = None
 ) -> Callable[[Callable[[], dict[str, Callable[..., Any]]]], Any]:
-    """Register the capabilities that the decorated function returns as a right subject."""
+    """Decorate a function that returns capabilities, to register them as a right subject."""
 
     def register(capabilities: Callable[[], dict[str, Callable[..., Any]]]) -> Any:
         RIGHT[name] = lambda: Subject(
@@ -45,7 +45,7 @@ def right(
 
 
 def remembered(solver: Solver) -> Solver:
-    """The solver, with checked arguments and its answers remembered: capabilities share a solve."""
+    """The solver, with checked arguments. Its answers are kept, so that capabilities share them."""
 
     @cache
     def solved(shape: tuple[int, int], C: bytes, a: bytes, b: bytes, eps: float) -> Any:
@@ -94,7 +94,7 @@ _newton = remembered(newton)
 
 
 def solve(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array, Array]:
-    """(f, g, P), for subjects that differ in how they answer, and not in how they solve."""
+    """(f, g, P), for subjects that differ only in what they compute from these."""
     f, g = _newton(C, a, b, eps)
     P = density_plan(f, g, C.astype(np.float64), normalised(a), normalised(b), eps)
     return f, g, P

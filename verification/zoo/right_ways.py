@@ -127,7 +127,7 @@ def _self_terms() -> dict[str, Callable[..., Any]]:
     return {"divergence": divergence}
 
 
-# ------------------------------------------------------------------ honest about convergence
+# ------------------------------------------------------------------ subjects that do not converge
 def _plain(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array, bool]:
     """(f, g, whether they converged) after at most 6000 alternating transforms."""
     C, a, b = C.astype(np.float64), normalised(a), normalised(b)

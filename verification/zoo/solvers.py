@@ -1,8 +1,8 @@
 """Solvers of the zoo's right subjects: six methods, written without refot.
 
-Each takes (C, a, b, eps) and returns (f, g) in density form; the marginals of their plan are right
-to 1e-11. On a problem that its method does not solve so well, it raises NotImplementedError: a
-right subject may refuse a problem, but must not be wrong.
+Each takes (C, a, b, eps) and returns potentials (f, g) with the plan a_i b_j exp((f_i + g_j - C_ij)
+/ eps), whose marginals are right to 1e-11. On a problem that its method does not solve so well, it
+raises NotImplementedError: a right subject may refuse a problem, but must not be wrong.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from refot.arrays import Array
 
 Solver = Callable[[Array, Array, Array, float], tuple[Array, Array]]
+"""(C, a, b, eps) -> (f, g)."""
 
 TOLERANCE = 1e-11
 """The L1 error of both marginals together below which a solver stops."""
@@ -39,6 +40,7 @@ def density_plan(f: Array, g: Array, C: Array, a: Array, b: Array, eps: float) -
 
 
 def _moderate(C: Array, eps: float) -> None:
+    """Raise NotImplementedError if a first-order method would take too long."""
     if np.ptp(C) > LARGEST_RATIO * eps:
         raise NotImplementedError(f"C / eps spreads over more than {LARGEST_RATIO}")
 
@@ -46,7 +48,7 @@ def _moderate(C: Array, eps: float) -> None:
 def _until(
     iterates: Iterator[tuple[Array, Array]], C: Array, a: Array, b: Array, eps: float
 ) -> tuple[Array, Array]:
-    """The first iterate whose plan has both marginals, up to TOLERANCE."""
+    """The first iterate whose plan has the marginals a and b up to TOLERANCE."""
     for k, (f, g) in enumerate(iterates):
         if k % 5 == 0:
             P = density_plan(f, g, C, a, b, eps)
@@ -140,6 +142,11 @@ def newton(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
 
 
 def _ascend(g: Array, C: Array, a: Array, b: Array, eps: float, tol: float) -> Array:
+    """Newton steps on the semi-dual until the L1 error of the column sums is at most tol.
+
+    A step whose largest entry is l eps is shortened to log(1 + l) eps: far from the optimum, the
+    quadratic model holds for changes of about eps only.
+    """
     for _ in range(300):
         P = density_plan(transform(C, g, b, eps), g, C, a, b, eps)
         missing = b - P.sum(0)

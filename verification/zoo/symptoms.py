@@ -1,7 +1,7 @@
 """Symptoms: what a diagnosis says of a bug that no mistake of the catalogue describes.
 
-Each has an id and the words by which it is recognised in a diagnosis. The rest of the diagnosis,
-such as its numbers, differs from case to case.
+Each has an id and words that the diagnosis must contain. The rest of the diagnosis, such as its
+numbers, differs from case to case.
 """
 
 SYMPTOMS = {

@@ -1,7 +1,8 @@
-"""The transforms of a small problem in the log domain, B-25: safe at every eps.
+"""The transforms B-25 of a small problem in the log domain, where no eps makes them overflow.
 
-C is flat, and the problem begins at C[at]; k = log2(e) / eps. B-25 is an equation of B = Bréchet et
-al. 2019.
+The costs of many problems lie one after the other in the flat array C; those of this problem, row
+by row, begin at C[at]. k = log2(e) / eps, and exp(t / eps) is computed as 2^(k t). h, top and total
+are work arrays of the caller. B-25 is an equation of B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from refot.backends.numba.exponential import exp2_scaled
 
 @elementwise
 def _folded(g: Any, b: Any, k: Any, h: Any) -> None:
-    """h = g + eps log b."""
+    """h = g + eps log b; -inf where b is 0."""
     for j in range(g.size):
         h[j] = g[j] + math.log2(b[j]) / k if b[j] > 0 else -np.inf
 
 
 @reduction
 def _softmin_row(C: Any, at: Any, h: Any, k: Any) -> Any:
-    """-eps log sum_j exp((h_j - C_j) / eps) for the row that begins at C[at]."""
+    """-eps log sum_j exp((h_j - C_j) / eps), where C_j are the costs of the row from C[at] on."""
     full_width()
     top = -np.inf
     for j in range(np.uintp(h.size)):
@@ -37,7 +38,7 @@ def _softmin_row(C: Any, at: Any, h: Any, k: Any) -> Any:
 
 @elementwise
 def _raise_tops(C: Any, at: Any, h: Any, top: Any) -> None:
-    """top_j = max(top_j, h - C_j) for one row."""
+    """top_j = max(top_j, h - C_j) for every column j, from one row and its number h."""
     full_width()
     for j in range(np.uintp(top.size)):
         top[j] = larger(top[j], h - C[at + j])
@@ -45,7 +46,7 @@ def _raise_tops(C: Any, at: Any, h: Any, top: Any) -> None:
 
 @elementwise
 def _add_exponentials(C: Any, at: Any, h: Any, k: Any, top: Any, total: Any) -> None:
-    """total_j += 2^((h - C_j - top_j) k) for one row."""
+    """total_j += 2^((h - C_j - top_j) k) for every column j, from one row and its number h."""
     full_width()
     for j in range(np.uintp(top.size)):
         total[j] += exp2_scaled(h - C[at + j] - top[j], k)
@@ -63,7 +64,8 @@ def transform_rows(C: Any, at: Any, b: Any, k: Any, f: Any, g: Any, h: Any) -> N
 @elementwise
 def transform_columns(C: Any, at: Any, a: Any, k: Any, f: Any, g: Any, h: Any, top: Any,
                        total: Any) -> None:
-    """g = f^(c,eps), row by row: the largest exponent of each column, then the sums."""
+    """g = f^(c,eps). A first pass over the rows finds the largest exponent of each column, a second
+    one sums the exponentials."""
     _folded(f, a, k, h)
     top[:], total[:] = -np.inf, 0.0
     for i in range(np.uintp(f.size)):

@@ -1,8 +1,9 @@
 """Many small problems in one compiled call, each by one thread, from its start to its end.
 
-The kernel K of a problem is formed once, at f = min C and g = 0 where the range of floats allows
-it. Where floats cannot tell, the scalings are absorbed by a sweep in the log domain, and K is
-formed anew.
+The kernel K = exp((f + g - C) / eps) of a problem is formed at f = min C and g = 0, unless entries
+would be too small there (DIRECT). Sweeps multiply it by scalings u and v. Scalings that become too
+large or too small are absorbed: they are added to the potentials f and g in the log domain, and K
+is formed anew there. Arguments `at` and k are those of `log_domain`.
 """
 
 from __future__ import annotations
@@ -24,28 +25,34 @@ DIRECT = 200.0
 """(max C - min C) / eps up to which K is formed without potentials: no entry is below 1e-87."""
 
 ABSORPTIONS = 20
-"""A problem that needs more sweeps in the log domain is left to another method."""
+"""Kernels that are formed for one problem, at most. A problem that needs more is given up, and
+reported as not converged, so that the caller can use another method."""
 
 LN2 = math.log(2.0)
 
 LOST = 4 * 2.0**-53
-"""By this part of the largest |C|, |f| and |g| together, over eps, roundings move an entry of the
-plan of the potentials that are returned from where the last sweep had it."""
+"""Roundings of the potentials change an entry of the plan, relative to its value in the last sweep,
+by at most this times (max |C| + max |f| + max |g|) / eps."""
 
 NEGLIGIBLE = 1 / 64
-"""Up to this part of the tolerance, what roundings move is not looked at: the errors are those of
-the last sweep. Else they are evaluated anew, which takes as long as forming K."""
+"""If roundings change the plan (LOST) by at most this part of the tolerance, the errors of the last
+sweep are reported. Otherwise they are computed anew from the rounded potentials, which takes as
+long as forming K."""
 
 LANES = 8
-"""Rows of K have a multiple of so many entries, the last ones 0."""
+"""The length of the rows of K is a multiple of this, so that vector registers are full; the columns
+beyond the problem's own are 0."""
 
 
 @elementwise
 def _one(C: Any, at: Any, a: Any, b: Any, k: Any, tol: Any, atoms: Any, most: Any, direct: Any,
          least: Any, first: Any, K: Any, f: Any, g: Any, u: Any, v: Any, room: Any, h: Any,
          history: Any) -> Any:
-    """(iterations, why it ended): f and g from the start g. `direct`: `first` is K of g = 0 and
-    f = `least`, the least cost; else, and later, K is formed."""
+    """Solve one problem from the start g (m,), into f (n,) and g; returns (iterations, how the last
+    `relax` ended).
+
+    If `direct`, the first kernel is `first`, formed at g = 0 and f = `least`, the least cost. Any
+    other kernel is formed here. The arrays from K on are the results and work arrays."""
     iterations, why, absorbed = 0, ABSORB_ROWS, first
     if direct:
         f[:] = least
@@ -75,7 +82,8 @@ def _one(C: Any, at: Any, a: Any, b: Any, k: Any, tol: Any, atoms: Any, most: An
 @reduction
 def _plan_row(C: Any, at: Any, f: Any, g: Any, b: Any, weight: Any, k: Any, columns: Any
               ) -> Any:
-    """sum_j b_j e_j with e_j = exp((f + g_j - C_j) / eps), for one row; columns += weight e."""
+    """For one row with the potential f: add weight e_j to columns_j, where e_j = exp((f + g_j -
+    C_j) / eps), and return sum_j b_j e_j."""
     full_width()
     total = 0.0
     for j in range(np.uintp(g.size)):
@@ -88,7 +96,8 @@ def _plan_row(C: Any, at: Any, f: Any, g: Any, b: Any, weight: Any, k: Any, colu
 @elementwise
 def _sums_anew(C: Any, at: Any, a: Any, b: Any, k: Any, f: Any, g: Any, rows: Any, columns: Any
                ) -> None:
-    """The sums of the plan of (f, g), over the weights, in one pass over C."""
+    """The row sums (n,) and column sums (m,) of the plan of (f, g), each divided by its weight, in
+    one pass over C."""
     columns[:] = 0.0
     for i in range(np.uintp(f.size)):
         rows[i] = _plan_row(C, at + i * np.uintp(g.size), f[i], g, b, a[i], k, columns)
@@ -96,7 +105,7 @@ def _sums_anew(C: Any, at: Any, a: Any, b: Any, k: Any, f: Any, g: Any, rows: An
 
 @elementwise
 def _sums_of_sweep(u: Any, r: Any, v: Any, c: Any) -> None:
-    """The same from the last sweep, into r and c."""
+    """The sums of the plan, divided by the weights, by the last sweep: r, c become u r, v c."""
     for i in range(u.size):
         r[i] *= u[i]
     for j in range(v.size):
@@ -105,7 +114,9 @@ def _sums_of_sweep(u: Any, r: Any, v: Any, c: Any) -> None:
 
 @elementwise
 def _reached(a: Any, b: Any, k: Any, f: Any, g: Any, rows: Any, columns: Any) -> Any:
-    """(marginal error, atom error, semi-dual B-24 at g) of potentials with these sums."""
+    """(marginal error, atom error, semi-dual B-24 at g) of the potentials f and g, whose plan has
+    these sums divided by the weights. The marginal error is the L1 distance to the weights; the
+    atom error is the largest |log| of a sum, also of atoms without weight."""
     error, atom, value = 0.0, 0.0, 0.0
     for i in range(f.size):
         error += a[i] * abs(rows[i] - 1.0)
@@ -133,9 +144,11 @@ def _range(C: Any, at: Any, size: Any) -> Any:
 def solve(C: Any, sizes: Any, a: Any, b: Any, per_eps: Any, tol: float, atoms: float, most: int,
           shared: Any, single: bool, f: Any, g: Any, iterations: Any, arrived: Any, found: Any,
           p0: int, p1: int) -> None:
-    """The problems p0 to p1, as `BatchSolver` says, from the start g, into f and g; rounded to
-    float32 where that is `single`. `shared` (n, m and some more) is K of g = 0, f = min C, or empty
-    where each problem forms its own."""
+    """Solve the problems p0 to p1, whose arrays are those of `BatchSolver.solve_batch`, from the
+    start g, into f and g. If `single`, potentials are rounded to float32.
+
+    `shared` is the kernel of `shared_kernel`; empty where each problem forms its own. Into `found`
+    go the three numbers of `_reached`."""
     n_most, m_most = 0, 0
     for p in range(p0, p1):
         n_most, m_most = max(n_most, sizes[p, 0]), max(m_most, sizes[p, 1])
@@ -178,7 +191,8 @@ def solve(C: Any, sizes: Any, a: Any, b: Any, per_eps: Any, tol: float, atoms: f
 
 
 def shared_kernel(C: Array, sizes: Array, eps: Array) -> Array:
-    """K of f = min C, g = 0 where all problems have one cost and one eps; else an empty matrix."""
+    """K at f = min C and g = 0, with rows padded by 0, if all problems have the same cost and the
+    same eps and K is not too small (DIRECT). Else an empty matrix: each problem forms its own."""
     n, m = sizes[0, :2]
     least = C[:n * m].min()
     one = len(sizes) > 1 and sizes[1, 2] == 0 and bool((eps == eps[0]).all())

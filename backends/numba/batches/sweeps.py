@@ -1,12 +1,13 @@
-"""Over-relaxed sweeps with the absorbed kernel of a small problem: G-7, one pass over K each.
+"""Over-relaxed sweeps of a small problem, G-7: each takes one pass over its kernel K.
 
-K_ij = exp((f0_i + g0_j - C_ij) / eps) at fixed potentials; the scalings are u = exp((f - f0) / eps)
-and v = exp((g - g0) / eps). The weights stay apart from K,
+K_ij = exp((f0_i + g0_j - C_ij) / eps) has absorbed the fixed potentials (f0, g0). The scalings are
+u = exp((f - f0) / eps) (n,) and v = exp((g - g0) / eps) (m,). The weights are no part of K:
 
     r_i = sum_j K_ij b_j v_j,    c_j = sum_i a_i u_i K_ij,
 
-so that u_i r_i = 1 and v_j c_j = 1 at the optimum for every atom, one of weight 0 too. The readable
-form of the same sweeps is `refot.batches.stacked`; G = Genevay, Peyré, Cuturi 2018.
+so that at the optimum u_i r_i = 1 and v_j c_j = 1 for every atom, also for one of weight 0. A sweep
+updates u, then v, each raised to an over-relaxation w between 1 and 2. The readable form of these
+sweeps is `refot.batches.stacked`. G = Genevay, Peyré, Cuturi 2018.
 """
 
 from __future__ import annotations
@@ -21,43 +22,45 @@ from refot.backends.numba.exponential import exp2_bounded
 from refot.backends.numba.sweeps import TOGETHER, add_rows, row_sums
 
 LARGEST = 1e90
-"""Scalings are absorbed where one is above this, or below 1 / this."""
+"""When a scaling is above this or below 1 / this, the sweeps end so that scalings are absorbed into
+the potentials."""
 
 LEAST = 1e-220
-"""Entries of K below this are taken as 0. With scalings below LARGEST they are less than 1e-40 of
-any sum; and multiplying subnormal numbers would take ten times as long."""
+"""Entries of K below this are set to 0. With scalings below LARGEST they add less than 1e-40 to any
+sum. Kept, they would give products that are subnormal numbers, which take ten times as long."""
 
 WINDOW = 4
-"""The rate of convergence is read off the errors of the last WINDOW sweeps, once 2 WINDOW sweeps
-have passed since the relaxation changed."""
+"""The rate of convergence is measured over this number of sweeps, and only after twice as many
+since the relaxation w changed."""
 
 HISTORY = 2 * WINDOW
-"""The last errors that are kept."""
+"""The number of last errors that are kept, in a ring."""
 
 MOST_RELAXED = 1.99
-"""The relaxation w is at most this."""
+"""The largest relaxation w: from 2 on, sweeps would not converge."""
 
 LOWER_AFTER, LOWERED = 24, 0.7
-"""If the relaxation w has been above the best for LOWER_AFTER sweeps, w - 1 is multiplied by
-LOWERED; the next time only after twice as many sweeps."""
+"""When the errors have shown for LOWER_AFTER sweeps that w is above the best relaxation, w - 1 is
+multiplied by LOWERED. Each time, the next such step waits for twice as many sweeps."""
 
 NEAR = 0.25
-"""A step is over-relaxed where the logarithm of a scaling is to move by at most this."""
+"""A scaling is over-relaxed only if Sinkhorn's own step changes its logarithm by at most this."""
 
 PATIENCE = 100
-"""Sweeps end where the error has not fallen by half for this number of them."""
+"""Sweeps end, without convergence, when the error has not halved during this number of them."""
 
 AT_ONCE = 16
-"""Rows of K that are used for r and then for c, while they are in the nearest cache."""
+"""Rows of K that are used first for r and then for c: few enough to stay in the fastest cache."""
 
 DONE, LEFT, ABSORB_ROWS, ABSORB_COLUMNS = 0, 1, 2, 3
-"""How `relax` ends: the errors are small, they fall too slowly, a scaling of that side is too
-large."""
+"""How `relax` ends: the errors are within their tolerances; they fall too slowly; a scaling u of
+the rows, or v of the columns, is too large or too small."""
 
 
 @elementwise
 def _gibbs_row(C: Any, at: Any, f: Any, g: Any, k: Any, K: Any, i: Any) -> None:
-    """K_ij = exp((f + g_j - C_j) / eps) for one row, 0 where it is below LEAST."""
+    """K_ij = exp((f + g_j - C_j) / eps) for row i, whose costs C_j begin at C[at]; 0 below LEAST.
+    """
     full_width()
     for j in range(np.uintp(g.size)):
         value = exp2_bounded(f + g[j] - C[at + j], k)
@@ -66,7 +69,7 @@ def _gibbs_row(C: Any, at: Any, f: Any, g: Any, k: Any, K: Any, i: Any) -> None:
 
 @elementwise
 def gibbs(C: Any, at: Any, f: Any, g: Any, k: Any, K: Any) -> None:
-    """K at the potentials f, g: (n, m), and columns of 0 after these, as many as K has."""
+    """Fill K (n, width) at the potentials f (n,) and g (m,); the columns from m on become 0."""
     for i in range(np.uintp(f.size)):
         _gibbs_row(C, at + i * np.uintp(g.size), f[i], g, k, K, i)
         K[i, g.size:] = 0.0
@@ -74,18 +77,19 @@ def gibbs(C: Any, at: Any, f: Any, g: Any, k: Any, K: Any) -> None:
 
 @elementwise
 def near_for(w: Any) -> Any:
-    """The largest |d| up to which a step may be over-relaxed by w; d = log q, q of `_move`. With
-    s = w - 1 the dual rises by a weight times (1 - s^2) d^2 / 2 - (1 + s^3) d^3 / 6 + ..., which is
-    positive up to there."""
+    """The largest |d| at which a step may be over-relaxed by w, where d = log q with q of `_move`.
+    With s = w - 1, the step raises the dual by a weight times (1 - s^2) d^2 / 2 - (1 + s^3) d^3 / 6
+    + ..., which is positive up to this |d|."""
     s = w - 1.0
     return min(NEAR, 1.2 * (1.0 - s * s) / (1.0 + s * s * s))
 
 
 @reduction
 def _move(u: Any, r: Any, weights: Any, w: Any, near: Any, weighted: Any) -> Any:
-    """Multiply u by q^w, q = 1 / (u r), and set weighted = weights u. q^w is taken to second order
-    in q - 1; where |q - 1| > near, the factor is q itself, Sinkhorn's own step. Returns (L1 error,
-    largest relative error, smallest u, largest u) of that side afterwards."""
+    """Move the scalings u of one side: multiply each by q^w, q = 1 / (u r), and set weighted =
+    weights u. q^w is computed to second order in q - 1. Where |q - 1| > near, the factor is q
+    itself, Sinkhorn's own step. Returns (L1 error, largest relative error, smallest u, largest u)
+    of this side after the move."""
     full_width()
     error, atom, least, largest = 0.0, 0.0, np.inf, 0.0
     for i in range(np.uintp(u.size)):
@@ -104,8 +108,8 @@ def _move(u: Any, r: Any, weights: Any, w: Any, near: Any, weighted: Any) -> Any
 
 @elementwise
 def _sweep(K: Any, a: Any, bv: Any, u: Any, au: Any, r: Any, c: Any, w: Any, near: Any) -> Any:
-    """r = K bv, u moved towards 1 / r, c = K'(a u), AT_ONCE rows of K at a time. Returns what
-    `_move` does, for all rows together."""
+    """r = K (b v), then u moved towards 1 / r, then c = K'(a u), for AT_ONCE rows of K at a time.
+    `bv` holds b v, `au` receives a u. Returns the errors and extremes of `_move` over all rows."""
     c[:] = 0.0
     error, atom, least, largest = 0.0, 0.0, np.inf, 0.0
     for first in range(0, a.size, AT_ONCE):
@@ -124,7 +128,7 @@ def _sweep(K: Any, a: Any, bv: Any, u: Any, au: Any, r: Any, c: Any, w: Any, nea
 
 @elementwise
 def _four(i: Any, end: Any) -> Any:
-    """The rows i to i + 3; the last again where there are no more."""
+    """The rows i to i + 3; the last row before `end` in place of those from `end` on."""
     last = end - 1
     return (np.uintp(i), np.uintp(min(i + 1, last)), np.uintp(min(i + 2, last)),
             np.uintp(min(i + 3, last)))
@@ -132,7 +136,7 @@ def _four(i: Any, end: Any) -> Any:
 
 @reduction
 def _column_errors(b: Any, v: Any, c: Any) -> Any:
-    """(L1, largest relative) error of the column sums b v c."""
+    """The error of the column sums b v c against b: (L1, largest relative)."""
     full_width()
     error, atom = 0.0, 0.0
     for j in range(np.uintp(v.size)):
@@ -144,20 +148,21 @@ def _column_errors(b: Any, v: Any, c: Any) -> Any:
 
 @elementwise
 def _bad(error: Any, least: Any, largest: Any) -> Any:
-    """Whether a scaling is above LARGEST or below 1 / LARGEST, or the error is not finite: a NaN in
-    the scalings shows there."""
+    """Whether a scaling is above LARGEST or below 1 / LARGEST, or the error is not finite: so a NaN
+    among the scalings is noticed, which comparisons of scalings would miss."""
     return not (error < np.inf and largest < LARGEST and least > 1.0 / LARGEST)
 
 
 # ------------------------------------------------------------------ the relaxation
 @elementwise
 def next_relaxation(errors: Any, since: Any, now: Any, w: Any, patience: Any) -> Any:
-    """The best w, as told by the rate of the errors since w changed last, or w where they show
-    nothing new. (rate + w - 1)^2 = rate w^2 theta gives theta, the rate at w = 1, and the best w is
-    2 / (1 + sqrt(1 - theta)) (young1971iterative).
+    """The relaxation for the next sweep: the best w by the errors since w changed last (at sweep
+    `since`), or w itself while they say nothing new. (rate + w - 1)^2 = rate w^2 theta gives theta,
+    the rate at w = 1, and the best w is 2 / (1 + sqrt(1 - theta)) (young1971iterative in
+    docs/references.bib).
 
-    A rate up to w - 1 says that w is beyond the best, but not how far. Where that lasts for
-    `patience` sweeps w is lowered, so that errors can tell again."""
+    A rate of w - 1 or less means that w is above the best, but does not show by how much. After
+    `patience` sweeps like that w is lowered, until the rate shows the best w again."""
     seen = now - since
     if seen < 2 * WINDOW or seen % WINDOW != 0:
         return w
@@ -173,7 +178,11 @@ def next_relaxation(errors: Any, since: Any, now: Any, w: Any, patience: Any) ->
 @elementwise
 def relax(K: Any, a: Any, b: Any, u: Any, v: Any, room: Any, tol: Any, atoms: Any, most: Any,
            history: Any) -> Any:
-    """(iterations, why it ended): over-relaxed sweeps from the scalings v."""
+    """Over-relaxed sweeps from the scalings v (m,), at most `most`: (iterations, how they ended).
+
+    They end when the marginal error is at most `tol` and the largest relative error of a sum at
+    most `atoms`. `room` holds the work arrays (au, r, bv, c) of `_sweep`, `history` (HISTORY,) the
+    last errors."""
     au, r, bv, c = room
     w, near, since, halved, halved_at, patience = 1.0, NEAR, 0, np.inf, 0, LOWER_AFTER
     bv[:] = 0.0

@@ -1,1 +1,1 @@
-"""Sums over points that were put in order, by groups of neighbours in place of single points."""
+"""Sums over sorted points, which treat groups of neighbours together, not each pair of points."""

@@ -1,16 +1,19 @@
-"""Groups of points that lie together: their boxes, and the exponents between two groups, in parts.
+"""Groups of neighbouring points: their boxes, and bounds of the exponents between two groups.
 
 Let A be a group of rows and B a group of columns. Write a point of each as the centre of its box
-plus an offset, x = x_A + u and y = y_B + w, and let D = x_A - y_B, p = c'(D). For the squared
-Euclidean cost, with q = 1 below, exactly
-    c(x, y) = c(D) + p.(u - w) + q (|u|^2 + |w|^2) - 2 q u.w,
-and for the other costs of a difference, which are convex in x - y, with q = 0 and >= in place of =.
+plus an offset, x = x_A + u and y = y_B + w, and let D = x_A - y_B, p = c'(D). The squared Euclidean
+cost is, with q = 1,
+    c(x, y) = c(D) + p.(u - w) + q (|u|^2 + |w|^2) - 2 q u.w.
+The other costs here are convex functions of x - y. For them this holds with q = 0 and >= for =.
 
-So an exponent F_i + h_j - ks c_ij is the sum of a part of the row alone, a part of the column
-alone, and the coupling 2 q ks u.w of the two, which is at most 2 q ks r_A.r_B, with r the
-half-widths of the boxes. The potentials change within a group about as fast as the term p.u of the
-cost. So the bounds below follow a tangent of the potentials: where the two slopes cancel, they are
-tight.
+The exponents are F_i + h_j - ks c_ij in base 2, with ks = log2(e) scale / eps and the levels F_i
+and h_j: the potentials times log2(e) / eps. Such an exponent is the sum of a part that depends on
+the row alone, one that depends on the column alone, and the coupling 2 q ks u.w of the two. The
+coupling is at most 2 q ks r_A.r_B, where r are the half-widths of the boxes.
+
+The potentials change within a group about as fast as the term p.u of the cost. So the bounds below
+use a tangent, a linear upper bound of the levels of a group: its slope nearly cancels that of the
+cost, which makes them tight.
 """
 
 from __future__ import annotations
@@ -41,19 +44,20 @@ from .ordered import box_corners
 from .series import AXES
 
 NEAREST = 4
-"""The number of groups of columns that a group of rows sums before it leaves out any other."""
+"""The number of groups of columns that are summed first for a group of rows; only then can others
+be left out."""
 
 BEYOND_MASS = 2.0**40
-"""Levels beyond this in size, in base 2, say that a point has no mass, or all of it. They would
-spoil the slope of a tangent, and are left out of it."""
+"""A level above this in absolute value means that a point has no mass, or all of it. Such levels
+would spoil the slope of a tangent, and are not used for it."""
 
 LN2, LOG2_E = 0.6931471805599453, 1.4426950408889634  # log 2, and 1 / log 2
 
 
 class Groups(NamedTuple):
-    """n points in order, cut into groups of `size` neighbours; the last group may have fewer.
+    """n sorted points, cut into groups of `size` neighbours; the last group may have fewer.
 
-    There are always AXES axes: those that the points lack come first, and are 0."""
+    Points of fewer than AXES dimensions are padded: coordinates of 0 come first."""
 
     size: int
 
@@ -64,15 +68,15 @@ class Groups(NamedTuple):
     """Half the widths of each box, (groups, AXES): r in the module's formulas."""
 
     offset: Array
-    """Each point less the centre of its box, in units of r, (AXES, n)."""
+    """Each point minus the centre of its box, in units of r, (AXES, n)."""
 
     squared_length: Array
-    """|x - centre|^2 of each point, (n,), in the units of the points."""
+    """|x - centre|^2 of each point, (n,), in squared units of the points."""
 
 
 def groups_of(points: Array, size: int, curved: bool) -> Groups:
-    """The groups of `points` (n, d) in order. Squared lengths are 0 unless `curved`, that is for
-    the squared Euclidean cost: no other needs them."""
+    """The groups of the sorted `points` (n, d). `curved` says that the cost is the squared
+    Euclidean one. Only this cost needs squared lengths; for any other they are 0."""
     n, d = points.shape
     low, high = box_corners(points, size)
     middle = (low + high) / 2
@@ -88,14 +92,14 @@ def groups_of(points: Array, size: int, curved: bool) -> Groups:
 
 
 class Pair(NamedTuple):
-    """What there is between a group A of rows and a group B of columns, (AXES,) each. Kernels fill
-    one such tuple anew for each pair."""
+    """The numbers of the module's formulas for one group A of rows and one group B of columns,
+    (AXES,) each. `between` fills the arrays, for one pair of groups after another."""
 
     D: Array
     """x_A - y_B, the difference of the centres."""
 
     p: Array
-    """Room for c'(D)."""
+    """An array for c'(D)."""
 
     down: Array
     """The slope of the exponents, in base 2, in the offsets of the rows: -ks p r_A."""
@@ -140,8 +144,9 @@ def _curvature(C: Any) -> Any:
 @elementwise
 def between(C: Any, rows: Groups, columns: Groups, A: int, B: int, ks: Number, pair: Pair
             ) -> tuple[Number, Number, Number]:
-    """Fill `pair`, and return (ks c(D), the sum rho of the coupling over the axes, and
-    q ks (|r_A|^2 + |r_B|^2), the largest size of the quadratic parts of an exponent)."""
+    """Fill `pair`, and return (ks c(D), rho, parts). rho is the sum of the coupling over the axes,
+    the largest coupling of two points in base e. parts = q ks (|r_A|^2 + |r_B|^2) bounds the
+    quadratic parts of an exponent."""
     one, reach, parts = pair.D.dtype.type(1), pair.D.dtype.type(0), pair.D.dtype.type(0)
     for k in range(AXES):
         pair.D[k] = rows.centre[A, k] - columns.centre[B, k]
@@ -160,8 +165,9 @@ def between(C: Any, rows: Groups, columns: Groups, A: int, B: int, ks: Number, p
 @reduction
 def exponents(level: Array, base: Number, groups: Groups, at: int, q_ks: Number, slope: Array,
               v: Array) -> Number:
-    """v_l = base + level_l - q ks squared_length_l + slope.offset_l, a point's own part of its
-    exponents, for the points from `at` on; all in base 2. Returns the largest."""
+    """v_l = base + level_l - q ks squared_length_l + slope.offset_l for the points l of a group,
+    which begins at point `at`: the part of an exponent that depends on this point alone, in base 2.
+    Returns the largest v_l."""
     full_width()
     top, i = v.dtype.type(-np.inf), np.uintp(at)
     slope_0, slope_1, slope_2 = slope[0], slope[1], slope[2]
@@ -177,7 +183,7 @@ def exponents(level: Array, base: Number, groups: Groups, at: int, q_ks: Number,
 @reduction
 def _slope(level: Array, x: Array) -> Number:
     """The slope of `level` against x by least squares, from the levels of at most BEYOND_MASS in
-    size; 0 where fewer than two places x have one."""
+    absolute value; 0 if fewer than two different x have one."""
     full_width()
     zero = level.dtype.type(0)
     count, sum_x, sum_y, sum_xx, sum_xy = zero, zero, zero, zero, zero
@@ -196,7 +202,7 @@ def _slope(level: Array, x: Array) -> Number:
 
 @reduction
 def _rest(level: Array, groups: Groups, at: int, slope: Array) -> Number:
-    """max_l (level_l - slope.offset_l) over the points from `at` on."""
+    """max_l (level_l - slope.offset_l) over the points l of a group, which begins at point `at`."""
     full_width()
     top, i = level.dtype.type(-np.inf), np.uintp(at)
     slope_0, slope_1, slope_2 = slope[0], slope[1], slope[2]
@@ -210,8 +216,8 @@ def _rest(level: Array, groups: Groups, at: int, slope: Array) -> Number:
 @elementwise
 def tangent(level: Array, groups: Groups, at: int, slope: Array) -> Number:
     """Fill `slope` (AXES,), and return a height such that level_l <= height + slope.offset_l for
-    all points of a group, which begin at `at`. The slope is that of least squares, the height the
-    least that holds with it."""
+    all points of a group, which begins at point `at`. The slope is found by least squares; the
+    height is the least with which the inequality holds."""
     for k in range(AXES):
         slope[k] = _slope(level, groups.offset[k, at:at + level.size])
     return _rest(level, groups, at, slope)
@@ -219,7 +225,7 @@ def tangent(level: Array, groups: Groups, at: int, slope: Array) -> Number:
 
 @kernel
 def tangents(level: Array, groups: Groups, height: Array, slope: Array, i0: int, i1: int) -> None:
-    """`tangent` of the groups i0 to i1: height (groups,), slope (groups, AXES)."""
+    """`tangent` of each group from i0 to i1 - 1, into height (groups,) and slope (groups, AXES)."""
     for B in range(i0, i1):
         at = B * groups.size
         height[B] = tangent(level[at:at + groups.size], groups, at, slope[B])
@@ -230,8 +236,9 @@ def highest(pair: Pair, base: Number, height_A: Number, slope_A: Array, height_B
             slope_B: Array) -> Number:
     """An upper bound of level_i + level_j - ks c_ij between two groups, from their tangents.
 
-    Only the linear parts of the cost enter it: the quadratic ones and the coupling are together
-    -q ks |u - w|^2 <= 0. It is raised by 16 roundings of all that was added up."""
+    It contains the linear parts of the cost alone: the quadratic parts and the coupling are
+    together -q ks |u - w|^2 <= 0. It is raised by 16 roundings of the sum of absolute values, so
+    that it holds in spite of rounding."""
     dtype = slope_A.dtype
     bound = height_A + height_B - base
     parts = abs(height_A) + abs(height_B) + base
@@ -244,10 +251,11 @@ def highest(pair: Pair, base: Number, height_A: Number, slope_A: Array, height_B
 @elementwise
 def likeliest_first(C: Any, rows: Groups, columns: Groups, A: int, ks: Number, height: Array,
                     pair: Pair, expected: Array, order: Array) -> int:
-    """Write all groups of columns into `order`, the NEAREST with the largest exponents (between the
-    centres of the boxes) first, and return how many these are.
+    """Write all groups of columns into `order`, first the NEAREST of them with the largest expected
+    exponents (between the centres of the boxes), and return the number of these.
 
-    They are summed first, since the bound by which others are left out asks what each row has."""
+    They are summed first: whether another group can be left out depends on the sum that each row
+    has already."""
     for B in range(order.size):
         base, _, _ = between(C, rows, columns, A, B, ks, pair)
         expected[B], order[B] = height[B] - base, B

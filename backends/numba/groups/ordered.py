@@ -1,13 +1,13 @@
-"""A point cost whose points were put in order once, so that groups of neighbours are treated alike.
+"""A cost between points that are sorted once, so that kernels can treat neighbours together.
 
 From the boxes around two groups of points the kernels bound the exponents between them. At small
-eps nearly all terms exp((h_j - C_ij) / eps) are negligible, and groups that provably have no other
-are left out. At larger eps, for the squared Euclidean cost, one group acts on another as a whole,
-by a series.
+eps nearly all terms exp((h_j - C_ij) / eps) are negligible, and pairs of groups whose terms all
+provably are so are left out. At larger eps, for the squared Euclidean cost, all terms of a pair of
+groups are summed together, by a series.
 
-The sum of a row of the plan, or of a softmin, is then wrong by at most the share `left_out_share`:
-u, the unit roundoff (2^-53 in float64, 2^-24 in float32). So a softmin moves by at most eps u, and
-P @ V by at most u max|V| times the row sum of P.
+What is left out, or the error of a series, is at most the share `left_out_share` of the sum of a
+row: u, the unit roundoff (2^-53 in float64, 2^-24 in float32). So a softmin changes by at most
+eps u, and P @ V by at most u max|V| times the row sum of P.
 
 For every other backend a SortedCost is an ordinary PointCost. Points, potentials and results are in
 the caller's order everywhere outside the kernels.
@@ -35,61 +35,64 @@ LARGEST_GROUP = CLUSTER << 7
 """Points in the largest group."""
 
 MANY = 1_500
-"""Points are put in order if there are at least this many on each side: to sort them takes as long
-as some iterations."""
+"""Points are sorted if there are at least this many on each side: sorting takes as long as some
+iterations."""
 
 MANY_FAR = 4_000
-"""With fewer points on a side no group is left out for being far: to find out takes too long."""
+"""With fewer points on a side no group is left out because it is far: to bound its terms
+would take longer than to sum them."""
 
 FAR = 0.05
-"""Far groups are looked for where a pair of points begins to be negligible at a cost of this part
-of the range of all costs, that is, at an eps that is small enough."""
+"""At small eps a term is negligible once its cost exceeds the smallest one by some multiple of eps.
+Far groups are searched for if that excess is at most this part of max C - min C."""
 
 BY_SERIES = 0.03
-"""At an eps above this part of the range of the cost, series make two softmins faster than a sweep
-with an absorbed kernel."""
+"""At an eps above this part of max C - min C two softmins by series are faster than one sweep of a
+kernel in memory."""
 
 IN_GROUPS = 512
-"""A sum by groups may be wrong by this many units u of itself: by what is left out, and by the
-rounding of the parts of an exponent, which are up to 64 in base 2."""
+"""The relative error of a sum by groups, in units of u, at most. It comes from what is left out and
+from the rounding of the parts of an exponent, which are up to 64 in base 2."""
 
 
 def left_out_share(dtype: Any) -> float:
-    """The largest share of the sum of a row that is left out, or that a series errs by: u."""
+    """The largest share of the sum of a row that may be left out, or be the error of a series: the
+    unit roundoff u of the dtype."""
     return float(np.finfo(dtype).eps) / 2
 
 
 @dataclass(frozen=True, eq=False)
 class OrderedPoints:
-    """Points (n, d) in an order in which neighbours are near each other."""
+    """Points (n, d) sorted so that neighbours in the order are near each other in space."""
 
     source: Array
-    """The points as they came."""
+    """The points in the caller's order."""
 
     order: Array
-    """The place in `source` of each point in order, (n,)."""
+    """For each sorted point its place in `source`, (n,)."""
 
     points: Array
     """source[order]."""
 
     whole: OrderedPoints | None = None
-    """The points of which these are a part: neighbours in its order."""
+    """If these points were cut from a longer sorted list (`part`): that list."""
 
     derived: dict[Any, Any] = field(default_factory=dict, repr=False)
-    """What has been computed from the points, to be found again."""
+    """A cache of results that depend on the points alone, such as their groups."""
 
     def __reduce__(self) -> Any:  # a pickle leaves `derived` out: it can be computed again
         return OrderedPoints, (self.source, self.order, self.points, self.whole)
 
     def part(self, start: int, stop: int) -> OrderedPoints:
-        """The points `start` to `stop` of the order."""
+        """The points[start:stop], sorted as they are."""
         return _in_place(self.points[start:stop], self)
 
     def found(self, what: str, given: tuple[Any, ...], compute: Callable[[], T]) -> T:
-        """compute(), or what it returned the last time under that name, if the same was `given`.
+        """compute(), or its last result under the name `what`, if the arguments `given` are the
+        same as then.
 
-        An array is known to hold the same numbers only where it cannot be written to. So this saves
-        work for a caller who, with such arrays, asks for one part of the rows after the other."""
+        Only a read-only array is sure to hold the same numbers as before. So this saves work for a
+        caller who passes read-only arrays, and computes one part of the rows after the other."""
         if any(isinstance(each, np.ndarray) and each.flags.writeable for each in given):
             return compute()
         if what in self.derived:
@@ -101,22 +104,22 @@ class OrderedPoints:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two arrays are one, or two numbers are equal."""
+    """Whether both are the same array object, or equal numbers."""
     return one is other or (np.isscalar(one) and np.isscalar(other) and bool(one == other))
 
 
 def _in_place(points: Array, whole: OrderedPoints | None = None) -> OrderedPoints:
-    """Points that are in order already."""
+    """`OrderedPoints` of points that are sorted already."""
     return OrderedPoints(points, np.arange(len(points)), points, whole)
 
 
 @dataclass(frozen=True)
 class SortedCost(PointCost):
-    """A PointCost that holds its x and its y in order as well.
+    """A PointCost that also holds its points x and y sorted.
 
-    x and y become copies that cannot be written to, so that the order stays right; where `replace`
-    gives it another x or y, that is sorted anew. `largest_eps`, in cost units: up to this eps
-    groups are formed in any case, since some may be far; above it only where a series pays.
+    x and y become read-only copies, so that the order stays right; `replace` with another x or y
+    sorts it anew. Up to the eps `largest_eps`, in cost units, groups are formed in any case,
+    because far ones may be left out; above it only if series save work.
     """
 
     rows_in_order: OrderedPoints = None  # type: ignore[assignment]
@@ -141,27 +144,30 @@ class SortedCost(PointCost):
         return replace(self, scale=self.scale * factor, largest_eps=self.largest_eps * factor)
 
     def with_arrays(self, convert: Callable[[Array], Array]) -> PointCost:
-        """The same operand, its points converted; in order again, unless they leave NumPy."""
+        """The same cost with converted points, sorted again; an ordinary PointCost if `convert`
+        makes arrays of another library than NumPy."""
         x, y = convert(self.x), convert(self.y)
         if namespace(x) is not np:
             return PointCost(x, y, self.ground, self.scale)
         return replace(self, x=x, y=y)
 
     def in_order(self) -> PointCost:
-        """The same cost between the points in their order."""
+        """The same cost between the sorted points: its rows and columns are in their order."""
         return PointCost(self.rows_in_order.points, self.columns_in_order.points, self.ground,
                          self.scale)
 
     def in_place(self) -> SortedCost:
-        """The same cost between the points in their order, which now are the caller's."""
+        """The same cost between the sorted points, as a SortedCost for which this order is the
+        caller's."""
         rows, columns = (_in_place(side.points)
                          for side in (self.rows_in_order, self.columns_in_order))
         return replace(self, x=rows.source, y=columns.source, rows_in_order=rows,
                        columns_in_order=columns)
 
     def part(self, start: int, stop: int) -> SortedCost:
-        """The cost of the rows `start` to `stop` of the order: each of them is computed as it is
-        among all. `start` is a multiple of LARGEST_GROUP, for no group may be cut."""
+        """The cost of the sorted rows `start` to `stop` - 1. Results for these rows have the same
+        digits as if all rows were computed. `start` is a multiple of LARGEST_GROUP, so that no
+        group is cut."""
         if start % LARGEST_GROUP:
             raise InputError("start", f"{start}", f"a multiple of {LARGEST_GROUP}")
         rows = self.rows_in_order.part(start, stop)
@@ -169,9 +175,9 @@ class SortedCost(PointCost):
 
 
 def sorted_cost(C: Cost, largest_eps: float = math.inf) -> SortedCost:
-    """`C` with its points in order; they are sorted here, once, in O(n log^2 n).
+    """`C` with its points sorted, in O(n log^2 n).
 
-    `largest_eps`, in cost units: above it groups are formed only where a series pays.
+    `largest_eps`, in cost units: above it groups are formed only if series save work.
 
     Raises TypeInputError unless C is a PointCost of NumPy arrays, UnknownNameError unless its cost
     is a function of x - y.
@@ -184,10 +190,11 @@ def sorted_cost(C: Cost, largest_eps: float = math.inf) -> SortedCost:
 
 
 def in_order(C: Cost, a: Array, b: Array) -> Cost:
-    """C with its points in order where that pays, else C itself.
+    """C with its points sorted where that saves time, else C itself.
 
-    It pays for enough points, in one to three dimensions, with a cost that is a function of x - y.
-    The weights a (n,) and b (m,) say which points carry mass."""
+    It saves time for at least MANY points on each side, in one to three dimensions, with a cost
+    that is a function of x - y. The range of this cost is taken between points of positive weight
+    a (n,) and b (m,)."""
     if (type(C) is not PointCost or C.x.shape[1] > 3 or C.ground not in GROUND_COSTS.values()
             or min(C.shape) < MANY):
         return C
@@ -196,18 +203,19 @@ def in_order(C: Cost, a: Array, b: Array) -> Cost:
 
 
 def series_pay(C: Cost, a: Array, b: Array, eps: float) -> bool:
-    """Whether series make two softmins at this eps faster than a sweep with an absorbed kernel."""
+    """Whether two softmins at this eps, by series, are faster than one sweep of a kernel in memory.
+    """
     return (isinstance(C, SortedCost) and C.ground == GROUND_COSTS["sqeuclidean"]
             and eps > BY_SERIES * _range_with_mass(C, a, b))
 
 
 def _range_with_mass(C: PointCost, a: Array, b: Array) -> float:
-    """At least max C - min C between points that carry mass."""
+    """An upper bound of max C - min C between points of positive weight."""
     return C.among(a > 0, b > 0).spread()
 
 
 def _ordered(points: Array, known: Sequence[OrderedPoints | None]) -> OrderedPoints:
-    """`points` in order: one of the `known`, if they are the same array, else a sorted copy."""
+    """`points` sorted: one of the `known`, if it was made from this same array, else a new copy."""
     for one in known:
         if one is not None and one.source is points:
             return one
@@ -217,7 +225,7 @@ def _ordered(points: Array, known: Sequence[OrderedPoints | None]) -> OrderedPoi
 
 
 def spatial_order(points: Array) -> Array:
-    """An order (n,) of points (n, d) in which each group of CLUSTER 2^k neighbours, for every k,
+    """An order (n,) of points (n, d) in which every group of CLUSTER 2^k neighbours, for each k,
     lies in a small box.
 
     All points are split in two along their widest coordinate, and so is each part in turn, down to

@@ -1,17 +1,18 @@
-"""softmin and P @ V over points in order: by groups, each pair of them in the cheapest way.
+"""softmin and P @ V over sorted points: each pair of groups by the method that is cheapest for it.
 
-The exponent between a point of a group A of rows and one of a group B of columns is a part of the
-row, plus a part of the column, plus a product that couples the two (`groups`). A pair of groups is
-treated in one of three ways:
-- It is left out, where every exponent is more than `cut` below one that its row already has. With
-  cut = log2(m / share), all that a row leaves out is less than that share of its sum.
-- By a series, where the coupling is small: its exponential is then a short sum of products, so that
-  B acts on A through a few moments (`series`).
-- Else pair of points by pair of points.
+The exponent between a row of group A and a column of group B is a number of the row, plus a number
+of the column, plus a product that couples the two (`groups`). A pair of groups is summed in one of
+three ways:
+- Not at all, if every exponent is more than `cut` below one that its row has already. With
+  cut = log2(m / share), all that is left out of a row is less than this share of its sum.
+- By a series, if the coupling is small: its exponential is then a short sum of products, so that
+  the terms of B enter through a few numbers, its moments (`series`).
+- Else term by term, for each pair of points.
 
-`softmin_sorted` and `plan_apply_sorted` walk the groups by the same loop, which is written twice:
-what they do inside differs in all but `choose_way`, and Numba could share the loop only through
-functions to which all their work arrays are passed.
+`softmin_sorted` and `plan_apply_sorted` go through the groups by the same loop, which is written
+twice: all that they do in it differs, except `choose_way`. Numba could share the loop only through
+functions to which all their work arrays are passed. Exponents and levels are in base 2,
+ks = log2(e) scale / eps, and q is the `curvature` of the cost.
 """
 
 from __future__ import annotations
@@ -51,32 +52,31 @@ from .series import AXES, CHUNK, TERMS, Series, moments, polynomial, terms
 
 
 class GroupedProblem(NamedTuple):
-    """What the kernels need to know of the groups of a problem."""
+    """The groups of a problem, and all that the kernels choose by."""
 
     rows: Groups
     columns: Groups
     series: Series
 
     most: int
-    """The largest number of terms with which a series costs less than all pairs of points."""
+    """The largest number of terms with which a series takes less time than the sum term by term."""
 
     cut: Number
     """How far, in base 2, an exponent must be below the largest of its row to be left out."""
 
     height: Array
     slope: Array
-    """Of each group of columns the tangent of its levels, height + slope . offset, which none
-    exceeds (`groups.tangents`): (groups,) and (groups, AXES)."""
+    """The tangent of each group of columns, height + slope . offset, which is at least the level of
+    each of its points (`groups.tangents`): (groups,) and (groups, AXES)."""
 
 
 @elementwise
 def choose_way(C: Any, grouped: GroupedProblem, A: int, B: int, ks: Number, pair: Pair, keep: bool,
                height_A: Number, slope_A: Array) -> tuple[int, Number, Number]:
-    """(p, base, rho): how the groups A and B are treated, and what `between` says of them.
+    """(p, base, rho): p says how the groups A and B are summed; base and rho are from `between`.
 
-    p = 0: B is far away and left out; `keep` forbids that, and its bound is not computed then.
-    p <= grouped.most: by a series of p terms. p > grouped.most: pair of points by pair of
-    points."""
+    p = 0: not at all, because B is far away; `keep` forbids that, and saves computing the bound.
+    0 < p <= grouped.most: by a series of p terms. p > grouped.most: term by term."""
     base, rho, parts = between(C, grouped.rows, grouped.columns, A, B, ks, pair)
     if not keep and highest(pair, base, height_A, slope_A, grouped.height[B],
                             grouped.slope[B]) < -grouped.cut:
@@ -86,15 +86,15 @@ def choose_way(C: Any, grouped: GroupedProblem, A: int, B: int, ks: Number, pair
 
 @elementwise
 def _part_in_tile(j: int, end: int) -> tuple[int, int, int]:
-    """(tile, j0, j1): of the columns j to `end`, those that lie in the same tile as j; in that tile
-    they are j0 to j1. A group may be larger than a tile, and takes several then."""
+    """(tile, j0, j1): the tile in which column j lies, and the places j0 to j1 - 1 in this tile of
+    the columns from j on that are before `end`. A group may reach over several tiles."""
     tile, j0 = j // TILE, j % TILE
     return tile, j0, min(j0 + end - j, TILE)
 
 
 @elementwise
 def _scratch(number: Array) -> Any:
-    """Empty arrays that are filled anew for each pair of groups: a Pair, and y and M of `moments`.
+    """Work arrays that are filled anew for each pair of groups: a Pair, and y and M of `moments`.
     """
     dtype = number.dtype
     pair = Pair(np.empty(AXES, dtype), np.empty(AXES, dtype), np.empty(AXES, dtype),
@@ -114,8 +114,8 @@ def _powers(v: Array, size: int, s: Number, t: Array) -> None:
 
 @elementwise
 def _raise_shifts(v: Array, s: Number, span: float, shift: Array, total: Array) -> None:
-    """Raise the shift of each row where 2^(v_l + s), in units of 2^shift_l, would exceed 2^span,
-    and set it where there is none yet (NaN)."""
+    """Raise the shift of each row in which 2^(v_l + s), in units of 2^shift_l, would exceed 2^span;
+    set it where it is NaN, that is not set yet."""
     for l in range(total.size):
         if not v[l] + s - shift[l] <= span:
             higher = np.rint(v[l] + s)
@@ -127,8 +127,9 @@ def _raise_shifts(v: Array, s: Number, span: float, shift: Array, total: Array) 
 @elementwise
 def _add(S: Array, v: Array, s: Number, low: Number, shift: Array, top: Array, total: Array
          ) -> None:
-    """total_l += S[0, l] 2^(v_l + s), in units of 2^shift_l. top_l, a lower bound of the largest
-    exponent of the row so far, is raised to v_l + low, such a bound for this group."""
+    """total_l += S[0, l] 2^(v_l + s), in units of 2^shift_l. top_l is a lower bound of the largest
+    exponent of the row so far. It is raised to v_l + low, the lower bound from this group, if that
+    is larger."""
     full_width()
     for l in range(total.size):
         total[l] += S[0, l] * exp2_about(v[l] + s, shift[l])
@@ -138,10 +139,10 @@ def _add(S: Array, v: Array, s: Number, low: Number, shift: Array, top: Array, t
 @kernel
 def softmin_sorted(C: Any, h: Array, m: int, ks: Number, eps: float, allowed: Range, guess: Array,
                    grouped: GroupedProblem, out: Array, i0: int, i1: int) -> None:
-    """The kernel `softmin` over points in order, with its arguments. i0 is a multiple of the size
-    of the groups, which is a power of two."""
+    """`softmin.softmin` over sorted points, with the same arguments and `grouped`. i0 is a multiple
+    of the size of the groups."""
     rows, columns, size, dtype = grouped.rows, grouped.columns, grouped.rows.size, h.dtype
-    no_mass = 2 * allowed.limit  # a column with a level below minus this has no mass
+    no_mass = 2 * allowed.limit  # a column whose level is below minus this has no mass
     pair, y, M = _scratch(h)
     t, S, slope_A = np.empty((3, size), dtype), np.empty((3, size), dtype), np.empty(AXES, dtype)
     v_rows, v_columns, zero = np.empty(size, dtype), np.empty(size, dtype), np.zeros(size, dtype)
@@ -153,7 +154,7 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Number, eps: float, allowed: Ra
         top = np.full(n_A, -np.finfo(dtype).max, dtype)
         first = likeliest_first(C, rows, columns, A, ks, grouped.height, pair, expected, order)
         for step in range(order.size):
-            if step == first:  # each row has a large exponent by now: what is far may be left out
+            if step == first:  # every row has a large exponent by now: groups may be left out
                 height_A = tangent(-top, rows, start, slope_A)
             B = order[step]
             j = B * size
@@ -166,12 +167,12 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Number, eps: float, allowed: Ra
                     tile, j0, j1 = _part_in_tile(j_tile, j + n_B)
                     add_columns(C, zero, start, tile, j0, j1, h, ks, span, shift, top, total, part)
                 continue
-            # By a series: e_ij = v_rows_i + v_columns_j + coupling, whose exponential is expanded.
+            # By a series: e_ij = v_rows_i + v_columns_j + coupling, the coupling in the series.
             v = exponents(levels[j:j + n_B], dtype.type(0), columns, j, q_ks, pair.up, v_columns)
             if v < -no_mass:
                 continue
             exponents(zero[:n_A], -base, rows, start, q_ks, pair.down, v_rows)
-            # The columns' part is summed in units of 2^s, s near its largest: no term overflows.
+            # The columns are summed in units of 2^s, s near the largest v_columns: none overflows.
             s, bend = np.rint(v), rho * dtype.type(LOG2_E)
             _raise_shifts(v_rows, s, span / 2, shift, total)
             _powers(v_columns, n_B, s, t)
@@ -184,7 +185,7 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Number, eps: float, allowed: Ra
 
 # ------------------------------------------------------------------ the plan times a matrix
 def _product_loop(cost: Any) -> Any:
-    """The compiled loop behind `add_product`, for one function `cost` of `costs_at`."""
+    """The compiled loop of `add_product`, for one function `cost` of `costs_at`."""
 
     @reduction
     @variant(cost)
@@ -212,8 +213,8 @@ PRODUCT_LOOPS = {cost: _product_loop(cost) for (_, d), cost in costs_at.items() 
 
 def add_product(C: Any, F: Array, start: int, G: Array, k: Number, tile: int, j0: int, j1: int,
                 V: Array, t: Array, largest: Array, out: Array) -> None:
-    """out_ic += sum_j P_ij V_jc and largest_r = max_j P_ij over the rows i = start + r and the
-    columns j0 to j1 of a tile, in DIRECT dimensions; t is room for a row of P."""
+    """out_ic += sum_j P_ij V_jc and largest_r = max_j P_ij for the rows i = start + r and the
+    columns j0 to j1 - 1 of a tile, in DIRECT dimensions. t is a work array for a row of P."""
     raise NotImplementedError("compiled code only")
 
 
@@ -235,7 +236,7 @@ def _weighted(weights: Array, V: Array, c: int, at: int, size: int, t: Array) ->
 
 @elementwise
 def _exponentiate(v: Array, size: int, s: Number) -> None:
-    """v_l <- 2^(v_l + s), inf where that overflows."""
+    """v_l <- 2^(v_l + s); inf on overflow."""
     full_width()
     for l in range(np.uintp(size)):
         v[l] = exp2_bounded(v[l] + s, v.dtype.type(1))
@@ -251,8 +252,9 @@ def _add_scaled(S: Array, weights: Array, size: int, out: Array, start: int, c: 
 @kernel
 def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Number, allowed: Range, V: Array,
                       grouped: GroupedProblem, out: Array, i0: int, i1: int) -> None:
-    """out += P @ V, (n, c) in float64, for V (c, m). i0 as for `softmin_sorted`; the levels of the
-    columns, in base 2, are k G."""
+    """out (n, columns of V), in float64, += P @ V for the rows i0 to i1 - 1; `V` is V', (columns of
+    V, m). F and G are in cost units; k = log2(e) / eps. i0 is a multiple of the size of the groups.
+    """
     rows, columns, size, dtype = grouped.rows, grouped.columns, grouped.rows.size, F.dtype
     no_mass, height_A = 2 * allowed.limit, dtype.type(0)
     pair, y, M = _scratch(F)
@@ -267,7 +269,7 @@ def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Number, allowed: Ra
         top, largest = np.full(n_A, -np.finfo(dtype).max, dtype), np.empty(n_A, dtype)
         first = likeliest_first(C, rows, columns, A, ks, grouped.height, pair, expected, order)
         for step in range(order.size):
-            if step == first:  # each row has a large entry by now: what is far may be left out
+            if step == first:  # every row has a large entry by now: groups may be left out
                 height_A = tangent(f[start:start + n_A] - top, rows, start, slope_A)
             B = order[step]
             j = B * size
@@ -286,7 +288,7 @@ def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Number, allowed: Ra
             if v < -no_mass:
                 continue
             exponents(f[start:start + n_A], -base, rows, start, q_ks, pair.down, v_rows)
-            # 2^s is moved from the columns to the rows, so that neither part overflows alone.
+            # A factor 2^s goes from the columns to the rows, so that neither overflows by itself.
             s, low = np.rint(v), v - rho * dtype.type(LOG2_E)
             for l in range(n_A):
                 top[l] = max(top[l], v_rows[l] + low)

@@ -1,23 +1,23 @@
 """Sums of exp(z_ij) between two groups by a polynomial: the fast Gauss transform.
 
-Here z_ij = sum_k r_k u_ik w_jk couples a row i with a column j; u and w are their offsets, with
-|u_k|, |w_k| <= 1, and r_k is the coupling of an axis (`groups`). So |z| <= rho = sum_k r_k.
+Here z_ij = sum_k r_k u_ik w_jk couples a row i with a column j. u and w are their offsets from the
+centres of their groups, with |u_k|, |w_k| <= 1; r_k is the coupling of axis k (`groups.Pair`). So
+|z| <= rho = sum_k r_k.
 
 Step 1, one variable: exp on [-rho, rho] is nearly c_0 + ... + c_(p-1) z^(p-1), its Chebyshev
-expansion cut after p terms, which errs by at most 2 sum_(l >= p) I_l(rho), I_l the modified Bessel
-functions.
+expansion cut after p terms. The error is at most 2 sum_(l >= p) I_l(rho), where I_l are the
+modified Bessel functions.
 
 Step 2, several axes: z^l is a sum of products of powers of the coordinates. So with multi-indices k
     sum_j t_j exp(z_ij) = sum_(|k| < p) u_i^k M_k,
     M_k = c_|k| |k|! prod r^k / k! sum_j t_j w_j^k.
 The moments M of the columns are formed once (`moments`), and a polynomial is evaluated at each row
-(`polynomial`): O(p^d) operations for each point, in place of an exponential for each pair. This is
-the fast Gauss transform of Greengard and Strain (1991), with Chebyshev's expansion in place of
-Taylor's.
+(`polynomial`): O(p^d) operations for each point, and no exponential for each pair. This is the fast
+Gauss transform of Greengard and Strain (1991), with Chebyshev's expansion in place of Taylor's.
 
-There are always three axes: those that a problem lacks come first, and have r_k = 0. Powers of the
-last axis are taken CHUNK at a time. M[run, c] is the moment with power c of the last axis; there is
-a run for each pair of powers of the first two.
+There are always three axes. Where a problem has fewer dimensions the first axes are unused, with
+r_k = 0. Powers of the last axis are computed CHUNK at a time. Row `run` of M holds, for one pair of
+powers of the first two axes, the moments M[run, c] with the power c of the last axis.
 """
 
 from __future__ import annotations
@@ -32,32 +32,33 @@ from refot.arrays import Array
 from refot.backends.numba.compile import Number, elementwise, fma, full_width, reduction
 
 AXES = 3
-"""The dimensions of every group, whatever those of the points."""
+"""Axes in the arrays of a group, whatever the dimension of the points."""
 
 CHUNK = 4
 """Powers of the last axis that are formed in one pass over the points."""
 
 TERMS = 16
-"""The largest p."""
+"""The largest number p of terms of a series."""
 
 LONGEST = 1.2
-"""The largest rho. At z = -rho terms as large as exp(rho) add up to exp(-rho), and their rounding
-is exp(2 rho) u = 11 u of the result."""
+"""The largest rho for which a series is used. At z = -rho, terms as large as exp(rho) add up to
+exp(-rho). So their rounding, u exp(rho), is exp(2 rho) u = 11 u relative to the result."""
 
 PARTS = 64.0
-"""The largest ks (|r_A|^2 + |r_B|^2), in base 2. The exponents are sums of parts of this size,
-which cancel, and are rounded to u of their parts. It binds only where one group is much larger than
-the other: for two of about one size rho <= LONGEST keeps the parts below 10."""
+"""The largest ks (|r_A|^2 + |r_B|^2), in base 2, for which a series is used. An exponent is a sum
+of parts of this size, which nearly cancel, and each part is rounded. The limit matters only if one
+group is much larger than the other: for groups of similar size rho <= LONGEST keeps the parts below
+10."""
 
 
 class Series(NamedTuple):
-    """The expansions of every length p = 1 to TERMS, at row p - 1 of the tables."""
+    """The expansions with p = 1 to TERMS terms; the one with p terms is row p - 1 of the tables."""
 
     reach: Array
-    """The largest rho at which p terms are enough, (TERMS,)."""
+    """The largest rho for which p terms reach the tolerance, (TERMS,)."""
 
     factors: Array
-    """c_l l! for that rho, and 0 from l = p on, (TERMS, TERMS + CHUNK)."""
+    """c_l l! of the expansion for this rho, and 0 from l = p on, (TERMS, TERMS + CHUNK)."""
 
 
 @functools.cache
@@ -93,8 +94,8 @@ def _chebyshev(rho: float, count: int) -> Array:
 # ------------------------------------------------------------------ inside kernels
 @elementwise
 def terms(reach: Array, rho: Number, parts: Number) -> int:
-    """The least number p of terms that is enough at rho; TERMS + 1 where no number is, or where
-    `parts`, the quadratic parts of the exponents, are beyond PARTS."""
+    """The least number p of terms with which a series at rho reaches the tolerance; TERMS + 1 if
+    none does, or if `parts`, the quadratic parts of the exponents, exceed PARTS."""
     p = 1 if parts <= PARTS else TERMS + 1
     while p <= TERMS and reach[p - 1] < rho:
         p += 1
@@ -106,15 +107,16 @@ def moments(w: Array, at: int, size: int, p: int, r: Array, factors: Array, t: A
             M: Array) -> None:
     """Fill M with the moments of the weights t[0, l] at the offsets w[:, at + l], l < size.
 
-    t (3, size) is overwritten: its rows become the weights times powers of the first axis, of the
-    first two, and of all. y (AXES, TERMS + CHUNK) is room for r^k / k!."""
+    r (AXES,) is the coupling of each axis. t (3, size) is overwritten: its rows become the weights
+    times powers of the first axis, of the first two, and of all three. y (AXES, TERMS + CHUNK) is a
+    work array for r^k / k!."""
     full_width()
     n, o, run, zero = np.uintp(size), np.uintp(at), np.uintp(0), t.dtype.type(0)
     for k in range(AXES):
         y[k, 0] = 1
         for power in range(1, p + CHUNK):
             y[k, power] = y[k, power - 1] * r[k] / power
-    # along an axis of width 0 there is power 0 alone
+    # An axis of width 0 has only the power 0.
     firsts, seconds = p if r[0] > 0 else 1, p if r[1] > 0 else 1
     for a in range(firsts):
         for l in range(n):
@@ -148,12 +150,12 @@ def moments(w: Array, at: int, size: int, p: int, r: Array, factors: Array, t: A
 
 @elementwise
 def polynomial(u: Array, at: int, size: int, p: int, r: Array, M: Array, s: Array) -> None:
-    """s[0, l] = sum_k u[:, at + l]^k M_k, l < size, by Horner's rule in each axis. s (3, size): its
-    rows hold the sums over all axes, over the last two, and over the last."""
+    """s[0, l] = sum_k u[:, at + l]^k M_k, l < size, by Horner's rule in each axis. The rows of s
+    (3, size) hold the sums over all axes, over the last two, and over the last."""
     full_width()
     n, o, zero = np.uintp(size), np.uintp(at), s.dtype.type(0)
     firsts, seconds = p if r[0] > 0 else 1, p if r[1] > 0 else 1
-    run = np.uintp(0)  # becomes the number of runs, which are used from the last on
+    run = np.uintp(0)  # counts the rows of M in use; Horner's rule starts with the last
     for a in range(firsts):
         run += np.uintp(min(seconds, p - a))
     for l in range(n):

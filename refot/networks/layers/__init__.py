@@ -1,6 +1,7 @@
 """The layers of the papers' networks: each a pair of pure functions, forward and backward.
 
-`y = f(x; w)` beside `dx, dw = backward(dy, ...)`, the gradients of <dy, y>.
+forward computes y = f(x; w); backward computes (dx, dw), the gradients of <dy, y> in x and in the
+weights w, for a given dy.
 """
 
 from .activations import (

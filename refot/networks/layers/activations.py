@@ -1,8 +1,8 @@
 """Activations: y = s(x), entry by entry. Their derivatives s', s'' are written in terms of y.
 
-Each is a pair of pure functions, and the second derivative that the gradient penalty needs. All of
-them also take complex arguments, by which the tests differentiate; the kink of a (leaky) ReLU is
-then at Re x = 0.
+Each is a pair of pure functions, forward and backward; a class adds the second derivative, which
+the gradient penalty needs. All of them accept complex arguments, because the tests differentiate by
+complex steps; the kink of a (leaky) ReLU is then at Re x = 0.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def leaky_relu_forward(x: Array, slope: float) -> Array:
 
 
 def leaky_relu_backward(dy: Array, y: Array, slope: float) -> Array:
-    """dx = dy where y > 0, slope dy elsewhere; at the kink the slope, as PyTorch."""
-    dx = (y > 0).astype(dy.dtype)  # 1 or 0, then 1 or slope: `where` takes several times as long
+    """dx = dy where y > 0, slope dy elsewhere, also at the kink y = 0, as in PyTorch."""
+    dx = (y > 0).astype(dy.dtype)  # 1 or 0, then 1 or slope: `where` would be several times slower
     namespace(dx).maximum(dx, slope, out=dx)
     dx *= dy
     return dx
@@ -50,7 +50,8 @@ def sigmoid_backward(dy: Array, y: Array) -> Array:
 
 
 class Activation(Layer):
-    """An elementwise layer without weights; its cache is y, which the next layer holds anyway."""
+    """An elementwise layer without weights. Its cache is y, not x: the next layer keeps y anyway.
+    """
 
     @abstractmethod
     def value(self, x: Array) -> Array:
@@ -78,7 +79,10 @@ class Activation(Layer):
 
 @dataclass(frozen=True)
 class LeakyReLU(Activation):
-    """x where x > 0, slope x elsewhere, slope in [0, 1]; B's Table 3 has .2. Raises InputError."""
+    """x where x > 0, slope x elsewhere; .2 is the slope in Table 3 of B (Bréchet et al. 2019).
+
+    Raises InputError unless the slope is in [0, 1].
+    """
 
     slope: float = 0.2
 

@@ -1,9 +1,9 @@
 """Batch normalisation, by features (n, c) or by channels (n, c, h, w).
 
-"b.n." in Table 3 of B (Bréchet et al. 2019). Two variances are used, on purpose and as in PyTorch.
-A batch is normalised by its own *biased* variance (the sum over N, the number of entries per
+It is "b.n." in Table 3 of B (Bréchet et al. 2019). Two variances are used, as in PyTorch. A batch
+is normalised by its *biased* variance (the sum of squares divided by N, the number of entries per
 feature), so that the result has variance 1 up to eps. The running variance is an estimate for all
-data, and so it averages the *unbiased* one (the sum over N - 1).
+data. So it averages the *unbiased* variances of batches (the sum divided by N - 1).
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from .layer import Layer
 
 
 class Centred(NamedTuple):
-    """What the backward pass needs: x - mean, shaped as x, and s (c,) = 1 / sqrt(var + eps).
+    """The cache for the backward pass: x - mean (like x), and s = 1 / sqrt(var + eps) (c,).
 
-    xhat = (x - mean) s is never computed: s multiplies vectors (c,) instead, which saves a pass
-    over the entries of x.
+    xhat = (x - mean) s is never formed: s multiplies vectors (c,) instead, which saves a pass over
+    the entries of x.
     """
 
     centred: Array
     s: Array
-    by_batch: bool  # whether mean and variance were those of the batch, and so depend on x
+    by_batch: bool  # whether mean and variance were the batch's own, so that they depend on x
 
 
 def batch_norm_forward(
     x: Array, gamma: Array, beta: Array, eps: float
 ) -> tuple[Array, Centred, Array, Array]:
-    """y = gamma xhat + beta, xhat = (x - mean) s, by the batch's mean and biased variance.
+    """(y, cache, mean, var): y = gamma xhat + beta, xhat = (x - mean) s, with the batch's own mean
+    and biased variance.
 
-    (y, cache, mean, var); x (n, c) or (n, c, h, w); gamma, beta, mean, var (c,).
+    x (n, c) or (n, c, h, w); gamma, beta, mean, var (c,).
     """
     N = _entries(x)
     mean = _sum(x) / N
@@ -46,7 +47,8 @@ def batch_norm_forward(
 
 
 def batch_norm_backward(dy: Array, cache: Centred, gamma: Array) -> tuple[Array, Array, Array]:
-    """dx = gamma s (dy - mean(dy) - xhat mean(dy xhat)); dgamma = sum dy xhat; dbeta = sum dy."""
+    """(dx, dgamma, dbeta): dx = gamma s (dy - mean(dy) - xhat mean(dy xhat)),
+    dgamma = sum dy xhat, dbeta = sum dy."""
     centred, s, _ = cache
     N = _entries(dy)
     dgamma, dbeta = s * _dot(dy, centred), _sum(dy)
@@ -60,14 +62,14 @@ def batch_norm_backward(dy: Array, cache: Centred, gamma: Array) -> tuple[Array,
 def fixed_norm_forward(
     x: Array, gamma: Array, beta: Array, mean: Array, var: Array, eps: float
 ) -> tuple[Array, Centred]:
-    """y = gamma (x - mean) s + beta with a mean and variance (c,) that do not depend on x."""
+    """(y, cache): y = gamma (x - mean) s + beta, with a given mean and variance (c,)."""
     s = 1 / namespace(x).sqrt(var + eps)
     centred = x - _along(mean, x)
     return _affine(centred, gamma * s, beta), Centred(centred, s, False)
 
 
 def fixed_norm_backward(dy: Array, cache: Centred, gamma: Array) -> tuple[Array, Array, Array]:
-    """dx = gamma s dy; dgamma = sum dy xhat; dbeta = sum dy."""
+    """(dx, dgamma, dbeta): dx = gamma s dy, dgamma = sum dy xhat, dbeta = sum dy."""
     centred, s, _ = cache
     return dy * _along(gamma * s, dy), s * _dot(dy, centred), _sum(dy)
 
@@ -85,22 +87,22 @@ def _affine(x: Array, scale: Array, shift: Array) -> Array:
 
 
 def _along(v: Array, x: Array) -> Array:
-    """v (c,), shaped so that it goes along axis 1 of x."""
+    """v (c,), reshaped so that it broadcasts along axis 1 of x."""
     return v.reshape(-1, *(1,) * (x.ndim - 2))
 
 
 def _sum(x: Array) -> Array:
-    """The sum over all axes but 1, (c,)."""
+    """The sum over all axes except axis 1, (c,)."""
     return x.sum(axis=0) if x.ndim == 2 else x.sum(axis=(0, 2, 3))
 
 
 def _dot(x: Array, y: Array) -> Array:
-    """The sum of x y over all axes but 1, (c,)."""
+    """The sum of x y over all axes except axis 1, (c,)."""
     return namespace(x).einsum("nc,nc->c" if x.ndim == 2 else "nchw,nchw->c", x, y)
 
 
 def _entries(x: Array) -> int:
-    """N, the entries of x per feature."""
+    """N, the number of entries of x per feature."""
     return int(x.size // x.shape[1])
 
 
@@ -108,8 +110,9 @@ def _entries(x: Array) -> int:
 class BatchNorm(Layer):
     """y = gamma xhat + beta; starts at gamma = 1, beta = 0, running mean 0 and variance 1.
 
-    With train=True by the batch's statistics (N >= 2 entries per feature), and the running ones
-    move towards them by `momentum`; else by the running ones. eps is added to the variance.
+    With train=True it uses the mean and variance of the batch (N >= 2 entries per feature), and
+    moves the running ones towards them by the share `momentum`. Else it uses the running ones. eps
+    is added to the variance.
     """
 
     features: int

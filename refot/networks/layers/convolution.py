@@ -1,13 +1,13 @@
 """The 4 x 4 convolutions of stride 2 and padding 1, and their transposes: B's Table 3b.
 
-B = Bréchet et al. 2019.
+B = Bréchet et al. 2019. With this padding a convolution halves both sides of an image and its
+transpose doubles them: 8 to 16 to 32. (The table does not state the padding; its sizes imply it.)
+Images are (n, channels, h, w).
 
-With this padding a convolution halves both sides of an image and its transpose doubles them: 8 to
-16 to 32. (The table leaves the padding out; its sizes fix it.) Images are (n, channels, h, w).
-
-Both are one matrix product, by way of the patches of an image: `patches` takes each 4 x 4 window as
-a column, `overlay` is its adjoint and adds the columns up again. Hence one kernel W (k, c, 4, 4)
-makes a convolution c -> k and its exact adjoint k -> c, and each is the other's backward pass.
+Both are one matrix product. `patches` makes each 4 x 4 window of an image a column of a matrix;
+`overlay`, its adjoint, adds the columns up to an image. So one kernel W (k, c, 4, 4) gives a
+convolution from c channels to k and its exact adjoint from k to c, and each is the backward pass of
+the other.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .layer import Layer
 
 # ------------------------------------------------------------------ patches and images
 def patches(x: Array) -> Array:
-    """x (n, c, 2h, 2w) -> (c 16, n h w): the column (i, p, q) is window (p, q) of image i."""
+    """x (n, c, 2h, 2w) -> (16 c, n h w): column (i, p, q) is the window (p, q) of image i."""
     n, c, height, width = x.shape
     h, w = height // 2, width // 2
     xp = namespace(x)
@@ -39,10 +39,8 @@ def patches(x: Array) -> Array:
 
 
 def overlay(columns: Array, shape: tuple[int, int, int, int]) -> Array:
-    """columns (c 16, n h w) -> images (n, c, 2h, 2w): windows are added where they overlap.
-
-    The adjoint of `patches`.
-    """
+    """columns (16 c, n h w) -> images of this `shape`, (n, c, 2h, 2w): windows are added where they
+    overlap. The adjoint of `patches`."""
     n, c, height, width = shape
     columns = columns.reshape(c, 4, 4, n, height // 2, width // 2)
     padded = namespace(columns).zeros((c, n, height + 2, width + 2), dtype=columns.dtype)
@@ -53,19 +51,19 @@ def overlay(columns: Array, shape: tuple[int, int, int, int]) -> Array:
 
 
 def channels_first(x: Array) -> Array:
-    """(n, k, h, w) -> (k, n h w): an image as the columns of a matrix product."""
+    """(n, k, h, w) -> (k, n h w): images as a matrix with one column for each pixel."""
     return x.transpose(1, 0, 2, 3).reshape(x.shape[1], -1)
 
 
 def images(columns: Array, n: int, h: int, w: int) -> Array:
-    """(k, n h w) -> (n, k, h, w), contiguous, because the next layers read it row by row."""
+    """(k, n h w) -> images (n, k, h, w), contiguous, because the next layers read them in order."""
     x = columns.reshape(-1, n, h, w).transpose(1, 0, 2, 3)
     return namespace(columns).ascontiguousarray(x)
 
 
 # ------------------------------------------------------------------ the convolution, c -> k
 def conv4x4_forward(x: Array, W: Array, b: Array) -> tuple[Array, Array]:
-    """y (n, k, h, w)_{.,p,q} = b + sum_ij W_ij x_{2p+i-1, 2q+j-1}, and the patches of x.
+    """(y (n, k, h, w), the patches of x): y_{.,p,q} = b + sum_ij W_ij x_{2p+i-1, 2q+j-1}.
 
     x (n, c, 2h, 2w); W (k, c, 4, 4); b (k,).
     """
@@ -87,7 +85,7 @@ def conv4x4_backward(dy: Array, X: Array, W: Array) -> tuple[Array, Array, Array
 
 # ------------------------------------------------------------------ its transpose, k -> c
 def conv_transpose4x4_forward(x: Array, W: Array, b: Array) -> Array:
-    """y (n, c, 2h, 2w): b + the adjoint of `conv4x4_forward` with kernel W, applied to x.
+    """y (n, c, 2h, 2w) = b + the adjoint of the convolution with kernel W, applied to x.
 
     x (n, k, h, w); W (k, c, 4, 4); b (c,).
     """
@@ -106,16 +104,16 @@ def conv_transpose4x4_backward(dy: Array, x: Array, W: Array) -> tuple[Array, Ar
 
 # ------------------------------------------------------------------ layers
 class Patches(NamedTuple):
-    """What the convolution's backward pass needs."""
+    """The cache for the backward pass of a convolution: the patches of its input."""
 
-    X: Array  # (c 16, n h w)
+    X: Array  # (16 c, n h w)
 
 
 @dataclass(frozen=True)
 class Conv4x4(Layer):
     """Convolution (n, c_in, 2h, 2w) -> (n, c_out, h, w).
 
-    W and b start uniform on [-1, 1] / sqrt(16 c_in), an output having that many inputs; this is
+    W and b start uniform on [-1, 1] / sqrt(16 c_in), because each output has 16 c_in inputs, as in
     PyTorch's Conv2d.
     """
 
@@ -147,8 +145,9 @@ class Conv4x4(Layer):
 class ConvTranspose4x4(Layer):
     """Transposed convolution (n, c_in, h, w) -> (n, c_out, 2h, 2w).
 
-    W (c_in, c_out, 4, 4) and b start uniform on [-1, 1] / sqrt(4 c_in): four windows meet in an
-    output, which so has 4 c_in inputs. (PyTorch's ConvTranspose2d puts 16 c_out there instead.)
+    W (c_in, c_out, 4, 4) and b start uniform on [-1, 1] / sqrt(4 c_in): four windows overlap in
+    each output, which has 4 c_in inputs. (PyTorch's ConvTranspose2d has 16 c_out in place of
+    4 c_in.)
     """
 
     c_in: int

@@ -20,7 +20,7 @@ def dense_forward(x: Array, W: Array, b: Array) -> Array:
 
 
 def dense_backward(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
-    """dx (n, d_in) = dy W'; dW (d_in, d_out) = x' dy; db (d_out,) = sum_i dy_i."""
+    """(dx, dW, db): dx (n, d_in) = dy W', dW (d_in, d_out) = x' dy, db (d_out,) = sum_i dy_i."""
     return dy @ W.T, x.T @ dy, dy.sum(axis=0)
 
 

@@ -1,7 +1,8 @@
-"""What a layer is: it knows shapes, and holds no arrays. A network holds them and hands them in.
+"""What a layer is: a function with shapes but without arrays. The network holds its arrays, and
+passes them as arguments.
 
-Whatever the backward pass of a layer needs is in the cache that its forward pass returns. So
-forward passes on several batches never disturb one another.
+All that the backward pass of a layer needs is in the cache that its forward pass returns. So
+forward passes on several batches never disturb each other.
 """
 
 from __future__ import annotations
@@ -15,31 +16,33 @@ from refot.arrays import Array, ShapeError
 
 
 class Layer(ABC):
-    """A map of batches with its weights w and statistics as arguments: y = layer(x; w)."""
+    """y = layer(x; w) for a batch x (n, ...); weights w and running statistics are arguments."""
 
     def initial_weights(self, rng: np.random.Generator) -> dict[str, Array]:
-        """The initial weights by name, in float64, so that every dtype starts at the same ones."""
+        """The initial weights, by name. In float64, whatever the dtype of the network, so that
+        every dtype starts from the same numbers."""
         del rng
         return {}
 
     def initial_statistics(self) -> dict[str, Array]:
-        """The initial running statistics by name. They are no weights: no gradient reaches them."""
+        """The initial running statistics, by name. Unlike weights they have no gradients."""
         return {}
 
     @abstractmethod
     def forward(
         self, x: Array, weights: tuple[Array, ...], statistics: tuple[Array, ...], train: bool
     ) -> tuple[Array, Any]:
-        """(y, cache). Raises ShapeError where x does not fit."""
+        """(y, cache). If `train`, the running statistics are updated in place. Raises ShapeError if
+        x does not fit the layer."""
 
     @abstractmethod
     def backward(
         self, dy: Array, cache: Any, weights: tuple[Array, ...]
     ) -> tuple[Array, tuple[Array, ...]]:
-        """(dx, the gradients of <dy, y> in the weights, in their order)."""
+        """(dx, gradients): those of <dy, y> in x and in each of the weights, in their order."""
 
     def expect(self, x: Array, *shape: int | None) -> None:
-        """Refuse x unless it has `shape` after its batch axis; None stands for any size."""
+        """Raise ShapeError unless x has `shape` after its batch axis; None stands for any size."""
         fits = x.ndim == len(shape) + 1 and all(
             size in (None, found) for size, found in zip(shape, x.shape[1:], strict=True))
         if not fits:

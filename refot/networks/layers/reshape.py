@@ -1,4 +1,4 @@
-"""Layers that change the shape and no number: images to rows of features, and back."""
+"""Layers that change the shape alone, not the numbers: images to rows of features, and back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .layer import Layer
 
 @dataclass(frozen=True)
 class Reshape(Layer):
-    """(n, ...) -> (n, *shape): row by row, the last axis fastest, as in every array here."""
+    """(n, ...) -> (n, *shape), in row-major order."""
 
     shape: tuple[int, ...]
 
@@ -32,7 +32,7 @@ class Reshape(Layer):
 
 @dataclass(frozen=True)
 class Flatten(Layer):
-    """(n, c, h, w) -> (n, c h w): an image as a row of features."""
+    """(n, c, h, w) -> (n, c h w): each image becomes a row of features."""
 
     def forward(
         self, x: Array, weights: tuple[Array, ...], statistics: tuple[Array, ...], train: bool

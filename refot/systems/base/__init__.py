@@ -1,1 +1,1 @@
-"""What the systems share: networks with optimisers, and generators between two measures."""
+"""What the systems share: networks with optimisers, and a generator with its task."""

@@ -1,8 +1,9 @@
 """A generator, its latent law and its data: what every system but the classifier has in common.
 
-In the papers the generator pushes a latent law zeta forward to a law that should be that of the
-data, nu. What generates, what is drawn and what counts as success is the task's; how the generator
-is moved is the system's. So an algorithm can be tried on any task, and a task with any algorithm.
+In the papers the generator g pushes a latent law zeta forward to a law that should equal nu, the
+law of the data. A *task* has the networks, the two laws and the measures of success; a *system* is
+the algorithm that trains the networks. So any algorithm can be tried on any task. Latents have k
+numbers, data d.
 """
 
 from __future__ import annotations
@@ -22,69 +23,76 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Generate: TypeAlias = Callable[[Array], Array]
-"""Latents (n, k) to data (n, d), with the running statistics of batch norm; NumPy."""
+"""A trained generator: latents (n, k) to samples (n, d), both of NumPy; batch norm uses its running
+statistics."""
 
 
 class GenerationTask(Protocol):
-    """Data, a generator that fits them, its latent law, and measures of what it generates.
+    """Data, a generator network for them, its latent law, and measures of what it generates.
 
-    A network is made for an array library `xp` and a dtype, with weights drawn from `rng`.
+    The methods that make networks draw the weights from `rng`, for the array library `xp` and a
+    dtype.
     """
 
     def generator(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
-        """g: latents (n, k) to data (n, d)."""
+        """A new network g: latents (n, k) to samples (n, d)."""
 
     def latent(self, rng: np.random.Generator, *shape: int) -> Array:
-        """z (*shape, k), drawn from zeta."""
+        """Latents (*shape, k), drawn from zeta."""
 
     def draw(self, rng: np.random.Generator, *shape: int) -> Array:
-        """Data (*shape, d), drawn with replacement."""
+        """Data (*shape, d), drawn from nu; where data are a finite set, with replacement."""
 
     def judge(self, generate: Generate, g: Sequential, rng: np.random.Generator
               ) -> Mapping[str, float]:
-        """Measures of success."""
+        """Measures of what `generate` makes, by name. g is the network behind it, for measures of
+        its weights."""
 
     def shown(self, x: Array) -> Array:
-        """Data (n, d) as they are drawn: points (n, 2 or 3) or images (n, h, w)."""
+        """Data (n, d) in the shape in which they are plotted: points (n, 2 or 3) or images
+        (n, h, w)."""
 
     def picture(self, generate: Generate, rng: np.random.Generator) -> Figure:
-        """What to look at while it trains."""
+        """A figure of what is generated, to look at while the system trains."""
 
 
 class FeatureTask(GenerationTask, Protocol):
-    """A task with a network whose features a cost is learned on."""
+    """A task with a network f that makes features: the cost compares these, not the data."""
 
     def features(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
-        """f: data (n, d) to features (n, p)."""
+        """A new network f: data (n, d) to features (n, p)."""
 
 
 class CriticTask(GenerationTask, Protocol):
-    """A task with a critic."""
+    """A task with a critic, the dual network of a WGAN."""
 
     def critic(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
-        """f: data (n, d) to (n, 1), of dense layers and activations."""
+        """A new network f: data (n, d) to (n, 1); dense layers and activations alone."""
 
 
 class SupportedTask(GenerationTask, Protocol):
-    """A task whose data are a finite set, the support of nu, and that has a dual network on it."""
+    """A task whose data are a finite set, the support of nu, with a dual network psi on this set.
+    """
 
     @property
     def data(self) -> Array:
-        """y (J, d), all of equal weight."""
+        """All data y (J, d), of equal weight 1 / J."""
 
     def dual(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
-        """psi: data (J, d) to (J, 1)."""
+        """A new network psi: data (J, d) to (J, 1)."""
 
 
 class CodedTask(GenerationTask, Protocol):
-    """A task whose latents begin with a code of k numbers, with dual networks for data and code."""
+    """A task whose latents begin with an informative code of q numbers, with the dual networks of B
+    (Bréchet et al. 2019) for data and code."""
 
     def duals(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Heads:
-        """Heads D2 (n, 1), D4 (n, 1) and Q (n, k) on one trunk, of data (n, d)."""
+        """New networks of data (n, d): the heads D2 (n, 1), D4 (n, 1) and Q (n, q) on one trunk."""
 
 
 class GeneratorSystem(NetworkSystem):
-    """g on latents and data that `task` draws and judges; `dtype` is that of all networks."""
+    """A system whose generator g, latents, data and measures are those of `task`. All its networks
+    have the dtype `dtype`."""
 
     def __init__(self, seed: int, backend: BackendLike, task: GenerationTask,
                  dtype: Any = np.float32) -> None:
@@ -94,18 +102,18 @@ class GeneratorSystem(NetworkSystem):
         self.networks = {"g": self.g}
 
     def batches(self, count: int, m: int) -> Batch:
-        """`count` mini-batches of m latents z (count, m, k) and m data y (count, m, d)."""
+        """`count` mini-batches of latents "z" (count, m, k) and of data "y" (count, m, d)."""
         m = as_count(m, "m")
         y, z = self.task.draw(self.rng, count, m), self.task.latent(self.rng, count, m)
         return {"z": self.on_device(z), "y": self.on_device(y)}
 
     def on_device(self, values: Array) -> Array:
-        """Drawn values on the backend, in the dtype of the networks."""
+        """`values` as an array of the backend, in the dtype of the networks."""
         return self.backend.asarray(np.asarray(values, dtype=self.dtype))
 
     # -------------------------------------------------------------- what it generates
     def generate(self, z: Array) -> Array:
-        """g(z) with the running statistics, NumPy, for z (n, k)."""
+        """g(z) (n, d) for z (n, k), both of NumPy; batch norm uses its running statistics."""
         parts, start = [], 0
         for count in chunks(z.shape[0]):
             part = self.on_device(z[start : start + count])

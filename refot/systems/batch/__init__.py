@@ -1,1 +1,1 @@
-"""Losses and plans between two minibatches."""
+"""Costs, plans and losses between two mini-batches."""

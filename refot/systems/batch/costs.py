@@ -1,13 +1,14 @@
 """Ground costs between two mini-batches: |x - y|^2, |x - y|, and minus a Gaussian kernel.
 
-The first two are `refot.costs.ground`'s, by name, computed in another way. There, differences are
-taken coordinate by coordinate, and a gradient is an array (n, m, d): no digits are lost, but an
-image has hundreds of coordinates. Here a cost is a function of the squared distance,
+The first two are also in `refot.costs.ground`, computed in another way. There, differences are
+formed coordinate by coordinate, and a gradient is an array (n, m, d). This loses no digits, but
+takes too long for images, which have hundreds of coordinates. Here a cost is a function phi of the
+squared distance,
 
     c(x, y) = phi(r2),   r2 = |x - y|^2,   so that   d1 c = slope (x - y),   slope = 2 phi'(r2),
 
-and both r2 and the gradient are one matrix product each. What that loses to cancellation is made up
-for by float64, whatever the dtype of the batch is.
+and r2 and the gradient are one matrix product each. Matrix products lose digits by cancellation; so
+both are computed in float64, whatever the dtype of the batch.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from refot.arrays import Array, as_positive, namespace
 
 
 class BatchCost(Protocol):
-    """A cost c = phi(r2), entry by entry; `name` is its name in GROUND_COSTS, if it is there."""
+    """A cost c = phi(r2), applied to each entry of r2. `name` is its name in GROUND_COSTS, if it
+    has one there."""
 
     name: ClassVar[str]
 
@@ -29,12 +31,13 @@ class BatchCost(Protocol):
         """c, in cost units."""
 
     def slope(self, r2: Array) -> Array:
-        """2 phi'(r2), by which d1 c = slope (x - y); 0 where x = y is a kink."""
+        """2 phi'(r2), for d1 c = slope (x - y); 0 at x = y if c has a kink there."""
 
 
 @dataclass(frozen=True)
 class SquaredEuclidean:
-    """c = |x - y|^2, the cost of L (Liu et al.) and of G's (Genevay et al. 2018) experiments."""
+    """c = |x - y|^2, the cost in L (Liu et al.) and in the experiments of G (Genevay, Peyré, Cuturi
+    2018)."""
 
     name: ClassVar[str] = "sqeuclidean"
 
@@ -47,7 +50,7 @@ class SquaredEuclidean:
 
 @dataclass(frozen=True)
 class Euclidean:
-    """c = |x - y|, the norm of G's learned cost; the kink at x = y contributes 0."""
+    """c = |x - y|, the norm in G's learned cost; its gradient at the kink x = y is set to 0."""
 
     name: ClassVar[str] = "euclidean"
 
@@ -61,7 +64,8 @@ class Euclidean:
 
 @dataclass(frozen=True)
 class MinusGaussianKernel:
-    """c = -k, k = exp(-|x - y|^2 / (2 bandwidth^2)), the kernel of G's MMD: MMD_{-c} = MMD_k."""
+    """c = -k with the kernel k = exp(-|x - y|^2 / (2 bandwidth^2)) of G's MMD. `bandwidth` is in
+    the units of the points."""
 
     name: ClassVar[str] = "minus_gaussian_kernel"
     bandwidth: float
@@ -79,8 +83,8 @@ class MinusGaussianKernel:
 def squared_distances(x: Array, y: Array) -> Array:
     """|x_i - y_j|^2, (n, m) float64, as |x|^2 - 2 x.y + |y|^2: one matrix product.
 
-    The points are centred first, because the sum is rounded relative to |x|^2 + |y|^2. What is
-    below its rounding is set to 0, so that equal points are at distance 0 exactly.
+    The points are centred first, because the rounding error is proportional to |x|^2 + |y|^2. A
+    result below this error is set to 0, so that equal points have the distance 0 exactly.
     """
     xp = namespace(x)
     y = y.astype(np.float64)
@@ -94,9 +98,9 @@ def squared_distances(x: Array, y: Array) -> Array:
 def pull_back(T: Array, cost: BatchCost, x: Array, y: Array, r2: Array | None = None) -> Array:
     """sum_j T_ij d1 c(x_i, y_j) = x_i (W 1)_i - (W y)_i with W = T * slope, (n, d), in x's dtype.
 
-    The chain rule, from the gradient T (n, m) of a function of the cost matrix to that in x. `r2`
-    is `squared_distances(x, y)`, where it is known. A function of c(x, x) depends on x in both
-    arguments: its gradient is `pull_back(T + T', cost, x, x)`.
+    This is the chain rule: if T (n, m) is the gradient of a function in the cost matrix, the result
+    is its gradient in x. `r2` is `squared_distances(x, y)`, if the caller has it. A function of
+    c(x, x) depends on x by both arguments, and has the gradient `pull_back(T + T', cost, x, x)`.
     """
     W = T * cost.slope(squared_distances(x, y) if r2 is None else r2)
     x64, y64 = x.astype(np.float64), y.astype(np.float64)

@@ -1,8 +1,9 @@
-"""The plan of two mini-batches for the systems of L (Liu et al.): min <P, M> - lam H(P).
+"""The plan between two mini-batches for the systems of L (Liu et al.): min <P, M> - lam H(P).
 
-Sinkhorn's algorithm, in the scaling form where its numbers stay within float64 and else in the log
-domain, ends when the L1 marginal error is <= `tol` or after `max_steps`. The error is part of the
-result, because the gradient that the envelope theorem gives is wrong by a multiple of it.
+Sinkhorn's algorithm ends when the L1 marginal error is <= `tol`, or after `max_steps`. It runs in
+the scaling form (G-7) if its numbers stay within the range of float64, else in the log domain. The
+error is part of the result, because the gradient by the envelope theorem is wrong by a multiple of
+it. G = Genevay, Peyré, Cuturi 2018.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from refot.systems.batch.losses import fits_scaling, uniform
 
 
 class EntropicPlan(NamedTuple):
-    """P (n, m); its value <P, M> - lam H(P), cost units; the L1 marginal error it was left with."""
+    """P (n, m); its value <P, M> - lam H(P), in cost units; its L1 marginal error."""
 
     P: Array
     value: float
@@ -31,7 +32,9 @@ class EntropicPlan(NamedTuple):
 def entropic_plan(
     M: Array, lam: float, tol: float, max_steps: int, backend: BackendLike = None
 ) -> EntropicPlan:
-    """The optimal plan of M (n, m), float64, lam in cost units: that of F at eps = lam (L1)."""
+    """The optimal plan for the cost M (n, m), float64, with uniform weights and lam in cost units.
+    It is also optimal for <P, M> + eps KL(P | a b') at eps = lam, which has another value (erratum
+    L1)."""
     a, b = uniform(M)
     if fits_scaling(M, lam):
         iterates = scaling_potentials(M, a, b, lam)
@@ -47,9 +50,9 @@ def entropic_plan(
 def scaling_potentials(
     M: Array, a: Array, b: Array, lam: float
 ) -> Iterator[tuple[Array, Array, float]]:
-    """(f, g, L1 error of the rows) after each step of G-7, with u = a exp(f / lam).
+    """(f (n,), g (m,), L1 marginal error) after each step of G-7, where u = a exp(f / lam).
 
-    A step ends with v, and so the columns are exact.
+    The error is that of the rows: a step ends by updating v, which makes the columns exact.
     """
     xp = namespace(M)
     K = xp.exp(-M / lam)

@@ -4,9 +4,10 @@ The loss of two mini-batches x and y, whose points have equal weights, is
 
     2 W(x, y) - W(x, x) - W(y, y)
 
-as Algorithm 1 prints it; G-5 has W(x, y) alone (erratum G4). W is what L steps of Sinkhorn's
-algorithm leave (G-8), and its gradient goes back through these steps (`refot.unrolled`). W(x, x)
-and W(y, y) count the pairs of a point with itself, and so the gradient is biased (erratum G8).
+as Algorithm 1 prints it; G-5 has W(x, y) without the factor 2 (erratum G4). W is the cost of the
+plan after L steps of Sinkhorn's algorithm (G-8), and its gradient is computed back through these
+steps (`refot.unrolled`). W(x, x) and W(y, y) include the pairs of a point with itself, and so the
+gradient is biased (erratum G8).
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ from refot.systems.batch.costs import BatchCost, pull_back, squared_distances
 from refot.unrolled import scaling_loss_gradient, scaling_loss_gradient_log
 
 SCALING_RANGE = 300.0
-"""Largest C / eps for the scaling form: u, v and their squares stay within float64."""
+"""The largest max |C| / eps for which the scaling form is used: K = exp(-C / eps), u, v and u^2 / a
+then stay far within the range of float64."""
 
 
 class Term(Protocol):
-    """W of a cost matrix (n, m) between uniform weights, and its gradient in the matrix."""
+    """A function W of a cost matrix (n, m) with uniform weights, and its gradient in the matrix."""
 
     def value(self, C: Array) -> float:
         """W, in cost units."""
@@ -41,10 +43,11 @@ class Term(Protocol):
 
 @dataclass(frozen=True)
 class SinkhornTerm:
-    """<P_L, C> after L steps from v = b: G-8, Algorithm 2.
+    """<P_L, C> with the plan P_L after L steps from v = b: G-8, Algorithm 2.
 
-    In the scaling form, as Algorithm 2 is printed, where its numbers stay within the range of
-    float64; else in the log domain, which `backend` computes. Both give the same value.
+    It is computed in the scaling form, as Algorithm 2 is printed, if numbers stay within the range
+    of float64 (`fits_scaling`); else in the log domain, on `backend`. Both give the same value up
+    to rounding.
     """
 
     eps: float
@@ -69,7 +72,7 @@ class SinkhornTerm:
 
 @dataclass(frozen=True)
 class ProductTerm:
-    """W = mean C, the limit of eps to infinity, where the plan is the product a(x)b.
+    """W = mean C, the limit as eps goes to infinity, where the plan is the product of the weights.
 
     The loss is then MMD^2 with the kernel -c (G-2, Theorem 1).
     """
@@ -82,7 +85,7 @@ class ProductTerm:
 
 
 def fits_scaling(C: Array, eps: float) -> bool:
-    """Whether K = exp(-C / eps), u, v and u^2 / a stay far within the range of float64."""
+    """Whether the scaling form stays far within the range of float64: see SCALING_RANGE."""
     return float(abs(C).max()) <= SCALING_RANGE * eps
 
 
@@ -94,7 +97,8 @@ def uniform(C: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class DebiasedLoss:
-    """2 W(x, y) - W(x, x) - W(y, y) of points or features x (n, d), y (m, d), any float dtype."""
+    """2 W(x, y) - W(x, x) - W(y, y) between points or features x (n, d) and y (m, d), of any float
+    dtype; `term` is W."""
 
     x: Array
     y: Array
@@ -103,25 +107,24 @@ class DebiasedLoss:
 
     @property
     def value(self) -> float:
-        """In cost units."""
+        """The loss, in cost units."""
         xy, xx, yy = (self.cost.of(r2) for r2 in (self.xy, self.xx, self.yy))
         W: Callable[[Array], float] = self.term.value
         return 2 * W(xy) - W(xx) - W(yy)
 
     def gradient_x(self) -> Array:
-        """(n, d), in the dtype of x: from 2 W(x, y), and from both arguments of W(x, x)."""
+        """The gradient of the loss in x, (n, d), in the dtype of x."""
         of_xy = pull_back(2 * self.T_xy, self.cost, self.x, self.y, self.xy)
         return of_xy - self._of_self(self.x, self.xx)
 
     def gradient_y(self) -> Array:
-        """(m, d). Not `gradient_x` with x and y exchanged: after L steps the columns of the plan
-        are exact and its rows are not.
-        """
+        """The gradient of the loss in y, (m, d). It is not `gradient_x` with x and y exchanged,
+        because after L steps the columns of the plan are exact and its rows are not."""
         of_xy = pull_back(2 * self.T_xy.T, self.cost, self.y, self.x, self.xy.T)
         return of_xy - self._of_self(self.y, self.yy)
 
     def _of_self(self, x: Array, r2: Array) -> Array:
-        """The gradient of W(x, x)."""
+        """The gradient in x of W(x, x), where x is both arguments; r2 are the squared distances."""
         T = self.term.gradient(self.cost.of(r2))
         return pull_back(T + T.T, self.cost, x, x, r2)
 

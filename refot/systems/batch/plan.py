@@ -1,10 +1,10 @@
-"""The plan of a mini-batch from the values of a dual network at its data.
+"""The plan of a mini-batch, from the values D2 of a dual network at its data.
 
-B (Bréchet et al. 2019) has these formulas twice: as B-24, B-25 and B-29 between samples and data,
-and as B-27, B-28 and B-30 between samples and samples. The points of a mini-batch have equal
-weights, and so one pass over the exponentials gives the value, the transform and the plan.
-`transforms.c_eps_transform` and `plans.semi_dual_plan` do the same with any weights, with checks
-of their arguments, and on every backend.
+B (Bréchet et al. 2019) prints these formulas twice: as B-24, B-25 and B-29 between samples and
+data, and as B-27, B-28 and B-30 between samples and samples. The points of a mini-batch have equal
+weights, so that one pass over the exponentials gives the value, the transform and the plan.
+`transforms.c_eps_transform` and `plans.semi_dual_plan` compute the same for any weights, check
+their arguments, and run on every backend.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from refot.arrays import Array, namespace
 
 
 class BatchPlan(NamedTuple):
-    """value: the semi-dual B-24, cost units; D1 (n,): the transform B-25; P (n, m): the plan."""
+    """The value of the semi-dual B-24, in cost units; the transform D1 (n,), B-25; the plan P
+    (n, m)."""
 
     value: Array
     D1: Array
@@ -24,15 +25,16 @@ class BatchPlan(NamedTuple):
 
     @property
     def gradient(self) -> Array:
-        """The gradient of the value in D2, (m,): 1/m - the column sums of P."""
+        """The gradient of the value in D2, (m,): 1/m minus the column sums of P."""
         return 1 / self.P.shape[1] - self.P.sum(axis=0)
 
 
 def batch_plan(D2: Array, C: Array, eps: float) -> BatchPlan:
     """D1_i = -eps log mean_j exp((D2_j - C_ij) / eps), P_ij = exp((D1_i + D2_j - C_ij) / eps) / nm.
 
-    D2 (m,), C (n, m), eps in cost units. The rows of P sum to 1/n for any D2; its columns sum to
-    1/m where D2 is optimal. The largest exponent of a row is taken out, so that nothing overflows.
+    D2 (m,) and C (n, m), eps in cost units. The rows of P sum to 1/n for any D2; its columns sum to
+    1/m if D2 is optimal. The largest exponent of each row is taken out of the sum, so that nothing
+    overflows.
     """
     xp = namespace(C)
     n, m = C.shape
@@ -46,10 +48,10 @@ def batch_plan(D2: Array, C: Array, eps: float) -> BatchPlan:
 
 
 def printed_batch_plan(D2: Array, C: Array, lamQ: Array, eps: float) -> BatchPlan:
-    """B-24, B-25 and B-29 as they are printed: lam Q is in the plan and not in the transform.
+    """B-24, B-25 and B-29 as they are printed, with lam Q in the plan but not in the transform.
 
-    Then neither rows nor columns of P have the right sums (erratum E3). The correct form is
-    `batch_plan` of C - lam Q.
+    Then neither the rows nor the columns of P have the right sums (erratum E3). The correct form is
+    `batch_plan(D2, C - lamQ, eps)`. D2 (m,), C and lamQ (n, m).
     """
     printed = batch_plan(D2, C, eps)
     return printed._replace(P=printed.P * namespace(C).exp(lamQ / eps))

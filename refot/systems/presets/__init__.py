@@ -1,1 +1,1 @@
-"""Settings under a name, one file a system: `refot train SYSTEM --preset NAME`."""
+"""Named settings, one file for each system: `refot train SYSTEM --preset NAME`."""

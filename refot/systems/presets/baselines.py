@@ -1,6 +1,8 @@
-"""Presets of the baselines: MMD, WGAN with clipping and with a gradient penalty; plane and MNIST.
+"""Presets of the baselines, MMD and WGAN with clipping or a gradient penalty, for points in the
+plane and for MNIST.
 
-The WGANs' n_c, rates, c and penalty are those of their papers unless `about` says otherwise.
+The WGANs' n_c, rates, c and penalty are those of their papers unless the preset's text says
+otherwise.
 """
 
 from __future__ import annotations
@@ -34,9 +36,11 @@ QUICK_ITERATIONS = 2_000
 
 def _four(name: str, system: Callable[..., GeneratorSystem], plane: Any, digits: Any, about: str,
           **quick: float) -> dict[str, Preset]:
-    """A baseline on 2,000 points of 25 Gaussians and on MNIST, each also quick.
+    """Four presets of a baseline: on 2,000 points of 25 Gaussians and on MNIST, each also in a
+    quick form.
 
-    `plane` and `digits` are its settings there; `quick` are those that the quick presets change.
+    `plane` and `digits` are the settings for the two; `quick` are settings that the quick presets
+    change. `about` describes the baseline.
     """
     sooner = about + "".join(f"; {key} {value:g}" for key, value in quick.items())
     return {

@@ -14,7 +14,7 @@ from refot.systems.classifier import LABELS, ClassifierSystem, Settings
 from refot.systems.registry import Preset, with_changes
 
 PER_DIGIT = 174
-"""scikit-learn has at least so many images of each digit."""
+"""The number of images of each digit that are used: scikit-learn has at least this many."""
 
 
 def _digits(seed: int, backend: BackendLike, **changes: Any) -> ClassifierSystem:

@@ -1,4 +1,4 @@
-"""The presets of EOTGAN, the adversarial model of L (Liu et al.), whose features end in tanh."""
+"""The presets of EOTGAN, the adversarial model of L (Liu et al.); feature networks end in tanh."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The presets of EOTGM, the generative model of L (Liu et al.) in data space; L prints no sizes."""
+"""The presets of EOTGM, the model of L (Liu et al.) in data space. L prints no network sizes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Info-Sinkhorn's presets: Tables 1 and 2, Fig. 1 and 3 of B (Bréchet et al. 2019), and quick ones.
+"""Info-Sinkhorn's presets: Tables 1 and 2 and Figs. 1 and 3 of B (Bréchet et al. 2019), and quick
+forms of some.
 
-A preset's name ends in `-baseline` where lam = 0 and nothing else differs, and in `-quick` where
-widths and iterations are cut to what two processors do in minutes; `about` says what was cut.
+Names ending in `-baseline` are the preset with lam = 0 and nothing else changed. Names with
+`-quick` are presets whose widths and iterations are reduced until two processors need minutes; the
+preset's text says what was reduced.
 """
 
 from __future__ import annotations
@@ -54,29 +56,29 @@ _CUT_2 = "dense networks of width 256, 16 noise dimensions, rate 1e-3 falling to
 
 # ------------------------------------------------------------------ the tasks
 def points() -> GridLaw:
-    """25 Gaussians, the networks of Table 3a."""
+    """25 Gaussians, with the networks of Table 3a."""
     return GridLaw(GaussianGrid(), LATENT_1, width=512)
 
 
 def quick_points() -> GridLaw:
-    """The same, but smaller: see _CUT."""
+    """25 Gaussians, with smaller networks and latents: see _CUT."""
     return GridLaw(GaussianGrid(), QUICK_LATENT_1, width=128)
 
 
 def clusters() -> GridLaw:
-    """9 wide Gaussians, on which a biased loss is seen to collapse. Fig. 1."""
+    """9 wide Gaussians: here one sees samples collapse under the biased loss W. Fig. 1."""
     return GridLaw(CLUSTERS, QUICK_LATENT_1, width=128)
 
 
 def digits_32(data: str | None) -> Digits:
-    """MNIST, 32 x 32, the convolutional networks of Table 3b."""
+    """MNIST, 32 x 32, with the convolutional networks of Table 3b. `data` is as in `Digits`."""
     z = LATENT_2
     return Digits(data, z, side=32, low=-1, real=shuffled, generator=table_3b_generator(z.size),
                   duals=table_3b_duals(z.informative))
 
 
 def quick_digits(data: str | None) -> Digits:
-    """MNIST, 28 x 28, dense networks: see _CUT_2."""
+    """MNIST, 28 x 28, with dense networks: see _CUT_2. `data` is as in `Digits`."""
     z, h = QUICK_LATENT_2, 256
     generator = dense([z.size, h, h, 784], LeakyReLU(0.2), Tanh(), batch_norm=True)
     return Digits(data, z, low=-1, real=shuffled, generator=generator,

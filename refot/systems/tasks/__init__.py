@@ -1,1 +1,1 @@
-"""What a system is trained on: data, networks, scores and pictures."""
+"""The tasks on which systems are trained: data, networks, measures and pictures."""

@@ -1,9 +1,9 @@
 """CIFAR-10 for the learned cost of G (Genevay, Peyré, Cuturi 2018): colour images as rows.
 
-G takes "the same parameters" as MMD GAN and does not print them. So these are refot's choice: the
-generator g goes from 4 x 4 to 32 x 32 in three steps, as DCGAN's does; the network of features f,
-which defines the learned cost, goes down in three; their channels; and the law of the latent
-points. A row holds all reds, then all greens, then all blues, as the files do.
+G uses "the same parameters" as MMD GAN and does not print them. So the networks and the law of the
+latents are refot's choice. The generator g goes from 4 x 4 to 32 x 32 in three steps, as DCGAN's
+does. The network of features f, which defines the learned cost, goes from 32 x 32 to 4 x 4 in three
+steps. A row holds all reds, then all greens, then all blues, as CIFAR-10's files do.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from refot.systems.tasks.image_networks import convolutional_features, deep_conv
 from refot.systems.tasks.latent import UniformLatent
 
 JUDGED = 500
-"""The measure compares this many samples with as many images of the part "test"."""
+"""The number of samples that `judge` compares with as many images of the test set."""
 
 
 class ColourImages(ImageSet):
-    """CIFAR-10 from a folder of its batches. `channels` are those of g at 4 x 4, 8 x 8 and 16 x 16;
-    f has the same in reverse order."""
+    """CIFAR-10 from a folder of its batches. `channels` are the channels of g at 4 x 4, 8 x 8 and
+    16 x 16; f has the same in reverse order, and p features. `latents` is the size of a latent."""
 
     def __init__(self, folder: str | None, channels: tuple[int, int, int] = (256, 128, 64),
                  p: int = 128, latents: int = 128) -> None:
@@ -41,9 +41,10 @@ class ColourImages(ImageSet):
 
     def judge(self, generate: Generate, g: Sequential, rng: np.random.Generator
               ) -> Mapping[str, float]:
-        """Exact W of |x - y|^2 / 3072 to images that nothing was trained on.
+        """`W`: exact transport with the cost |x - y|^2 / 3072, from samples to test images, on
+        which nothing was trained.
 
-        Not the Inception score of G's Table 2: refot has no Inception network.
+        G's Table 2 has the Inception score; refot has no Inception network.
         """
         x, y = (each.astype(np.float64) for each in
                 (generate(self.latent(rng, len(self.held_out))), self.held_out))
@@ -55,5 +56,6 @@ class ColourImages(ImageSet):
 
 
 def rows(colour: LabelledImages) -> Array:
-    """Images (n, 32, 32, 3) of bytes as rows (n, 3072) from 0 to 1, red, green, blue."""
+    """Images (n, 32, 32, 3) of bytes as rows (n, 3072) of numbers from 0 to 1: all reds, then all
+    greens, then all blues."""
     return scaled(colour.images, 0, 1).transpose(0, 3, 1, 2).reshape(len(colour), -1)

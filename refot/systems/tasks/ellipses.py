@@ -1,8 +1,8 @@
-"""K ellipses of uniform density, fitted to Iris in three dimensions.
+"""K ellipses of uniform density, fitted to the Iris data in three dimensions.
 
 Section 4.1 and Table 1 of G (Genevay, Peyré, Cuturi 2018). The generator is g_theta(z) =
-A_k z + alpha_k where z is in the k-th of K unit balls; it is written as a layer, so that it is
-trained as any network is.
+A_k z + alpha_k for z in the k-th of K unit balls. It is written as a layer, so that it is trained
+like any network.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ELLIPSES = 3
-"""K of G section 4.1: one for each species."""
+"""K in G section 4.1: one ellipse for each species."""
 
 
 class BallsToEllipses(Layer):
-    """x = A_k z + alpha_k, for rows (k one-hot, z) of K + d numbers; A starts at the identity."""
+    """x = A_k z + alpha_k (n, d) for latents (n, K + d), whose rows are k, one-hot, and z.
+
+    A_k starts at the identity, alpha_k at the centres (K, d).
+    """
 
     def __init__(self, centres: Array) -> None:
         self.centres = np.asarray(centres, dtype=np.float64)
@@ -39,7 +42,7 @@ class BallsToEllipses(Layer):
         return f"BallsToEllipses(K={self.K}, d={self.d})"
 
     def initial_weights(self, rng: np.random.Generator) -> dict[str, Array]:
-        """A (K, d, d) and alpha (K, d); nothing is drawn."""
+        """A (K, d, d) and alpha (K, d), without random numbers."""
         del rng
         return {"A": np.tile(np.eye(self.d), (self.K, 1, 1)), "alpha": self.centres}
 
@@ -64,17 +67,18 @@ class BallsToEllipses(Layer):
 
 
 def inside(y: Array, A: Array, alpha: Array) -> Array:
-    """(K, n): whether point y_j (n, d) is in ellipse i, |A_i^-1 (y_j - alpha_i)| <= 1."""
+    """(K, n): whether point y_j of y (n, d) is in ellipse i, |A_i^-1 (y_j - alpha_i)| <= 1."""
     balls = np.linalg.solve(A, (y[None] - alpha[:, None]).swapaxes(1, 2))  # (K, d, n)
     held: Array = (balls**2).sum(axis=1) <= 1
     return held
 
 
 def counts_by_species(held: Array, species: Array) -> Array:
-    """Table 1: entry (i, j) counts the points of species j in ellipse i; (K, 3) whole numbers.
+    """Table 1: entry (i, j) counts the points of species j in ellipse i, (K, 3), whole numbers.
 
-    G does not say which ellipse is which row. Here the rows are in the order that puts as many
-    flowers as possible on the diagonal, so that ellipse i is the one of species i.
+    `held` (K, n) is `inside` of the points, `species` (n,) their species. G does not say which
+    ellipse is which row. Here the order of rows is the one with the largest diagonal sum, so that
+    ellipse i belongs to species i.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -85,7 +89,7 @@ def counts_by_species(held: Array, species: Array) -> Array:
 
 
 class IrisEllipses(FiniteSet):
-    """Iris, centimetres, on its first three principal axes, and K balls of equal mass."""
+    """Iris, in centimetres, on its first three principal axes; latents in K balls of equal mass."""
 
     def __init__(self) -> None:
         flowers = np.concatenate([iris(name) for name in IRIS_SPECIES])
@@ -94,7 +98,8 @@ class IrisEllipses(FiniteSet):
         self.data = centred @ np.linalg.svd(centred, full_matrices=False)[2][:3].T
 
     def centres(self) -> Array:
-        """Where alpha starts: Lloyd's k-means from ten starts (scikit-learn), (K, 3)."""
+        """The initial alpha (K, 3): the centres of k-means (scikit-learn), the best of ten starts.
+        """
         from sklearn.cluster import KMeans
 
         found = KMeans(ELLIPSES, n_init=10, random_state=0).fit(self.data)
@@ -102,14 +107,14 @@ class IrisEllipses(FiniteSet):
         return centres
 
     def generator(self, rng: np.random.Generator, xp: ModuleType, dtype: Any) -> Sequential:
-        """One layer, the ellipses; nothing of it is random."""
+        """A network of one layer, the ellipses. Its weights are not random."""
         return Sequential([BallsToEllipses(self.centres())], rng, dtype, xp)
 
     def latent(self, rng: np.random.Generator, *shape: int) -> Array:
-        """(one-hot k, z in the unit ball), both uniform: rows of K + 3 numbers.
+        """Latents (*shape, K + 3): k, one-hot, and z in the unit ball, both uniform.
 
-        A normal vector has a uniform direction; the cube root makes its length that of a uniform
-        point, for a ball of radius r has the share r^3 of the volume.
+        The direction of z is that of a normal vector. Its length is the cube root of a uniform
+        number, because a ball of radius r has the share r^3 of the volume.
         """
         k = np.eye(ELLIPSES)[rng.integers(ELLIPSES, size=shape)]
         z = rng.normal(size=(*shape, 3))
@@ -118,8 +123,8 @@ class IrisEllipses(FiniteSet):
 
     def judge(self, generate: Generate, g: Sequential, rng: np.random.Generator
               ) -> Mapping[str, float]:
-        """Table 1: `SPECIES in i` for each ellipse i; flowers in their own ellipse, and in others.
-        """
+        """Table 1: `SPECIES in i` counts the flowers of a species in ellipse i; `in their own` and
+        `in others` are the sums on and off the diagonal."""
         A, alpha = (on_host(w).astype(np.float64) for w in g.layer_weights(0))
         table = counts_by_species(inside(self.data, A, alpha), self.species)
         own = int(np.trace(table))
@@ -128,7 +133,7 @@ class IrisEllipses(FiniteSet):
         return {"in their own": own, "in others": int(table.sum()) - own} | cells
 
     def picture(self, generate: Generate, rng: np.random.Generator) -> Figure:
-        """Samples of the ellipses over Iris, on the first two axes."""
+        """Samples of the ellipses over the Iris data, on the first two axes."""
         z = self.latent(rng, 600)
         return plot_points(generate(z), self.data, z[:, :ELLIPSES].argmax(axis=1),
                            ("first principal axis, cm", "second principal axis, cm"))

@@ -1,7 +1,8 @@
-"""MNIST for a learned cost: a generator and a network of features, large or quick.
+"""MNIST for a learned cost: a generator and a network of features, convolutional or dense.
 
-For the systems of G (Genevay, Peyré, Cuturi 2018) and L (Liu et al.), which print no networks for
-images. None of the feature networks has batch norm: a cost is a function of two points.
+These are for the systems of G (Genevay, Peyré, Cuturi 2018) and L (Liu et al.), which print no
+networks for images. The feature networks have no batch norm, because a cost is a function of two
+points, and must not depend on the rest of the batch.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from refot.systems.tasks.latent import UniformLatent
 
 
 def convolutional_digits(data: str | None, *output: Layer, p: int = 100) -> Digits:
-    """Images of 32 x 32, by convolutions; p features, which end in the layers `output`."""
+    """Images of 32 x 32 and convolutional networks; p features, after which follow the layers
+    `output`. `data` is the folder of `Digits`."""
     return Digits(data, UniformLatent(100), side=32, generator=convolutional(100),
                   features=convolutional_features(1, (64, 128), p, *output))
 
 
 def dense_digits(data: str | None, output: Layer | None = None, width: int = 256, p: int = 64
                  ) -> Digits:
-    """Images of 28 x 28, by dense networks of one width: trained in minutes on a processor."""
+    """Images of 28 x 28 and dense networks, whose hidden layers have one `width`: a processor
+    trains them in minutes. p features, then the layer `output`; `data` is the folder of `Digits`.
+    """
     latents = 32
     generator = dense([latents, width, width, 784], ReLU(), Sigmoid(), batch_norm=True)
     return Digits(data, UniformLatent(latents), generator=generator,

@@ -1,4 +1,4 @@
-"""A finite training set: what those tasks share whose batches are drawn from an array of data."""
+"""A finite training set, from which batches are drawn: what several tasks have in common."""
 
 from __future__ import annotations
 
@@ -16,37 +16,35 @@ if TYPE_CHECKING:
 
 
 class FiniteSet:
-    """Data y (J, d) of equal weight, drawn with replacement, and latents of the law `law`.
+    """Data y (J, d) of equal weight, drawn with replacement, and latents from `law`.
 
-    H writes nu for the uniform law on these data. A task adds its networks and its measures.
+    The uniform law on these data is nu. A subclass adds the networks and the measures of a task.
     """
 
     data: Array
     law: LatentLaw
 
     def latent(self, rng: np.random.Generator, *shape: int) -> Array:
-        """z (*shape, size), float."""
+        """Latents z (*shape, size)."""
         return self.law.draw(rng, *shape)
 
     def draw(self, rng: np.random.Generator, *shape: int) -> Array:
-        """Data (*shape, d)."""
+        """Data (*shape, d), drawn with replacement."""
         chosen: Array = self.data[rng.integers(len(self.data), size=shape)]
         return chosen
 
     def shown(self, x: Array) -> Array:
-        """Points (n, d) as they are."""
+        """Points (n, d), unchanged."""
         return x
 
 
 class ImageSet(FiniteSet):
-    """A finite set of images, held as rows; `shown` makes images of rows.
-
-    Grey levels or colours run from `low` (black) to 1.
-    """
+    """A finite set of images, stored as rows of numbers from `low` (black) to 1. A subclass defines
+    `shown`, which turns rows into images."""
 
     low = 0.0
 
     def picture(self, generate: Generate, rng: np.random.Generator) -> Figure:
-        """What the generator makes of the latents that their law lays out for a picture."""
+        """The images that the generator makes from the latents of `LatentLaw.gallery`."""
         z, columns = self.law.gallery(rng)
         return plot_images(self.shown(generate(z)), columns, low=self.low, high=1)

@@ -1,11 +1,11 @@
-"""The networks that make, judge or transport images (and, where they are dense, points).
+"""Networks for images: generators, features, and dual networks. The dense ones also take points.
 
-B = Bréchet et al. 2019, H = Houdard et al. B prints its networks in Table 3, and H its perceptron
-and the channels of a DCGAN. G (Genevay, Peyré, Cuturi 2018) and L (Liu et al.) print none for
-images: theirs are chosen here.
+B = Bréchet et al. 2019, H = Houdard et al. 2023. B prints its networks in Table 3, and H its
+perceptron and the channels of a DCGAN. G (Genevay, Peyré, Cuturi 2018) and L (Liu et al.) print
+none for images; the networks for these are chosen here.
 
-Each function returns a `NetworkMaker`: the sizes are fixed, the weights are drawn when a system
-asks for the network. Images go in and out as rows of numbers, whatever the layers between do.
+Each function returns a `NetworkMaker`: sizes are fixed, but weights are drawn when a system makes
+the network. Images are rows of numbers at the input and the output of every network.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from refot.networks import (
 )
 
 NetworkMaker: TypeAlias = Callable[[np.random.Generator, ModuleType, Any], Sequential]
-"""(generator of random numbers, array library, dtype) -> a network with weights drawn for it."""
+"""(random generator, array library, dtype) -> a network with newly drawn weights."""
 
 HeadsMaker: TypeAlias = Callable[[np.random.Generator, ModuleType, Any], Heads]
-"""The same for a trunk with several heads."""
+"""(random generator, array library, dtype) -> a trunk with several heads, newly drawn."""
 
 
 def dense(sizes: Sequence[int], activation: Layer, output: Layer | None = None,
           batch_norm: bool = False) -> NetworkMaker:
-    """Dense layers of these sizes, input first. `refot.networks.mlp` says the rest."""
+    """Dense layers of these sizes, input first. Arguments are those of `refot.networks.mlp`."""
     return lambda rng, xp, dtype: mlp(sizes, rng, activation, batch_norm, output, dtype, xp)
 
 
 def layers(*given: Layer) -> NetworkMaker:
-    """These layers in a row."""
+    """A network of these layers, in this order."""
     return lambda rng, xp, dtype: Sequential(given, rng, dtype, xp)
 
 
@@ -58,7 +58,8 @@ def deep_convolutional(latents: int, channels: tuple[int, int, int], *last: Laye
                        colours: int = 1) -> NetworkMaker:
     """DCGAN's generator: from 4 x 4 up to 32 x 32 in three steps, then the layers `last`.
 
-    DCGAN = Radford et al. 2016. Its first deconvolution, from 1 x 1 to 4 x 4, is a dense layer.
+    DCGAN = Radford et al. 2016. Its first deconvolution, from 1 x 1 to 4 x 4, is written as a dense
+    layer. `channels` are those at 4 x 4, 8 x 8 and 16 x 16; `latents` is the size of a latent.
     """
     a, b, c = channels
     return layers(
@@ -69,7 +70,7 @@ def deep_convolutional(latents: int, channels: tuple[int, int, int], *last: Laye
 
 
 def convolutional(latents: int) -> NetworkMaker:
-    """Images of 32 x 32 by two deconvolutions, as the end of B's Table 3b; ReLU, sigmoid."""
+    """A generator of images of 32 x 32 in [0, 1], with the two deconvolutions of B's Table 3b."""
     return layers(
         Dense(latents, 128 * 8 * 8), BatchNorm(128 * 8 * 8), ReLU(), Reshape((128, 8, 8)),
         ConvTranspose4x4(128, 64), BatchNorm(64), ReLU(),  # (64, 16, 16)
@@ -77,7 +78,7 @@ def convolutional(latents: int) -> NetworkMaker:
 
 
 def table_3b_generator(latents: int) -> NetworkMaker:
-    """G of B's Table 3b: images of 32 x 32 in [-1, 1]."""
+    """The generator G of B's Table 3b: images of 32 x 32 in [-1, 1]."""
     return layers(
         *hidden(latents, 1024), *hidden(1024, 128 * 8 * 8), Reshape((128, 8, 8)),
         ConvTranspose4x4(128, 64), BatchNorm(64), LeakyReLU(0.2),  # (64, 16, 16)
@@ -87,9 +88,11 @@ def table_3b_generator(latents: int) -> NetworkMaker:
 # ------------------------------------------------------------------ features of images
 def convolutional_features(colours: int, channels: Sequence[int], p: int,
                            *output: Layer) -> NetworkMaker:
-    """p features of images of 32 x 32; each convolution halves the side.
+    """p features of images of 32 x 32: convolutions to `channels`, each of which halves the side, a
+    dense layer, and the layers `output`.
 
-    No batch norm: a learned cost is a function of two points, and not of the batch they are in.
+    There is no batch norm, because a learned cost must depend on two points alone, not on the rest
+    of the batch.
     """
     side, steps, before = 32, list[Layer](), colours
     for after in channels:
@@ -108,8 +111,8 @@ def hidden(d_in: int, d_out: int) -> list[Layer]:
 def dense_duals(d: int, width: int, head: int, informative: int) -> HeadsMaker:
     """D2, D4 and D_Q on one trunk, of dense layers. B Table 3a has width = head = 512.
 
-    d: numbers of a data point; head: width of the hidden layer of each head; informative: outputs
-    of D_Q.
+    d is the dimension of the data, `width` that of the trunk's layers, `head` the width of the
+    hidden layer of each head, `informative` the number of outputs of D_Q.
     """
 
     def make(rng: np.random.Generator, xp: ModuleType, dtype: Any) -> Heads:
@@ -123,7 +126,7 @@ def dense_duals(d: int, width: int, head: int, informative: int) -> HeadsMaker:
 
 
 def table_3b_duals(informative: int) -> HeadsMaker:
-    """D2, D4 and D_Q of B's Table 3b, for images of 32 x 32."""
+    """D2, D4 and D_Q of B's Table 3b, for images of 32 x 32. D_Q has `informative` outputs."""
 
     def make(rng: np.random.Generator, xp: ModuleType, dtype: Any) -> Heads:
         trunk = Sequential([
@@ -146,9 +149,10 @@ def table_3b_duals(informative: int) -> HeadsMaker:
 # ------------------------------------------------------------------ a layer
 @dataclass(frozen=True)
 class Crop(Layer):
-    """(n, c, h, w) -> (n, c, h - 2 edge, w - 2 edge): the middle of an image.
+    """(n, c, h, w) -> (n, c, h - 2 edge, w - 2 edge): the middle of each image.
 
-    Steps that double the side make 32 x 32 from 4 x 4; MNIST's images have 28 x 28.
+    It is needed because a generator that doubles the side at each step makes 32 x 32 from 4 x 4,
+    while MNIST's images have 28 x 28.
     """
 
     edge: int
@@ -163,7 +167,8 @@ class Crop(Layer):
     def backward(
         self, dy: Array, cache: tuple[int, ...], weights: tuple[Array, ...]
     ) -> tuple[Array, tuple[Array, ...]]:
-        """Zeros around dy: what was cut off has no influence on y."""
+        """dx is dy with zeros around it, because y does not depend on the pixels that are cut off.
+        """
         edge, (_, _, h, w) = self.edge, cache
         dx = namespace(dy).zeros(cache, dtype=dy.dtype)
         dx[:, :, edge : h - edge, edge : w - edge] = dy

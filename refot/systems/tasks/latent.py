@@ -1,8 +1,8 @@
-"""Latent laws zeta: what a generator is fed with, and how its latents are laid out to be looked at.
+"""Latent laws zeta: the laws of the generator's input, and the latents that are shown in pictures.
 
-B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. Only B prints a law for
-each of its experiments (`Latent`, a code and noise) and G one for its Fig. 3 (`SquareLatent`). The
-others are chosen here, because G, H and L leave them open.
+B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023, L = Liu et al. B
+prints the law for each of its experiments (`Latent`, a code and noise), and G the one of Fig. 3
+(`SquareLatent`). The others are chosen here, because G, H and L do not state them.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ class LatentLaw(Protocol):
         """z (*shape, size), independent draws."""
 
     def gallery(self, rng: np.random.Generator) -> tuple[Array, int]:
-        """(z (n, size), columns): the latents of a picture, row by row, so many to a row."""
+        """(z (n, size), columns): the latents for a picture of samples, row by row, and the number
+        of samples in a row."""
 
     def agreement(self, z: Array, labels: Array) -> dict[str, float]:
-        """How well a code in z (n, size) tells the labels (n,) of the samples made of z.
+        """How well the code in z (n, size) determines the labels (n,) of the samples made from z.
 
-        Measures by name; none where the law has no code.
+        Measures by name; empty if the law has no code.
         """
 
 
@@ -46,7 +47,7 @@ class UniformLatent:
         return rng.uniform(-1, 1, (*shape, self.size))
 
     def gallery(self, rng: np.random.Generator) -> tuple[Array, int]:
-        """A hundred draws."""
+        """100 draws, ten in a row."""
         return self.draw(rng, 100), 10
 
     def agreement(self, z: Array, labels: Array) -> dict[str, float]:
@@ -63,7 +64,7 @@ class NormalLatent:
         return rng.normal(size=(*shape, self.size))
 
     def gallery(self, rng: np.random.Generator) -> tuple[Array, int]:
-        """Sixty-four draws."""
+        """64 draws, eight in a row."""
         return self.draw(rng, 64), 8
 
     def agreement(self, z: Array, labels: Array) -> dict[str, float]:
@@ -80,7 +81,7 @@ class SquareLatent:
         return rng.uniform(size=(*shape, self.size))
 
     def gallery(self, rng: np.random.Generator) -> tuple[Array, int]:
-        """15 x 15 equally spaced z, the same each time. G Fig. 3."""
+        """15 x 15 equally spaced z, without random numbers. G Fig. 3."""
         t = (np.arange(15) + 0.5) / 15
         return np.stack(np.meshgrid(t, t, indexing="ij"), axis=-1).reshape(-1, 2), 15
 
@@ -117,23 +118,26 @@ class Latent:
         return np.concatenate([category, uniform, noise], axis=-1).astype(np.float32)
 
     def category(self, z: Array) -> Array:
-        """The categorical code of each z (..., size): (...) whole numbers."""
+        """The category of each z (..., size), (...), as whole numbers from 0."""
         found: Array = z[..., : self.categories].argmax(axis=-1)
         return found
 
     def gallery(self, rng: np.random.Generator) -> tuple[Array, int]:
-        """Eight rows, each of one noise; a column for each category. B Fig. 3c, d."""
+        """Eight rows, each with a noise of its own, and a column for each category. B Fig. 3c, d.
+        """
         return vary_category(self, 8, rng).reshape(-1, self.size), self.categories
 
     def agreement(self, z: Array, labels: Array) -> dict[str, float]:
-        """Normalised mutual information, and purity, of the category and the label."""
+        """The normalised mutual information of category and label, and the purity of the labels
+        given the category."""
         codes = self.category(z)
         return {"nmi": normalised_mutual_information(codes, labels),
                 "purity": purity(codes, labels)}
 
 
 def vary_category(latent: Latent, rows: int, rng: np.random.Generator) -> Array:
-    """Each row has its noise, each column its category; uniform codes 0. (rows, categories, size).
+    """Latents (rows, categories, size): one noise for each row, one category for each column, and
+    uniform codes 0.
 
     B Fig. 3: "each line has its categorical encoding varied while its other latent dimensions are
     kept constant. The continuous informative codes are set to zero".
@@ -144,10 +148,10 @@ def vary_category(latent: Latent, rows: int, rng: np.random.Generator) -> Array:
 
 
 def vary_uniform(latent: Latent, code: int, columns: int, rng: np.random.Generator) -> Array:
-    """Row k has category k; along it the uniform code `code` goes from -1 to 1. B Fig. 4.
+    """Latents (categories, columns, size): row k has the category k; along a row the uniform code
+    number `code` goes from -1 to 1; the noise is the same for all. B Fig. 4.
 
-    (categories, columns, size), with the same noise everywhere. Raises InputError for a code that
-    the latent does not have.
+    Raises InputError for a code that the latent does not have.
     """
     if not 0 <= code < latent.uniform:
         raise InputError("code", f"{code}", f"0 <= code < {latent.uniform}, the uniform codes")
@@ -159,7 +163,8 @@ def vary_uniform(latent: Latent, code: int, columns: int, rng: np.random.Generat
 
 
 def rows_of_one_noise(latent: Latent, rows: int, columns: int, rng: np.random.Generator) -> Array:
-    """A latent for each row, repeated along it, with uniform codes 0. (rows, columns, size)."""
+    """Latents (rows, columns, size): one draw for each row, repeated along it, with uniform codes
+    0."""
     z = latent.draw(rng, as_count(rows, "rows"), 1).repeat(columns, axis=1)
     z[..., latent.categories : latent.informative] = 0
     return z

@@ -1,7 +1,7 @@
 """Gaussians on a grid in the plane: as a law to draw from (B) and as a finite set (H, baselines).
 
-B = Bréchet et al. 2019, H = Houdard et al. B prints the networks in its Table 3a; those of the
-finite set are chosen here, and so is how both are judged.
+B = Bréchet et al. 2019, H = Houdard et al. 2023. B prints the networks for the law in its Table 3a.
+The networks for the finite set and the measures are chosen here.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 
 
 class GridLaw:
-    """Every batch is fresh from the mixture of Gaussians; latents hold a code. B section 4.2.
+    """A task whose batches are new draws from a mixture of Gaussians, and whose latents have an
+    informative code. B section 4.2.
 
-    `width` is that of all hidden layers: 512 in Table 3a.
+    `width` is the width of all hidden layers: 512 in Table 3a.
     """
 
     def __init__(self, grid: GaussianGrid, law: Latent, width: int) -> None:
@@ -62,10 +63,12 @@ class GridLaw:
     # -------------------------------------------------------------- what is generated
     def judge(self, generate: Generate, g: Sequential, rng: np.random.Generator
               ) -> Mapping[str, float]:
-        """Of 10,000 points: modes, share within 3 std of one, code against mode, cluster variance.
+        """Measures of 10,000 generated points, each assigned to the nearest mode of the mixture.
 
-        `variance_ratio`: the mean within-cluster variance over that of the data, 2 std^2. It is 1
-        for the law itself, and 0 where each cluster has collapsed to a point (Fig. 1).
+        `modes` is the number of modes that are found, `high_quality` the share of points within
+        3 std of a mode; `law.agreement` measures how well the code determines the mode.
+        `variance_ratio` is the mean variance within a cluster, divided by that of the data, which
+        is 2 std^2: 1 for the law itself, 0 if each cluster has collapsed to a point (Fig. 1).
         """
         z, modes, std = self.latent(rng, 10_000), self.grid.modes, self.grid.std
         x = generate(z).astype(np.float64)
@@ -78,17 +81,19 @@ class GridLaw:
         }
 
     def shown(self, x: Array) -> Array:
-        """Points (n, 2) as they are."""
+        """Points (n, 2), unchanged."""
         return x
 
     def picture(self, generate: Generate, rng: np.random.Generator) -> Figure:
-        """1,000 points coloured by their code, over as many of the data. B Fig. 3a, b."""
+        """1,000 generated points, coloured by the category in their latents, over 1,000 data. B
+        Fig. 3a, b."""
         z = self.latent(rng, 1_000)
         return plot_points(generate(z), self.draw(rng, 1_000), self.law.category(z))
 
 
 class GridPoints(FiniteSet):
-    """J points of the mixture, the same for every seed; networks of one width."""
+    """A finite set of J points drawn from the mixture, the same for every seed of a run. All hidden
+    layers have one `width`; `latents` is the size of a latent."""
 
     def __init__(self, J: int, width: int, latents: int = 2,
                  grid: GaussianGrid | None = None) -> None:
@@ -100,7 +105,7 @@ class GridPoints(FiniteSet):
         return mlp([self.law.size, h, h, h, 2], rng, LeakyReLU(0.2), dtype=dtype, xp=xp)
 
     def dual(self, rng: np.random.Generator, xp: ModuleType, dtype: Any) -> Sequential:
-        """psi of H, and the critic of a WGAN: points (n, 2) to (n, 1)."""
+        """A new psi of H or critic of a WGAN: points (n, 2) to (n, 1)."""
         h = self.width
         return mlp([2, h, h, h, 1], rng, LeakyReLU(0.2), dtype=dtype, xp=xp)
 
@@ -108,9 +113,10 @@ class GridPoints(FiniteSet):
 
     def judge(self, generate: Generate, g: Sequential, rng: np.random.Generator
               ) -> Mapping[str, float]:
-        """Of 10,000 points: modes, and the share within 3 std of one; of 500: W to 500 new points.
+        """`modes` and `high_quality` of 10,000 generated points, as for `GridLaw`, and `W` of 500.
 
-        W is exact optimal transport of |x - y|^2, to points that are not among the data.
+        W is exact optimal transport with the cost |x - y|^2 to 500 new points of the mixture, which
+        are not among the data.
         """
         x = generate(self.latent(rng, 10_000)).astype(np.float64)
         coverage = mode_coverage(x, self.grid.modes, self.grid.std)
@@ -118,5 +124,5 @@ class GridPoints(FiniteSet):
         return {"modes": coverage.found, "high_quality": coverage.high_quality, "W": W.upper}
 
     def picture(self, generate: Generate, rng: np.random.Generator) -> Figure:
-        """1,000 generated points over 1,000 of the data."""
+        """1,000 generated points over 1,000 data."""
         return plot_points(generate(self.latent(rng, 1_000)), self.draw(rng, 1_000))

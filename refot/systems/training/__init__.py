@@ -1,1 +1,1 @@
-"""Training of any system: the loop, the folder of a run, and loading what a run left."""
+"""Training of any system: the loop, the folder of a run, and loading a system from it."""

@@ -1,4 +1,4 @@
-"""How a run stands, read from its folder, so that two runs can be set side by side."""
+"""How far a run has come, read from its folder, so that two runs can be compared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from refot.systems.training.folder import (
 
 @dataclass(frozen=True)
 class Standing:
-    """A run, its lines of metrics, the last step among them, and its last losses and measures."""
+    """A run: its lines of metrics.jsonl (`rows`), and of its last line the iteration, the seconds
+    so far and the losses; `measures` are the last that were taken, empty if there are none."""
 
     identity: Identity
     rows: list[dict[str, Any]]
@@ -30,7 +31,8 @@ class Standing:
 
 
 def standing(folder: str | Path) -> Standing:
-    """How far the run in a folder has come. Raises RunFolderError for a folder without one."""
+    """How far the run in a folder has come. Raises RunFolderError if there is no run, or one
+    without a line of metrics."""
     path = Path(folder)
     held = held_by(path)
     rows = [] if held is None else list(RunFolder(path, held.identity).rows())

@@ -1,16 +1,16 @@
-"""The folder of a training run: what it holds, which run may use it, and how files are written.
+"""The folder of a training run: its files, which run may use it, and how files are written.
 
 run.json             which run this is; a folder belongs to one run
-metrics.jsonl        one object a step: iteration, seconds, losses, and measures if any were taken
+metrics.jsonl        one object for each step: iteration, seconds, losses, and measures if any
 checkpoint-*.npz     the last two checkpoints, with the state of the random generator; no pickle
 samples-*.png        what the system generates, at several times of the training
 curves.png           losses and measures
 report.json          how the run ended
 
 Metrics are appended line by line. Every other file is written under a temporary name and then
-renamed, so that it is whole or not there. When a run is resumed, `metrics.jsonl` is cut back to the
-checkpoint. So a run that was killed and resumed leaves the same files as one that was not, except
-for the seconds.
+renamed, so that it is whole or does not exist. When a run is resumed, `metrics.jsonl` is cut back
+to the checkpoint. So a run that was killed and resumed leaves the same files as an uninterrupted
+one, except for the seconds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from refot.files import UnreadableError, open_plain, parsed, read_json, write_te
 from refot.networks import CheckpointError, load_checkpoint, save_checkpoint
 
 TEMPORARY = re.compile(r"\.(run|metrics|report|curves|samples-\d{9}|checkpoint-\d{9})\.")
-"""How the name of a file of a run begins while it is being written."""
+"""The beginning of the temporary names of a run's files while they are being written."""
 
 LARGEST_RUN = 1 << 20
 """The largest run.json that is read, in bytes."""
@@ -43,11 +43,12 @@ LONGEST_ROW = 1 << 16
 """The longest line of metrics.jsonl that is read, in bytes."""
 
 KEPT = 2
-"""The number of checkpoints that are kept, so that there is another if the last cannot be read."""
+"""The number of checkpoints that are kept: two, so that one is left if the last is unreadable."""
 
 
 class RunFolderError(InputError):
-    """A folder that cannot take this run: not writable, or it holds another one."""
+    """A folder that cannot be used for this run: it is not writable, holds another run, or is
+    damaged."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class Identity:
 
 @dataclass(frozen=True)
 class Held:
-    """What run.json says: the run that a folder belongs to, and the iteration it is to reach."""
+    """The contents of run.json: the run that a folder belongs to, and the iterations it was started
+    for."""
 
     identity: Identity
     iterations: int
@@ -72,23 +74,23 @@ class Held:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run after some number of steps: what a checkpoint holds."""
+    """The contents of a checkpoint: a run after `iteration` steps."""
 
     iteration: int
 
     seconds: float
-    """The time that the run has taken so far."""
+    """The training time of the run so far."""
 
     arrays: Mapping[str, Array]
     """The arrays of the system, by name."""
 
     rng: dict[str, Any]
-    """The state of its random generator."""
+    """The state of the system's random generator."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder `path`, as the run `identity` uses it."""
+    """The folder `path` as the folder of the run `identity`."""
 
     path: Path
     identity: Identity
@@ -97,7 +99,7 @@ class RunFolder:
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
-    # -------------------------------------------------------------- whose it is
+    # -------------------------------------------------------------- the run it belongs to
     def claim(self, resume: bool) -> None:
         """Make the folder if there is none, and check that this run may use it.
 
@@ -118,8 +120,8 @@ class RunFolder:
             raise self._unwritable(error) from None
 
     def begin(self, iterations: int) -> None:
-        """Remove files that a kill has left half written, and write run.json: this run is to reach
-        `iterations`. Raises RunFolderError if that cannot be done."""
+        """Remove files that a killed run has left half written, and write run.json, with the number
+        of iterations that this run is to reach. Raises RunFolderError if that fails."""
         try:
             for file in list(self.path.iterdir()):
                 if TEMPORARY.match(file.name):
@@ -129,13 +131,13 @@ class RunFolder:
             raise self._unwritable(error) from None
 
     def _unwritable(self, error: OSError | ValueError) -> RunFolderError:
-        """The error to raise for an error of the file system."""
+        """The RunFolderError that stands for an error of the file system."""
         return RunFolderError("--out", f"{self.path}: {getattr(error, 'strerror', error)}",
                               "a folder that can be made and written")
 
     def _agree_with(self, held: Identity, resume: bool) -> None:
-        """Raise RunFolderError unless the run that the folder belongs to is this one, and
-        `resume`."""
+        """Raise RunFolderError if the folder belongs to another run (`held`), or to this one but
+        `resume` is false."""
         ours, theirs = asdict(self.identity), asdict(held)
         differing = [key for key in ours if ours[key] != theirs[key]]
         if differing:
@@ -149,7 +151,7 @@ class RunFolder:
 
     # -------------------------------------------------------------- checkpoints
     def checkpoints(self) -> list[Path]:
-        """The checkpoints that there are, oldest first."""
+        """The paths of all checkpoints, oldest first."""
         named = re.compile(r"checkpoint-\d{9}\.npz")
         return sorted(p for p in self.path.glob("checkpoint-*.npz") if named.fullmatch(p.name))
 
@@ -168,8 +170,8 @@ class RunFolder:
         return path
 
     def load(self) -> Snapshot | None:
-        """The last checkpoint that can be read; None if there is no checkpoint. Warns of each that
-        cannot be read. Raises RunFolderError if there are checkpoints, but none can be read.
+        """The last checkpoint that can be read, with a warning for each later one that cannot; None
+        if there is no checkpoint. Raises RunFolderError if there are some, but none can be read.
         """
         found = self.checkpoints()
         for path in reversed(found):
@@ -183,8 +185,8 @@ class RunFolder:
         return None
 
     def _snapshot(self, path: Path) -> Snapshot:
-        """What a checkpoint holds. Raises CheckpointError if it cannot be read, or is not one of
-        this run."""
+        """The contents of a checkpoint. Raises CheckpointError if it cannot be read, or belongs to
+        another run."""
         arrays, meta = load_checkpoint(path)
         found = meta.get("iteration")
         if is_whole(found) and self.checkpoint(found).name == path.name:
@@ -196,16 +198,16 @@ class RunFolder:
 
     # -------------------------------------------------------------- metrics
     def cut_metrics(self, iteration: int) -> dict[str, float]:
-        """Cut metrics.jsonl back to what was recorded up to `iteration`. Returns the losses of the
-        last line that is left; {} if there is none."""
+        """Remove the lines of metrics.jsonl after `iteration`. Returns the losses of the last line
+        that is left; {} if there is none."""
         kept = [row for row in self.rows() if row["iteration"] <= iteration]
         write_text(self.metrics, "".join(json.dumps(row) + "\n" for row in kept))
         return dict(kept[-1]["losses"]) if kept else {}
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The objects of metrics.jsonl. A last line without its end is left out: a kill may have
-        cut it. Raises RunFolderError, which names the line, for a line that `train` cannot have
-        written.
+        """The objects of metrics.jsonl, line by line. A last line without a newline is skipped: a
+        run may have been killed while it wrote it. Raises RunFolderError, with the number of the
+        line, for a line that `train` cannot have written.
         """
         if not os.path.lexists(self.metrics):
             return
@@ -223,9 +225,10 @@ class RunFolder:
             raise RunFolderError("--out", f"{place}: {error}", "the metrics of a run") from None
 
 
-# ------------------------------------------------------------------ files that may be anything
+# ------------------------------------------------------------------ files that may hold anything
 def row_of(row: Any) -> dict[str, Any]:
-    """`row`, unchanged, if it is a line of metrics as `train` writes it. Raises UnreadableError."""
+    """`row`, unchanged. Raises UnreadableError unless it is a line of metrics as `train` writes it.
+    """
     if not isinstance(row, dict) or not is_whole(row.get("iteration")):
         raise UnreadableError("no object with an iteration")
     for kind, optional in (("losses", False), ("measures", True)):
@@ -241,17 +244,17 @@ def row_of(row: Any) -> dict[str, Any]:
 
 
 def is_whole(value: Any) -> TypeGuard[int]:
-    """Whether `value` is a whole number >= 0 in the range of counts."""
+    """Whether `value` is a whole number from 0 to sys.maxsize."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= sys.maxsize
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether `value` is a number of JSON. (`parsed` has refused those that are not finite.)"""
+    """Whether `value`, from a JSON file, is a number. (`parsed` refuses infinities and NaN.)"""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def alike(held: Mapping[str, Any], run: Identity) -> bool:
-    """Whether an identity that was read from JSON is that of this run."""
+    """Whether `held`, an identity that was read from JSON, is that of this run."""
     return bool(held == json.loads(json.dumps(asdict(run))))
 
 
@@ -289,8 +292,8 @@ def _held(found: Any) -> Held:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Within the `with` block no other process can train in the folder. A lock of a process that is
-    killed ends with it. Raises RunFolderError if another process has the folder."""
+    """Within the `with` block no other process can train in the folder: it is locked. The lock ends
+    with the process, even if that is killed. Raises RunFolderError if another process holds it."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -308,5 +311,5 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file. It is written whole or not at all."""
+    """Write `value` to a JSON file, whole or not at all."""
     write_text(path, json.dumps(value, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""A system as a run left it: to sample from it, judge it, draw it, or go on with it."""
+"""A system in the state of a run's last checkpoint: to sample from it, evaluate it, or train on."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from refot.systems.training.folder import (
 
 
 def load_system(folder: str | Path, backend: str = DEFAULT_BACKEND) -> System:
-    """The system of the last checkpoint in the --out folder of `refot train`.
+    """The system in the state of the last checkpoint in the --out folder of `refot train`.
 
-    Raises RunFolderError for a folder without a run, or without a checkpoint.
+    Raises RunFolderError for a folder without a run, or without a checkpoint that can be read.
     """
     path, chosen = Path(folder), get_backend(backend)
     held = held_by(path)
@@ -39,17 +39,16 @@ def load_system(folder: str | Path, backend: str = DEFAULT_BACKEND) -> System:
 
 
 def made_again(held: Held, run: Identity, backend: BackendLike, folder: Path) -> System:
-    """The system of a run whose settings were read from its folder, at iteration 0.
+    """The system of a run whose settings were read from its folder (`held`), at iteration 0.
 
-    What a preset makes of settings depends on the system, and so do its complaints about settings
-    that somebody has changed in the file. Whatever they are, they become a RunFolderError that
-    names the file.
+    Somebody may have changed the settings in the file. Which errors a preset raises for wrong ones
+    depends on the system; any of them becomes a RunFolderError that names the file.
     """
     try:
         return make_system(run.system, run.preset, run.seed, backend, run.settings)
     except Exception as error:
         if run.settings != held.identity.settings or isinstance(error, ImportError):
-            raise  # of settings that the caller gave, or of a package that is missing
+            raise  # not the file's fault: the caller's own settings, or a missing package
         raise RunFolderError("--out", f"{folder / 'run.json'}: no {run.system} {run.preset} can be "
                              f"made of its settings ({type(error).__name__}: {error!s:.300})",
                              "the settings with which it was begun") from error
@@ -61,10 +60,10 @@ def kinds(arrays: Mapping[str, Array]) -> dict[str, tuple[Any, Any]]:
 
 
 def restored(system: System, snapshot: Snapshot, checkpoint: Path) -> None:
-    """Put a system and its generator where the checkpoint was taken. Raises RunFolderError where
-    that is one of another system, however the system complains."""
+    """Put a system and its random generator into the state of a checkpoint. Raises RunFolderError
+    if the checkpoint is that of another system, whatever error the system raises for it."""
     fresh, held = kinds(system.state()), kinds(snapshot.arrays)
-    odd = [name for name in fresh if fresh[name] != held.get(name)]  # a step makes others
+    odd = [name for name in fresh if fresh[name] != held.get(name)]  # steps may have added others
     if odd:
         raise RunFolderError("--out", f"{checkpoint} does not fit the run: {', '.join(odd)[:300]} "
                              "of another shape or dtype, or not there", "a checkpoint of this run")

@@ -1,9 +1,9 @@
 """Training a system: steps, metrics, pictures, checkpoints, until it is done, stopped or diverges.
 
-A run that was killed and resumed ends with the same weights, bit for bit, as one that was not. For
-that a checkpoint holds everything that a step changes, the state of its random generator included.
-Measures and pictures must not change the run either: they draw from other generators, which are
-made of the seed and the iteration.
+A run that was killed and resumed ends with the same weights, bit for bit, as an uninterrupted one.
+For this a checkpoint holds all that a step changes, also the state of the random generator. Nor may
+measures and pictures change the run: they use other random generators, which are seeded by the
+run's seed and the iteration.
 """
 
 from __future__ import annotations
@@ -46,19 +46,19 @@ from refot.systems.training.load import made_again, restored
 from refot.systems.training.watcher import Watcher
 
 SAMPLES = 100
-"""How many samples are drawn into a picture."""
+"""The number of samples in a picture."""
 
 MEASURES, PICTURE = 0, 1
-"""What a generator that is not the system's is for: the two must not draw the same numbers."""
+"""The purposes for which `_Run._generator` makes a random generator: each draws its own numbers."""
 
 
 class DivergedError(ArithmeticError):
-    """A step left NaN or infinity: says which step, in which array or loss, and which checkpoint
-    is the last good one.
+    """A step produced NaN or infinity: in which step, in which array or loss, and which checkpoint
+    is the last one before it.
     """
 
     def __init__(self, iteration: int, tensor: str, checkpoint: Path | None) -> None:
-        super().__init__(iteration, tensor, checkpoint)  # what `pickle` makes it from again
+        super().__init__(iteration, tensor, checkpoint)  # `pickle` rebuilds the error from these
         self.iteration, self.tensor, self.checkpoint = iteration, tensor, checkpoint
 
     def __str__(self) -> str:
@@ -70,8 +70,8 @@ class DivergedError(ArithmeticError):
 class Cadence:
     """How often checkpoints are written, measures taken and losses logged.
 
-    `measure_every`, in iterations, also says when pictures are drawn; None is twenty times in a
-    run. The start and the end are always measured, and the end is always saved.
+    `measure_every`, in iterations, is for measures and pictures; None stands for twenty times in a
+    run. Both are also taken at the start and at the end, and the end is always saved.
     """
 
     checkpoint_seconds: float = 60.0
@@ -81,9 +81,10 @@ class Cadence:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: after `iteration` of `iterations` steps, by itself or by a signal.
+    """How a run ended: after `iteration` of `iterations` steps, complete or stopped by a signal.
 
-    `measures` are those of the end, empty if it was stopped; `checkpoint` holds the end.
+    `losses` are those of the last step. `measures` are those at the end, empty if the run was
+    stopped. `checkpoint` is the state at the end.
     """
 
     identity: Identity
@@ -109,13 +110,14 @@ def train(
     cadence: Cadence | None = None,
     watcher: Watcher | None = None,
 ) -> Outcome:
-    """Train a preset of a system in the folder `out`; with `resume`, go on where that run stopped.
+    """Train a preset of a system in the folder `out`; with `resume`, continue the run in it.
 
-    Arguments that are not given are, when resuming, those of the run in `out`, and else the
-    preset's iterations, seed 0 and the default backend. The first Ctrl-C or SIGTERM ends the run
-    after the present step, with a checkpoint; a second one ends it at once. Raises
-    UnknownNameError, RunFolderError, InputError before any work, and DivergedError on NaN or
-    infinity.
+    Defaults are the preset's iterations, seed 0 and the default backend; when a run is resumed, its
+    own iterations, seed, backend and settings. The first Ctrl-C or SIGTERM ends the run after the
+    present step, with a checkpoint; the second one ends it at once.
+
+    Raises UnknownNameError, RunFolderError or InputError before any work, and DivergedError on NaN
+    or infinity.
     """
     standard = find_preset(system, preset).iterations
     held = held_by(Path(out)) if resume else None
@@ -142,8 +144,8 @@ def train(
 
 
 def _agree_on_backend(held: Held, backend: BackendLike, out: Path) -> None:
-    """Raises RunFolderError where no backend is given and the run has one that nobody knows; or the
-    environment names another, and to pass over either would be to do what nobody asked for."""
+    """If no `backend` is given, raise RunFolderError if the run's own is unknown, or if
+    REFOT_BACKEND names another: it is not clear then which of the two is wanted."""
     named, theirs = os.environ.get(VARIABLE), held.identity.backend
     if backend is None and theirs not in backend_names():
         raise RunFolderError("--out", f"{out / 'run.json'}: a run of backend {theirs!r:.80}",
@@ -156,7 +158,7 @@ def _agree_on_backend(held: Held, backend: BackendLike, out: Path) -> None:
 
 @dataclass
 class _Run:
-    """A system that is being trained, its folder, and how far it has come."""
+    """A system that is being trained, its folder, and the state of the training."""
 
     system: System
     folder: RunFolder
@@ -171,9 +173,9 @@ class _Run:
     checkpoint: Path | None = None
 
     def restore(self) -> None:
-        """Go to the last checkpoint, if there is one; forget the metrics that came after it.
+        """Restore the last checkpoint, if there is one, and remove the metrics after it.
 
-        Where the run is refused (InputError), nothing in the folder has been touched."""
+        Raises InputError if the folder does not fit the run, before any file is changed."""
         snapshot = self.folder.load()
         if snapshot is not None:
             if snapshot.iteration > self.iterations:
@@ -182,13 +184,13 @@ class _Run:
             self.checkpoint = self.folder.checkpoint(snapshot.iteration)
             restored(self.system, snapshot, self.checkpoint)
             self.iteration, self.seconds = snapshot.iteration, snapshot.seconds
-        for _ in self.folder.rows():  # each line is a right one before the first file is touched
+        for _ in self.folder.rows():  # raises for a bad line, before any file is changed
             pass
         self.folder.begin(self.iterations)
         self.losses = self.folder.cut_metrics(self.iteration if snapshot is not None else -1)
 
     def to_the_end(self) -> Outcome:
-        """Steps until `iterations` or a signal; then a checkpoint, and the report."""
+        """Take steps until `iterations` or a signal, then write a checkpoint."""
         self.watcher.begins(self.iteration, self.iterations)
         with signals() as received, self.folder.metrics.open("a", encoding="utf-8") as metrics:
             if self.iteration == 0:
@@ -202,18 +204,19 @@ class _Run:
                     saved = time.monotonic()
             path = self._save(metrics)
             stopped_by = received[0] if received and self.iteration < self.iterations else None
-            if stopped_by is None and not self.measures:  # resumed where it was finished
+            if stopped_by is None and not self.measures:  # the run was complete when resumed
                 self._measure()
         return Outcome(self.folder.identity, self.iteration, self.iterations, self.seconds,
                        self.losses, self.measures if stopped_by is None else {}, path, stopped_by)
 
     def _step(self) -> None:
-        """One step, its time, and a look at every number it left. Raises DivergedError."""
+        """Take one step, and add up its time. Raises DivergedError if a loss, or a number of the
+        state after it, is NaN or infinite."""
         begun = time.monotonic()
         self.iteration, self.measures = self.iteration + 1, {}
         try:
             self.losses = {name: float(loss) for name, loss in self.system.step().items()}
-        except InputError as error:  # refot's functions refuse NaN before they work with it
+        except InputError as error:  # how refot's functions refuse an argument that is NaN
             if (tensor := first_not_finite(self.system.state())) is None:
                 raise
             raise DivergedError(self.iteration, tensor, self.checkpoint) from error
@@ -224,7 +227,7 @@ class _Run:
         self.watcher.stepped(self.iteration, self.losses)
 
     def _record(self, metrics: TextIO) -> None:
-        """A line of metrics, and where it is time for them, measures and pictures."""
+        """Write a line of metrics, if one is due by the cadence; likewise measures and pictures."""
         every = self.cadence.measure_every or max(1, self.iterations // 20)
         due = self.iteration % every == 0 or self.iteration == self.iterations
         row: dict[str, Any] = {"iteration": self.iteration, "seconds": round(self.seconds, 6),
@@ -239,14 +242,15 @@ class _Run:
             self._draw()
 
     def _measure(self) -> None:
-        """The measures of now; None for one that is not finite, which JSON cannot hold."""
+        """Take measures of the present state; None for one that is not finite, for JSON has no such
+        numbers."""
         found = self.system.evaluate(self._generator(MEASURES))
         self.measures = {name: float(value) if math.isfinite(value) else None
                          for name, value in found.items()}
         self.watcher.measured(self.iteration, self.measures)
 
     def _draw(self) -> None:
-        """The samples of now, and the curves so far."""
+        """Draw samples of the present state, and the curves of losses and measures so far."""
         rng = self._generator(PICTURE)
         samples = (self.system.picture(rng) if isinstance(self.system, Illustrated)
                    else plot_samples(self.system.sample(SAMPLES, rng)))
@@ -254,11 +258,13 @@ class _Run:
         save_figure(plot_curves(list(self.folder.rows())), self.folder.path / "curves.png")
 
     def _generator(self, purpose: int) -> np.random.Generator:
-        """A generator that `step` knows nothing of: looking at a run does not change it."""
+        """A random generator for one purpose, apart from the system's own, so that measures and
+        pictures do not change the run."""
         return np.random.default_rng([self.folder.identity.seed, self.iteration, purpose])
 
     def _save(self, metrics: TextIO) -> Path:
-        """A checkpoint of now; the metrics that lead to it are on the disk before it is."""
+        """Write a checkpoint of the present state. The metrics up to it are flushed to disk first,
+        so that a resumed run never lacks lines."""
         os.fsync(metrics.fileno())
         arrays = {name: self.backend.to_numpy(each) for name, each in self.system.state().items()}
         self.checkpoint = self.folder.save(Snapshot(
@@ -267,7 +273,8 @@ class _Run:
 
 
 def write_report(out: str | os.PathLike[str], outcome: Outcome) -> None:
-    """report.json in the folder of a run that is done: what it was, how it ended, on what."""
+    """Write report.json into the folder of a complete run: its identity, how it ended, and on which
+    versions and machine."""
     write_json(Path(out) / "report.json", asdict(outcome.identity) | {
         "iterations": outcome.iteration, "seconds": outcome.seconds, "losses": outcome.losses,
         "measures": outcome.measures, "checkpoint": outcome.checkpoint.name,
@@ -277,9 +284,10 @@ def write_report(out: str | os.PathLike[str], outcome: Outcome) -> None:
 
 
 def first_not_finite(arrays: Mapping[str, Array]) -> str | None:
-    """The name of the first array with NaN or infinity in it, None if all are finite.
+    """The name of the first array that has NaN or infinity in it; None if all are finite.
 
-    The sum shows it at the price of one read; only if that is not finite is each entry looked at.
+    The sum of an array shows this in one pass. Only if it is not finite, which may be an overflow,
+    are the entries tested.
     """
     with np.errstate(all="ignore"):
         for name, array in arrays.items():
@@ -291,10 +299,11 @@ def first_not_finite(arrays: Mapping[str, Array]) -> str | None:
 
 @contextmanager
 def signals() -> Iterator[list[signal.Signals]]:
-    """Within the block, the first Ctrl-C or SIGTERM is put into the list that is yielded.
+    """Within the `with` block, the first Ctrl-C or SIGTERM is only appended to the list that is
+    yielded; the second one has its usual effect.
 
-    The second acts as usual. Only the main thread of a process can do this; elsewhere the list
-    stays empty.
+    Python handles signals in the main thread of a process alone; in another thread the list stays
+    empty.
     """
     received: list[signal.Signals] = []
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""Who is told how a run goes: the terminal, a notebook, nobody."""
+"""The interface by which a training reports its progress, for example to the terminal."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 
 class Watcher:
-    """Is told how a run goes; this one keeps quiet."""
+    """Receives the progress of a run. This class ignores it; subclasses show it."""
 
     def begins(self, iteration: int, iterations: int) -> None:
-        """At `iteration` of `iterations`: 0, or where the checkpoint was."""
+        """The run begins at `iteration` of `iterations`: at 0, or at its checkpoint."""
 
     def stepped(self, iteration: int, losses: Mapping[str, float]) -> None:
-        """A step was taken."""
+        """A step was taken; it was step number `iteration`."""
 
     def measured(self, iteration: int, measures: Mapping[str, float | None]) -> None:
-        """Measures of success were taken; None for one that is not finite."""
+        """Measures were taken after step `iteration`; None for one that is not finite."""

@@ -142,6 +142,35 @@ def test_gradients_of_the_divergence(clouds, rho):
         slopes(lambda w: S(x, w), a), **CLOSE)
 
 
+@pytest.mark.parametrize("penalty", ["kl", "tv"])
+def test_divergence_is_three_values_from_points_from_costs_and_once_solved(clouds, penalty):
+    """U_xy - U_xx / 2 - U_yy / 2 + eps (m_a - m_b)^2 / 2, between measures of two sizes."""
+    x, a, y, b = clouds
+    costs = [refot.point_cost(*pair) for pair in ((x, y), (x, x), (y, y))]
+    U_xy, U_xx, U_yy = (
+        refot.unbalanced_value(C, *masses, 0.5, 0.7, penalty, **TIGHT)
+        for C, masses in zip(costs, ((a, b), (a, a), (b, b)), strict=True))
+    expected = U_xy - U_xx / 2 - U_yy / 2 + 0.25 * (a.sum() - b.sum()) ** 2
+    solved = refot.solve_unbalanced_divergence(x, a, y, b, 0.5, 0.7, penalty=penalty, **TIGHT)
+    for found in (refot.unbalanced_divergence(x, a, y, b, 0.5, 0.7, penalty=penalty, **TIGHT),
+                  refot.unbalanced_divergence(x, a, y, b, 0.5, 0.7, penalty=penalty,
+                                              solved=solved),
+                  refot.unbalanced_divergence_of_costs(*costs, a, b, 0.5, 0.7, penalty, **TIGHT)):
+        assert found == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("rho", RHOS)
+def test_gradient_in_eps(clouds, rho):
+    x, a, y, b = clouds
+    C = refot.point_cost(x, y)
+
+    def U(t):
+        return refot.unbalanced_value(C, a, b, t, rho, **TIGHT)
+
+    found = refot.unbalanced_value_gradient_eps(C, a, b, 0.5, rho, **TIGHT)
+    assert found == pytest.approx(slope(U, 0.5), abs=1e-8)
+
+
 @pytest.mark.parametrize("rho", [1e-3, 1.0, 1e3])
 @pytest.mark.parametrize("cost", ["sqeuclidean", "euclidean"])
 def test_divergence_is_zero_at_itself_and_positive_elsewhere(clouds, rho, cost):

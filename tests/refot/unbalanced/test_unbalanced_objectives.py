@@ -7,6 +7,7 @@ import pytest
 from cases.unbalanced_cases import INF, Unbalanced, drawn, exact_dual, exact_primal, solved
 
 import refot
+from refot.unbalanced_problem import unbalanced_problem
 
 UNIT = 2.0**-53
 RHOS = [0.05, 3.0, (1.0, 2.0), (1.0, INF), (INF, 0.5)]
@@ -155,3 +156,12 @@ def test_the_certificate_holds_where_a_marginal_is_exact(penalty, exact):
         if penalty == "kl":
             dual = exact_dual(s.f, s.g, c)
             assert s.gap.lower - 1e-7 * abs(dual) <= dual <= s.gap.upper
+
+
+def test_the_size_of_a_value_is_that_of_its_terms():
+    """Rounding is relative to the terms of a dual, which may cancel: of potentials 0 those are
+    eps times the mass of the plan and of ab'."""
+    p = unbalanced_problem(np.ones((2, 3)), [1.0, 2.0], [0.5, 0.5, 1.0], 0.25, 0.7)
+    assert p.value_size(np.zeros(2), np.zeros(3)) == pytest.approx(0.25 * (3 + 3 * 2))
+    f, g = np.array([0.3, -0.2]), np.array([0.1, 0.4, -0.5])
+    assert p.value_size(f, g) > abs(p.rows.reward(f, p.a)) + abs(p.columns.reward(g, p.b))

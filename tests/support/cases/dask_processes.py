@@ -25,14 +25,14 @@ def problem(n: int = 300, m: int = 260, d: int = 3) -> tuple[Any, Any, Any]:
 
 @dataclass
 class Processes:
-    """A scheduler and its workers; nobody starts a new one where one is killed."""
+    """A scheduler and its workers. A worker that is killed is not replaced."""
 
     scheduler: subprocess.Popen[str]
     workers: list[subprocess.Popen[str]]
     client: Client
 
     def start_worker(self) -> None:
-        """One more worker, of one thread; returns once all that run have reported."""
+        """Start one more worker, with one thread, and wait until all workers are connected."""
         self.workers = [worker for worker in self.workers if worker.poll() is None]
         self.workers.append(started(
             "dask_worker", self.client.scheduler.address, "--host", "127.0.0.1", "--no-nanny",
@@ -41,7 +41,8 @@ class Processes:
 
 
 def started(module: str, *arguments: str) -> subprocess.Popen[str]:
-    """A process of Dask's command line. What the scheduler says comes through a pipe."""
+    """Start a program of Dask's command line. The scheduler's standard error goes to a pipe,
+    because it names the address."""
     return subprocess.Popen(
         [sys.executable, "-m", f"distributed.cli.{module}", *arguments, "--no-dashboard"],
         stderr=subprocess.PIPE if module == "dask_scheduler" else subprocess.DEVNULL,

@@ -27,14 +27,14 @@ def clouds(n: int, m: int, d: int = 2) -> tuple[Any, Any, Any, Any]:
 
 
 def exactly(weights: Any) -> list[arb]:
-    """The weights over their sum, at the working precision."""
+    """The weights divided by their sum, as balls of the working precision."""
     values = [arb(float(w)) for w in weights]
     total = sum(values, arb(0))
     return [w / total for w in values]
 
 
 def assert_equal(found: arb, expected: arb | float, digits: int = 30) -> None:
-    """Both balls contain the same number, and both are small."""
+    """The two balls overlap, and both are small: relative to the number, at most 10^-digits."""
     expected = arb(expected)
     assert found.overlaps(expected), (found, expected)
     size = abs(expected.mid()).max(arb(10) ** -digits)
@@ -42,6 +42,6 @@ def assert_equal(found: arb, expected: arb | float, digits: int = 30) -> None:
 
 
 def assert_same(first: Enclosure, second: Enclosure) -> None:
-    """Two routes to one problem."""
+    """Two enclosures of the same problem, computed in different ways, agree to 29 digits."""
     for name in ("value", "transport_cost", "kl"):
         assert_equal(getattr(first, name), getattr(second, name), 29)

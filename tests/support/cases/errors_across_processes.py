@@ -1,8 +1,9 @@
-"""Every exception of refot crosses from a worker to its parent, however the worker was started.
+"""Every exception of refot reaches the parent process of a worker, however the worker was started.
 
 `python errors_across_processes.py` sends them through a pool and an executor. It is a program of
-its own, since a process in which JAX runs must not fork. A spawned worker imports this file again,
-so that the list of all exceptions, for which everything of refot is imported, is the parent's.
+its own, because a process in which JAX runs must not fork. A spawned worker imports this file
+again. So the list of all exceptions, which takes the import of all of refot, is made in the main
+block, which only the parent runs.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from refot.arrays import WeightError
 
 
 def value_or_error(k: int) -> float:
-    """Problem 0 of the batch is not normalised."""
+    """The value of a small problem. That of k = 0 raises WeightError: its weights sum to 3."""
     a = np.full(3, 1 / 3) if k else np.ones(3)
     return refot.entropic_value(1 - np.eye(3), a, np.full(3, 1 / 3), 0.1)
 

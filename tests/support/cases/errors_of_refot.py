@@ -1,4 +1,4 @@
-"""Every exception and every record of refot, found by a walk over all its modules."""
+"""Every exception class and every dataclass of refot, found in all its modules."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RESULT = CheckResult("value.certified", "a part", "value", "a case", "failed", m
 
 
 def error_of(kind: type[BaseException]) -> BaseException:
-    """An exception of that class, as refot raises it."""
+    """An exception of this class, with arguments like those that refot passes to it."""
     if issubclass(kind, refot.InputError):
         return kind("a", "sum 3.0", "sum 1 within 1e-10")
     if kind is DivergedError:

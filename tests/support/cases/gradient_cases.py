@@ -1,9 +1,10 @@
 """Generated problems and forward formulas for the tests of gradients, and the complex step.
 
-The imaginary part of f(x + ih) / h is f'(x), without cancellation: in extended precision, where
-the machine has it, the comparison is good to a unit of float64 rounding. In the tests "quoted" is
-the error published with a formula, "seen" the largest of 1,000 problems or more like those drawn
-here, both relative to the largest entry, or to what is summed in it where that can cancel (`term`).
+The complex step: the imaginary part of f(x + ih) / h is f'(x), without cancellation. In extended
+precision, where the machine has it, it is exact to a rounding of float64. In the tests "quoted" is
+the error published with a formula, and "seen" the largest error in 1,000 problems or more like
+those drawn here. Both are relative to the largest entry or, where terms can cancel, to the size of
+the terms (`term`).
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def gradient(function, at):
 
 
 def weights_gradient(function, a):
-    """The same along e_i - 1/n: what a centred gradient in weights is."""
+    """The derivatives along e_i - 1/n, which keep the sum of the weights: the centred gradient."""
     directions = np.eye(len(a), dtype=np.clongdouble) - 1 / len(a)
     return (function(a + 1j * STEP * directions).imag / STEP).astype(float)
 

@@ -1,4 +1,4 @@
-"""Problems with informative codes, for the tests of B-19 and of the plan that minimises it."""
+"""Problems with informative codes, for the tests of the objective B-19 and of its minimal plan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from refot.information import code_weights, informative_objective, sum_noise
 from refot.informative_plans import IllPosedWarning, solve_informative
 
 STEP = 1e-8
-"""The tolerance of the solves here; their Sinkhorn solves within go to a tenth of it."""
+"""The tolerance of the solves here; the Sinkhorn solves inside them have a tenth of it."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,16 @@ class Informative:
         return informative_objective(P, *self.arguments)
 
     def solve(self, **options):
-        """Solved to STEP, without the warning that lam > eps deserves."""
+        """The solution to the tolerance STEP, without the warning for lam > eps."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", IllPosedWarning)
             return solve_informative(*self.arguments, tol=STEP, **options)
 
     def slack(self, *potentials):
-        """What a marginal error of STEP / 10 on both sides may change in J, and its rounding.
+        """By how much a marginal error of STEP / 10 on both sides may change J, plus rounding.
 
-        F has the gradients f, g (up to constants) in the marginals; each KL moves by its log ratio,
-        at most log(33^2) = 7 where there is mass to speak of, times the error.
+        F has the gradients f and g (up to constants) in the marginals. Each KL has the logarithms
+        of its ratios as gradient, which are at most log(33^2) = 7 wherever there is relevant mass.
         """
         spread = sum(np.ptp(h) for h in potentials) + 7 * (self.case.eps + self.lam)
         return 4 * STEP / 10 * spread + self.case.rounding(*potentials)

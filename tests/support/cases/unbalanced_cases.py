@@ -1,4 +1,4 @@
-"""Small unbalanced problems, and the equations U-1, U-2, U-6 to 50 digits as a second opinion."""
+"""Small unbalanced problems, and the equations U-1 and U-2 computed independently, to 50 digits."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Unbalanced(NamedTuple):
 
 
 def drawn(seed: int, rho: Any = None, penalty: str = "kl", eps: float | None = None) -> Unbalanced:
-    """A problem of 1 to 5 by 1 to 5 atoms, masses over twelve orders, zero weights, eps from 1e-2
-    to 10, and rho from eps / 1e4 to 1e6 eps unless it is given."""
+    """A random problem with 1 to 5 atoms on each side, total masses from 1e-6 to 1e6, some masses
+    0, eps from 1e-2 to 10 and rho from 1e-4 eps to 1e6 eps, unless these are given."""
     rng = np.random.default_rng(seed)
     n, m = rng.integers(1, 6, 2)
     a, b = (_masses(rng, k) for k in (n, m))
@@ -43,7 +43,7 @@ def drawn(seed: int, rho: Any = None, penalty: str = "kl", eps: float | None = N
 
 
 def _masses(rng: np.random.Generator, n: int) -> Any:
-    """n masses, some of them 0, of a total from 1e-6 to 1e6."""
+    """n masses, some of them 0, whose sum is from 1e-6 to 1e6."""
     w = rng.random(n) * (rng.random(n) < 0.8)
     w[rng.integers(n)] = 1.0
     return w / w.sum() * 10 ** rng.uniform(-6, 6)
@@ -74,7 +74,7 @@ def _penalty(kind: str, rho: float, r: Any, a: Any) -> Decimal:
 
 
 def exact_primal(P: Any, case: Unbalanced) -> float:
-    """U-1 of the given floats; an exact marginal is taken for granted."""
+    """U-1, the primal value of these floats. A marginal that must be exact is not checked."""
     with localcontext() as context:
         context.prec = 50
         n, m = case.C.shape
@@ -90,7 +90,7 @@ def exact_primal(P: Any, case: Unbalanced) -> float:
 
 
 def exact_dual(f: Any, g: Any, case: Unbalanced) -> float:
-    """U-2 of the given floats."""
+    """U-2, the dual value of these floats."""
     with localcontext() as context:
         context.prec = 50
         f, g, a, b = _numbers(f, g, case.a, case.b)

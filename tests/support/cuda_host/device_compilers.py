@@ -14,7 +14,7 @@ ARCHITECTURE = "sm_80"
 
 
 def nvcc(source: str, options: tuple[str, ...]) -> tuple[bool, str]:
-    """(whether it compiles to machine code, what the compiler said)."""
+    """Compile with nvcc: (whether it succeeded, the compiler's messages)."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "kernel.cu"
         file.write_text(source, encoding="utf-8")
@@ -25,7 +25,7 @@ def nvcc(source: str, options: tuple[str, ...]) -> tuple[bool, str]:
 
 
 def nvrtc(source: str, options: tuple[str, ...]) -> tuple[bool, str]:
-    """The same with the compiler that CuPy uses."""
+    """Compile with NVRTC, as CuPy does: (whether it succeeded, the compiler's messages)."""
     library = _nvrtc()
     assert library is not None
     program = ctypes.c_void_p()
@@ -58,4 +58,4 @@ COMPILERS = {
     "nvcc": (nvcc, shutil.which("nvcc") is not None, "no nvcc on the PATH"),
     "nvrtc": (nvrtc, _nvrtc() is not None, "no NVRTC: pip install 'refot[cuda-compile]'"),
 }
-"""Name -> compiler, whether it is here, and what to say where it is not."""
+"""Name -> (compiler, whether it is available, the reason to skip a test if it is not)."""

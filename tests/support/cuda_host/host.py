@@ -1,7 +1,7 @@
 """The CUDA kernels on the processor: the same source, compiled by g++ with `device.hpp`.
 
-`HostBackend` is the CuPy backend but for its compiler and its arrays, which are `strict_cupy`'s: so
-the tests run every line that a GPU would, Python and CUDA, except CuPy and the device itself.
+`HostBackend` is the CuPy backend with another compiler and with the arrays of `strict_cupy`. So the
+tests run every line of refot that a GPU would run, in Python and in CUDA.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class HostBackend(FusedOperations):
 
     def __init__(self, threads: tuple[int, int] = (1, 1), multiprocessors: int = 1,
                  unrolled: tuple[int, ...] = ()) -> None:
-        """`unrolled`: dimensions that are compiled on their own; the kernel for any does others,
-        which saves most of the compilations."""
+        """`unrolled` are the dimensions with a kernel of their own. All others use the kernel for
+        any dimension, which saves most of the compilations."""
         self.threads, self._multiprocessors, self._unrolled = threads, multiprocessors, unrolled
 
     @property
@@ -56,7 +56,7 @@ class HostBackend(FusedOperations):
         return array.get() if isinstance(array, strict_cupy.ndarray) else np.asarray(array)
 
     def synchronize(self) -> None:
-        """A kernel has finished when it returns."""
+        """Nothing to wait for: a kernel has finished when it returns."""
 
     def kernel(self, operation: str, name: str, made: Build) -> Kernel:
         own = made if made.dimension in self._unrolled else replace(made, dimension=0)
@@ -65,7 +65,7 @@ class HostBackend(FusedOperations):
 
 @cache
 def kernel_of(text: str, kernels: tuple[str, ...], name: str, options: tuple[str, ...]) -> Kernel:
-    """The kernel `name` of the source `text`, which holds these kernels."""
+    """The kernel `name` of the source `text`; `kernels` are the names of all kernels in it."""
     launch = library(text, kernels, options)[f"{name}_launch"]
 
     def run(grid: Any, block: Any, args: Any) -> None:
@@ -79,7 +79,7 @@ def kernel_of(text: str, kernels: tuple[str, ...], name: str, options: tuple[str
 
 @cache
 def library(text: str, kernels: tuple[str, ...], options: tuple[str, ...]) -> ctypes.CDLL:
-    """The compiled source, kept in the folder for temporary files for other processes."""
+    """The compiled source, which is kept in the temporary folder for other processes."""
     lines = ['#include "device.hpp"', text, *(f"EXPORT({name})" for name in kernels)]
     unit = "\n".join(lines)
     command = [str(COMPILER), *options, "-O1", "-march=native", "-ffp-contract=off", "-shared",

@@ -1,9 +1,9 @@
 """A stand-in for CuPy, on the processor: arrays that never become NumPy arrays by themselves.
 
-As with CuPy, `np.asarray(array)` and a NumPy array beside one of these raise TypeError, a reduction
-gives an array of no dimensions and not a number, nothing warns, and only `get` brings the data
-back. The namespace holds the functions that both NumPy and CuPy have, and no others: their names in
-`cupy_names.txt` are those of CuPy 14.2.
+As with CuPy, `np.asarray(array)` raises TypeError, and so does an operation between such an array
+and one of NumPy. A reduction gives an array without dimensions, not a number; nothing warns; and
+only `get` returns the data as NumPy's. The namespace holds only functions that both NumPy and CuPy
+have; `cupy_names.txt` lists them, from CuPy 14.2.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ NAMES = Path(__file__).with_name("cupy_names.txt").read_text(encoding="utf-8").s
 
 
 def unwrapped(value: Any) -> Any:
-    """What NumPy is to compute with. Raises TypeError for a NumPy array."""
+    """An argument as NumPy needs it: without the wrapper. Raises TypeError for a NumPy array, as
+    CuPy does."""
     if isinstance(value, ndarray):
         return value._host
     if isinstance(value, np.ndarray):
@@ -32,7 +33,7 @@ def unwrapped(value: Any) -> Any:
 
 
 def wrapped(value: Any) -> Any:
-    """What CuPy would return: arrays of no dimensions for numbers."""
+    """A result of NumPy as CuPy would return it: a number becomes an array without dimensions."""
     if isinstance(value, np.ndarray | np.generic):
         return ndarray(np.asarray(value))
     if isinstance(value, list | tuple):
@@ -42,7 +43,7 @@ def wrapped(value: Any) -> Any:
 
 
 def lifted(function: Any) -> Any:
-    """A function of NumPy as CuPy offers it."""
+    """A function of NumPy that takes and returns these arrays, and does not warn."""
 
     def call(*arguments: Any, **options: Any) -> Any:
         with np.errstate(all="ignore"):
@@ -53,7 +54,7 @@ def lifted(function: Any) -> Any:
 
 
 class ndarray:  # noqa: N801 - CuPy's name
-    """An array on the device that is not there."""
+    """An array that stands for one on a GPU; the data are in the NumPy array `_host`."""
 
     __hash__ = None  # type: ignore[assignment]
     __array_priority__ = 100
@@ -110,7 +111,7 @@ class ndarray:  # noqa: N801 - CuPy's name
 
     @property
     def data(self) -> Any:
-        """Where the numbers are: `.data.ptr`."""
+        """The address of the data, as `.data.ptr`."""
         return SimpleNamespace(ptr=self._host.ctypes.data)
 
     @property
@@ -134,7 +135,7 @@ ndarray.__module__ = MODULE
 
 
 class _Ufunc:
-    """A universal function, with the methods that CuPy's have."""
+    """A universal function (ufunc), with the methods that CuPy's have."""
 
     def __init__(self, ufunc: Any) -> None:
         self._call = lifted(ufunc)
@@ -146,7 +147,8 @@ class _Ufunc:
 
 
 def _asarray(values: Any, *arguments: Any, **options: Any) -> Any:
-    """The one way in for NumPy arrays; `cupy.array` and `ascontiguousarray` take them too."""
+    """`asarray`, which accepts NumPy arrays; of all functions only `array` and `ascontiguousarray`
+    do so too."""
     host = values._host if isinstance(values, ndarray) else values
     return ndarray(np.asarray(host, *arguments, **options))
 

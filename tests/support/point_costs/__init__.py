@@ -1,1 +1,1 @@
-"""Costs of points for tests: which of them who knows, and one that refot does not have."""
+"""Costs between points for tests: which parts of refot support which, and one that refot lacks."""

@@ -1,4 +1,4 @@
-"""A cost that refot does not have, as somebody would add it: one object, in one file."""
+"""A cost that refot does not have, written as a user would add one: one object, in one file."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def quartic_gradient(x: Any, y: Any) -> Any:
 
 
 def quartic_roundings(d: int) -> int:
-    """A difference, rounded once, to the power 4: four roundings; three for the power; d - 1 for
-    the sum; with room."""
+    """An upper bound on the roundings in a cost. The difference is rounded once, which its fourth
+    power counts four times; the power adds three, the sum d - 1: d + 6 in all, and two to spare."""
     return d + 8
 
 

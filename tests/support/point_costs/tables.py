@@ -1,7 +1,8 @@
-"""Which costs each backend and each proof knows, and so which costs a test may ask of it.
+"""Which costs between points each backend and each kind of enclosure supports, for the tests.
 
-A new cost of `refot.costs.ground` works on NumPy at once. It may be entered in the tables below or
-left out of them: who lacks it refuses it. The costs of MUST_HAVE must be in their tables.
+A new cost of `refot.costs.ground` works on NumPy at once. The other parts of refot each have a
+table of the costs that they support, and refuse any other. Only the costs of MUST_HAVE must be in
+their tables.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ TABLES: dict[str, set[str]] = {
     "gradients in balls": set(GROUND_GRADIENTS),
     "peers": set(ALL_COSTS),
 }
-"""By table, the names of the costs that it has; "peers" are the libraries that are compared."""
+"""The names of the costs in each table; "peers" are the libraries that refot is compared with."""
 
 DIFFERENCES = {"sqeuclidean", "euclidean", "l1"}
 
@@ -32,7 +33,7 @@ MUST_HAVE: dict[str, set[str]] = {
     "gradients in balls": DIFFERENCES,
     "peers": DIFFERENCES,
 }
-"""By table, the costs without which a test elsewhere would silently check less."""
+"""The costs that each table must have: without them other tests would silently check less."""
 
 
 def costs_known_to(*tables: str) -> list[str]:
@@ -41,7 +42,7 @@ def costs_known_to(*tables: str) -> list[str]:
 
 
 EVERYWHERE = [name for name in costs_known_to(*TABLES) if name in GROUND_COSTS]
-"""The costs of a difference that every table has: what a test of any part may draw."""
+"""The costs, functions of x - y, that every table has: a test may use them with any part."""
 
 ON_BACKENDS = costs_known_to("numba", "cupy")
 """The costs that every backend computes."""

@@ -1,1 +1,1 @@
-"""Who takes part in the benchmark: one file a family of packages."""
+"""The peers of the benchmark: adapters to solvers, a file for each package or kind of problem."""

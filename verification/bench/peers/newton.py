@@ -18,7 +18,8 @@ from .peer import UNBOUNDED, Peer, Solve, density
 
 
 def regot(instance: Instance, *, method: str) -> Solve:
-    """A solver of regot: `dual` holds eps u, and eps v without its last entry, which is 0."""
+    """A solver of regot. Its result `dual` holds eps u, and then eps v without its last entry,
+    which is 0, for the log scalings u and v of `density`."""
     solver = getattr(importlib.import_module("regot"), f"sinkhorn_{method}")
     C, a, eps = np.asfortranarray(instance.matrix), instance.a, instance.eps
 
@@ -31,9 +32,10 @@ def regot(instance: Instance, *, method: str) -> Solve:
 
 
 def mdot_tnt(instance: Instance) -> Solve:
-    """`mdot` in float64 on C / max C; it stops at the L1 error entropy(a) / gamma^p, which sets p.
+    """`mdot` in float64 on C / max C, with gamma = max C / eps.
 
-    The entropy of uniform weights is log n.
+    It stops at the L1 error entropy(a) / gamma^p, from which p follows; uniform weights have the
+    entropy log n.
     """
     import torch
 

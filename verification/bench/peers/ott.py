@@ -1,7 +1,8 @@
 """OTT-JAX: Sinkhorn in log-sum-exp mode, with momentum, with Anderson acceleration, and scaling.
 
-In few dimensions it gets a PointCloud, as users of points do, else the matrix. Everything is jitted
-once for each problem, in float64; the threshold, an L1 error of one marginal, is an argument.
+In fewer than 16 dimensions OTT gets the points, as a PointCloud, else the matrix. Everything is
+compiled once for each problem, in float64; the threshold, an L1 error of one marginal, is an
+argument of the compiled function.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ MOMENTUM_START = 100
 """Iterations after which the momentum is chosen from the errors (Lehmann et al. 2021)."""
 
 ITERATIONS = 10**6
-"""Iterations at most: OTT allocates an array for their errors beforehand."""
+"""Iterations at most. It must be finite, for OTT allocates an array for the errors beforehand."""
 
 WHOLE = 20_000
 """Points up to which the geometry computes its whole cost at once; beyond, by batches."""
 
 
 def geometry(instance: Instance, x: Any, y: Any) -> Any:
-    """OTT's geometry of the problem from the arrays x and y that are traced: were they taken from
-    the instance, the jit would compile them in as constants."""
+    """OTT's geometry of the problem, from x and y as `arrays` returns them. They are arguments,
+    because JAX would compile arrays taken from the instance into the code as constants."""
     from ott.geometry.geometry import Geometry
     from ott.geometry.pointcloud import PointCloud
 
@@ -41,7 +42,7 @@ def geometry(instance: Instance, x: Any, y: Any) -> Any:
 
 
 def arrays(instance: Instance) -> tuple[Any, Any]:
-    """What `geometry` is built from, on the device of JAX."""
+    """The arguments x and y of `geometry`, as arrays of JAX: the points, or for x the matrix."""
     import jax
 
     dense = isinstance(instance.C, DenseCost)
@@ -75,21 +76,21 @@ def ott(instance: Instance, *, options: Callable[[], dict[str, Any]]) -> Solve:
 
 
 def momentum() -> dict[str, Any]:
-    """Over-relaxation by the observed rate, once the errors fall."""
+    """Options for over-relaxation, whose factor is chosen from the observed rate of convergence."""
     from ott.solvers.linear.acceleration import Momentum
 
     return {"momentum": Momentum(start=MOMENTUM_START, inner_iterations=10)}
 
 
 def anderson() -> dict[str, Any]:
-    """Anderson acceleration over 5 iterates."""
+    """Options for Anderson acceleration over 5 iterates."""
     from ott.solvers.linear.acceleration import AndersonAcceleration
 
     return {"anderson": AndersonAcceleration(memory=5, refresh_every=1)}
 
 
 def lse_half(instance: Instance) -> Callable[[], Any]:
-    """`apply_lse_kernel` of the geometry."""
+    """The half-iteration `apply_lse_kernel` of the geometry."""
     import jax
 
     def softmin(x: Any, y: Any, h: Any) -> Any:

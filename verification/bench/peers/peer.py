@@ -1,4 +1,5 @@
-"""What the benchmark knows of a peer: how to prepare, solve, and take one half-iteration."""
+"""What an adapter tells the benchmark about a peer: how to bring a problem into its form, solve it,
+and do one half-iteration (one potential from the other one)."""
 
 from __future__ import annotations
 
@@ -15,19 +16,24 @@ from refot.verification.bench.criterion import Answer
 from refot.verification.bench.problems import Instance
 
 Solve: TypeAlias = Callable[[float], Answer]
+"""Solves the problem to an accuracy, in whatever measure the peer stops by; this is timed."""
 
 Prepare: TypeAlias = Callable[[Instance], Solve]
+"""Brings a problem into the peer's form, which is not timed."""
 
 Half: TypeAlias = Callable[[Instance], Callable[[], Any]]
+"""Prepares a half-iteration, and returns a function that does it."""
 
 UNBOUNDED = 10**7
-"""Iterations that no peer gets through within its time."""
+"""A maximum of iterations that no peer reaches within the limit of time."""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """`matrix`: it needs the cost as a matrix (n, n). `package`: import name, distribution.
-    `halves`: how many half-iterations one call of `half` does."""
+    """A solver that takes part in the benchmark.
+
+    `package`: its import name, and the name of its distribution. `matrix`: whether it needs the
+    cost as a matrix (n, n). `halves`: how many half-iterations one call of `half` does."""
 
     name: str
     prepare: Prepare
@@ -38,7 +44,7 @@ class Peer:
 
     @property
     def installed(self) -> bool:
-        """Whether its package is here."""
+        """Whether its package is installed."""
         return find_spec(self.package[0]) is not None
 
     @property
@@ -48,6 +54,7 @@ class Peer:
 
 
 def density(u: Array, v: Array, instance: Instance) -> tuple[Array, Array]:
-    """(f, g) from log scalings, P_ij = exp(u_i + v_j - C_ij / eps)."""
+    """Potentials (f, g), (n,) each, from the log scalings u, v of P_ij = exp(u_i + v_j - C_ij /
+    eps). In refot's convention the weights are not part of the potentials."""
     log_a = np.log(instance.a)
     return instance.eps * (u - log_a), instance.eps * (v - log_a)

@@ -17,7 +17,8 @@ from .peer import UNBOUNDED, Peer, Solve, density
 # ------------------------------------------------------------------ POT
 def pot_sinkhorn(instance: Instance, *, method: str, keys: tuple[str, str], scalings: bool,
                  count: str) -> Solve:
-    """`ot.sinkhorn(method=...)`; its log holds scalings, or their logarithms, under `keys`."""
+    """`ot.sinkhorn(method=...)`. Its log holds u and v under `keys`: scalings, or their logarithms
+    if `scalings` is False; and the last iteration's number, from 0, under `count`."""
     import ot
 
     C, a, eps = instance.matrix, instance.a, instance.eps
@@ -35,7 +36,8 @@ def pot_sinkhorn(instance: Instance, *, method: str, keys: tuple[str, str], scal
 
 
 def pot_lazy(instance: Instance) -> Solve:
-    """What `ot.solve_sample(lazy=True)` calls, with blocks of 1,000 rows (its default is 100)."""
+    """The function that `ot.solve_sample(lazy=True)` calls, with blocks of 1,000 rows (by default
+    it takes 100)."""
     import ot
 
     def solve(accuracy: float) -> Answer:
@@ -57,7 +59,8 @@ def pot_log_half(instance: Instance) -> Callable[[], Any]:
 
 
 def pot_scaling_half(instance: Instance) -> Callable[[], Any]:
-    """The line `u = a / (K v)` of `ot.bregman.sinkhorn_knopp`: a product, not safe for all eps."""
+    """The line `u = a / (K v)` of `ot.bregman.sinkhorn_knopp`: a matrix product, in which K
+    underflows at small eps."""
     K, v = np.exp(-instance.matrix / instance.eps), np.ones(len(instance.x))
     return lambda: instance.a / (K @ v)
 

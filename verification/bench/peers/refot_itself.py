@@ -1,4 +1,4 @@
-"""refot itself in the benchmark."""
+"""refot itself as peers of the benchmark: its backends, methods and precisions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .peer import UNBOUNDED, Peer, Solve
 def refot_solve(
     instance: Instance, *, method: str = "auto", backend: str = "numba", dtype: str = "float64"
 ) -> Solve:
-    """`refot.solve` with that method on that backend, in that precision."""
+    """`refot.solve` with this method, on this backend, in this precision."""
     import refot
 
     C, a = instance.C.with_arrays(lambda x: x.astype(dtype)), instance.a.astype(dtype)
@@ -33,7 +33,8 @@ def refot_solve(
 
 
 def refot_log(instance: Instance, *, dtype: str = "float64") -> Solve:
-    """`refot.sinkhorn_log`: the plain iteration, term by term, the points as they come."""
+    """`refot.sinkhorn_log`: the plain iteration, which computes every term of every sum, on points
+    in the order in which they are given."""
     import refot
 
     C, a = instance.C.with_arrays(lambda x: x.astype(dtype)), instance.a.astype(dtype)
@@ -49,8 +50,10 @@ def refot_log(instance: Instance, *, dtype: str = "float64") -> Solve:
 def refot_half(
     instance: Instance, *, backend: str = "numba", dtype: str = "float64", ordered: bool = True
 ) -> Callable[[], Any]:
-    """The softmin, with the previous potential as its shift, of points in order, by groups; else,
-    points as they come, as within `refot.sinkhorn_log`."""
+    """A softmin, shifted by the previous potential against overflow.
+
+    With `ordered`, a backend that can do so first sorts the points into groups of near neighbours,
+    as in `refot.solve`; else they stay in the given order, as in `refot.sinkhorn_log`."""
     from refot.backend_contract import prepared
     from refot.problem import problem
 
@@ -63,9 +66,9 @@ def refot_half(
 
 
 def refot_sweep(instance: Instance, *, dtype: str = "float64") -> Callable[[], Any]:
-    """A sweep with the absorbed kernel, as `refot.solve` does it where that method is chosen: two
-    half-iterations, safe at every eps. The kernel is formed before the clock starts, as POT's
-    is."""
+    """A sweep of the stabilised method of `refot.solve`: two half-iterations by products with a
+    kernel that has absorbed the potentials, so that it does not underflow at small eps. The kernel
+    is formed before the time is taken, as it is for POT."""
     from refot.problem import problem
     from refot.solvers.stabilised import Kernel
 
@@ -77,7 +80,7 @@ def refot_sweep(instance: Instance, *, dtype: str = "float64") -> Callable[[], A
 
 
 def peers() -> list[Peer]:
-    """Backends and methods of refot; the first is the one that all are compared with."""
+    """Backends and methods of refot. The first is the reference with which all are compared."""
     package = ("numba", "refot")
     methods = ("sinkhorn", "schedule", "overrelaxed", "stabilised", "newton-cg", "mixed")
     return [

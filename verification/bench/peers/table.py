@@ -1,8 +1,6 @@
-"""Who takes part: the table of all peers, and how one is found by its name.
+"""The table of all peers of the benchmark, and how one is found by its name.
 
-`prepare(instance)` brings a problem into a peer's form, outside the clock, and returns what is
-timed: a function of the accuracy asked for, in whatever measure the peer stops by, to an Answer.
-`half(instance)` returns one half-iteration. Iterations have no bound: the limit is that of time.
+Solves are bounded by time alone, and not by a number of iterations.
 """
 
 from __future__ import annotations
@@ -26,11 +24,12 @@ DEFAULT = ("refot-numpy", "pot-log", "pot-scaling", "pot-stabilized", "pot-lazy"
            "ott-lse", "ott-momentum", "ott-anderson", "geomloss-tensorized", "geomloss-online",
            "geomloss-multiscale", "regot-lbfgs", "regot-splr", "regot-ssns", "mdot-tnt",
            "flash-sinkhorn")
-"""Compared with `refot` unless told, where they are installed."""
+"""The peers that are compared with `refot` where no others are named, if they are installed."""
 
 
 def find_peer(name: str) -> Peer:
-    """A peer by its name, or `module:attribute`, a Peer of the user's. Raises UnknownNameError."""
+    """The peer of a name. A name `module:attribute` is that of a Peer that the user has written.
+    Raises UnknownNameError."""
     module, _, attribute = name.partition(":")
     if attribute:
         try:

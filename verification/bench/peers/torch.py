@@ -1,7 +1,8 @@
 """GeomLoss (tensorized, and with KeOps online and multiscale), and flash-sinkhorn on a GPU.
 
-GeomLoss has no stopping rule: one averaged update at each eps of a schedule, whose steps `scaling`
-sets. The accuracy asked for is 1 - scaling. Its cost is |x - y|^2 / 2 at eps = blur^2.
+GeomLoss has no stopping rule. It makes one averaged update at each eps of a falling schedule, in
+which blur = sqrt(eps) is multiplied by `scaling`. The accuracy of the benchmark stands for
+1 - scaling. Its cost is |x - y|^2 / 2 at eps = blur^2.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .peer import Peer, Solve
 
 
 def tensors(instance: Instance, device: str, dtype: Any) -> list[Any]:
-    """a, x, a, y as tensors."""
+    """[a, x, a, y] as tensors; both sides have the same uniform weights a."""
     import torch
 
     arrays = (instance.a, instance.x, instance.a, instance.y)
@@ -47,7 +48,7 @@ def geomloss(instance: Instance, *, backend: str) -> Solve:
 
 
 def keops_half(instance: Instance) -> Callable[[], Any]:
-    """KeOps's streaming log-sum-exp, as the online backend calls it."""
+    """KeOps's streaming log-sum-exp, as GeomLoss's online backend calls it."""
     import torch
     from pykeops.torch import LazyTensor
 
@@ -59,7 +60,8 @@ def keops_half(instance: Instance) -> Callable[[], Any]:
 
 
 def flash_sinkhorn(instance: Instance) -> Solve:
-    """Alternating iterations in float32 without TF32; the accuracy is 1 / their number."""
+    """Alternating iterations in float32, without TF32. It has no tolerance: the accuracy stands for
+    1 / the number of iterations."""
     import torch
 
     package = importlib.import_module("flash_sinkhorn")
@@ -77,7 +79,7 @@ def flash_sinkhorn(instance: Instance) -> Solve:
 
 
 def peers() -> list[Peer]:
-    """GeomLoss by backend, and flash-sinkhorn (not run on a GPU by those who wrote this)."""
+    """GeomLoss by backend, and flash-sinkhorn, which needs a GPU and has not been run here."""
     keops = ("pykeops", "geomloss")
     return [
         Peer("geomloss-tensorized", partial(geomloss, backend="tensorized"),

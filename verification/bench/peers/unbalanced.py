@@ -1,8 +1,9 @@
-"""Peers on unbalanced problems, KL on both sides: each in its own convention, answers in refot's.
+"""Peers on unbalanced problems, with KL on both sides. Each is called in its own convention, and
+answers are potentials in refot's.
 
 POT: `sinkhorn_unbalanced(reg_m=rho, reg_type="kl")`. OTT-JAX: tau = rho / (rho + eps); its entropy
-is relative to the counting measure, so that its cost is C - eps log a - eps log b. GeomLoss:
-|x - y|^2 / 2, blur^2 = eps / 2, reach^2 = rho / 2.
+is relative to the counting measure, so that it is given the cost C - eps log a - eps log b.
+GeomLoss: |x - y|^2 / 2, blur^2 = eps / 2, reach^2 = rho / 2.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from .torch import tensors
 
 
 def free(instance: Instance) -> UnbalancedInstance:
-    """The problem, with a rho: its marginals are free. Raises TypeError for a balanced one."""
+    """The instance as an unbalanced one, whose marginals are free. Raises TypeError for a balanced
+    one."""
     if not isinstance(instance, UnbalancedInstance):
         raise TypeError("a balanced problem was given to a peer for unbalanced ones")
     return instance
@@ -44,8 +46,8 @@ def refot_free(instance: Instance, *, method: str = "auto", backend: str = "numb
 
 
 def pot_free(instance: Instance, *, method: str) -> Solve:
-    """`ot.unbalanced.sinkhorn_unbalanced(method=...)`. The scalings are in its log, for which it
-    also computes the values of the plan: some passes over the matrix, within its time."""
+    """`ot.unbalanced.sinkhorn_unbalanced(method=...)`. The log scalings are in its log. With a log
+    it also computes values of the plan, a few passes over the matrix, which its time contains."""
     import ot
 
     p = free(instance)
@@ -89,8 +91,7 @@ def ott_free(instance: Instance, *, options: Callable[[], dict[str, Any]]) -> So
 
 
 def geomloss_free(instance: Instance) -> Solve:
-    """`SamplesLoss(reach=...)`: one averaged update at each eps of a schedule, whose steps
-    `scaling` sets. It has no tolerance: scaling = 1 - accuracy stands for one."""
+    """`SamplesLoss(reach=...)`, with scaling = 1 - accuracy, as in `torch.py`."""
     import torch
     from geomloss import SamplesLoss
 
@@ -110,7 +111,7 @@ def geomloss_free(instance: Instance) -> Solve:
 
 
 def peers() -> list[Peer]:
-    """All of them; the first is the one that the others are compared with."""
+    """All unbalanced peers. The first is the reference with which the others are compared."""
     pot, ott = ("ot", "POT"), ("ott", "ott-jax")
     return [
         Peer("refot-unbalanced", refot_free, ("numba", "refot")),

@@ -27,6 +27,6 @@ is inf; `penalty` is "kl" or "tv". KL(p | q) = sum p log(p/q) - p + q.
                                                                    digits)
                         dS/da, (n,), not centred; penalty KL
 
-Potentials come from Newton's method in multiple precision (`newton.py`), unproven. What they prove
-is in `proofs.py`; docs/certificates.md says why. `penalties.py` has what is particular to KL, TV
-and an exact side."""
+Newton's method in multiple precision finds potentials (`newton.py`), which need not be right.
+`proofs.py` has what can be proven from them, and docs/certificates.md why. `penalties.py` has what
+differs between KL, TV and an exact marginal. U-1 to U-8 are equations of docs/equations.md."""

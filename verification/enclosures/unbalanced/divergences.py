@@ -2,8 +2,8 @@
 
     S = U_xy - U_xx / 2 - U_yy / 2 + eps / 2 (m_a - m_b)^2
 
-Sejourne, Feydy, Vialard, Trouve, Peyre 2019. rho is one number: the self terms have it on both
-sides."""
+Séjourné, Feydy, Vialard, Trouvé, Peyré 2019. rho is a single number, because the self terms U_xx
+and U_yy need the same penalty on both sides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from flint import arb, ctx
 
-from refot.arrays import as_count, as_positive
+from refot.arrays import Masses, Points, as_count, as_positive
 from refot.costs.operands import point_cost
 from refot.verification.enclosures.gradients import slopes
 from refot.verification.enclosures.newton import Matrix, Vector
@@ -24,7 +24,7 @@ from .penalties import KL
 
 
 def enclose_unbalanced_divergence(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, rho: Any, cost: str = "sqeuclidean",
+    x: Points, a: Masses, y: Points, b: Masses, eps: Any, rho: Any, cost: str = "sqeuclidean",
     penalty: str = "kl", digits: int = 30
 ) -> arb:
     """S of U-8, to 10^-digits of itself or 10^(-2 digits) of the values U.
@@ -34,7 +34,7 @@ def enclose_unbalanced_divergence(
     """
     rho, digits = as_positive(rho, "rho"), as_count(digits, "digits")
 
-    def value(x: Any, a: Any, y: Any, b: Any) -> arb:
+    def value(x: Points, a: Masses, y: Points, b: Masses) -> arb:
         return enclose_unbalanced_value(
             point_cost(x, y, cost), a, b, eps, rho, penalty, 2 * digits)
 
@@ -44,7 +44,7 @@ def enclose_unbalanced_divergence(
 
 
 def enclose_unbalanced_divergence_gradient(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, rho: Any, cost: str = "sqeuclidean",
+    x: Points, a: Masses, y: Points, b: Masses, eps: Any, rho: Any, cost: str = "sqeuclidean",
     penalty: str = "kl", digits: int = 30
 ) -> Matrix:
     """sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d): dS/dx.
@@ -64,10 +64,11 @@ def enclose_unbalanced_divergence_gradient(
 
 
 def enclose_unbalanced_divergence_weights_gradient(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, rho: Any, cost: str = "sqeuclidean", digits: int = 30
+    x: Points, a: Masses, y: Points, b: Masses, eps: Any, rho: Any, cost: str = "sqeuclidean",
+    digits: int = 30,
 ) -> Vector:
-    """dS/da, (n,), under KL: dU_xy/da - dU_xx/da + eps (m_a - m_b), where a stands in both
-    arguments of U_xx. Not centred: the mass may change."""
+    """dS/da, (n,), under KL: dU_xy/da - dU_xx/da + eps (m_a - m_b), with dU_xx/da the derivative in
+    one of the two arguments of U_xx. Its mean is not subtracted, since the mass may change."""
     rho = as_positive(rho, "rho")
     f_xy, _ = enclose_unbalanced_points(x, a, y, b, eps, rho, cost, "kl", 2 * digits).potentials
     f_xx, _ = enclose_unbalanced_points(x, a, x, a, eps, rho, cost, "kl", 2 * digits).potentials

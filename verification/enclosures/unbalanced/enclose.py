@@ -1,7 +1,7 @@
 """Enclosures of an unbalanced problem: value, plan, mass, marginals, potentials, as flint balls.
 
-The working precision is doubled until the digits asked for are proven; every input stands for
-exactly the number that it is."""
+The working precision is doubled until the requested digits are proven. Every float64 input stands
+for exactly the number that it is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from flint import arb
 
-from refot.arrays import as_count
+from refot.arrays import CostLike, Masses, Points, as_count
 from refot.costs.operands import point_cost
 from refot.verification.enclosures.newton import Matrix, Vector, transform
 from refot.verification.enclosures.pickled import reduced
@@ -37,9 +37,9 @@ class UnbalancedEnclosure:
     """Balls that contain the true quantities of an unbalanced problem, in units of cost and mass.
 
     value: U. transport_cost: <C,P>. mass: that of the plan. rows (n,), columns (m,): its marginals.
-    plan (n, m). f (n,), g (m,): the potentials, which under KL have no gauge; where a weight is 0,
-    the prox of the softmin of the other side. None under TV, where more than one pair may be
-    optimal.
+    plan (n, m). f (n,), g (m,): the potentials, which are unique under KL, without a free constant;
+    where a weight is 0, the prox of the softmin of the other potential (U-3). Under TV f and g are
+    None, since more than one pair may be optimal.
     """
 
     value: arb
@@ -63,14 +63,15 @@ class UnbalancedEnclosure:
 
 
 def enclose_unbalanced(
-    C: Any, a: Any, b: Any, eps: Any, rho: Any, penalty: str = "kl", digits: int = 30
+    C: CostLike, a: Masses, b: Masses, eps: Any, rho: Any, penalty: str = "kl", digits: int = 30
 ) -> UnbalancedEnclosure:
     """Everything about the problem of the matrix C (n, m), to `digits` digits.
 
-    C an array, or an operand; a (n,), b (m,) of any total; eps, rho > 0 in cost units. The accuracy
-    is relative: to a value, to the largest entry of f and g, and to each entry of the plan under
-    KL, to its largest under TV. Nothing below 10^-digits of the largest cost times the smaller mass
-    counts. Raises InputError, and EnclosureError where the digits cannot be proven.
+    C is an array, or an operand of `refot.costs.operands`; a (n,), b (m,) of any total; eps, rho >
+    0 in cost units. Digits are relative: to each value; to the largest entry of f and g; under KL
+    to each entry of the plan, under TV to its largest. Values below 10^-digits of the largest cost
+    times the smaller mass are not resolved. Raises InputError, and EnclosureError where the digits
+    cannot be proven.
     """
     p = unbalanced_inputs(C, a, b, eps, rho, penalty)
     digits = as_count(digits, "digits")
@@ -78,7 +79,7 @@ def enclose_unbalanced(
 
 
 def enclose_unbalanced_points(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, rho: Any, cost: str = "sqeuclidean",
+    x: Points, a: Masses, y: Points, b: Masses, eps: Any, rho: Any, cost: str = "sqeuclidean",
     penalty: str = "kl", digits: int = 30
 ) -> UnbalancedEnclosure:
     """As `enclose_unbalanced`, for points x (n, d), y (m, d) and a name of GROUND_COSTS."""
@@ -86,7 +87,7 @@ def enclose_unbalanced_points(
 
 
 def enclose_unbalanced_value(
-    C: Any, a: Any, b: Any, eps: Any, rho: Any, penalty: str = "kl", digits: int = 30
+    C: CostLike, a: Masses, b: Masses, eps: Any, rho: Any, penalty: str = "kl", digits: int = 30
 ) -> arb:
     """U alone, arguments as for `enclose_unbalanced`."""
     p = unbalanced_inputs(C, a, b, eps, rho, penalty)
@@ -104,10 +105,11 @@ def enclose_unbalanced_value(
 def _with_enough_bits(
     p: UnbalancedInputs, digits: int, attempt: Callable[[], Found | None]
 ) -> Found:
-    """The first result of `attempt`, with twice the working precision at each try.
+    """The first result of `attempt` that is not None, with twice the working precision at each try.
 
-    Exponents lose the digits of scale / eps, the contraction those of rho / eps. The gap of TV is
-    of first order in the error of the potentials, that of its plan of the order 1/2.
+    Exponents lose the digits of scale / eps, and the bound by the contraction U-3 those of
+    rho / eps. Under TV, twice the digits are needed: the gap is of first order in the error of the
+    potentials, and the radius of the plan is proportional to the square root of the gap.
     """
     lost = abs(float((p.scale / p.eps).log())) + max(math.log(p.stiffest / float(p.eps)), 0)
     digits *= 1 if all(isinstance(side, KL | Exact) for side in p.penalties) else 2
@@ -128,7 +130,7 @@ def _oriented(p: UnbalancedProblem) -> UnbalancedProblem:
 
 
 def _enclosed(p: UnbalancedInputs, digits: int) -> UnbalancedEnclosure | None:
-    """Everything, if the working precision gives its digits."""
+    """Everything, or None if the working precision does not prove its digits."""
     C = cost_matrix(p.C)
     problem = on_support(p, C)
     core = _oriented(problem)
@@ -158,7 +160,7 @@ def _enclosed(p: UnbalancedInputs, digits: int) -> UnbalancedEnclosure | None:
 
 
 def _solution(p: UnbalancedProblem, h: HalfStep) -> tuple[Vector | None, Vector | None, Matrix]:
-    """f and g where the penalty is KL, and the plan."""
+    """(f, g, plan). f and g are None unless the penalty of the columns is KL."""
     if not isinstance(p.columns, KL):
         return None, None, plan(p, h)
     best = half_step(p, potential(p, h))
@@ -166,7 +168,7 @@ def _solution(p: UnbalancedProblem, h: HalfStep) -> tuple[Vector | None, Vector 
 
 
 def _everywhere(p: UnbalancedInputs, P: Matrix) -> Matrix:
-    """The plan with its rows and columns without mass, (n, m)."""
+    """The plan (n, m), with rows and columns of 0 added for the points without mass."""
     found = [[arb(0)] * len(p.b) for _ in p.a]
     for i, row in zip(p.rows, P, strict=True):
         for j, x in zip(p.columns, row, strict=True):
@@ -187,7 +189,7 @@ def _on_all(
     C: Any, known: list[int], f: Vector, support: list[int], g: Vector, b: Vector, side: Penalty,
     eps: arb
 ) -> tuple[arb, ...]:
-    """f where it is known, elsewhere prox(softmin(g)). U-3."""
+    """f at the points `known`, which carry mass; at all others prox(softmin(g)). U-3."""
     of = dict(zip(known, f, strict=True))
     weights = [b[j] for j in support]
     return tuple(

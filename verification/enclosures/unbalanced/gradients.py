@@ -1,6 +1,6 @@
 """Gradients of the unbalanced value U, to 30 digits and more: U-7, by the envelope theorem.
 
-Digits are relative to the largest entry."""
+Digits are relative to the largest entry of a gradient."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from flint import arb, fmpq
 
+from refot.arrays import CostLike, Masses, Points
 from refot.costs.operands import point_cost
 from refot.verification.enclosures.gradients import slopes
 from refot.verification.enclosures.newton import Matrix, Vector
@@ -21,7 +22,7 @@ from .problem import unbalanced_inputs
 
 
 def enclose_unbalanced_points_gradient(
-    x: Any, a: Any, y: Any, b: Any, eps: Any, rho: Any, cost: str = "sqeuclidean",
+    x: Points, a: Masses, y: Points, b: Masses, eps: Any, rho: Any, cost: str = "sqeuclidean",
     penalty: str = "kl", digits: int = 30
 ) -> Matrix:
     """sum_j P_ij d1 c(x_i, y_j), (n, d): dU/dx.
@@ -34,11 +35,11 @@ def enclose_unbalanced_points_gradient(
 
 
 def enclose_unbalanced_weights_gradient(
-    C: Any, a: Any, b: Any, eps: Any, rho: Any, digits: int = 30
+    C: CostLike, a: Masses, b: Masses, eps: Any, rho: Any, digits: int = 30
 ) -> tuple[Vector, Vector]:
-    """dU/da (n,) and dU/db (m,) under KL, not centred: any mass may change.
+    """dU/da (n,) and dU/db (m,) under KL. Their means are not subtracted, since masses may change.
 
-    Of an atom without mass it is the derivative to the right. Arguments as for
+    At a weight of 0 it is the one-sided derivative, for an increase. Arguments as for
     `enclose_unbalanced`.
     """
     p = unbalanced_inputs(C, a, b, eps, rho, "kl")
@@ -50,7 +51,7 @@ def enclose_unbalanced_weights_gradient(
 
 
 def per_weight(side: Penalty, f: Sequence[arb], other_mass: arb, eps: arb) -> Vector:
-    """gain(f_i) + eps (m_b - due(f_i)): what U-2 changes by for each unit of a_i.
+    """gain(f_i) + eps (m_b - due(f_i)): the derivative of the dual U-2 in a_i.
 
     Under KL rho + eps m_b - (rho + eps) exp(-f_i / rho), on an exact side f_i + eps (m_b - 1).
     """
@@ -58,9 +59,10 @@ def per_weight(side: Penalty, f: Sequence[arb], other_mass: arb, eps: arb) -> Ve
 
 
 def enclose_unbalanced_rho_gradient(
-    C: Any, a: Any, b: Any, eps: Any, rho: Any, penalty: str = "kl", digits: int = 30
+    C: CostLike, a: Masses, b: Masses, eps: Any, rho: Any, penalty: str = "kl", digits: int = 30
 ) -> tuple[arb, arb]:
-    """dU/drho_1 = KL(P1 | a) or TV(P1 | a), and dU/drho_2 of the columns; 0 for an exact side.
+    """dU/drho_1 = KL(P1 | a) or TV(P1 | a), and dU/drho_2 likewise for the columns; 0 where the
+    marginal is exact.
 
     Digits are relative to the larger of both. Arguments as for `enclose_unbalanced`.
     """

@@ -1,8 +1,12 @@
 """Potentials of an unbalanced problem in multiple precision: Newton's method on the semi-dual.
 
-Nothing here is proven: `proofs.py` starts from any potentials. The potentials f are eliminated,
-f = prox(softmin(g)) (U-3), which leaves a concave function of g. Each step is halved until that
-function grows. Where rho is far above eps, the total mass is set first, by the best shift (U-5)."""
+Nothing here is proven: the proofs of `proofs.py` hold for any potentials. f is eliminated,
+f = prox(softmin(g)) (U-3), which leaves a concave function of g, the dual. Each step is halved
+until the dual does not fall. The best shift (U-5) sets the total mass first, which Newton steps
+find slowly where rho is far above eps.
+
+The prox, gain, due, slope, limit and stiffness of a side are defined in `penalties.py`. Under TV
+the dual has kinks: it is linear in a potential up to the limit rho."""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ STAGE_STEPS = 100
 """Newton steps in one stage at most."""
 
 HALVINGS = 40
-"""How often a step is halved at most before its stage ends."""
+"""How often a step is halved at most; if the dual falls even then, the stage ends."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class HalfStep:
 
 
 def half_step(p: UnbalancedProblem, g: Vector) -> HalfStep:
-    """The best f to this g, and the plan of both."""
+    """The f that maximises the dual at this g, and the plan of both."""
     K = kernel(p.C, g, p.b, p.eps)
     s = [-p.eps * sum(row, arb(0)).log() for row in K]
     f = [p.rows.prox(si, p.eps) for si in s]
@@ -80,9 +84,10 @@ def _best_shift(p: UnbalancedProblem, h: HalfStep) -> arb:
 
 
 def _best_kink(p: UnbalancedProblem, h: HalfStep) -> arb:
-    """Under TV the dual is piecewise linear in t: its slope is the mass of the rows below their
-    limit less that of the columns below theirs, and falls wherever an atom passes its limit. It is
-    largest where the slope changes sign, or where a potential is as low as it may be."""
+    """The best shift t where a side has a limit (TV): there the dual is piecewise linear in t. Its
+    slope is the mass of the rows below their limit minus that of the columns below theirs, and
+    falls wherever an atom passes its limit. The dual is largest where the slope changes sign, or at
+    the end of the range of t in which all potentials stay above -limit."""
     kinks = [((side.limit - x).mid() * sign, w)
              for side, xs, weights, sign in ((p.rows, h.f, p.a, 1), (p.columns, h.g, p.b, -1))
              if side.limit is not None for x, w in zip(xs, weights, strict=True)]
@@ -91,20 +96,21 @@ def _best_kink(p: UnbalancedProblem, h: HalfStep) -> arb:
         slope -= w
         if slope.mid() <= 0:
             break
-    for most in _ways_down(p.columns, h.g):
+    for most in _largest_decrease(p.columns, h.g):
         t = most if slope.mid() > 0 else t.min(most)
-    for least in _ways_down(p.rows, h.f):
+    for least in _largest_decrease(p.rows, h.f):
         t = t.max(-least)
     return t.mid()
 
 
-def _ways_down(side: Penalty, f: Vector) -> Vector:
-    """How far all potentials may fall together, if there is an end."""
+def _largest_decrease(side: Penalty, f: Vector) -> Vector:
+    """The largest number that may be subtracted from all potentials of a side, in a list; an empty
+    list where the side has no limit."""
     return [] if side.limit is None else [min((side.limit + x).mid() for x in f)]
 
 
 def _within(side: Penalty, x: arb) -> arb:
-    """The potential nearest to x that the side allows."""
+    """The number nearest to x that is allowed as a potential of this side."""
     return x if side.limit is None else x.min(side.limit).max(-side.limit)
 
 
@@ -113,6 +119,8 @@ def hessian(p: UnbalancedProblem, h: HalfStep) -> arb_mat:
     """A = eps b gain''(g) + diag(q) - P' diag(slope / r) P, (m, m): -eps times the Hessian in g.
 
     The diagonal is summed from positive parts, so that weak couplings keep their relative accuracy.
+    In the code, `coupled` is minus the other entries of the row, and 1 - slope is `loose`: the part
+    of a change of the softmin s that f does not follow.
     """
     m = len(p.b)
     slopes = [p.rows.slope(si, p.eps) for si in h.s]
@@ -127,13 +135,14 @@ def hessian(p: UnbalancedProblem, h: HalfStep) -> arb_mat:
 
 
 def newton_step(p: UnbalancedProblem, h: HalfStep, surplus: Vector) -> Vector | None:
-    """A^-1 surplus among the potentials that are free to move; None where A is singular.
+    """A^-1 surplus, in units of eps, among the potentials that are free to move; None where A is
+    singular. A potential is not free if it stands at its limit and the step would push it beyond.
 
-    Under TV a multiple of the column sums, of the size of the surplus, is added to A: there the
-    best potentials may be a whole interval. Who would be pushed across a limit is not free.
+    Under TV a whole interval of potentials may be optimal, and A singular there. So a multiple of
+    the column sums, which vanishes with the surplus, is added to its diagonal.
     """
     A = hessian(p, h).tolist()
-    free = [j for j in range(len(h.g)) if not _held(p.columns, h.g[j], surplus[j])]
+    free = [j for j in range(len(h.g)) if not _stops_at_limit(p.columns, h.g[j], surplus[j])]
     if p.columns.limit is not None:
         share = (_size(surplus[j] for j in free) / _size(h.q)).min(arb(1))
         for j in free:
@@ -141,14 +150,15 @@ def newton_step(p: UnbalancedProblem, h: HalfStep, surplus: Vector) -> Vector | 
     while True:
         step = _solved_among(A, surplus, free)
         stopped = [] if step is None else [
-            j for j in free if _held(p.columns, h.g[j], step[j]) and step[j] != 0]
+            j for j in free if _stops_at_limit(p.columns, h.g[j], step[j]) and step[j] != 0]
         if not stopped:
             return step
         free = [j for j in free if j not in stopped]
 
 
 def _solved_among(A: list[list[arb]], right: Vector, free: list[int]) -> Vector | None:
-    """The x with A x = right on the rows of `free`, 0 elsewhere; None where A is singular."""
+    """The x that is 0 outside the indices `free` and has A x = right there; None where A is
+    singular."""
     x = [arb(0)] * len(right)
     if not free:
         return x
@@ -162,8 +172,9 @@ def _solved_among(A: list[list[arb]], right: Vector, free: list[int]) -> Vector 
     return x if all(t.is_finite() for t in x) else None
 
 
-def _held(side: Penalty, g: arb, up: arb) -> bool:
-    """Whether a potential stands at its limit and is drawn beyond it."""
+def _stops_at_limit(side: Penalty, g: arb, up: arb) -> bool:
+    """Whether a potential g stands at its limit and a change of the sign of `up` leads beyond it.
+    """
     return side.limit is not None and bool(
         (g >= side.limit and up >= 0) or (g <= -side.limit and up <= 0))
 
@@ -173,11 +184,11 @@ def _size(x: Iterable[arb]) -> arb:
 
 
 def newton(p: UnbalancedProblem, g: Vector, step_target: float) -> Vector:
-    """Newton steps until one is shorter than `step_target` (in units of eps), or the columns are
-    at the rounding of the working precision, or the dual grows no more.
+    """Newton steps until one is shorter than `step_target` (in units of eps), or the error of the
+    columns is down to rounding at the working precision, or the dual grows no more.
 
-    Near the optimum the number of right digits doubles with each step. Where a step that is short
-    already is not half of the one before, rounding made it.
+    Near the optimum the number of right digits doubles with each step. A step that is short, but
+    more than half of the step before, therefore comes from rounding, and ends the stage.
     """
     rounding, short = arb(2) ** (16 - ctx.prec), arb(2) ** (-ctx.prec // 2)
     h, before = half_step(p, g), arb("inf")
@@ -186,11 +197,12 @@ def newton(p: UnbalancedProblem, g: Vector, step_target: float) -> Vector:
             h = half_step(p, shifted(p, h))
         due = [bj * p.columns.due(gj) for bj, gj in zip(p.b, h.g, strict=True)]
         surplus = [bj - qj for bj, qj in zip(due, h.q, strict=True)]
-        open_ = [x for x, gj in zip(surplus, h.g, strict=True) if not _held(p.columns, gj, x)]
+        open_ = [x for x, gj in zip(surplus, h.g, strict=True)
+                 if not _stops_at_limit(p.columns, gj, x)]
         step = newton_step(p, h, surplus)
         if step is None or _size(open_) < rounding * _size(due + h.q):
             break
-        moved = _climbed(p, h, step)
+        moved = _after_line_search(p, h, step)
         if moved is None:
             break
         length = max(abs(new - old).mid() for new, old in zip(moved.g, h.g, strict=True)) / p.eps
@@ -201,8 +213,9 @@ def newton(p: UnbalancedProblem, g: Vector, step_target: float) -> Vector:
     return h.g
 
 
-def _climbed(p: UnbalancedProblem, h: HalfStep, step: Vector) -> HalfStep | None:
-    """The longest of the steps step, step / 2, step / 4, ... that does not lower the dual."""
+def _after_line_search(p: UnbalancedProblem, h: HalfStep, step: Vector) -> HalfStep | None:
+    """The half step after the longest of step, step / 2, step / 4, ... that does not lower the
+    dual; None if all HALVINGS do."""
     before = dual(p, h)
     for k in range(HALVINGS):
         g = [_within(p.columns, gj + p.eps * x / 2**k).mid()
@@ -214,18 +227,18 @@ def _climbed(p: UnbalancedProblem, h: HalfStep, step: Vector) -> HalfStep | None
 
 
 def annealed(p: UnbalancedProblem) -> Vector:
-    """A potential g at eps, reached by a schedule of larger eps, each solved roughly and started at
-    the potential of the one before."""
+    """A potential g (m,) at eps, reached by a schedule of falling eps. Each problem of the schedule
+    is solved roughly, and starts at the potential of the one before."""
     entries = [c.mid() for row in p.C for c in row]
     stage, g = (max(entries) - min(entries)).mid(), [arb(0)] * len(p.b)
     while stage > p.eps:
         at = replace(p, eps=stage)
-        g = newton(at, _started(at, g), 0.1)
+        g = newton(at, _start_of_stage(at, g), 0.1)
         stage = (stage / SCHEDULE_FACTOR).mid()
-    return newton(p, _started(p, g), 0.0)
+    return newton(p, _start_of_stage(p, g), 0.0)
 
 
-def _started(p: UnbalancedProblem, g: Vector) -> Vector:
-    """g after one iteration (U-3), which sets the scale of the potentials, and the best shift."""
+def _start_of_stage(p: UnbalancedProblem, g: Vector) -> Vector:
+    """g after one iteration (U-3) and then the best shift, as the start of a stage."""
     swept = [x.mid() for x in best_columns(p, half_step(p, g).f)]
     return shifted(p, half_step(p, swept))

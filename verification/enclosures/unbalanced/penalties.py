@@ -1,8 +1,11 @@
-"""What a penalty does to one side: an object for each of KL, TV, and an exact marginal.
+"""The penalty of one side (the rows or the columns): an object for each of KL, TV, and an exact
+marginal.
 
-At the potential f of an atom of weight w, D* the conjugate of the penalty: the dual has the term
-w gain(f) (U-2), the plan should have the marginal w due(f), due = gain', and an atom whose softmin
-is s has the best potential f = prox(s) (U-3)."""
+For an atom of weight w with the potential f,
+
+- w gain(f) is its term in the dual (U-2): gain(f) = -D*(-f) with the conjugate D* of the penalty;
+- w due(f), due = gain', is its marginal under the optimal plan (under TV only if |f| < rho);
+- f = prox(s) is its best potential if s is its softmin (U-3)."""
 
 from __future__ import annotations
 
@@ -17,23 +20,24 @@ class Penalty(Protocol):
 
     @property
     def stiffness(self) -> arb | None:
-        """rho where the dual falls smoothly as the potentials of this side grow, None elsewhere."""
+        """rho under KL, where the marginal due(f) varies smoothly with f; else None."""
 
     @property
     def limit(self) -> arb | None:
         """The largest |f| of a potential, None if there is none."""
 
     def prox(self, s: arb, eps: arb) -> arb:
-        """The f that maximises gain(f) - eps exp((f - s) / eps)."""
+        """The f that maximises gain(f) - eps exp((f - s) / eps): the best potential where the
+        softmin is s."""
 
     def slope(self, s: arb, eps: arb) -> arb:
         """The derivative of prox in s."""
 
     def gain(self, f: arb) -> arb:
-        """The dual's term of an atom."""
+        """The dual's term of an atom, per unit of its weight."""
 
     def due(self, f: arb) -> arb:
-        """The derivative of gain: the marginal that the plan should have."""
+        """The derivative of gain: the marginal that an optimal plan has, per unit of weight."""
 
     def curvature(self, f: arb) -> arb:
         """-gain''."""
@@ -114,7 +118,8 @@ class TV:
 
 @dataclass(frozen=True)
 class Exact:
-    """p = w, which every plan has whose potentials on this side are transforms: nothing is paid."""
+    """The marginal is exact, p = w. Every plan whose potentials on this side are transforms of the
+    other side's satisfies that, so that the primal has no term for it."""
 
     stiffness: None = None
     limit: None = None

@@ -1,6 +1,6 @@
-"""The unbalanced problem that is enclosed, without any rounding of its inputs.
+"""The unbalanced problem whose answers are enclosed, without any rounding of its inputs.
 
-Weights are the floats as they are: their totals matter, so that nothing is divided by a sum."""
+Weights are exactly the floats, and not divided by their sum, because their totals matter here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from flint import arb, fmpq
 
 from refot import penalties
-from refot.arrays import InputError, as_positive
+from refot.arrays import CostLike, InputError, Masses, as_positive
 from refot.costs.forbidden import require_finite
 from refot.costs.operands import Cost
 from refot.unbalanced_problem import checked
@@ -24,10 +24,11 @@ from .penalties import KL, TV, Exact, Penalty
 
 @dataclass(frozen=True)
 class UnbalancedInputs:
-    """The cost, rational weights of any total, eps, the penalty of each side, and the largest rho.
+    """The cost, rational weights of any total, eps, and the penalty of each side.
 
-    scale: about the largest magnitude of a cost; eps where all costs are 0. `rows` and `columns`
-    are the indices of the points that carry mass.
+    stiffest: the largest finite rho. scale: about the largest |C_ij| between points that carry
+    mass; eps where all costs are 0. `rows` and `columns` are the indices of the points that carry
+    mass.
     """
 
     C: Cost
@@ -66,9 +67,10 @@ class UnbalancedProblem:
 
 
 def unbalanced_inputs(
-    C: Any, a: Any, b: Any, eps: Any, rho: Any, penalty: Any
+    C: CostLike, a: Masses, b: Masses, eps: Any, rho: Any, penalty: Any
 ) -> UnbalancedInputs:
-    """The checked problem, exactly. Raises InputError, and EnclosureError beyond LARGEST_SIZE."""
+    """The problem after the checks of all arguments, its inputs unrounded. Raises InputError, and
+    EnclosureError beyond LARGEST_SIZE."""
     C, a, b, first, second = checked(C, a, b, rho, penalty)
     eps = as_positive(eps, "eps")
     if max(C.shape) > LARGEST_SIZE:
@@ -85,7 +87,7 @@ def unbalanced_inputs(
 
 
 def in_balls(side: penalties.Penalty) -> Penalty:
-    """The penalty of this name and rho."""
+    """The penalty of `refot.penalties` as one in balls."""
     if isinstance(side, penalties.Exact):
         return Exact()
     return KL(arb(side.rho)) if isinstance(side, penalties.KL) else TV(arb(side.rho))

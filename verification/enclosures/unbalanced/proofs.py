@@ -1,8 +1,9 @@
-"""What potentials prove of an unbalanced problem, in flint balls: U, the plan, the potentials.
+"""What can be proven from potentials of an unbalanced problem, in flint balls: U, the plan, and the
+optimal potentials.
 
-True for every g and at every working precision; the nearer g is to the optimum, the smaller are the
-balls. If one side is exact, it is that of the rows: their potentials are exact transforms, and the
-plan has the row sums a. docs/certificates.md proves each formula."""
+Each formula holds for every g and at every working precision; the nearer g is to the optimum, the
+smaller are the balls. If one marginal is exact, it must be that of the rows: their potentials are
+exact transforms of g, so that the plan has the row sums a. docs/certificates.md has the proofs."""
 
 from __future__ import annotations
 
@@ -27,15 +28,15 @@ def primal(p: UnbalancedProblem, h: HalfStep) -> arb:
 
 
 def value(p: UnbalancedProblem, h: HalfStep) -> arb:
-    """U: from the dual of (f, g) up to the primal of their plan."""
+    """U: the ball from the dual of (f, g) up to the primal of their plan."""
     return dual(p, h).union(primal(p, h))
 
 
 def potential(p: UnbalancedProblem, h: HalfStep) -> Vector:
     """Balls around the optimal g, where the penalty of the columns is KL.
 
-    One iteration T (U-3) is a contraction in the largest entry, with the factor kappa of both
-    sides, so that |g - g*| <= |T g - g| / (1 - kappa).
+    One iteration T (U-3) is a contraction in the maximum norm. Its factor kappa is the product of
+    the slopes of prox on both sides, so that |g - g*| <= |T g - g| / (1 - kappa).
     """
     kappa = p.rows.slope(arb(0), p.eps) * p.columns.slope(arb(0), p.eps)
     moved = max_of([abs(new - old) for new, old in zip(best_columns(p, h.f), h.g, strict=True)])
@@ -53,7 +54,7 @@ def plan(p: UnbalancedProblem, h: HalfStep) -> Matrix:
 
 
 def max_of(x: Vector) -> arb:
-    """A ball around the largest."""
+    """A ball that contains the largest of the numbers in the balls of x."""
     largest = x[0]
     for t in x[1:]:
         largest = largest.max(t)

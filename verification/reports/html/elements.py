@@ -5,6 +5,7 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element, tostring
 
 Child = Element | str
+"""What an element may contain."""
 
 
 def tag(name: str, *children: Child, **attributes: str) -> Element:
@@ -23,7 +24,7 @@ def tag(name: str, *children: Child, **attributes: str) -> Element:
 
 
 def table(headings: tuple[str, ...], rows: list[list[Child]], class_: str = "plain") -> Element:
-    """A table in a box of its own, which scrolls where the page is narrower."""
+    """A table in a box that scrolls sideways if the page is narrower than the table."""
     head = tag("thead", tag("tr", *(tag("th", heading, scope="col") for heading in headings)))
     body = tag("tbody", *(tag("tr", *(tag("td", cell) for cell in row)) for row in rows))
     return tag("div", tag("table", head, body, class_=class_), class_="scrolls")

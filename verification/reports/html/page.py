@@ -31,9 +31,10 @@ from .source import Source
 WHAT_IT_SAYS = {"passed": "passed", "failed": "failed", "error": "errors",
                 "not_converged": "not converged, and said so", "refot_error": "errors of refot",
                 "not_provided": "not provided"}
+"""The statuses, as the summary calls them."""
 
 SELDOM = ("not_converged", "refot_error")
-"""Statuses that the summary mentions only if there are any."""
+"""Statuses that the summary leaves out if no check has them."""
 
 
 def write_html(report: Report, path: Path, words: Iterable[str], seed: int = 0) -> None:
@@ -100,7 +101,7 @@ def _summary(source: Source) -> Iterator[Element]:
 
 
 def _causes(source: Source) -> Iterator[Element]:
-    """What causes the failures, each with its level, the number of checks, and their parts."""
+    """A table of the causes of failures: level, cause, number of checks, and their parts."""
     rows: list[list[Child]] = [
         [cause.level.value, cause.words, str(len(cause.results)),
          *([", ".join(dict.fromkeys(result.part for result in cause.results))]

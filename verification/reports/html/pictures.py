@@ -14,7 +14,8 @@ from xml.etree.ElementTree import Element
 from .elements import tag
 
 THINNEST = 3.0
-"""The least width of a drawn interval, in units of the picture: most would be below a pixel."""
+"""The least width of a drawn interval, in units of the picture. Most intervals are so narrow that
+they could not be seen at their own width."""
 
 
 # ------------------------------------------------------------------ one value
@@ -53,7 +54,8 @@ def interval_picture(
 # ------------------------------------------------------------------ many errors
 @dataclass(frozen=True)
 class Point:
-    """An error in units of what is allowed, at x > 0; `passed` is its colour and its shape."""
+    """An error divided by what is allowed, at x > 0; drawn as a dot if it `passed`, else a
+    cross."""
 
     x: float
     error: float
@@ -88,7 +90,7 @@ class Axis:
 def error_picture(points: list[Point], label: str) -> Element:
     """Error / allowed against x, both logarithmic; the line is at 1, above which a check fails.
 
-    Points on one spot are drawn once, and counted: a failed one hides passed ones, not the reverse.
+    Points on one spot are drawn as one mark: a cross if any of them failed.
     """
     width, height = 380.0, 230.0
     across = _spanning([point.x for point in points], 52, width - 14)
@@ -108,9 +110,9 @@ def error_picture(points: list[Point], label: str) -> Element:
 def growth_picture(
     curves: dict[str, list[tuple[float, float]]], own: str, label: str, what: str
 ) -> Element:
-    """The curve named `own` through points (x, y) > 0, both logarithmic, among the others, pale.
+    """The curve named `own` through points (x, y) > 0, both logarithmic; the other curves are pale.
 
-    The axes are those of all curves, so that one picture can be held against the next.
+    The axes span all curves, so that pictures of different curves can be compared.
     """
     width, height = 170.0, 130.0
     across, up = (_spanning([point[k] for curve in curves.values() for point in curve], *ends)

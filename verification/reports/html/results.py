@@ -19,10 +19,10 @@ from .pictures import Point, error_picture, interval_picture
 from .source import Source
 
 OPEN = 40
-"""With several parts and more failures than this, the failures are folded at first."""
+"""With several parts and more failures than this, the failures of each part are folded at first."""
 
 SAID = 20
-"""Lines shown of what a part printed, and of its warnings."""
+"""The most lines shown of what a part printed, and of its warnings."""
 
 
 # ------------------------------------------------------------------ what refot could not judge

@@ -1,4 +1,4 @@
-"""What a page is made of: a report, its cases, and the command line that gave it."""
+"""What an HTML page is made from: a report, its cases, and the command line of the run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from refot.verification.runs.run import CheckResult, Report
 
 @dataclass(frozen=True)
 class Source:
-    """What a page is made of: the report, its cases by name, how it was run."""
+    """The report, its cases by name, and the command line of the run."""
 
     report: Report
     cases: dict[str, Case]
@@ -24,7 +24,7 @@ class Source:
 
     @property
     def several_parts(self) -> bool:
-        """Whether id and case are not enough to name a result."""
+        """Whether there are several parts, so that a result must be named with its part, too."""
         return len(self.report.subject.parts) > 1
 
     def wrong(self, part: str | None = None) -> list[CheckResult]:

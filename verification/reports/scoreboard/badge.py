@@ -20,16 +20,20 @@ COLOURS = {Level.WRONG: "#b4232a", Level.SILENT: "#9a5b00", Level.SAID: "#6b6200
 """The colour of the right half, dark enough for white letters."""
 
 LETTER = 6.0
-"""The width of a letter of 11 px, on average."""
+"""The average width of a letter of 11 px, in px."""
 
 PADDING = 12.0
+"""The space beside the text in each half, left and right together."""
+
 HEIGHT = 20.0
+"""The height of the badge, in px."""
 
 LABEL = "refot"
+"""The text in the left half."""
 
 
 def message(record: Record) -> str:
-    """What the badge says: "value 69/69, 11.2 digits"."""
+    """The text in the right half, such as "value 69/69, 11.2 digits"."""
     offer = headline(record)
     if offer is None:
         return WORDS[Level.UNKNOWN]
@@ -79,7 +83,7 @@ def badge(record: Record) -> Element:
 
 
 def _text(text: str, middle: float, width: float) -> Element:
-    """White letters around a middle, which fill the width whatever the font is."""
+    """White text, centred at `middle` and stretched to `width`, whatever font the reader has."""
     return tag("text", text, x=f"{middle:.1f}", y="14", fill="#fff", text_anchor="middle",
                font_family="Verdana,Geneva,DejaVu Sans,sans-serif", font_size="11",
                textLength=f"{width:.1f}")

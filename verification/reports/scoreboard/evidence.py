@@ -1,4 +1,4 @@
-"""The evidence behind the cells of one version of a library, and the commands that repeat it."""
+"""The failures behind the cells of one version of a library, and the commands that repeat them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .summary import BREAKS, WORDS, Cell, by_capability, count
 HEADINGS = ("case", "level", "measured", "certified", "off by", "allowed", "why")
 
 CASES_SHOWN = 12
-"""Cases of one check that are shown, the worst first; the file with every result has all."""
+"""The most cases shown of one check at one level. The record file has all of them."""
 
 
 def evidence(record: Record) -> Iterator[Element]:
-    """A fold for each part; a link to a place in it opens it."""
+    """A section for each part, folded until a link to a place in it is followed."""
     for part in record.parts:
         cells = by_capability(record.of(part))
         counts = ", ".join(f"{WORDS[level]} {n}" for level in (*BREAKS, Level.LAX, Level.RIGHT)
@@ -43,7 +43,7 @@ def _named(record: Record, part: str) -> tuple[str, ...]:
 
 
 def _capability(record: Record, part: str, name: str, cell: Cell) -> Element:
-    """What was found of one capability of a part."""
+    """The results of one capability of a part: a summary, and the failures check by check."""
     wrong = sorted((result for result in cell.results if result.level in BREAKS),
                    key=lambda each: (LEVELS.index(each.level), each.id))
     lax = [result for result in cell.results if result.level is Level.LAX]

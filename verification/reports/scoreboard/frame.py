@@ -1,4 +1,4 @@
-"""What the pages of the scoreboard share: the frame, the cell of digits, the table of cells."""
+"""What the pages of the scoreboard share: the document, cells with right digits, and tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Rows: TypeAlias = list[tuple[Child, list[tuple[str, list[Child]]]]]
 """The rows of a table: a heading and, for each column, the class of a cell and what is in it."""
 
 MOST_DIGITS = 16
-"""The length of a bar: a double has no more digits."""
+"""The length of a bar, in right digits: a double has no more."""
 
 MARKS = {Level.WRONG: "✗", Level.SILENT: "?", Level.SAID: "!", Level.RIGHT: "✓"}
 """A level as one letter, for the table of cases."""
@@ -34,11 +34,12 @@ MEANINGS = {
     Level.SAID: "the same, with a warning, an error or a NaN",
     Level.LAX: "bad input (a NaN, eps < 0, weights that do not fit) is answered with a number",
 }
+"""The levels, as the legend of a page explains them."""
 
 
 def document(title: str, *content: Child) -> str:
-    """A whole page. Its policy allows its own style and nothing else, so that it asks for
-    nothing."""
+    """A whole page. Its Content-Security-Policy allows its own style and nothing else, so that the
+    page loads nothing from a network."""
     style = (resources.files(__package__) / "templates" / "scoreboard.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = (f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; "
@@ -69,7 +70,8 @@ def anchor(record: Record, part: str, what: str = "") -> str:
 
 # ------------------------------------------------------------------ cells
 def cell(found: Cell, href: str, *, more: str = "") -> list[Child]:
-    """What a cell shows: digits with a bar, the levels in words, `more`; it leads to `href`."""
+    """The content of a cell: right digits with a bar, the levels in words, and the text `more`. It
+    is a link to `href`."""
     digits = found.digits()
     shown: list[Child] = [] if digits is None else [
         tag("b", f"{digits[0]:.1f}"), tag("small", f" / {digits[1]:.1f}"), _bar(*digits)]
@@ -80,7 +82,7 @@ def cell(found: Cell, href: str, *, more: str = "") -> list[Child]:
 
 
 def _bar(worst: float, median: float) -> Element:
-    """The worst and the median digits as one bar: the part up to the worst is full."""
+    """The worst and the median digits as one bar: full up to the worst, paler up to the median."""
     def part(kind: str, length: float) -> Element:
         return tag("rect", class_=kind, width=f"{length:.1f}", height="4")
 
@@ -97,8 +99,8 @@ def by_difficulty(found: Cell) -> str:
 
 # ------------------------------------------------------------------ tables
 def breakable(name: str) -> Element:
-    """The name of a function or capability, which may go on in a new line after a `_`, `.`, `(` or
-    `,`."""
+    """The name of a function or capability, in which a browser may break the line after `_`, `.`,
+    `(` or `,`."""
     words: list[Child] = []
     for word in re.findall(r"[^_.(,]*[_.(,]?", name):
         words += [word, tag("wbr")]

@@ -1,4 +1,5 @@
-"""The page of one version of a library: its history, parts x capabilities, parts x cases."""
+"""The page of one version of a library: its history, a table of parts by capabilities, and one of
+parts by cases."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from .record import Record, Result
 from .summary import WORDS, Cell, by_capability, changes
 
 CHANGES_SHOWN = 200
-"""Changed results that are listed; the others are counted only."""
+"""The most changed results that are listed; the others are only counted."""
 
 
 def library(record: Record, versions: list[Record], record_file: str) -> str:
@@ -38,7 +39,7 @@ def library(record: Record, versions: list[Record], record_file: str) -> str:
 
 # ------------------------------------------------------------------ history
 def _history(record: Record, versions: list[Record]) -> Iterator[Element]:
-    """What each version got, and what changed from the version before this one."""
+    """The results of each version, and what changed from the version before this one."""
     if len(versions) < 2:
         return
     yield tag("h2", "By version")
@@ -67,7 +68,8 @@ def _changed(title: str, record: Record, old: Record, results: list[Result]) -> 
 
 # ------------------------------------------------------------------ parts
 def _parts(record: Record) -> Element:
-    """Parts x capabilities in digits; the side with more names goes down the page."""
+    """A table of parts by capabilities with their right digits. The rows are parts, or capabilities
+    if there are more of these."""
     found = {part: by_capability(record.of(part)) for part in record.parts}
     names = [name for name in CAPABILITIES
              if any(name in cells and cells[name].asked for cells in found.values())]
@@ -93,7 +95,7 @@ def _link(record: Record, part: str) -> Element:
 
 
 def _cases(record: Record) -> Element:
-    """Parts x cases, a letter for each level."""
+    """A table of parts by cases, with one letter for the worst level on each case."""
     rows: Rows = []
     for part in record.parts:
         by_case: dict[str, list[Result]] = {case: [] for case in record.cases}

@@ -1,4 +1,4 @@
-"""The first page of the scoreboard: the libraries, and capabilities x libraries."""
+"""The first page of the scoreboard: a table of capabilities by libraries, and all libraries."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from .record import Record
 from .summary import BREAKS, WORDS, Offer, count, offers
 
 LEVELS_SHOWN = (*BREAKS, Level.LAX)
+"""The levels that are counted in the list of libraries."""
 
 
 def overview(libraries: dict[str, list[Record]]) -> str:
-    """The page; the records of a library end with the newest version."""
+    """The page as HTML. `libraries` has the records of each library, the newest version last."""
     newest = [versions[-1] for versions in libraries.values()]
     return document(
         "refot: the scoreboard of entropic optimal transport",
@@ -30,7 +31,8 @@ def overview(libraries: dict[str, list[Record]]) -> str:
 
 
 def capabilities(records: list[Record]) -> Element:
-    """Capabilities x records; a cell is about the best part of a record."""
+    """A table with a row for each capability and a column for each record. A cell is about the part
+    of the record that is best at the capability."""
     found = [offers(record) for record in records]
     rows: Rows = []
     for name in CAPABILITIES:
@@ -51,7 +53,7 @@ def _offered(record: Record, offer: Offer) -> tuple[str, list[Child]]:
 
 
 def _libraries(libraries: dict[str, list[Record]]) -> Element:
-    """A row a library: its badge, its versions, and how many checks have which level."""
+    """A row for each library: its badge, its versions, and how many checks have which level."""
     rows: Rows = []
     for name, versions in libraries.items():
         record = versions[-1]

@@ -22,7 +22,7 @@ from refot.verification.runs.levels import Level, is_about_bad_input
 from refot.verification.runs.run import FORMAT as REPORT_FORMAT
 
 FORMAT = "refot record 1"
-"""What a record says of itself."""
+"""The field `format` of a record."""
 
 NUMBERS = ("measured", "low", "high", "error", "tolerance")
 """The numbers of a result that is not right, in the order of the file."""
@@ -58,13 +58,13 @@ class Result:
 
     @property
     def about_bad_input(self) -> bool:
-        """Whether the input was bad."""
+        """Whether the check gives the subject bad input."""
         return is_about_bad_input(self.id)
 
 
 @dataclass(frozen=True)
 class Record:
-    """One run of `refot verify`. `arguments` are the words after it on the command line."""
+    """One run of `refot verify`. `arguments` are the words that followed on its command line."""
 
     name: str
     version: str

@@ -1,4 +1,5 @@
-"""Writes the scoreboard: the pages, a record of each report, a badge and its JSON a library."""
+"""Writes the scoreboard: its pages, a record of each report, and for each library a badge as SVG
+and as JSON."""
 
 from __future__ import annotations
 

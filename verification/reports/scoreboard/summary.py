@@ -1,7 +1,8 @@
-"""What the cells of the scoreboard say: levels and right digits of some results, and who is best.
+"""What the cells of the scoreboard say: levels and right digits of some results, and the best part.
 
-A library is judged by its best function for a capability, as a user may choose it, and the cell
-says how many of its functions are right. Checks with bad input are counted apart, as lax.
+The cell of a library shows its best function for a capability, since a user may choose that one,
+and says how many of its functions are right. Failed checks with bad input are counted apart, as
+lax.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from refot.verification.subjects.capabilities import CAPABILITIES, Role
 from .record import Record, Result
 
 BREAKS = (Level.WRONG, Level.SILENT, Level.SAID)
-"""The levels of a result that is not right, to input that was not bad."""
+"""The levels of wrong or missing answers to sound input."""
 
 WORDS = {Level.WRONG: "wrong", Level.SILENT: "silent", Level.SAID: "breaks", Level.LAX: "lax",
          Level.RIGHT: "right", Level.UNKNOWN: "not judged"}
@@ -33,7 +34,7 @@ HEADLINE = "value"
 # ------------------------------------------------------------------ one cell
 @dataclass(frozen=True)
 class Cell:
-    """Some results, all those of one capability of one part for instance."""
+    """Some results, for instance those of one capability of one part."""
 
     results: tuple[Result, ...]
 
@@ -44,13 +45,13 @@ class Cell:
 
     @property
     def asked(self) -> int:
-        """How many were judged, with input that was not bad."""
+        """How many checks with sound input were judged."""
         return sum(result.level is not Level.UNKNOWN and not result.about_bad_input
                    for result in self.results)
 
     @property
     def right(self) -> int:
-        """How many of these are right."""
+        """How many checks with sound input passed."""
         return sum(result.level is Level.RIGHT and not result.about_bad_input
                    for result in self.results)
 
@@ -72,8 +73,8 @@ class Cell:
 
     @property
     def quality(self) -> tuple[float, ...]:
-        """The larger the better: fewest wrong, then silent, then said, then most answers, then
-        most digits."""
+        """A key that is larger for better results: it compares the numbers of wrong, silent and
+        said results, then the number of checks, then the right digits."""
         worst_digits, median_digits = self.digits() or (0.0, 0.0)
         return (*(-self.counts[level] for level in BREAKS), self.asked, worst_digits,
                 median_digits)
@@ -111,7 +112,7 @@ class Offer:
 
     @property
     def best(self) -> Cell:
-        """Its results."""
+        """The results of the best part."""
         return self.cells[self.best_part]
 
     @property
@@ -131,7 +132,7 @@ def offers(record: Record) -> dict[str, Offer]:
 
 
 def headline(record: Record) -> Offer | None:
-    """What the badge of a library is about."""
+    """The capability that the badge of a library is about: HEADLINE, else the first one offered."""
     found = offers(record)
     return found.get(HEADLINE) or next(iter(found.values()), None)
 

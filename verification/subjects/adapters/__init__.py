@@ -24,9 +24,10 @@ import numpy as np
 from refot.arrays import Array
 
 Answer = TypeVar("Answer")
+"""What a function of a library returns."""
 
 ROUNDED = 1e-5
-"""The sum of float32 weights may be off by this much."""
+"""The sum of float32 weights may differ from 1 by this much."""
 
 Capabilities: TypeAlias = dict[str, Callable[..., Any]]
 """The capabilities of a part: functions by name."""
@@ -64,8 +65,8 @@ def once(solve: Callable[..., Answer]) -> Callable[..., Answer]:
 def as_clouds(C: Array) -> tuple[Array, Array, Array]:
     """Points x (n, m), y (m, m) and numbers r (n,) with |x_i - y_j|^2 = C_ij + r_i.
 
-    With these a function of points can be asked about any cost matrix, since adding r_i to row i of
-    a cost changes neither plan nor KL: f becomes f + r, and every value grows by a.r. The points
+    With these a function of points can be asked about any cost matrix. Adding r_i to row i of a
+    cost changes neither plan nor KL: f becomes f + r, and every value grows by a.r. The points
     are x_i = -t (C_i - mean C) / 2 and y_j = e_j / t; any t > 0 will do, and this one keeps r
     small.
 

@@ -2,9 +2,9 @@
 
 Written from its README and source at 0.1.0: **this adapter was not run on a GPU by those who wrote
 it.** The problem, the tolerance and the meaning of the dual variables are those of regot
-(`adapters.regot`), but an answer is a dictionary of `plan`, `dual` of n + m numbers, and `niter`.
-The matrix is read row by row whatever its strides (Q1 of docs/findings-torchgw-wass.md), so that
-it is given in C order.
+(`adapters.regot`). But an answer is a dictionary of `plan`, `dual` with n + m numbers, and `niter`.
+curegot reads a matrix row by row whatever its strides (Q1 of docs/findings-torchgw-wass.md), so it
+is given in C order here.
 """
 
 from __future__ import annotations

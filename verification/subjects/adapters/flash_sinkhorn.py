@@ -1,11 +1,11 @@
 """flash-sinkhorn (`import flash_sinkhorn`) as a subject, on a CUDA GPU only.
 
 https://github.com/ot-triton-lab/flash-sinkhorn. Written from its source: **this adapter was not run
-on a GPU by those who wrote it.** Its `SamplesLoss` looks like GeomLoss's and has other defaults:
-the cost is |x - y|^2 and not half of it, eps = blur^2, nothing is debiased, everything is float32,
-and products are rounded to TF32 unless `allow_tf32=False`. It lowers eps along a schedule without
-any stopping rule, so that potentials lag behind the last eps by about a step of the schedule, as in
-GeomLoss.
+on a GPU by those who wrote it.** Its `SamplesLoss` looks like GeomLoss's and has other defaults.
+The cost is |x - y|^2 and not half of it, eps = blur^2, and nothing is debiased. Everything is
+float32, and products are rounded to TF32 unless `allow_tf32=False`. As in GeomLoss, eps is lowered
+along a schedule without any stopping rule, so that potentials lag behind the last eps by about one
+step.
 """
 
 from __future__ import annotations

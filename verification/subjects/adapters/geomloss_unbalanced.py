@@ -1,6 +1,6 @@
 """GeomLoss's unbalanced transport: `reach` of SamplesLoss, `unbalanced` and `reach` of geomloss.ot.
 
-Neither has a stopping rule; what is asked of them is that of `adapters/geomloss.py`.
+Neither has a stopping rule. The tolerances are those that `adapters/geomloss.py` explains.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ COSTS = {2: "sqeuclidean", 1: "euclidean"}
 
 
 def unbalanced() -> Iterator[Part]:
-    """Each loss and each solver."""
+    """A part for each loss and each solver."""
     yield from unbalanced_losses()
     yield from _matrix()
     yield from _samples()
 
 
 def unbalanced_losses() -> Iterator[Part]:
-    """Each loss: GeomLoss before 0.3 has nothing else."""
+    """A part for each loss. GeomLoss before 0.3 has nothing else for unbalanced transport."""
     for p in COSTS:
         yield from _debiased(p)
     yield from _biased()
@@ -36,7 +36,7 @@ def unbalanced_losses() -> Iterator[Part]:
 
 # ------------------------------------------------------------------ SamplesLoss
 def _loss(p: int, called: str, **options: Any) -> Callable[..., Any]:
-    """(x, a, y, b, eps, rho, cost) to the loss, on refot's cost; x may be a tensor."""
+    """A function (x, a, y, b, eps, rho, cost) -> loss, for refot's cost; x may be a tensor."""
     import torch
     from geomloss import SamplesLoss
 

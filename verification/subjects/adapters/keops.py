@@ -1,10 +1,10 @@
 """KeOps (`from pykeops.torch import LazyTensor`) as a subject. https://www.kernel-operations.io
 
 KeOps is no solver. It computes sums and log-sum-exps of a formula over all pairs (i, j), with code
-that it compiles when a formula, dimension and precision are first used (it needs a C++ compiler and
-some 6 s each time, and keeps the result on disk). Verified are the reductions of which Sinkhorn
-loops and energy distances are made, their gradients by its automatic differentiation, and GeomLoss
-on its `online` backend, which uses them.
+that it compiles when a formula, dimension and precision are first used. That needs a C++ compiler
+and some 6 s, and the result is kept on disk. Verified are the reductions of which Sinkhorn loops
+and energy distances are made, their gradients by its automatic differentiation, and GeomLoss on its
+`online` backend, which uses them.
 """
 
 from __future__ import annotations

@@ -18,19 +18,23 @@ from . import Capabilities, unsupported
 from .pot_unbalanced import Solve, kept
 
 DOCUMENTED, SOLVED = "ott.reg_ot_cost(tau), documented", "ott.reg_ot_cost(tau)"
-"""Their conventions: what the documentation says, and what the plan is the solution of."""
+"""Two conventions of OTT's unbalanced solver: the problem that its documentation states, and the
+problem of which its plan is the solution."""
 
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Jits a function, and lets it take and return NumPy arrays."""
 
 THRESHOLD = 1e-9
-"""Of the solver; the default of 1e-3 would hide what is right and what is not."""
+"""The error at which the solver stops. With its default, 1e-3, a plan that has not converged could
+not be told from the plan of another problem."""
 
 
 def unbalanced(compiled: Compile, threshold: float) -> Iterator[Part]:
-    """The problem of the documentation, that of which the plan is the solution, the divergence.
+    """Parts for the problem of the documentation, for the problem that is solved, and for the
+    divergence.
 
-    `compiled` makes a jitted function of NumPy arrays; `threshold` is the default, of the solves of
-    a divergence, where it cannot be changed without the solver.
+    `compiled` jits a function and lets it take NumPy arrays. `threshold` is OTT's default, at which
+    the solves of the divergence stop, and so the tolerance of that part.
     """
     solve = _solver(compiled)
     name = f"linear.solve(tau_a=tau, tau_b=tau, threshold={THRESHOLD:g})"
@@ -46,12 +50,13 @@ def unbalanced(compiled: Compile, threshold: float) -> Iterator[Part]:
 
 
 def _on_their_cost(solve: Solve) -> Solve:
-    """`solve`, on the cost on which KL to 1 gives the plan that KL to a b' gives on C."""
+    """`solve`, called with another cost. OTT compares the plan with ones (KL to 1); with that cost
+    its plan is the plan which KL to a b' has for C."""
     return lambda C, a, b, eps, rho: solve(their_cost_matrix(SOLVED, C, a, b, eps), a, b, eps, rho)
 
 
 def _solver(compiled: Compile) -> Solve:
-    """(C, a, b, eps, rho) to what the SinkhornOutput holds, by name."""
+    """A function (C, a, b, eps, rho) -> the fields of the SinkhornOutput by name."""
     from ott.geometry.geometry import Geometry
     from ott.problems.linear.linear_problem import LinearProblem
     from ott.solvers.linear.sinkhorn import Sinkhorn
@@ -66,7 +71,7 @@ def _solver(compiled: Compile) -> Solve:
 
 
 def _for_each_tau(compiled: Compile, function: Callable[..., Any]) -> Callable[[float], Any]:
-    """The jitted function of each tau: OTT asks whether it is 1, so that it cannot be traced."""
+    """The jitted function of each tau. JAX cannot trace tau, since OTT's code branches on it."""
 
     @cache
     def at(tau: float) -> Any:
@@ -76,7 +81,7 @@ def _for_each_tau(compiled: Compile, function: Callable[..., Any]) -> Callable[[
 
 
 def _output(solved: Solve, called: str) -> Capabilities:
-    """The plan, and the potentials in the convention that is called."""
+    """The plan, and the potentials, converted from the convention `called`."""
 
     def potentials(C: Array, a: Array, b: Array, eps: float, rho: float) -> tuple[Array, Array]:
         found = solved(C, a, b, eps, rho)

@@ -32,8 +32,8 @@ SINKHORN = {
 """The methods of `ot.sinkhorn` for balanced problems, each with its convention."""
 
 SINKHORN2 = ("sinkhorn", "sinkhorn_log", "sinkhorn_stabilized")
-"""The methods that `ot.sinkhorn2` accepts. Its documentation recommends the other two, which its
-code refuses."""
+"""The methods that `ot.sinkhorn2` accepts. Its documentation also recommends the last two of
+SINKHORN, which its code refuses."""
 
 METRICS = {"sqeuclidean": "sqeuclidean", "euclidean": "euclidean", "l1": "cityblock"}
 """refot's ground costs by the names that `ot.dist` gives them."""
@@ -218,7 +218,8 @@ def _empirical(ot: ModuleType) -> Iterator[Part]:
 
 # ------------------------------------------------------------------ a fixed number of steps
 def _unrolled(ot: ModuleType) -> Iterator[Part]:
-    """G-8. G updates the rows first and POT the columns: so POT gets the transposed problem."""
+    """The loss G-8 of Genevay, Peyré, Cuturi 2018. They update the rows first and POT the columns,
+    so POT gets the transposed problem."""
 
     def loss(C: Any, a: Any, b: Any, eps: float, L: int) -> Any:
         start = ot.backend.get_backend(b).log(b)  # v = b

@@ -31,9 +31,10 @@ Reader = Callable[[Callable[..., Any], str], Capabilities]
 
 
 def batch(ot: ModuleType, read: Reader) -> Iterator[Part]:
-    """The default, which is entropy, and its twin, which is KL; none for an older POT.
+    """A part with default options, which regularise by the entropy, and a twin with KL. An older
+    POT has neither.
 
-    reg = 0 is exact transport, which is another method and another problem.
+    reg = 0 is documented as exact transport. So a number in answer to eps = 0 is no failure.
     """
     if not hasattr(ot, "solve_batch"):
         return

@@ -28,7 +28,7 @@ METHODS = ("sinkhorn", "sinkhorn_stabilized", "sinkhorn_translation_invariant")
 'sinkhorn' in its place."""
 
 STEPS = 1_000
-"""`numItermax` of the two functions without a Sinkhorn iteration: their default."""
+"""The default `numItermax` of the two functions that do not use Sinkhorn's algorithm."""
 
 LBFGS = 1e-3
 """The accuracy asked of L-BFGS-B, the square root of 1e-6. On the cases here, when it ends, after
@@ -36,9 +36,10 @@ STEPS iterations at most, a step decreases its objective by a relative 1e-6 or l
 stopThr, 1e-15, asks for more than that."""
 
 KEPT = 16
-"""Answers kept: those of the problems of one case."""
+"""The number of answers that `kept` keeps: enough for the problems of one case."""
 
 Solve = Callable[[Array, Array, Array, float, float], Any]
+"""A function of (C, a, b, eps, rho)."""
 
 PRODUCT, ONES = "pot.sinkhorn_unbalanced", "pot.sinkhorn_unbalanced(entropy)"
 """The conventions of the two reg_types."""
@@ -84,7 +85,7 @@ def _sinkhorn(ot: ModuleType) -> Iterator[Part]:
 
 
 def _logged(ot: ModuleType, called: str, **options: Any) -> Solve:
-    """(plan, log) on the cost of the convention."""
+    """A function (C, a, b, eps, rho) -> (plan, log), for the cost that the convention needs."""
 
     def solve(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
         C = their_cost_matrix(called, C, a, b, eps)

@@ -1,1 +1,1 @@
-"""What is run once on a machine with a GPU: parity, verification, benchmark."""
+"""What developers run on a machine with a GPU: parity, verification and a benchmark."""

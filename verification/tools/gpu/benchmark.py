@@ -2,8 +2,8 @@
 
 A pair is one (i, j) of one softmin: one cost and one exponential. Times are those of the clock,
 from one synchronisation of the device to the next, after one run that compiles. They are the median
-of REPEATS runs, or of fewer that together take ENOUGH seconds. Peers are measured in the same run
-on the same points; all compute float32 without TF32."""
+of REPEATS runs, or of fewer that together take ENOUGH seconds. Peers are other packages' softmins,
+measured on the same points. Nothing computes float32 in TF32."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ from refot.backend_contract import Backend
 from refot.costs.operands import point_cost
 
 REPEATS, ENOUGH = 5, 5.0
+"""Timed runs, and the seconds after which no further run is timed."""
+
 ITERATIONS = 5
-"""Sinkhorn iterations of a peer that has no softmin of its own to be timed."""
+"""Sinkhorn iterations that are timed for a peer which offers no softmin alone."""
 
 SOFTMIN = (
     ("float32", 1_000, 3), ("float32", 10_000, 2), ("float32", 100_000, 3), ("float32", 300_000, 3),
@@ -29,11 +31,12 @@ SOFTMIN = (
     ("float32", 100_000, 64), ("float64", 50_000, 64), ("float32", 20_000, 784),
     ("float64", 5_000, 784),
 )
-"""dtype, n = m, d."""
+"""(dtype, n = m, d) of the softmins that are timed."""
 
 SOLVES = (("float64", 10_000, 2, 1e-2, 1e-6), ("float64", 10_000, 2, 1e-3, 1e-6),
           ("float64", 5_000, 784, 1e-2, 1e-6), ("float32", 100_000, 3, 1e-2, 1e-4))
-"""dtype, n = m, d, eps in units of the mean cost, L1 marginal error at which it ends."""
+"""(dtype, n = m, d, eps in units of the mean cost, L1 marginal error to reach) of the solves that
+are timed."""
 
 TIME_LIMIT = 60.0
 """Seconds after which a solve ends, converged or not."""
@@ -60,7 +63,8 @@ def seconds(run: Callable[[], Any], synchronize: Callable[[], Any]) -> float:
 
 
 def softmin_rates(backend: Backend) -> list[dict[str, Any]]:
-    """Pairs per second for each of SOFTMIN, of the backend and of the peers that are here."""
+    """A row for each of SOFTMIN: pairs per second of the backend and of each peer, or why a peer
+    has none."""
     rows = []
     for dtype, n, d in SOFTMIN:
         x, y, h, mean = clouds(dtype, n, d)
@@ -139,3 +143,4 @@ def flash_sinkhorn(x: Any, y: Any, h: Any, eps: float) -> float:
 
 
 PEERS: dict[str, Callable[..., float]] = {"keops": keops, "flash-sinkhorn": flash_sinkhorn}
+"""By name, functions of (x, y, h, eps) that return the pairs per second of another package."""

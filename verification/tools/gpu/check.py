@@ -1,11 +1,12 @@
-"""Everything that a machine with a GPU can tell about the CuPy backend, in one command:
+"""Test and measure the CuPy backend on a machine with a GPU, in one command:
 
     python verification/tools/gpu/check.py --json out.json
 
-From a plain checkout, with NumPy, SciPy, Numba and CuPy: nothing to install, no network. It says
-what the machine is, compares every operation with the NumPy backend
-(`refot.verification.parity`), runs `refot verify cupy` and measures (`benchmark`). Exit status:
-0 all of it passed, 1 something failed, 2 there is no GPU that CuPy can use.
+It runs in a plain checkout with NumPy, SciPy, Numba and CuPy: refot need not be installed, and no
+network is needed. It describes the machine, compares every operation with the NumPy backend
+(`refot.verification.parity`), runs `refot verify cupy`, and times softmins and solves
+(`benchmark.py`). Exit status: 0 all of it passed, 1 something failed, 2 there is no GPU that CuPy
+can use.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PARTS = ("parity", "verify", "benchmark")
 
 
 def machine(backend: Any) -> dict[str, Any]:
-    """The device and the versions that the figures belong to."""
+    """The device and the versions with which the results were measured."""
     import numpy as np
 
     cupy = backend.xp
@@ -43,7 +44,7 @@ def machine(backend: Any) -> dict[str, Any]:
 
 
 def parity(backend: Any) -> dict[str, Any]:
-    """Each comparison, and whether all of them passed."""
+    """The results of all comparisons of operations, and whether all of them passed."""
     from dataclasses import asdict
 
     from refot.verification.parity.comparison import parity as compare
@@ -61,7 +62,8 @@ def parity(backend: Any) -> dict[str, Any]:
 
 
 def verify(backend: Any) -> dict[str, Any]:
-    """`refot verify cupy` in its quick profile; what needs a package that is not here is named."""
+    """The report of `refot verify cupy` in its quick profile. Cases that need a package which is
+    not installed are named on the terminal."""
     from refot.verification.runs.run import run
     from refot.verification.subjects.adapters.refot_itself import subject
 
@@ -72,14 +74,14 @@ def verify(backend: Any) -> dict[str, Any]:
             _say(f"  {check['status'].upper()}: {check['id']} on {check['case']}: "
                  f"{check['message']} {check['diagnosis']}")
     for case, reason in report.left_out.items():
-        _say(f"  fell away: {case}: {reason}")
+        _say(f"  left out: {case}: {reason}")
     _say(f"  {found['summary']['passed']} checks passed, {found['summary']['failed']} failed, "
          f"{found['summary']['errors']} errors")
     return {"passed": report.exit_status_of(strict=True) == 0, **found}
 
 
 def benchmark(backend: Any) -> dict[str, Any]:
-    """Rates and times; nothing in them passes or fails but a solve that did not converge."""
+    """Rates of softmins and times of solves. It fails only if a solve did not converge."""
     from refot.verification.tools.gpu.benchmark import softmin_rates, solve_times
 
     rates, solves = softmin_rates(backend), solve_times(backend)
@@ -96,7 +98,7 @@ def benchmark(backend: Any) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """The command; returns its exit status."""
+    """Run the command with these arguments, and return its exit status."""
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to FILE")

@@ -1,1 +1,1 @@
-"""Would the tests notice a wrong equation? One thing is changed, and the tests are run."""
+"""Whether the tests would notice a wrong equation: one thing in it is changed, and they are run."""

@@ -1,9 +1,9 @@
 """Mutants of an equation: one sign, constant, axis, weight, transpose or reduction changed.
 
-What a person gets wrong when typing a formula from a paper, done mechanically to the syntax tree:
-the tests should notice each. What is no equation stays as it is: annotations, default arguments,
-error messages, the choice of library and dtype, and constants beyond [1e-3, 100], which are limits
-and tolerances.
+These are the mistakes that people make when they type a formula from a paper, made mechanically in
+the syntax tree. The tests should notice each of them. Code that is no equation is not changed:
+annotations, default arguments, error messages, the choice of library and dtype, and constants
+outside [1e-3, 100], which are limits and tolerances.
 """
 
 from __future__ import annotations
@@ -19,30 +19,39 @@ Operator = ast.operator | ast.cmpop
 
 ARITHMETIC: dict[type[Operator], type[Operator]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
-"""`@` is not among them: its two orders give the same number for vectors."""
+"""Each operator, and the one that replaces it. `@` is not changed: exchanging its operands gives
+the same number for two vectors."""
 
 COMPARISONS: dict[type[Operator], type[Operator]] = {
     ast.Lt: ast.GtE, ast.GtE: ast.Lt, ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq}
+"""Each comparison, and its negation, which replaces it."""
 
 BOUNDARIES: dict[type[Operator], type[Operator]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
-"""Tried where something is compared with 0: atoms without mass are the case that people forget."""
+"""Each comparison with 0, and the one that replaces it: people forget the case of equality, which
+is that of atoms without mass."""
 
 PAIRS = (("a", "b"), ("f", "g"), ("x", "y"), ("u", "v"), ("F", "G"), ("P", "Q"))
+"""Names that people confuse: those of the two measures and of what belongs to them, and P and Q of
+B (Bréchet et al. 2019)."""
+
 PARTNERS = dict(PAIRS) | {other: name for name, other in PAIRS}
-"""The two measures with what belongs to them, and the two plans of B."""
+"""Each of these names, and the one that replaces it."""
 
 REDUCTIONS = {"min": "max", "max": "min", "maximum": "minimum", "minimum": "maximum",
               "sum": "mean", "mean": "sum"}
+"""Each reduction, and the one that replaces it."""
 
 ASIDE = ("warn", "namespace", "zeros_like", "ones_like", "finfo", "row_blocks", "slice")
-"""Calls that tell something, or ask for a library, a dtype or some rows at a time: no equation."""
+"""Functions whose calls are not changed, because they are no part of an equation: they warn, or
+choose a library, a dtype, or blocks of rows."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A source with one expression changed: where, what kind of change, before and after."""
+    """A module with one expression changed: its line, the kind of change, the expression before and
+    after, and the whole source after the change."""
 
     line: int
     kind: str
@@ -68,9 +77,10 @@ def mutants(source: str) -> Iterator[Mutant]:
 def _equations(
     node: ast.AST, names: frozenset[str]
 ) -> Iterator[tuple[ast.expr, frozenset[str]]]:
-    """The expressions that compute, with the names that their function knows.
+    """The expressions that compute something, each with the names that occur in its function.
 
-    Not annotations, defaults, messages, docstrings and decorators; an axis comes with its call.
+    Annotations, defaults, messages, docstrings and decorators are left out; an `axis` is changed
+    together with its call.
     """
     match node:
         case ast.Raise() | ast.JoinedStr() | ast.Assert() | ast.Expr(value=ast.Constant()):
@@ -119,7 +129,8 @@ def _replaced(source: str, node: ast.expr, text: str) -> str:
 
 # ------------------------------------------------------------------ what
 def _changes(node: ast.expr) -> Iterator[tuple[str, ast.expr]]:
-    """(kind, the expression in its place) for everything that can go wrong at this node."""
+    """(kind of change, the expression that replaces the node) for each mistake that can be made at
+    this node."""
     match node:
         case ast.BinOp(op=op) if type(op) in ARITHMETIC:
             yield "operator", _with(node, op=ARITHMETIC[type(op)]())

@@ -1,9 +1,11 @@
-"""Do the tests notice a wrong equation? Each mutant of a file meets the tests of that file.
+"""Do the tests notice a wrong equation? The tests of a file are run on mutants of that file.
 
-`python -m refot.verification.tools.mutation.run --each 24 --seed 0` in a checkout, on a system with
-`fork`. The mutants are made in a copy of the checkout under the temporary folder, and a new process
-runs the tests on each: NumPy backend only, few examples drawn and always the same ones, no
-shrinking, end at the first failure. What takes ten times as long as the right code is killed too.
+    python -m refot.verification.tools.mutation.run --each 24 --seed 0
+
+It runs in a checkout, on a system with `fork`. The mutants are made in a copy of the checkout in
+the temporary folder, and a new process runs the tests on each: on the NumPy backend only, with few
+examples that are the same each time, without shrinking, and only up to the first failure. A mutant
+with which the tests take ten times as long as with the right code counts as noticed, too.
 """
 
 from __future__ import annotations
@@ -69,28 +71,31 @@ TESTS = {
                        "refot/gradients/test_gradients",
                        "refot/gradients/test_gradients_degenerate"),
 }
-"""The files below refot/ that hold equations, each with the files below tests/ that know it."""
+"""The files below refot/ that hold equations, each with the files below tests/ that test it."""
 
 EXAMPLES = 10
 """Examples that Hypothesis draws for a test that does not set the number itself."""
 
 SLOWER, LEAST = 10.0, 20.0
-"""A mutant may take SLOWER times as long as the right code, and in any case LEAST seconds."""
+"""The tests of a mutant may take SLOWER times as long as those of the right code, and in any case
+LEAST seconds."""
 
 SURVIVED, KILLED = (0,), (1, 2, 4)
-"""Exit statuses of pytest: all passed; one failed, or a test file or conftest.py did not load.
-The right code is judged first, so that the last two are the doing of a mutant."""
+"""Exit statuses of pytest. SURVIVED: all tests passed. KILLED: a test failed, or a test file or
+conftest.py could not be loaded. The right code is tested first, so that a mutant must have caused
+that."""
 
 BROKEN = 70
-"""The exit status where pytest itself cannot run."""
+"""The exit status if pytest itself cannot run."""
 
 OUTPUT = "pytest-output.txt"
-"""The file of the sandbox to which pytest writes; read only where it could not run."""
+"""The file of the sandbox to which pytest writes. It is read only if pytest could not run."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one mutant: "killed", "timeout" (killed by taking too long) or "survived"."""
+    """A mutant, and whether the tests noticed it: "killed", "timeout" (noticed, since they took too
+    long) or "survived"."""
 
     file: str
     line: int
@@ -105,8 +110,8 @@ class Outcome:
 class Sandbox:
     """A copy of the checkout, in which one file at a time is wrong.
 
-    `start` is how the process that runs the tests begins: "fork" shares what is imported already,
-    which saves a second a mutant; "spawn" is a new interpreter, which knows nothing of this one.
+    `start` is how the process that runs the tests is started: "fork" shares the modules that are
+    imported already, which saves a second for each mutant; "spawn" is a new interpreter.
     """
 
     folder: Path
@@ -117,7 +122,8 @@ class Sandbox:
         return (self.folder / "refot" / f"{file}.py").read_text(encoding="utf-8")
 
     def judge(self, file: str, source: str, limit: float) -> tuple[str, float]:
-        """What the tests of a file say of this source of it, and the seconds they took."""
+        """The outcome of the tests of a file with `source` in its place, and the seconds they took;
+        `limit` is the most seconds they may take."""
         path, right = self.folder / "refot" / f"{file}.py", self.source(file)
         try:
             _write(path, source)
@@ -145,19 +151,21 @@ class Sandbox:
 
 
 def _write(path: Path, source: str) -> None:
-    """The source in place, and no compiled form of another one that was as long and as old."""
+    """Write a source file, and delete its compiled forms: Python would use them for the new source
+    if it has the same length and time as the old one."""
     for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
         compiled.unlink()
     path.write_text(source, encoding="utf-8")
 
 
 def _pytest(folder: Path, tests: list[str]) -> None:
-    """Run in another process: the tests on the package of that folder; output goes to a file."""
+    """Run these tests on the package in `folder`, with their output in a file. It is called in a
+    process of its own, which it ends."""
     import pytest
     from hypothesis import HealthCheck, Phase, settings
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "refot"]:
-        del sys.modules[name]  # the right one
+        del sys.modules[name]  # imported from the checkout, where nothing is changed
     sys.path.insert(0, str(folder))
     os.chdir(folder)
     output = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -167,14 +175,14 @@ def _pytest(folder: Path, tests: list[str]) -> None:
         "mutation", max_examples=EXAMPLES, derandomize=True, database=None, deadline=None,
         phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
     os.environ |= {"HYPOTHESIS_PROFILE": "mutation", "REFOT_BACKEND": "numpy",
-                   "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # no plugin decides what a mutant is
+                   "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # plugins must not change the outcome
     status = BROKEN
     try:
         status = pytest.main([
             "-q", "-x", "-p", "no:cacheprovider",
             "-W", "ignore::pytest.PytestAssertRewriteWarning",  # loaded before the fork
             "-k", "not numba and not cupy", *tests])
-    except BaseException:  # noqa: BLE001 - the process ends here; the caller reads what was said
+    except BaseException:  # noqa: BLE001 - the process ends here; the caller reads the output
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -213,7 +221,7 @@ def judged(box: Sandbox, file: str, drawn: list[Mutant]) -> Iterator[Outcome]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Judge a sample; print a line a file and each survivor. Exit status 0."""
+    """Test a sample of mutants; print a line for each file and each survivor. Exit status 0."""
     parser = argparse.ArgumentParser(prog="python -m refot.verification.tools.mutation.run",
                                      description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--each", type=int, default=24, help="mutants of each file")

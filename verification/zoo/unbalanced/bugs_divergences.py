@@ -16,6 +16,7 @@ from .bugs_values import potentials, value
 from .right import plan_of
 
 CLOUDS = ("gaussian", "euclidean", "square-uniform")
+"""Cases of point clouds: n != m, n = m, two ground costs."""
 
 
 def _dense(x: Array, y: Array, cost: str) -> Array:
@@ -31,6 +32,7 @@ def _terms(W: Callable[..., float], x: Array, a: Array, y: Array, b: Array, eps:
 
 
 def _bias(a: Array, b: Array, eps: float) -> float:
+    """The mass bias eps/2 (m_a - m_b)^2 of U-8."""
     return float(eps / 2 * (a.sum() - b.sum()) ** 2)
 
 
@@ -39,12 +41,14 @@ def _halves(xy: float, xx: float, yy: float) -> float:
 
 
 def _made(form: Callable[..., float], W: Callable[..., float] = value, times: float = 1.0) -> Any:
-    """form(xy, xx, yy) plus a multiple of the mass bias."""
+    """A divergence computed from three values of W: form(W_xy, W_xx, W_yy), plus `times` the mass
+    bias."""
     return lambda x, a, y, b, eps, *rest: form(*_terms(W, x, a, y, b, eps, *rest)) + times * _bias(
         a, b, eps)
 
 
 def _at_rho(change: Callable[[float, float], float], answer: Callable[..., Any]) -> Any:
+    """The answer at change(rho, eps) in place of rho; rho <= 0 is kept, so that it is refused."""
     return lambda x, a, y, b, eps, rho, cost: answer(
         x, a, y, b, eps, change(rho, eps) if rho > 0 else rho, cost)
 
@@ -60,12 +64,15 @@ def _linear(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
 
 
 def _for_mass_one(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
+    """A formula of the value that holds only if 2 m_a m_b = m_a + m_b, as for mass 1."""
     return float((rho + eps / 2) * (a.sum() + b.sum() - 2 * plan_of(C, a, b, eps, rho).sum()))
 
 
 def _zero(*problem: Any) -> float:
-    """U with sum p log(p/q) for each KL, without its -p + q: 0 at every optimum. `plan_of` is
-    called only to refuse bad arguments."""
+    """U with sum p log(p/q) in place of each KL, without its -p + q: this is 0 at every optimum.
+
+    `plan_of` is called only to refuse bad arguments.
+    """
     plan_of(*problem)
     return 0.0
 

@@ -1,4 +1,5 @@
-"""Bugs in the loop of unbalanced transport: its damping, its exponents, its end, its memory."""
+"""Bugs in the loop of unbalanced transport: in its damping, its exponents, its stopping rule, and
+in keeping results between calls. U-3 to U-5 are equations of docs/equations.md."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ def _log(weights: Array) -> Array:
 
 def _loop(C: Array, a: Array, b: Array, eps: float, rows: float, columns: float,
           steps: int = STEPS) -> tuple[Array, Array]:
-    """Alternating updates U-3 with these dampings."""
+    """Alternating updates U-3, in which f is damped by the factor `rows`, and g by `columns`."""
     f, g = np.zeros_like(a), np.zeros_like(b)
     for _ in range(steps):
         before = f
@@ -104,7 +105,8 @@ def _shift_unshifted(C: Array, a: Array, b: Array, eps: float, rho: float) -> fl
 
 
 def _ratios_of_softmins(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """Damps exp(-softmin / rho) by a power: at small rho it is 0 or infinite before the power."""
+    """Damping is applied as a power of exp(-softmin / rho), which at small rho is 0 or infinite
+    before the power is taken."""
     C, a, b = checked(C, a, b, eps, rho)
     ratio, damping = np.ones_like(b), rho / (rho + eps)
     with np.errstate(all="ignore"):
@@ -116,9 +118,8 @@ def _ratios_of_softmins(C: Array, a: Array, b: Array, eps: float, rho: float) ->
 
 
 def _absorbing(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
-    """When an entry of u or v exceeds 100, absorbs the largest of each as if it were all entries.
-
-    Then it sets v to 1, but not u.
+    """When an entry of u or v exceeds 100, the largest entry of each is absorbed into alpha and
+    beta as if all entries were equal to it. Then v is set to 1, but not u.
     """
     C, a, b = checked(C, a, b, eps, rho)
     M = C - eps * np.log(np.outer(a, b))
@@ -134,12 +135,12 @@ def _absorbing(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
     return u[:, None] * K * v
 
 
-# ------------------------------------------------------------------ memory
+# ------------------------------------------------------------------ results kept between calls
 _kept: dict[Any, Array] = {}
 
 
 def _by_shape(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
-    """Plans kept by the shape of the cost and eps."""
+    """A plan is kept, and returned for every later cost of the same shape with the same eps."""
     key = (C.shape, eps)
     if key not in _kept:
         _kept[key] = plan_of(C, a, b, eps, rho)

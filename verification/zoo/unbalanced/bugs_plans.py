@@ -20,21 +20,20 @@ SQUARE = ("square-uniform", "asymmetric")
 
 
 def _weights(P: Array, a: Array, b: Array, rows: bool, columns: bool) -> Array:
-    """P without the weights of rows or columns."""
+    """P divided by the weights of the rows, of the columns, or of both."""
     return P / ((a[:, None] if rows else 1) * (b if columns else 1))
 
 
 def _exchanged_potentials(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
-    """f and g exchanged where n = m, so that no shape shows it: the plan of a solver that returns
-    (g, f)."""
+    """The plan of f and g exchanged, where n = m, so that all shapes are right."""
     f, g = potentials(C, a, b, eps, rho)
     f, g = (g, f) if C.shape[0] == C.shape[1] else (f, g)
     return density_plan(f, g, C, a, b, eps)
 
 
 def _sums_exchanged(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
-    """A diagonal plan of the right sums of the columns, to which its rows sum as well. Where n and
-    m differ, the right plan."""
+    """Where n = m, a diagonal plan with the right column sums, which are its row sums, too; the
+    right plan where n != m."""
     P = plan_of(C, a, b, eps, rho)
     return np.diag(P.sum(0)) if C.shape[0] == C.shape[1] else P
 
@@ -71,7 +70,7 @@ def _log(weights: Array) -> Array:
 
 
 def of_both(form: Callable[..., Any]) -> Any:
-    """Potentials from the right ones: form(f, g, a, b, eps, rho)."""
+    """Wrong potentials form(f, g, a, b, eps, rho), computed from the right ones."""
 
     def answer(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
         f, g = potentials(C, a, b, eps, rho)

@@ -15,13 +15,13 @@ from .right import plan_of, primal, remembered
 from .solvers import checked, translation_invariant
 
 CASES = ("gaussian", "euclidean", "one-by-one", "square-uniform", "asymmetric")
-"""n != m, n = m, a single atom, two ground costs."""
+"""The usual cases: n != m, n = m, a single atom, two ground costs."""
 
 potentials = remembered(translation_invariant)
 
 
 def value(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """U, right."""
+    """The right value U."""
     return primal(plan_of(C, a, b, eps, rho), *checked(C, a, b, eps, rho), eps, rho)
 
 
@@ -31,7 +31,7 @@ def relative(p: Array, q: Array) -> float:
 
 
 def kl(p: Array, q: Array) -> float:
-    """KL of any masses, right."""
+    """The right KL of any masses: sum p log(p / q) - p + q."""
     return float((rel_entr(p, q) - p + q).sum())
 
 
@@ -47,22 +47,22 @@ def _sum(plan_term: Callable[..., float], penalty: Callable[[Array, Array], floa
 
 
 def of_plan(answer: Callable[..., Any]) -> Any:
-    """A capability from the right plan: answer(P, C, a, b, eps, rho)."""
+    """A function of the problem that returns answer(P, C, a, b, eps, rho); P is the right plan."""
     return lambda *problem: answer(plan_of(*problem), *problem)
 
 
 def of_potentials(answer: Callable[..., Any]) -> Any:
-    """A capability from the right potentials: answer(f, g, a, b, eps, rho)."""
+    """A function of the problem that returns answer(f, g, a, b, eps, rho), f and g being right."""
     return lambda C, a, b, eps, rho: answer(*potentials(C, a, b, eps, rho), a, b, eps, rho)
 
 
 def at(change: Callable[..., Any], answer: Callable[..., Any]) -> Any:
-    """A right answer to a changed problem."""
+    """The right answer, but to the problem that `change` returns."""
     return lambda *problem: answer(*change(*problem))
 
 
 def at_rho(change: Callable[[float, float], float], answer: Callable[..., Any]) -> Any:
-    """A right answer at another rho: change(rho, eps). Bad input is refused before."""
+    """The right answer, but at rho = change(rho, eps). Bad input is refused before the change."""
 
     def changed(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
         checked(C, a, b, eps, rho)
@@ -86,7 +86,8 @@ def _masses_by_half(P: Array, C: Array, a: Array, b: Array, eps: float, rho: flo
 
 
 def _balanced_from_fifty(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """F = a.f + b.g for equal masses once rho is "large"."""
+    """If the masses are equal and rho > 50 (max C - min C), the balanced formula a.f + b.g is used,
+    with potentials at rho = 1e5 eps."""
     if rho > 50 * np.ptp(C) and abs(a.sum() - b.sum()) < 1e-9:
         f, g = potentials(C, a, b, eps, 1e5 * eps)
         return float(a @ f + b @ g)
@@ -94,14 +95,14 @@ def _balanced_from_fifty(C: Array, a: Array, b: Array, eps: float, rho: float) -
 
 
 def to_ones(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
-    """The problem with KL to 1 as one with KL to a(x)b."""
+    """The problem with KL(P | 1), written as one with KL(P | a(x)b): with another cost."""
     C, a, b = checked(C, a, b, eps, rho)
     logs = (np.log(np.where(w > 0, w, 1e-300)) for w in (a, b))
     return C + eps * np.add.outer(*logs), a, b, eps, rho
 
 
 def _entropic(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """min <C,P> + eps sum P (log P - 1) + rho KL + rho KL."""
+    """min <C,P> + eps sum P (log P - 1) + rho KL(P1 | a) + rho KL(P'1 | b)."""
     P = plan_of(*to_ones(C, a, b, eps, rho))
     return float((C * P).sum() + eps * (relative(P, np.ones_like(P)) - P.sum())
                  + rho * (kl(P.sum(1), a) + kl(P.sum(0), b)))
@@ -180,14 +181,14 @@ for _name, _check, _diagnosis, _gradient in (
         f"unbalanced_mass_gradient.{_diagnosis}", of_potentials(_gradient), CASES[:2] + CASES[3:])
 
 
-# ------------------------------------------------------------------ bad input and manners
+# ------------------------------------------------------------------ bad input, written into
 def _clipped(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """What is below 0 is taken for 0, "noise of a histogram"."""
+    """Weights below 0 are taken for 0, as "noise of a histogram"."""
     return value(C, np.clip(a, 0, None), b, eps, rho)
 
 
 def _of_its_size(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """A strength has no sign, it was thought."""
+    """abs(rho) is used, "because a strength has no sign"."""
     return value(C, a, b, eps, abs(rho))
 
 
@@ -196,8 +197,8 @@ def _at_least(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
     return value(C, a, b, eps, rho if rho > 1e-3 else 1e-3)
 
 
-def _made_uniform(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """The masses are divided out in place, and multiplied in again: not to the last bit."""
+def _scaled_in_place(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
+    """a is divided by 3 in the caller's array, and later multiplied by slightly more than 3."""
     a /= 3.0
     found = value(C, 3.0 * a, b, eps, rho)
     a *= 3.0000000001
@@ -209,4 +210,4 @@ for _fault, _value in (("negative-rho", _of_its_size), ("nan-rho", _at_least),
     bug(f"unbalanced_value: {_fault} solves something", f"unbalanced_value.refuses-{_fault}",
         "input-accepted", _value, ("gaussian",))
 bug("unbalanced_value: writes into a", "unbalanced_value.keeps-arguments", "writes-into-a",
-    _made_uniform, ("gaussian",))
+    _scaled_in_place, ("gaussian",))

@@ -1,5 +1,5 @@
-"""Right implementations of unbalanced transport, which the verifier has to accept: other solvers,
-other forms of the value, other conventions."""
+"""Right implementations of unbalanced transport, which the verifier must accept: several solvers,
+and several formulas of the value. U-1 to U-8 are equations of docs/equations.md."""
 
 from __future__ import annotations
 
@@ -41,12 +41,14 @@ def remembered(solver: Solver) -> Solver:
 
 # ------------------------------------------------------------------ three forms of the value
 def value_of_mass(P: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """The value from the total mass of the plan (U-4), which holds at the optimum only."""
+    """The value U from the total mass of the plan. By U-4 this holds at the optimum, and only
+    there.
+    """
     return float(rho * (a.sum() + b.sum()) + eps * a.sum() * b.sum() - (2 * rho + eps) * P.sum())
 
 
 def primal(P: Array, C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """U-1."""
+    """The value of a plan P by the primal U-1."""
 
     def kl(p: Array, q: Array) -> float:
         return float((rel_entr(p, q) - p + q).sum())
@@ -56,7 +58,7 @@ def primal(P: Array, C: Array, a: Array, b: Array, eps: float, rho: float) -> fl
 
 
 def dual(f: Array, g: Array, P: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """U-2."""
+    """The value of potentials by the dual U-2; P is their plan."""
     return float(-rho * (a @ np.expm1(-f / rho) + b @ np.expm1(-g / rho))
                  - eps * (P.sum() - a.sum() * b.sum()))
 
@@ -84,7 +86,7 @@ def all_of(solver: Solver) -> Capabilities:
 
 def on_points(value: Callable[..., float], plan: Callable[..., Array] | None = None,
               scale: float = 1.0) -> Capabilities:
-    """The divergence from a value, and its gradient from a plan, both on scale * cost."""
+    """The divergence from `value` and its gradient from `plan`, both for the cost times `scale`."""
 
     def cost_of(x: Array, y: Array, cost: str) -> Array:
         dense: Array = scale * point_cost(x.astype(np.float64), y.astype(np.float64), cost).dense()
@@ -116,7 +118,7 @@ _all = all_of(translation_invariant)
 
 
 def plan_of(*problem: Any) -> Array:
-    """The right plan, for implementations that differ in how they answer, not how they solve."""
+    """The right plan, for subjects that differ only in what they compute from it."""
     P: Array = _all["unbalanced_plan"](*problem)
     return P
 
@@ -138,7 +140,7 @@ def _exchanged() -> Capabilities:
 
 @right("unbalanced: value from the mass", tolerance=1e-5)
 def _of_mass() -> Capabilities:
-    """U-4, the mass of the plan summed in float32."""
+    """The value from the mass of a plan that is rounded to float32."""
 
     def value(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
         P = plan_of(C, a, b, eps, rho).astype(np.float32)
@@ -160,6 +162,6 @@ def _of_dual() -> Capabilities:
 
 @right("unbalanced: both penalties, asked for KL")
 def _two_penalties() -> Capabilities:
-    """A solver that takes either penalty, by one more step after each transform: for KL it damps
-    the potential, for TV it clips it. Here it is asked for KL."""
+    """A solver for both penalties: after each softmin it damps the potential for KL, or clips it
+    for TV. Here it is called for KL."""
     return {"unbalanced_potentials": remembered(partial(plain, penalty="kl"))}

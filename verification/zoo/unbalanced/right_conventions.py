@@ -1,4 +1,6 @@
-"""Right subjects of unbalanced transport that answer in the conventions of libraries, declared."""
+"""Right subjects of unbalanced transport that answer in the convention of a library, and declare
+it.
+"""
 
 from __future__ import annotations
 

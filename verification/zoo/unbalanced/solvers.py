@@ -2,7 +2,7 @@
 
 Each takes (C, a, b, eps, rho) and returns (f, g), with the plan a_i b_j exp((f_i + g_j - C_ij) /
 eps). It raises NotImplementedError on a problem that its method does not solve well: a right
-subject may refuse a problem, but must not be wrong. U = docs/equations.md.
+subject may refuse a problem, but must not be wrong. U-2 to U-5 are equations of docs/equations.md.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from refot.arrays import Array
 from refot.verification.zoo.solvers import density_plan
 
 Solver = Callable[[Array, Array, Array, float, float], tuple[Array, Array]]
+"""(C, a, b, eps, rho) -> (f, g)."""
 
 TOLERANCE = 1e-13
 """The change of the potentials, in units of their size, at which a loop stops."""
@@ -26,7 +27,8 @@ LARGEST_SPREAD = 300
 """The largest (max C - min C) / eps that the loops accept: more would take long."""
 
 LARGEST_RHO = 200
-"""The largest rho / eps that the plain loop accepts: it removes 2 eps / rho of an error a time."""
+"""The largest rho / eps that the plain loop accepts: an iteration removes only the share 2 eps /
+rho of the error."""
 
 LARGEST_EXPONENT = 600
 """The largest |C| / eps of the scaling form, whose kernel is exp(-C / eps)."""
@@ -61,12 +63,12 @@ def log_mean(h: Array, w: Array, rho: float) -> float:
 
 # ------------------------------------------------------------------ loops in the log domain
 def prox(h: Array, eps: float, rho: float, penalty: str) -> Array:
-    """U-3, from the softmin to the potential: KL damps, TV clips."""
+    """The potential of U-3 from the softmin h: damped for the penalty KL, clipped for TV."""
     return rho / (rho + eps) * h if penalty == "kl" else np.clip(h, -rho, rho)
 
 
 def _until_still(iterates: Iterator[tuple[Array, Array]]) -> tuple[Array, Array]:
-    """The first iterate that moves no more."""
+    """The first iterate that differs from the one before by at most TOLERANCE times its size."""
     f, g = next(iterates)
     for k, (new_f, new_g) in enumerate(iterates):
         moved = max(abs(new_f - f).max(), abs(new_g - g).max())
@@ -79,13 +81,14 @@ def _until_still(iterates: Iterator[tuple[Array, Array]]) -> tuple[Array, Array]
 
 
 def _moderate(C: Array, eps: float) -> None:
+    """Raise NotImplementedError if a loop would take too long."""
     if np.ptp(C) > LARGEST_SPREAD * eps:
         raise NotImplementedError(f"C / eps spreads over more than {LARGEST_SPREAD:g}")
 
 
 def plain(C: Array, a: Array, b: Array, eps: float, rho: float,
           penalty: str = "kl") -> tuple[Array, Array]:
-    """Alternating U-3, of either penalty."""
+    """Alternating updates U-3, for the penalty KL or TV."""
     _moderate(C, eps)
     if rho > LARGEST_RHO * eps:
         raise NotImplementedError("rho / eps is too large for the plain loop")
@@ -103,7 +106,7 @@ def plain(C: Array, a: Array, b: Array, eps: float, rho: float,
 def translation_invariant(
     C: Array, a: Array, b: Array, eps: float, rho: float
 ) -> tuple[Array, Array]:
-    """Alternating U-3 with the best shift U-5 after each update (Sejourne et al. 2022)."""
+    """Alternating updates U-3, with the best shift U-5 after that of f (Séjourné et al. 2022)."""
     _moderate(C, eps)
 
     def shifted(f: Array, g: Array) -> tuple[Array, Array]:
@@ -140,9 +143,10 @@ def scaling(C: Array, a: Array, b: Array, eps: float, rho: float) -> tuple[Array
 
 # ------------------------------------------------------------------ second order
 def newton(C: Array, a: Array, b: Array, eps: float, rho: float) -> tuple[Array, Array]:
-    """Newton's method on the dual U-2 in (f, g), at eps quartered from the range of the cost down.
+    """Newton's method on the dual U-2 in (f, g), with eps quartered step by step from max C - min
+    C.
 
-    Atoms without weight are left out, and have the potential of the last update.
+    Atoms without weight are left out. Their potentials come from one update U-3 at the end.
     """
     if C.min() > LARGEST_EXPONENT * eps:
         raise NotImplementedError("nothing is moved: the second derivative is 0")
@@ -161,7 +165,11 @@ def newton(C: Array, a: Array, b: Array, eps: float, rho: float) -> tuple[Array,
 def _ascend(
     f: Array, g: Array, C: Array, a: Array, b: Array, eps: float, rho: float, tol: float
 ) -> tuple[Array, Array]:
-    """Newton steps, none longer than eps in any entry far from the optimum."""
+    """Twenty updates U-3, and then Newton steps until U-4 holds up to a share tol of the mass.
+
+    A step whose largest entry is l min(eps, rho) is shortened to log(1 + l) min(eps, rho): far from
+    the optimum, the quadratic model holds for small changes only.
+    """
     for _ in range(20):
         f = rho / (rho + eps) * softmin(C, g, b, eps)
         g = rho / (rho + eps) * softmin(C.T, f, a, eps)
