@@ -27,7 +27,7 @@ from refot.arrays import (
     weight_tolerance,
 )
 from refot.backend_contract import BackendLike
-from refot.costs.forbidden import with_partners
+from refot.costs.forbidden import obstruction, with_partners
 from refot.costs.operands import Cost, as_cost
 from refot.penalties import TV, Exact, Penalty, as_penalties
 from refot.problem import Problem, on_backend
@@ -175,8 +175,13 @@ class UnbalancedProblem(Problem):
         return self.rows.shift(f, self.a, self.columns, g, self.b)
 
     def obstruction(self) -> str:
-        """"": since a marginal may be missed, some plan always avoids the forbidden pairs."""
-        return ""
+        """As for a balanced problem where both marginals are exact, with shares of the mass in
+        place of masses. Else "": a marginal may be missed, so that some plan always avoids the
+        forbidden pairs."""
+        if not self.is_exact:
+            return ""
+        m_a, m_b = self.masses
+        return obstruction(self.C, self.a / m_a, self.b / m_b)
 
 
 def _miss(sums: Array, asked: Array) -> float:

@@ -29,9 +29,9 @@ from refot.solvers.stopping import out_of_time
 
 from .cells import Cells, blur, cells
 
-LARGE = 16_384
-"""A problem has a coarser one if each cloud has at least this number of points: smaller ones take
-less than a second."""
+LARGE = 4_096
+"""A problem has a coarser one if each cloud has at least this number of points: smaller ones are
+solved in tenths of a second without."""
 
 MOST_AXES = 3
 """In more dimensions a box of the grid holds one point."""

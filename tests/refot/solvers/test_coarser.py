@@ -59,7 +59,8 @@ def test_a_start_is_near(small_is_large):
     C, a, b = clouds()
     p, zero = problem(C, a, b, 0.3), np.zeros(380)
     at = coarser(p)
-    assert at is not None and len(at.problem.b) < 190
+    assert at is not None
+    assert len(at.problem.b) < 190
     assert p.marginal_error(*with_transform(p, at.start(auto))) < 0.1
     assert p.marginal_error(*with_transform(p, zero)) > 0.5
 
@@ -141,7 +142,8 @@ def test_float32(small_is_large):
     C, a, b = clouds()
     single = refot.point_cost(C.x.astype(np.float32), C.y.astype(np.float32))
     found = refot.solve(single, a.astype(np.float32), b.astype(np.float32), 0.3)
-    assert found.converged and found.f.dtype == np.float32
+    assert found.converged
+    assert found.f.dtype == np.float32
     assert found.value() == pytest.approx(refot.solve(C, a, b, 0.3).value(), rel=1e-5)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import numpy as np
@@ -10,6 +11,8 @@ from cases.unbalanced_cases import INF
 
 import refot
 from refot.solvers.solve import METHODS, TV_METHODS, UNBALANCED_METHODS
+from refot.solvers.unbalanced.iteration import invariant_iterates
+from refot.unbalanced_problem import unbalanced_problem
 
 SMOOTH = [0.01, 1.0, 1e3, (1.0, INF), (INF, 0.3), (1e-3, 5.0)]
 
@@ -189,3 +192,23 @@ def test_points_in_order_and_large_problems_stream():
         s = refot.solve(C, a, b, 1.0, rho=5.0, memory="136M", backend="numba", gap=1e-7)
     assert s.converged
     assert s.gap.relative <= 1e-7
+
+
+@pytest.mark.parametrize("penalty", ["kl", "tv"])
+def test_the_residual_of_each_step_of_the_iteration(penalty):
+    """That of the rows of its plan, against the sums that f asks for; and an atom without mass has
+    the f that its transform asks for."""
+    C, a, b, eps = problem(12, 10)
+    a[3] = 0
+    p = unbalanced_problem(C, a, b, eps, 0.4, penalty)
+    for f, g, residual in itertools.islice(invariant_iterates(p, np.zeros(10)), 6):
+        rows = p.row_sums(f, g)
+        assert residual == pytest.approx(p.row_residual(f, rows), rel=1e-9, abs=1e-13)
+        assert f[3] == pytest.approx(p.prox(p.transform(g))[3], rel=1e-12)
+
+
+def test_exact_marginals_that_no_plan_can_have_are_named():
+    """rho = inf on both sides is the balanced problem, forbidden pairs included."""
+    C = np.array([[1, np.inf], [1, np.inf], [np.inf, 1.0]])
+    with pytest.warns(refot.ConvergenceWarning, match="no plan avoids the forbidden pairs: rows 0"):
+        refot.solve(C, [0.4, 0.4, 0.2], [0.3, 0.7], 0.1, rho=INF)
