@@ -287,6 +287,13 @@ def whereabouts(backend: Backend) -> str:
     return str(getattr(backend, "whereabouts", ""))
 
 
+def of_this_process(backend: Backend) -> Backend:
+    """The backend for small problems, which are not worth being sent anywhere: for one that
+    computes elsewhere its attribute `inner`, which computes here. Else the backend itself."""
+    found: Backend = getattr(backend, "inner", backend)
+    return found if found.xp is backend.xp else backend
+
+
 BackendLike: TypeAlias = str | Backend | None
 
 P = ParamSpec("P")

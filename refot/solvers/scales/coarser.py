@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refot.arrays import Array
-from refot.backend_contract import prepared
-from refot.costs.operands import PointCost
+from refot.backend_contract import of_this_process, prepared
+from refot.costs.operands import Cost, PointCost
 from refot.problem import Problem
 from refot.solvers.schedule import SCHEDULE_FACTOR, Iterates, Method
 from refot.solvers.stopping import out_of_time
@@ -54,7 +54,8 @@ LEAST_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Coarser:
-    """A problem `fine` between large clouds, and the coarser one."""
+    """A problem `fine` between large clouds, and the coarser one, which is solved in this process
+    wherever the finer one is."""
 
     fine: Problem
     problem: Problem
@@ -63,7 +64,7 @@ class Coarser:
     columns: Cells
     """The cells of the columns."""
 
-    to_columns: PointCost
+    to_columns: Cost
     """The cost between the columns of `fine` and the cells of its rows."""
 
     def start(self, method: Method) -> Array:
@@ -85,18 +86,11 @@ class Coarser:
         now = p.b * np.exp((g - p.T.transform(f)) / p.eps)
         b = np.maximum(now + cells_of_columns.sums(residual), LEAST_SHARE * now)
         b /= b.sum()
-        moved = replace(p, b=b, C=prepared(p.backend, self.cost, p.a, b))
+        moved = replace(p, b=b)
         with np.errstate(divide="ignore", invalid="ignore"):
             same_plan = np.where(b > 0, g + p.eps * np.log(p.b / b), 0)
         g = self.solved(moved, same_plan, method, FORCING * float(abs(residual).sum()))
         return self.lifted(moved.transform(g)) - self.lifted(f)
-
-    @property
-    def cost(self) -> PointCost:
-        """The cost between the cells."""
-        C = self.problem.C
-        assert isinstance(C, PointCost)
-        return PointCost(C.x, C.y, C.ground, C.scale)
 
     @staticmethod
     def solved(p: Problem, g: Array, method: Method, tol: float) -> Array:
@@ -121,8 +115,9 @@ def coarser(p: Problem) -> Coarser | None:
         if (fewer * len(rows.points) <= len(C.x)
                 and fewer * len(columns.points) <= len(C.y)):
             between = PointCost(rows.points, columns.points, C.ground, C.scale)
-            of_cells = replace(p, C=prepared(p.backend, between, rows.weights, columns.weights),
-                               a=rows.weights, b=columns.weights)
+            on = of_this_process(p.backend)
+            of_cells = replace(p, C=prepared(on, between, rows.weights, columns.weights),
+                               a=rows.weights, b=columns.weights, backend=on)
             to_columns = PointCost(C.y, rows.points, C.ground.flip, C.scale)
             return Coarser(p, of_cells, columns,
                            prepared(p.backend, to_columns, p.b, rows.weights))
