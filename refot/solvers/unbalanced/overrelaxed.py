@@ -138,8 +138,8 @@ def half_step(p: UnbalancedProblem, f: Array | None, answer: Array, h: Array, g:
 # ------------------------------------------------------------------ with an absorbed kernel
 class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
     """The kernel for an unbalanced problem. The scaling u = a exp((f - f0) / eps) of the new f is a
-    power of 1 / (K v) times factors that are known before K v is; but for the level, which is
-    computed from K v afterwards.
+    power of 1 / (K v) times factors that are known before K v is. Only the level of f is not: it is
+    computed from K v afterwards, and added then.
 
     For a small problem the backend may make a whole step in one call (`FreeSweeper`).
     """
