@@ -69,7 +69,7 @@ def on_host(values: Any) -> Any:
     try:
         return np.asarray(values)
     except TypeError as error:
-        if type(error).__module__ != "builtins":  # JAX's, for example: a traced array has no numbers
+        if type(error).__module__ != "builtins":  # such as JAX's: a traced array has no numbers
             raise
         return np.asarray(to_device(values, "cpu"))  # it lies on a GPU, which NumPy does not read
 

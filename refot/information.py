@@ -230,8 +230,8 @@ def informative_objective(
 ) -> float:
     """<C,P> + eps KL(P | a(x)b) - lam KL(M P | zeta1 (x) b), in cost units: B-19 without F_xx / 2.
 
-    P (n, m); C (n, m) or an operand; a (n,), b (m,); lam >= 0 in cost units; codes (n,). The term
-    -F_xx / 2 of B-19 does not depend on P; `informative_loss` has it.
+    P (n, m); C (n, m), an array, a `PointCost` or a `DenseCost`; a (n,), b (m,); lam >= 0 in cost
+    units; codes (n,). The term -F_xx / 2 of B-19 does not depend on P; `informative_loss` has it.
     """
     P = as_plan(P, "P")
     codes = as_codes(codes, P)

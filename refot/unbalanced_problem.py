@@ -194,10 +194,10 @@ def unbalanced_problem(
 ) -> UnbalancedProblem:
     """(C, a, b, eps, rho) checked, in the dtype of C, on the backend. Raises InputError.
 
-    C is a `PointCost`, a `DenseCost`, or a matrix (n, m), with inf where a pair is forbidden. a
-    (n,) and b (m,) are masses >= 0 of any total > 0. eps is in cost units, and so is rho, a number
-    or a pair (rows, columns). rho = inf stands for an exact marginal; if both are exact, a and b
-    must have the same total.
+    C (n, m) is an array, with inf where a pair is forbidden, a `PointCost` or a `DenseCost`. a (n,)
+    and b (m,) are masses >= 0 of any total > 0. eps is in cost units, and so is rho, a number or a
+    pair (rows, columns). rho = inf stands for an exact marginal; if both are exact, a and b must
+    have the same total.
     """
     C, a, b, rows, columns = checked(C, a, b, rho, penalty)
     p = on_backend(with_partners(C, a, b), a, b, eps, backend)

@@ -6,7 +6,7 @@ and g that does not depend on their level. It is maximised in f and in g by turn
 over-relaxation reduces the number of steps to about its square root, as `solvers.overrelaxed`
 explains. Within this file potentials may have any level; each pair that is yielded is at the best
 one. A step is taken with w = 1 where the dual would fall. "Free" in names means marginals that may
-be missed.
+be missed. U-4 is an equation of docs/equations.md.
 """
 
 from __future__ import annotations
