@@ -74,9 +74,9 @@ def entropic_value(
 ) -> float:
     """F = <C,P> + eps KL(P | a(x)b) at the optimal plan, in cost units. B-10, H-2.
 
-    C (n, m) or an operand; a (n,), b (m,); eps in cost units. With `normalise` a and b may be
-    counts. `solved` is what `refot.solve` returned for this problem. With it nothing is solved
-    again, so that one solve serves the value and its gradients:
+    C (n, m), an array, a `PointCost` or a `DenseCost`; a (n,), b (m,); eps in cost units. With
+    `normalise` a and b may be counts. `solved` is what `refot.solve` returned for this problem.
+    With it nothing is solved again, so that one solve serves the value and its gradients:
 
         found = refot.solve(C, a, b, eps, tol=1e-12)
         F = refot.entropic_value(C, a, b, eps, solved=found)

@@ -32,8 +32,9 @@ def entropic_transport_value(
 ) -> float:
     """W_L = min <P, M> - lam H(P) = F - lam (H(a) + H(b)), in cost units. L, erratum L1.
 
-    M (n, m) or an operand; a (n,), b (m,); lam > 0 in cost units. The optimal plan is that of F.
-    For the value <P, M> - lam H(P) of any plan see `objectives.entropic_primal`.
+    M (n, m), an array, a `PointCost` or a `DenseCost`; a (n,), b (m,); lam > 0 in cost units. The
+    optimal plan is that of F. For the value <P, M> - lam H(P) of any plan see
+    `objectives.entropic_primal`.
     """
     p = problem(M, a, b, lam, backend)
     F = entropic_value(p.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)
@@ -59,7 +60,7 @@ def entropic_transport_gradient_weights(
 def feature_cost(
     x: Points, y: Points, feature: Callable[[Array], Array], cost: CostName = "sqeuclidean"
 ) -> PointCost:
-    """The operand of the cost c(feature(x_i), feature(y_j)), (n, m), which G calls c_phi. L and G.
+    """The `PointCost` of c(feature(x_i), feature(y_j)), (n, m), which G calls c_phi. L and G.
 
     x (n, d), y (m, d); `feature` maps points (n, d) to features (n, k). `cost` is what
     `point_cost` takes: "sqeuclidean" in L, "euclidean" in G. With it the transport is between the

@@ -69,7 +69,7 @@ def on_host(values: Any) -> Any:
     try:
         return np.asarray(values)
     except TypeError as error:
-        if type(error).__module__ != "builtins":  # the library's own: a traced array has no numbers
+        if type(error).__module__ != "builtins":  # such as JAX's: a traced array has no numbers
             raise
         return np.asarray(to_device(values, "cpu"))  # it lies on a GPU, which NumPy does not read
 
@@ -111,8 +111,9 @@ def methods_as_given(cls: type[T]) -> type[T]:
 
 
 def record_on_host(argument: Any) -> Any:
-    """A dataclass with its arrays as NumPy's, and so each dataclass in a tuple; anything else
-    unchanged, since a function checks its arrays itself."""
+    """A dataclass with the arrays in its fields converted to NumPy's; a tuple with its dataclasses
+    converted in this way; anything else unchanged. Where an argument is an array itself, the
+    function converts it when it checks it."""
     if isinstance(argument, tuple) and not isinstance(argument, Origin):
         return like_tuple(argument, map(record_on_host, argument))
     if not dataclasses.is_dataclass(argument) or isinstance(argument, type):

@@ -39,9 +39,9 @@ def sharp_value_gradient(
 ) -> Array:
     """ds/dC = P - P * C / eps + P_ij (p_i + q_j), (n, m), for `sharp_value`. W_{c,eps} of G.
 
-    C (n, m) or an operand; a (n,), b (m,); eps in cost units. The entries of the gradient sum to 1,
-    since s grows by t where all costs do. Forms the plan, and solves a linear system of min(n, m)
-    unknowns. Warns as `solve` does.
+    C (n, m), an array, a `PointCost` or a `DenseCost`; a (n,), b (m,); eps in cost units. The
+    entries of the gradient sum to 1, since s grows by t where all costs do. Forms the plan, and
+    solves a linear system of min(n, m) unknowns. Warns as `solve` does.
     """
     p = problem(C, a, b, eps, backend_of(solved, backend), normalise)
     return _adjoint(p, tol, solved).cost_gradient

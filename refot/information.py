@@ -97,7 +97,7 @@ def as_codes(codes: Codes, like: Array) -> Array:
 def as_lam(lam: float) -> float:
     """lam >= 0 in cost units, checked. Raises InputError.
 
-    In B it is the weight of the mutual information, in H that of the entropy.
+    In B it is the weight of the mutual information; in Houdard et al. 2023 that of the entropy.
     """
     weight = as_number(lam, "lam")
     if weight < 0:
@@ -230,8 +230,8 @@ def informative_objective(
 ) -> float:
     """<C,P> + eps KL(P | a(x)b) - lam KL(M P | zeta1 (x) b), in cost units: B-19 without F_xx / 2.
 
-    P (n, m); C (n, m) or an operand; a (n,), b (m,); lam >= 0 in cost units; codes (n,). The term
-    -F_xx / 2 of B-19 does not depend on P; `informative_loss` has it.
+    P (n, m); C (n, m), an array, a `PointCost` or a `DenseCost`; a (n,), b (m,); lam >= 0 in cost
+    units; codes (n,). The term -F_xx / 2 of B-19 does not depend on P; `informative_loss` has it.
     """
     P = as_plan(P, "P")
     codes = as_codes(codes, P)
@@ -273,9 +273,11 @@ def informative_loss(
 
 # ------------------------------------------------------------------ the perturbed cost, B-23
 def informative_cost(C: CostLike, Q: Matrix, lam: float) -> Cost:
-    """The operand C - lam Q: the cost of B-23, and of the transforms in B-24/25/29 (erratum E3).
+    """The matrix C - lam Q as a `DenseCost`: the cost of B-23, and of the transforms in B-24/25/29
+    (erratum E3).
 
-    Q (n, m) is the table Q(z1_i, y_j), in nats; lam >= 0 in cost units.
+    Q (n, m) holds the table's number for the code of sample i and y_j, in nats; lam >= 0 is in cost
+    units.
     """
     C, lam = as_cost(C), as_lam(lam)
     return DenseCost(C.dense() - lam * as_matrix(Q, "Q", C.shape))

@@ -123,11 +123,11 @@ def solve_informative(
     """The plan that minimises B-19 for a fixed generator, by the iteration at the top of this file.
     B section 3.2, Fig. 2.
 
-    C (n, m) or an operand; a (n,), b (m,); eps > 0 and lam >= 0 in cost units; codes (n,) integers.
-    The iteration starts from the table `Q` (n1, m), by default 0, for which P_0 is the optimal plan
-    for C. It stops when |M P_k - M P_{k-1}|_1 <= tol (default 1e-8, in float32 1e-4); each of its
-    solves has the tolerance tol / 10. If max_iter steps are not enough, it warns
-    (ConvergenceWarning) and the result is not `converged`. For lam > eps it warns
+    C (n, m), an array, a `PointCost` or a `DenseCost`; a (n,), b (m,); eps > 0 and lam >= 0 in cost
+    units; codes (n,) integers. The iteration starts from the table `Q` (n1, m), by default 0, for
+    which P_0 is the optimal plan for C. It stops when |M P_k - M P_{k-1}|_1 <= tol (default 1e-8,
+    in float32 1e-4); each of its solves has the tolerance tol / 10. If max_iter steps are not
+    enough, it warns (ConvergenceWarning) and the result is not `converged`. For lam > eps it warns
     (IllPosedWarning): then it may end in a local minimum, and the start decides in which.
     """
     p = problem(C, a, b, eps, backend)

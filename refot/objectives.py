@@ -271,9 +271,9 @@ def kantorovich(
 
     HiGHS gets the costs scaled to [0, 1], and takes a plan for optimal when no reduced cost is
     below -1e-10. If one cost is huge, the scaled others are too small to be told apart by that. So
-    if the plan pays far less than the largest cost, the programme is solved again with the cheap
-    pairs alone; and then again, with all other pairs of negative reduced cost added, until none is
-    left.
+    if the costs of the pairs that the plan uses span far less than all costs (FAR_BELOW), the
+    programme is solved again with only the pairs that cost no more than the dearest of these; and
+    then again, with all other pairs of negative reduced cost added, until none is left.
     """
     cost = as_cost(C)
     a = as_weights(a, cost.shape[0], "a", np.float64, normalise=normalise)
@@ -306,7 +306,7 @@ is taken as unused."""
 
 FAR_BELOW = 1e-3
 """If the range of the costs of a plan's pairs is less than this share of the range of all costs,
-the programme is solved again with the cheap pairs alone."""
+the programme is solved again with only the pairs that cost no more than these."""
 
 INFEASIBLE = 2
 """The status that SciPy's `linprog` returns where no plan satisfies the constraints."""

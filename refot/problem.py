@@ -44,7 +44,8 @@ def log_weights(a: Array) -> Array:
 
 @dataclass(frozen=True)
 class Problem:
-    """Cost operand C (n, m), weights a (n,) and b (m,), eps in cost units, and a backend."""
+    """Cost C (n, m), a `PointCost` or a `DenseCost`, weights a (n,) and b (m,), eps in cost units,
+    and a backend."""
 
     C: Cost
     a: Array
@@ -197,9 +198,9 @@ def problem(
 ) -> Problem:
     """(C, a, b, eps) checked, in the dtype of C, on the backend. Raises InputError.
 
-    C is an operand or a matrix (n, m), with inf where a pair is forbidden. a (n,) and b (m,) are
-    weights that sum to 1, or with `normalise` to any number > 0; None for uniform ones. They are
-    divided by their sum as `as_weights` says. eps > 0 in cost units.
+    C (n, m) is an array, with inf where a pair is forbidden, a `PointCost` or a `DenseCost`. a (n,)
+    and b (m,) are weights that sum to 1, or with `normalise` to any number > 0; None for uniform
+    ones. They are divided by their sum as `as_weights` says. eps > 0 in cost units.
     """
     C = as_cost(C)
     a = as_weights(a, C.shape[0], "a", C.dtype, normalise)

@@ -1,12 +1,13 @@
 """Semi-discrete optimal transport: the objective H_lambda, its supergradient, averaged SGD.
 
 One measure, mu_theta, is the law of g_theta(Z), the output of a generator for random Z; only
-samples x (n, d) of it are known. The other, nu = sum_j b_j delta_{y_j}, has the finite support
-y (m, d). `C` is the cost operand between a batch of samples and the support, `point_cost(x, y)`.
-The potential psi (m,) and lam are in cost units; lam = 0 is the problem without regularisation, as
-in H-8.
+samples x (n, d) of it are known. The other, nu = sum_j b_j delta_{y_j}, has the finite support y
+(m, d). `C` is the cost between a batch of samples and the support, `point_cost(x, y)`. The
+potential psi (m,) and lam are in cost units; lam = 0 is the problem without regularisation, as in
+H-8.
 
-H = Houdard et al. 2023; an erratum such as "H1" is a heading of docs/errata.md.
+H = Houdard et al. 2023; an erratum such as "H1" is a heading of docs/errata.md. d1 c is the
+derivative of c(x, y) in x.
 """
 
 from __future__ import annotations
@@ -134,9 +135,9 @@ def averaged_sgd(
 
     psi_tilde_k = psi_tilde_{k-1} + gamma / k^alpha mean_{z in B_k} D(psi_tilde_{k-1}, theta, z);
     psi_k = (psi_tilde_1 + ... + psi_tilde_k) / k. `draw(rng)` draws the batch B_k and returns its
-    cost operand, `point_cost(g_theta(z), y)`. gamma > 0 and lam >= 0 are in cost units;
-    0 < alpha < 1. `psi` (m,) is the start psi_tilde_0, by default 0. In Algorithm 1 of H it is the
-    psi from before the last step of the generator.
+    cost, `point_cost(g_theta(z), y)`. gamma > 0 and lam >= 0 are in cost units; 0 < alpha < 1.
+    `psi` (m,) is the start psi_tilde_0, by default 0. In Algorithm 1 of H it is the psi from before
+    the last step of the generator.
     """
     gamma, alpha, lam = as_positive(gamma, "gamma"), _as_exponent(alpha), as_lam(lam)
     on = get_backend(backend)

@@ -59,7 +59,8 @@ class UnbalancedProblem(Problem):
 
     @property
     def coupling(self) -> float:
-        """rho / (rho + eps): by how much the best f moves where its softmin moves by 1. U-3."""
+        """By how much, at most, the best f moves where its softmin moves by 1: rho / (rho + eps)
+        under KL, 1 under TV and for an exact marginal. U-3."""
         return 1 / (1 + self.eps * self.rows.softness)
 
     @property
@@ -108,7 +109,8 @@ class UnbalancedProblem(Problem):
         return self.eps * self.rows.softness * self.asked(f, self.a)
 
     def levelled(self, g: Array) -> Array:
-        """g unchanged: here a constant changes the dual."""
+        """g unchanged. (`Problem.levelled` subtracts the mean of g, but here that would change the
+        dual.)"""
         return g
 
     @property
@@ -196,10 +198,10 @@ def unbalanced_problem(
 ) -> UnbalancedProblem:
     """(C, a, b, eps, rho) checked, in the dtype of C, on the backend. Raises InputError.
 
-    C is an operand or a matrix (n, m), with inf where a pair is forbidden. a (n,) and b (m,) are
-    masses >= 0 of any total > 0. eps is in cost units, and so is rho, a number or a pair (rows,
-    columns). rho = inf stands for an exact marginal; if both are exact, a and b must have the same
-    total.
+    C (n, m) is an array, with inf where a pair is forbidden, a `PointCost` or a `DenseCost`. a (n,)
+    and b (m,) are masses >= 0 of any total > 0. eps is in cost units, and so is rho, a number or a
+    pair (rows, columns). rho = inf stands for an exact marginal; if both are exact, a and b must
+    have the same total.
     """
     C, a, b, rows, columns = checked(C, a, b, rho, penalty)
     p = on_backend(with_partners(C, a, b), a, b, eps, backend)

@@ -83,7 +83,7 @@ def scaling_loss_gradient_log(
     the softmax weights of the transforms of f and of g:
         T_ij = a_i exp((f_l + g_l - C) / eps),      Cb += T gb_j,  fb -= T gb      (g_l = f_l^c)
         R_ij = b_j exp((f_l + g_{l-1} - C) / eps),  Cb += R fb_i,  gb = -R'fb, fb = 0
-    C may be an operand.
+    C may be an array, a `PointCost` or a `DenseCost`.
     """
     p = problem(C, a, b, eps, backend, normalise)
     xp, C = namespace(p.b), p.C.dense()

@@ -84,7 +84,7 @@ class AutoBackend(NumpyArrays):
         return self._for(C).plan_cost(C, F, G, eps)
 
     def plan_cost_gradient(self, C: PointCost, F: Array, G: Array, eps: float) -> Array:
-        """sum_j P_ij d1 c(x_i, y_j)."""
+        """sum_j P_ij d1 c(x_i, y_j), (n, d); d1 c is the derivative of c(x, y) in x."""
         return self._for(C).plan_cost_gradient(C, F, G, eps)
 
     def plan_entries(self, C: Cost, F: Array, G: Array, eps: float, least: float,

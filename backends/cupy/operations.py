@@ -109,7 +109,7 @@ class FusedOperations(ABC):
         return float(parts.sum())
 
     def plan_cost_gradient(self, C: PointCost, F: Array, G: Array, eps: float) -> Array:
-        """sum_j P_ij d1 c(x_i, y_j), (n, d)."""
+        """sum_j P_ij d1 c(x_i, y_j), (n, d); d1 c is the derivative of c(x, y) in x."""
         if not isinstance(C, PointCost):
             raise TypeInputError("C", type(C).__name__, "a PointCost: no gradient without points")
         at = _Launch(self, C, eps, C.x.shape[1])

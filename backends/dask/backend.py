@@ -124,7 +124,7 @@ class DaskBackend(NumpyArrays):
         return math.fsum(self._on_tiles("plan_cost", C, [ByRow([F]), G, eps]))
 
     def plan_cost_gradient(self, C: PointCost, F: Array, G: Array, eps: float) -> Array:
-        """sum_j P_ij d1 c(x_i, y_j), (n, d)."""
+        """sum_j P_ij d1 c(x_i, y_j), (n, d); d1 c is the derivative of c(x, y) in x."""
         return self._by_rows("plan_cost_gradient", C, [ByRow([F]), G, eps])
 
     def plan_entries(self, C: Cost, F: Array, G: Array, eps: float, least: float, most: int

@@ -164,10 +164,6 @@ class Cluster:
         expected = problem.seconds[side] or dict.fromkeys(range(number), 1.0)
         for _ in range(ATTEMPTS):
             left = {tile: expected[tile] for tile in range(number) if tile not in results}
-            if not left:
-                problem.seconds[side] = expected
-                self.last = Exchange(time.perf_counter() - begin, computing, self.moved - moved)
-                return [results[tile] for tile in range(number)]
             try:
                 answers = self._attempt(problem, left, side, operation, arguments)
                 computing += max((done.in_all for done in answers), default=0.0)
@@ -177,6 +173,10 @@ class Cluster:
             except ClusterError as error:
                 error.add_note(f"{len(results)} of {number} tiles of {operation} were computed")
                 raise
+            if len(results) == number:
+                problem.seconds[side] = expected
+                self.last = Exchange(time.perf_counter() - begin, computing, self.moved - moved)
+                return [results[tile] for tile in range(number)]
         raise ClusterError(f"workers were lost {ATTEMPTS} times during {operation}: "
                            f"{len(results)} of {number} tiles are computed")
 

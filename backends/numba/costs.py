@@ -9,7 +9,7 @@ In one to three dimensions (DIRECT) c_ij is computed where it is used; in more i
 block that `blocks` has filled. Both compute differences x - y, as `refot.costs.operands` does, and
 not |x|^2 - 2 x.y + |y|^2, which would cancel. In DIRECT dimensions the dimension is part of an
 operand's type (`axes`), so that Numba compiles a kernel for it and LLVM unrolls the loops over
-coordinates.
+coordinates. d1 c is the derivative of c(x, y) in x.
 """
 
 from __future__ import annotations

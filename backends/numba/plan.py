@@ -6,7 +6,9 @@ steps: fill a block t with costs (`blocks.fill`); turn them into entries of the 
 F = f + eps log a and G = g + eps log b are potentials with their weights, in cost units. With
 k = log2(e) / eps, exp(t / eps) is computed as 2^(t k). Sums over a tile are in the dtype of the
 cost, sums over tiles in float64. Arrays with one entry for each column, such as G, are laid out by
-tiles, (tiles, TILE): see `costs`, which defines tiles and blocks. m is the number of columns.
+tiles, (tiles, TILE): see `costs`, which defines tiles and blocks. m is the number of columns. A
+block holds costs c_ij without the factor `scale` of the cost: C_ij = scale * c_ij. For points c_ij
+= c(x_i, y_j), and d1 c is the derivative of c(x, y) in x.
 """
 
 from __future__ import annotations
@@ -53,15 +55,15 @@ def _plan_block(C: Any, F: Array, G: Array, k: Number, i: int, rows: int, tile: 
 
 @reduction
 def _product(t: Array, V: Array, i: int, rows: int, tile: int, columns: int, out: Array) -> None:
-    """out[i + r, c] += sum_j t[r, j] V_jc."""
+    """out[i + r, v] += sum_j t[r, j] V_jv, for each column v of V."""
     full_width()
     for r in range(rows):
         o = np.uintp(r) * _1
-        for c in range(V.shape[1]):
+        for v in range(V.shape[1]):
             total = t.dtype.type(0)
             for j in range(np.uintp(columns)):
-                total += t[o + j] * V[tile, c, j]
-            out[i + r, c] += total
+                total += t[o + j] * V[tile, v, j]
+            out[i + r, v] += total
 
 
 @kernel
@@ -159,15 +161,16 @@ def _weights(C: Any, F: Array, G: Array, k: Number, i: int, rows: int, tile: int
 
 @reduction
 def _add_gradient(C: Any, i: int, rows: int, tile: int, columns: int, t: Array, out: Array) -> None:
-    """out[i + r, c] += coordinate c of sum_j P_ij d1 c(x_i, y_j), from the weights t[r, j]."""
+    """out[i + r, axis] += the coordinate `axis` of sum_j P_ij d1 c(x_i, y_j), from the weights
+    t[r, j] that `_weights` has left."""
     full_width()
     for r in range(rows):
         o = np.uintp(r) * _1
-        for c in range(C.x.shape[1]):
+        for axis in range(C.x.shape[1]):
             total = t.dtype.type(0)
             for j in range(np.uintp(columns)):
-                total += gradient_term(C, t[o + j], C.x[i + r, c], C.y[tile, c, j])
-            out[i + r, c] += total
+                total += gradient_term(C, t[o + j], C.x[i + r, axis], C.y[tile, axis, j])
+            out[i + r, axis] += total
 
 
 @kernel

@@ -84,8 +84,9 @@ def _reliable(sums: Array, noise: float) -> bool:
 @elementwise
 def _half_step(f: Array, h: Array, a: Array, s: float, g: Array, b: Array, s_other: float,
                eps: float, w: float, moved: Array) -> None:
-    """moved = f + w (answer - f), where the answer is the best f for g (U-3) at the best level
-    (U-5). If w is 1, or the dual would fall, moved is the answer itself."""
+    """moved = f + w (answer - f). The answer is the f that has the largest dual together with g,
+    when the level of both may change freely (U-3, U-5). If w is 1, or the dual would fall, moved is
+    the answer itself; and so it is at points of weight 0."""
     coupling = 1 / (1 + eps * s)
     lag = eps * s * coupling * _level(h, a, coupling * s, g, b, s_other)
     for i in range(np.uintp(f.size)):
@@ -98,8 +99,8 @@ def _half_step(f: Array, h: Array, a: Array, s: float, g: Array, b: Array, s_oth
 @reduction
 def _rise(f: Array, h: Array, a: Array, s: float, level: float, eps: float, w: float, answer: Array
           ) -> float:
-    """By how much the step from f to f + w (answer - f) raises the dual, with both potentials
-    shifted by `level`."""
+    """By how much the dual of (f, g) rises if f becomes f + w (answer - f), where `level` has been
+    added to f and subtracted from g."""
     total = 0.0
     for i in range(f.size):
         if a[i] > 0:
@@ -125,7 +126,8 @@ def _miss(f: Array, h: Array, a: Array, s: float, level: float, eps: float) -> f
 
 @elementwise
 def _row_sums(K: Array, v: Array, r: Array) -> None:
-    """r = K v, TOGETHER rows at a time; the last row stands for rows beyond it."""
+    """r = K v, TOGETHER rows at a time. Where fewer rows are left, the last one is computed again
+    in place of those that are missing."""
     last = np.uintp(r.size - 1)
     for i in range(0, r.size, TOGETHER):
         i_0, i_1 = np.uintp(i), min(np.uintp(i + 1), last)
@@ -135,7 +137,8 @@ def _row_sums(K: Array, v: Array, r: Array) -> None:
 
 @elementwise
 def _column_sums(K: Array, u: Array, c: Array) -> None:
-    """c = K'u, TOGETHER rows at a time; the last row, with weight 0, stands for rows beyond it."""
+    """c = K'u, TOGETHER rows at a time. Where fewer rows are left, the last one is added again,
+    with the factor 0, in place of those that are missing."""
     last = np.uintp(u.size - 1)
     c[:] = 0.0
     for i in range(0, u.size, TOGETHER):

@@ -75,7 +75,7 @@ class NumpyBackend(NumpyArrays):
                    for rows in row_blocks(C) for P in [plan_rows(C, F, G, eps, rows)])
 
     def plan_cost_gradient(self, C: PointCost, F: Array, G: Array, eps: float) -> Array:
-        """sum_j P_ij d1 c(x_i, y_j), (n, d)."""
+        """sum_j P_ij d1 c(x_i, y_j), (n, d); d1 c is the derivative of c(x, y) in x."""
         return plan_cost_gradient_by_blocks(C, F, G, eps)
 
     def plan_entries(self, C: Cost, F: Array, G: Array, eps: float, least: float,

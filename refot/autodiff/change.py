@@ -15,7 +15,8 @@ which with exact marginals is singular along constants: (f + t, g - t) is the sa
 The system has m unknowns, so that the smaller measure should be that of the columns; everything
 else is computed by blocks of rows. Where the plan falls into parts that hardly exchange mass, the
 change of one part's potentials relative to another's is not determined in floats. The same holds
-for the gradient of `implicit.sharp_value_gradient_weights`.
+for the gradient of `implicit.sharp_value_gradient_weights`. d1 c and d2 c are the derivatives of
+c(x, y) in x and in y. U-4 is an equation of docs/equations.md.
 """
 
 from __future__ import annotations

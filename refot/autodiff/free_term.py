@@ -1,7 +1,7 @@
 """One unbalanced value U(x, a, y, b) at its optimal potentials: U-1, U-7.
 
 Its marginals may be missed at a price, and a and b may have any mass: so gradients in a and b are
-not centred to sum 0.
+not centred to sum 0. U-1, U-2 and U-7 are equations of docs/equations.md.
 """
 
 from __future__ import annotations

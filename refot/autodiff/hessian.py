@@ -4,7 +4,8 @@ Along a direction (vx, va, vy, vb) costs, weights and potentials change as `chan
 of va and vb are subtracted first, so that the mass stays 1. Then the gradients change by
     d(dF/dx_i) = sum_j dP_ij d1 c + P_ij d(d1 c),   d(dF/da) = D df - its mean,  likewise y and b.
 Where the mass is free (unbalanced), no mean is subtracted, and d(dF/da) also has eps times the
-change of the mass of b. Everything is computed by blocks of rows.
+change of the mass of b. Everything is computed by blocks of rows. d1 c is the derivative of c(x, y)
+in x.
 """
 
 from __future__ import annotations

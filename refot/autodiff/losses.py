@@ -3,6 +3,7 @@ unbalanced U (U-1) in place of F, and S (U-8) with eps / 2 (m_a - m_b)^2 added.
 
 A loss is a sum of values, each with a factor. Once it is solved, its value, its gradients in the
 points and weights of both measures, and products of its Hessian with a vector take no other solve.
+B = Bréchet et al. 2019. U-1 and U-8 are equations of docs/equations.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 By the envelope theorem (`refot.gradients`) the derivatives of F are those at fixed potentials:
     dF/dx_i = sum_j P_ij d1 c(x_i, y_j),     dF/da = f - mean f,     and likewise in y and b.
-So one solve gives the value and all four gradients.
+So one solve gives the value and all four gradients. d1 c is the derivative of c(x, y) in x.
+B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations

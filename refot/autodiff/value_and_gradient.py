@@ -7,6 +7,8 @@ term of a fixed target, is not solved again.
 Points x (n, d) with weights a (n,), y (m, d) with b (m,). `wrt` names what the gradients are with
 respect to: any of the letters x, a, y, b. `tol` is by default that of the gradients
 (`first_order_tolerance`, or that of `unbalanced.tight`), at which a value is accurate too.
+B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023. U-1, U-7 and U-8
+are equations of docs/equations.md.
 """
 
 from __future__ import annotations

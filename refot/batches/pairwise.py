@@ -1,4 +1,7 @@
-"""The Sinkhorn divergences (B-9) between all pairs of K measures: each self term is solved once."""
+"""The Sinkhorn divergences (B-9) between all pairs of K measures: each self term is solved once.
+
+B = Bréchet et al. 2019.
+"""
 
 from __future__ import annotations
 

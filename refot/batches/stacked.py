@@ -6,8 +6,10 @@ iteration of G-7 with the scalings u = exp((f - min C) / eps), v = exp(g / eps) 
     r_i = sum_j K_ij b_j v_j,    c_j = sum_i a_i u_i K_ij,
 
 after which u is set to 1 / r, and v to 1 / c; an over-relaxed step goes further, and leaves u_i r_i
-near 1. A problem leaves the stack when it has arrived, which is to reach the tolerance, or when
-more sweeps are of no use. Where eps is so small that K would underflow, none is made.
+near 1. A problem leaves the stack when it arrives, which means that it reaches the tolerance; or
+when a scaling is too large (LARGEST), or the error has stopped falling (PATIENCE). Where eps is so
+small that K would underflow, none is made. B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi
+2018.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ WINDOW = 4
 passed since the last change of the relaxation w."""
 
 HISTORY = 2 * WINDOW
-"""The number of last errors that are kept."""
+"""The errors of this number of sweeps, the latest ones, are kept."""
 
 MOST_RELAXED = 1.99
 """The largest relaxation w."""
@@ -119,7 +121,7 @@ class Stack:
         for _ in range(most):
             error, atom, largest = sweeps.rows()
             there, lost = (error <= tol) & (atom <= atoms), ~(largest < LARGEST)
-            ended = there | lost | sweeps.tired
+            ended = there | lost | sweeps.stalled
             iterations[now] += 1
             arrived[now] = there & ~lost
             if ended.any():
@@ -193,7 +195,7 @@ class Sweeps:
             setattr(self, name, getattr(self, name)[kept])
 
     @property
-    def tired(self) -> Array:
+    def stalled(self) -> Array:
         """The problems whose error has not halved in PATIENCE sweeps, (B,)."""
         return self.done - self.halved_at > PATIENCE
 

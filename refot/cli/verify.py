@@ -47,7 +47,8 @@ def verify(
     scaling: Annotated[bool, typer.Option(
         "--scaling", help="Measure time and memory against n, as profile full does.")] = False,
     strict: Annotated[bool, typer.Option(
-        "--strict", help="Count what is said and what is lax, too, for the exit status.")] = False,
+        "--strict", help="Exit status 1 also for failures that the code itself reports, and for "
+        "bad input that is answered with a number.")] = False,
     verbose: Annotated[bool, typer.Option(
         "--verbose", help="Print each failure, not the verdict alone.")] = False,
     list_: Annotated[bool, typer.Option(

@@ -2,7 +2,7 @@
 
 `refot.conventions.unbalanced_terms` defines the terms, `refot.conventions.unbalanced` converts.
 RUN: the value of a converged solve was compared with refot's; where the library is installed, the
-tests repeat this. READ: taken from source code.
+tests repeat this. READ: taken from source code. U-8 is an equation of docs/equations.md.
 """
 
 from __future__ import annotations

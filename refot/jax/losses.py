@@ -9,6 +9,7 @@ where JAX has it enabled, else float32; float16 and bfloat16 are computed in flo
 is what `point_cost` takes; `tol` and `backend` are as for `refot.sinkhorn_divergence_gradient`, but
 the default backend is the fastest on the processor, where refot computes for JAX. A solve that does
 not reach `tol` warns (ConvergenceWarning); under jit that is when the compiled function runs.
+B = Bréchet et al. 2019. U-8 is an equation of docs/equations.md.
 """
 
 from __future__ import annotations

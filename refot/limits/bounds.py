@@ -79,7 +79,8 @@ class CostLimits:
 
 
 def cost_limits(C: CostLike, a: Weights, b: Weights, *, exact: float | None = None) -> CostLimits:
-    """The limits and constants of one problem: C (n, m) or an operand, a (n,), b (m,).
+    """The limits and constants of one problem. C (n, m) is an array, a `PointCost` or a
+    `DenseCost`; a (n,), b (m,).
 
     W0 is computed by linear programming with n m variables, unless the caller gives it as `exact`.
     """

@@ -8,6 +8,8 @@ Both allow for rounding, and hold for any potentials and any plan P >= 0, howeve
   marginals that costs at most <C,P> + |min C| t + (max C - min C) t (Altschuler, Weed, Rigollet
   2017): scale P down until its rows are <= a and its columns <= b, and add the missing mass, at
   most t, as a product measure. Scaling down saves at least min C for each unit of mass removed.
+
+B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations

@@ -59,9 +59,10 @@ def path(
     """F (B-10) at eps_from, eps_from / factor, ... and eps_to, each with a certified gap of at most
     `gap` relative to F.
 
-    C (n, m) or an operand; a (n,), b (m,); eps_from >= eps_to > 0 in cost units; factor > 1. Each
-    value is a call of `solve`. A solve that does not converge warns and ends the path; one reason
-    is that `time_limit` seconds, for the whole path, are over. Raises InputError.
+    C (n, m), an array, a `PointCost` or a `DenseCost`; a (n,), b (m,); eps_from >= eps_to > 0 in
+    cost units; factor > 1. Each value is a call of `solve`. A solve that does not converge warns
+    and ends the path; one reason is that `time_limit` seconds, for the whole path, are over. Raises
+    InputError.
 
         F = refot.path(C, a, b, 1.0, 1e-3)
         F.eps, F.lower, F.upper

@@ -113,10 +113,11 @@ def exact(
     """The exact transport cost W0 = min <C, P>, an optimal plan and optimal potentials, proved to a
     relative `gap`. B-1, B-6.
 
-    C (n, m), without forbidden pairs, or an operand such as `point_cost(x, y)`, of which no matrix
-    is formed; a (n,), b (m,). It ends when the interval around W0 is that narrow, or when no other
-    pair would lower the cost; then the interval is as narrow as rounding allows. After `time_limit`
-    seconds it returns what it has, and warns. All is computed in float64. Raises InputError.
+    C (n, m), without forbidden pairs, or a `PointCost`, made by `point_cost(x, y)`, of which no
+    matrix is formed; a (n,), b (m,). It ends when the interval around W0 is that narrow, or when no
+    other pair would lower the cost; then the interval is as narrow as rounding allows. After
+    `time_limit` seconds it returns what it has, and warns. All is computed in float64. Raises
+    InputError.
 
         W = refot.exact(refot.point_cost(x, y), a, b)
         W.gap.lower, W.gap.upper, W.plan

@@ -42,8 +42,8 @@ def softmin_density(
     """r_ij = exp((g^(c,eps)_i + g_j - C_ij) / eps), (n, m): the density of the plan, whose mean
     under b is 1 in every row. B-29.
 
-    C (n, m) or an operand, g (m,), b (m,). In a column with b_j = 0, which is never drawn, the
-    exact density might overflow; there r is 0.
+    C (n, m), an array, a `PointCost` or a `DenseCost`; g (m,), b (m,). In a column with b_j = 0,
+    which is never drawn, the exact density might overflow; there r is 0.
     """
     p = transform_problem(C, b, eps, backend)
     g = p.column_potential(g)

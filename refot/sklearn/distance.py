@@ -1,4 +1,7 @@
-"""The Sinkhorn divergence between histograms, as a metric and as a kernel of scikit-learn."""
+"""The Sinkhorn divergence between histograms, as a metric and as a kernel of scikit-learn.
+
+B = Bréchet et al. 2019.
+"""
 
 from __future__ import annotations
 

@@ -81,7 +81,8 @@ def certified_gap(
 ) -> CertifiedGap:
     """An interval that contains F, from any g (m,): narrow where g is nearly optimal. B-16, B-24.
 
-    C (n, m) or an operand; a (n,), b (m,); eps in cost units. Raises InputError.
+    C (n, m), an array, a `PointCost` or a `DenseCost`; a (n,), b (m,); eps in cost units. Raises
+    InputError.
     """
     p = problem(C, a, b, eps, backend)
     return gap_of(p, p.column_potential(g))

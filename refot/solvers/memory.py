@@ -6,7 +6,8 @@ to compute than to read becomes a matrix. A cost that does not fit is computed a
 in every pass. Where not even the vectors and one block of rows fit, `MemoryBudgetError` says so
 before any work.
 
-A matrix that the user asks for, such as a plan, is filled in place (`gibbs_matrix`).
+A matrix that the user asks for, such as a plan, is filled in place (`gibbs_matrix`). Where such a
+matrix does not fit, `MemoryBudgetError` is raised too.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _given: ContextVar[int | None] = ContextVar("refot_memory", default=None)
 
 
 class MemoryBudgetError(InputError):
-    """The smallest working set of a problem does not fit the budget."""
+    """A solve, or a result such as a plan, needs more memory than is allowed."""
 
 
 # ------------------------------------------------------------------ the budget

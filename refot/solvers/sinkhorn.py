@@ -72,9 +72,9 @@ def sinkhorn_log(
 ) -> SinkhornResult:
     """Potentials by Sinkhorn's algorithm in the log domain, safe for every eps.
 
-    C (n, m) or an operand; a (n,), b (m,); `g` (m,) a warm start (default 0). Stops when the L1
-    marginal error is <= tol (default 1e-9, in float32 1e-5), and warns (ConvergenceWarning) if it
-    does not get there.
+    C (n, m), an array, a `PointCost` or a `DenseCost`; a (n,), b (m,); `g` (m,) a warm start
+    (default 0). Stops when the L1 marginal error is <= tol (default 1e-9, in float32 1e-5), and
+    warns (ConvergenceWarning) if it does not get there.
     """
     p = problem(C, a, b, eps, backend, normalise)
     start = namespace(p.b).zeros_like(p.b) if g is None else centred_start(

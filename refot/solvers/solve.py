@@ -1,4 +1,7 @@
-"""`solve`, the one call in front of every method, and `solve_problem` for a checked problem."""
+"""`solve`, the one call in front of every method, and `solve_problem` for a checked problem.
+
+U-1 is an equation of docs/equations.md.
+"""
 
 from __future__ import annotations
 
@@ -105,7 +108,7 @@ def solve(
 ) -> SinkhornResult:
     """The optimal potentials (f, g), and how near they are. Warns if they are not near enough.
 
-    C (n, m), or an operand such as `point_cost(x, y)`; inf in a matrix forbids a pair
+    C (n, m), or `point_cost(x, y)`, which needs no matrix; inf in a matrix forbids a pair
     (docs/forbidden-pairs.md). a (n,), b (m,); eps in cost units. `method` is a name of METHODS.
 
     It stops at the first of these; `stopped_by` of the result says which:

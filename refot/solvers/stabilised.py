@@ -10,7 +10,7 @@ At first K is in float32, which takes half the time to read. Its entries are rig
 a marginal by no more than that. Once the marginal error is at FLOAT32_ERROR, or where the range of
 float32 is too small, K is formed in the precision of the problem. It is formed so from the start on
 a device; and also where a weight is 0, because no marginal error shows how accurate the potential
-of such an atom is.
+of such an atom is. G = Genevay, Peyré, Cuturi 2018.
 """
 
 from __future__ import annotations

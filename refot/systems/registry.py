@@ -6,7 +6,8 @@ with all its numbers chosen. The presets of a system are a table `PRESETS: dict[
 module that SYSTEMS names, which is imported only when that system is used.
 
 `refot.systems.training.loop.train` runs any system and does all else: progress, metrics, pictures,
-checkpoints, resuming. docs/contributing-system.md shows how to add a system.
+checkpoints, resuming. docs/contributing-system.md shows how to add a system. B = Bréchet et al.
+2019.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ Adam on its weights.
 
 The cost is |x - y|^2 / alpha with alpha = mean_j |y_j|^2, and lam, psi and H are in units of that
 cost. With the plain cost |x - y|^2, the same problem has alpha lam in place of lam (erratum H4).
+d1 c is the derivative of c(x, y) in x.
 """
 
 from __future__ import annotations

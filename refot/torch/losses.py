@@ -9,7 +9,7 @@ warns (ConvergenceWarning).
 `eps` and values are in cost units; `cost` is a name of `point_cost`; `tol` and `backend` are as for
 `refot.sinkhorn_divergence_gradient`, but the default backend is the fastest for the device. For
 tensors on a CUDA device a backend of the processor gets copies, and the results go back to the
-device.
+device. B = Bréchet et al. 2019. U-8 is an equation of docs/equations.md.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ def unbalanced_limits(
     C: CostLike, a: Weights = None, b: Weights = None, eps: float = REQUIRED,
     rho: object = REQUIRED, penalty: str = "kl", *, backend: BackendLike = None
 ) -> UnbalancedLimits:
-    """The limits as rho -> 0 and as eps -> infinity, C (n, m) or an operand, a (n,), b (m,). U-9.
+    """The limits as rho -> 0 and as eps -> infinity. U-9. C (n, m) is an array, a `PointCost` or a
+    `DenseCost`; a (n,), b (m,).
 
     `product` is infinite where a marginal is exact and the mass of the other measure is not 1.
     """

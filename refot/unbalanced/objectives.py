@@ -43,9 +43,10 @@ def unbalanced_primal(
 ) -> float:
     """<C,P> + eps KL(P | a(x)b) + D1(P1 | a) + D2(P'1 | b) for a plan P (n, m) >= 0. U-1.
 
-    C (n, m) or an operand; masses a (n,), b (m,) of any total; eps and rho in cost units, rho a
-    number or a pair, inf for an exact marginal. Infinite where P_ij > 0 and a_i b_j = 0, on a
-    forbidden pair, and where an exact marginal is missed by more than 1e-8 of its mass.
+    C (n, m), an array, a `PointCost` or a `DenseCost`; masses a (n,), b (m,) of any total; eps and
+    rho in cost units, rho a number or a pair, inf for an exact marginal. Infinite where P_ij > 0
+    and a_i b_j = 0, on a forbidden pair, and where an exact marginal is missed by more than 1e-8 of
+    its mass.
     """
     C, a, b, rows, columns = checked(C, a, b, rho, penalty)
     P, eps = as_plan(P, "P", C.shape), as_eps(eps, C)
@@ -153,8 +154,8 @@ def unbalanced_certified_gap(
     """An interval that contains U, from any f (n,) and g (m,), rounding included: U-1, U-2.
 
     It is narrow where (f + t, g - t) is nearly optimal for some t (U-5). Proved in
-    docs/certificates.md, "The gap of an unbalanced problem". C (n, m) or an operand; a (n,), b (m,)
-    of any total.
+    docs/certificates.md, "The gap of an unbalanced problem". C (n, m), an array, a `PointCost` or a
+    `DenseCost`; a (n,), b (m,) of any total.
     """
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend)
     f, g = p.row_potential(f), p.column_potential(g)

@@ -2,6 +2,7 @@
 value.
 
 The error of a value is of second order in the residual of U-4, that of a gradient of first order.
+U-4 is an equation of docs/equations.md.
 """
 
 from __future__ import annotations

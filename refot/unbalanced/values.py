@@ -2,7 +2,8 @@
 
 `tol`, the same as in `refot.solve`, is the residual of U-4 at which a solve stops. A solve that
 does not reach it warns (ConvergenceWarning). A value is the dual U-2 of the potentials found:
-except for rounding it is never above U, and its error is of second order in the residual.
+except for rounding it is never above U, and its error is of second order in the residual. U-1, U-2,
+U-4 and U-8 are equations of docs/equations.md.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ def unbalanced_value(
 ) -> float:
     """U = min <C,P> + eps KL(P | a(x)b) + D1(P1 | a) + D2(P'1 | b), in cost units. U-1.
 
-    C (n, m) or an operand; masses a (n,), b (m,) of any total; eps and rho in cost units, rho a
-    number or a pair (rows, columns), inf for an exact marginal. `solved` is what `refot.solve`
-    returned for this problem; with it nothing is solved again.
+    C (n, m), an array, a `PointCost` or a `DenseCost`; masses a (n,), b (m,) of any total; eps and
+    rho in cost units, rho a number or a pair (rows, columns), inf for an exact marginal. `solved`
+    is what `refot.solve` returned for this problem; with it nothing is solved again.
     """
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend_of(solved, backend))
     return value_of(p, tol, solved)

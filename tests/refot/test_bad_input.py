@@ -23,7 +23,7 @@ NAN, INF = np.nan, np.inf
 
 
 def with_entry(array, value, *index):
-    """A copy with one entry replaced: the last one unless told."""
+    """A copy with one entry replaced, by default the last one."""
     changed = np.array(array)
     changed[index or (-1,) * changed.ndim] = value
     return changed

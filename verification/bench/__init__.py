@@ -10,4 +10,8 @@ peer is run at the loosest accuracy of its own that meets the criterion, in turn
     worker.py, child.py      a process for each peer on each cell
     search.py, timing.py     the loosest accuracy; the runs in turn
     report.py, figures.py    tables, JSON, figures
+    command.py               what `refot bench` does with its options
+
+Other switches of the command compare other things: `batches.py`, `unbalanced.py`, `training.py` and
+`weak.py` have a docstring each.
 """

@@ -41,7 +41,8 @@ class BenchOptions:
 
 
 def run(asked: BenchOptions, console: Console, complaints: Console) -> None:
-    """The whole command. Raises InputError for a wrong option, before any work."""
+    """Run `refot bench` without a switch such as --weak: time the peers to equal accuracy, print
+    the report and write its files. Raises InputError for a wrong option, before any work."""
     names = _names(asked, DEFAULT)
     for path in (asked.json, asked.markdown):
         _require_writable(path)
@@ -115,7 +116,8 @@ def print_batches(console: Console) -> None:
 
 def print_weak(console: Console, json: Path | None, plot: Path | None) -> None:
     """Run `refot bench --weak`: half-iterations on a cluster, each line printed as soon as it is
-    measured, and the model. Raises InputError for a wrong option, before any work."""
+    measured, and at the end the times that a fitted model predicts for larger clusters. Raises
+    InputError for a wrong option, before any work."""
     _require_writable(json)
     figure = as_figure_path(plot) if plot is not None else None
     for line in weak.lines(json, figure):

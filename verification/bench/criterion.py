@@ -2,7 +2,7 @@
 
 They are the marginal error |P1 - a|_1 + |P'1 - b|_1 of P = a b exp((f + g - C) / eps), and the
 certified relative gap of F at g (`refot.solvers.gap`), both in float64. What a peer itself says
-about its convergence is not used.
+about its convergence is not used. U-4 and U-5 are equations of docs/equations.md.
 """
 
 from __future__ import annotations

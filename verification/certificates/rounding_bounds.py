@@ -183,8 +183,8 @@ def informative_plan(
 def divergence_gradient(
     x: Array, a: Array, y: Array, b: Array, eps: float, cost: str
 ) -> Array:
-    """sum_j (bound of P_ij) |d1 c(x_i, y_j)|, (n, d), for both plans, and the rounding of the
-    sums."""
+    """sum_j (bound of P_ij) |d1 c(x_i, y_j)|, (n, d), of the plan between x and y plus that of the
+    plan between x and x, and the rounding of these sums. d1 c is the derivative of c(x, y) in x."""
     xy = point_cost(x, y, cost)
     xx, _ = self_costs(xy)
     total = np.zeros_like(x)

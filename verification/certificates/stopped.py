@@ -9,7 +9,8 @@ open"),
 
 with v the row sums and then the column sums of P * C. H is singular in the direction (1, -1),
 because a constant may be added to f and subtracted from g; H^-1 is its pseudo-inverse. The error of
-F is of second order. R is the diagonal matrix of the square roots of the row and column sums of P.
+the value F = <C,P> + eps KL(P | a(x)b) is of second order in (da, db). R is the diagonal matrix of
+the square roots of the row and column sums of P.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class Stopped:
 
     @cached_property
     def spectrum(self) -> tuple[Floats, Floats]:
-        """The eigenvalues and vectors of R^-1 H R^-1, without those that floats cannot tell from 0.
-        """
+        """The eigenvalues and vectors of R^-1 H R^-1, without those values that are 0 up to
+        rounding."""
         n, size = len(self.P), len(self.roots)
         H = np.eye(size)
         H[:n, n:], H[n:, :n] = self.scaled_plan, self.scaled_plan.T
@@ -88,9 +89,10 @@ class Stopped:
     def transport_cost(self, C: Floats) -> float:
         """A bound of |d<C,P>|, in cost units.
 
-        da and db have the same sum, so that a number may be added to all factors of da and
-        subtracted from all of db. It is chosen such that the factors of heavy atoms are as small as
-        possible in size; those of light atoms are less accurate."""
+        It is the largest |s.(da, db)| with the slopes s = H^-1 v. da and db have the same sum, so
+        that this product stays the same if a number is added to all slopes of rows and subtracted
+        from all slopes of columns. The number is chosen such that the slopes of heavy atoms become
+        as small in size as possible; those of light atoms are less accurate."""
         largest = float(abs(C).max())
         if not self.is_plan or largest == 0:
             return 0.0 if self.is_plan else np.inf
@@ -105,9 +107,10 @@ class Stopped:
     def value(self, g: Floats, eps: float) -> float:
         """A bound of F minus the semi-dual at the g (m,) where the solve stopped, in cost units.
 
-        By concavity the difference is at most |db|_1 (max g - min g). To second order it is
-        eps/2 db.(H^-1)_gg db, with the block of H^-1 that belongs to g, and the root of
-        db.(H^-1)_gg db is at most sum |db_j| sqrt(H^-1_jj). The smaller bound is returned."""
+        By concavity the difference is at most |db|_1 (max g - min g). To second order it is eps/2
+        db.(H^-1)_gg db, with the block of H^-1 that belongs to g, and the root of db.(H^-1)_gg db
+        is at most sum |db_j| sqrt(H^-1_jj). The smaller bound is returned; only the first where
+        `is_coupled` is false, since H^-1 is then not known."""
         factors = np.sqrt(np.maximum(np.diag(self.scaled_inverse), 0)) / self.roots
         squared = eps / 2 * float(self._most(factors)) ** 2 if self.is_coupled else np.inf
         return min(squared, self.tol * float(np.ptp(g)))

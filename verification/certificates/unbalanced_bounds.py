@@ -1,11 +1,12 @@
 """Rounding bounds of unbalanced transport under KL: how far a float64 answer may be from the true
 one. `rounding_bounds.py` has those of balanced transport.
 
-U-1 to U-8 are the equations of docs/equations.md. A minimum (U of U-1, S of U-8) may be off by the
-width of its certificate. For an answer that depends on the potentials to first order, their error
-is needed. It follows from the iteration U-3, a contraction with kappa = (rho / (rho + eps))^2:
-potentials that it moves by d are within d / (1 - kappa) of the optimal ones (docs/certificates.md).
-A d below the rounding of the two softmins of an iteration cannot be seen in float64."""
+U-1 to U-8 are the equations of docs/equations.md. A value (U of U-1, S of U-8) may be off by the
+width of the interval that certifies it, and by the rounding of its terms. Plans, potentials and
+gradients change to first order with the potentials, so that the error of these is needed. It
+follows from the iteration U-3, a contraction with kappa = (rho / (rho + eps))^2: potentials that it
+moves by d are within d / (1 - kappa) of the optimal ones (docs/certificates.md). A d below the
+rounding of the two softmins of an iteration cannot be seen in float64."""
 
 from __future__ import annotations
 
@@ -34,8 +35,8 @@ def unbalanced_value(C: Array, a: Array, b: Array, eps: float, rho: float) -> fl
 
 
 def unbalanced_potentials(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """f and g: the distance that rounding may hide, once for the answer and once for the optimum
-    that is computed here."""
+    """f and g: twice the distance `_hidden`. The answer may be so far from the optimum, and so may
+    the potentials that are computed here."""
     p, found = _at_the_floor(C, a, b, eps, rho)
     return 2 * _hidden(p, found)
 
@@ -73,8 +74,8 @@ def unbalanced_divergence(
 def unbalanced_divergence_gradient(
     x: Array, a: Array, y: Array, b: Array, eps: float, rho: float, cost: str
 ) -> Array:
-    """sum_j (bound of P_ij) |d1 c(x_i, y_j)|, (n, d), for both plans, and the rounding of the
-    sums."""
+    """sum_j (bound of P_ij) |d1 c(x_i, y_j)|, (n, d), of the plan between x and y plus that of the
+    plan between x and x, and the rounding of these sums. d1 c is the derivative of c(x, y) in x."""
     xy = point_cost(x, y, cost)
     xx, _ = self_costs(xy)
     total = np.zeros_like(x)
@@ -96,11 +97,15 @@ def _hidden(p: UnbalancedProblem, found: UnbalancedResult) -> float:
 
 
 def _hidden_in_sums(p: UnbalancedProblem, found: UnbalancedResult, P: Array) -> float:
-    """Twice the bound of `_hidden` for the sums f_i + g_j, in cost units. It is smaller, because a
-    constant t added to g makes f smaller by t rho / (rho + eps).
+    """Twice the distance of the sums f_i + g_j from the optimal ones that rounding may hide, in
+    cost units; twice for the reason that `unbalanced_potentials` gives. It may be far less than the
+    same for f and g alone: a constant t added to g makes f smaller by t rho / (rho + eps), so that
+    nearly all of it cancels in f_i + g_j where rho is large. What remains are the differences of
+    potentials.
 
-    Differences of potentials contract by kappa times the Dobrushin coefficient of the averages that
-    two softmins take: the largest distance in total variation between two rows of `averages`.
+    An iteration multiplies the errors of the differences f_i - f_k at most by kappa times the
+    Dobrushin coefficient of the averages that its two softmins take: the largest distance in total
+    variation between two rows of `averages`.
     """
     d, (r, q) = roundings(p.C.dense(), found.f, found.g, p.eps), (P.sum(axis=1), P.sum(axis=0))
     with np.errstate(invalid="ignore"):

@@ -31,9 +31,9 @@ class Finding:
     """The result of a check: the number `measured`, the interval in which it is `expected`, the
     `error` by which it misses that, and the largest error that passes, the `tolerance`.
 
-    `expected` is None if it would follow from another answer of the subject that is not finite.
-    `cause` is the diagnosis, if the check itself can tell. `scale` is what the error is relative to
-    when right digits are counted; None stands for the size of `expected`.
+    `expected` is None where it would be computed from another answer of the subject, and that
+    answer is not finite. `cause` is the diagnosis, if the check itself can tell. `scale` is what
+    the error is relative to when right digits are counted; None stands for the size of `expected`.
     """
 
     measured: float
@@ -105,7 +105,7 @@ class Trial:
         return answer
 
     def pair(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
-        """The answer to `potentials`, in density form."""
+        """Two potentials (f, g), of which the plan is a_i b_j exp((f_i + g_j - C_ij) / eps)."""
         given = self.probe.pair(capability, *self.in_their_convention(capability, arguments))
         answer: tuple[Array, Array] = from_subject(self.declared, capability, given, arguments)
         self._keep(capability, arguments, answer)
@@ -172,8 +172,8 @@ class Trial:
 
     @property
     def rounding(self) -> float:
-        """64 unit roundoffs, of the dtype of C, of max |C| + eps: the largest terms in the sum that
-        gives a value."""
+        """64 roundings of max |C| + eps, which are the largest terms in the sum that gives a value.
+        A rounding is relative: half the distance from 1 to the next number in the dtype of C."""
         unit = float(np.finfo(self.case.C.dtype).eps) / 2
         return 64 * unit * (float(abs(self.case.C).max()) + self.case.eps)
 

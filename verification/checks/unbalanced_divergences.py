@@ -1,4 +1,7 @@
-"""Checks of the unbalanced Sinkhorn divergence U-8 between point clouds, and of its gradient."""
+"""Checks of the unbalanced Sinkhorn divergence U-8 between point clouds, and of its gradient.
+
+U-8 is an equation of docs/equations.md.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Translation of unbalanced problems between refot's convention and the one a subject declares.
 
 The convention must say what rho means. Those of `refot.conventions.table_unbalanced` do; of the
-balanced ones in `refot.conventions.table` only refot's own does.
+balanced ones in `refot.conventions.table` only refot's own does. U-8 is an equation of
+docs/equations.md.
 """
 
 from __future__ import annotations

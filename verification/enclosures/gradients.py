@@ -44,7 +44,8 @@ def enclose_divergence_gradient(
     x: Points, a: Weights, y: Points, b: Weights, eps: Any, cost: str = "sqeuclidean",
     digits: int = 30,
 ) -> Matrix:
-    """sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d): dS / dx of B-9.
+    """sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d): dS / dx of B-9. d1 c is the
+    derivative of c(x, y) in x.
 
     Where the cost has a kink (at x_i = y_j, except for "sqeuclidean"), its subgradient 0 is taken.
     """

@@ -2,6 +2,7 @@
 
 Nothing here is proven, and nothing needs to be: the proofs of `proofs.py` hold for any potential.
 Everything runs at the working precision that flint is set to, on the midpoints of balls.
+B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations

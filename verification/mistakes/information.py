@@ -79,9 +79,9 @@ def _q_outside(C: Array, Q: Array, lam: float, a: Array, b: Array, eps: float) -
 INFORMATIVE_PLAN: Table = {
     "q-outside": ("lam Q stands outside the transform: the marginals are not a and b",
         _q_outside),
-    "q-outside-normalised": ("the same, divided by its mass",
-        lambda *given: (
-            _q_outside(*given) / _q_outside(*given).sum())),
+    "q-outside-normalised": (
+        "lam Q stands outside the transform, and the plan is divided by its mass",
+        lambda *given: _q_outside(*given) / _q_outside(*given).sum()),
     "lam-negated": ("the sign of lam: the cost C + lam Q",
         lambda C, Q, lam, a, b, eps: plan_of_cost(C + lam * Q, a, b, eps)),
     "q-ignored": ("Q is ignored", lambda C, Q, lam, a, b, eps: plan_of_cost(C, a, b, eps)),

@@ -127,8 +127,8 @@ def plan_cost(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
 
 
 def plan_cost_gradient(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
-    """sum_j P_ij d1 c(x_i, y_j), (n, d), d1 the gradient in the first point; nothing is compared
-    for a cost matrix."""
+    """sum_j P_ij d1 c(x_i, y_j), (n, d); d1 c is the derivative of c(x, y) in x. Nothing is
+    compared for a cost matrix."""
     p, C = problem.converted(backend.asarray), problem.wider.C
     if problem.d == 0:
         return

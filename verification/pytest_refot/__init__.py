@@ -21,7 +21,8 @@ def pytest_addoption(parser: Any) -> None:
     group.addoption("--refot-profile", metavar="PROFILE", default="quick",
                     help="quick (default) or full")
     group.addoption("--refot-strict", action="store_true",
-                    help="what is said and what is lax fails, too: as `refot verify --strict`")
+                    help="failures that the code itself reports, and bad input that is answered "
+                    "with a number, fail too: as `refot verify --strict`")
     group.addoption("--refot-skip", metavar="FILE", help="a list of checks that are not run")
     group.addoption("--refot-xfail", metavar="FILE", help="a list of checks that are to fail")
 

@@ -96,8 +96,8 @@ class Certified:
     def _diagnosis(self, value: float, called: Convention, allowed: float) -> str:
         """The known mistake that gives this value, or "".
 
-        The catalogue has mistakes in F and in <C,P>, of problems without forbidden pairs. Any other
-        value has no diagnosis.
+        Known mistakes are tried on values F and <C,P> of problems that forbid no pair and have at
+        most DIAGNOSED_ENTRIES costs. Any other value has no diagnosis.
         """
         p = self.problem
         capability = "transport_cost" if called.value is ValueKind.SHARP else "value"
@@ -118,7 +118,9 @@ def require_convention(p: Problem, name: str) -> None:
 
 
 def value_convention(name: str) -> Convention:
-    """The convention of that name, whose call must return one value. Raises InputError if not."""
+    """The convention of that name (`refot.conventions`), which says what a library's function or a
+    paper's formula returns. Raises InputError for an unknown name, and for a convention in which
+    that is not one value of a transport problem."""
     called = convention(name)
     if called.value is None or called.returns_divergence:
         what = "a divergence, made of three values" if called.value else "a plan and no value"
@@ -139,6 +141,7 @@ def certified(p: Problem, g: Array | None = None) -> Certified | CertifiedUnbala
 
 
 def conventions() -> list[str]:
-    """The names that `--convention` takes: those whose call returns one value."""
+    """The names that `--convention` takes: of conventions in which a call of the library returns
+    one value."""
     return [name for name, entry in CONVENTIONS.items()
             if entry.value is not None and not entry.returns_divergence]

@@ -1,5 +1,7 @@
 """What `refot certify PROBLEM.npz` prints where the file holds `rho`: U (U-1), and whether a value
-that somebody computed for it is right."""
+that somebody computed for it is right.
+
+U-1 and U-4 are equations of docs/equations.md."""
 
 from __future__ import annotations
 

@@ -77,8 +77,8 @@ def level_of(result: Result) -> Level:
         return Level.LAX
     if result.difficulty not in (Difficulty.HARD, Difficulty.EXTREME):
         return Level.WRONG
-    nobody_believes_it = result.measured is not None and not math.isfinite(result.measured)
-    return Level.SAID if result.said or nobody_believes_it else Level.SILENT
+    not_finite = result.measured is not None and not math.isfinite(result.measured)
+    return Level.SAID if result.said or not_finite else Level.SILENT
 
 
 def worst(levels: Iterable[Level]) -> Level:

@@ -6,7 +6,8 @@ the JSON schemas, and the lists in the reports. Only the right answers are funct
 elsewhere: in `verification/truth/right.py`. docs/contributing-check.md shows how to add a
 capability.
 
-B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al.
+B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. U-1, U-2 and U-8 are
+equations of docs/equations.md.
 """
 
 from __future__ import annotations

@@ -114,8 +114,10 @@ def _made(its_kind: Any, task: type[FiniteSet] = TinyTask) -> Callable[..., Netw
 
 GOLDEN: dict[str, Golden] = {
     "info_sinkhorn": Golden(
-        "B Algorithm 1", "z holds z, z', z'' of each batch; the last batch is for Q and G; G and "
-        "the duals as they are after line 7; D2 and D4 each step the trunk, with their own Adam.",
+        "B Algorithm 1",
+        "z holds z, z', z'' of each batch; the last batch of a step is for Q and G, whose "
+        "gradients use G, D2 and D4 as line 7 leaves them; D2 and D4 both change the trunk, each "
+        "with its own Adam.",
         InfoSettings(0.5, 0.25, "l1", Rates(0.01, 0.01, 0.01, (0.5, 0.9)), n_D=2, batch=6),
         _made(InfoSinkhorn, TinyInfoTask)),
     "sinkhorn_autodiff": Golden(
@@ -127,20 +129,24 @@ GOLDEN: dict[str, Golden] = {
         "with its weights clipped to [-c, c] afterwards, then a descent in g; RMSProp.",
         AutoDiffSettings(eps=0.5, L=5, m=6, alpha=0.01, n_c=2, c=0.5), _made(LearnedCost)),
     "sdot": Golden(
-        "H Algorithm 1, psi a vector", "H-28 with D = b - chi from psi_{n-1}, exponent .5; psi "
-        "starts at 0; the average does not contain its start; cost |x - y|^2 / mean |y|^2.",
+        "H Algorithm 1, psi a vector",
+        "K steps of H-28, the first from psi_{n-1}: step k adds gamma / k^.5 mean_z (b - chi), "
+        "where b are the weights of the data and chi is the law of y given g(z); psi_n is the mean"
+        " of psi after each step; psi_0 = 0; cost |x - y|^2 / mean |y|^2.",
         VectorSettings(lam=0.1, K=3, b=5, rate=0.01, gamma=1.0), _made(SDOT)),
     "sdotnn": Golden(
         "H Algorithm 1, psi a network", "K ascents in psi on all of y, each on its own batch of z, "
         "then a descent in g; lam = 0, where the transform is a minimum.",
         NetworkSettings(lam=0.0, K=2, b=5, rate=0.01, psi_rate=0.01), _made(SDOTNN)),
     "eotgm": Golden(
-        "L, EOTGM", "W = <pi, M> - lam H(pi), M = |y - g(z)|^2, uniform weights, pi converged and "
-        "held; Adam with betas .5 and .99.",
+        "L, EOTGM",
+        "W = <pi, M> - lam H(pi) with the entropy H, M = |y - g(z)|^2, uniform weights; pi is "
+        "optimal, and held fixed in the gradient of W; Adam with betas .5 and .99.",
         EOTSettings(lam=0.5, m=6, rate=0.01, tol=1e-14, max_steps=5_000), _made(EOTGM)),
     "eotgan": Golden(
-        "L, EOTGAN", "the same with M = |f(y) - f(g(z))|^2 / p, p the number of features: an "
-        "ascent in f on the first batch, a descent in g on the second.",
+        "L, EOTGAN",
+        "W as in EOTGM, with M = |f(y) - f(g(z))|^2 / p, p the number of features: an ascent in f "
+        "on the first batch, a descent in g on the second; Adam with betas .5 and .99.",
         AdversarialSettings(lam=0.05, m=6, rate=0.01, tol=1e-14, max_steps=5_000, rate_f=0.01),
         _made(EOTGAN)),
     "mmd_energy": Golden(
@@ -151,8 +157,9 @@ GOLDEN: dict[str, Golden] = {
         "weights clipped to [-c, c] after each; then a descent of -mean f(g(z)); RMSProp.",
         ClippedSettings(m=6, n_c=2, rate=0.01, c=0.3), _made(ClippedWGAN)),
     "wgan_gp": Golden(
-        "H-13 to H-15, gradient penalty (Gulrajani et al. 2017)", "the same, without clipping and "
-        "with penalty * mean (|grad f(t)| - 1)^2, t = u y + (1 - u) g(z); Adam.",
+        "H-13 to H-15, gradient penalty (Gulrajani et al. 2017)",
+        "n_c ascents of mean f(y) - mean f(g(z)) - penalty * mean (|grad f(t)| - 1)^2, with "
+        "t = u y + (1 - u) g(z); then a descent of -mean f(g(z)); Adam.",
         PenalisedSettings(m=6, n_c=2, rate=0.01), _made(PenalisedWGAN)),
 }
 
@@ -205,7 +212,7 @@ class RecordingOptimiser:
     def __init__(self, name: str, network: str, optimiser: Optimiser,
                  taken: list[dict[str, Any]]) -> None:
         self.name, self.network, self.optimiser, self.taken = name, network, optimiser, taken
-        self.lr = optimiser.lr  # Info-Sinkhorn sets it, to the same value in these runs
+        self.lr = optimiser.lr  # Info-Sinkhorn sets it in each step, here to this same value
 
     def step(self, weights: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
         self.taken.append({"optimiser": self.name, "gradients": {

@@ -85,7 +85,7 @@ def right_divergence(*clouds: Any) -> float:
 
 
 def slopes_of(C: Cost, t: Truth) -> Array:
-    """sum_j P_ij d1 c(x_i, y_j), (n, d)."""
+    """sum_j P_ij d1 c(x_i, y_j), (n, d); d1 c is the derivative of c(x, y) in x."""
     return points_gradient(t.plan, C)
 
 

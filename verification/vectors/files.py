@@ -1,7 +1,7 @@
 """The files of certified vectors: one for each capability that answers a problem, and one more.
 
 `unbalanced_sides` has what `refot verify` does not ask for: a rho for each side, one side exact,
-and total variation."""
+and total variation. U-1 is an equation of docs/equations.md."""
 
 from __future__ import annotations
 

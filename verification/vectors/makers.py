@@ -88,8 +88,9 @@ def rounding(case: Case, *more: Any) -> float:
 
 
 def _slopes(case: Case) -> float:
-    """The error allowed in a gradient in the points. Its scale is the largest a_i |d1 c|: allowed
-    are 1e-6 of that, and what 64 roundings of C / eps in an exponent do to it."""
+    """The error allowed in a gradient in the points. Its scale is the largest a_i |d1 c|, where
+    d1 c is the derivative of c(x, y) in x: allowed are 1e-6 of that, and what 64 roundings of C /
+    eps in an exponent do to it."""
     x, y = case.x, case.y
     assert x is not None
     assert y is not None

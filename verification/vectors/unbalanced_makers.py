@@ -1,8 +1,10 @@
 """How the vectors of unbalanced transport are made: enclosures, and the error allowed.
 
-Values, plans and gradients may be off by 1e-6 of their scale, which is relative to the mass m(P)
-that is moved. Values may also be off by 64 roundings of the largest terms of U: where rho is large,
-these terms are far larger than U, since they nearly cancel.
+Each answer may be off by about 1e-6 of a scale of its own, and all but a plan also by 64 roundings
+of the largest terms that it adds up. The scale of a plan is the mass m(P) that it moves, that of a
+value (max C - min C) m(P); the functions below give the others. Roundings matter for the value U
+where rho is large: its terms are then far larger than U, since they nearly cancel. U-1 to U-8 are
+equations of docs/equations.md.
 """
 
 from __future__ import annotations
@@ -56,8 +58,9 @@ def enclosed(case: UnbalancedCase) -> UnbalancedEnclosure:
 def of_value(case: UnbalancedCase, found: UnbalancedEnclosure) -> float:
     """The error allowed in U: 1e-6 (max C - min C) m(P), plus 64 roundings of its largest terms.
 
-    These are <C,P>, rho times the masses of a penalty, eps m_a m_b, and |U| itself, which may be
-    larger than these, since it contains logarithms of ratios of masses.
+    These are <C,P>; for each penalty, rho times the two masses that it compares; eps m_a m_b; and
+    |U| itself, which may be larger than all of these, since it contains logarithms of ratios of
+    masses.
     """
     mass = float(found.mass)
     paid = sum(rho * (weight + mass) for rho, weight in zip(case.rhos, case.masses, strict=True)
@@ -108,8 +111,8 @@ def of_rho_gradient(case: UnbalancedCase, found: UnbalancedEnclosure) -> float:
 
 def _slopes(case: UnbalancedCase, *heaviest: float) -> float:
     """The error allowed in a gradient in the points. Its scale is the mass of the heaviest row of a
-    plan times the largest |d1 c|: allowed are 1e-6 of that, and what 64 roundings of C / eps in an
-    exponent do to it."""
+    plan times the largest |d1 c|, where d1 c is the derivative of c(x, y) in x: allowed are 1e-6 of
+    that, and what 64 roundings of C / eps in an exponent do to it."""
     assert case.x is not None
     assert case.y is not None
     assert case.cost is not None
@@ -140,7 +143,8 @@ def unbalanced_plan(case: UnbalancedCase) -> Iterator[Vector]:
 
 
 def unbalanced_potentials(case: UnbalancedCase) -> Iterator[Vector]:
-    """f and g, which have no gauge."""
+    """f and g. They are unique where there is mass: unlike in balanced transport, no constant can
+    be added to f and subtracted from g."""
     found = solution(case.name)
     yield Vector(case, _matrix(case), {
         name: (_where_mass_is(case, found, k), of_potentials(case, found, k))
@@ -184,7 +188,7 @@ def unbalanced_divergence(case: UnbalancedCase) -> Iterator[Vector]:
 
 
 def unbalanced_divergence_gradient(case: UnbalancedCase) -> Iterator[Vector]:
-    """The gradient in x, and beside it the gradient in a, not centred."""
+    """The gradient of S in x, and beside it that in a, from which no mean is subtracted."""
     cross, own, _ = _selves(case)
     heaviest = [_largest(found.rows) for _, found in (cross, own)]
     in_x = enclose_unbalanced_divergence_gradient(*case.with_rho, digits=DIGITS)

@@ -18,7 +18,7 @@ from refot.backends.numba.exponential import exp2_scaled
 
 @elementwise
 def _folded(g: Any, b: Any, k: Any, h: Any) -> None:
-    """h = g + eps log b; -inf where b is 0."""
+    """h = g + eps log b, the potential with its weights; -inf where b is 0."""
     for j in range(g.size):
         h[j] = g[j] + math.log2(b[j]) / k if b[j] > 0 else -np.inf
 
@@ -38,7 +38,8 @@ def _softmin_row(C: Any, at: Any, h: Any, k: Any) -> Any:
 
 @elementwise
 def _raise_tops(C: Any, at: Any, h: Any, top: Any) -> None:
-    """top_j = max(top_j, h - C_j) for every column j, from one row and its number h."""
+    """top_j = max(top_j, h - C_j) for every column j. The costs C_j of one row begin at C[at]; h is
+    that row's f + eps log a."""
     full_width()
     for j in range(np.uintp(top.size)):
         top[j] = larger(top[j], h - C[at + j])
@@ -46,7 +47,8 @@ def _raise_tops(C: Any, at: Any, h: Any, top: Any) -> None:
 
 @elementwise
 def _add_exponentials(C: Any, at: Any, h: Any, k: Any, top: Any, total: Any) -> None:
-    """total_j += 2^((h - C_j - top_j) k) for every column j, from one row and its number h."""
+    """total_j += 2^((h - C_j - top_j) k) for every column j. The costs C_j of one row begin at
+    C[at]; h is that row's f + eps log a."""
     full_width()
     for j in range(np.uintp(top.size)):
         total[j] += exp2_scaled(h - C[at + j] - top[j], k)

@@ -3,7 +3,7 @@
 The kernel K = exp((f + g - C) / eps) of a problem is formed at f = min C and g = 0, unless entries
 would be too small there (DIRECT). Sweeps multiply it by scalings u and v. Scalings that become too
 large or too small are absorbed: they are added to the potentials f and g in the log domain, and K
-is formed anew there. Arguments `at` and k are those of `log_domain`.
+is formed anew there. Arguments `at` and k are those of `log_domain`. B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations

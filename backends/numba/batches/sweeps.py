@@ -34,7 +34,7 @@ WINDOW = 4
 since the relaxation w changed."""
 
 HISTORY = 2 * WINDOW
-"""The number of last errors that are kept, in a ring."""
+"""The errors of this number of sweeps, the latest ones, are kept, in a ring."""
 
 MOST_RELAXED = 1.99
 """The largest relaxation w: from 2 on, sweeps would not converge."""

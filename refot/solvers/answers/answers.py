@@ -3,7 +3,7 @@ C_ij) / eps), such as values, maps and files.
 
 Each method computes when it is called, from the potentials and the problem, by passes of the
 backend over the pairs (i, j). That takes memory O(n + m); only `plan` and `sparse_plan` hold
-entries of P.
+entries of P. B-10 and the like are equations of B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations
@@ -165,7 +165,8 @@ class Answers:
         return stored.write(self, path)
 
     def plot(self) -> Figure:
-        """A picture of P, in bins where it is large: a Matplotlib figure."""
+        """A picture of P, as a Matplotlib figure. Where P has many rows or columns, the mass of
+        neighbouring ones is added up."""
         return report.picture(self)
 
     def __repr__(self) -> str:
@@ -205,8 +206,8 @@ def _applied(p: Problem, f: Array, g: Array, V: Any) -> Array:
 
 
 def _mean(p: Problem, f: Array, G: Array, y: Array) -> Array:
-    """sum_j chi_ij y_j, with chi_ij proportional to exp((f_i + G_j - C_ij) / eps), which sums to
-    about 1 over j."""
+    """sum_j w_ij y_j / sum_j w_ij with w_ij = exp((f_i + G_j - C_ij) / eps): for each row i the
+    mean of y (m, d) under the conditional law of y given x_i."""
     xp = namespace(G)
     columns = y[:, None] if y.ndim == 1 else y
     ones = xp.ones((len(y), 1), dtype=columns.dtype)

@@ -5,7 +5,7 @@ only by the part eps / rho of its distance to the best one: at rho = 1e4 eps it 
 each half-step finds the best level together with the best f (`Problem.answer`): with h the softmin
 of g it takes f = prox(h + t), the best f for g - t, at the t at which f and g - t ask for sums
 (U-4) of the same mass (sejourne2022faster in docs/references.bib). For total variation the level is
-set after the step.
+set after the step. U-3, U-4 and U-5 are equations of docs/equations.md.
 """
 
 from __future__ import annotations

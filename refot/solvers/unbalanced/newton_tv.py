@@ -5,7 +5,7 @@ the transform of g clipped to the bounds, so that what remains is to maximise a 
 g in a box. Where the gradient would push a g_j that is at a bound beyond it, g_j stays. Newton's
 equations are solved for the other columns, and a step ends at the bounds (bertsekas1982projected in
 docs/references.bib). A row follows g if its f_i is not at a bound: at a bound, f_i does not change
-with g.
+with g. U-2, U-3 and U-4 are equations of docs/equations.md.
 """
 
 from __future__ import annotations

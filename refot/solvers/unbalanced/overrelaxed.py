@@ -6,7 +6,7 @@ and g that does not depend on their level. It is maximised in f and in g by turn
 over-relaxation reduces the number of steps to about its square root, as `solvers.overrelaxed`
 explains. Within this file potentials may have any level; each pair that is yielded is at the best
 one. A step is taken with w = 1 where the dual would fall. "Free" in names means marginals that may
-be missed.
+be missed. U-4 is an equation of docs/equations.md.
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ def half_step(p: UnbalancedProblem, f: Array | None, answer: Array, h: Array, g:
 # ------------------------------------------------------------------ with an absorbed kernel
 class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
     """The kernel for an unbalanced problem. The scaling u = a exp((f - f0) / eps) of the new f is a
-    power of 1 / (K v) times factors that are known before K v is; but for the level, which is
-    computed from K v afterwards.
+    power of 1 / (K v) times factors that are known before K v is. Only the level of f is not: it is
+    computed from K v afterwards, and added then.
 
     For a small problem the backend may make a whole step in one call (`FreeSweeper`).
     """

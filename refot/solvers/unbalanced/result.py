@@ -1,4 +1,7 @@
-"""The result of an unbalanced solve."""
+"""The result of an unbalanced solve.
+
+U-2 is an equation of docs/equations.md.
+"""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class NetworkSystem(ABC):
     name: str
 
     def __init__(self, seed: int, backend: BackendLike) -> None:
-        # One backend for the whole run, so that a run that is resumed has the same digits.
+        # Chosen once, whatever the sizes of the batches, so that a resumed run has the same digits.
         self.backend: Backend = backend_for(0, backend)
         self.xp = self.backend.xp
         self.rng = np.random.default_rng(seed)

@@ -8,7 +8,8 @@ squared distance,
     c(x, y) = phi(r2),   r2 = |x - y|^2,   so that   d1 c = slope (x - y),   slope = 2 phi'(r2),
 
 and r2 and the gradient are one matrix product each. Matrix products lose digits by cancellation; so
-both are computed in float64, whatever the dtype of the batch.
+both are computed in float64, whatever the dtype of the batch. d1 c is the derivative of c(x, y) in
+x.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Presets of the baselines, MMD and WGAN with clipping or a gradient penalty, for points in the
 plane and for MNIST.
 
-The WGANs' n_c, rates, c and penalty are those of their papers unless the preset's text says
-otherwise.
+The settings of the WGANs are the defaults in `refot.systems.baselines`, which are those of their
+papers, unless the preset's text says otherwise. H = Houdard et al. 2023.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The presets of Sinkhorn AutoDiff: Table 1 and Fig. 3 of G, and a learned cost on images.
 
-G = Genevay, Peyré, Cuturi 2018. Names ending in `-quick` are presets whose sizes are reduced until
-two processors need minutes.
+G = Genevay, Peyré, Cuturi 2018. A preset whose name ends in `-quick` takes fewer steps, or has
+smaller networks too, so that it ends within minutes on two processors. c_phi is G's learned cost:
+the distance between the outputs of a network with weights phi.
 """
 
 from __future__ import annotations
@@ -57,11 +58,13 @@ PRESETS: dict[str, Preset] = {
         SinkhornAutoDiff, manifold, FIGURE_3, 800, "G Fig. 3a in 800 steps."),
     "learned-cost": preset_on_images(
         LearnedCost, convolutional_digits, LEARNED, 20_000,
-        "MNIST 32 x 32 under c_phi, convolutions, n_c = 5, clipping at .01. G Algorithm 1."),
+        "MNIST 32 x 32 with the learned cost c_phi, convolutions, n_c = 5, clipping at .01. G "
+        "Algorithm 1."),
     "learned-cost-quick": preset_on_images(
         LearnedCost, dense_digits, replace(LEARNED, alpha=5e-4, c=0.05), 400,
         "G Algorithm 1 on MNIST 28 x 28, dense networks of width 256."),
     "learned-cost-cifar10": preset_on_images(
         LearnedCost, ColourImages, replace(LEARNED, eps=100.0), 20_000,
-        "CIFAR-10 under c_phi, eps = 100, m = 100; needs --data; never trained. G Table 2."),
+        "CIFAR-10 with the learned cost c_phi, eps = 100, m = 100; needs --data; nobody has "
+        "trained it yet. G Table 2."),
 }

@@ -194,7 +194,8 @@ class RunFolder:
             identity = {name: meta.get(name) for name in asdict(self.identity)}
             if is_number(seconds) and isinstance(rng, dict) and alike(identity, self.identity):
                 return Snapshot(found, float(seconds), arrays, rng)
-        raise CheckpointError("path", f"{path} is no checkpoint of this run", "its own")
+        raise CheckpointError("path", f"{path} is no checkpoint of this run",
+                              "a checkpoint of this run")
 
     # -------------------------------------------------------------- metrics
     def cut_metrics(self, iteration: int) -> dict[str, float]:
@@ -305,7 +306,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     except BlockingIOError:
         raise RunFolderError("--out", f"{folder} is being trained in by another process",
-                             "another folder, or its end") from None
+                             "another folder; or wait until that process ends") from None
     finally:
         os.close(handle)
 

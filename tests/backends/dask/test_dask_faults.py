@@ -17,6 +17,7 @@ from distributed import Client
 import refot
 from refot.backends.dask import ClusterError, cluster, dask_backend
 from refot.backends.dask.backend import DaskBackend
+from refot.backends.dask.share import Computed, Share
 from refot.solvers.resume import checkpoint
 
 GIVEN: dict[str, Any] = {"eps": 0.3, "method": "overrelaxed"}
@@ -55,6 +56,28 @@ def test_a_client_that_is_closed_has_lost_its_scheduler() -> None:
     time.sleep(0.6)  # for so long the workers that were named are taken to be there
     with pytest.raises(ClusterError, match="the scheduler is lost"):
         backend.softmin(C, b, 0.3)
+
+
+class Unreliable(cluster.Cluster):
+    """Each attempt computes one tile, the first that is missing, as if the others were lost."""
+
+    def _attempt(self, problem: Any, left: dict[int, float], *_: Any) -> list[Computed]:
+        tile = min(left)
+        return [Computed({tile: 10 * tile}, {tile: 1.0}, 1.0)]
+
+
+def test_the_last_attempt_counts_and_there_is_no_further_one() -> None:
+    """Tiles that were all computed in the last attempt were once called lost."""
+    C = refot.DenseCost(np.zeros((100, 1)))
+
+    def computed(tiles: int) -> list[Any]:
+        share = Share((C, C.T), (list(range(tiles + 1)), [0, 1]), "numpy")
+        return Unreliable(None).on_tiles(cluster.Problem(share), 0, "softmin", ())  # type: ignore[arg-type]
+
+    most = cluster.ATTEMPTS
+    assert computed(most) == [10 * tile for tile in range(most)]
+    with pytest.raises(ClusterError, match=f"{most} of {most + 1} tiles are computed"):
+        computed(most + 1)
 
 
 # ------------------------------------------------------------------ of processes that are killed

@@ -54,7 +54,8 @@ class Peer:
 
 
 def density(u: Array, v: Array, instance: Instance) -> tuple[Array, Array]:
-    """Potentials (f, g), (n,) each, from the log scalings u, v of P_ij = exp(u_i + v_j - C_ij /
-    eps). In refot's convention the weights are not part of the potentials."""
+    """Potentials (f, g), (n,) each, in refot's convention, P_ij = a_i a_j exp((f_i + g_j - C_ij) /
+    eps), from the logarithms (u, v) of the scalings of a peer, P_ij = exp(u_i + v_j - C_ij / eps).
+    Both measures have the weights a."""
     log_a = np.log(instance.a)
     return instance.eps * (u - log_a), instance.eps * (v - log_a)

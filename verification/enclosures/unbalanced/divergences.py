@@ -3,7 +3,7 @@
     S = U_xy - U_xx / 2 - U_yy / 2 + eps / 2 (m_a - m_b)^2
 
 Séjourné, Feydy, Vialard, Trouvé, Peyré 2019. rho is a single number, because the self terms U_xx
-and U_yy need the same penalty on both sides."""
+and U_yy need the same penalty on both sides. U-8 is an equation of docs/equations.md."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def enclose_unbalanced_divergence_gradient(
     x: Points, a: Masses, y: Points, b: Masses, eps: Any, rho: Any, cost: str = "sqeuclidean",
     penalty: str = "kl", digits: int = 30
 ) -> Matrix:
-    """sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d): dS/dx.
+    """sum_j P_ij d1 c(x_i, y_j) - sum_k Pxx_ik d1 c(x_i, x_k), (n, d): dS/dx. d1 c is the
+    derivative of c(x, y) in x.
 
     Where the cost has a kink (at x_i = y_j, except for "sqeuclidean"), its subgradient 0 is taken.
     """

@@ -1,7 +1,7 @@
 """Enclosures of an unbalanced problem: value, plan, mass, marginals, potentials, as flint balls.
 
 The working precision is doubled until the requested digits are proven. Every float64 input stands
-for exactly the number that it is."""
+for exactly the number that it is. U-3 is an equation of docs/equations.md."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Gradients of the unbalanced value U, to 30 digits and more: U-7, by the envelope theorem.
 
-Digits are relative to the largest entry of a gradient."""
+Digits are relative to the largest entry of a gradient. U-2 and U-7 are equations of
+docs/equations.md."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ def enclose_unbalanced_points_gradient(
     x: Points, a: Masses, y: Points, b: Masses, eps: Any, rho: Any, cost: str = "sqeuclidean",
     penalty: str = "kl", digits: int = 30
 ) -> Matrix:
-    """sum_j P_ij d1 c(x_i, y_j), (n, d): dU/dx.
+    """sum_j P_ij d1 c(x_i, y_j), (n, d): dU/dx. d1 c is the derivative of c(x, y) in x.
 
     Where the cost has a kink (at x_i = y_j, except for "sqeuclidean"), its subgradient 0 is taken.
     """

@@ -6,7 +6,8 @@ until the dual does not fall. The best shift (U-5) sets the total mass first, wh
 find slowly where rho is far above eps.
 
 The prox, gain, due, slope, limit and stiffness of a side are defined in `penalties.py`. Under TV
-the dual has kinks: it is linear in a potential up to the limit rho."""
+the dual has kinks: it is linear in a potential up to the limit rho. U-2, U-3 and U-5 are equations
+of docs/equations.md."""
 
 from __future__ import annotations
 

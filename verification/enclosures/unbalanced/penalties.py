@@ -5,7 +5,9 @@ For an atom of weight w with the potential f,
 
 - w gain(f) is its term in the dual (U-2): gain(f) = -D*(-f) with the conjugate D* of the penalty;
 - w due(f), due = gain', is its marginal under the optimal plan (under TV only if |f| < rho);
-- f = prox(s) is its best potential if s is its softmin (U-3)."""
+- f = prox(s) is its best potential if s is its softmin (U-3).
+
+U-2 and U-3 are equations of docs/equations.md."""
 
 from __future__ import annotations
 

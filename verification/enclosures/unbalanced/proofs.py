@@ -3,7 +3,8 @@ optimal potentials.
 
 Each formula holds for every g and at every working precision; the nearer g is to the optimum, the
 smaller are the balls. If one marginal is exact, it must be that of the rows: their potentials are
-exact transforms of g, so that the plan has the row sums a. docs/certificates.md has the proofs."""
+exact transforms of g, so that the plan has the row sums a. docs/certificates.md has the proofs. U-1
+and U-3 are equations of docs/equations.md."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """GeomLoss's unbalanced transport: `reach` of SamplesLoss, `unbalanced` and `reach` of geomloss.ot.
 
-Neither has a stopping rule. The tolerances are those that `adapters/geomloss.py` explains.
+Neither has a stopping rule. The tolerances are those that `adapters/geomloss.py` explains. U-1 and
+U-8 are equations of docs/equations.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Bugs of the unbalanced divergence U-8 and of its gradient in the points."""
+"""Bugs of the unbalanced divergence U-8 and of its gradient in the points.
+
+U-8 is an equation of docs/equations.md.
+"""
 
 from __future__ import annotations
 
