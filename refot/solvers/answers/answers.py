@@ -1,7 +1,8 @@
 """What a result of a solve answers about its plan P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps).
 
 Everything is computed when it is asked for, from the potentials and the problem, by passes of the
-backend over the pairs: in memory O(n + m), but for `plan` itself.
+backend over the pairs: in memory O(n + m), but for `plan` (n m numbers) and `sparse_plan` (as many
+as it has entries).
 """
 
 from __future__ import annotations
