@@ -39,8 +39,10 @@ EXTRAS = {
 
 NEEDS = re.compile(r"<!-- needs: (?P<extras>[a-z, ]+) -->")
 BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$"
-                   r"(?P<output>\n\n```text\n(?P<shown>.*?)^```$)?", re.MULTILINE | re.DOTALL)
-"""A fenced block, and the block of `text` that follows with nothing between them."""
+                   r"(?P<output>\n\n```text(?P<about> about)?\n(?P<shown>.*?)^```$)?",
+                   re.MULTILINE | re.DOTALL)
+"""A fenced block, and the block of `text` that follows with nothing between them. "text about" has
+numbers that depend on rounding, as those of a training do."""
 
 REFOT = (sys.executable, "-c", "import sys; sys.argv[0] = 'refot'; from refot.cli.app import main; "
          "main()")
@@ -50,20 +52,23 @@ REFOT = (sys.executable, "-c", "import sys; sys.argv[0] = 'refot'; from refot.cl
 # ------------------------------------------------------------------ what a page holds
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: its language, its text, the line of the page on which the text begins, and
-    the text of the block below it that shows what it prints ("" if there is none)."""
+    """A fenced block: its language, its text, the line of the page on which the text begins, the
+    text of the block below it that shows what it prints ("" if there is none), and whether that
+    shows it about."""
 
     language: str
     text: str
     line: int
     shown: str = ""
+    about: bool = False
 
 
 def blocks(page: str) -> Iterator[Block]:
     """The fenced blocks of a page, in order."""
     for found in BLOCK.finditer(page):
         start = page.count("\n", 0, found.start("text"))
-        yield Block(found["language"], found["text"], start, found["shown"] or "")
+        yield Block(found["language"], found["text"], start, found["shown"] or "",
+                    bool(found["about"]))
 
 
 @dataclass(frozen=True)
@@ -109,22 +114,29 @@ def mismatch(shown: tuple[str, ...], output: str) -> str:
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.(?P<decimals>\d*))?(?:e(?P<exponent>[-+]\d+))?")
 
 
-def difference(shown: str, printed: str) -> str:
+def difference(shown: str, printed: str, about: bool = False) -> str:
     """The first line that a block shows and that was not printed, or that was and is not shown; ""
     if all are alike. `...` stands for anything within a line."""
     for line, other in zip_longest(shown.splitlines(), printed.splitlines(), fillvalue=""):
-        if not same_line(line, other):
+        if not same_line(line, other, about):
             return line or other
     return ""
 
 
-def same_line(shown: str, printed: str) -> bool:
-    """Whether the words are the same and the numbers are nearly."""
+def same_line(shown: str, printed: str, about: bool) -> bool:
+    """Whether the words are the same and the numbers are nearly, or `about`: to a tenth."""
     parts = [re.escape(" ".join(NUMBER.sub("#", part).split())) for part in shown.split("...")]
     if not re.fullmatch(".*?".join(parts), " ".join(NUMBER.sub("#", printed).split())):
         return False
     pairs = zip(NUMBER.finditer(shown), NUMBER.finditer(printed), strict="..." not in shown)
-    return "..." in shown or all(same_number(*pair) for pair in pairs)
+    near = about_same_number if about else same_number
+    return "..." in shown or all(near(*pair) for pair in pairs)
+
+
+def about_same_number(shown: re.Match[str], printed: re.Match[str]) -> bool:
+    """Whether two numbers differ by a tenth, or by 0.02, at most."""
+    left, right = float(shown[0]), float(printed[0])
+    return abs(left - right) <= max(0.1 * abs(left), 0.02)
 
 
 def same_number(shown: re.Match[str], printed: re.Match[str]) -> bool:
@@ -215,11 +227,13 @@ def with_outputs(page: str, session: Session) -> str:
 
     def written(found: re.Match[str]) -> str:
         output = next(printed)
-        if found["language"] != "python" or not difference(found["shown"] or "", output or ""):
+        if found["language"] != "python" or not difference(
+                found["shown"] or "", output or "", bool(found["about"])):
             return found[0]
         block = found[0].removesuffix(found["output"] or "")
         lines = "\n".join(line.rstrip() for line in (output or "").splitlines())
-        return f"{block}\n\n```text\n{lines}\n```" if output else block
+        about = found["about"] or ""
+        return f"{block}\n\n```text{about}\n{lines}\n```" if output else block
 
     return BLOCK.sub(written, page)
 

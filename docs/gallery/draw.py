@@ -22,7 +22,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 PICTURES = HERE / "pictures"
 MANY = 300
-"""Lines in one panel."""
+"""Lines of one panel, or points of one cloud."""
 
 
 def run(name: str, folder: Path) -> tuple[dict[str, Any], str]:
@@ -53,11 +53,12 @@ def draw(name: str) -> None:
 
 
 def save(figure: Any, path: Path) -> None:
-    """The figure as SVG. Hundreds of thin lines become one image in it, which is smaller."""
+    """The figure as SVG. Many lines or points become an image in it, which is smaller."""
     for axes in figure.axes:
-        for line in axes.lines if len(axes.lines) > MANY else ():
-            line.set_rasterized(True)
-    figure.savefig(path)
+        clouds = [each for each in axes.collections if len(each.get_offsets()) > MANY]
+        for artist in [*clouds, *(axes.lines if len(axes.lines) > MANY else [])]:
+            artist.set_rasterized(True)
+    figure.savefig(path, dpi=200)
 
 
 if __name__ == "__main__":

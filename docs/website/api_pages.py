@@ -98,7 +98,7 @@ def losses_page(package: str) -> str:
     parts.append(f".. automodule:: {package}")
     for name in importlib.import_module(package).__all__:
         thing = getattr(importlib.import_module(package), name)
-        kind, members = ("class", "\n   :members:\n   :inherited-members: Module") \
+        kind, members = ("class", "\n   :members:\n   :inherited-members: Module, tuple") \
             if inspect.isclass(thing) else ("function", "")
         parts.append(f".. auto{kind}:: {package}.{name}{members}")
     return "\n\n".join(parts) + "\n"

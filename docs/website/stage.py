@@ -230,8 +230,9 @@ def copied_files(pages: Iterable[str]) -> set[Path]:
 
 
 def with_labels(text: str) -> str:
-    """The errata with labels, to which the API pages can link."""
-    return re.sub(r"^### ([BEGHL]\d+)$", r"(erratum-\1)=\n### \1", text, flags=re.MULTILINE)
+    """The errata with labels, to which the API pages can link, and in the index, for the search."""
+    labelled = r"```{index} single: \1\n```\n\n(erratum-\1)=\n### \1"
+    return re.sub(r"^### ([BEGHL]\d+)$", labelled, text, flags=re.MULTILINE)
 
 
 def clear(folder: Path) -> None:
