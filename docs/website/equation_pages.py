@@ -39,7 +39,7 @@ def page(k: int, table: list[Row], said: dict[tuple[str, str], Note]) -> str:
 
 def index_of(row: Row) -> str:
     """Entries of the index: the search would not find a number, such as "B-24", by itself."""
-    return "```{index}\n" + "\n".join(f"single: {name}" for name in row.names) + "\n```"
+    return "\n".join(f"```{{index}} single: {name}\n```" for name in row.names)
 
 
 def formulas(row: Row, note: Note) -> Iterator[str]:
