@@ -36,7 +36,8 @@ STYLE: dict[str, Any] = {
 LIGHT = {BLUE: "one", ORANGE: "two", GREEN: "three", PURPLE: "four", SKY: "five"}
 """The variables that stand for colours. site.css gives them values, and ALONE does elsewhere."""
 
-FAINT = {"#e0e0e0": 0.14, "#ebebeb": 0.12, "#cccccc": 0.35, "#bfbfbf": 0.4, "#999999": 0.5}
+FAINT = {"#e0e0e0": 0.14, "#ebebeb": 0.12, "#cccccc": 0.35, "#bfbfbf": 0.4, "#b2b2b2": 0.45,
+         "#999999": 0.5}
 """Greys between text and background, as the opacity of the ink: areas, grids, data, links."""
 
 ALONE = """<style id="alone">
@@ -54,7 +55,8 @@ def styled() -> AbstractContextManager[None]:
 
 
 def themed(path: Path) -> None:
-    """Rewrite an SVG file: its colours become variables, and it carries no date."""
+    """Rewrite an SVG file: its colours become variables, it carries no date, and places are kept to
+    a hundredth of a point."""
     text = path.read_text(encoding="utf-8")
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     for colour, name in LIGHT.items():
@@ -62,4 +64,5 @@ def themed(path: Path) -> None:
     for grey, share in FAINT.items():
         text = re.sub(rf"(fill|stroke): {grey}", rf"\1: currentColor; \1-opacity: {share}", text)
     text = re.sub(f"{INK}|{BLACK}", "currentColor", text)
+    text = re.sub(r"(?<![\d.])[1-9]\d*\.\d{3,}", lambda found: f"{float(found[0]):.2f}", text)
     path.write_text(re.sub(r"(<svg[^>]*>)", rf"\1\n{ALONE}", text, count=1), encoding="utf-8")

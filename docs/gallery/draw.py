@@ -4,7 +4,8 @@
     python docs/gallery/draw.py colour_transfer    one of them
 
 Beside the picture of an example lies what it prints. The website shows both, so that it can be
-built without PyTorch, JAX and scikit-learn.
+built without PyTorch, JAX and scikit-learn. An example writes a PNG for its user; the same figure
+is kept here as an SVG in the style of the docs, which follows a page into the dark.
 """
 
 from __future__ import annotations
@@ -14,15 +15,14 @@ import io
 import os
 import runpy
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 HERE = Path(__file__).resolve().parent
 PICTURES = HERE / "pictures"
-COLOURS = 64
-"""Colours of a picture: a third of the size of one with all."""
+MANY = 300
+"""Lines of one panel, or points of one cloud."""
 
 
 def run(name: str, folder: Path) -> tuple[dict[str, Any], str]:
@@ -40,15 +40,29 @@ def run(name: str, folder: Path) -> tuple[dict[str, Any], str]:
 
 def draw(name: str) -> None:
     """The picture and the text of an example."""
-    _, printed = run(name, PICTURES)
+    from figures.style import styled, themed
+    from matplotlib import pyplot as plt
+
+    path = PICTURES / f"{name}.svg"
+    with styled(), tempfile.TemporaryDirectory() as folder:
+        _, printed = run(name, Path(folder))
+        save(plt.gcf(), path)
+        plt.close("all")
+    themed(path)
     (PICTURES / f"{name}.txt").write_text(printed, encoding="utf-8")
-    path = PICTURES / f"{name}.png"
-    with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    small.save(path, optimize=True)
+
+
+def save(figure: Any, path: Path) -> None:
+    """The figure as SVG. Many lines or points become an image in it, which is smaller."""
+    for axes in figure.axes:
+        clouds = [each for each in axes.collections if len(each.get_offsets()) > MANY]
+        for artist in [*clouds, *(axes.lines if len(axes.lines) > MANY else [])]:
+            artist.set_rasterized(True)
+    figure.savefig(path, dpi=200)
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(HERE.parent))
     PICTURES.mkdir(exist_ok=True)
     for example in sys.argv[1:] or sorted(path.stem for path in HERE.glob("*.py")
                                           if path.stem not in ("compare", "draw", "lines")):

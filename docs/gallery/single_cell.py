@@ -41,7 +41,8 @@ def picture(cells, titled):
     """All days in one plane, for each way of coupling them."""
     figure, axes = plt.subplots(1, len(titled), sharey=True, figsize=(5.6, 3.0))
     for each, (title, chances) in zip(axes, titled.items(), strict=True):
-        shown = each.scatter(*np.concatenate(cells).T, s=3, c=np.concatenate(chances))
+        shown = each.scatter(*np.concatenate(cells).T, s=3, c=np.concatenate(chances),
+                             cmap="coolwarm")
         each.set(title=title, xlabel="day", xticks=[0, 0.8, 1.6, 2.4], yticks=[])
         each.set_xticklabels(range(len(cells)))
     figure.colorbar(shown, ax=axes, label="chance of the upper fate")

@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 import inspect
 from functools import cache
+from importlib.util import find_spec
+from textwrap import indent
+
+from sessions import BLOCK
 
 import refot
 from refot.solvers.answers.answers import Answers
 from website.names import canonical, functions
-from website.register import register
+from website.register import DOCS, register
 
 ALSO = ["refot.conventions.convert", "refot.conventions.terms", "refot.conventions.potentials",
         "refot.printed", "refot.limits", "refot.semidiscrete", "refot.entropic",
@@ -18,6 +22,11 @@ ALSO = ["refot.conventions.convert", "refot.conventions.terms", "refot.conventio
         "refot.verification.certificates.certify", "refot.verification.subjects.loading",
         "refot.verification.runs.run"]
 """Modules that the documentation imports from, beyond those of `refot` and of the register."""
+
+LOSSES = {"refot.torch": ("torch", "Batches and second derivatives"),
+          "refot.jax": ("jax", "JAX")}
+"""Packages whose names are imported from the package itself: what they need to be imported, and the
+heading of docs/torch.md under which their examples stand."""
 
 
 @cache
@@ -58,6 +67,7 @@ def members(module: str) -> list[tuple[str, str]]:
 def api_pages() -> dict[str, str]:
     """The pages by name, without the suffix: "api/refot.objectives"."""
     pages = {f"api/{module}": module_page(module) for module in modules()}
+    pages |= {f"api/{package}": losses_page(package) for package in LOSSES}
     return pages | {"api/index": index_page()}
 
 
@@ -70,6 +80,35 @@ def module_page(module: str) -> str:
             options += "\n   :inherited-members:"
         parts.append(f".. auto{kind}:: {module}.{name}{options}")
     return "\n\n".join(parts) + "\n"
+
+
+def losses_page(package: str) -> str:
+    """The losses of a package: examples that run, and what it offers. Where the library that it
+    needs is not installed, its docstrings cannot be read."""
+    library, heading = LOSSES[package]
+    examples = section((DOCS / "torch.md").read_text(encoding="utf-8"), heading)
+    parts = [f"{package}\n{'=' * len(package)}",
+             f"``pip install {library}`` beside refot. Examples of :doc:`/torch`, which says what "
+             "holds for all of these losses:"]
+    parts += [".. code-block:: python\n\n" + indent(found["text"], "   ")
+              for found in BLOCK.finditer(examples)]
+    if find_spec(library) is None:
+        return "\n\n".join([*parts, f"The functions are listed where {library} is installed when "
+                             "the site is built.\n"])
+    parts.append(f".. automodule:: {package}")
+    for name in importlib.import_module(package).__all__:
+        thing = getattr(importlib.import_module(package), name)
+        kind, members = ("class", "\n   :members:\n   :inherited-members: Module") \
+            if inspect.isclass(thing) else ("function", "")
+        if inspect.isclass(thing) and issubclass(thing, tuple):
+            members = ""  # its docstring says what its fields are
+        parts.append(f".. auto{kind}:: {package}.{name}{members}")
+    return "\n\n".join(parts) + "\n"
+
+
+def section(page: str, heading: str) -> str:
+    """What stands below a heading of the second level."""
+    return page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
 def is_a_result(thing: object) -> bool:
@@ -88,7 +127,8 @@ def index_page() -> str:
         first = (inspect.getdoc(thing) or "").split("\n")[0].replace("``", "`")
         full = f"{thing.__module__}.{thing.__qualname__}"
         parts += [f"   * - :py:obj:`{name} <{full}>`", f"     - {plain(first)}"]
-    parts += ["", ".. toctree::", "   :hidden:", "", *(f"   {name}" for name in modules())]
+    pages = sorted([*modules(), *LOSSES])
+    parts += ["", ".. toctree::", "   :hidden:", "", *(f"   {name}" for name in pages)]
     return "\n".join(parts) + "\n"
 
 

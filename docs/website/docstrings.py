@@ -14,6 +14,7 @@ from website.names import canonical, functions
 from website.register import DOCS, EQUATION, notes, register
 
 SPECIAL = re.compile(r"([\\*|_])")
+PAGE = re.compile(r"\bdocs/([\w-]+)\.md\b")
 ERRATUM = re.compile(r"\b(?:erratum|errata|Erratum) ([BEGHL]\d+)\b")
 
 
@@ -90,6 +91,7 @@ def marked(line: str) -> str:
         else:
             text = SPECIAL.sub(r"\\\1", part.replace("`", r"\`"))
             text = EQUATION.sub(linked, text)
+            text = PAGE.sub(r"\\ :doc:`/\1`\\ ", text)
             parts[k] = ERRATUM.sub(
                 lambda found: f"{found[0].split()[0]} :ref:`{found[1]} <erratum-{found[1]}>`", text)
     return start[0] + "".join(parts)
@@ -105,6 +107,8 @@ def process(app: Any, what: str, name: str, thing: Any, options: Any, lines: lis
     """Rewrite a docstring in place, and add what the register knows about the function."""
     lines[:] = as_rst(lines)
     pages = used_in(name.rpartition(".")[2]) if what in ("function", "class") else []
+    if name.startswith(("refot.torch.", "refot.jax.")):  # refot has functions of the same names
+        pages = [page for page in pages if page == "torch"]
     if pages:
         lines += ["", "*Used in* " + ", ".join(f":doc:`/{page}`" for page in pages[:6]) + ".", ""]
     found = rows_of().get(name, []) if what in ("function", "method", "class") else []

@@ -30,11 +30,16 @@ def page(k: int, table: list[Row], said: dict[tuple[str, str], Note]) -> str:
     row = table[k]
     note = said[row.work, row.labels[0]]
     parts = ["---\norphan: true\n---", f"# {', '.join(row.names)}: {note.title}",
-             f"*{note.meaning}*", *formulas(row, note), *wrong(row), *figure(note),
+             index_of(row), f"*{note.meaning}*", *formulas(row, note), *wrong(row), *figure(note),
              *code(row), *held_by(row)]
     if note.conventions:
         parts += ["## In other libraries", conventions_table(note.conventions)]
     return "\n\n".join([*parts, *neighbours(k, table, note)]) + "\n"
+
+
+def index_of(row: Row) -> str:
+    """Entries of the index: the search would not find a number, such as "B-24", by itself."""
+    return "\n".join(f"```{{index}} single: {name}\n```" for name in row.names)
 
 
 def formulas(row: Row, note: Note) -> Iterator[str]:

@@ -10,18 +10,18 @@ from __future__ import annotations
 import ast
 import re
 from functools import cache
-from pathlib import Path
 
 from website.docstrings import rows_of
 from website.names import canonical
 from website.register import DOCS
+from website.stills import figure
 
 GALLERY = DOCS / "gallery"
 PEERS = {"pot": "POT", "ott": "OTT-JAX", "geomloss": "GeomLoss"}
 OWN_PAGES = {"refot.torch": "torch", "refot.jax": "torch", "refot.sklearn": "scikit-learn"}
 """Where modules are described that cannot be imported without another package."""
 
-ENTRY = re.compile(r"^\[!\[(?P<title>[^\]]+)\]\(gallery/pictures/(?P<name>\w+)\.png\)\]\(\S+\)\n"
+ENTRY = re.compile(r"^\[!\[(?P<title>[^\]]+)\]\(gallery/pictures/(?P<name>\w+)\.svg\)\]\(\S+\)\n"
                    r"\[[^\]]+\]\(\S+\): (?P<said>.+)\n", re.MULTILINE)
 """A picture in docs/gallery.md, and the sentence below it."""
 
@@ -45,8 +45,8 @@ def with_cards(index: str) -> str:
     before, after = index.split(first, 1)
     rest = after.partition("\n## ")
     cards = "\n".join(
-        f":::{{grid-item-card}} {title}\n:link: gallery/{name}\n:link-type: doc\n"
-        f":img-top: gallery/pictures/{name}.png\n:img-alt: {title}\n\n{said}\n:::"
+        f":::{{grid-item-card}} {title}\n:link: gallery/{name}\n:link-type: doc\n\n"
+        f"{picture(name)}\n\n{said}\n:::"
         for name, (title, said) in entries().items())
     hidden = "\n".join(f"gallery/{name}" for name in entries())
     grid = f"::::{{grid}} 1 2 3 3\n:gutter: 3\n:class-container: gallery\n\n{cards}\n::::\n"
@@ -62,10 +62,15 @@ def example_page(name: str) -> str:
     printed = (GALLERY / "pictures" / f"{name}.txt").read_text(encoding="utf-8")
     return "\n\n".join([
         f"# {title}", f"*{said[0].upper()}{said[1:]}*", prose,
-        f"![The picture that the example draws](pictures/{name}.png){{.example}}",
+        picture(name),
         f"It prints\n\n```text\n{printed}```",
         "## The code", f"`docs/gallery/{name}.py`", f"```python\n{without_docstring(text)}```",
         *elsewhere(name), "## What it uses", uses(text)]) + "\n"
+
+
+def picture(name: str) -> str:
+    """What the example draws, in the page, whose colours it takes."""
+    return figure(GALLERY / "pictures" / f"{name}.svg", entries()[name][1])
 
 
 def without_docstring(text: str) -> str:
@@ -121,8 +126,3 @@ def described(module: str, name: str) -> str:
     rows = ", ".join(f"[{row.names[0]}](../equations/{row.slug}.md)"
                      for row in rows_of().get(full, []))
     return f"{{py:obj}}`{module}.{name} <{full}>`" + (f", equation {rows}" if rows else "")
-
-
-def pictures() -> list[Path]:
-    """The pictures of the gallery."""
-    return sorted((GALLERY / "pictures").glob("*.png"))

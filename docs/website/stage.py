@@ -18,7 +18,7 @@ from website.api_pages import api_pages
 from website.docstrings import pages as pages_of_equations
 from website.equation_pages import equation_pages, equations_of_figures, overview
 from website.figures import figures_page
-from website.gallery_pages import GALLERY, entries, gallery_pages, pictures
+from website.gallery_pages import GALLERY, entries, gallery_pages
 from website.picture import picture
 from website.register import DOCS
 from website.stills import with_pictures
@@ -56,7 +56,9 @@ LINK = re.compile(r"\]\((?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 MOVED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md",
          "CHANGELOG.md": "changelog.md", "docs/index.md": "pages.md",
          "docs/references.bib": "references.md", "docs/website/home.md": "index.md",
-         "docs/website/figures.py": "figures.md"}
+         "docs/website/figures.py": "figures.md", "docs/website/api_pages.py": "api/index.rst",
+         "refot/torch/__init__.py": "api/refot.torch.rst",
+         "refot/jax/__init__.py": "api/refot.jax.rst"}
 """Where the site has a page of the repository under another name."""
 
 SCOREBOARD = re.compile(r"\[(?P<text>[^\]]*)\]\((?:docs/)?scoreboard/\)")
@@ -76,8 +78,6 @@ def stage(folder: Path, only: Collection[str] = ()) -> None:
         files[folder / "files" / source.relative_to(ROOT)] = source.read_bytes()
     for source in (DOCS / "figures").glob("*.png"):
         files[folder / "figures" / source.name] = source.read_bytes()
-    for source in pictures():
-        files[folder / "gallery" / "pictures" / source.name] = source.read_bytes()
     files[folder / "references.bib"] = (DOCS / "references.bib").read_bytes()
     for path in [*folder.rglob("*")]:
         if path.is_file() and path not in files:
@@ -178,8 +178,11 @@ def prose(text: str, folder: Path) -> str:
 
 
 UNLINKED = re.compile(r"(?P<kept>^#.*$|`[^`]*`|\[[^\]]*\]\([^)]*\)|<[^>\n]*>|\$[^$]*\$)|"
-                      r"\b(?P<name>[BGHU]-\d+)\b(?![-\w])", re.MULTILINE)
-"""A number of an equation in prose. Headings, code, links and formulas are left as they are."""
+                      r"\b(?P<name>[BGHU]-\d+|[BGHL] (?:Theorem 1|positivity|energy distance|"
+                      r"sample complexity|scaling form|counter-example))\b(?![-\w])",
+                      re.MULTILINE)
+"""An equation in prose, by its number or its name. Headings, code, links and formulas are left as
+they are."""
 
 
 def equations_linked(text: str, folder: str) -> str:
@@ -227,8 +230,9 @@ def copied_files(pages: Iterable[str]) -> set[Path]:
 
 
 def with_labels(text: str) -> str:
-    """The errata with labels, to which the API pages can link."""
-    return re.sub(r"^### ([BEGHL]\d+)$", r"(erratum-\1)=\n### \1", text, flags=re.MULTILINE)
+    """The errata with labels, to which the API pages can link, and in the index, for the search."""
+    labelled = r"```{index} single: \1\n```\n\n(erratum-\1)=\n### \1"
+    return re.sub(r"^### ([BEGHL]\d+)$", labelled, text, flags=re.MULTILINE)
 
 
 def clear(folder: Path) -> None:

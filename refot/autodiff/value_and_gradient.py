@@ -109,12 +109,14 @@ def sinkhorn_divergence_value_and_gradient(
     cost: CostName = "sqeuclidean", *, wrt: str = "x", tol: float | None = None,
     normalise: bool = False, backend: BackendLike = None, warm: ValueAndGradient | None = None,
 ) -> ValueAndGradient:
-    """S, as `sinkhorn_divergence`, and its gradients. B-9. Raises InputError.
+    """S, as `sinkhorn_divergence`, and its gradients. B-9.
 
         step = None
         for _ in range(50):  # a gradient flow
             step = refot.sinkhorn_divergence_value_and_gradient(x, a, y, b, eps, warm=step)
             x = x - 0.1 * len(x) * step.gradient.x
+
+    Raises InputError.
     """
     return _found(three_problems(x, a, y, b, eps, cost, backend, normalise), wrt, tol, warm)
 

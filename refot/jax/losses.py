@@ -45,6 +45,8 @@ def entropic_value(
     """F = <C,P> + eps KL(P | a(x)b) at the optimal plan: one value, or (B,). B-10.
 
         jax.grad(lambda x: refot.jax.entropic_value(x, y, eps=0.1))(x)
+
+    `solve` has the potentials and the plan beside it.
     """
     loss = loss_of(eps, cost, tol, backend, debiased=False)
     return each(value_of, x, a, y, b, loss)
@@ -57,6 +59,8 @@ def sinkhorn_divergence(
     """S = F_xy - F_xx / 2 - F_yy / 2: one value, or (B,); S(mu, mu) = 0. B-9.
 
         jax.grad(lambda x: refot.jax.sinkhorn_divergence(x, y, eps=0.1))(x)
+
+    `solve` has the potentials and the plan beside it.
     """
     return each(value_of, x, a, y, b, loss_of(eps, cost, tol, backend))
 

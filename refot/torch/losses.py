@@ -38,6 +38,8 @@ def entropic_value(
     """F = <C,P> + eps KL(P | a(x)b) at the optimal plan: one value, or (B,). B-10.
 
         loss = refot.torch.entropic_value(x, y, eps=0.1); loss.backward()
+
+    `EntropicValue` is the same as a module.
     """
     return EntropicValue(eps, cost, tol=tol, backend=backend)(x, y, a=a, b=b)
 
@@ -50,6 +52,8 @@ def sinkhorn_divergence(
     """S = F_xy - F_xx / 2 - F_yy / 2: one value, or (B,); S(mu, mu) = 0. B-9.
 
         loss = refot.torch.sinkhorn_divergence(x, y, eps=0.1); loss.backward()
+
+    `SinkhornDivergence` is the same as a module.
     """
     return SinkhornDivergence(eps, cost, tol=tol, backend=backend)(x, y, a=a, b=b)
 

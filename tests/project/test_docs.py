@@ -1,4 +1,5 @@
-"""The docs are true: every Python block runs, every `$ refot` line prints what the page shows.
+"""The docs are true: every Python block runs, and what a block or a `$ refot` line prints stands on
+the page.
 
 A page is one session: its blocks share a namespace and a working folder, in order. The folder is a
 copy of the repository's `docs/examples`, so that nothing is written into the repository. A page
@@ -11,20 +12,27 @@ import json
 import math
 import os
 import re
-import shlex
-import shutil
-import subprocess
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextvars import Context, copy_context
-from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sessions import (
+    BLOCK,
+    EXTRAS,
+    Block,
+    Session,
+    blocks,
+    difference,
+    mismatch,
+    missing_packages,
+    prepare,
+    with_outputs,
+)
 
 from refot.datasets import scikit
 from refot.verification.cases.case import REAL
@@ -38,140 +46,15 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 
-EXTRAS = {
-    "pot": ("ot",),
-    "peers": ("ot", "ott", "geomloss", "torch"),
-    "data": ("sklearn",),
-    "solvers": ("pykeops", "mdot_tnt", "regot", "geomloss", "torch"),
-    "torchgw": ("torchgw", "torch"),
-}
-"""The packages that an extra brings, by the names under which they are imported; `solvers` and
-`torchgw` are no extras of refot: docs/findings-*.md say how to install them."""
-
-NEEDS = re.compile(r"<!-- needs: (?P<extras>[a-z, ]+) -->")
-BLOCK = re.compile(r"^```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
-REFOT = (sys.executable, "-c", "import sys; sys.argv[0] = 'refot'; from refot.cli.app import main; "
-         "main()")
-"""`refot`, of the interpreter that runs the tests, whether its script is on the PATH or not."""
 
 
-# ------------------------------------------------------------------ what a page holds
-@dataclass(frozen=True)
-class Block:
-    """A fenced block: its language, its text, and the line of the page on which the text begins."""
-
-    language: str
-    text: str
-    line: int
-
-
-def blocks(page: str) -> Iterator[Block]:
-    """The fenced blocks of a page, in order."""
-    for found in BLOCK.finditer(page):
-        start = page.count("\n", 0, found.start("text"))
-        yield Block(found["language"], found["text"], start)
-
-
-@dataclass(frozen=True)
-class Command:
-    """One `$ ...` line of a console block, and the lines of output that the page shows."""
-
-    words: tuple[str, ...]
-    shown: tuple[str, ...]
-
-
-def commands(text: str) -> Iterator[Command]:
-    """The commands of a console block; text before the first is a mistake."""
-    first, *rest = re.split(r"^\$ ", text, flags=re.MULTILINE)
-    assert not first.strip(), f"a console block begins with `$ `, not with {first!r}"
-    for part in rest:
-        line, *shown = part.splitlines()
-        yield Command(tuple(shlex.split(line)), tuple(shown))
-
-
-def mismatch(shown: tuple[str, ...], output: str) -> str:
-    """The first shown line that the output lacks, "" if there is none.
-
-    Spaces count as one; `...` stands for anything within a line, and alone for any lines; the
-    lines that are shown come in that order.
-    """
-    lines = iter([" ".join(line.split()) for line in output.splitlines()])
-    for line in shown:
-        parts = [re.escape(" ".join(part.split())) for part in line.split("...")]
-        pattern = re.compile(r".*?".join(parts))
-        if any(parts) and not any(pattern.search(candidate) for candidate in lines):
-            return line
-    return ""
-
-
-# ------------------------------------------------------------------ running it
-@dataclass
-class Session:
-    """What the blocks of one page share: a namespace, a folder, the last exit status, and a
-    context, so that the default backend that a page chooses ends with the page."""
-
-    page: str
-    folder: Path
-    namespace: dict[str, Any]
-    status: int = 0
-    context: Context = field(default_factory=copy_context)
-
-    def run(self, block: Block) -> None:
-        """Run a Python or console block; blocks of other languages are for reading only."""
-        if block.language == "python":
-            code = compile("\n" * block.line + block.text, self.page, "exec")
-            self.context.run(exec, code, self.namespace)
-        elif block.language == "console":
-            for command in commands(block.text):
-                self.execute(command)
-
-    def execute(self, command: Command) -> None:
-        """`cd` (which shows nothing), `echo $?`, `refot`, or a checker of docs/checkers; a page may
-        show nothing else."""
-        match command.words:
-            case ("cd", folder):
-                self.folder = self.folder / folder
-                os.chdir(self.folder)
-                output = ""
-            case ("echo", "$?"):
-                output = str(self.status)
-                assert command.shown == (output,), f"{self.page}: exit status {output}"
-            case ("refot", *arguments):
-                output = self.output(*REFOT, *arguments)
-            case ("python3" | "node" as language, script, *arguments) if "checkers" in script:
-                program = sys.executable if language == "python3" else language
-                output = self.output(program, script, *arguments)
-            case _:
-                raise AssertionError(f"{self.page}: `{shlex.join(command.words)}` would not be run")
-        missing = mismatch(command.shown, output)
-        assert not missing, (
-            f"{self.page}: `{shlex.join(command.words)}` does not print\n{missing}\nbut\n{output}"
-        )
-
-    def output(self, *command: str) -> str:
-        """What the command prints, to either stream."""
-        done = subprocess.run(command, cwd=self.folder, text=True, encoding="utf-8",
-                              env=os.environ | {"PYTHONIOENCODING": "utf-8"},
-                              capture_output=True, check=False, timeout=300)
-        self.status = done.returncode
-        return done.stdout + done.stderr
-
-
-def missing_packages(page: str) -> list[str]:
-    """The packages that the first line of a page asks for and that are not installed."""
-    asked = NEEDS.search(page.partition("\n")[0])
-    extras = [name.strip() for name in asked["extras"].split(",")] if asked else []
-    return [package for extra in extras for package in EXTRAS[extra] if find_spec(package) is None]
-
-
+# ------------------------------------------------------------------ running them
 @pytest.fixture
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
     """A session in a copy of docs/examples and docs/checkers, from which Python imports as it does
     in a shell."""
-    for folder in ("examples", "checkers"):
-        shutil.copytree(ROOT / "docs" / folder, tmp_path / "docs" / folder,
-                        ignore=shutil.ignore_patterns("__pycache__"))
+    prepare(tmp_path)
     monkeypatch.chdir(tmp_path)
     before = set(sys.modules)
     sys.path.insert(0, "")  # by hand: what a library adds stays (KeOps, what it has compiled)
@@ -191,7 +74,10 @@ def test_every_block_of_a_page_runs(page: Path, session: Session) -> None:
         pytest.skip(f"needs {', '.join(missing)}")
     session.page = str(page.relative_to(ROOT))
     for block in blocks(text):
-        session.run(block)
+        printed = session.run(block)
+        wrong = difference(block.shown, printed, block.about) if block.language == "python" else ""
+        assert not wrong, (f"{session.page}:{block.line}: {wrong!r} is not printed or not shown "
+                           f"(python docs/sessions.py {session.page}):\n{printed}")
 
 
 # ------------------------------------------------------------------ links and examples
@@ -332,6 +218,32 @@ def test_python_blocks_share_a_namespace_and_fail_on_their_own_line(session: Ses
         session.run(second)
     assert caught.traceback[-1].lineno == 11 - 1  # pytest counts from 0
     assert str(caught.traceback[-1].path).endswith("a page")
+
+
+def test_what_a_block_prints_is_compared_with_what_the_page_shows() -> None:
+    shown = "F = 1.25, width 3e-15, rate 2.0e-03\nin ... s, 12 steps\n"
+    assert difference(shown, "F = 1.26,  width 8e-13, rate 2.1e-03\nin 0.3 s, 12 steps\n") == ""
+    assert difference(shown, shown.replace("1.25", "1.27")).startswith("F = ")
+    assert difference(shown, shown.replace("3e-15", "3e-08")).startswith("F = ")
+    assert difference("3e-06\n", "9e-07\n") == "" != difference("3e-06\n", "2e-07\n")
+    assert difference("0.12345678\n", "0.12345699\n") == "" != difference("0.1234\n", "0.1236\n")
+    assert difference(shown, shown.replace("2.0e-03", "2.3e-03")).startswith("F = ")
+    assert difference(shown, shown.replace("rate", "pace")).startswith("F = ")
+    assert difference(shown, shown.replace("steps", "rounds")).startswith("in ")
+    assert difference(shown, shown + "more\n") == "more"
+    assert difference("loss 0.50\n", "loss 0.53\n") == "loss 0.50"
+    assert difference("loss 0.50\n", "loss 0.53\n", about=True) == ""
+    assert difference("loss 0.50\n", "loss 0.57\n", about=True) == "loss 0.50"
+    assert difference("", "printed\n") == "printed"
+    assert difference("shown\n", "") == "shown"
+
+
+def test_what_a_block_prints_is_written_below_it(session: Session) -> None:
+    page = "```python\nprint(1 / 3)\n```\n\n```python\nx = 1\n```\n\n```text\nold\n```\n\nend\n"
+    written = page.replace("3)\n```", "3)\n```\n\n```text\n0.3333333333333333\n```")
+    assert with_outputs(page, session) == written.replace("```text\nold\n```\n\n", "")
+    kept = page.replace("old", "kept").replace("x = 1", "print('k' + 'ept')")
+    assert "kept\n```\n\nend" in with_outputs(kept, session)
 
 
 def test_output_is_compared() -> None:

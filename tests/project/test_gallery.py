@@ -180,8 +180,9 @@ def test_every_example_is_short_and_in_the_gallery() -> None:
         text = (GALLERY / f"{name}.py").read_text(encoding="utf-8")
         assert text.startswith(f'"""{title}: {said}\n\n')
         assert 20 <= lines.of_file(text) <= 40
-        picture = GALLERY / "pictures" / f"{name}.png"
-        assert picture.stat().st_size < 100_000
+        picture = GALLERY / "pictures" / f"{name}.svg"
+        assert picture.stat().st_size < 300_000
+        assert "currentColor" in picture.read_text(encoding="utf-8")
 
 
 def test_the_table_says_how_many_lines_each_takes() -> None:

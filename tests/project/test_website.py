@@ -133,12 +133,13 @@ def test_a_slider_moves_its_figure(site: Path, tmp_path: Path) -> None:
 
 
 @needs_chromium
-def test_search_works_from_a_file(site: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("query", ["semi-dual", "B-24"])
+def test_search_works_from_a_file(query: str, site: Path, tmp_path: Path) -> None:
     script = """setTimeout(() => {
       const found = [...document.querySelectorAll("#search-results li a")];
       console.log("found " + found.some(a => a.href.includes("b-24")));
     }, 4000);"""
-    seen = visited(site, "search.html", 800, tmp_path, script, query="?q=semi-dual", wait=5000)
+    seen = visited(site, "search.html", 800, tmp_path, script, query=f"?q={query}", wait=5000)
     assert seen.console == ["found true"]
     assert seen.requests == []
 

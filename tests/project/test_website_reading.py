@@ -1,9 +1,7 @@
-"""What a reader meets first: the tutorial's output, the libraries' letters, pictures, tables."""
+"""What a reader meets first: the sidebar, the libraries' letters, pictures, tables."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 from pathlib import Path
 
@@ -21,21 +19,7 @@ from refot.conventions.convert import CONVENTIONS, eps_to_refot
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
-# ------------------------------------------------------------------ the tutorial
-def test_the_tutorial_prints_what_it_shows() -> None:
-    names: dict[str, object] = {}
-    compared = 0
-    page = (DOCS / "what-is-entropic-transport.md").read_text(encoding="utf-8")
-    for code, shown in re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", page,
-                                  re.MULTILINE | re.DOTALL):
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, "tutorial", "exec"), names)
-        assert printed.getvalue() == shown
-        compared += bool(shown)
-    assert compared >= 8
-
-
+# ------------------------------------------------------------------ the sidebar
 def test_only_what_to_type_first_stands_before_it_in_the_sidebar() -> None:
     assert next(iter(NAVIGATION.values()))[:2] == ["install", "what-is-entropic-transport"]
 

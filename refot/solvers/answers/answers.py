@@ -2,8 +2,9 @@
 C_ij) / eps), such as values, maps and files.
 
 Each method computes when it is called, from the potentials and the problem, by passes of the
-backend over the pairs (i, j). That takes memory O(n + m); only `plan` and `sparse_plan` hold
-entries of P. B-10 and the like are equations of B = Bréchet et al. 2019.
+backend over the pairs (i, j). That takes memory O(n + m), but for `plan` (n m numbers) and
+`sparse_plan` (as many as it has entries). B-10 and the like are equations of B = Bréchet et al.
+2019.
 """
 
 from __future__ import annotations
