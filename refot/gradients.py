@@ -208,7 +208,8 @@ def semi_dual_gradient_points(
 ) -> Array:
     """a_i sum_j chi_ij d1 c(x_i, y_j), (n, d): the gradient of `semi_dual` in x at any g (m,).
 
-    C is the PointCost of x and y. H-29/30: for a batch x_i = g_theta(z_i) of uniform weights, the
+    C is the PointCost of x and y. chi is the conditional law of y given x
+    (`transforms.conditional`). H-29/30: for a batch x_i = g_theta(z_i) of uniform weights, the
     gradient in theta is the sum over i of J_i' times row i, where J_i is the Jacobian of g_theta at
     z_i. With an informative Q, use `points_gradient` of
     `semi_dual_plan(g, informative_cost(C, Q, lam), ..., normalise=normalise)`.

@@ -58,7 +58,8 @@ def informative_plan_printed(
 def supergradient_printed(
     g: Potential, C: CostLike, a: Weights, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> Array:
-    """H-27 as printed, with the wrong sign: -a@chi - b, which sums to -2 and is never 0. H1."""
+    """H-27 as printed, with the wrong sign: -a@chi - b, which sums to -2 and is never 0. H1. chi is
+    the conditional law of y given x (`transforms.conditional`)."""
     p = problem(C, a, b, eps, backend)
     return semi_dual_gradient(g, p.C, p.a, p.b, p.eps, backend=p.backend) - 2 * p.b
 

@@ -2,9 +2,9 @@
 
 One measure, mu_theta, is the law of g_theta(Z), the output of a generator for random Z; only
 samples x (n, d) of it are known. The other, nu = sum_j b_j delta_{y_j}, has the finite support y
-(m, d). `C` is the cost between a batch of samples and the support, `point_cost(x, y)`. The
-potential psi (m,) and lam are in cost units; lam = 0 is the problem without regularisation, as in
-H-8.
+(m, d). `C` is the cost between a batch of samples and the support, `point_cost(x, y)`. chi (n, m)
+is the law of y given a sample x (`assignment`). The potential psi (m,) and lam are in cost units;
+lam = 0 is the problem without regularisation, as in H-8.
 
 H = Houdard et al. 2023; an erratum such as "H1" is a heading of docs/errata.md. d1 c is the
 derivative of c(x, y) in x.

@@ -144,7 +144,8 @@ def unbalanced_value_and_gradient(
     rho: object = REQUIRED, penalty: str = "kl", *, wrt: str = "x", tol: float | None = None,
     backend: BackendLike = None, warm: ValueAndGradient | None = None,
 ) -> ValueAndGradient:
-    """U, as `unbalanced_value`, and its gradients, which are not centred. U-1, U-7.
+    """U, as `unbalanced_value`, and its gradients; from those in the masses no mean is subtracted.
+    U-1, U-7.
 
     C is the PointCost of x and y, or for wrt="a", "b" or "ab" any cost. Raises InputError.
     """
@@ -161,7 +162,8 @@ def unbalanced_divergence_value_and_gradient(
     rho: object = REQUIRED, cost: CostName = "sqeuclidean", penalty: str = "kl", *, wrt: str = "x",
     tol: float | None = None, backend: BackendLike = None, warm: ValueAndGradient | None = None,
 ) -> ValueAndGradient:
-    """S, as `unbalanced_divergence`, and its gradients, which are not centred. U-8.
+    """S, as `unbalanced_divergence`, and its gradients; from those in the masses no mean is
+    subtracted. U-8.
 
     rho is one number, for all marginals. Raises InputError.
     """

@@ -51,8 +51,8 @@ class Batch:
 
     `costs`, `a` and `b` are flat: those of all B problems one after the other. `sizes` (B, 5) holds
     for each problem n, m, and where it begins in `costs`, in `a` and in `b`. If all problems share
-    one cost, `costs` holds it once, and each begins at 0. `operands` are the costs as they were
-    given; None where they were given as arrays.
+    one cost, `costs` holds it once, and each begins at 0. `operands` are the costs as `PointCost`s
+    and `DenseCost`s; None where they were given as arrays.
     """
 
     costs: Array
@@ -155,7 +155,7 @@ class Costs(NamedTuple):
 
     shapes: list[tuple[int, int]]
     operands: tuple[Cost, ...] | None
-    """The costs as operands, where they were not given as arrays."""
+    """The costs as `PointCost`s and `DenseCost`s, where they were not given as arrays."""
 
     shared: bool
     """Whether all problems have this one cost."""
@@ -178,8 +178,8 @@ def _costs(C: Any) -> Costs:
 
 
 def _costs_of_a_list(C: Sequence[Any]) -> Costs:
-    """The same for a list of matrices and operands. To save time, matrices of one dtype are checked
-    together."""
+    """The same for a list of matrices, `PointCost`s and `DenseCost`s. To save time, matrices of one
+    dtype are checked together."""
     if all(type(one) is np.ndarray and one.ndim == 2 and one.dtype == C[0].dtype for one in C):
         with suppress(InputError):  # the checks one by one, below, name the matrix
             flat, size = sized_matrix(np.concatenate(C, axis=None), ndim=1)

@@ -8,7 +8,7 @@ iteration of G-7 with the scalings u = exp((f - min C) / eps), v = exp(g / eps) 
 after which u is set to 1 / r, and v to 1 / c; an over-relaxed step goes further, and leaves u_i r_i
 near 1. A problem leaves the stack when it arrives, which means that it reaches the tolerance; or
 when a scaling is too large (LARGEST), or the error has stopped falling (PATIENCE). Where eps is so
-small that K would underflow, none is made. B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi
+small that K would underflow, no sweep is made. B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi
 2018.
 """
 

@@ -65,8 +65,8 @@ def unbalanced_divergence(
 ) -> torch.Tensor:
     """S = U_xy - U_xx / 2 - U_yy / 2 + eps / 2 (m_a - m_b)^2: one value, or (B,). U-8.
 
-    a and b are masses of any total, and gradients in them are not centred. rho in cost units;
-    `penalty` "kl" or "tv", of which the second has no second derivative.
+    a and b are masses of any total, and no mean is subtracted from gradients in them. rho in cost
+    units; `penalty` "kl" or "tv", of which the second has no second derivative.
     """
     return UnbalancedDivergence(eps, rho, cost, penalty, tol=tol, backend=backend)(x, y, a=a, b=b)
 

@@ -48,7 +48,8 @@ def unbalanced_value_gradient_weights(
     rho: object = REQUIRED, penalty: str = "kl", *, tol: float | None = None,
     backend: BackendLike = None, solved: SinkhornResult | None = None,
 ) -> Array:
-    """dU/da_i, (n,): with KL rho1 + eps m_b - (rho1 + eps) exp(-f_i / rho1), not centred. U-7.
+    """dU/da_i, (n,): with KL rho1 + eps m_b - (rho1 + eps) exp(-f_i / rho1), from which no mean is
+    subtracted. U-7.
 
     With TV or an exact marginal of the rows it is worth(f_i) + eps (m_b - r_i / a_i), where r_i is
     the row sum of the plan, and worth(f_i) is min(f_i, rho1) or f_i. Where a_i = 0 it is the
@@ -116,7 +117,7 @@ def unbalanced_divergence_gradient_weights(
     rho: object = REQUIRED, cost: CostName = "sqeuclidean", penalty: str = "kl", *,
     tol: float | None = None, backend: BackendLike = None, solved: SolvedDivergence | None = None,
 ) -> Array:
-    """dS/da = dU_xy/da - dU_xx/da + eps (m_a - m_b), (n,), not centred. U-8.
+    """dS/da = dU_xy/da - dU_xx/da + eps (m_a - m_b), (n,), from which no mean is subtracted. U-8.
 
     In U_xx the masses of the rows and of the columns are both a, and dU_xx/da here is the mean of
     the derivatives in the two. With TV the dual may be the same for every t in (f + t, g - t). Then

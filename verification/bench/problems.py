@@ -56,7 +56,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Instance:
-    """Points x, y (n, d), the cost C as an operand of refot, eps in cost units."""
+    """Points x, y (n, d), the cost C as a `PointCost`, or from HIGH dimensions on as a `DenseCost`,
+    eps in cost units."""
 
     x: Array
     y: Array

@@ -67,8 +67,9 @@ class Certificate:
 def certify_value(C: CostLike, a: Weights, b: Weights, eps: Any, g: Potential) -> Interval:
     """An interval that contains F, in cost units, for every g; narrow if g is nearly optimal.
 
-    C (n, m) or an operand (points are streamed by blocks); a (n,), b (m,); g (m,). Where only f is
-    known, give (C.T, b, a, eps, f). Raises InputError.
+    C (n, m), an array, a `DenseCost` or a `PointCost` (of which one block of rows is formed at a
+    time); a (n,), b (m,); g (m,). Where only f is known, give (C.T, b, a, eps, f). Raises
+    InputError.
     """
     p, g = exact_problem(C, a, b, eps, g)
     return _value(p, half_step(p, g))

@@ -68,7 +68,8 @@ def semidual(g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
 
 
 def semidual_gradient(g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
-    """The rounding of the exponents of b - a @ chi, in units of eps: no sum there exceeds 1."""
+    """The rounding of the exponents of b - a @ chi, in units of eps: no sum there exceeds 1. chi is
+    the conditional law of y given x (`refot.transforms.conditional`)."""
     return roundings(C, g, eps) / eps
 
 
@@ -164,8 +165,8 @@ def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
 
 
 def _self_plan(C: Array, a: Array, eps: float) -> Array:
-    """As `plan`, between a measure and itself, solved by the symmetric iteration. A certificate is
-    of no use: it does not know that f = g, and proves nothing where atoms exchange no mass."""
+    """As `plan`, between a measure and itself, solved by the symmetric iteration. A certificate
+    does not help: it does not use that f = g, and proves nothing where atoms exchange no mass."""
     floor = _floor(C, a, a, eps)
     w = np.full(C.shape, roundings(floor.counted, floor.f, floor.g, eps) / eps)
     of_f = floor.stopped().self_potential()

@@ -106,7 +106,7 @@ def _to_single(argument: Any) -> Any:
 
 def _answer(trial: Trial, capability: str, shape: tuple[int, ...], arguments: Any) -> Array:
     """The answer as one array. Balanced potentials are given as the sums f_i + g_j, which do not
-    depend on the gauge; unbalanced ones, which have no gauge, one after the other."""
+    depend on the gauge; unbalanced ones, which are unique, one after the other."""
     if CAPABILITIES[capability].answers is Answers.PAIR:
         return sums(*trial.pair(capability, *arguments))
     if CAPABILITIES[capability].answers is Answers.BOTH:

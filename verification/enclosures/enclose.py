@@ -64,11 +64,11 @@ class Enclosure:
 def enclose(C: CostLike, a: Weights, b: Weights, eps: Any, digits: int = 30) -> Enclosure:
     """Everything about the problem of the matrix C (n, m), to `digits` digits.
 
-    C is an array, or an operand of `refot.costs.operands`; a (n,), b (m,), eps > 0 in cost units.
-    The radius of F, of s and of an entry of the plan is at most 10^-digits of that number; the
-    radius of an entry of f or g is at most 10^-digits of the largest of these entries. Where F, s
-    or this largest entry is below 10^-digits of the largest cost, it is replaced by that in this
-    rule. Raises InputError, and EnclosureError where the digits cannot be proven.
+    C is an array, a `PointCost` or a `DenseCost`; a (n,), b (m,), eps > 0 in cost units. The radius
+    of F, of s and of an entry of the plan is at most 10^-digits of that number; the radius of an
+    entry of f or g is at most 10^-digits of the largest of these entries. Where F, s or this
+    largest entry is below 10^-digits of the largest cost, it is replaced by that in this rule.
+    Raises InputError, and EnclosureError where the digits cannot be proven.
     """
     p = exact_inputs(C, a, b, eps)
     digits = as_count(digits, "digits")

@@ -69,8 +69,9 @@ class CertifiedUnbalanced:
         return RATE * cost_range(p) * self.mass + 64 * UNIT * terms
 
     def _mistake(self, value: float, allowed: float) -> str:
-        """The known mistake that gives this value, or "". The catalogue holds those of one rho and
-        KL, without forbidden pairs."""
+        """The known mistake that gives this value, or "". Known mistakes are tried on problems with
+        KL and one rho for both sides, that forbid no pair and have at most DIAGNOSED_ENTRIES
+        costs."""
         p = self.problem
         one = isinstance(p.rows, KL) and p.rows == p.columns
         if not one or forbids(p.C) or p.C.shape[0] * p.C.shape[1] > DIAGNOSED_ENTRIES:

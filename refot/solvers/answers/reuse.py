@@ -85,7 +85,7 @@ def difference(p: Problem, q: Problem) -> str:
 
 
 def same_cost(C: Cost, D: Cost) -> bool:
-    """Whether two operands are the same cost, in the same form (matrix or points) and dtype."""
+    """Whether two costs are the same, in the same form (matrix or points) and dtype."""
     if isinstance(C, DenseCost) and isinstance(D, DenseCost):
         return _equal(C.matrix, D.matrix)
     if isinstance(C, DenseCost) or isinstance(D, DenseCost):

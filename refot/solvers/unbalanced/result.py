@@ -17,12 +17,12 @@ from refot.unbalanced_problem import UnbalancedProblem
 class UnbalancedResult(SinkhornResult):
     """`SinkhornResult` for an unbalanced problem, whose marginals may be missed at a price.
 
-    At the optimum the plan of (f, g) has the sums that the potentials ask for: with KL the rows
-    sum to a exp(-f / rho1) and the columns to b exp(-g / rho2), and where a marginal is exact to
-    a or b themselves. `marginal_error` is the residual of these conditions: the L1 distance of the
-    row sums from those asked for, as a share of the mass asked for, plus the same of the columns.
+    At the optimum the plan of (f, g) has the sums that the potentials ask for: with KL the rows sum
+    to a exp(-f / rho1) and the columns to b exp(-g / rho2), and where a marginal is exact to a or b
+    themselves. `marginal_error` is the residual of these conditions: the L1 distance of the row
+    sums from those asked for, as a share of the mass asked for, plus the same of the columns.
     `atom_error` is the largest |log(sum / sum asked for)| of a row or column. `gap` is an interval
-    around U. `mass` is the mass of the plan. f and g are determined, and not only up to a constant.
+    around U. `mass` is the mass of the plan. With KL f and g are unique, without a free constant.
     """
 
     mass: float

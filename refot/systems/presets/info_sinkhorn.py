@@ -2,8 +2,8 @@
 forms of some.
 
 Names ending in `-baseline` are the preset with lam = 0 and nothing else changed. Names with
-`-quick` are presets whose widths and iterations are reduced until two processors need minutes; the
-preset's text says what was reduced.
+`-quick` are presets with smaller widths and fewer iterations, which end within minutes on two
+processors; the preset's text says what was reduced.
 """
 
 from __future__ import annotations

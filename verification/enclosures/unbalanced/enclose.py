@@ -67,11 +67,11 @@ def enclose_unbalanced(
 ) -> UnbalancedEnclosure:
     """Everything about the problem of the matrix C (n, m), to `digits` digits.
 
-    C is an array, or an operand of `refot.costs.operands`; a (n,), b (m,) of any total; eps, rho >
-    0 in cost units. Digits are relative: to each value; to the largest entry of f and g; under KL
-    to each entry of the plan, under TV to its largest. Values below 10^-digits of the largest cost
-    times the smaller mass are not resolved. Raises InputError, and EnclosureError where the digits
-    cannot be proven.
+    C is an array, a `PointCost` or a `DenseCost`; a (n,), b (m,) of any total; eps, rho > 0 in cost
+    units. Digits are relative: to each value; to the largest entry of f and g; under KL to each
+    entry of the plan, under TV to its largest. Values below 10^-digits of the largest cost times
+    the smaller mass are not resolved. Raises InputError, and EnclosureError where the digits cannot
+    be proven.
     """
     p = unbalanced_inputs(C, a, b, eps, rho, penalty)
     digits = as_count(digits, "digits")
