@@ -25,6 +25,7 @@ from refot.backend_contract import of_this_process, prepared
 from refot.costs.operands import Cost, PointCost
 from refot.problem import Problem
 from refot.solvers.schedule import SCHEDULE_FACTOR, Iterates, Method
+from refot.solvers.sinkhorn import on_support
 from refot.solvers.stopping import out_of_time
 
 from .cells import Cells, blur, cells
@@ -152,6 +153,8 @@ def corrected_iterates(at: Coarser, g: Array, method: Method) -> Iterates:
     while True:
         f = p.transform(g, f)
         transform = p.T.transform(f, g)
-        residual = p.b - p.b * np.exp((g - transform) / p.eps)
+        g = on_support(p.T, g, transform)
+        with np.errstate(over="ignore"):
+            residual = p.b - p.b * np.exp((g - transform) / p.eps)
         yield f, g, float(abs(residual).sum())
         g = p.levelled(transform + at.correction(g, residual, method))

@@ -138,6 +138,17 @@ def test_weights_of_zero_and_far_points(small_is_large):
     assert found.value() == pytest.approx(plain.value(), rel=1e-12)
 
 
+def test_a_start_may_be_anything_where_there_is_no_mass(small_is_large):
+    C, a, b = clouds()
+    b[:50] = 0
+    b /= b.sum()
+    g = refot.solve(C, a, b, 0.5).g.copy()
+    g[:50] = 1e6
+    found = refot.solve(C, a, b, 0.5, g=g)
+    assert found.converged
+    assert abs(found.g[:50]).max() < 100
+
+
 def test_float32(small_is_large):
     C, a, b = clouds()
     single = refot.point_cost(C.x.astype(np.float32), C.y.astype(np.float32))
