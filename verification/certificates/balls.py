@@ -1,9 +1,10 @@
 """Ball arithmetic in float64: enclosures [mid - rad, mid + rad] of real arrays, entry by entry.
 
-Inclusion: if the real x lies in X and y in Y, then the real x o y lies in X o Y. Each operation
-computes its midpoint in float64. Its radius is what the radii of the operands allow, plus
-UNIT |mid| for the rounding of the midpoint, plus TINY for underflow; `enclosure` enlarges it by
-GROWTH for the rounding of the radius itself. docs/certificates.md derives each rule.
+Inclusion: if two real numbers lie in two balls, then their sum, product, ... lies in the ball that
+the operation returns. Each operation computes its midpoint in float64. Its radius is what the radii
+of the operands allow, plus UNIT |mid| for the rounding of the midpoint, plus TINY for underflow;
+`enclosure` enlarges it by GROWTH for the rounding of the radius itself. docs/certificates.md
+derives each rule.
 
 Assumed of the machine: +, -, *, / of IEEE 754, to nearest; sums and products of matrices in any
 order, with or without fused multiply-add; NumPy's exp, expm1, log and log1p within 4 ulp (the test

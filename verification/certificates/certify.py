@@ -132,21 +132,22 @@ def _value(p: ExactProblem, h: HalfStep) -> Interval:
         return Interval(max(float(L.lower), least), float((L + _gap_of_tree(p, _tree(p, h))).upper))
     gap = min(_gap_of_rounding(p, h), _gap_of_shift(p, h))
     if isinstance(p.C, DenseCost) and largest > HUGE_COST * (abs(float(L.lower)) + p.eps):
-        # A cost so large that plans avoid the pair: the other two put a rounding of mass on it.
+        # Plans avoid pairs with so large a cost, but each of the two changes above puts a mass of
+        # the size of a rounding on them, which costs much. A change on a tree puts none there.
         gap = min(gap, _gap_of_tree(p, _tree(p, h)))
     return Interval(float(L.lower), float((L + gap).upper)).intersection(Interval(least, largest))
 
 
 def _missing(p: ExactProblem, h: HalfStep) -> Ball:
-    """h_j = b_j max(1 - c_j, 0): the mass that column j of the plan of g lacks, and that the
+    """b_j max(1 - c_j, 0), (m,): the mass that column j of the plan of g lacks, and that the
     rounded plan adds to it."""
     return p.b * maximum(-h.excess, 0.0)
 
 
 def _gap_of_rounding(p: ExactProblem, h: HalfStep) -> float:
-    """An upper bound of J(P') - (a.f + b.g) for the rounded plan P' = P / max(c, 1) + e h'/t. In it
-    the columns that are too heavy are scaled down. The missing mass is added as a product: e are
-    the deficits of the rows, h those of the columns, and t = sum h.
+    """An upper bound of J(P') - (a.f + b.g) for the rounded plan P'. To make it, the columns that
+    are too heavy are divided by c_j. Then the missing mass is added as a product: at the pair (i,
+    j), what row i lacks times what column j lacks, over the sum of all that is missing.
 
     It holds for every g, and is of first order in the column error.
     """
@@ -265,10 +266,11 @@ def _laplacian(p: ExactProblem, g: Floats) -> Floats:
 
 
 def _bracketed(p: ExactProblem, h: HalfStep, width: Floats) -> Interval:
-    """s from the bracket: its value at the plan P of g+, and how far that of the optimal P* may be.
+    """An interval that contains s, from the bracket: a.f + b.g + <D, P> for the plan P of g+, plus
+    and minus the most by which <D, P> may change if the optimal plan P* takes the place of P.
 
-    e^-w <= P*_ij / P_ij <= e^w with w = max width / eps, and <C, P*> = a.f + b.g + <D, P*>, for P*
-    has the exact marginals.
+    For <C, P*> = a.f + b.g + <D, P*>, because P* has the exact marginals; and with
+    w = max width / eps each P*_ij / P_ij lies between e^-w and e^w.
     """
     w = (ball(float(width.max())) / p.eps).upper
     moved = expm1(ball(w)) * (p.b @ h.cost_abs)

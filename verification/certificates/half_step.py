@@ -53,11 +53,12 @@ class ExactProblem:
     eps: float
 
     def cost(self, rows: slice) -> Ball:
-        """C[rows, :]: exact for a matrix; for points, with the rounding of c(x, y).
+        """C[rows, :], exact for a matrix. For points, a ball that contains the exact cost c(x, y).
 
-        The ground cost says by how many roundings it may be off, and relative to which sizes (those
-        of the terms of -<x, y>, else the cost itself). One rounding more is for the sizes, which
-        are computed; underflow of a square can move a root by 2^-511.
+        The ground cost says how many roundings its computation may be off by, and relative to which
+        sizes: for -<x, y> the sum of the |x_k y_k|, for all others the cost itself. One rounding
+        more is allowed, because the sizes are computed, too. The last term of the radius is for
+        underflow, since a square that underflows can move a square root by sqrt(TINY) = 2^-511.
         """
         if isinstance(self.C, DenseCost):
             return ball(np.asarray(self.C.rows(rows)))
@@ -169,9 +170,10 @@ def among(allowed: Any, X: Ball, otherwise: float) -> Ball:
 
 
 def without_lost(z: Ball, ED: Ball, eps: float) -> Ball:
-    """`ED` = exp(z) D, with 0 to within TINY eps where exp(z) underflows: |D| is about eps |z|, and
-    |z| exp(-|z|) falls for |z| > 1. The computed product would have a radius of a rounding of D,
-    which is huge where the cost is so large that plans avoid the pair."""
+    """`ED`, which is exp(z) D, but where exp(z) underflows a ball around 0 of radius TINY times the
+    larger of eps and 1. That ball contains exp(z) D, because |D| is about eps |z|, and
+    |z| exp(-|z|) is 0 in float64 for z < LOST. The radius of the computed product would contain the
+    rounding of D, which is huge where the cost is so large that plans avoid the pair."""
     lost = z.upper < LOST
     return Ball(np.where(lost, 0, ED.mid), np.where(lost, TINY * max(eps, 1.0), ED.rad))
 

@@ -149,4 +149,4 @@ RIGHT: dict[str, Callable[..., Any]] = {
     **UNBALANCED_RIGHT,
 }
 """By capability, the function that gives the right answer. For `potentials` it gives the sums
-f_i + g_j, which do not depend on the gauge."""
+f_i + g_j, which do not change if a constant is added to f and subtracted from g."""

@@ -58,7 +58,9 @@ class Unbalanced:
     def potentials(self) -> tuple[Array, Array]:
         """The optimal (f, g), (n,) and (m,), as exact as float64 allows."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # until rounding stops it
+            # The solve goes on until rounding stops it, and then warns that it missed this
+            # tolerance.
+            warnings.simplefilter("ignore", ConvergenceWarning)
             solved = solve(self.C, self.a, self.b, self.eps, rho=self.rhos, tol=1e-14,
                            backend="numpy")
         return solved.f, solved.g
@@ -84,12 +86,12 @@ class Unbalanced:
     # -------------------------------------------------------------- masses and values
     @property
     def masses(self) -> tuple[float, float]:
-        """m_a and m_b."""
+        """m_a and m_b, the sums of a and of b."""
         return float(self.a.sum()), float(self.b.sum())
 
     @property
     def mass(self) -> float:
-        """m(P)."""
+        """m(P), the sum of the plan."""
         return float(self.plan.sum())
 
     @cached_property
@@ -120,7 +122,7 @@ class Unbalanced:
 
     @cached_property
     def marginals(self) -> tuple[Array, Array]:
-        """(P1, P'1)."""
+        """The row sums P1 (n,) and the column sums P'1 (m,) of the plan."""
         return self.plan.sum(axis=1), self.plan.sum(axis=0)
 
     @property
@@ -157,7 +159,8 @@ def gibbs(f: Array, g: Array, C: Array, a: Array, b: Array, eps: float) -> Array
 
 
 def _side(h: Array, w: Array, rho: float) -> float:
-    """-rho <w, exp(-h / rho) - 1>, and <w, h> where the marginal is exact."""
+    """The term of one side in the dual U-2, for its potential h and its weights w:
+    -rho <w, exp(-h / rho) - 1>, or <w, h> where rho is infinite."""
     return float(w @ h) if np.isinf(rho) else -rho * float(w @ np.expm1(-h / rho))
 
 

@@ -56,7 +56,8 @@ def half_step(p: UnbalancedProblem, g: Vector) -> HalfStep:
 
 
 def dual(p: UnbalancedProblem, h: HalfStep) -> arb:
-    """sum a gain(f) + sum b gain(g) + eps (m_a m_b - m(P)) <= U. U-2."""
+    """sum a gain(f) + sum b gain(g) + eps (m_a m_b - m(P)) <= U, with the masses (total sums) m_a,
+    m_b and m(P) of a, b and P. U-2."""
     m_a, m_b, mass = (sum(x, arb(0)) for x in (p.a, p.b, h.r))
     return (dot(p.a, map(p.rows.gain, h.f)) + dot(p.b, map(p.columns.gain, h.g))
             + p.eps * (m_a * m_b - mass))
