@@ -94,7 +94,7 @@ def softmin_share(dtype: Any, *, repeats: int = 20, n: int = 256, m: int = 10_00
         with one_thread():
             return n * m / seconds(lambda: backend.softmin(points, h, 0.02))
 
-    peak(), softmin()  # compiled
+    peak(), softmin()  # first calls, which compile and are not counted
     rates = []
     for _ in range(repeats):
         before, pairs = peak(), softmin()

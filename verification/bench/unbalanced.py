@@ -2,8 +2,8 @@
 
 The masses are 1 and 1.3, with KL on both sides. As in `refot bench`, each peer has a process, and
 is run at the loosest accuracy that meets the criterion, in turn with refot. Unlike there, a peer is
-stopped at a multiple of refot's time. Both are seconds of the processor, because a limit by the
-clock would depend on what else a busy machine does.
+stopped when it has computed TIMES as long as refot. This limit, and the times in the table, are
+seconds of the processor: seconds of the clock would depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from .timing import Runner, Timing, paired, refused
 CELLS = [UnbalancedCell(family, n, eps, None, rho)
          for family, n in (("gaussians", 1_000), ("mnist", 1_000), ("gaussians", 10_000))
          for eps in (1e-1, 1e-2, 1e-3) for rho in (1.0, 1e2, 1e4)]
-
 """The problems: each family and size at each eps (in units of max C) and rho (in units of eps)."""
 
 REFERENCE, *OTHERS = (peer.name for peer in peers())

@@ -146,8 +146,8 @@ def _missing(p: ExactProblem, h: HalfStep) -> Ball:
 
 def _gap_of_rounding(p: ExactProblem, h: HalfStep) -> float:
     """An upper bound of J(P') - (a.f + b.g) for the rounded plan P'. To make it, the columns that
-    are too heavy are divided by c_j. Then the missing mass is added as a product: at the pair (i,
-    j), what row i lacks times what column j lacks, over the sum of all that is missing.
+    are too heavy are divided by c_j. Then the missing mass is added as a product: at the pair i,
+    j, what row i lacks times what column j lacks, over the sum of all that is missing.
 
     It holds for every g, and is of first order in the column error.
     """

@@ -172,7 +172,7 @@ def among(allowed: Any, X: Ball, otherwise: float) -> Ball:
 def without_lost(z: Ball, ED: Ball, eps: float) -> Ball:
     """`ED`, which is exp(z) D, but where exp(z) underflows a ball around 0 of radius TINY times the
     larger of eps and 1. That ball contains exp(z) D, because |D| is about eps |z|, and
-    |z| exp(-|z|) is 0 in float64 for z < LOST. The radius of the computed product would contain the
+    |z| exp(-|z|) is below TINY for z < LOST. The radius of the computed product would contain the
     rounding of D, which is huge where the cost is so large that plans avoid the pair."""
     lost = z.upper < LOST
     return Ball(np.where(lost, 0, ED.mid), np.where(lost, TINY * max(eps, 1.0), ED.rad))

@@ -201,11 +201,12 @@ OPERATIONS = {compare.__name__: compare for compare in (
 # ------------------------------------------------------------------ a sweep with a given kernel
 def swept(backend: Backend, name: str, K: Array, v: Array, s: Array, w: float, *,
           sparse: bool = False) -> Iterator[Result]:
-    """(K v, K'u), u = s / (K v)^w, with K (n, m) given as a matrix, or with `sparse` as its
-    positive entries; v (m,), s (n,).
+    """The products r = K v and K'x of a sweep, with x = s / r^w, which `Backend.sweep` returns for
+    K, v, s and w. K (n, m) is given as a matrix, or with `sparse` as its positive entries; v (m,),
+    s (n,), and an exponent w.
 
     n + 2 m + 8 roundings are allowed: for sums of m and of n positive terms, and for a power that
-    errs by w times as much as a sum. Rounding w moves r^w, r = K v, by another |w log r| roundings.
+    errs by w times as much as a sum. Rounding w moves r^w by another |w log r| roundings.
     They are roundings of the dtype of v on the processor, and of the dtype of K on a device.
     """
     (n, m), dtype = K.shape, v.dtype.type

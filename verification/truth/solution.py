@@ -118,7 +118,8 @@ class Truth:
 
     @cached_property
     def mmd(self) -> float:
-        """MMD^2 of the two clouds with the kernel -c, as a V-statistic (with the pairs i = i)."""
+        """MMD^2 of the two clouds with the kernel -c, as a V-statistic: pairs of a point with
+        itself count."""
         x, _, y, _, _, cost = self.case.clouds
         return mmd_squared(x.astype(np.float64), self.a, y.astype(np.float64), self.b, cost)
 

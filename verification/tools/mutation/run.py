@@ -165,7 +165,7 @@ def _pytest(folder: Path, tests: list[str]) -> None:
     from hypothesis import HealthCheck, Phase, settings
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "refot"]:
-        del sys.modules[name]  # imported from the checkout, where nothing is changed
+        del sys.modules[name]  # it came from the checkout; the tests need the copy in `folder`
     sys.path.insert(0, str(folder))
     os.chdir(folder)
     output = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -180,7 +180,8 @@ def _pytest(folder: Path, tests: list[str]) -> None:
     try:
         status = pytest.main([
             "-q", "-x", "-p", "no:cacheprovider",
-            "-W", "ignore::pytest.PytestAssertRewriteWarning",  # loaded before the fork
+            # pytest warns of modules that were imported before the fork.
+            "-W", "ignore::pytest.PytestAssertRewriteWarning",
             "-k", "not numba and not cupy", *tests])
     except BaseException:  # noqa: BLE001 - the process ends here; the caller reads the output
         traceback.print_exc()
