@@ -1,9 +1,10 @@
 """The most multiply-adds that this machine can do in a second, and the share that softmin reaches.
 
-A vector operation on numbers (add, multiply, fused multiply-add, maximum, integer shift) occupies
-for one slot of time a unit that could do a multiply-add. So the slots in a second are as many as
-multiply-adds in a second, which is measured here by code that does nothing else. With the slots
-that softmin needs for a pair of points (`SLOTS`), that says how many pairs a second are possible.
+The processor has units that each begin one vector operation in a *slot* of time: an add, a
+multiply, a fused multiply-add, a maximum or an integer shift. So it has as many slots in a second
+as it can do multiply-adds in a second, which is measured here by code that does nothing else. With
+the slots that softmin needs for a pair of points (`SLOTS`), that says how many pairs a second are
+possible.
 """
 
 from __future__ import annotations

@@ -78,9 +78,11 @@ class Entry:
 
 
 class Runner:
-    """A peer's process, which is started when it is first needed and again after it was killed, and
-    the `history` of its runs. A context manager. All methods that use the process may raise
-    PeerFailed."""
+    """A peer's process, which is started when it is first needed and again after it was killed. A
+    context manager. All methods that use the process may raise PeerFailed.
+
+    `history` has its runs so far; `failed` says, by the name of a criterion, why no run met it;
+    `peak` is the memory of its first run, in bytes."""
 
     def __init__(
         self, name: str, instance: Instance, limits: RunLimits, solving: bool = True

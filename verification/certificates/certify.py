@@ -8,9 +8,9 @@ B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018.
 F lies between a dual and a primal value. The lower end is the semi-dual of g (B-24, corrected). The
 upper end is the objective of a plan with the exact marginals: the plan of g, rounded as Altschuler,
 Weed and Rigollet (2017) do, or changed otherwise. For s there are two proofs, and the intersection
-of their intervals is returned. Strong convexity around that plan holds for every g; a bracket of
-the optimal potentials (`_bracket`) succeeds where g is nearly optimal. docs/certificates.md proves
-each formula.
+of their intervals is returned. The first one, from the strong convexity of J around that plan,
+succeeds for every g. The second one, from a bracket of the optimal potentials (`_bracket`),
+succeeds where g is nearly optimal. docs/certificates.md proves each formula.
 
 Letters: J(P) = <C,P> + eps KL(P | a(x)b) is the objective; f = g^(c,eps); P is the plan of (f, g),
 P* the optimal plan, P' a plan with the exact marginals made from P. D_ij = C_ij - f_i - g_j.
@@ -146,8 +146,8 @@ def _missing(p: ExactProblem, h: HalfStep) -> Ball:
 
 def _gap_of_rounding(p: ExactProblem, h: HalfStep) -> float:
     """An upper bound of J(P') - (a.f + b.g) for the rounded plan P'. To make it, the columns that
-    are too heavy are divided by c_j. Then the missing mass is added as a product: at the pair i,
-    j, what row i lacks times what column j lacks, over the sum of all that is missing.
+    are too heavy are divided by c_j. Then the missing mass is added as a product: at each
+    pair, what its row lacks times what its column lacks, over the sum of all that is missing.
 
     It holds for every g, and is of first order in the column error.
     """

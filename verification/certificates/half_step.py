@@ -35,8 +35,8 @@ from .balls import (
 )
 
 BALLS_AT_ONCE = 64
-"""A block of rows has BLOCK_ELEMENTS / 64 entries, so that the dozen arrays of its balls stay in
-the processor's cache."""
+"""A block of rows has this many times fewer entries than a block of plain costs (BLOCK_ELEMENTS of
+`refot.costs.operands`), so that the dozen arrays of its balls stay in the processor's cache."""
 
 LOST = -750.0
 """An exponent z so low that |z| exp(z) is 0 in float64."""

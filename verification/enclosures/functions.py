@@ -67,7 +67,8 @@ def enclose_dual(
 def enclose_semidual(
     g: Potential, C: CostLike, a: Weights, b: Weights, eps: Any, digits: int = 30
 ) -> arb:
-    """a.g^(c,eps) + b.g, with sums over those j alone where b_j > 0. B-24/27 (E2), H-23."""
+    """a.g^(c,eps) + b.g, where g^(c,eps) is the transform of g (`newton.transform`), with sums over
+    those j alone where b_j > 0. B-24/27 (E2), H-23."""
     p = exact_inputs(C, a, b, eps)
 
     def attempt() -> arb:

@@ -76,8 +76,9 @@ def _ratios(x: Vector, y: Vector) -> Vector:
 def laplacian(p: ArbProblem, h: ArbHalfStep) -> arb_mat:
     """A = diag(q) - P' diag(1/a) P, (m, m): the Hessian of -eps * semi-dual, on midpoints.
 
-    A graph Laplacian: its diagonal is summed from the other entries of the row, so that weak
-    couplings keep their relative accuracy.
+    A is a graph Laplacian: each row sums to 0. So its diagonal is summed from the other entries of
+    the row, and the weak exchange of mass between two parts of the plan keeps its relative
+    accuracy.
     """
     m = len(p.b)
     P = arb_mat(h.P).mid()

@@ -3,7 +3,8 @@ answers are potentials in refot's.
 
 POT: `sinkhorn_unbalanced(reg_m=rho, reg_type="kl")`. OTT-JAX: tau = rho / (rho + eps); its entropy
 is relative to the counting measure, so that it is given the cost C - eps log a - eps log b.
-GeomLoss: |x - y|^2 / 2, blur^2 = eps / 2, reach^2 = rho / 2.
+GeomLoss: its cost is |x - y|^2 / 2, half of refot's, so that blur^2 = eps / 2 and
+reach^2 = rho / 2, and its potentials are doubled.
 """
 
 from __future__ import annotations

@@ -118,11 +118,12 @@ def _within(side: Penalty, x: arb) -> arb:
 
 # ------------------------------------------------------------------ Newton
 def hessian(p: UnbalancedProblem, h: HalfStep) -> arb_mat:
-    """A = eps b gain''(g) + diag(q) - P' diag(slope / r) P, (m, m): -eps times the Hessian in g.
+    """A = diag(q - eps b gain''(g)) - P' diag(slope / r) P, (m, m): -eps times the Hessian of the
+    dual in g, with f eliminated. r and q are the row and column sums of P.
 
-    The diagonal is summed from positive parts, so that weak couplings keep their relative accuracy.
-    In the code, `coupled` is minus the other entries of the row, and 1 - slope is `loose`: the part
-    of a change of the softmin s that f does not follow.
+    The diagonal is summed from positive parts, so that the weak exchange of mass between two parts
+    of the plan keeps its relative accuracy. `coupled` is minus the sum of the other entries of a
+    row. `loose` is 1 - slope: the part of a change of the softmin s that f does not follow.
     """
     m = len(p.b)
     slopes = [p.rows.slope(si, p.eps) for si in h.s]
