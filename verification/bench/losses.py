@@ -110,7 +110,8 @@ def refot_jax(problem: Problem, dtype: str = "float64") -> Run:
     with jax.enable_x64(True):
         x, y = (jax.numpy.asarray(points, dtype=dtype) for points in (problem.x, problem.y))
 
-    @cache  # compiled once for each tolerance, as OTT's is for all thresholds
+    # Each tolerance is compiled once, while OTT is compiled once for all thresholds.
+    @cache
     def gradient(setting: float) -> Callable[[Any], Any]:
         compiled: Callable[[Any], Any] = jax.jit(jax.grad(
             lambda points: sinkhorn_divergence(points, y, eps=problem.eps, tol=setting)))

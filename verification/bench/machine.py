@@ -108,7 +108,8 @@ def softmin_share(dtype: Any, *, repeats: int = 20, n: int = 256, m: int = 10_00
 def one_thread() -> Iterator[None]:
     """Within the block, kernels run on the calling thread alone: two threads on one core would
     share its units."""
-    import numba  # only here, as in multiply_add_loop
+    # Imported only where it is used, as in `multiply_add_loop`.
+    import numba
 
     before = numba.config.NUMBA_NUM_THREADS
     numba.config.NUMBA_NUM_THREADS = 1

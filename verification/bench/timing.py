@@ -110,7 +110,8 @@ class Runner:
     def attempt(self, accuracy: float) -> Attempted:
         """One run, with our measures of its answer."""
         run = self.child.run(accuracy)
-        self.peak = self.peak or run.peak  # the first run's: later, our measuring has added to it
+        # The peak of the first run is kept. Later ones include `judge`, which runs in that process.
+        self.peak = self.peak or run.peak
         return Attempted(run, self.child.judge())
 
     def search(self, criterion: Criterion) -> Attempted:

@@ -86,7 +86,8 @@ def certify(C: CostLike, a: Weights, b: Weights, eps: Any, g: Potential) -> Cert
     step = half_step(p, g)
     value = _value(p, step)
     # First proof of s: strong convexity; besides, s lies between the unregularised cost W0 and F.
-    hard = float((p.a @ step.hard + p.b @ step.g).lower)  # <= W0 <= s <= F
+    # a.hard + b.g is a dual value without regularisation: hard <= W0 <= s <= F.
+    hard = float((p.a @ step.hard + p.b @ step.g).lower)
     least = max(hard, float(step.C_min.lower.min()))
     s = _strongly_convex(p, step).intersection(Interval(least, value.upper))
     error = float((p.b @ abs(step.excess)).upper)
@@ -97,7 +98,8 @@ def certify(C: CostLike, a: Weights, b: Weights, eps: Any, g: Potential) -> Cert
     upper, width = bracket
     value = value.intersection(_value(p, upper))
     s = s.intersection(_bracketed(p, upper, width))
-    centring = UNIT * abs(step.g).max()  # `exact_problem` shifted g and rounded it
+    # `exact_problem` shifted the given g, and rounded it by at most this much.
+    centring = UNIT * abs(step.g).max()
     distance = (abs(ball(upper.g) - step.g) + width + centring).upper
     return Certificate(value, s, error, float(distance.max()))
 
@@ -237,7 +239,7 @@ def _bracket(p: ExactProblem, h: HalfStep) -> tuple[HalfStep, Floats] | None:
         return None
     try:
         factor = cho_factor(A[:-1, :-1])
-    except LinAlgError:  # not positive definite in float64: parts of the plan hardly coupled
+    except LinAlgError:  # A is singular in float64: parts of the plan exchange hardly any mass
         return None
     d = np.append(cho_solve(factor, surplus[:-1]), 0)
     curvature = abs(2 * d * (A @ d) - A @ (d * d))

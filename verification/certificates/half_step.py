@@ -109,7 +109,7 @@ class HalfStep:
     excess: Ball  # sum_i P_ij / b_j - 1, which is 0 for the optimal g
     cost: Ball  # sum_i P_ij D_ij / b_j
     cost_abs: Ball  # sum_i P_ij |D_ij| / b_j
-    D_max: Ball  # over i
+    D_max: Ball  # max_i D_ij; the next three likewise
     D_min: Ball
     C_max: Ball
     C_min: Ball
@@ -144,7 +144,8 @@ def _rows_step(p: ExactProblem, g: Floats, rows: slice) -> HalfStep:
     C = Ball(finite_part(C.mid), C.rad)
     z = ((g - C) + f[:, None]) / p.eps
     E1 = among(allowed, expm1(z), -1.0)
-    r1 = E1 @ p.b  # row sum - 1
+    # r1 are the row sums minus 1.
+    r1 = E1 @ p.b
     log_r = log1p(r1)
     D = (log_r[:, None] - z) * p.eps
     ED, weight = without_lost(z, (E1 + 1.0) * D, p.eps), p.a[rows] / (r1 + 1.0)

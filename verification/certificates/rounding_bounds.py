@@ -241,7 +241,7 @@ def _floor(C: Array, a: Array, b: Array, eps: float) -> Floor:
     f, g = np.where(p.a > 0, found.f, 0), np.where(p.b > 0, found.g, 0)
     carried = float(p.a @ abs(f) + p.b @ abs(g))
     counted = abs(C)[abs(C) <= HUGE_COST * (carried + eps)].max(initial=carried)
-    with np.errstate(all="ignore"):  # far from the optimum a plan may overflow
+    with np.errstate(all="ignore"):  # a plan far from the optimum may overflow
         P = refot.plan(found.f, found.g, C, a, b, eps, backend="numpy")
     return Floor(certify(C, a, b, eps, found.g), p.a, p.b, f, g, P,
                  max(found.tolerance, found.marginal_error), float(counted))

@@ -149,7 +149,8 @@ class Trial:
         """a_i b_j exp((f_i + g_j - C_ij) / eps) of the answer to `potentials` on the case."""
         f, g = self.pair("potentials", *self.case.matrix)
         mass = np.outer(self.truth.a, self.truth.b)
-        with np.errstate(all="ignore"):  # what overflows is infinite, and fails
+        # A number that overflows becomes infinite, and the check fails.
+        with np.errstate(all="ignore"):
             density = np.exp((f[:, None] + g - self.truth.C) / self.case.eps)
             return np.where(mass > 0, mass * density, 0)
 

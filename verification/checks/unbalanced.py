@@ -172,7 +172,8 @@ def plan_transposed(trial: Trial) -> Finding:
 def potentials_marginals(trial: Trial) -> Finding:
     problem = *_, eps, rho = unbalanced(trial.case)
     t, (f, g) = unbalanced_solution(*problem), _potentials(trial, problem)
-    f[t.a == 0], g[t.b == 0] = t.f[t.a == 0], t.g[t.b == 0]  # no mass: any value is right
+    # At an atom without mass any value is right, so that the right one is put there.
+    f[t.a == 0], g[t.b == 0] = t.f[t.a == 0], t.g[t.b == 0]
     with np.errstate(all="ignore"):
         P = gibbs(f, g, t.C, t.a, t.b, eps)
         off = float(abs(P.sum(axis=1) - t.a * np.exp(-f / rho)).sum()

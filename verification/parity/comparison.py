@@ -186,7 +186,8 @@ def sweep(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
 def transposed(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
     """softmin and plan_apply on the transposed problem, whose cost matrix is a view."""
     other = problem.T
-    if np.isneginf(other.G).all():  # nothing to sum over
+    # Every sum would be empty, and so have no logarithm.
+    if np.isneginf(other.G).all():
         return
     for compare in (softmin, plan_apply):
         yield from compare(backend, other)

@@ -187,7 +187,8 @@ def iterates(
 ) -> Iterator[tuple[Array, Array]]:
     """(f, g) of the plain iteration U-3 from g = 0: damped softmins, and no shift."""
     rows, columns = (1.0 if np.isinf(rho) else rho / (rho + eps) for rho in rhos)
-    softmin = get_backend("numpy").softmin  # without the checks of `refot.softmin`, at each step
+    # The backend's softmin, because `refot.softmin` would check its arguments at every step.
+    softmin = get_backend("numpy").softmin
     on_rows = DenseCost(C)
     with np.errstate(divide="ignore"):
         log_a, log_b = np.log(a), np.log(b)

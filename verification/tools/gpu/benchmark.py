@@ -132,9 +132,11 @@ def flash_sinkhorn(x: Any, y: Any, h: Any, eps: float) -> float:
     try:
         package = importlib.import_module("flash_sinkhorn")
     except ImportError:
-        package = importlib.import_module("ot_triton")  # its name in its own repository
+        # In its own repository the package has this name.
+        package = importlib.import_module("ot_triton")
     if x.dtype != np.float32:
-        return math.nan  # float32 only
+        # The package computes in float32 alone.
+        return math.nan
     loss = package.SamplesLoss(
         "sinkhorn", backend="alternating", use_epsilon_scaling=False, eps=eps, n_iters=ITERATIONS,
         debias=False, potentials=True, allow_tf32=False)

@@ -175,7 +175,7 @@ def _pytest(folder: Path, tests: list[str]) -> None:
         "mutation", max_examples=EXAMPLES, derandomize=True, database=None, deadline=None,
         phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
     os.environ |= {"HYPOTHESIS_PROFILE": "mutation", "REFOT_BACKEND": "numpy",
-                   "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # plugins must not change the outcome
+                   "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # so that no plugin changes an outcome
     status = BROKEN
     try:
         status = pytest.main([
@@ -257,5 +257,6 @@ def _line(file: str, outcomes: list[Outcome], total: int | None) -> str:
 
 if __name__ == "__main__":
     for module in ("pytest", "hypothesis.extra.numpy", "scipy.optimize"):
-        importlib.import_module(module)  # once, before the forks: every test process needs it
+        # Every test process needs these modules. Imported before the forks, they are loaded once.
+        importlib.import_module(module)
     sys.exit(main())
