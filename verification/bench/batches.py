@@ -54,7 +54,7 @@ class Batch:
     b: Array
 
     def each(self) -> Iterator[tuple[Array, Array, Array]]:
-        """(C, a, b) of each problem."""
+        """The (C, a, b) of each problem, one after the other."""
         for k, (a, b) in enumerate(zip(self.a, self.b, strict=True)):
             yield (self.C if self.C.ndim == 2 else self.C[k]), a, b
 
@@ -105,7 +105,7 @@ is not timed, unless the package itself forms plans when it solves."""
 
 
 def refot_batch(batch: Batch, eps: float, backend: str = "numba") -> Solve:
-    """`refot.solve_batch`."""
+    """A peer that solves the batch by `refot.solve_batch`."""
     import refot
 
     def solve(tol: float) -> Plans:
@@ -179,7 +179,7 @@ PEERS: dict[str, Callable[[Batch, float], Solve]] = {
 
 
 def plans(batch: Batch, eps: float, f: Array, g: Array) -> Array:
-    """P = a b exp((f + g - C) / eps), (B, n, m)."""
+    """The plans P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps) of all problems, (B, n, m)."""
     exponent = (f[:, :, None] + g[:, None, :] - batch.C) / eps
     return np.exp(exponent) * batch.a[:, :, None] * batch.b[:, None, :]
 
@@ -193,7 +193,7 @@ def worst_error(batch: Batch, found: Array) -> float:
 
 # ------------------------------------------------------------------ in turn
 def seconds(solve: Solve, tol: float) -> float:
-    """The seconds of one run."""
+    """The seconds of the clock that one solve to the tolerance `tol` takes."""
     begin = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -149,7 +149,7 @@ def ott(problem: Problem, dtype: str = "float64") -> Run:
 
 
 PAIRS = {"torch": (refot_torch, geomloss), "jax": (refot_jax, ott)}
-"""refot's run and its peer's, by framework."""
+"""By framework, the functions that prepare a Run of refot and a Run of the peer."""
 
 
 # ------------------------------------------------------------------ side by side

@@ -24,7 +24,7 @@ HALF = Cell("gaussians", 10_000, 1e-2)
 """The problem on which half-iterations are timed."""
 
 HALF_REPEATS = 5
-"""Timed half-iterations of each peer."""
+"""How many half-iterations of each peer are timed."""
 
 OURS = ("refot-float32", "refot-groups", "refot-groups-float32", "refot-log", "refot-log-float32")
 """Variants of refot whose half-iterations are timed in every run, in addition to `refot`: in

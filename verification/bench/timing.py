@@ -214,5 +214,5 @@ def in_turn(theirs: Callable[[], Found], ours: Callable[[], Found], repeats: int
 
 
 def ratios(theirs: Sequence[float], ours: Sequence[float]) -> Range | None:
-    """theirs / ours, pair by pair; None without ours."""
+    """The range of the ratios theirs / ours of each pair; None if `ours` is empty."""
     return Range.of([t / o for t, o in zip(theirs, ours, strict=True)]) if ours else None

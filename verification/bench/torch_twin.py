@@ -70,7 +70,7 @@ class TorchInfoSinkhorn:
         }
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """Lines 3 to 11 of Algorithm 1."""
+        """Do lines 3 to 11 of Algorithm 1 on a batch, and return the losses of G and of Q."""
         torch = self.torch
         latents, data = torch.from_numpy(batch["z"]), torch.from_numpy(batch["y"])
         for z, y in zip(latents[:-1], data[:-1], strict=True):
@@ -103,7 +103,7 @@ class TorchInfoSinkhorn:
         self.optimisers[name].step()
 
     def cost(self, x: Any, y: Any) -> Any:
-        """|x - y|_1, (n, m)."""
+        """The cost |x_i - y_j|_1 of all pairs, (n, m)."""
         return self.torch.cdist(x, y, p=1)
 
     def Q(self, z: Any, h: Any) -> Any:
@@ -113,7 +113,7 @@ class TorchInfoSinkhorn:
         return z[:, : D_Q.shape[1]] @ D_Q.T
 
     def lamQ(self, z: Any, h: Any) -> Any:
-        """lam Q, (n, m)."""
+        """lam times Q, (n, m): what the informative regularisation subtracts from the cost."""
         return self.settings.lam * self.Q(z, h)
 
     def transform(self, D: Any, C: Any) -> Any:

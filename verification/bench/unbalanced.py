@@ -33,7 +33,7 @@ REFERENCE, *OTHERS = (peer.name for peer in peers())
 """refot's name in the list of unbalanced peers, and the names of the others."""
 
 TIMES = 20.0
-"""A peer is stopped at this multiple of refot's time."""
+"""A peer is stopped after this multiple of the processor seconds that refot takes."""
 
 LEAST = 2.0
 """Seconds of the processor that every peer has, however short refot's time is."""
@@ -73,7 +73,8 @@ def cells_of(only: Sequence[str]) -> list[UnbalancedCell]:
 
 def compare(cell: UnbalancedCell, names: Sequence[str], limits: RunLimits, repeats: int
             ) -> Iterator[Found]:
-    """refot, and then each peer beside it."""
+    """The result of refot on a cell, and then those of the named peers, each timed in turn with
+    refot."""
     instance = cell.instance()
     with Runner(REFERENCE, instance, limits) as reference:
         yield (ours := found_of(cell, REFERENCE, reference, reference, repeats))

@@ -152,7 +152,7 @@ class Ball:
         return Ball(self.mid.max(axis=axis), self.rad.max(axis=axis))
 
     def min(self, axis: int) -> Ball:
-        """The minimum along an axis."""
+        """The minimum along an axis, with the radius for the same reason as in `max`."""
         return Ball(self.mid.min(axis=axis), self.rad.max(axis=axis))
 
 
@@ -189,14 +189,14 @@ def concatenate(x: Ball, y: Ball) -> Ball:
 
 @_silent
 def exp(x: Ball) -> Ball:
-    """e^X, never negative."""
+    """A ball that contains e^X for every member X of x; its midpoint is never negative."""
     mid = np.exp(x.mid)
     return enclosure(mid, _exp_spread(x) + FUNCTION_ERROR * mid)
 
 
 @_silent
 def expm1(x: Ball) -> Ball:
-    """e^X - 1, relatively accurate near 0."""
+    """A ball that contains e^X - 1, with a small relative radius near 0."""
     mid = np.expm1(x.mid)
     return enclosure(mid, _exp_spread(x) + FUNCTION_ERROR * abs(mid))
 

@@ -182,7 +182,7 @@ def _self_plan(C: Array, a: Array, eps: float) -> Array:
 def informative_plan(
     C: Array, Q: Array, lam: float, a: Array, b: Array, eps: float
 ) -> Array:
-    """The bound of the plan of C - lam Q."""
+    """The bound of the optimal plan for the cost C - lam Q (B-29)."""
     return plan(informative_cost(C, Q, lam).dense(), a, b, eps)
 
 

@@ -74,7 +74,7 @@ class Stopped:
 
     @cached_property
     def scaled_inverse(self) -> Floats:
-        """R H^-1 R, (n + m, n + m)."""
+        """R H^-1 R, (n + m, n + m): the pseudo-inverse of R^-1 H R^-1, from its spectrum."""
         values, vectors = self.spectrum
         inverse: Floats = (vectors / values) @ vectors.T
         return inverse

@@ -77,5 +77,5 @@ def is_sharp(x: arb, digits: int, size: arb) -> bool:
 
 
 def leaves(balls: Any) -> Vector:
-    """All balls of a ball, a vector or a matrix."""
+    """The balls of a vector, a matrix or nested tuples, in one list; of a single ball, itself."""
     return [balls] if isinstance(balls, arb) else [x for part in balls for x in leaves(part)]

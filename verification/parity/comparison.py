@@ -176,7 +176,7 @@ def gibbs(backend: Backend, problem: ParityProblem, least: float = LEAST, kept: 
 
 
 def sweep(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
-    """A sweep with the kernel max(P, 1e-6)."""
+    """A sweep (`swept`) with the kernel K = max(P, 1e-6), so that no sum is 0."""
     n, m = problem.C.shape
     K = np.maximum(problem.plan, 1e-6).astype(problem.dtype)
     v, s = (np.linspace(0.5, 2, size).astype(problem.dtype) for size in (m, n))

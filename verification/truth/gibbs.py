@@ -54,7 +54,7 @@ def double_differences(
 
 
 def _around(M: Array, i: int, j: int) -> Array:
-    """M_kl - M_il - M_kj + M_ij."""
+    """M_kl - M_il - M_kj + M_ij for all k and l: the double differences of M around (i, j)."""
     differences: Array = M - M[i] - M[:, [j]] + M[i, j]
     return differences
 

@@ -117,7 +117,7 @@ class Unbalanced:
 
     @cached_property
     def sharp(self) -> float:
-        """<C, P>."""
+        """The sharp value <C, P>, without the terms of KL."""
         return float((self.C * self.plan).sum())
 
     @cached_property
@@ -153,7 +153,7 @@ STEPS = 300
 
 # ------------------------------------------------------------------ the equations, on NumPy alone
 def gibbs(f: Array, g: Array, C: Array, a: Array, b: Array, eps: float) -> Array:
-    """a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m)."""
+    """a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m); 0 where a weight is 0."""
     mass = np.outer(a, b)
     return np.where(mass > 0, mass * np.exp((f[:, None] + g - C) / eps), 0)
 

@@ -52,7 +52,7 @@ def arrays(instance: Instance) -> tuple[Any, Any]:
 
 
 def ott(instance: Instance, *, options: Callable[[], dict[str, Any]]) -> Solve:
-    """`Sinkhorn(**options)` until its threshold."""
+    """Solves by OTT's `Sinkhorn(**options)`, whose threshold is the accuracy."""
     import jax
     from ott.problems.linear.linear_problem import LinearProblem
     from ott.solvers.linear.sinkhorn import Sinkhorn

@@ -33,7 +33,7 @@ def free(instance: Instance) -> UnbalancedInstance:
 
 
 def refot_free(instance: Instance, *, method: str = "auto", backend: str = "numba") -> Solve:
-    """`refot.solve(rho=...)`."""
+    """Solves by `refot.solve(rho=...)`, whose tolerance is the accuracy."""
     import refot
 
     p = free(instance)
@@ -64,7 +64,7 @@ def pot_free(instance: Instance, *, method: str) -> Solve:
 
 
 def ott_free(instance: Instance, *, options: Callable[[], dict[str, Any]]) -> Solve:
-    """`Sinkhorn(**options)` until its threshold."""
+    """Solves by OTT's `Sinkhorn(**options)`, whose threshold is the accuracy."""
     import jax
     from ott.geometry.geometry import Geometry
     from ott.problems.linear.linear_problem import LinearProblem

@@ -64,7 +64,8 @@ def dual(p: UnbalancedProblem, h: HalfStep) -> arb:
 
 
 def best_columns(p: UnbalancedProblem, f: Vector) -> Vector:
-    """g = prox(softmin(f)) of the columns. U-3."""
+    """The g that maximises the dual at this f: the prox of the softmin of f, for each column.
+    U-3."""
     turned = [list(column) for column in zip(*p.C, strict=True)]
     return [p.columns.prox(s, p.eps) for s in transform(turned, f, p.a, p.eps)]
 
