@@ -128,8 +128,8 @@ class Case:
         return replace(self, name=f"{self.name}>>{by:g}", x=self.x + by, y=self.y + by)
 
     def with_itself(self) -> Case:
-        """The first cloud on both sides, with its weights. C stays as it was, so that of this case only
-        `clouds` may be used."""
+        """The first cloud on both sides, with its weights. C stays as it was, so that of this case
+        only `clouds` may be used."""
         return replace(self, name=f"{self.name}.self", y=self.x, b=self.a)
 
 
