@@ -4,8 +4,9 @@ All must meet one criterion, computed here from the plan of each problem: |P1 - 
 at most 1e-9 for every problem of the batch. Since each package stops by a measure of its own, it is
 run at the loosest of the tolerances 1e-8, 1e-9, ... at which it meets the criterion. This tolerance
 is found on every tenth problem and confirmed on the whole batch. Then the package and refot run in
-turn, and the times of neighbouring runs are divided. Where every tenth problem alone takes a
-package more than SLOW seconds, both are timed on these problems alone.
+turn, ROUNDS times each, and the ratio of their times is taken in each round. A package that takes
+more than SLOW seconds for every tenth problem is not run on the whole batch: it and refot then run
+once, on every tenth problem.
 """
 
 from __future__ import annotations
@@ -25,16 +26,18 @@ CRITERION = 1e-9
 """The largest L1 marginal error that a problem may have, both marginals together."""
 
 TOLERANCES = (1e-8, 1e-9, 1e-10, 1e-11, 1e-12)
-"""The tolerances that are tried with a peer, in the measure by which the peer stops."""
+"""The tolerances that are tried with a peer (another package, or another way to call refot). Each
+bounds the measure by which that peer itself stops."""
 
 ROUNDS = 5
-"""Timed runs of refot and of a peer, in turn."""
+"""How often refot and a peer are timed, in turn."""
 
 PART = 10
-"""The tolerance of a peer is found on every tenth problem of a batch."""
+"""The tolerance of a peer is found on every PART-th problem of a batch (`Batch.part`)."""
 
 SLOW = 3.0
-"""If every tenth problem alone takes a peer more seconds than this, it is timed once, on these."""
+"""If a peer takes more seconds than this for every tenth problem, it is timed once, and on these
+problems alone."""
 
 EPS = (1e-1, 1e-2)
 """Values of eps, in units of the largest cost of each problem."""
@@ -51,7 +54,7 @@ class Batch:
     b: Array
 
     def each(self) -> Iterator[tuple[Array, Array, Array]]:
-        """(C, a, b) of each problem."""
+        """The (C, a, b) of each problem, one after the other."""
         for k, (a, b) in enumerate(zip(self.a, self.b, strict=True)):
             yield (self.C if self.C.ndim == 2 else self.C[k]), a, b
 
@@ -94,7 +97,7 @@ BATCHES: tuple[Callable[[], Batch], ...] = (
 
 # ------------------------------------------------------------------ the solvers
 Plans = Callable[[], Any]
-"""Forms the plans (B, n, m) of a batch that is solved."""
+"""A function that forms the plans (B, n, m) of a batch of B problems after it was solved."""
 
 Solve = Callable[[float], Plans]
 """A function that solves the batch to a tolerance. It returns a function that forms the plans: that
@@ -102,7 +105,7 @@ is not timed, unless the package itself forms plans when it solves."""
 
 
 def refot_batch(batch: Batch, eps: float, backend: str = "numba") -> Solve:
-    """`refot.solve_batch`."""
+    """A peer that solves the batch by `refot.solve_batch`."""
     import refot
 
     def solve(tol: float) -> Plans:
@@ -176,7 +179,7 @@ PEERS: dict[str, Callable[[Batch, float], Solve]] = {
 
 
 def plans(batch: Batch, eps: float, f: Array, g: Array) -> Array:
-    """P = a b exp((f + g - C) / eps), (B, n, m)."""
+    """The plans P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps) of all problems, (B, n, m)."""
     exponent = (f[:, :, None] + g[:, None, :] - batch.C) / eps
     return np.exp(exponent) * batch.a[:, :, None] * batch.b[:, None, :]
 
@@ -190,7 +193,7 @@ def worst_error(batch: Batch, found: Array) -> float:
 
 # ------------------------------------------------------------------ in turn
 def seconds(solve: Solve, tol: float) -> float:
-    """The seconds of one run."""
+    """The seconds of the clock that one solve to the tolerance `tol` takes."""
     begin = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -226,7 +229,7 @@ def compared(batch: Batch, eps: float, name: str) -> str:
     if np.isnan(tol):
         return f"{start} | | came to {error:.1e} |"
     of_part = peer(part, eps)
-    of_part(tol)  # compiled
+    of_part(tol)  # not timed, because a first run may compile
     slow = seconds(of_part, tol) > SLOW
     timed = part if slow else batch
     theirs, ours = peer(timed, eps), refot_batch(timed, eps)

@@ -21,8 +21,8 @@ Curves = Mapping[str, Mapping[float, Range]]
 """The ratio of each peer at each eps."""
 
 MOST_CURVES = len(STYLES)
-"""The most peers that a panel shows: those that met the criterion at most values of eps, and of
-equals the fastest. The tables have all peers."""
+"""The most peers that a panel shows. Those come first that met the criterion at the largest number
+of values of eps, and among equals the fastest. The tables have all peers."""
 
 WORDS = {"gaussians": "points of the plane", "mnist": "images"}
 """How the titles of panels name the families of problems."""

@@ -29,8 +29,8 @@ from refot.solvers.gap import gap_of
 from .timing import Range, ratios
 
 Run: TypeAlias = Callable[[float], Array]
-"""From a setting of the package (the smaller, the more accurate) to the gradient of S in x, (n, d),
-in cost units per unit of length."""
+"""A function that takes a setting of the package (the smaller, the more accurate) and returns the
+gradient of S in x, (n, d), in cost units per unit of length."""
 
 TOLERANCES = (0.5, 0.1, 0.02, 0.005, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11)
 """The tolerances of refot that are tried, until one is as accurate as the peer."""
@@ -110,7 +110,8 @@ def refot_jax(problem: Problem, dtype: str = "float64") -> Run:
     with jax.enable_x64(True):
         x, y = (jax.numpy.asarray(points, dtype=dtype) for points in (problem.x, problem.y))
 
-    @cache  # compiled once for each tolerance, as OTT's is for all thresholds
+    # Each tolerance is compiled once, while OTT is compiled once for all thresholds.
+    @cache
     def gradient(setting: float) -> Callable[[Any], Any]:
         compiled: Callable[[Any], Any] = jax.jit(jax.grad(
             lambda points: sinkhorn_divergence(points, y, eps=problem.eps, tol=setting)))
@@ -148,7 +149,7 @@ def ott(problem: Problem, dtype: str = "float64") -> Run:
 
 
 PAIRS = {"torch": (refot_torch, geomloss), "jax": (refot_jax, ott)}
-"""refot's run and its peer's, by framework."""
+"""By framework, the functions that prepare a Run of refot and a Run of the peer."""
 
 
 # ------------------------------------------------------------------ side by side

@@ -1,9 +1,10 @@
 """The most multiply-adds that this machine can do in a second, and the share that softmin reaches.
 
-A vector operation on numbers (add, multiply, fused multiply-add, maximum, integer shift) occupies
-for one slot of time a unit that could do a multiply-add. So the slots in a second are as many as
-multiply-adds in a second, which is measured here by code that does nothing else. With the slots
-that softmin needs for a pair of points (`SLOTS`), that says how many pairs a second are possible.
+The processor has units that each begin one vector operation in a *slot* of time: an add, a
+multiply, a fused multiply-add, a maximum or an integer shift. So it has as many slots in a second
+as it can do multiply-adds in a second, which is measured here by code that does nothing else. With
+the slots that softmin needs for a pair of points (`SLOTS`), that says how many pairs a second are
+possible.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def softmin_share(dtype: Any, *, repeats: int = 20, n: int = 256, m: int = 10_00
         with one_thread():
             return n * m / seconds(lambda: backend.softmin(points, h, 0.02))
 
-    peak(), softmin()  # compiled
+    peak(), softmin()  # first calls, which compile and are not counted
     rates = []
     for _ in range(repeats):
         before, pairs = peak(), softmin()
@@ -107,7 +108,8 @@ def softmin_share(dtype: Any, *, repeats: int = 20, n: int = 256, m: int = 10_00
 def one_thread() -> Iterator[None]:
     """Within the block, kernels run on the calling thread alone: two threads on one core would
     share its units."""
-    import numba  # only here, as in multiply_add_loop
+    # Imported only where it is used, as in `multiply_add_loop`.
+    import numba
 
     before = numba.config.NUMBA_NUM_THREADS
     numba.config.NUMBA_NUM_THREADS = 1

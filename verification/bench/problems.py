@@ -1,6 +1,7 @@
 """The problems of the benchmark: 2-D Gaussians and MNIST images, eps in units of max C.
 
-|x - y|^2 between two clouds of n points with uniform weights, float64, from fixed seeds.
+The cost is |x - y|^2 between two clouds of n points with uniform weights. All arrays are float64,
+and the points are drawn from fixed seeds.
 """
 
 from __future__ import annotations

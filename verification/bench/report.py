@@ -33,7 +33,7 @@ class Sheet:
 
 # ------------------------------------------------------------------ numbers as text
 def short(number: float | None) -> str:
-    """Two or three digits: 0.042, 1.7, 350."""
+    """The number with two digits, or from 100 on as an integer: 0.042, 1.7, 350."""
     if number is None:
         return ""
     return f"{number:.0f}" if abs(number) >= 100 else f"{number:.2g}"

@@ -24,11 +24,12 @@ HALF = Cell("gaussians", 10_000, 1e-2)
 """The problem on which half-iterations are timed."""
 
 HALF_REPEATS = 5
-"""Timed half-iterations of each peer."""
+"""How many half-iterations of each peer are timed."""
 
 OURS = ("refot-float32", "refot-groups", "refot-groups-float32", "refot-log", "refot-log-float32")
-"""Peers of refot whose half-iterations are timed in every run: in float32, by groups of points, and
-term by term."""
+"""Variants of refot whose half-iterations are timed in every run, in addition to `refot`: in
+float32, on points that are sorted into groups of near neighbours, and on points in the given order
+("log"), where every term of every sum is computed."""
 
 
 @dataclass
@@ -90,7 +91,8 @@ def bench(
 
 
 def shares() -> dict[str, dict[str, float]]:
-    """The share of one processor's multiply-adds that softmin reaches, by dtype."""
+    """By dtype, at what share of the highest rate that one processor allows refot's softmin
+    computes (`machine.Share`)."""
     from .machine import softmin_share
 
     found = {dtype: softmin_share(np.dtype(dtype)) for dtype in ("float64", "float32")}

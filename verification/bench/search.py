@@ -15,7 +15,7 @@ from .criterion import Criterion, Judgement
 from .worker import Run
 
 ATTEMPTS = 8
-"""Runs for one criterion, at most."""
+"""The most runs of a peer in the search for one criterion."""
 
 CLOSE = 4.0
 """The search ends if measure >= target / CLOSE, or if an accuracy that fails is within this factor

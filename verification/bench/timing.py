@@ -78,9 +78,11 @@ class Entry:
 
 
 class Runner:
-    """A peer's process, which is started when it is first needed and again after it was killed, and
-    the `history` of its runs. A context manager. All methods that use the process may raise
-    PeerFailed."""
+    """A peer's process, which is started when it is first needed and again after it was killed. A
+    context manager. All methods that use the process may raise PeerFailed.
+
+    `history` has its runs so far; `failed` says, by the name of a criterion, why no run met it;
+    `peak` is the memory of its first run, in bytes."""
 
     def __init__(
         self, name: str, instance: Instance, limits: RunLimits, solving: bool = True
@@ -108,7 +110,8 @@ class Runner:
     def attempt(self, accuracy: float) -> Attempted:
         """One run, with our measures of its answer."""
         run = self.child.run(accuracy)
-        self.peak = self.peak or run.peak  # the first run's: later, our measuring has added to it
+        # The peak of the first run is kept. Later ones include `judge`, which runs in that process.
+        self.peak = self.peak or run.peak
         return Attempted(run, self.child.judge())
 
     def search(self, criterion: Criterion) -> Attempted:
@@ -211,5 +214,5 @@ def in_turn(theirs: Callable[[], Found], ours: Callable[[], Found], repeats: int
 
 
 def ratios(theirs: Sequence[float], ours: Sequence[float]) -> Range | None:
-    """theirs / ours, pair by pair; None without ours."""
+    """The range of the ratios theirs / ours of each pair; None if `ours` is empty."""
     return Range.of([t / o for t, o in zip(theirs, ours, strict=True)]) if ours else None

@@ -70,7 +70,7 @@ class TorchInfoSinkhorn:
         }
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """Lines 3 to 11 of Algorithm 1."""
+        """Do lines 3 to 11 of Algorithm 1 on a batch, and return the losses of G and of Q."""
         torch = self.torch
         latents, data = torch.from_numpy(batch["z"]), torch.from_numpy(batch["y"])
         for z, y in zip(latents[:-1], data[:-1], strict=True):
@@ -103,29 +103,32 @@ class TorchInfoSinkhorn:
         self.optimisers[name].step()
 
     def cost(self, x: Any, y: Any) -> Any:
-        """|x - y|_1, (n, m)."""
+        """The cost |x_i - y_j|_1 of all pairs, (n, m)."""
         return self.torch.cdist(x, y, p=1)
 
     def Q(self, z: Any, h: Any) -> Any:
-        """z1_i . D_Q(y_j), (n, m); z1 is the first part of z."""
+        """z1_i . D_Q(y_j), (n, m): z1 is the first part of z, and D_Q the head "Q" of the network
+        D, applied to h, what the trunk of D makes of y."""
         D_Q = self.heads["Q"](h)
         return z[:, : D_Q.shape[1]] @ D_Q.T
 
     def lamQ(self, z: Any, h: Any) -> Any:
-        """lam Q, (n, m)."""
+        """lam times Q, (n, m): what the informative regularisation subtracts from the cost."""
         return self.settings.lam * self.Q(z, h)
 
     def transform(self, D: Any, C: Any) -> Any:
-        """B-25 with uniform weights."""
+        """The transform B-25 of a potential D (m,) at the cost C (n, m), with uniform weights."""
         eps = self.settings.eps
         return -eps * (self.torch.logsumexp((D - C) / eps, dim=1) - math.log(C.shape[1]))
 
     def semi_dual(self, D: Any, C: Any) -> Any:
-        """B-24, B-27."""
+        """The semi-dual B-24 of a potential D (m,), with uniform weights; B-27 is the same of
+        generated points with others."""
         return self.transform(D, C).mean() + D.mean()
 
     def plan(self, D: Any, C: Any) -> Any:
-        """B-29, B-30."""
+        """The plan of a potential D (m,) and its transform, (n, m), with uniform weights: B-29 with
+        the cost C - lam Q, B-30 between two samples of generated points."""
         return ((self.transform(D, C)[:, None] + D - C) / self.settings.eps).exp() / C.numel()
 
 

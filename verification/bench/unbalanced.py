@@ -2,8 +2,8 @@
 
 The masses are 1 and 1.3, with KL on both sides. As in `refot bench`, each peer has a process, and
 is run at the loosest accuracy that meets the criterion, in turn with refot. Unlike there, a peer is
-stopped at a multiple of refot's time. Both are seconds of the processor, because a limit by the
-clock would depend on what else a busy machine does.
+stopped when it has computed TIMES as long as refot. This limit, and the times in the table, are
+seconds of the processor: seconds of the clock would depend on what else the machine does.
 """
 
 from __future__ import annotations
@@ -27,14 +27,13 @@ from .timing import Runner, Timing, paired, refused
 CELLS = [UnbalancedCell(family, n, eps, None, rho)
          for family, n in (("gaussians", 1_000), ("mnist", 1_000), ("gaussians", 10_000))
          for eps in (1e-1, 1e-2, 1e-3) for rho in (1.0, 1e2, 1e4)]
-
 """The problems: each family and size at each eps (in units of max C) and rho (in units of eps)."""
 
 REFERENCE, *OTHERS = (peer.name for peer in peers())
 """refot's name in the list of unbalanced peers, and the names of the others."""
 
 TIMES = 20.0
-"""A peer is stopped at this multiple of refot's time."""
+"""A peer is stopped after this multiple of the processor seconds that refot takes."""
 
 LEAST = 2.0
 """Seconds of the processor that every peer has, however short refot's time is."""
@@ -74,7 +73,8 @@ def cells_of(only: Sequence[str]) -> list[UnbalancedCell]:
 
 def compare(cell: UnbalancedCell, names: Sequence[str], limits: RunLimits, repeats: int
             ) -> Iterator[Found]:
-    """refot, and then each peer beside it."""
+    """The result of refot on a cell, and then those of the named peers, each timed in turn with
+    refot."""
     instance = cell.instance()
     with Runner(REFERENCE, instance, limits) as reference:
         yield (ours := found_of(cell, REFERENCE, reference, reference, repeats))

@@ -39,7 +39,7 @@ N = 100_000
 """Points on each side for one worker."""
 
 EPS = 0.1
-"""eps in units of a bound of max C."""
+"""eps of the half-iterations, in units of an upper bound of max C (`PointCost.bound`)."""
 
 REPEATS = 3
 """How many half-iterations of each kind are timed; their median is taken."""

@@ -106,7 +106,7 @@ class Case:
                        eps=self.eps * t, x=None, y=None, cost=None)
 
     def shifted(self, constant: float) -> Case:
-        """A constant added to the cost."""
+        """The case with a constant added to the cost, and without points."""
         return replace(self, name=f"{self.name}+{constant:g}", C=self.C + constant,
                        x=None, y=None, cost=None)
 
@@ -128,7 +128,8 @@ class Case:
         return replace(self, name=f"{self.name}>>{by:g}", x=self.x + by, y=self.y + by)
 
     def with_itself(self) -> Case:
-        """The first cloud against itself."""
+        """The first cloud on both sides, with its weights. C stays as it was, so that of this case
+        only `clouds` may be used."""
         return replace(self, name=f"{self.name}.self", y=self.x, b=self.a)
 
 

@@ -73,7 +73,7 @@ class Fault:
 
 # ------------------------------------------------------------------ changes
 def _at_first(name: str, entry: float) -> Change:
-    """The first entry of the array of this name replaced."""
+    """A change that replaces the first entry of the array of this name."""
 
     def change(named: Named) -> Named:
         array = named[name].copy()
@@ -84,7 +84,7 @@ def _at_first(name: str, entry: float) -> Change:
 
 
 def _first_array(entry: float) -> Change:
-    """The first entry of the first argument replaced."""
+    """A change that replaces the first entry of the first argument."""
     return lambda named: _at_first(next(iter(named)), entry)(named)
 
 
@@ -97,7 +97,7 @@ def _rho(change: Callable[[float], float]) -> Change:
 
 
 def _negative_weight(side: str) -> Change:
-    """The first weight of a side negative, while the sum stays 1."""
+    """A change that makes the first weight of a side negative, while the sum stays 1."""
 
     def change(named: Named) -> Named:
         weights = named[side].copy()
@@ -109,12 +109,12 @@ def _negative_weight(side: str) -> Change:
 
 
 def _one_too_many(name: str) -> Change:
-    """One entry more, which is 0, so that the sum stays the same."""
+    """A change that appends an entry 0 to an array, so that its sum stays the same."""
     return lambda named: named | {name: np.append(named[name], named[name].dtype.type(0))}
 
 
 def _without_rows(named: Named) -> Named:
-    """No atom on the side of a."""
+    """The arguments without any atom on the side of a."""
     sides = [name for name in ("C", "Q", "x", "a") if name in named]
     return named | {name: named[name][:0] for name in sides}
 

@@ -1,9 +1,10 @@
 """Ball arithmetic in float64: enclosures [mid - rad, mid + rad] of real arrays, entry by entry.
 
-Inclusion: if the real x lies in X and y in Y, then the real x o y lies in X o Y. Each operation
-computes its midpoint in float64. Its radius is what the radii of the operands allow, plus
-UNIT |mid| for the rounding of the midpoint, plus TINY for underflow; `enclosure` enlarges it by
-GROWTH for the rounding of the radius itself. docs/certificates.md derives each rule.
+Inclusion: if two real numbers lie in two balls, then their sum, product, ... lies in the ball that
+the operation returns. Each operation computes its midpoint in float64. Its radius is what the radii
+of the operands allow, plus UNIT |mid| for the rounding of the midpoint, plus TINY for underflow;
+`enclosure` enlarges it by GROWTH for the rounding of the radius itself. docs/certificates.md
+derives each rule.
 
 Assumed of the machine: +, -, *, / of IEEE 754, to nearest; sums and products of matrices in any
 order, with or without fused multiply-add; NumPy's exp, expm1, log and log1p within 4 ulp (the test
@@ -151,7 +152,7 @@ class Ball:
         return Ball(self.mid.max(axis=axis), self.rad.max(axis=axis))
 
     def min(self, axis: int) -> Ball:
-        """The minimum along an axis."""
+        """The minimum along an axis, with the radius for the same reason as in `max`."""
         return Ball(self.mid.min(axis=axis), self.rad.max(axis=axis))
 
 
@@ -188,14 +189,14 @@ def concatenate(x: Ball, y: Ball) -> Ball:
 
 @_silent
 def exp(x: Ball) -> Ball:
-    """e^X, never negative."""
+    """A ball that contains e^X for every member X of x; its midpoint is never negative."""
     mid = np.exp(x.mid)
     return enclosure(mid, _exp_spread(x) + FUNCTION_ERROR * mid)
 
 
 @_silent
 def expm1(x: Ball) -> Ball:
-    """e^X - 1, relatively accurate near 0."""
+    """A ball that contains e^X - 1, with a small relative radius near 0."""
     mid = np.expm1(x.mid)
     return enclosure(mid, _exp_spread(x) + FUNCTION_ERROR * abs(mid))
 

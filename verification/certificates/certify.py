@@ -8,9 +8,9 @@ B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018.
 F lies between a dual and a primal value. The lower end is the semi-dual of g (B-24, corrected). The
 upper end is the objective of a plan with the exact marginals: the plan of g, rounded as Altschuler,
 Weed and Rigollet (2017) do, or changed otherwise. For s there are two proofs, and the intersection
-of their intervals is returned. Strong convexity around that plan holds for every g; a bracket of
-the optimal potentials (`_bracket`) succeeds where g is nearly optimal. docs/certificates.md proves
-each formula.
+of their intervals is returned. The first one, from the strong convexity of J around that plan,
+succeeds for every g. The second one, from a bracket of the optimal potentials (`_bracket`),
+succeeds where g is nearly optimal. docs/certificates.md proves each formula.
 
 Letters: J(P) = <C,P> + eps KL(P | a(x)b) is the objective; f = g^(c,eps); P is the plan of (f, g),
 P* the optimal plan, P' a plan with the exact marginals made from P. D_ij = C_ij - f_i - g_j.
@@ -86,7 +86,8 @@ def certify(C: CostLike, a: Weights, b: Weights, eps: Any, g: Potential) -> Cert
     step = half_step(p, g)
     value = _value(p, step)
     # First proof of s: strong convexity; besides, s lies between the unregularised cost W0 and F.
-    hard = float((p.a @ step.hard + p.b @ step.g).lower)  # <= W0 <= s <= F
+    # a.hard + b.g is a dual value without regularisation: hard <= W0 <= s <= F.
+    hard = float((p.a @ step.hard + p.b @ step.g).lower)
     least = max(hard, float(step.C_min.lower.min()))
     s = _strongly_convex(p, step).intersection(Interval(least, value.upper))
     error = float((p.b @ abs(step.excess)).upper)
@@ -97,7 +98,8 @@ def certify(C: CostLike, a: Weights, b: Weights, eps: Any, g: Potential) -> Cert
     upper, width = bracket
     value = value.intersection(_value(p, upper))
     s = s.intersection(_bracketed(p, upper, width))
-    centring = UNIT * abs(step.g).max()  # `exact_problem` shifted g and rounded it
+    # `exact_problem` shifted the given g, and rounded it by at most this much.
+    centring = UNIT * abs(step.g).max()
     distance = (abs(ball(upper.g) - step.g) + width + centring).upper
     return Certificate(value, s, error, float(distance.max()))
 
@@ -132,21 +134,22 @@ def _value(p: ExactProblem, h: HalfStep) -> Interval:
         return Interval(max(float(L.lower), least), float((L + _gap_of_tree(p, _tree(p, h))).upper))
     gap = min(_gap_of_rounding(p, h), _gap_of_shift(p, h))
     if isinstance(p.C, DenseCost) and largest > HUGE_COST * (abs(float(L.lower)) + p.eps):
-        # A cost so large that plans avoid the pair: the other two put a rounding of mass on it.
+        # Plans avoid pairs with so large a cost, but each of the two changes above puts a mass of
+        # the size of a rounding on them, which costs much. A change on a tree puts none there.
         gap = min(gap, _gap_of_tree(p, _tree(p, h)))
     return Interval(float(L.lower), float((L + gap).upper)).intersection(Interval(least, largest))
 
 
 def _missing(p: ExactProblem, h: HalfStep) -> Ball:
-    """h_j = b_j max(1 - c_j, 0): the mass that column j of the plan of g lacks, and that the
+    """b_j max(1 - c_j, 0), (m,): the mass that column j of the plan of g lacks, and that the
     rounded plan adds to it."""
     return p.b * maximum(-h.excess, 0.0)
 
 
 def _gap_of_rounding(p: ExactProblem, h: HalfStep) -> float:
-    """An upper bound of J(P') - (a.f + b.g) for the rounded plan P' = P / max(c, 1) + e h'/t. In it
-    the columns that are too heavy are scaled down. The missing mass is added as a product: e are
-    the deficits of the rows, h those of the columns, and t = sum h.
+    """An upper bound of J(P') - (a.f + b.g) for the rounded plan P'. To make it, the columns that
+    are too heavy are divided by c_j. Then the missing mass is added as a product: at each
+    pair, what its row lacks times what its column lacks, over the sum of all that is missing.
 
     It holds for every g, and is of first order in the column error.
     """
@@ -236,7 +239,7 @@ def _bracket(p: ExactProblem, h: HalfStep) -> tuple[HalfStep, Floats] | None:
         return None
     try:
         factor = cho_factor(A[:-1, :-1])
-    except LinAlgError:  # not positive definite in float64: parts of the plan hardly coupled
+    except LinAlgError:  # A is singular in float64: parts of the plan exchange hardly any mass
         return None
     d = np.append(cho_solve(factor, surplus[:-1]), 0)
     curvature = abs(2 * d * (A @ d) - A @ (d * d))
@@ -265,10 +268,11 @@ def _laplacian(p: ExactProblem, g: Floats) -> Floats:
 
 
 def _bracketed(p: ExactProblem, h: HalfStep, width: Floats) -> Interval:
-    """s from the bracket: its value at the plan P of g+, and how far that of the optimal P* may be.
+    """An interval that contains s, from the bracket: a.f + b.g + <D, P> for the plan P of g+, plus
+    and minus the most by which <D, P> may change if the optimal plan P* takes the place of P.
 
-    e^-w <= P*_ij / P_ij <= e^w with w = max width / eps, and <C, P*> = a.f + b.g + <D, P*>, for P*
-    has the exact marginals.
+    For <C, P*> = a.f + b.g + <D, P*>, because P* has the exact marginals; and with
+    w = max width / eps each P*_ij / P_ij lies between e^-w and e^w.
     """
     w = (ball(float(width.max())) / p.eps).upper
     moved = expm1(ball(w)) * (p.b @ h.cost_abs)

@@ -35,8 +35,8 @@ from .balls import (
 )
 
 BALLS_AT_ONCE = 64
-"""A block of rows has BLOCK_ELEMENTS / 64 entries, so that the dozen arrays of its balls stay in
-the processor's cache."""
+"""A block of rows has this many times fewer entries than a block of plain costs (BLOCK_ELEMENTS of
+`refot.costs.operands`), so that the dozen arrays of its balls stay in the processor's cache."""
 
 LOST = -750.0
 """An exponent z so low that |z| exp(z) is 0 in float64."""
@@ -53,11 +53,12 @@ class ExactProblem:
     eps: float
 
     def cost(self, rows: slice) -> Ball:
-        """C[rows, :]: exact for a matrix; for points, with the rounding of c(x, y).
+        """C[rows, :], exact for a matrix. For points, a ball that contains the exact cost c(x, y).
 
-        The ground cost says by how many roundings it may be off, and relative to which sizes (those
-        of the terms of -<x, y>, else the cost itself). One rounding more is for the sizes, which
-        are computed; underflow of a square can move a root by 2^-511.
+        The ground cost says how many roundings its computation may be off by, and relative to which
+        sizes: for -<x, y> the sum of the |x_k y_k|, for all others the cost itself. One rounding
+        more is allowed, because the sizes are computed, too. The last term of the radius is for
+        underflow, since a square that underflows can move a square root by sqrt(TINY) = 2^-511.
         """
         if isinstance(self.C, DenseCost):
             return ball(np.asarray(self.C.rows(rows)))
@@ -108,7 +109,7 @@ class HalfStep:
     excess: Ball  # sum_i P_ij / b_j - 1, which is 0 for the optimal g
     cost: Ball  # sum_i P_ij D_ij / b_j
     cost_abs: Ball  # sum_i P_ij |D_ij| / b_j
-    D_max: Ball  # over i
+    D_max: Ball  # max_i D_ij; the next three likewise
     D_min: Ball
     C_max: Ball
     C_min: Ball
@@ -143,7 +144,8 @@ def _rows_step(p: ExactProblem, g: Floats, rows: slice) -> HalfStep:
     C = Ball(finite_part(C.mid), C.rad)
     z = ((g - C) + f[:, None]) / p.eps
     E1 = among(allowed, expm1(z), -1.0)
-    r1 = E1 @ p.b  # row sum - 1
+    # r1 are the row sums minus 1.
+    r1 = E1 @ p.b
     log_r = log1p(r1)
     D = (log_r[:, None] - z) * p.eps
     ED, weight = without_lost(z, (E1 + 1.0) * D, p.eps), p.a[rows] / (r1 + 1.0)
@@ -169,9 +171,10 @@ def among(allowed: Any, X: Ball, otherwise: float) -> Ball:
 
 
 def without_lost(z: Ball, ED: Ball, eps: float) -> Ball:
-    """`ED` = exp(z) D, with 0 to within TINY eps where exp(z) underflows: |D| is about eps |z|, and
-    |z| exp(-|z|) falls for |z| > 1. The computed product would have a radius of a rounding of D,
-    which is huge where the cost is so large that plans avoid the pair."""
+    """`ED`, which is exp(z) D, but where exp(z) underflows a ball around 0 of radius TINY times the
+    larger of eps and 1. That ball contains exp(z) D, because |D| is about eps |z|, and
+    |z| exp(-|z|) is below TINY for z < LOST. The radius of the computed product would contain the
+    rounding of D, which is huge where the cost is so large that plans avoid the pair."""
     lost = z.upper < LOST
     return Ball(np.where(lost, 0, ED.mid), np.where(lost, TINY * max(eps, 1.0), ED.rad))
 

@@ -41,7 +41,7 @@ class Interval:
 
     @property
     def midpoint(self) -> float:
-        """A number inside, about half way."""
+        """A float64 number in the interval, about half way between its ends."""
         return min(max(self.lower / 2 + self.upper / 2, self.lower), self.upper)
 
     def contains(self, x: float) -> bool:

@@ -2,8 +2,9 @@
 
 A capability is a quantity that an implementation can be asked for ("plan", "value", "softmin").
 An explicit formula of the arguments (a softmin, a dual value) may be off by 64 roundings of the
-largest terms that it adds up. Everything else comes from optimal potentials: minima (F, S), the
-sharp value s = <C,P>, plans, potentials, gradients of optimal values. How exactly float64
+largest terms that it adds up. Everything else comes from optimal potentials: minima (F of B-10, the
+divergence S of B-9; B = Bréchet et al. 2019), the sharp value s = <C,P>, plans, potentials, and
+gradients of optimal values. How exactly float64
 determines potentials depends on the condition of the problem. So these bounds come from a
 certificate of potentials that are solved here as far as float64 allows, plus what a solve *leaves
 open*: the error of an answer whose solve stops at a positive marginal error (`stopped.py`).
@@ -51,7 +52,8 @@ def rounding_bound(capability: str, *arguments: Any) -> Any:
 
 # ------------------------------------------------------------------ functions of given arguments
 def softmin(C: Array, h: Array, eps: float) -> float:
-    """The rounding of C and h in the exponents, and of eps times the logarithm of the sum."""
+    """The bound of -eps log sum_j exp((h_j - C_ij) / eps): for the rounding of C and h in the
+    exponents, and of eps times the logarithm of the sum."""
     return roundings(C, h, eps * np.log(len(h)), eps)
 
 
@@ -109,9 +111,11 @@ def mutual_information(P: Array) -> float:
 
 # ------------------------------------------------------------------ minima
 def value(C: Array, a: Array, b: Array, eps: float) -> float:
-    """F: the width of its certificate, what a default solve leaves open, and rounding. The dual is
-    largest at the optimal potentials, so that their error enters only squared. Still, where atoms
-    are light or eps is small, the potentials may be so far off that this part matters."""
+    """The bound of F: the width of its certificate, what a default solve leaves open, and rounding.
+
+    The dual is largest at the optimal potentials, so that their error enters only squared, in what
+    the solve leaves open. Still this part matters where atoms are light or eps is small, because
+    the potentials may be far off there."""
     floor = _floor(C, a, b, eps)
     left = floor.stopped(DEFAULT).value(floor.g[b > 0], eps)
     return floor.certificate.value.width + left + roundings(floor.counted, eps)
@@ -134,8 +138,9 @@ def divergence(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) ->
 
 # ------------------------------------------------------------------ what depends on the potentials
 def transport_cost(C: Array, a: Array, b: Array, eps: float) -> float:
-    """s: the width of its certificate, what a solve leaves open, and rounding. The problem is that
-    of C minus its smallest entry, which `refot.sharp_value` solves too."""
+    """The bound of s: the width of its certificate, what a solve leaves open, and rounding. All of
+    it is for the cost C minus its smallest entry, because `refot.sharp_value` solves that
+    problem."""
     with_mass = np.ix_(a > 0, b > 0)
     least = C[with_mass].min()
     above = C - least
@@ -177,7 +182,7 @@ def _self_plan(C: Array, a: Array, eps: float) -> Array:
 def informative_plan(
     C: Array, Q: Array, lam: float, a: Array, b: Array, eps: float
 ) -> Array:
-    """The bound of the plan of C - lam Q."""
+    """The bound of the optimal plan for the cost C - lam Q (B-29)."""
     return plan(informative_cost(C, Q, lam).dense(), a, b, eps)
 
 
@@ -230,12 +235,13 @@ class Floor:
 
 
 def _floor(C: Array, a: Array, b: Array, eps: float) -> Floor:
+    """The problem solved as far as float64 allows, and certified."""
     p = problem(DenseCost(C), a, b, eps, "numpy")
     found = to_first_order(p, None)
     f, g = np.where(p.a > 0, found.f, 0), np.where(p.b > 0, found.g, 0)
     carried = float(p.a @ abs(f) + p.b @ abs(g))
     counted = abs(C)[abs(C) <= HUGE_COST * (carried + eps)].max(initial=carried)
-    with np.errstate(all="ignore"):  # far from the optimum a plan may overflow
+    with np.errstate(all="ignore"):  # a plan far from the optimum may overflow
         P = refot.plan(found.f, found.g, C, a, b, eps, backend="numpy")
     return Floor(certify(C, a, b, eps, found.g), p.a, p.b, f, g, P,
                  max(found.tolerance, found.marginal_error), float(counted))

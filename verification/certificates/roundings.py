@@ -14,5 +14,6 @@ terms are added, and a logarithm and a product follow."""
 
 
 def roundings(*terms: Any) -> float:
-    """64 unit roundoffs of sum max |x| over the terms x, which are numbers or arrays."""
+    """64 unit roundoffs times the sum, over the terms (numbers or arrays), of the largest absolute
+    value in each."""
     return ROUNDINGS * UNIT * sum(float(abs(np.asarray(x)).max()) for x in terms)

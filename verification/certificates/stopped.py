@@ -74,7 +74,7 @@ class Stopped:
 
     @cached_property
     def scaled_inverse(self) -> Floats:
-        """R H^-1 R, (n + m, n + m)."""
+        """R H^-1 R, (n + m, n + m): the pseudo-inverse of R^-1 H R^-1, from its spectrum."""
         values, vectors = self.spectrum
         inverse: Floats = (vectors / values) @ vectors.T
         return inverse
@@ -132,7 +132,7 @@ class Stopped:
     def self_value(self, eps: float) -> float:
         """A bound of F minus the semi-dual of f, in cost units. To second order the difference is
         eps/2 (df/eps).(diag a - P diag(1/a) P)(df/eps), at most eps/2 sum a_i (df_i / eps)^2."""
-        moved = self.roots[:len(self.P)] * self.self_potential()  # R df / eps
+        moved = self.roots[:len(self.P)] * self.self_potential()  # the bound of |R df / eps|
         return eps / 2 * float(moved @ moved)
 
     def _most(self, factors: Floats) -> Floats:

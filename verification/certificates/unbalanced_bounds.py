@@ -27,7 +27,8 @@ from .roundings import ROUNDINGS, roundings
 
 
 def unbalanced_value(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """U: the width of its certificate, and the rounding of its terms."""
+    """The bound of U: the width of the interval that certifies it, and the rounding of its
+    terms."""
     p, found = _at_the_floor(C, a, b, eps, rho)
     gap, (m_a, m_b) = gap_of(p, found.g), p.masses
     return gap.upper - gap.lower + roundings(
@@ -35,8 +36,9 @@ def unbalanced_value(C: Array, a: Array, b: Array, eps: float, rho: float) -> fl
 
 
 def unbalanced_potentials(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """f and g: twice the distance `_hidden`. The answer may be so far from the optimum, and so may
-    the potentials that are computed here."""
+    """The bound of f and g: twice the distance `_hidden` that rounding may hide. Once because the
+    answer may be that far from the optimum, and once because the potentials that are computed here,
+    from which the distance follows, may be too."""
     p, found = _at_the_floor(C, a, b, eps, rho)
     return 2 * _hidden(p, found)
 

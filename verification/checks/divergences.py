@@ -64,7 +64,7 @@ def _gradient(trial: Trial, case: Case) -> Array:
     return trial.array("divergence_gradient", x.shape, x, *rest)
 
 
-@check("divergence_gradient.value", "The gradient of S in x, both slots of the self term",
+@check("divergence_gradient.value", "The gradient of S in x, which is both arguments of F_xx",
        _plain_points)
 def divergence_gradient_value(trial: Trial) -> Finding:
     truth, (x, _, y, _, eps, cost) = trial.truth, trial.case.clouds
@@ -80,8 +80,8 @@ def divergence_gradient_self(trial: Trial) -> Finding:
     return trial.array_equals(gradient, np.zeros_like(gradient))
 
 
-@check("divergence_gradient.sum", "The gradients of all points sum to 0: translation invariance",
-       _plain_points)
+@check("divergence_gradient.sum", "The gradients at all points of both clouds sum to 0, because "
+       "S stays the same if both are moved together", _plain_points)
 def divergence_gradient_sum(trial: Trial) -> Finding:
     gradient = _gradient(trial, trial.case)
     moved = _gradient(trial, trial.case.transposed())

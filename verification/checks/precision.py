@@ -92,7 +92,7 @@ def _single(capability: str) -> None:
         worst = np.unravel_index(int(np.argmax(np.where(np.isfinite(off), off / budget, np.inf))),
                                  right.shape)
         missed = np.isfinite(off).all() and off[worst] > budget[worst]
-        # off by as much in float64: then float32 is not to blame, and another check fails
+        # If the answer in float64 is off by as much, float32 is not to blame. Another check fails.
         if missed and _off_in_double(asked, capability, right, exact, off):
             return trial.mass_error(0.0, "as far off in float64: no matter of precision")
         expected = float(right[worst])
@@ -106,7 +106,8 @@ def _to_single(argument: Any) -> Any:
 
 def _answer(trial: Trial, capability: str, shape: tuple[int, ...], arguments: Any) -> Array:
     """The answer as one array. Balanced potentials are given as the sums f_i + g_j, which do not
-    depend on the gauge; unbalanced ones, which are unique, one after the other."""
+    change if a constant is added to f and subtracted from g; unbalanced ones, which are unique, as
+    f and then g."""
     if CAPABILITIES[capability].answers is Answers.PAIR:
         return sums(*trial.pair(capability, *arguments))
     if CAPABILITIES[capability].answers is Answers.BOTH:

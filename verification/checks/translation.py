@@ -93,14 +93,16 @@ def potentials_from_subject(
     try:
         return potentials_to_refot(f, g, called.potentials, found.a, found.b, eps, C=found.C)
     except InputError as error:
-        raise SubjectError(f"returned what the convention {called.name} has not: {error}") from None
+        raise SubjectError(
+            f"returned what is impossible in the convention {called.name}: {error}") from None
 
 
 def divergence_from_subject(called: Convention, answer: float, *clouds: Any) -> float:
     """S of B-9 from the answer to `divergence(x, a, y, b, eps, cost)`.
 
     Some conventions replace negative numbers by 0, which hides them. There an answer 0 is read as
-    the right number if that is negative, and else as 0.
+    the right number if that is negative, and else as 0. Raises SubjectError for a negative answer
+    in such a convention.
     """
     if not math.isfinite(answer):
         return answer
@@ -112,7 +114,10 @@ def divergence_from_subject(called: Convention, answer: float, *clouds: Any) -> 
     xy, xx, yy = point_solutions(*clouds)
     given = {"a": xy.a, "b": xy.b, "eps": clouds[4],
              "kl": (xy.kl, xx.kl, yy.kl) if kind is ValueKind.SHARP else None}
-    if form is Divergence.HALVES_CLAMPED and answer <= 0:
+    if form is Divergence.HALVES_CLAMPED and answer < 0:
+        raise SubjectError(f"returned {answer:g}, but in the convention {called.name} no "
+                           "divergence is negative")
+    if form is Divergence.HALVES_CLAMPED and answer == 0:
         S = xy.F - xx.F / 2 - yy.F / 2
         right = divergence_from_refot(S, Divergence.HALVES, kind, **given)
         return divergence_to_refot(min(0.0, right), Divergence.HALVES, kind, **given)

@@ -60,7 +60,8 @@ def potentials_optimal(trial: Trial) -> Finding:
     _, g = trial.pair("potentials", *trial.case.matrix)
     truth = trial.truth
     g = np.where(truth.b > 0, g, 0)  # the potential of an atom without mass may be anything
-    if not (abs(g) <= largest(truth.C.dtype)).all():  # true for a NaN in g, too
+    # A NaN in g fails this comparison, too.
+    if not (abs(g) <= largest(truth.C.dtype)).all():
         return trial.value_within(float("nan"), truth.value,
                                   "g is not finite on the support, or too large to compute with")
     value = semi_dual(g, truth.C, truth.a, truth.b, trial.case.eps, backend="numpy")

@@ -90,14 +90,15 @@ class Trial:
         return to_subject(self.declared, capability, arguments)
 
     def number(self, capability: str, *arguments: Any) -> float:
-        """A scalar answer."""
+        """The subject's answer to this call, a number, in refot's convention."""
         given = self.probe.number(capability, *self.in_their_convention(capability, arguments))
         answer: float = from_subject(self.declared, capability, given, arguments)
         self._keep(capability, arguments, answer)
         return answer
 
     def array(self, capability: str, shape: tuple[int, ...], *arguments: Any) -> Array:
-        """An array answer. Raises SubjectError if it has another shape."""
+        """The subject's answer to this call, an array, in refot's convention. Raises SubjectError
+        if it has another shape than `shape`."""
         translated = self.in_their_convention(capability, arguments)
         given = self.probe.array(capability, shape, *translated)
         answer: Array = from_subject(self.declared, capability, given, arguments)
@@ -116,7 +117,7 @@ class Trial:
         return capability in self.probe.part.capabilities
 
     def flag(self, capability: str, *arguments: Any) -> bool:
-        """An answer that is yes or no."""
+        """The subject's answer to this call, which is yes or no."""
         return self.probe.flag(capability, *self.in_their_convention(capability, arguments))
 
     def twice(self, capability: str, *arguments: Any) -> tuple[Array, Array]:
@@ -149,7 +150,8 @@ class Trial:
         """a_i b_j exp((f_i + g_j - C_ij) / eps) of the answer to `potentials` on the case."""
         f, g = self.pair("potentials", *self.case.matrix)
         mass = np.outer(self.truth.a, self.truth.b)
-        with np.errstate(all="ignore"):  # what overflows is infinite, and fails
+        # A number that overflows becomes infinite, and the check fails.
+        with np.errstate(all="ignore"):
             density = np.exp((f[:, None] + g - self.truth.C) / self.case.eps)
             return np.where(mass > 0, mass * density, 0)
 

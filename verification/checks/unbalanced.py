@@ -38,11 +38,14 @@ from .trial import Finding, Trial, check
 
 FREE_CONSTANT = ("f + g is right and f is not: a constant was added to f and taken from g, which "
                  "nothing leaves free where masses do not match (U-5 says the best one)")
-"""The diagnosis of potentials that were shifted to a gauge, as only balanced transport allows."""
+"""The diagnosis of potentials f + t and g - t with some constant t, which only in balanced
+transport are as good as f and g."""
 
 AS_MANY = 4.0
-"""F - U = A / rho + O(1 / rho^2). The error that is allowed for the second term is this many times
-A / rho * (range of the costs) / rho."""
+"""Between equal masses F - U = A / rho + O(1 / rho^2), with A half of <a, f^2> + <b, g^2> for the
+balanced potentials f and g. For the second term `unbalanced_value.balanced` allows this many times
+A / rho^2 * (the range of the costs, or the largest |f_i| if that is larger), and for both terms
+`unbalanced_divergence.balanced` allows this many times A / rho."""
 
 
 def solvable(case: Case) -> bool:
@@ -169,7 +172,8 @@ def plan_transposed(trial: Trial) -> Finding:
 def potentials_marginals(trial: Trial) -> Finding:
     problem = *_, eps, rho = unbalanced(trial.case)
     t, (f, g) = unbalanced_solution(*problem), _potentials(trial, problem)
-    f[t.a == 0], g[t.b == 0] = t.f[t.a == 0], t.g[t.b == 0]  # no mass: any value is right
+    # At an atom without mass any value is right, so that the right one is put there.
+    f[t.a == 0], g[t.b == 0] = t.f[t.a == 0], t.g[t.b == 0]
     with np.errstate(all="ignore"):
         P = gibbs(f, g, t.C, t.a, t.b, eps)
         off = float(abs(P.sum(axis=1) - t.a * np.exp(-f / rho)).sum()
@@ -265,7 +269,8 @@ def value_balanced(trial: Trial) -> Finding:
     case, truth = trial.case, trial.truth
     problem = unbalanced(case, BALANCED_RHO * case.unit, (1.0, 1.0))
     rho, f, g = problem[4], truth.solved.f, truth.solved.g
-    shift = (float(truth.b @ g) - float(truth.a @ f)) / 2  # the gauge that rho -> infinity selects
+    # As rho grows, the unbalanced potentials tend to those balanced ones with <a, f> = <b, g>.
+    shift = (float(truth.b @ g) - float(truth.a @ f)) / 2
     first = (float(truth.a @ (f + shift) ** 2) + float(truth.b @ (g - shift) ** 2)) / (2 * rho)
     found = value_equal(trial, _value(trial, problem), truth.F - first,
                         unbalanced_solution(*problem))
@@ -294,7 +299,8 @@ def mass_gradient_total(trial: Trial) -> Finding:
     answer = trial.array("unbalanced_mass_gradient", t.a.shape, *problem)
     more, less = (unbalanced_solution(C, (1 + h) * t.a, t.b, eps, rho).U for h in (STEP, -STEP))
     slope, total = (more - less) / (2 * STEP), float(t.a @ np.where(t.a > 0, answer, 0))
-    # the second difference of U is of the size of its terms, and STEP^2 of it is left
+    # A central difference is off by STEP^2 times a third derivative of U, which is of the size of
+    # the terms of U, and by their rounding divided by STEP.
     allowed = (10 * trial.rate + STEP**2 + ROUNDINGS * UNIT / STEP) * t.largest_term
     return Finding(total, Interval(slope, slope), abs(total - slope), allowed)
 

@@ -137,11 +137,13 @@ def balanced(trial: Trial) -> Finding:
     S = truth.F - xx.F / 2 - yy.F / 2
     squares = sum(_square(t) for t in (truth, xx, yy))
     found = _equal(trial, _divergence(trial, clouds), S, clouds)
+    # Each value F is above its U by about half of its squares, divided by rho.
     return replace(found, tolerance=found.tolerance + AS_MANY * squares / (2 * rho))
 
 
 def _square(truth: object) -> float:
-    """<a, f^2> + <b, g^2> of balanced potentials, in the gauge <a, f> = <b, g>."""
+    """<a, f^2> + <b, g^2> of the balanced potentials, with the constant moved from f to g for which
+    <a, f> = <b, g>."""
     f, g, a, b = truth.solved.f, truth.solved.g, truth.a, truth.b  # type: ignore[attr-defined]
     shift = (float(b @ g) - float(a @ f)) / 2
     return float(a @ (f + shift) ** 2) + float(b @ (g - shift) ** 2)
@@ -152,8 +154,8 @@ def _gradient(trial: Trial, clouds: Clouds) -> Array:
     return trial.array("unbalanced_divergence_gradient", clouds[0].shape, *clouds)
 
 
-@check("unbalanced_divergence_gradient.value", "The gradient of S in x, both slots of the self "
-       "term", _plain)
+@check("unbalanced_divergence_gradient.value", "The gradient of S in x, which is both "
+       "arguments of U_xx", _plain)
 def gradient_value(trial: Trial) -> Finding:
     clouds = unbalanced_clouds(trial.case)
     condition = trial.case.spread / trial.case.eps
@@ -168,8 +170,8 @@ def gradient_self(trial: Trial) -> Finding:
     return trial.array_equals(gradient, np.zeros_like(gradient))
 
 
-@check("unbalanced_divergence_gradient.sum", "The gradients of all points sum to 0: translation "
-       "invariance", _plain)
+@check("unbalanced_divergence_gradient.sum", "The gradients at all points of both clouds sum "
+       "to 0, because S stays the same if both are moved together", _plain)
 def gradient_sum(trial: Trial) -> Finding:
     gradient = _gradient(trial, unbalanced_clouds(trial.case))
     moved = _gradient(trial, unbalanced_clouds(trial.case.transposed(), masses=MASSES[::-1]))

@@ -74,7 +74,8 @@ def to_subject(name: str, capability: str, arguments: Arguments) -> Arguments:
     theirs = _parameters(called, named)
     if called.reference is Reference.ONES:
         if "C" not in named:
-            raise NotOfferedError("KL to 1 is another cost, and clouds have none to change")
+            raise NotOfferedError(f"the convention {called.name} has its KL relative to 1, not to "
+                                  "a(x)b: that needs a changed cost matrix, and points have none")
         named["C"] = their_cost_matrix(called, named["C"], named["a"], named["b"], named["eps"])
     return tuple((named | {"eps": theirs.eps, "rho": theirs.rho}).values())
 
@@ -97,7 +98,8 @@ def _potentials(
     try:
         return unbalanced_potentials_to_refot(called, f, g, t.a, t.b, t.eps)
     except InputError as error:
-        raise SubjectError(f"returned what the convention {called.name} has not: {error}") from None
+        raise SubjectError(
+            f"returned what is impossible in the convention {called.name}: {error}") from None
 
 
 def _divergence(called: UnbalancedConvention, answer: float, *clouds: Any) -> float:
@@ -120,7 +122,8 @@ def _mass_gradient(called: UnbalancedConvention, answer: Array, *problem: Any) -
     """dU/da, the answer itself. Raises NotOfferedError for a convention with another value, or with
     a KL that is relative to another measure than a b': its gradient is another one."""
     if called.reference is not Reference.PRODUCT or called.value is not UnbalancedValue.FULL:
-        raise NotOfferedError("the gradient of another value is another one")
+        raise NotOfferedError(f"the convention {called.name} has another value than U, whose "
+                              "gradient is not dU/da")
     return answer
 
 

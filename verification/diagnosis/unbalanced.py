@@ -21,8 +21,8 @@ UNDERFLOW = 708
 """C / eps at which exp(-C / eps) leaves the normal numbers of float64."""
 
 SMALL_RHO = 0.1
-"""A rho / eps below which the exponents f / rho are larger than those with eps, and overflow
-first."""
+"""A rho / eps below which the exponents f / rho are so much larger than the exponents divided by
+eps that they overflow first."""
 
 EXACT = 1e-7
 """The relative error up to which one side counts as satisfying U-4, as it does after its own

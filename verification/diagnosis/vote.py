@@ -215,7 +215,8 @@ def _alternatives(
 
 def _observed(call: Call) -> Array:
     """The answer as one array. Balanced potentials are given as the sums f_i + g_j, which do not
-    depend on the gauge; unbalanced ones, which have no gauge, one after the other."""
+    change if a constant is added to f and subtracted from g; unbalanced ones, which are unique, as
+    f and then g."""
     answers = CAPABILITIES[call.capability].answers
     if answers is Answers.PAIR:
         return sums(*call.answer)

@@ -66,8 +66,9 @@ def enclose(C: CostLike, a: Weights, b: Weights, eps: Any, digits: int = 30) -> 
 
     C is an array, a `PointCost` or a `DenseCost`; a (n,), b (m,), eps > 0 in cost units. The radius
     of F, of s and of an entry of the plan is at most 10^-digits of that number; the radius of an
-    entry of f or g is at most 10^-digits of the largest of these entries. Where F, s or this
-    largest entry is below 10^-digits of the largest cost, it is replaced by that in this rule.
+    entry of f or g is at most 10^-digits of the largest of these entries. If F, s or this largest
+    entry is itself smaller than 10^-digits of the largest cost, its radius is at most 10^-digits of
+    that number.
     Raises InputError, and EnclosureError where the digits cannot be proven.
     """
     p = exact_inputs(C, a, b, eps)
@@ -107,9 +108,10 @@ def enclose_divergence(
     x: Points, a: Weights, y: Points, b: Weights, eps: Any, cost: str = "sqeuclidean",
     digits: int = 30,
 ) -> arb:
-    """S = F_xy - F_xx/2 - F_yy/2 (B-9), to 10^-digits of itself or 10^(-2 digits) of the values F.
+    """S = F_xy - F_xx/2 - F_yy/2 (B-9), from three values F that have 2 `digits` digits each.
 
-    x (n, d), a (n,), y (m, d), b (m,). Raises InputError, and EnclosureError where the digits
+    So S has `digits` digits, unless it is smaller than about 10^-digits of the values F. x (n, d),
+    a (n,), y (m, d), b (m,). Raises InputError, and EnclosureError where the digits
     cannot be proven."""
     digits = as_count(digits, "digits")
 
@@ -146,8 +148,9 @@ def _decimal(mantissa: int, exponent: int) -> str:
 
 # ------------------------------------------------------------------ precision
 def _with_enough_bits(p: ArbInputs, digits: int, attempt: Callable[[], Found | None]) -> Found:
-    """The first result of `attempt` that is not None, with twice the working precision at each
-    try. Exponents lose the digits of scale / eps, which the first try therefore has in addition."""
+    """The first result of `attempt` that is not None, with twice the working precision at each try.
+    An exponent (f_i + g_j - C_ij) / eps is about as large as p.scale / eps, and its exponential
+    loses as many digits as that number has. So the first try has these in addition."""
     bits = bits_for(digits) + math.ceil(abs(float((p.scale / p.eps).log())) / math.log(2))
     return first_found(bits, attempt, (
         f"at eps = {p.eps.str(5, radius=False)} and costs up to {p.scale.str(5, radius=False)} the "

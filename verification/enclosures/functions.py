@@ -67,7 +67,8 @@ def enclose_dual(
 def enclose_semidual(
     g: Potential, C: CostLike, a: Weights, b: Weights, eps: Any, digits: int = 30
 ) -> arb:
-    """a.g^(c,eps) + b.g, with sums over those j alone where b_j > 0. B-24/27 (E2), H-23."""
+    """a.g^(c,eps) + b.g, where g^(c,eps) is the transform of g (`newton.transform`), with sums over
+    those j alone where b_j > 0. B-24/27 (E2), H-23."""
     p = exact_inputs(C, a, b, eps)
 
     def attempt() -> arb:
@@ -112,7 +113,7 @@ def enclose_mmd(
 
 
 def enclose_q_objective(Q: Any, P: Any, a: Weights, b: Weights, digits: int = 30) -> arb:
-    """sum(-Q P + a b exp Q), Q and P (n1, m). B-31."""
+    """sum_ij (-Q_ij P_ij + a_i b_j exp Q_ij), for any matrix Q (n, m), and P >= 0 (n, m). B-31."""
     P = as_plan(P, "P")
     p = exact_inputs(as_matrix(Q, "Q", P.shape), a, b, 1.0)
 
@@ -127,8 +128,8 @@ def enclose_q_objective(Q: Any, P: Any, a: Weights, b: Weights, digits: int = 30
 def enclose_q_optimum(P: Any, a: Weights, b: Weights, digits: int = 30) -> arb:
     """min over Q of `enclose_q_objective`: sum P - KL(P | a(x)b), 1 - KL for a joint law P. B-31.
 
-    Q = log(P / (a(x)b)) there. P (n1, m), a = zeta1 (n1,), b (m,). Raises InputError where P is not
-    << a(x)b: the objective then has no lower bound.
+    The minimum is at Q = log(P / (a(x)b)). P (n, m), a (n,), b (m,). Raises InputError if P has
+    mass at a pair where a_i b_j = 0: the objective then has no lower bound.
     """
     P = as_plan(P, "P")
     p = exact_inputs(P, a, b, 1.0)
@@ -146,7 +147,9 @@ def enclose_q_optimum(P: Any, a: Weights, b: Weights, digits: int = 30) -> arb:
 
 
 def enclose_mutual_information(P: Any, digits: int = 30) -> arb:
-    """sum P log(P / (P1 (x) P'1)) in nats, with 0 log 0 = 0. P (n, m) is not normalised. B-18."""
+    """sum P log(P / (P1 (x) P'1)) in nats, with 0 log 0 = 0. B-18.
+
+    P1 and P'1 are the marginals of P (n, m), which is used as it is, not divided by its sum."""
     P = as_plan(P, "P")
 
     def attempt() -> arb:

@@ -37,7 +37,8 @@ class ArbProblem:
 
 @dataclass(frozen=True)
 class ArbHalfStep:
-    """f = g^(c,eps), the plan P of (f, g), whose rows sum to a, and its column sums q."""
+    """A potential g, its transform f = g^(c,eps) (`transform`), the plan P of (f, g), whose rows
+    sum to a, and the column sums q of P, which are b for the optimal g."""
 
     g: Vector
     f: Vector
@@ -75,8 +76,9 @@ def _ratios(x: Vector, y: Vector) -> Vector:
 def laplacian(p: ArbProblem, h: ArbHalfStep) -> arb_mat:
     """A = diag(q) - P' diag(1/a) P, (m, m): the Hessian of -eps * semi-dual, on midpoints.
 
-    A graph Laplacian: its diagonal is summed from the other entries of the row, so that weak
-    couplings keep their relative accuracy.
+    A is a graph Laplacian: each row sums to 0. So its diagonal is summed from the other entries of
+    the row, and the weak exchange of mass between two parts of the plan keeps its relative
+    accuracy.
     """
     m = len(p.b)
     P = arb_mat(h.P).mid()
@@ -102,10 +104,12 @@ def grounded_solve(A: arb_mat, right: Vector) -> Vector | None:
 
 def newton(p: ArbProblem, g: Vector, step_target: float) -> Vector:
     """Damped Newton steps until one is shorter than `step_target` (in units of eps), or the column
-    error is down to rounding at the working precision, or STAGE_STEPS of them were made.
+    error |b - q|_1 is down to rounding at the working precision, or the Hessian is singular at this
+    precision, or STAGE_STEPS of them were made.
 
-    A step of length d is multiplied by log(1 + d) / d. This is right for -semi-dual / eps, a
-    log-sum-exp, whose third derivative along the step is at most d times the second.
+    A step whose largest entry is d > 1/2, in units of eps, is multiplied by log(1 + d) / d. With
+    this factor a step does not overshoot if the third derivative along it is at most d times the
+    second. For -semi-dual / eps, a sum of log-sum-exps, this holds up to a factor of 2.
     """
     rounding = arb(2) ** (16 - ctx.prec)
     for _ in range(STAGE_STEPS):

@@ -13,7 +13,8 @@ from refot.arrays import as_count
 from .newton import Matrix, Vector
 
 MOST_BITS = 4_096
-"""Bits of working precision at most. Potentials may need as many as max C / (eps log 2)."""
+"""The most bits of working precision. The potentials of a problem may need as many as
+max C / (eps log 2), so that enclosures at a very small eps are refused."""
 
 GUARD_BITS = 64
 """Bits that the first attempt has in addition to those of the requested digits."""
@@ -55,8 +56,9 @@ def first_found(bits: int, attempt: Callable[[], Found | None], refusal: str) ->
 def certified(attempt: Callable[[], Answer], digits: int) -> Answer:
     """`attempt()` at more and more working precision, until its digits are proven.
 
-    Digits are relative to the largest entry; an entry below 10^-digits of it may be taken as 0.
-    Raises EnclosureError.
+    They are proven once each radius is at most 10^-digits of the largest entry, or of 10^-digits if
+    all entries are smaller. So the ball of an entry far below the largest one may contain 0. Raises
+    EnclosureError.
     """
     digits = as_count(digits, "digits")
 
@@ -75,5 +77,5 @@ def is_sharp(x: arb, digits: int, size: arb) -> bool:
 
 
 def leaves(balls: Any) -> Vector:
-    """All balls of a ball, a vector or a matrix."""
+    """The balls of a vector, a matrix or nested tuples, in one list; of a single ball, itself."""
     return [balls] if isinstance(balls, arb) else [x for part in balls for x in leaves(part)]

@@ -71,7 +71,7 @@ def cost_matrix(C: Cost) -> Matrix:
     """C (n, m) in balls, at the working precision: as given, or the exact cost of the points."""
     if isinstance(C, DenseCost):
         return matrix(C.matrix)
-    if C.ground not in GROUND_COSTS:  # not looked up by name: two costs may have the same
+    if C.ground not in GROUND_COSTS:  # the key is the object: two costs may share a name
         raise UnknownNameError("cost", f"{C.ground!r}",
                                "one of " + ", ".join(sorted(cost.name for cost in GROUND_COSTS)))
     ground = GROUND_COSTS[C.ground]

@@ -4,7 +4,12 @@ potential.
 The formulas are those of `certificates/certify.py`, written a second time and independently, for a
 plan that fits in memory; so each file is tested against the other. They are true for every g and at
 every working precision; the nearer g is to the optimum, the smaller are the balls.
-docs/certificates.md proves each. J is the objective that F minimises; osc C = max C - min C."""
+docs/certificates.md proves each.
+
+J is the objective that F minimises; osc C = max C - min C. q are the column sums of the plan of g.
+The *rounded plan* P' is made from that plan: columns with q_j > b_j are scaled down, and the
+missing mass is added, so that both marginals are exact. The *gap* is J(P') minus the semi-dual of
+g."""
 
 from __future__ import annotations
 
@@ -17,14 +22,15 @@ from .newton import ArbHalfStep, ArbProblem, Vector, grounded_solve, half_step, 
 
 
 def value(p: ArbProblem, h: ArbHalfStep) -> arb:
-    """F: from the semi-dual a.f + b.g up to the value of the rounded plan, cut to [min C, max
-    C]."""
+    """A ball around F: from the semi-dual a.f + b.g up to J of the rounded plan, cut to [min C, max
+    C], which contains F too."""
     L = _semi_dual(p, h)
     return L.union(L + _gap(p, h)).intersection(_costs(p))
 
 
 def transport_cost(p: ArbProblem, h: ArbHalfStep) -> arb:
-    """s: <C,P'> -+ osc(C)/2 sqrt(2 gap / eps) for the rounded plan P', by strong convexity."""
+    """A ball around s: <C,P'> -+ osc(C)/2 sqrt(2 gap / eps) for the rounded plan P'. J is strongly
+    convex, so that a small gap means that P' is near the optimal plan."""
     kept = sum(
         (_dot(C_j, P_j) / cj.max(arb(1)) for C_j, P_j, cj in zip(
             zip(*p.C, strict=True), zip(*h.P, strict=True), _columns(p, h), strict=True)),
@@ -43,8 +49,9 @@ def bracket(p: ArbProblem, h: ArbHalfStep) -> Vector | None:
 
     With g_m fixed, q_j(above) >= b_j for all j < m implies above >= g*, and q_j(below) <= b_j
     implies below <= g*: a column sum increases in its own g_j and decreases in every other.
-    Candidates are Newton's step d plus and minus a margin, which must outweigh the radius of q and
-    the curvature sum_k -A_jk (d_j - d_k)^2 = 2 d_j (A d)_j - (A d^2)_j.
+    The candidates `above` and `below` are Newton's step d plus and minus a margin. The margin must
+    outweigh the radius of q, and the curvature that the step ignores,
+    sum_k -A_jk (d_j - d_k)^2 = 2 d_j (A d)_j - (A d^2)_j with the Hessian A of `laplacian`.
     """
     A = laplacian(p, h)
     surplus = [bj - qj for bj, qj in zip(p.b, h.q, strict=True)]
@@ -87,12 +94,12 @@ def _columns(p: ArbProblem, h: ArbHalfStep) -> Vector:
 
 
 def _missing(p: ArbProblem, h: ArbHalfStep) -> Vector:
-    """h_j = max(b_j - q_j, 0): the mass that column j lacks, and that the rounded plan adds."""
+    """max(b_j - q_j, 0), (m,): the mass that column j lacks, and that the rounded plan adds."""
     return [(bj - qj).max(arb(0)) for bj, qj in zip(p.b, h.q, strict=True)]
 
 
 def _gap(p: ArbProblem, h: ArbHalfStep) -> arb:
-    """An upper bound of J(rounded plan) - (a.f + b.g), of first order in the column error."""
+    """An upper bound of the gap J(P') - (a.f + b.g), of first order in the column error b - q."""
     least_a = -_largest(-ai for ai in p.a)
     spread = [
         _largest(c - fi for c, fi in zip(column, h.f, strict=True)) - gj

@@ -176,7 +176,7 @@ def gibbs(backend: Backend, problem: ParityProblem, least: float = LEAST, kept: 
 
 
 def sweep(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
-    """A sweep with the kernel max(P, 1e-6)."""
+    """A sweep (`swept`) with the kernel K = max(P, 1e-6), so that no sum is 0."""
     n, m = problem.C.shape
     K = np.maximum(problem.plan, 1e-6).astype(problem.dtype)
     v, s = (np.linspace(0.5, 2, size).astype(problem.dtype) for size in (m, n))
@@ -186,7 +186,8 @@ def sweep(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
 def transposed(backend: Backend, problem: ParityProblem) -> Iterator[Result]:
     """softmin and plan_apply on the transposed problem, whose cost matrix is a view."""
     other = problem.T
-    if np.isneginf(other.G).all():  # nothing to sum over
+    # Every sum would be empty, and so have no logarithm.
+    if np.isneginf(other.G).all():
         return
     for compare in (softmin, plan_apply):
         yield from compare(backend, other)
@@ -201,11 +202,12 @@ OPERATIONS = {compare.__name__: compare for compare in (
 # ------------------------------------------------------------------ a sweep with a given kernel
 def swept(backend: Backend, name: str, K: Array, v: Array, s: Array, w: float, *,
           sparse: bool = False) -> Iterator[Result]:
-    """(K v, K'u), u = s / (K v)^w, with K (n, m) given as a matrix, or with `sparse` as its
-    positive entries; v (m,), s (n,).
+    """The products r = K v and K'x of a sweep, with x = s / r^w, which `Backend.sweep` returns for
+    K, v, s and w. K (n, m) is given as a matrix, or with `sparse` as its positive entries; v (m,),
+    s (n,), and an exponent w.
 
     n + 2 m + 8 roundings are allowed: for sums of m and of n positive terms, and for a power that
-    errs by w times as much as a sum. Rounding w moves r^w, r = K v, by another |w log r| roundings.
+    errs by w times as much as a sum. Rounding w moves r^w by another |w log r| roundings.
     They are roundings of the dtype of v on the processor, and of the dtype of K on a device.
     """
     (n, m), dtype = K.shape, v.dtype.type

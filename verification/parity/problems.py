@@ -81,7 +81,7 @@ class ParityProblem:
 
     @cached_property
     def plan(self) -> Array:
-        """P in the wider float, (n, m)."""
+        """P_ij = exp((F_i + G_j - C_ij) / eps), (n, m), in the wider float."""
         r = self.wider
         with np.errstate(over="ignore", under="ignore"):
             P: Array = np.exp((r.F[:, None] + r.G - r.C.dense()) / r.eps)

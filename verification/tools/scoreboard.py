@@ -44,7 +44,7 @@ class Run:
 TORCH = "torch==2.13.0"
 
 FOR_POT = (TORCH, "geomloss==0.3.1")
-"""What the gradients and the wrappers of POT need."""
+"""Packages that POT needs for its gradients, and for its functions that call GeomLoss."""
 
 RUNS = (
     Run("refot-numpy", "numpy"),

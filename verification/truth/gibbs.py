@@ -43,16 +43,18 @@ def double_differences(
     K = kept.astype(np.float64)
     i, j = map(int, np.unravel_index((K * (K @ K.T @ K)).argmax(), K.shape))
     energy = -eps * np.log(np.where(kept, P / mass, 1))
-    moved = eps * noise / np.where(kept, P - noise, 1)  # |log(1 +- x)| <= x / (1 - x)
+    # For an entry that is off by at most noise = x P: |log(1 +- x)| <= x / (1 - x).
+    moved = eps * noise / np.where(kept, P - noise, 1)
     complete = kept & kept[i] & kept[:, [j]]
-    complete[i], complete[:, j] = False, False  # there the differences are 0 whatever P is
+    # The double differences of row i and of column j are 0 whatever P is.
+    complete[i], complete[:, j] = False, False
     around = moved + moved[i] + moved[:, [j]] + moved[i, j]
     return DoubleDifferences(
         _around(energy, i, j)[complete], _around(C, i, j)[complete], around[complete])
 
 
 def _around(M: Array, i: int, j: int) -> Array:
-    """M_kl - M_il - M_kj + M_ij."""
+    """M_kl - M_il - M_kj + M_ij for all k and l: the double differences of M around (i, j)."""
     differences: Array = M - M[i] - M[:, [j]] + M[i, j]
     return differences
 

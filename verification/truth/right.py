@@ -64,7 +64,7 @@ Terms = tuple[Truth, Truth, Truth]
 
 
 def halves(xy: float, xx: float, yy: float) -> float:
-    """The three terms of B-9 with its weights."""
+    """xy - xx/2 - yy/2: three values, combined as in B-9."""
     return xy - xx / 2 - yy / 2
 
 
@@ -80,7 +80,7 @@ def S_of(terms: Terms) -> float:
 
 
 def right_divergence(*clouds: Any) -> float:
-    """S of B-9."""
+    """S of B-9, from its arguments (x, a, y, b, eps, cost)."""
     return S_of(point_solutions(*clouds))
 
 
@@ -110,7 +110,7 @@ def right_mmd(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
 
 # ------------------------------------------------------------------ information
 def right_q_objective(Q: Array, P: Array, a: Array, b: Array) -> float:
-    """B-31."""
+    """The Q objective sum(-Q P + a b exp Q), B-31."""
     return q_objective(Q, P, a, b)
 
 
@@ -120,7 +120,8 @@ def independent(P: Array) -> Array:
 
 
 def right_mutual_information(P: Array) -> float:
-    """B-18, in nats."""
+    """The mutual information of a joint law P: KL of P to the product of its marginals, in nats.
+    B-18."""
     return kl(P, independent(P))
 
 
@@ -149,4 +150,4 @@ RIGHT: dict[str, Callable[..., Any]] = {
     **UNBALANCED_RIGHT,
 }
 """By capability, the function that gives the right answer. For `potentials` it gives the sums
-f_i + g_j, which do not depend on the gauge."""
+f_i + g_j, which do not change if a constant is added to f and subtracted from g."""

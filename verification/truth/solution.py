@@ -113,12 +113,13 @@ class Truth:
 
     @cached_property
     def kantorovich(self) -> float:
-        """W0, by the linear programme."""
+        """W0, the least transport cost <C,P> of all couplings P, by a linear programme."""
         return kantorovich(self.C, self.a, self.b)[0]
 
     @cached_property
     def mmd(self) -> float:
-        """MMD^2, V-statistic, kernel -c."""
+        """MMD^2 of the two clouds with the kernel -c, as a V-statistic: pairs of a point with
+        itself count."""
         x, _, y, _, _, cost = self.case.clouds
         return mmd_squared(x.astype(np.float64), self.a, y.astype(np.float64), self.b, cost)
 

@@ -58,7 +58,9 @@ class Unbalanced:
     def potentials(self) -> tuple[Array, Array]:
         """The optimal (f, g), (n,) and (m,), as exact as float64 allows."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # until rounding stops it
+            # The solve goes on until rounding stops it, and then warns that it missed this
+            # tolerance.
+            warnings.simplefilter("ignore", ConvergenceWarning)
             solved = solve(self.C, self.a, self.b, self.eps, rho=self.rhos, tol=1e-14,
                            backend="numpy")
         return solved.f, solved.g
@@ -84,12 +86,12 @@ class Unbalanced:
     # -------------------------------------------------------------- masses and values
     @property
     def masses(self) -> tuple[float, float]:
-        """m_a and m_b."""
+        """m_a and m_b, the sums of a and of b."""
         return float(self.a.sum()), float(self.b.sum())
 
     @property
     def mass(self) -> float:
-        """m(P)."""
+        """m(P), the sum of the plan."""
         return float(self.plan.sum())
 
     @cached_property
@@ -115,12 +117,12 @@ class Unbalanced:
 
     @cached_property
     def sharp(self) -> float:
-        """<C, P>."""
+        """The sharp value <C, P>, without the terms of KL."""
         return float((self.C * self.plan).sum())
 
     @cached_property
     def marginals(self) -> tuple[Array, Array]:
-        """(P1, P'1)."""
+        """The row sums P1 (n,) and the column sums P'1 (m,) of the plan."""
         return self.plan.sum(axis=1), self.plan.sum(axis=0)
 
     @property
@@ -151,13 +153,14 @@ STEPS = 300
 
 # ------------------------------------------------------------------ the equations, on NumPy alone
 def gibbs(f: Array, g: Array, C: Array, a: Array, b: Array, eps: float) -> Array:
-    """a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m)."""
+    """a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m); 0 where a weight is 0."""
     mass = np.outer(a, b)
     return np.where(mass > 0, mass * np.exp((f[:, None] + g - C) / eps), 0)
 
 
 def _side(h: Array, w: Array, rho: float) -> float:
-    """-rho <w, exp(-h / rho) - 1>, and <w, h> where the marginal is exact."""
+    """The term of one side in the dual U-2, for its potential h and its weights w:
+    -rho <w, exp(-h / rho) - 1>, or <w, h> where rho is infinite."""
     return float(w @ h) if np.isinf(rho) else -rho * float(w @ np.expm1(-h / rho))
 
 
@@ -184,7 +187,8 @@ def iterates(
 ) -> Iterator[tuple[Array, Array]]:
     """(f, g) of the plain iteration U-3 from g = 0: damped softmins, and no shift."""
     rows, columns = (1.0 if np.isinf(rho) else rho / (rho + eps) for rho in rhos)
-    softmin = get_backend("numpy").softmin  # without the checks of `refot.softmin`, at each step
+    # The backend's softmin, because `refot.softmin` would check its arguments at every step.
+    softmin = get_backend("numpy").softmin
     on_rows = DenseCost(C)
     with np.errstate(divide="ignore"):
         log_a, log_b = np.log(a), np.log(b)

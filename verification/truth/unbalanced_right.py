@@ -17,7 +17,7 @@ from .unbalanced import Terms, Unbalanced, unbalanced_solution, unbalanced_terms
 
 
 def mass_bias(t: Unbalanced) -> float:
-    """eps/2 (m_a - m_b)^2."""
+    """eps/2 (m_a - m_b)^2, the term of U-8 for masses m_a and m_b that differ."""
     m_a, m_b = t.masses
     return t.eps / 2 * (m_a - m_b) ** 2
 

@@ -13,7 +13,7 @@ from refot.conventions.convert import convention
 from refot.verification.checks.translation import scale_on, to_subject
 from refot.verification.checks.trial import Trial
 from refot.verification.runs.certify import certified, value_convention
-from refot.verification.subjects.probe import NotOfferedError, Probe
+from refot.verification.subjects.probe import NotOfferedError, Probe, SubjectError
 from refot.verification.subjects.subject import Part
 from refot.verification.truth.gibbs import double_differences
 from refot.verification.truth.solution import Truth, solution_of
@@ -74,6 +74,13 @@ def test_a_clamped_zero_stands_for_what_is_below_zero_and_for_nothing_else() -> 
     assert abs(zero.number("divergence", *itself.clouds)) < 1e-9
     wrong = zero.number("divergence", *GAUSSIAN.clouds)
     assert zero.truth.divergence.distance(wrong) > 0.1
+
+
+def test_a_clamped_divergence_below_zero_is_no_answer() -> None:
+    """Read as a clamped 0, it would count as the right number wherever that is negative."""
+    found = trial("divergence", lambda *_: -5.0, "pot.empirical_sinkhorn_divergence")
+    with pytest.raises(SubjectError, match=r"returned -5, but in .* no divergence is negative"):
+        found.number("divergence", *GAUSSIAN.with_itself().clouds)
 
 
 def test_sharp_values_of_a_derived_case_take_its_own_entropy() -> None:

@@ -52,7 +52,7 @@ def arrays(instance: Instance) -> tuple[Any, Any]:
 
 
 def ott(instance: Instance, *, options: Callable[[], dict[str, Any]]) -> Solve:
-    """`Sinkhorn(**options)` until its threshold."""
+    """Solves by OTT's `Sinkhorn(**options)`, whose threshold is the accuracy."""
     import jax
     from ott.problems.linear.linear_problem import LinearProblem
     from ott.solvers.linear.sinkhorn import Sinkhorn
@@ -60,6 +60,7 @@ def ott(instance: Instance, *, options: Callable[[], dict[str, Any]]) -> Solve:
     def run(x: Any, y: Any, threshold: Any) -> Any:
         solver = Sinkhorn(threshold=threshold, max_iterations=ITERATIONS, **options())
         out = solver(LinearProblem(geometry(instance, x, y)))
+        # `errors` has an entry for every `inner_iterations`, which is -1 where none were made.
         return out.f, out.g, (out.errors > -1).sum() * solver.inner_iterations
 
     compiled, inputs = jax.jit(run), arrays(instance)
@@ -68,6 +69,8 @@ def ott(instance: Instance, *, options: Callable[[], dict[str, Any]]) -> Solve:
         with jax.enable_x64(True):
             f, g, iterations = compiled(*inputs, accuracy)
             f, g = np.asarray(f), np.asarray(g)
+        # OTT's plan is exp((f_i + g_j - C_ij) / eps), while refot's has the factors a_i and a_j,
+        # too (both sides have the weights a). So eps log a is subtracted from OTT's potentials.
         log_a = np.log(instance.a)
         eps = instance.eps
         return Answer(f - eps * log_a, g - eps * log_a, int(iterations))

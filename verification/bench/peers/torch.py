@@ -2,7 +2,8 @@
 
 GeomLoss has no stopping rule. It makes one averaged update at each eps of a falling schedule, in
 which blur = sqrt(eps) is multiplied by `scaling`. The accuracy of the benchmark stands for
-1 - scaling. Its cost is |x - y|^2 / 2 at eps = blur^2.
+1 - scaling. Its cost is |x - y|^2 / 2, half of refot's, at eps = blur^2: so blur is sqrt(eps / 2)
+for refot's eps, and its potentials are doubled.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@ answers are potentials in refot's.
 
 POT: `sinkhorn_unbalanced(reg_m=rho, reg_type="kl")`. OTT-JAX: tau = rho / (rho + eps); its entropy
 is relative to the counting measure, so that it is given the cost C - eps log a - eps log b.
-GeomLoss: |x - y|^2 / 2, blur^2 = eps / 2, reach^2 = rho / 2.
+GeomLoss: its cost is |x - y|^2 / 2, half of refot's, so that blur^2 = eps / 2 and
+reach^2 = rho / 2, and its potentials are doubled.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def free(instance: Instance) -> UnbalancedInstance:
 
 
 def refot_free(instance: Instance, *, method: str = "auto", backend: str = "numba") -> Solve:
-    """`refot.solve(rho=...)`."""
+    """Solves by `refot.solve(rho=...)`, whose tolerance is the accuracy."""
     import refot
 
     p = free(instance)
@@ -63,7 +64,7 @@ def pot_free(instance: Instance, *, method: str) -> Solve:
 
 
 def ott_free(instance: Instance, *, options: Callable[[], dict[str, Any]]) -> Solve:
-    """`Sinkhorn(**options)` until its threshold."""
+    """Solves by OTT's `Sinkhorn(**options)`, whose threshold is the accuracy."""
     import jax
     from ott.geometry.geometry import Geometry
     from ott.problems.linear.linear_problem import LinearProblem

@@ -2,9 +2,10 @@
 
     U = min_{P >= 0} <C,P> + eps KL(P | a(x)b) + D_1(P1 | a) + D_2(P'1 | b)        (U-1)
 
-D is rho KL(p | a) or rho TV(p | a) = rho sum |p - a|; a rho of inf makes that marginal exact. The
-weights a, b >= 0 have any total. `rho` is a number, or a pair (rows, columns) of which at most one
-is inf; `penalty` is "kl" or "tv". KL(p | q) = sum p log(p/q) - p + q.
+D_1 penalises the marginal p = P1 of the rows: rho KL(p | a), or rho TV(p | a) = rho sum |p - a|.
+D_2 does the same for the columns. A rho of inf makes that marginal exact. The weights a, b >= 0
+have any total. `rho` is a number, or a pair (rows, columns) of which at most one is inf; `penalty`
+is "kl" or "tv". KL(p | q) = sum p log(p/q) - p + q.
 
     enclose.py      enclose_unbalanced(C, a, b, eps, rho, penalty="kl", digits=30)
                         value U, transport_cost <C,P>, mass, rows P1, columns P'1, plan,

@@ -2,8 +2,9 @@
 
     S = U_xy - U_xx / 2 - U_yy / 2 + eps / 2 (m_a - m_b)^2
 
-Séjourné, Feydy, Vialard, Trouvé, Peyré 2019. rho is a single number, because the self terms U_xx
-and U_yy need the same penalty on both sides. U-8 is an equation of docs/equations.md."""
+Séjourné, Feydy, Vialard, Trouvé, Peyré 2019. m_a and m_b are the masses, the sums of a and b. rho
+is a single number, because the self terms U_xx and U_yy need the same penalty on both sides. U-8 is
+an equation of docs/equations.md."""
 
 from __future__ import annotations
 
@@ -27,9 +28,10 @@ def enclose_unbalanced_divergence(
     x: Points, a: Masses, y: Points, b: Masses, eps: Any, rho: Any, cost: str = "sqeuclidean",
     penalty: str = "kl", digits: int = 30
 ) -> arb:
-    """S of U-8, to 10^-digits of itself or 10^(-2 digits) of the values U.
+    """S of U-8, from three values U that have 2 `digits` digits each.
 
-    x (n, d), a (n,), y (m, d), b (m,). Raises InputError, and EnclosureError where the digits
+    So S has `digits` digits, unless it is smaller than about 10^-digits of the values U. x (n, d),
+    a (n,), y (m, d), b (m,). Raises InputError, and EnclosureError where the digits
     cannot be proven.
     """
     rho, digits = as_positive(rho, "rho"), as_count(digits, "digits")

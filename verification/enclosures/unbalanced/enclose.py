@@ -69,9 +69,9 @@ def enclose_unbalanced(
 
     C is an array, a `PointCost` or a `DenseCost`; a (n,), b (m,) of any total; eps, rho > 0 in cost
     units. Digits are relative: to each value; to the largest entry of f and g; under KL to each
-    entry of the plan, under TV to its largest. Values below 10^-digits of the largest cost times
-    the smaller mass are not resolved. Raises InputError, and EnclosureError where the digits cannot
-    be proven.
+    entry of the plan, under TV to its largest. A value that is smaller than 10^-digits of the
+    largest cost times the smaller mass is only known to within 10^-digits of that product. Raises
+    InputError, and EnclosureError where the digits cannot be proven.
     """
     p = unbalanced_inputs(C, a, b, eps, rho, penalty)
     digits = as_count(digits, "digits")
@@ -107,9 +107,11 @@ def _with_enough_bits(
 ) -> Found:
     """The first result of `attempt` that is not None, with twice the working precision at each try.
 
-    Exponents lose the digits of scale / eps, and the bound by the contraction U-3 those of
-    rho / eps. Under TV, twice the digits are needed: the gap is of first order in the error of the
-    potentials, and the radius of the plan is proportional to the square root of the gap.
+    An exponent (f_i + g_j - C_ij) / eps is about as large as p.scale / eps, and its exponential
+    loses as many digits as that number has. The bound of the potentials (`proofs.potential`) loses
+    those of rho / eps. The first try has both in addition. Under TV it has twice the digits: the
+    gap between primal and dual is of first order in the error of the potentials, and the radius of
+    the plan is proportional to the square root of the gap.
     """
     lost = abs(float((p.scale / p.eps).log())) + max(math.log(p.stiffest / float(p.eps)), 0)
     digits *= 1 if all(isinstance(side, KL | Exact) for side in p.penalties) else 2

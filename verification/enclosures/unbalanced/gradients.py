@@ -52,7 +52,8 @@ def enclose_unbalanced_weights_gradient(
 
 
 def per_weight(side: Penalty, f: Sequence[arb], other_mass: arb, eps: arb) -> Vector:
-    """gain(f_i) + eps (m_b - due(f_i)): the derivative of the dual U-2 in a_i.
+    """gain(f_i) + eps (m_b - due(f_i)), the derivative of the dual U-2 in a_i; m_b, `other_mass`,
+    is the sum of the weights of the other side.
 
     Under KL rho + eps m_b - (rho + eps) exp(-f_i / rho), on an exact side f_i + eps (m_b - 1).
     """

@@ -56,14 +56,16 @@ def half_step(p: UnbalancedProblem, g: Vector) -> HalfStep:
 
 
 def dual(p: UnbalancedProblem, h: HalfStep) -> arb:
-    """sum a gain(f) + sum b gain(g) + eps (m_a m_b - m(P)) <= U. U-2."""
+    """sum a gain(f) + sum b gain(g) + eps (m_a m_b - m(P)) <= U, with the masses (total sums) m_a,
+    m_b and m(P) of a, b and P. U-2."""
     m_a, m_b, mass = (sum(x, arb(0)) for x in (p.a, p.b, h.r))
     return (dot(p.a, map(p.rows.gain, h.f)) + dot(p.b, map(p.columns.gain, h.g))
             + p.eps * (m_a * m_b - mass))
 
 
 def best_columns(p: UnbalancedProblem, f: Vector) -> Vector:
-    """g = prox(softmin(f)) of the columns. U-3."""
+    """The g that maximises the dual at this f: the prox of the softmin of f, for each column.
+    U-3."""
     turned = [list(column) for column in zip(*p.C, strict=True)]
     return [p.columns.prox(s, p.eps) for s in transform(turned, f, p.a, p.eps)]
 
@@ -117,11 +119,12 @@ def _within(side: Penalty, x: arb) -> arb:
 
 # ------------------------------------------------------------------ Newton
 def hessian(p: UnbalancedProblem, h: HalfStep) -> arb_mat:
-    """A = eps b gain''(g) + diag(q) - P' diag(slope / r) P, (m, m): -eps times the Hessian in g.
+    """A = diag(q - eps b gain''(g)) - P' diag(slope / r) P, (m, m): -eps times the Hessian of the
+    dual in g, with f eliminated. r and q are the row and column sums of P.
 
-    The diagonal is summed from positive parts, so that weak couplings keep their relative accuracy.
-    In the code, `coupled` is minus the other entries of the row, and 1 - slope is `loose`: the part
-    of a change of the softmin s that f does not follow.
+    The diagonal is summed from positive parts, so that the weak exchange of mass between two parts
+    of the plan keeps its relative accuracy. `coupled` is minus the sum of the other entries of a
+    row. `loose` is 1 - slope: the part of a change of the softmin s that f does not follow.
     """
     m = len(p.b)
     slopes = [p.rows.slope(si, p.eps) for si in h.s]

@@ -42,7 +42,7 @@ class Penalty(Protocol):
         """The derivative of gain: the marginal that an optimal plan has, per unit of weight."""
 
     def curvature(self, f: arb) -> arb:
-        """-gain''."""
+        """-gain''(f), which is >= 0, since the dual is concave."""
 
     def paid(self, p: arb, w: arb) -> arb:
         """The primal's term of an atom of weight w that has the marginal p > 0."""
@@ -53,7 +53,8 @@ class Penalty(Protocol):
 
 @dataclass(frozen=True)
 class KL:
-    """rho sum p log(p/w) - p + w."""
+    """The penalty rho KL(p | w) = rho sum (p log(p/w) - p + w) of a marginal p against weights
+    w."""
 
     rho: arb
     limit: None = None
@@ -86,7 +87,8 @@ class KL:
 
 @dataclass(frozen=True)
 class TV:
-    """rho sum |p - w|. The best potentials lie between -rho and rho."""
+    """The penalty rho sum |p - w| of a marginal p against weights w. The best potentials lie
+    between -rho and rho."""
 
     rho: arb
     stiffness: None = None

@@ -61,7 +61,7 @@ class UnbalancedProblem:
 
     @property
     def transposed(self) -> UnbalancedProblem:
-        """The same problem, rows for columns."""
+        """The same problem with rows and columns exchanged."""
         turned = [list(column) for column in zip(*self.C, strict=True)]
         return replace(self, C=turned, a=self.b, b=self.a, rows=self.columns, columns=self.rows)
 

@@ -18,9 +18,12 @@ from .problem import UnbalancedProblem
 
 
 def primal(p: UnbalancedProblem, h: HalfStep) -> arb:
-    """<C,P> + eps KL(P | a(x)b) + D_1(P1 | a) + D_2(P'1 | b) >= U of the plan of (f, g). U-1.
+    """<C,P> + eps KL(P | a(x)b) + D_1(P1 | a) + D_2(P'1 | b) for the plan P of (f, g). It is >= U,
+    which is the minimum over all plans (U-1).
 
-    As log(P / ab) = (f + g - C) / eps, the first two are r.f + q.g + eps (m_a m_b - m(P)).
+    Since log(P_ij / (a_i b_j)) = (f_i + g_j - C_ij) / eps, the first two terms are
+    r.f + q.g + eps (m_a m_b - m(P)), with the row sums r and the column sums q of P, and the masses
+    (total sums) m_a, m_b and m(P) of a, b and P.
     """
     m_a, m_b, mass = (sum(x, arb(0)) for x in (p.a, p.b, h.r))
     return (dot(h.r, h.f) + dot(h.q, h.g) + p.eps * (m_a * m_b - mass)
@@ -47,8 +50,9 @@ def potential(p: UnbalancedProblem, h: HalfStep) -> Vector:
 def plan(p: UnbalancedProblem, h: HalfStep) -> Matrix:
     """Balls around the optimal plan P*, under any penalty, from the gap G = primal - dual.
 
-    The primal is eps KL plus a convex function, so that sum P (x - 1 - log x) <= G / eps, x = P*/P.
-    With t = G / (eps P) of one entry, |x - 1| <= t + sqrt(t^2 + 2t).
+    The primal is eps KL plus a convex function. So the ratios x_ij = P*_ij / P_ij satisfy
+    sum_ij P_ij (x_ij - 1 - log x_ij) <= G / eps. For one entry, with t = G / (eps P_ij), this gives
+    |x_ij - 1| <= t + sqrt(t^2 + 2t).
     """
     gap = (primal(p, h) - dual(p, h)).upper().max(arb(0)) / p.eps
     return [[x + arb(0, 1) * (gap + (gap**2 + 2 * gap * x).sqrt()) for x in row] for row in h.P]

@@ -43,7 +43,8 @@ TIME_LIMIT = 60.0
 
 
 def clouds(dtype: str, n: int, d: int) -> tuple[Any, Any, Any, float]:
-    """x, y (n, d) Gaussian and one unit apart along the diagonal, h (n,), and the mean cost."""
+    """Points x, y (n, d), Gaussian and one unit apart along the diagonal, a random potential h (n,)
+    for the softmin, and the mean of the cost |x - y|^2."""
     rng = np.random.default_rng(n + d)
     x, y = rng.normal(size=(n, d)), rng.normal(size=(n, d)) + 1 / math.sqrt(d)
     return x.astype(dtype), y.astype(dtype), rng.normal(size=n).astype(dtype), 2.0 * d + 1
@@ -131,9 +132,11 @@ def flash_sinkhorn(x: Any, y: Any, h: Any, eps: float) -> float:
     try:
         package = importlib.import_module("flash_sinkhorn")
     except ImportError:
-        package = importlib.import_module("ot_triton")  # its name in its own repository
+        # In its own repository the package has this name.
+        package = importlib.import_module("ot_triton")
     if x.dtype != np.float32:
-        return math.nan  # float32 only
+        # The package computes in float32 alone.
+        return math.nan
     loss = package.SamplesLoss(
         "sinkhorn", backend="alternating", use_epsilon_scaling=False, eps=eps, n_iters=ITERATIONS,
         debias=False, potentials=True, allow_tf32=False)

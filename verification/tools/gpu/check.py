@@ -120,7 +120,8 @@ def main(arguments: list[str]) -> int:
         if chosen.only is None or part.__name__ in chosen.only:
             _say(f"{part.__name__}:")
             report[part.__name__] = part(backend)
-            if chosen.json is not None:  # after each part: a later one may not end
+            # Written after each part, because a later one may crash or hang.
+            if chosen.json is not None:
                 write_text(chosen.json, json.dumps(report, indent=1))
     return int(not all(report[name]["passed"] for name in PARTS if name in report))
 

@@ -1,9 +1,9 @@
 """Mutants of an equation: one sign, constant, axis, weight, transpose or reduction changed.
 
-These are the mistakes that people make when they type a formula from a paper, made mechanically in
-the syntax tree. The tests should notice each of them. Code that is no equation is not changed:
-annotations, default arguments, error messages, the choice of library and dtype, and constants
-outside [1e-3, 100], which are limits and tolerances.
+People make such mistakes when they type a formula from a paper. Here a program makes them: it
+replaces one node of the syntax tree of a module. The tests of the module should fail on each
+mutant. Code that is no equation is not changed: annotations, default arguments, error messages, the
+choice of library and dtype, and constants outside [1e-3, 100], which are limits and tolerances.
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ def _pytest(folder: Path, tests: list[str]) -> None:
     from hypothesis import HealthCheck, Phase, settings
 
     for name in [name for name in sys.modules if name.partition(".")[0] == "refot"]:
-        del sys.modules[name]  # imported from the checkout, where nothing is changed
+        del sys.modules[name]  # it came from the checkout; the tests need the copy in `folder`
     sys.path.insert(0, str(folder))
     os.chdir(folder)
     output = os.open(OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -175,12 +175,13 @@ def _pytest(folder: Path, tests: list[str]) -> None:
         "mutation", max_examples=EXAMPLES, derandomize=True, database=None, deadline=None,
         phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
     os.environ |= {"HYPOTHESIS_PROFILE": "mutation", "REFOT_BACKEND": "numpy",
-                   "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # plugins must not change the outcome
+                   "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # so that no plugin changes an outcome
     status = BROKEN
     try:
         status = pytest.main([
             "-q", "-x", "-p", "no:cacheprovider",
-            "-W", "ignore::pytest.PytestAssertRewriteWarning",  # loaded before the fork
+            # pytest warns of modules that were imported before the fork.
+            "-W", "ignore::pytest.PytestAssertRewriteWarning",
             "-k", "not numba and not cupy", *tests])
     except BaseException:  # noqa: BLE001 - the process ends here; the caller reads the output
         traceback.print_exc()
@@ -256,5 +257,6 @@ def _line(file: str, outcomes: list[Outcome], total: int | None) -> str:
 
 if __name__ == "__main__":
     for module in ("pytest", "hypothesis.extra.numpy", "scipy.optimize"):
-        importlib.import_module(module)  # once, before the forks: every test process needs it
+        # Every test process needs these modules. Imported before the forks, they are loaded once.
+        importlib.import_module(module)
     sys.exit(main())
