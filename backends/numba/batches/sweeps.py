@@ -181,8 +181,8 @@ def relax(K: Any, a: Any, b: Any, u: Any, v: Any, room: Any, tol: Any, atoms: An
     """Over-relaxed sweeps from the scalings v (m,), at most `most`: (iterations, how they ended).
 
     They end when the marginal error is at most `tol` and the largest relative error of a sum at
-    most `atoms`. `room` holds the work arrays (au, r, bv, c) of `_sweep`, `history` (HISTORY,) the
-    last errors."""
+    most `atoms`. `room` holds the work arrays (au, r, bv, c) of `_sweep`: a u, r, b v and c of the
+    module's formulas. `history` (HISTORY,) holds the last errors."""
     au, r, bv, c = room
     w, near, since, halved, halved_at, patience = 1.0, NEAR, 0, np.inf, 0, LOWER_AFTER
     bv[:] = 0.0
@@ -212,4 +212,5 @@ def relax(K: Any, a: Any, b: Any, u: Any, v: Any, room: Any, tol: Any, atoms: An
 
 @elementwise
 def _without_atom(told: Any) -> Any:
+    """Of the four numbers that `_move` returns, the three that `_bad` takes."""
     return told[0], told[2], told[3]

@@ -98,7 +98,7 @@ def _scratch(number: Array) -> Any:
     """
     dtype = number.dtype
     pair = Pair(np.empty(AXES, dtype), np.empty(AXES, dtype), np.empty(AXES, dtype),
-                np.empty(AXES, dtype), np.empty(AXES, dtype))
+                np.empty(AXES, dtype))
     runs = TERMS * (TERMS + 1) // 2
     return pair, np.empty((AXES, TERMS + CHUNK), dtype), np.empty((runs, TERMS + CHUNK), dtype)
 
@@ -127,7 +127,8 @@ def _raise_shifts(v: Array, s: Number, span: float, shift: Array, total: Array) 
 @elementwise
 def _add(S: Array, v: Array, s: Number, low: Number, shift: Array, top: Array, total: Array
          ) -> None:
-    """total_l += S[0, l] 2^(v_l + s), in units of 2^shift_l. top_l is a lower bound of the largest
+    """total_l += S[0, l] 2^(v_l + s), in units of 2^shift_l, where S[0, l] is the sum of the series
+    at row l. top_l is a lower bound of the largest
     exponent of the row so far. It is raised to v_l + low, the lower bound from this group, if that
     is larger."""
     full_width()
@@ -173,6 +174,7 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Number, eps: float, allowed: Ra
                 continue
             exponents(zero[:n_A], -base, rows, start, q_ks, pair.down, v_rows)
             # The columns are summed in units of 2^s, s near the largest v_columns: none overflows.
+            # No coupling exceeds `bend`, which is rho in base 2.
             s, bend = np.rint(v), rho * dtype.type(LOG2_E)
             _raise_shifts(v_rows, s, span / 2, shift, total)
             _powers(v_columns, n_B, s, t)
