@@ -1,7 +1,7 @@
 """The operations of the backend on top of the CUDA kernels, which a subclass compiles and launches.
 
 `refot.backend_contract.Backend` describes the operations and their letters; P is the plan. A fused
-operation computes costs, exponentials of them and the sums over these in one kernel. There are two
+operation computes costs, their exponentials and the sums of these in one kernel. There are two
 subclasses: the backend `cupy`, and one in the tests that compiles the same kernels for the
 processor.
 
@@ -74,6 +74,7 @@ class FusedOperations(ABC):
         """
         at = _Launch(self, C, eps)
         h = self._vector(h, at.m, "h", C.dtype)
+        # For each split of the columns: the largest exponent of each row, and the sum in its units.
         shifts = self.xp.empty((at.splits, at.n), C.dtype)
         totals = self.xp.empty((at.splits, at.n), np.float64)
         at.run("softmin", "softmin_parts", h, shifts, totals)

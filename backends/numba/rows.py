@@ -88,7 +88,7 @@ def _by_kernel(C: Cost, h: Array, eps: float, guess: Array | None, run: Launcher
 def _in_order(C: SortedCost, groups: Grouping, h: Array, ks: Any, eps: float, guess: Array,
               run: Launcher, out: Array) -> None:
     """The softmin between sorted points, by groups. h, guess and `out` are in the caller's order; h
-    is in cost units, the guess in base 2, whole numbers or NaN."""
+    is in cost units, the guess as in `softmin.softmin`."""
     order, rows, k = C.rows_in_order.order, np.empty_like(out), math.log2(math.e) / eps
 
     def columns() -> tuple[Array, Array, Array]:

@@ -169,7 +169,8 @@ def softmin(C: Any, h: Array, m: int, ks: Number, eps: float, allowed: Range, gu
     high, or exponents are out of range.
 
     h (tiles, TILE), guess (n,) and the factor ks of the costs come in base 2, that is times
-    log2(e) / eps. The guess is a whole number for each row, the first shift; NaN for none."""
+    log2(e) / eps. The guess is the first shift of each row: a whole number near minus the expected
+    result, or NaN for none."""
     t, shift = np.empty(ROWS * TILE, h.dtype), guess[i0:i1].copy()
     top, total = np.full(i1 - i0, -np.finfo(h.dtype).max, h.dtype), np.zeros(i1 - i0)
     part = np.empty(ROWS, h.dtype)

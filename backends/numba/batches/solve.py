@@ -2,12 +2,11 @@
 
 The kernel of a problem is K_ij = exp((f_i + g_j - C_ij) / eps), formed at potentials f and g: first
 at f = min C and g = 0 or, if entries would be too small there (DIRECT), at the transforms of the
-start. Sweeps multiply it by scalings u of its rows and v of its columns. They end when a scaling of
-one side is too large or too small. Then those of the other side are absorbed, which means that eps
-times their logarithm is added to the potential of that side. The potential of the side that failed
-is computed from it by `log_domain`, and K is formed anew at both. Arguments `at` and k are those of
-`log_domain`: the costs of this problem begin at C[at], and k = log2(e) / eps. B = Bréchet et al.
-2019.
+start. Sweeps multiply it by scalings u of its rows and v of its columns. If u or v becomes too
+large or too small, the other of the two is absorbed: eps times its logarithm is added to the
+potential of its side. From this the potential of the failed side is computed in the log domain, K
+is formed anew at both, and the sweeps go on. Arguments `at` and k are those of `log_domain`: the
+costs of this problem begin at C[at], and k = log2(e) / eps. B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations
