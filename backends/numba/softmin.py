@@ -113,8 +113,8 @@ def _sum_terms(C: Any, t: Any, start: Any, at: Any, tile: Any, j0: Any, j1: Any,
 def add_columns(C: Any, t: Array, start: int, tile: int, j0: int, j1: int, h: Array, ks: Number,
                 span: float, shift: Array, top: Array, total: Array, part: Array) -> None:
     """Add the terms of the columns j0 to j1 - 1 of a tile to the sums total_r of the rows from
-    `start` on, in units of 2^shift_r. `prepare` has filled t for these rows; `part` is a work array
-    with one entry for each row."""
+    `start` on, in units of 2^shift_r. If costs are read from a block, `prepare` has
+    filled t for these rows; `part` is a work array with one entry for each row."""
     sum_terms(C, t, start, 0, tile, j0, j1, h, ks, shift, top, part)
     for r in range(top.size):
         if top[r] - shift[r] <= span:

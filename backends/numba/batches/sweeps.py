@@ -44,7 +44,7 @@ LOWER_AFTER, LOWERED = 24, 0.7
 multiplied by LOWERED. Each time, the next such step waits for twice as many sweeps."""
 
 NEAR = 0.25
-"""A scaling is over-relaxed only if Sinkhorn's own step changes its logarithm by at most this."""
+"""A scaling is over-relaxed only if Sinkhorn's own step changes it by at most this part."""
 
 PATIENCE = 100
 """Sweeps end, without convergence, when the error has not halved during this number of them."""
@@ -77,9 +77,9 @@ def gibbs(C: Any, at: Any, f: Any, g: Any, k: Any, K: Any) -> None:
 
 @elementwise
 def near_for(w: Any) -> Any:
-    """The largest |d| at which a step may be over-relaxed by w, where d = log q with q of `_move`.
-    With s = w - 1, the step raises the dual by a weight times (1 - s^2) d^2 / 2 - (1 + s^3) d^3 / 6
-    + ..., which is positive up to this |d|."""
+    """The largest |q - 1|, with q of `_move`, at which a step may be over-relaxed by w. With
+    s = w - 1 and d = log q, which is nearly q - 1, the step raises the dual by a weight times
+    (1 - s^2) d^2 / 2 - (1 + s^3) d^3 / 6 + ...; this is positive well beyond the bound."""
     s = w - 1.0
     return min(NEAR, 1.2 * (1.0 - s * s) / (1.0 + s * s * s))
 
