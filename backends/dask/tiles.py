@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 
 MOST = 128
-"""The number of tiles of a large problem: two for each of 64 workers. For sorted points it is between
-this and twice this."""
+"""The number of tiles of a large problem: two for each of 64 workers. For sorted points it is
+between this and twice this."""
 
 ROWS = 4096
 """The least number of rows of a tile (the last tile of sorted points may have fewer): to prepare a

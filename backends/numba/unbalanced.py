@@ -86,9 +86,8 @@ def _reliable(sums: Array, noise: float) -> bool:
 def _half_step(f: Array, h: Array, a: Array, s: float, g: Array, b: Array, s_other: float,
                eps: float, w: float, moved: Array) -> None:
     """moved = f + w (answer - f). The answer is the f for which the dual of (f + t, g - t) is
-    largest, each f with its best level t. With the t of the answer f + t = (h + t) / (1 + eps s),
-    by U-3. If w is 1, or the dual would fall, moved is the answer itself; and so it is at points of
-    weight 0."""
+    largest, each f with its best level t. It fulfils f + t = (h + t) / (1 + eps s), by U-3. If w is
+    1, or the dual would fall, moved is the answer itself; and so it is at points of weight 0."""
     damping = 1 / (1 + eps * s)
     lag = eps * s * damping * _level(h, a, damping * s, g, b, s_other)  # t - t / (1 + eps s)
     for i in range(np.uintp(f.size)):
@@ -101,8 +100,8 @@ def _half_step(f: Array, h: Array, a: Array, s: float, g: Array, b: Array, s_oth
 @reduction
 def _rise(f: Array, h: Array, a: Array, s: float, level: float, eps: float, w: float, answer: Array
           ) -> float:
-    """By how much the dual of (f, g) rises if f becomes f + w (answer - f), where `level` has been
-    added to f and subtracted from g."""
+    """By how much the dual of (f + level, g - level) rises if f becomes f + w (answer - f) in it.
+    `worth` is what this adds to the dual for each unit of the mass that f + level asks for."""
     total = 0.0
     for i in range(f.size):
         if a[i] > 0:

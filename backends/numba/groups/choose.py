@@ -1,11 +1,11 @@
 """How large the groups of sorted points should be, and when a series is cheaper than all pairs.
 
-`groups` explains groups and their boxes, `passes` the ways in which two of them are summed.
-The unit of work is a slot: the time of one operation, for example a multiply-add, in the
-processor's vector units (`refot.verification.bench.machine`). Two groups of `size` points each can
-be summed term by term, which takes TERM slots for each pair of points. Or they can be summed by a
-series (`series`): a polynomial in the offsets of the points from the centres of their groups. Its
-`powers` are the products of powers of coordinates in it, and it takes
+`groups` explains groups and their boxes, `passes` the ways in which two of them are summed. The
+unit of work is a slot: the time of one operation, for example a multiply-add, in the processor's
+vector units (`refot.verification.bench.machine`). Two groups of `size` points each can be summed
+term by term, which takes TERM slots for each pair of points. Or they can be summed by a series
+(`series`): a polynomial in the offsets of the points from the centres of their groups. Its `powers`
+are the products of powers of coordinates in it, and it takes
     PAIR + RUN powers + size (EXPONENTS + POWER powers)
 slots for the two groups. Larger groups share more work among their points, but need more powers.
 

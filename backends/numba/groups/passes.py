@@ -1,12 +1,13 @@
 """softmin and P @ V over sorted points: each pair of groups by the method that is cheapest for it.
 
-The exponent between a row of group A and a column of group B is a number of the row, plus a number
-of the column, plus a product that couples the two (`groups`). A pair of groups is summed in one of
-three ways:
+For the squared Euclidean cost, the exponent between a row of group A and a column of group B is a
+number of the row, plus a number of the column, plus the coupling, a product of their offsets in the
+groups (`groups`). A pair of groups is summed in one of three ways:
 - Not at all, if every exponent is more than `cut` below one that its row has already. With
   cut = log2(m / share), all that is left out of a row is less than this share of its sum.
-- By a series, if the coupling is small: its exponential is then a short sum of products, so that
-  the terms of B enter through a few numbers, its moments (`series`).
+- By a series, if the cost is the squared Euclidean one and the coupling is small: its exponential
+  is then a short sum of products, so that the terms of B enter through a few numbers, its moments
+  (`series`).
 - Else term by term, for each pair of points.
 
 `softmin_sorted` and `plan_apply_sorted` go through the groups by the same loop, which is written
