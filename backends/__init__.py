@@ -1,1 +1,1 @@
-"""The backends: one module each, loaded by name through `refot.backend_contract`."""
+"""The backends, each in a folder of its own; `refot.backend_contract` loads one by its name."""

@@ -39,10 +39,12 @@ _log = logging.getLogger(__name__)
 
 
 class AutoBackend(NumpyArrays):
-    """A choice between `numpy` and `numba`."""
+    """A choice between `numpy` and `numba`. Each operation is passed on to the chosen backend; the
+    letters are those of `refot.backend_contract.Backend`, where P is the plan."""
 
     name = "auto"
     rule = f"numpy up to {SMALL:,} pairs of points, numba from {LARGE:,}; between: numpy first"
+    """What `refot backends` says about the choice."""
 
     def __init__(self) -> None:
         self.served = 0

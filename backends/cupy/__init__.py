@@ -1,1 +1,1 @@
-"""The CuPy backend: fused operations in CUDA, the rest in CuPy."""
+"""The CuPy backend: sums over all pairs of points by CUDA kernels, the rest by CuPy."""

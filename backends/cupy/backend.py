@@ -1,9 +1,10 @@
-"""The backend on an NVIDIA GPU: CuPy arrays, and the fused operations as CUDA kernels.
+"""The backend on an NVIDIA GPU: CuPy arrays, and sums over all pairs of points as CUDA kernels.
 
 A kernel is compiled when it is first used with a ground cost, a dtype and a dimension (about a
-second), and kept on disk by CuPy (CUPY_CACHE_DIR moves that). Everything is computed in the dtype
-of the cost. TF32, a float32 with fewer digits, is not used: the kernels use no matrix product, and
-CuPy's own products leave TF32 off unless CUPY_TF32=1 is set.
+second), and kept on disk by CuPy (CUPY_CACHE_DIR moves that). The kernels compute costs and
+exponentials in the dtype of the cost, and long sums of these in float64. TF32, a float32 with fewer
+digits, is not used: the kernels use no matrix product, and CuPy's own products leave TF32 off
+unless CUPY_TF32=1 is set.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from .sources import DEVICE_OPTIONS, Build, source
 
 
 class CupyBackend(FusedOperations):
-    """CuPy arrays on the current device. Raises BackendUnavailableError where CuPy, a GPU, its
-    driver or NVIDIA's run-time compiler is missing."""
+    """The operations on CuPy arrays on the current device. Raises BackendUnavailableError where
+    CuPy, a GPU, its driver or NVIDIA's run-time compiler is missing."""
 
     name = "cupy"
 

@@ -1,7 +1,9 @@
-"""The fused operations on top of the CUDA kernels, for a subclass that compiles and launches them.
+"""The operations of the backend on top of the CUDA kernels, which a subclass compiles and launches.
 
-There are two such subclasses: the backend `cupy`, and one in the tests that compiles the same
-kernels for the processor.
+`refot.backend_contract.Backend` describes the operations and their letters; P is the plan. A fused
+operation computes costs, their exponentials and the sums of these in one kernel. There are two
+subclasses: the backend `cupy`, and one in the tests that compiles the same kernels for the
+processor.
 
 Memory is O(n + m): the matrix of a cost between points is never formed, and a cost that is a matrix
 is read in place, row-major or transposed (any other layout is copied first). Results have the dtype
@@ -31,8 +33,8 @@ from refot.costs.operands import Cost, DenseCost, PointCost
 from .sources import Build, build
 
 BLOCKS_EACH = 16
-"""The columns are split until there are this many blocks for each multiprocessor. It works on two
-blocks at a time."""
+"""The columns are split until there are this many blocks of threads for each multiprocessor of the
+device. A multiprocessor works on two blocks at a time."""
 
 
 class Kernel(Protocol):
@@ -45,8 +47,8 @@ class Kernel(Protocol):
 
 
 class FusedOperations(ABC):
-    """The operations of a backend. Those that go through all pairs are kernels; the others are made
-    of array operations of `xp`."""
+    """The operations of a backend. `softmin` and all products with the plan are fused kernels;
+    `plan_entries`, `gibbs` and `sweep` are made of array operations of `xp`."""
 
     threads: tuple[int, int] = (16, 16)
     """Threads of a block, along the columns and along the rows."""
@@ -59,7 +61,7 @@ class FusedOperations(ABC):
     @property
     @abstractmethod
     def multiprocessors(self) -> int:
-        """How many blocks the device works on at a time, roughly."""
+        """The number of multiprocessors of the device: see BLOCKS_EACH."""
 
     @abstractmethod
     def kernel(self, operation: str, name: str, made: Build) -> Kernel:
@@ -72,6 +74,7 @@ class FusedOperations(ABC):
         """
         at = _Launch(self, C, eps)
         h = self._vector(h, at.m, "h", C.dtype)
+        # For each split of the columns: the largest exponent of each row, and the sum in its units.
         shifts = self.xp.empty((at.splits, at.n), C.dtype)
         totals = self.xp.empty((at.splits, at.n), np.float64)
         at.run("softmin", "softmin_parts", h, shifts, totals)

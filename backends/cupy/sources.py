@@ -27,12 +27,12 @@ UNROLLED = 4
 """The largest dimension of points for which a kernel of its own is compiled."""
 
 ROWS = 4
-"""Each thread holds a small block of costs C_ij in registers: this is its number of rows."""
+"""Each thread holds a small block of costs C_ij in registers, which has this number of rows."""
 
 COLUMNS = {4: 8, 8: 4}
-"""The number of columns of this block, by the bytes of a float: 8 in float32, 4 in float64. Each
-kernel of softmin then takes at most 126 registers for each thread (sm_90), so that two blocks of 16
-by 16 threads fit on a multiprocessor at once."""
+"""The number of columns of that small block, by the bytes of a float: 8 in float32, 4 in float64.
+Each kernel of softmin then takes at most 126 registers for each thread (sm_90), so that two blocks
+of 16 by 16 threads fit on a multiprocessor at once."""
 
 
 @cache

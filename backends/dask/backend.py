@@ -5,7 +5,7 @@ compute it for some of the tiles. The points of a problem are sent to each worke
 After that only vectors travel: potentials to the workers, parts of the result back. No array of
 size n x m is formed anywhere; but a cost *matrix* that the caller has formed is sent whole.
 
-The result has the same bits for any number of workers, and when a worker is lost during the
+The result has the same bits for any number of workers, also when a worker is lost during the
 operation: `tiles` says why.
 """
 
@@ -41,20 +41,22 @@ except ImportError as error:
     raise BackendUnavailableError(f"dask: {error}; pip install 'refot[dask]'") from error
 
 KEPT = 4
-"""Problems that stay on the workers after their last use, at most."""
+"""The largest number of problems of which the workers keep copies. When one more comes, they forget
+the one that was used least recently."""
 
 SMALL = 100_000
-"""With fewer rows or columns one machine is faster than a cluster. The log says so when a solve
-begins."""
+"""One machine solves a problem faster than a cluster does if the problem has fewer rows or fewer
+columns than this. The log says so when such a solve begins."""
 
 _log = logging.getLogger(__name__)
 
 
 class DaskBackend(NumpyArrays):
-    """Arguments and results are NumPy arrays in this process; the workers of `client` compute. By
-    default it is Dask's current client. `inner` is the backend on each worker: "numba", "numpy", or
-    "cupy" where each worker has a GPU. An operation fails when no worker answers for `longest`
-    seconds. At most `workers` of the workers are used, by default all. Raises
+    """The operations of `refot.backend_contract.Backend`, which defines their letters; P is the
+    plan. Arguments and results are NumPy arrays in this process; the workers of `client`, which is
+    Dask's current client by default, compute. `inner` is the backend on each worker: "numba",
+    "numpy", or "cupy" where each worker has a GPU. An operation fails when no worker answers for
+    `longest` seconds. At most `workers` of the workers are used, by default all. Raises
     BackendUnavailableError where there is no cluster."""
 
     name = "dask"
@@ -66,7 +68,7 @@ class DaskBackend(NumpyArrays):
         self._most = None if workers is None else as_count(workers, "workers")
         self._cluster: Cluster | None = None
         self._problems: OrderedDict[str, Problem] = OrderedDict()
-        _ = self.cluster
+        _ = self.cluster  # raises an error here, and not at first use, if there is none
 
     @property
     def cluster(self) -> Cluster:
@@ -86,8 +88,9 @@ class DaskBackend(NumpyArrays):
 
     # ------------------------------------------------------------------ the contract
     def prepared(self, C: Cost, a: Array, b: Array) -> Cost:
-        """C as the inner backend prepares it, with read-only copies of its points: the digest by
-        which the workers' copy is found is then computed once, and not before each operation."""
+        """C as the inner backend prepares it, but with read-only copies of its points; a matrix as
+        it is. The workers' copy of a cost is found by a digest of its points (`_key`), and the
+        digest of a read-only array is computed once, not before each operation."""
         if not isinstance(C, PointCost):
             return C
         if min(C.shape) < SMALL:
@@ -96,12 +99,12 @@ class DaskBackend(NumpyArrays):
         return prepared(self.inner, C.with_arrays(_frozen), a, b)
 
     def left_out(self, C: Cost) -> float:
-        """The share that the inner backend may leave out of a sum."""
+        """The share of a row sum of the plan that the inner backend may leave out."""
         return left_out(self.inner, C)
 
     def prefers_softmin(self, C: Cost, a: Array, b: Array, eps: float) -> bool:
-        """Always for a cost between points: the kernel (n, m) of a sweep would have to be formed in
-        this process."""
+        """True for every cost between points, because `sweep` would need a matrix K (n, m) in the
+        memory of this process; false for a cost that is such a matrix itself."""
         return isinstance(C, PointCost)
 
     def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
@@ -168,9 +171,10 @@ class DaskBackend(NumpyArrays):
         return self.cluster.on_tiles(problem, side, operation, ordered)
 
     def _problem(self, C: Cost) -> tuple[Problem, int]:
-        """The problem on the workers that holds C, as its cost (0) or as its transposed cost (1),
-        and which of the two. A new one where there is none; its points are sent later."""
-        _ = self.cluster
+        """(The `Problem` of which the workers hold copies, 0) if its cost has the values of C;
+        (the `Problem`, 1) if the transpose of its cost has them. If there is no such problem yet, a
+        new one with the cost C and the number 0; an operation sends it to the workers later."""
+        _ = self.cluster  # forgets all problems if they are on a cluster that is no longer used
         for side, known in enumerate((_key(C), _key(C.T))):
             if known in self._problems:
                 self._problems.move_to_end(known)
@@ -199,25 +203,25 @@ def dask_backend(client: Any = None, inner: str = "numba", longest: float = LONG
 
 
 def _order(C: Cost) -> Array | None:
-    """The caller's numbers of the rows, (n,), in the order that the rows have on the workers; None
-    where that is the caller's order."""
+    """The workers hold the rows of C in an order of their own. For each row in this order: its
+    number in the caller's order, (n,). None if the two orders are the same."""
     return C.rows_in_order.order if isinstance(C, SortedCost) else None
 
 
 def _reordered(values: Array, order: Array | None) -> Array:
-    """values[order]."""
+    """values[order]; `values` themselves if the order is None."""
     return values if order is None else values[order]
 
 
 def _plain(C: Cost) -> Cost:
-    """A PointCost with its four fields alone, without what a subclass carries for other purposes.
-    """
+    """A PointCost with its own four fields alone: what a subclass has besides need not be sent. A
+    matrix is returned as it is."""
     return PointCost(C.x, C.y, C.ground, C.scale) if isinstance(C, PointCost) else C
 
 
 def _key(C: Cost) -> str:
-    """A text that stands for the values of a cost: after a change of its arrays it is another, and
-    the workers get the cost anew."""
+    """A text by which costs with the same values are recognised. After the caller has changed an
+    array of C in place it is another text, so that the workers get the cost anew."""
     if not isinstance(C, PointCost):
         return f"matrix {_digest(C.matrix)}"
     return " ".join([type(C).__name__, _digest(C.x), _digest(C.y), repr(C.ground), repr(C.scale),
@@ -229,8 +233,8 @@ _digests: dict[int, tuple[weakref.ref[Any], str]] = {}
 
 
 def _digest(values: Array) -> str:
-    """A digest of an array's dtype, shape and values. That of a read-only array is kept, for its
-    values do not change."""
+    """A digest of an array's dtype, shape and values. That of a read-only array is kept, because
+    its values do not change."""
     if id(values) in _digests and not values.flags.writeable:
         known, found = _digests[id(values)]
         if known() is values:

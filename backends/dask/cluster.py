@@ -113,7 +113,7 @@ class Exchange:
     """From the call to the answer."""
 
     computing: float
-    """Of these, the seconds for which the busiest worker computed."""
+    """Of these, the seconds for which the busiest worker computed, added up over all attempts."""
 
     bytes: int
     """The size of all arrays that went to the workers and back, without the problem's own."""
@@ -146,7 +146,7 @@ class Cluster:
             self._require_scheduler(deadline)
             known: dict[str, int] = {}
             if self.client.status == "running":
-                with contextlib.suppress(*LOST):  # the connection: the scheduler may come back
+                with contextlib.suppress(*LOST):  # the lost scheduler may come back: ask again
                     known = self._within(PATIENCE, lambda: self.client.nthreads(asynchronous=True))
             if known:
                 return sorted(known)[:self.most]
@@ -221,7 +221,7 @@ class Cluster:
         """Send each (worker, value), all at the same time: the futures of the values on their
         workers, None for a worker that did not receive its value in time."""
         async def one(worker: str, value: Any) -> Future | None:
-            try:  # in a list: `scatter` would send the items of a value that is a list one by one
+            try:  # `scatter` sends the items of a list one by one: so the value goes in a list
                 future = self.client.scatter([value], workers=[worker], direct=True, hash=False,
                                              timeout=PATIENCE, asynchronous=True)
                 return (await asyncio.wait_for(future, PATIENCE))[0]
@@ -262,6 +262,7 @@ class Cluster:
         return answers
 
     def _gathering(self, future: Future) -> Callable[[], Any]:
+        """A function for `_within`, which fetches the result of a task that has ended."""
         return lambda: self.client.gather(future, direct=True, asynchronous=True)
 
     # ------------------------------------------------------------------ the connection
@@ -287,6 +288,7 @@ class Cluster:
 
 
 def _lost(error: BaseException, during: str) -> None:
+    """Write to the log that a worker, or the connection to it, was lost; the caller goes on."""
     _log.warning("refot: %s during %s; what is missing is computed again", type(error).__name__,
                  during)
 

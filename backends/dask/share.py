@@ -1,7 +1,7 @@
-"""What every worker holds, and what it does: an operation of the inner backend on some tiles.
+"""What a worker of the cluster does: hold a copy of a problem, and compute operations on its tiles.
 
 A tile is a range of rows of a cost, and the inner backend is the one that the workers compute with.
-No equation here. This is the only module of the folder whose code the workers call.
+No equation here. Of all modules of the folder, this is the only one whose code runs on the workers.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from refot.costs.operands import Cost, DenseCost
 
 @dataclass(frozen=True)
 class ByRow:
-    """An argument with one entry for each row, such as F (n,), cut into parts: the part of each
-    tile, in the order of the tiles."""
+    """An argument with one entry for each row, such as F (n,). When it is sent to a worker, `parts`
+    has one part for each of the worker's tiles, in their order; before that, the whole argument is
+    the only part."""
 
     parts: list[Array]
 
@@ -41,6 +42,7 @@ class Share:
     operands: dict[tuple[int, int], Cost] = field(default_factory=dict, repr=False)
     """The rows of each (side, tile) that was used, as a cost in arrays of the inner backend."""
     lock: Any = field(default_factory=Lock, repr=False)
+    """Held while `operands` is read or changed, because several threads of a worker use it."""
 
     def __reduce__(self) -> Any:  # without `operands`: the receiver makes its own
         return Share, (self.sides, self.starts, self.inner)
@@ -118,5 +120,5 @@ def _on_host(backend: Backend, answer: Any) -> Any:
 
 
 def _threads() -> int:
-    """The threads that this worker was started with."""
+    """The number of threads that this worker was started with."""
     return int(get_worker().state.nthreads)

@@ -10,19 +10,22 @@ from __future__ import annotations
 import math
 
 MOST = 128
-"""About the number of tiles of a large problem: two for each of 64 workers."""
+"""The number of tiles of a large problem: two for each of 64 workers. For sorted points it is
+between this and twice this."""
 
 ROWS = 4096
-"""The least number of rows of a tile: for fewer, preparing the tile takes longer than computing it.
-So one worker computes a problem that has fewer rows than twice this."""
+"""The least number of rows of a tile (the last tile of sorted points may have fewer): to prepare a
+smaller one would take longer than to compute it. So a problem that has fewer rows than twice this
+is one tile, which one worker computes."""
 
 
 def tile_starts(n: int, unit: int = 1) -> list[int]:
-    """The first row of each tile of n rows, and n at the end. The rows of every tile but the last
-    are a multiple of `unit`.
+    """The first row of each tile of n rows, and n at the end. The number of rows of every tile but
+    the last is a multiple of `unit`.
 
-    With unit 1 the tiles are of one size and their number is a power of two, so that two workers,
-    or four, get equal shares."""
+    With unit 1 the number of tiles is a power of two, and the last one is at most about 3 % smaller
+    than the others, so that two workers, or four, get equal shares. The unit of sorted points is
+    larger, because no group of neighbours may be cut."""
     if unit > 1:
         size = unit * max(1, n // (MOST * unit))
     else:

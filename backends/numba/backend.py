@@ -1,5 +1,8 @@
 """The fast backend on the processor: the operations as compiled kernels on all its threads.
 
+`refot.backend_contract.Backend` describes the operations and their letters; P is the plan. A kernel
+is a compiled function here, except for the kernel K of `gibbs` and `sweep`, which is a matrix.
+
 Memory is O(n + m): the matrix of a cost between points is never formed, and a cost that is a matrix
 is read in place, row-major or transposed (any other layout is copied first). Results have the dtype
 of the cost; potentials, V and eps are cast to it.
@@ -66,12 +69,12 @@ class NumbaBackend(NumpyArrays):
         return C if is_uncompiled(C) else in_order(C, a, b)
 
     def left_out(self, C: Cost) -> float:
-        """The relative error that summing by groups of points may cause; 0 where there are none."""
+        """The relative error that summing by groups may cause; 0 for points that are not sorted."""
         return IN_GROUPS * left_out_share(C.dtype) if isinstance(C, SortedCost) else 0.0
 
     def prefers_softmin(self, C: Cost, a: Array, b: Array, eps: float) -> bool:
-        """Whether two softmins, by series between groups of points, take less time than one sweep
-        of a kernel in memory."""
+        """Whether two softmins, by series between groups of points, take less time than one `sweep`
+        with a matrix K in memory."""
         return series_pay(C, a, b, eps)
 
     def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
@@ -81,8 +84,8 @@ class NumbaBackend(NumpyArrays):
         (n, m), dtype = C.shape, C.dtype
         h, out = _vector(h, m, "h", dtype, copied=False), np.empty(n, dtype)
         guess = None if shift is None else _vector(shift, n, "shift", dtype)
-        if not h.max() > -np.inf:  # NaN is in every sum; -inf everywhere leaves nothing to sum
-            out.fill(-h.max())
+        if not h.max() > -np.inf:
+            out.fill(-h.max())  # NaN if h has a NaN, which is in every sum; inf if all h are -inf
         elif (M := _transposed(C)) is not None:
             _run(n, operations(C), columns.softmin_columns, M, h.copy(), float(eps),
                  _per_eps(eps, dtype), out, unit=64, most=columns.WIDTH)
@@ -119,8 +122,8 @@ class NumbaBackend(NumpyArrays):
         return _rounded(out, dtype)
 
     def marginals(self, C: Cost, F: Array, G: Array, eps: float) -> tuple[Array, Array]:
-        """(P 1 (n,), P'1 (m,)), from one pass over the pairs. Sorted points take two passes by
-        groups, one for each marginal, which are faster together."""
+        """(P 1 (n,), P'1 (m,)), from one pass over the pairs. For sorted points two passes by
+        groups, one for each marginal, together take less time than that."""
         (n, m), dtype = C.shape, C.dtype
         if isinstance(C, SortedCost) and grouping(C, eps):
             ones = np.ones((m, 1), dtype), np.ones((n, 1), dtype)
@@ -141,7 +144,7 @@ class NumbaBackend(NumpyArrays):
 
     def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
         """<P, C>."""
-        if _transposed(C) is not None:  # <P, C> = <P', C'>, and C' is row-major
+        if _transposed(C) is not None:  # C' is row-major, and <P, C> = <P', C'>
             return self.plan_cost(C.T, G, F, eps)
         (n, m), dtype = C.shape, C.dtype
         F, G = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype)
@@ -198,8 +201,8 @@ class NumbaBackend(NumpyArrays):
 
     def laplacian_solve(self, P: Entries, s: Array, diagonal: Array, y: Array, accuracy: float,
                         most: int) -> Array | None:
-        """x with (diag d - P' diag(s) P) x = y, on one thread; None where P is so large that
-        several threads are faster."""
+        """x with (diag d - P' diag(s) P) x = y, where d is `diagonal`, on one thread; None where P
+        is so large that several threads are faster."""
         if len(P[0]) > ONE_THREAD:
             return None
         s, diagonal, y = (np.array(vector, np.float64) for vector in (s, diagonal, y))
@@ -210,10 +213,11 @@ class NumbaBackend(NumpyArrays):
     def free_sweep(self, K: Array, noise: float, absorbed: tuple[Array, Array],
                    weights: tuple[Array, Array], eps: float, softness: tuple[float, float],
                    f: Array, g: Array, w: float) -> FreeSweep | None:
-        """An iteration of unbalanced transport with K in float64, on one thread."""
-        told, *swept = _run(1, 1, unbalanced.free_sweep, K, noise, *absorbed, *weights, eps,
-                            softness, f, g, float(w), unit=1)[0]
-        return FreeSweep(*swept) if told else None
+        """An iteration of unbalanced transport with K in float64, on one thread; None where a sum
+        of it is not reliable (`refot.backend_contract.FreeSweeper`)."""
+        reliable, *swept = _run(1, 1, unbalanced.free_sweep, K, noise, *absorbed, *weights, eps,
+                                softness, f, g, float(w), unit=1)[0]
+        return FreeSweep(*swept) if reliable else None
 
     def flow_problem(self, supply: Array, demand: Array, penalty: float) -> NetworkSimplex:
         """Exact transport over a list of pairs, by the network simplex method, on one thread."""
@@ -221,7 +225,7 @@ class NumbaBackend(NumpyArrays):
 
     def solve_batch(self, C: Array, sizes: Array, a: Array, b: Array, eps: Array, g: Array,
                     tol: float, atoms: float, most: int) -> SweptBatch:
-        """The sweeps of each problem by one thread, from its start to its end, in float64."""
+        """Each problem is solved by one thread, from its start to its end, in float64."""
         given, single = C.dtype, C.dtype != np.float64
         C, a, b = (np.ascontiguousarray(numbers, np.float64) for numbers in (C, a, b))
         f, g, number = np.empty(len(a)), np.array(g, np.float64), len(sizes)

@@ -1,9 +1,10 @@
 """The loops that fill a block of costs c(x_i, y_j) inside the Numba kernels.
 
-A block is a flat array t: costs of up to ROWS rows (`i` is the first) by the TILE columns of one
-tile, of which `columns` are in use. A cost is a sum over coordinates. One loop sums the first 1 to
-4 coordinates; each further loop adds four more, to four rows at once, so that each y is loaded once
-for four rows.
+ROWS, TILE, tiles and kinds of operands are explained in `costs`. A block is a flat array t: costs
+of up to ROWS rows (`i` is the first) by the TILE columns of one tile, of which `columns` are in
+use. Row r of a block starts at t[o] with o = r TILE. A cost is a sum over coordinates. One loop
+sums the first 1 to 4 coordinates; each further loop adds four more, to four rows at once, so that
+each y is loaded once for four rows.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from refot.arrays import Array
 from .compile import elementwise, full_width, implements, variant
 from .costs import DIRECT, PAIR_TERMS, TILE, Euclidean, Rows, unrolled
 
-# Where the second, third and fourth row of a flat block start. They are constants, and unsigned, so
-# that the compiler sees that rows do not overlap and that no index is negative.
+# Where the second, third and fourth row of a block start. They are constants, and unsigned, so that
+# the compiler sees that rows do not overlap and that no index is negative.
 _1, _2, _3 = np.uintp(TILE), np.uintp(2 * TILE), np.uintp(3 * TILE)
 
 
@@ -51,7 +52,7 @@ def _next_coordinates(term: Any, width: int) -> Any:
     def loop(x: Array, y: Array, start: int, i: int, rows: int, tile: int, columns: int, t: Array
              ) -> None:
         full_width()
-        last = x.shape[0] - 1  # stands for rows beyond it, whose results nobody reads
+        last = x.shape[0] - 1  # is used in place of rows beyond it, whose results nobody reads
         for r in range(0, rows, 4):
             a, b = min(i + r, last), min(i + r + 1, last)
             c, d = min(i + r + 2, last), min(i + r + 3, last)
@@ -107,7 +108,7 @@ def _roots(t: Array) -> None:
 
 @elementwise
 def _copied_rows(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
-    """`fill` where the cost is a matrix: its entries are copied."""
+    """`fill` for a cost that is a matrix: its entries are copied into t."""
     full_width()
     for r in range(rows):
         row, start = np.uintp(i + r), np.uintp(tile * TILE)
@@ -138,8 +139,9 @@ def _fill(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> Any:
 
 
 def prepare(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
-    """`fill` where the function that `costs_at` has for this operand reads costs from the block t;
-    for the others, which compute each cost where it is used, nothing."""
+    """`fill`, but only for the kinds of operands whose function in `costs.costs_at` reads costs
+    from the block t. For the others, whose function computes a cost or reads it from the caller's
+    matrix, nothing is done."""
     raise NotImplementedError("compiled code only")
 
 

@@ -1,10 +1,10 @@
 """softmin and plan_apply for a transposed matrix: C_ij = M_ji with M (m, n) row-major in memory.
 
 A row of C is a column of M, so the sums run down the columns of M. A vector register holds
-neighbouring columns, whose sums do not depend on each other, and M is read along its rows, DEPTH of
-them at a time. As in `plan`, sums over a chunk of rows are in the dtype of the cost, sums over
-chunks in float64. k = log2(e) / eps, and exp(t / eps) is computed as 2^(k t). Within a chunk, j0
-and i0 are its first row and column in M, r and l count its rows and columns from there.
+neighbouring columns, whose sums do not depend on each other, and M is read along its rows, one
+chunk after another: DEPTH rows by at most WIDTH columns. As in `plan`, sums over a chunk are in the
+dtype of the cost, sums over chunks in float64. k = log2(e) / eps, and exp(t / eps) is computed as
+2^(k t). A chunk begins at row j0 and column i0 of M; r and l count its rows and columns from there.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def term(t: Number, shift: Number, k: Number) -> Number:
 
 @reduction
 def _growth(top: Array, shift: Array) -> Number:
-    """The most by which a largest exponent `top` exceeds the shift of its column; 0 if none does.
-    """
+    """The largest of top[l] - shift[l] over the columns l, where top[l] is the largest exponent of
+    the column so far; 0 if all of them are negative."""
     full_width()
     growth = top.dtype.type(0)
     for l in range(top.size):
@@ -58,8 +58,8 @@ def _growth(top: Array, shift: Array) -> Number:
 
 @elementwise
 def _rescale(top: Array, k: Number, shift: Array, total: Array) -> None:
-    """Make the largest exponent so far the shift of each column, and rescale the sum total[l] to
-    it: so no term of this chunk overflows."""
+    """Make the largest exponent so far, top[l], the shift of each column, so that no term of this
+    chunk overflows, and rescale total[l], which is in units of exp(shift[l] / eps)."""
     full_width()
     for l in range(top.size):
         total[l] *= exp2_scaled(shift[l] - top[l], k)

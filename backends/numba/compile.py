@@ -48,6 +48,7 @@ reduction: Callable[[Function], Function] = njit(**REDUCTION, **INSIDE)
 called: Callable[[Function], Function] = njit(no_cfunc_wrapper=True, **ELEMENTWISE)
 
 instruction: Callable[[Function], Any] = intrinsic
+"""Decorates a function that returns the LLVM code of an instruction, such as `fma`."""
 
 
 def implements(function: Callable[..., Any]) -> Callable[[Function], Function]:

@@ -1,6 +1,8 @@
 """Costs inside the Numba kernels: the form in which kernels take a cost, and how they get one c_ij.
 
-A kernel works on a block of ROWS rows by TILE columns at a time: 8 x 1024 costs, which stay in the
+c_ij = c(x_i, y_j) is a cost between points without the factor `scale`, so that C_ij = scale c_ij.
+The form in which kernels take a cost is called an operand; each kind of cost has a class for it. A
+kernel works on a block of ROWS rows by TILE columns at a time: 8 x 1024 costs, which stay in the
 cache. The whole matrix is never formed. A tile is a range of TILE columns. Arrays with one entry
 for each column, such as the points y, are laid out by tiles, (tiles, d, TILE), so that the loop
 over the columns of a tile reads memory in order.
@@ -107,6 +109,7 @@ POINTS: dict[PairCost, Any] = {
 """The kind of operand for each cost between points that the kernels can compute."""
 
 Operand: TypeAlias = SquaredEuclidean | Euclidean | ManhattanL1 | Dot | Rows
+"""A cost in the form that kernels take."""
 
 
 def operand(C: Cost, y_by_tiles: Array | None = None) -> Operand:
@@ -230,9 +233,10 @@ read it from row r of a block t, which `blocks.prepare` has filled."""
 # sign(x_ik - y_jk), for the product -weight_ij * y_jk. Each function below has one implementation
 # for each kind of operand.
 def gradient_weight(C: Any, entry: Number, c: Number) -> Number:
-    """weight_ij: `entry` = P_ij times the factor of the gradient of c_ij that all coordinates
-    share. It is 2 P_ij for the squared Euclidean cost, P_ij / |x - y| (0 where x = y) for the
-    Euclidean, and P_ij for the others."""
+    """weight_ij = `entry` times the factor of the gradient of c_ij that all coordinates share;
+    `entry` is P_ij, or another factor of the gradient. The weight is 2 `entry` for the squared
+    Euclidean cost, `entry` / c (0 where the cost c = |x - y| is 0) for the Euclidean, and `entry`
+    for the others."""
     raise NotImplementedError("compiled code only")
 
 

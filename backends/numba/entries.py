@@ -35,7 +35,7 @@ are the columns compared one by one: most runs have none."""
 @elementwise
 def _exponents(F: Array, G: Array, scale: Number, i: int, rows: int, tile: int, columns: int,
                t: Array) -> None:
-    """t[r, j] <- F_i + G_j - C_ij in place of the cost c_ij, C_ij = scale c_ij."""
+    """t[r, j] <- F_(i + r) + G_j - scale t[r, j], where t held costs without the factor `scale`."""
     full_width()
     for r in range(rows):
         o = np.uintp(r) * _1
@@ -82,8 +82,8 @@ def count_entries(C: Any, F: Array, G: Array, m: int, cut: Number, reach: Array,
 def _write(t: Array, r: int, j0: int, j1: int, cut: Number, k: Number, names: Array, place: int,
            values: Array, found: Array) -> int:
     """Of the exponents t[r, j0], ..., t[r, j1 - 1], write exp(t / eps) of those above the cut into
-    `values`, and the names of their columns into `found`, from `place` on. Returns the place after
-    the last."""
+    `values`, and the numbers that the caller has for their columns (`names`) into `found`, from
+    `place` on. Returns the place after the last."""
     for j in range(j0, j1):
         if t[r * TILE + j] > cut:
             values[place], found[place] = exp2_bounded(t[r * TILE + j], k), names[j]
@@ -142,8 +142,9 @@ def entries(C: Cost, F: Array, G: Array, eps: float, k: Any, least: float, most:
 
 
 def _reach(C: PointCost, F: Array, G: Array, cut: Any) -> Array:
-    """Whether a group of rows may have large entries in a tile of columns: (groups, tiles). The
-    bound is the largest potentials minus the smallest cost between the boxes around the points."""
+    """Whether a group of CLUSTER rows may have large entries in a tile of columns: (groups, tiles).
+    No exponent there exceeds the largest F of the group plus the largest G of the tile minus the
+    least cost between the boxes around their points."""
     x_low, x_high = (corner[:, None] for corner in box_corners(C.x, CLUSTER))
     y_low, y_high = box_corners(C.y, TILE)
     gap = np.maximum(np.maximum(y_low - x_high, x_low - y_high), 0)

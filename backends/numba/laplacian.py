@@ -40,9 +40,10 @@ def _advance(step: float, q: Array, Aq: Array, diagonal: Array, x: Array, r: Arr
 @kernel
 def conjugate_gradients(values: Array, columns: Array, starts: Array, s: Array, diagonal: Array,
                         y: Array, accuracy: float, most: int, x: Array, i0: int, i1: int) -> None:
-    """Solve A x = y, A = diag d - P' diag(s) P, to the relative `accuracy` in the norm weighted by
-    1 / d, in at most `most` steps. P is sparse: `values`, `columns`, `starts` are its `Entries`. x
-    (m,) comes in as 0. i0 and i1, which every kernel has, are not used: there is one system."""
+    """Solve A x = y, A = diag d - P' diag(s) P, where d is `diagonal`: until the residual
+    r = y - A x has fallen by the factor `accuracy` in the norm sqrt(sum r^2 / d), or for `most`
+    steps. P is sparse: `values`, `columns`, `starts` are its `Entries`. x (m,) comes in as 0. i0
+    and i1, which every kernel has, are not used: there is one system."""
     r, z, Aq, Pq = y.copy(), y / diagonal, np.empty_like(y), np.empty_like(s)
     q, rz = z.copy(), _product(y, z)
     target = accuracy**2 * rz

@@ -48,6 +48,7 @@ _log = logging.getLogger(__name__)
 
 
 _alone = threading.local()
+"""Its attribute `held` says whether this thread is within `one_thread`."""
 
 
 @contextmanager

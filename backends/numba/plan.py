@@ -3,12 +3,13 @@
 Each kernel goes through its rows, i0 to i1 - 1, and through the columns block by block, in three
 steps: fill a block t with costs (`blocks.fill`); turn them into entries of the plan; add these up.
 
-F = f + eps log a and G = g + eps log b are potentials with their weights, in cost units. With
-k = log2(e) / eps, exp(t / eps) is computed as 2^(t k). Sums over a tile are in the dtype of the
-cost, sums over tiles in float64. Arrays with one entry for each column, such as G, are laid out by
-tiles, (tiles, TILE): see `costs`, which defines tiles and blocks. m is the number of columns. A
-block holds costs c_ij without the factor `scale` of the cost: C_ij = scale * c_ij. For points c_ij
-= c(x_i, y_j), and d1 c is the derivative of c(x, y) in x.
+F = f + eps log a and G = g + eps log b are potentials with their weights, in cost units. With k =
+log2(e) / eps, exp(t / eps) is computed as 2^(t k). Sums over a tile are in the dtype of the cost,
+sums over tiles in float64. Arrays with one entry for each column, such as G, are laid out by tiles,
+(tiles, TILE): see `costs`, which defines tiles and blocks. Row r of a block t starts at t[o] with o
+= r TILE; its entries are written t[r, j]. m is the number of columns. A block holds costs c_ij
+without the factor `scale` of the cost: C_ij = scale * c_ij. For points c_ij = c(x_i, y_j), and d1 c
+is the derivative of c(x, y) in x.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def entry(F_i: Number, G_j: Number, c: Number, scale: Number, k: Number) -> Numb
 @elementwise
 def _entries(F: Array, G: Array, scale: Number, k: Number, i: int, rows: int, tile: int,
              columns: int, t: Array) -> None:
-    """t[r, j] <- P_ij in place of the cost c_ij, i = i + r."""
+    """t[r, j] <- P_(i + r)j, where t held the costs c_(i + r)j."""
     full_width()
     for r in range(rows):
         o = np.uintp(r) * _1
@@ -122,13 +123,14 @@ def marginals(C: Any, F: Array, G: Array, m: int, k: Number, row_sums: Array, i0
 @reduction
 def _row_cost(F_i: Number, G: Array, scale: Number, k: Number, r: int, tile: int, columns: int,
               t: Array) -> Number:
-    """sum_j P_ij c_ij for row r of a block t of costs c, which lack the factor `scale`."""
+    """sum_j P_ij c_ij for row r of a block t of costs c, which lack the factor `scale`. A forbidden
+    pair, with P_ij = 0 and c_ij = inf, adds 0."""
     full_width()
     o = np.uintp(r) * _1
     total, none = t.dtype.type(0), t.dtype.type(0)
     for j in range(np.uintp(columns)):
         P_ij = entry(F_i, G[tile, j], t[o + j], scale, k)
-        total += P_ij * (t[o + j] if P_ij > none else none)  # a forbidden pair: 0 times inf is 0
+        total += P_ij * (t[o + j] if P_ij > none else none)
     return total
 
 
@@ -150,7 +152,7 @@ def plan_cost(C: Any, F: Array, G: Array, m: int, k: Number, i0: int, i1: int) -
 @elementwise
 def _weights(C: Any, F: Array, G: Array, k: Number, i: int, rows: int, tile: int, columns: int,
              t: Array) -> None:
-    """t[r, j] <- the `gradient_weight` of P_ij in place of the cost c_ij."""
+    """t[r, j] <- the `gradient_weight` of P_(i + r)j, where t held the costs c_(i + r)j."""
     full_width()
     for r in range(rows):
         o = np.uintp(r) * _1

@@ -4,10 +4,11 @@ These are costs without compiled code, and costs in high dimension that a matrix
 many dimensions most of the work is in the products x.y, which BLAS computes at the processor's peak
 rate. The cost is -x.y itself, or |x - y|^2 = |x|^2 + |y|^2 - 2 x.y, or the root of that.
 
-For a distance the points are first centred. With u the unit roundoff, the error of |x - y|^2 is
-then at most (d + 8) u (|x|^2 + |y|^2), which may be larger than the distance of near neighbours. So
-a result below NEAR (|x|^2 + |y|^2) is computed again by differences. Every cost then has a relative
-error of at most (d + 8) u / NEAR, and points that coincide have cost 0.
+For a distance the points are first centred: the middle between the means of x and of y is
+subtracted from all of them. With u the unit roundoff, the error of |x - y|^2 is then at most
+(d + 8) u (|x|^2 + |y|^2), which may be larger than the distance of near neighbours. So a result
+below NEAR (|x|^2 + |y|^2) is computed again by differences. Every cost then has a relative error of
+at most (d + 8) u / NEAR, and points that coincide have cost 0.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ PRODUCT_DIMENSION = 64
 """From this dimension on a matrix product is faster than summing squared differences."""
 
 NEAR = 2.0**-6
-"""Costs below this share of |x|^2 + |y|^2 are computed by differences."""
+"""Squared distances below this share of |x|^2 + |y|^2, of the centred points, are computed by
+differences."""
 
 BLOCK_ELEMENTS = 1 << 20
 """Costs in a block: 8 MiB in float64, read again while they are in the cache."""
@@ -108,7 +110,7 @@ def _squared_distance(x: Array, y: Array) -> Number:
 
 @elementwise
 def _scaled(c: Array, root: bool, scale: Number) -> None:
-    """c_j <- scale * c_j, or scale * sqrt(c_j)."""
+    """c_j <- scale * c_j; if `root`, scale * sqrt(c_j)."""
     full_width()
     if root:
         for j in range(np.uintp(c.size)):

@@ -58,7 +58,7 @@ def softmin_by_rows(C: Cost, h: Array, eps: float, guess: Array | None, run: Lau
     rows = np.flatnonzero(failed)
     for part in blocks((len(rows), len(h)), NUMPY_ELEMENTS):
         some = _rows_of(C, rows[part]).with_arrays(np.float64)
-        with np.errstate(over="ignore"):  # of an exponent, to -inf: its term is 0
+        with np.errstate(over="ignore"):  # an exponent may overflow to -inf; its term is then 0
             out[rows[part]] = NumpyBackend().softmin(some, h.astype(float), eps)
 
 
@@ -71,7 +71,7 @@ def _rows_of(C: Cost, some: Array) -> Cost:
 
 def _by_kernel(C: Cost, h: Array, eps: float, guess: Array | None, run: Launcher, out: Array
                ) -> None:
-    """The softmin of h into `out`; NaN in rows where the guess was too high, or exponents are
+    """Write the softmin of h into `out`; NaN in rows where the guess was too high, or exponents are
     beyond the range of the kernel (`softmin`)."""
     k, dtype = math.log2(math.e) / eps, out.dtype
     with np.errstate(over="ignore"):  # a row with an infinite exponent becomes NaN
@@ -88,7 +88,7 @@ def _by_kernel(C: Cost, h: Array, eps: float, guess: Array | None, run: Launcher
 def _in_order(C: SortedCost, groups: Grouping, h: Array, ks: Any, eps: float, guess: Array,
               run: Launcher, out: Array) -> None:
     """The softmin between sorted points, by groups. h, guess and `out` are in the caller's order; h
-    is in cost units, the guess in base 2, whole numbers or NaN."""
+    is in cost units, the guess as in `softmin.softmin`."""
     order, rows, k = C.rows_in_order.order, np.empty_like(out), math.log2(math.e) / eps
 
     def columns() -> tuple[Array, Array, Array]:
@@ -104,8 +104,8 @@ def _in_order(C: SortedCost, groups: Grouping, h: Array, ks: Any, eps: float, gu
 
 def plan_apply_in_order(C: SortedCost, groups: Grouping, F: Array, G: Array, k: Any, V: Array,
                         run: Launcher, out: Array) -> None:
-    """P @ V into `out` (n, c), in float64, between sorted points, by groups. F, G, V and `out` are
-    in the caller's order, F and G in cost units.
+    """Write P @ V into `out` (n, columns of V), in float64, between sorted points, by groups. F, G,
+    V and `out` are in the caller's order, F and G in cost units; k = log2(e) / eps.
 
     Each column of V is divided by its largest entry, and its product multiplied by it again,
     because the moments of a series might otherwise overflow or underflow."""

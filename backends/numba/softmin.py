@@ -113,8 +113,8 @@ def _sum_terms(C: Any, t: Any, start: Any, at: Any, tile: Any, j0: Any, j1: Any,
 def add_columns(C: Any, t: Array, start: int, tile: int, j0: int, j1: int, h: Array, ks: Number,
                 span: float, shift: Array, top: Array, total: Array, part: Array) -> None:
     """Add the terms of the columns j0 to j1 - 1 of a tile to the sums total_r of the rows from
-    `start` on, in units of 2^shift_r. `prepare` has filled t for these rows; `part` is a work array
-    with one entry for each row."""
+    `start` on, in units of 2^shift_r. If costs are read from a block, `prepare` has
+    filled t for these rows; `part` is a work array with one entry for each row."""
     sum_terms(C, t, start, 0, tile, j0, j1, h, ks, shift, top, part)
     for r in range(top.size):
         if top[r] - shift[r] <= span:
@@ -169,7 +169,8 @@ def softmin(C: Any, h: Array, m: int, ks: Number, eps: float, allowed: Range, gu
     high, or exponents are out of range.
 
     h (tiles, TILE), guess (n,) and the factor ks of the costs come in base 2, that is times
-    log2(e) / eps. The guess is a whole number for each row, the first shift; NaN for none."""
+    log2(e) / eps. The guess is the first shift of each row: a whole number near minus the expected
+    result, or NaN for none."""
     t, shift = np.empty(ROWS * TILE, h.dtype), guess[i0:i1].copy()
     top, total = np.full(i1 - i0, -np.finfo(h.dtype).max, h.dtype), np.zeros(i1 - i0)
     part = np.empty(ROWS, h.dtype)

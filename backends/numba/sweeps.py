@@ -3,7 +3,8 @@
 G = Genevay, Peyré, Cuturi 2018. An iteration needs K v, then K'u for a u that depends on K v. But
 (K v)_i depends on row i of K alone, and gives u_i. So row i can be added to K'u at once, while it
 is in the cache, and K is read from memory once, not twice. K may be in float32, which halves its
-memory; sums are in float64. k = log2(e) / eps; tiles and blocks are those of `costs`.
+memory; sums are in float64. k = log2(e) / eps; tiles and blocks are those of `costs`. Row r of a
+block t starts at t[o] with o = r TILE.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def _over_power(s: float, r: float, w: float) -> Number:
 
 @reduction
 def row_sums(K: Array, v: Array, i_0: Any, i_1: Any, i_2: Any, i_3: Any) -> Any:
-    """(K v)_i for four rows i."""
+    """(K v)_i for the four rows i = i_0, ..., i_3."""
     full_width()
     r_0, r_1, r_2, r_3 = 0.0, 0.0, 0.0, 0.0
     for j in range(np.uintp(v.size)):
@@ -76,7 +77,7 @@ def row_sums(K: Array, v: Array, i_0: Any, i_1: Any, i_2: Any, i_3: Any) -> Any:
 @reduction
 def add_rows(K: Array, i_0: Any, i_1: Any, i_2: Any, i_3: Any, u_0: float, u_1: float, u_2: float,
              u_3: float, c: Array) -> None:
-    """c += u_0 K_0 + u_1 K_1 + u_2 K_2 + u_3 K_3."""
+    """c_j += u_0 K_(i_0)j + u_1 K_(i_1)j + u_2 K_(i_2)j + u_3 K_(i_3)j for all columns j."""
     full_width()
     for j in range(np.uintp(c.size)):
         c[j] += ((u_0 * np.float64(K[i_0, j]) + u_1 * np.float64(K[i_1, j]))

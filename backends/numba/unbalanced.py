@@ -7,7 +7,8 @@ U-3, U-4, U-5 are equations in docs/equations.md.
 Each function is written for one side, rows or columns, with its potential f and weights a; g and b
 are those of the other side. s = 1 / rho is the softness of its marginal penalty, 0 for an exact
 marginal. h is the transform of g: the best f if the marginal of this side is exact. The potential f
-*asks for* the masses a exp(-s f), the marginal that is optimal for this f (U-4).
+*asks for* the masses a exp(-s f), the marginal that is optimal for this f (U-4). A level t is added
+to f and subtracted from g, which leaves the plan as it is; the best t makes the dual largest (U-5).
 """
 
 from __future__ import annotations
@@ -84,13 +85,13 @@ def _reliable(sums: Array, noise: float) -> bool:
 @elementwise
 def _half_step(f: Array, h: Array, a: Array, s: float, g: Array, b: Array, s_other: float,
                eps: float, w: float, moved: Array) -> None:
-    """moved = f + w (answer - f). The answer is the f that has the largest dual together with g,
-    when the level of both may change freely (U-3, U-5). If w is 1, or the dual would fall, moved is
-    the answer itself; and so it is at points of weight 0."""
-    coupling = 1 / (1 + eps * s)
-    lag = eps * s * coupling * _level(h, a, coupling * s, g, b, s_other)
+    """moved = f + w (answer - f). The answer is the f for which the dual of (f + t, g - t) is
+    largest, each f with its best level t. It fulfils f + t = (h + t) / (1 + eps s), by U-3. If w is
+    1, or the dual would fall, moved is the answer itself; and so it is at points of weight 0."""
+    damping = 1 / (1 + eps * s)
+    lag = eps * s * damping * _level(h, a, damping * s, g, b, s_other)  # t - t / (1 + eps s)
     for i in range(np.uintp(f.size)):
-        moved[i] = coupling * h[i] - lag
+        moved[i] = damping * h[i] - lag
     if w != 1 and _rise(f, h, a, s, _level(f, a, s, g, b, s_other), eps, w, moved) >= 0:
         for i in range(np.uintp(f.size)):
             moved[i] = f[i] + w * (moved[i] - f[i]) if a[i] > 0 else moved[i]
@@ -99,8 +100,8 @@ def _half_step(f: Array, h: Array, a: Array, s: float, g: Array, b: Array, s_oth
 @reduction
 def _rise(f: Array, h: Array, a: Array, s: float, level: float, eps: float, w: float, answer: Array
           ) -> float:
-    """By how much the dual of (f, g) rises if f becomes f + w (answer - f), where `level` has been
-    added to f and subtracted from g."""
+    """By how much the dual of (f + level, g - level) rises if f becomes f + w (answer - f) in it.
+    `worth` is what this adds to the dual for each unit of the mass that f + level asks for."""
     total = 0.0
     for i in range(f.size):
         if a[i] > 0:

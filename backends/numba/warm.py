@@ -69,28 +69,28 @@ def _softmin(on: Backend, C: Cost) -> None:
 
 
 def _plan_apply(on: Backend, C: Cost) -> None:
-    on.plan_apply(C, *_exponents(C), EPS, np.ones((SIZE, 1), C.dtype))
+    on.plan_apply(C, *_potentials(C), EPS, np.ones((SIZE, 1), C.dtype))
 
 
 def _marginals(on: Backend, C: Cost) -> None:
-    on.marginals(C, *_exponents(C), EPS)
+    on.marginals(C, *_potentials(C), EPS)
 
 
 def _plan_cost(on: Backend, C: Cost) -> None:
-    on.plan_cost(C, *_exponents(C), EPS)
+    on.plan_cost(C, *_potentials(C), EPS)
 
 
 def _plan_cost_gradient(on: Backend, C: Any) -> None:
-    on.plan_cost_gradient(C, *_exponents(C), EPS)
+    on.plan_cost_gradient(C, *_potentials(C), EPS)
 
 
 def _plan_entries(on: Backend, C: Cost) -> None:
-    on.plan_entries(C, *_exponents(C), EPS, 1e-9, SIZE**2)
+    on.plan_entries(C, *_potentials(C), EPS, 1e-9, SIZE**2)
 
 
 def _gibbs(on: Backend, C: Cost) -> None:
     for dtype in {np.dtype(C.dtype), np.dtype(np.float32)}:
-        on.gibbs(C, *_exponents(C), EPS, 1e-30, np.empty(C.shape, dtype))
+        on.gibbs(C, *_potentials(C), EPS, 1e-30, np.empty(C.shape, dtype))
 
 
 OPERATIONS = (_softmin, _plan_apply, _marginals, _plan_cost, _plan_cost_gradient, _plan_entries,
@@ -111,7 +111,7 @@ def _sweep(on: Backend, C: DenseCost) -> None:
 
 
 def _sparse_sweep(on: Backend, C: DenseCost) -> None:
-    P = on.plan_entries(C, *_exponents(C), EPS, 1e-9, SIZE**2)
+    P = on.plan_entries(C, *_potentials(C), EPS, 1e-9, SIZE**2)
     assert P is not None
     on.sweep(P, np.ones(SIZE), np.ones(SIZE), 1.0)
     if isinstance(on, DirectionSolver):
@@ -128,6 +128,6 @@ OF_MATRICES = (_sweep, _sparse_sweep, _solve_batch)
 """The operations that take a kernel or a plan in memory, or many small problems."""
 
 
-def _exponents(C: Cost) -> tuple[Any, Any]:
+def _potentials(C: Cost) -> tuple[Any, Any]:
     """F and G with which the entries of the plan neither overflow nor vanish."""
     return np.zeros(SIZE, C.dtype), np.full(SIZE, -1.0, C.dtype)

@@ -1,6 +1,7 @@
 """The readable backend: each operation as its formula in NumPy, one block of rows at a time.
 
-A matrix (n, m) is never in memory whole, but for the K that `gibbs` fills and `sweep` reads.
+`refot.backend_contract.Backend` describes the operations and their letters; P is the plan. No
+matrix (n, m) is formed here, except the K that `gibbs` fills.
 """
 
 from __future__ import annotations
@@ -45,10 +46,11 @@ class NumpyBackend(NumpyArrays):
 
     name = "numpy"
     recomputes = True
+    """Each operation computes the costs between points anew, so that it saves time to keep them."""
 
     def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
         """-eps log sum_j exp((h_j - C_ij) / eps), (n,). The largest exponent of each row is taken
-        out of the sum, so that nothing overflows; the guess `shift` is not needed."""
+        out of the sum, so that nothing overflows; `shift`, a guess of the result, is not used."""
         out = np.empty(C.shape[0], dtype=C.dtype)
         for rows in row_blocks(C):
             t = h - C.rows(rows)

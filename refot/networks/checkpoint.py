@@ -18,6 +18,8 @@ from refot.arrays import Array, InputError, TypeInputError, namespace
 from refot.files import UnreadableError, parsed, read_arrays, whole_file
 
 FORMAT = "refot checkpoint 1"
+"""The format that the header names; a file that names another is refused."""
+
 
 class CheckpointError(InputError):
     """A file that is no checkpoint or is damaged, or whose arrays do not fit the network."""
@@ -77,7 +79,8 @@ def copy_into(target: Mapping[str, Array], arrays: Mapping[str, Array]) -> None:
 
 
 def on_host(array: Array) -> Array:
-    """`array` as an array of NumPy; CuPy copies its arrays to the host by their method `get`."""
+    """`array` as an array of NumPy. An array of CuPy is copied to main memory by its method `get`.
+    """
     return array.get() if hasattr(array, "get") else np.asarray(array)
 
 

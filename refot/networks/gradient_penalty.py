@@ -11,8 +11,8 @@ by a chain of the vectors t = dD/d(input of a layer):
 The gradient of p runs through this chain in the other direction, as r = dp/dt: from r = dp/du at
 the input to the output, r <- r W and r <- r s'(a). The weights enter the chain in two places, and p
 has a gradient from each. One is the W of a dense layer: dW = r' t. The other is the point a at
-which s' is taken, which depends on the weights of all earlier layers: da = r t s''(a), which then
-goes back through the network as in any backward pass.
+which s' is taken, which depends on the weights of all earlier layers: da = dp/da = r t s''(a),
+which then goes back through the network as in any backward pass.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from .sequential import Cache, Sequential
 
 
 def gradient_penalty(net: Sequential, x: Array) -> tuple[float, dict[str, Array]]:
-    """(p, its gradients in the weights): p = mean_i (|dD(x_i)/dx_i| - 1)^2; slopes are in units of
-    D / units of x.
+    """(p, its gradients in the weights): p = mean_i (|dD(x_i)/dx_i| - 1)^2, where derivatives are
+    in units of D divided by units of x.
 
     `net` is D: Dense layers and activations only, with one output; x (n, d). Raises TypeInputError
     for other layers (with batch norm, D(x_i) also depends on the other samples of the batch, so
@@ -86,7 +86,8 @@ def adjoint_of_chain(
 def backward_with(
     net: Sequential, cache: Cache, dW: dict[int, Array], da: dict[int, Array]
 ) -> dict[str, Array]:
-    """The gradients of all weights: dW, plus those that each da causes in the layers before it."""
+    """The gradients of p in all weights: of those in dense layers dW, and what each da, going
+    backward, adds in the layers before it."""
     gradients: dict[str, Array] = {}
     e: Array = None  # the gradient in the output of layer k; None behind the last activation
     for k in reversed(range(len(net.layers))):

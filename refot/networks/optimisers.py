@@ -1,9 +1,9 @@
 """Optimisers: each takes a step down, w <- w - (rate times direction), in place.
 
-In the formulas g is the gradient plus weight_decay * w, where the second term is the gradient of
-weight_decay |w|^2 / 2. To ascend, pass minus the gradient. Formulas and defaults are PyTorch's, and
-the tests compare whole sequences of steps with it. The work arrays of a step are kept for the next
-one, because a network's weights are large.
+In the formulas lr is the learning rate, and g is the gradient plus weight_decay * w, where the
+second term is the gradient of weight_decay |w|^2 / 2. To ascend, pass minus the gradient. Formulas
+and defaults are PyTorch's, and the tests compare whole sequences of steps with it. The work arrays
+of a step are kept for the next one, because a network's weights are large.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Optimiser(ABC):
         self.lr = as_positive(lr, "lr")
         self.weight_decay = as_nonnegative(weight_decay, "weight_decay")
         self._arrays: dict[str, Array] = {}  # "slot/weight", and work arrays "work0/weight"
-        self._steps: dict[str, int] = {}
+        self._steps: dict[str, int] = {}  # the number t of steps of each weight
 
     @abstractmethod
     def rule(self, g: Array, t: int, work: Array, *slots: Array) -> None:
@@ -96,7 +96,7 @@ class Optimiser(ABC):
         """The array `slot` of the weight w, in the library of w; zeros at first."""
         key = f"{slot}/{name}"
         array: Array = self._arrays.get(key)
-        if type(array) is not type(w):  # not made yet, or read from a file and w is on a device
+        if type(array) is not type(w):  # it is not made yet, or NumPy's, from a file, and w CuPy's
             xp = namespace(w)
             array = self._arrays[key] = xp.zeros_like(w) if array is None else xp.asarray(array)
         if array.shape != w.shape or array.dtype != w.dtype:
@@ -170,7 +170,7 @@ class Adam(Optimiser):
 
 
 def move_to_square(v: Array, g: Array, decay: float, work: Array) -> None:
-    """v <- decay v + (1 - decay) g^2, in place."""
+    """v <- decay v + (1 - decay) g^2, in place; `work` is a work array."""
     xp = namespace(v)
     xp.multiply(g, g, out=work)
     work *= 1 - decay

@@ -22,7 +22,7 @@ class Cache(NamedTuple):
 
 
 class Sequential:
-    """layers[-1] o ... o layers[0], and the arrays of these layers.
+    """The layers applied one after the other, layers[0] first, and the arrays of these layers.
 
     `weights` maps "k.name" to an array of layer k ("0.W"), and so does `statistics` ("1.mean").
     Change these arrays in place, `weights["0.W"][...] = W`, because other objects, such as `Heads`,

@@ -1,2 +1,2 @@
-"""The systems of the papers (training algorithms with their networks), one file each, and the code
-that runs and records a training."""
+"""The systems, which are the papers' algorithms for training networks, and all that runs them:
+tasks, presets, and the code that runs and records a training."""

@@ -39,11 +39,12 @@ class MMDSettings:
 
 
 class MMDGenerator(GeneratorSystem):
-    """g descends MMD^2_{-c} on batches: 2 mean c(x, y) - mean c(x, x') - mean c(y, y').
+    """g descends the squared MMD of batches, with the kernel -c:
+    2 mean c(x, y) - mean c(x, x') - mean c(y, y').
 
     This is the V-statistic: the means are over all pairs, also of a point with itself. It is the
     squared MMD between the two batches. As an estimate of the squared MMD between their laws it is
-    too high, by the term of erratum G8.
+    too high, by the term of erratum G8 (docs/errata.md).
     """
 
     name = "baselines"
@@ -110,8 +111,8 @@ class WGAN(GeneratorSystem):
         return self.batches(self.n_c + 1, self.m)
 
     def update(self, batch: Batch) -> dict[str, float]:
-        """n_c steps of f, then one of g. `W` is H-14 on the batch of g, before its step, in units
-        of f."""
+        """n_c steps of f, then one of g. The loss `W` is H-14, mean f(y) - mean f(g(z)), on the
+        batch of g before its step, in units of f."""
         for k in range(self.n_c):
             self.ascend({name: drawn[k] for name, drawn in batch.items()})
         return {"W": self.descend(batch["z"][-1], batch["y"][-1])}

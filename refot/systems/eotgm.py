@@ -2,9 +2,10 @@
 
     min_g W(P, Q),   W = min_pi <pi, M> - lam H(pi),   M_ij = |x_i - y_j|^2
 
-with data x and samples y = g(z); the data come first, as in L. Each step draws a mini-batch of
-both, solves for pi, and descends <pi, M> in g with pi held fixed. By the envelope theorem this is
-the gradient of W, because pi is optimal and -lam H(pi) does not depend on g.
+with data x and samples y = g(z); the data come first, as in L. P and Q are their laws, pi is a plan
+between them, and H(pi) = -sum pi_ij log pi_ij its entropy. Each step draws a mini-batch of both,
+solves for pi, and descends <pi, M> in g with pi held fixed. By the envelope theorem this is the
+gradient of W, because pi is optimal and -lam H(pi) does not depend on g.
 
 The poster states the problem, but no algorithm. Chosen here: mini-batches with equal weights;
 Sinkhorn's algorithm on each of them, from 0 to a tolerance (`batch.entropic_plan`); Adam; and the

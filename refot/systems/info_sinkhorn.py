@@ -8,11 +8,13 @@ together.
 Three networks are trained besides G. The dual networks D2 and D4 are potentials of the transport
 from samples to data and from samples to samples; Q(z1, y) = z1 . D_Q(y) scores a code. D2, D4 and
 D_Q are heads on one trunk (Table 3). Steps of D2 and D4 move the trunk too; steps of Q do not
-(section 4.1). With lam = 0 there is no Q: this is the Sinkhorn baseline. `debiased=False` leaves
-out the transport from samples to samples, and so minimises W, not the divergence S (Fig. 1).
+(section 4.1). With lam = 0 no Q is trained: this is the Sinkhorn baseline. `debiased=False` leaves
+out the transport from samples to samples, and so G descends the transport cost W, not the
+divergence S (Fig. 1).
 
 Two formulas are misprinted in B (errata E2 and E3). Here they are corrected: lam Q is inside the
-transform, and eps is not added. `printed=True` puts lam Q where B prints it, for comparison.
+transform, and eps is not added to the semi-dual. `printed=True` puts lam Q where B prints it, for
+comparison.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def semi_discrete_plan(psi: Array, C: Array, lam: float) -> BatchPlan:
 @dataclass(frozen=True)
 class Settings:
     """lam >= 0 in units of |x - y|^2 / alpha; K steps of psi for each step of theta; b latents in a
-    batch.
+    batch (another b than the weights of nu).
 
     `rate` and `betas` are Adam's, for theta. H states none of these numbers.
     """

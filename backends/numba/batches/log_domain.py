@@ -18,7 +18,7 @@ from refot.backends.numba.exponential import exp2_scaled
 
 @elementwise
 def _folded(g: Any, b: Any, k: Any, h: Any) -> None:
-    """h = g + eps log b, the potential with its weights; -inf where b is 0."""
+    """h = g + eps log b, the potential with its weights b; -inf where b is 0."""
     for j in range(g.size):
         h[j] = g[j] + math.log2(b[j]) / k if b[j] > 0 else -np.inf
 
@@ -56,7 +56,7 @@ def _add_exponentials(C: Any, at: Any, h: Any, k: Any, top: Any, total: Any) -> 
 
 @elementwise
 def transform_rows(C: Any, at: Any, b: Any, k: Any, f: Any, g: Any, h: Any) -> None:
-    """f = g^(c,eps): B-25."""
+    """f_i = -eps log sum_j b_j exp((g_j - C_ij) / eps), which B writes g^(c,eps): B-25."""
     h = h[:g.size]
     _folded(g, b, k, h)
     for i in range(np.uintp(f.size)):
@@ -66,8 +66,8 @@ def transform_rows(C: Any, at: Any, b: Any, k: Any, f: Any, g: Any, h: Any) -> N
 @elementwise
 def transform_columns(C: Any, at: Any, a: Any, k: Any, f: Any, g: Any, h: Any, top: Any,
                        total: Any) -> None:
-    """g = f^(c,eps). A first pass over the rows finds the largest exponent of each column, a second
-    one sums the exponentials."""
+    """g_j = -eps log sum_i a_i exp((f_i - C_ij) / eps): B-25 for the columns. A first pass over the
+    rows finds the largest exponent of each column, a second one sums the exponentials."""
     _folded(f, a, k, h)
     top[:], total[:] = -np.inf, 0.0
     for i in range(np.uintp(f.size)):

@@ -1,9 +1,12 @@
 """Many small problems in one compiled call, each by one thread, from its start to its end.
 
-The kernel K = exp((f + g - C) / eps) of a problem is formed at f = min C and g = 0, unless entries
-would be too small there (DIRECT). Sweeps multiply it by scalings u and v. Scalings that become too
-large or too small are absorbed: they are added to the potentials f and g in the log domain, and K
-is formed anew there. Arguments `at` and k are those of `log_domain`. B = Bréchet et al. 2019.
+The kernel of a problem is K_ij = exp((f_i + g_j - C_ij) / eps), formed at potentials f and g: first
+at f = min C and g = 0 or, if entries would be too small there (DIRECT), at the transforms of the
+start. Sweeps multiply it by scalings u of its rows and v of its columns. If u or v becomes too
+large or too small, the other of the two is absorbed: eps times its logarithm is added to the
+potential of its side. From this the potential of the failed side is computed in the log domain, K
+is formed anew at both, and the sweeps go on. Arguments `at` and k are those of `log_domain`: the
+costs of this problem begin at C[at], and k = log2(e) / eps. B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations
@@ -48,11 +51,12 @@ beyond the problem's own are 0."""
 def _one(C: Any, at: Any, a: Any, b: Any, k: Any, tol: Any, atoms: Any, most: Any, direct: Any,
          least: Any, first: Any, K: Any, f: Any, g: Any, u: Any, v: Any, room: Any, h: Any,
          history: Any) -> Any:
-    """Solve one problem from the start g (m,), into f (n,) and g; returns (iterations, how the last
-    `relax` ended).
+    """Solve one problem from the start g (m,), and write its potentials into f (n,) and g. Returns
+    (iterations, how the last `relax` ended).
 
-    If `direct`, the first kernel is `first`, formed at g = 0 and f = `least`, the least cost. Any
-    other kernel is formed here. The arrays from K on are the results and work arrays."""
+    If `direct`, the first kernel is `first`, which the caller has formed at g = 0 and f = `least`,
+    the least cost. Any other kernel is formed here, in K. u, v, room, h and history are work
+    arrays."""
     iterations, why, absorbed = 0, ABSORB_ROWS, first
     if direct:
         f[:] = least
@@ -82,8 +86,8 @@ def _one(C: Any, at: Any, a: Any, b: Any, k: Any, tol: Any, atoms: Any, most: An
 @reduction
 def _plan_row(C: Any, at: Any, f: Any, g: Any, b: Any, weight: Any, k: Any, columns: Any
               ) -> Any:
-    """For one row with the potential f: add weight e_j to columns_j, where e_j = exp((f + g_j -
-    C_j) / eps), and return sum_j b_j e_j."""
+    """For one row, whose potential is f and whose costs C_j begin at C[at]: add weight e_j to
+    columns_j, where e_j = exp((f + g_j - C_j) / eps), and return sum_j b_j e_j."""
     full_width()
     total = 0.0
     for j in range(np.uintp(g.size)):
@@ -105,7 +109,8 @@ def _sums_anew(C: Any, at: Any, a: Any, b: Any, k: Any, f: Any, g: Any, rows: An
 
 @elementwise
 def _sums_of_sweep(u: Any, r: Any, v: Any, c: Any) -> None:
-    """The sums of the plan, divided by the weights, by the last sweep: r, c become u r, v c."""
+    """Turn r (n,) and c (m,), the sums of K from the last sweep (`sweeps`), into the row and column
+    sums of the plan, each divided by its weight: r becomes u r, and c becomes v c."""
     for i in range(u.size):
         r[i] *= u[i]
     for j in range(v.size):
@@ -144,11 +149,13 @@ def _range(C: Any, at: Any, size: Any) -> Any:
 def solve(C: Any, sizes: Any, a: Any, b: Any, per_eps: Any, tol: float, atoms: float, most: int,
           shared: Any, single: bool, f: Any, g: Any, iterations: Any, arrived: Any, found: Any,
           p0: int, p1: int) -> None:
-    """Solve the problems p0 to p1, whose arrays are those of `BatchSolver.solve_batch`, from the
-    start g, into f and g. If `single`, potentials are rounded to float32.
+    """Solve the problems p0 to p1 - 1 from their starts in g, and write their potentials into f and
+    g; if `single`, rounded to float32.
 
-    `shared` is the kernel of `shared_kernel`; empty where each problem forms its own. Into `found`
-    go the three numbers of `_reached`."""
+    C, sizes, a, b, tol, atoms and most are the arguments of `BatchSolver.solve_batch`; `per_eps`
+    has k for each problem. `shared` is what `shared_kernel` returns. Results for each problem:
+    `iterations`; `arrived`, whether it reached the tolerances; `found`, the three numbers of
+    `_reached`."""
     n_most, m_most = 0, 0
     for p in range(p0, p1):
         n_most, m_most = max(n_most, sizes[p, 0]), max(m_most, sizes[p, 1])

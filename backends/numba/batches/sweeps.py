@@ -44,7 +44,7 @@ LOWER_AFTER, LOWERED = 24, 0.7
 multiplied by LOWERED. Each time, the next such step waits for twice as many sweeps."""
 
 NEAR = 0.25
-"""A scaling is over-relaxed only if Sinkhorn's own step changes its logarithm by at most this."""
+"""A scaling is over-relaxed only if Sinkhorn's own step changes it by at most this part."""
 
 PATIENCE = 100
 """Sweeps end, without convergence, when the error has not halved during this number of them."""
@@ -77,9 +77,9 @@ def gibbs(C: Any, at: Any, f: Any, g: Any, k: Any, K: Any) -> None:
 
 @elementwise
 def near_for(w: Any) -> Any:
-    """The largest |d| at which a step may be over-relaxed by w, where d = log q with q of `_move`.
-    With s = w - 1, the step raises the dual by a weight times (1 - s^2) d^2 / 2 - (1 + s^3) d^3 / 6
-    + ..., which is positive up to this |d|."""
+    """The largest |q - 1|, with q of `_move`, at which a step may be over-relaxed by w. With
+    s = w - 1 and d = log q, which is nearly q - 1, the step raises the dual by a weight times
+    (1 - s^2) d^2 / 2 - (1 + s^3) d^3 / 6 + ...; this is positive well beyond the bound."""
     s = w - 1.0
     return min(NEAR, 1.2 * (1.0 - s * s) / (1.0 + s * s * s))
 
@@ -181,8 +181,8 @@ def relax(K: Any, a: Any, b: Any, u: Any, v: Any, room: Any, tol: Any, atoms: An
     """Over-relaxed sweeps from the scalings v (m,), at most `most`: (iterations, how they ended).
 
     They end when the marginal error is at most `tol` and the largest relative error of a sum at
-    most `atoms`. `room` holds the work arrays (au, r, bv, c) of `_sweep`, `history` (HISTORY,) the
-    last errors."""
+    most `atoms`. `room` holds the work arrays (au, r, bv, c) of `_sweep`: a u, r, b v and c of the
+    module's formulas. `history` (HISTORY,) holds the last errors."""
     au, r, bv, c = room
     w, near, since, halved, halved_at, patience = 1.0, NEAR, 0, np.inf, 0, LOWER_AFTER
     bv[:] = 0.0
@@ -212,4 +212,5 @@ def relax(K: Any, a: Any, b: Any, u: Any, v: Any, room: Any, tol: Any, atoms: An
 
 @elementwise
 def _without_atom(told: Any) -> Any:
+    """Of the four numbers that `_move` returns, the three that `_bad` takes."""
     return told[0], told[2], told[3]

@@ -1,10 +1,11 @@
 """How large the groups of sorted points should be, and when a series is cheaper than all pairs.
 
-The unit of work is a slot: the time of one operation, for example a multiply-add, in the
-processor's vector units (`refot.verification.bench.machine`). Two groups of `size` points each can
-be summed term by term, which takes TERM slots for each pair of points. Or they can be summed by a
-series (`series`): a polynomial in the offsets of the points from the centres of their groups. Its
-`powers` are the products of powers of coordinates in it, and it takes
+`groups` explains groups and their boxes, `passes` the ways in which two of them are summed. The
+unit of work is a slot: the time of one operation, for example a multiply-add, in the processor's
+vector units (`refot.verification.bench.machine`). Two groups of `size` points each can be summed
+term by term, which takes TERM slots for each pair of points. Or they can be summed by a series
+(`series`): a polynomial in the offsets of the points from the centres of their groups. Its `powers`
+are the products of powers of coordinates in it, and it takes
     PAIR + RUN powers + size (EXPONENTS + POWER powers)
 slots for the two groups. Larger groups share more work among their points, but need more powers.
 
@@ -49,7 +50,9 @@ SIZES = [size for k in range(8) if (size := CLUSTER << k) <= LARGEST_GROUP]
 """The sizes that are tried: 64 to 8,192 points in a group."""
 
 WORTH = 0.8
-"""Groups are used if they take at most this part of the slots that summing term by term takes."""
+"""Groups are used if they take at most this part of the slots that summing term by term takes. At
+small eps they are used in any case, because far groups may be left out
+(`SortedCost.largest_eps`)."""
 
 SAMPLE = 64
 """About the number of groups on each side, rows and columns, from which slots are estimated."""
@@ -73,8 +76,9 @@ def grouping(C: SortedCost, eps: float) -> Grouping | None:
         return None
     curved = C.ground.is_quadratic
     table = series(C.dtype, left_out_share(C.dtype) / 2)
-    ks = C.scale / eps if curved else np.inf
-    # A part of the rows has the groups of the whole, so that its digits are those of the whole.
+    ks = C.scale / eps if curved else np.inf  # inf: there is no series for this cost
+    # If these rows are a part of a sorted list (`SortedCost.part`), the choice is made for the
+    # whole list, so that the digits of a part are those of the whole.
     deciding = C.rows_in_order.whole or C.rows_in_order
     choices = deciding.derived.setdefault("choices", WeakKeyDictionary())
     found = choices.setdefault(C.columns_in_order, {})
@@ -89,7 +93,8 @@ def grouping(C: SortedCost, eps: float) -> Grouping | None:
 
 
 def _chosen(C: SortedCost, ks: float, eps: float, table: Series) -> tuple[int, int]:
-    """(The size of the groups, or 0 for none; `Grouping.most`.)"""
+    """(The size of the groups, or 0 for none; `Grouping.most`.) ks is as in `_slots`, but inf for
+    a cost that has no series."""
     sizes = [size for size in SIZES if size == CLUSTER or size <= min(C.shape) // 4]
     work = [_slots(C, size, ks, table) for size in sizes]
     best = int(np.argmin(work))
@@ -123,7 +128,7 @@ def _slots(C: SortedCost, size: int, ks: float, table: Series) -> float:
         low, high = box_corners(side.points, size)
         halves.append((high - low)[:: -(-len(low) // SAMPLE)] / 2)
     rows, columns = halves
-    with np.errstate(invalid="ignore", over="ignore"):  # inf and NaN: no series
+    with np.errstate(invalid="ignore", over="ignore"):  # inf or NaN means that no series holds
         terms = np.searchsorted(table.reach, 2 * ks * (rows @ columns.T))
         parts = ks * ((rows**2).sum(axis=1)[:, None] + (columns**2).sum(axis=1))
     # The last entry is for pairs of groups for which no series holds.

@@ -48,8 +48,8 @@ NEAREST = 4
 be left out."""
 
 BEYOND_MASS = 2.0**40
-"""A level above this in absolute value means that a point has no mass, or all of it. Such levels
-would spoil the slope of a tangent, and are not used for it."""
+"""A level above this in absolute value says that a point has no mass, or that no term of its row
+has been summed yet. Such levels would spoil the slope of a tangent, and are not used for it."""
 
 LN2, LOG2_E = 0.6931471805599453, 1.4426950408889634  # log 2, and 1 / log 2
 
@@ -93,19 +93,17 @@ def groups_of(points: Array, size: int, curved: bool) -> Groups:
 
 class Pair(NamedTuple):
     """The numbers of the module's formulas for one group A of rows and one group B of columns,
-    (AXES,) each. `between` fills the arrays, for one pair of groups after another."""
+    (AXES,) each. `between` fills these arrays anew for each pair of groups."""
 
     D: Array
     """x_A - y_B, the difference of the centres."""
 
-    p: Array
-    """An array for c'(D)."""
-
     down: Array
-    """The slope of the exponents, in base 2, in the offsets of the rows: -ks p r_A."""
+    """How fast the exponents, in base 2, change with the offsets of the rows in units of r_A:
+    -ks p r_A."""
 
     up: Array
-    """The slope of the exponents, in base 2, in the offsets of the columns: ks p r_B."""
+    """The same with the offsets of the columns in units of r_B: ks p r_B."""
 
     coupling: Array
     """2 q ks ln 2 r_A r_B: the factor of u w in the exponent in base e, offsets in units of r."""
@@ -144,9 +142,9 @@ def _curvature(C: Any) -> Any:
 @elementwise
 def between(C: Any, rows: Groups, columns: Groups, A: int, B: int, ks: Number, pair: Pair
             ) -> tuple[Number, Number, Number]:
-    """Fill `pair`, and return (ks c(D), rho, parts). rho is the sum of the coupling over the axes,
-    the largest coupling of two points in base e. parts = q ks (|r_A|^2 + |r_B|^2) bounds the
-    quadratic parts of an exponent."""
+    """Fill `pair`, and return (ks c(D), rho, parts). rho is the sum of `pair.coupling` over the
+    axes: the coupling of any two points is at most rho, in base e. parts = q ks (|r_A|^2 +
+    |r_B|^2) bounds the quadratic parts of an exponent, in base 2."""
     one, reach, parts = pair.D.dtype.type(1), pair.D.dtype.type(0), pair.D.dtype.type(0)
     for k in range(AXES):
         pair.D[k] = rows.centre[A, k] - columns.centre[B, k]

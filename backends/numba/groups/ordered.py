@@ -47,12 +47,12 @@ FAR = 0.05
 Far groups are searched for if that excess is at most this part of max C - min C."""
 
 BY_SERIES = 0.03
-"""At an eps above this part of max C - min C two softmins by series are faster than one sweep of a
-kernel in memory."""
+"""At an eps above this part of max C - min C two softmins by series are faster than one `sweep`
+with a matrix K in memory (`refot.backend_contract.Backend`)."""
 
 IN_GROUPS = 512
-"""The relative error of a sum by groups, in units of u, at most. It comes from what is left out and
-from the rounding of the parts of an exponent, which are up to 64 in base 2."""
+"""The largest relative error of a sum by groups, in units of the unit roundoff u. It comes from
+what is left out and from the rounding of the parts of an exponent, which are up to 64 in base 2."""
 
 
 def left_out_share(dtype: Any) -> float:
@@ -203,8 +203,8 @@ def in_order(C: Cost, a: Array, b: Array) -> Cost:
 
 
 def series_pay(C: Cost, a: Array, b: Array, eps: float) -> bool:
-    """Whether two softmins at this eps, by series, are faster than one sweep of a kernel in memory.
-    """
+    """Whether two softmins at this eps, by series, are faster than one `sweep` with a matrix K in
+    memory."""
     return (isinstance(C, SortedCost) and C.ground == GROUND_COSTS["sqeuclidean"]
             and eps > BY_SERIES * _range_with_mass(C, a, b))
 

@@ -1,12 +1,13 @@
 """softmin and P @ V over sorted points: each pair of groups by the method that is cheapest for it.
 
-The exponent between a row of group A and a column of group B is a number of the row, plus a number
-of the column, plus a product that couples the two (`groups`). A pair of groups is summed in one of
-three ways:
+For the squared Euclidean cost, the exponent between a row of group A and a column of group B is a
+number of the row, plus a number of the column, plus the coupling, a product of their offsets in the
+groups (`groups`). A pair of groups is summed in one of three ways:
 - Not at all, if every exponent is more than `cut` below one that its row has already. With
   cut = log2(m / share), all that is left out of a row is less than this share of its sum.
-- By a series, if the coupling is small: its exponential is then a short sum of products, so that
-  the terms of B enter through a few numbers, its moments (`series`).
+- By a series, if the cost is the squared Euclidean one and the coupling is small: its exponential
+  is then a short sum of products, so that the terms of B enter through a few numbers, its moments
+  (`series`).
 - Else term by term, for each pair of points.
 
 `softmin_sorted` and `plan_apply_sorted` go through the groups by the same loop, which is written
@@ -98,7 +99,7 @@ def _scratch(number: Array) -> Any:
     """
     dtype = number.dtype
     pair = Pair(np.empty(AXES, dtype), np.empty(AXES, dtype), np.empty(AXES, dtype),
-                np.empty(AXES, dtype), np.empty(AXES, dtype))
+                np.empty(AXES, dtype))
     runs = TERMS * (TERMS + 1) // 2
     return pair, np.empty((AXES, TERMS + CHUNK), dtype), np.empty((runs, TERMS + CHUNK), dtype)
 
@@ -127,7 +128,8 @@ def _raise_shifts(v: Array, s: Number, span: float, shift: Array, total: Array) 
 @elementwise
 def _add(S: Array, v: Array, s: Number, low: Number, shift: Array, top: Array, total: Array
          ) -> None:
-    """total_l += S[0, l] 2^(v_l + s), in units of 2^shift_l. top_l is a lower bound of the largest
+    """total_l += S[0, l] 2^(v_l + s), in units of 2^shift_l, where S[0, l] is the sum of the series
+    at row l. top_l is a lower bound of the largest
     exponent of the row so far. It is raised to v_l + low, the lower bound from this group, if that
     is larger."""
     full_width()
@@ -173,6 +175,7 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Number, eps: float, allowed: Ra
                 continue
             exponents(zero[:n_A], -base, rows, start, q_ks, pair.down, v_rows)
             # The columns are summed in units of 2^s, s near the largest v_columns: none overflows.
+            # No coupling exceeds `bend`, which is rho in base 2.
             s, bend = np.rint(v), rho * dtype.type(LOG2_E)
             _raise_shifts(v_rows, s, span / 2, shift, total)
             _powers(v_columns, n_B, s, t)

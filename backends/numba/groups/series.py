@@ -8,9 +8,10 @@ Step 1, one variable: exp on [-rho, rho] is nearly c_0 + ... + c_(p-1) z^(p-1), 
 expansion cut after p terms. The error is at most 2 sum_(l >= p) I_l(rho), where I_l are the
 modified Bessel functions.
 
-Step 2, several axes: z^l is a sum of products of powers of the coordinates. So with multi-indices k
+Step 2, several axes: z^l is a sum of products of powers of the coordinates. So with weights t_j
+and multi-indices k, where |k| is a sum over the axes, and u^k, w^k, r^k and k! are products,
     sum_j t_j exp(z_ij) = sum_(|k| < p) u_i^k M_k,
-    M_k = c_|k| |k|! prod r^k / k! sum_j t_j w_j^k.
+    M_k = c_|k| |k|! r^k / k! sum_j t_j w_j^k.
 The moments M of the columns are formed once (`moments`), and a polynomial is evaluated at each row
 (`polynomial`): O(p^d) operations for each point, and no exponential for each pair. This is the fast
 Gauss transform of Greengard and Strain (1991), with Chebyshev's expansion in place of Taylor's.
@@ -45,10 +46,10 @@ LONGEST = 1.2
 exp(-rho). So their rounding, u exp(rho), is exp(2 rho) u = 11 u relative to the result."""
 
 PARTS = 64.0
-"""The largest ks (|r_A|^2 + |r_B|^2), in base 2, for which a series is used. An exponent is a sum
-of parts of this size, which nearly cancel, and each part is rounded. The limit matters only if one
-group is much larger than the other: for groups of similar size rho <= LONGEST keeps the parts below
-10."""
+"""The largest `parts` of `groups.between` for which a series is used. An exponent, in base 2, is a
+sum of parts of this size, which nearly cancel, and each part is rounded. The limit matters only if
+one group is much larger than the other: for groups of similar size rho <= LONGEST keeps the parts
+below 10."""
 
 
 class Series(NamedTuple):

@@ -1,7 +1,8 @@
 """Batch normalisation, by features (n, c) or by channels (n, c, h, w).
 
-It is "b.n." in Table 3 of B (Bréchet et al. 2019). Two variances are used, as in PyTorch. A batch
-is normalised by its *biased* variance (the sum of squares divided by N, the number of entries per
+Each of the c features has its own mean, variance, and weights gamma and beta. Batch normalisation
+is "b.n." in Table 3 of B (Bréchet et al. 2019). Two variances are used, as in PyTorch. A batch is
+normalised by its *biased* variance (the sum of squares divided by N, the number of entries per
 feature), so that the result has variance 1 up to eps. The running variance is an estimate for all
 data. So it averages the *unbiased* variances of batches (the sum divided by N - 1).
 """

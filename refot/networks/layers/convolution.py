@@ -1,7 +1,8 @@
 """The 4 x 4 convolutions of stride 2 and padding 1, and their transposes: B's Table 3b.
 
 B = Bréchet et al. 2019. With this padding a convolution halves both sides of an image and its
-transpose doubles them: 8 to 16 to 32. (The table does not state the padding; its sizes imply it.)
+transpose doubles them: 8 to 16 to 32. (The table does not state the padding, but its sizes imply
+it.)
 Images are (n, channels, h, w).
 
 Both are one matrix product. `patches` makes each 4 x 4 window of an image a column of a matrix;

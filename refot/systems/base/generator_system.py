@@ -64,7 +64,7 @@ class FeatureTask(GenerationTask, Protocol):
 
 
 class CriticTask(GenerationTask, Protocol):
-    """A task with a critic, the dual network of a WGAN."""
+    """A task with a critic: the network of a WGAN that tells samples from data."""
 
     def critic(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
         """A new network f: data (n, d) to (n, 1); dense layers and activations alone."""

@@ -84,8 +84,9 @@ class MinusGaussianKernel:
 def squared_distances(x: Array, y: Array) -> Array:
     """|x_i - y_j|^2, (n, m) float64, as |x|^2 - 2 x.y + |y|^2: one matrix product.
 
-    The points are centred first, because the rounding error is proportional to |x|^2 + |y|^2. A
-    result below this error is set to 0, so that equal points have the distance 0 exactly.
+    The mean of y is first subtracted from all points, because the rounding error is proportional to
+    |x|^2 + |y|^2. A result below this error is set to 0, so that equal points have the distance 0
+    exactly.
     """
     xp = namespace(x)
     y = y.astype(np.float64)

@@ -1,9 +1,10 @@
 """The plan between two mini-batches for the systems of L (Liu et al.): min <P, M> - lam H(P).
 
-Sinkhorn's algorithm ends when the L1 marginal error is <= `tol`, or after `max_steps`. It runs in
-the scaling form (G-7) if its numbers stay within the range of float64, else in the log domain. The
-error is part of the result, because the gradient by the envelope theorem is wrong by a multiple of
-it. G = Genevay, Peyré, Cuturi 2018.
+M is the cost matrix, and H(P) = -sum P_ij log P_ij the entropy of the plan. Sinkhorn's algorithm
+ends when the L1 marginal error is <= `tol`, or after `max_steps`. It runs in the scaling form (G-7)
+if its numbers stay within the range of float64, else in the log domain. The error is part of the
+result, because the gradient by the envelope theorem is wrong by a multiple of it. G = Genevay,
+Peyré, Cuturi 2018.
 """
 
 from __future__ import annotations

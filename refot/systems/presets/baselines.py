@@ -27,8 +27,13 @@ from refot.systems.registry import Preset
 from refot.systems.tasks.plane import GridPoints
 
 ENERGY = MMDSettings(Euclidean(), m=256, rate=1e-3)
+"""MMD with the energy distance, in the plane and on MNIST."""
+
 GAUSSIAN = MMDSettings(MinusGaussianKernel(1.0), m=256, rate=1e-3)
+"""MMD with a Gaussian kernel in the plane."""
+
 GAUSSIAN_DIGITS = MMDSettings(MinusGaussianKernel(5.0), m=256, rate=1e-3)
+"""MMD with a Gaussian kernel on MNIST, where distances are larger."""
 
 ITERATIONS = 20_000
 QUICK_ITERATIONS = 2_000

@@ -27,18 +27,24 @@ from refot.systems.tasks.plane import GridLaw
 
 TABLE_1 = Settings(eps=1.5, lam=1.0, cost="l1", rates=Rates(2e-4, 2e-4, 2e-4, (0.0, 0.9)))
 LATENT_1 = Latent(categories=25, uniform=0, noise=103)
+"""B's Table 1, on 25 Gaussians: the settings and the law of the latents."""
 
 TABLE_2 = Settings(
     eps=0.05, lam=0.05, cost="l1", cost_scale=1 / 1024, batch=64,
     rates=Rates(2e-4, 2e-4, 2e-4, (0.5, 0.99), weight_decay_Q=1e-3))
 LATENT_2 = Latent(categories=10, uniform=2, noise=88)
+"""B's Table 2, on MNIST: the settings and the law of the latents."""
 
 QUICK_POINTS = 4_000
+"""Iterations of the quick presets on 25 Gaussians; QUICK_1 and QUICK_LATENT_1 are theirs too."""
+
 QUICK_1 = replace(
     TABLE_1, rates=Rates(1e-3, 1e-3, 1e-3, (0.0, 0.9), decay=(QUICK_POINTS // 2, QUICK_POINTS)))
 QUICK_LATENT_1 = replace(LATENT_1, noise=8)
 
 QUICK_DIGITS = 3_000
+"""Iterations of the quick presets on MNIST; QUICK_2 and QUICK_LATENT_2 are theirs too."""
+
 QUICK_2 = replace(
     TABLE_2, cost_scale=1 / 784,
     rates=Rates(1e-3, 1e-3, 1e-3, (0.5, 0.99), weight_decay_Q=1e-3,
@@ -46,6 +52,8 @@ QUICK_2 = replace(
 QUICK_LATENT_2 = replace(LATENT_2, noise=16)
 
 CLUSTERED_STEPS = 2_000
+"""Iterations of the presets on 9 wide Gaussians; CLUSTERED and CLUSTERS are theirs too."""
+
 CLUSTERED = replace(QUICK_1, lam=0.0, rates=replace(
     QUICK_1.rates, decay=(CLUSTERED_STEPS // 2, CLUSTERED_STEPS)))
 CLUSTERS = GaussianGrid(side=3, spacing=4.0, std=0.5)

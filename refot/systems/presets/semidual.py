@@ -20,9 +20,16 @@ from refot.systems.tasks.latent import NormalLatent
 from refot.systems.tasks.plane import GridPoints
 
 VECTOR = VectorSettings(lam=0.0, K=10, b=100, rate=5e-4, gamma=3.0)
+"""SDOT, where psi is a vector, on MNIST."""
+
 NETWORK = NetworkSettings(lam=0.0, K=5, b=100, rate=2e-4, psi_rate=1e-3)
+"""SDOTNN, where psi is a network, on MNIST."""
+
 POINTS = VectorSettings(lam=0.0, K=20, b=256, rate=3e-4, gamma=3.0)
+"""SDOT on points in the plane."""
+
 POINTS_NN = NetworkSettings(lam=0.0, K=10, b=256, rate=3e-4, psi_rate=1e-3)
+"""SDOTNN on points in the plane."""
 
 HELD_OUT = 1_000
 """The number of images that are not trained on. They are compared with as many generated ones."""
