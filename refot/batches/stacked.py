@@ -5,11 +5,11 @@ iteration of G-7 with the scalings u = exp((f - min C) / eps), v = exp(g / eps) 
 
     r_i = sum_j K_ij b_j v_j,    c_j = sum_i a_i u_i K_ij,
 
-after which u is set to 1 / r, and v to 1 / c; an over-relaxed step goes further, and leaves u_i r_i
-near 1. A problem leaves the stack when it arrives, which means that it reaches the tolerance; or
-when a scaling is too large (LARGEST), or the error has stopped falling (PATIENCE). Where eps is so
-small that K would underflow, no sweep is made. B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi
-2018.
+after which u is set to 1 / r, and v to 1 / c. An over-relaxed step goes further, by a factor w in
+log u, and leaves u_i r_i near 1. A problem leaves the stack when it arrives, which means that it
+reaches the tolerance; or when a scaling is too large (LARGEST), or the error has stopped falling
+(PATIENCE). Where eps is so small that K would underflow, no sweep is made. B = Bréchet et al. 2019,
+G = Genevay, Peyré, Cuturi 2018.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ class Stack:
     def reached(self, f: Array, g: Array) -> Array:
         """(B, 3), on the host: marginal error, atom error and semi-dual (B-24) at the potentials.
 
-        With e = exp((f + g - C) / eps), r = e b and c = e'a are the sums of rows and columns over
-        their weights, and f - eps log r is the transform of g.
+        With e = exp((f + g - C) / eps), r = e b and c = e'a are the sums of the plan's rows and
+        columns divided by their weights, and f - eps log r is the transform of g.
         """
         xp = self.xp
         e = xp.exp((f[:, :, None] + g[:, None, :] - self.C) / self.eps[:, :, None])
@@ -200,9 +200,9 @@ class Sweeps:
         return self.done - self.halved_at > PATIENCE
 
     def _moved(self, u: Array, r: Array) -> tuple[Array, Array]:
-        """(the new u, how far u r is from 1 then). The new u is u q^w with q = 1 / (u r), computed
-        to second order in q - 1; but u q, Sinkhorn's own step, where |q - 1| is above
-        `near_for(w)`."""
+        """(the new u, how far u r is from 1 with it). The new u is u q^w with q = 1 / (u r), where
+        q^w is computed to second order in q - 1. Where |q - 1| is above `near_for(w)`, it is u q,
+        Sinkhorn's own step."""
         xp = self.xp
         w, near = (xp.asarray(z)[:, None] for z in (self.w, near_for(self.w)))
         product = u * r
