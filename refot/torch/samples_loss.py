@@ -68,7 +68,7 @@ GEOMLOSS_BACKENDS = ("auto", "tensorized", "online", "multiscale")
 
 
 def lookup_p(p: int) -> str:
-    """The convention of GeomLoss's exponent p."""
+    """The name in `refot.conventions` of the loss with the exponent p."""
     name: str = lookup({str(k): name for k, name in CONVENTIONS.items()}, f"{p:g}", "p")
     return name
 

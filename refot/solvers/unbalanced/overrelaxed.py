@@ -176,8 +176,7 @@ class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
         if moved is answer and w != 1:
             w = 1.0
             _, column_sums = self._free_sums(v, f, w)
-        # `lag` is the change of level that `answer` contains. K'u was computed before it was known,
-        # for an f that is larger by w times the lag; this is corrected here.
+        # K'u was computed before the lag was known: for moved + w lag in place of `moved`.
         lag *= w
         if not self._reliable(column_sums, self._scaling(p.a, moved + lag, self.f0)):
             return None
