@@ -42,7 +42,7 @@ def solve(
     backend: Annotated[str | None, typer.Option(
         metavar="NAME", help="What to compute with; see `refot backends`.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(
-        metavar="FOLDER", help="Keep results there: if interrupted, the same call goes on.")] = None,
+        metavar="FOLDER", help="Keep results there: if interrupted, this call goes on.")] = None,
     gauge: Annotated[str | None, typer.Option(
         help="Rule for the t in (f + t, g - t): mean-zero, weighted-zero, symmetric, last-zero.")]
     = None,

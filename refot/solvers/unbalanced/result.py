@@ -1,6 +1,6 @@
 """The result of an unbalanced solve.
 
-U-1 and U-2 are equations of docs/equations.md.
+The value U is U-1; U-1 and U-2 are equations of docs/equations.md.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class UnbalancedResult(SinkhornResult):
     themselves. `marginal_error` is the residual of these conditions: the L1 distance of the row
     sums from those asked for, as a share of their total, plus the same for the columns.
     `atom_error` is the largest |log(sum / sum asked for)| of a row or column. `gap` is an interval
-    that contains the optimal value U (U-1). `mass` is the mass of the plan. With KL f and g are
+    that contains the optimal value U. `mass` is the mass of the plan. With KL f and g are
     unique, without a free constant.
     """
 
