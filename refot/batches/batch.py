@@ -226,8 +226,8 @@ def _number(known: int | None, **others: Any) -> int:
 
 
 def _count(values: Any, axes: int) -> int | None:
-    """len(values) if there is an entry for each problem; None if all problems share `values`, which
-    then have `axes` - 1 axes."""
+    """len(values) if `values` have an entry for each problem, which shows by their number of axes,
+    `axes`; None if they have fewer, so that all problems share them."""
     if isinstance(values, list | tuple):
         each = axes == 1 or any(np.ndim(one) > 0 for one in values)
         return len(values) if each else None

@@ -153,8 +153,8 @@ class Stack:
 
 
 class Sweeps:
-    """Over-relaxed sweeps of a stack from which problems are removed. The relaxation `w` and the
-    account of the errors are arrays (B,), an entry for each problem that is left."""
+    """Over-relaxed sweeps of a stack from which problems are removed as they end. The relaxation
+    `w` and what is noted of the errors are arrays with an entry for each problem that is left."""
 
     def __init__(self, K: Array, a: Array, b: Array, u: Array, v: Array, xp: ModuleType) -> None:
         self.K, self.a, self.b, self.u, self.v, self.xp = K, a, b, u, v, xp
@@ -211,6 +211,7 @@ class Sweeps:
         return u * t, abs(t * product - 1)
 
     def _note(self, error: Array) -> None:
+        """Keep the error of each problem after a sweep, and when it last fell to a half."""
         self.errors[:, self.done % HISTORY] = error
         falls = error <= self.halved / 2
         self.halved = np.where(falls, error, self.halved)
@@ -218,6 +219,8 @@ class Sweeps:
         self.done += 1
 
     def _relax(self) -> None:
+        """Set w anew after every WINDOW sweeps, but not before twice as many have passed since it
+        last changed."""
         now = self.done - 1
         seen = now - self.since
         due = (seen >= 2 * WINDOW) & (seen % WINDOW == 0)

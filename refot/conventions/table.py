@@ -171,9 +171,9 @@ _OTT = Convention(
     defaults={"lse_mode": True, "threshold": 1e-3, "norm_error": 1, "inner_iterations": 10,
               "max_iterations": 2000, "recenter_potentials": False},
     note="reg_ot_cost equals kl_reg_cost. Where epsilon is not given, eps is 0.05 std(C). "
-    "PNormP(p) is sum_k |x_k - y_k|^p / p; SqPNorm(p) is half the square of the p-norm of x - y, not of "
-    "its Euclidean norm. A matrix goes through Geometry(cost_matrix). Computed in float32 unless "
-    "jax_enable_x64 is set",
+    "PNormP(p) is sum_k |x_k - y_k|^p / p; SqPNorm(p) is half the square of the p-norm of "
+    "x - y, not of its Euclidean norm. A matrix goes through Geometry(cost_matrix). Computed in "
+    "float32 unless jax_enable_x64 is set",
     source="ott/solvers/linear/sinkhorn.py, ott/geometry/costs.py",
 )
 _OTT_ROWS = (

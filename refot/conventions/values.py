@@ -23,7 +23,7 @@ from refot.conventions.terms import ConversionError, Divergence, ValueKind, as_t
 from refot.objectives import entropy
 
 KLs = tuple[float, float, float]
-"""KL(P | a b') of the three plans of a divergence: those of (x,y), (x,x) and (y,y)."""
+"""The numbers KL(P | a b') of the three plans P of a divergence: those of (x,y), (x,x), (y,y)."""
 
 
 # ------------------------------------------------------------------ values

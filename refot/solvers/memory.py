@@ -89,7 +89,8 @@ def free_memory() -> int:
     if limit is not None and used is not None:
         free.append(max(limit - used, 0))
     known = [number for number in free if number is not None]
-    return min(known) if known else 4 * 10**9  # not Linux: what any machine of today has
+    # Outside Linux neither file exists; any machine of today has this much.
+    return min(known) if known else 4 * 10**9
 
 
 def _read_number(path: str, pattern: str, unit: int) -> int | None:

@@ -23,7 +23,8 @@ from refot.torch.tensors import array_of, pairs, tensor_like
 MEASURES = "Tensor x, Tensor a, Tensor y, Tensor b"
 SETTINGS = ("float eps, str cost, float scale, bool debiased, float? rho, str penalty, float? tol, "
             "str backend")
-"""The fields of a `Loss`, in their order, the backend by name."""
+"""The fields of a `Loss` in their order, as parameters of an operator; the backend goes by its
+name."""
 
 
 @torch.compiler.assume_constant_result  # it is looked up when torch.compile traces, and kept

@@ -101,7 +101,8 @@ class KeptResults:
         return recorded
 
     def _result(self, operation: str, C: Any, *arguments: Any) -> Any:
-        """The result of the operation: the one that is kept, or a new one."""
+        """The result of the operation: the one in the folder or, if there is none, a new one, which
+        is kept there if it took long enough (WORTH)."""
         file = self._folder / f"answer-{self._digest_of(operation, C, arguments)}.npz"
         if file.exists():
             try:
