@@ -56,8 +56,8 @@ PATIENCE = 4
 by half. Most often a single correction makes it ten times smaller."""
 
 ROUNDS = 3
-"""In a round each method has one turn. This number of rounds is made in any case; after that, a
-round that does not halve the smallest error is the last."""
+"""In a round each method has one turn. From the round of this number on, a round that does not
+halve the smallest error is the last."""
 
 
 def auto(p: Problem, g: Array) -> Iterates:
@@ -169,9 +169,9 @@ def newton_and(sweeps: Stage[P], p: P) -> list[Stage[P]]:
 
 
 def in_turns(p: P, g: Array, methods: Sequence[Stage[P]]) -> Iterates:
-    """The methods in turns, each from where the one before ended. After the first ROUNDS rounds, a
-    round that does not halve the smallest error is the last. Then the iterate of the smallest error
-    comes once more."""
+    """The methods in turns, each from where the one before ended. From round ROUNDS on, a round
+    that does not halve the smallest error is the last. Then the iterate of the smallest error comes
+    once more."""
     best: tuple[Array, Array, float] | None = None
     smallest = math.inf
     for turn in itertools.count():

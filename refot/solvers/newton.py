@@ -19,8 +19,8 @@ NEWTON_LIMIT = 1_500
 than a second."""
 
 MATRICES = 4
-"""The number of matrices of at most (n, m) entries that are in memory at once: the cost, the plan,
-and two for the Hessian."""
+"""The number of matrices in memory at once: the cost, the plan, and two for the Hessian. Where
+m <= n none has more entries than the cost."""
 
 
 def newton(p: Problem, g: Array) -> Iterates:

@@ -41,8 +41,8 @@ PAUSE = 16
 """Between two such attempts the method makes 1, 2, 4, ... iterations, at most this number."""
 
 IDLE = 8
-"""After this number of attempts in a row that bring light atoms no nearer, the solve has
-stalled."""
+"""After this number of attempts in a row, each of which lowers the atom error by less than a tenth,
+the solve has stalled."""
 
 _deadline: ContextVar[float] = ContextVar("refot_deadline", default=math.inf)
 
@@ -251,7 +251,7 @@ class Finish:
         claims is above the tolerance.
 
         Otherwise the error is evaluated anew. `reason` becomes the tolerance if that is reached, or
-        a stall if the last IDLE examinations found no smaller atom error."""
+        a stall after IDLE attempts that hardly lowered the atom error."""
         if not error <= self.tol:
             return f, g, error
         self.until_next -= 1
