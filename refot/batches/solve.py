@@ -67,9 +67,8 @@ def solve_batch(
     `[point_cost(x, y) for ...]` for clouds. a and b: (B, n) and (B, m), one vector for all, a list
     of vectors, or None for uniform weights; counts with `normalise`. eps: a number, or (B,), in
     cost units. `tol`, `max_iter` and what `converged` means are those of `solve`, for each problem.
-    `certified` proves the gap of each at the end. A warm
-    start is `g`, laid out like b, or `f` alone, laid out like a. Raises InputError, which names the
-    problem: "a[3]".
+    `certified` proves the gap of each at the end. A warm start is `g`, laid out like b, or `f`
+    alone, laid out like a. Raises InputError, which names the problem: "a[3]".
 
         found = refot.solve_batch(C, None, None, 0.1)   # C (1000, 50, 50)
         found.value, found.converged, found[7].marginal_error
@@ -102,8 +101,7 @@ def solve_problems(
     infeasible = [""] * len(problems)
     for k in np.flatnonzero(~done & (iterations < max_iter)).tolist():
         if arrived[k] and problems.costs.dtype != np.float64:
-            # The sweeps, in float64, reached the tolerance; the potentials rounded to float32 do
-            # not.
+            # The sweeps, in float64, reached the tolerance; potentials rounded to float32 miss it.
             stopped[k] = StoppedBy.ROUNDING
             continue
         single = _alone(problems, problems.columns(g, k), k, tol, max_iter - int(iterations[k]))
@@ -111,8 +109,8 @@ def solve_problems(
         iterations[k] += single.iterations
         found[k] = single.marginal_error, single.atom_error, value_of(single.problem, single.g)
         done[k], stopped[k], infeasible[k] = single.converged, single.stopped_by, single.infeasible
-    # Where eps > WIDE max |C|, `value_of` computes the value F without loss of digits. Since
-    # |F| <= max |C|, the values of all these problems are computed again, and of a few others.
+    # Where eps > WIDE max |C|, the value F has lost digits; `value_of` has a form that loses none.
+    # All such problems are among the ones taken here, because |F| <= max |C|.
     for k in np.flatnonzero(problems.eps > WIDE / 2 * abs(found[:, 2])).tolist():
         found[k, 2] = value_of(problems.problem(k), problems.columns(g, k))
     gaps = tuple(gap_of(problems.problem(k), problems.columns(g, k))
