@@ -43,7 +43,7 @@ _REFOT_AND_PAPERS = (
         potentials=PotentialForm.DENSITY,
         costs=(L1, *SQEUCLIDEAN), parameter="epsilon", stopping="none: potentials are networks",
         note="B-13 as printed is eps too low, B-24 and B-27 eps too high (errata E1, E2); the "
-        "potentials are D1, D2. S is built from W as above: convert W alone with the value kind",
+        "potentials are called D1, D2. S is made of three values W; the value kind converts one W",
         source="brechet2019informative, (8)-(15)",
     ),
     Convention(

@@ -162,7 +162,8 @@ def _counted(
 
 @contextmanager
 def _telling_what_was_reached(errors: list[float]) -> Iterator[None]:
-    """Adds to an error that is raised within the `with` block how far the solve had come."""
+    """If an error is raised within the `with` block, adds a note to it: how far the solve had
+    come."""
     try:
         yield
     except Exception as error:

@@ -74,7 +74,7 @@ def budget() -> int:
 
 
 def _as_bytes(text: str, name: str) -> int:
-    """ "2G" -> 2,000,000,000."""
+    """The number of bytes that a text means: 2,000,000,000 for "2G"."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", text.upper())
     if found is None or not float(found[1]) > 0:
         raise InputError(name, repr(text), "bytes, with K, M, G or T behind: 500M, 2G")
