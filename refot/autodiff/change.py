@@ -3,8 +3,8 @@
 Along a direction the costs change by dC_ij, the weights by da and db, and eps by deps. (For a cost
 c(x, y) of points, which move along vx_i and vy_j, dC_ij = d1 c . vx_i + d2 c . vy_j, with d1 c and
 d2 c the derivatives of c in x and in y.) The potentials change by df (n,) and dg (m,), such that
-the row sums and the column sums of the plan stay right. With the density K_ij = exp(z_ij), z_ij =
-(f_i + g_j - C_ij) / eps, these two conditions are
+the row sums and the column sums of the plan stay right. With z_ij = (f_i + g_j - C_ij) / eps and
+the density K_ij = exp(z_ij) these two conditions are
     D df + (K diag b) dg = r,     r_i = sum_j K_ij (b_j (dC_ij + z_ij deps) - eps db_j),
     E dg + (diag a K)' df = s,    s_j = sum_i K_ij (a_i (dC_ij + z_ij deps) - eps da_i).
 D_i = 1 where the row sums are exact. Where missing them costs rho KL (U-4), D_i is the sum of row i
@@ -136,11 +136,11 @@ def potentials_change(term: Term, v: Direction, D: Array, E: Array) -> tuple[Arr
         s_r += (a[at] * r[at] / D[at]) @ K
         Q = xp.sqrt(a[at] / D[at])[:, None] * K * root
         coupling += Q.T @ Q
-    # In the unknown y = sqrt(b E) dg the system of the docstring is (1 - Q'Q) y = sqrt(b / E) (s -
-    # (diag a K)' r / D), where Q'Q is `coupling`. With exact marginals it is singular along
-    # sqrt(b), and adding sqrt(b) sqrt(b)' makes it regular. At the end dg is not taken from y, but
-    # from the second equation, E dg = s - (diag a K)' df, which is accurate for columns of tiny
-    # weight too.
+    # In the unknown y = sqrt(b E) dg the system of the docstring is
+    #     (1 - Q'Q) y = sqrt(b / E) (s - (diag a K)' r / D),
+    # where Q'Q is `coupling`. With exact marginals it is singular along sqrt(b), and adding
+    # sqrt(b) sqrt(b)' makes it regular. At the end dg is not taken from y, but from the second
+    # equation, E dg = s - (diag a K)' df, which is accurate for columns of tiny weight too.
     system = -coupling
     if term.softness == term.T.softness == 0:
         system += xp.outer(root, root)
