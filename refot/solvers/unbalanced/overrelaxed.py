@@ -138,10 +138,10 @@ def half_step(p: UnbalancedProblem, f: Array | None, answer: Array, h: Array, g:
 
 # ------------------------------------------------------------------ with an absorbed kernel
 class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
-    """The kernel K at (f0, g0) for an unbalanced problem (`stabilised`), which is multiplied by v =
-    b exp((g - g0) / eps). The scaling u = a exp((f - f0) / eps) of the new f is a power of 1 / (K
-    v) times factors that are known before K v is. Only the level of f is not: it is computed from K
-    v afterwards, and added then.
+    """The kernel K at (f0, g0) for an unbalanced problem (`stabilised`), which is multiplied by
+    v = b exp((g - g0) / eps). The scaling u = a exp((f - f0) / eps) of the new f is a power of
+    1 / (K v) times factors that are known before K v is. Only the level of f is not: it is computed
+    from K v afterwards, and added then.
 
     For a small problem the backend may make a whole step in one call (`FreeSweeper`).
     """
