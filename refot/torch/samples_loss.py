@@ -3,8 +3,8 @@
 For p = 2 GeomLoss's cost is |x - y|^2 / 2 and its eps is blur^2; for p = 1 they are |x - y| and
 blur (`refot.conventions`). With a `reach` marginals may be missed at the price rho KL, with
 rho = reach^p. GeomLoss makes one iteration at each eps of a schedule, whose steps `scaling` sets,
-and stops. refot goes on until its tolerance is reached, so that its value is the limit of GeomLoss's
-for scaling -> 1.
+and stops. refot goes on until its tolerance is reached, so that its value is the limit of
+GeomLoss's for scaling -> 1.
 """
 
 from __future__ import annotations
