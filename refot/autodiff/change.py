@@ -1,22 +1,23 @@
-"""How the optimal potentials of F change as its problem moves, by implicit differentiation.
+"""How the optimal potentials change as their problem moves, by implicit differentiation.
 
-Along a direction the costs change by dC_ij (for points by d1 c . vx_i + d2 c . vy_j), the weights
-by da and db, and eps by deps. The potentials change by df (n,) and dg (m,), such that the row sums
-and the column sums of the plan stay right. With the density K_ij = exp(z_ij), z_ij = (f_i + g_j -
-C_ij) / eps, these two conditions are
+Along a direction the costs change by dC_ij, the weights by da and db, and eps by deps. (For a cost
+c(x, y) of points, which move along vx_i and vy_j, dC_ij = d1 c . vx_i + d2 c . vy_j, with d1 c and
+d2 c the derivatives of c in x and in y.) The potentials change by df (n,) and dg (m,), such that
+the row sums and the column sums of the plan stay right. With z_ij = (f_i + g_j - C_ij) / eps and
+the density K_ij = exp(z_ij) these two conditions are
     D df + (K diag b) dg = r,     r_i = sum_j K_ij (b_j (dC_ij + z_ij deps) - eps db_j),
     E dg + (diag a K)' df = s,    s_j = sum_i K_ij (a_i (dC_ij + z_ij deps) - eps da_i).
-D_i = 1 where marginals are exact. Where missing them costs rho KL (U-4), D_i is the sum of row i of
-P over a_i, times 1 + eps / rho. E is the same for the columns. The equations hold at weights of 0
-too. Eliminating df leaves a symmetric system in dg,
+D_i = 1 where the row sums are exact. Where missing them costs rho KL (U-4), D_i is the sum of row i
+of P divided by a_i, times 1 + eps / rho. E_j is the same for column j. The equations hold at
+weights of 0 too. Eliminating df leaves a symmetric system in dg,
     (diag(b E) - P' diag(1/(a D)) P) dg = b (s - (diag a K)' r / D),    P = diag(a) K diag(b),
 which with exact marginals is singular along constants: (f + t, g - t) is the same plan.
 
 The system has m unknowns, so that the smaller measure should be that of the columns; everything
 else is computed by blocks of rows. Where the plan falls into parts that hardly exchange mass, the
 change of one part's potentials relative to another's is not determined in floats. The same holds
-for the gradient of `implicit.sharp_value_gradient_weights`. d1 c and d2 c are the derivatives of
-c(x, y) in x and in y. U-4 is an equation of docs/equations.md.
+for the gradient of `implicit.sharp_value_gradient_weights`. U-4 is an equation of
+docs/equations.md.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Direction:
 
 
 def in_float64(term: Term) -> Term:
-    """The same term with its arrays in float64, for a linear system is to be solved."""
+    """The same term with its arrays in float64, in which the linear system is solved."""
     p = term.p
     wide = replace(p, C=p.C.with_arrays(lambda x: x.astype(np.float64)),
                    a=p.a.astype(np.float64), b=p.b.astype(np.float64))
@@ -75,8 +76,8 @@ def in_float64(term: Term) -> Term:
 # ------------------------------------------------------------------ blocks of rows
 @dataclass(frozen=True)
 class Rows:
-    """The rows `at` of the problem: C, their cost to all columns; K, their density; and `dC`, which
-    is dC + z deps. All three are (rows, m)."""
+    """The rows `at` of the problem: C, their cost to all columns; K, the density of their part of
+    the plan; and `dC`, which is dC + z deps of the module's docstring. All three are (rows, m)."""
 
     at: slice
     C: Cost
@@ -97,7 +98,8 @@ def blocks(term: Term, v: Direction) -> Iterator[Rows]:
 
 
 def costs_change(C: Cost, v: Direction, at: slice) -> Array:
-    """dC_ij (rows, m) for the rows `at`, whose cost is C: v.C, plus d1 c . vx_i + d2 c . vy_j."""
+    """dC_ij (rows, m) for the rows `at`, whose cost is C: the given change v.C of the costs, plus
+    d1 c . vx_i + d2 c . vy_j where points move."""
     xp, everything = namespace(v.a), slice(None)
     change = xp.zeros(C.shape) if v.C is None else v.C[at]
     if v.x is not None:
@@ -134,9 +136,11 @@ def potentials_change(term: Term, v: Direction, D: Array, E: Array) -> tuple[Arr
         s_r += (a[at] * r[at] / D[at]) @ K
         Q = xp.sqrt(a[at] / D[at])[:, None] * K * root
         coupling += Q.T @ Q
-    # In z = sqrt(b E) dg the system is (1 - Q'Q) z = sqrt(b / E) (s - ...). With exact marginals it
-    # is singular along sqrt(b), and adding sqrt(b) sqrt(b)' makes it regular. At the end dg comes
-    # from the second equation, E dg = s - ..., which is accurate for light columns too.
+    # In the unknown y = sqrt(b E) dg the system of the docstring is
+    #     (1 - Q'Q) y = sqrt(b / E) (s - (diag a K)' r / D),
+    # where Q'Q is `coupling`. With exact marginals it is singular along sqrt(b), and adding
+    # sqrt(b) sqrt(b)' makes it regular. At the end dg is not taken from y, but from the second
+    # equation, E dg = s - (diag a K)' df, which is accurate for columns of tiny weight too.
     system = -coupling
     if term.softness == term.T.softness == 0:
         system += xp.outer(root, root)

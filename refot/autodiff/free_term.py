@@ -1,7 +1,7 @@
 """One unbalanced value U(x, a, y, b) at its optimal potentials: U-1, U-7.
 
-Its marginals may be missed at a price, and a and b may have any mass: so gradients in a and b are
-not centred to sum 0. U-1, U-2 and U-7 are equations of docs/equations.md.
+Its marginals may be missed at a price, and a and b may have any mass. So from gradients in a and b
+no mean is subtracted. U-1, U-2 and U-7 are equations of docs/equations.md.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ class FreeTerm(Term):
         return va
 
     def weights_change(self, steeper: Array, vb: Array) -> Array:
-        """U has the term eps m_a m_b. So besides `steeper` each slope in a_i rises by eps times the
-        change of m_b."""
+        """How dU/da (n,) changes: by `steeper` (n,), which comes from the change of f; and since U
+        has the term eps m_a m_b, also by eps times the change of m_b, which is the sum of vb (m,).
+        """
         return steeper + self.p.eps * vb.sum()
 
     @property

@@ -1,11 +1,12 @@
-"""Products of the Hessian of F(x, a, y, b) with a vector, by implicit differentiation.
+"""Products of the Hessian of a value F(x, a, y, b) with a vector, by implicit differentiation.
 
 Along a direction (vx, va, vy, vb) costs, weights and potentials change as `change` says. The means
 of va and vb are subtracted first, so that the mass stays 1. Then the gradients change by
-    d(dF/dx_i) = sum_j dP_ij d1 c + P_ij d(d1 c),   d(dF/da) = D df - its mean,  likewise y and b.
-Where the mass is free (unbalanced), no mean is subtracted, and d(dF/da) also has eps times the
-change of the mass of b. Everything is computed by blocks of rows. d1 c is the derivative of c(x, y)
-in x.
+    d(dF/dx_i) = sum_j dP_ij d1 c + P_ij d(d1 c),   d(dF/da) = D df - the mean of D df,
+and likewise in y and b. d1 c is the derivative of c(x, y) in x. df (n,) is the change of f; D (n,),
+which is 1 for exact marginals, is defined in `change`. For an unbalanced value, whose masses may
+change, no mean is subtracted, and d(dF/da) also has eps times the change of the mass of b.
+Everything is computed by blocks of rows.
 """
 
 from __future__ import annotations

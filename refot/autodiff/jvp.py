@@ -92,7 +92,8 @@ def plan_jvp(
     tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
     solved: SinkhornResult | None = None,
 ) -> Array:
-    """dP_ij = K_ij (da_i b_j + a_i db_j) + P_ij (df_i + dg_j - dC_ij - z_ij deps) / eps, (n, m).
+    """dP_ij = K_ij (da_i b_j + a_i db_j) + P_ij (df_i + dg_j - dC_ij - z_ij deps) / eps, (n, m),
+    with z_ij = (f_i + g_j - C_ij) / eps and K_ij = exp(z_ij), the density of P.
 
     With exact marginals its rows sum to da and its columns to db. Raises InputError.
     """
@@ -164,7 +165,8 @@ def _weights_change(p: Problem, change: Weights | None, n: int, name: str) -> Ar
 
 
 def _change(term: Term, v: Direction) -> tuple[Array, Array]:
-    """(df, dg), in some gauge. The smaller measure becomes that of the columns."""
+    """(df, dg), up to a constant t in (df + t, dg - t). The measures are exchanged where the first
+    one is the smaller: the linear system has as many unknowns as there are columns."""
     if term.f.shape[0] < term.g.shape[0]:
         dg, df = _change(term.T, v.T)
         return df, dg

@@ -1,5 +1,6 @@
-"""The losses: F (B-10), and S = F_xy - F_xx / 2 - F_yy / 2 (B-9), each solved once; with `rho` the
-unbalanced U (U-1) in place of F, and S (U-8) with eps / 2 (m_a - m_b)^2 added.
+"""The losses: F (B-10), and S = F_xy - F_xx / 2 - F_yy / 2 (B-9), each solved once. With `rho` they
+are unbalanced: U (U-1) stands in place of F, and S (U-8) also has eps / 2 (m_a - m_b)^2, where m_a
+and m_b are the masses.
 
 A loss is a sum of values, each with a factor. Once it is solved, its value, its gradients in the
 points and weights of both measures, and products of its Hessian with a vector take no other solve.
@@ -35,8 +36,9 @@ NOTHING: Warm = (None, None, None)
 
 class Loss(NamedTuple):
     """Which loss, and how it is solved. `eps` and the loss are in units of `scale` times `cost`.
-    `debiased` means S, else F. `rho` is in cost units, or None for exact marginals; `penalty` is
-    "kl" or "tv". `tol` and `backend` are as for `refot.entropic_value_gradient_points`."""
+    With `debiased` the loss is S, else F. `rho` is in cost units, or None for exact marginals;
+    `penalty` is "kl" or "tv". `tol` and `backend` are as for
+    `refot.entropic_value_gradient_points`."""
 
     eps: float
     cost: str = "sqeuclidean"

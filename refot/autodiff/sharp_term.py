@@ -1,7 +1,8 @@
 """One sharp value s = <C, P> at the optimal plan, W_{c,eps} of G; G-4 is made of three of them.
 
-s is not the quantity that P minimises, so that its gradients need an adjoint state
-(`refot.implicit`, erratum G1), for which the plan is formed. G = Genevay, Peyré, Cuturi 2018.
+s is not the quantity that P minimises, so that its gradients need an adjoint state: the solution of
+a linear system (`refot.implicit`, erratum G1), for which the plan is formed. G = Genevay, Peyré,
+Cuturi 2018.
 """
 
 from __future__ import annotations

@@ -70,8 +70,8 @@ class Term:
 
     @property
     def softness(self) -> float:
-        """The share by which the sum that a row should have falls per unit of its potential: 0, for
-        here it is the weight."""
+        """How fast, as a share per cost unit, the sum that a row should have falls as its potential
+        rises: 0 here, where that sum is its weight."""
         return 0.0
 
 
@@ -89,5 +89,5 @@ def solved_term(p: Problem, tol: float | None, solver: Solver = solution,
 
 
 def directions_of_self(v: Pair) -> Pair:
-    """Directions of F(x, a, x, a), in which both measures move together, from those of (x, a)."""
+    """The direction for F(x, a, x, a), in which both measures move alike: as (x, a) does in v."""
     return Pair(v.x, v.a, v.x, v.a)

@@ -1,4 +1,5 @@
-"""A value and its gradients from one solve of each of its problems: F, s, S, G-4, U-1 and U-8.
+"""A value and its gradients from one solve of each of its problems: for F (B-10), the sharp value
+s = <C, P>, the divergences S (B-9) and G-4, and the unbalanced U (U-1) and S (U-8).
 
 A gradient flow, or a training loop, asks for both at each step. `warm` starts a step from the
 solutions of the step before, which are near; and a problem that has not changed, such as the self
@@ -180,7 +181,8 @@ solutions."""
 
 def sharp_loss(problems: Sequence[Problem], tol: float | None, warm: Warm
                ) -> tuple[SolvedLoss, tuple[SinkhornResult, ...]]:
-    """s of the problem xy; of xy, xx and yy, s_xy - s_xx / 2 - s_yy / 2, which is half of G-4."""
+    """The solved loss of sharp values: s of the problem xy alone; or s_xy - s_xx / 2 - s_yy / 2 of
+    the problems xy, xx and yy, which is half of G-4."""
     solvers = (solved_sharp_term, solved_sharp_self, solved_sharp_self)
     terms, found = zip(*(solver(p, tol, near) for solver, p, near in zip(
         solvers, problems, warm, strict=False)), strict=True)
@@ -231,8 +233,8 @@ def _require_letters(wrt: str) -> None:
 
 
 def _require(wrt: str, p: Problem | UnbalancedProblem, C: CostLike) -> None:
-    """Raise InputError where the cost has no such gradient: in points, if it is not a cost of
-    points; in weights, if a point has no partner that is not forbidden."""
+    """Raise InputError where the value has no such gradient: in points, if the cost is a matrix; in
+    weights, if all pairs of a point are forbidden."""
     _require_letters(wrt)
     if {"x", "y"} & set(wrt):
         as_point_cost(C)

@@ -203,8 +203,8 @@ def _sizes(shapes: Array, shared: bool) -> Array:
 
 
 def _with_partners(problems: Batch) -> Batch:
-    """Each problem `with_partners`: an atom all of whose pairs are forbidden is allowed if it has
-    no mass, and refused if it has some."""
+    """The problems with the costs that `with_partners` returns for them. An atom all of whose pairs
+    are forbidden is allowed if it has no mass; if it has some, InputError is raised."""
     ready = [_named(f"C[{k}]", with_partners, p.C, p.a, p.b)
              for k, p in ((k, problems.problem(k)) for k in range(len(problems)))]
     return replace(problems, costs=_flat([cost.dense() for cost in ready]), operands=None,
@@ -226,8 +226,8 @@ def _number(known: int | None, **others: Any) -> int:
 
 
 def _count(values: Any, axes: int) -> int | None:
-    """len(values) if there is an entry for each problem; None if all problems share `values`, which
-    then have `axes` - 1 axes."""
+    """len(values) if `values` have an entry for each problem, which shows by their number of axes,
+    `axes`; None if they have fewer, so that all problems share them."""
     if isinstance(values, list | tuple):
         each = axes == 1 or any(np.ndim(one) > 0 for one in values)
         return len(values) if each else None
@@ -255,7 +255,7 @@ def _weights(values: Any, sizes: Array, name: str, dtype: Any, normalise: bool) 
         return np.repeat(1 / sizes, sizes).astype(dtype, copy=False)
     parts = _parts(values, len(sizes), name)
     flat = np.concatenate(parts)
-    if _fit(parts, sizes) and bool((flat >= 0).all()):  # no NaN either
+    if _fit(parts, sizes) and bool((flat >= 0).all()):  # a NaN fails this too
         with np.errstate(over="ignore"):
             totals = np.add.reduceat(flat, np.cumsum(sizes) - sizes, dtype=np.float64)
         within = ((totals > 0) & (totals < np.inf) if normalise else

@@ -99,14 +99,16 @@ def _law(one: Any, name: str, normalise: bool) -> Measure:
 
 
 def _between(p: Problem, q: Problem) -> Problem:
-    """The problem between the measures of two self terms, whose parts are checked already."""
+    """The problem between two measures, from the self problems of both, whose parts are checked
+    already."""
     assert isinstance(p.C, PointCost)
     assert isinstance(q.C, PointCost)
     return Problem(PointCost(p.C.x, q.C.x, p.C.ground), p.a, q.a, p.eps, p.backend)
 
 
 def _blocks(laws: list[Measure]) -> Iterator[list[tuple[int, int]]]:
-    """All pairs k < l, in blocks whose costs have at most TOGETHER entries, or one."""
+    """All pairs k < l, in blocks; the costs of a block have at most TOGETHER entries, unless it
+    holds a single pair."""
     block: list[tuple[int, int]] = []
     entries = 0
     for k, l in combinations(range(len(laws)), 2):

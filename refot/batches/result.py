@@ -22,8 +22,9 @@ NAMED = 8
 class BatchResult:
     """Potentials of B problems in cost units, and how near to optimal they are, in arrays (B,).
 
-    `f` (B, n) and `g` (B, m), or tuples of vectors where sizes differ. `value` is F, KL-inclusive,
-    in cost units: the semi-dual at g, which is off only to second order in the errors.
+    `f` (B, n) and `g` (B, m), or tuples of vectors where sizes differ. `value` is
+    F = <C,P> + eps KL(P | a(x)b) in cost units, computed as the semi-dual at g, which is off only
+    to second order in the errors.
     `converged`, `marginal_error`, `atom_error`, `iterations` and `stopped_by` mean for each problem
     what they mean for `solve`. `gap` are intervals around F, if `certified` was set. `seconds`
     is the time of all solves together. `result[k]` is the result of problem k, with its problem.

@@ -67,8 +67,8 @@ def solve_batch(
     `[point_cost(x, y) for ...]` for clouds. a and b: (B, n) and (B, m), one vector for all, a list
     of vectors, or None for uniform weights; counts with `normalise`. eps: a number, or (B,), in
     cost units. `tol`, `max_iter` and what `converged` means are those of `solve`, for each problem.
-    `certified` proves the gap of each at the end. Warm start: `g`, or `f` alone, as b and a. Raises
-    InputError, which names the problem: "a[3]".
+    `certified` proves the gap of each at the end. A warm start is `g`, laid out like b, or `f`
+    alone, laid out like a. Raises InputError, which names the problem: "a[3]".
 
         found = refot.solve_batch(C, None, None, 0.1)   # C (1000, 50, 50)
         found.value, found.converged, found[7].marginal_error
@@ -92,7 +92,8 @@ def solve_problems(
     problems: Batch, start: Array, tol: float, max_iter: int, certified: bool, begin: float
 ) -> BatchResult:
     """`solve_batch` of problems that are checked, without a warning. `start` are the column
-    potentials of all problems, flat; `begin` is the time from which seconds count."""
+    potentials of all problems, one after the other; `begin` is the time from which seconds
+    count."""
     f, g, iterations, arrived, found = _swept(problems, start, tol, max_iter)
     with np.errstate(invalid="ignore"):
         done = (found[:, 0] <= tol) & (found[:, 1] <= atom_tolerance(tol))
@@ -100,14 +101,17 @@ def solve_problems(
     infeasible = [""] * len(problems)
     for k in np.flatnonzero(~done & (iterations < max_iter)).tolist():
         if arrived[k] and problems.costs.dtype != np.float64:
-            stopped[k] = StoppedBy.ROUNDING  # it arrived in float64, and lost that by rounding
+            # The sweeps, in float64, reached the tolerance; potentials rounded to float32 miss it.
+            stopped[k] = StoppedBy.ROUNDING
             continue
         single = _alone(problems, problems.columns(g, k), k, tol, max_iter - int(iterations[k]))
         problems.rows(f, k)[:], problems.columns(g, k)[:] = single.f, single.g
         iterations[k] += single.iterations
         found[k] = single.marginal_error, single.atom_error, value_of(single.problem, single.g)
         done[k], stopped[k], infeasible[k] = single.converged, single.stopped_by, single.infeasible
-    for k in np.flatnonzero(problems.eps > WIDE / 2 * abs(found[:, 2])).tolist():  # |F| <= max |C|
+    # Where eps > WIDE max |C|, the value F has lost digits; `value_of` has a form that loses none.
+    # All such problems are among the ones taken here, because |F| <= max |C|.
+    for k in np.flatnonzero(problems.eps > WIDE / 2 * abs(found[:, 2])).tolist():
         found[k, 2] = value_of(problems.problem(k), problems.columns(g, k))
     gaps = tuple(gap_of(problems.problem(k), problems.columns(g, k))
                  for k in range(len(problems))) if certified else None
@@ -118,7 +122,7 @@ def solve_problems(
 
 
 def _swept(problems: Batch, g: Array, tol: float, most: int) -> SweptBatch:
-    """What sweeps of all problems together reach, `most` of each at most."""
+    """What sweeps of all problems together reach: at most `most` sweeps of each problem."""
     sweep = (problems.backend.solve_batch if isinstance(problems.backend, BatchSolver) else
              partial(solve_stacks, problems.backend.xp))
     return sweep(problems.costs, problems.sizes, problems.a, problems.b, problems.eps, g, tol,
@@ -135,7 +139,8 @@ def _alone(problems: Batch, g: Array, k: int, tol: float, most: int) -> Sinkhorn
 
 
 def _start(problems: Batch, f: Any | None, g: Any | None) -> Array:
-    """g, or the transforms of f, or 0; flat."""
+    """The column potentials to start from, one problem after the other: g, or the transforms of f,
+    or 0 if neither is given."""
     if f is not None and g is not None:
         raise InputError("f", "given beside g", "one of them: the other is its transform")
     xp = namespace(problems.b)

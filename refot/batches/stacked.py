@@ -5,11 +5,11 @@ iteration of G-7 with the scalings u = exp((f - min C) / eps), v = exp(g / eps) 
 
     r_i = sum_j K_ij b_j v_j,    c_j = sum_i a_i u_i K_ij,
 
-after which u is set to 1 / r, and v to 1 / c; an over-relaxed step goes further, and leaves u_i r_i
-near 1. A problem leaves the stack when it arrives, which means that it reaches the tolerance; or
-when a scaling is too large (LARGEST), or the error has stopped falling (PATIENCE). Where eps is so
-small that K would underflow, no sweep is made. B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi
-2018.
+after which u is set to 1 / r, and v to 1 / c. An over-relaxed step goes further, by a factor w in
+log u, and leaves u_i r_i near 1. A problem leaves the stack when it arrives, which means that it
+reaches the tolerance; or when a scaling is too large (LARGEST), or the error has stopped falling
+(PATIENCE). Where eps is so small that K would underflow, no sweep is made. B = Bréchet et al. 2019,
+G = Genevay, Peyré, Cuturi 2018.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ class Stack:
     def reached(self, f: Array, g: Array) -> Array:
         """(B, 3), on the host: marginal error, atom error and semi-dual (B-24) at the potentials.
 
-        With e = exp((f + g - C) / eps), r = e b and c = e'a are the sums of rows and columns over
-        their weights, and f - eps log r is the transform of g.
+        With e = exp((f + g - C) / eps), r = e b and c = e'a are the sums of the plan's rows and
+        columns divided by their weights, and f - eps log r is the transform of g.
         """
         xp = self.xp
         e = xp.exp((f[:, :, None] + g[:, None, :] - self.C) / self.eps[:, :, None])
@@ -153,8 +153,8 @@ class Stack:
 
 
 class Sweeps:
-    """Over-relaxed sweeps of a stack from which problems are removed. The relaxation `w` and the
-    account of the errors are arrays (B,), an entry for each problem that is left."""
+    """Over-relaxed sweeps of a stack from which problems are removed as they end. The relaxation
+    `w` and what is noted of the errors are arrays with an entry for each problem that is left."""
 
     def __init__(self, K: Array, a: Array, b: Array, u: Array, v: Array, xp: ModuleType) -> None:
         self.K, self.a, self.b, self.u, self.v, self.xp = K, a, b, u, v, xp
@@ -200,9 +200,9 @@ class Sweeps:
         return self.done - self.halved_at > PATIENCE
 
     def _moved(self, u: Array, r: Array) -> tuple[Array, Array]:
-        """(the new u, how far u r is from 1 then). The new u is u q^w with q = 1 / (u r), computed
-        to second order in q - 1; but u q, Sinkhorn's own step, where |q - 1| is above
-        `near_for(w)`."""
+        """(the new u, how far u r is from 1 with it). The new u is u q^w with q = 1 / (u r), where
+        q^w is computed to second order in q - 1. Where |q - 1| is above `near_for(w)`, it is u q,
+        Sinkhorn's own step."""
         xp = self.xp
         w, near = (xp.asarray(z)[:, None] for z in (self.w, near_for(self.w)))
         product = u * r
@@ -211,6 +211,7 @@ class Sweeps:
         return u * t, abs(t * product - 1)
 
     def _note(self, error: Array) -> None:
+        """Keep the error of each problem after a sweep, and when it last fell to a half."""
         self.errors[:, self.done % HISTORY] = error
         falls = error <= self.halved / 2
         self.halved = np.where(falls, error, self.halved)
@@ -218,6 +219,8 @@ class Sweeps:
         self.done += 1
 
     def _relax(self) -> None:
+        """Set w anew after every WINDOW sweeps, but not before twice as many have passed since it
+        last changed."""
         now = self.done - 1
         seen = now - self.since
         due = (seen >= 2 * WINDOW) & (seen % WINDOW == 0)

@@ -47,7 +47,7 @@ def _options(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
                                           help="Print the version.")] = False,
 ) -> None:
-    """Options before the command."""
+    """The options that stand before the command."""
 
 
 def plan(

@@ -18,7 +18,7 @@ def bench(
         metavar="A,B", help="Packages beside refot; see --list. Or module:attribute.")] = None,
     only: Annotated[list[str] | None, typer.Option(
         metavar="TEXT", help="Problems whose name has these words: \"gaussians n=1000\".")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Pairs of runs.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="Number of pairs of runs.")] = 5,
     time_limit: Annotated[float, typer.Option(
         metavar="SECONDS", min=0.1, help="One run of a peer may take this long.")] = 60.0,
     memory_limit: Annotated[float, typer.Option(
@@ -30,7 +30,7 @@ def bench(
     plot: Annotated[Path | None, typer.Option(
         help="Draw how many times refot's time each peer takes; the figure of half-iterations goes "
              "beside it, to NAME-half-iteration.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write the tables for a page.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables to this file.")] = None,
     training: Annotated[bool, typer.Option(
         "--training", help="Only: steps of Info-Sinkhorn beside PyTorch's.")] = False,
     batch: Annotated[bool, typer.Option(

@@ -16,7 +16,8 @@ def certify(
         metavar="PROBLEM.npz", help="a, b, eps and C, or x and y (and cost); if unbalanced rho "
         "(and penalty); optionally g")],
     value: Annotated[float | None, typer.Option(help="A value to judge.")] = None,
-    convention: Annotated[str, typer.Option(help="The convention of that value.")] = "refot",
+    convention: Annotated[str, typer.Option(
+        help="What that value means; see docs/conventions.md.")] = "refot",
     potentials: Annotated[Path | None, typer.Option(
         metavar="FILE", help="g (.npy), or g or f (.npz), from any program.")] = None,
     out: Annotated[Path | None, typer.Option(

@@ -29,7 +29,7 @@ def show_vector(case: Annotated[str, typer.Argument(help="The id of a case.")]) 
 
 @vectors.command("check")
 def check_answers(
-    file: Annotated[Path, typer.Argument(help="A JSON object: case id to answer.")],
+    file: Annotated[Path, typer.Argument(help="A JSON object: an answer for each case id.")],
 ) -> None:
     """Compare answers with their enclosures. Exit status: 0 all right, 1 some wrong."""
     lines, status = verification("vectors.answers").check(file)
@@ -50,6 +50,8 @@ def list_trajectories() -> None:
 
 
 @trajectories.command("show")
-def show_trajectory(algorithm: Annotated[str, typer.Argument(help="Its name.")]) -> None:
+def show_trajectory(
+    algorithm: Annotated[str, typer.Argument(help="The name of an algorithm.")],
+) -> None:
     """Show a trajectory: settings, weights, batches, and the losses and gradients of each step."""
     typer.echo(verification("trajectories.steps").show(algorithm))

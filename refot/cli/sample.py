@@ -15,7 +15,7 @@ from refot.terminal import foreign
 def sample(
     run: Annotated[Path, typer.Argument(help="The --out folder of `refot train`.")],
     n: Annotated[int, typer.Option(help="How many samples.", min=1)] = 100,
-    seed: Annotated[int, typer.Option(help="Of the draw.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.", min=0)] = 0,
     out: Annotated[Path, typer.Option(
         help="A picture (.png, .svg, .pdf), or an array (.npy).")] = Path("samples.png"),
 ) -> None:

@@ -22,7 +22,8 @@ def solve(
     a: Annotated[Path | None, typer.Option(
         metavar="FILE", help="Weights of the rows, a table of one column; uniform by default.")]
     = None,
-    b: Annotated[Path | None, typer.Option(metavar="FILE", help="Those of the columns.")] = None,
+    b: Annotated[Path | None, typer.Option(
+        metavar="FILE", help="Weights of the columns, likewise.")] = None,
     cost: Annotated[str | None, typer.Option(help="The ground cost of points.")] = None,
     rho: Annotated[float | None, typer.Option(
         help="Marginals may be missed, at this price in cost units (unbalanced).")] = None,
@@ -41,9 +42,9 @@ def solve(
     backend: Annotated[str | None, typer.Option(
         metavar="NAME", help="What to compute with; see `refot backends`.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(
-        metavar="FOLDER", help="Go on from there if interrupted, by the same call.")] = None,
+        metavar="FOLDER", help="Keep results there: if interrupted, this call goes on.")] = None,
     gauge: Annotated[str | None, typer.Option(
-        help="Which constant goes from g to f: mean-zero, weighted-zero, symmetric, last-zero.")]
+        help="Rule for the t in (f + t, g - t): mean-zero, weighted-zero, symmetric, last-zero.")]
     = None,
     out: Annotated[Path | None, typer.Option(
         metavar="SOLUTION.npz", help="Write problem and potentials to this file.")] = None,
@@ -115,7 +116,7 @@ def _weights(file: Path, name: str) -> Any:
 
 
 def _with_uniform(arrays: dict[str, Any]) -> None:
-    """Add uniform weights a or b where none are given."""
+    """Add uniform weights as a, or as b, where none are given."""
     sides = {"a": ("x", 0), "b": ("y", 1)}
     for name, (points, axis) in sides.items():
         if name not in arrays and ("C" in arrays or points in arrays):

@@ -24,10 +24,13 @@ LONGEST = 60
 
 def train(
     system: Annotated[str | None, typer.Argument(help="What to train; see --list.")] = None,
-    preset: Annotated[str | None, typer.Option(help="Its hyper-parameters; see --list.")] = None,
+    preset: Annotated[str | None, typer.Option(
+        help="A set of hyper-parameters; see --list.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Steps; by default the preset's.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all random draws; by default 0.")] = None,
-    backend: Annotated[str | None, typer.Option(help="What computes; see refot backends.")] = None,
+    seed: Annotated[int | None, typer.Option(
+        help="Seed of all random draws; by default 0.")] = None,
+    backend: Annotated[str | None, typer.Option(
+        help="What to compute with; see refot backends.")] = None,
     out: Annotated[Path | None, typer.Option(
         help="Folder of the run; by default runs/SYSTEM-PRESET-SEED.")] = None,
     resume: Annotated[bool, typer.Option(

@@ -20,14 +20,15 @@ def verify(
              "backend (`refot backends`), package.module:attr or path/file.py:attr"),
     ] = None,
     capability: Annotated[str | None, typer.Option(
-        "--as", metavar="CAPABILITY", help="What a bare function is; see --list.")] = None,
+        "--as", metavar="CAPABILITY", help="What a bare function computes; see --list.")] = None,
     command: Annotated[str | None, typer.Option(
         metavar='"PROG [{in} {out}]"',
         help="A program in any language, see docs/any-language.md, in place of TARGET.")] = None,
     time_limit: Annotated[float, typer.Option(
         metavar="SECONDS", min=0.001, max=1e6, help="One call may take this long.")] = 120.0,
     run_limit: Annotated[float, typer.Option(
-        metavar="SECONDS", min=0.001, max=1e6, help="All calls of a --command together.")] = 1200.0,
+        metavar="SECONDS", min=0.001, max=1e6,
+        help="All calls of a --command together may take this long.")] = 1200.0,
     memory_limit: Annotated[float, typer.Option(
         metavar="GIB", min=0.01, max=1e6,
         help="Memory of a --command, or of one call, on Linux.")] = 4.0,
@@ -37,11 +38,11 @@ def verify(
         min=1, help="Processes to share the cases; by default two where that is quicker.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report to this file.")] = None,
     html: Annotated[Path | None, typer.Option(
-        help="Write it as one page for a browser, too, see docs/reports.md.")] = None,
+        help="Write it as a page for a browser, too; see docs/reports.md.")] = None,
     check: Annotated[str | None, typer.Option(
         metavar="ID", help="This check only; see --list.")] = None,
     case: Annotated[str | None, typer.Option(metavar="NAME", help="This case only.")] = None,
-    part: Annotated[str | None, typer.Option(metavar="NAME", help="This part only.")] = None,
+    part: Annotated[str | None, typer.Option(metavar="NAME", help="This function only.")] = None,
     debug: Annotated[bool, typer.Option(
         "--debug", help="Stop at the first failure, in a Python console with its arrays.")] = False,
     scaling: Annotated[bool, typer.Option(
@@ -85,8 +86,8 @@ def verify(
 
 
 def _refuse_files(json: Path | None, html: Path | None, debug: bool, scaling: bool) -> None:
-    """Raise BadParameter if a report cannot be written to these files, or if --debug, which writes
-    none, is beside them."""
+    """Raise BadParameter if a report cannot be written to these files, and if --debug, which writes
+    no report and measures no --scaling, is beside one of these options."""
     if debug and (json is not None or html is not None or scaling):
         raise typer.BadParameter("--debug stops at one check: it writes no report, and measures "
                                  "no --scaling")

@@ -1,9 +1,10 @@
 """Conversions between refot's convention and those of the papers and libraries of CONVENTIONS.
 
-With F = <C,P> + eps KL(P | a b') (B-10), s = <C,P> (G), H(p) = -sum p log p:
+For F = <C,P> + eps KL(P | a b') (B-10), the sharp value s = <C,P> (G) and the entropy
+H(p) = -sum p log p:
     <C,P> - eps H(P) = F - eps (H(a) + H(b))       (erratum L1)
     s = F - eps KL(P | a b')                       (erratum G1)
-    F(t C, t eps) = t F(C, eps), potentials likewise, same plan.
+    F(t C, t eps) = t F(C, eps): potentials are t times as large too, and the plan is the same.
 refot/conventions/table.py holds the table, refot/conventions/terms.py defines its terms. Each
 conversion is exact. If one needs a number that the caller has not given, it raises ConversionError,
 which names that number.
@@ -72,7 +73,7 @@ __all__ = [
 
 
 def convention(name: str | Convention) -> Convention:
-    """The convention of that name. A Convention itself is returned unchanged. Raises
+    """The row of the table with that name. A row itself is returned unchanged. Raises
     UnknownNameError."""
     if isinstance(name, Convention):
         return name
@@ -107,7 +108,8 @@ _EPS: dict[EpsParameter, tuple[Callable[[float], float], Callable[[float], float
 def problem_to_refot(
     name: str | Convention, parameter: float, cost: str | None = None, *, scale: float | None = None
 ) -> RefotProblem:
-    """The problem of refot that a call with that parameter (eps, gamma or blur) and cost solves.
+    """The problem of refot that a call solves which is given that parameter (eps, gamma or blur)
+    and that cost.
 
     `cost` is a name among the `costs` of the convention, by default the first. `scale` is needed
     only for a cost whose scale depends on the data. Raises ConversionError, InputError.
@@ -136,7 +138,8 @@ def eps_from_refot(
 
 
 def parameter_from_eps(name: str | Convention, eps: float) -> float:
-    """The parameter of a call whose eps is `eps`, in units of the call's own cost."""
+    """The parameter (eps, gamma or blur) by which a call is given this `eps`, which is in units of
+    the call's own cost."""
     called = convention(name)
     _, from_eps = _EPS[called.eps]
     return from_eps(as_positive(eps, "eps"))

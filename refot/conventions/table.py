@@ -43,7 +43,7 @@ _REFOT_AND_PAPERS = (
         potentials=PotentialForm.DENSITY,
         costs=(L1, *SQEUCLIDEAN), parameter="epsilon", stopping="none: potentials are networks",
         note="B-13 as printed is eps too low, B-24 and B-27 eps too high (errata E1, E2); the "
-        "potentials are D1, D2. S is built from W as above: convert W alone with the value kind",
+        "potentials are called D1, D2. S is made of three values W; the value kind converts one W",
         source="brechet2019informative, (8)-(15)",
     ),
     Convention(
@@ -61,16 +61,16 @@ _REFOT_AND_PAPERS = (
         checked=Evidence.READ, value=ValueKind.KL, potentials=PotentialForm.DENSITY,
         costs=(TheirCost("c", None), TheirCost("|x - y|^2 / alpha", "sqeuclidean", None)),
         parameter="lambda", stopping="K averaged ascent steps; no tolerance",
-        note="psi = g; phi = f is its softmin. Experiments divide by alpha = mean |y|^2 of the "
-        "data: pass scale = 1/alpha (erratum H4)",
+        note="psi = g; phi = f is its softmin. Experiments divide the cost by alpha = mean "
+        "|y|^2 of the data: pass scale = 1/alpha (erratum H4)",
         source="houdard2023gradient, slides (2), (7)-(9), implementation details",
     ),
     Convention(
         name="L", library="paper", call="W(P, Q)", version="poster", checked=Evidence.READ,
         value=ValueKind.ENTROPY, costs=SQEUCLIDEAN, parameter="lambda",
         stopping="not stated",
-        note="can be negative (erratum L1); the first argument is the data, the other way round "
-        "than in B",
+        note="W can be negative (erratum L1); its first argument is the data, which is the second "
+        "one in B",
         source="liu-eotgm, Modeling",
     ),
 )
@@ -139,7 +139,7 @@ _POT_ROWS = (
         "10000; warns",
         defaults_of="ot.bregman:greenkhorn",
         defaults={"numItermax": 10000, "stopThr": 1e-9, "warn": True},
-        note="a plan; log['u'], log['v'] are scalings",
+        note="a plan is returned; log['u'], log['v'] are its scalings",
     ),
     replace(
         _POT, name="pot.sinkhorn_epsilon_scaling",
@@ -150,7 +150,7 @@ _POT_ROWS = (
         defaults_of="ot.bregman:sinkhorn_epsilon_scaling",
         defaults={"numItermax": 100, "epsilon0": 1e4, "numInnerItermax": 100, "stopThr": 1e-9,
                   "print_period": 10, "warn": True},
-        note="a plan; log['alpha'], log['beta'] are in cost units",
+        note="a plan is returned; log['alpha'], log['beta'] are its potentials in cost units",
     ),
 )
 
@@ -170,9 +170,10 @@ _OTT = Convention(
     defaults_of="ott.solvers.linear.sinkhorn:Sinkhorn",
     defaults={"lse_mode": True, "threshold": 1e-3, "norm_error": 1, "inner_iterations": 10,
               "max_iterations": 2000, "recenter_potentials": False},
-    note="= kl_reg_cost. Without epsilon it is 0.05 std(C). PNormP(p) and SqPNorm(p) take the "
-    "p-norm of x - y, not the Euclidean one: sum |.|^p / p and half the square. A matrix goes "
-    "through Geometry(cost_matrix). float32 unless jax_enable_x64",
+    note="reg_ot_cost equals kl_reg_cost. Where epsilon is not given, eps is 0.05 std(C). "
+    "PNormP(p) is sum_k |x_k - y_k|^p / p; SqPNorm(p) is half the square of the p-norm of "
+    "x - y, not of its Euclidean norm. A matrix goes through Geometry(cost_matrix). Computed in "
+    "float32 unless jax_enable_x64 is set",
     source="ott/solvers/linear/sinkhorn.py, ott/geometry/costs.py",
 )
 _OTT_ROWS = (
@@ -215,7 +216,8 @@ _GEOMLOSS = Convention(
     defaults_of="geomloss:SamplesLoss",
     defaults={"loss": "sinkhorn", "p": 2, "blur": 0.05, "scaling": 0.5, "debias": True,
               "potentials": False},
-    note="potentials=True returns the differences, one batch axis added; a.F + b.G is the value",
+    note="potentials=True returns the debiased potentials F, G with a batch axis added; "
+    "a.F + b.G is the value",
     source="geomloss/_legacy/samples_loss.py, sinkhorn_divergence.py, utils.py",
 )
 _GEOMLOSS_P1 = replace(
@@ -235,7 +237,7 @@ _GEOMLOSS_SAMPLE = replace(
     "max_iter values of eps from diameter^2 down to reg, one full update at the end",
     defaults_of="geomloss.ot:solve_sample",
     defaults={"cost": "sqeuclidean", "debias": False, "reg": None, "blur": None, "max_iter": None},
-    note="its blur is that of SamplesLoss(p=2), whose cost is halved",
+    note="its blur means what it means for SamplesLoss(p=2), whose cost is half of this one",
     source="geomloss/ot/_implementations/sample.py",
 )
 _GEOMLOSS_ROWS = (
@@ -251,7 +253,7 @@ _GEOMLOSS_ROWS = (
         _GEOMLOSS_SAMPLE, name="geomloss.ot.solve_sample(blur)",
         call="geomloss.ot.solve_sample(X_a, X_b, a, b, blur=blur, max_iter=n).value",
         parameter="blur", eps=EpsParameter.TWICE_BLUR_SQUARED, defaults_of="", defaults={},
-        note="another parameter of geomloss.ot.solve_sample",
+        note="as geomloss.ot.solve_sample, with blur in place of reg",
     ),
     replace(
         _GEOMLOSS_SAMPLE, name="geomloss.ot.solve_sample(debias=True)",

@@ -31,8 +31,8 @@ _FLASH = Convention(
     defaults_of="flash_sinkhorn:SamplesLoss",
     defaults={"loss": "sinkhorn", "p": 2, "blur": 0.05, "scaling": 0.5, "debias": False,
               "backend": "symmetric", "normalize": True, "allow_tf32": True, "half_cost": False},
-    note="debias is False here, True in GeomLoss and in its README's examples; float32 throughout, "
-    "points and products rounded to TF32 unless allow_tf32=False; CUDA only",
+    note="debias is False by default, but True in GeomLoss and in the examples of the README here; "
+    "float32 throughout, points and products rounded to TF32 unless allow_tf32=False; CUDA only",
     source="flash_sinkhorn/samples_loss.py, _autograd.py",
 )
 SOLVER_ROWS: tuple[Convention, ...] = (

@@ -2,7 +2,8 @@
 
 `refot.conventions.unbalanced_terms` defines the terms, `refot.conventions.unbalanced` converts.
 RUN: the value of a converged solve was compared with refot's; where the library is installed, the
-tests repeat this. READ: taken from source code. U-8 is an equation of docs/equations.md.
+tests repeat this. READ: taken from source code. A "finding" such as O6 is a heading of
+docs/findings-unbalanced.md. U-8 is an equation of docs/equations.md.
 """
 
 from __future__ import annotations
@@ -92,10 +93,11 @@ _OTT = UnbalancedConvention(
     call="ott.solvers.linear.solve(geom, a, b, tau_a=tau, tau_b=tau).reg_ot_cost",
     version="0.6.0", checked=Evidence.RUN, parameter="tau_a, tau_b", rho=RhoParameter.TAU,
     reference=Reference.ONES, value=UnbalancedValue.NONE, potentials=UnbalancedPotentials.PLAIN,
-    note="tau depends on eps: another epsilon at the same tau is another rho. The plan is that of "
-    "KL to 1, where a b' is documented; reg_ot_cost is the dual of the problem with a b' at the "
-    "potentials of the other: a lower bound of U, and the value of neither. ent_reg_cost and "
-    "dual_cost are no values of it either (finding O6)",
+    note="with another epsilon the same tau means another rho. The documentation has "
+    "eps KL(P | a b'), but the plan that is returned is that with the entropy "
+    "eps sum P (log P - 1). reg_ot_cost is the dual of the documented problem, at the potentials "
+    "of the problem that was solved: a lower bound of U, and the value of neither. Nor is "
+    "ent_reg_cost or dual_cost a value of one of them (finding O6)",
     source="ott/solvers/linear/sinkhorn.py, math/unbalanced_functions.py",
 )
 _OTT_ROWS = (
@@ -179,9 +181,9 @@ _FLASH = UnbalancedConvention(
     "y)", version="0.4.1", checked=Evidence.READ, parameter="reach",
     rho=RhoParameter.REACH_SQUARED, value=UnbalancedValue.UNIT_MASSES,
     potentials=UnbalancedPotentials.DENSITY,
-    note="on the cost |x - y|^2, or half of it with half_cost=True: the same reach as GeomLoss's "
-    "is half of its rho. With reach_x or reach_y alone the value is a.f + b.g, the formula of "
-    "balanced transport (finding F1)",
+    note="rho = reach^2 on the cost |x - y|^2: half of what the same reach means for GeomLoss, "
+    "whose cost is |x - y|^2 / 2, as it is here with half_cost=True. Where only one of reach_x "
+    "and reach_y is given, the value is a.f + b.g, the formula of balanced transport (finding F1)",
     source="flash_sinkhorn/samples_loss.py, _autograd.py",
 )
 _FLASH_ROWS = (
@@ -191,7 +193,8 @@ _FLASH_ROWS = (
         balanced="flash_sinkhorn.SamplesLoss(debias=True)",
         call="flash_sinkhorn.SamplesLoss('sinkhorn', reach=reach, debias=True)(a, x, b, y)",
         value=UnbalancedValue.FULL, bias=True,
-        note="what is wrong with the three values cancels: it is S of U-8",
+        note="each of the three values is wrong, as without debias, but their errors cancel: the "
+        "divergence is S of U-8",
     ),
 )
 

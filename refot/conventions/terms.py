@@ -23,13 +23,14 @@ class ValueKind(StrEnum):
     KL = "KL"
     """<C, P> + eps KL(P | a b'): F of B-10 and H-2, refot's value."""
     SHARP = "sharp"
-    """<C, P>: G's W_{c,eps}, "the transport cost", "the linear value"."""
+    """<C, P>: W_{c,eps} of G; other names are "the transport cost" and "the linear value"."""
     ENTROPY = "entropy"
     """<C, P> - eps H(P): L, Cuturi 2013. It is KL - eps (H(a) + H(b)) (erratum L1)."""
     UNWEIGHTED_LSE = "unweighted LSE"
-    """The semi-dual with log sum_j in place of log mean_j, for uniform weights: KL - eps log m."""
+    """The semi-dual with a log-sum-exp (LSE) that leaves out the weights b_j = 1/m: for uniform
+    weights it is KL - eps log m."""
     NEGATED_DUAL = "negated dual"
-    """eps sum_ij exp((f_i + g_j - C_ij)/eps) - a.f - b.g, minimised: eps - ENTROPY."""
+    """The minimum of eps sum_ij exp((f_i + g_j - C_ij)/eps) - a.f - b.g: it is eps - ENTROPY."""
 
 
 class Divergence(StrEnum):
@@ -65,7 +66,8 @@ class PotentialForm(StrEnum):
     SCALING = "scaling"
     """P_ij = u_i exp(-C_ij/eps) v_j: G-7."""
     DEBIASED = "debiased"
-    """f - p, g - q with p, q the symmetric potentials of (x,x), (y,y): P cannot be recovered."""
+    """f - p and g - q, where p and q are the potentials of (x,x) and (y,y): from these alone P
+    cannot be recovered."""
     NONE = "none"
 
 
@@ -93,7 +95,8 @@ class TheirCost:
 
 @dataclass(frozen=True, kw_only=True)
 class Convention:
-    """What one call of one library, or one paper, means by its inputs and outputs.
+    """What one call of one library, or one paper, means by its inputs and outputs: a row of
+    `refot.conventions.table`.
 
     `value` is None if only a plan is returned. `divergence` says how a divergence is made of
     values, and `returns_divergence` whether the call returns that divergence or one of the values.

@@ -1,11 +1,14 @@
 """Conversions between refot's unbalanced problems and those of the libraries of the table.
 
-    on the cost t C, eps and rho become t eps and t rho;   tau = rho/(rho + eps) has no unit
-    eps sum P (log P - 1) on the cost C_ij - eps log a_i - eps log b_j has the plan of
-    eps KL(P | a b') on C, and U = its value + eps m_a m_b
-m_a and m_b are the totals of a and b. refot/conventions/table_unbalanced.py holds the table,
-unbalanced_terms.py defines its terms. Each conversion is exact; one that does not exist raises
-ConversionError.
+Two facts are all that they need. A problem with the cost t C, t eps and t rho has the same plan as
+that with C, eps and rho, and t times its value; tau = rho/(rho + eps) is the same for both. And a
+problem that has eps sum P (log P - 1) in place of eps KL(P | a b') has the same plan if its cost is
+C_ij - eps log a_i - eps log b_j in place of C_ij; its value is then lower by eps m_a m_b, where m_a
+and m_b are the totals of a and b.
+
+U is the value of an unbalanced problem, U-1 of docs/equations.md.
+refot/conventions/table_unbalanced.py holds the table, unbalanced_terms.py defines its terms. Each
+conversion is exact; one that does not exist raises ConversionError.
 """
 
 from __future__ import annotations
@@ -66,7 +69,7 @@ __all__ = [
 
 
 def unbalanced_convention(name: str | UnbalancedConvention) -> UnbalancedConvention:
-    """The convention of that name. An UnbalancedConvention itself is returned unchanged. Raises
+    """The row of the table with that name. A row itself is returned unchanged. Raises
     UnknownNameError."""
     if isinstance(name, UnbalancedConvention):
         return name
@@ -75,8 +78,8 @@ def unbalanced_convention(name: str | UnbalancedConvention) -> UnbalancedConvent
 
 
 def declared_name(declared: str | Convention | UnbalancedConvention) -> str:
-    """The name of a convention of either table, given itself or by that name. Raises
-    UnknownNameError."""
+    """The name of a convention of the balanced or the unbalanced table, from the convention itself
+    or from its name. Raises UnknownNameError where no table has that name."""
     if isinstance(declared, Convention | UnbalancedConvention):
         return declared.name
     lookup(UNBALANCED_CONVENTIONS | CONVENTIONS, declared, "convention")
@@ -84,13 +87,15 @@ def declared_name(declared: str | Convention | UnbalancedConvention) -> str:
 
 
 def balanced_row(name: str) -> Convention:
-    """The balanced convention of that name, or the one that goes with the unbalanced convention."""
+    """The row of the balanced table with that name; for a name of the unbalanced table alone, the
+    row of the same call for balanced problems."""
     known = name in UNBALANCED_CONVENTIONS and name not in CONVENTIONS
     return convention(UNBALANCED_CONVENTIONS[name].balanced if known else name)
 
 
 # ------------------------------------------------------------------ rho
 def _of_tau(tau: float, eps: float) -> float:
+    """rho from tau = rho/(rho + eps). Raises InputError for tau >= 1."""
     if tau >= 1:
         raise InputError("tau", f"{tau}", "a number > 0 and < 1; 1 is balanced transport")
     return eps * tau / (1 - tau)
@@ -124,8 +129,8 @@ def parameter_from_rho(name: str | UnbalancedConvention, rho: float, eps: float)
 
 @dataclass(frozen=True)
 class UnbalancedParameters:
-    """What to call a library with: its parameter for eps and its parameter for rho. Its cost,
-    values, divergences and density potentials are `scale` times refot's."""
+    """What to call a library with: its parameter for eps and its parameter for rho. The library's
+    cost, values, divergences and potentials in density form are `scale` times refot's."""
 
     eps: float
     rho: float
@@ -184,7 +189,8 @@ def unbalanced_value_to_refot(
     """U from the value that a call returns on the cost of `their_cost_matrix`, in units of that
     cost.
 
-    The sharp value needs `beside` = U - <C,P>, which the masses do not determine. Raises
+    For a call that returns the sharp value, `beside` = U - <C,P> is needed, which the masses do not
+    determine. Raises
     ConversionError where it is missing, and where U does not follow from the value.
     """
     called, number = unbalanced_convention(name), as_number(value, "value")
@@ -212,8 +218,8 @@ def unbalanced_potentials_to_refot(
 ) -> tuple[Array, Array]:
     """(f (n,), g (m,)) in density form, from what a call returns on `their_cost_matrix`.
 
-    eps is in units of that cost. An atom without mass has no plain potential, so that the
-    result is infinite or NaN there. Raises ConversionError.
+    eps is in units of that cost. A call of the plain form returns f + eps log a. Where a_i = 0 this
+    does not determine f_i, and the result is infinite or NaN. Raises ConversionError.
     """
     called = unbalanced_convention(name)
     f, g = np.asarray(f, dtype=np.float64), np.asarray(g, dtype=np.float64)
@@ -225,7 +231,7 @@ def unbalanced_potentials_to_refot(
         case UnbalancedPotentials.LOG_DENSITY:
             return eps * f, eps * g
         case UnbalancedPotentials.PLAIN if called.reference is Reference.ONES:
-            return f, g  # the weights are in the cost
+            return f, g  # `their_cost_matrix` has put the weights into the cost already
         case UnbalancedPotentials.PLAIN:
             with np.errstate(divide="ignore", invalid="ignore"):
                 return f - eps * np.log(a), g - eps * np.log(b)

@@ -1,7 +1,8 @@
 """The terms for conventions of unbalanced transport: what a call means by rho, KL and its value.
 
 U is the value U-1 of docs/equations.md, with the plan P: <C,P> + eps KL(P | a b') + rho KL(P1 | a)
-+ rho KL(P'1 | b), where KL(p | q) = sum p log(p/q) - p + q.
++ rho KL(P'1 | b), where KL(p | q) = sum p log(p/q) - p + q. m_a and m_b are the totals of the
+masses a and b.
 """
 
 from __future__ import annotations
@@ -35,14 +36,15 @@ class UnbalancedValue(StrEnum):
     """Which number is called the value, for the optimal plan P."""
 
     FULL = "U"
-    """U of U-1; with the reference ONES eps sum P (log P - 1) stands for eps KL(P | a b')."""
+    """U of U-1; with the reference ONES, U with eps sum P (log P - 1) in place of eps KL(P | a b').
+    """
     SHARP = "sharp"
     """<C, P>."""
     WITHOUT_MASSES = "without mass terms"
     """U with sum p log(p/q) in place of each KL: it is 0 at every optimum, so that U cannot be
     recovered."""
     UNIT_MASSES = "U for masses 1"
-    """U + eps (m_a + m_b)/2 - eps m_a m_b: U where both masses are 1."""
+    """U + eps (m_a + m_b)/2 - eps m_a m_b. It equals U where both masses are 1."""
     NONE = "plan only"
 
 
@@ -62,9 +64,10 @@ class UnbalancedPotentials(StrEnum):
 class UnbalancedConvention:
     """What one call of one library means by an unbalanced problem and its answer.
 
-    `balanced` names the row of `refot.conventions.table` of the same call for balanced problems,
-    whose eps and costs hold here, too. `bias` says whether a divergence of three values has
-    the mass bias eps/2 (m_a - m_b)^2; None where the call returns no divergence.
+    `balanced` names the row of `refot.conventions.table` that describes the same call for balanced
+    problems; what it says about eps and costs holds here, too. `bias` says whether the divergence
+    that the call returns has the term eps/2 (m_a - m_b)^2, the mass bias; None where the call
+    returns no divergence.
     """
 
     name: str

@@ -1,9 +1,10 @@
 """Values and divergences in refot's convention and in others, in the same cost units.
 
-F = sign * value + offset for every kind of value. The offset is made of the entropies of the
-weights (erratum L1), of KL(P | a b') (erratum G1), or of log m; `_affine` is the table of signs and
-offsets. A divergence has the same form, since it is a sum of three values. A conversion that needs
-a number which the caller has not given raises ConversionError, which names that number.
+For every kind of value, F = sign * value + offset, with F = <C,P> + eps KL(P | a b'). The offset is
+made of the entropies of the weights (erratum L1), of KL(P | a b') (erratum G1), or of log m with m
+the number of columns; `_affine` is the table of signs and offsets. A divergence has the same form,
+since it is a sum of three values. A conversion that needs a number which the caller has not given
+raises ConversionError, which names that number.
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, L = Liu et al.; an erratum such as
 "L1" is a heading of docs/errata.md.
@@ -22,7 +23,7 @@ from refot.conventions.terms import ConversionError, Divergence, ValueKind, as_t
 from refot.objectives import entropy
 
 KLs = tuple[float, float, float]
-"""KL(P | a b') of the three plans of a divergence: those of (x,y), (x,x) and (y,y)."""
+"""The numbers KL(P | a b') of the three plans P of a divergence: those of (x,y), (x,x), (y,y)."""
 
 
 # ------------------------------------------------------------------ values

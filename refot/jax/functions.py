@@ -2,7 +2,7 @@
 
     value(x, a, y, b)                   -> the value and the potentials: the only one that solves
     gradient(x, a, y, b, potentials)    -> dx, da, dy, db
-    hessian_product(..., v)             -> the change of the gradient along v
+    hessian_product(..., v)             -> the change of the four gradients along v
 Each is a `pure_callback`, with `custom_vjp` around it. Each of the four gradients is a callback by
 itself, so that jit leaves out those that nobody uses. There is no forward mode and no third
 derivative: JAX raises an error for them.
@@ -39,8 +39,8 @@ def host(array: Any, loss: Loss, dtype: Any) -> Any:
 
 
 def like(array: Any, shape: tuple[int, ...] | None = None) -> jax.ShapeDtypeStruct:
-    """What JAX must know of a result: `shape`, by default that of `array`, and the dtype of
-    `array`."""
+    """What JAX must know of a result before it is computed: its shape, by default that of `array`,
+    and its dtype, that of `array`."""
     return jax.ShapeDtypeStruct(array.shape if shape is None else shape, array.dtype)
 
 
@@ -89,7 +89,7 @@ def _gradient_forward(*arguments: Any) -> tuple[Arrays, Arrays]:
 
 
 def _gradient_backward(loss: Loss, kept: Arrays, v: Arrays) -> Arrays:
-    """The Hessian is symmetric: its product with v is the derivative of the gradients' sum."""
+    """The derivative of sum v . gradient: as the Hessian is symmetric, its product with v."""
     return *hessian_product(kept, v, loss), jax.numpy.zeros_like(kept[4])
 
 

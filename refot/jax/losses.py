@@ -1,9 +1,10 @@
 """The losses of refot as functions that JAX differentiates, compiles and maps.
 
 x (n, d) and y (m, d), or batches (B, n, d) and (B, m, d); weights a (n,) or (B, n), b likewise, by
-default uniform; they sum to 1. A value is differentiable in x, y, a and b by reverse mode, twice
-(`jax.grad`, `jax.jacrev` of it). Gradients in weights have sum 0, because the mass stays 1. float64
-where JAX has it enabled, else float32; float16 and bfloat16 are computed in float32.
+default uniform; they sum to 1. A value is differentiable in x, y, a and b by reverse mode, twice:
+`jax.grad` gives a gradient, and `jax.jacrev` of that gradient a Hessian. Gradients in weights have
+sum 0, because the mass stays 1. float64 where JAX has it enabled, else float32; float16 and
+bfloat16 are computed in float32.
 
 `eps` and values are in cost units; eps and all other options are numbers, not traced arrays. `cost`
 is what `point_cost` takes; `tol` and `backend` are as for `refot.sinkhorn_divergence_gradient`, but

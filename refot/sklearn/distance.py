@@ -22,7 +22,8 @@ entries in all: 32 MB in float64."""
 
 
 class SinkhornDistance(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """sqrt(S) of B-9 between histograms over the same bins, whose costs are C (k, k).
+    """The distance sqrt(S), with S the Sinkhorn divergence B-9, between histograms over the same k
+    bins, between which the costs are C (k, k).
 
     Parameters: `C`, symmetric and 0 on its diagonal; `eps` in the units of C; `tol`, the tolerance
     of the solves. A histogram is a row (k,) of counts or weights >= 0, which is divided by its sum.
@@ -80,8 +81,8 @@ class SinkhornDistance(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self._values(X, X)
 
     def _between(self, X: Array, F: Array, Y: Array, G: Array) -> Array:
-        """S = F_xy - F_xx / 2 - F_yy / 2, (len(X), len(Y)), with F_xx = F and F_yy = G; where
-        rounding makes it negative, 0."""
+        """S = F_xy - F_xx / 2 - F_yy / 2 of each histogram of X with each of Y, (len(X), len(Y)); 0
+        where rounding makes it negative. `F` holds F_xx for each of X, `G` F_yy for each of Y."""
         rows = np.repeat(np.arange(len(X)), len(Y))
         columns = np.tile(np.arange(len(Y)), len(X))
         values = np.concatenate([self._values(X[rows[part]], Y[columns[part]])
@@ -90,7 +91,7 @@ class SinkhornDistance(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.maximum(S, 0)
 
     def _values(self, X: Array, Y: Array) -> Array:
-        """F of each pair (X[k], Y[k]) of histograms, (n,)."""
+        """The entropic value F (B-10) of each pair (X[k], Y[k]) of histograms, (n,)."""
         return np.asarray(solve_batch(self.C, X, Y, self.eps, tol=self.tol).value)
 
     def _parts(self, pairs: int) -> list[slice]:

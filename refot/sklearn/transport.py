@@ -23,8 +23,8 @@ class EntropicTransport(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     the plan.
 
     Parameters: `eps` in units of the cost, or "auto" for 5 % of the mean cost (1 where that is 0,
-    since then any eps gives the same map); `rho` as in `refot.solve`, where a finite one leaves
-    outliers behind; `cost` as in `point_cost`; `tol`, the tolerance of the solve.
+    since then any eps gives the same map); `rho` as in `refot.solve`: with a finite one
+    outliers may stay behind; `cost` as in `point_cost`; `tol`, the tolerance of the solve.
 
     Attributes after `fit`: `result_`, what `refot.solve` returns; `eps_`; `n_features_in_`.
 

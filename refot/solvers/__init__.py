@@ -1,9 +1,9 @@
 """The methods that find the optimal potentials, one a file, behind the one call `solve`.
 
-All methods have one shape: a generator that takes a problem and a start g (m,), and yields
-(f, g, L1 marginal error) after each iteration. `iterate` (in `loop`) takes these until a criterion
-is met. A method that begins at a larger eps, or in float32, yields inf in place of the error until
-it works on the given problem itself. docs/solvers.md says which method is for what.
+All methods have one shape: a generator that takes a problem and a start g (m,), and yields (f, g,
+L1 marginal error) after each iteration. `iterate` (in `loop`) takes these until a criterion is met.
+Some methods begin at a larger eps, or in float32; until they work on the given problem itself, they
+yield inf in place of the error. docs/solvers.md says which method is for what.
 """
 
 from refot.solvers.auto import auto

@@ -1,10 +1,10 @@
 """How far potentials (f, g) are from optimal, in two numbers: by mass, and atom by atom.
 
 The first is the L1 error of the marginals, a sum of masses. A light atom, a point of tiny weight,
-hardly enters it, so that its potential may be very wrong: then its row or column of P, divided by
-its weight, does not sum to 1. The second number, the atom error, is the largest distance of f from
-g^(c,eps), the (c,eps)-transform of g (B-25), or of g from f^(c,eps). All atoms count alike in it.
-B-25 is an equation of B = Bréchet et al. 2019.
+hardly enters it, so that its potential may be very wrong without being noticed: the sum of its row
+or column of P may then be many times its weight, or a small part of it. The second number, the atom
+error, is the largest distance of f from g^(c,eps), the (c,eps)-transform of g (B-25), or of g from
+f^(c,eps). All atoms count alike in it. B-25 is an equation of B = Bréchet et al. 2019.
 
 `Problem.asked` gives the sums that the rows of P should have. They are the weights a; or, where a
 marginal may be missed at a price (unbalanced transport), the sums for which f is optimal.
@@ -41,7 +41,7 @@ class Accuracy(NamedTuple):
         return self.marginal_error <= tol and self.atom_error <= atom_tolerance(tol)
 
     def shortfall(self, tol: float) -> str:
-        """In words: which of the two errors is too large."""
+        """In words, which of the two errors is too large, for a pair of which one is."""
         mass = f"marginal error {self.marginal_error:.3g}"
         if not self.marginal_error <= tol:
             return f"{mass} > tol {tol:g}"
@@ -68,8 +68,8 @@ def accuracy(p: Problem, f: Array, g: Array) -> Accuracy:
 
 
 def _atom_error(p: Problem, f: Array, g: Array, rows: Array) -> float:
-    """max_i |f_i - g^(c,eps)_i| / eps: from the row sums `rows` (n,) of P or, for atoms that are
-    not visible, from a transform."""
+    """max_i |f_i - g^(c,eps)_i| / eps. It is computed from the row sums `rows` (n,) of P or, for
+    atoms that are not `VISIBLE`, from the transform of g."""
     xp = namespace(f)
     asked = p.asked(f, rows)
     visible = asked >= VISIBLE * float(np.finfo(p.C.dtype).tiny)

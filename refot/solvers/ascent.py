@@ -9,8 +9,9 @@ was computed: not where a column sum is wrong by more than a factor e. In that c
 iteration comes first, which corrects every column by the factor that it needs; so weights may
 differ by any factor.
 
-For an unbalanced problem f is the best potential for the given g, and the column sums should be
-those that g asks for (`Problem.asked`). A light column is one of weight at most `lightest`.
+For an unbalanced problem f is the best potential for the given g, the one with the largest dual.
+The column sums should then be those that g "asks for": the sums for which g is optimal
+(`Problem.asked`). A light column is one of weight at most `lightest`, a heavy one any other.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ STALL = 30
 no rise of the semi-dual."""
 
 RISE = 10.0
-"""The semi-dual counts as risen where it rose by more than this multiple of its rounding."""
+"""The semi-dual counts as risen where it rose by more than this multiple of what its rounding may
+be (`value_rounding`)."""
 
 GAIN = 0.5
 """A gain is an iteration whose error is at most this part of the error at the gain before it."""
@@ -55,8 +57,8 @@ BOLDEST = 3
 
 
 def ascend(p: Problem, g: Array, direction: Direction) -> Iterates:
-    """(f, g, marginal error) of each iteration until `Gains.ended`, then once more the iterate of
-    the smallest error.
+    """(f, g, marginal error) of each iteration, until there is no more progress (`Gains.ended`); at
+    the end the iterate of the smallest error once more.
 
     The column sums come from the transform f^ of f, c_j = b_j exp((g_j - f^_j) / eps): nothing on
     the way to c_j can overflow before c_j itself does. The g_j of a light column is set to its
@@ -85,8 +87,9 @@ def ascend(p: Problem, g: Array, direction: Direction) -> Iterates:
 def lightest(p: Problem) -> float:
     """The weight up to which an atom is light: u^(3/2), u the machine epsilon.
 
-    Newton's equations are solved for sqrt(weight) times the step. For such an atom that is less
-    than the rounding, of size u, which the other atoms bring into the equations."""
+    Newton's equations are solved for sqrt(weight) times the step, and the other atoms bring a
+    rounding of size u into them. For such an atom sqrt(weight) is at most u^(3/4), so that at most
+    a quarter of the digits of its step would be right."""
     return math.pow(np.finfo(p.C.dtype).eps, 1.5)
 
 

@@ -38,10 +38,11 @@ milliseconds, and goes on until rounding allows no smaller error."""
 
 SLOW = 0.9
 """Sweeps by the backend's softmin count as slow, and Newton-CG takes over, where an iteration
-multiplies the marginal error by more than this."""
+multiplies the marginal error by more than this, on average over RATE_WINDOW iterations."""
 
 SLOW_PRODUCTS = 0.98
-"""The same for sweeps with an absorbed kernel, which take less time."""
+"""The same for sweeps with an absorbed kernel (`stabilised`). It is nearer to 1, because these take
+less time."""
 
 RATE_WINDOW = 16
 """The rate of the error is the mean over this number of iterations."""
@@ -52,11 +53,11 @@ in the second round after twice as many, and so on."""
 
 PATIENCE = 4
 """Corrections by a coarser problem end after this number of sweeps in which the error did not fall
-by half. Most often one takes it down to a tenth."""
+by half. Most often a single correction makes it ten times smaller."""
 
 ROUNDS = 3
-"""In a round each method has one turn. This number of rounds is made in any case; after that, a
-round that does not halve the smallest error is the last."""
+"""In a round each method has one turn. From the round of this number on, a round that does not
+halve the smallest error is the last."""
 
 
 def auto(p: Problem, g: Array) -> Iterates:
@@ -101,12 +102,14 @@ BALANCED = Sweeps(overrelaxed_iterates, Kernel)
 
 
 def auto_with(sweeps: Sweeps[P], p: P, g: Array, good_at: float | None = None) -> Iterates:
-    """`auto` with these sweeps, without coarser problems. `good_at`: see `annealed`."""
+    """`auto` with these sweeps, without coarser problems. With `good_at`, g is known to be good at
+    that larger eps (`annealed`)."""
     on_processor = p.backend.xp is np
     if math.prod(p.C.shape) <= SMALL and allows_newton(p):
         return newton_first(sweeps, p, g)
     if (recomputes(p.backend) or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
-        p = replace(p, C=formed(p.C))  # once, and not again for each kernel of the schedule
+        # The matrix is formed here, once, and not again for each kernel of the schedule.
+        p = replace(p, C=formed(p.C))
     elif not (on_processor and fits_matrix(p.C)):
         later = partial(newton_and, sweeps.by_transforms)
         by_softmin = UntilSlow(sweeps.by_transforms, SLOW, later, only=p.eps)
@@ -166,9 +169,9 @@ def newton_and(sweeps: Stage[P], p: P) -> list[Stage[P]]:
 
 
 def in_turns(p: P, g: Array, methods: Sequence[Stage[P]]) -> Iterates:
-    """The methods in turns, each from where the one before ended. After the first ROUNDS rounds, a
-    round that does not halve the smallest error is the last. Then the iterate of the smallest error
-    comes once more."""
+    """The methods in turns, each from where the one before ended. From round ROUNDS on, a round
+    that does not halve the smallest error is the last. Then the iterate of the smallest error comes
+    once more."""
     best: tuple[Array, Array, float] | None = None
     smallest = math.inf
     for turn in itertools.count():

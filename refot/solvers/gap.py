@@ -1,9 +1,10 @@
-"""How far a potential is from optimal, proved in floats: an interval [lower, upper] around the
-value F of the problem.
+"""How far a potential is from optimal, proved in floats: an interval [lower, upper] that contains
+the optimal value of the problem.
 
 Take any g (m,), and let G_j be floats near g_j + eps log b_j, F_i floats near
-softmin(G)_i + eps log a_i. Whatever these floats are, they define a plan exactly,
-P_ij = exp((F_i + G_j - C_ij) / eps). Let r be its row sums, c its column sums. Then
+softmin(G)_i + eps log a_i, with softmin(G)_i = -eps log sum_j exp((G_j - C_ij) / eps). Whatever
+these floats are, they define a plan exactly, P_ij = exp((F_i + G_j - C_ij) / eps). Let r be its row
+sums. Then
 
     lower = a.(F - eps log r) + b.(G - eps log b)    the semi-dual at G - eps log b (B-24),
     upper = the primal value of a plan made from P: P is scaled down to rows <= a and columns <= b,
@@ -47,18 +48,20 @@ MARGIN = 16 * UNIT
 logarithm."""
 
 HUGE_COST = 2.0**10
-"""A cost beyond this multiple of (|F| + eps) marks a pair to avoid. But a product, as which missing
-mass is added, uses all pairs. So where there are such costs, a second upper bound is computed from
-a plan to which the mass is added along a tree of cheap pairs; the smaller bound is taken."""
+"""A pair whose cost is beyond this multiple of (|lower| + eps) should carry no mass. But the
+product x y', by which the missing mass is added, puts some on every pair. So where there are such
+costs, a second upper bound is computed, from a plan to which the mass is added along a tree of
+cheap pairs; the smaller bound is taken."""
 
 EPS_LIMITS = 2.0**-960, 2.0**960
 """For an eps between these nothing overflows, and what underflows is too small to count. For any
-other eps the bounds are min C and max C."""
+other eps the interval is [min C, max C], which always contains the optimal value."""
 
 
 @dataclass(frozen=True)
 class CertifiedGap:
-    """lower <= F <= upper, in cost units, rounding included."""
+    """Two numbers in cost units with lower <= the optimal value <= upper, which is proved, with
+    rounding taken into account."""
 
     lower: float
     upper: float
@@ -70,7 +73,8 @@ class CertifiedGap:
 
     @property
     def relative(self) -> float:
-        """(upper - lower) / the smaller of |lower| and |upper|; infinite where they include 0."""
+        """(upper - lower) / the smaller of |lower| and |upper|; infinite where 0 is between
+        them."""
         if self.lower <= 0 <= self.upper:
             return math.inf
         return self.absolute / min(abs(self.lower), abs(self.upper))
@@ -79,7 +83,8 @@ class CertifiedGap:
 def certified_gap(
     g: Potential, C: CostLike, a: Weights, b: Weights, eps: Any, *, backend: BackendLike = None
 ) -> CertifiedGap:
-    """An interval that contains F, from any g (m,): narrow where g is nearly optimal. B-16, B-24.
+    """An interval that contains the optimal value F (B-10), computed from any g (m,). It is narrow
+    where g is nearly optimal. B-16, B-24.
 
     C (n, m), an array, a `PointCost` or a `DenseCost`; a (n,), b (m,); eps in cost units. Raises
     InputError.
@@ -98,13 +103,14 @@ def gap_of(given: Problem, g: Array) -> CertifiedGap:
     known = EPS_LIMITS[0] <= p.eps <= EPS_LIMITS[1]
     lower, upper = (end if known and math.isfinite(end) else cost
                     for end, cost in zip(ends, costs, strict=True))
-    off = given.C.error if isinstance(given.C, FormedCost) else 0.0  # F moves no more than C does
+    # A matrix formed from points has rounding errors, by which the optimal value may be off too.
+    off = given.C.error if isinstance(given.C, FormedCost) else 0.0
     return CertifiedGap(max(lower, costs[0]) - off, min(upper, costs[1]) + off)
 
 
 def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float, float]:
-    """(lower, upper), infinite or NaN where nothing is proved. All entries of C lie between the two
-    numbers `costs`."""
+    """(lower, upper); a bound that could not be proved is infinite or NaN. All entries of C lie
+    between the two numbers `costs`."""
     largest = max(abs(cost) for cost in costs)
     a, b = (_normalised(p.backend.to_numpy(weights)) for weights in (p.a, p.b))
     i, j = np.flatnonzero(a), np.flatnonzero(b)  # where there is mass
@@ -112,7 +118,7 @@ def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float,
     G = g - b @ g + p.eps * log_weights(b)
     F = softmin(p, G) + p.eps * log_weights(a)
 
-    # The plan: its column sums c, then the row sums of P and of P scaled down by columns.
+    # The column sums of P; then the row sums of P, and those of P with its columns scaled down.
     sums, error = plan_sums(p.T, largest, G, F)
     columns = Side(b[j], G[j], sums[j, 0], error[j])
     scales = np.ones_like(b)
@@ -120,7 +126,8 @@ def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float,
     sums, error = plan_sums(p, largest, F, G, scales[:, None])
     rows = Side(a[i], F[i], sums[i, 1], error[i])
 
-    # The semi-dual, and the primal of the completed plan, each as terms that are added up once.
+    # The lower bound (the semi-dual) and the upper bound (the primal value of the completed plan)
+    # are each a list of terms that are added up in one go, with one bound of the rounding.
     row_sums = sums[i, 0]
     dual = [rows.weights * rows.potential, columns.weights * columns.potential,
             -p.eps * columns.weights * np.log(columns.weights)]
@@ -137,8 +144,8 @@ def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float,
 
 
 def _tree_excess(C: Floats, eps: float, rows: Side, columns: Side) -> Floats:
-    """(the primal value of the plan, its missing mass added along a tree of pairs) - (the dual
-    value), an upper bound of it as one term, (1,)."""
+    """What `_excess` bounds, for the plan to which the missing mass is added along a tree of pairs
+    in place of a product: an upper bound, as one term, (1,)."""
     mass = abs(total(rows.weights) - total(rows.sums)) + total(rows.error) + MARGIN
     return np.array([excess_along_tree(C, eps, (rows.potential, rows.residuals),
                                        (columns.potential, columns.residuals), mass)])
@@ -187,19 +194,22 @@ class Side:
 
 def _excess(p: Problem, rows: Side, columns: Side, i: Any, j: Any, costs: tuple[float, float]
             ) -> list[Floats]:
-    """Terms whose sum is at least (the primal value of the completed plan) - (a.F + b.G).
+    """Terms whose sum is at least <C, R> + eps sum R log R - (a.F + b.G), R the completed plan. (To
+    the primal value of R the caller adds the terms in log a and log b, which depend on the weights
+    alone.)
 
-    The completed plan has three parts: u_i P_ij v_j, which is P scaled down by the scales u of the
-    rows and v of the columns; t x y', a product of floats, which carries most of the missing mass;
-    and what is then still missing. That is mostly rounding: its mass is at most `rest`, and its
-    cost per mass at most max C.
+    R has three parts: u_i P_ij v_j, which is P scaled down by the scales u of the rows and v of the
+    columns; t x y', a product of floats, which carries most of the missing mass; and what is then
+    still missing. That is mostly rounding: its mass is at most `rest`, and its cost per mass at
+    most max C.
     """
     turned_away = (1 - rows.scale) * (rows.sums + rows.error)
     lost = (1 + MARGIN) * np.minimum((1 - rows.scale.min()) * columns.kept[1], total(turned_away))
-    # e and h: the mass missing in each row and column, at least and at most; t: their totals.
+    # e and h are lower bounds of the mass missing in each row and column, e_most and h_most upper
+    # ones; t and t_most bound the mass missing in all.
     (e, e_most), (h, h_most) = rows.missing(), columns.missing(lost)
     t, t_most = (min(total(x), total(y)) for x, y in ((e, h), (e_most, h_most)))
-    if not 2 * t > t_most:  # mostly rounding: a product would not be worth the pass for x'C y
+    if not 2 * t > t_most:  # what is missing is mostly rounding: x'C y is not worth a pass
         t = 0.0
     rest = max(t_most - t, 0.0) + MARGIN * t_most
     terms = [p.eps * rows.kept[0] * np.log(rows.scale),
@@ -241,7 +251,8 @@ def total(values: Floats) -> float:
 
 def rounded_up(terms: Iterable[Floats], eps: float) -> float:
     """An upper bound of the exact sum of all terms. The error of a term is at most MARGIN times the
-    term, or MARGIN eps times a weight: the derivative of a log a is 1 + log a."""
+    term; or, for one like eps a log a, also MARGIN eps a, since the derivative of a log a is
+    1 + log a."""
     values = np.concatenate(list(terms))
     size = total(abs(values))
     return total(values) + (MARGIN * size + 8 * MARGIN * eps + len(values) * 2.0**-1020)

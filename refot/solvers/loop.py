@@ -75,7 +75,7 @@ class SinkhornResult(Answers):
     g."""
 
     gap: CertifiedGap | None = None
-    """An interval that contains F; None unless `gap` or `certified` was set."""
+    """An interval that contains the optimal value; None unless `gap` or `certified` was set."""
 
     infeasible: str = ""
     """Where no plan avoids the forbidden pairs, and the solve did not converge, the reason; else
@@ -98,9 +98,10 @@ def iterate(
     stop. Warns if neither the errors nor the gap that was asked for were reached, unless `control`
     asks for a number of iterations.
 
-    A method computes the error that it yields without an extra pass. That error misses the rounding
-    of sums that are exact in theory, and the potentials of light atoms. So an error that would end
-    the loop is evaluated anew from the potentials, and so is that of the result.
+    A method computes the error that it yields without an extra pass over the pairs. That error
+    leaves out the rounding of sums that are exact in theory, and potentials of light atoms that are
+    wrong. So an error that would end the loop is evaluated anew from the potentials, and so is that
+    of the result.
     """
     tol = marginal_tolerance(p.C.dtype) if tol is None else as_positive(tol, "tol")
     if control is not None and control.iterations is not None:
@@ -122,13 +123,14 @@ def iterate(
         else:  # no more iterates: max_iter were taken, or the method ended of its own accord
             stopped_by = StoppedBy.MAX_ITER if len(errors) == max_iter else watch.end(f, g)
         if stopped_by != StoppedBy.TOLERANCE:
-            f = f if errors[-1] < math.inf else p.best(g)  # this f is that of a larger eps
+            # An infinite error is that of a larger eps, and so is this f: take the f that fits g.
+            f = f if errors[-1] < math.inf else p.best(g)
             at_floor = stopped_by == StoppedBy.ROUNDING
             f, g = finish.look(*(watch.best if at_floor and watch.best else (f, g)))
         found = finish.found
         errors[-1] = found.marginal_error
         gap = watch.certificate(g)
-        if not found.within(tol) and watch.proved:  # the gap was reached since its last check
+        if not found.within(tol) and watch.proved:  # this last gap is as small as was asked for
             stopped_by = StoppedBy.GAP
         converged = watch.proved or found.within(tol)
         result = SinkhornResult(f, g, converged, *found, tol, tuple(errors), stopped_by,
@@ -160,7 +162,8 @@ def _counted(
 
 @contextmanager
 def _telling_what_was_reached(errors: list[float]) -> Iterator[None]:
-    """Adds to an error that is raised within the `with` block how far the solve had come."""
+    """If an error is raised within the `with` block, adds a note to it: how far the solve had
+    come."""
     try:
         yield
     except Exception as error:

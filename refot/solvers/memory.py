@@ -74,7 +74,7 @@ def budget() -> int:
 
 
 def _as_bytes(text: str, name: str) -> int:
-    """ "2G" -> 2,000,000,000."""
+    """The number of bytes that a text means: 2,000,000,000 for "2G"."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)B?\s*", text.upper())
     if found is None or not float(found[1]) > 0:
         raise InputError(name, repr(text), "bytes, with K, M, G or T behind: 500M, 2G")
@@ -89,7 +89,8 @@ def free_memory() -> int:
     if limit is not None and used is not None:
         free.append(max(limit - used, 0))
     known = [number for number in free if number is not None]
-    return min(known) if known else 4 * 10**9  # not Linux: what any machine of today has
+    # Outside Linux neither file exists; any machine of today has this much.
+    return min(known) if known else 4 * 10**9
 
 
 def _read_number(path: str, pattern: str, unit: int) -> int | None:

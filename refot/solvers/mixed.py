@@ -28,7 +28,8 @@ def mixed(p: Problem, g: Array) -> Iterates:
     for f, swept in single_sweeps(p, g):
         g = swept
         yield f, g, math.inf
-    # Without any float32 iterate (they left its range) float64 needs the schedule itself.
+    # Where potentials left the range of float32 at once, g is still 0, and the sweeps in float64
+    # need a schedule of their own.
     finish = overrelaxed_iterates if bool((g != 0).any()) else overrelaxed
     yield from finish(p, g)
 

@@ -19,7 +19,8 @@ NEWTON_LIMIT = 1_500
 than a second."""
 
 MATRICES = 4
-"""Matrices (n, m) in memory at once: the cost, the plan, and two for the Hessian."""
+"""The number of matrices in memory at once: the cost, the plan, and two for the Hessian. Where
+m <= n none has more entries than the cost."""
 
 
 def newton(p: Problem, g: Array) -> Iterates:
@@ -57,36 +58,43 @@ def newton_iterates(p: Problem, g: Array) -> Iterates:
 def newton_direction(
     C: Array, p: Problem, f: Array, g: Array, residual: Array, caution: float
 ) -> Array:
-    """An ascent direction x (m,): it solves (diag c - P' diag(1/a) P) x = b - c, regularised.
+    """An ascent direction x (m,), in units of eps: the solution of Newton's equation
+    (diag c - P' diag(1/a) P) x = b - c, regularised.
 
-    The unknown is sqrt(c) x, in which all columns weigh the same; its matrix is H = I - Q'Q with
-    Q_ij = P_ij / sqrt(a_i c_j) <= 1. H is singular along sqrt(c), for a constant added to g changes
-    nothing; that direction is lifted by adding sqrt(c) sqrt(c)'. H is nearly singular where the
-    plan falls into parts that hardly exchange mass; so it is damped, in proportion to the caution,
-    and the damping is multiplied by ten until the step ascends. Light columns do not move. For an
-    unbalanced problem Q'Q is multiplied by `p.coupling`, and `p.T.stiffness(g)` adds to diag c.
+    P is the plan of (f, g), c = P'1 its column sums, and `residual` is b - c. `caution` is a number
+    like the marginal error, which sets the damping (`Gains.caution`).
+
+    The equation is solved for sqrt(c) x, in which all columns weigh the same. Its matrix is then
+    H = I - Q'Q, with Q_ij = P_ij / sqrt(a_i c_j) <= 1. A constant added to g changes nothing, so
+    that H is singular: H sqrt(c) = 0. Adding sqrt(c) sqrt(c)' to H mends this. Where the plan falls
+    into parts that hardly exchange mass, H is nearly singular in other directions too; for these
+    `regularised_step` damps it. Columns of at most the weight `lightest` do not move.
+
+    For an unbalanced problem, where f follows g less closely and the sums that g asks for (b above)
+    fall as g rises, Q'Q is multiplied by `p.coupling`, and `p.T.stiffness(g)` is added to c.
     """
     P = np.exp((p.F(f)[:, None] + p.G(g) - C) / p.eps)
     heavy = p.T.carried(g) > lightest(p)
     rows, root = P.sum(axis=1), np.where(heavy, np.sqrt(P.sum(axis=0)), 0)
     inverse = np.where(root > 0, 1 / np.where(root > 0, root, 1), 0)
     Q = P / np.sqrt(np.where(rows > 0, rows, 1))[:, None] * inverse
-    coupling, y = Q.T @ Q, residual * inverse
-    # The diagonal of I - Q'Q is computed from the other entries, by (I - Q'Q) sqrt(c) = 0. Computed
-    # as 1 - coupling_jj it would be mere rounding where a column hardly shares its rows.
-    np.fill_diagonal(coupling, 0)
+    gram, y = Q.T @ Q, residual * inverse  # the matrix Q'Q, and the right side for sqrt(c) x
+    # (I - Q'Q) sqrt(c) = 0 gives the diagonal of I - Q'Q from its other entries. The difference
+    # 1 - gram_jj would be mere rounding for a column that hardly shares its rows with others.
+    np.fill_diagonal(gram, 0)
     free = 1 - p.coupling + p.T.stiffness(g) * inverse**2
-    H = np.diag(p.coupling * (coupling @ root * inverse) + free) - p.coupling * coupling
+    H = np.diag(p.coupling * (gram @ root * inverse) + free) - p.coupling * gram
     if p.is_exact:
         H += np.outer(root, root)
-    else:  # g + a constant is no better: what y has along sqrt(c) is rounding
+    else:  # (f, g) is at its best level: y is orthogonal to sqrt(c) but for rounding
         y = y - (y @ root) / (root @ root) * root
     return regularised_step(H, y, caution) * inverse
 
 
 def regularised_step(H: Array, y: Array, caution: float) -> Array:
-    """x (m,) with (H + damping) x = y. The damping is proportional to the caution, and is
-    multiplied by ten until x.y >= 0."""
+    """x (m,) with (H + damping I) x = y. The damping is proportional to `caution`, a number like
+    the marginal error, and is multiplied by ten until x.y >= 0: then x ascends. If no damping
+    achieves this, x is 0."""
     damping = max(1e-2 * caution, 1e-15)
     while np.isfinite(damping):
         try:
@@ -96,4 +104,4 @@ def regularised_step(H: Array, y: Array, caution: float) -> Array:
         if step @ y >= 0:
             return np.asarray(step)
         damping *= 10
-    return np.zeros(y.size)  # no step ascends: the iterates stall, and the solve reports that
+    return np.zeros(y.size)  # then the iterates stall, and the solve reports that

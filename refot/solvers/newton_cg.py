@@ -1,9 +1,10 @@
 """Newton's method on the semi-dual by conjugate gradients: no matrix is factored.
 
-The Hessian -(diag c - P' diag(1/a) P) / eps is only multiplied with vectors, one product for each
-step of conjugate gradients. On any backend a product takes two passes over all pairs
-(`plan_apply`). On the processor the large entries of the plan are kept as a sparse matrix, and a
-product is a `sweep` over these; a backend that has `laplacian_solve` makes all steps in one call.
+The Hessian is -(diag c - P' diag(1/a) P) / eps, with c = P'1 the column sums of the plan P. It is
+only multiplied with vectors, one product for each step of conjugate gradients. On any backend a
+product takes two passes over all pairs (`plan_apply`). On the processor the large entries of the
+plan are kept as a sparse matrix, and a product is a `sweep` over these; a backend that has
+`laplacian_solve` makes all steps in one call.
 
 At small eps nearly all entries of a plan are negligible. Leaving them out changes the direction a
 little, but not the answer, for the gradient and the line search are exact. (tang2024accelerating in
@@ -34,9 +35,9 @@ NEGLIGIBLE = 1e-5
 """Entries P_ij below this part of a_i are left out of the Hessian."""
 
 PER_ERROR = 1e-3
-"""Entries are left out only if they are also below this part of the caution, which is about the
-marginal error, times a_i: the last error is often between parts of the plan that only small entries
-connect."""
+"""Entries are left out only if they are also below this multiple of the caution times a_i. (The
+caution is about the marginal error: `ascent.Gains.caution`.) For the error that remains last is
+often between parts of the plan that only small entries connect."""
 
 STEPS = 500
 """Steps of conjugate gradients for one direction, at most."""
@@ -64,13 +65,14 @@ newton_cg = scheduled(newton_cg_iterates)
 
 
 def direction(p: Problem, f: Array, g: Array, residual: Array, caution: float) -> Array:
-    """x (m,) with (diag c - P' diag(1/a) P + damping) x = b - c, approximately.
+    """x (m,), in units of eps, with (diag c - P' diag(1/a) P + damping) x = b - c, approximately.
 
-    The damping is proportional to the caution. The smaller the caution, the more exactly the
-    equation is solved: a part of the plan that only small entries connect to the rest may have to
-    move by thousands of eps, and all its potentials must move alike."""
+    `residual` is b - c, and `caution` a number like the marginal error (`Gains.caution`), to which
+    the damping is proportional. The smaller the caution, the more exactly the equation is solved: a
+    part of the plan that only small entries connect to the rest may have to move by thousands of
+    eps, and all its potentials must move alike."""
     accuracy = min(0.1, math.sqrt(max(caution, 1e-10)))
-    # The error over the caution, which is 1, 10, 100 or 1000 times smaller (`Gains.caution`).
+    # The error over the caution: 1, or up to 1000 where the last iterations gained nothing.
     boldness = float(abs(residual).sum()) / caution if caution > 0 else 1.0
     steps = min(int(STEPS * min(math.sqrt(boldness), MORE_STEPS)), STEPS_PER_UNKNOWN * len(g))
     P = sparse_plan(p, f, p.G(g), min(NEGLIGIBLE, PER_ERROR * caution))
@@ -100,8 +102,9 @@ def sparse_direction(p: Problem, P: Entries, g: Array, residual: Array, caution:
 
 
 def damped(p: Problem, g: Array, columns: Array, caution: float) -> Array:
-    """The diagonal c of the Hessian, (m,), with damping, and kept away from 0. For a light column
-    it is raised to 1, so that the column hardly moves."""
+    """The diagonal of the matrix of `direction`, (m,): the column sums c, kept away from 0, with
+    damping. For a column of at most the weight `lightest` it is raised to 1, so that the column
+    hardly moves."""
     xp = namespace(p.b)
     least = xp.where(p.T.carried(g) > lightest(p), 1e-3 * p.T.asked(g, columns), 1)
     return xp.maximum(columns, least) * (1 + min(caution, 1.0)) + p.T.stiffness(g)
@@ -118,7 +121,7 @@ def conjugate_gradients(A: Product, y: Array, diagonal: Array, accuracy: float, 
     for _ in range(steps):
         Aq = A(q)
         curvature = float(q @ Aq)
-        # curvature <= 0: rounding has left nothing of A along q, and a step would be arbitrary
+        # A curvature <= 0 is mere rounding, and a step along q would be arbitrary.
         if not (curvature > 0 and rz > target) or out_of_time():
             break
         step = rz / curvature
@@ -137,8 +140,9 @@ def inverse(rows: Array) -> Array:
 
 
 def plan_coupling(p: Problem, f: Array, g: Array, v: Array) -> Array:
-    """`p.coupling` times P' diag(1/r) P v, (m,), by two passes over all pairs: r are the row sums
-    that f asks for, and `p.coupling` is 1 unless the problem is unbalanced."""
+    """`p.coupling` times P' diag(1/r) P v, (m,), by two passes over all pairs. r are the row sums
+    that f asks for (`Problem.asked`). `p.coupling` says by how much the best f moves where the
+    transform of g moves by 1: by 1, unless the problem is unbalanced."""
     F, G, weights = p.F(f), p.G(g), p.coupling * inverse(p.asked(f, p.a))
     rows = p.backend.plan_apply(p.C, F, G, p.eps, v[:, None])
     return p.backend.plan_apply(p.C.T, G, F, p.eps, weights[:, None] * rows)[:, 0]
@@ -158,7 +162,8 @@ def sparse_plan(p: Problem, f: Array, G: Array, least: float) -> Entries | None:
     if p.backend.xp is not np:
         return None
     most = budget() // 24  # an entry takes 12 bytes, and is in memory twice for a moment
-    transform = f / p.coupling  # with it in place of F each row sums to 1
+    # f is `coupling` times the transform of g; with that transform each row has the sum 1.
+    transform = f / p.coupling
     found = p.backend.plan_entries(p.C, transform, G, p.eps, max(least, 1e-300), most)
     if found is None:
         return None

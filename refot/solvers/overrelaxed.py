@@ -6,10 +6,10 @@ steps, by the factor w = 2 / (1 + sqrt(1 - theta)), turn that rate into w - 1, s
 steps do what N did (thibault2021overrelaxed, lehmann2022note
 in docs/references.bib).
 
-theta is not known in advance. It is computed from the rate l at which the error falls under the
-present w, by a formula of successive over-relaxation, (l + w - 1)^2 = l w^2 theta
-(young1971iterative). As a safeguard (thibault2021overrelaxed), a longer step is taken only where it
-raises the dual.
+theta is not known in advance. It is computed from the rate r by which each iteration with the
+present w multiplies the error, by a formula of successive over-relaxation, (r + w - 1)^2 = r w^2
+theta (young1971iterative). As a safeguard (thibault2021overrelaxed), a longer step is taken only
+where it raises the dual.
 """
 
 from __future__ import annotations
@@ -63,14 +63,15 @@ overrelaxed = scheduled(overrelaxed_iterates)
 
 
 def swept(p: Problem, f: Array | None, g: Array, w: float) -> Swept:
-    """A Sweep by two transforms of the backend."""
+    """One sweep from (f, g) with the relaxation w, by two transforms of the backend."""
     transform = p.transform(g, f)
     f, row_error = (transform, 0.0) if f is None else half_step(p.a, f, transform, p.eps, w)
     return Swept(f, row_error, p.T.transform(f, g))
 
 
 def relax(p: Problem, g: Array, sweep: Sweep) -> Iterates:
-    """(f, g, marginal error) of each iteration, with any Sweep. f has moved once more than g.
+    """(f, g, marginal error) of each iteration, with any `Sweep`. In each pair f has moved once
+    more than g.
 
     The error takes no extra pass. With the transform g^ = f^(c,eps) the column sums of the plan are
     b exp((g - g^) / eps); and the error of the row sums comes from `half_step`, which moved f.
@@ -119,7 +120,7 @@ def next_relaxation(errors: list[float], w: float) -> float:
     if not 0 < now < before < math.inf:
         return w
     rate = (now / before) ** (1 / WINDOW)
-    if rate <= w - 1:  # w is at least the best one: the formula holds for smaller w only
+    if rate <= w - 1:  # then w is at least the best one, and the formula does not hold
         return w
     theta = ((rate + w - 1) / w) ** 2 / rate
     return min(2 / (1 + math.sqrt(1 - theta)), LARGEST) if theta < 1 else w

@@ -1,9 +1,9 @@
 """Sums over the plan as a backend computes them, and how far they can be from the exact ones.
 
 The plan meant here is P_ij = exp((F_i + G_j - C_ij) / eps), without any rounding, for the floats F
-and G that are handed over (potentials with eps log of the weights added). docs/certificates.md,
-"The gap in floats", proves the bounds. Everything is computed in float64; a cost in float32 is
-converted, a matrix by blocks of rows. A rounding is UNIT, as a relative error.
+and G that are handed over: F = f + eps log a and G = g + eps log b for potentials f and g.
+docs/certificates.md, "The gap in floats", proves the bounds. Everything is computed in float64; a
+cost in float32 is converted, a matrix by blocks of rows. "A rounding" is a relative error of UNIT.
 """
 
 from __future__ import annotations
@@ -110,24 +110,27 @@ def _around_the_mean(G: Floats, b: Floats) -> tuple[float, Floats]:
 
 def _radius(p: Problem, largest: float, F: Floats, G: Floats, level: float, spreads: Floats,
             sums: Floats) -> Floats:
-    """A bound of the error of computed row sums; `spreads` is sum_j P_ij |G_j - level|.
+    """A bound of the error of the computed row sums `sums` (n,); `spreads` (n,) is
+    sum_j P_ij |G_j - level|, and `largest` >= max |C|.
 
-    The exponent x_ij has two errors: the roundings of F_i + G_j and of a cost between points, which
-    is F_i + G_j - eps x_ij, both divided by eps; and EXPONENT roundings of itself. Of both only the
-    mean over a row, under the plan, enters the sum. For the first,
+    The exponent x_ij = (F_i + G_j - C_ij) / eps has two errors. One comes from the roundings of
+    F_i + G_j and of C_ij, divided by eps; a cost that is computed from points is rounded too, and
+    its size is that of F_i + G_j - eps x_ij. The other is EXPONENT roundings of x_ij itself. Of
+    both only the mean over a row, under the plan, enters the sum of the row. For the first,
     |F_i + G_j| <= |F_i + level| + |G_j - level|. For the second, sum_j P_ij |x_ij| is at most
-    sums_i times log m - log sums_i, where no entry exceeds 1.
+    sums_i times (log m - log sums_i), where no entry exceeds 1.
     """
     m, costs = len(G), cost_roundings(p.C)
     positive = np.maximum(sums, LEAST)
     sizes = np.where(np.isfinite(F), abs(F + level), 0) + spreads / positive
     fixed = _lost_cost(p.C) / p.eps
     if isinstance(p.C, PointCost) and not p.C.ground.is_difference:
-        fixed += UNIT * costs * largest / p.eps  # relative to the terms, which may cancel
+        # The terms of such a cost may cancel; its rounding is relative to them, not to the cost.
+        fixed += UNIT * costs * largest / p.eps
     exponents = math.log(m) + abs(np.log(positive)) + 2 * np.log(np.maximum(positive, 1)) + 1
     rounding = UNIT * (1 + costs + EXPONENT)
     per_size = UNIT * (1 + costs) / p.eps
-    # The mean error of the exponents of a row, and the largest.
+    # `typical` bounds the mean error of the exponents of a row, `most` the largest one.
     typical = fixed + per_size * sizes + rounding * exponents
     most = fixed + per_size * min(largest, _largest_sum(F, G)) + rounding * LARGEST_EXPONENT
     sum_of_row = UNIT * (ENTRY + m) + left_out(p.backend, p.C)
@@ -136,9 +139,9 @@ def _radius(p: Problem, largest: float, F: Floats, G: Floats, level: float, spre
 
 
 def cost_roundings(C: Cost) -> int:
-    """The roundings in a cost that a backend computes from points: relative to the cost or, where
-    its terms may cancel, to the `sizes` of its ground cost. There are more where a backend may use
-    a product of matrices."""
+    """The number of roundings in a cost that a backend computes from points. They are relative to
+    the cost or, where its terms may cancel, to the sum of their absolute values (`sizes` of its
+    ground cost). There are more where a backend may use a product of matrices."""
     if isinstance(C, DenseCost):
         return 0
     d = int(C.x.shape[1])
@@ -147,8 +150,8 @@ def cost_roundings(C: Cost) -> int:
 
 
 def _lost_cost(C: Cost) -> float:
-    """What a cost between points can lose to underflow: squares below 2^-1022, whose root is
-    taken."""
+    """What a cost between points can lose to underflow: the square of a difference may vanish where
+    it is below 2^-1022, and the cost may be the root of a sum of such squares."""
     return 0.0 if isinstance(C, DenseCost) else float(C.scale) * C.x.shape[1] * 2.0**-510
 
 
@@ -159,7 +162,7 @@ def _largest_sum(F: Floats, G: Floats) -> float:
 
 
 def cost_range(C: Cost) -> tuple[float, float]:
-    """(a lower bound of min C, an upper bound of max C). F is between them."""
+    """(a lower bound of min C, an upper bound of max C). The optimal value is between them."""
     if isinstance(C, DenseCost):
         return float(C.matrix.min()), float(C.matrix.max())
     largest = C.bound() * (1 + cost_roundings(C) * UNIT)
@@ -186,7 +189,7 @@ def product_cost(p: Problem, largest: float, u: Floats, v: Floats) -> float:
         eps = PRODUCT_EPS * (largest or 1.0)
         U, V = (on.asarray(eps * log_weights(w)) for w in (u, v))
         cost = on.plan_cost(p.C, U, V, eps)
-        roundings += 16 * math.ceil(math.log(n * m) + 4)  # of the exponents log u + log v
+        roundings += 16 * math.ceil(math.log(n * m) + 4)  # those of the exponents log u + log v
     return cost + 2 * UNIT * roundings * largest
 
 

@@ -51,7 +51,7 @@ def scaling_iterates(
 
 
 def _scaling_steps(exponent: Array, a: Array, b: Array) -> Iterator[tuple[Array, Array]]:
-    """The steps for K = exp(-exponent), in plain floating point."""
+    """The steps of G-7 for K = exp(-exponent), with nothing done against overflow."""
     xp = namespace(exponent)
     with np.errstate(over="ignore"):
         K = xp.exp(-exponent)

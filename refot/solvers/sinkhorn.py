@@ -46,8 +46,8 @@ def row_sums(p: Problem, f: Array, f_next: Array) -> Array:
 
 
 def on_support(p: Problem, f: Array, transform: Array) -> Array:
-    """f where a_i > 0; where a_i = 0 the transform of g. No marginal error shows whether the
-    potential of an atom without mass has converged, so it is set to its exact value."""
+    """f_i where a_i > 0, and the `transform` (n,) of g where a_i = 0. No marginal error shows
+    whether the potential of an atom without mass has converged, so it is set to its exact value."""
     return namespace(f).where(p.a > 0, f, transform)
 
 

@@ -77,7 +77,7 @@ TV_METHODS: dict[str, Stage[UnbalancedProblem]] = {
     "schedule": invariant,
     "sinkhorn": invariant_iterates,
 }
-"""The methods where that price is total variation. The row sum of P that goes with f_i (for KL it
+"""The methods where that price is total variation. The optimal row sum for a given f_i (for KL it
 is a_i exp(-f_i / rho)) is then no differentiable function of f_i, which the other methods need."""
 
 
@@ -115,13 +115,12 @@ def solve(
     - the L1 marginal error is <= `tol` (default 1e-9, in float32 1e-5), and every f_i and g_j,
       however small its weight, is within eps sqrt(tol) of the (c,eps)-transform of the other
       potential;
-    - the relative gap of F, between proved lower and upper bounds, is <= `gap`;
+    - the relative gap between proved lower and upper bounds of the optimal value F is <= `gap`;
     - `time_limit` seconds are over, compilation included. The clock is read between passes over
       the pairs;
     - `max_iter` iterations, those of an eps schedule included;
-    - the error has reached what rounding allows, about u c / eps with u = 1e-16 in float64, 6e-8 in
-      float32, and c the size of the costs of pairs that carry mass. A `tol` below that cannot be
-      reached.
+    - the error has reached what rounding allows: about 1e-16 (in float32 6e-8) times the size of
+      the costs of pairs that carry mass, over eps. A `tol` below that cannot be reached.
 
     Or it runs exactly `iterations` sweeps of Sinkhorn's algorithm, whatever their error, and does
     not warn: `converged` says whether they reached `tol`.
@@ -160,7 +159,8 @@ def solve(
 
 
 def _sweeps(method: str) -> str:
-    """The method whose iterations are sweeps. Raises InputError where another one was chosen."""
+    """The name of the method whose iterations are plain sweeps. Raises InputError where another one
+    was chosen."""
     if method not in ("auto", "sinkhorn"):
         raise InputError("iterations", f"given beside method {method!r}",
                          "method 'sinkhorn': one of its iterations is one sweep")

@@ -105,8 +105,9 @@ class AbsorbedKernel(ABC, Generic[P, S]):
             self.dtype, self.K, self.absorbed = self.p.C.dtype, None, False
 
     def sweep(self, f: Array | None, g: Array, w: float) -> S:
-        """A Sweep: with K as it is, else with K formed anew at (f, g), else by transforms. After
-        FLOAT32_FAILURES new kernels in a row that failed, K is no longer in float32."""
+        """One sweep from (f, g) with the relaxation w. It is made with K as it is; if sums are then
+        not reliable, with K formed anew at (f, g); else by transforms. After FLOAT32_FAILURES new
+        kernels in a row that failed, K is no longer in float32."""
         found = self._swept(f, g, w) if self.absorbed else None
         if found is None:
             start = self.f if f is None else f
@@ -164,7 +165,7 @@ class Kernel(AbsorbedKernel[Problem, Swept]):
         return swept(self.p, f, g, w)
 
     def _swept(self, f: Array | None, g: Array, w: float) -> Swept | None:
-        """The Sweep with K as it is; None where a sum is not reliable."""
+        """The sweep with K as it is; None where a sum is not reliable."""
         p, xp = self.p, self.p.backend.xp
         v = self._scaling(p.b, g, self.g0)
         s = p.a if f is None else p.a * xp.exp((1 - w) * self._moved(p.a, f, self.f0))
@@ -176,7 +177,8 @@ class Kernel(AbsorbedKernel[Problem, Swept]):
             f, row_error = transform, 0.0
         else:
             f, row_error = half_step(p.a, f, transform, p.eps, w)
-            if f is transform and w != 1:  # the safeguard took the plain step, and K'u was for w
+            # Where the safeguard took the plain step, K'u is not that of this f: compute it again.
+            if f is transform and w != 1:
                 _, column_sums = self._sums(v, p.a, 1.0)
         if not self._reliable(column_sums, self._scaling(p.a, f, self.f0)):
             return None

@@ -21,28 +21,28 @@ from refot.solvers.gap import CertifiedGap, gap_of
 from refot.solvers.progress import Bar, Progress
 
 GAP_SHARE = 0.08
-"""The part of the time of a solve that may go into computing its gap, apart from those times at
-which it is likely to be small enough."""
+"""The gap is computed where it is likely to be small enough; and besides, so seldom that this takes
+at most this part of the time of the solve."""
 
 SHORT_OF = 0.8
-"""From the last gap follows at which marginal error the gap should be small enough. It is computed
-again when the error has fallen to this part of that."""
+"""From the last gap follows at which marginal error the gap should be small enough. The gap is
+computed again when the error has fallen to this multiple of that one."""
 
 PATIENCE = 30
 """A solve ends, stopped by rounding, after this number of iterations without a smaller error, if
 rounding alone can explain the smallest one (`rounding_floor`)."""
 
 SWEEPS = 8
-"""To bring the potentials of light atoms near their transforms, a first attempt makes at most this
-number of Sinkhorn iterations. Each later attempt makes twice as many as the one before, and starts
-where that ended."""
+"""To bring the potentials of light atoms (points of tiny weight: `accuracy`) near their transforms,
+a first attempt makes at most this number of Sinkhorn iterations. Each later attempt makes at most
+twice as many as the one before, and starts where that ended."""
 
 PAUSE = 16
 """Between two such attempts the method makes 1, 2, 4, ... iterations, at most this number."""
 
 IDLE = 8
-"""After this number of attempts in a row that bring light atoms no nearer, the solve has
-stalled."""
+"""After this number of attempts in a row, each of which lowers the atom error by less than a tenth,
+the solve has stalled."""
 
 _deadline: ContextVar[float] = ContextVar("refot_deadline", default=math.inf)
 
@@ -198,10 +198,11 @@ class Watch:
     def _gap_reached(self, error: float, g: Array) -> bool:
         """Whether the gap is as small as was asked for.
 
-        The gap falls as the power `order` of the marginal error. So it is computed only if that
-        power of the error is small enough; and then at the error that should do by the last gap.
-        Where the order is 1 it is computed at other errors too, so seldom that this takes at most
-        GAP_SHARE of the time."""
+        The gap falls as the power `order` of the marginal error. So it is not computed before that
+        power of the error is as small as the gap that was asked for. From then on it is computed
+        when the error is as small as the last gap suggests that it must be (`enough`). Where the
+        order is 1 it is computed at other errors too, so seldom that this takes at most GAP_SHARE
+        of the time."""
         allowed, now, order = self.control.gap, self.elapsed, self.p.gap_order
         if allowed is None or error > allowed ** (1 / order):
             return False
@@ -250,7 +251,7 @@ class Finish:
         claims is above the tolerance.
 
         Otherwise the error is evaluated anew. `reason` becomes the tolerance if that is reached, or
-        a stall if the last IDLE examinations found no smaller atom error."""
+        a stall after IDLE attempts that hardly lowered the atom error."""
         if not error <= self.tol:
             return f, g, error
         self.until_next -= 1

@@ -35,8 +35,8 @@ between 1 and 2."""
 def symmetric_iterates(
     p: Problem, f: Array, transform: Callable[[Array], Array] | None = None
 ) -> Iterates:
-    """(f, f, marginal error) for a = b and C = C', by Polyak's heavy ball: each step also repeats a
-    part of the step before. For the self terms of B-9.
+    """(f, f, marginal error) of each step, for a = b and C = C', by Polyak's heavy ball: each step
+    also repeats a part of the step before. For the self terms of B-9, a measure with itself.
 
     To first order the transform of f + h is that of f less K h, where K averages h over each row of
     the plan. Where exp(-c / eps) is positive definite, K has eigenvalues in [0, 1]. So the
@@ -93,7 +93,7 @@ def fastest_iterates(p: Problem, f: Array) -> Iterates:
     if p.backend.xp is not np or by_softmin(p) or not fits_matrix(p.C, copies=2):
         return symmetric_iterates(p, f)
     if recomputes(p.backend):
-        p = replace(p, C=formed(p.C))  # once, and not for each kernel
+        p = replace(p, C=formed(p.C))  # once, and not again whenever K is formed anew
     in_cache = math.prod(p.C.shape) <= IN_CACHE
     return SymmetricKernel(p, p.C.dtype if in_cache else None).iterates(p, f)
 

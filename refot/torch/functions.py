@@ -17,8 +17,8 @@ from refot.torch import operators
 
 
 class Batched(torch.autograd.Function):
-    """A function whose tensors all have B, the batch, as first axis; `torch.vmap` makes B
-    longer."""
+    """A function all of whose tensors have a batch of length B as first axis. Under `torch.vmap`
+    the calls become one call with a longer batch."""
 
     @classmethod
     def vmap(cls, info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
@@ -41,7 +41,7 @@ class Solve(Batched):
     @staticmethod
     def forward(x: Tensor, a: Tensor, y: Tensor, b: Tensor, *settings: Any
                 ) -> tuple[Tensor, Tensor]:
-        """The value (B,) and the potentials (B, k)."""
+        """The values (B,), and for each member its potentials, one after the other, (B, k)."""
         value, potentials = operators.solve(x, a, y, b, *settings)
         return value, potentials
 
@@ -81,7 +81,7 @@ class Gradient(Batched):
 
     @staticmethod
     def backward(ctx: Any, *v: Tensor) -> tuple[Any, ...]:
-        """The Hessian is symmetric: its product with v is the derivative of the gradients' sum."""
+        """The derivative of sum v . gradient: as the Hessian is symmetric, its product with v."""
         product = HessianProduct.apply(*ctx.saved_tensors, *v, *ctx.settings)
         return (*product, *[None] * (2 + len(ctx.settings)))
 
@@ -103,7 +103,7 @@ class HessianProduct(Batched):
 
     @staticmethod
     def backward(ctx: Any, *w: Tensor) -> tuple[Any, ...]:
-        """In the direction: the product with w. In the measures: an error."""
+        """The derivative in the direction is the product with w. One in the measures is refused."""
         if any(ctx.needs_input_grad[:4]):
             raise InputError("backward", "a third derivative",
                              "first and second ones (torch.autograd.functional.hvp takes a third; "

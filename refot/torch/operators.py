@@ -2,8 +2,9 @@
 
     solve(x, a, y, b)                              -> value (B,), potentials (B, k)
     gradient(x, a, y, b, potentials)               -> dx, da, dy, db
-    hessian_product(x, a, y, b, potentials, v...)  -> the change of the gradient along v
-Only the first solves anything. torch.compile puts an operator into its graph without looking into
+    hessian_product(x, a, y, b, potentials, v...)  -> the change of the four gradients along v
+B is the length of the batch; k is n + m, or 2 (n + m) for a divergence. Only the first operator
+solves anything. torch.compile puts an operator into its graph without looking into
 it; `functions` makes each the derivative of the one before.
 """
 
@@ -22,7 +23,8 @@ from refot.torch.tensors import array_of, pairs, tensor_like
 MEASURES = "Tensor x, Tensor a, Tensor y, Tensor b"
 SETTINGS = ("float eps, str cost, float scale, bool debiased, float? rho, str penalty, float? tol, "
             "str backend")
-"""The fields of a `Loss`, in their order, the backend by name."""
+"""The fields of a `Loss` in their order, as parameters of an operator; the backend goes by its
+name."""
 
 
 @torch.compiler.assume_constant_result  # it is looked up when torch.compile traces, and kept

@@ -1,10 +1,10 @@
 """`SamplesLoss` with the arguments of `geomloss.SamplesLoss`, and refot's converged answers.
 
-GeomLoss's cost for p = 2 is |x - y|^2 / 2 at eps = blur^2, for p = 1 |x - y| at eps = blur
-(`refot.conventions`), and with a `reach` a miss of the marginals costs rho KL, rho = reach^p.
-GeomLoss makes one iteration at each eps of a schedule, whose steps `scaling` sets, and stops. refot
-goes on until its tolerance is reached, so that its value is the limit of GeomLoss's for scaling ->
-1.
+For p = 2 GeomLoss's cost is |x - y|^2 / 2 and its eps is blur^2; for p = 1 they are |x - y| and
+blur (`refot.conventions`). With a `reach` marginals may be missed at the price rho KL, with
+rho = reach^p. GeomLoss makes one iteration at each eps of a schedule, whose steps `scaling` sets,
+and stops. refot goes on until its tolerance is reached, so that its value is the limit of
+GeomLoss's for scaling -> 1.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ GEOMLOSS_BACKENDS = ("auto", "tensorized", "online", "multiscale")
 
 
 def lookup_p(p: int) -> str:
-    """The convention of GeomLoss's exponent p."""
+    """The name in `refot.conventions` of the loss with the exponent p."""
     name: str = lookup({str(k): name for k, name in CONVENTIONS.items()}, f"{p:g}", "p")
     return name
 

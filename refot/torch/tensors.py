@@ -61,7 +61,7 @@ def _weights(weights: Any, points: torch.Tensor, name: str) -> torch.Tensor:
 
 # ------------------------------------------------------------------ from and to a backend's arrays
 def array_of(tensor: torch.Tensor, backend: Backend) -> Array:
-    """The tensor as an array of the backend, without a copy where it lies on the same device."""
+    """The tensor as an array of the backend: without a copy where both are on the same device."""
     held = tensor.detach()
     return backend.xp.asarray(held.cpu() if backend.xp is np else held)
 

@@ -46,7 +46,8 @@ ENTRY_BYTES = 12
 
 @methods_as_given
 class Answers:
-    """The methods of `SinkhornResult`, which adds the fields that are declared here."""
+    """The methods of `SinkhornResult`. It inherits from this class, and defines the fields that are
+    only declared here."""
 
     f: Array
     g: Array
@@ -95,8 +96,8 @@ class Answers:
 
     # -------------------------------------------------------------- values
     def value(self) -> float:
-        """F = <C,P> + eps KL(P | a(x)b), as the semi-dual at g: in cost units, never above the true
-        F. B-10, B-24. Warns where the solve did not converge."""
+        """F = <C,P> + eps KL(P | a(x)b) in cost units, computed as the semi-dual at g, which is
+        never above the true F. B-10, B-24. Warns where the solve did not converge."""
         self.warn_unless_converged("value")
         return value_of(self.problem, self.g)
 

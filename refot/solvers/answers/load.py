@@ -18,8 +18,8 @@ from refot.solvers.unbalanced.result import with_mass
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
 ROOM = 1 + 1e-9
-"""A gap counts as proved if, evaluated anew, it is at most this multiple of the stored one: another
-backend rounds differently."""
+"""The gap of a file is evaluated anew. It counts as proved if it is at most this multiple of the
+stored one, because another backend rounds differently."""
 
 
 def load_solution(path: str | PathLike[str], *, backend: BackendLike = None) -> SinkhornResult:

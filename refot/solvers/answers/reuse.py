@@ -57,7 +57,8 @@ def backend_of(solved: SinkhornResult | None, backend: BackendLike) -> BackendLi
 
 
 def three(solved: Any) -> tuple[Any, Any, Any]:
-    """The three solutions of a divergence, xy, xx, yy; three None for None. Raises InputError."""
+    """The argument `solved` of a divergence as its three solutions, of xy, xx and yy; three times
+    None where nothing was given. Raises InputError."""
     if solved is None:
         return None, None, None
     if not isinstance(solved, tuple) or len(solved) != 3:

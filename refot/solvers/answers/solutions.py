@@ -1,8 +1,8 @@
 """The solution of a problem, for values and gradients: solved now, or given by the caller.
 
-F is an optimal value, so that a small error of the potentials changes it only to second order. It
-changes a gradient of F, and the sharp value s = <C, P>, to first order: for these the default
-tolerance is smaller.
+F = <C, P> + eps KL(P | a(x)b) is an optimal value, so that a small error of the potentials changes
+it only to second order. It changes a gradient of F, and the sharp value s = <C, P>, to first order:
+for these the default tolerance is smaller.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def first_order_tolerance(p: Problem, f: Array, g: Array) -> float:
     at most LOOSE; where rounding does not allow that, the solve warns. In float32 it is the default
     of `solve`.
 
-    The potentials f, g serve as the scale of the costs, because C_ij is near f_i + g_j wherever
-    P_ij counts. Forbidden pairs and far points of weight 0 do not enter in this way.
+    The potentials f and g stand in for the size of the costs, because C_ij is near f_i + g_j
+    wherever P_ij counts. In this way forbidden pairs and far points of weight 0 do not enter.
     """
     if p.C.dtype != np.float64:
         return marginal_tolerance(p.C.dtype)

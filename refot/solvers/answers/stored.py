@@ -19,7 +19,7 @@ from refot.unbalanced_problem import UnbalancedProblem
 from .report import ShownResult
 
 VERSION = 1
-"""The version of the file's layout, which the file holds too."""
+"""The version of the layout of the file. It is written into the file, and checked on reading."""
 
 
 def write(result: ShownResult, path: str | PathLike[str]) -> Path:

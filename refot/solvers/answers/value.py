@@ -1,7 +1,7 @@
-"""F at solved potentials: the semi-dual; where eps is far above the cost, in a form that does not
-lose digits.
+"""The optimal value F (B-10) at solved potentials: computed as the semi-dual or, where eps is far
+above the costs, in a form that does not lose digits.
 
-B-24 and B-25 are equations of B = Bréchet et al. 2019.
+B-10, B-24 and B-25 are equations of B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 What takes long in a solve are the operations of the backend. A checkpoint is a folder that holds
 their results, each under a digest of the call: the operation, the cost and all arguments. A solve
 has no randomness, so that a second run makes the same calls in the same order. It finds the results
-of the first run in the folder, and computes from where these end. A method needs nothing for this
-but to compute by the backend. Only a kernel that is kept in memory (`gibbs` and `sweep`) is
-computed again.
+of the first run in the folder, and computes from where these end. For this a method needs to do
+nothing else than to compute by the operations of the backend. Only a kernel that is kept in memory
+(`gibbs` and `sweep`) is computed again.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ class KeptResults:
         return recorded
 
     def _result(self, operation: str, C: Any, *arguments: Any) -> Any:
-        """The result of the operation: the one that is kept, or a new one."""
+        """The result of the operation: the one in the folder or, if there is none, a new one, which
+        is kept there if it took long enough (WORTH)."""
         file = self._folder / f"answer-{self._digest_of(operation, C, arguments)}.npz"
         if file.exists():
             try:
@@ -149,15 +150,18 @@ class KeptResults:
         return b" ".join(parts)
 
     def _remembered(self, array: Array) -> bytes:
+        """`_content` of an array of costs, computed once as long as it is among the last COSTS."""
         where = getattr(array, "__array_interface__", None)
         key = id(array) if where is None else (where["data"], where["strides"], array.shape)
         if key not in self._digests:
-            self._digests[key] = array, self._content(array)  # held: no other takes its place
+            # The array is held too, so that no other one can come to lie at the same address.
+            self._digests[key] = array, self._content(array)
             if len(self._digests) > COSTS:
                 self._digests.popitem(last=False)
         return self._digests[key][1]
 
     def _content(self, array: Array) -> bytes:
+        """A digest of the dtype, the shape and the entries of an array."""
         on_host = self._backend.to_numpy(array)
         digest = blake2b(f"{on_host.dtype.str} {on_host.shape}".encode(), digest_size=20)
         digest.update(np.ascontiguousarray(on_host).data)

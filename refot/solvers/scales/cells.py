@@ -1,9 +1,9 @@
 """A cloud made coarser: all points in one box of a grid become one point, their mean.
 
-The boxes are as small as the plan is blurred: within one, the cost changes by a part of eps. So the
-coarser cloud is as fine as the potentials need, and sparse regions, whose boxes hold one point,
-stay as they are. (Cells of so many points each would be far too wide there, and it is the sparse
-regions whose potentials take longest.)
+The boxes are about as wide as `blur`, the distance over which entropy spreads the plan, so that the
+coarser cloud is as fine as the potentials need. Sparse regions, whose boxes hold one point, stay as
+they are. (Cells with a fixed number of points would be far too wide there, and the potentials of
+sparse regions take the most iterations.)
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from refot.arrays import Array
 from refot.costs.operands import PointCost
 
 LEAST_WIDTH = 2.0**-40
-"""Boxes are at least this part of the width of all points: their numbers fit an integer."""
+"""Both clouds together are taken to be at least this wide, so that no length is 0 where all points
+coincide."""
 
 
 class Cells(NamedTuple):
-    """A coarser cloud, and where its points come from."""
+    """A coarser cloud of k points, and to which of them each of the n finer points belongs."""
 
     points: Array
-    """(k, d)."""
+    """The mean of each cell, (k, d)."""
 
     weights: Array
-    """(k,)."""
+    """The mass of each cell, (k,)."""
 
     cell: Array
-    """(n,): the cell of each point of the finer cloud."""
+    """The number of the cell of each point of the finer cloud, (n,)."""
 
     def sums(self, values: Array) -> Array:
         """The sum of values (n,) over each cell, (k,)."""
@@ -38,8 +39,8 @@ class Cells(NamedTuple):
 
 
 def cells(points: Array, weights: Array, width: float) -> Cells:
-    """The mean and the mass of the points (n, d) in each box of this width; weights (n,). The mean
-    goes by the weights; where a box has no mass, by the number of points."""
+    """The points (n, d) with weights (n,) in boxes of this width: the mass in each box, and the
+    mean of its points, weighted by their masses (in a box without mass, the plain mean)."""
     boxes = np.floor((points - points.min(axis=0)) / width).astype(np.int64)
     cell = np.unique(boxes, axis=0, return_inverse=True)[1].reshape(-1)
     mass = np.bincount(cell, weights)
@@ -51,12 +52,14 @@ def cells(points: Array, weights: Array, width: float) -> Cells:
 
 
 def blur(C: PointCost, eps: float) -> float:
-    """How far two points must be from each other, along an axis, for their cost to be eps: a plan
-    sends mass about this far beside where it would go without entropy. inf if it is never so
-    large."""
+    """How far two points must be from each other, along an axis, for their cost to be eps; inf if
+    it is less for all distances up to twice the width of the clouds. About so far the plan spreads
+    mass around the place where it would go without entropy."""
     d = C.x.shape[1]
     widest = max(float(np.ptp(np.concatenate([C.x, C.y]), axis=0).max()), LEAST_WIDTH)
-    lengths = widest * 2.0 ** np.linspace(-40, 1, 2000)  # each 1.4 % above the last
+    # Each length is 1.4 % above the last. The smallest, 2^-40 of the width, still gives boxes whose
+    # numbers fit an integer.
+    lengths = widest * 2.0 ** np.linspace(-40, 1, 2000)
     steps = np.zeros((len(lengths), d))
     steps[:, 0] = lengths
     costs = C.scale * C.ground.matrix(steps, np.zeros((1, d)))[:, 0]

@@ -1,16 +1,18 @@
-"""A coarser problem at the same eps, and what it says about the finer one.
+"""A coarser problem at the same eps: how it gives a start for the finer one, and corrects it.
 
-Two clouds are replaced by the cells of a grid (`cells.py`). The potentials of that problem are
-known between its points too: g at y is the transform (B-25) of the coarse f there. So its solution
-is a start for the finer problem (schmitzer2019stabilized in docs/references.bib, section 3.3).
+In the coarser problem both clouds are replaced by the cells of a grid (`cells.py`). Its potentials
+are known at other points too: g at any y is the transform (B-25) of the coarser f there. So its
+solution gives a start for the finer problem (schmitzer2019stabilized in docs/references.bib,
+section 3.3).
 
-It is more than a start. What Sinkhorn's iterations leave after a few sweeps is an error of long
-range, which the coarser problem sees as well as the finer one, and corrects at a small part of the
-price: the full approximation scheme of multigrid methods (brandt1977multilevel). With r = b - P'1
-the residual of the finer columns, the coarser problem is solved for the columns that it has now
-plus the sums of r over its cells; how its potentials change is added to the finer ones. Where
-r = 0 nothing changes, however coarse the cells are: so the solution is that of the finer problem.
-B = Bréchet et al. 2019.
+It also gives corrections. After a few Sinkhorn iterations (sweeps) the error that is left in the
+potentials hardly differs between neighbouring points. The coarser problem can represent such an
+error, and removes it at a small part of the price: this is the full approximation scheme of
+multigrid methods (brandt1977multilevel). Let r = b - P'1 be the residual of the finer plan P, and
+take the coarser plan of the present potentials. To its column sums the sums of r over the cells are
+added, and the coarser problem is solved with these as its column weights. The change of the coarser
+potentials is then added to the finer ones. Where r = 0 nothing changes, however coarse the cells
+are; so the iteration ends at the solution of the finer problem. B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations
@@ -35,32 +37,34 @@ LARGE = 4_096
 solved in tenths of a second without."""
 
 MOST_AXES = 3
-"""In more dimensions a box of the grid holds one point."""
+"""Clouds in more dimensions have no coarser problem: most boxes of the grid would hold one
+point."""
 
 WIDTHS = (0.25, 16), (0.5, 8), (1.0, 3)
-"""Widths of the boxes that are tried, in units of the blur, and how many times fewer than points
-the boxes must then be. The narrower they are, the more exact the coarser problem is, and the more
-it costs."""
+"""Pairs (width of the boxes, as a multiple of `blur`; factor), tried in this order. A width is
+taken if each cloud has at least `factor` times as many points as boxes. The narrower the boxes, the
+more exact the coarser problem is, and the more it costs."""
 
 ROUGH, ENOUGH = 1e-5, 500
-"""The marginal error to which the coarser problem is solved first, and the most iterations of any
-solve of it."""
+"""The marginal error to which the coarser problem is solved for a start, and the most iterations of
+any solve of it."""
 
 FORCING = 0.05
-"""The coarser problem of a correction is solved to this part of the finer residual."""
+"""For a correction the coarser problem is solved to this part of the finer marginal error."""
 
 LEAST_SHARE = 0.2
-"""The columns of a correction keep at least this share of their mass: they must stay positive."""
+"""A correction leaves each column of the coarser problem at least this share of its mass, because
+the weights must stay positive."""
 
 
 @dataclass(frozen=True)
 class Coarser:
-    """A problem `fine` between large clouds, and the coarser one, which is solved in this process
-    wherever the finer one is."""
+    """A problem `fine` between large clouds, and the coarser one. The latter is solved in this
+    process, even if the backend of `fine` computes on other machines."""
 
     fine: Problem
     problem: Problem
-    """Between the cells."""
+    """The coarser problem, between the cells of the rows and those of the columns."""
 
     columns: Cells
     """The cells of the columns."""
@@ -79,16 +83,17 @@ class Coarser:
         return self.fine.backend.softmin(self.to_columns, p.F(f), p.eps)
 
     def correction(self, g: Array, residual: Array, method: Method) -> Array:
-        """What to add to the transform of f = g^(c,eps) where the plan of (f, g) misses the columns
-        b by `residual` (m,)."""
+        """What to add to the transform of f, (m,), where f is the transform of g, and `residual`
+        (m,) is b less the column sums of the plan of (f, g)."""
         p, cells_of_columns = self.problem, self.columns
         g = cells_of_columns.sums(self.fine.b * g) / np.where(p.b > 0, p.b, 1)
         f = p.transform(g)
-        now = p.b * np.exp((g - p.T.transform(f)) / p.eps)
+        now = p.b * np.exp((g - p.T.transform(f)) / p.eps)  # column sums of the coarser plan
         b = np.maximum(now + cells_of_columns.sums(residual), LEAST_SHARE * now)
         b /= b.sum()
         moved = replace(p, b=b)
         with np.errstate(divide="ignore", invalid="ignore"):
+            # With the new weights this potential has the plan that g has with the old ones.
             same_plan = np.where(b > 0, g + p.eps * np.log(p.b / b), 0)
         g = self.solved(moved, same_plan, method, FORCING * float(abs(residual).sum()))
         return self.lifted(moved.transform(g)) - self.lifted(f)
@@ -104,8 +109,8 @@ class Coarser:
 
 
 def coarser(p: Problem) -> Coarser | None:
-    """The coarser problem of p at its eps; None where p is not one of large clouds in few
-    dimensions in the processor's memory, or where boxes as small as its blur hold few points."""
+    """The coarser problem of p, at the same eps. None where p is not between `_large_clouds`, or
+    where boxes of every width of WIDTHS hold too few points."""
     C = p.C
     if not _large_clouds(p) or not isinstance(C, PointCost):
         return None
@@ -126,7 +131,8 @@ def coarser(p: Problem) -> Coarser | None:
 
 
 def coarser_at_larger_eps(p: Problem) -> Coarser | None:
-    """The coarser problem at the first of eps, 4 eps, 16 eps, ... at which there is one."""
+    """The coarser problem at the first of eps, 4 eps, 16 eps, ... at which there is one; `fine` has
+    that eps. None if there is none below the largest difference of two costs."""
     if not _large_clouds(p):
         return None
     eps, most = p.eps, p.C.spread() if isinstance(p.C, PointCost) else 0.0
@@ -139,6 +145,8 @@ def coarser_at_larger_eps(p: Problem) -> Coarser | None:
 
 
 def _large_clouds(p: Problem) -> bool:
+    """Whether p is a balanced problem between large clouds in few dimensions, in the processor's
+    memory, and its cost is a function of x - y."""
     C = p.C
     return (type(p) is Problem and isinstance(C, PointCost) and C.ground.is_difference
             and p.backend.xp is np and min(C.shape) >= LARGE and C.x.shape[1] <= MOST_AXES)
@@ -147,7 +155,8 @@ def _large_clouds(p: Problem) -> bool:
 def corrected_iterates(at: Coarser, g: Array, method: Method) -> Iterates:
     """Sweeps of the finer problem, each followed by a correction; `method` solves the coarser one.
 
-    The error is that of the columns: f is the transform of g, so that the rows are exact.
+    The error that is yielded is that of the column sums. The row sums are exact, because f is the
+    transform of g.
     """
     p, f = at.fine, None
     while True:

@@ -1,4 +1,4 @@
-"""method="auto" for an unbalanced problem."""
+"""method="auto" for an unbalanced problem. "Free" in names means marginals that may be missed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ QUICK = 0.5
 
 
 def auto_free(p: UnbalancedProblem, g: Array) -> Iterates:
-    """As `auto` for a balanced problem, with the sweeps of an unbalanced one. But where the backend
-    has these compiled, a small problem too begins with sweeps, and not with Newton's method: a
-    sweep takes less than a tenth of the time of a Newton step.
+    """As `auto` for a balanced problem, with the sweeps (over-relaxed iterations) of an unbalanced
+    one. But where the backend makes a whole sweep in one compiled call, a small problem too begins
+    with sweeps, and not with Newton's method: a sweep takes less than a tenth of the time of a
+    Newton step. For total variation see `auto_tv`.
     """
     if not p.is_smooth:
         return auto_tv(p, g)
@@ -35,6 +36,7 @@ def auto_free(p: UnbalancedProblem, g: Array) -> Iterates:
 
 
 def _newton_and_products(p: UnbalancedProblem) -> list[Stage[UnbalancedProblem]]:
+    """Newton's method with a dense Hessian, Newton-CG, and sweeps by products with a kernel."""
     return [newton_iterates, newton_cg_iterates, FREE.fresh_kernel]
 
 
@@ -47,4 +49,5 @@ def auto_tv(p: UnbalancedProblem, g: Array) -> Iterates:
 
 
 def _newton_and_sweeps(p: UnbalancedProblem) -> list[Stage[UnbalancedProblem]]:
+    """Newton's method for total variation, and sweeps."""
     return [newton_tv_iterates, free_iterates]

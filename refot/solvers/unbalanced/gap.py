@@ -32,11 +32,12 @@ from refot.solvers.plan_sums import UNIT, Floats, cost_range, in_float64, plan_s
 from refot.unbalanced_problem import UnbalancedProblem, normalised
 
 TINY = 2.0**-900
-"""Above this, a sum that a potential asks for (U-4) is compared with the sum of the plan; for a
-smaller one the slack is bounded without their quotient."""
+"""Under KL a potential f asks for the row sums q = a exp(-f / rho) (U-4). Where q is above TINY,
+the slack is bounded by a function of the quotient of the plan's sum and q; for a smaller
+q that quotient may overflow, and a cruder bound without it is taken."""
 
 Interval = tuple[Floats, Floats]
-"""(at least, at most), (n,)."""
+"""(lower bounds, upper bounds), (n,) each."""
 
 
 @gap_of.register
@@ -47,8 +48,8 @@ def gap_of_best(p: UnbalancedProblem, g: Array) -> CertifiedGap:
 
 
 def gap_of_exact(p: UnbalancedProblem, g: Array) -> CertifiedGap:
-    """The gap for exact marginals of mass m: U = m F + eps m (m - 1 - log m), with F the value for
-    both masses divided by m."""
+    """The gap for exact marginals of mass m: U = m F + eps m (m - 1 - log m), with F the balanced
+    value (B-10) for the masses a / m and b / m."""
     F, m = gap_of(normalised(p), g), total(p.backend.to_numpy(p.a).astype(np.float64))
     terms = np.array([p.eps * m * m, -p.eps * m, -p.eps * m * math.log(m)])
     lower = -rounded_up([np.array([-m * F.lower]), -terms], p.eps)
@@ -57,8 +58,8 @@ def gap_of_exact(p: UnbalancedProblem, g: Array) -> CertifiedGap:
 
 @np.errstate(all="ignore")  # a bound that is not finite becomes infinite: it proves nothing
 def unbalanced_gap(given: UnbalancedProblem, f: Array, g: Array) -> CertifiedGap:
-    """An interval that contains U, from any f (n,) and g (m,); (f + t, g - t) with the best t is
-    used."""
+    """An interval that contains U, from any f (n,) and g (m,). They are first shifted to
+    (f + t, g - t) with the t for which the dual is largest."""
     p, on = in_float64(given), given.backend
     a, b = (on.to_numpy(masses) for masses in (p.a, p.b))
     f, g = (on.to_numpy(h).astype(np.float64) for h in (f, g))
@@ -77,8 +78,8 @@ def unbalanced_gap(given: UnbalancedProblem, f: Array, g: Array) -> CertifiedGap
 
 
 def _allowed(penalty: Penalty, f: Floats) -> Floats:
-    """f; for total variation clipped to [-rho, rho], beyond which its dual is infinite or its slack
-    has another form."""
+    """f itself; for total variation f clipped to [-rho, rho], outside of which D*(-f) is infinite
+    or the slack has another form."""
     return np.clip(f, -penalty.rho, penalty.rho) if isinstance(penalty, TV) else f
 
 
@@ -101,8 +102,8 @@ class Side:
 
     @property
     def reward(self) -> tuple[Floats, Floats]:
-        """(the terms of -D*(-f), each right to the relative error MARGIN; a further error that each
-        may have, because exp turns an absolute error of f / rho into a relative one)."""
+        """(the terms of -D*(-f), each right to the relative error MARGIN; a bound of a further
+        error of each, because exp turns an absolute error of f / rho into a relative one)."""
         if isinstance(self.penalty, KL):
             x = -self.f / self.penalty.rho
             terms = -self.penalty.rho * self.a * np.expm1(x)
@@ -140,7 +141,9 @@ def _sides(p: UnbalancedProblem, shares: Problem, rows: tuple[Floats, Floats],
     (a, f), (b, g) = rows, columns
     F, G = f + p.eps * log_weights(a), g + p.eps * log_weights(b)
     largest = max(map(abs, cost_range(p.C)))
-    share = (_rounding(f, a, p.eps) + _rounding(g, b, p.eps) + off) / p.eps  # of F, G and the cost
+    # F, G and C may all be off, so that each exponent is off by at most `share`, and each sum over
+    # the plan by a factor of at most exp(share).
+    share = (_rounding(f, a, p.eps) + _rounding(g, b, p.eps) + off) / p.eps
     sides = []
     for q, penalty, h, masses, H, K in ((shares, p.rows, f, a, F, G),
                                         (shares.T, p.columns, g, b, G, F)):
@@ -158,8 +161,9 @@ def _rounding(f: Floats, a: Floats, eps: float) -> float:
 
 
 def _interval(eps: float, rows: Side, columns: Side, nonnegative: bool) -> CertifiedGap:
-    """[lower, upper]: the dual value of (f, g), or 0 where that is larger and costs are >= 0; and
-    the primal value of the plan, or that of moving nothing where it is smaller."""
+    """[lower, upper]. `lower` is the dual value of (f, g), or 0 where that is larger and all costs
+    are >= 0. `upper` is the primal value of the best multiple of the plan, or that of the plan 0,
+    which moves nothing, where it is smaller."""
     if isinstance(columns.penalty, Exact):
         return _interval(eps, columns, rows, nonnegative)
     product = eps * total(rows.a) * total(columns.a)
@@ -168,7 +172,8 @@ def _interval(eps: float, rows: Side, columns: Side, nonnegative: bool) -> Certi
     if exact:
         columns = _with_exact_rows(rows, columns)
         logs = [rows.a * np.log(end / rows.a) for end in rows.sums]
-        off.append(np.array([MARGIN * eps * total(rows.a)]))  # of the logarithms, near 0
+        # A logarithm near 0 has an absolute error, which no share of the term itself bounds.
+        off.append(np.array([MARGIN * eps * total(rows.a)]))
         mass = (total(rows.a),) * 2
     else:
         logs, mass = [np.zeros(1), np.zeros(1)], rows.mass
@@ -200,11 +205,12 @@ def _left_behind(side: Side) -> Floats:
 
 
 def best_multiple(eps: float, rows: Side, columns: Side) -> float:
-    """The s with the smallest primal value of s P, where both penalties are KL (U-6); else 1. The
-    upper bound holds for any s > 0.
+    """The s for which the primal value of s P is smallest, where both penalties are KL; else 1. An
+    s that is not exactly the best does no harm: the upper bound holds for any s > 0.
 
-    E is that of U-6 in a form without cancellation: rho1 <r, log(r / asked)> + rho2 <c, log(c /
-    asked)>, with the sums that the potentials ask for.
+    By U-6, s = exp(-E / ((rho1 + rho2 + eps) m)) with m the mass of P. Here E is computed as
+    rho1 sum r log(r / r*) + rho2 sum c log(c / c*), in which no digits cancel: r and c are the row
+    and column sums of P, r* = a exp(-f / rho1) and c* those that the potentials ask for.
     """
     if not (isinstance(rows.penalty, KL) and isinstance(columns.penalty, KL)):
         return 1.0

@@ -1,9 +1,10 @@
 """Newton's method for total variation: each potential lies between -rho and rho.
 
-Within these bounds the dual U-2 is that of exact marginals. f is always the best potential for g,
-the transform of g clipped to the bounds, so that what remains is to maximise a concave function of
-g in a box. Where the gradient would push a g_j that is at a bound beyond it, g_j stays. Newton's
-equations are solved for the other columns, and a step ends at the bounds (bertsekas1982projected in
+Within these bounds the dual U-2 is that of exact marginals. f is always the best potential for g
+(the one with the largest dual), which is the transform of g clipped to the bounds. So what remains
+is to maximise a concave function of g in a box. The level of (f, g) is the t in (f + t, g - t).
+Where the gradient would push a g_j that is at a bound beyond it, g_j stays. Newton's equations are
+solved for the other columns, and a step ends at the bounds (bertsekas1982projected in
 docs/references.bib). A row follows g if its f_i is not at a bound: at a bound, f_i does not change
 with g. U-2, U-3 and U-4 are equations of docs/equations.md.
 """
@@ -45,7 +46,8 @@ def newton_tv_iterates(p: UnbalancedProblem, g: Array) -> Iterates:
         g = within_bounds(p, g)
         h, f = transform_and_best(p, g, f)
         transform, heavy = p.T.transform(f, g), p.T.carried(g) > lightest(p)
-        if bool((heavy & (abs(p.T.excess(g, transform)) > FAR)).any()):  # too far: a sweep
+        # Far from the sums that are asked for a Sinkhorn iteration is better than Newton's step.
+        if bool((heavy & (abs(p.T.excess(g, transform)) > FAR)).any()):
             g = p.T.prox(transform)
             h, f = transform_and_best(p, g, f)
             transform = p.T.transform(f, g)
@@ -68,13 +70,15 @@ def transform_and_best(p: UnbalancedProblem, g: Array, guess: Array) -> tuple[Ar
 def tv_direction(
     C: Array, p: UnbalancedProblem, f: Array, g: Array, h: Array, residual: Array, caution: float
 ) -> Array:
-    """An ascent direction x (m,), in units of eps: Newton's, in the columns that may move. `h` (n,)
-    is the transform of g.
+    """An ascent direction x (m,), in units of eps: Newton's, in the columns that may move; these
+    are the ones whose `residual` is not 0. `h` (n,) is the transform of g, and `caution` a number
+    like the marginal error, which sets the damping.
 
-    As in `newton.newton_direction`, with H = I - Q'Q, Q_ij = P_ij / sqrt(r_i c_j), where i runs
-    over the rows that follow g, and j over the columns that may move. What such a column has in
-    common with rows at a bound, and through rows with columns that may not move, is added to the
-    diagonal: this fixes the level, along which H would be singular.
+    The equation is solved as in `newton.newton_direction`, with the matrix H = I - Q'Q and
+    Q_ij = P_ij / sqrt(r_i c_j). r and c are the row and column sums of the plan P; i runs over the
+    rows that follow g, and j over the columns that may move. The mass that such a column shares
+    with rows at a bound, and by way of rows that follow with columns that may not move, is added to
+    the diagonal. It keeps H from being singular along the constants, since it fixes the level.
     """
     P = np.exp((p.F(f)[:, None] + p.G(g) - C) / p.eps)
     follows, moves = (f == h) & (p.a > 0), residual != 0
@@ -82,17 +86,17 @@ def tv_direction(
     inverse = np.where(root > 0, 1 / np.where(root > 0, root, 1), 0)
     R = P[follows] / P[follows].sum(axis=1, keepdims=True)
     held = P[~follows].sum(axis=0) + P[follows].T @ R[:, ~moves].sum(axis=1)
-    coupling = (P[follows] * inverse).T @ (R * inverse)
-    np.fill_diagonal(coupling, 0)
-    H = np.diag(coupling @ root * inverse + held * inverse**2) - coupling
-    if not (held[moves] > 0).any():
-        H += np.outer(root, root)  # nothing fixes the level, and p.shifted has chosen it
+    gram = (P[follows] * inverse).T @ (R * inverse)  # the matrix Q'Q
+    np.fill_diagonal(gram, 0)  # the diagonal of I - Q'Q comes from the other entries, as in newton
+    H = np.diag(gram @ root * inverse + held * inverse**2) - gram
+    if not (held[moves] > 0).any():  # nothing fixes the level: keep the one that p.shifted chose
+        H += np.outer(root, root)
     return regularised_step(H, residual * inverse, caution) * inverse
 
 
 def clipped_search(p: UnbalancedProblem, f: Array, g: Array, step: Array, residual: Array) -> Array:
     """The first of g + step, g + step/2, ..., clipped to the bounds, that raises the dual enough
-    (Armijo's rule), or g."""
+    (Armijo's rule); g itself if none does. `residual` (m,) is the gradient of the dual in g."""
     value, rounding = dual_of_best(p, g, f), value_rounding(p, f, g)
     for k in range(HALVINGS):
         moved = within_bounds(p, g + 0.5**k * step)

@@ -1,12 +1,12 @@
 """The translation-invariant iteration (`iteration`) over-relaxed: f <- f + w (f* - f), where f* is
 the best f for g up to a level (`Problem.answer`).
 
-The level of potentials is the t in (f + t, g - t). The dual at the best level is a function of f
-and g that does not depend on their level. It is maximised in f and in g by turns, and
-over-relaxation reduces the number of steps to about its square root, as `solvers.overrelaxed`
-explains. Within this file potentials may have any level; each pair that is yielded is at the best
-one. A step is taken with w = 1 where the dual would fall. "Free" in names means marginals that may
-be missed. U-4 is an equation of docs/equations.md.
+"Best" means: with the largest dual. The level of potentials is the t in (f + t, g - t). The dual at
+the best level is a function of f and g that does not depend on their level. It is maximised in f
+and in g by turns, and over-relaxation reduces the number of steps to about its square root, as
+`solvers.overrelaxed` explains. Within this file potentials may have any level; each pair that is
+yielded is at the best one. A step is taken with w = 1 where the dual would fall. "Free" in names
+means marginals that may be missed. U-4 is an equation of docs/equations.md.
 """
 
 from __future__ import annotations
@@ -122,10 +122,11 @@ def sums(p: Problem, f: Array, transform: Array) -> Array:
 
 def half_step(p: UnbalancedProblem, f: Array | None, answer: Array, h: Array, g: Array, w: float
               ) -> Array:
-    """f + w (answer - f), or the answer itself where there is no f, or where the dual would fall.
+    """f + w (answer - f); or `answer` itself, the best f for g up to a level, where there is no f
+    yet, or where the longer step would lower the dual.
 
-    h (n,) is the transform of g. The step must not lower the dual at the best level of (f, g). Then
-    the dual at the best level after the step is not lower either.
+    h (n,) is the transform of g. The dual is compared at the best level of (f, g). If the step does
+    not lower it there, then the dual at the best level after the step is not lower either.
     """
     if f is None or w == 1.0:
         return answer
@@ -137,9 +138,10 @@ def half_step(p: UnbalancedProblem, f: Array | None, answer: Array, h: Array, g:
 
 # ------------------------------------------------------------------ with an absorbed kernel
 class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
-    """The kernel for an unbalanced problem. The scaling u = a exp((f - f0) / eps) of the new f is a
-    power of 1 / (K v) times factors that are known before K v is. Only the level of f is not: it is
-    computed from K v afterwards, and added then.
+    """The kernel K at (f0, g0) for an unbalanced problem (`stabilised`), which is multiplied by
+    v = b exp((g - g0) / eps). The scaling u = a exp((f - f0) / eps) of the new f is a power of
+    1 / (K v) times factors that are known before K v is. Only the level of f is not: it is computed
+    from K v afterwards, and added then.
 
     For a small problem the backend may make a whole step in one call (`FreeSweeper`).
     """
@@ -174,7 +176,8 @@ class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
         if moved is answer and w != 1:
             w = 1.0
             _, column_sums = self._free_sums(v, f, w)
-        lag *= w  # K'u was computed for f without it
+        # K'u was computed before the lag was known: for moved + w lag in place of `moved`.
+        lag *= w
         if not self._reliable(column_sums, self._scaling(p.a, moved + lag, self.f0)):
             return None
         return completed(p, moved, h, g, self._transform(self.g0, column_sums) + lag, w)

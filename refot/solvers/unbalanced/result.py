@@ -1,6 +1,6 @@
 """The result of an unbalanced solve.
 
-U-2 is an equation of docs/equations.md.
+The value U is U-1; U-1 and U-2 are equations of docs/equations.md.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ class UnbalancedResult(SinkhornResult):
     At the optimum the plan of (f, g) has the sums that the potentials ask for: with KL the rows sum
     to a exp(-f / rho1) and the columns to b exp(-g / rho2), and where a marginal is exact to a or b
     themselves. `marginal_error` is the residual of these conditions: the L1 distance of the row
-    sums from those asked for, as a share of the mass asked for, plus the same of the columns.
+    sums from those asked for, as a share of their total, plus the same for the columns.
     `atom_error` is the largest |log(sum / sum asked for)| of a row or column. `gap` is an interval
-    around U. `mass` is the mass of the plan. With KL f and g are unique, without a free constant.
+    that contains the optimal value U. `mass` is the mass of the plan. With KL f and g are
+    unique, without a free constant.
     """
 
     mass: float
