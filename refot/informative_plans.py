@@ -57,7 +57,7 @@ from refot.information import (
 from refot.objectives import kl
 from refot.plans import plan
 from refot.problem import Problem, problem
-from refot.solvers import NEWTON_LIMIT, Iterates, auto, newton_iterates, solve
+from refot.solvers import NEWTON_LIMIT, Iterates, auto, newton_of_smaller, solve
 from refot.solvers.loop import SinkhornResult, iterate
 from refot.solvers.sinkhorn import log_iterates
 
@@ -172,14 +172,8 @@ def _warm_iterates(p: Problem, g: Array) -> Iterates:
     happens for lam > eps, where one step may change the cost by much.
     """
     newton = p.backend.xp is np and p.C.dtype == np.float64 and min(p.C.shape) <= NEWTON_LIMIT
-    if not newton:
-        yield from itertools.islice(log_iterates(p, g), WARM_ITERATIONS)
-    elif p.C.shape[1] <= p.C.shape[0]:
-        yield from itertools.islice(newton_iterates(p, g), WARM_ITERATIONS)
-    else:
-        columns_first = newton_iterates(p.T, p.transform(g))
-        for columns, rows, error in itertools.islice(columns_first, WARM_ITERATIONS):
-            yield rows, columns, error
+    iterates = newton_of_smaller(p, g) if newton else log_iterates(p, g)
+    yield from itertools.islice(iterates, WARM_ITERATIONS)
     yield from auto(p, g)
 
 

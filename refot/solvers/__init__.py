@@ -7,7 +7,7 @@ yield inf in place of the error. docs/solvers.md says which method is for what.
 """
 
 from refot.solvers.auto import auto
-from refot.solvers.newton import NEWTON_LIMIT, newton_iterates
+from refot.solvers.newton import NEWTON_LIMIT, newton_of_smaller
 from refot.solvers.newton_cg import newton_cg_iterates
 from refot.solvers.overrelaxed import overrelaxed_iterates
 from refot.solvers.schedule import Iterates, Method, annealed, cost_range, eps_schedule, scheduled
@@ -23,7 +23,7 @@ __all__ = [
     "cost_range",
     "eps_schedule",
     "newton_cg_iterates",
-    "newton_iterates",
+    "newton_of_smaller",
     "overrelaxed_iterates",
     "scheduled",
     "solve",

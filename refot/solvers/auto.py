@@ -25,7 +25,7 @@ from refot.problem import Problem
 from refot.solvers.memory import fits_matrix
 
 from .ascent import GAIN
-from .newton import NEWTON_LIMIT, allows_newton, newton, newton_iterates
+from .newton import NEWTON_LIMIT, allows_newton, newton, newton_of_smaller
 from .newton_cg import newton_cg_iterates
 from .overrelaxed import overrelaxed_iterates
 from .scales.coarser import coarser_at_larger_eps, corrected_iterates
@@ -164,7 +164,7 @@ class UntilSlow(Generic[P]):
 
 def newton_and(sweeps: Stage[P], p: P) -> list[Stage[P]]:
     """Newton-CG, Newton's method with a dense Hessian where that is possible, and sweeps."""
-    dense = [newton_iterates] if min(p.C.shape) <= NEWTON_LIMIT and allows_newton(p) else []
+    dense = [newton_of_smaller] if min(p.C.shape) <= NEWTON_LIMIT and allows_newton(p) else []
     return [newton_cg_iterates, *dense, sweeps]
 
 

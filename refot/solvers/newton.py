@@ -24,13 +24,18 @@ m <= n none has more entries than the cost."""
 
 
 def newton(p: Problem, g: Array) -> Iterates:
-    """Newton's method under an eps schedule, in the potential of the smaller measure, because
-    its Hessian is the smaller matrix."""
+    """Newton's method under an eps schedule, in the potential of the smaller measure."""
     require_newton(p)
+    yield from annealed(p, g, newton_of_smaller)
+
+
+def newton_of_smaller(p: Problem, g: Array) -> Iterates:
+    """Newton's iterates in the potential of the smaller measure, whose Hessian is the smaller
+    matrix."""
     if p.C.shape[1] <= p.C.shape[0]:
-        yield from annealed(p, g, newton_iterates)
+        yield from newton_iterates(p, g)
     else:
-        for columns, rows, error in annealed(p.T, p.best(g), newton_iterates):
+        for columns, rows, error in newton_iterates(p.T, p.best(g)):
             yield rows, columns, error
 
 

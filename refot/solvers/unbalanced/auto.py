@@ -6,7 +6,7 @@ import math
 
 from refot.arrays import Array
 from refot.solvers.auto import SLOW, SMALL, UntilSlow, auto_with
-from refot.solvers.newton import NEWTON_LIMIT, allows_newton, newton_iterates
+from refot.solvers.newton import NEWTON_LIMIT, allows_newton, newton_of_smaller
 from refot.solvers.newton_cg import newton_cg_iterates
 from refot.solvers.schedule import Iterates, Stage, annealed
 from refot.unbalanced_problem import UnbalancedProblem
@@ -37,7 +37,7 @@ def auto_free(p: UnbalancedProblem, g: Array) -> Iterates:
 
 def _newton_and_products(p: UnbalancedProblem) -> list[Stage[UnbalancedProblem]]:
     """Newton's method with a dense Hessian, Newton-CG, and sweeps by products with a kernel."""
-    return [newton_iterates, newton_cg_iterates, FREE.fresh_kernel]
+    return [newton_of_smaller, newton_cg_iterates, FREE.fresh_kernel]
 
 
 def auto_tv(p: UnbalancedProblem, g: Array) -> Iterates:

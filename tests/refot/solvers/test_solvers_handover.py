@@ -12,7 +12,10 @@ import refot
 from refot.problem import problem
 from refot.solvers.ascent import STALL, Gains, line_search
 from refot.solvers.newton_cg import conjugate_gradients
+from refot.solvers.overrelaxed import overrelaxed_iterates
 from refot.solvers.stopping import Control, Watch, out_of_time
+from refot.solvers.unbalanced import auto as unbalanced_auto
+from refot.unbalanced_problem import unbalanced_problem
 
 auto = sys.modules["refot.solvers.auto"]  # the module; the package has the function of its name
 
@@ -36,7 +39,7 @@ def scripted(monkeypatch, **errors):
         return iterates
 
     monkeypatch.setattr(auto, "newton_cg_iterates", method("cg"))
-    monkeypatch.setattr(auto, "newton_iterates", method("dense"))
+    monkeypatch.setattr(auto, "newton_of_smaller", method("dense"))
     return starts, method("sweeps")
 
 
@@ -121,3 +124,25 @@ def test_long_iterations_look_at_the_clock():
     assert (len(products), len(tries)) == (1, 1)
     conjugate_gradients(product, np.ones(6), np.ones(6), 1e-9, 500)
     assert len(products) > 3
+
+
+@pytest.mark.parametrize("rho", [None, 5.0])
+def test_the_dense_hessian_is_that_of_the_smaller_measure(monkeypatch, rho):
+    """auto hands over to Newton's method on a matrix with few rows: no matrix (m, m) is formed."""
+    seen = []
+    direction = sys.modules["refot.solvers.newton"].newton_direction
+
+    def watched(C, p, *rest):
+        seen.append(p.C.shape)
+        return direction(C, p, *rest)
+
+    monkeypatch.setattr(sys.modules["refot.solvers.newton"], "newton_direction", watched)
+    C = np.random.default_rng(0).random((8, 300))
+    p = problem(C, None, None, 1e-3) if rho is None else unbalanced_problem(
+        C, None, None, 1e-3, rho)
+    stages = (auto.newton_and(overrelaxed_iterates, p) if rho is None
+              else unbalanced_auto._newton_and_products(p))
+    for stage in stages[:2]:
+        for _ in itertools.islice(stage(p, np.zeros(300)), 5):
+            pass
+    assert set(seen) == {(300, 8)}
