@@ -45,7 +45,8 @@ Potential: TypeAlias = Any
 """A potential: one number for each point, (n,), in cost units."""
 
 Matrix: TypeAlias = Any
-"""One number for each pair of points, (n, m): a plan, a table Q, a gradient in the cost."""
+"""One number for each pair of points, (n, m): a plan, a gradient in the cost, or a table Q, which
+`refot.information` defines."""
 
 CostLike: TypeAlias = Any
 """A cost between all pairs of points: a matrix (n, m), or an operand of `refot.costs.operands`,
@@ -55,7 +56,8 @@ Masses: TypeAlias = Any
 """Masses (n,) or (n, m): none negative, with any sum."""
 
 Codes: TypeAlias = Any
-"""The informative code of each latent sample: integers (n,), from 0."""
+"""The informative code of each latent sample, the part of it that a generator is to show in its
+output (`refot.information`): integers (n,), from 0."""
 
 Vector: TypeAlias = Any
 """One point or direction, (d,)."""
@@ -114,10 +116,10 @@ WEIGHT_TOLERANCES = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 8e-3}
 def weight_tolerance(dtype: Any) -> float:
     """How far from 1 the sum of weights of this dtype may be: 1e-10 in float64, 1e-5 in float32.
 
-    That is about 2^20 roundings of float64 (2^-53 each), and 2^8 of float32 (2^-24 each). float64
-    is allowed more of them, because its weights are often read from text with ten digits. In half
-    precision it is 4 roundings (2^-11 each in float16, 2^-9 in bfloat16), since correct weights
-    that were rounded to it are off by up to one rounding each.
+    That is about 900,000 roundings of float64 (2^-53 each), and 170 of float32 (2^-24 each).
+    float64 is allowed more of them, because its weights are often read from text with ten digits.
+    In half precision it is 4 roundings (2^-11 each in float16, 2^-9 in bfloat16): right weights
+    that were rounded to half precision have a sum that is off by at most one rounding.
     """
     name = str(dtype if not isinstance(dtype, type) else np.dtype(dtype)).rpartition(".")[2]
     return WEIGHT_TOLERANCES.get(name, 1e-10)
@@ -181,7 +183,8 @@ def is_masked(values: Any) -> bool:
 
 
 def _refuse_mask(values: Any, name: str) -> None:
-    """Raise InputError for masked entries: NumPy would drop the mask and use what it hides."""
+    """Raise InputError for masked entries: NumPy would drop the mask and compute with the numbers
+    below it."""
     if is_masked(values):
         raise InputError(
             name, "masked entries",

@@ -163,7 +163,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0),
-                     0o666)  # O_EXCL follows no link that somebody put there; 0o666 less the umask
+                     0o666)  # O_EXCL: a file or link of this name is not opened; umask applies
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

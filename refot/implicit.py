@@ -4,7 +4,7 @@ The envelope theorem does not apply to s (erratum G1): a derivative of s also co
 potentials change. They solve P1 = a, P'1 = b; differentiating these equations gives a linear system
 for their change, with the matrix A below. Its adjoint state (p, q) solves
     A (p, q) = (fb, gb),   A = [[diag a, P], [P', diag b]],
-    fb = (P * C / eps) 1,  gb = (P * C / eps)'1   (the derivatives of s in f and in g).
+    fb = (P * C / eps) 1,  gb = (P * C / eps)'1   (the derivatives of s in f and in g at fixed C).
 Then  ds/dC = P - P * C / eps + P_ij (p_i + q_j),  ds/da = eps p,  ds/db = eps q  up to constants.
 A is singular: it maps (1, -1) to 0, because (f + t, g - t) gives the same plan. To add a multiple
 of (1, -1) to (p, q) changes none of the three gradients. P * C is the product entry by entry.
@@ -148,10 +148,12 @@ def _softmax(exponents: Array) -> Array:
 
 
 def _second_unknown(P: Array, W: Array) -> Array:
-    """q (m,) of A (p, q) = (W 1, W'1), where the longer of p and q is eliminated first.
+    """q (m,) of A (p, q) = (W 1, W'1), where W (n, m) is P * C / eps. The longer of p and q is
+    eliminated first.
 
     If that is p, the system left is S q = W'1 - P'(W 1 / a), with S = diag b - P' diag(1/a) P. It
-    determines q up to a constant, and not where b_j = 0: the solution of least norm is taken.
+    determines q up to a constant, and leaves q_j free where b_j = 0; of all solutions the one of
+    least norm is taken.
     """
     xp, a, b = namespace(P), _or_one(P.sum(axis=1)), _or_one(P.sum(axis=0))
     if P.shape[1] > P.shape[0]:

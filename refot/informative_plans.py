@@ -3,6 +3,7 @@ functions.
 
     P_0 = Sinkhorn(C);  Q_k = log(M P_k / (zeta1 (x) b));  P_{k+1} = Sinkhorn(C - lam M'Q_k)
 
+where Sinkhorn(C) is the optimal plan for the cost C, with the marginals a and b.
 Each step minimises B-21 exactly, first over Q and then over P. So for every lam >= 0 the objective
 J of B-19 falls, by
     J(P_k) - J(P_{k+1}) = eps KL(P_k | P_{k+1}) + lam KL(M P_{k+1} | M P_k).

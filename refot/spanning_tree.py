@@ -1,10 +1,10 @@
 """Correcting a nearly feasible plan to a feasible one, with changes on allowed pairs only; and
-bounds of how much that changes the primal value J.
+bounds of how much that changes the primal value J(P) = <C,P> + eps KL(P | a(x)b).
 
-`plans.round_to_marginals` adds missing mass as a product e h', which may use forbidden pairs. Here
-the plan P (n, m) becomes R = P + T instead. T is 0 except on a tree: a set of entries of P that, as
-edges between rows and columns, connects all those with mass (the atoms) without a cycle. It is the
-spanning tree that consists of the largest entries.
+`plans.round_to_marginals` adds missing mass as the product of the two missing marginals, which may
+use forbidden pairs. Here the plan P (n, m) becomes R = P + T instead. T is 0 except on a tree: a
+set of entries of P that, as edges between rows and columns, connects all rows and columns with mass
+(the atoms) without a cycle. Of all such trees it is the one that consists of the largest entries.
 
 The residuals a - P1 and b - P'1 determine T, from the leaves of the tree to its root: the entry
 between an atom and its parent must make up for the residuals of all atoms below it. So |T| is at
@@ -127,8 +127,8 @@ def excess_along_tree(
     (F, row_residuals), (G, column_residuals) = rows, columns
     largest = float(abs(F).max() + abs(G).max())
     exponents = (F[:, None] + G - C) / eps
-    # F + G is rounded once, relative to itself, and the exponent four times. An exponent beyond 750
-    # in size makes the entry 0.
+    # `share` bounds the relative error of an entry. F + G is rounded once, relative to its own
+    # size, and the exponent four times. An entry whose exponent is below -750 is 0 anyhow.
     share = 2 * float(np.expm1(2.0**-53 * (largest / eps + 8 * 750)))
     if not share < 0.25:
         return math.inf

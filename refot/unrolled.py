@@ -42,9 +42,9 @@ def scaling_loss_gradient(
 ) -> Array:
     """The gradient of `scaling_loss` in C, (n, m), computed with scalings. G-8, Algorithm 2.
 
-    (u_l, v_l) are the scalings of G-7 after step l. With K = exp(-C / eps), M = K * C, p = K v and
-    q = K'u, the derivatives start as ub = M v, vb = M'u, Cb = K * uv', Kb = C * uv'. Then for the
-    steps l = L, ..., 1:
+    (u_l, v_l) are the scalings of G-7 after step l. With K = exp(-C / eps), M = K * C (entry by
+    entry), p = K v, q = K'u, and uv' the matrix with entries u_i v_j, the derivatives start as
+    ub = M v, vb = M'u, Cb = K * uv', Kb = C * uv'. Then for the steps l = L, ..., 1:
         qb = -vb v_l^2 / b,   Kb += u_l qb',       ub += K qb        (v_l = b / q_l)
         pb = -ub u_l^2 / a,   Kb += pb v_{l-1}',   vb = K'pb, ub = 0 (u_l = a / p_l)
     and Cb -= K * Kb / eps. C (n, m), a (n,), b (m,), eps in cost units. Where C / eps > 745 the

@@ -144,7 +144,7 @@ class Search:
     """The search for an optimal plan: the shortlist and the flow problem on it, which is solved
     again each time the list grows. It knows only the atoms that have mass (`rows`, `columns`).
 
-    `level` is the pair of potentials (f, g) of the entropic plan; the flow problem has the costs
+    `entropic` is the pair of potentials (f, g) of the entropic plan; the flow problem has the costs
     C - f - g. Pair k of the list is (listed[k] // m, listed[k] % m), with the cost costs[k].
     """
 
@@ -154,10 +154,10 @@ class Search:
         on_rows, on_columns = (p.backend.asarray(mass > 0) for mass in (supply, demand))
         self.p = replace(p, C=p.C.among(on_rows, on_columns), a=p.a[on_rows], b=p.b[on_columns])
         self.rounds = 0
-        pairs, *self.level = entropic_shortlist(self.p)
-        size = PENALTY * (_size(self.p.C) + sum(float(abs(h).max()) for h in self.level))
+        pairs, *self.entropic = entropic_shortlist(self.p)
+        size = PENALTY * (_size(self.p.C) + sum(float(abs(h).max()) for h in self.entropic))
         self.flows = flow_problem(self.p.backend, supply[self.rows], demand[self.columns], size)
-        self.listed, self.costs = np.empty(0, np.int64), np.empty(0)  # i m + j, C_ij
+        self.listed, self.costs = np.empty(0, np.int64), np.empty(0)  # no pair is listed yet
         self.add(pairs)
         self.add(corner_pairs(self.p))
 
@@ -165,13 +165,13 @@ class Search:
         """Add those pairs that are not yet on the list; False if there are none.
 
         Their costs in the flow problem are C - f - g, with the potentials of the entropic plan.
-        That has the same optimal flows, and makes the pairs that an optimal plan uses cheap ones,
-        which the flow solver tries first.
+        With these costs the same flows are optimal, and the pairs that an optimal plan uses are
+        cheap ones, which the flow solver tries first.
         """
         m = len(self.columns)
         places = np.setdiff1d(pairs.rows * m + pairs.columns, self.listed)
         i, j = np.divmod(places, m)
-        costs, (f, g) = self.p.backend.to_numpy(self.p.C.pairs(i, j)), self.level
+        costs, (f, g) = self.p.backend.to_numpy(self.p.C.pairs(i, j)), self.entropic
         self.flows.add(i, j, costs - f[i] - g[j])
         self.listed, self.costs = np.append(self.listed, places), np.append(self.costs, costs)
         return len(places) > 0
@@ -194,7 +194,8 @@ class Search:
     @property
     def potentials(self) -> tuple[Array, Array]:
         """The potentials (f, g) of the flow, in terms of C itself."""
-        return tuple(h + level for h, level in zip(self.flows.potentials, self.level, strict=True))
+        return tuple(h + added for h, added in
+                     zip(self.flows.potentials, self.entropic, strict=True))
 
     @property
     def mass(self) -> Array:

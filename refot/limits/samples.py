@@ -39,8 +39,8 @@ from refot.transforms import transform_problem
 def softmin_density(
     g: Potential, C: CostLike, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> Array:
-    """r_ij = exp((g^(c,eps)_i + g_j - C_ij) / eps), (n, m): the density of the plan, whose mean
-    under b is 1 in every row. B-29.
+    """r_ij = exp((g^(c,eps)_i + g_j - C_ij) / eps), (n, m): the density of the plan with respect to
+    a(x)b. The mean of each row under b is 1. B-29.
 
     C (n, m), an array, a `PointCost` or a `DenseCost`; g (m,), b (m,). In a column with b_j = 0,
     which is never drawn, the exact density might overflow; there r is 0.
@@ -80,8 +80,8 @@ def sampled_softmin_bias(
     g: Potential, C: CostLike, b: Weights, eps: float, B: int, repeats: int,
     rng: np.random.Generator, *, backend: BackendLike = None,
 ) -> tuple[Array, Array]:
-    """(mean (n,), its standard error (n,)) of the batch softmin less the exact one, over `repeats`
-    batches, in cost units.
+    """(the mean (n,), over `repeats` batches, of the softmin over a batch less the exact one; its
+    standard error (n,)), in cost units.
 
     A batch is B columns drawn from b with replacement, the same for every row. The results are
     NumPy arrays on every backend, because the draws are NumPy's.
