@@ -60,7 +60,7 @@ class LpNorm(DifferenceCost):
         return difference, abs(difference) / xp.where(r > 0, r, 1), r
 
     def roundings(self, d: int) -> int:
-        """The error of `matrix`, in roundings of c: 3 from the difference and the division, which
-        the power p and the root 1/p leave unchanged together; d + 3 from the power, the sum and the
-        root; and those of two products, with a margin."""
+        """The error of `matrix`, in roundings of c. The difference and the division bring 3: the
+        power p multiplies this relative error by p, and the root 1/p divides it by p again. The
+        power, the sum and the root bring d + 3, and two products the rest, with a margin."""
         return d + 12
