@@ -37,9 +37,9 @@ Weights: TypeAlias = Any
 """Weights (n,) of points: none negative, their sum 1."""
 
 REQUIRED: Any = None
-"""The default of an argument that must be given, but that in the signature follows weights which
-may be left out. Its value is None, for which the check of the argument raises an error with its
-name."""
+"""The default of an argument that must be given, such as eps, but that in a signature follows
+weights, which may be left out. Python then demands a default. It is None, for which the check of
+the argument raises an error that names the argument."""
 
 Potential: TypeAlias = Any
 """A potential: one number for each point, (n,), in cost units."""

@@ -5,6 +5,7 @@ made of: at the optimal plan P, F = <C,P> + eps KL(P | a(x)b) and the sharp valu
 Points x (n, d) have the weights a (n,), points y (m, d) the weights b (m,). `cost` is what
 `point_cost` takes; eps is in cost units and the same in all three terms. `tol` is the L1 marginal
 error at which a solve stops; a solve that does not reach it warns (ConvergenceWarning).
+`first_order_tolerance` is that of `solvers.answers.solutions`.
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023; an
 erratum such as "G2" is a heading of docs/errata.md.

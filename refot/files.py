@@ -162,8 +162,10 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     writes leaves what was there before, and nobody ever reads half a file.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    # O_EXCL makes this fail where somebody has put a file or a link of that name. The umask takes
+    # from 0o666 the permissions that new files do not get here.
     handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0),
-                     0o666)  # O_EXCL: a file or link of this name is not opened; umask applies
+                     0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

@@ -23,8 +23,8 @@ T = TypeVar("T")
 
 
 class Origin(NamedTuple):
-    """Where an array came from: the namespace `xp` of its library as the array API standard defines
-    it, its device, and the name of the library."""
+    """Where an array came from: the module `xp` with the functions that the array API standard
+    demands of its library, its device, and the name of the library."""
 
     xp: Any
     device: Any

@@ -409,8 +409,8 @@ def plan_kl(p: Problem, f: Array, g: Array) -> float:
 
 
 NEAR = 2.0**-5
-"""The largest |z| for which z e^z - e^z + 1 is computed by its series. There it is about z^2 / 2:
-the difference of e^z and 1, both near 1, would have few digits of it."""
+"""The largest |z| for which z e^z - e^z + 1 is computed by its series. There it is about z^2 / 2,
+and as the difference of z e^z and e^z - 1, both near z, it would lose digits."""
 
 
 def _information(z: Array) -> Array:

@@ -124,7 +124,7 @@ def _uses_forbidden_pairs(P: Array, C: Cost) -> bool:
 
 @in_range
 def _cost_of_plan(P: Array, C: Cost) -> float:
-    """<C, P> of a plan on allowed pairs."""
+    """<C, P> of a plan without mass on forbidden pairs."""
     return sum(float((P[rows] * finite_part(C.rows(rows))).sum()) for rows in row_blocks(C))
 
 

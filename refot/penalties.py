@@ -19,9 +19,10 @@ Each penalty D is a class with these methods, in which "best" means: with the la
     prox_shift(...)  the t that is best for g - t together with its best f
 
 f (n,) is a potential in cost units, a (n,) masses of any total, r (n,) the sums of the rows; h (n,)
-is the softmin of the column potential g; x (n,) is a step. `softness` is 1 / rho: how fast, as a
-share, the sums that are asked for fall where f rises. U: the equations of unbalanced transport in
-docs/equations.md (liero2018optimal and chizat2018scaling in docs/references.bib).
+is the softmin of the column potential g; x (n,) is a step. `softness` says how fast, as a share,
+the sums that are asked for fall where f rises: 1 / rho with KL, and 0 with TV and "exact". U: the
+equations of unbalanced transport in docs/equations.md (liero2018optimal and chizat2018scaling in
+docs/references.bib).
 """
 
 from __future__ import annotations

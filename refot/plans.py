@@ -109,9 +109,10 @@ def round_to_marginals(
     a, b = as_both_weights(a, b, P.shape, P.dtype, normalise)
     if C is not None and forbids(C := as_cost(C)):
         return _round_on_allowed_pairs(P, a, b, C)
-    P = _shrink_rows(P, a)  # Algorithm 2: first the rows,
-    P = _shrink_rows(P.T, b).T  # then the columns
-    missing_a = xp.maximum(a - P.sum(axis=1), 0)  # >= 0 but for rounding
+    P = _shrink_rows(P, a)
+    P = _shrink_rows(P.T, b).T
+    # No row and no column has too much mass now, except by rounding.
+    missing_a = xp.maximum(a - P.sum(axis=1), 0)
     missing_b = xp.maximum(b - P.sum(axis=0), 0)
     total = missing_a.sum()
     return P if total == 0 else P + xp.outer(missing_a / total, missing_b)

@@ -217,7 +217,7 @@ def counter_example_f_slopes(
 
 
 def _powers(theta: Vector, y: Points, p: float) -> Array:
-    """|theta - y_j|^p, (m,)."""
+    """The costs |theta - y_j|^p, (m,)."""
     _, r, p = _differences(theta, y, p)
     return r**p
 

@@ -29,7 +29,8 @@ so that the product is an upper bound of the exact sum."""
 
 
 class TreeChange(NamedTuple):
-    """Upper bounds of the change T: `moved` of sum |T|, `chi_squared` of sum T^2 / P.
+    """Two upper bounds for the change T: `moved` is one of sum |T|, `chi_squared` one of
+    sum T^2 / P.
 
     Both are inf if there is no tree, or if P + T might be negative on it.
     """
@@ -104,7 +105,9 @@ def spanning_tree(P: Array) -> Tree | None:
         return None
     length = 1 + np.log(P.max()) - np.log(P[i, j])  # >= 1, and shortest where P is largest
     edges = minimum_spanning_tree(csr_matrix((length, (i, n + j)), shape=(n + m, n + m)))
-    root = int(np.append(P.sum(axis=1), P.sum(axis=0)).argmax())  # so light atoms are leaves
+    # The root is the heaviest atom: so light atoms tend to be leaves, whose entries must make up
+    # for their own residual only.
+    root = int(np.append(P.sum(axis=1), P.sum(axis=0)).argmax())
     order, above = breadth_first_order(edges, root, directed=False)
     if len(order) < n + m:
         return None
@@ -116,8 +119,8 @@ def spanning_tree(P: Array) -> Tree | None:
 def excess_along_tree(
     C: Array, eps: float, rows: tuple[Array, Array], columns: tuple[Array, Array], mass: float
 ) -> float:
-    """An upper bound, in cost units, of J(R) - (a.f + b.g) for some feasible plan R on allowed
-    pairs.
+    """An upper bound, in cost units, of J(R) - (a.f + b.g) for the plan R = P + T, which is
+    feasible and on allowed pairs.
 
     It is inf if the allowed pairs fall into separate parts, or if the potentials are too far from
     optimal. C (n, m) is in float64, and all weights are > 0. `rows` is the pair (F (n,), upper

@@ -74,7 +74,8 @@ def c_eps_transform(
 def c_transform(
     g: Potential, C: CostLike, b: Weights | None = None, *, normalise: bool = False
 ) -> Array:
-    """g^c_i = min_j (C_ij - g_j) over the columns j with b_j > 0, (n,). B-7; H-8, lambda = 0."""
+    """g^c_i = min_j (C_ij - g_j) over the columns j with b_j > 0, (n,). B-7, and H-8 for
+    lambda = 0."""
     C = as_cost(C)
     m = C.shape[1]
     g = as_vector(g, m, "g")
@@ -93,8 +94,8 @@ def conditional(
 ) -> Array:
     """chi_ij = b_j exp((f_i + g_j - C_ij) / eps) with f = g^(c,eps), (n, m): each row sums to 1.
 
-    chi_ij is the share of the mass of x_i that goes to y_j: a softmax, minus the derivative of the
-    transform in g. The density of B-29 is chi / b. It takes as much memory as `plan`.
+    chi_ij is the share of the mass of x_i that goes to y_j, a softmax over j. -chi_ij is the
+    derivative of f_i in g_j. The density of B-29 is chi / b. It takes as much memory as `plan`.
     """
     p = transform_problem(C, b, eps, backend, normalise)
     g = p.column_potential(g)

@@ -48,8 +48,8 @@ SURE = 0.5
 asked for. The rest is for the rounding that the proof adds to the interval."""
 
 FLOOR = 2.0**-33
-"""The width, over a typical cost, below which an interval counts as converged whatever gap was
-asked for, since rounding alone may leave it so wide. It is eight times `TINY_EPS`."""
+"""An interval whose width is at most this share of a typical cost counts as converged, whatever gap
+was asked for, since rounding alone may leave it so wide. It is eight times `TINY_EPS`."""
 
 SOME = 16
 """The number of rows of C whose median |C_ij| is taken as a typical cost."""
@@ -209,8 +209,8 @@ class Search:
 
 
 def whole_masses(a: Array, b: Array) -> tuple[Array, Array]:
-    """The weights as whole numbers of 1 / UNITS, both with the same sum: the difference that
-    rounding makes is added to the heaviest atom of b."""
+    """The weights as whole numbers, in units of 1 / UNITS, both with the same sum: the difference
+    that rounding makes is added to the heaviest atom of b."""
     supply, demand = (np.rint(w / w.sum() * UNITS).astype(np.int64) for w in (a, b))
     demand[demand.argmax()] += supply.sum() - demand.sum()
     return supply, demand
