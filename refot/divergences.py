@@ -361,7 +361,7 @@ def without_self_pairs(block: Array, rows: slice) -> Array:
 
 def distinct_pairs(a: Array, name: str) -> float:
     """1 - sum a_i^2: the mass that a(x)a gives to pairs of two different points. Raises InputError
-    if it is 0, with `name` as the name of the weights."""
+    if it is 0 but for rounding, with `name` as the name of the weights."""
     mass = 1.0 - float((a.astype(np.float64) ** 2).sum())
     if not mass > 1e-12:
         raise InputError(name, "a single atom", "at least two atoms for a U-statistic")

@@ -388,8 +388,8 @@ def points_at(p: Problem, f: Array, g: Array) -> Array:
 
 def information_of(p: Problem, found: SinkhornResult) -> float:
     """KL(P | a(x)b) of a solved problem, in nats. Its digits are right even where eps is so far
-    above the costs that P is nearly a(x)b and KL is tiny; for that case the potentials are computed
-    anew, in the form of `wide_potentials`."""
+    above the costs that P is nearly a(x)b and KL is tiny: there the potentials are computed anew,
+    by `wide_potentials`."""
     if p.eps > WIDE * largest_cost(p):
         p = p.with_mass
         return plan_kl(p, *wide_potentials(p))

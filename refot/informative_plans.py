@@ -152,7 +152,8 @@ def solve_informative(
 def informative_iterates(
     p: Problem, lam: float, codes: Array, Q: Array, tol: float
 ) -> Iterator[Step]:
-    """The steps k = 0, 1, ...; each solve starts from the column potential of the step before."""
+    """The steps k = 0, 1, ... from the table Q (n1, m). Each solves `tilted`, the problem with the
+    cost C - lam M'Q, and starts from the column potential of the step before."""
     zeta1 = code_weights(p.a, codes, Q.shape[0])
     tilted = replace(p, C=informative_cost(p.C, Q[codes], lam))
     solved = solve(tilted.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)

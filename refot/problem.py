@@ -145,7 +145,8 @@ class Problem:
         return 0.0
 
     def asked(self, f: Array, sums: Array) -> Array:
-        """The row sums that f asks for, (n,)."""
+        """The row sums that f asks for, (n,). `sums` (n,), those of the plan, matter only in
+        unbalanced transport, where several may be optimal."""
         return self.a
 
     def excess(self, f: Array, transform: Array) -> Array:

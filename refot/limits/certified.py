@@ -78,6 +78,7 @@ def upper_bound(given: Problem, plan: SparsePlan) -> float:
         _missing(p.backend.to_numpy(weights), places, plan.mass)
         for weights, places in ((p.a, plan.rows), (p.b, plan.columns)))
     costs = plan.mass * p.backend.to_numpy(p.C.pairs(plan.rows, plan.columns))
+    # The error of a cost and of its product with a mass; the masses add up to at most 1 + missing.
     roundings = UNIT * (cost_roundings(p.C) + 8) * _largest(p)
     bound = (rounded_up([costs], 0.0) + roundings * (1 + missing) + _forming_error(p)
              + (1 + MARGIN) * missing * (most - least + abs(least)))

@@ -186,6 +186,8 @@ class Search:
                 if out_of_time():
                     return StoppedBy.TIME_LIMIT
             pairs, excess = saving_pairs(self.p, *self.potentials, self.flows.penalty)
+            # With f less the largest excess of each row the potentials are feasible in the dual of
+            # W0, whose value is then at most a.excess below the cost of the flow.
             if a @ excess < SURE * gap * abs(self.cost):
                 return StoppedBy.GAP
             if not self.add(best_pairs(self.p, *self.potentials) if pairs is None else pairs):

@@ -54,7 +54,8 @@ def softmin_density(
 def _log_density(
     g: Potential, C: CostLike, b: Weights, eps: float, backend: BackendLike
 ) -> tuple[Array, Array]:
-    """(log r_ij (n, m), -infinity where b_j = 0; b), both on the backend."""
+    """(the logarithm (n, m) of `softmin_density`, -infinity where b_j = 0; b (m,)), both on the
+    backend."""
     p = transform_problem(C, b, eps, backend)
     g = p.column_potential(g)
     exponents = (p.transform(g)[:, None] + g - p.C.dense()) / p.eps
@@ -90,6 +91,7 @@ def sampled_softmin_bias(
     log_r, b = map(on.to_numpy, _log_density(g, C, b, eps, on))
     shape = (_repeats(repeats), as_count(B, "B"))
     batches = rng.choice(b.shape[0], size=shape, p=b / b.sum())
+    # The softmin over a batch is the exact one less eps log of the mean of r over the batch.
     excess = -as_positive(eps) * np.stack([_log_mean_exp(row[batches]) for row in log_r])
     return excess.mean(axis=1), excess.std(axis=1, ddof=1) / math.sqrt(shape[0])
 

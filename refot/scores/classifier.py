@@ -54,7 +54,7 @@ def classifier_frechet_distance(features: Points, real_features: Points) -> floa
 
 
 def covariance(x: Array) -> Array:
-    """The covariance (d, d) of samples (n, d): the sum over samples, divided by n - 1."""
+    """The covariance (d, d) of samples (n, d), unbiased: a sum over samples divided by n - 1."""
     centred = x - x.mean(axis=0)
     S: Array = centred.T @ centred / (len(x) - 1)
     return S
