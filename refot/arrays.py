@@ -171,7 +171,7 @@ def _as_array(values: Any, name: str) -> Array:
         array = on_host(values)
         return (namespace(array) if follows_numpy(array) else np).asarray(array)
     except (ValueError, TypeError, RuntimeError, BufferError) as error:
-        if type(error).__module__.startswith("jax"):  # a tracer: within grad, jit or vmap
+        if type(error).__module__.startswith("jax"):  # raised for a tracer, in grad, jit or vmap
             raise TypeInputError(name, "a traced array, which has no numbers yet",
                                  "a loss of refot.jax, which jax can trace") from None
         raise TypeInputError(name, f"not an array ({error})", "an array of real numbers") from None
@@ -204,7 +204,7 @@ def _finite(array: Array, name: str) -> Array:
     """`array`, unchanged. Raises InputError unless each entry is finite and at most `largest`."""
     bound = largest(array.dtype)
     with np.errstate(invalid="ignore"):
-        low, high = float(array.min()), float(array.max())  # NaN if any entry is
+        low, high = float(array.min()), float(array.max())  # both NaN if any entry is
     if -bound <= low and high <= bound:
         return array
     finite = namespace(array).isfinite(array)
@@ -324,7 +324,7 @@ def as_number(value: Any, name: str) -> float:
     """A finite real number. Raises InputError."""
     _refuse_mask(value, name)
     not_real = bool | np.bool_ | str | bytes | complex | np.complexfloating
-    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # a Fraction, say, has no dtype
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # a number may have no dtype
     if isinstance(value, not_real) or getattr(value, "ndim", 0) != 0 or kind not in "fiu":
         raise TypeInputError(name, f"{value!r}", "a real number")
     try:

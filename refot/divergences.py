@@ -129,7 +129,7 @@ def sinkhorn_divergence_of_costs(
     """`sinkhorn_divergence` from the costs C (n, m) between the measures, and C_xx (n, n), C_yy
     (m, m), symmetric, within each. B-9.
 
-        S = refot.sinkhorn_divergence_of_costs(M, M, M, a, b, 0.1)   # two histograms on one grid
+        S = refot.sinkhorn_divergence_of_costs(M, M, M, a, b, 0.1)   # M: costs of a shared grid
     """
     return _divergence(problems_of_costs(C, C_xx, C_yy, a, b, eps, backend, normalise, solved),
                        tol, solved)

@@ -47,7 +47,7 @@ def softmin(C: CostLike, h: Potential, eps: float, *, backend: BackendLike = Non
     xp = namespace(h)
     if h.shape != (C.shape[1],):
         raise ShapeError("h", f"shape {h.shape}", f"({C.shape[1]},), the columns of C")
-    if not bool((h < xp.inf).all()) or not bool((h > -xp.inf).any()):  # NaN fails the first
+    if not bool((h < xp.inf).all()) or not bool((h > -xp.inf).any()):  # the first is false for NaN
         raise InputError("h", "NaN, +inf, or -inf everywhere", "numbers < inf, one of them finite")
     require_row_partners(C, h > -xp.inf)
     as_vector(xp.where(h > -xp.inf, h, 0), C.shape[1], "h")  # raises if a finite one is too large

@@ -62,7 +62,7 @@ def scaling_loss_gradient(
     Cb, Kb = K * xp.outer(u, v), C_finite * xp.outer(u, v)
     ub, vb = (K * C_finite) @ v, (K * C_finite).T @ u
     for (u, v), v_last in zip(reversed(steps), reversed(v_before[:-1]), strict=True):
-        # back through v = b / (K'u), then through u = a / (K v_last)
+        # The derivatives go back through v = b / (K'u), then through u = a / (K v_last).
         qb = -vb * _square_over(v, b)
         Kb += xp.outer(u, qb)
         pb = -(ub + K @ qb) * _square_over(u, a)
@@ -95,7 +95,7 @@ def scaling_loss_gradient_log(
     W = P * finite_part(C) / p.eps
     Cb, fb, gb = P - W, W.sum(axis=1), W.sum(axis=0)
     for (f, g), g_last in zip(reversed(steps), reversed(g_before[:-1]), strict=True):
-        # back through g = the transform of f, then through f = the transform of g_last
+        # They go back through g, the transform of f, then through f, the transform of g_last.
         T = xp.exp((p.F(f)[:, None] + g - C) / p.eps)
         Cb += T * gb
         fb = fb - T @ gb

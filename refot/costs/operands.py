@@ -59,7 +59,7 @@ class DenseCost:
         return self.matrix.dtype
 
     @property
-    def T(self) -> DenseCost:  # the name NumPy gives it
+    def T(self) -> DenseCost:
         return DenseCost(self.matrix.T)
 
     def rows(self, block: slice) -> Array:
@@ -133,7 +133,7 @@ class PointCost:
         """C_ij of some pairs, rows i (k,) and columns j (k,), computed at each call. (k,)."""
         xp, d = namespace(self.x), self.x.shape[1]
         found = xp.empty(len(i), dtype=self.dtype)
-        if self.ground.is_difference:  # c(x, y) = c(x - y, 0)
+        if self.ground.is_difference:  # then c(x, y) = c(x - y, 0)
             step = max(1, BLOCK_ELEMENTS // d)
             parts = [slice(start, start + step) for start in range(0, len(i), step)]
             origin = xp.zeros((1, d), dtype=self.dtype)

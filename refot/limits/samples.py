@@ -137,7 +137,7 @@ def sample_complexity(
              mmd_squared(x, a, y, a, cost) / 2]
             for x, y in pairs
         ])
-    values = np.array(table)  # (size, repeat, eps and energy)
+    values = np.array(table)  # its axes: the size, the repeat, and each eps with the energy last
     means, errors = values.mean(axis=1).T, values.std(axis=1, ddof=1).T / math.sqrt(repeats)
     return SampleComplexity(np.array(sizes), np.array(epsilons), means[:-1], means[-1], errors)
 

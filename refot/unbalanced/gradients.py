@@ -145,7 +145,7 @@ def weights_at(p: UnbalancedProblem, f: Array, g: Array) -> Array:
     `worth` of the penalty (`penalties`). The exponential is the row sum divided by a_i. f is the
     best potential for g, computed anew; the given f serves only as a guess of h."""
     h = p.transform(g, f)
-    f = p.prox(h)  # defined where a_i = 0, too
+    f = p.prox(h)  # unlike the given f, this one is right where a_i = 0, too
     shares = namespace(f).exp((f - h) / p.eps)
     return p.rows.worth(f) + p.eps * (p.masses[1] - shares)
 

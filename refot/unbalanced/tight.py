@@ -35,7 +35,7 @@ def tight_tolerance(p: UnbalancedProblem, solved: SinkhornResult) -> float:
     for |f| = 1e6 eps that is above TIGHT. The tolerance is never above LOOSE, 1e-6: if rounding
     does not allow even that, the solve warns.
     """
-    with np.errstate(all="ignore"):  # masses near the end of the range: the solve reports them
+    with np.errstate(all="ignore"):  # very large masses may overflow, which the solve reports
         floor = rounding_floor(p, solved.f, solved.g)
     return min(LOOSE, max(TIGHT, ROOM * floor))
 
