@@ -57,7 +57,8 @@ BUILT_IN = {
 ENTRY_POINTS = "refot.backends"
 VARIABLE = "REFOT_BACKEND"
 DEFAULT_BACKEND = "auto"
-"""What is used where nobody has chosen: it takes the fastest backend for the size of a problem."""
+"""The backend that is used where nobody has chosen one: `auto` takes the fastest for the size of a
+problem."""
 
 
 class BackendUnavailableError(ValueError):

@@ -96,10 +96,8 @@ def sinkhorn_loss_gradient(
 # ------------------------------------------------------------------ the adjoint system
 @dataclass(frozen=True)
 class Adjoint:
-    """The optimal plan P (n, m), C / eps (0 on forbidden pairs), the adjoint state p (n,), q (m,).
-
-    The adjoint state has no unit.
-    """
+    """The optimal plan P (n, m), C / eps (n, m) with 0 on forbidden pairs, and the adjoint state
+    p (n,), q (m,), which has no unit."""
 
     P: Array
     C_over_eps: Array
@@ -140,8 +138,9 @@ def adjoint(pr: Problem, g: Array) -> Adjoint:
 def _softmax(exponents: Array) -> Array:
     """exp of the exponents, each row divided by its sum.
 
-    exp((f + G - C) / eps) with the transform f of g would be the same in exact arithmetic. But for
-    a far point of weight 0, f_i may be so large that it is rounded by more than eps.
+    With exponents (G - C) / eps the result is exp((f + G - C) / eps), where f is the transform of
+    g. It is not computed from f, because for a far point of weight 0, f_i may be so large that it
+    is rounded by more than eps.
     """
     weights = namespace(exponents).exp(exponents - exponents.max(axis=1)[:, None])
     return weights / weights.sum(axis=1)[:, None]

@@ -324,7 +324,7 @@ def log_sum(a: Array, exponents: Array) -> float:
     xp, limits = namespace(a), np.finfo(a.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         total = float(a @ xp.exp(exponents))
-    if limits.tiny / limits.eps < total < math.inf:  # neither overflow nor underflow did harm
+    if limits.tiny / limits.eps < total < math.inf:  # so large that underflow did no harm
         return math.log(total)
     exponents, a = exponents[a > 0], a[a > 0]
     top = float(exponents.max())

@@ -98,8 +98,9 @@ class UnbalancedProblem(Problem):
         return self.dual(f, g, float(self.asked(f, self.a).sum()))
 
     def value_size(self, f: Array, g: Array) -> float:
-        """The size of the terms of a dual, in cost units: its rounding error is a share of this,
-        and not of the dual itself, since the terms may cancel."""
+        """The size of the terms of a dual, in cost units, in which each reward counts four times.
+        The rounding error of a dual is a share of this, and not of the dual itself, since the terms
+        may cancel."""
         m_a, m_b = self.masses
         return (4 * abs(self.rows.reward(f, self.a)) + 4 * abs(self.columns.reward(g, self.b))
                 + self.eps * (m_a + m_a * m_b))
@@ -169,7 +170,7 @@ class UnbalancedProblem(Problem):
         return self.prox(h + t), g - t
 
     def shifted(self, f: Array, g: Array) -> tuple[Array, Array]:
-        """(f + t, g - t) with the best level t. U-5."""
+        """(f + t, g - t) with the best level t, the one of the largest dual. U-5."""
         t = self.shift(f, g)
         return f + t, g - t
 

@@ -243,6 +243,7 @@ def _result(p: Problem, search: Search, stopped_by: StoppedBy, gap: float, watch
     plan = SparsePlan(search.rows[i], search.columns[j], search.mass[used])
     f, g = _everywhere(p, search)
     interval = CertifiedGap(lower_bound(p, f, g), upper_bound(p, plan))
+    # Whether the gap is reached is decided by the proved interval, and not by the search.
     reached, at_floor = interval.relative <= gap, interval.absolute <= FLOOR * _typical(p)
     if reached or stopped_by != StoppedBy.TIME_LIMIT:
         stopped_by = StoppedBy.GAP if reached else StoppedBy.ROUNDING

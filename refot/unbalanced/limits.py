@@ -82,6 +82,6 @@ def balanced_distance(
 
 
 def _lost(penalty: Penalty, f: Array, a: Array) -> float:
-    """a.f less the reward of f: how much larger the dual of (f, g) would be if the marginal were
-    exact."""
+    """a.f less the reward of f, its term in the dual: how much larger the dual of (f, g) would be
+    if the marginal were exact."""
     return 0.0 if isinstance(penalty, Exact) else float(a @ f) - penalty.reward(f, a)
