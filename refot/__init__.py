@@ -1,9 +1,11 @@
 """refot: the reference for entropic optimal transport and the generative models built on it.
 
-Everywhere P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), with f, g and eps in the units of the cost.
-A value contains the KL term, <C,P> + eps KL(P | a(x)b), unless its name says "sharp"; a(x)b is the
-product measure, with the masses a_i b_j.
-docs/equations.md maps every equation of the four papers to its function here.
+Everywhere the plan is P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), with costs C (n, m), weights
+a (n,) and b (m,), and potentials f (n,) and g (m,); f, g and eps are in the units of the cost.
+A value contains the KL term, <C,P> + eps KL(P | a(x)b), where a(x)b is the product measure, with
+the masses a_i b_j; a "sharp" value, <C,P>, does not contain it. `sinkhorn_loss` and `scaling_loss`
+are made of sharp values, as G defines them.
+docs/equations.md maps every equation of the four papers to its function here, and names the papers.
 """
 
 from __future__ import annotations

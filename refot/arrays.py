@@ -37,15 +37,16 @@ Weights: TypeAlias = Any
 """Weights (n,) of points: none negative, their sum 1."""
 
 REQUIRED: Any = None
-"""The default of an argument that must be given, but that in the signature follows weights which
-may be left out. Its value is None, for which the check of the argument raises an error with its
-name."""
+"""The default of an argument that must be given, such as eps, but that in a signature follows
+weights, which may be left out. Python then demands a default. It is None, for which the check of
+the argument raises an error that names the argument."""
 
 Potential: TypeAlias = Any
 """A potential: one number for each point, (n,), in cost units."""
 
 Matrix: TypeAlias = Any
-"""One number for each pair of points, (n, m): a plan, a table Q, a gradient in the cost."""
+"""One number for each pair of points, (n, m): a plan, a gradient in the cost, or a table Q, which
+`refot.information` defines."""
 
 CostLike: TypeAlias = Any
 """A cost between all pairs of points: a matrix (n, m), or an operand of `refot.costs.operands`,
@@ -55,7 +56,8 @@ Masses: TypeAlias = Any
 """Masses (n,) or (n, m): none negative, with any sum."""
 
 Codes: TypeAlias = Any
-"""The informative code of each latent sample: integers (n,), from 0."""
+"""The informative code of each latent sample, the part of it that a generator is to show in its
+output (`refot.information`): integers (n,), from 0."""
 
 Vector: TypeAlias = Any
 """One point or direction, (d,)."""
@@ -114,10 +116,10 @@ WEIGHT_TOLERANCES = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 8e-3}
 def weight_tolerance(dtype: Any) -> float:
     """How far from 1 the sum of weights of this dtype may be: 1e-10 in float64, 1e-5 in float32.
 
-    That is about 2^20 roundings of float64 (2^-53 each), and 2^8 of float32 (2^-24 each). float64
-    is allowed more of them, because its weights are often read from text with ten digits. In half
-    precision it is 4 roundings (2^-11 each in float16, 2^-9 in bfloat16), since correct weights
-    that were rounded to it are off by up to one rounding each.
+    That is about 900,000 roundings of float64 (2^-53 each), and 170 of float32 (2^-24 each).
+    float64 is allowed more of them, because its weights are often read from text with ten digits.
+    In half precision it is 4 roundings (2^-11 each in float16, 2^-9 in bfloat16): right weights
+    that were rounded to half precision have a sum that is off by at most one rounding.
     """
     name = str(dtype if not isinstance(dtype, type) else np.dtype(dtype)).rpartition(".")[2]
     return WEIGHT_TOLERANCES.get(name, 1e-10)
@@ -169,7 +171,7 @@ def _as_array(values: Any, name: str) -> Array:
         array = on_host(values)
         return (namespace(array) if follows_numpy(array) else np).asarray(array)
     except (ValueError, TypeError, RuntimeError, BufferError) as error:
-        if type(error).__module__.startswith("jax"):  # a tracer: within grad, jit or vmap
+        if type(error).__module__.startswith("jax"):  # raised for a tracer, in grad, jit or vmap
             raise TypeInputError(name, "a traced array, which has no numbers yet",
                                  "a loss of refot.jax, which jax can trace") from None
         raise TypeInputError(name, f"not an array ({error})", "an array of real numbers") from None
@@ -181,7 +183,8 @@ def is_masked(values: Any) -> bool:
 
 
 def _refuse_mask(values: Any, name: str) -> None:
-    """Raise InputError for masked entries: NumPy would drop the mask and use what it hides."""
+    """Raise InputError for masked entries: NumPy would drop the mask and compute with the numbers
+    below it."""
     if is_masked(values):
         raise InputError(
             name, "masked entries",
@@ -201,7 +204,7 @@ def _finite(array: Array, name: str) -> Array:
     """`array`, unchanged. Raises InputError unless each entry is finite and at most `largest`."""
     bound = largest(array.dtype)
     with np.errstate(invalid="ignore"):
-        low, high = float(array.min()), float(array.max())  # NaN if any entry is
+        low, high = float(array.min()), float(array.max())  # both NaN if any entry is
     if -bound <= low and high <= bound:
         return array
     finite = namespace(array).isfinite(array)
@@ -321,7 +324,7 @@ def as_number(value: Any, name: str) -> float:
     """A finite real number. Raises InputError."""
     _refuse_mask(value, name)
     not_real = bool | np.bool_ | str | bytes | complex | np.complexfloating
-    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # a Fraction, say, has no dtype
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # a number may have no dtype
     if isinstance(value, not_real) or getattr(value, "ndim", 0) != 0 or kind not in "fiu":
         raise TypeInputError(name, f"{value!r}", "a real number")
     try:

@@ -57,7 +57,8 @@ BUILT_IN = {
 ENTRY_POINTS = "refot.backends"
 VARIABLE = "REFOT_BACKEND"
 DEFAULT_BACKEND = "auto"
-"""What is used where nobody has chosen: it takes the fastest backend for the size of a problem."""
+"""The backend that is used where nobody has chosen one: `auto` takes the fastest for the size of a
+problem."""
 
 
 class BackendUnavailableError(ValueError):
@@ -77,7 +78,7 @@ class Backend(Protocol):
 
     @property
     def xp(self) -> ModuleType:
-        """The array namespace: numpy, cupy."""
+        """The library of the backend's arrays: the module `numpy` or `cupy`."""
 
     def asarray(self, values: Any) -> Array:
         """`values` as an array of `xp`, of the same dtype."""
@@ -89,7 +90,7 @@ class Backend(Protocol):
         """Return when all work handed to the device is done."""
 
     def softmin(self, C: Cost, h: Array, eps: float, shift: Array | None = None) -> Array:
-        """-eps log sum_j exp((h_j - C_ij) / eps), (n,). B-25, H-8.
+        """-eps log sum_j exp((h_j - C_ij) / eps), (n,), for h (m,), such as G. B-25, H-8.
 
         `shift` (n,) is a guess of the result, the previous potential for example. A backend may
         use it to save one pass over C, or ignore it. Even a wrong guess changes the result by no
@@ -100,7 +101,8 @@ class Backend(Protocol):
         """P @ V, (n, k) for V (m, k)."""
 
     def marginals(self, C: Cost, F: Array, G: Array, eps: float) -> tuple[Array, Array]:
-        """The sums of the rows and columns of the plan: (P 1 (n,), P'1 (m,))."""
+        """The sums of the rows and of the columns of the plan, (P 1 (n,), P'1 (m,)), where P' is
+        the transpose."""
 
     def plan_cost(self, C: Cost, F: Array, G: Array, eps: float) -> float:
         """<P, C>, in cost units."""
@@ -147,11 +149,12 @@ class FreeSweep(NamedTuple):
     """The results of one iteration of unbalanced transport from potentials (f, g)."""
 
     level: float
-    """The t, in cost units, for which the dual of (f + t, g - t) is largest; f is the new one
-    below, g the one that was given. U-5."""
+    """The number t, in cost units, for which the dual of (f + t, g - t) is largest, with the new f
+    below and the g that was given. U-5."""
 
     residual: float
-    """How far the sums of the plan of (f + t, g - t) are from the optimality conditions U-4."""
+    """How far the row sums and column sums of the plan of (f + t, g - t), with these same f, g and
+    t, are from those that the optimality conditions U-4 ask for."""
 
     f: Array
     """The new f (n,), moved towards the best one for the given g."""
@@ -168,13 +171,14 @@ class FreeSweeper(Protocol):
     def free_sweep(self, K: Array, noise: float, absorbed: tuple[Array, Array],
                    weights: tuple[Array, Array], eps: float, softness: tuple[float, float],
                    f: Array, g: Array, w: float) -> FreeSweep | None:
-        """One iteration from f (n,) and g (m,), over-relaxed by the factor w.
+        """One iteration from f (n,) and g (m,), over-relaxed by the factor w: each potential is
+        moved by w times the step to the best one, or by that step where the dual would fall.
 
         K_ij = exp((f0_i + g0_j - C_ij) / eps) with the potentials (f0, g0) = `absorbed`; `weights`
-        are (a, b), `softness` is 1 / rho of rows and columns. The iteration multiplies K
-        by scalings, b exp((g - g0) / eps) for the row sums and likewise for the columns. None where
-        such a sum is not finite, or is at most `noise` times the sum of the scalings: then it may
-        be made of rounding alone.
+        are (a, b); `softness` is the pair of 1 / rho for rows and columns. Row sums are the product
+        of K with the scalings b exp((g - g0) / eps), and column sums are computed likewise. The
+        result is None where such a sum is not finite, or is at most `noise` times the sum of the
+        scalings: then it may be made of rounding alone.
         """
 
 
@@ -304,7 +308,7 @@ _chosen: ContextVar[Backend | None] = ContextVar("refot_backend", default=None)
 
 def entry_points(group: str) -> Iterable[EntryPoint]:
     """The entry points of a group, of all installed packages."""
-    from importlib.metadata import entry_points as found  # 40 ms: only where names are listed
+    from importlib.metadata import entry_points as found  # it takes 40 ms, so only where needed
 
     return found(group=group)
 

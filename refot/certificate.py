@@ -36,7 +36,7 @@ its hash."""
 class TravellingCertificate:
     """lower <= F <= upper for the costs C (n, m), weights a (n,), b (m,) and eps, in cost units,
     proven by the column potential g (m,). `method` says in a sentence how it is proven; `recipe`
-    says how to make the problem again."""
+    says how to make the problem again, which a reader needs where the file has only its hash."""
 
     C: Array
     a: Array

@@ -1,9 +1,11 @@
 """Divergences between point clouds: the Sinkhorn divergence S (B-9), the Sinkhorn loss (G-4) and
-MMD (G-2); and the two values of one problem that S and the loss are made of, F and s.
+MMD, the maximum mean discrepancy (G-2); and the two values of one problem that S and the loss are
+made of: at the optimal plan P, F = <C,P> + eps KL(P | a(x)b) and the sharp value s = <C,P>.
 
 Points x (n, d) have the weights a (n,), points y (m, d) the weights b (m,). `cost` is what
 `point_cost` takes; eps is in cost units and the same in all three terms. `tol` is the L1 marginal
 error at which a solve stops; a solve that does not reach it warns (ConvergenceWarning).
+`first_order_tolerance` is that of `solvers.answers.solutions`.
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023; an
 erratum such as "G2" is a heading of docs/errata.md.
@@ -127,7 +129,7 @@ def sinkhorn_divergence_of_costs(
     """`sinkhorn_divergence` from the costs C (n, m) between the measures, and C_xx (n, n), C_yy
     (m, m), symmetric, within each. B-9.
 
-        S = refot.sinkhorn_divergence_of_costs(M, M, M, a, b, 0.1)   # two histograms on one grid
+        S = refot.sinkhorn_divergence_of_costs(M, M, M, a, b, 0.1)   # M: costs of a shared grid
     """
     return _divergence(problems_of_costs(C, C_xx, C_yy, a, b, eps, backend, normalise, solved),
                        tol, solved)
@@ -238,9 +240,9 @@ def self_costs(C: PointCost) -> tuple[PointCost, PointCost]:
 
 
 ASYMMETRY = 2.0**-10
-"""How far c(x, y) and c(y, x) may be apart: by this number times the square root of the precision
-of the dtype, as a share of the largest cost; in float64 by 2^-36 of it. They are not asked to be
-equal, because a matrix product and its transpose may be rounded differently."""
+"""How far c(x, y) and c(y, x) may be apart, as a share of the largest cost: by this number times
+the square root of the `eps` of the dtype (2^-52 in float64), that is by 2^-36 in float64. They are
+not asked to be equal, because a matrix product and its transpose may be rounded differently."""
 
 
 def _require_nearly_symmetric(C: PointCost) -> None:
@@ -358,7 +360,8 @@ def without_self_pairs(block: Array, rows: slice) -> Array:
 
 
 def distinct_pairs(a: Array, name: str) -> float:
-    """1 - sum a_i^2: the mass that a(x)a gives to pairs of two different points."""
+    """1 - sum a_i^2: the mass that a(x)a gives to pairs of two different points. Raises InputError
+    if it is 0 but for rounding, with `name` as the name of the weights."""
     mass = 1.0 - float((a.astype(np.float64) ** 2).sum())
     if not mass > 1e-12:
         raise InputError(name, "a single atom", "at least two atoms for a U-statistic")

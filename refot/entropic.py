@@ -1,12 +1,14 @@
-"""Transport as L regularises it, with the entropy: W_L = min <P, M> - lam H(P). And the cost
-between features of the points, which L and G use.
+"""Transport as L regularises it, with the entropy: W_L = min <P, M> - lam H(P), where M (n, m) are
+the costs, H is the entropy, and lam > 0 its weight in cost units. And the cost between features of
+the points, which L and G use.
 
-A plan with the marginals a, b has H(P) = H(a) + H(b) - KL(P | a(x)b), so that with eps = lam
+A plan with the marginals a, b has H(P) = H(a) + H(b) - KL(P | a(x)b). So with eps = lam and
+F = min <P, M> + eps KL(P | a(x)b), the value that refot computes elsewhere,
     W_L = F - lam (H(a) + H(b))                                                     (erratum L1).
 The optimal plan and the gradient in the points are those of F. But W_L may be negative, falls to
 -infinity as lam grows, is not 0 between a law and itself, and has another gradient in the weights.
-L forgets to require P >= 0, without which H is not defined. In L the first measure is the data; in
-B the first is the generated sample.
+L forgets to require P >= 0, without which H is not defined. In L the first measure is the data, and
+in B it is the generated sample.
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, L = Liu et al.; "L1" is a heading
 of docs/errata.md.
@@ -63,8 +65,8 @@ def feature_cost(
     """The `PointCost` of c(feature(x_i), feature(y_j)), (n, m), which G calls c_phi. L and G.
 
     x (n, d), y (m, d); `feature` maps points (n, d) to features (n, k). `cost` is what
-    `point_cost` takes: "sqeuclidean" in L, "euclidean" in G. With it the transport is between the
-    laws of the features.
+    `point_cost` takes: "sqeuclidean" in L, "euclidean" in G. A solve with this operand moves mass
+    between features instead of points.
     """
     return point_cost(_features(x, feature, "x"), _features(y, feature, "y"), cost)
 

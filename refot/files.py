@@ -44,7 +44,7 @@ def open_plain(path: Path) -> IO[bytes]:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
                              | getattr(os, "O_BINARY", 0))
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+    except (OSError, ValueError) as error:  # ValueError if the name holds a NUL
         raise UnreadableError(getattr(error, "strerror", None) or str(error)) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -162,8 +162,10 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     writes leaves what was there before, and nobody ever reads half a file.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    # O_EXCL makes this fail where somebody has put a file or a link of that name. The umask takes
+    # from 0o666 the permissions that new files do not get here.
     handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0),
-                     0o666)  # O_EXCL follows no link that somebody put there; 0o666 less the umask
+                     0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

@@ -23,8 +23,8 @@ T = TypeVar("T")
 
 
 class Origin(NamedTuple):
-    """Where an array came from: the namespace `xp` of its library as the array API standard defines
-    it, its device, and the name of the library."""
+    """Where an array came from: the module `xp` with the functions that the array API standard
+    demands of its library, its device, and the name of the library."""
 
     xp: Any
     device: Any
@@ -48,7 +48,8 @@ def origin(values: Any) -> Origin | None:
 
     try:
         return Origin(array_namespace(values), device(values), library(values))
-    except (TypeError, AttributeError):  # DLPack but no array API: results cannot get its type
+    except (TypeError, AttributeError):
+        # The library has DLPack but not the array API: no result can be made an array of it.
         return None
 
 
@@ -69,8 +70,8 @@ def on_host(values: Any) -> Any:
     try:
         return np.asarray(values)
     except TypeError as error:
-        if type(error).__module__ != "builtins":  # such as JAX's: a traced array has no numbers
-            raise
+        if type(error).__module__ != "builtins":
+            raise  # an error of the library, such as that of JAX for an array under a trace
         return np.asarray(to_device(values, "cpu"))  # it lies on a GPU, which NumPy does not read
 
 

@@ -1,7 +1,8 @@
 """Gradients by the envelope theorem: H-14..17, H-24, H-29/30, B-24, B-31, B-32, and MMD (G-2).
 
 The envelope theorem: at the optimal potentials, the derivative of an optimal value is the same as
-if the potentials stayed fixed. So F(C, a, b) has the gradients
+if the potentials stayed fixed. So F(C, a, b) = <C,P> + eps KL(P | a(x)b) at the optimal plan P,
+with the optimal potentials (f, g), has the gradients
     dF/dC = P,      dF/da = f + constant,      dF/db = g + constant,
 and the gradient in the points follows by the chain rule through the cost matrix
 (`points_gradient`). Elsewhere are: the gradients of the sharp value, for which the envelope theorem
@@ -96,7 +97,7 @@ def entropic_value_gradient_points(
     solved: SinkhornResult | None = None,
 ) -> Array:
     """dF/dx_i = sum_j P_ij d1 c(x_i, y_j) at the optimal plan, (n, d). H-24; B-32 without its term
-    in eta.
+    in eta, the plan between generated points (`generator_loss`).
 
     C: the PointCost of x (n, d) and y (m, d); a (n,), b (m,); eps in cost units. Warns as `solve`.
     """
@@ -112,8 +113,9 @@ def entropic_value_gradient_weights(
 ) -> Array:
     """dF/da = f - mean f, (n,), in cost units: `centred`, because the sum of the weights stays 1.
 
-    It follows from H-9 at the optimal psi. Where a_i = 0 it is the one-sided derivative: a_i can
-    only grow. Raises InputError where all pairs of a row are forbidden: there it is infinite.
+    It follows from H-9 at the optimal psi, which is H's name for g. Where a_i = 0 it is the
+    one-sided derivative, because a_i can only grow. Raises InputError where all pairs of a row are
+    forbidden: there the derivative is infinite.
     """
     p = problem(C, a, b, eps, backend_of(solved, backend), normalise)
     require_all_partners(as_cost(C), p.b)
@@ -125,7 +127,8 @@ def entropic_value_gradient_eps(
     tol: float | None = None, normalise: bool = False, backend: BackendLike = None,
     solved: SinkhornResult | None = None,
 ) -> float:
-    """dF/deps = KL(P | a(x)b) >= 0 at the optimal plan, in nats: (F - s) / eps. W_{c,eps} of G."""
+    """dF/deps = KL(P | a(x)b) >= 0 at the optimal plan, in nats: (F - s) / eps, where s = <C,P> is
+    the sharp value, W_{c,eps} of G."""
     p = problem(C, a, b, eps, backend_of(solved, backend), normalise)
     return information_of(p, to_first_order(p, tol, solved=solved))
 
@@ -192,8 +195,8 @@ def sinkhorn_divergence_gradient_eps(
 
 def _divergence_weights(problems: Problems, tol: float | None, solved: SolvedDivergence | None
                         ) -> Array:
-    """dS/da = f_xy - f_xx from the three problems. Both potentials are transforms, and so defined
-    where a weight is 0 too."""
+    """dS/da = f_xy - f_xx from the three problems. Both potentials are computed as transforms of a
+    column potential, because these are defined where a weight is 0 too."""
     (xy, xx, _), (cross, own, _) = problems, three(solved)
     f_xy, _ = _potentials(xy, tol, cross)
     return centred(f_xy - xx.transform(_self_potential(xx, tol, own)), xx.a)
@@ -211,7 +214,7 @@ def semi_dual_gradient_points(
     C is the PointCost of x and y. chi is the conditional law of y given x
     (`transforms.conditional`). H-29/30: for a batch x_i = g_theta(z_i) of uniform weights, the
     gradient in theta is the sum over i of J_i' times row i, where J_i is the Jacobian of g_theta at
-    z_i. With an informative Q, use `points_gradient` of
+    z_i. For the cost C - lam Q of B-23, with Q held fixed, use `points_gradient` of
     `semi_dual_plan(g, informative_cost(C, Q, lam), ..., normalise=normalise)`.
     """
     p = problem(as_point_cost(C), a, b, eps, backend, normalise)
@@ -374,7 +377,8 @@ def centred(gradient: Array, a: Array) -> Array:
 
 
 FAR = 1e3
-"""A ratio of distances from the mean, see `centred`."""
+"""A derivative in a weight of 0 is left out of the mean in `centred` if it is this many times
+farther from the mean than any derivative in a weight > 0."""
 
 
 def points_at(p: Problem, f: Array, g: Array) -> Array:
@@ -383,8 +387,9 @@ def points_at(p: Problem, f: Array, g: Array) -> Array:
 
 
 def information_of(p: Problem, found: SinkhornResult) -> float:
-    """KL(P | a(x)b) of a solved problem, in nats. It has its digits even where eps is so far above
-    the costs that P is nearly a(x)b."""
+    """KL(P | a(x)b) of a solved problem, in nats. Its digits are right even where eps is so far
+    above the costs that P is nearly a(x)b and KL is tiny: there the potentials are computed anew,
+    by `wide_potentials`."""
     if p.eps > WIDE * largest_cost(p):
         p = p.with_mass
         return plan_kl(p, *wide_potentials(p))
@@ -393,8 +398,9 @@ def information_of(p: Problem, found: SinkhornResult) -> float:
 
 def plan_kl(p: Problem, f: Array, g: Array) -> float:
     """KL(P | a(x)b) in nats of the plan P of (f, g), as sum a_i b_j (K_ij log K_ij - K_ij + 1),
-    where K_ij = exp((f_i + g_j - C_ij) / eps) is the density of P. The part - K + 1 adds up to 0,
-    since P and a(x)b have the same mass; with it no term is negative, so that none cancel."""
+    where K_ij = exp((f_i + g_j - C_ij) / eps) is the density of P. If P and a(x)b have the same
+    mass, the part - K + 1 adds up to 0. It is kept, because with it no term is negative, so that
+    terms do not cancel; and in unbalanced transport it belongs to KL."""
     total = 0.0
     for rows in row_blocks(p.C, depth=4):
         terms = _information((f[rows, None] + g - p.C.rows(rows)) / p.eps)
@@ -404,7 +410,7 @@ def plan_kl(p: Problem, f: Array, g: Array) -> float:
 
 NEAR = 2.0**-5
 """The largest |z| for which z e^z - e^z + 1 is computed by its series. There it is about z^2 / 2,
-and its terms, each near 1, would cancel."""
+and as the difference of z e^z and e^z - 1, both near z, it would lose digits."""
 
 
 def _information(z: Array) -> Array:
@@ -413,7 +419,7 @@ def _information(z: Array) -> Array:
     xp = namespace(z)
     near, far = xp.where(abs(z) <= NEAR, z, 0), xp.where(z > -xp.inf, z, 0)
     series = near * 0
-    for k in range(9, 1, -1):  # Horner; z^10 is below the rounding of z^2
+    for k in range(9, 1, -1):  # by Horner's rule; the term of z^10 is below the rounding of the sum
         series = near * series + (k - 1) / math.factorial(k)
     exact = xp.where(z > -xp.inf, far * xp.exp(far) - xp.expm1(far), 1)
     return xp.where(abs(z) <= NEAR, near * near * series, exact)
@@ -421,14 +427,15 @@ def _information(z: Array) -> Array:
 
 def _potentials(p: Problem, tol: float | None, solved: SinkhornResult | None = None
                 ) -> tuple[Array, Array]:
-    """The optimal (f, g), with f = g^(c,eps), which is defined where a weight is 0 too."""
+    """The optimal (f, g). f is computed as the transform g^(c,eps), which is defined where a weight
+    is 0 too."""
     g = to_first_order(p, tol, solved=solved).g
     return p.transform(g), g
 
 
 def _self_potential(p: Problem, tol: float | None, solved: SinkhornResult | None = None) -> Array:
-    """The optimal potential f = g between a measure and itself. In a solution that the caller gave,
-    f and g may differ by a constant; their mean has none."""
+    """The optimal potential f = g between a measure and itself. In a solution that the caller gave
+    they may be (f + t, f - t) for some t; their mean is f."""
     found = to_first_order(p, tol, self_solution, solved)
     return (found.f + found.g) / 2
 

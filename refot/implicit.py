@@ -4,7 +4,7 @@ The envelope theorem does not apply to s (erratum G1): a derivative of s also co
 potentials change. They solve P1 = a, P'1 = b; differentiating these equations gives a linear system
 for their change, with the matrix A below. Its adjoint state (p, q) solves
     A (p, q) = (fb, gb),   A = [[diag a, P], [P', diag b]],
-    fb = (P * C / eps) 1,  gb = (P * C / eps)'1   (the derivatives of s in f and in g).
+    fb = (P * C / eps) 1,  gb = (P * C / eps)'1   (the derivatives of s in f and in g at fixed C).
 Then  ds/dC = P - P * C / eps + P_ij (p_i + q_j),  ds/da = eps p,  ds/db = eps q  up to constants.
 A is singular: it maps (1, -1) to 0, because (f + t, g - t) gives the same plan. To add a multiple
 of (1, -1) to (p, q) changes none of the three gradients. P * C is the product entry by entry.
@@ -96,10 +96,8 @@ def sinkhorn_loss_gradient(
 # ------------------------------------------------------------------ the adjoint system
 @dataclass(frozen=True)
 class Adjoint:
-    """The optimal plan P (n, m), C / eps (0 on forbidden pairs), the adjoint state p (n,), q (m,).
-
-    The adjoint state has no unit.
-    """
+    """The optimal plan P (n, m), C / eps (n, m) with 0 on forbidden pairs, and the adjoint state
+    p (n,), q (m,), which has no unit."""
 
     P: Array
     C_over_eps: Array
@@ -140,18 +138,21 @@ def adjoint(pr: Problem, g: Array) -> Adjoint:
 def _softmax(exponents: Array) -> Array:
     """exp of the exponents, each row divided by its sum.
 
-    exp((f + G - C) / eps) with the transform f of g would be the same in exact arithmetic. But for
-    a far point of weight 0, f_i may be so large that it is rounded by more than eps.
+    With exponents (G - C) / eps the result is exp((f + G - C) / eps), where f is the transform of
+    g. It is not computed from f, because for a far point of weight 0, f_i may be so large that it
+    is rounded by more than eps.
     """
     weights = namespace(exponents).exp(exponents - exponents.max(axis=1)[:, None])
     return weights / weights.sum(axis=1)[:, None]
 
 
 def _second_unknown(P: Array, W: Array) -> Array:
-    """q (m,) of A (p, q) = (W 1, W'1), where the longer of p and q is eliminated first.
+    """q (m,) of A (p, q) = (W 1, W'1), where W (n, m) is P * C / eps. The longer of p and q is
+    eliminated first.
 
     If that is p, the system left is S q = W'1 - P'(W 1 / a), with S = diag b - P' diag(1/a) P. It
-    determines q up to a constant, and not where b_j = 0: the solution of least norm is taken.
+    determines q up to a constant, and leaves q_j free where b_j = 0; of all solutions the one of
+    least norm is taken.
     """
     xp, a, b = namespace(P), _or_one(P.sum(axis=1)), _or_one(P.sum(axis=0))
     if P.shape[1] > P.shape[0]:

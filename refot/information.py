@@ -173,7 +173,8 @@ def optimal_q(P: Matrix, a: Weights, b: Weights) -> Array:
     a, b = as_both_weights(a, b, P.shape, P.dtype)
     xp = namespace(P)
     mass, least = (a > 0)[:, None] & (b > 0), xp.finfo(P.dtype).tiny
-    log_a, log_b = (xp.log(xp.where(w > 0, w, 1)) for w in (a, b))  # a_k b_j may underflow
+    # The two logs are subtracted one by one, because the product a_k b_j may underflow.
+    log_a, log_b = (xp.log(xp.where(w > 0, w, 1)) for w in (a, b))
     return xp.where(mass, xp.log(xp.maximum(P, least)) - log_a[:, None] - log_b, 0)
 
 
@@ -220,7 +221,8 @@ def posterior_density(P: Matrix) -> Array:
     P = as_plan(P, "P")
     xp = namespace(P)
     rows, columns = P.sum(axis=1)[:, None], P.sum(axis=0)
-    mass = (rows > 0) & (columns > 0)  # their product may underflow
+    mass = (rows > 0) & (columns > 0)
+    # P is divided by one sum after the other, because the product of both may underflow.
     return xp.where(mass, P / xp.where(mass, rows, 1) / xp.where(mass, columns, 1), 1)
 
 
@@ -231,7 +233,8 @@ def informative_objective(
     """<C,P> + eps KL(P | a(x)b) - lam KL(M P | zeta1 (x) b), in cost units: B-19 without F_xx / 2.
 
     P (n, m); C (n, m), an array, a `PointCost` or a `DenseCost`; a (n,), b (m,); lam >= 0 in cost
-    units; codes (n,). The term -F_xx / 2 of B-19 does not depend on P; `informative_loss` has it.
+    units; codes (n,). The term -F_xx / 2 of B-19, in which F_xx is the value F (B-10) between the
+    generated points and themselves, does not depend on P; `informative_loss` has it.
     """
     P = as_plan(P, "P")
     codes = as_codes(codes, P)
@@ -247,8 +250,9 @@ def perturbed_objective(
 ) -> float:
     """<C - lam M'Q, P> + eps KL(P | a(x)b) - lam + lam sum zeta1 b exp(Q): B-21 without F_xx / 2.
 
-    It is >= `informative_objective`, with equality at Q = `optimal_q`. The paper prints it without
-    the -lam (erratum E4). Q (n1, m); the other arguments are those of `informative_objective`.
+    It is >= `informative_objective`, with equality at Q = `optimal_q`, because it has the lower
+    bound `kl_dual` in place of the mutual information. The paper prints it without the -lam
+    (erratum E4). Q (n1, m); the other arguments are those of `informative_objective`.
     """
     Q = as_matrix(Q, "Q")
     joint, zeta1 = sum_noise(P, codes, Q.shape[0]), code_weights(a, codes, Q.shape[0])
@@ -276,8 +280,8 @@ def informative_cost(C: CostLike, Q: Matrix, lam: float) -> Cost:
     """The matrix C - lam Q as a `DenseCost`: the cost of B-23, and of the transforms in B-24/25/29
     (erratum E3).
 
-    Q (n, m) holds the table's number for the code of sample i and y_j, in nats; lam >= 0 is in cost
-    units.
+    Row i of Q (n, m) is the row of the table for the code of sample i, that is M'Q in the terms of
+    this file, in nats; lam >= 0 is in cost units.
     """
     C, lam = as_cost(C), as_lam(lam)
     return DenseCost(C.dense() - lam * as_matrix(Q, "Q", C.shape))

@@ -3,6 +3,7 @@ functions.
 
     P_0 = Sinkhorn(C);  Q_k = log(M P_k / (zeta1 (x) b));  P_{k+1} = Sinkhorn(C - lam M'Q_k)
 
+where Sinkhorn(C) is the optimal plan for the cost C, with the marginals a and b.
 Each step minimises B-21 exactly, first over Q and then over P. So for every lam >= 0 the objective
 J of B-19 falls, by
     J(P_k) - J(P_{k+1}) = eps KL(P_k | P_{k+1}) + lam KL(M P_{k+1} | M P_k).
@@ -151,7 +152,8 @@ def solve_informative(
 def informative_iterates(
     p: Problem, lam: float, codes: Array, Q: Array, tol: float
 ) -> Iterator[Step]:
-    """The steps k = 0, 1, ...; each solve starts from the column potential of the step before."""
+    """The steps k = 0, 1, ... from the table Q (n1, m). Each solves `tilted`, the problem with the
+    cost C - lam M'Q, and starts from the column potential of the step before."""
     zeta1 = code_weights(p.a, codes, Q.shape[0])
     tilted = replace(p, C=informative_cost(p.C, Q[codes], lam))
     solved = solve(tilted.C, p.a, p.b, p.eps, tol=tol, backend=p.backend)

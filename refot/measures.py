@@ -1,4 +1,4 @@
-"""Discrete measures, that is points with weights: sum_i a_i delta_{x_i}.
+"""Discrete measures, that is points with weights: mu = sum_i a_i delta_{x_i}.
 
 B-3 is their push-forward by a map. B-4 and B-5 use measures with equal points merged, and products
 of measures. B = Bréchet et al. 2019.
@@ -34,13 +34,13 @@ class Measure:
     def merged(self) -> Measure:
         """The same measure with equal points merged into one, of their total weight. B-4, B-5.
 
-        The values of transport stay the same.
+        The values of transport to and from it stay the same.
         """
         points, index = np.unique(as_points(self.points), axis=0, return_inverse=True)
         return Measure(points, np.bincount(index.ravel(), weights=self.weights))
 
     def product(self, other: Measure) -> Array:
-        """The weights a_i b_j of mu (x) nu, (n, m)."""
+        """The weights a_i b_j, (n, m), of the product of this measure and the other, mu (x) nu."""
         return namespace(self.weights).outer(self.weights, other.weights)
 
 

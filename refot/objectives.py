@@ -1,5 +1,5 @@
 """The objectives of transport: primal (B-10/12/16), dual (B-13/23), semi-dual (B-24/27, H-9) and KL
-(B-8); and the linear programme that is left at eps = 0.
+(B-8); and transport without regularisation, eps = 0, which is a linear programme.
 
 All values are in cost units. "The value" F = <C,P> + eps KL(P | a(x)b) includes the KL term; the
 "sharp" value s = <C,P> (G) does not. For any potentials
@@ -84,8 +84,8 @@ def kl_from_product(P: Matrix, a: Weights = None, b: Weights = None) -> float:
 
 def _divergence(p: Array, *factors: Array) -> float:
     """sum p log(p / q), where q, the product of the factors, is > 0 wherever p is."""
-    # log(p / q) is nearly exact for p near q. But q or p / q may leave the range of normal floats;
-    # there log p - log q is used, with log q the sum of the logarithms of the factors.
+    # log(p / q) loses no digits where p is near q. But q or p / q may leave the range of normal
+    # floats; there log p - log q is used, with log q the sum of the logarithms of the factors.
     xp, mass = namespace(p), p > 0
     on_support, *parts = (xp.where(mass, x, 1) for x in (p, *factors))
     with np.errstate(over="ignore", under="ignore", divide="ignore"):
@@ -124,7 +124,7 @@ def _uses_forbidden_pairs(P: Array, C: Cost) -> bool:
 
 @in_range
 def _cost_of_plan(P: Array, C: Cost) -> float:
-    """<C, P> of a plan on allowed pairs."""
+    """<C, P> of a plan without mass on forbidden pairs."""
     return sum(float((P[rows] * finite_part(C.rows(rows))).sum()) for rows in row_blocks(C))
 
 
@@ -180,8 +180,9 @@ def log_dual(
 ) -> float:
     """a.f + b.g - eps log sum_ij P_ij: the largest `dual` of (f + t, g) over all numbers t.
 
-    It lies between `dual` and `semi_dual`. It never overflows: with h = g^(c,eps) the mass is
-    sum_ij P_ij = sum_i a_i exp((f_i - h_i) / eps), and its logarithm is a log-sum-exp.
+    It lies between `dual` and `semi_dual`. It cannot overflow, although sum_ij P_ij may: with the
+    transform h = g^(c,eps) that sum is sum_i a_i exp((f_i - h_i) / eps), and its logarithm is
+    computed as a log-sum-exp.
     """
     p = problem(C, a, b, eps, backend, normalise)
     f, g = p.row_potential(f), p.column_potential(g)
@@ -269,11 +270,13 @@ def kantorovich(
     up to about 1e-10. (`refot.exact` also solves large problems, and proves an interval.) Raises
     InputError where no plan avoids the forbidden pairs.
 
-    HiGHS gets the costs scaled to [0, 1], and takes a plan for optimal when no reduced cost is
-    below -1e-10. If one cost is huge, the scaled others are too small to be told apart by that. So
-    if the costs of the pairs that the plan uses span far less than all costs (FAR_BELOW), the
-    programme is solved again with only the pairs that cost no more than the dearest of these; and
-    then again, with all other pairs of negative reduced cost added, until none is left.
+    HiGHS gets the costs scaled to [0, 1], and takes a plan for optimal when no reduced cost, C_ij
+    less the dual potentials of i and j, is below -1e-10. If one cost is huge, all the others are so
+    small after scaling that this test cannot tell them apart. So if the range of the costs of the
+    pairs that the plan uses is far smaller than that of all costs (FAR_BELOW), the programme is
+    solved again with only the pairs that cost no more than the dearest of the used ones. Then the
+    pairs left out whose reduced cost is negative are added and it is solved again, until there are
+    none.
     """
     cost = as_cost(C)
     a = as_weights(a, cost.shape[0], "a", np.float64, normalise=normalise)

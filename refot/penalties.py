@@ -19,9 +19,10 @@ Each penalty D is a class with these methods, in which "best" means: with the la
     prox_shift(...)  the t that is best for g - t together with its best f
 
 f (n,) is a potential in cost units, a (n,) masses of any total, r (n,) the sums of the rows; h (n,)
-is the softmin of the column potential g; x (n,) is a step. `softness` is 1 / rho: how fast, as a
-share, the sums that are asked for fall where f rises. U: the equations of unbalanced transport in
-docs/equations.md (liero2018optimal and chizat2018scaling in docs/references.bib).
+is the softmin of the column potential g; x (n,) is a step. `softness` says how fast, as a share,
+the sums that are asked for fall where f rises: 1 / rho with KL, and 0 with TV and "exact". U: the
+equations of unbalanced transport in docs/equations.md (liero2018optimal and chizat2018scaling in
+docs/references.bib).
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ from numpy.typing import DTypeLike
 from refot.arrays import Array, InputError, TypeInputError, as_number, lookup, namespace
 
 SUM_MISS = {8: 1e-8, 4: 1e-4}
-"""By bytes of a float: how far, in L1, sums may be from an exact marginal that they count as
-meeting, as a share of the mass. It is ten times the default tolerance of a solve."""
+"""By the number of bytes of a float: row sums count as equal to an exact marginal if their L1
+distance from it is at most this share of its mass. It is ten times the default tolerance of a
+solve."""
 
 LARGEST_RHO = {8: 2.0**960, 4: 2.0**96}
-"""By bytes of a float: the largest finite rho that is accepted, in cost units. The smallest is its
-inverse."""
+"""By the number of bytes of a float: the largest finite rho that is accepted, in cost units. The
+smallest rho that is accepted is the inverse of this number."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,8 @@ class KL:
 
 @dataclass(frozen=True)
 class Exact:
-    """The penalty that is 0 where r = a and infinite elsewhere: the marginal is exact, and rho
-    infinite."""
+    """The penalty that is 0 if r = a, and else infinite: the marginal is exact. It is the limit of
+    the others as rho goes to infinity."""
 
     rho: float = math.inf
 
@@ -259,8 +261,9 @@ def _top(rows: Array, a: Array, columns: Array, b: Array) -> tuple[float, float]
     order, none = xp.argsort(kinks), xp.zeros_like(a[:1])
     beyond = xp.concatenate([a, xp.zeros_like(b)])[order]
     passed = xp.concatenate([xp.zeros_like(a), b])[order]
-    rise = xp.concatenate([xp.flip(xp.cumsum(xp.flip(beyond))), none])  # before each kink, and
-    fall = xp.concatenate([none, xp.cumsum(passed)])  # after the last one
+    # Entry k of both sums belongs to the t just before kink k, and the last to all t beyond.
+    rise = xp.concatenate([xp.flip(xp.cumsum(xp.flip(beyond))), none])
+    fall = xp.concatenate([none, xp.cumsum(passed)])
     slope, rounding = rise - fall, float(np.finfo(a.dtype).eps) * len(kinks) * (rise + fall)
     first = int((slope > rounding).sum()) - 1
     last = len(kinks) - int((slope < -rounding).sum())
@@ -321,7 +324,7 @@ def log_sum(a: Array, exponents: Array) -> float:
     xp, limits = namespace(a), np.finfo(a.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         total = float(a @ xp.exp(exponents))
-    if limits.tiny / limits.eps < total < math.inf:
+    if limits.tiny / limits.eps < total < math.inf:  # so large that underflow did no harm
         return math.log(total)
     exponents, a = exponents[a > 0], a[a > 0]
     top = float(exponents.max())

@@ -39,9 +39,10 @@ def plan(
 ) -> Array:
     """P_ij = a_i b_j exp((f_i + g_j - C_ij) / eps), (n, m). B-15, B-17.
 
-    Its marginals are a and b only if (f, g) are optimal. (f + t, g - t) gives the same plan. It
-    needs memory for P and for two blocks of rows; MemoryBudgetError is raised if that is more than
-    the environment variable REFOT_MEMORY allows, or than is free. `marginals` works without P.
+    Its marginals are a and b only if (f, g) are optimal. (f + t, g - t) gives the same plan. The
+    function needs memory for P and for two blocks of its rows; it raises MemoryBudgetError if that
+    is more than the environment variable REFOT_MEMORY allows, or than is free. `marginals` needs
+    no memory for P.
     """
     p = problem(C, a, b, eps, backend, normalise)
     f, g = p.row_potential(f), p.column_potential(g)
@@ -56,9 +57,8 @@ def semi_dual_plan(
 ) -> Array:
     """The plan of (g^(c,eps), g), (n, m): its rows sum to a for every g (m,). B-29.
 
-    For the cost c(x, x) it is B-30.
-
-    For the plan with an informative Q give `informative_cost(C, Q, lam)` as C (erratum E3).
+    For the cost c(x, x) it is B-30. For the cost C - lam Q of B-23, with a table Q
+    (`refot.information`), give `informative_cost(C, Q, lam)` as C (erratum E3).
     """
     p = problem(C, a, b, eps, backend, normalise)
     g = p.column_potential(g)
@@ -109,9 +109,10 @@ def round_to_marginals(
     a, b = as_both_weights(a, b, P.shape, P.dtype, normalise)
     if C is not None and forbids(C := as_cost(C)):
         return _round_on_allowed_pairs(P, a, b, C)
-    P = _shrink_rows(P, a)  # Algorithm 2: first the rows,
-    P = _shrink_rows(P.T, b).T  # then the columns
-    missing_a = xp.maximum(a - P.sum(axis=1), 0)  # >= 0 but for rounding
+    P = _shrink_rows(P, a)
+    P = _shrink_rows(P.T, b).T
+    # No row and no column has too much mass now, except by rounding.
+    missing_a = xp.maximum(a - P.sum(axis=1), 0)
     missing_b = xp.maximum(b - P.sum(axis=0), 0)
     total = missing_a.sum()
     return P if total == 0 else P + xp.outer(missing_a / total, missing_b)

@@ -106,7 +106,7 @@ class Problem:
 
     @property
     def coupling(self) -> float:
-        """By how much the best f moves where the softmin of g moves by 1."""
+        """By how much the best f moves where the transform of g moves by 1."""
         return 1.0
 
     def prox(self, h: Array) -> Array:
@@ -136,8 +136,8 @@ class Problem:
         return float(self.a @ f + self.b @ g)
 
     def value_size(self, f: Array, g: Array) -> float:
-        """The size of the terms of `semi_dual`, in cost units, to which its rounding is
-        relative."""
+        """The size of the terms of `semi_dual`, in cost units: its rounding error is a share of
+        this."""
         return abs(self.semi_dual(f, g)) + self.eps
 
     def stiffness(self, f: Array) -> Array | float:
@@ -145,7 +145,8 @@ class Problem:
         return 0.0
 
     def asked(self, f: Array, sums: Array) -> Array:
-        """The row sums that f asks for, (n,)."""
+        """The row sums that f asks for, (n,). `sums` (n,), those of the plan, matter only in
+        unbalanced transport, where several may be optimal."""
         return self.a
 
     def excess(self, f: Array, transform: Array) -> Array:
@@ -162,7 +163,8 @@ class Problem:
         return float(abs(rows - self.a).sum())
 
     def levelled(self, g: Array) -> Array:
-        """g less its mean: a constant changes nothing here, but a large one would cost digits."""
+        """g less its mean under b. To add a constant to g changes no plan and no value here, but a
+        large constant would cost digits."""
         return g - self.b @ g
 
     @property

@@ -84,8 +84,8 @@ def semi_discrete_objective(
     """H_lam(psi, theta) = mean_i psi^{c,lam}(x_i) + b.psi on a batch x_i = g_theta(z_i). H-23.
 
     H-20 to H-22, H-25 and H-26 mean the same function. It is concave in psi, and has the same
-    value at psi + t for every number t. Its maximum over psi is W_lam between the batch and nu. Its
-    mean over random batches is H_lam of the law of g_theta(Z).
+    value at psi + t for every number t. Its maximum over psi is W_lam, the value H-2 of transport
+    between the batch and nu. Its mean over random batches is H_lam of the law of g_theta(Z).
     """
     transform = regularised_c_transform(psi, C, b, lam, backend=backend)
     psi, _, b = _on_backend(psi, C, b, backend)
@@ -136,8 +136,8 @@ def averaged_sgd(
     psi_tilde_k = psi_tilde_{k-1} + gamma / k^alpha mean_{z in B_k} D(psi_tilde_{k-1}, theta, z);
     psi_k = (psi_tilde_1 + ... + psi_tilde_k) / k. `draw(rng)` draws the batch B_k and returns its
     cost, `point_cost(g_theta(z), y)`. gamma > 0 and lam >= 0 are in cost units; 0 < alpha < 1.
-    `psi` (m,) is the start psi_tilde_0, by default 0. In Algorithm 1 of H it is the psi from before
-    the last step of the generator.
+    `psi` (m,) is the start psi_tilde_0, by default 0. In Algorithm 1 of H, which changes psi and
+    the generator in turn, it is the psi that the last turn ended with.
     """
     gamma, alpha, lam = as_positive(gamma, "gamma"), _as_exponent(alpha), as_lam(lam)
     on = get_backend(backend)
@@ -182,7 +182,8 @@ def counter_example_h_slope(theta: Vector, direction: Vector, y: Points, p: floa
 
 
 def counter_example_psi(theta: Vector, y: Points, p: float) -> Array:
-    """The psi_* (m,) that maximises H(., theta), up to a constant: psi_j = |theta - y_j|^p."""
+    """The psi_* (m,) that maximises H_0(., theta), which is `semi_discrete_objective` at lam = 0,
+    up to a constant: psi_j = |theta - y_j|^p."""
     return _powers(theta, y, p)
 
 
@@ -216,7 +217,7 @@ def counter_example_f_slopes(
 
 
 def _powers(theta: Vector, y: Points, p: float) -> Array:
-    """|theta - y_j|^p, (m,)."""
+    """The costs |theta - y_j|^p, (m,)."""
     _, r, p = _differences(theta, y, p)
     return r**p
 

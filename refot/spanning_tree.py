@@ -1,10 +1,10 @@
 """Correcting a nearly feasible plan to a feasible one, with changes on allowed pairs only; and
-bounds of how much that changes the primal value J.
+bounds of how much that changes the primal value J(P) = <C,P> + eps KL(P | a(x)b).
 
-`plans.round_to_marginals` adds missing mass as a product e h', which may use forbidden pairs. Here
-the plan P (n, m) becomes R = P + T instead. T is 0 except on a tree: a set of entries of P that, as
-edges between rows and columns, connects all those with mass (the atoms) without a cycle. It is the
-spanning tree that consists of the largest entries.
+`plans.round_to_marginals` adds missing mass as the product of the two missing marginals, which may
+use forbidden pairs. Here the plan P (n, m) becomes R = P + T instead. T is 0 except on a tree: a
+set of entries of P that, as edges between rows and columns, connects all rows and columns with mass
+(the atoms) without a cycle. Of all such trees it is the one that consists of the largest entries.
 
 The residuals a - P1 and b - P'1 determine T, from the leaves of the tree to its root: the entry
 between an atom and its parent must make up for the residuals of all atoms below it. So |T| is at
@@ -29,7 +29,8 @@ so that the product is an upper bound of the exact sum."""
 
 
 class TreeChange(NamedTuple):
-    """Upper bounds of the change T: `moved` of sum |T|, `chi_squared` of sum T^2 / P.
+    """Two upper bounds for the change T: `moved` is one of sum |T|, `chi_squared` one of
+    sum T^2 / P.
 
     Both are inf if there is no tree, or if P + T might be negative on it.
     """
@@ -104,7 +105,9 @@ def spanning_tree(P: Array) -> Tree | None:
         return None
     length = 1 + np.log(P.max()) - np.log(P[i, j])  # >= 1, and shortest where P is largest
     edges = minimum_spanning_tree(csr_matrix((length, (i, n + j)), shape=(n + m, n + m)))
-    root = int(np.append(P.sum(axis=1), P.sum(axis=0)).argmax())  # so light atoms are leaves
+    # The root is the heaviest atom: so light atoms tend to be leaves, whose entries must make up
+    # for their own residual only.
+    root = int(np.append(P.sum(axis=1), P.sum(axis=0)).argmax())
     order, above = breadth_first_order(edges, root, directed=False)
     if len(order) < n + m:
         return None
@@ -116,8 +119,8 @@ def spanning_tree(P: Array) -> Tree | None:
 def excess_along_tree(
     C: Array, eps: float, rows: tuple[Array, Array], columns: tuple[Array, Array], mass: float
 ) -> float:
-    """An upper bound, in cost units, of J(R) - (a.f + b.g) for some feasible plan R on allowed
-    pairs.
+    """An upper bound, in cost units, of J(R) - (a.f + b.g) for the plan R = P + T, which is
+    feasible and on allowed pairs.
 
     It is inf if the allowed pairs fall into separate parts, or if the potentials are too far from
     optimal. C (n, m) is in float64, and all weights are > 0. `rows` is the pair (F (n,), upper
@@ -127,8 +130,8 @@ def excess_along_tree(
     (F, row_residuals), (G, column_residuals) = rows, columns
     largest = float(abs(F).max() + abs(G).max())
     exponents = (F[:, None] + G - C) / eps
-    # F + G is rounded once, relative to itself, and the exponent four times. An exponent beyond 750
-    # in size makes the entry 0.
+    # `share` bounds the relative error of an entry. F + G is rounded once, relative to its own
+    # size, and the exponent four times. An entry whose exponent is below -750 is 0 anyhow.
     share = 2 * float(np.expm1(2.0**-53 * (largest / eps + 8 * 750)))
     if not share < 0.25:
         return math.inf

@@ -47,7 +47,7 @@ def softmin(C: CostLike, h: Potential, eps: float, *, backend: BackendLike = Non
     xp = namespace(h)
     if h.shape != (C.shape[1],):
         raise ShapeError("h", f"shape {h.shape}", f"({C.shape[1]},), the columns of C")
-    if not bool((h < xp.inf).all()) or not bool((h > -xp.inf).any()):  # NaN fails the first
+    if not bool((h < xp.inf).all()) or not bool((h > -xp.inf).any()):  # the first is false for NaN
         raise InputError("h", "NaN, +inf, or -inf everywhere", "numbers < inf, one of them finite")
     require_row_partners(C, h > -xp.inf)
     as_vector(xp.where(h > -xp.inf, h, 0), C.shape[1], "h")  # raises if a finite one is too large
@@ -74,7 +74,8 @@ def c_eps_transform(
 def c_transform(
     g: Potential, C: CostLike, b: Weights | None = None, *, normalise: bool = False
 ) -> Array:
-    """g^c_i = min_j (C_ij - g_j) over the columns j with b_j > 0, (n,). B-7; H-8, lambda = 0."""
+    """g^c_i = min_j (C_ij - g_j) over the columns j with b_j > 0, (n,). B-7, and H-8 for
+    lambda = 0."""
     C = as_cost(C)
     m = C.shape[1]
     g = as_vector(g, m, "g")
@@ -93,8 +94,8 @@ def conditional(
 ) -> Array:
     """chi_ij = b_j exp((f_i + g_j - C_ij) / eps) with f = g^(c,eps), (n, m): each row sums to 1.
 
-    chi_ij is the share of the mass of x_i that goes to y_j: a softmax, minus the derivative of the
-    transform in g. The density of B-29 is chi / b. It takes as much memory as `plan`.
+    chi_ij is the share of the mass of x_i that goes to y_j, a softmax over j. -chi_ij is the
+    derivative of f_i in g_j. The density of B-29 is chi / b. It takes as much memory as `plan`.
     """
     p = transform_problem(C, b, eps, backend, normalise)
     g = p.column_potential(g)

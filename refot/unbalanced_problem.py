@@ -59,14 +59,14 @@ class UnbalancedProblem(Problem):
 
     @property
     def coupling(self) -> float:
-        """By how much, at most, the best f moves where its softmin moves by 1: rho / (rho + eps)
-        under KL, 1 under TV and for an exact marginal. U-3."""
+        """By how much, at most, the best f moves where the transform of g moves by 1:
+        rho / (rho + eps) under KL, 1 under TV and for an exact marginal. U-3."""
         return 1 / (1 + self.eps * self.rows.softness)
 
     @property
     def contraction(self) -> float:
-        """An iteration of U-3 multiplies errors by this factor at most. It is 1, and so promises
-        nothing, where each marginal is exact or TV."""
+        """An iteration of U-3 multiplies the error of the potentials by this factor at most. It is
+        1, and so promises nothing, where each marginal is exact or TV."""
         return self.coupling * self.T.coupling
 
     # -------------------------------------------------------------- methods that solvers call
@@ -98,8 +98,9 @@ class UnbalancedProblem(Problem):
         return self.dual(f, g, float(self.asked(f, self.a).sum()))
 
     def value_size(self, f: Array, g: Array) -> float:
-        """The size of the terms of a dual, in cost units: its rounding error is a share of this,
-        and not of the dual itself, since the terms may cancel."""
+        """The size of the terms of a dual, in cost units, in which each reward counts four times.
+        The rounding error of a dual is a share of this, and not of the dual itself, since the terms
+        may cancel."""
         m_a, m_b = self.masses
         return (4 * abs(self.rows.reward(f, self.a)) + 4 * abs(self.columns.reward(g, self.b))
                 + self.eps * (m_a + m_a * m_b))
@@ -150,9 +151,10 @@ class UnbalancedProblem(Problem):
         return self.prox(h) - self.lag(self.prox_shift(h, g))
 
     def lag(self, t: float) -> float:
-        """t - (prox(h + t) - prox(h)): by how much less than t the best f rises where its softmin
-        rises by t. The difference itself would lose its digits, because t may be 1e9 eps. The
-        formula is for KL and exact marginals; with TV it is called for t = 0 only."""
+        """t - (prox(h + t) - prox(h)): by how much less than t the best f rises where the transform
+        h of g rises by t. The difference is not computed as such, because it would lose its digits:
+        t may be 1e9 eps. The formula is for KL and exact marginals; with TV it is called for t = 0
+        only."""
         rate = self.eps * self.rows.softness
         return t * (rate / (1 + rate))
 
@@ -168,7 +170,7 @@ class UnbalancedProblem(Problem):
         return self.prox(h + t), g - t
 
     def shifted(self, f: Array, g: Array) -> tuple[Array, Array]:
-        """(f + t, g - t) with the best level t. U-5."""
+        """(f + t, g - t) with the best level t, the one of the largest dual. U-5."""
         t = self.shift(f, g)
         return f + t, g - t
 
@@ -177,9 +179,10 @@ class UnbalancedProblem(Problem):
         return self.rows.shift(f, self.a, self.columns, g, self.b)
 
     def obstruction(self) -> str:
-        """As for a balanced problem where both marginals are exact, with shares of the mass in
-        place of masses. Else "": a marginal may be missed, so that some plan always avoids the
-        forbidden pairs."""
+        """In words, why no plan avoids the forbidden pairs, or "". There is such a reason only
+        where both marginals are exact; it is then that of the balanced problem, with masses as
+        shares of the total. Where a marginal may be missed, some plan always avoids the forbidden
+        pairs."""
         if not self.is_exact:
             return ""
         m_a, m_b = self.masses

@@ -42,9 +42,9 @@ def scaling_loss_gradient(
 ) -> Array:
     """The gradient of `scaling_loss` in C, (n, m), computed with scalings. G-8, Algorithm 2.
 
-    (u_l, v_l) are the scalings of G-7 after step l. With K = exp(-C / eps), M = K * C, p = K v and
-    q = K'u, the derivatives start as ub = M v, vb = M'u, Cb = K * uv', Kb = C * uv'. Then for the
-    steps l = L, ..., 1:
+    (u_l, v_l) are the scalings of G-7 after step l. With K = exp(-C / eps), M = K * C (entry by
+    entry), p = K v, q = K'u, and uv' the matrix with entries u_i v_j, the derivatives start as
+    ub = M v, vb = M'u, Cb = K * uv', Kb = C * uv'. Then for the steps l = L, ..., 1:
         qb = -vb v_l^2 / b,   Kb += u_l qb',       ub += K qb        (v_l = b / q_l)
         pb = -ub u_l^2 / a,   Kb += pb v_{l-1}',   vb = K'pb, ub = 0 (u_l = a / p_l)
     and Cb -= K * Kb / eps. C (n, m), a (n,), b (m,), eps in cost units. Where C / eps > 745 the
@@ -62,7 +62,7 @@ def scaling_loss_gradient(
     Cb, Kb = K * xp.outer(u, v), C_finite * xp.outer(u, v)
     ub, vb = (K * C_finite) @ v, (K * C_finite).T @ u
     for (u, v), v_last in zip(reversed(steps), reversed(v_before[:-1]), strict=True):
-        # back through v = b / (K'u), then through u = a / (K v_last)
+        # The derivatives go back through v = b / (K'u), then through u = a / (K v_last).
         qb = -vb * _square_over(v, b)
         Kb += xp.outer(u, qb)
         pb = -(ub + K @ qb) * _square_over(u, a)
@@ -95,7 +95,7 @@ def scaling_loss_gradient_log(
     W = P * finite_part(C) / p.eps
     Cb, fb, gb = P - W, W.sum(axis=1), W.sum(axis=0)
     for (f, g), g_last in zip(reversed(steps), reversed(g_before[:-1]), strict=True):
-        # back through g = the transform of f, then through f = the transform of g_last
+        # They go back through g, the transform of f, then through f, the transform of g_last.
         T = xp.exp((p.F(f)[:, None] + g - C) / p.eps)
         Cb += T * gb
         fb = fb - T @ gb

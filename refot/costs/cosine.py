@@ -23,7 +23,7 @@ class Cosine(PairCost):
         return sqeuclidean(directions(x), directions(y)) / 2
 
     def gradient(self, x: Array, y: Array) -> Array:
-        """(u <u, v> - v) / |x|, (n, m, d): orthogonal to x, away from v."""
+        """(u <u, v> - v) / |x|, (n, m, d): it is orthogonal to x and points away from v."""
         u, v = directions(x), directions(y)
         return _across(u, v) / lengths(x)[:, None, None]
 
@@ -35,12 +35,12 @@ class Cosine(PairCost):
         cosine, change = u @ v.T, du @ v.T + u @ dv.T
         moved = (change[:, :, None] * u[:, None, :] + cosine[:, :, None] * du[:, None, :]
                  - dv[None, :, :])
-        shorter = (u * vx).sum(axis=1)[:, None] / r
-        return (moved - _across(u, v) * shorter[:, :, None]) / r[:, :, None]
+        growth = (u * vx).sum(axis=1)[:, None] / r  # the derivative of log |x|
+        return (moved - _across(u, v) * growth[:, :, None]) / r[:, :, None]
 
     def bound(self, x: Array, y: Array) -> float:
-        """2, the largest possible c, and the value of `sizes`. Raises InputError for a point of
-        length 0."""
+        """2, which is the largest possible c and every entry of `sizes`. Raises InputError for a
+        point of length 0."""
         for name, points in (("x", x), ("y", y)):
             at_origin = abs(points).max(axis=1) == 0
             if bool(at_origin.any()):
@@ -53,26 +53,26 @@ class Cosine(PairCost):
         return self.bound(x, y)
 
     def roundings(self, d: int) -> int:
-        """The error of `matrix`, in roundings of 2. Each coordinate of u and v is off by about
-        d / 2 + 6 roundings of itself, and |u - v| by twice that. Half the square multiplies this
-        error by |u - v| <= 2."""
+        """The error of `matrix`, in roundings of 2, the entries of `sizes`. Each coordinate of u
+        and v is off by about d / 2 + 6 roundings of itself, and |u - v| by twice that. To take half
+        the square multiplies this error by |u - v| <= 2."""
         return 2 * d + 24
 
     def sizes(self, x: Array, y: Array, C: Array) -> Array:
-        """2 for each pair, (n, m): the rounding of directions is relative to their length 1, not to
-        their difference."""
+        """2 for each pair, (n, m), also where c is small: directions are rounded relative to their
+        length 1, and not to the difference of the two."""
         return namespace(C).full_like(C, 2)
 
 
 def lengths(x: Array) -> Array:
-    """|x_i|, (n,). Coordinates are divided by the largest first: their squares might leave the
-    range of floats."""
+    """|x_i|, (n,). Coordinates are divided by the largest first, because their squares might leave
+    the range of floats."""
     most = abs(x).max(axis=1)
     return most * namespace(x).sqrt(((x / most[:, None]) ** 2).sum(axis=1))
 
 
 def directions(x: Array) -> Array:
-    """x_i / |x_i|, (n, d)."""
+    """x_i / |x_i|, (n, d). Coordinates are divided by the largest first, as in `lengths`."""
     x = x / abs(x).max(axis=1)[:, None]
     return x / namespace(x).sqrt((x**2).sum(axis=1))[:, None]
 

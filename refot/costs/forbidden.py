@@ -1,9 +1,11 @@
 """Forbidden pairs: entries of a cost matrix that are inf. A plan has no mass on them.
 
 A plan exists only if all the mass can be moved over allowed pairs. Before any work it is checked
-that each row with mass has a partner with mass: a column of positive weight at a finite cost; and
-so for columns. That is not sufficient. The full condition (Hall's, for transport Gale's) takes
-longer to check, and is checked only after a solve has failed, to say why (`obstruction`).
+that each row with mass has a partner with mass, a column of positive weight at a finite cost, and
+that each column with mass has one among the rows. That is necessary, but not sufficient. The full
+condition, that no set of rows has more mass than all its partners together (Gale's theorem, which
+extends Hall's), takes longer to check. It is checked only after a solve has failed, to say why
+(`obstruction`).
 """
 
 from __future__ import annotations
@@ -41,14 +43,14 @@ def finite_range(C: DenseCost) -> tuple[float, float]:
 
 def without_partner(C: Cost, b: Array) -> Array:
     """For each row of C (n, m), whether it has no allowed pair with a column of positive weight,
-    (n,). b (m,)."""
+    (n,). b (m,) are the weights of the columns."""
     allowed = C.rows(slice(None)) < np.inf
     return ~(allowed & (namespace(allowed).asarray(b) > 0)).any(axis=1)
 
 
 def require_row_partners(C: Cost, b: Array) -> None:
-    """Raise InputError if some row has no allowed pair with mass: its (c,eps)-transform, a soft
-    minimum over no column, would be infinite."""
+    """Raise InputError if some row has no allowed pair with a column of positive weight: its
+    (c,eps)-transform, a soft minimum over no column, would be infinite."""
     if forbids(C):
         _require(without_partner(C, b), "row", "each row with a finite cost to a column of "
                  "positive weight: leave the row out")
@@ -104,8 +106,8 @@ def obstruction(C: Cost, a: Array, b: Array) -> str:
 
     The set comes from a minimum cut of the network in which a flows into the rows, then over the
     allowed pairs, and b out of the columns. That search rounds masses. But then the mass of the set
-    and that of its partners are added up in floats, and are reported only if they differ by more
-    than the tolerance of weights. So a report is a proof.
+    and that of its partners are added up in floats, and the set is reported only if its mass is
+    larger by more than the tolerance of weights. So a report is a proof.
     """
     if not forbids(C):
         return ""

@@ -9,7 +9,7 @@ from refot.costs.operands import BLOCK_ELEMENTS, Cost, DenseCost, PointCost
 
 DEAR_DIMENSION = 16
 """The dimension d from which on it takes a compiled kernel longer to compute an entry c(x_i, y_j)
-than to read it from memory."""
+than to read it from memory, so that it pays to form the matrix."""
 
 LOST = 2.0**-4
 """The smallest share of |x|^2 + |y|^2 at which |x - y|^2 is taken from a matrix product. Below it
@@ -21,7 +21,7 @@ class FormedCost(DenseCost):
     """The matrix of a cost between points."""
 
     error: float = 0.0
-    """A bound of the error of each entry, in cost units."""
+    """A bound of the error of each entry by rounding, in cost units."""
 
 
 def formed(C: Cost) -> DenseCost:
@@ -32,7 +32,7 @@ def formed(C: Cost) -> DenseCost:
     out = xp.empty((n, m), dtype=C.dtype)
     product = C.ground.is_quadratic and d >= DEAR_DIMENSION
     rows_of = _product_rows if product else PointCost.rows
-    step = max(1, (1 << 18) // m)
+    step = max(1, (1 << 18) // m)  # blocks of 2 MiB in float64
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
         out[rows] = rows_of(C, rows)
@@ -42,8 +42,8 @@ def formed(C: Cost) -> DenseCost:
 def _forming_error(C: PointCost) -> float:
     """A bound of the error of every entry, in cost units.
 
-    An entry from a matrix product is off by at most 2 d + 8 roundings of |x|^2 + |y|^2, which is at
-    most the entry / LOST. An entry from differences is off by the roundings of its cost."""
+    An entry from a matrix product is off by at most 2 d + 8 roundings of |x|^2 + |y|^2, and this
+    sum is at most the entry / LOST. An entry from differences is off by `roundings` of its cost."""
     unit, d = float(namespace(C.x).finfo(C.dtype).eps) / 2, C.x.shape[1]
     return float(max(2 * d + 8, C.ground.roundings(d)) * unit / LOST * C.bound())
 
@@ -58,7 +58,8 @@ def _product_rows(C: PointCost, rows: slice) -> Array:
     D = (-2 * x) @ y.T
     D += y_2
     D += x_2[:, None]
-    # First a bound for a whole row, which few entries are below; then the exact test for those.
+    # The first test compares a whole row with one bound, which few entries are below. Only these
+    # need the exact test.
     few = LOST * (x_2 + y_2.max())[:, None] > D
     i, j = divmod(namespace(x).flatnonzero(few), len(y))
     lost = LOST * (x_2[i] + y_2[j]) > D[i, j]

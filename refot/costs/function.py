@@ -17,8 +17,8 @@ class FunctionCost(PairCost):
     """A cost from a function that takes some rows of x (r, d) and all of y (m, d), and returns the
     block of costs (r, m). Each row of the result must depend on its own row of x alone.
 
-    There are no derivatives in the points. Certified intervals assume that the function is accurate
-    to the roundings of a sum over the coordinates; this cannot be checked.
+    There are no derivatives in the points. Certified intervals assume that the error of the
+    function is at most `roundings`; this cannot be checked.
     """
 
     function: Callable[[Array, Array], Array]
@@ -84,5 +84,6 @@ class FunctionCost(PairCost):
             yield float(block.min()), float(block.max())
 
     def roundings(self, d: int) -> int:
-        """The roundings of a sum over d coordinates, with a margin: assumed, not known."""
+        """The error of the function, in roundings of c. It is not known; as much is assumed as a
+        sum over d coordinates would have, with a margin."""
         return d + 8

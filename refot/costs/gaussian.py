@@ -57,7 +57,8 @@ class GaussianKernel(DifferenceCost):
         return sqeuclidean(x, y) / self.h / self.h / 2
 
     def bound(self, x: Array, y: Array) -> float:
-        """2, which is >= max c; infinite if squared distances leave the range of floats."""
+        """2, which is >= max c; but infinite, so that the points are refused, if squared distances
+        might leave the range of floats."""
         with np.errstate(over="ignore", invalid="ignore"):
             farthest = (abs(x).max() + abs(y).max()) / self.h
             return 2.0 if math.isfinite(float(farthest * farthest * x.shape[1])) else math.inf

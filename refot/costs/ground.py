@@ -79,8 +79,9 @@ def l1_gradient_change(x: Array, y: Array, vx: Array, vy: Array) -> Array:
 class PairCost(ABC):
     """A cost c(x, y) of two points: what computations and proofs need of it.
 
-    Points are x (n, d) and y (m, d). The error that underflow makes in a computed cost must be
-    below d 2^-510 in float64, as it is for a sum of squares and for the root of one.
+    Points are x (n, d) and y (m, d). Beside the rounding error, which `roundings` bounds, proofs
+    allow for the error that underflow makes: it must be below d 2^-510 in float64, as it is for a
+    sum of squares and for the root of one.
     """
 
     name: str
@@ -88,7 +89,7 @@ class PairCost(ABC):
 
     is_difference: bool = False
     """Whether c is an even function of x - y that is 0 at 0 and grows with the absolute value of
-    each coordinate (so that c >= 0 and c(x, x) = 0), and whose rounding error is relative to c."""
+    each coordinate (so that c >= 0 and c(x, x) = 0), and whose `sizes` are c itself."""
 
     is_quadratic: bool = False
     """Whether c(x, y) = |x - y|^2. Then its matrix can be had from a matrix product, and its mean
@@ -129,8 +130,8 @@ class PairCost(ABC):
 
     @abstractmethod
     def roundings(self, d: int) -> int:
-        """How large the error of `matrix` may be in d dimensions, in roundings of `sizes`: a
-        rounding of s is at most u s, with u = 2^-53 in float64."""
+        """How large the error of `matrix` may be in d dimensions, in roundings of `sizes`. One
+        rounding of a size s is u s, with u = 2^-53 in float64."""
 
     def sizes(self, x: Array, y: Array, C: Array) -> Array:
         """The numbers (n, m), in cost units, to which the rounding error of the computed costs C
@@ -139,9 +140,9 @@ class PairCost(ABC):
 
 
 def one_a_coordinate(d: int) -> int:
-    """The roundings of a cost that applies one operation to each coordinate x_k - y_k and adds up:
-    d + 3. Up to 2 come from the difference (2 if it is squared), 1 from the operation, d - 1 from
-    the sum of d terms, and 1 from an operation on the sum."""
+    """d + 3: the roundings of a cost that applies one operation, such as the square, to each
+    coordinate x_k - y_k, adds up, and may apply one operation to the sum. The difference brings 1,
+    or 2 if it is squared, the operation 1, the sum of d terms d - 1, and the last operation 1."""
     return d + 3
 
 
@@ -212,7 +213,8 @@ class DotProduct(PairCost):
     name: str = "dot"
 
     def matrix(self, x: Array, y: Array) -> Array:
-        """-<x, y>, (n, m). Its rounding is relative to sum_k |x_k y_k|, not to itself."""
+        """-<x, y>, (n, m). Its rounding error is relative to sum_k |x_k y_k| (`sizes`), and not to
+        the result, whose terms may cancel."""
         return -(x @ y.T)
 
     def gradient(self, x: Array, y: Array) -> Array:
@@ -228,8 +230,8 @@ class DotProduct(PairCost):
         return float(abs(x).max(axis=0) @ abs(y).max(axis=0))
 
     def spread(self, x: Array, y: Array) -> float:
-        """A number >= max c - min c. Each x_k y_k lies between its least and its largest value at
-        the corners of the boxes around x and y."""
+        """A number >= max c - min c: the sum over k of the range of x_k y_k. Each x_k y_k lies
+        between its least and its largest value at the corners of the boxes around x and y."""
         xp, x_ends, y_ends = namespace(x), (x.min(axis=0), x.max(axis=0)), (y.min(0), y.max(0))
         corners = xp.stack([s * t for s in x_ends for t in y_ends])
         return float((corners.max(axis=0) - corners.min(axis=0)).sum())

@@ -46,7 +46,7 @@ class LpNorm(DifferenceCost):
         xp, w = namespace(x), vx[:, None, :] - vy[None, :, :]
         difference, s, r = self._shares(x, y)
         u = xp.sign(difference) * s ** (self.p - 1)
-        at_0 = 1.0 if self.p == 2 else 0.0  # the value of s^(p - 2) at s = 0; for p < 2 a kink
+        at_0 = 1.0 if self.p == 2 else 0.0  # s^(p - 2) at s = 0, but 0 where that is infinite
         weighted = xp.where(s > 0, xp.where(s > 0, s, 1) ** (self.p - 2), at_0) * w
         along = (u * w).sum(axis=2)[:, :, None]
         return xp.where(r > 0, (self.p - 1) * (weighted - u * along) / xp.where(r > 0, r, 1), 0)
@@ -60,7 +60,7 @@ class LpNorm(DifferenceCost):
         return difference, abs(difference) / xp.where(r > 0, r, 1), r
 
     def roundings(self, d: int) -> int:
-        """The error of `matrix`, in roundings of c: 3 from the difference and the division, which
-        the power p and the root 1/p leave unchanged together; d + 3 from the power, the sum and the
-        root; and those of two products, with a margin."""
+        """The error of `matrix`, in roundings of c. The difference and the division bring 3: the
+        power p multiplies this relative error by p, and the root 1/p divides it by p again. The
+        power, the sum and the root bring d + 3, and two products the rest, with a margin."""
         return d + 12

@@ -43,8 +43,8 @@ def as_ground(cost: CostName) -> PairCost:
 
 
 def named_cost(cost: Any) -> PairCost:
-    """The cost of a name. An object or a function raises InputError: it serves callers that can
-    pass text only, such as an operator of PyTorch."""
+    """The cost of a name. This function serves callers that can pass text only, such as an operator
+    of PyTorch: an object or a function raises UnknownNameError."""
     if not isinstance(cost, str):
         raise UnknownNameError("cost", f"{cost!r}", f"one of {', '.join(names())}")
     return as_ground(cost)

@@ -7,8 +7,8 @@ forbids the pair (costs/forbidden.py).
 B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023, L = Liu et al.
 Their costs are any matrix (B-5) and, between points, |x - y|^2 (B section 4, G section 4, L),
 |x - y| (G, learned cost) and |x - y|_1 (B, Table 1), times a positive scale (H: |x - y|^2 / alpha).
-Beside these there is -<x, y> = |x - y|^2 / 2 - |x|^2 / 2 - |y|^2 / 2. It has the same plans as
-|x - y|^2 / 2, and potentials that are smaller by |x|^2 / 2 and by |y|^2 / 2.
+refot adds others (`costs.named`). One is -<x, y> = |x - y|^2 / 2 - |x|^2 / 2 - |y|^2 / 2. It has
+the same plans as |x - y|^2 / 2; its potentials f and g are smaller by |x|^2 / 2 and by |y|^2 / 2.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class DenseCost:
         return self.matrix.dtype
 
     @property
-    def T(self) -> DenseCost:  # the name NumPy gives it
+    def T(self) -> DenseCost:
         return DenseCost(self.matrix.T)
 
     def rows(self, block: slice) -> Array:
@@ -133,7 +133,7 @@ class PointCost:
         """C_ij of some pairs, rows i (k,) and columns j (k,), computed at each call. (k,)."""
         xp, d = namespace(self.x), self.x.shape[1]
         found = xp.empty(len(i), dtype=self.dtype)
-        if self.ground.is_difference:  # c(x, y) = c(x - y, 0)
+        if self.ground.is_difference:  # then c(x, y) = c(x - y, 0)
             step = max(1, BLOCK_ELEMENTS // d)
             parts = [slice(start, start + step) for start in range(0, len(i), step)]
             origin = xp.zeros((1, d), dtype=self.dtype)
@@ -151,7 +151,8 @@ class PointCost:
         return self.rows(slice(None))
 
     def sized_rows(self, block: slice) -> tuple[Array, Array]:
-        """(C[block, :], the sizes to which its rounding error is relative), both (rows, m)."""
+        """(C[block, :], the sizes to which its rounding error is relative, `PairCost.sizes`), both
+        (rows, m)."""
         x, y = self.x[block], self.y
         C = self.ground.matrix(x, y)
         return self.scale * C, self.scale * self.ground.sizes(x, y, C)
@@ -217,8 +218,8 @@ def cost_matrix(C: Any, ndim: int | tuple[int, ...] = 2) -> Array:
 
 
 def sized_matrix(C: Any, ndim: int | tuple[int, ...] = 2) -> tuple[Array, float]:
-    """(`cost_matrix`, its `size_bound`): the check needs that bound, and callers can use it
-    again."""
+    """(the array that `cost_matrix` returns, its `size_bound`). The check computes that bound
+    anyhow, and callers can use it again."""
     if is_masked(C):
         floating = C if C.dtype.kind == "f" else C.astype(np.float64)
         C = floating.filled(np.inf)
@@ -227,9 +228,10 @@ def sized_matrix(C: Any, ndim: int | tuple[int, ...] = 2) -> tuple[Array, float]
     if size <= bound:
         return matrix, size
     with np.errstate(invalid="ignore"):
-        if -bound <= float(matrix.min()) and float(matrix.max()) <= bound:  # no NaN either
+        # Both are NaN if an entry is, so that then the comparisons are false.
+        if -bound <= float(matrix.min()) and float(matrix.max()) <= bound:
             return matrix, size
-    known = matrix > -np.inf  # not NaN either
+    known = matrix > -np.inf  # False for NaN too
     if not bool(known.all()):
         raise InputError("C", first_failure(matrix, known),
                          "finite costs, or inf (a masked entry) for a forbidden pair")
@@ -277,7 +279,7 @@ def _checked(C: PointCost) -> PointCost:
     if not isinstance(C.ground, PairCost):
         raise TypeInputError("ground", f"{C.ground!r}", "a PairCost: a cost of POINT_COSTS, say")
     C = replace(C, x=x, y=y, scale=as_positive(C.scale, "scale"), origin=origin)
-    with np.errstate(over="ignore", invalid="ignore"):  # inf - inf where products overflow
+    with np.errstate(over="ignore", invalid="ignore"):  # a bound of inf or NaN is refused below
         bound = C.bound()
     if not bound <= largest(C.dtype):
         raise InputError("x", f"costs up to {bound:.1g} between x and y",
@@ -336,7 +338,7 @@ def require_symmetric(C: Cost, n: int, name: str, dtype: Any) -> Cost:
 
 def normalised(C: PointCost, alpha: float | None = None) -> PointCost:
     """The cost c / alpha of H, with alpha = mean |y|^2 unless given. To divide the cost by alpha
-    has the same effect on the plan as to multiply eps by alpha (erratum H4)."""
+    has the same effect on the plan as to multiply eps by alpha (erratum H4 of docs/errata.md)."""
     C = as_point_cost(C)
     if alpha is None:
         with np.errstate(over="ignore"):  # an infinite mean is refused below

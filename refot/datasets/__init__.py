@@ -1,2 +1,2 @@
-"""Data to train and test on: made here, from packages, or read from files that anyone may have
-made, which are checked."""
+"""Data to train and test on: drawn from a known law, taken from installed packages, or read from
+files. Anyone may have made a file, and so its content is checked."""

@@ -83,6 +83,8 @@ def _pickled(data: bytes, path: Path) -> tuple[Array, Array]:
 def _array(call: Any, n: int) -> Array:
     """The array (n, 3072) of bytes that NumPy pickled as `call`. Raises ValueError for any
     other."""
+    # NumPy's state of an array: a version, the shape, the dtype, whether it is in Fortran's order
+    # (columns first), and the bytes.
     match call:
         case Call(state=(1, shape, Call("numpy.dtype", (kind, *_)), False, raw)):
             if shape == (n, RECORD) and _plain(kind) == b"u1":

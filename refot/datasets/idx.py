@@ -1,5 +1,5 @@
-"""IDX files, the format of MNIST: a magic number, the sizes of the axes, and then the bytes of the
-array. The file may be gzipped."""
+"""IDX files, the format of MNIST: a magic number, which says what the file holds, the sizes of the
+axes, and then the bytes of the array. The file may be gzipped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PARTS = {"train": "train", "test": "t10k"}
 """How the names of the files of each part begin."""
 
 LARGEST = 1 << 30
-"""The most bytes that a header may announce: a damaged header must not make us fill the memory."""
+"""The most bytes that a header may announce, so that a damaged header cannot fill the memory."""
 
 
 def mnist_folder(folder: str | os.PathLike[str], part: str) -> LabelledImages:

@@ -45,7 +45,8 @@ class LabelledImages:
 
 
 def padded(images: Array, side: int = 32) -> Array:
-    """Images (n, h, w) with zeros around them, (n, side, side): B's networks take 32 x 32.
+    """Images (n, h, w) with zeros around them, (n, side, side). The networks of Bréchet et al. 2019
+    take 32 x 32.
 
     Raises ShapeError for images that are larger, or whose margins would not be equal.
     """

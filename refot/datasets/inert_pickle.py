@@ -5,9 +5,9 @@ elsewhere. Here the file is read opcode by opcode (`pickletools.genops`). Lists,
 are built. Where an unpickler would import a name and call it, a `Call` records what it would call.
 
 Opcodes that a batch of CIFAR-10 does not need are refused, and so is whatever lets a small file
-cost much work or memory. That is: containers nested without limit; keys that are not text or bytes
-(with 60 tuples, each of which holds the one before twice, to hash the last takes 2^60 steps); the
-same text encoded again and again.
+cost much work or memory. That is: containers nested without limit; keys of dicts that are not text
+or bytes (if each of 60 tuples holds the one before it twice, to hash the last takes 2^60 steps);
+the same text encoded again and again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MOST_NESTED = 1_000
 
 _MARK = object()
 _VALUES = {"BININT", "BININT1", "BININT2", "BINUNICODE", "BINBYTES", "SHORT_BINBYTES"}
-_STRINGS = {"BINSTRING", "SHORT_BINSTRING"}  # Python 2's, handed over as Latin-1
+_STRINGS = {"BINSTRING", "SHORT_BINSTRING"}  # of Python 2; pickletools decodes them as Latin-1
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
@@ -48,7 +48,8 @@ def read_inert(data: bytes) -> Any:
     machine = _Machine(len(data))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of escapes in a text opcode
+            # pickletools warns of unknown escapes in texts, which only refused opcodes have.
+            warnings.simplefilter("ignore", DeprecationWarning)
             for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
                 if opcode.name == "STOP":
                     (value,) = machine.stack
@@ -62,15 +63,15 @@ def read_inert(data: bytes) -> Any:
 
 
 class _Machine:
-    """The state of an unpickler: a stack, and a memo of values that are used again. Beside them,
-    what counts towards the limits: how many containers were nested and how much text may be
+    """The state of an unpickler: a stack, and a memo of values that are used again. Beside them it
+    counts what is limited: how many containers were put into others, and how much more text may be
     encoded."""
 
     def __init__(self, size: int) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.nested = 0
-        self.may_encode = size  # characters: as many as the file could hold, each encoded once
+        self.may_encode = size  # a file cannot hold more characters than it has bytes
 
     def apply(self, name: str, argument: Any) -> None:
         """Do what one opcode says."""

@@ -1,4 +1,5 @@
-"""Real data for checks of implementations: Iris and 8x8 digits, from scikit-learn (extra `data`).
+"""Real data for checks of implementations: Iris and 8x8 digits, from scikit-learn, which
+`pip install 'refot[data]'` installs.
 
 Points are float64 in the units of the data sets: centimetres for Iris, grey levels 0..16 for the
 digits. Nothing is downloaded: both sets are part of scikit-learn.

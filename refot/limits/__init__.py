@@ -1,6 +1,7 @@
-"""Limits of F, s and S as eps goes to 0 or to infinity, with bounds at every eps (`bounds`); exact
-transport, eps = 0, in a proved interval (`exact_transport`); F along a falling eps (`eps_path`);
-and what changes when only samples of the measures are known (`samples`)."""
+"""Limits of the value F, the sharp value s = <C,P> and the divergence S as eps goes to 0 or to
+infinity, with bounds at every eps (`bounds`); exact transport, eps = 0, in a proved interval
+(`exact_transport`); F along a falling eps (`eps_path`); and what changes when only samples of the
+measures are known (`samples`)."""
 
 from refot.limits.bounds import (
     Bounds,

@@ -1,15 +1,16 @@
 """Limits in eps with their bounds. G, Theorem 1; B, section 2.2.
 
 F is the value (B-10), s = <C, P> the sharp value, W0 the exact cost (B-1), A = <C, a(x)b> the cost
-of the independent plan, and Ct the doubly centred cost (`doubly_centred`):
+of the independent plan a(x)b, and MMD^2_{-c} the squared distance of G-2, with the kernel -c:
     eps -> 0:           F, s -> W0,   S (B-9) -> W0,         loss (G-4) -> 2 W0;
     eps -> infinity:    F, s -> A,    S -> MMD^2_{-c} / 2,   loss -> MMD^2_{-c}  (errata G2, E13).
-For every eps in between and all discrete measures the following bounds hold, where osc is the
-largest entry less the smallest. (They follow from duality, Hoeffding's lemma and Pinsker's
-inequality.)
-    0 <= F - W0, s - W0 <= eps min(H(a), H(b)),
-    0 <= A - F <= osc(Ct)^2 / (8 eps),   0 <= A - s <= osc(Ct)^2 / (2 eps),
-The bounds of S and of the loss are sums of these; in those of F_xx and s_xx, W0 is 0.
+For every eps in between and all discrete measures the following bounds hold. Here H is the entropy,
+Ct is the doubly centred cost (`doubly_centred`), and osc is the largest entry less the smallest.
+(They follow from duality, Hoeffding's lemma and Pinsker's inequality.)
+    0 <= F - W0 <= eps min(H(a), H(b)),  0 <= s - W0 <= eps min(H(a), H(b)),
+    0 <= A - F <= osc(Ct)^2 / (8 eps),   0 <= A - s <= osc(Ct)^2 / (2 eps).
+S and the loss are differences of values of three problems, and their bounds follow from those of
+the three. In the problems xx and yy, of a measure with itself, W0 is 0.
 
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018; an erratum such as "G2" is a
 heading of docs/errata.md.
@@ -55,8 +56,8 @@ class CostLimits:
     """The two limits of F and of s, and the constants in their bounds, in cost units.
 
     exact = W0; independent = A; entropy = min(H(a), H(b)) in nats; oscillation = osc(Ct) over the
-    pairs with mass; variance = Var(Ct) under a(x)b. As eps -> infinity, eps (A - F) tends to
-    variance / 2, and eps (A - s) to variance.
+    pairs with mass; variance = Var(Ct) under a(x)b, in squared cost units. As eps -> infinity,
+    eps (A - F) tends to variance / 2, and eps (A - s) to variance.
     """
 
     exact: float

@@ -1,9 +1,10 @@
-"""`path`: F along a falling eps, each value in a proved interval, each solve started from the last.
+"""`path`: the value F = min <C,P> + eps KL(P | a(x)b) at each of several falling values of eps,
+each F in a proved interval, and each solve started from the solutions before.
 
-As eps falls, the potentials move along a smooth curve. So the straight line through the last two,
-extended to the next eps, is a better start than the last potential alone. (Chizat 2024, entry
-chizat2024annealed of docs/references.bib, removes the error of first order in eps from annealed
-potentials in the same way, and calls it debiasing.) F is B-10 of B = Bréchet et al. 2019.
+As eps falls, the potentials move along a smooth curve. So the straight line through the last two
+column potentials, extended to the next eps, is a better start than the last one alone. (Chizat
+2024, entry chizat2024annealed of docs/references.bib, removes the error of first order in eps from
+annealed potentials in the same way, and calls it debiasing.) F is B-10 of B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ def path(
     normalise: bool = False,
     backend: BackendLike = None,
 ) -> EpsPath:
-    """F (B-10) at eps_from, eps_from / factor, ... and eps_to, each with a certified gap of at most
-    `gap` relative to F.
+    """F (B-10) at eps_from, eps_from / factor, ... and eps_to, each in a proved interval whose
+    width, relative to F, is at most `gap`.
 
     C (n, m), an array, a `PointCost` or a `DenseCost`; a (n,), b (m,); eps_from >= eps_to > 0 in
     cost units; factor > 1. Each value is a call of `solve`. A solve that does not converge warns

@@ -48,8 +48,8 @@ SURE = 0.5
 asked for. The rest is for the rounding that the proof adds to the interval."""
 
 FLOOR = 2.0**-33
-"""The width, over a typical cost, below which an interval counts as converged whatever gap was
-asked for, since rounding alone may leave it so wide. It is eight times `TINY_EPS`."""
+"""An interval whose width is at most this share of a typical cost counts as converged, whatever gap
+was asked for, since rounding alone may leave it so wide. It is eight times `TINY_EPS`."""
 
 SOME = 16
 """The number of rows of C whose median |C_ij| is taken as a typical cost."""
@@ -144,7 +144,7 @@ class Search:
     """The search for an optimal plan: the shortlist and the flow problem on it, which is solved
     again each time the list grows. It knows only the atoms that have mass (`rows`, `columns`).
 
-    `level` is the pair of potentials (f, g) of the entropic plan; the flow problem has the costs
+    `entropic` is the pair of potentials (f, g) of the entropic plan; the flow problem has the costs
     C - f - g. Pair k of the list is (listed[k] // m, listed[k] % m), with the cost costs[k].
     """
 
@@ -154,10 +154,10 @@ class Search:
         on_rows, on_columns = (p.backend.asarray(mass > 0) for mass in (supply, demand))
         self.p = replace(p, C=p.C.among(on_rows, on_columns), a=p.a[on_rows], b=p.b[on_columns])
         self.rounds = 0
-        pairs, *self.level = entropic_shortlist(self.p)
-        size = PENALTY * (_size(self.p.C) + sum(float(abs(h).max()) for h in self.level))
+        pairs, *self.entropic = entropic_shortlist(self.p)
+        size = PENALTY * (_size(self.p.C) + sum(float(abs(h).max()) for h in self.entropic))
         self.flows = flow_problem(self.p.backend, supply[self.rows], demand[self.columns], size)
-        self.listed, self.costs = np.empty(0, np.int64), np.empty(0)  # i m + j, C_ij
+        self.listed, self.costs = np.empty(0, np.int64), np.empty(0)  # no pair is listed yet
         self.add(pairs)
         self.add(corner_pairs(self.p))
 
@@ -165,13 +165,13 @@ class Search:
         """Add those pairs that are not yet on the list; False if there are none.
 
         Their costs in the flow problem are C - f - g, with the potentials of the entropic plan.
-        That has the same optimal flows, and makes the pairs that an optimal plan uses cheap ones,
-        which the flow solver tries first.
+        With these costs the same flows are optimal, and the pairs that an optimal plan uses are
+        cheap ones, which the flow solver tries first.
         """
         m = len(self.columns)
         places = np.setdiff1d(pairs.rows * m + pairs.columns, self.listed)
         i, j = np.divmod(places, m)
-        costs, (f, g) = self.p.backend.to_numpy(self.p.C.pairs(i, j)), self.level
+        costs, (f, g) = self.p.backend.to_numpy(self.p.C.pairs(i, j)), self.entropic
         self.flows.add(i, j, costs - f[i] - g[j])
         self.listed, self.costs = np.append(self.listed, places), np.append(self.costs, costs)
         return len(places) > 0
@@ -186,6 +186,8 @@ class Search:
                 if out_of_time():
                     return StoppedBy.TIME_LIMIT
             pairs, excess = saving_pairs(self.p, *self.potentials, self.flows.penalty)
+            # With f less the largest excess of each row the potentials are feasible in the dual of
+            # W0, whose value is then at most a.excess below the cost of the flow.
             if a @ excess < SURE * gap * abs(self.cost):
                 return StoppedBy.GAP
             if not self.add(best_pairs(self.p, *self.potentials) if pairs is None else pairs):
@@ -194,7 +196,8 @@ class Search:
     @property
     def potentials(self) -> tuple[Array, Array]:
         """The potentials (f, g) of the flow, in terms of C itself."""
-        return tuple(h + level for h, level in zip(self.flows.potentials, self.level, strict=True))
+        return tuple(h + added for h, added in
+                     zip(self.flows.potentials, self.entropic, strict=True))
 
     @property
     def mass(self) -> Array:
@@ -208,8 +211,8 @@ class Search:
 
 
 def whole_masses(a: Array, b: Array) -> tuple[Array, Array]:
-    """The weights as whole numbers of 1 / UNITS, both with the same sum: the difference that
-    rounding makes is added to the heaviest atom of b."""
+    """The weights as whole numbers, in units of 1 / UNITS, both with the same sum: the difference
+    that rounding makes is added to the heaviest atom of b."""
     supply, demand = (np.rint(w / w.sum() * UNITS).astype(np.int64) for w in (a, b))
     demand[demand.argmax()] += supply.sum() - demand.sum()
     return supply, demand
@@ -240,6 +243,7 @@ def _result(p: Problem, search: Search, stopped_by: StoppedBy, gap: float, watch
     plan = SparsePlan(search.rows[i], search.columns[j], search.mass[used])
     f, g = _everywhere(p, search)
     interval = CertifiedGap(lower_bound(p, f, g), upper_bound(p, plan))
+    # Whether the gap is reached is decided by the proved interval, and not by the search.
     reached, at_floor = interval.relative <= gap, interval.absolute <= FLOOR * _typical(p)
     if reached or stopped_by != StoppedBy.TIME_LIMIT:
         stopped_by = StoppedBy.GAP if reached else StoppedBy.ROUNDING

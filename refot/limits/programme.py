@@ -18,7 +18,8 @@ the penalty may be below 0. HiGHS accepts no smaller number."""
 
 
 class LinearProgramme:
-    """A `FlowProblem` (backend_contract.py), which forgets the last solution at each solve."""
+    """A `FlowProblem` (backend_contract.py) that is solved from scratch each time: HiGHS does not
+    start from the last solution."""
 
     def __init__(self, supply: Array, demand: Array, penalty: float) -> None:
         self.masses, self.n, self.penalty = np.concatenate([supply, demand]), len(supply), penalty

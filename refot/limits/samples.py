@@ -39,8 +39,8 @@ from refot.transforms import transform_problem
 def softmin_density(
     g: Potential, C: CostLike, b: Weights, eps: float, *, backend: BackendLike = None
 ) -> Array:
-    """r_ij = exp((g^(c,eps)_i + g_j - C_ij) / eps), (n, m): the density of the plan, whose mean
-    under b is 1 in every row. B-29.
+    """r_ij = exp((g^(c,eps)_i + g_j - C_ij) / eps), (n, m): the density of the plan with respect to
+    a(x)b. The mean of each row under b is 1. B-29.
 
     C (n, m), an array, a `PointCost` or a `DenseCost`; g (m,), b (m,). In a column with b_j = 0,
     which is never drawn, the exact density might overflow; there r is 0.
@@ -54,7 +54,8 @@ def softmin_density(
 def _log_density(
     g: Potential, C: CostLike, b: Weights, eps: float, backend: BackendLike
 ) -> tuple[Array, Array]:
-    """(log r_ij (n, m), -infinity where b_j = 0; b), both on the backend."""
+    """(the logarithm (n, m) of `softmin_density`, -infinity where b_j = 0; b (m,)), both on the
+    backend."""
     p = transform_problem(C, b, eps, backend)
     g = p.column_potential(g)
     exponents = (p.transform(g)[:, None] + g - p.C.dense()) / p.eps
@@ -80,8 +81,8 @@ def sampled_softmin_bias(
     g: Potential, C: CostLike, b: Weights, eps: float, B: int, repeats: int,
     rng: np.random.Generator, *, backend: BackendLike = None,
 ) -> tuple[Array, Array]:
-    """(mean (n,), its standard error (n,)) of the batch softmin less the exact one, over `repeats`
-    batches, in cost units.
+    """(the mean (n,), over `repeats` batches, of the softmin over a batch less the exact one; its
+    standard error (n,)), in cost units.
 
     A batch is B columns drawn from b with replacement, the same for every row. The results are
     NumPy arrays on every backend, because the draws are NumPy's.
@@ -90,6 +91,7 @@ def sampled_softmin_bias(
     log_r, b = map(on.to_numpy, _log_density(g, C, b, eps, on))
     shape = (_repeats(repeats), as_count(B, "B"))
     batches = rng.choice(b.shape[0], size=shape, p=b / b.sum())
+    # The softmin over a batch is the exact one less eps log of the mean of r over the batch.
     excess = -as_positive(eps) * np.stack([_log_mean_exp(row[batches]) for row in log_r])
     return excess.mean(axis=1), excess.std(axis=1, ddof=1) / math.sqrt(shape[0])
 
@@ -135,7 +137,7 @@ def sample_complexity(
              mmd_squared(x, a, y, a, cost) / 2]
             for x, y in pairs
         ])
-    values = np.array(table)  # (size, repeat, eps and energy)
+    values = np.array(table)  # its axes: the size, the repeat, and each eps with the energy last
     means, errors = values.mean(axis=1).T, values.std(axis=1, ddof=1).T / math.sqrt(repeats)
     return SampleComplexity(np.array(sizes), np.array(epsilons), means[:-1], means[-1], errors)
 

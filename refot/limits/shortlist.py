@@ -1,7 +1,8 @@
 """Which pairs an optimal plan may use: those of an entropic plan, and those that lower the cost.
 
-In the problems that are passed to this file all atoms have mass. The excess of a pair is
-f_i + g_j - C_ij: where it is > 0, the pair would lower the cost. Results are NumPy arrays.
+In the problems that are passed to this file all atoms have mass. f and g are potentials, and the
+excess of a pair is f_i + g_j - C_ij: where it is > 0, the pair would lower the cost. Results are
+NumPy arrays.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from refot.solvers.schedule import cost_scale
 from refot.solvers.stopping import out_of_time
 
 FIRST_EPS, LAST_EPS, FALL = 1e-3, 1e-6, 3.0
-"""The values of eps that are tried, as shares of the range of the costs: FIRST_EPS, then each less
-by the factor FALL, to about LAST_EPS. The first one at which the shortlist is not longer than LONG
-is used."""
+"""The values of eps that are tried, as shares of the range of the costs: FIRST_EPS, then each the
+last divided by FALL, down to about LAST_EPS. The first one at which the shortlist has at most LONG
+pairs per atom is used."""
 
 ROUGH, ENOUGH = 0.1, 300
-"""ROUGH: the marginal error at which the entropic plan is good enough. ENOUGH: its most iterations.
-Pairs that a rough plan misses are found later by `saving_pairs`."""
+"""ROUGH is the marginal error at which the entropic plan is good enough, and ENOUGH the most
+iterations that are spent on it. Pairs that a rough plan misses are found later by
+`saving_pairs`."""
 
 SHARE = 1e-3
 """The share of the mass of its row above which a pair of the entropic plan is listed."""
@@ -71,7 +73,7 @@ def entropic_shortlist(p: Problem) -> tuple[Pairs, Array, Array]:
 def _rough_potentials(p: Problem, g: Array) -> tuple[Array, Array]:
     """(f, g) after as many iterations from g as bring the marginal error below ROUGH, at most
     ENOUGH."""
-    with np.errstate(all="ignore"):  # an overflow makes the error infinite, which goes on
+    with np.errstate(all="ignore"):  # an overflow makes the error infinite, and iteration goes on
         for _, g_next, error in itertools.islice(auto(p, g), ENOUGH):
             g = g_next
             if error < ROUGH or out_of_time():
@@ -81,6 +83,7 @@ def _rough_potentials(p: Problem, g: Array) -> tuple[Array, Array]:
 
 def _large_entries(p: Problem, f: Array, g: Array, share: float, most: int) -> Pairs | None:
     """The pairs with more than this share of the mass of their row; None if more than `most`."""
+    # With f itself in place of F = f + eps log a, the entries are P_ij / a_i.
     entries = p.backend.plan_entries(p.C, f, p.G(g), p.eps, share, most)
     return None if entries is None else _pairs(entries[1], entries[2])
 
@@ -104,11 +107,12 @@ def corner_pairs(p: Problem) -> Pairs:
 def saving_pairs(p: Problem, f: Array, g: Array, unit: float) -> tuple[Pairs | None, Array]:
     """(the pairs with excess > 0, the largest excess of each row (n,), 0 where there is none).
 
-    The excess is in cost units; `unit` is about the largest one. If there are more than LONG pairs
-    per atom, the pairs are None and the excesses inf.
+    The excess is in cost units, and so is `unit`, which is about the largest excess that can occur.
+    If there are more than LONG pairs per atom, the pairs are None and the excesses inf.
     """
     n, m = p.C.shape
     on = p.backend
+    # With eps = unit the entries are exp(excess / unit): more than 1 where the excess is > 0.
     entries = on.plan_entries(p.C, on.asarray(f), on.asarray(g), unit, 1 + ROUNDING, LONG * (n + m))
     if entries is None:
         return None, np.full(n, np.inf)

@@ -82,13 +82,13 @@ def curve(rows: Rows, kind: str, name: str) -> Curve:
 
 
 def stands_still(curves: Mapping[str, Curve]) -> bool:
-    """Whether there are several values, all of them the same."""
+    """Whether the curves have more than one value, and all values are the same."""
     values = np.concatenate([values for _, values in curves.values()])
     return len(values) > 1 and bool((values == values[0]).all())
 
 
 def spans_decades(curves: Mapping[str, Curve]) -> bool:
-    """Whether all values are positive and span more than DECADES."""
+    """Whether all values are positive and span more than DECADES powers of ten."""
     values = np.concatenate([values for _, values in curves.values()])
     return len(values) > 0 and values.min() > 0 and values.max() > 10**DECADES * values.min()
 

@@ -26,10 +26,10 @@ MODES, WIDTH = (0.2, 0.5, 0.8), 0.04
 weight."""
 
 EPS, LAM = 5.0, 5.0
-"""In cost units. lam is that of B. eps = lam is the least eps at which B-19 is convex, so that
-panel (b) does not depend on the start, and it is what B advises (section 4.1). With an eps far
-above lam, panel (b) is as diffuse as (a); below lam the iteration ends within 10 steps in a local
-minimum."""
+"""In cost units. lam = 5 is stated in B. eps = lam is the least eps at which the objective B-19 is
+convex, so that panel (b) does not depend on the start of the iteration, and it is what B advises
+(section 4.1). With an eps far above lam, panel (b) is as diffuse as (a); with an eps below lam the
+iteration ends within 10 steps in a local minimum."""
 
 FORMATS = (".png", ".pdf", ".svg")
 """The endings of files that `draw_figure_2` writes. Some others that Matplotlib knows need packages
@@ -76,8 +76,9 @@ def draw_figure_2(
     """Draw both plans of Fig. 2 into the file `path` (.png, .pdf, .svg), and return lines of text
     that describe them.
 
-    (a) is the plan at lam = 0, (b) the plan at `lam`, after at most `max_iter` steps. The lines say
-    how many steps were taken, and whether they were enough. Warns (IllPosedWarning) for lam > eps.
+    Panel (a) is the plan at lam = 0, and (b) the plan at `lam`, after at most `max_iter` steps. The
+    lines say how many steps were taken, and whether they were enough. Warns (IllPosedWarning) for
+    lam > eps, where the plan may be a local minimum only.
     """
     if not str(path).lower().endswith(FORMATS):
         raise InputError("path", f"{str(path)!r}", "a name that ends in " + ", ".join(FORMATS))

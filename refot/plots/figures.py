@@ -1,9 +1,10 @@
 """Figures: Fig. 2 of B, limits in eps with their bounds, the bias of batches, sample complexity.
 
-B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018. Each function draws numbers that other
-modules have computed, and returns a Figure, which `save_figure` writes to a file. pyplot is not
-used, so that no window opens and no global state changes. Colours are those of Okabe and Ito, which
-colour-blind people can tell apart; line styles and markers differ too.
+B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018. F is the value with its KL term (B-10), s
+the sharp value <C,P>, S the Sinkhorn divergence (B-9); the loss of G-4 is made of s. Each function
+draws numbers that other modules have computed, and returns a Figure, which `save_figure` writes to
+a file. pyplot is not used, so that no window opens and no global state changes. Colours are those
+of Okabe and Ito, which colour-blind people can tell apart; line styles and markers differ too.
 """
 
 from __future__ import annotations
@@ -100,14 +101,15 @@ def _bars(
 
 
 def plot_descent(results: Mapping[str, InformativeResult]) -> Figure:
-    """Two panels: by how much the objective B-19 falls in each step, and how far the plan moves in
-    L1; with a curve for each result."""
+    """Two panels, with a curve for each result: by how much the objective J of B-19 falls in each
+    step, and how far M P moves in L1, the plan summed over the noise (`informative_plans`)."""
     figure = new_figure(WIDTH, 7.0)
     falls, steps = figure.subplots(2, 1, sharex=True)
     for (label, result), (colour, _, line) in zip(results.items(), STYLES, strict=False):
         k, fall = np.arange(1, 1 + result.iterations), -np.diff(result.objectives)
         resolved = np.logical_and.accumulate(fall > 1e-12 * abs(result.objectives[0]))
-        visible = np.where(resolved, fall, np.nan)  # smaller falls are rounding of the objective
+        # From the first fall that may be rounding of the objective on, nothing is drawn.
+        visible = np.where(resolved, fall, np.nan)
         for axes, values in ((falls, visible), (steps, result.steps)):
             axes.loglog(k, values, color=colour, linestyle=line, label=label)
     falls.set(xlabel="step $k$", ylabel="$J(P_{k-1}) - J(P_k)$  [cost units]",
@@ -160,11 +162,11 @@ def _panel(
 
 def plot_rates(sweep: EpsSweep, limits: CostLimits) -> Figure:
     """How fast F and s approach their limits as eps -> 0 and as eps -> infinity: the distances from
-    the limits, their bounds, and the exact rate of F."""
+    the limits, the bounds of these distances, and the exact rate of F as eps -> infinity."""
     figure = new_figure(WIDTH, 8.6)
     near, far = figure.subplots(2, 1)
     eps, A = sweep.eps, limits.independent
-    for name, values, part, (colour, marker, line) in (
+    for name, values, divisor, (colour, marker, line) in (
         ("F", sweep.value, 8, STYLES[0]), ("s", sweep.sharp, 2, STYLES[1])
     ):
         for axes, distance, label in (
@@ -174,9 +176,9 @@ def plot_rates(sweep: EpsSweep, limits: CostLimits) -> Figure:
             visible = np.where(distance > 1e-9 * A, distance, np.nan)  # smaller ones are rounding
             axes.loglog(eps, visible, color=colour, marker=marker, linestyle=line, markersize=4,
                         label=label)
-        far.loglog(eps, limits.oscillation**2 / (part * eps), color=colour, linestyle=line,
+        far.loglog(eps, limits.oscillation**2 / (divisor * eps), color=colour, linestyle=line,
                    linewidth=0.8,
-                   label=rf"bound $\mathrm{{osc}}^2/({part}\varepsilon)$ of ${name}$")
+                   label=rf"bound $\mathrm{{osc}}^2/({divisor}\varepsilon)$ of ${name}$")
     near.loglog(eps, eps * limits.entropy, color=BLACK, linewidth=1,
                 label=r"bound $\varepsilon\,\min(H(a), H(b))$")
     far.loglog(eps, limits.variance / (2 * eps), color=BLACK, linewidth=1, linestyle=":",
@@ -197,7 +199,8 @@ def plot_softmin_bias(
     sizes: Sequence[int], means: Array, errors: Array, predicted: Array
 ) -> Figure:
     """The bias of the softmin over a batch against the size of the batch. `means` and `errors` are
-    the measured biases and their standard errors, `predicted` those of theory; (k,) each."""
+    the measured biases and their standard errors, `predicted` the biases that theory predicts; (k,)
+    each."""
     figure = new_figure(WIDTH, 3.8)
     axes = figure.subplots()
     axes.loglog(sizes, predicted, color=BLACK, linewidth=1,
@@ -213,8 +216,9 @@ def plot_softmin_bias(
 
 
 def plot_sample_complexity(tables: Mapping[int, SampleComplexity]) -> Figure:
-    """S between two samples of the same law against their size n, with the slopes of the curves.
-    There is a panel for each dimension (a key of `tables`), and in it a curve for each eps."""
+    """The mean of S between two samples of the same law against their size n, with the slopes of
+    the curves. There is a panel for each dimension (a key of `tables`), and in it a curve for each
+    eps."""
     from refot.limits import decay_rate
 
     figure = new_figure(WIDTH, 4.2 * len(tables))

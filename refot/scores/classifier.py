@@ -33,9 +33,10 @@ def classifier_score(probabilities: Matrix) -> float:
 def classifier_frechet_distance(features: Points, real_features: Points) -> float:
     """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of features (n1, d) and (n2, d).
 
-    m1, m2 are the means and S1, S2 the covariances (over n - 1). It is the squared 2-Wasserstein
-    distance of the two Gaussians with these. For samples of n points it is too large by an error
-    that falls like 1/n. So compare values of the same n, also with that between two real samples.
+    m1, m2 are the means and S1, S2 the covariances (sums divided by n - 1). The result is the
+    squared 2-Wasserstein distance between the two Gaussians with these means and covariances. For
+    samples of n points it is too large by an error that falls like 1/n. So compare only values of
+    the same n, among them the value between two real samples.
     """
     x, y = (as_points(each, name).astype(np.float64) for each, name in
             ((features, "features"), (real_features, "real_features")))
@@ -53,7 +54,7 @@ def classifier_frechet_distance(features: Points, real_features: Points) -> floa
 
 
 def covariance(x: Array) -> Array:
-    """The covariance (d, d) of samples (n, d), over n - 1."""
+    """The covariance (d, d) of samples (n, d), unbiased: a sum over samples divided by n - 1."""
     centred = x - x.mean(axis=0)
     S: Array = centred.T @ centred / (len(x) - 1)
     return S

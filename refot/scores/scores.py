@@ -1,5 +1,5 @@
-"""Measures of how good a generator or a code is: modes found, codes against labels, exact
-transport, clusters, mixtures of real and generated samples.
+"""Measures of how good a generator is, or the codes that a model gives to samples: modes found,
+codes against labels, exact transport, clusters, mixtures of real and generated samples.
 
 The literature defines most of these in several ways; each function says which definition it takes.
 Measures that need a classifier are in `refot.scores.classifier`. B = Bréchet et al. 2019,
@@ -117,8 +117,10 @@ def within_cluster_variance(x: Points, clusters: Codes) -> float:
     """The mean over the points x (n, d) of |x_i - mean of its cluster|^2; clusters (n,). Fig. 1 of
     B.
 
-    It is 0 if each cluster has collapsed to one point. Under W with the cost |x - y|^2 that point
-    is a mean, with |x - y|_1 a median.
+    It is 0 if each cluster has collapsed to one point. That happens to points that descend the
+    value F, which B calls W, at an eps wider than the clusters of the data, but not if they descend
+    the divergence S. With the cost |x - y|^2 they collapse to a mean of the data, with |x - y|_1 to
+    a median.
     """
     x, labels = as_points(x), _as_labels(clusters, "clusters")
     if len(labels) != len(x):
@@ -134,9 +136,9 @@ def within_cluster_variance(x: Points, clusters: Codes) -> float:
 class CertifiedTransport:
     """lower <= W <= upper, up to rounding, in cost units.
 
-    W is the least cost of any plan, and `upper` is the cost of one: `permutation` (n,), which sends
-    x_i to y_permutation[i]. `lower` is the dual value mean(f) + mean(g) <= W, where
-    f_i = min_j (C_ij - g_j); so the potential `g` (n,) proves it.
+    W is the least cost of any plan. `upper` is the cost of one plan, `permutation` (n,), which
+    sends x_i to y_permutation[i]. `lower` is the dual value mean(f) + mean(g) <= W, where
+    f_i = min_j (C_ij - g_j). So from the potential `g` (n,) anybody can compute it again.
     """
 
     lower: float

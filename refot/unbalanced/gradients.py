@@ -1,11 +1,14 @@
-"""Gradients of the unbalanced value and divergence, by the envelope theorem: U-7, U-8.
+"""Gradients of the unbalanced value U and divergence S, by the envelope theorem: U-7, U-8.
 
 The envelope theorem: at the optimal potentials the derivative of U is that of the dual U-2 with the
 potentials held fixed. The totals of the masses may change, and so gradients in a or b are complete,
 not `centred` as in balanced transport. For the gradient in y or b exchange the measures: give
 (C.T, b, a), and the two numbers of rho in the other order. `tol` is the residual of U-4 at which a
-solve stops. By default it is small (`unbalanced.tight`), because the error of a gradient is of the
-order of that of the potentials. d1 c is the derivative of c(x, y) in x.
+solve stops: how far the sums of the plan are from those at the optimum. By default it is small
+(`unbalanced.tight`), because the error of a gradient is of the order of that of the potentials.
+
+d1 c is the derivative of c(x, y) in x; rho1 and rho2 are the rho of rows and of columns; m_a and
+m_b are the totals of a and b. `objectives` defines U, and `values` S.
 """
 
 from __future__ import annotations
@@ -51,10 +54,10 @@ def unbalanced_value_gradient_weights(
     """dU/da_i, (n,): with KL rho1 + eps m_b - (rho1 + eps) exp(-f_i / rho1), from which no mean is
     subtracted. U-7.
 
-    With TV or an exact marginal of the rows it is worth(f_i) + eps (m_b - r_i / a_i), where r_i is
-    the row sum of the plan, and worth(f_i) is min(f_i, rho1) or f_i. Where a_i = 0 it is the
-    one-sided derivative. Raises InputError where both marginals are exact: then a cannot change
-    without b.
+    With TV or an exact marginal of the rows it is w_i + eps (m_b - r_i / a_i), where r_i is the row
+    sum of the plan, and w_i is min(f_i, rho1) with TV, f_i with an exact marginal. Where a_i = 0 it
+    is the one-sided derivative. Raises InputError where both marginals are exact: then a cannot
+    change without b.
     """
     p = unbalanced_problem(C, a, b, eps, rho, penalty, backend_of(solved, backend))
     require_all_partners(as_cost(C), p.b)
@@ -138,15 +141,15 @@ def potentials_of(found: SinkhornResult) -> tuple[Array, Array]:
 
 
 def weights_at(p: UnbalancedProblem, f: Array, g: Array) -> Array:
-    """dU/da = worth(f) + eps (m_b - exp((f - h) / eps)), (n,), with h the softmin of g. The
-    exponential is the row sum over a_i. f is the best potential for g, computed anew; the given f
-    serves only as a guess of h."""
+    """dU/da = worth(f) + eps (m_b - exp((f - h) / eps)), (n,), with h the softmin of g, and the
+    `worth` of the penalty (`penalties`). The exponential is the row sum divided by a_i. f is the
+    best potential for g, computed anew; the given f serves only as a guess of h."""
     h = p.transform(g, f)
-    f = p.prox(h)  # defined where a_i = 0, too
+    f = p.prox(h)  # unlike the given f, this one is right where a_i = 0, too
     shares = namespace(f).exp((f - h) / p.eps)
     return p.rows.worth(f) + p.eps * (p.masses[1] - shares)
 
 
 def _per_rho(p: UnbalancedProblem, sums: Array) -> float:
-    """The penalty of the rows over rho, for the given row `sums` (n,)."""
+    """The penalty of the rows for the row `sums` (n,), divided by its rho; 0 if it is exact."""
     return 0.0 if isinstance(p.rows, Exact) else p.rows.cost(sums, p.a) / p.rows.rho

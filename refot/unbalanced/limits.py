@@ -1,11 +1,13 @@
-"""Limits of the unbalanced value in rho and eps, with bounds that hold in between: U-9.
+"""Limits of the unbalanced value U (U-1) in rho and eps, and bounds that hold in between: U-9.
 
     rho -> 0:         U -> eps sum ab (1 - exp(-C / eps)): the marginals do not count;
     rho -> infinity:  U -> F, for equal masses; F - U = O(1 / rho);
     eps -> infinity:  U -> <C, a(x)b> + D1(m_b a | a) + D2(m_a b | b), the cost of the product.
 
-The third is U-1 at the plan a(x)b, and so an upper bound of U at every eps. The first is U-2 at
-f = g = 0, and so a lower bound of U at every rho.
+F is the balanced value; D1 and D2 are the penalties of rows and columns (`penalties`), with the
+factors rho1 and rho2; m_a and m_b are the totals of a and b. The third limit is U-1 at the plan
+a(x)b, and so an upper bound of U at every eps. The first is the dual U-2 at f = g = 0, and so a
+lower bound of U at every rho.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from refot.unbalanced_problem import unbalanced_problem
 
 @dataclass(frozen=True)
 class UnbalancedLimits:
-    """Two limits of U, in cost units. `untouched` is that as rho -> 0, a lower bound of U for every
-    rho; `product` is that as eps -> infinity, an upper bound for every eps."""
+    """Two limits of U, in cost units. `untouched` is the limit as rho -> 0, a lower bound of U for
+    every rho; `product` is the limit as eps -> infinity, an upper bound for every eps."""
 
     untouched: float
     product: float
@@ -80,6 +82,6 @@ def balanced_distance(
 
 
 def _lost(penalty: Penalty, f: Array, a: Array) -> float:
-    """a.f less the reward of f: how much larger the dual of (f, g) would be if the marginal were
-    exact."""
+    """a.f less the reward of f, its term in the dual: how much larger the dual of (f, g) would be
+    if the marginal were exact."""
     return 0.0 if isinstance(penalty, Exact) else float(a @ f) - penalty.reward(f, a)

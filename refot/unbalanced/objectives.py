@@ -2,8 +2,9 @@
 U-5, U-6.
 
 U = min over P >= 0 of <C,P> + eps KL(P | a(x)b) + D1(P1 | a) + D2(P'1 | b), in cost units, where
-KL(p | q) = sum (p log(p / q) - p + q), since masses may differ. D is rho KL, rho TV, or "exact",
-which is rho = infinity. For all potentials f, g and every plan P >= 0
+KL(p | q) = sum (p log(p / q) - p + q), since masses may differ. D1 is rho1 KL, rho1 TV (the L1
+distance), or "exact", which is rho1 = infinity; so is D2 with rho2. m_a, m_b and m(P) are the
+totals of a, b and P. For all potentials f, g and every plan P >= 0
 
     unbalanced_dual(f, g)  <=  U  <=  unbalanced_primal(P).
 
@@ -50,8 +51,8 @@ def unbalanced_primal(
     """
     C, a, b, rows, columns = checked(C, a, b, rho, penalty)
     P, eps = as_plan(P, "P", C.shape), as_eps(eps, C)
-    free = float(a.sum()) * float(b.sum()) - float(P.sum())
-    return (transport_cost(P, C) + eps * (kl_from_product(P, a, b) + free)
+    more_mass = float(a.sum()) * float(b.sum()) - float(P.sum())  # the terms - p + q of KL
+    return (transport_cost(P, C) + eps * (kl_from_product(P, a, b) + more_mass)
             + rows.cost(P.sum(axis=1), a) + columns.cost(P.sum(axis=0), b))
 
 

@@ -1,8 +1,9 @@
 """The solution from which gradients are computed, by default solved more accurately than for a
 value.
 
-The error of a value is of second order in the residual of U-4, that of a gradient of first order.
-U-4 is an equation of docs/equations.md.
+The residual is how far the sums of the plan are from those that the potentials ask for, the
+optimality conditions U-4 of docs/equations.md. The error of a value is of second order in it, that
+of a gradient of first order.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ TIGHT = 1e-11
 """The default residual (U-4) of a gradient, where rounding allows it."""
 
 ROOM = 2.0
-"""Where rounding leaves a larger residual than TIGHT, the default is this multiple of what it may
-leave."""
+"""Where rounding does not allow TIGHT, the default residual is this multiple of the residual that
+rounding may leave."""
 
 
 def tight_tolerance(p: UnbalancedProblem, solved: SinkhornResult) -> float:
@@ -31,10 +32,10 @@ def tight_tolerance(p: UnbalancedProblem, solved: SinkhornResult) -> float:
 
     Potentials may be far larger than eps: where the masses differ they are of the size of rho.
     Rounding them changes each entry of the plan by the share u |f| / eps of it, with u = 1.1e-16;
-    for |f| = 1e6 eps that is above TIGHT. The tolerance is never above LOOSE: if rounding does not
-    allow even that, the solve warns.
+    for |f| = 1e6 eps that is above TIGHT. The tolerance is never above LOOSE, 1e-6: if rounding
+    does not allow even that, the solve warns.
     """
-    with np.errstate(all="ignore"):  # masses near the end of the range: the solve reports them
+    with np.errstate(all="ignore"):  # very large masses may overflow, which the solve reports
         floor = rounding_floor(p, solved.f, solved.g)
     return min(LOOSE, max(TIGHT, ROOM * floor))
 

@@ -1,9 +1,11 @@
 """The unbalanced value U and the divergence S between masses: U-1, U-4, U-8.
 
-`tol`, the same as in `refot.solve`, is the residual of U-4 at which a solve stops. A solve that
-does not reach it warns (ConvergenceWarning). A value is the dual U-2 of the potentials found:
-except for rounding it is never above U, and its error is of second order in the residual. U-1, U-2,
-U-4 and U-8 are equations of docs/equations.md.
+`tol`, the same as in `refot.solve`, is the residual at which a solve stops: how far the sums of the
+plan are from the optimality conditions U-4. A solve that does not reach it warns
+(ConvergenceWarning). A value is the dual U-2 of the potentials found: except for rounding it is
+never above U, and its error is of second order in the residual. D1 and D2 are the penalties of rows
+and columns (`penalties`), m_a and m_b the totals of a and b. U-1, U-2, U-4 and U-8 are equations of
+docs/equations.md.
 """
 
 from __future__ import annotations
@@ -58,9 +60,10 @@ def unbalanced_divergence(
 ) -> float:
     """S = U_xy - U_xx / 2 - U_yy / 2 + eps / 2 (m_a - m_b)^2, in cost units. U-8.
 
-    S(mu, mu) = 0, and S >= 0 if exp(-c / eps) is positive definite; S(mu, 2 mu) > 0. rho is one
-    number: U_xx and U_yy, each of a measure with itself, need the same rho for rows and columns.
-    x (n, d), a (n,), y (m, d), b (m,). `solved` is what `solve_unbalanced_divergence` returned.
+    Between a measure and itself S is 0, between it and twice itself S > 0, and S >= 0 for all if
+    exp(-c / eps) is positive definite. rho is one number: U_xx and U_yy, each of a measure with
+    itself, need the same rho for rows and columns. x (n, d), a (n,), y (m, d), b (m,). `solved` is
+    what `solve_unbalanced_divergence` returned.
     """
     problems = divergence_problems(x, a, y, b, eps, rho, cost, penalty, backend, solved)
     return _divergence(problems, tol, solved)
