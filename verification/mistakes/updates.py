@@ -65,8 +65,8 @@ def standing(rows: Array, columns: Array, a: Array, b: Array, eps: float) -> Sum
 
 
 REMEMBERED = 256
-"""The number of results of `standing` that are kept: all capabilities of all parts of a subject are
-asked about the same problems."""
+"""The number of results of `standing` that are kept. They are needed again and again, because all
+functions of an implementation are asked about the same problems."""
 
 _standing: dict[Hashable, Sums | None] = {}
 

@@ -37,7 +37,8 @@ class CappedText(io.StringIO):
         return len(text)
 
     def close(self) -> None:
-        """Does nothing: what a subject printed before it closed its output is still read."""
+        """Does nothing. A subject may close its standard output, and what it printed before that can
+        then still be read."""
 
 
 @dataclass

@@ -41,8 +41,8 @@ class Limits:
 
 
 class _OutOfTime(BaseException):
-    """Raised within the call. It is no Exception, so that a subject's `except Exception` does not
-    catch it."""
+    """The handler of the alarm raises it inside the call of the subject. It is no Exception, so
+    that an `except Exception` of the subject does not catch it."""
 
 
 @contextlib.contextmanager

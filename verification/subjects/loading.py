@@ -56,7 +56,7 @@ def load(target: str, capability: str | None = None) -> Subject:
 
 
 def _names() -> tuple[str, ...]:
-    """The targets that are names."""
+    """The targets that are a mere name: of a library with an adapter, or of a backend."""
     return (*PEERS, *backend_names())
 
 
@@ -68,7 +68,12 @@ def _on_backend(backend: Backend) -> Subject:
 
 
 def as_subject(found: Any, target: str, capability: str | None = None) -> Subject:
-    """Any object as a subject of one part."""
+    """The object `found` as a subject. A Subject is returned as it is; a backend becomes refot on it.
+
+    Anything else becomes a subject of one part. If a capability is given (by --as), `found` is the
+    function for it. If none is, the part offers the attributes of `found` that can be called and
+    have the name of a capability.
+    """
     if isinstance(found, Subject):
         return found
     if capability is not None:
@@ -78,7 +83,9 @@ def as_subject(found: Any, target: str, capability: str | None = None) -> Subjec
     else:
         found = _instance(found, target) if isinstance(found, type) else found
         if callable(_stated(found, "plan_entries", None, target)) and isinstance(found, Backend):
-            return _on_backend(found)  # a backend's softmin has other arguments than CAPABILITIES'
+            # A backend has a method `softmin`, too, but with other arguments than the capability
+            # of that name. It must not be called as if it were that capability.
+            return _on_backend(found)
         offered = {name: attribute for name in CAPABILITIES
                    if callable(attribute := _stated(found, name, None, target))}
     if not offered:
@@ -109,9 +116,8 @@ def _stated(found: Any, attribute: str, default: Any, target: str) -> Any:
 def _allowed(allows: Any, what: str) -> dict[str, str]:
     """The attribute `allows` of a subject, checked: names of faults of the input, each with the
     sentence of the subject's documentation that allows it."""
-    from refot.verification.cases.faults import (
-        FAULTS,
-    )  # late, since most of those who import this file need no faults
+    # imported here, since most of those who import this file need no faults
+    from refot.verification.cases.faults import FAULTS
 
     if not isinstance(allows, Mapping):
         raise TargetError(f"{what}: a {type(allows).__name__} where a dict is due, of a fault of "

@@ -74,8 +74,8 @@ class TinyTask(FiniteSet):
 
 
 class TinyInfoTask(FiniteSet):
-    """The task of Info-Sinkhorn: as TinyTask, with batch norm in the trunk of the duals as in Table
-    3 of B."""
+    """The task of Info-Sinkhorn: as TinyTask, with a trunk of layers that the dual networks D2 and
+    D4 share with Q. The trunk has a batch norm, as in Table 3 of B."""
 
     law = Latent(2, 1, 1)
     data = DATA

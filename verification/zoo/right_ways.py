@@ -75,7 +75,8 @@ def _quasi_newton() -> dict[str, Callable[..., Any]]:
 
 @right("linear programme at tiny eps", tolerance=5e-3)
 def _linear() -> dict[str, Callable[..., Any]]:
-    """W0 in place of s = <C,P>: they differ by at most eps min(H(a), H(b)).
+    """W0, the value without regularisation, in place of the sharp value <C,P>. The two differ by at
+    most eps min(H(a), H(b)), where H is the entropy.
 
     It refuses problems on which that may be more than the stated tolerance.
     """

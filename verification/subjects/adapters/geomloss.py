@@ -29,13 +29,14 @@ ITERATIONS = 300
 to 2.5 % for eps between 1/30 and 1/1000 of the largest cost."""
 
 LAG = 0.1
-"""The tolerance of plans and potentials: ten steps of 1 %."""
+"""The tolerance of plans and potentials, for their lag: ten steps of 1 %."""
 
 SQUARED_LAG = 1e-3
 """The tolerance of values, whose error is of second order: ten times the square of a 1 % step."""
 
 PER_ATOM = LAG / 20
-"""The tolerance of gradients in x: the lag is shared among the atoms, weighted by their masses."""
+"""The tolerance of gradients in x. The row of an atom is multiplied by the weight of the atom, and
+so is its error due to the lag: a twentieth of LAG is taken."""
 
 
 def subject() -> Subject:

@@ -45,7 +45,8 @@ DUAL_STEPS = 4_000
 """Steps of the dual SGD (its default is 10 000): also about 0.3 s, since each takes longer."""
 
 EXACT = {"zero-eps": "reg = 0 is exact transport"}
-"""The fault of the input to which `ot.solve` and `ot.solve_sample` give a meaning."""
+"""Bad input that is none to `ot.solve` and `ot.solve_sample`: the name of the fault (eps = 0), and
+what their documentation says of it."""
 
 
 def _sgd_tolerance(steps: int) -> float:
