@@ -37,7 +37,7 @@ class CappedText(io.StringIO):
         return len(text)
 
     def close(self) -> None:
-        """Does nothing. A subject may close its standard output, and what it printed before that can
+        """Does nothing. A subject may close its standard output, and what it printed before can
         then still be read."""
 
 

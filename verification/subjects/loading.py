@@ -68,11 +68,12 @@ def _on_backend(backend: Backend) -> Subject:
 
 
 def as_subject(found: Any, target: str, capability: str | None = None) -> Subject:
-    """The object `found` as a subject. A Subject is returned as it is; a backend becomes refot on it.
+    """The object `found` as a subject.
 
-    Anything else becomes a subject of one part. If a capability is given (by --as), `found` is the
-    function for it. If none is, the part offers the attributes of `found` that can be called and
-    have the name of a capability.
+    A Subject is returned as it is, and a backend becomes refot itself on that backend. Anything else
+    becomes a subject of one part. If a capability is given (by --as), `found` is the function for
+    it. If none is given, the part offers the attributes of `found` that can be called and have the
+    name of a capability.
     """
     if isinstance(found, Subject):
         return found
