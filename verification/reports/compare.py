@@ -268,10 +268,12 @@ def cause(diagnosis: str) -> str:
 def without_evidence(diagnosis: str) -> str:
     """A diagnosis without the evidence that ends it: text with numbers in parentheses.
 
-    The evidence begins at the first " (" after which digits stand only behind the last inner
-    parenthesis. So remarks in parentheses directly before it are cut off, too, if they have no
-    digits. Diagnoses come from somebody's file: this takes time in proportion to their length,
-    where a regular expression would take its square.
+    It is the last pair of parentheses, if there are digits in it. Remarks in parentheses directly
+    before it are cut off with it, if they have no digits: the cut is at the first " (" behind the
+    last digit that stands before the evidence.
+
+    Diagnoses come from somebody's file, and may be very long. So no regular expression is used for
+    this, whose time might grow with the square of the length.
     """
     if not diagnosis.endswith(")"):
         return diagnosis

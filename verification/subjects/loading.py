@@ -70,7 +70,7 @@ def _on_backend(backend: Backend) -> Subject:
 def as_subject(found: Any, target: str, capability: str | None = None) -> Subject:
     """The object `found` as a subject.
 
-    A Subject is returned as it is, and a backend becomes refot itself on that backend. Anything else
+    A Subject is returned as it is, and a backend becomes refot itself on this backend. All else
     becomes a subject of one part. If a capability is given (by --as), `found` is the function for
     it. If none is given, the part offers the attributes of `found` that can be called and have the
     name of a capability.

@@ -102,7 +102,8 @@ def _l1(x: Any, y: Any) -> Any:
 
 # ------------------------------------------------------------------ SamplesLoss, not debiased
 def _biased() -> Iterator[Part]:
-    """F and its potentials. A function as `cost` that ignores the points can give any matrix."""
+    """F and its potentials. SamplesLoss accepts a function as `cost`. With one that ignores the
+    points and returns a given matrix, it solves the problem of this matrix."""
     import torch
     from geomloss import SamplesLoss
 

@@ -44,7 +44,8 @@ def subject() -> Subject:
 
 
 class Unit(NamedTuple):
-    """A problem as tensors (r, c, C), with C = low + spread * C_unit, at gamma = spread / eps."""
+    """A problem as tensors: weights r, c, and a cost C with entries in [0, 1]. The given cost is
+    low + spread * C, and gamma = spread / eps."""
 
     r: Any
     c: Any

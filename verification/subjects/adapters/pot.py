@@ -219,8 +219,8 @@ def _empirical(ot: ModuleType) -> Iterator[Part]:
 
 # ------------------------------------------------------------------ a fixed number of steps
 def _unrolled(ot: ModuleType) -> Iterator[Part]:
-    """The loss G-8 of Genevay, Peyré, Cuturi 2018. They update the rows first and POT the columns,
-    so POT gets the transposed problem."""
+    """The loss G-8 of Genevay, Peyré, Cuturi 2018. The paper updates the rows first and POT
+    the columns, so POT is given the transposed problem."""
 
     def loss(C: Any, a: Any, b: Any, eps: float, L: int) -> Any:
         start = ot.backend.get_backend(b).log(b)  # v = b
@@ -251,7 +251,8 @@ def _of_potentials(ot: ModuleType) -> Iterator[Part]:
         return float(loss) + eps
 
     def semidual_gradient(g: Array, C: Array, a: Array, b: Array, eps: float) -> Array:
-        """sum_i a_i (b - chi_i), from the gradients that the function has for each i."""
+        """sum_i a_i (b - chi_i), where chi_i is the law of y given x_i. The function of POT returns
+        b - chi_i for one i."""
         return sum(weight * stochastic.coordinate_grad_semi_dual(b, C, eps, g, i)
                    for i, weight in enumerate(a))
 
