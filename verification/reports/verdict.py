@@ -105,8 +105,8 @@ def _plural(count: int, noun: str) -> str:
 
 
 def causes(report: Report) -> list[Cause]:
-    """The causes of all failures, sorted by the worst level of each. At one level the explained ones
-    come first, and then the ones with most failures."""
+    """The causes of all failures, sorted by the worst level of each. At one level the explained
+    ones come first, and then the ones with most failures."""
     groups: dict[str, list[CheckResult]] = defaultdict(list)
     for result in report.at(*BAD):
         groups[root_of(result)].append(result)
