@@ -245,8 +245,9 @@ def _unweighted(change_a: bool, change_b: bool) -> Callable[..., float]:
 MISTAKES: dict[str, Table] = {
     "divergence": {
         **each(DIVERGENCES, _of_terms),
+        # a transposed cost is left out: points have no matrix that could be read the wrong way
         **{name: neighbour for name, neighbour in each(NEIGHBOURS, _in_each_term).items()
-           if name != "cost-transposed"},  # C_yx with the weights a, b has no sense for points
+           if name != "cost-transposed"},
         **_other_costs(right_divergence),
         "self-terms-with-own-eps": ("each self term has an eps of its own, 0.05 std(C)",
             _cross_eps_only),
@@ -256,8 +257,9 @@ MISTAKES: dict[str, Table] = {
     "divergence_gradient": {
         **each(GRADIENTS, _of_gradients),
         **_other_costs(right_gradient),
+        # wrong weights in the self term of y change no gradient in x
         **{name: weights for name, weights in _of_self_weights(_gradient_of_two).items()
-           if name != "self-weights-y-uniform"},  # the self term of y does not depend on x
+           if name != "self-weights-y-uniform"},
         "per-unit-of-mass": ("not multiplied by a_i: the gradient per unit of mass", _per_mass),
         "eps-halved": ("eps is halved", _at_eps(0.5)),
         "eps-doubled": ("eps is doubled", _at_eps(2.0)),

@@ -48,7 +48,7 @@ class PartVerdict:
         if self.level is Level.UNKNOWN:
             return "nothing was checked"
         silent, said, lax = (self.at(level) for level in (Level.SILENT, Level.SAID, Level.LAX))
-        if wrong := self.at(Level.WRONG):  # then it does not matter how it does on hard problems
+        if wrong := self.at(Level.WRONG):  # then hard problems are not mentioned
             asked = [result for result in self.results if result.level is not Level.UNKNOWN
                      and result.difficulty == Difficulty.ORDINARY
                      and not is_about_bad_input(result.id)]

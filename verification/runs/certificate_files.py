@@ -45,7 +45,8 @@ def _arrays(path: Path) -> dict[str, Array]:
         return {"g": np.load(path, allow_pickle=False)}
     except UnreadableError as error:
         raise FileError(f"{path}: not a file of plain arrays ({error})") from error
-    except (ValueError, EOFError, OSError, MemoryError) as error:  # NumPy's, of a broken file
+    # NumPy raises each of these for some broken file
+    except (ValueError, EOFError, OSError, MemoryError) as error:
         raise FileError(f"{path}: not an .npy file of one plain array ({error})") from error
 
 

@@ -75,7 +75,7 @@ def isolated() -> Iterator[Said]:
                 said.printed += [one_line(line) for line in text.getvalue().splitlines()]
     finally:
         os.chdir(folder)
-        if torch is not None:  # GeomLoss, for one, leaves them off when it raises an error
+        if torch is not None:  # GeomLoss leaves gradients switched off when it raises an error
             torch.set_grad_enabled(gradients)
         if _interrupted.is_set():
             raise KeyboardInterrupt

@@ -62,7 +62,8 @@ def _names() -> tuple[str, ...]:
 
 def _on_backend(backend: Backend) -> Subject:
     """refot itself on the backend."""
-    from .adapters.refot_itself import subject  # late, since it imports nearly all of refot
+    # imported here, since it imports nearly all of refot
+    from .adapters.refot_itself import subject
 
     return subject(backend)
 
@@ -153,7 +154,8 @@ def _attribute(target: str) -> Any:
 
 
 def _module(name: str) -> ModuleType:
-    sys.path.insert(0, "")  # the working folder, as `python -m` does
+    # modules of the working folder can be imported, as with `python -m`
+    sys.path.insert(0, "")
     try:
         with isolated():
             return importlib.import_module(name)
@@ -171,7 +173,8 @@ def _file(path: Path) -> ModuleType:
         raise TargetError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    sys.path.insert(0, str(path.resolve().parent))  # its folder, as `python path/file.py` does
+    # the file can import modules beside it, as with `python path/file.py`
+    sys.path.insert(0, str(path.resolve().parent))
     try:
         with isolated():
             spec.loader.exec_module(module)

@@ -1,4 +1,5 @@
-"""Calls into a subject. Each call is made once; its answer, warnings and printed lines are kept.
+"""Calls into a subject. Each call is made once, and its answer, warnings and printed lines are kept
+for all checks that make the same call.
 
 Nothing that a subject returns is trusted: shape and type of an answer are checked, too.
 """

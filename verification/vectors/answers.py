@@ -191,7 +191,8 @@ def read_answers(path: Path) -> dict[str, Any]:
         raise AnswersError(f"{path}: cannot be read ({error.strerror})") from None
     except RecursionError:
         raise AnswersError(f"{path}: nested too deeply") from None
-    except ValueError as error:  # malformed JSON or UTF-8, too many digits, and the errors below
+    # malformed JSON or UTF-8, an integer of too many digits, and every AnswersError from above
+    except ValueError as error:
         raise AnswersError(f"{path}: {error}") from None
     return found
 
@@ -227,5 +228,5 @@ def _flat(nested: Any, levels: int) -> bool:
 def _is_finite(x: int | float) -> bool:
     try:
         return math.isfinite(x)
-    except OverflowError:  # an integer of more than 308 digits
+    except OverflowError:  # an integer that is too large for a float
         return False

@@ -26,7 +26,7 @@ def _pot() -> dict[str, Callable[..., Any]]:
 
     def potentials(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
         f, g, _ = solve(C, a, b, eps)
-        with np.errstate(divide="ignore"):  # log 0 = -inf is right
+        with np.errstate(divide="ignore"):  # a weight 0 has the log scaling -inf
             return f / eps + np.log(normalised(a)), g / eps + np.log(normalised(b))
 
     return {"value": value, "potentials": potentials}

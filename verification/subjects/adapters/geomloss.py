@@ -109,10 +109,11 @@ def _biased() -> Iterator[Part]:
 
     def solve(C: Array, a: Array, b: Array, eps: float, **options: Any) -> Any:
         matrix, a, b = map(torch.tensor, (C, a, b))
+        # the points say only to which side they belong: 1 for rows, -1 for columns
         x, y = (side * torch.ones(size, 1, dtype=matrix.dtype)
-                for side, size in zip((1, -1), C.shape, strict=True))  # 1 marks rows, -1 columns
+                for side, size in zip((1, -1), C.shape, strict=True))
         loss = SamplesLoss("sinkhorn", p=1, blur=eps, debias=False, scaling=ACCURATE,
-                           diameter=max(float(np.ptp(C)), eps),  # the eps to start from
+                           diameter=max(float(np.ptp(C)), eps),  # eps starts there
                            cost=lambda p, _: (matrix if p[0, 0, 0] > 0 else matrix.T)[None],
                            **options)
         return loss(a, x, b, y)
@@ -137,7 +138,7 @@ def _energy() -> Iterator[Part]:
     def mmd(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
         if cost != "euclidean":
             raise unsupported("SamplesLoss('energy')", cost, "euclidean")
-        half = SamplesLoss("energy")(*map(torch.tensor, (a, x, b, y)))  # |alpha - beta|_k^2 / 2
+        half = SamplesLoss("energy")(*map(torch.tensor, (a, x, b, y)))  # it is MMD^2 / 2
         return 2 * float(half)
 
     yield Part("SamplesLoss('energy')", {"mmd": mmd})

@@ -223,7 +223,7 @@ def _unrolled(ot: ModuleType) -> Iterator[Part]:
     the columns, so POT is given the transposed problem."""
 
     def loss(C: Any, a: Any, b: Any, eps: float, L: int) -> Any:
-        start = ot.backend.get_backend(b).log(b)  # v = b
+        start = ot.backend.get_backend(b).log(b)  # its logarithm: v starts at b
         return ot.sinkhorn2(b, a, C.T, eps, numItermax=L, stopThr=0, warmstart=(start, 0 * a))
 
     def gradient(C: Array, a: Array, b: Array, eps: float, L: int) -> Array:
@@ -241,7 +241,8 @@ def _of_potentials(ot: ModuleType) -> Iterator[Part]:
     stochastic = ot.stochastic
 
     def softmin(C: Array, h: Array, eps: float) -> Array:
-        return stochastic.c_transform_entropic(np.ones_like(h), C, eps, h)  # softmin has no weights
+        ones = np.ones_like(h)  # POT's function takes weights, which a softmin does not have
+        return stochastic.c_transform_entropic(ones, C, eps, h)
 
     def dual(f: Array, g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
         """Documented as (6)-(7) of Seguy et al. 2018, which lack the constant eps of B-13."""
