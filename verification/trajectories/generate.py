@@ -58,9 +58,10 @@ def record(algorithm: str) -> dict[str, Any]:
 def free_weights(steps: list[dict[str, Any]]) -> list[str]:
     """The names of the weights whose gradient is 0 in exact arithmetic.
 
-    Such are a bias in front of a batch norm, and the last bias of a network psi of which only
-    differences count. These weights are not compared: what is computed for their gradient is
-    rounding, and an optimiser that divides by the size of the gradient makes whole steps of it.
+    Such are a bias in front of a batch norm, and the last bias of a network of which only
+    differences count (psi, a critic, D2, D4). These weights are not compared: what is computed for
+    their gradient is rounding, and an optimiser that divides by the size of the gradient makes
+    whole steps of it.
     """
     largest: dict[str, float] = {}
     for step in steps:
