@@ -1,6 +1,7 @@
 """Known mistakes of reading the arguments: the right answer to arguments that were read wrongly.
 
-Such a mistake can be made in every capability that takes the argument, so one table serves all.
+Such a mistake can be made in every capability (function of an implementation) that takes the
+argument, so that one table, READINGS, serves all capabilities.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def _filled(weights: Array) -> Array:
 
 
 def _zeros_filled(given: Named) -> list[Named]:
-    """1 / n in place of each weight 0 of a, b, or both; then all are scaled back to the old sum."""
+    """Readings in which each weight 0 of a, of b, or of both is replaced by 1 / n, n the number of
+    weights. All weights are then scaled so that their sum is what it was before."""
     zero = [name for name in ("a", "b") if (given[name] == 0).any()]
     changes = [{name: _filled(given[name])} for name in zero]
     if len(zero) == 2:
@@ -111,7 +113,8 @@ def of_readings(capability: str, right: Answer) -> Table:
 
 
 def _with_masses(answer: Any, capability: str, given: Named, changed: Named) -> Any:
-    """The answer; for a plan, also the plans of implementations that do not scale filled weights.
+    """The answer; for a plan, also the plans of implementations that replace weights 0, but do not
+    scale the weights afterwards.
 
     Such weights do not sum to 1. The last update of Sinkhorn's algorithm makes one marginal of the
     plan equal to the weights a or b, so the mass of the plan is their sum.

@@ -50,7 +50,7 @@ def _mistakes() -> Iterator[Mistake]:
     those of `sides`, which belong to a file of vectors and to no capability."""
     for capability in RIGHT:
         read = of_readings(capability, RIGHT[capability])
-        table = FORMULAS.get(capability, {})  # a new capability may have none
+        table = FORMULAS.get(capability, {})  # a new capability may have no table
         table = table | {name: read[name] for name in read if name not in table}
         for name, (sentence, answer) in (table | numerics.MISTAKES.get(capability, {})).items():
             identity = f"{capability}.{name}"

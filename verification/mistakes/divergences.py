@@ -1,5 +1,8 @@
 """Known mistakes of divergences between point clouds, and of their gradients.
 
+The divergence is S = F_xy - F_xx / 2 - F_yy / 2 (B-9), with the values F of three problems. F_xy is
+its *cross term*, F_xx and F_yy are its *self terms*, in which a cloud is transported to itself.
+
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018.
 """
 
@@ -41,7 +44,8 @@ def _eps(terms: Terms) -> float:
 
 
 def _kl_forgotten_in(term: int) -> Callable[[Terms], float]:
-    """The divergence with the sharp value in one term, and the KL-inclusive one in the others."""
+    """The divergence with the sharp value <C,P> in one term (0 is the cross term), and the value F,
+    which includes eps KL, in the two others."""
     return lambda t: halves(*(s if k == term else F
                                for k, (F, s) in enumerate(zip(values_of(t), _s(t), strict=True))))
 
@@ -87,7 +91,8 @@ def _of_terms(answer: Callable[[Terms], Any]) -> Callable[..., Any]:
 
 
 def _in_each_term(change: Callable[..., Any]) -> Callable[..., Any]:
-    """The divergence S of three values, each of which solves a neighbouring problem."""
+    """The divergence S of the values of three wrong problems: `change` makes each of them from the
+    right problem of that term."""
 
     def alternative(*clouds: Any) -> float | None:
         problems = [change(t.C, t.a, t.b, t.case.eps) for t in point_solutions(*clouds)]
@@ -120,9 +125,9 @@ def _cross_eps_only(*clouds: Any) -> float:
 def _own_weights(
     choose: Callable[[Array, Array], tuple[Array, Array] | None], answer: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """The right cross term, and self terms with the weights choose(a, b), or None if it returns
-    None.
+    """An answer with the right cross term, and with the weights choose(a, b) in the self terms.
 
+    Where `choose` returns None, the mistake cannot be made, and the answer is None, too.
     answer(clouds, changed) takes the cross term from `clouds` and the self terms from `changed`.
     """
 
@@ -157,9 +162,9 @@ def _S_of_two(clouds: Any, changed: Any) -> float:
 
 
 def _S_of_wrong_sums(sums: Callable[..., Forms | None]) -> Callable[..., Forms | None]:
-    """The divergence S of three values that a Sinkhorn loop with a wrong update converges to.
+    """The divergence S of the three values to which a Sinkhorn loop with a wrong update converges.
 
-    `sums` has the wrong values of one problem (`of_wrong_sums`).
+    `sums` returns the wrong values of one problem, or None (see `of_wrong_sums`).
     """
 
     def alternative(*clouds: Any) -> Forms | None:
@@ -240,8 +245,9 @@ def _unweighted(change_a: bool, change_b: bool) -> Callable[..., float]:
 MISTAKES: dict[str, Table] = {
     "divergence": {
         **each(DIVERGENCES, _of_terms),
+        # a transposed cost is left out: points have no matrix that could be read the wrong way
         **{name: neighbour for name, neighbour in each(NEIGHBOURS, _in_each_term).items()
-           if name != "cost-transposed"},  # C_yx with the weights a, b has no sense for points
+           if name != "cost-transposed"},
         **_other_costs(right_divergence),
         "self-terms-with-own-eps": ("each self term has an eps of its own, 0.05 std(C)",
             _cross_eps_only),
@@ -251,8 +257,9 @@ MISTAKES: dict[str, Table] = {
     "divergence_gradient": {
         **each(GRADIENTS, _of_gradients),
         **_other_costs(right_gradient),
+        # wrong weights in the self term of y change no gradient in x
         **{name: weights for name, weights in _of_self_weights(_gradient_of_two).items()
-           if name != "self-weights-y-uniform"},  # the self term of y does not depend on x
+           if name != "self-weights-y-uniform"},
         "per-unit-of-mass": ("not multiplied by a_i: the gradient per unit of mass", _per_mass),
         "eps-halved": ("eps is halved", _at_eps(0.5)),
         "eps-doubled": ("eps is doubled", _at_eps(2.0)),

@@ -1,5 +1,11 @@
 """Known mistakes of functions that need no solver: softmin, dual, semi-dual, scaling loss.
 
+- softmin of scores h (m,): -eps log sum_j exp((h_j - C_ij) / eps), (n,).
+- The dual (B-13) is a function of both potentials, the semi-dual (B-24) of g alone.
+- chi (n, m) is the law of y_j given x_i that belongs to g: its row i is proportional to
+  b_j exp((g_j - C_ij) / eps) and has the sum 1. The gradient of the semi-dual in g is b - a @ chi.
+- The scaling loss (G-8) is <C,P> of the plan after L steps of Sinkhorn's algorithm.
+
 Papers: B = Bréchet et al. 2019, G = Genevay, Peyré, Cuturi 2018, H = Houdard et al. 2023.
 """
 
@@ -128,13 +134,16 @@ SEMIDUAL: Table = {
 
 
 def _chi(g: Array, C: Array, weights: Array, eps: float) -> Array:
-    t = (g - C) / eps
-    E = weights * np.exp(t - t.max(axis=1)[:, None])
-    return E / E.sum(axis=1)[:, None]
+    """chi (n, m), with `weights` in place of b. Exponents are shifted by the largest of their row,
+    so that none overflows; the division by the sum of the row makes up for the shift."""
+    exponents = (g - C) / eps
+    shares = weights * np.exp(exponents - exponents.max(axis=1)[:, None])
+    return shares / shares.sum(axis=1)[:, None]
 
 
 def _hard_cells(g: Array, C: Array, a: Array) -> Array:
-    """a @ chi (m,) if each x_i goes to the y_j of least C_ij - g_j: the mass in each cell."""
+    """The mass (m,) that arrives at each y_j if each x_i sends all its mass a_i to the y_j with the
+    least C_ij - g_j. It stands for a @ chi: the softmax in chi has become a maximum."""
     return np.bincount((C - g).argmin(axis=1), weights=a, minlength=len(g))
 
 
@@ -157,7 +166,7 @@ SEMIDUAL_GRADIENT: Table = {
         lambda g, C, a, b, eps: right_semidual_gradient(g, C, a, b, eps) - b + even(b)),
     "multiplied-by-n": ("multiplied by n: a sum over the batch, not a mean",
         lambda g, C, a, b, eps: len(a) * right_semidual_gradient(g, C, a, b, eps)),
-    "divided-by-n": ("divided by n: 1/B twice",
+    "divided-by-n": ("divided by n: the mean over the batch is taken twice",
         lambda g, C, a, b, eps: right_semidual_gradient(g, C, a, b, eps) / len(a)),
     "divided-by-eps": ("divided by eps",
         lambda g, C, a, b, eps: right_semidual_gradient(g, C, a, b, eps) / eps),
@@ -174,7 +183,8 @@ SEMIDUAL_GRADIENT: Table = {
 def _scalings(
     C: Array, a: Array, b: Array, eps: float, L: int, v: Array
 ) -> tuple[Array, Array, Array]:
-    """(u, K, v) of G-7 after L steps from v."""
+    """(u, K, v): the scalings u (n,), v (m,) after L steps of G-7, of which the first starts from
+    the given v, and the kernel K = exp(-C / eps). Their plan is u_i K_ij v_j."""
     K = np.exp(-C / eps)
     for _ in range(L):
         u = a / (K @ v)
@@ -191,7 +201,8 @@ def _loss_from(start: Callable[[Array], Array]) -> Callable[..., float]:
 
 
 def _columns_first(C: Array, a: Array, b: Array, eps: float, L: int) -> float:
-    """The loss if v is updated before u: that of the problem with rows and columns exchanged."""
+    """The loss if v is updated before u. It is the right loss of the problem in which rows and
+    columns are exchanged."""
     return scaling_loss(C.T, b, a, eps, L)
 
 
@@ -231,18 +242,22 @@ SCALING_LOSS: Table = {
 
 
 def _plan_after(C: Array, a: Array, b: Array, eps: float, L: int) -> Array:
+    """The plan P after L steps. It is also the gradient of sum_ij P_ij C_ij in C if all of P is
+    taken for a constant."""
     u, K, v = _scalings(C, a, b, eps, L, b)
     return u[:, None] * K * v
 
 
 def _kernel_only(C: Array, a: Array, b: Array, eps: float, L: int) -> Array:
-    """The gradient of sum u_i K_ij C_ij v_j in C with u and v held fixed: P - P C / eps."""
+    """The gradient of sum_ij u_i K_ij C_ij v_j in C if u and v are taken for constants (detached)
+    while K = exp(-C / eps) is differentiated: P_ij - P_ij C_ij / eps."""
     P = _plan_after(C, a, b, eps, L)
     return P - P * C / eps
 
 
 SCALING_LOSS_GRADIENT: Table = {
-    "envelope": ("the envelope gradient P, of F and not of <C,P>; or u, v are detached",
+    "envelope": (
+        "the envelope gradient P, of F and not of <C,P>; or the whole plan is detached",
         _plan_after),
     "scalings-detached": ("u and v are detached: P - P C / eps", _kernel_only),
     "one-step-more": ("one step more than L", _steps(1, scaling_loss_gradient)),

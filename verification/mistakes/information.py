@@ -1,5 +1,10 @@
 """Known mistakes of the informative regularisation: Q objective, information, informative plan.
 
+Q (n, m) is a table of rewards for the pairs, and lam its strength. The informative plan is the
+optimal plan of the cost C - lam Q. The Q objective (B-31) is the sum over all pairs of
+a_i b_j exp(Q_ij) - Q_ij P_ij. The information is the mutual information of a plan,
+its KL to the product of its marginals.
+
 B = Bréchet et al. 2019.
 """
 

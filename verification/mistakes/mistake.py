@@ -1,8 +1,8 @@
 """What a known mistake is, and the form of the tables in this folder.
 
 A mistake belongs to one *capability*, a function that an implementation may offer, such as `plan`
-(`verification/subjects/capabilities.py`). It can compute the wrong answer of an implementation that
-makes it, so that a diagnosis recognises the mistake by its number.
+(`verification/subjects/capabilities.py`). From the arguments of a call it computes the wrong
+answer of an implementation that makes it. A diagnosis recognises the mistake by this answer.
 """
 
 from __future__ import annotations

@@ -52,13 +52,17 @@ def _each_rho(change: Callable[[float, float], float]) -> Answer:
     return _with(lambda rho, penalty, eps: ((change(rho[0], eps), change(rho[1], eps)), penalty))
 
 
-def _of_penalty(wrong: str, factor: float = 1.0) -> Answer:
-    """With factor 1: the penalty `wrong` in place of the given one. With another factor: if the
-    given penalty is `wrong`, its rho times the factor; else None."""
+def _of_penalty(kind: str, factor: float = 1.0) -> Answer:
+    """The value U with another penalty, "kl" or "tv".
+
+    With factor 1 the penalty is `kind`, whatever is asked for. With another factor the penalty
+    stays as it is, and rho is multiplied by the factor; that mistake can be made only where the
+    penalty is `kind`, and elsewhere the answer is None.
+    """
 
     def change(rho: Sides, penalty: str, eps: float) -> tuple[Sides, str] | None:
-        changed = (factor * rho[0], factor * rho[1]), wrong
-        return changed if factor == 1 or penalty == wrong else None
+        changed = (factor * rho[0], factor * rho[1]), kind
+        return changed if factor == 1 or penalty == kind else None
 
     return _with(change)
 
@@ -110,12 +114,13 @@ class Solved:
 
     @property
     def masses(self) -> tuple[float, float, float]:
-        """m_a, m_b, m(P)."""
+        """m_a = sum a, m_b = sum b, and m(P) = sum P."""
         return float(self.a.sum()), float(self.b.sum()), float(self.P.sum())
 
     @property
     def relative(self) -> float:
-        """eps sum P log(P / (a(x)b)): eps KL without its mass terms."""
+        """eps sum P log(P / (a(x)b)): eps KL without its mass terms, which are the part -p + q of
+        KL(p | q) = sum p log(p / q) - p + q."""
         return self.eps * kl_from_product(self.P, self.a, self.b)
 
     @property
@@ -126,7 +131,8 @@ class Solved:
 
     @property
     def paid(self) -> tuple[float, float]:
-        """The penalties of rows and columns; 0 where the marginal is exact up to MET."""
+        """What the rows and the columns pay for the difference between marginal and weights; 0 on a
+        side whose marginal is exact up to MET."""
         marginals = self.P.sum(axis=1), self.P.sum(axis=0)
         rows, columns = (
             0.0 if abs(sums - w).sum() <= MET * w.sum() else side.cost(sums, w)

@@ -2,7 +2,8 @@
 
 Many of them solve a wrong problem rightly, such as that of eps / 2. One table of such neighbouring
 problems serves all four capabilities. The other tables compute a wrong answer from the solution of
-the right problem (`Truth`, written t; t.F is the value with eps KL, t.s the sharp cost <C,P>).
+the right problem. That is a `Truth`, written t: t.F is the value with eps KL, t.s the sharp cost
+<C,P>, t.kl is KL(P | a(x)b), and t.kantorovich the value W0 without regularisation.
 
 Papers: B = Bréchet et al. 2019, L = Liu et al.
 """
@@ -32,7 +33,8 @@ def even(weights: Array) -> Array:
 
 
 def square(C: Array) -> bool:
-    """Whether n = m. Otherwise a transposed cost has a wrong shape, so that the mistake is seen."""
+    """Whether n = m. Otherwise a transposed cost has a wrong shape, so that an implementation with
+    this mistake raises an error and needs no diagnosis."""
     return bool(C.shape[0] == C.shape[1])
 
 
@@ -42,7 +44,7 @@ def _transposed(C: Array, a: Array, b: Array, eps: float) -> Problem | None:
 
 
 def _over(scale: Callable[[Array], Any]) -> Callable[..., Problem | None]:
-    """The problem with its cost divided by a number that `scale` takes from |C|."""
+    """The problem with its cost divided by the number scale(|C|), such as the largest entry."""
 
     def change(C: Array, a: Array, b: Array, eps: float) -> Problem | None:
         t = float(scale(abs(C)))
@@ -80,7 +82,8 @@ NEIGHBOURS: Table = {
     "root-of-cost": ("the root of the cost is taken (the plain norm for the squared one)",
         _powered(0.5)),
 }
-"""The problem (C, a, b, eps) that a mistake solves in place of the one asked, or None."""
+"""For each mistake, the problem (C, a, b, eps) that is solved in place of the given one; None where
+the mistake cannot be made."""
 
 RELATIVE: Table = {
     "eps-relative": ("eps is relative to the largest cost: eps max|C| stands in its place",
@@ -91,17 +94,17 @@ RELATIVE: Table = {
 
 
 def _of_neighbours(answer: Callable[[Truth], Any], problems: Table = NEIGHBOURS) -> Table:
-    """The mistakes of a capability that solve a neighbouring problem; `answer` reads its answer off
-    the solution."""
+    """The mistakes of a capability that solve a neighbouring problem. `answer` takes the answer of
+    the capability from the solution of that problem."""
 
-    def asked(change: Callable[..., Problem | None]) -> Answer:
+    def at_neighbour(change: Callable[..., Problem | None]) -> Answer:
         def alternative(*problem: Any) -> Any:
             changed = change(*problem)
             return None if changed is None else answer(solution(*changed))
 
         return alternative
 
-    return each(problems, asked)
+    return each(problems, at_neighbour)
 
 
 def _of_solution(answer: Callable[[Truth], Any]) -> Answer:

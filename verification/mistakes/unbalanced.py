@@ -1,6 +1,9 @@
 """Known mistakes of unbalanced transport on a cost matrix: of U, its plan and its potentials.
 
-Equations are those of docs/equations.md, letter U. An answer is computed from the solution t
+Equations are those of docs/equations.md, letter U. U is the least value over all P >= 0 (U-1) of
+<C,P> + eps KL(P | a(x)b) + rho KL(P1 | a) + rho KL(P'1 | b). In
+KL(p | q) = sum p log(p / q) - p + q, the part -p + q is called the *mass terms*. m_a, m_b and m(P)
+are the masses (sums) of a, b and P. An answer is computed from the solution t
 (`Unbalanced`) of the given problem, or of a neighbouring problem that the mistake solves in its
 place. rho is the strength of the KL penalties. rho / (rho + eps), the factor of the softmin in U-3,
 is called the *damping*.
@@ -100,14 +103,14 @@ NEIGHBOURS: Table = {
 
 
 def _of_neighbours(answer: Of) -> Table:
-    def asked(change: Callable[..., Problem | None]) -> Answer:
+    def at_neighbour(change: Callable[..., Problem | None]) -> Answer:
         def alternative(*problem: Any) -> Any:
             changed = change(*problem)
             return None if changed is None else answer(unbalanced_solution(*changed))
 
         return alternative
 
-    return each(NEIGHBOURS, asked)
+    return each(NEIGHBOURS, at_neighbour)
 
 
 def _of_solution(answer: Of) -> Answer:

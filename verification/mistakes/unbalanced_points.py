@@ -1,6 +1,7 @@
 """Known mistakes of unbalanced divergences between point clouds, and of their gradients.
 
-Equations are those of docs/equations.md, letter U.
+The divergence U-8 of docs/equations.md is S = U_xy - U_xx / 2 - U_yy / 2 + eps/2 (m_a - m_b)^2,
+with the values U of three unbalanced problems and the masses m_a and m_b of the two clouds.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ POINT_NEIGHBOURS: Table = {name: entry for name, entry in NEIGHBOURS.items()
 
 
 def _S_of_neighbours() -> Table:
-    def asked(change: Callable[..., Problem | None]) -> Answer:
+    def at_neighbour(change: Callable[..., Problem | None]) -> Answer:
         def alternative(*clouds: Any) -> Forms | None:
             terms = _terms_of_neighbours(change, clouds)
             if terms is None:
@@ -110,7 +111,7 @@ def _S_of_neighbours() -> Table:
 
         return alternative
 
-    return each(POINT_NEIGHBOURS, asked)
+    return each(POINT_NEIGHBOURS, at_neighbour)
 
 
 # ------------------------------------------------------------------ gradients in the points
@@ -136,7 +137,9 @@ def _per_mass(*clouds: Any) -> Array:
 
 
 def _damped_gradient(*clouds: Any) -> Forms:
-    """The gradient times rho / (rho + eps), and divided by it: that of a damped softmin."""
+    """Two wrong gradients: the right one times rho / (rho + eps), and divided by it. The update of
+    a potential multiplies a softmin by this factor. In a gradient that is taken through the softmin
+    the factor has to be made up for; one of the two does not do so, the other does it twice."""
     G, H = right_unbalanced_gradients(*clouds)
     tau = damping(clouds[5], clouds[4])
     return Forms((tau * (G - H), (G - H) / tau))

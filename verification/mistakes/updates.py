@@ -47,7 +47,8 @@ def standing(rows: Array, columns: Array, a: Array, b: Array, eps: float) -> Sum
     iteration moves all g_j by the same number. Returned are the sums with g updated last, and those
     with f updated last; None if the loop has not ended after STEPS iterations.
     """
-    softmin = get_backend("numpy").softmin  # without the checks of `refot.softmin`, at each step
+    # the softmin of the backend: `refot.softmin` would check its arguments at each step
+    softmin = get_backend("numpy").softmin
     on_rows, on_columns = DenseCost(rows), DenseCost(columns)
     eps_log_a, eps_log_b = eps * _log(a), eps * _log(b)
     g, unit = np.zeros_like(b), float(np.ptp(rows)) + eps
@@ -59,14 +60,14 @@ def standing(rows: Array, columns: Array, a: Array, b: Array, eps: float) -> Sum
         if change <= 1e-11 * unit:
             last = softmin(on_rows, g + eps_log_b, eps)
             return [f[:, None] + g, last[:, None] + g]
-        if not change < np.inf:  # a float has overflowed
+        if not change < np.inf:  # a float has overflowed: g is infinite or NaN
             return None
     return None
 
 
 REMEMBERED = 256
-"""The number of results of `standing` that are kept: all capabilities of all parts of a subject are
-asked about the same problems."""
+"""The number of results of `standing` that are kept. They are needed again and again, because all
+functions of an implementation are asked about the same problems."""
 
 _standing: dict[Hashable, Sums | None] = {}
 
@@ -157,7 +158,7 @@ def of_wrong_sums(capability: str) -> Table:
 
     def mistake(sums: WrongSums) -> Callable[..., Forms | None]:
         def alternative(*problem: Any) -> Forms | None:
-            with np.errstate(all="ignore"):  # an answer that overflows is not finite: it fits none
+            with np.errstate(all="ignore"):  # an infinite answer is harmless: it equals none
                 found = sums(*problem)
                 return None if found is None else Forms(tuple(
                     answer for S in found for answer in ANSWERS[capability](S, *problem)))

@@ -20,13 +20,14 @@ WRONG = ("failed", "error")
 """The statuses of checks that fail."""
 
 MEASURED = re.compile(r"""(?<![\w<>^|])(?:
-    [-+]?\d+(?:\.\d+)?e[-+]?\d+ | [-+]?\d+\.\d+ | [-+]?\d\d+  # what was measured,
-    | \d(?=\ \()                                          # a digit before "(rows)", too,
-)(?!\w)""", re.VERBOSE)  # and not the 0, 1, 2 of a formula
-"""Numbers that were measured in a call. Two diagnoses that differ only in these are the same."""
+    [-+]?\d+(?:\.\d+)?e[-+]?\d+ | [-+]?\d+\.\d+ | [-+]?\d\d+  # several digits
+    | \d(?=\ \()                                          # a single digit in front of " ("
+)(?!\w)""", re.VERBOSE)
+"""Matches the numbers in a diagnosis that were measured in a call, but not the single digits of a
+formula, such as the 2 of x / 2. Two diagnoses that differ only in measured numbers are the same."""
 
 Key = tuple[str, str, str]
-"""(part, check, case)."""
+"""(part, check, case): a function of the library, the id of the check, the name of the problem."""
 
 
 class CompareError(ValueError):
@@ -109,7 +110,8 @@ def _line(check: dict[str, Any]) -> Line:
 # ------------------------------------------------------------------ what changed
 @dataclass(frozen=True)
 class Comparison:
-    """Two reports; an error counts as changed if it grew or fell by more than `factor`."""
+    """Two reports, and what differs between them. An error counts as changed if it became more than
+    `factor` times larger or smaller."""
 
     old: ReadReport
     new: ReadReport
@@ -266,10 +268,12 @@ def cause(diagnosis: str) -> str:
 def without_evidence(diagnosis: str) -> str:
     """A diagnosis without the evidence that ends it: text with numbers in parentheses.
 
-    The evidence begins at the first " (" after which digits stand only behind the last inner
-    parenthesis. So remarks in parentheses directly before it are cut off, too, if they have no
-    digits. Diagnoses come from somebody's file: this takes time in proportion to their length,
-    where a regular expression would take its square.
+    It is the last pair of parentheses, if there are digits in it. Remarks in parentheses directly
+    before it are cut off with it, if they have no digits: the cut is at the first " (" behind the
+    last digit that stands before the evidence.
+
+    Diagnoses come from somebody's file, and may be very long. So no regular expression is used for
+    this, whose time might grow with the square of the length.
     """
     if not diagnosis.endswith(")"):
         return diagnosis

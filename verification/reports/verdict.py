@@ -48,7 +48,7 @@ class PartVerdict:
         if self.level is Level.UNKNOWN:
             return "nothing was checked"
         silent, said, lax = (self.at(level) for level in (Level.SILENT, Level.SAID, Level.LAX))
-        if wrong := self.at(Level.WRONG):  # then it does not matter how it does on hard problems
+        if wrong := self.at(Level.WRONG):  # then hard problems are not mentioned
             asked = [result for result in self.results if result.level is not Level.UNKNOWN
                      and result.difficulty == Difficulty.ORDINARY
                      and not is_about_bad_input(result.id)]
@@ -105,7 +105,8 @@ def _plural(count: int, noun: str) -> str:
 
 
 def causes(report: Report) -> list[Cause]:
-    """The causes of all failures: the worst first, then explained ones, then frequent ones."""
+    """The causes of all failures, sorted by the worst level of each. At one level the explained
+    ones come first, and then the ones with most failures."""
     groups: dict[str, list[CheckResult]] = defaultdict(list)
     for result in report.at(*BAD):
         groups[root_of(result)].append(result)

@@ -41,11 +41,12 @@ def _arrays(path: Path) -> dict[str, Array]:
     try:
         if path.suffix != ".npy":
             return read_arrays(path, LARGEST)
-        read_plain(path, LARGEST)  # refuses what is no plain file, or is too large
+        read_plain(path, LARGEST)  # read only to refuse a file that is not plain, or too large
         return {"g": np.load(path, allow_pickle=False)}
     except UnreadableError as error:
         raise FileError(f"{path}: not a file of plain arrays ({error})") from error
-    except (ValueError, EOFError, OSError, MemoryError) as error:  # NumPy's, of a broken file
+    # NumPy raises each of these for some broken file
+    except (ValueError, EOFError, OSError, MemoryError) as error:
         raise FileError(f"{path}: not an .npy file of one plain array ({error})") from error
 
 

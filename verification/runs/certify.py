@@ -36,8 +36,8 @@ from .certify_unbalanced import CertifiedUnbalanced, certified_unbalanced, requi
 from .verdict import DIAGNOSED_ENTRIES, Verdict, highest_cost, line, mistake_in, verdict
 
 RATE = 1e-6
-"""A value may be off by this share of max C - min C, plus 64 roundings of max |C| + eps, as in
-`refot verify`."""
+"""A value may be off by this share of max C - min C, plus 64 roundings (2^-53) of max |C| + eps, as
+in `refot verify`."""
 
 
 def read_problem(path: Path) -> tuple[Problem, Array | None]:
@@ -65,7 +65,8 @@ class Certified:
         yield f"L1 marginal error of the potentials: {found.marginal_error:.2g}"
 
     def expected(self, called: Convention) -> Interval:
-        """The interval of the value as the convention defines it, in the units of its cost."""
+        """The interval in which the value lies that the convention prescribes: of <C,P>, or of
+        another value than F, and for the cost that its library uses, which may be half of ours."""
         scale = scale_on(called, self.ground)
         if called.value is ValueKind.SHARP:
             return scale * self.certificate.transport_cost

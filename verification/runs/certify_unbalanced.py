@@ -25,8 +25,8 @@ from refot.verification.certificates.intervals import Interval
 from .verdict import DIAGNOSED_ENTRIES, Verdict, highest_cost, line, mistake_in, verdict
 
 RATE = 1e-6
-"""How far a value may be off: by this share of (max C - min C) m(P), plus 64 roundings of the
-largest terms of U."""
+"""How far a value may be off: by this share of (max C - min C) m(P), where m(P) is the mass of the
+plan, plus 64 roundings (2^-53) of the largest terms of U."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class CertifiedUnbalanced:
 
     @property
     def allowed(self) -> float:
-        """By how much a value may be off."""
+        """By how much a value may be off. The terms of U of which roundings are allowed are <C,P>,
+        eps m_a m_b, for each penalty rho times the two masses that it compares, and U itself."""
         p, (m_a, m_b) = self.problem, self.problem.masses
         paid = sum(side.rho * (mass + self.mass) for side, mass in ((p.rows, m_a), (p.columns, m_b))
                    if math.isfinite(side.rho))

@@ -89,7 +89,7 @@ def console_names(
     known: dict[str, Any] = {
         "np": np, "case": case, "C": case.C, "a": case.a, "b": case.b, "eps": case.eps,
         "x": case.x, "y": case.y, "cost": case.cost, "result": result, "calls": trial.calls}
-    if trial.calls:  # in refot's convention
+    if trial.calls:  # its arguments and its answer are in refot's convention
         last = trial.calls[-1]
         known |= {"arguments": last.arguments, "answer": last.answer,
                   "expected": RIGHT[last.capability](

@@ -1,4 +1,8 @@
-"""The right digits of a subject: for each capability and difficulty, the worst and the median."""
+"""The right digits of a subject: for each capability and difficulty, the worst and the median.
+
+Right digits are -log10 of the relative error of an answer (`verification/checks/digits.py`). The
+*worst* answer has the fewest.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,8 @@ DIFFICULTIES = tuple(Difficulty)
 
 
 class Counted(Protocol):
-    """The fields of a result from which a row is computed."""
+    """The fields of the result of one check on one case from which the rows are computed. `digits`
+    is None where the check compares nothing with a certified number."""
 
     @property
     def part(self) -> str: ...
@@ -28,7 +33,9 @@ class Counted(Protocol):
 
 @dataclass(frozen=True)
 class DigitRow:
-    """The right digits in all comparisons of one capability of one part at one difficulty."""
+    """How many digits are right in the answers of one part (function of the subject) to one
+    capability, on the cases of one difficulty: the fewest, and the median, of all `comparisons`
+    with certified numbers."""
 
     part: str
     capability: str
@@ -43,7 +50,8 @@ class DigitRow:
 
 
 def digit_table(results: Iterable[Counted]) -> list[DigitRow]:
-    """A row for each part, capability and difficulty with a comparison, the ordinary ones first."""
+    """A row for each part, capability and difficulty of which at least one result has digits. The
+    rows of a capability go from ordinary cases to extreme ones."""
     groups: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for result in results:
         if result.digits is not None:

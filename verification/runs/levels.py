@@ -15,7 +15,8 @@ from typing import Protocol
 from refot.verification.cases.case import Difficulty
 
 WRONG_STATUSES = ("failed", "error", "not_converged")
-"""The statuses of checks that found a wrong answer or none."""
+"""The statuses of checks that found a wrong answer or none. What the statuses mean is said at
+STATUSES in `run.py`."""
 
 
 class Level(StrEnum):

@@ -189,7 +189,8 @@ def _each(
         while left and len(in_hand) < at_once:
             try:
                 in_hand[workers.submit(Examiner.share, left[0])] = left[0]
-            except BrokenProcessPool:  # a job in hand has ended its worker: see below
+            except BrokenProcessPool:
+                # a job that was handed out before has ended its worker; its future says so below
                 break
             left.popleft()
         for future in workers.ended(in_hand):

@@ -75,7 +75,8 @@ class Program:
         self.waited = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_resident": None}  # another process starts its own
+        # a running process cannot be pickled: a process that gets this object starts its own
+        return self.__dict__ | {"_resident": None}
 
     def ask(
         self, capability: str, arguments: tuple[Any, ...], seconds: float = math.inf
@@ -95,7 +96,9 @@ class Program:
             return read_answer(line, self._asked)
         except (ProgramSaysError, NotImplementedError):
             raise
-        except BaseException:  # whatever it is, the answer may still come, and fit no later request
+        except BaseException:
+            # The answer to this request may still come, and would be read as the answer to the
+            # next one. So the process is ended, whatever the error was.
             self._failures += not REFUSAL.get()
             self.stop()
             raise
@@ -248,7 +251,7 @@ def questions(capabilities: list[str], cases: list[Case]) -> Questions:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for _, case, check in asked([probe.part], cases):
-            with contextlib.suppress(Exception):  # zeros are no answers, and may raise errors
+            with contextlib.suppress(Exception):  # a check may raise on the zeros
                 check.run(Trial(probe, case, solution_of(case)))
     return found
 

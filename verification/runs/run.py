@@ -204,7 +204,8 @@ def run_check(check: Check, trial: Trial, suspects: Suspects | None = None) -> E
     If refot's own code raises, the result has the status `refot_error`.
     """
     try:
-        with np.errstate(all="ignore"):  # numbers of the subject may be huge, or not finite
+        # numbers of the subject may be huge or not finite: refot must not warn when it uses them
+        with np.errstate(all="ignore"):
             return _examined(check, trial, suspects or Suspects())
     except Exception as error:  # noqa: BLE001 - all that a subject raises is a SubjectError
         return Examined(refot_error(check, trial.probe.part.name, trial.case, error))
@@ -225,7 +226,7 @@ def _examined(check: Check, trial: Trial, suspects: Suspects) -> Examined:
         result, status="passed" if found.passed else "failed", measured=found.measured,
         expected=expected, error=found.error, tolerance=found.tolerance, message=found.message,
         digits=digits(check.id, found))
-    if found.passed:  # right answers are evidence, too: against mistakes that would change them
+    if found.passed:  # a right answer is evidence against all mistakes that would have changed it
         return Examined(result, suspects.evidence(trial, found))
     if may_fail_to_converge(trial.case, check.id, found.measured) and (said := stated(trial)):
         return Examined(replace(result, status="not_converged", message=said, said=said))

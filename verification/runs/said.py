@@ -55,8 +55,11 @@ def stated(trial: Trial) -> str:
 
 
 def may_fail_to_converge(case: Case, id: str, measured: float = math.nan) -> bool:
-    """Whether a solver may fail to converge on the case, and whether that explains what the check
-    found: a finite `measured` of HOLD_ANYWAY is not explained."""
+    """Whether what a check found may be due to a solver that did not converge.
+
+    That is so on an extreme case, if the capability needs a solver. It is not so if the check is in
+    HOLD_ANYWAY and measured a finite number: that must be right in any case.
+    """
     return (case.difficulty is Difficulty.EXTREME and CAPABILITIES[id.partition(".")[0]].solved
             and not (math.isfinite(measured) and id in HOLD_ANYWAY))
 

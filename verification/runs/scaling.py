@@ -61,12 +61,13 @@ class Scaling:
 
     @property
     def time_exponent(self) -> float | None:
-        """k such that the time grows as n^k; None with fewer than three sizes."""
+        """k, if the time grows as n^k; None where fewer than three sizes were measured."""
         return exponent(list(zip(self.sizes, self.seconds, strict=True)))
 
     @property
     def memory_exponent(self) -> float | None:
-        """k such that the memory grows as n^k; None with fewer than three sizes of LEAST_MEMORY."""
+        """k, if the memory grows as n^k. Only sizes that took at least LEAST_MEMORY bytes count;
+        None where there are fewer than three of them."""
         return exponent([(n, taken) for n, taken in zip(self.sizes, self.bytes, strict=True)
                          if taken is not None and taken >= LEAST_MEMORY])
 
@@ -80,9 +81,11 @@ def exponent(points: list[tuple[int, float]]) -> float | None:
 
 
 def measured(subject: Subject, memory: bool = True) -> tuple[Scaling, ...]:
-    """Time and memory of every measured capability of every part, up to the first size it fails.
+    """Time and memory of each part in each of its capabilities that `to_measure` names.
 
-    `memory` must be False if the subject runs in another process: only that of this one is known.
+    Each is measured at growing sizes, until it raises or takes longer than LONGEST_CALL. One that
+    raises at the first size is left out. `memory` must be False if the subject runs in another
+    process, because only the memory of this process can be read.
     """
     found = (of_capability(part, name, memory) for part, name in to_measure(subject))
     with undisturbed():
@@ -97,9 +100,11 @@ def to_measure(subject: Subject) -> list[tuple[Part, str]]:
 
 
 def of_capability(part: Part, capability: str, memory: bool) -> Scaling:
-    """Time and memory of one capability, up to the size at which it raises or takes too long."""
+    """Time and memory of one capability at growing sizes. A size at which it raises is not among
+    them, and the first at which it takes longer than LONGEST_CALL is the last."""
     rows: list[tuple[int, float, int | None]] = []
-    _least_time(part, capability, _calls(part, capability, SIZES[0]))  # lets it compile
+    # calls whose time is not kept, since the first of them may have to compile code
+    _least_time(part, capability, _calls(part, capability, SIZES[0]))
     for n in SIZES:
         calls = _calls(part, capability, n)
         peak = PeakMemory() if memory else None
@@ -133,7 +138,8 @@ def _calls(part: Part, capability: str, n: int) -> list[tuple[Any, ...]]:
 
 
 def _least_time(part: Part, capability: str, calls: list[tuple[Any, ...]]) -> float | None:
-    """Seconds of the fastest call; None if a call raises. The first one may compile."""
+    """Seconds of the fastest of these calls; None if one raises, or if there are none. After a call
+    that took longer than LONGEST_CALL no other is made."""
     probe, least = Probe(part), math.inf
     for arguments in calls:
         try:
@@ -152,8 +158,9 @@ class PeakMemory:
     then."""
 
     def __init__(self) -> None:
-        with contextlib.suppress(OSError, AttributeError):  # not the C library of GNU
-            # gives freed memory back: else it would be used again, and the peak would not show it
+        with contextlib.suppress(OSError, AttributeError):  # only GNU's C library has malloc_trim
+            # freed memory is given back to the system: a call could use it again, and the peak of
+            # this process would not show that
             ctypes.CDLL(None).malloc_trim(0)
         with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")  # sets the peak to the present memory
@@ -198,5 +205,5 @@ def size(taken: int | None) -> str:
 
 
 def power(k: float | None) -> str:
-    """n^k."""
+    """The power as text: "n^2.0", or "-" where k is not known."""
     return "-" if k is None else f"n^{k:.1f}"

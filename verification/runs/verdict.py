@@ -36,7 +36,7 @@ def line(what: str, interval: Interval) -> str:
 
 
 def highest_cost(C: Cost) -> float:
-    """max |C| of the allowed pairs."""
+    """max |C_ij| over all pairs (i, j) that are not forbidden by an infinite cost."""
     return max(float(abs(finite_part(C.rows(rows))).max()) for rows in row_blocks(C))
 
 

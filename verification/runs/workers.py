@@ -45,7 +45,8 @@ class Worker:
             return self._load()
         except TargetError:
             raise
-        except InputError as error:  # the first process then has to expect one kind of error only
+        except InputError as error:
+            # also as a TargetError, so that the first process has to expect only one kind of error
             raise TargetError(str(error)) from None
         except Exception as error:  # noqa: BLE001 - a broken library may raise anything
             raise TargetError(f"to load it raises {type(error).__name__}: {error}") from None
@@ -57,7 +58,8 @@ worker has to be a variable of a module."""
 
 
 def _start(worker: Worker) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the first process ends its workers
+    # Ctrl-C reaches this process, too; it is ignored, because the first process ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _workers[:] = [worker]
     threading.Thread(target=_end_with_the_first_process, daemon=True).start()
 
@@ -163,13 +165,13 @@ class Workers(Generic[W]):
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is not None:  # an error or Ctrl-C: do not wait for what the workers are doing
+        if kind is not None:  # after an error or Ctrl-C the work in progress is not waited for
             _kill_children()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         if self._main:
             signal.signal(signal.SIGINT, self._before)
-        if self._interrupted and kind is None:  # Ctrl-C after the last call had ended
+        if self._interrupted and kind is None:  # Ctrl-C came after the last call
             raise KeyboardInterrupt
 
 

@@ -33,7 +33,8 @@ UNBALANCED_CLOUDS = ("x", "a", "y", "b", "eps", "rho", "cost")
 """An unbalanced problem of two clouds of points."""
 
 JOINT = "P"
-"""The argument that is a joint law (n, m). The weights that stand beside it are its marginals."""
+"""The argument that is a joint law (n, m). The checks give as weights beside it its marginals; the
+certified vectors also give others."""
 
 
 class Role(Enum):

@@ -37,7 +37,8 @@ class CappedText(io.StringIO):
         return len(text)
 
     def close(self) -> None:
-        """Does nothing: what a subject printed before it closed its output is still read."""
+        """Does nothing. A subject may close its standard output, and what it printed before can
+        then still be read."""
 
 
 @dataclass
@@ -74,7 +75,7 @@ def isolated() -> Iterator[Said]:
                 said.printed += [one_line(line) for line in text.getvalue().splitlines()]
     finally:
         os.chdir(folder)
-        if torch is not None:  # GeomLoss, for one, leaves them off when it raises an error
+        if torch is not None:  # GeomLoss leaves gradients switched off when it raises an error
             torch.set_grad_enabled(gradients)
         if _interrupted.is_set():
             raise KeyboardInterrupt

@@ -41,8 +41,8 @@ class Limits:
 
 
 class _OutOfTime(BaseException):
-    """Raised within the call. It is no Exception, so that a subject's `except Exception` does not
-    catch it."""
+    """The handler of the alarm raises it inside the call of the subject. It is no Exception, so
+    that an `except Exception` of the subject does not catch it."""
 
 
 @contextlib.contextmanager
@@ -75,7 +75,7 @@ def time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        if left:  # go on with the limit in which this one is nested
+        if left:  # this limit was nested in another one, whose alarm is set again
             signal.setitimer(signal.ITIMER_REAL, max(1e-3, left + start - time.monotonic()), 1.0)
 
 

@@ -56,19 +56,26 @@ def load(target: str, capability: str | None = None) -> Subject:
 
 
 def _names() -> tuple[str, ...]:
-    """The targets that are names."""
+    """The targets that are a mere name: of a library with an adapter, or of a backend."""
     return (*PEERS, *backend_names())
 
 
 def _on_backend(backend: Backend) -> Subject:
     """refot itself on the backend."""
-    from .adapters.refot_itself import subject  # late, since it imports nearly all of refot
+    # imported here, since it imports nearly all of refot
+    from .adapters.refot_itself import subject
 
     return subject(backend)
 
 
 def as_subject(found: Any, target: str, capability: str | None = None) -> Subject:
-    """Any object as a subject of one part."""
+    """The object `found` as a subject.
+
+    A Subject is returned as it is, and a backend becomes refot itself on this backend. All else
+    becomes a subject of one part. If a capability is given (by --as), `found` is the function for
+    it. If none is given, the part offers the attributes of `found` that can be called and have the
+    name of a capability.
+    """
     if isinstance(found, Subject):
         return found
     if capability is not None:
@@ -78,7 +85,9 @@ def as_subject(found: Any, target: str, capability: str | None = None) -> Subjec
     else:
         found = _instance(found, target) if isinstance(found, type) else found
         if callable(_stated(found, "plan_entries", None, target)) and isinstance(found, Backend):
-            return _on_backend(found)  # a backend's softmin has other arguments than CAPABILITIES'
+            # A backend has a method `softmin`, too, but with other arguments than the capability
+            # of that name. It must not be called as if it were that capability.
+            return _on_backend(found)
         offered = {name: attribute for name in CAPABILITIES
                    if callable(attribute := _stated(found, name, None, target))}
     if not offered:
@@ -109,9 +118,8 @@ def _stated(found: Any, attribute: str, default: Any, target: str) -> Any:
 def _allowed(allows: Any, what: str) -> dict[str, str]:
     """The attribute `allows` of a subject, checked: names of faults of the input, each with the
     sentence of the subject's documentation that allows it."""
-    from refot.verification.cases.faults import (
-        FAULTS,
-    )  # late, since most of those who import this file need no faults
+    # imported here, since most of those who import this file need no faults
+    from refot.verification.cases.faults import FAULTS
 
     if not isinstance(allows, Mapping):
         raise TargetError(f"{what}: a {type(allows).__name__} where a dict is due, of a fault of "
@@ -146,7 +154,8 @@ def _attribute(target: str) -> Any:
 
 
 def _module(name: str) -> ModuleType:
-    sys.path.insert(0, "")  # the working folder, as `python -m` does
+    # modules of the working folder can be imported, as with `python -m`
+    sys.path.insert(0, "")
     try:
         with isolated():
             return importlib.import_module(name)
@@ -164,7 +173,8 @@ def _file(path: Path) -> ModuleType:
         raise TargetError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    sys.path.insert(0, str(path.resolve().parent))  # its folder, as `python path/file.py` does
+    # the file can import modules beside it, as with `python path/file.py`
+    sys.path.insert(0, str(path.resolve().parent))
     try:
         with isolated():
             spec.loader.exec_module(module)

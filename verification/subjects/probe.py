@@ -1,4 +1,5 @@
-"""Calls into a subject. Each call is made once; its answer, warnings and printed lines are kept.
+"""Calls into a subject. Each call is made once, and its answer, warnings and printed lines are kept
+for all checks that make the same call.
 
 Nothing that a subject returns is trusted: shape and type of an answer are checked, too.
 """
@@ -60,10 +61,11 @@ class Probe:
     _warnings: dict[tuple[Hashable, ...], list[str]] = field(default_factory=dict)
     _written: dict[Hashable, tuple[str, ...]] = field(default_factory=dict)
 
-    def under(self, limits: Part) -> Probe:
-        """A new probe of the same part under other limits. Both know of all warnings, since a
-        subject that solves a problem once for several calls warns only once."""
-        return Probe(limits, _warnings=self._warnings)
+    def under(self, part: Part) -> Probe:
+        """A new probe of `part`, which is the same part under other limits of time or memory. The
+        two probes share their warnings: a subject that solves a problem once for several calls
+        warns only once, in a call to one of them."""
+        return Probe(part, _warnings=self._warnings)
 
     def number(self, capability: str, *arguments: Any) -> float:
         """A scalar answer, as float."""

@@ -63,7 +63,7 @@ class Supervised:
             self._supervisor = subprocess.Popen(
                 command, bufsize=0, stdin=stdin, stdout=stdout, stderr=errors,
                 start_new_session=True, pass_fds=[far_end.fileno()])
-        except (OSError, ValueError) as error:  # a NUL in a word, too many words
+        except (OSError, ValueError) as error:  # e.g. for a NUL in a word
             self._channel.close()
             raise ProgramError(f"cannot be started: {error}") from None
         finally:
@@ -186,7 +186,8 @@ class Resident:
             return os.write(self._stdin.fileno(), unsent)
         except BlockingIOError:
             return 0
-        except OSError:  # it has closed its input, which is no error: `ask` reads on, to its end
+        except OSError:
+            # the program has closed its input, which it may do: `ask` still reads what it writes
             return len(unsent)
 
     def _received(self) -> bytes:

@@ -65,7 +65,7 @@ def descendants() -> list[int]:
             try:
                 with open(f"/proc/{entry}/stat", "rb") as file:
                     parents[int(entry)] = int(file.read().rpartition(b")")[2].split()[1])
-            except OSError:  # it has ended
+            except OSError:  # this process has ended meanwhile
                 continue
     below, found = {os.getpid()}, list[int]()
     while new := [pid for pid, parent in parents.items() if parent in below and pid not in below]:
@@ -114,7 +114,7 @@ def supervise(channel: socket.socket, words: list[str]) -> None:
                 ended = True
                 tell("ended", process.returncode)
             _reap_orphans(process.pid)
-    except OSError:  # the other side is gone
+    except OSError:  # refot's side of the socket is closed
         pass
     finally:
         end_all(process.pid)

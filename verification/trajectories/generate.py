@@ -56,10 +56,12 @@ def record(algorithm: str) -> dict[str, Any]:
 
 
 def free_weights(steps: list[dict[str, Any]]) -> list[str]:
-    """Weights whose gradient is 0 in exact arithmetic: a bias before batch norm, a constant in psi.
+    """The names of the weights whose gradient is 0 in exact arithmetic.
 
-    They are not compared: an optimiser that divides by the size of the gradient turns its rounding
-    into whole steps.
+    Such are a bias in front of a batch norm, and the last bias of a network of which only
+    differences count (psi, a critic, D2, D4). These weights are not compared: what is computed for
+    their gradient is rounding, and an optimiser that divides by the size of the gradient makes
+    whole steps of it.
     """
     largest: dict[str, float] = {}
     for step in steps:

@@ -121,7 +121,8 @@ def _gradients(expected: list[Any], given: Any, k: int) -> Iterator[Difference]:
 
 
 def _due(given: Any, kind: str, name: str, k: int) -> Array:
-    """An array of the answer, float64. Raises ValueError."""
+    """The array `name` among the losses, gradients or weights (`kind`) of the answer to step k, in
+    float64. Raises ValueError if it is missing."""
     held = given.get(kind) if isinstance(given, Mapping) else None
     if not isinstance(held, Mapping) or name not in held:
         raise ValueError(f"step {k}: no {name} among its {kind}")

@@ -42,13 +42,14 @@ def training_cause(
 
 
 def _later(steps: ComparedSteps) -> bool:
-    """Step 1 is right and a later one is not, although it starts from right weights."""
+    """No comparison of step 1 fails, and one of a later step does. The first wrong step then began
+    with right weights, so that something else which outlasts a step must be wrong."""
     return not steps.missed(1) and any(map(steps.missed, range(2, len(steps.file["steps"]) + 1)))
 
 
 def _start_in_average(steps: ComparedSteps) -> bool:
-    """psi_1 is K / (K + 1) times the right one: the mean has the start psi_0 = 0 as one more
-    term."""
+    """SDOT's vector psi after step 1 is K / (K + 1) times the right one. The right one is a mean of
+    K terms; here the start psi_0 = 0 has been added up with them, as one more term."""
     if steps.file["algorithm"] != "sdot" or not steps.missed(1):
         return False
     K = steps.file["settings"]["K"]
@@ -58,14 +59,16 @@ def _start_in_average(steps: ComparedSteps) -> bool:
 
 
 def _trunk_moves(steps: ComparedSteps) -> bool:
-    """After step 1 only weights of the trunk are wrong, and all losses are right."""
+    """In step 1 of Info-Sinkhorn, weights of the trunk (the layers that D2, D4 and Q share) are
+    wrong, and nothing else is."""
     missed = steps.missed(1)
     return (steps.file["algorithm"] == "info_sinkhorn" and bool(missed)
             and all(each.name.startswith("D/trunk.") for each in missed))
 
 
 def _descends(steps: ComparedSteps) -> bool:
-    """Of the first optimiser step, every wrong gradient is minus the right one."""
+    """Gradients that the first call of an optimiser got are wrong, and each of these is minus the
+    right one."""
     missed = [each for each in steps.missed(1) if "'s gradient 1, " in each.what]
     return bool(missed) and all(
         abs(each.measured + each.expected) <= steps.allowed * abs(each.expected)
@@ -74,9 +77,11 @@ def _descends(steps: ComparedSteps) -> bool:
 
 SYMPTOMS: tuple[tuple[Callable[[ComparedSteps], bool], str], ...] = (
     (_start_in_average, "the average holds its start psi_0: K + 1 terms in place of K (H-28)"),
-    (_trunk_moves, "the step of Q moves the trunk, which is D2's and D4's (B, section 4.1)"),
+    (_trunk_moves, "the step of Q moves the trunk, the layers that it shares with D2 and D4: only "
+     "the steps of D2 and D4 may move these (B, section 4.1)"),
     (_descends, "minus the gradient: an ascent where a descent is due, or the other way round"),
-    (_later, "the first step is right, a later one is not: something is kept that changes with "
-     "each step (a table of Q, a potential), or lost that is to be kept (an optimiser's state)"),
+    (_later, "the first step is right, a later one is not: either a step uses an old value that it "
+     "should compute anew (a table of Q, a potential), or it has lost one that it should keep (the "
+     "state of an optimiser)"),
 )
 """Each symptom with its sentence, the most specific first."""

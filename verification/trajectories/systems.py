@@ -74,8 +74,8 @@ class TinyTask(FiniteSet):
 
 
 class TinyInfoTask(FiniteSet):
-    """The task of Info-Sinkhorn: as TinyTask, with batch norm in the trunk of the duals as in Table
-    3 of B."""
+    """The task of Info-Sinkhorn: as TinyTask, with a trunk of layers that the dual networks D2 and
+    D4 share with Q. The trunk has a batch norm, as in Table 3 of B."""
 
     law = Latent(2, 1, 1)
     data = DATA
@@ -165,8 +165,8 @@ GOLDEN: dict[str, Golden] = {
 
 
 def golden_system(algorithm: str, *kind: type[NetworkSystem]) -> NetworkSystem:
-    """The system of an algorithm with its weights rounded to multiples of 1/1024, or a system of
-    the class `kind`. Raises UnknownNameError."""
+    """The system of an algorithm, or one of the class `kind` with the same settings, with initial
+    weights that are rounded to multiples of 1/1024. Raises UnknownNameError."""
     golden: Golden = lookup(GOLDEN, algorithm, "algorithm")
     system = golden.make(golden.settings, *kind)
     for network in system.networks.values():
@@ -212,7 +212,9 @@ class RecordingOptimiser:
     def __init__(self, name: str, network: str, optimiser: Optimiser,
                  taken: list[dict[str, Any]]) -> None:
         self.name, self.network, self.optimiser, self.taken = name, network, optimiser, taken
-        self.lr = optimiser.lr  # Info-Sinkhorn sets it in each step, here to this same value
+        # Info-Sinkhorn sets `lr` in each step. Here it has the same value in all steps, so that it
+        # need not be passed on.
+        self.lr = optimiser.lr
 
     def step(self, weights: Mapping[str, Array], gradients: Mapping[str, Array]) -> None:
         self.taken.append({"optimiser": self.name, "gradients": {
@@ -258,7 +260,7 @@ def steps_of(
     steps = []
     for batch in batches:
         losses = system.update(batch)
-        losses.pop("marginal_error", None)  # about the solver, not the algorithm
+        losses.pop("marginal_error", None)  # it describes the solver, and is no loss
         steps.append({"losses": losses, "gradients": taken[:], "weights": weights_of(system)})
         taken.clear()
     return steps

@@ -3,8 +3,9 @@
 Each capability has one JSON file in this folder, in the form that `schema.json` prescribes and
 docs/vectors.md describes. Only `generate.py` writes these files. For each number of the right
 answer a file has an interval mid +- rad that is proved to contain it. An answer is accepted if each
-of its entries lies within rad + tolerance of mid, compared in exact arithmetic. Balanced potentials
-are first moved to the gauge g_m = 0.
+of its entries lies within rad + tolerance of mid, compared in exact arithmetic. In balanced
+transport a constant may be added to f and taken from g (their *gauge*), so these potentials are
+first moved so that the last entry of g is 0.
 """
 
 from __future__ import annotations
@@ -138,8 +139,8 @@ def _by_output(case: dict[str, Any], answer: Any) -> dict[str, Any]:
 
 
 def _same_gauge(case: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Balanced potentials as (f + t, g - t) with t = g_m, the gauge of the recorded ones. Any other
-    answer is returned unchanged."""
+    """Balanced potentials as (f + t, g - t), where t is the last entry of g, so that they have the
+    gauge of the recorded ones. Any other answer is returned unchanged."""
     outputs = case["outputs"]
     if not _has_gauge(case) or any(_shape(given[k]) != _shape(outputs[k]["mid"]) for k in "fg"):
         return given
@@ -190,7 +191,8 @@ def read_answers(path: Path) -> dict[str, Any]:
         raise AnswersError(f"{path}: cannot be read ({error.strerror})") from None
     except RecursionError:
         raise AnswersError(f"{path}: nested too deeply") from None
-    except ValueError as error:  # malformed JSON or UTF-8, too many digits, and the errors below
+    # malformed JSON or UTF-8, an integer of too many digits, and every AnswersError from above
+    except ValueError as error:
         raise AnswersError(f"{path}: {error}") from None
     return found
 
@@ -226,5 +228,5 @@ def _flat(nested: Any, levels: int) -> bool:
 def _is_finite(x: int | float) -> bool:
     try:
         return math.isfinite(x)
-    except OverflowError:  # an integer of more than 308 digits
+    except OverflowError:  # an integer that is too large for a float
         return False

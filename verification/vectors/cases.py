@@ -1,8 +1,8 @@
 """The inputs of the certified vectors: small problems whose numbers are exact in every language.
 
 The coordinates and costs of synthetic cases are multiples of 1/1024. Weights are multiples of 2^-16
-whose sum is 1 without rounding. Real data are the floats that scikit-learn ships. eps goes from
-1e-3 to 1e4 times max C.
+whose sum is 1 without rounding. Real data are the floats that scikit-learn ships. For point clouds
+eps is given in units of max C, and goes from 1e-3 to 1e4 of them; for matrices it is eps itself.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ def all_cases() -> list[Case]:
 
 # ------------------------------------------------------------------ further arguments
 def unit(case: Case) -> float:
-    """The size of the drawn potentials: the largest power of two up to min(eps, max C - min C)."""
+    """The standard deviation of the drawn potentials: the largest power of two that is at most eps
+    and max C - min C (eps alone where C is constant)."""
     size = min(case.eps, case.spread) or case.eps
     return float(2.0 ** np.floor(np.log2(size)))
 
@@ -114,7 +115,7 @@ def potentials(case: Case) -> tuple[Array, Array]:
     """Potentials f (n,), g (m,) that are not optimal."""
     rng = np.random.default_rng(7)
     n, m = case.C.shape
-    shift = gridded(np.median(case.C))  # so that exp((f + g - C) / eps) does not just vanish
+    shift = gridded(np.median(case.C))  # without it exp((f + g - C) / eps) could be 0 everywhere
     return (gridded(rng.normal(size=n)) * unit(case) + shift,
             gridded(rng.normal(size=m)) * unit(case))
 
@@ -156,7 +157,8 @@ def kinds(case: Case, inputs: Mapping[str, Any]) -> list[str]:
 
 
 def of_masses(case: Case, inputs: Mapping[str, Any]) -> dict[str, bool]:
-    """The kinds of unbalanced problems."""
+    """The kinds that only an unbalanced problem can have, each with whether this one is of it; none
+    for a balanced problem."""
     if "rho" not in inputs:
         return {}
     masses = float(case.a.sum()), float(case.b.sum())

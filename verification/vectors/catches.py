@@ -46,8 +46,9 @@ def wrong_answers(answer: Answer, inputs: Mapping[str, Any]) -> list[Array]:
 
 
 def _due(capability: str, outputs: Mapping[str, Any]) -> tuple[Array, float]:
-    """(the right answer, its tolerance). The answer is NaN where no number has one right value. Of
-    balanced potentials it is f_i + g_j (n, m), of unbalanced ones f and g in one array (n + m,)."""
+    """(the right answer, its tolerance). An entry without one right value, such as a potential at a
+    point without mass, is NaN. Of balanced potentials the answer is f_i + g_j (n, m), of unbalanced
+    ones f and g in one array (n + m,)."""
     mids = [np.array(output["mid"], dtype=float) for output in outputs.values()]
     tolerances = [output["tolerance"] for output in outputs.values()]
     if capability == "potentials":
@@ -58,7 +59,8 @@ def _due(capability: str, outputs: Mapping[str, Any]) -> tuple[Array, float]:
 
 
 def _wrong(answer: Array, mid: Array, tolerance: float) -> bool:
-    """Whether an answer is of another shape, not finite, or MARGIN tolerances off."""
+    """Whether an answer is of another shape than the right one `mid`, or not finite, or off by more
+    than MARGIN tolerances in an entry that has a right value."""
     if answer.shape != mid.shape:
         return True
     error = abs(answer - mid)[np.isfinite(mid)]

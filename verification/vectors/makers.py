@@ -2,7 +2,8 @@
 
 An enclosure has a ball (an interval mid +- rad) for each number of the right answer. An answer that
 needs a solver may be off by 1e-6 of its scale, as in `refot verify`. An answer that is a function
-of given arguments may be off by 64 roundings of the largest terms of its sums.
+of given arguments may be off by 64 roundings of the largest terms of its sums; one rounding is the
+relative error 2^-53 of a float64 operation (UNIT).
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def _potential(case: Case) -> float:
 
 
 def rounding(case: Case, *more: Any) -> float:
-    """64 roundings of the largest terms of a sum in cost units."""
+    """64 roundings of max |C| + eps, plus those of the largest entries of `more`: the error allowed
+    in a sum of such terms, which all have the unit of the cost."""
     return roundings(case.C, *more, case.eps)
 
 
@@ -213,7 +215,8 @@ def q_objective(case: Case) -> Iterator[Vector]:
     given = {"Q": Q, "P": P, "a": case.a, "b": case.b}
     balls = enclose_q_objective(**given, digits=DIGITS)
     outputs = {"q_objective": (balls, bounds.q_objective(**given))}
-    if (P > 0)[np.outer(case.a, case.b) == 0].any():  # P has mass where a(x)b has none: no minimum
+    # where P has mass and a(x)b has none, Q can make the objective as low as it likes: no optimum
+    if (P > 0)[np.outer(case.a, case.b) == 0].any():
         yield Vector(case, given, outputs)
         return
     largest = 1 + float(abs(np.log(P[P > 0] / np.outer(case.a, case.b)[P > 0])).max())
@@ -236,7 +239,8 @@ def mutual_information(case: Case) -> Iterator[Vector]:
     yield Vector(case, {"P": P}, {"mutual_information": (balls, bounds.mutual_information(P))})
 
 
-# the problems of capabilities that need a solver, of functions of given arguments, of point clouds
+# the names of problems: SOLVED for capabilities that need a solver, DIRECT for functions of given
+# arguments, POINTS for capabilities of point clouds
 SOLVED = ("gaussian euclidean l1 eps-ten huge-eps one-by-one one-row small-eps square-uniform "
           "duplicates zero-weights tiny-eps wide asymmetric offset negative iris iris-l1 "
           "digit-histograms")

@@ -1,8 +1,8 @@
 """The unbalanced problems of the certified vectors: masses of any total, rho, and a penalty.
 
 Coordinates, costs and weights are exact as in `cases.py`. Weights are multiplied by a total mass, a
-power of two times a simple fraction, so that they stay exact. In the functions here eps is given in
-units of max C, and rho, the strength of the penalties, in units of eps.
+power of two times a simple fraction, so that they stay exact. For point clouds eps is given here in
+units of max C. rho, the strength of the penalties, is given in units of eps.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def penalised(case: Case, rho: float | Sides, masses: Sides, penalty: str = "kl"
 
 
 def _few_bits(x: float) -> float:
-    """x to eight bits, so that a reader sees a short number."""
+    """x rounded to eight binary digits, so that the number in the file is short."""
     if math.isinf(x):
         return x
     unit = 2.0 ** (math.floor(math.log2(x)) - 7)

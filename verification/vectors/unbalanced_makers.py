@@ -2,9 +2,10 @@
 
 Each answer may be off by about 1e-6 of a scale of its own, and all but a plan also by 64 roundings
 of the largest terms that it adds up. The scale of a plan is the mass m(P) that it moves, that of a
-value (max C - min C) m(P); the functions below give the others. Roundings matter for the value U
-where rho is large: its terms are then far larger than U, since they nearly cancel. U-1 to U-8 are
-equations of docs/equations.md.
+value (max C - min C) m(P); the functions below give the others. A rounding is the relative error
+2^-53 of a float64 operation (UNIT). Roundings matter for the value U where rho, the strength of the
+penalties, is large: the terms of U are then far larger than U, and nearly cancel. m_a and m_b are
+the masses of a and b. U-1 to U-8 are equations of docs/equations.md.
 """
 
 from __future__ import annotations
@@ -78,10 +79,10 @@ def of_potentials(case: UnbalancedCase, found: UnbalancedEnclosure, side: int) -
     - 64 roundings of the largest terms.
     """
     marginals = [float(x) for x in (*found.rows, *found.columns) if x > 0]
-    level = max(rho for rho in case.rhos if rho < math.inf)
-    left = RESIDUAL * (case.eps * float(found.mass) / min(marginals) + level)
+    largest_rho = max(rho for rho in case.rhos if rho < math.inf)
+    unsolved = RESIDUAL * (case.eps * float(found.mass) / min(marginals) + largest_rho)
     terms = _largest(found.potentials) + float(abs(case.C).max()) + case.eps
-    return (RATE * case.spread + left + 64 * UNIT * terms) / (1 + case.eps / case.rhos[side])
+    return (RATE * case.spread + unsolved + 64 * UNIT * terms) / (1 + case.eps / case.rhos[side])
 
 
 def of_mass_gradient(case: UnbalancedCase, found: UnbalancedEnclosure, side: int) -> float:
@@ -95,9 +96,9 @@ def of_mass_gradient(case: UnbalancedCase, found: UnbalancedEnclosure, side: int
     other = case.eps * case.masses[1 - side]
     if math.isinf(rho):
         return of_potentials(case, found, side) + 64 * UNIT * (_largest(f) + other + case.eps)
-    due = _largest([(-x / rho).exp() for x in f])
-    terms = rho + other + (rho + case.eps) * due
-    return (1 + case.eps / rho) * due * of_potentials(case, found, side) + 64 * UNIT * terms
+    ratio = _largest([(-x / rho).exp() for x in f])
+    terms = rho + other + (rho + case.eps) * ratio
+    return (1 + case.eps / rho) * ratio * of_potentials(case, found, side) + 64 * UNIT * terms
 
 
 def of_rho_gradient(case: UnbalancedCase, found: UnbalancedEnclosure) -> float:
@@ -220,7 +221,8 @@ def unbalanced_sides(case: UnbalancedCase) -> Iterator[Vector]:
     yield Vector(case, given, outputs)
 
 
-# the problems with one rho, those of point clouds among them, and those with a rho for each side
+# the names of problems: ONE_RHO have the same rho on both sides, CLOUDS are those of them that are
+# given by points, EACH_SIDE have a rho for each side
 ONE_RHO = ("unequal euclidean-unequal l1-unequal tiny-rho huge-rho equal-huge-rho light heavy "
            "light-to-heavy heavy-to-light-stiff unequal-small-costs unequal-small-eps "
            "unequal-huge-eps one-atom-each one-row-unequal duplicates-unequal multiple "

@@ -1,5 +1,8 @@
 """Bugs of divergences between point clouds: S of B-9, its gradient, MMD.
 
+S = F_xy - F_xx / 2 - F_yy / 2, with the values F of three problems. F_xy is its cross term, F_xx
+and F_yy are its self terms, in which a cloud is transported to itself.
+
 B = Bréchet et al. 2019.
 """
 
@@ -22,14 +25,14 @@ CLOUDS = ("gaussian", "euclidean", "l1", "one-by-one", "square-uniform")
 
 
 def _terms(W: Any, x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> Any:
-    """(W_xy, W_xx, W_yy)."""
+    """The value W(C, a, b, eps) of the three problems (x, y), (x, x) and (y, y)."""
     return (W(point_cost(x, y, cost).dense(), a, b, eps),
             W(point_cost(x, x, cost).dense(), a, a, eps),
             W(point_cost(y, y, cost).dense(), b, b, eps))
 
 
 def _made(form: Any, W: Any = value) -> Any:
-    """A divergence computed from three values of W: form(W_xy, W_xx, W_yy)."""
+    """A divergence form(W_xy, W_xx, W_yy), computed from the values W of its three problems."""
     return lambda *clouds: form(*_terms(W, *clouds))
 
 
@@ -114,7 +117,8 @@ for _other, _name, _mistake in SELF_WEIGHTS:
 
 # ------------------------------------------------------------------ its gradient
 def _slopes(x: Array, a: Array, y: Array, b: Array, eps: float, cost: str) -> tuple[Array, Array]:
-    """The gradients in x of F_xy, and of F_xx with respect to one of its two slots."""
+    """(G, H): G is the gradient in x of F_xy, H that of F_xx in one of its two arguments (its
+    slots), since x stands in both. The right gradient of S is G - H."""
     xy, xx = point_cost(x, y, cost), point_cost(x, x, cost)
     return (points_gradient(plan(xy.dense(), a, b, eps), xy),
             points_gradient(plan(xx.dense(), a, a, eps), xx))

@@ -45,53 +45,56 @@ for _name, _check, _diagnosis, _softmin in (
 
 
 # ------------------------------------------------------------------ dual, semi-dual
-def _mass(f: Array, g: Array, C: Array, eps: float) -> Array:
-    """exp((f_i + g_j - C_ij) / eps), (n, m)."""
+def _density(f: Array, g: Array, C: Array, eps: float) -> Array:
+    """exp((f_i + g_j - C_ij) / eps), (n, m): the plan of f and g divided by a_i b_j."""
     return np.exp((f[:, None] + g - C) / eps)
 
 
 for _name, _check, _diagnosis, _dual in (
     ("B-13 as printed", "optimum", "dual.eps-missing",
-     lambda f, g, C, a, b, eps: a @ f + b @ g - eps * (a @ _mass(f, g, C, eps) @ b)),
+     lambda f, g, C, a, b, eps: a @ f + b @ g - eps * (a @ _density(f, g, C, eps) @ b)),
     ("exponential term not weighted", "optimum", "dual.exponential-not-weighted",
-     lambda f, g, C, a, b, eps: a @ f + b @ g + eps - eps * _mass(f, g, C, eps).sum()),
+     lambda f, g, C, a, b, eps: a @ f + b @ g + eps - eps * _density(f, g, C, eps).sum()),
     ("exponential term averaged", "optimum", "dual.exponential-averaged",
-     lambda f, g, C, a, b, eps: a @ f + b @ g + eps - eps * _mass(f, g, C, eps).mean()),
+     lambda f, g, C, a, b, eps: a @ f + b @ g + eps - eps * _density(f, g, C, eps).mean()),
     ("no exponential term", "value", "dual.exponential-missing",
      lambda f, g, C, a, b, eps: a @ f + b @ g),
     ("no eps before the exponential", "optimum", "dual.exponential-without-eps",
-     lambda f, g, C, a, b, eps: a @ f + b @ g + eps - a @ _mass(f, g, C, eps) @ b),
+     lambda f, g, C, a, b, eps: a @ f + b @ g + eps - a @ _density(f, g, C, eps) @ b),
     ("loss of a descent", "optimum", "dual.negated",
-     lambda f, g, C, a, b, eps: -(a @ f + b @ g + eps - eps * (a @ _mass(f, g, C, eps) @ b))),
+     lambda f, g, C, a, b, eps: -(a @ f + b @ g + eps - eps * (a @ _density(f, g, C, eps) @ b))),
 ):
     bug(f"dual: {_name}", f"dual.{_check}", _diagnosis, _dual)
 
 
-def _lse(g: Array, C: Array, b: Array, eps: float) -> Array:
-    """-eps log sum_j b_j exp((g_j - C_ij) / eps), (n,)."""
+def _transform(g: Array, C: Array, b: Array, eps: float) -> Array:
+    """The transform of g, a potential of the rows: -eps log sum_j b_j exp((g_j - C_ij) / eps),
+    (n,)."""
     return -eps * logsumexp((g - C) / eps, axis=1, b=b)
 
 
 for _name, _diagnosis, _semi in (
     ("B-24 as printed", "semidual.eps-too-much",
-     lambda g, C, a, b, eps: a @ _lse(g, C, b, eps) + b @ g + eps),
+     lambda g, C, a, b, eps: a @ _transform(g, C, b, eps) + b @ g + eps),
     ("no log b", "semidual.log-b-missing",
-     lambda g, C, a, b, eps: a @ _lse(g, C, 1 + 0 * b, eps) + b @ g),
+     lambda g, C, a, b, eps: a @ _transform(g, C, 1 + 0 * b, eps) + b @ g),
     ("log mean exp", "semidual.log-b-uniform",
-     lambda g, C, a, b, eps: a @ _lse(g, C, even(b), eps) + b @ g),
+     lambda g, C, a, b, eps: a @ _transform(g, C, even(b), eps) + b @ g),
     ("mean over x", "semidual.weights-a-ignored",
-     lambda g, C, a, b, eps: _lse(g, C, b, eps).mean() + b @ g),
+     lambda g, C, a, b, eps: _transform(g, C, b, eps).mean() + b @ g),
     ("mean of g", "semidual.g-not-weighted",
-     lambda g, C, a, b, eps: a @ _lse(g, C, b, eps) + g.mean()),
+     lambda g, C, a, b, eps: a @ _transform(g, C, b, eps) + g.mean()),
     ("hard min", "semidual.hard-min",
      lambda g, C, a, b, eps: a @ (C - g).min(axis=1) + b @ g),
-    ("no b.g", "semidual.b-g-missing", lambda g, C, a, b, eps: a @ _lse(g, C, b, eps)),
+    ("no b.g", "semidual.b-g-missing", lambda g, C, a, b, eps: a @ _transform(g, C, b, eps)),
 ):
     bug(f"semidual: {_name}", "semidual.value", _diagnosis, _semi)
 
 
 def _chi(g: Array, C: Array, b: Array, eps: float) -> Array:
-    chi = b * np.exp((g - C + _lse(g, C, b, eps)[:, None]) / eps)
+    """chi (n, m): row i is the law of y_j given x_i, proportional to b_j exp((g_j - C_ij) / eps).
+    The right gradient of the semi-dual in g is b - a @ chi."""
+    chi = b * np.exp((g - C + _transform(g, C, b, eps)[:, None]) / eps)
     return chi / chi.sum(axis=1)[:, None]
 
 
@@ -119,7 +122,8 @@ for _name, _check, _diagnosis, _gradient in (
 
 # ------------------------------------------------------------------ scaling loss
 def _unrolled(start: Any, steps: Any = lambda L: L) -> Any:
-    """The loss of G-8, but from v = start(b), and after steps(L) steps."""
+    """The loss <C,P> of G-8 after L steps, but started from v = start(b), where v = b is right, and
+    stopped after steps(L) steps."""
 
     def loss(C: Array, a: Array, b: Array, eps: float, L: int) -> float:
         K, v = np.exp(-C / eps), start(b)
@@ -132,6 +136,7 @@ def _unrolled(start: Any, steps: Any = lambda L: L) -> Any:
 
 
 def _plan_after(C: Array, a: Array, b: Array, eps: float, L: int) -> Array:
+    """The right plan after L steps of Sinkhorn's algorithm."""
     u, v = refot.sinkhorn_scaling(C, a, b, eps, L)
     return u[:, None] * np.exp(-C / eps) * v
 

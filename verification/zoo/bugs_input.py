@@ -155,7 +155,7 @@ bug("converged: always no", "converged.known", "says-no", lambda *problem: False
     plan=_stopped)
 
 
-# ------------------------------------------------------------------ written into
+# ------------------------------------------------------------------ arguments that are written into
 def _floored(C: Array, a: Array, b: Array, eps: float) -> float:
     """Weights of 0 are raised to 1e-300, in the caller's array."""
     a[a == 0] = 1e-300

@@ -55,8 +55,8 @@ def _no_a(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
 
 
 def _no_b_in_scalings(C: Array, a: Array, b: Array, eps: float) -> Array:
-    """b is missing from the update of v. Each iteration then multiplies v by m, so there are only
-    150 of them, before v overflows."""
+    """b is missing from the update of v. Each iteration then multiplies v by about m. Only 150
+    iterations are made, so that v does not overflow."""
     K, v = np.exp(-C / eps), np.ones_like(b)
     for _ in range(150):
         u = a / (K @ v)
@@ -225,7 +225,8 @@ def _stale_self_term() -> Callable[..., float]:
 
 
 def _warm() -> Callable[..., Array]:
-    """Three iterations, from the potential of the call before if that has the right length."""
+    """It makes only three iterations. They start from the potential of the call before, if that has
+    the right length."""
     kept = [np.zeros(0)]
 
     def plan_of_few(C: Array, a: Array, b: Array, eps: float) -> Array:

@@ -3,8 +3,13 @@
 They start from the weights of the golden trajectories (training steps recorded in files) and are
 trained on the recorded batches, so that nothing is random here.
 
-Papers: B = Bréchet et al. 2019 (Info-Sinkhorn), H = Houdard et al. 2023 (a generator trained with a
-semi-dual potential psi).
+Papers: B = Bréchet et al. 2019, H = Houdard et al. 2023.
+
+B's algorithm is Info-Sinkhorn. Its generator G maps latents z = (code z1, noise z2) to points x,
+and its networks D2, D4 and D_Q have their first layers, the *trunk*, in common; h is what the trunk
+returns. Q(z1, y) = z1 . D_Q(y) scores how well a code fits a data point, and lam Q is subtracted
+from the cost of the transport. H's algorithm SDOT trains a generator g, whose weights are called
+theta, with a semi-dual potential psi that has a number for each data point.
 """
 
 from __future__ import annotations
@@ -53,7 +58,7 @@ class QOfGenerated(InfoSinkhorn):
 
 
 class QSeesNoise(InfoSinkhorn):
-    """The code z1 is taken from the end of z, where the noise z2 is."""
+    """The entries of z are read backwards, so that z1 is taken from its end, where the noise is."""
 
     def lamQ(self, z: Array, h: Array) -> Array:
         return super().lamQ(z[:, ::-1], h)

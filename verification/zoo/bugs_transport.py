@@ -134,7 +134,7 @@ bug("value: offset of the cost lost", "value.offset", "",
 
 # ------------------------------------------------------------------ transport costs
 def _after(L: int) -> Callable[..., float]:
-    """The cost after L iterations, whatever eps is."""
+    """The sharp cost <C,P> after L iterations, whether or not they have converged at this eps."""
 
     def cost(C: Array, a: Array, b: Array, eps: float) -> float:
         u, v = next(itertools.islice(scaling_iterates(C, a, b, eps), L - 1, None))

@@ -115,6 +115,7 @@ def terms(
     W: Callable[..., float], x: Array, a: Array, y: Array, b: Array, eps: float, cost: str,
     scale: float = 1.0,
 ) -> tuple[float, float, float]:
-    """W of (x, y), of (x, x) and of (y, y), with the cost multiplied by `scale`."""
+    """The value W(C, a, b, eps) of the problems (x, y), (x, x) and (y, y), whose cost is multiplied
+    by `scale`."""
     return tuple(W(scale * point_cost(u, v, cost).dense(), p, q, eps)  # type: ignore[return-value]
                  for u, p, v, q in ((x, a, y, b), (x, a, x, a), (y, b, y, b)))

@@ -18,7 +18,7 @@ from .right import F_of, normalised, right, s_of, solve, terms
 
 @right("POT's entropy form", "pot.solve(entropy)")
 def _pot() -> dict[str, Callable[..., Any]]:
-    """<C,P> + eps sum P log P, and log-scalings."""
+    """The value <C,P> + eps sum P log P, and log scalings for potentials."""
 
     def value(C: Array, a: Array, b: Array, eps: float) -> float:
         P = solve(C, a, b, eps)[2]
@@ -26,7 +26,7 @@ def _pot() -> dict[str, Callable[..., Any]]:
 
     def potentials(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
         f, g, _ = solve(C, a, b, eps)
-        with np.errstate(divide="ignore"):  # log 0 = -inf is right
+        with np.errstate(divide="ignore"):  # a weight 0 has the log scaling -inf
             return f / eps + np.log(normalised(a)), g / eps + np.log(normalised(b))
 
     return {"value": value, "potentials": potentials}
@@ -43,7 +43,7 @@ def _clamped() -> dict[str, Callable[..., Any]]:
 
 @right("OTT's potentials", "ott.dual_cost")
 def _ott() -> dict[str, Callable[..., Any]]:
-    """Plain potentials, and a.f + b.g of them: the entropy value."""
+    """Plain potentials, and as value a.f + b.g of these, which is <C,P> + eps sum P log P."""
 
     def potentials(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
         f, g, _ = solve(C, a, b, eps)
@@ -60,7 +60,7 @@ def _ott() -> dict[str, Callable[..., Any]]:
 
 @right("GeomLoss's half cost and blur", "geomloss.SamplesLoss(p=2)")
 def _geomloss() -> dict[str, Callable[..., Any]]:
-    """|x - y|^2 / 2 at eps = blur^2."""
+    """The cost is |x - y|^2 / 2, and the caller gives blur, with eps = blur^2."""
 
     def _eps(blur: float) -> float:
         if not blur > 0:
@@ -95,7 +95,8 @@ def _mdot() -> dict[str, Callable[..., Any]]:
 
 @right("regot's negated dual", "regot.sinkhorn")
 def _regot() -> dict[str, Callable[..., Any]]:
-    """eps sum exp((f + g - C) / eps) - a.f - b.g of plain potentials."""
+    """The value is the negated dual at plain potentials:
+    eps sum exp((f + g - C) / eps) - a.f - b.g."""
 
     def value(C: Array, a: Array, b: Array, eps: float) -> float:
         f, g, P = solve(C, a, b, eps)

@@ -21,7 +21,8 @@ from .solvers import density_plan, symmetric, transform
 def _exchanged() -> dict[str, Callable[..., Any]]:
     def potentials(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
         g, f, _ = solve(C.T, b, a, eps)
-        return f + 7.0, g - 7.0  # another gauge
+        # adding a constant to f and taking it from g must not make the potentials wrong
+        return f + 7.0, g - 7.0
 
     return {"potentials": potentials,
             "plan": lambda C, a, b, eps: solve(C.T, b, a, eps)[2].T}
@@ -32,7 +33,7 @@ def _rounded() -> dict[str, Callable[..., Any]]:
     """A plan that is off by 1e-9, rounded to exact marginals as in Altschuler et al. 2017."""
 
     def plan(C: Array, a: Array, b: Array, eps: float) -> Array:
-        P = solve(C, a, b, eps)[2] + 1e-9 * np.outer(a, b)  # leaves something to round
+        P = solve(C, a, b, eps)[2] + 1e-9 * np.outer(a, b)  # so that something is left to round
         a, b = normalised(a), normalised(b)
         P = P * np.minimum(a / np.where(a > 0, P.sum(1), 1), 1)[:, None]
         P = P * np.minimum(b / np.where(b > 0, P.sum(0), 1), 1)
@@ -75,7 +76,8 @@ def _quasi_newton() -> dict[str, Callable[..., Any]]:
 
 @right("linear programme at tiny eps", tolerance=5e-3)
 def _linear() -> dict[str, Callable[..., Any]]:
-    """W0 in place of s = <C,P>: they differ by at most eps min(H(a), H(b)).
+    """W0, the value without regularisation, in place of the sharp value <C,P>. The two differ by at
+    most eps min(H(a), H(b)), where H is the entropy.
 
     It refuses problems on which that may be more than the stated tolerance.
     """

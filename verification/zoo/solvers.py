@@ -117,7 +117,8 @@ def absorbed(C: Array, a: Array, b: Array, eps: float) -> tuple[Array, Array]:
 
 
 def symmetric(C: Array, a: Array, eps: float) -> Array:
-    """f of a measure with itself, by averaged updates f <- (f + f^(c,eps)) / 2."""
+    """The potential f of the transport of a measure to itself, where f = g. Each update replaces f
+    by the mean of f and its transform."""
 
     def iterates() -> Iterator[tuple[Array, Array]]:
         f = np.zeros_like(a)

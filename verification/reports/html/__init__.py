@@ -1,1 +1,2 @@
-"""The report as one HTML file."""
+"""The report as one HTML file. `verification/reports/__init__.py` says what a part, a level and the
+other words of a report mean."""

@@ -74,7 +74,7 @@ class Axis:
 
     def at(self, value: float) -> float:
         """The place of a value; 0, and values beyond the axis, are drawn at its ends."""
-        if not value < math.inf:  # NaN is as wrong as it gets
+        if not value < math.inf:  # NaN and infinity are drawn at the far end
             return self.end
         decade = math.log10(value) if value > 0 else -math.inf
         share = (min(max(decade, self.low), self.high) - self.low) / (self.high - self.low)
@@ -120,7 +120,7 @@ def growth_picture(
     drawing = [*_frame(across, up, label, what, height)]
     places = {name: [(_px(across.at(x)), _px(up.at(y))) for x, y in curve]
               for name, curve in curves.items()}
-    for name in sorted(curves, key=lambda name: name == own):  # its own on top
+    for name in sorted(curves, key=lambda name: name == own):  # `own` is drawn last
         drawing.append(tag("polyline", points=" ".join(",".join(place) for place in places[name]),
                            class_="curve" if name == own else "other"))
     drawing += [tag("circle", cx=x, cy=y, r="2.5", class_="size") for x, y in places[own]]

@@ -30,7 +30,7 @@ NUMBERS = ("measured", "low", "high", "error", "tolerance")
 DIFFICULTIES = [difficulty.value for difficulty in Difficulty]
 
 DECIMALS = 2
-"""Right digits are kept with this many decimals."""
+"""The number of right digits, such as 11.25, is kept with this many decimals."""
 
 
 class RecordError(ValueError):

@@ -29,13 +29,14 @@ ITERATIONS = 300
 to 2.5 % for eps between 1/30 and 1/1000 of the largest cost."""
 
 LAG = 0.1
-"""The tolerance of plans and potentials: ten steps of 1 %."""
+"""The tolerance of plans and potentials, for their lag: ten steps of 1 %."""
 
 SQUARED_LAG = 1e-3
 """The tolerance of values, whose error is of second order: ten times the square of a 1 % step."""
 
 PER_ATOM = LAG / 20
-"""The tolerance of gradients in x: the lag is shared among the atoms, weighted by their masses."""
+"""The tolerance of gradients in x. The row of an atom is multiplied by the weight of the atom, and
+so is its error due to the lag: a twentieth of LAG is taken."""
 
 
 def subject() -> Subject:
@@ -101,16 +102,18 @@ def _l1(x: Any, y: Any) -> Any:
 
 # ------------------------------------------------------------------ SamplesLoss, not debiased
 def _biased() -> Iterator[Part]:
-    """F and its potentials. A function as `cost` that ignores the points can give any matrix."""
+    """F and its potentials. SamplesLoss accepts a function as `cost`. With one that ignores the
+    points and returns a given matrix, it solves the problem of this matrix."""
     import torch
     from geomloss import SamplesLoss
 
     def solve(C: Array, a: Array, b: Array, eps: float, **options: Any) -> Any:
         matrix, a, b = map(torch.tensor, (C, a, b))
+        # the points say only to which side they belong: 1 for rows, -1 for columns
         x, y = (side * torch.ones(size, 1, dtype=matrix.dtype)
-                for side, size in zip((1, -1), C.shape, strict=True))  # 1 marks rows, -1 columns
+                for side, size in zip((1, -1), C.shape, strict=True))
         loss = SamplesLoss("sinkhorn", p=1, blur=eps, debias=False, scaling=ACCURATE,
-                           diameter=max(float(np.ptp(C)), eps),  # the eps to start from
+                           diameter=max(float(np.ptp(C)), eps),  # eps starts there
                            cost=lambda p, _: (matrix if p[0, 0, 0] > 0 else matrix.T)[None],
                            **options)
         return loss(a, x, b, y)
@@ -135,7 +138,7 @@ def _energy() -> Iterator[Part]:
     def mmd(x: Array, a: Array, y: Array, b: Array, cost: str) -> float:
         if cost != "euclidean":
             raise unsupported("SamplesLoss('energy')", cost, "euclidean")
-        half = SamplesLoss("energy")(*map(torch.tensor, (a, x, b, y)))  # |alpha - beta|_k^2 / 2
+        half = SamplesLoss("energy")(*map(torch.tensor, (a, x, b, y)))  # it is MMD^2 / 2
         return 2 * float(half)
 
     yield Part("SamplesLoss('energy')", {"mmd": mmd})

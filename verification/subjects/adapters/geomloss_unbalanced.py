@@ -1,7 +1,9 @@
 """GeomLoss's unbalanced transport: `reach` of SamplesLoss, `unbalanced` and `reach` of geomloss.ot.
 
-Neither has a stopping rule. The tolerances are those that `adapters/geomloss.py` explains. U-1 and
-U-8 are equations of docs/equations.md.
+Neither has a stopping rule: they lower eps along a schedule, and stop at its end with potentials
+that still belong to a slightly larger eps. `adapters/geomloss.py` calls this error the *lag*, and
+explains the tolerances LAG and SQUARED_LAG that it requires. U-1 and U-8 are equations of
+docs/equations.md.
 """
 
 from __future__ import annotations
@@ -37,7 +39,11 @@ def unbalanced_losses() -> Iterator[Part]:
 
 # ------------------------------------------------------------------ SamplesLoss
 def _loss(p: int, called: str, **options: Any) -> Callable[..., Any]:
-    """A function (x, a, y, b, eps, rho, cost) -> loss, for refot's cost; x may be a tensor."""
+    """The SamplesLoss of this p, as a function of refot's arguments (x, a, y, b, eps, rho, cost).
+
+    For p = 2 GeomLoss halves the cost, which multiplies the loss by `scale`; that is undone here.
+    x may be a tensor that carries a gradient. `called` is the name of the convention.
+    """
     import torch
     from geomloss import SamplesLoss
 
@@ -67,15 +73,16 @@ def _debiased(p: int) -> Iterator[Part]:
     yield Part(name, {"unbalanced_divergence": lambda x, *others: float(
         loss(torch.tensor(x), *others))}, calls=f"geomloss.SamplesLoss(p={p})",
         tolerance=SQUARED_LAG)
-    # LAG, and not PER_ATOM as for the balanced gradient: here the lag moves all f by the same. That
-    # changes the mass of the plan, and so the gradient at every atom.
+    # The balanced gradient has the smaller tolerance PER_ATOM. Here the lag (see above) adds nearly
+    # the same number to all potentials f. That changes the mass of the plan, and so the gradient at
+    # every atom; in balanced transport it would change nothing.
     yield Part(f"{name}.backward()", {"unbalanced_divergence_gradient": gradient},
                calls=f"geomloss.SamplesLoss(p={p})", tolerance=LAG)
 
 
 def _biased() -> Iterator[Part]:
-    """The documentation promises U of U-1 for two clouds. No capability asks for U of clouds, so
-    three such values are put together to the divergence U-8."""
+    """With debias=False the documentation promises the value U (U-1) of two clouds. refot has no
+    capability for that, so three such values are combined into the divergence U-8."""
     import torch
 
     called = "geomloss.SamplesLoss(p=2, reach, debias=False)"

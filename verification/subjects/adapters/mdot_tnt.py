@@ -44,7 +44,8 @@ def subject() -> Subject:
 
 
 class Unit(NamedTuple):
-    """A problem as tensors (r, c, C), with C = low + spread * C_unit, at gamma = spread / eps."""
+    """A problem as tensors: weights r, c, and a cost C with entries in [0, 1]. The given cost is
+    low + spread * C, and gamma = spread / eps."""
 
     r: Any
     c: Any
@@ -93,7 +94,8 @@ def _plan(torch: ModuleType, solve: Callable[..., Any]) -> Callable[..., Array]:
 
 # ------------------------------------------------------------------ the solver inside
 def _mirror_descent(torch: ModuleType) -> Part:
-    """`mdot`, the solver within `solve_OT`, made to stop at the error ACCURATE. No rounding of P.
+    """`mdot`, the solver within `solve_OT`, made to stop at the error ACCURATE. Its plan is taken
+    as it is, without the rounding to exact marginals that `solve_OT` adds.
 
     Its rule is to stop at the L1 error min(H(r), H(c)) / gamma^p, from which p is computed here. No
     p has that effect for a single atom (H = 0), or if gamma is 1 or not a number in (0, inf): then

@@ -50,8 +50,9 @@ def unbalanced(compiled: Compile, threshold: float) -> Iterator[Part]:
 
 
 def _on_their_cost(solve: Solve) -> Solve:
-    """`solve`, called with another cost. OTT compares the plan with ones (KL to 1); with that cost
-    its plan is the plan which KL to a b' has for C."""
+    """`solve`, but given another cost than C. OTT's KL compares the plan with ones, and refot's KL
+    compares it with a b'. The other cost makes up for this: OTT's plan for that cost is refot's
+    plan for C."""
     return lambda C, a, b, eps, rho: solve(their_cost_matrix(SOLVED, C, a, b, eps), a, b, eps, rho)
 
 

@@ -45,7 +45,8 @@ DUAL_STEPS = 4_000
 """Steps of the dual SGD (its default is 10 000): also about 0.3 s, since each takes longer."""
 
 EXACT = {"zero-eps": "reg = 0 is exact transport"}
-"""The fault of the input to which `ot.solve` and `ot.solve_sample` give a meaning."""
+"""Bad input that is none to `ot.solve` and `ot.solve_sample`: the name of the fault (eps = 0), and
+what their documentation says of it."""
 
 
 def _sgd_tolerance(steps: int) -> float:
@@ -218,11 +219,11 @@ def _empirical(ot: ModuleType) -> Iterator[Part]:
 
 # ------------------------------------------------------------------ a fixed number of steps
 def _unrolled(ot: ModuleType) -> Iterator[Part]:
-    """The loss G-8 of Genevay, Peyré, Cuturi 2018. They update the rows first and POT the columns,
-    so POT gets the transposed problem."""
+    """The loss G-8 of Genevay, Peyré, Cuturi 2018. The paper updates the rows first and POT
+    the columns, so POT is given the transposed problem."""
 
     def loss(C: Any, a: Any, b: Any, eps: float, L: int) -> Any:
-        start = ot.backend.get_backend(b).log(b)  # v = b
+        start = ot.backend.get_backend(b).log(b)  # its logarithm: v starts at b
         return ot.sinkhorn2(b, a, C.T, eps, numItermax=L, stopThr=0, warmstart=(start, 0 * a))
 
     def gradient(C: Array, a: Array, b: Array, eps: float, L: int) -> Array:
@@ -240,7 +241,8 @@ def _of_potentials(ot: ModuleType) -> Iterator[Part]:
     stochastic = ot.stochastic
 
     def softmin(C: Array, h: Array, eps: float) -> Array:
-        return stochastic.c_transform_entropic(np.ones_like(h), C, eps, h)  # softmin has no weights
+        ones = np.ones_like(h)  # POT's function takes weights, which a softmin does not have
+        return stochastic.c_transform_entropic(ones, C, eps, h)
 
     def dual(f: Array, g: Array, C: Array, a: Array, b: Array, eps: float) -> float:
         """Documented as (6)-(7) of Seguy et al. 2018, which lack the constant eps of B-13."""
@@ -250,7 +252,8 @@ def _of_potentials(ot: ModuleType) -> Iterator[Part]:
         return float(loss) + eps
 
     def semidual_gradient(g: Array, C: Array, a: Array, b: Array, eps: float) -> Array:
-        """sum_i a_i (b - chi_i), from the gradients that the function has for each i."""
+        """sum_i a_i (b - chi_i), where chi_i is the law of y given x_i. The function of POT returns
+        b - chi_i for one i."""
         return sum(weight * stochastic.coordinate_grad_semi_dual(b, C, eps, g, i)
                    for i, weight in enumerate(a))
 

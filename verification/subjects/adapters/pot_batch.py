@@ -20,8 +20,9 @@ from refot.verification.subjects.subject import Part
 from . import Capabilities, once
 
 DEFAULT = 1e-5 * math.sqrt(64)
-"""The tolerance of the part with default options: their `tol` as an L1 error of 64 masses, of which
-no case of the profile quick has more."""
+"""The tolerance of the part with default options. Their `tol`, 1e-5, bounds the 2-norm of the
+errors of the row sums. The L1 norm of these errors, which refot measures, may be sqrt(n) times
+larger, and no case of the profile quick has more than n = 64 rows."""
 
 TIGHT = {"tol": 1e-9, "max_iter": 1_000}
 """The options of the twin, which must pass at refot's usual tolerance."""

@@ -31,9 +31,10 @@ STEPS = 1_000
 """The default `numItermax` of the two functions that do not use Sinkhorn's algorithm."""
 
 LBFGS = 1e-3
-"""The accuracy asked of L-BFGS-B, the square root of 1e-6. On the cases here, when it ends, after
-STEPS iterations at most, a step decreases its objective by a relative 1e-6 or less. Its default
-stopThr, 1e-15, asks for more than that."""
+"""The tolerance of L-BFGS-B, the square root of 1e-6. On the cases here, when it ends (after STEPS
+iterations at most), a step decreases its objective by a share of 1e-6 or less. Near the minimum the
+objective grows with the square of the error of the plan, which may so be about 1e-3. The default
+stopThr of L-BFGS-B, 1e-15, asks for more than it reaches."""
 
 KEPT = 16
 """The number of answers that `kept` keeps: enough for the problems of one case."""
@@ -77,7 +78,8 @@ def _sinkhorn(ot: ModuleType) -> Iterator[Part]:
             name = f"ot.unbalanced.sinkhorn_unbalanced(method='{method}', reg_type='{reg_type}')"
             offered = _of_log(solve, called)
             if (method, reg_type) not in (("sinkhorn", "entropy"), *((m, "kl") for m in METHODS)):
-                del offered["unbalanced_potentials"]  # logu and logv of one more kernel
+                # with reg_type 'entropy', only the plain method is asked for its potentials
+                del offered["unbalanced_potentials"]
             yield Part(name, offered, calls="pot.sinkhorn2")
     yield Part("ot.unbalanced.sinkhorn_unbalanced2(returnCost='total')", {
         "unbalanced_value": lambda C, a, b, eps, rho: ot.unbalanced.sinkhorn_unbalanced2(

@@ -29,7 +29,7 @@ def _dense(x: Array, y: Array, cost: str) -> Array:
 
 def _terms(W: Callable[..., float], x: Array, a: Array, y: Array, b: Array, eps: float,
            rho: float, cost: str) -> tuple[float, float, float]:
-    """(W_xy, W_xx, W_yy)."""
+    """The value W(C, a, b, eps, rho) of the three problems (x, y), (x, x) and (y, y)."""
     return (W(_dense(x, y, cost), a, b, eps, rho), W(_dense(x, x, cost), a, a, eps, rho),
             W(_dense(y, y, cost), b, b, eps, rho))
 
@@ -44,8 +44,8 @@ def _halves(xy: float, xx: float, yy: float) -> float:
 
 
 def _made(form: Callable[..., float], W: Callable[..., float] = value, times: float = 1.0) -> Any:
-    """A divergence computed from three values of W: form(W_xy, W_xx, W_yy), plus `times` the mass
-    bias."""
+    """A divergence: form(W_xy, W_xx, W_yy) of the values W of its three problems, plus `times` the
+    mass bias, of which S has 1."""
     return lambda x, a, y, b, eps, *rest: form(*_terms(W, x, a, y, b, eps, *rest)) + times * _bias(
         a, b, eps)
 
@@ -67,7 +67,8 @@ def _linear(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
 
 
 def _for_mass_one(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """A formula of the value that holds only if 2 m_a m_b = m_a + m_b, as for mass 1."""
+    """A formula of the value U that is right only if 2 m_a m_b = m_a + m_b, for instance if both
+    masses are 1."""
     return float((rho + eps / 2) * (a.sum() + b.sum() - 2 * plan_of(C, a, b, eps, rho).sum()))
 
 
@@ -117,7 +118,7 @@ def _slopes(x: Array, a: Array, y: Array, b: Array, eps: float, rho: float, cost
 
 
 def gradient(*clouds: Any) -> Array:
-    """dS/dx, right."""
+    """The right gradient of the divergence S in x."""
     cross, own = _slopes(*clouds)
     return cross - own
 

@@ -56,7 +56,8 @@ def _columns_exact(C: Array, a: Array, b: Array, eps: float, rho: float) -> floa
 
 
 def _weights_damped(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
-    """Plain potentials F = f + eps log a, damped as a whole: u = (a / K v)^(rho / (rho + eps))."""
+    """Plain potentials F = f + eps log a are damped as a whole, where only f should be. In scalings
+    u = exp(F / eps) the update is u = (a / K v)^(rho / (rho + eps))."""
     C, a, b = checked(C, a, b, eps, rho)
     damping, G = rho / (rho + eps), np.zeros_like(b)
     ones_a, ones_b, F = np.ones_like(a), np.ones_like(b), np.zeros_like(a)
@@ -92,7 +93,8 @@ def _scaling(C: Array, a: Array, b: Array, eps: float, rho: float) -> Array:
 
 
 def _shift_unshifted(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """The best shift U-5, whose sums of exp(-f / rho) underflow: no maximum is taken out first."""
+    """The potentials are shifted by the best constant U-5. Its sums of exp(-f / rho) may underflow,
+    because no maximum is taken out of the exponents first."""
     C, a, b = checked(C, a, b, eps, rho)
     f, g, damping = np.zeros_like(a), np.zeros_like(b), rho / (rho + eps)
     with np.errstate(all="ignore"):

@@ -19,8 +19,8 @@ SQUARE = ("square-uniform", "asymmetric")
 """Cases of n = m, where rows and columns can be confused; the first with uniform weights."""
 
 
-def _weights(P: Array, a: Array, b: Array, rows: bool, columns: bool) -> Array:
-    """P divided by the weights of the rows, of the columns, or of both."""
+def _divided(P: Array, a: Array, b: Array, rows: bool, columns: bool) -> Array:
+    """P divided by the weights a if `rows`, and by b if `columns`."""
     return P / ((a[:, None] if rows else 1) * (b if columns else 1))
 
 
@@ -42,9 +42,9 @@ for _name, _check, _diagnosis, _plan in (
     ("KL to 1", "entries", "reference-ones", at(to_ones, plan_of)),
     ("normalised", "marginals", "mass-one", of_plan(lambda P, *_: P / P.sum())),
     ("density", "entries", "density-for-plan",
-     of_plan(lambda P, C, a, b, *_: _weights(P, a, b, True, True))),
+     of_plan(lambda P, C, a, b, *_: _divided(P, a, b, True, True))),
     ("a missing outside", "transposed", "a-missing-outside",
-     of_plan(lambda P, C, a, b, *_: _weights(P, a, b, True, False))),
+     of_plan(lambda P, C, a, b, *_: _divided(P, a, b, True, False))),
     ("kernel", "entries", "kernel-alone",
      lambda C, a, b, eps, rho: np.outer(a, b) * np.exp(-C / eps)),
     ("independent", "entries", "independent-coupling",

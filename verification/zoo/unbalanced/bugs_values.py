@@ -81,7 +81,8 @@ def _one_penalty(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
 
 
 def _masses_by_half(P: Array, C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """(rho + eps / 2) (<a, 1 - exp(-f / rho)> + <b, 1 - exp(-g / rho)>), right for mass 1."""
+    """(rho + eps / 2) (<a, 1 - exp(-f / rho)> + <b, 1 - exp(-g / rho)>), which is right if both
+    masses are 1. At the optimum <a, exp(-f / rho)> and <b, exp(-g / rho)> are the mass of P."""
     return float((rho + eps / 2) * (a.sum() + b.sum() - 2 * P.sum()))
 
 
@@ -181,7 +182,7 @@ for _name, _check, _diagnosis, _gradient in (
         f"unbalanced_mass_gradient.{_diagnosis}", of_potentials(_gradient), CASES[:2] + CASES[3:])
 
 
-# ------------------------------------------------------------------ bad input, written into
+# ------------------------------------------------------------------ bad input, a changed argument
 def _clipped(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
     """Weights below 0 are taken for 0, as "noise of a histogram"."""
     return value(C, np.clip(a, 0, None), b, eps, rho)
@@ -193,7 +194,7 @@ def _of_its_size(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
 
 
 def _at_least(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """rho is raised to 1e-3 at least, "for stability"; NaN becomes 1e-3, too."""
+    """A rho below 1e-3 is replaced by 1e-3, "for stability", and so is NaN."""
     return value(C, a, b, eps, rho if rho > 1e-3 else 1e-3)
 
 

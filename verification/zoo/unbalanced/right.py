@@ -41,8 +41,8 @@ def remembered(solver: Solver) -> Solver:
 
 # ------------------------------------------------------------------ three forms of the value
 def value_of_mass(P: Array, a: Array, b: Array, eps: float, rho: float) -> float:
-    """The value U from the total mass of the plan. By U-4 this holds at the optimum, and only
-    there.
+    """The value U, computed from the total mass of the plan alone. This formula follows from the
+    optimality conditions U-4, and so is right for the optimal plan only.
     """
     return float(rho * (a.sum() + b.sum()) + eps * a.sum() * b.sum() - (2 * rho + eps) * P.sum())
 

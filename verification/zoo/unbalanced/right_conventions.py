@@ -23,7 +23,8 @@ _solve = remembered(translation_invariant)
 
 @right("unbalanced: POT's entropy", "pot.solve(entropy, unbalanced)")
 def _entropy() -> dict[str, Callable[..., Any]]:
-    """min <C,P> + eps sum P (log P - 1) + rho KL(P1 | a) + rho KL(P'1 | b)."""
+    """The plan and the value of the problem
+    min <C,P> + eps sum P (log P - 1) + rho KL(P1 | a) + rho KL(P'1 | b)."""
 
     def plan(*problem: Any) -> Array:
         return plan_of(*to_ones(*problem))
@@ -39,7 +40,7 @@ def _entropy() -> dict[str, Callable[..., Any]]:
 
 @right("unbalanced: POT's log scalings and sharp cost", "pot.sinkhorn_unbalanced2")
 def _scalings() -> dict[str, Callable[..., Any]]:
-    """P_ij = a_i b_j exp(u_i + v_j - C_ij / eps), and <C,P>."""
+    """Potentials u, v with P_ij = a_i b_j exp(u_i + v_j - C_ij / eps), and <C,P> as the value."""
 
     def scalings(C: Array, a: Array, b: Array, eps: float, rho: float) -> tuple[Array, Array]:
         f, g = _solve(C, a, b, eps, rho)
@@ -87,7 +88,8 @@ def _plain() -> dict[str, Callable[..., Any]]:
 
 @right("unbalanced: GeomLoss's reach and half cost", "geomloss.SamplesLoss(p=2, reach)")
 def _reach() -> dict[str, Callable[..., Any]]:
-    """|x - y|^2 / 2 at eps = blur^2 and rho = reach^2."""
+    """The cost is |x - y|^2 / 2, and the caller gives blur and reach, with eps = blur^2 and rho =
+    reach^2."""
 
     def value(C: Array, a: Array, b: Array, eps: float, rho: float) -> float:
         f, g = _solve(C, a, b, eps, rho)

@@ -106,7 +106,8 @@ def plain(C: Array, a: Array, b: Array, eps: float, rho: float,
 def translation_invariant(
     C: Array, a: Array, b: Array, eps: float, rho: float
 ) -> tuple[Array, Array]:
-    """Alternating updates U-3, with the best shift U-5 after that of f (Séjourné et al. 2022)."""
+    """Alternating updates U-3. After each update of f, the constant t of U-5 is added to f and
+    taken from g (Séjourné et al. 2022)."""
     _moderate(C, eps)
 
     def shifted(f: Array, g: Array) -> tuple[Array, Array]:
