@@ -2,8 +2,8 @@
 
 An equation asks for an operation (`softmin`, `plan_apply`, ...) and never knows how it is computed.
 What a backend may offer beyond these operations, and what is done for one that does not, is said by
-`backend_for`, `prepared`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread`, `whereabouts`
-and the protocols `DirectionSolver`, `FreeSweeper`, `FlowSolver`, `BatchSolver` and `Compiled`.
+`backend_for`, `prepared`, `as_matrix`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread`,
+`whereabouts` and the protocols `DirectionSolver`, `FreeSweeper`, `FlowSolver`, `BatchSolver` and `Compiled`.
 
 The choice, strongest first: the `backend=` argument, `use_backend(...)`, `REFOT_BACKEND`, `auto`.
 `auto` is a choice itself: a problem asks it by `backend_for`, and is on one backend from then on.
@@ -33,7 +33,8 @@ from typing import (
 )
 
 from refot.arrays import Array, TypeInputError, UnknownNameError
-from refot.costs.operands import Cost, PointCost
+from refot.costs.formed import formed
+from refot.costs.operands import Cost, DenseCost, PointCost
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -225,6 +226,14 @@ def prepared(backend: Backend, C: Cost, a: Array, b: Array) -> Cost:
     """
     operand: Cost = backend.prepared(C, a, b) if hasattr(backend, "prepared") else C
     return operand
+
+
+def as_matrix(backend: Backend, C: Cost) -> DenseCost:
+    """C as a matrix (n, m): by the backend's own `as_matrix(C)`, else by `formed`."""
+    if isinstance(C, PointCost) and hasattr(backend, "as_matrix"):
+        matrix: DenseCost = backend.as_matrix(C)
+        return matrix
+    return formed(C)
 
 
 def left_out(backend: Backend, C: Cost) -> float:

@@ -27,6 +27,7 @@ from refot.arrays import Array, ShapeError, TypeInputError
 from refot.backend_contract import BackendUnavailableError, Entries, FreeSweep, SweptBatch
 from refot.backends.numpy.backend import NumpyArrays
 from refot.backends.numpy.blocks import blocks, entries_by_blocks, plan_cost_gradient_by_blocks
+from refot.costs.formed import DEAR_DIMENSION, FormedCost, formed, forming_error
 from refot.costs.operands import Cost, DenseCost, PointCost
 
 try:
@@ -36,6 +37,7 @@ try:
     from .costs import by_tiles, operand, row_by_tiles
     from .entries import entries
     from .flows import NetworkSimplex
+    from .forming import form
     from .groups.choose import grouping
     from .groups.ordered import IN_GROUPS, SortedCost, in_order, left_out_share, series_pay
     from .launch import Launcher, one_thread
@@ -63,6 +65,15 @@ class NumbaBackend(NumpyArrays):
     def prepared(self, C: Cost, a: Array, b: Array) -> Cost:
         """C with its points in order, where that pays; else C."""
         return C if is_uncompiled(C) else in_order(C, a, b)
+
+    def as_matrix(self, C: PointCost) -> DenseCost:
+        """C as a matrix (n, m)."""
+        (n, m), d = C.shape, C.x.shape[1]
+        if is_uncompiled(C) or d < DEAR_DIMENSION:
+            return formed(C)
+        out = np.empty((n, m), C.dtype)
+        _run(n, operations(C), form, operand(C), m, out)
+        return FormedCost(out, forming_error(C))
 
     def left_out(self, C: Cost) -> float:
         """The share by which sums by groups of points may be wrong; 0 for any other cost."""

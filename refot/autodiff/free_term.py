@@ -54,7 +54,7 @@ def solved_free_term(p: UnbalancedProblem, tol: float | None, warm: SinkhornResu
                      ) -> tuple[FreeTerm, SinkhornResult]:
     """The term of a problem, and its solution to `tol`, by default to that of `unbalanced.tight`,
     started from that of a problem nearby, if there is one. Warns as `solve` does."""
-    found = tightly(replace(p, C=kept(p.C)), tol, warm=warm)
+    found = tightly(replace(p, C=kept(p.backend, p.C)), tol, warm=warm)
     return FreeTerm(p, found.f, found.g), replace(found, problem=p)
 
 

@@ -34,14 +34,15 @@ def formed(C: Cost) -> DenseCost:
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
         out[rows] = rows_of(C, rows)
-    return FormedCost(out, _forming_error(C))
+    return FormedCost(out, forming_error(C))
 
 
-def _forming_error(C: PointCost) -> float:
+def forming_error(C: PointCost) -> float:
     """A bound of the error of the entries.
 
     One that comes from a product is off by 2 d + 8 roundings of |x|^2 + |y|^2, of which it is
-    itself at least the part LOST. One that does not is off by the roundings of the cost itself."""
+    itself at least the part LOST. One that does not is off by the roundings of the cost itself,
+    which are fewer."""
     unit, d = float(namespace(C.x).finfo(C.dtype).eps) / 2, C.x.shape[1]
     return float(max(2 * d + 8, C.ground.roundings(d)) * unit / LOST * C.bound())
 
