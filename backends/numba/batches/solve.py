@@ -18,7 +18,16 @@ from refot.backends.numba.exponential import exp2_bounded
 from refot.backends.numba.sweeps import TOGETHER
 
 from .log_domain import transform_columns, transform_rows
-from .sweeps import ABSORB_COLUMNS, ABSORB_ROWS, DONE, HISTORY, LEFT, gibbs, relax
+from .sweeps import (
+    ABSORB_COLUMNS,
+    ABSORB_ROWS,
+    DONE,
+    HISTORY,
+    LEFT,
+    direct_gibbs,
+    gibbs,
+    relax,
+)
 
 DIRECT = 200.0
 """(max C - min C) / eps up to which K is formed without potentials: no entry is below 1e-87."""
@@ -26,7 +35,7 @@ DIRECT = 200.0
 ABSORPTIONS = 20
 """A problem that needs more sweeps in the log domain is left to another method."""
 
-LN2 = math.log(2.0)
+LN2, LOG2_E = math.log(2.0), math.log2(math.e)
 
 LOST = 4 * 2.0**-53
 """By this part of the largest |C|, |f| and |g| together, over eps, roundings move an entry of the
@@ -42,15 +51,15 @@ LANES = 8
 
 @elementwise
 def _one(C: Any, at: Any, a: Any, b: Any, k: Any, tol: Any, atoms: Any, most: Any, direct: Any,
-         least: Any, first: Any, K: Any, f: Any, g: Any, u: Any, v: Any, room: Any, h: Any,
+         level: Any, first: Any, K: Any, f: Any, g: Any, u: Any, v: Any, room: Any, h: Any,
          history: Any) -> Any:
     """(iterations, why it ended): f and g from the start g. `direct`: `first` is K of g = 0 and
-    f = `least`, the least cost; else, and later, K is formed."""
+    f = `level`; else, and later, K is formed."""
     iterations, why, absorbed = 0, ABSORB_ROWS, first
     if direct:
-        f[:] = least
+        f[:] = level
         for j in range(g.size):
-            v[j], g[j] = math.exp(g[j] * k * LN2), 0.0
+            v[j], g[j] = exp2_bounded(g[j], k), 0.0
     for turn in range(ABSORPTIONS):
         if not (direct and turn == 0):
             if why == ABSORB_ROWS:
@@ -104,17 +113,28 @@ def _sums_of_sweep(u: Any, r: Any, v: Any, c: Any) -> None:
 
 
 @elementwise
+def _log(x: Any) -> Any:
+    """log x. Near 1, where the sums of a solved problem are, by its series: |h|^6 / 6 < u |h| is
+    left out, and the function of the library takes five times as long."""
+    h = x - 1.0
+    if abs(h) < 2.0**-10:
+        return h * (1.0 - h * (1 / 2 - h * (1 / 3 - h * (1 / 4 - h * (1 / 5)))))
+    return math.log(x)
+
+
+@elementwise
 def _reached(a: Any, b: Any, k: Any, f: Any, g: Any, rows: Any, columns: Any) -> Any:
     """(marginal error, atom error, semi-dual B-24 at g) of potentials with these sums."""
     error, atom, value = 0.0, 0.0, 0.0
     for i in range(f.size):
         error += a[i] * abs(rows[i] - 1.0)
-        atom = max(atom, abs(math.log(rows[i])))
+        log = _log(rows[i])
+        atom = max(atom, abs(log))
         if a[i] > 0:
-            value += a[i] * (f[i] - math.log2(rows[i]) / k)
+            value += a[i] * (f[i] - log * LOG2_E / k)
     for j in range(g.size):
         error += b[j] * abs(columns[j] - 1.0)
-        atom = max(atom, abs(math.log(columns[j])))
+        atom = max(atom, abs(_log(columns[j])))
         value += b[j] * g[j]
     return error, atom, value
 
@@ -154,14 +174,16 @@ def solve(C: Any, sizes: Any, a: Any, b: Any, per_eps: Any, tol: float, atoms: f
         for j in range(m):
             g_p[j] = g[j0 + j]
         K = K_room[:n * width].reshape(n, width)
-        least, largest = _range(C, at, n * m)
+        alone = shared.size == 0
+        least, largest = direct_gibbs(C, at, m, k, K) if alone else _range(C, at, n * m)
         direct = ((largest - least) * k * LN2 < DIRECT
                   and np.abs(g_p).max() * k * LN2 < DIRECT / 2)
-        if direct and shared.size == 0:
+        level = 0.0 if alone and max(-least, largest) * k * LN2 < DIRECT else least
+        if direct and alone and level != 0.0:
             f_p[:], v_p[:] = least, 0.0
             gibbs(C, at, f_p, v_p, k, K)
-        first = shared if direct and shared.size > 0 else K
-        iterations[p], why = _one(C, at, a_p, b_p, k, tol, atoms, most, direct, least, first, K,
+        first = K if alone or not direct else shared
+        iterations[p], why = _one(C, at, a_p, b_p, k, tol, atoms, most, direct, level, first, K,
                                   f_p, g_p, u_room[:n], v_p, room, h_room, history)
         arrived[p] = why == DONE
         for i in range(n):
