@@ -2,8 +2,9 @@
 
 An equation asks for an operation (`softmin`, `plan_apply`, ...) and never knows how it is computed.
 What a backend may offer beyond these operations, and what is done for one that does not, is said by
-`backend_for`, `prepared`, `as_matrix`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread`,
-`whereabouts` and the protocols `DirectionSolver`, `FreeSweeper`, `FlowSolver`, `BatchSolver` and `Compiled`.
+`backend_for`, `prepared`, `formed_by`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread`,
+`whereabouts` and the protocols `DirectionSolver`, `FreeSweeper`, `FlowSolver`, `BatchSolver` and
+`Compiled`.
 
 The choice, strongest first: the `backend=` argument, `use_backend(...)`, `REFOT_BACKEND`, `auto`.
 `auto` is a choice itself: a problem asks it by `backend_for`, and is on one backend from then on.
@@ -228,10 +229,10 @@ def prepared(backend: Backend, C: Cost, a: Array, b: Array) -> Cost:
     return operand
 
 
-def as_matrix(backend: Backend, C: Cost) -> DenseCost:
-    """C as a matrix (n, m): by the backend's own `as_matrix(C)`, else by `formed`."""
-    if isinstance(C, PointCost) and hasattr(backend, "as_matrix"):
-        matrix: DenseCost = backend.as_matrix(C)
+def formed_by(backend: Backend, C: Cost) -> DenseCost:
+    """C as a matrix (n, m): by the backend's own `formed(C)`, else by `formed`."""
+    if isinstance(C, PointCost) and hasattr(backend, "formed"):
+        matrix: DenseCost = backend.formed(C)
         return matrix
     return formed(C)
 

@@ -1,8 +1,8 @@
 """The fast backend on the processor: the fused operations as compiled, threaded, streaming kernels.
 
-Memory is O(n + m): a cost between points is never formed, and a matrix is read where it is,
-row-major or transposed (any other layout is copied first). Results have the dtype of the cost;
-potentials, V and eps are cast to it.
+Memory is O(n + m): a cost between points is formed for a caller that asks for its matrix, and not
+else; a matrix is read where it is, row-major or transposed (any other layout is copied first).
+Results have the dtype of the cost; potentials, V and eps are cast to it.
 
 Each operation picks one of up to four ways: a transposed matrix is read down its columns
 (`columns`); points in many dimensions, and costs without compiled code, become blocks of a matrix
@@ -66,7 +66,7 @@ class NumbaBackend(NumpyArrays):
         """C with its points in order, where that pays; else C."""
         return C if is_uncompiled(C) else in_order(C, a, b)
 
-    def as_matrix(self, C: PointCost) -> DenseCost:
+    def formed(self, C: PointCost) -> DenseCost:
         """C as a matrix (n, m)."""
         (n, m), d = C.shape, C.x.shape[1]
         if is_uncompiled(C) or d < DEAR_DIMENSION:

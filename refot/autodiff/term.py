@@ -78,7 +78,8 @@ def solved_term(p: Problem, tol: float | None, solver: Solver = solution,
     nearby, if there is one. Warns as `solve` does."""
     if still_solves(warm, p, tol):
         return Term(p, warm.f, warm.g), warm
-    at_hand = replace(p, C=kept(p.backend, p.C))  # a matrix, where that is faster and memory allows it
+    C = kept(p.backend, p.C)  # a matrix, where that is faster and memory allows it
+    at_hand = replace(p, C=C)
     solved = to_first_order(at_hand, tol, solver, warm=warm)
     f = at_hand.transform(solved.g, solved.f)
     g = at_hand.T.transform(f, solved.g)

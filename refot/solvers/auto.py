@@ -18,7 +18,7 @@ from typing import Any, Generic
 import numpy as np
 
 from refot.arrays import Array
-from refot.backend_contract import as_matrix, recomputes
+from refot.backend_contract import formed_by, recomputes
 from refot.costs.operands import DenseCost
 from refot.problem import Problem
 from refot.solvers.memory import fits_matrix
@@ -84,7 +84,8 @@ def auto_with(sweeps: Sweeps[P], p: P, g: Array) -> Iterates:
     if math.prod(p.C.shape) <= SMALL and allows_newton(p):
         return newton_first(sweeps, p, g)
     if (recomputes(p.backend) or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
-        p = replace(p, C=as_matrix(p.backend, p.C))  # once, and not again for each kernel of the schedule
+        C = formed_by(p.backend, p.C)  # once, and not again for each kernel of the schedule
+        p = replace(p, C=C)
     elif not (on_processor and fits_matrix(p.C)):
         later = partial(newton_and, sweeps.by_transforms)
         by_softmin = UntilSlow(sweeps.by_transforms, SLOW, later, only=p.eps)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array, InputError, as_count, namespace
-from refot.backend_contract import Backend, as_matrix
+from refot.backend_contract import Backend, formed_by
 from refot.costs.formed import DEAR_DIMENSION
 from refot.costs.operands import BLOCK_ELEMENTS, Cost, DenseCost, row_blocks
 
@@ -158,6 +158,6 @@ def kept(backend: Backend, C: Cost) -> Cost:
         return C
     if C.x.shape[1] < DEAR_DIMENSION or not fits_matrix(C):
         return C
-    return as_matrix(backend, C)
+    return formed_by(backend, C)
 
 

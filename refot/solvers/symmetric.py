@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refot.arrays import REQUIRED, Array, CostLike, InputError, Potential, Weights, namespace
-from refot.backend_contract import BackendLike, as_matrix, prepared, recomputes
+from refot.backend_contract import BackendLike, formed_by, prepared, recomputes
 from refot.costs.operands import as_cost, is_symmetric
 from refot.foreign import as_given
 from refot.problem import Problem, problem
@@ -89,7 +89,7 @@ def fastest_iterates(p: Problem, f: Array) -> Iterates:
     if p.backend.xp is not np or by_softmin(p) or not fits_matrix(p.C, copies=2):
         return symmetric_iterates(p, f)
     if recomputes(p.backend):
-        p = replace(p, C=as_matrix(p.backend, p.C))  # once, and not for each kernel
+        p = replace(p, C=formed_by(p.backend, p.C))  # once, and not for each kernel
     in_cache = math.prod(p.C.shape) <= IN_CACHE
     return SymmetricKernel(p, p.C.dtype if in_cache else None).iterates(p, f)
 

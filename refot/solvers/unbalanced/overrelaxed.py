@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from refot.arrays import Array, namespace
-from refot.backend_contract import FreeSweeper, as_matrix
+from refot.backend_contract import FreeSweeper, formed_by
 from refot.problem import Problem
 from refot.solvers.auto import Sweeps
 from refot.solvers.overrelaxed import next_relaxation
@@ -189,7 +189,7 @@ class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
 def stabilised_free(p: UnbalancedProblem, g: Array) -> Iterates:
     """Over-relaxation with an absorbed kernel, under an eps schedule."""
     require_kernel(p)
-    p = replace(p, C=as_matrix(p.backend, p.C))
+    p = replace(p, C=formed_by(p.backend, p.C))
     return annealed(p, g, FreeKernel(p).iterates)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from strategies import clouds
 
 import refot
-from refot.backend_contract import as_matrix, get_backend
+from refot.backend_contract import formed_by, get_backend
 from refot.costs.formed import formed
 from refot.costs.operands import DenseCost, PointCost
 from refot.problem import problem
@@ -26,7 +26,6 @@ from refot.solvers.memory import (
     kept,
     within,
 )
-
 
 ON = get_backend("numpy")
 
@@ -107,11 +106,11 @@ def test_a_formed_cost_has_the_digits_of_the_differences(backend, offset):
     16 u each; or by differences alone. Duplicate points cost exactly 0."""
     C = points(30, 40, offset=offset)
     C.y[:3] = C.x[:3]
-    got = as_matrix(get_backend(backend), C).matrix
+    got = formed_by(get_backend(backend), C).matrix
     np.testing.assert_allclose(got, C.dense(), rtol=16 * 42 * 2.0**-53)
     assert (got.diagonal()[:3] == 0).all()
     scaled = C.scaled(0.25)
-    got = as_matrix(get_backend(backend), scaled).matrix
+    got = formed_by(get_backend(backend), scaled).matrix
     np.testing.assert_allclose(got, scaled.dense(), rtol=16 * 42 * 2.0**-53)
 
 
@@ -119,7 +118,7 @@ def test_a_backend_forms_more_points_than_it_takes_at_a_time():
     """1,030 columns: numba takes 1,024 of them at a time, and 8 rows."""
     x, y = points(11, 20).x, points(1030, 20).x
     C = refot.point_cost(x, y)
-    found = as_matrix(get_backend("numba"), C).matrix
+    found = formed_by(get_backend("numba"), C).matrix
     np.testing.assert_allclose(found, C.dense(), rtol=23 * 2.0**-53)
 
 
