@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from refot.arrays import Array, InputError
 from refot.autodiff.term import Term
+from refot.solvers.answers.solutions import Near
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.memory import kept
 from refot.unbalanced.gradients import weights_at
@@ -50,7 +51,7 @@ class FreeTerm(Term):
         return self.p.rows.softness
 
 
-def solved_free_term(p: UnbalancedProblem, tol: float | None, warm: SinkhornResult | None = None
+def solved_free_term(p: UnbalancedProblem, tol: float | None, warm: Near = None
                      ) -> tuple[FreeTerm, SinkhornResult]:
     """The term of a problem, and its solution to `tol`, by default to that of `unbalanced.tight`,
     started from that of a problem nearby, if there is one. Warns as `solve` does."""
@@ -58,7 +59,7 @@ def solved_free_term(p: UnbalancedProblem, tol: float | None, warm: SinkhornResu
     return FreeTerm(p, found.f, found.g), replace(found, problem=p)
 
 
-def solved_free_self(p: UnbalancedProblem, tol: float | None, warm: SinkhornResult | None = None
+def solved_free_self(p: UnbalancedProblem, tol: float | None, warm: Near = None
                      ) -> tuple[FreeTerm, SinkhornResult]:
     """That of a measure and itself, whose potentials are one: the mean of those found."""
     term, found = solved_free_term(p, tol, warm)

@@ -16,7 +16,13 @@ from refot.divergences import sharp_value_at
 from refot.gradients import points_gradient
 from refot.implicit import Adjoint, adjoint
 from refot.problem import Problem
-from refot.solvers.answers.solutions import Solver, self_solution, solution, to_first_order
+from refot.solvers.answers.solutions import (
+    Near,
+    Solver,
+    self_solution,
+    solution,
+    to_first_order,
+)
 from refot.solvers.loop import SinkhornResult
 
 
@@ -45,7 +51,7 @@ class SharpTerm(Term):
         return points_gradient(self.state.cost_gradient, as_point_cost(self.p.C))
 
 
-def solved_sharp_term(p: Problem, tol: float | None, warm: SinkhornResult | None,
+def solved_sharp_term(p: Problem, tol: float | None, warm: Near,
                       solver: Solver = solution) -> tuple[SharpTerm, SinkhornResult]:
     """The term of a problem, and its solution `to_first_order`, started from that of a problem
     nearby, if there is one. Warns as `solve` does."""
@@ -53,7 +59,7 @@ def solved_sharp_term(p: Problem, tol: float | None, warm: SinkhornResult | None
     return SharpTerm(p, found.f, found.g, sharp_value_at(p, found), adjoint(p, found.g)), found
 
 
-def solved_sharp_self(p: Problem, tol: float | None, warm: SinkhornResult | None
+def solved_sharp_self(p: Problem, tol: float | None, warm: Near
                       ) -> tuple[SharpTerm, SinkhornResult]:
     """That of a measure and itself: the two halves of its adjoint state are one."""
     term, found = solved_sharp_term(p, tol, warm, self_solution)

@@ -15,7 +15,13 @@ from refot.autodiff.measures import Pair
 from refot.costs.operands import as_point_cost
 from refot.gradients import centred
 from refot.problem import Problem
-from refot.solvers.answers.solutions import Solver, solution, still_solves, to_first_order
+from refot.solvers.answers.solutions import (
+    Near,
+    Solver,
+    solution,
+    still_solves,
+    to_first_order,
+)
 from refot.solvers.answers.value import value_of
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.memory import gibbs_matrix, kept
@@ -73,7 +79,7 @@ class Term:
 
 
 def solved_term(p: Problem, tol: float | None, solver: Solver = solution,
-                warm: SinkhornResult | None = None) -> tuple[Term, SinkhornResult]:
+                warm: Near = None) -> tuple[Term, SinkhornResult]:
     """The term of a problem, and its solution `to_first_order`, started from that of a problem
     nearby, if there is one. Warns as `solve` does."""
     if still_solves(warm, p, tol):

@@ -1,6 +1,6 @@
 """A loss as torch sees it: its value, its gradient and its Hessian product, each in one piece.
 
-    solve(x, a, y, b)                              -> value (B,), potentials (B, k)
+    solve(x, a, y, b, start)                       -> value (B,), potentials (B, k)
     gradient(x, a, y, b, potentials)               -> dx, da, dy, db
     hessian_product(x, a, y, b, potentials, v...)  -> the change of the gradient along v
 Only the first solves anything. Each is an operator, which torch.compile puts into its graph as it
@@ -9,6 +9,7 @@ is; `functions` makes each the derivative of the one before.
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -41,17 +42,23 @@ def restored(loss: Loss, measures: tuple[Tensor, ...], potentials: Tensor) -> li
 
 # ------------------------------------------------------------------ the value
 @torch.library.custom_op("refot::solve", mutates_args=(),
-                         schema=f"({MEASURES}, {SETTINGS}) -> (Tensor, Tensor)")
-def solve(x: Tensor, a: Tensor, y: Tensor, b: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
-    """The values of a batch (B,), and the potentials of each, one after the other."""
+                         schema=f"({MEASURES}, Tensor? start, {SETTINGS}) -> (Tensor, Tensor)")
+def solve(x: Tensor, a: Tensor, y: Tensor, b: Tensor, start: Tensor | None, *settings: Any
+          ) -> tuple[Tensor, Tensor]:
+    """The values of a batch (B,), and the potentials of each, one after the other. `start`:
+    potentials to start from, or None."""
     loss = Loss(*settings)
-    solved = [loss.solved(at) for at in pairs((x, a, y, b), get_backend(loss.backend))]
+    backend = get_backend(loss.backend)
+    starts = repeat(None) if start is None else array_of(start, backend)
+    solved = [loss.solved(at, near)
+              for at, near in zip(pairs((x, a, y, b), backend), starts, strict=False)]
     return (tensor_like(x, (each.value() for each in solved)),
             tensor_like(x, (each.potentials for each in solved)))
 
 
 @solve.register_fake
-def _(x: Tensor, a: Tensor, y: Tensor, b: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
+def _(x: Tensor, a: Tensor, y: Tensor, b: Tensor, start: Tensor | None, *settings: Any
+      ) -> tuple[Tensor, Tensor]:
     copies = 2 if Loss(*settings).debiased else 1
     return (x.new_empty(x.shape[:1]),
             x.new_empty((x.shape[0], copies * (x.shape[1] + y.shape[1]))))

@@ -5,13 +5,10 @@ A value is off only to second order in the residual of U-4, a gradient to first 
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
-from refot.arrays import ConvergenceWarning
 from refot.solvers.accuracy import rounding_floor
-from refot.solvers.answers.solutions import LOOSE, ROUGH, solved_to
+from refot.solvers.answers.solutions import LOOSE, Near, roughly, solution, solved_to
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.solve import solve_problem
 from refot.unbalanced_problem import UnbalancedProblem
@@ -37,18 +34,14 @@ def tight_tolerance(p: UnbalancedProblem, solved: SinkhornResult) -> float:
 
 
 def tightly(p: UnbalancedProblem, tol: float | None, solved: SinkhornResult | None = None,
-            warm: SinkhornResult | None = None) -> SinkhornResult:
+            warm: Near = None) -> SinkhornResult:
     """The solution as gradients need it: `solved`, where it is given. Else it is solved to `tol`;
     by default in float64 to `tight_tolerance`, for which a rough solve finds the size of the
     potentials, and in float32 to the default of `solve`. `warm`, the solution of a problem nearby,
-    takes the place of the rough solve."""
+    takes the place of the rough solve; a `Start` is where that begins."""
     if solved is not None:
         return solved_to(p, tol, solved=solved)
     if tol is not None or p.C.dtype != np.float64:
         return solve_problem(p, tol=tol, g=None if warm is None else warm.g)
-    rough = warm
-    if rough is None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the second solve warns
-            rough = solve_problem(p, tol=ROUGH)
+    rough = warm if isinstance(warm, SinkhornResult) else roughly(p, solution, warm)
     return solve_problem(p, tol=tight_tolerance(p, rough), g=rough.g)
