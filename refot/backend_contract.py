@@ -230,7 +230,7 @@ def prepared(backend: Backend, C: Cost, a: Array, b: Array) -> Cost:
 
 
 def formed_by(backend: Backend, C: Cost) -> DenseCost:
-    """C as a matrix (n, m): by the backend's own `formed(C)`, else by `formed`."""
+    """C as a matrix (n, m): by the backend's own `formed(C)`, else in its array library."""
     if isinstance(C, PointCost) and hasattr(backend, "formed"):
         matrix: DenseCost = backend.formed(C)
         return matrix

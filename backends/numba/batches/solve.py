@@ -1,7 +1,7 @@
 """Many small problems in one compiled call, each by one thread, from its start to its end.
 
-The kernel K of a problem is formed once, at f = min C and g = 0 where the range of floats allows
-it. Where floats cannot tell, the scalings are absorbed by a sweep in the log domain, and K is
+The kernel K of a problem is formed once, at g = 0 and f = 0, or f = min C where that is far from 0,
+if the range of floats allows it. Where floats cannot tell, the scalings are absorbed by a sweep in the log domain, and K is
 formed anew.
 """
 
@@ -31,6 +31,10 @@ from .sweeps import (
 
 DIRECT = 200.0
 """(max C - min C) / eps up to which K is formed without potentials: no entry is below 1e-87."""
+
+LEVEL = 16.0
+"""|min C| / eps up to which K is formed of the costs as they are, in the pass that finds their
+range. Else that is known first, and taken off."""
 
 ABSORPTIONS = 20
 """A problem that needs more sweeps in the log domain is left to another method."""
@@ -114,10 +118,10 @@ def _sums_of_sweep(u: Any, r: Any, v: Any, c: Any) -> None:
 
 @elementwise
 def _log(x: Any) -> Any:
-    """log x. Near 1, where the sums of a solved problem are, by its series: |h|^6 / 6 < u |h| is
-    left out, and the function of the library takes five times as long."""
+    """log x. Near 1, where the sums of a solved problem are, by its series: what is left out is less
+    than |h|^6 / 5 < 2^-57 |h|, and the function of the library takes several times as long."""
     h = x - 1.0
-    if abs(h) < 2.0**-10:
+    if abs(h) < 2.0**-11:
         return h * (1.0 - h * (1 / 2 - h * (1 / 3 - h * (1 / 4 - h * (1 / 5)))))
     return math.log(x)
 
@@ -178,7 +182,7 @@ def solve(C: Any, sizes: Any, a: Any, b: Any, per_eps: Any, tol: float, atoms: f
         least, largest = direct_gibbs(C, at, m, k, K) if alone else _range(C, at, n * m)
         direct = ((largest - least) * k * LN2 < DIRECT
                   and np.abs(g_p).max() * k * LN2 < DIRECT / 2)
-        level = 0.0 if alone and max(-least, largest) * k * LN2 < DIRECT else least
+        level = 0.0 if alone and abs(least) * k * LN2 <= LEVEL else least
         if direct and alone and level != 0.0:
             f_p[:], v_p[:] = least, 0.0
             gibbs(C, at, f_p, v_p, k, K)

@@ -92,8 +92,8 @@ def _direct_row(C: Any, at: Any, size: Any, k: Any, K: Any, i: Any) -> Any:
 
 @elementwise
 def direct_gibbs(C: Any, at: Any, m: Any, k: Any, K: Any) -> Any:
-    """K without potentials, from the one pass over C that finds (min C, max C), too. It is right
-    where |C| / eps is in the range of floats."""
+    """K of f = g = 0, and (min C, max C), from one pass over C. Entries beyond the range of floats
+    are 0 or inf: the caller sees by the two numbers whether K is of use."""
     least, most = np.inf, -np.inf
     for i in range(np.uintp(K.shape[0])):
         low, high = _direct_row(C, at + i * np.uintp(m), m, k, K, i)

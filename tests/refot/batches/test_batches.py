@@ -148,7 +148,7 @@ def test_a_fast_rate_is_used_early(monkeypatch: pytest.MonkeyPatch) -> None:
     assert abs(slow - sweeps(0.003)).max() <= 0.1 * slow.max()
 
 
-@pytest.mark.parametrize("level", [1e3, -1e3, 1e6])
+@pytest.mark.parametrize("level", [3.0, 1e3, -1e3, 1e6])
 def test_a_level_of_the_costs_is_that_of_the_value(backend: str, level: float) -> None:
     """Beyond 200 eps the kernel of the costs as they are would be 0, or infinite."""
     C, a, b = stack(5, 12, 17)
