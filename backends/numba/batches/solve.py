@@ -1,8 +1,8 @@
 """Many small problems in one compiled call, each by one thread, from its start to its end.
 
 The kernel K of a problem is formed once, at g = 0 and f = 0, or f = min C where that is far from 0,
-if the range of floats allows it. Where floats cannot tell, the scalings are absorbed by a sweep in the log domain, and K is
-formed anew.
+if the range of floats allows it. Where floats cannot tell, the scalings are absorbed by a sweep in
+the log domain, and K is formed anew.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ def _sums_of_sweep(u: Any, r: Any, v: Any, c: Any) -> None:
 
 @elementwise
 def _log(x: Any) -> Any:
-    """log x. Near 1, where the sums of a solved problem are, by its series: what is left out is less
-    than |h|^6 / 5 < 2^-57 |h|, and the function of the library takes several times as long."""
+    """log x. Near 1, where the sums of a solved problem are, by its series: less than |h|^6 / 5 <
+    2^-57 |h| is left out, and the function of the library takes several times as long."""
     h = x - 1.0
     if abs(h) < 2.0**-11:
         return h * (1.0 - h * (1 / 2 - h * (1 / 3 - h * (1 / 4 - h * (1 / 5)))))
