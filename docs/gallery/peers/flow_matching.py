@@ -28,7 +28,8 @@ def plans(x, y):
 
 
 def geomloss(x, y, size):
-    """One by one: its function for batches raises NotImplementedError."""
+    """One by one, for its function for batches raises NotImplementedError. After 100 iterations it
+    is 0.20 off, after 200 it is 0.13."""
     pairs = zip(x.reshape(-1, size, 2), y.reshape(-1, size, 2), strict=True)
-    return torch.stack([geomloss_ot.solve_sample(*pair, reg=0.05, max_iter=100).plan
+    return torch.stack([geomloss_ot.solve_sample(*pair, reg=0.05, max_iter=200).plan
                         for pair in pairs])
