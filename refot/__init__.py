@@ -35,32 +35,6 @@ from refot.divergences import (
     solve_divergence,
     solve_divergence_of_costs,
 )
-from refot.gradients import (
-    entropic_value_gradient_eps,
-    entropic_value_gradient_points,
-    entropic_value_gradient_weights,
-    generator_loss,
-    generator_loss_gradient,
-    mmd_squared_gradient,
-    mmd_squared_gradient_weights,
-    mmd_squared_unbiased_gradient,
-    mmd_squared_unbiased_gradient_weights,
-    q_objective_gradient,
-    semi_dual_gradient_points,
-    semi_dual_gradient_q,
-    sinkhorn_divergence_gradient,
-    sinkhorn_divergence_gradient_eps,
-    sinkhorn_divergence_gradient_weights,
-    sinkhorn_divergence_of_costs_gradient_weights,
-)
-from refot.information import (
-    informative_cost,
-    informative_plan,
-    kl_dual,
-    mutual_information,
-    q_objective,
-    sum_noise,
-)
 from refot.measures import Measure, measure
 from refot.objectives import (
     dual,
@@ -80,7 +54,6 @@ from refot.objectives import (
 from refot.plans import marginal_error, marginals, plan, round_to_marginals, semi_dual_plan
 from refot.solvers import solve
 from refot.solvers.loop import SinkhornResult
-from refot.solvers.scaling import scaling_iterates, scaling_loss, sinkhorn_scaling
 from refot.solvers.sinkhorn import sinkhorn_log
 from refot.solvers.symmetric import sinkhorn_symmetric
 from refot.solvers.unbalanced.result import UnbalancedResult
@@ -100,15 +73,42 @@ if TYPE_CHECKING:
     from refot.batches.pairwise import pairwise
     from refot.batches.result import BatchResult
     from refot.batches.solve import solve_batch
+    from refot.gradients import (
+        entropic_value_gradient_eps,
+        entropic_value_gradient_points,
+        entropic_value_gradient_weights,
+        generator_loss,
+        generator_loss_gradient,
+        mmd_squared_gradient,
+        mmd_squared_gradient_weights,
+        mmd_squared_unbiased_gradient,
+        mmd_squared_unbiased_gradient_weights,
+        q_objective_gradient,
+        semi_dual_gradient_points,
+        semi_dual_gradient_q,
+        sinkhorn_divergence_gradient,
+        sinkhorn_divergence_gradient_eps,
+        sinkhorn_divergence_gradient_weights,
+        sinkhorn_divergence_of_costs_gradient_weights,
+    )
     from refot.implicit import (
         sharp_value_gradient,
         sharp_value_gradient_points,
         sharp_value_gradient_weights,
         sinkhorn_loss_gradient,
     )
+    from refot.information import (
+        informative_cost,
+        informative_plan,
+        kl_dual,
+        mutual_information,
+        q_objective,
+        sum_noise,
+    )
     from refot.limits.eps_path import EpsPath, path
     from refot.limits.exact_transport import ExactTransport, exact
     from refot.solvers.answers.load import load_solution
+    from refot.solvers.scaling import scaling_iterates, scaling_loss, sinkhorn_scaling
     from refot.unbalanced.gradients import (
         unbalanced_divergence_gradient,
         unbalanced_divergence_gradient_weights,
@@ -265,6 +265,22 @@ __all__ = [
 ]
 
 _LATER = {
+    "refot.gradients": (
+        "entropic_value_gradient_eps", "entropic_value_gradient_points",
+        "entropic_value_gradient_weights", "generator_loss", "generator_loss_gradient",
+        "mmd_squared_gradient", "mmd_squared_gradient_weights", "mmd_squared_unbiased_gradient",
+        "mmd_squared_unbiased_gradient_weights", "q_objective_gradient",
+        "semi_dual_gradient_points", "semi_dual_gradient_q", "sinkhorn_divergence_gradient",
+        "sinkhorn_divergence_gradient_eps", "sinkhorn_divergence_gradient_weights",
+        "sinkhorn_divergence_of_costs_gradient_weights",
+    ),
+    "refot.information": (
+        "informative_cost", "informative_plan", "kl_dual", "mutual_information", "q_objective",
+        "sum_noise",
+    ),
+    "refot.solvers.scaling": (
+        "scaling_iterates", "scaling_loss", "sinkhorn_scaling",
+    ),
     "refot.autodiff.jvp": ("plan_jvp", "potentials_jvp"),
     "refot.autodiff.value_and_gradient": (
         "ValueAndGradient", "entropic_value_and_gradient", "sharp_value_and_gradient",

@@ -3,8 +3,9 @@
 An equation calls an operation (`softmin`, `plan_apply`, ...) and never knows how it is computed.
 The class `Backend` lists the operations that every backend has. What a backend may offer beyond
 them, and what is done if it does not, is described by the functions `backend_for`, `prepared`,
-`left_out`, `prefers_softmin`, `recomputes`, `one_thread`, `whereabouts` and by the protocols
-`DirectionSolver`, `FreeSweeper`, `FlowSolver`, `BatchSolver` and `Compiled`.
+`formed_by`, `left_out`, `prefers_softmin`, `recomputes`, `one_thread`, `of_this_process`,
+`whereabouts` and by the protocols `DirectionSolver`, `FreeSweeper`, `FlowSolver`, `BatchSolver` and
+`Compiled`.
 
 The first of these that is set decides which backend is used: the `backend=` argument,
 `use_backend(...)`, the environment variable `REFOT_BACKEND`, `auto`. The backend `auto` computes
@@ -38,7 +39,8 @@ from typing import (
 )
 
 from refot.arrays import Array, TypeInputError, UnknownNameError
-from refot.costs.operands import Cost, PointCost
+from refot.costs.formed import formed
+from refot.costs.operands import Cost, DenseCost, PointCost
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -256,6 +258,14 @@ def prepared(backend: Backend, C: Cost, a: Array, b: Array) -> Cost:
     """
     operand: Cost = backend.prepared(C, a, b) if hasattr(backend, "prepared") else C
     return operand
+
+
+def formed_by(backend: Backend, C: Cost) -> DenseCost:
+    """C as a matrix (n, m): by the backend's own `formed(C)`, else in its array library."""
+    if isinstance(C, PointCost) and hasattr(backend, "formed"):
+        matrix: DenseCost = backend.formed(C)
+        return matrix
+    return formed(C)
 
 
 def left_out(backend: Backend, C: Cost) -> float:

@@ -11,11 +11,8 @@ Writing: a program may be killed at any time, so a file gets its name only when 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import secrets
 import stat
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -73,6 +70,8 @@ def read_json(path: Path, most: int = LARGEST_JSON) -> Any:
 def parsed(text: bytes) -> Any:
     """The content of a JSON text. Raises UnreadableError for more than DEEPEST levels, a name that
     stands twice in an object, and numbers that are not finite floats."""
+    import json  # here, and zipfile below: `import refot` would take 8 ms longer
+
     try:
         found = json.loads(text.decode("utf-8"), parse_constant=_no_number, parse_float=_finite,
                            parse_int=_whole, object_pairs_hook=_each_once)
@@ -124,6 +123,8 @@ def read_arrays(path: Path, most: int | None = None) -> dict[str, Array]:
     Unpacked, all arrays together may have at most `most` bytes: by default as many as the file,
     which is enough for a file that is not compressed.
     """
+    import zipfile
+
     with open_plain(path) as file:
         try:
             if not zipfile.is_zipfile(file):
@@ -143,6 +144,8 @@ def read_arrays(path: Path, most: int | None = None) -> dict[str, Array]:
 
 
 def _check_sizes(file: IO[bytes], most: int) -> None:
+    import zipfile
+
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
     size = sum(member.file_size for member in members)
@@ -161,7 +164,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     Until then it has a temporary name in the same folder, so that a program that is killed while it
     writes leaves what was there before, and nobody ever reads half a file.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
     # O_EXCL makes this fail where somebody has put a file or a link of that name. The umask takes
     # from 0o666 the permissions that new files do not get here.
     handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0),

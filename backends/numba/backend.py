@@ -30,6 +30,7 @@ from refot.arrays import Array, ShapeError, TypeInputError
 from refot.backend_contract import BackendUnavailableError, Entries, FreeSweep, SweptBatch
 from refot.backends.numpy.backend import NumpyArrays
 from refot.backends.numpy.blocks import blocks, entries_by_blocks, plan_cost_gradient_by_blocks
+from refot.costs.formed import DEAR_DIMENSION, FormedCost, formed, forming_error
 from refot.costs.operands import Cost, DenseCost, PointCost
 
 try:
@@ -39,6 +40,7 @@ try:
     from .costs import by_tiles, operand, row_by_tiles
     from .entries import entries
     from .flows import NetworkSimplex
+    from .forming import form
     from .groups.choose import grouping
     from .groups.ordered import IN_GROUPS, SortedCost, in_order, left_out_share, series_pay
     from .launch import Launcher, one_thread
@@ -67,6 +69,15 @@ class NumbaBackend(NumpyArrays):
         """C with its points sorted, so that neighbours form groups, where that saves time; else C.
         """
         return C if is_uncompiled(C) else in_order(C, a, b)
+
+    def formed(self, C: PointCost) -> DenseCost:
+        """C as a matrix (n, m)."""
+        (n, m), d = C.shape, C.x.shape[1]
+        if is_uncompiled(C) or d < DEAR_DIMENSION:
+            return formed(C)
+        out = np.empty((n, m), C.dtype)
+        _run(n, operations(C), form, operand(C), m, out)
+        return FormedCost(out, forming_error(C))
 
     def left_out(self, C: Cost) -> float:
         """The relative error that summing by groups may cause; 0 for points that are not sorted."""

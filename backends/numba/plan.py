@@ -27,6 +27,9 @@ from .exponential import exp2_bounded
 
 _1 = np.uintp(TILE)
 
+TOGETHER = 4
+"""Rows whose gradients are summed together."""
+
 
 # ------------------------------------------------------------------ the plan times a matrix
 @elementwise
@@ -162,17 +165,42 @@ def _weights(C: Any, F: Array, G: Array, k: Number, i: int, rows: int, tile: int
 
 
 @reduction
+def _gradient_sums(C: Any, i: int, r_0: int, r_1: int, r_2: int, r_3: int, c: int, tile: int,
+                   columns: int, t: Array) -> tuple[Number, Number, Number, Number]:
+    """Coordinate c of sum_j P_ij d1 c(x_i, y_j) over a tile for four rows i + r, from the weights
+    t[r, j]. Each y is loaded once for all four."""
+    full_width()
+    o_0, o_1, o_2, o_3 = (np.uintp(r_0) * _1, np.uintp(r_1) * _1, np.uintp(r_2) * _1,
+                          np.uintp(r_3) * _1)
+    x_0, x_1, x_2, x_3 = C.x[i + r_0, c], C.x[i + r_1, c], C.x[i + r_2, c], C.x[i + r_3, c]
+    none = t.dtype.type(0)
+    s_0, s_1, s_2, s_3 = none, none, none, none
+    for j in range(np.uintp(columns)):
+        y_j = C.y[tile, c, j]
+        s_0 += gradient_term(C, t[o_0 + j], x_0, y_j)
+        s_1 += gradient_term(C, t[o_1 + j], x_1, y_j)
+        s_2 += gradient_term(C, t[o_2 + j], x_2, y_j)
+        s_3 += gradient_term(C, t[o_3 + j], x_3, y_j)
+    return s_0, s_1, s_2, s_3
+
+
+@elementwise
 def _add_gradient(C: Any, i: int, rows: int, tile: int, columns: int, t: Array, out: Array) -> None:
     """out[i + r, axis] += the coordinate `axis` of sum_j P_ij d1 c(x_i, y_j), from the weights
-    t[r, j] that `_weights` has left."""
-    full_width()
-    for r in range(rows):
-        o = np.uintp(r) * _1
+    t[r, j] that `_weights` has left; TOGETHER rows at a time, the last one repeated in place of
+    those that are missing."""
+    last = rows - 1
+    for r in range(0, rows, TOGETHER):
+        r_1, r_2, r_3 = min(r + 1, last), min(r + 2, last), min(r + 3, last)
         for axis in range(C.x.shape[1]):
-            total = t.dtype.type(0)
-            for j in range(np.uintp(columns)):
-                total += gradient_term(C, t[o + j], C.x[i + r, axis], C.y[tile, axis, j])
-            out[i + r, axis] += total
+            sums = _gradient_sums(C, i, r, r_1, r_2, r_3, axis, tile, columns, t)
+            out[i + r, axis] += sums[0]
+            if r + 1 <= last:
+                out[i + r_1, axis] += sums[1]
+            if r + 2 <= last:
+                out[i + r_2, axis] += sums[2]
+            if r + 3 <= last:
+                out[i + r_3, axis] += sums[3]
 
 
 @kernel

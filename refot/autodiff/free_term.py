@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from refot.arrays import Array, InputError
 from refot.autodiff.term import Term
+from refot.solvers.answers.solutions import Near
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.memory import kept
 from refot.unbalanced.gradients import weights_at
@@ -53,16 +54,16 @@ class FreeTerm(Term):
         return self.p.rows.softness
 
 
-def solved_free_term(p: UnbalancedProblem, tol: float | None, warm: SinkhornResult | None = None
+def solved_free_term(p: UnbalancedProblem, tol: float | None, warm: Near = None
                      ) -> tuple[FreeTerm, SinkhornResult]:
     """(the term of a problem, its solution). It is solved to `tol`, by default that of
     `unbalanced.tight`, from `warm`, the solution of a nearby problem, if there is one. Warns as
     `solve` does."""
-    found = tightly(replace(p, C=kept(p.C)), tol, warm=warm)
+    found = tightly(replace(p, C=kept(p.backend, p.C)), tol, warm=warm)
     return FreeTerm(p, found.f, found.g), replace(found, problem=p)
 
 
-def solved_free_self(p: UnbalancedProblem, tol: float | None, warm: SinkhornResult | None = None
+def solved_free_self(p: UnbalancedProblem, tol: float | None, warm: Near = None
                      ) -> tuple[FreeTerm, SinkhornResult]:
     """The same for a measure and itself, whose potentials are equal: the mean of both is taken."""
     term, found = solved_free_term(p, tol, warm)

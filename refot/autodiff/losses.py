@@ -23,12 +23,13 @@ from refot.costs.operands import PointCost, point_cost
 from refot.divergences import common_backend, self_costs
 from refot.gradients import centred
 from refot.problem import Problem, problem
-from refot.solvers.answers.solutions import self_solution
+from refot.solvers.answers.solutions import Near, Start, self_solution
 from refot.solvers.loop import SinkhornResult
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
-Warm: TypeAlias = tuple[SinkhornResult | None, ...]
-"""For each problem of a loss the solution of a nearby problem to start from, or None."""
+Warm: TypeAlias = tuple[Near, ...]
+"""For each problem of a loss what its solve starts from: the solution of a nearby problem, a start,
+or None."""
 
 NOTHING: Warm = (None, None, None)
 """Nothing to start from, for any of the three problems."""
@@ -49,17 +50,26 @@ class Loss(NamedTuple):
     tol: float | None = None
     backend: BackendLike = None
 
-    def solved(self, at: Pair) -> SolvedLoss:
-        """The loss at two measures. Warns as `solve` does; raises InputError."""
-        return solved_loss(self.problems(at), self.tol)[0]
+    def solved(self, at: Pair, start: Array | None = None) -> SolvedLoss:
+        """The loss at two measures. Warns as `solve` does; raises InputError.
+
+        `start`: the `potentials` of two measures of the same sizes, which need not be near: bad
+        ones cost time, and nothing else."""
+        warm = NOTHING
+        if start is not None and bool(namespace(start).isfinite(start).all()):
+            warm = tuple(Start(*pair) for pair in self._cut(at, start))
+        return solved_loss(self.problems(at), self.tol, warm)[0]
 
     def restored(self, at: Pair, potentials: Array) -> SolvedLoss:
         """The solved loss from its `potentials`, without a solve."""
-        xy, *selves = self.problems(at)
-        n, m = xy.C.shape
-        f, g, *own = _cut(potentials, [n, m] + [n, m] * bool(selves))
-        return SolvedLoss(_term(xy, f, g),
-                          *(_term(p, h, h) for p, h in zip(selves, own, strict=True)))
+        return SolvedLoss(*(_term(p, *pair) for p, pair in zip(
+            self.problems(at), self._cut(at, potentials), strict=True)))
+
+    def _cut(self, at: Pair, potentials: Array) -> list[tuple[Array, Array]]:
+        """The two potentials of each problem; those of a self term are one."""
+        n, m = len(at.x), len(at.y)
+        f, g, *own = _pieces(potentials, [n, m] + [n, m] * self.debiased)
+        return [(f, g), *((h, h) for h in own)]
 
     def problems(self, at: Pair) -> list[Problem]:
         """The problem xy, and for S those of xx and of yy."""
@@ -157,7 +167,7 @@ def _term(p: Problem, f: Array, g: Array) -> Term:
     return FreeTerm(p, f, g) if isinstance(p, UnbalancedProblem) else Term(p, f, g)
 
 
-def _solved(p: Problem, tol: float | None, warm: SinkhornResult | None
+def _solved(p: Problem, tol: float | None, warm: Near
             ) -> tuple[Term, SinkhornResult]:
     """(the term of a problem of either kind, its solution)."""
     if isinstance(p, UnbalancedProblem):
@@ -165,7 +175,7 @@ def _solved(p: Problem, tol: float | None, warm: SinkhornResult | None
     return solved_term(p, tol, warm=warm)
 
 
-def _solved_self(p: Problem, tol: float | None, warm: SinkhornResult | None
+def _solved_self(p: Problem, tol: float | None, warm: Near
                  ) -> tuple[Term, SinkhornResult]:
     """The same for a measure and itself."""
     if isinstance(p, UnbalancedProblem):
@@ -173,7 +183,7 @@ def _solved_self(p: Problem, tol: float | None, warm: SinkhornResult | None
     return solved_term(p, tol, self_solution, warm)
 
 
-def _cut(array: Array, lengths: list[int]) -> list[Array]:
+def _pieces(array: Array, lengths: list[int]) -> list[Array]:
     """An array in pieces of these lengths."""
     ends = [sum(lengths[:k + 1]) for k in range(len(lengths))]
     return [array[end - length:end] for end, length in zip(ends, lengths, strict=True)]

@@ -17,7 +17,13 @@ from refot.divergences import sharp_value_at
 from refot.gradients import points_gradient
 from refot.implicit import Adjoint, adjoint
 from refot.problem import Problem
-from refot.solvers.answers.solutions import Solver, self_solution, solution, to_first_order
+from refot.solvers.answers.solutions import (
+    Near,
+    Solver,
+    self_solution,
+    solution,
+    to_first_order,
+)
 from refot.solvers.loop import SinkhornResult
 
 
@@ -46,7 +52,7 @@ class SharpTerm(Term):
         return points_gradient(self.state.cost_gradient, as_point_cost(self.p.C))
 
 
-def solved_sharp_term(p: Problem, tol: float | None, warm: SinkhornResult | None,
+def solved_sharp_term(p: Problem, tol: float | None, warm: Near,
                       solver: Solver = solution) -> tuple[SharpTerm, SinkhornResult]:
     """(the term of a problem, its solution `to_first_order`). The solve starts from `warm`, the
     solution of a nearby problem, if there is one. Warns as `solve` does."""
@@ -54,7 +60,7 @@ def solved_sharp_term(p: Problem, tol: float | None, warm: SinkhornResult | None
     return SharpTerm(p, found.f, found.g, sharp_value_at(p, found), adjoint(p, found.g)), found
 
 
-def solved_sharp_self(p: Problem, tol: float | None, warm: SinkhornResult | None
+def solved_sharp_self(p: Problem, tol: float | None, warm: Near
                       ) -> tuple[SharpTerm, SinkhornResult]:
     """The same for a measure and itself, where both vectors p and q of the adjoint state are equal:
     their mean is taken."""

@@ -16,7 +16,13 @@ from refot.autodiff.measures import Pair
 from refot.costs.operands import as_point_cost
 from refot.gradients import centred
 from refot.problem import Problem
-from refot.solvers.answers.solutions import Solver, solution, still_solves, to_first_order
+from refot.solvers.answers.solutions import (
+    Near,
+    Solver,
+    solution,
+    still_solves,
+    to_first_order,
+)
 from refot.solvers.answers.value import value_of
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.memory import gibbs_matrix, kept
@@ -76,12 +82,13 @@ class Term:
 
 
 def solved_term(p: Problem, tol: float | None, solver: Solver = solution,
-                warm: SinkhornResult | None = None) -> tuple[Term, SinkhornResult]:
+                warm: Near = None) -> tuple[Term, SinkhornResult]:
     """(the term of a problem, its solution `to_first_order`). The solve starts from `warm`, the
     solution of a nearby problem, if there is one. Warns as `solve` does."""
     if still_solves(warm, p, tol):
         return Term(p, warm.f, warm.g), warm
-    in_memory = replace(p, C=kept(p.C))  # a matrix, where that is faster and memory allows it
+    # A matrix, where that is faster and memory allows it.
+    in_memory = replace(p, C=kept(p.backend, p.C))
     solved = to_first_order(in_memory, tol, solver, warm=warm)
     f = in_memory.transform(solved.g, solved.f)
     g = in_memory.T.transform(f, solved.g)

@@ -40,6 +40,11 @@ passed since the last change of the relaxation w."""
 HISTORY = 2 * WINDOW
 """The errors of this number of sweeps, the latest ones, are kept."""
 
+EARLY, FAST = 2, 0.5
+"""At first, while w is 1, the last EARLY sweeps tell the rate once 2 EARLY have passed, if it is
+below FAST: such a problem has arrived before WINDOW sweeps could tell. Where a problem is slow, the
+first errors fall faster than later ones."""
+
 MOST_RELAXED = 1.99
 """The largest relaxation w."""
 
@@ -223,12 +228,15 @@ class Sweeps:
         last changed."""
         now = self.done - 1
         seen = now - self.since
-        due = (seen >= 2 * WINDOW) & (seen % WINDOW == 0)
+        early = (self.since == 0) & (seen == 2 * EARLY)
+        due = early | ((seen >= 2 * WINDOW) & (seen % WINDOW == 0))
         if not due.any():
             return
-        w = next_relaxation(self.errors[:, (now - WINDOW) % HISTORY],
-                            self.errors[:, now % HISTORY], self.w, seen >= self.patience)
-        w = np.where(due, w, self.w)
+        window = np.where(early, EARLY, WINDOW)
+        before = self.errors[np.arange(len(window)), (now - window) % HISTORY]
+        rate = (self.errors[:, now % HISTORY] / before) ** (1 / window)
+        w = next_relaxation(rate, self.w, seen >= self.patience)
+        w = np.where(due & (~early | (rate < FAST)), w, self.w)
         self.patience = np.where(w < self.w, 2 * self.patience, self.patience)
         self.since = np.where(w != self.w, now, self.since)
         self.w = w
@@ -242,15 +250,14 @@ def near_for(w: Array) -> Array:
     return np.minimum(NEAR, 1.2 * (1 - s**2) / (1 + s**3))
 
 
-def next_relaxation(before: Array, last: Array, w: Array, impatient: Array) -> Array:
-    """The best w by the rate of the errors, or the present w where the rate gives none. By
+def next_relaxation(rate: Array, w: Array, impatient: Array) -> Array:
+    """The best w for the rate of the errors, or the present w where the rate gives none. By
     young1971iterative (rate + w - 1)^2 = rate w^2 theta, and the best w is 2 / (1 + sqrt(1 -
     theta)).
 
     A rate of at most w - 1 shows that w is above the best one, but not by how much. Where a problem
     is `impatient`, because that has lasted, w is lowered until the rate can be used again.
     """
-    rate = (last / before) ** (1 / WINDOW)
     theta = ((rate + w - 1) / w) ** 2 / rate
     best = np.minimum(2 / (1 + np.sqrt(1 - theta)), MOST_RELAXED)
     beyond = (rate <= w - 1) | ~(rate < 1)

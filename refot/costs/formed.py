@@ -36,10 +36,10 @@ def formed(C: Cost) -> DenseCost:
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))
         out[rows] = rows_of(C, rows)
-    return FormedCost(out, _forming_error(C))
+    return FormedCost(out, forming_error(C))
 
 
-def _forming_error(C: PointCost) -> float:
+def forming_error(C: PointCost) -> float:
     """A bound of the error of every entry, in cost units.
 
     An entry from a matrix product is off by at most 2 d + 8 roundings of |x|^2 + |y|^2, and this

@@ -126,7 +126,8 @@ def exact(
     given = problem(C, a, b, 1.0, backend, normalise)
     require_finite(given.C, "forbidden pairs are left to refot.kantorovich")
     p = in_float64(given)
-    p = replace(p, C=kept(p.C.with_arrays(lambda array: array.astype(np.float64, copy=False))))
+    C = p.C.with_arrays(lambda array: array.astype(np.float64, copy=False))
+    p = replace(p, C=kept(p.backend, C))
     p = replace(p, C=prepared(p.backend, p.C, p.a, p.b))
     with Watch(control, p, gap) as watch:
         search = Search(p)

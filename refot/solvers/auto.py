@@ -18,8 +18,7 @@ from typing import Any, Generic
 import numpy as np
 
 from refot.arrays import Array
-from refot.backend_contract import recomputes
-from refot.costs.formed import formed
+from refot.backend_contract import formed_by, recomputes
 from refot.costs.operands import DenseCost
 from refot.problem import Problem
 from refot.solvers.memory import fits_matrix
@@ -109,7 +108,7 @@ def auto_with(sweeps: Sweeps[P], p: P, g: Array, good_at: float | None = None) -
         return newton_first(sweeps, p, g)
     if (recomputes(p.backend) or isinstance(p.C, DenseCost)) and fits_matrix(p.C, copies=2):
         # The matrix is formed here, once, and not again for each kernel of the schedule.
-        p = replace(p, C=formed(p.C))
+        p = replace(p, C=formed_by(p.backend, p.C))
     elif not (on_processor and fits_matrix(p.C)):
         later = partial(newton_and, sweeps.by_transforms)
         by_softmin = UntilSlow(sweeps.by_transforms, SLOW, later, only=p.eps)

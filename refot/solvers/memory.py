@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array, InputError, as_count, namespace
-from refot.costs.formed import DEAR_DIMENSION, formed
+from refot.backend_contract import Backend, formed_by
+from refot.costs.formed import DEAR_DIMENSION
 from refot.costs.operands import BLOCK_ELEMENTS, Cost, DenseCost, row_blocks
 
 VARIABLE = "REFOT_MEMORY"
@@ -152,7 +153,7 @@ def fits_matrix(C: Cost, copies: int = 1) -> bool:
     return bool(copies * C.shape[0] * C.shape[1] * C.dtype.itemsize <= budget())
 
 
-def kept(C: Cost) -> Cost:
+def kept(backend: Backend, C: Cost) -> Cost:
     """C as a matrix, if it is a cost of points in many dimensions and the matrix fits the budget;
     else C itself. The budget is about the host's memory, so that a cost on a device stays as it is.
     """
@@ -160,6 +161,6 @@ def kept(C: Cost) -> Cost:
         return C
     if C.x.shape[1] < DEAR_DIMENSION or not fits_matrix(C):
         return C
-    return formed(C)
+    return formed_by(backend, C)
 
 

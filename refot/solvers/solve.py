@@ -190,7 +190,7 @@ def solve_problem(
     iterates = method_for(p, method)
     with within(memory):
         require_working_set(p.C)
-        inside = replace(p, C=kept(p.C))
+        inside = replace(p, C=kept(p.backend, p.C))
         inside = replace(inside, C=prepared(p.backend, inside.C, p.a, p.b))
 
         def run(p: Problem, follow: Follow) -> SinkhornResult:

@@ -23,8 +23,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from refot.arrays import Array, InputError
-from refot.backend_contract import prefers_softmin
-from refot.costs.formed import formed
+from refot.backend_contract import formed_by, prefers_softmin
 from refot.problem import Problem
 from refot.solvers.memory import fits_matrix
 
@@ -188,7 +187,7 @@ class Kernel(AbsorbedKernel[Problem, Swept]):
 def stabilised(p: Problem, g: Array) -> Iterates:
     """Over-relaxation with an absorbed kernel, under an eps schedule."""
     require_kernel(p)
-    p = replace(p, C=formed(p.C))
+    p = replace(p, C=formed_by(p.backend, p.C))
     return annealed(p, g, Kernel(p).iterates)
 
 

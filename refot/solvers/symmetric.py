@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refot.arrays import REQUIRED, Array, CostLike, InputError, Potential, Weights, namespace
-from refot.backend_contract import BackendLike, prepared, recomputes
-from refot.costs.formed import formed
+from refot.backend_contract import BackendLike, formed_by, prepared, recomputes
 from refot.costs.operands import as_cost, is_symmetric
 from refot.foreign import as_given
 from refot.problem import Problem, problem
@@ -93,7 +92,7 @@ def fastest_iterates(p: Problem, f: Array) -> Iterates:
     if p.backend.xp is not np or by_softmin(p) or not fits_matrix(p.C, copies=2):
         return symmetric_iterates(p, f)
     if recomputes(p.backend):
-        p = replace(p, C=formed(p.C))  # once, and not again whenever K is formed anew
+        p = replace(p, C=formed_by(p.backend, p.C))  # once, and not whenever K is formed anew
     in_cache = math.prod(p.C.shape) <= IN_CACHE
     return SymmetricKernel(p, p.C.dtype if in_cache else None).iterates(p, f)
 
@@ -127,6 +126,6 @@ def solve_symmetric_problem(
 ) -> SinkhornResult:
     """`sinkhorn_symmetric` of a checked problem, in which a = b and C is known to be symmetric."""
     start = namespace(p.a).zeros_like(p.a) if f is None else p.row_potential(f)
-    inside = replace(p, C=prepared(p.backend, kept(p.C), p.a, p.b))
+    inside = replace(p, C=prepared(p.backend, kept(p.backend, p.C), p.a, p.b))
     found = iterate(inside, fastest_iterates(inside, start), tol, max_iter)
     return replace(found, problem=p)  # not the matrix that was formed for the solve

@@ -36,13 +36,14 @@ class Batched(torch.autograd.Function):
 
 
 class Solve(Batched):
-    """(x, a, y, b, *settings) -> (value, potentials): the potentials carry no gradient."""
+    """(x, a, y, b, start, *settings) -> (value, potentials): the potentials carry no gradient, and
+    those to start from get none."""
 
     @staticmethod
-    def forward(x: Tensor, a: Tensor, y: Tensor, b: Tensor, *settings: Any
+    def forward(x: Tensor, a: Tensor, y: Tensor, b: Tensor, start: Tensor | None, *settings: Any
                 ) -> tuple[Tensor, Tensor]:
         """The values (B,), and for each member its potentials, one after the other, (B, k)."""
-        value, potentials = operators.solve(x, a, y, b, *settings)
+        value, potentials = operators.solve(x, a, y, b, start, *settings)
         return value, potentials
 
     @staticmethod
@@ -50,7 +51,7 @@ class Solve(Batched):
         """Keep the measures, the potentials and the settings."""
         ctx.mark_non_differentiable(output[1])
         ctx.save_for_backward(*inputs[:4], output[1])
-        ctx.settings = inputs[4:]
+        ctx.settings = inputs[5:]
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Any, ...]:
@@ -61,7 +62,7 @@ class Solve(Batched):
         gradients = gradient(*ctx.saved_tensors, needed, *ctx.settings)
         through = [each * grad.reshape(-1, *[1] * (each.ndim - 1)) for each in gradients]
         return (*(each if need else None for each, need in zip(through, needed, strict=True)),
-                *[None] * len(ctx.settings))
+                *[None] * (1 + len(ctx.settings)))
 
 
 class Gradient(Batched):

@@ -20,13 +20,14 @@ from typing import Any
 
 import torch
 
-from refot.arrays import as_positive, lookup
+from refot.arrays import TypeInputError, as_positive, lookup
 from refot.autodiff.losses import Loss, SolvedLoss
 from refot.autodiff.measures import Pair
 from refot.costs.named import named_cost
 from refot.penalties import PENALTIES
 from refot.torch import operators
 from refot.torch.functions import Solve
+from refot.torch.last import LastPotentials
 from refot.torch.tensors import batches, tensor_like
 
 
@@ -110,10 +111,19 @@ class SolvedTensors:
 
 
 class LossModule(torch.nn.Module):
-    """The base class of the losses that are modules."""
+    """A loss as a module: what all of them have in common.
 
-    def __init__(self, loss: Loss) -> None:
+    With `warm_start` a solve begins with the potentials of the last call of the same shapes. They
+    save iterations where the measures have moved little, as in a training loop on one batch; others
+    cost some, and change no answer beyond its tolerance. Under torch.compile and within torch.func
+    nothing is kept.
+    """
+
+    def __init__(self, loss: Loss, warm_start: bool = False) -> None:
         super().__init__()
+        if not isinstance(warm_start, bool):
+            raise TypeInputError("warm_start", repr(warm_start), "True or False")
+        self.warm_start, self._last = warm_start, LastPotentials()
         named_cost(loss.cost)
         if loss.rho is not None:
             lookup(PENALTIES, loss.penalty, "penalty")
@@ -133,7 +143,10 @@ class LossModule(torch.nn.Module):
         at = batches(x, a, y, b)
         backend = operators.backend_name(at.x.device.type, self.loss.backend)
         loss = self.loss._replace(backend=backend)
-        values, potentials = Solve.apply(*at, *loss)
+        start = self._last.of(at) if self.warm_start else None
+        values, potentials = Solve.apply(*at, start, *loss)
+        if self.warm_start:
+            self._last.keep(at, potentials)
         batched = x.ndim == 3
         return SolvedTensors(values if batched else values[0], loss,
                              Pair(*(each.detach() for each in at)), potentials.detach(), batched)
@@ -148,21 +161,23 @@ class EntropicValue(LossModule):
     """The module of `entropic_value`: `EntropicValue(eps=0.1)(x, y)`."""
 
     def __init__(self, eps: float, cost: str = "sqeuclidean", *, tol: float | None = None,
-                 backend: str | None = None) -> None:
-        super().__init__(Loss(eps, cost, debiased=False, tol=tol, backend=backend))
+                 backend: str | None = None, warm_start: bool = False) -> None:
+        super().__init__(Loss(eps, cost, debiased=False, tol=tol, backend=backend), warm_start)
 
 
 class SinkhornDivergence(LossModule):
     """The module of `sinkhorn_divergence`: `SinkhornDivergence(eps=0.1)(x, y)`."""
 
     def __init__(self, eps: float, cost: str = "sqeuclidean", *, tol: float | None = None,
-                 backend: str | None = None) -> None:
-        super().__init__(Loss(eps, cost, tol=tol, backend=backend))
+                 backend: str | None = None, warm_start: bool = False) -> None:
+        super().__init__(Loss(eps, cost, tol=tol, backend=backend), warm_start)
 
 
 class UnbalancedDivergence(LossModule):
     """The module of `unbalanced_divergence`: `UnbalancedDivergence(eps=0.1, rho=1.0)(x, y)`."""
 
     def __init__(self, eps: float, rho: float, cost: str = "sqeuclidean", penalty: str = "kl", *,
-                 tol: float | None = None, backend: str | None = None) -> None:
-        super().__init__(Loss(eps, cost, rho=rho, penalty=penalty, tol=tol, backend=backend))
+                 tol: float | None = None, backend: str | None = None, warm_start: bool = False
+                 ) -> None:
+        super().__init__(Loss(eps, cost, rho=rho, penalty=penalty, tol=tol, backend=backend),
+                         warm_start)

@@ -1,6 +1,6 @@
 """A loss as torch sees it: three operators, for its value, its gradient and its Hessian product.
 
-    solve(x, a, y, b)                              -> value (B,), potentials (B, k)
+    solve(x, a, y, b, start)                       -> value (B,), potentials (B, k)
     gradient(x, a, y, b, potentials)               -> dx, da, dy, db
     hessian_product(x, a, y, b, potentials, v...)  -> the change of the four gradients along v
 B is the length of the batch; k is n + m, or 2 (n + m) for a divergence. Only the first operator
@@ -10,6 +10,7 @@ it; `functions` makes each the derivative of the one before.
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -43,17 +44,23 @@ def restored(loss: Loss, measures: tuple[Tensor, ...], potentials: Tensor) -> li
 
 # ------------------------------------------------------------------ the value
 @torch.library.custom_op("refot::solve", mutates_args=(),
-                         schema=f"({MEASURES}, {SETTINGS}) -> (Tensor, Tensor)")
-def solve(x: Tensor, a: Tensor, y: Tensor, b: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
-    """The values of a batch (B,), and the potentials of each member one after the other, (B, k)."""
+                         schema=f"({MEASURES}, Tensor? start, {SETTINGS}) -> (Tensor, Tensor)")
+def solve(x: Tensor, a: Tensor, y: Tensor, b: Tensor, start: Tensor | None, *settings: Any
+          ) -> tuple[Tensor, Tensor]:
+    """The values of a batch (B,), and the potentials of each member one after the other, (B, k).
+    `start`: potentials to start from, or None."""
     loss = Loss(*settings)
-    solved = [loss.solved(at) for at in pairs((x, a, y, b), get_backend(loss.backend))]
+    backend = get_backend(loss.backend)
+    starts = repeat(None) if start is None else array_of(start, backend)
+    solved = [loss.solved(at, near)
+              for at, near in zip(pairs((x, a, y, b), backend), starts, strict=False)]
     return (tensor_like(x, (each.value() for each in solved)),
             tensor_like(x, (each.potentials for each in solved)))
 
 
 @solve.register_fake
-def _(x: Tensor, a: Tensor, y: Tensor, b: Tensor, *settings: Any) -> tuple[Tensor, Tensor]:
+def _(x: Tensor, a: Tensor, y: Tensor, b: Tensor, start: Tensor | None, *settings: Any
+      ) -> tuple[Tensor, Tensor]:
     copies = 2 if Loss(*settings).debiased else 1
     return (x.new_empty(x.shape[:1]),
             x.new_empty((x.shape[0], copies * (x.shape[1] + y.shape[1]))))

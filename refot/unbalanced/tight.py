@@ -8,13 +8,10 @@ of a gradient of first order.
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 
-from refot.arrays import ConvergenceWarning
 from refot.solvers.accuracy import rounding_floor
-from refot.solvers.answers.solutions import LOOSE, ROUGH, solved_to
+from refot.solvers.answers.solutions import LOOSE, Near, roughly, solution, solved_to
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.solve import solve_problem
 from refot.unbalanced_problem import UnbalancedProblem
@@ -41,21 +38,17 @@ def tight_tolerance(p: UnbalancedProblem, solved: SinkhornResult) -> float:
 
 
 def tightly(p: UnbalancedProblem, tol: float | None, solved: SinkhornResult | None = None,
-            warm: SinkhornResult | None = None) -> SinkhornResult:
+            warm: Near = None) -> SinkhornResult:
     """The solution as gradients need it.
 
     It is `solved` if that is given. Else the problem is solved to `tol`. By default that is in
     float32 the default of `solve`, and in float64 `tight_tolerance`, for which a rough solve first
     finds the size of the potentials. If `warm`, the solution of a similar problem, is given, it
-    takes the place of the rough solve.
+    takes the place of the rough solve; a `Start` is where that begins.
     """
     if solved is not None:
         return solved_to(p, tol, solved=solved)
     if tol is not None or p.C.dtype != np.float64:
         return solve_problem(p, tol=tol, g=None if warm is None else warm.g)
-    rough = warm
-    if rough is None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the second solve warns
-            rough = solve_problem(p, tol=ROUGH)
+    rough = warm if isinstance(warm, SinkhornResult) else roughly(p, solution, warm)
     return solve_problem(p, tol=tight_tolerance(p, rough), g=rough.g)

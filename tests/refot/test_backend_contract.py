@@ -21,6 +21,7 @@ from refot.backend_contract import (
     BackendUnavailableError,
     backend_names,
     backend_status,
+    formed_by,
     get_backend,
     left_out,
     prefers_softmin,
@@ -115,6 +116,7 @@ def test_what_a_backend_need_not_offer_has_defaults() -> None:
     C = point_cost(a[:, None], a[:, None])
     assert prepared(theirs, C, a, a) is C
     assert left_out(theirs, C) == 0
+    np.testing.assert_array_equal(formed_by(theirs, C).matrix, C.dense())
     assert not prefers_softmin(theirs, C, a, a, 1.0)
     assert not recomputes(theirs)
     assert recomputes(whole)

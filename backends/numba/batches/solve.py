@@ -1,12 +1,13 @@
 """Many small problems in one compiled call, each by one thread, from its start to its end.
 
 The kernel of a problem is K_ij = exp((f_i + g_j - C_ij) / eps), formed at potentials f and g: first
-at f = min C and g = 0 or, if entries would be too small there (DIRECT), at the transforms of the
-start. Sweeps multiply it by scalings u of its rows and v of its columns. If u or v becomes too
-large or too small, the other of the two is absorbed: eps times its logarithm is added to the
-potential of its side. From this the potential of the failed side is computed in the log domain, K
-is formed anew at both, and the sweeps go on. Arguments `at` and k are those of `log_domain`: the
-costs of this problem begin at C[at], and k = log2(e) / eps. B = Bréchet et al. 2019.
+at g = 0 and f = 0 (f = min C where that is far from 0: LEVEL) or, if entries would be too small
+there (DIRECT), at the transforms of the start. Sweeps multiply it by scalings u of its rows and v
+of its columns. If u or v becomes too large or too small, the other of the two is absorbed: eps
+times its logarithm is added to the potential of its side. From this the potential of the failed
+side is computed in the log domain, K is formed anew at both, and the sweeps go on. Arguments `at`
+and k are those of `log_domain`: the costs of this problem begin at C[at], and k = log2(e) / eps.
+B = Bréchet et al. 2019.
 """
 
 from __future__ import annotations
@@ -22,16 +23,29 @@ from refot.backends.numba.exponential import exp2_bounded
 from refot.backends.numba.sweeps import TOGETHER
 
 from .log_domain import transform_columns, transform_rows
-from .sweeps import ABSORB_COLUMNS, ABSORB_ROWS, DONE, HISTORY, LEFT, gibbs, relax
+from .sweeps import (
+    ABSORB_COLUMNS,
+    ABSORB_ROWS,
+    DONE,
+    HISTORY,
+    LEFT,
+    direct_gibbs,
+    gibbs,
+    relax,
+)
 
 DIRECT = 200.0
 """(max C - min C) / eps up to which K is formed without potentials: no entry is below 1e-87."""
+
+LEVEL = 16.0
+"""|min C| / eps up to which K is formed of the costs as they are, in the pass that finds their
+range. Else that is known first, and taken off."""
 
 ABSORPTIONS = 20
 """Kernels that are formed for one problem, at most. A problem that needs more is given up, and
 reported as not converged, so that the caller can use another method."""
 
-LN2 = math.log(2.0)
+LN2, LOG2_E = math.log(2.0), math.log2(math.e)
 
 LOST = 4 * 2.0**-53
 """Roundings of the potentials change an entry of the plan, relative to its value in the last sweep,
@@ -49,19 +63,18 @@ beyond the problem's own are 0."""
 
 @elementwise
 def _one(C: Any, at: Any, a: Any, b: Any, k: Any, tol: Any, atoms: Any, most: Any, direct: Any,
-         least: Any, first: Any, K: Any, f: Any, g: Any, u: Any, v: Any, room: Any, h: Any,
+         level: Any, first: Any, K: Any, f: Any, g: Any, u: Any, v: Any, room: Any, h: Any,
          history: Any) -> Any:
     """Solve one problem from the start g (m,), and write its potentials into f (n,) and g. Returns
     (iterations, how the last `relax` ended).
 
-    If `direct`, the first kernel is `first`, which the caller has formed at g = 0 and f = `least`,
-    the least cost. Any other kernel is formed here, in K. u, v, room, h and history are work
-    arrays."""
+    If `direct`, the first kernel is `first`, which the caller has formed at g = 0 and f = `level`.
+    Any other kernel is formed here, in K. u, v, room, h and history are work arrays."""
     iterations, why, absorbed = 0, ABSORB_ROWS, first
     if direct:
-        f[:] = least
+        f[:] = level
         for j in range(g.size):
-            v[j], g[j] = math.exp(g[j] * k * LN2), 0.0
+            v[j], g[j] = exp2_bounded(g[j], k), 0.0
     for turn in range(ABSORPTIONS):
         if not (direct and turn == 0):
             if why == ABSORB_ROWS:
@@ -118,6 +131,16 @@ def _sums_of_sweep(u: Any, r: Any, v: Any, c: Any) -> None:
 
 
 @elementwise
+def _log(x: Any) -> Any:
+    """log x. Near 1, where the sums of a solved problem are, by its series: less than |h|^6 / 5 <
+    2^-57 |h| is left out, and the function of the library takes several times as long."""
+    h = x - 1.0
+    if abs(h) < 2.0**-11:
+        return h * (1.0 - h * (1 / 2 - h * (1 / 3 - h * (1 / 4 - h * (1 / 5)))))
+    return math.log(x)
+
+
+@elementwise
 def _reached(a: Any, b: Any, k: Any, f: Any, g: Any, rows: Any, columns: Any) -> Any:
     """(marginal error, atom error, semi-dual B-24 at g) of the potentials f and g, whose plan has
     these sums divided by the weights. The marginal error is the L1 distance to the weights; the
@@ -125,12 +148,13 @@ def _reached(a: Any, b: Any, k: Any, f: Any, g: Any, rows: Any, columns: Any) ->
     error, atom, value = 0.0, 0.0, 0.0
     for i in range(f.size):
         error += a[i] * abs(rows[i] - 1.0)
-        atom = max(atom, abs(math.log(rows[i])))
+        log = _log(rows[i])
+        atom = max(atom, abs(log))
         if a[i] > 0:
-            value += a[i] * (f[i] - math.log2(rows[i]) / k)
+            value += a[i] * (f[i] - log * LOG2_E / k)
     for j in range(g.size):
         error += b[j] * abs(columns[j] - 1.0)
-        atom = max(atom, abs(math.log(columns[j])))
+        atom = max(atom, abs(_log(columns[j])))
         value += b[j] * g[j]
     return error, atom, value
 
@@ -174,14 +198,16 @@ def solve(C: Any, sizes: Any, a: Any, b: Any, per_eps: Any, tol: float, atoms: f
         for j in range(m):
             g_p[j] = g[j0 + j]
         K = K_room[:n * width].reshape(n, width)
-        least, largest = _range(C, at, n * m)
+        alone = shared.size == 0
+        least, largest = direct_gibbs(C, at, m, k, K) if alone else _range(C, at, n * m)
         direct = ((largest - least) * k * LN2 < DIRECT
                   and np.abs(g_p).max() * k * LN2 < DIRECT / 2)
-        if direct and shared.size == 0:
+        level = 0.0 if alone and abs(least) * k * LN2 <= LEVEL else least
+        if direct and alone and level != 0.0:
             f_p[:], v_p[:] = least, 0.0
             gibbs(C, at, f_p, v_p, k, K)
-        first = shared if direct and shared.size > 0 else K
-        iterations[p], why = _one(C, at, a_p, b_p, k, tol, atoms, most, direct, least, first, K,
+        first = K if alone or not direct else shared
+        iterations[p], why = _one(C, at, a_p, b_p, k, tol, atoms, most, direct, level, first, K,
                                   f_p, g_p, u_room[:n], v_p, room, h_room, history)
         arrived[p] = why == DONE
         for i in range(n):

@@ -36,6 +36,11 @@ since the relaxation w changed."""
 HISTORY = 2 * WINDOW
 """The errors of this number of sweeps, the latest ones, are kept, in a ring."""
 
+EARLY, FAST = 2, 0.5
+"""At first, while w is 1, the last EARLY sweeps tell the rate once 2 EARLY have passed, if it is
+below FAST: such a problem has arrived before WINDOW sweeps could tell. Where a problem is slow, the
+first errors fall faster than later ones."""
+
 MOST_RELAXED = 1.99
 """The largest relaxation w: from 2 on, sweeps would not converge."""
 
@@ -49,8 +54,9 @@ NEAR = 0.25
 PATIENCE = 100
 """Sweeps end, without convergence, when the error has not halved during this number of them."""
 
-AT_ONCE = 16
-"""Rows of K that are used first for r and then for c: few enough to stay in the fastest cache."""
+NEAREST = 32 * 1024
+"""So many bytes of K, in whole rows, are used first for r and then for c: few enough to stay in the
+fastest cache."""
 
 DONE, LEFT, ABSORB_ROWS, ABSORB_COLUMNS = 0, 1, 2, 3
 """How `relax` ends: the errors are within their tolerances; they fall too slowly; a scaling u of
@@ -73,6 +79,30 @@ def gibbs(C: Any, at: Any, f: Any, g: Any, k: Any, K: Any) -> None:
     for i in range(np.uintp(f.size)):
         _gibbs_row(C, at + i * np.uintp(g.size), f[i], g, k, K, i)
         K[i, g.size:] = 0.0
+
+
+@reduction
+def _direct_row(C: Any, at: Any, size: Any, k: Any, K: Any, i: Any) -> Any:
+    """K_ij = exp(-C_j / eps) for one row, and min C_j, max C_j."""
+    full_width()
+    least, most = np.inf, -np.inf
+    for j in range(np.uintp(size)):
+        c = C[at + j]
+        K[i, j] = exp2_bounded(-c, k)
+        least, most = -larger(-least, -c), larger(most, c)
+    return least, most
+
+
+@elementwise
+def direct_gibbs(C: Any, at: Any, m: Any, k: Any, K: Any) -> Any:
+    """K of f = g = 0, and (min C, max C), from one pass over C. Entries beyond the range of floats
+    are 0 or inf: the caller sees by the two numbers whether K is of use."""
+    least, most = np.inf, -np.inf
+    for i in range(np.uintp(K.shape[0])):
+        low, high = _direct_row(C, at + i * np.uintp(m), m, k, K, i)
+        least, most = min(least, low), max(most, high)
+        K[i, m:] = 0.0
+    return least, most
 
 
 @elementwise
@@ -108,12 +138,13 @@ def _move(u: Any, r: Any, weights: Any, w: Any, near: Any, weighted: Any) -> Any
 
 @elementwise
 def _sweep(K: Any, a: Any, bv: Any, u: Any, au: Any, r: Any, c: Any, w: Any, near: Any) -> Any:
-    """r = K (b v), then u moved towards 1 / r, then c = K'(a u), for AT_ONCE rows of K at a time.
+    """r = K (b v), then u moved towards 1 / r, then c = K'(a u), for NEAREST bytes of K at a time.
     `bv` holds b v, `au` receives a u. Returns the errors and extremes of `_move` over all rows."""
     c[:] = 0.0
+    together = max(NEAREST // (8 * c.size * TOGETHER), 1) * TOGETHER
     error, atom, least, largest = 0.0, 0.0, np.inf, 0.0
-    for first in range(0, a.size, AT_ONCE):
-        end = min(first + AT_ONCE, a.size)
+    for first in range(0, a.size, together):
+        end = min(first + together, a.size)
         for i in range(first, end, TOGETHER):
             r[i], r[i + 1], r[i + 2], r[i + 3] = row_sums(K, bv, *_four(i, end))
         some = slice(first, end)
@@ -164,10 +195,14 @@ def next_relaxation(errors: Any, since: Any, now: Any, w: Any, patience: Any) ->
     A rate of w - 1 or less means that w is above the best, but does not show by how much. After
     `patience` sweeps like that w is lowered, until the rate shows the best w again."""
     seen = now - since
-    if seen < 2 * WINDOW or seen % WINDOW != 0:
+    early = since == 0 and seen == 2 * EARLY
+    if not early and (seen < 2 * WINDOW or seen % WINDOW != 0):
         return w
-    before, last = errors[(now - WINDOW) % HISTORY], errors[now % HISTORY]
-    rate = (last / before) ** (1.0 / WINDOW)
+    window = EARLY if early else WINDOW
+    before, last = errors[(now - window) % HISTORY], errors[now % HISTORY]
+    rate = (last / before) ** (1.0 / window)
+    if early and not rate < FAST:
+        return w
     if rate <= w - 1.0 or not rate < 1.0:
         return 1.0 + LOWERED * (w - 1.0) if seen >= patience else w
     theta = ((rate + w - 1.0) / w) ** 2 / rate

@@ -2,6 +2,7 @@
 
 import jax
 import ot
+import torch
 from geomloss import ot as geomloss_ot
 from ott.geometry.pointcloud import PointCloud
 from ott.solvers import linear
@@ -27,6 +28,8 @@ def plans(x, y):
 
 
 def geomloss(x, y, size):
-    """All at once."""
-    x, y = x.reshape(-1, size, 2), y.reshape(-1, size, 2)
-    return geomloss_ot.solve_sample_batch(x, y, reg=0.05, max_iter=100).plan
+    """One by one, for its function for batches raises NotImplementedError. After 100 iterations it
+    is 0.20 off, after 200 it is 0.13."""
+    pairs = zip(x.reshape(-1, size, 2), y.reshape(-1, size, 2), strict=True)
+    return torch.stack([geomloss_ot.solve_sample(*pair, reg=0.05, max_iter=200).plan
+                        for pair in pairs])

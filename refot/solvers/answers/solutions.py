@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from typing import TypeAlias, TypeGuard
+from typing import NamedTuple, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -31,6 +31,17 @@ warns."""
 
 Solver: TypeAlias = Callable[[Problem, float | None, Array | None], SinkhornResult]
 """(problem, tol, the potential to start from) -> the solution of the problem."""
+
+
+class Start(NamedTuple):
+    """Potentials to start from, of which nothing is known: the problem may have changed."""
+
+    f: Array
+    g: Array
+
+
+Near: TypeAlias = SinkhornResult | Start | None
+"""What a solve may start from: the solution of a problem nearby, potentials, or nothing."""
 
 
 def solution(p: Problem, tol: float | None, g: Array | None) -> SinkhornResult:
@@ -64,12 +75,12 @@ def first_order_tolerance(p: Problem, f: Array, g: Array) -> float:
     return min(LOOSE, 2.0**-53 * (16 * carried / p.eps + 64 * math.sqrt(sum(p.C.shape))))
 
 
-def still_solves(warm: SinkhornResult | None, p: Problem, tol: float | None
-                 ) -> TypeGuard[SinkhornResult]:
+def still_solves(warm: Near, p: Problem, tol: float | None) -> TypeGuard[SinkhornResult]:
     """Whether `warm`, the solution of a nearby problem (of the step before in a training loop, for
     example), is accurate enough for p too: for points that have not moved. Never for a cost matrix,
     because the caller may have written to it since, and its old entries are not kept."""
-    if warm is None or not warm.converged or not isinstance(p.C, PointCost):
+    if not isinstance(warm, SinkhornResult) or not (
+            warm.converged and isinstance(p.C, PointCost)):
         return False
     wanted = first_order_tolerance(p, warm.f, warm.g) if tol is None else tol
     return warm.tolerance <= SLACK * wanted and not difference(p, warm.problem)
@@ -84,21 +95,24 @@ def solved_to(
 
 def to_first_order(
     p: Problem, tol: float | None, solver: Solver = solution, solved: SinkhornResult | None = None,
-    warm: SinkhornResult | None = None,
+    warm: Near = None,
 ) -> SinkhornResult:
     """The solution to `tol`, by default `first_order_tolerance`; or `solved`, where given.
 
     That default depends on the size of the potentials. So a rough solve comes first, and a second
     one starts from its potential. `warm`, the solution of a nearby problem, takes the place of the
-    rough solve.
+    rough solve; a `Start` is where that begins.
     """
     if solved is not None:
         return reused(p, solved, tol)
     if tol is not None or p.C.dtype != np.float64:
         return solver(p, tol, None if warm is None else warm.g)
-    rough = warm
-    if rough is None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the second solve warns
-            rough = solver(p, ROUGH, None)
+    rough = warm if isinstance(warm, SinkhornResult) else roughly(p, solver, warm)
     return solver(p, first_order_tolerance(p, rough.f, rough.g), rough.g)
+
+
+def roughly(p: Problem, solver: Solver, start: Start | None) -> SinkhornResult:
+    """A first solve, without a warning: the second one warns."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return solver(p, ROUGH, None if start is None else start.g)

@@ -16,10 +16,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
-from hashlib import blake2b
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -30,6 +29,9 @@ from refot.problem import Problem
 from refot.solvers.loop import SinkhornResult
 
 from .last import Follow, Last
+
+if TYPE_CHECKING:
+    from hashlib import blake2b
 
 OPERATIONS = "softmin", "plan_apply", "marginals", "plan_cost", "plan_cost_gradient"
 """The operations whose results are kept: each passes over all pairs, and returns vectors."""
@@ -130,7 +132,7 @@ class KeptResults:
     def _digest_of(self, operation: str, C: Any, arguments: tuple[Any, ...]) -> str:
         """A digest of the operation and of all that its result depends on."""
         inner = getattr(getattr(self._backend, "inner", None), "name", "")
-        digest = blake2b(f"{self._backend.name} {inner} {operation}".encode(), digest_size=20)
+        digest = _digest(f"{self._backend.name} {inner} {operation}")
         digest.update(self._cost(C))
         for each in arguments:
             digest.update(repr(each).encode() if each is None or np.isscalar(each)
@@ -163,6 +165,13 @@ class KeptResults:
     def _content(self, array: Array) -> bytes:
         """A digest of the dtype, the shape and the entries of an array."""
         on_host = self._backend.to_numpy(array)
-        digest = blake2b(f"{on_host.dtype.str} {on_host.shape}".encode(), digest_size=20)
+        digest = _digest(f"{on_host.dtype.str} {on_host.shape}")
         digest.update(np.ascontiguousarray(on_host).data)
         return digest.digest()
+
+
+def _digest(text: str) -> blake2b:
+    """A digest that begins with this text."""
+    from hashlib import blake2b  # here, because `import refot` would take 3 ms longer
+
+    return blake2b(text.encode(), digest_size=20)

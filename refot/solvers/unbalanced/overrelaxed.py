@@ -20,8 +20,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from refot.arrays import Array, namespace
-from refot.backend_contract import FreeSweeper
-from refot.costs.formed import formed
+from refot.backend_contract import FreeSweeper, formed_by
 from refot.problem import Problem
 from refot.solvers.auto import Sweeps
 from refot.solvers.overrelaxed import next_relaxation
@@ -200,7 +199,7 @@ class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
 def stabilised_free(p: UnbalancedProblem, g: Array) -> Iterates:
     """Over-relaxation with an absorbed kernel, under an eps schedule."""
     require_kernel(p)
-    p = replace(p, C=formed(p.C))
+    p = replace(p, C=formed_by(p.backend, p.C))
     return annealed(p, g, FreeKernel(p).iterates)
 
 

@@ -151,6 +151,21 @@ def test_layouts_and_read_only_arrays_give_one_result() -> None:
                                    rtol=1e-12)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 9, 23])
+def test_gradients_of_four_rows_at_once_are_those_of_each_row(n: int) -> None:
+    """1,030 columns are two tiles; n leaves 1, 2 or 3 rows over. The error is that of a sum of
+    positive weights times differences: (m + 8) u at most."""
+    rng = np.random.default_rng(n)
+    C = point_cost(rng.normal(size=(n, 5)), rng.normal(size=(1030, 5)))
+    F, G = rng.normal(size=n), rng.normal(size=1030)
+    found = BACKEND.plan_cost_gradient(C, F, G, 3.0)
+    P = np.exp((F[:, None] + G - C.dense()) / 3.0)
+    gradients = C.gradient_rows(slice(None))
+    size = np.einsum("ij,ijk->ik", P, abs(gradients))
+    off = abs(found - np.einsum("ij,ijk->ik", P, gradients))
+    assert (off <= 1038 * 2.0**-53 * size).all()
+
+
 def test_results_have_the_dtype_of_the_cost() -> None:
     rng = np.random.default_rng(7)
     x, y = rng.normal(size=(6, 2)).astype(np.float32), rng.normal(size=(5, 2)).astype(np.float32)

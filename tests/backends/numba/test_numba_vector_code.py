@@ -23,6 +23,9 @@ from refot.backends.numba import (
     entries as numba_entries,
 )
 from refot.backends.numba import (
+    forming as numba_forming,
+)
+from refot.backends.numba import (
     plan as numba_kernels,
 )
 from refot.backends.numba import (
@@ -33,6 +36,9 @@ from refot.backends.numba import (
 )
 from refot.backends.numba import (
     sweeps as numba_sweeps,
+)
+from refot.backends.numba.batches import (
+    sweeps as batch_sweeps,
 )
 from refot.backends.numba.groups import (
     groups as numba_groups,
@@ -80,7 +86,7 @@ def innermost_loops(dtype: Any) -> dict[str, Any]:
         kernels._product: (t, V, 0, 8, 0, 1024, out),
         kernels._row_cost: (one, h, one, one, 0, 0, 1024, t),
         kernels._weights: (C, F, h, one, 0, 8, 0, 1024, t),
-        kernels._add_gradient: (C, 0, 8, 0, 1024, t, np.zeros((8, 9))),
+        kernels._gradient_sums: (C, 0, 0, 1, 2, 3, 0, 0, 1024, t),
         columns._exponents: (M, h_column, 0, 0, t_column, part),
         columns._add_terms: (t_column, part, one, part, sums[0]),
         columns._entries: (M, part, h_column, one, 0, 0, t_column),
@@ -91,12 +97,14 @@ def innermost_loops(dtype: Any) -> dict[str, Any]:
         blocks._roots: (t,),
         numba_entries._exponents: (F, h, one, 0, 8, 0, 1024, t),
         numba_entries._count: (t, 0, 0, 1024, one),
+        numba_forming._copy_out: (t, one, 0, 8, 0, 1024, M),
         numba_sweeps._store: (F, h, one, one, 0, 8, 0, 1024, t, one, M),
         kernels._row_sum: (t, 0, 1024),
     }
     if dtype is np.float64:
         i = (np.uintp(0),) * 4
-        calls |= {numba_sweeps.row_sums: (M, part, *i),
+        calls |= {batch_sweeps._direct_row: (part, i[0], 64, 1.0, M, i[0]),
+                  numba_sweeps.row_sums: (M, part, *i),
                   numba_sweeps.add_rows: (M, *i, 1.0, 1.0, 1.0, 1.0, part),
                   kernels._add_rows: (t, 8, 0, 1024, sums[0])}
     for function, arguments in calls.items():

@@ -122,13 +122,42 @@ def test_sweeps_alone_solve_what_they_are_for(backend: str) -> None:
     assert len(set(iterations.tolist())) > 3, "each problem stops when it has arrived"
 
 
-def test_the_compiled_sweeps_are_those_in_arrays() -> None:
+@pytest.mark.parametrize("relative_eps", [0.02, 0.1])
+def test_the_compiled_sweeps_are_those_in_arrays(relative_eps: float) -> None:
     """Sums are added in another order; so a problem may take another sweep, and not many."""
     C, a, b = stack(30, 12, 17)
-    eps = 0.02 * C.max(axis=(1, 2))
+    eps = relative_eps * C.max(axis=(1, 2))
     one, other = (refot.solve_batch(C, a, b, eps, backend=name) for name in ("numpy", "numba"))
     assert abs(one.iterations - other.iterations).max() <= 4
     assert abs(one.value - other.value).max() <= 1e-12 * abs(one.value).max()
+
+
+def test_a_fast_rate_is_used_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With FAST = 0 the first errors are not looked at. Where the rate is 0.1 to 0.4 that costs a
+    sweep or two; where it is slow it makes no difference."""
+    from refot.batches import stacked
+
+    C, a, b = stack(30, 40, 40)
+
+    def sweeps(part: float) -> np.ndarray:
+        return refot.solve_batch(C, a, b, part * C.max(axis=(1, 2)), backend="numpy").iterations
+
+    early, slow = sweeps(0.1), sweeps(0.003)
+    monkeypatch.setattr(stacked, "FAST", 0.0)
+    assert early.mean() <= sweeps(0.1).mean() - 1
+    assert abs(slow - sweeps(0.003)).max() <= 0.1 * slow.max()
+
+
+@pytest.mark.parametrize("level", [3.0, 1e3, -1e3, 1e6])
+def test_a_level_of_the_costs_is_that_of_the_value(backend: str, level: float) -> None:
+    """Beyond 200 eps the kernel of the costs as they are would be 0, or infinite."""
+    C, a, b = stack(5, 12, 17)
+    plain, moved = (refot.solve_batch(costs, a, b, 0.5, tol=1e-9, backend=backend)
+                    for costs in (C, C + level))
+    assert moved.converged.all()
+    assert abs(moved.iterations - plain.iterations).max() <= 2
+    rounding = 16 * 2.0**-53 * abs(level)  # of the costs, and of potentials of their size
+    assert abs(moved.value - level - plain.value).max() <= 1e-9 * abs(plain.value).max() + rounding
 
 
 def test_both_forms_of_the_sweeps_have_the_same_constants() -> None:
@@ -137,7 +166,7 @@ def test_both_forms_of_the_sweeps_have_the_same_constants() -> None:
     from refot.batches import stacked
 
     for name in ("LARGEST", "WINDOW", "HISTORY", "MOST_RELAXED", "LOWER_AFTER", "LOWERED", "NEAR",
-                 "PATIENCE"):
+                 "PATIENCE", "EARLY", "FAST"):
         assert getattr(stacked, name) == getattr(sweeps, name)
     assert stacked.DIRECT == solve.DIRECT
 

@@ -142,8 +142,8 @@ def test_a_matrix_that_a_solve_forms_is_certified_as_the_cost_of_its_points(cost
     p = problem(C, a, b, 1000.0, "numpy")
     g = refot.solve(C.dense().astype(np.float64), np.full(6, 1 / 6), np.full(5, 1 / 5), 1000.0,
                     tol=1e-12).g.astype(dtype)
-    found = gap_of(replace(p, C=kept(C)), g)
-    formed = certified_gap(g, kept(C).matrix, a, b, 1000.0)
+    found = gap_of(replace(p, C=kept(p.backend, C)), g)
+    formed = certified_gap(g, kept(p.backend, C).matrix, a, b, 1000.0)
     case = Attack(C, a, b, 1000.0, g, "numpy", "formed")
     F = judged(case, 1e-3 * formed.absolute)
     assert found.lower <= F.lower

@@ -11,6 +11,7 @@ from refot.arrays import ConvergenceWarning, InputError
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.peers
 
+from refot.autodiff import losses  # noqa: E402
 from refot.torch import (  # noqa: E402 - torch may be missing
     EntropicValue,
     SamplesLoss,
@@ -240,6 +241,55 @@ def test_a_solve_that_falls_short_warns(clouds):
     x, y = clouds[0].detach(), clouds[2].detach()
     with pytest.warns(ConvergenceWarning):
         entropic_value(x, y, eps=EPS, tol=1e-30)
+
+
+# ------------------------------------------------------------------ a warm start
+def many(warm_start, loss=SinkhornDivergence, **options):
+    """A loss of clouds of some thirty points."""
+    return loss(0.3, backend="numpy", warm_start=warm_start, **options)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"loss": EntropicValue}, {"loss": UnbalancedDivergence, "rho": 0.8}])
+def test_a_warm_start_saves_iterations_and_changes_no_answer(monkeypatch, options):
+    """Clouds that have moved a little, then others at a distance, then a batch. Two values are as
+    near to each other as tol times the size of the potentials."""
+    taken, solved = [], losses.solved_loss
+    monkeypatch.setattr(losses, "solved_loss", lambda *given: noted(solved(*given)))
+
+    def noted(found):
+        taken.append(sum(result.iterations for result in found[1]))
+        return found
+
+    draw = torch.Generator().manual_seed(3)
+    x, y = (torch.randn(n, 2, generator=draw, dtype=torch.float64) for n in (30, 25))
+    warm, cold = (many(kept, tol=1e-9, **options) for kept in (True, False))
+    for points in (x, x + 1e-3 * y[:1], 5 - 20 * x, torch.stack([x, 2 * x]), x):
+        others = y if points.ndim == 2 else torch.stack([y, y])
+        found, expected = (loss(points, others) for loss in (warm, cold))
+        torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
+    assert taken[0] == taken[1], "there is nothing to start from"
+    assert taken[2] < 0.75 * taken[3]
+
+
+def test_what_a_warm_start_cannot_use_it_does_not(clouds):
+    """Potentials that are no numbers; tensors of torch.func, which must not be kept; many shapes,
+    of which the first is forgotten."""
+    x, y = clouds[0].detach(), clouds[2].detach()
+    warm, cold = many(True), many(False)
+    warm(x, y)
+    for kept in warm._last._kept.values():
+        kept.fill_(torch.nan)
+    assert torch.equal(warm(x, y), cold(x, y))
+    before = list(warm._last._kept)
+    torch.vmap(warm)(x.expand(3, 6, 2), y.expand(3, 4, 2))
+    torch.func.grad(warm)(x[:5], y)
+    assert list(warm._last._kept) == before
+    for n in (2, 3, 4, 5):
+        warm(x[:n], y)
+    assert [shape[0][1] for shape in warm._last._kept] == [2, 3, 4, 5]
+    with pytest.raises(InputError, match="warm_start"):
+        SinkhornDivergence(EPS, warm_start=1)
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
