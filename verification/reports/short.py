@@ -33,6 +33,9 @@ MOST_PARTS = 22
 LEAST_CAUSES = 8
 """Rows kept for the causes: a heading, a cause with its example, and how many are left out."""
 
+NARROWEST = 20
+"""Columns: on a narrower terminal the lines are as long as on this one."""
+
 LINES_A_ENTRY = 3
 """A longer sentence is cut after this many lines."""
 
@@ -86,6 +89,7 @@ def short_lines(
     verbose: bool = False,
 ) -> list[Line]:
     """The short report without its last line, the counts."""
+    width = max(width, NARROWEST)
     verdicts = part_verdicts(report)
     headline = list(_headline(report, verdicts, width))
     tail = [*_next(report, rerun, strict, verbose, width), *_beside(report, width)]
@@ -219,8 +223,8 @@ def counts(report: Report, strict: bool = False) -> str:
 # ------------------------------------------------------------------ fitting a terminal
 def _lines(text: str, indent: str, width: int, style: str) -> Iterator[Line]:
     """The text on at most LINES_A_ENTRY lines of the terminal."""
-    start = text[: len(text) - len(text.lstrip())]
-    lines = textwrap.wrap(plain(text.strip()), width, initial_indent=start,
+    start = text[: len(text) - len(text.lstrip(" "))]  # a tab is a part of what follows
+    lines = textwrap.wrap(plain(text.strip(" ")), width, initial_indent=start,
                           subsequent_indent=indent, max_lines=LINES_A_ENTRY, placeholder=" …",
                           break_on_hyphens=False, drop_whitespace=True)
     yield from (Line(line, style) for line in lines)

@@ -245,6 +245,13 @@ def test_a_report_of_the_size_of_pot_fits_on_forty_rows(width: int) -> None:
     assert "other causes: see --verbose" in words
 
 
+@pytest.mark.parametrize("width", [1, 7, 20])
+def test_the_narrowest_terminal_gets_a_report_too(width: int) -> None:
+    lines = short_lines(many(2, 2), width, Rerun(("many",)))
+    assert len(lines) == len(short_lines(many(2, 2), 20, Rerun(("many",))))
+    assert "a mistake of the kind a" in " ".join(line.text.strip() for line in lines)
+
+
 def test_wide_characters_count_twice() -> None:
     """A character of Chinese takes two columns of a terminal."""
     assert Line("矩" * 40).rows(80) == 1
@@ -254,6 +261,14 @@ def test_wide_characters_count_twice() -> None:
                    for part in wide)
     report = Report(Subject("wide", "1", wide), "quick", "numpy", checks)
     assert printed_rows(report, 80) <= MOST_LINES
+
+
+def test_a_name_that_begins_with_a_tab_is_shown_with_its_escape() -> None:
+    parts = (Part("\tp", {"value": len}), Part("q", {"value": len}))
+    checks = (replace(result(difficulty="ordinary", error=1.0, tolerance=1e-6), part="\tp"),)
+    lines = short_lines(Report(Subject("s", "1", parts), "quick", "numpy", checks), 80)
+    assert any(line.text.startswith(r"         \tp: value.certified") for line in lines)
+    assert all(line.text.isprintable() for line in lines)
 
 
 def test_equal_causes_are_one_and_the_worst_come_first() -> None:
