@@ -19,8 +19,8 @@ def scoreboard(
 ) -> None:
     """Compare libraries and versions on one site, with the evidence, a badge and JSON for each.
 
-    Exit status: 0 the site is written; 2 a file is neither a report nor a record, or two files are
-    about one version of a library.
+    Exit status: 0 the site is written; 2 a file is neither a report nor a record, two files are
+    about one version of a library, or the files of two libraries would have one name.
     """
     written = verification("reports.scoreboard.site").write_scoreboard(files, out)
     console.print(foreign(f"{out / 'index.html'} and {len(written) - 1} other files"))

@@ -6,11 +6,11 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+
+from refot.verification.runs.environment import THREAD_VARIABLES, environment
 
 from .criterion import Judgement
 from .problems import Instance
@@ -21,10 +21,6 @@ WARM_UP_FACTOR = 3.0
 
 JUDGING = 600.0
 """Seconds that computing our measures of an answer may take; they count in no measured time."""
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
-                    "NUMBA_NUM_THREADS")
-"""Environment variables by which libraries limit their threads, read when they are imported."""
 
 
 class PeerFailed(Exception):  # noqa: N818 - what happened, not an error of ours
@@ -121,18 +117,3 @@ class Child:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.close()
-
-
-@contextmanager
-def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set these environment variables within the block, for the processes that it starts."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -47,8 +47,9 @@ def refuses(trial: Trial, capability: str, fault: Fault) -> Finding:
     _answered(trial, capability, sound)
     if fault.name in trial.probe.part.allows:
         return trial.mass_error(0.0, f"documented: {trial.probe.part.allows[fault.name]}")
-    if trial.probe.upset:
-        # a program that died of earlier bad input is started again by a sound call, made anew
+    if trial.probe.upset and not trial.probe.part.calls:
+        # a program that died of earlier bad input is started again by a sound call, made anew;
+        # the library of an adapter is in this process, and has not died
         trial.probe.answer(capability, "sound", *trial.in_their_convention(capability, sound))
         trial.probe.upset = False
     known_to_hang = trial.probe.hung >= MOST_HUNG

@@ -19,6 +19,7 @@ from refot.conventions.convert import ConversionError
 from refot.verification.cases.case import Case, clouds
 from refot.verification.checks.arguments import ordinary
 from refot.verification.checks.trial import Trial
+from refot.verification.subjects.anew import anew
 from refot.verification.subjects.capabilities import CAPABILITIES, Answers
 from refot.verification.subjects.probe import Probe, SubjectError
 from refot.verification.subjects.protocol import argument_names
@@ -39,17 +40,31 @@ multiplies the error by at most tanh(1 / (2 EASY)) = 5e-4 (Franklin and Lorenz 1
 
 
 def asked(trial: Trial, capability: str, arguments: tuple[Any, ...], right: Array) -> Array | None:
-    """The answer to a new call, as an array of the shape of `right`; None if there is no such
-    answer."""
-    fresh = Trial(Probe(trial.probe.part), trial.case, trial.truth)
+    """The answer to a question, as an array of the shape of `right`; None if there is no such
+    answer. Several failures may ask the same question: the call is made once."""
+    return _answer(replace(trial, probe=trial.probe.aside, calls=[]), capability, arguments, right)
+
+
+def asked_anew(
+    trial: Trial, capability: str, arguments: tuple[Any, ...], right: Array
+) -> Array | None:
+    """As `asked`, with a call that is made anew."""
+    with anew():
+        return _answer(replace(trial, probe=Probe(trial.probe.part), calls=[]), capability,
+                       arguments, right)
+
+
+def _answer(
+    trial: Trial, capability: str, arguments: tuple[Any, ...], right: Array
+) -> Array | None:
     try:
         answers = CAPABILITIES[capability].answers
         if answers in (Answers.PAIR, Answers.BOTH):
-            f, g = fresh.pair(capability, *arguments)
+            f, g = trial.pair(capability, *arguments)
             return f[:, None] + g if answers is Answers.PAIR else np.concatenate((f, g))
         if not right.shape:
-            return np.asarray(fresh.number(capability, *arguments))
-        return fresh.array(capability, right.shape, *arguments)
+            return np.asarray(trial.number(capability, *arguments))
+        return trial.array(capability, right.shape, *arguments)
     except (SubjectError, ConversionError):
         return None
 
@@ -98,7 +113,7 @@ def depends_on_earlier_calls(trial: Trial, capability: str, right: Right) -> str
     def put(case: Case) -> tuple[Array, Array | None]:
         arguments = ordinary(Trial(trial.probe, case, solution_of(case)), capability)
         due = np.asarray(right(*arguments))
-        return due, asked(trial, capability, arguments, due)
+        return due, asked_anew(trial, capability, arguments, due)
 
     def off(answered: tuple[Array, Array | None]) -> float:
         due, answer = answered

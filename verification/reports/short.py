@@ -1,12 +1,19 @@
-"""A report on a terminal in at most forty lines: the verdict, each part, the causes, what to do."""
+"""A report on a terminal in at most forty lines: the verdict, each part, the causes, what to do.
+
+Counted are the rows of the terminal. A command is never broken, so that it can be copied whole, and
+a long one takes several of them.
+"""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
+from rich.cells import cell_len
 from rich.console import Console
+from rich.text import Text
 
 from refot.terminal import foreign, plain
 from refot.verification.runs.levels import LEVELS, STRICTLY_COUNTED, Level
@@ -18,10 +25,16 @@ from .rerun import Rerun
 from .verdict import Cause, PartVerdict, causes, part_verdicts
 
 MOST_LINES = 40
-"""Lines of the whole short report, unless refot's own code raised."""
+"""Rows of the whole short report, unless refot's own code raised."""
 
 MOST_PARTS = 22
-"""Lines for the verdicts on the parts. Parts that do not fit are only counted."""
+"""Rows for the parts, of which the others are counted only."""
+
+LEAST_CAUSES = 8
+"""Rows kept for the causes: a heading, a cause with its example, and how many are left out."""
+
+NARROWEST = 20
+"""Columns: on a narrower terminal the lines are as long as on this one."""
 
 LINES_A_ENTRY = 3
 """A longer sentence is cut after this many lines."""
@@ -48,6 +61,15 @@ class Line:
     text: str
     style: str = ""
 
+    def rows(self, width: int) -> int:
+        """How many rows of a terminal with this many columns it takes."""
+        return max(1, -(-cell_len(self.text) // width))
+
+
+def rows_of(lines: Iterable[Line], width: int) -> int:
+    """How many rows these lines take together."""
+    return sum(line.rows(width) for line in lines)
+
 
 def print_short(
     report: Report, console: Console, rerun: Rerun | None = None, *, strict: bool = False,
@@ -60,7 +82,7 @@ def print_short(
     if verbose:
         terminal.print_report(report, console)
     terminal.print_scaling(report, console)
-    console.print(counts(report, strict))
+    console.print(counts(report, strict), soft_wrap=True)
 
 
 def short_lines(
@@ -68,19 +90,15 @@ def short_lines(
     verbose: bool = False,
 ) -> list[Line]:
     """The short report without its last line, the counts."""
+    width = max(width, NARROWEST)
     verdicts = part_verdicts(report)
-    head = [*_headline(report, verdicts, width), *_parts(verdicts, width)]
+    headline = list(_headline(report, verdicts, width))
     tail = [*_next(report, rerun, strict, verbose, width), *_beside(report, width)]
-    entries = [list(_cause(cause, len(verdicts) > 1, width)) for cause in causes(report)]
-    # besides: one line for the counts, one for "causes:", one for the number of causes left out
-    room = MOST_LINES - len(head) - len(tail) - 3
-    shown: list[Line] = []
-    for k, entry in enumerate(entries):
-        if len(shown) + len(entry) > room:
-            shown.append(Line(f"  and {len(entries) - k} other causes: see --verbose"))
-            break
-        shown += entry
-    return head + ([Line("causes:")] if shown else []) + shown + tail
+    last = Line(Text.from_markup(counts(report, strict)).plain)
+    room = MOST_LINES - rows_of([*headline, *tail, last], width)
+    parts = list(_parts(verdicts, width, min(MOST_PARTS, room - LEAST_CAUSES)))
+    found = list(_causes(report, len(verdicts) > 1, width, room - rows_of(parts, width)))
+    return [*headline, *parts, *found, *tail]
 
 
 # ------------------------------------------------------------------ the verdict
@@ -93,24 +111,41 @@ def _headline(report: Report, verdicts: list[PartVerdict], width: int) -> Iterat
                       STYLES[level])
 
 
-def _parts(verdicts: list[PartVerdict], width: int) -> Iterator[Line]:
+def _parts(verdicts: list[PartVerdict], width: int, room: int) -> Iterator[Line]:
+    """A line for each part, and in the last row how many there was no room for."""
     names = [f"{plain(verdict.name)}" for verdict in verdicts]
     column = min(max(map(len, names), default=0), NAME_WIDTH, width // 2)
-    lines: list[Line] = []
-    for k, (verdict, name) in enumerate(zip(verdicts, names, strict=True)):
-        entry = list(_lines(f"  {name:{column}}  {verdict.sentence()}", " " * 6, width,
-                            STYLES[verdict.level]))
-        if len(lines) + len(entry) > MOST_PARTS:
-            rest = verdicts[k:]
-            said = ", ".join(f"{count} {level.value}" for level in LEVELS
-                             if (count := sum(each.level is level for each in rest)))
-            lines.append(Line(f"  and {len(rest)} other parts ({said}): see --verbose"))
-            break
-        lines += entry
-    yield from lines
+    entries = [list(_lines(f"  {name:{column}}  {verdict.sentence()}", " " * 6, width,
+                           STYLES[verdict.level]))
+               for verdict, name in zip(verdicts, names, strict=True)]
+    shown = _fitting(entries, width, room)
+    yield from (line for entry in entries[:shown] for line in entry)
+    if rest := verdicts[shown:]:
+        said = ", ".join(f"{count} {level.value}" for level in LEVELS
+                         if (count := sum(each.level is level for each in rest)))
+        yield Line(_cut(f"  and {len(rest)} other parts ({said}): see --verbose", width))
+
+
+def _fitting(entries: list[list[Line]], width: int, room: int) -> int:
+    """How many entries fit into this many rows. If not all do, a row is kept to say so."""
+    ends = list(accumulate(rows_of(entry, width) for entry in entries))
+    if not ends or ends[-1] <= room:
+        return len(entries)
+    return sum(end < room for end in ends)
 
 
 # ------------------------------------------------------------------ causes
+def _causes(report: Report, several: bool, width: int, room: int) -> Iterator[Line]:
+    """A heading, the causes, and in the last row how many there was no room for."""
+    entries = [list(_cause(cause, several, width)) for cause in causes(report)]
+    shown = _fitting(entries, width, room - 1)
+    if entries:
+        yield Line("causes:")
+    yield from (line for entry in entries[:shown] for line in entry)
+    if left := len(entries) - shown:
+        yield Line(f"  and {left} other causes: see --verbose")
+
+
 def _cause(cause: Cause, several: bool, width: int) -> Iterator[Line]:
     nouns = ""
     if cause.level is Level.LAX:
@@ -190,8 +225,8 @@ def counts(report: Report, strict: bool = False) -> str:
 # ------------------------------------------------------------------ fitting a terminal
 def _lines(text: str, indent: str, width: int, style: str) -> Iterator[Line]:
     """The text on at most LINES_A_ENTRY lines of the terminal."""
-    start = text[: len(text) - len(text.lstrip())]
-    lines = textwrap.wrap(plain(text.strip()), width, initial_indent=start,
+    start = text[: len(text) - len(text.lstrip(" "))]  # a tab is a part of what follows
+    lines = textwrap.wrap(plain(text.strip(" ")), width, initial_indent=start,
                           subsequent_indent=indent, max_lines=LINES_A_ENTRY, placeholder=" …",
                           break_on_hyphens=False, drop_whitespace=True)
     yield from (Line(line, style) for line in lines)

@@ -148,7 +148,10 @@ def run_parallel(
         probes = _probes(subject, shares)
         told = (selected_report(subject, found, profile, examined, probes) if selection.some
                 else report(subject, profile, examined, left_out, probes))
-        return _with_scaling(workers, told, progress) if scaling else told
+    if not scaling:
+        return told
+    with Workers(Examiner(load), 1) as workers:  # alone, with all the cores
+        return _with_scaling(workers, told, progress)
 
 
 def _jobs(cases: list[Case], selection: Selection) -> list[Job]:

@@ -23,6 +23,8 @@ from refot.arrays import InputError
 from refot.verification.subjects.loading import TargetError
 from refot.verification.subjects.subject import Subject
 
+from .environment import environment, share_of_threads
+
 Load: TypeAlias = Callable[[], Subject]
 """Loads the subject; it is pickled on its way to the worker."""
 
@@ -85,7 +87,8 @@ LOOK_AGAIN = 0.2
 
 
 class Workers(Generic[W]):
-    """At most `most` worker processes, started when they are first needed.
+    """At most `most` worker processes, started when they are first needed. Each has its share of
+    the cores for its threads.
 
     `deaths` counts how often one has died. At the end of the `with` block none is left.
 
@@ -110,7 +113,8 @@ class Workers(Generic[W]):
         if self._pool is None:
             spawn = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._most, spawn, _start, (self._worker,))
-        return self._pool.submit(_call, method, arguments, named)
+        with environment(share_of_threads(self._most)):  # the call may start a process
+            return self._pool.submit(_call, method, arguments, named)
 
     def ended(self, calls: Collection[Future[T]]) -> set[Future[T]]:
         """Wait until at least one of the calls has ended, and return those that have.

@@ -11,12 +11,14 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from refot.arrays import Array
 
+from .anew import anew
 from .isolation import isolated
 from .limits import Clocked
 from .protocol import argument_names
@@ -61,6 +63,12 @@ class Probe:
     _warnings: dict[tuple[Hashable, ...], list[str]] = field(default_factory=dict)
     _written: dict[Hashable, tuple[str, ...]] = field(default_factory=dict)
 
+    @cached_property
+    def aside(self) -> Probe:
+        """A probe of the same part for questions that no check asks: what they warn of is not in
+        the report. Its answers are remembered, too."""
+        return Probe(self.part)
+
     def under(self, part: Part) -> Probe:
         """A new probe of `part`, which is the same part under other limits of time or memory. The
         two probes share their warnings: a subject that solves a problem once for several calls
@@ -100,7 +108,8 @@ class Probe:
         memo = _memo(capability, arguments)
         first = self._call(capability, arguments)
         del self._answers[memo]
-        pair = _flat(first), _flat(self._call(capability, arguments))
+        with anew():
+            pair = _flat(first), _flat(self._call(capability, arguments))
         if not all(answer.size for answer in pair):
             raise SubjectError("returned no numbers at all")
         return pair
@@ -114,7 +123,8 @@ class Probe:
         function = self.part.capabilities[capability]
         clock = function.clock if isinstance(function, Clocked) else time.perf_counter
         start = clock()
-        answer = self._made((capability, "timed"), capability, arguments)
+        with anew():
+            answer = self._made((capability, "timed"), capability, arguments)
         taken: float = clock() - start
         if isinstance(answer, SubjectError):
             raise answer
@@ -125,7 +135,8 @@ class Probe:
 
         The warnings of the call are kept under `name` in place of the arguments.
         """
-        answer = self._fresh((capability, name), capability, arguments)
+        with anew():
+            answer = self._fresh((capability, name), capability, arguments)
         if isinstance(answer, SubjectError):
             raise answer
         return answer

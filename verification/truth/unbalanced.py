@@ -146,6 +146,20 @@ class Unbalanced:
                 found.append((g, f) if turned else (f, g))
         return tuple(found)
 
+    @cached_property
+    def iterate_values(self) -> Array:
+        """For each of `iterates` what three formulas of the value give at potentials that are not
+        optimal: the dual U-2, the primal U-1, and U-4, (2 STEPS, 3)."""
+        m_a, m_b = self.masses
+        found = []
+        for f, g in self.iterates:
+            P = gibbs(f, g, self.C, self.a, self.b, self.eps)
+            of_mass = self.rhos[0] * m_a + self.rhos[1] * m_b + self.eps * m_a * m_b - (
+                sum(self.rhos) + self.eps) * float(P.sum())
+            found.append((dual(f, g, self.C, self.a, self.b, self.eps, self.rhos),
+                          primal(P, self.C, self.a, self.b, self.eps, self.rhos), of_mass))
+        return np.array(found)
+
 
 STEPS = 300
 """Iterations that `Unbalanced.iterates` has in each of its two orders."""

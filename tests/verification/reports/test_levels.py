@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import warnings
@@ -11,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from newcomers import NEWCOMERS
+from rich.cells import cell_len
+from rich.console import Console
 
 import refot
 from refot.verification.cases.case import Difficulty, collect
@@ -19,7 +22,7 @@ from refot.verification.checks import CHECKS
 from refot.verification.checks.digits import counts, digits
 from refot.verification.checks.trial import Finding
 from refot.verification.reports.rerun import Rerun
-from refot.verification.reports.short import MOST_LINES, short_lines
+from refot.verification.reports.short import MOST_LINES, Line, print_short, short_lines
 from refot.verification.reports.verdict import causes
 from refot.verification.runs.digit_table import digit_table
 from refot.verification.runs.levels import LEVELS, Level, exit_status, worst
@@ -206,11 +209,66 @@ def many(parts: int, mistakes: int) -> Report:
 @pytest.mark.parametrize(("parts", "mistakes"), [(1, 1), (1, 30), (60, 1), (60, 30)])
 def test_the_short_report_fits_on_forty_lines(width: int, parts: int, mistakes: int) -> None:
     lines = short_lines(many(parts, mistakes), width, Rerun(("many",)))
-    assert len(lines) + 1 <= MOST_LINES  # the counts are one line more
+    assert printed_rows(many(parts, mistakes), width) <= MOST_LINES
     commands = [line.text for line in lines if line.text.startswith(("next:", "all:"))]
     assert max(len(line.text) for line in lines if line.text not in commands) <= width
     assert commands[0].startswith("next: refot verify many ")
     assert "a mistake of the kind a" in " ".join(line.text for line in lines)
+
+
+def printed_rows(report: Report, width: int, target: str = "many") -> int:
+    """The rows that a terminal of this width shows, which breaks what is longer."""
+    out = io.StringIO()
+    print_short(report, Console(width=width, file=out), Rerun((target,)))
+    return sum(max(1, math.ceil(cell_len(line) / width)) for line in out.getvalue().splitlines())
+
+
+@pytest.mark.parametrize("width", [80, 100, 137, 200])
+def test_a_report_of_the_size_of_pot_fits_on_forty_rows(width: int) -> None:
+    """Names of 72 characters, so that the command to run next takes three rows of 80 columns; five
+    capabilities and four cases are missing; each row is full."""
+    parts = tuple(Part("ot.unbalanced.sinkhorn_unbalanced(method='sinkhorn_stabilized', "
+                       f"reg_type='{k}')", {"value": len}) for k in range(40))
+    failed = tuple(replace(result(
+        difficulty="ordinary", id="unbalanced_value.certified",
+        diagnosis=f"mistake {chr(97 + j)} " + "in the words of a longer sentence " * 5,
+        expected=(0.0, 1e-9), error=1.0, tolerance=1e-6), part=part.name,
+        case="iris-versicolor-virginica") for part in parts for j in range(12))
+    missing = tuple(CheckResult("", "p", capability, "", "not_provided")
+                    for capability in ("value", "softmin", "semidual", "unbalanced_divergence"))
+    left_out = {f"digits-{k}": "scikit-learn is not installed " * 4 for k in range(4)}
+    report = Report(Subject("POT", "0.9.7", parts), "quick", "numpy", failed + missing, left_out)
+    assert printed_rows(report, width, "path/to/a/folder/file.py:attribute") <= MOST_LINES
+    words = " ".join(line.text for line in short_lines(report, width, Rerun(("pot",))))
+    assert "mistake a" in words
+    assert "other parts (" in words
+    assert "other causes: see --verbose" in words
+
+
+@pytest.mark.parametrize("width", [1, 7, 20])
+def test_the_narrowest_terminal_gets_a_report_too(width: int) -> None:
+    lines = short_lines(many(2, 2), width, Rerun(("many",)))
+    assert len(lines) == len(short_lines(many(2, 2), 20, Rerun(("many",))))
+    assert "a mistake of the kind a" in " ".join(line.text.strip() for line in lines)
+
+
+def test_wide_characters_count_twice() -> None:
+    """A character of Chinese takes two columns of a terminal."""
+    assert Line("矩" * 40).rows(80) == 1
+    assert Line("矩" * 41).rows(80) == 2
+    wide = tuple(Part("矩陣" * 30 + str(k), {"value": len}) for k in range(40))
+    checks = tuple(replace(result(difficulty="ordinary", error=1.0, tolerance=1e-6), part=part.name)
+                   for part in wide)
+    report = Report(Subject("wide", "1", wide), "quick", "numpy", checks)
+    assert printed_rows(report, 80) <= MOST_LINES
+
+
+def test_a_name_that_begins_with_a_tab_is_shown_with_its_escape() -> None:
+    parts = (Part("\tp", {"value": len}), Part("q", {"value": len}))
+    checks = (replace(result(difficulty="ordinary", error=1.0, tolerance=1e-6), part="\tp"),)
+    lines = short_lines(Report(Subject("s", "1", parts), "quick", "numpy", checks), 80)
+    assert any(line.text.startswith(r"         \tp: value.certified") for line in lines)
+    assert all(line.text.isprintable() for line in lines)
 
 
 def test_equal_causes_are_one_and_the_worst_come_first() -> None:

@@ -244,6 +244,21 @@ def test_two_reports_of_one_version_are_refused(reports: list[Path], tmp_path: P
         write_scoreboard([reports[0], reports[0]], tmp_path / "site")
 
 
+@pytest.mark.parametrize(("names", "file"), [
+    ((("A library", "1"), ("a-library", "2")), "a-library.svg"), ((("index", ""),), "index.html"),
+    ((("矩陣", "1"), ("行列", "1")), "1.html"), ((("x", ""), ("矩陣", "")), "x.html")])
+def test_no_file_of_a_library_is_written_over_another(
+    names: tuple[tuple[str, str], ...], file: str, tmp_path: Path
+) -> None:
+    """A file name has fewer signs than the name of a library."""
+    made = [tmp_path / f"{k}.json" for k in range(len(names))]
+    for path, (name, version) in zip(made, names, strict=True):
+        write_json(report(name, version, results(silent=True)), path, ("it",))
+    with pytest.raises(RecordError, match=f"{re.escape(file)} would be written twice"):
+        write_scoreboard(made, tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+
+
 def test_the_command_writes_the_site(reports: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "made"
     done = CliRunner().invoke(app, ["scoreboard", *map(str, reports), "--out", str(out)])

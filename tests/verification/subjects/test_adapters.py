@@ -13,11 +13,11 @@ import sys
 
 import numpy as np
 import pytest
-from adapter_problem import ALL_COSTS, EPS, G0, PROBLEM, A, B, C, measured
+from adapter_problem import ALL_COSTS, EPS, G0, PROBLEM, C, measured
 
 from refot.conventions.convert import CONVENTIONS
 from refot.costs.ground import GROUND_COSTS
-from refot.verification.subjects.adapters import as_clouds, once, require
+from refot.verification.subjects.adapters import as_clouds, require
 from refot.verification.subjects.capabilities import CAPABILITIES
 from refot.verification.subjects.loading import load
 
@@ -215,20 +215,6 @@ def test_clouds_have_the_cost_up_to_a_term_for_each_row(matrix):
     squared = GROUND_COSTS["sqeuclidean"].matrix(x, y)
     scale = abs(matrix).max() + abs(r).max()
     assert abs(squared - matrix - r[:, None]).max() <= 16 * np.finfo(float).eps * scale
-
-
-def test_once_solves_again_only_when_the_problem_changes():
-    solved = []
-
-    @once
-    def solve(C, a, b, eps):
-        solved.append(eps)
-        return eps
-
-    assert [solve(C, A, B, eps) for eps in (1.0, 1.0, 2.0, 1.0)] == [1.0, 1.0, 2.0, 1.0]
-    assert solved == [1.0, 2.0, 1.0]
-    assert solve(C, A, B[::-1].copy(), 1.0) == 1.0
-    assert len(solved) == 4
 
 
 def test_a_module_that_is_there_is_returned():

@@ -22,12 +22,16 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 
 from refot.arrays import Array
+from refot.verification.subjects.anew import called_anew
 
 Answer = TypeVar("Answer")
 """What a function of a library returns."""
 
 ROUNDED = 1e-5
 """The sum of float32 weights may differ from 1 by this much."""
+
+KEPT = 16
+"""Answers that `once` keeps: those of the problems of one case."""
 
 Capabilities: TypeAlias = dict[str, Callable[..., Any]]
 """The capabilities of a part: functions by name."""
@@ -48,16 +52,21 @@ def require(
 
 
 def once(solve: Callable[..., Answer]) -> Callable[..., Answer]:
-    """`solve(C, a, b, eps)` with its last answer kept: several capabilities share one call."""
-    last: dict[object, Answer] = {}
+    """`solve(C, a, b, eps)`, or with a rho behind, with its last answers kept: several capabilities
+    share one call. Within `anew` it is made again."""
+    answers: dict[object, Answer] = {}
 
-    def remembered(C: Array, a: Array, b: Array, eps: float) -> Answer:
-        problem = (*((each.shape, each.dtype.str, each.tobytes()) for each in (C, a, b)), eps)
-        if problem not in last:
-            answer = solve(C, a, b, eps)
-            last.clear()
-            last[problem] = answer
-        return last[problem]
+    def remembered(C: Array, a: Array, b: Array, *numbers: float) -> Answer:
+        arrays = ((each.shape, each.dtype.str, each.tobytes()) for each in (C, a, b))
+        problem = (*arrays, *numbers)
+        if problem in answers and not called_anew():
+            return answers[problem]
+        answer = solve(C, a, b, *numbers)
+        answers.pop(problem, None)
+        while len(answers) >= KEPT:
+            del answers[next(iter(answers))]
+        answers[problem] = answer
+        return answer
 
     return remembered
 

@@ -15,9 +15,8 @@ from refot.arrays import Array
 from refot.conventions.unbalanced import parameters_from_refot, unbalanced_value_to_refot
 from refot.verification.subjects.subject import Part
 
-from . import unsupported
+from . import once, unsupported
 from .geomloss import ACCURATE, ITERATIONS, LAG, SQUARED_LAG
-from .pot_unbalanced import kept
 
 COSTS = {2: "sqeuclidean", 1: "euclidean"}
 """refot's ground cost for each p of SamplesLoss."""
@@ -103,7 +102,7 @@ def _biased() -> Iterator[Part]:
 def _matrix() -> Iterator[Part]:
     from geomloss import ot
 
-    @kept
+    @once
     def solve(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
         return ot.solve(C, a=a, b=b, reg=eps, unbalanced=rho, max_iter=ITERATIONS)
 

@@ -14,8 +14,8 @@ from refot.conventions.unbalanced import (
 )
 from refot.verification.subjects.subject import Part
 
-from . import Capabilities, unsupported
-from .pot_unbalanced import Solve, kept
+from . import Capabilities, once, unsupported
+from .pot_unbalanced import Solve
 
 DOCUMENTED, SOLVED = "ott.reg_ot_cost(tau), documented", "ott.reg_ot_cost(tau)"
 """Two conventions of OTT's unbalanced solver: the problem that its documentation states, and the
@@ -38,11 +38,11 @@ def unbalanced(compiled: Compile, threshold: float) -> Iterator[Part]:
     """
     solve = _solver(compiled)
     name = f"linear.solve(tau_a=tau, tau_b=tau, threshold={THRESHOLD:g})"
-    solved = kept(solve)
+    solved = once(solve)
     yield Part(name, {**_output(solved, DOCUMENTED),
                       "unbalanced_value": lambda *problem: solved(*problem)["reg_ot_cost"]},
                calls="ott.reg_ot_cost")
-    yield Part(f"{name} on the cost of KL to 1", _output(kept(_on_their_cost(solve)), SOLVED),
+    yield Part(f"{name} on the cost of KL to 1", _output(once(_on_their_cost(solve)), SOLVED),
                calls="ott.reg_ot_cost")
     yield Part("sinkhorn_divergence(PointCloud, solve_kwargs={tau_a, tau_b})",
                {"unbalanced_divergence": _divergence(compiled)}, calls="ott.sinkhorn_divergence",

@@ -21,7 +21,7 @@ from refot.conventions.unbalanced import (
 )
 from refot.verification.subjects.subject import Part
 
-from . import Capabilities
+from . import Capabilities, once
 
 METHODS = ("sinkhorn", "sinkhorn_stabilized", "sinkhorn_translation_invariant")
 """The methods of `sinkhorn_unbalanced`, less 'sinkhorn_reg_scaling': POT says that this one runs
@@ -35,9 +35,6 @@ LBFGS = 1e-3
 iterations at most), a step decreases its objective by a share of 1e-6 or less. Near the minimum the
 objective grows with the square of the error of the plan, which may so be about 1e-3. The default
 stopThr of L-BFGS-B, 1e-15, asks for more than it reaches."""
-
-KEPT = 16
-"""The number of answers that `kept` keeps: enough for the problems of one case."""
 
 Solve = Callable[[Array, Array, Array, float, float], Any]
 """A function of (C, a, b, eps, rho)."""
@@ -53,28 +50,11 @@ def unbalanced(ot: ModuleType) -> Iterator[Part]:
     yield from _descents(ot)
 
 
-def kept(solve: Solve) -> Solve:
-    """`solve` with its last answers kept: the checks of several capabilities share one call."""
-    last: dict[object, Any] = {}
-
-    def remembered(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
-        arrays = ((each.shape, each.dtype.str, each.tobytes()) for each in (C, a, b))
-        problem = (*arrays, eps, rho)
-        if problem not in last:
-            answer = solve(C, a, b, eps, rho)
-            while len(last) >= KEPT:
-                del last[next(iter(last))]
-            last[problem] = answer
-        return last[problem]
-
-    return remembered
-
-
 # ------------------------------------------------------------------ Sinkhorn
 def _sinkhorn(ot: ModuleType) -> Iterator[Part]:
     for method in METHODS:
         for reg_type, called in (("kl", PRODUCT), ("entropy", ONES)):
-            solve = kept(_logged(ot, called, method=method, reg_type=reg_type))
+            solve = once(_logged(ot, called, method=method, reg_type=reg_type))
             name = f"ot.unbalanced.sinkhorn_unbalanced(method='{method}', reg_type='{reg_type}')"
             offered = _of_log(solve, called)
             if (method, reg_type) not in (("sinkhorn", "entropy"), *((m, "kl") for m in METHODS)):
@@ -109,7 +89,7 @@ def _of_log(solve: Solve, called: str) -> Capabilities:
 
 # ------------------------------------------------------------------ ot.solve
 def _solve(ot: ModuleType) -> Iterator[Part]:
-    @kept
+    @once
     def product(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
         return ot.solve(C, a, b, reg=eps, unbalanced=rho)
 
@@ -124,7 +104,7 @@ def _solve(ot: ModuleType) -> Iterator[Part]:
         "unbalanced_value": lambda *problem: product(*problem).value,
     }, calls="pot.solve")
 
-    @kept
+    @once
     def ones(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
         C = their_cost_matrix(ONES, C, a, b, eps)
         return ot.solve(C, a, b, reg=eps, reg_type="entropy", unbalanced=rho)
@@ -149,7 +129,7 @@ def _descents(ot: ModuleType) -> Iterator[Part]:
     def quasi_newton(C: Array, a: Array, b: Array, eps: float, rho: float) -> Any:
         return ot.unbalanced.lbfgsb_unbalanced(a, b, C, eps, rho)
 
-    steps = kept(majorised)
+    steps = once(majorised)
     yield Part("ot.unbalanced.mm_unbalanced(reg=reg)", {
         "unbalanced_plan": lambda *problem: steps(*problem)[0],
         "unbalanced_value": lambda *problem: steps(*problem)[1]["total_cost"],
