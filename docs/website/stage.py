@@ -23,6 +23,8 @@ from website.picture import picture
 from website.register import DOCS
 from website.stills import with_pictures
 
+from refot.verification.vectors.publish import VERSION
+
 ROOT = DOCS.parent
 HERE = Path(__file__).parent
 
@@ -58,11 +60,16 @@ MOVED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md",
          "docs/references.bib": "references.md", "docs/website/home.md": "index.md",
          "docs/website/figures.py": "figures.md", "docs/website/api_pages.py": "api/index.rst",
          "refot/torch/__init__.py": "api/refot.torch.rst",
-         "refot/jax/__init__.py": "api/refot.jax.rst"}
+         "refot/jax/__init__.py": "api/refot.jax.rst",
+         "refot/solvers/loop.py": "api/refot.solvers.loop.rst"}
 """Where the site has a page of the repository under another name."""
 
 SCOREBOARD = re.compile(r"\[(?P<text>[^\]]*)\]\((?:docs/)?scoreboard/\)")
 """A link to the records of the scoreboard, in whose place the site has the scoreboard itself."""
+
+
+VECTORS = re.compile(r"\[(?P<text>[^\]]* zip)\]\(\.\./verification/vectors/publish\.py\)")
+"""A link to the program that builds the archive of the vectors, in whose place the site has it."""
 
 
 def stage(folder: Path, only: Collection[str] = ()) -> None:
@@ -197,7 +204,10 @@ def equations_linked(text: str, folder: str) -> str:
 def links(text: str, folder: Path) -> str:
     text = re.sub(r"^:link: \.\./(\S+)\.md$", r":link: \1", text, flags=re.MULTILINE)
     text = SCOREBOARD.sub(r'<a href="scoreboard/index.html">\g<text></a>', text)
-    return LINK.sub(lambda found: f"]({site_target(found['target'], folder)}"
+    text = VECTORS.sub(rf'<a href="_downloads/refot-vectors-{VERSION}.zip">\g<text></a>', text)
+    up = "../" if folder == DEFECTS else ""
+    return LINK.sub(lambda found: f"]({'' if '://' in found['target'] else up}"
+                                  f"{site_target(found['target'], folder)}"
                                   f"{found['anchor'] or ''})", text)
 
 

@@ -25,7 +25,8 @@ int main(int count, char **arguments) {
     snprintf(path, sizeof path, "%s/text/softmin.txt", count > 1 ? arguments[1] : ".");
     FILE *file = fopen(path, "r");
     int all = 0, right = 0, m = 0;
-    while (file && fscanf(file, "%63s %63s", word, name) == 2) {
+    if (!file) return fprintf(stderr, "no file %s: give the folder of the vectors\n", path), 2;
+    while (fscanf(file, "%63s %63s", word, name) == 2) {
         if (!strcmp(word, "case")) continue;
         int size = entries(file), good = size > 0;
         double *to = !strcmp(name, "C") ? C : !strcmp(name, "h") ? (m = size, h) : &eps;
