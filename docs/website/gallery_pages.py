@@ -111,8 +111,9 @@ def names(text: str) -> set[tuple[str, str]]:
             found.add(("result", node.attr))
         elif isinstance(node, ast.keyword) and node.arg == "rho":
             found.add(("refot", UNBALANCED))
-    return found - {("refot", "use_backend")} - ({("refot", "solve")} if ("refot", UNBALANCED) in found
-                                                 else set())
+    if ("refot", UNBALANCED) in found:
+        found.discard(("refot", "solve"))
+    return found - {("refot", "use_backend")}
 
 
 UNBALANCED = "solve with rho"
@@ -129,7 +130,8 @@ def described(module: str, name: str) -> str:
         return f"`{name}()` of [a result](../solutions.md)"
     if name == UNBALANCED:
         return (f"{{py:obj}}`refot.solve <{canonical('refot.solve')}>` with `rho`, equation "
-                "[U-1](../equations/u-1.md): [how to choose rho](../unbalanced.md#how-to-choose-rho)")
+                "[U-1](../equations/u-1.md): "
+                "[how to choose rho](../unbalanced.md#how-to-choose-rho)")
     if module in OWN_PAGES:
         return f"[`{module}.{name}`](../{OWN_PAGES[module]}.md)"
     full = canonical(f"{module}.{name}")

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from refot.verification.vectors.publish import VERSION
 from website.api_pages import api_pages
 from website.docstrings import pages as pages_of_equations
 from website.equation_pages import equation_pages, equations_of_figures, overview
@@ -22,8 +23,6 @@ from website.gallery_pages import GALLERY, entries, gallery_pages
 from website.picture import picture
 from website.register import DOCS
 from website.stills import with_pictures
-
-from refot.verification.vectors.publish import VERSION
 
 ROOT = DOCS.parent
 HERE = Path(__file__).parent
@@ -102,6 +101,9 @@ def texts(only: Collection[str] = ()) -> dict[str, str]:
               for path in sorted(DEFECTS.glob("*.md"))}
     pages["pages"] = (pages.pop("index").replace("# refot: the pages", "# All pages")
                       .replace("[README](index.md), ", ""))  # it is the same page on the site
+    for name, places in SEARCHED.items():
+        for heading, words in places.items():
+            pages[name] = with_words(pages[name], heading, words)
     pages["contributing"] = relinked(ROOT / "CONTRIBUTING.md")
     pages["changelog"] = relinked(ROOT / "CHANGELOG.md")
     pages["equations"] = overview()
@@ -243,6 +245,31 @@ def with_labels(text: str) -> str:
     """The errata with labels, to which the API pages can link, and in the index, for the search."""
     labelled = r"```{index} single: \1\n```\n\n(erratum-\1)=\n### \1"
     return re.sub(r"^### ([BEGHL]\d+)$", labelled, text, flags=re.MULTILINE)
+
+
+SEARCHED = {
+    "questions": {
+        "How many points can I take?": ["laptop", "how many points", "largest n", "memory"],
+        "I have POT's reg_m": ["reach", "reg_m", "tau", "rho"],
+        "I have GeomLoss's blur": ["blur"],
+        "I have Cuturi's": ["Cuturi", "Sinkhorn distance"],
+        "I have potentials from elsewhere": ["TF32"],
+        "How do I run it on a cluster?": ["cluster", "SLURM"]},
+    "batches": {"What may be given": ["ragged"]},
+    "exact": {"Beside POT": ["ot.emd", "ot.emd2", "emd"]},
+    "command-line": {"The exit status": ["exit status", "exit code"]},
+}
+"""Words that are typed into the search, by the page and the beginning of the heading below which
+they are answered: as entries of the index, which the search puts before mere words of a text."""
+
+
+def with_words(text: str, heading: str, words: list[str]) -> str:
+    """The text with the words in the index at that heading, which must be there once."""
+    entries_of = "\n".join(f"```{{index}} single: {word}\n```" for word in words)
+    text, found = re.subn(rf"^(#+ {re.escape(heading)})", rf"{entries_of}\n\n\1", text,
+                          flags=re.MULTILINE)
+    assert found == 1, f"{found} headings {heading!r}"
+    return text
 
 
 def clear(folder: Path) -> None:
