@@ -25,6 +25,7 @@ from website.finish import check, finish  # noqa: E402
 from website.stage import clear, stage  # noqa: E402
 
 from refot.verification.reports.scoreboard.site import write_scoreboard  # noqa: E402
+from refot.verification.vectors.publish import publish  # noqa: E402
 
 OF_A_PART = {"suppress_warnings": ["ref.doc", "ref.ref", "toc.not_readable"]}
 """What Sphinx says about links to pages that are not built."""
@@ -41,6 +42,7 @@ def build(out: Path, kept: Path, only: Collection[str] = ()) -> list[str]:
     finish(out)
     write_scoreboard(sorted((ROOT / "docs" / "scoreboard").glob("*.record.json")),
                      out / "scoreboard")
+    publish(out / "_downloads")
     return [*check(out), *(["Sphinx warned, see above"] if app.statuscode else [])]
 
 

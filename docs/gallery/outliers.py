@@ -2,8 +2,8 @@
 
 A cloud was moved upwards, and a tenth of either cloud is junk. Balanced transport has to send all
 junk somewhere, and pulls good points along. In unbalanced transport a plan may leave mass behind at
-a price rho: what costs more than about 2 rho stays. The picture shows the pairs that share mass;
-all good points have moved straight up.
+a price rho: what costs far more than 2 rho stays, and of a pair that costs 2 rho a third still
+moves. The picture shows the pairs that share mass; all good points have moved straight up.
 """
 
 import matplotlib.pyplot as plt

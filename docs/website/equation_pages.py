@@ -47,10 +47,19 @@ def formulas(row: Row, note: Note) -> Iterator[str]:
     if note.printed:
         yield f"## As it is printed in {row.work}"
         yield display(note.printed)
+    elif row.work != REFOTS_OWN:
+        yield f"{row.work} prints no formula for this; what follows is refot's."
     yield "## As refot computes it" if note.printed else "## In one formula"
     yield display(note.discrete)
+    if note.trained:
+        title = (DOCS / f"{note.trained}.md").read_text(encoding="utf-8").partition("\n# ")[2]
+        yield (f"Everything that was chosen for its training: "
+               f"[{title.partition(chr(10))[0]}](../{note.trained}.md).")
     yield f"In plain text: {row.form.replace(chr(92) + '|', '|')}. {SYMBOLS}"
 
+
+REFOTS_OWN = "U"
+"""The equations that are numbered by refot, and printed in no work."""
 
 SYMBOLS = "The symbols are those of [notation](../notation.md)."
 
@@ -132,7 +141,7 @@ def neighbours(k: int, table: list[Row], note: Note) -> Iterator[str]:
 def link(row: Row, folder: str) -> str:
     """A link to the page of a row, with its title."""
     title = notes()[row.work, row.labels[0]].title
-    return f"[{', '.join(row.names)}]({folder}{row.slug}.md): {title[0].lower()}{title[1:]}"
+    return f"[{', '.join(row.names)}]({folder}{row.slug}.md): {title}"
 
 
 # ------------------------------------------------------------------ the lists

@@ -109,7 +109,15 @@ def names(text: str) -> set[tuple[str, str]]:
             found.add(("refot", node.attr))
         elif isinstance(node, ast.Attribute) and node.attr in ANSWERS:
             found.add(("result", node.attr))
+        elif isinstance(node, ast.keyword) and node.arg == "rho":
+            found.add(("refot", UNBALANCED))
+    if ("refot", UNBALANCED) in found:
+        found.discard(("refot", "solve"))
     return found - {("refot", "use_backend")}
+
+
+UNBALANCED = "solve with rho"
+"""A solve of unbalanced transport, which is another equation than that of `refot.solve` alone."""
 
 
 ANSWERS = ("transform", "plan", "barycentric_map", "matching", "certificate", "transport_cost")
@@ -120,6 +128,10 @@ def described(module: str, name: str) -> str:
     """One function, and where to read about it."""
     if module == "result":
         return f"`{name}()` of [a result](../solutions.md)"
+    if name == UNBALANCED:
+        return (f"{{py:obj}}`refot.solve <{canonical('refot.solve')}>` with `rho`, equation "
+                "[U-1](../equations/u-1.md): "
+                "[how to choose rho](../unbalanced.md#how-to-choose-rho)")
     if module in OWN_PAGES:
         return f"[`{module}.{name}`](../{OWN_PAGES[module]}.md)"
     full = canonical(f"{module}.{name}")

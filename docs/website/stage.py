@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from refot.verification.vectors.publish import VERSION
 from website.api_pages import api_pages
 from website.docstrings import pages as pages_of_equations
 from website.equation_pages import equation_pages, equations_of_figures, overview
@@ -58,11 +59,16 @@ MOVED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md",
          "docs/references.bib": "references.md", "docs/website/home.md": "index.md",
          "docs/website/figures.py": "figures.md", "docs/website/api_pages.py": "api/index.rst",
          "refot/torch/__init__.py": "api/refot.torch.rst",
-         "refot/jax/__init__.py": "api/refot.jax.rst"}
+         "refot/jax/__init__.py": "api/refot.jax.rst",
+         "refot/solvers/loop.py": "api/refot.solvers.loop.rst"}
 """Where the site has a page of the repository under another name."""
 
 SCOREBOARD = re.compile(r"\[(?P<text>[^\]]*)\]\((?:docs/)?scoreboard/\)")
 """A link to the records of the scoreboard, in whose place the site has the scoreboard itself."""
+
+
+VECTORS = re.compile(r"\[(?P<text>[^\]]* zip)\]\(\.\./verification/vectors/publish\.py\)")
+"""A link to the program that builds the archive of the vectors, in whose place the site has it."""
 
 
 def stage(folder: Path, only: Collection[str] = ()) -> None:
@@ -95,6 +101,9 @@ def texts(only: Collection[str] = ()) -> dict[str, str]:
               for path in sorted(DEFECTS.glob("*.md"))}
     pages["pages"] = (pages.pop("index").replace("# refot: the pages", "# All pages")
                       .replace("[README](index.md), ", ""))  # it is the same page on the site
+    for name, places in SEARCHED.items():
+        for heading, words in places.items():
+            pages[name] = with_words(pages[name], heading, words)
     pages["contributing"] = relinked(ROOT / "CONTRIBUTING.md")
     pages["changelog"] = relinked(ROOT / "CHANGELOG.md")
     pages["equations"] = overview()
@@ -197,7 +206,10 @@ def equations_linked(text: str, folder: str) -> str:
 def links(text: str, folder: Path) -> str:
     text = re.sub(r"^:link: \.\./(\S+)\.md$", r":link: \1", text, flags=re.MULTILINE)
     text = SCOREBOARD.sub(r'<a href="scoreboard/index.html">\g<text></a>', text)
-    return LINK.sub(lambda found: f"]({site_target(found['target'], folder)}"
+    text = VECTORS.sub(rf'<a href="_downloads/refot-vectors-{VERSION}.zip">\g<text></a>', text)
+    up = "../" if folder == DEFECTS else ""
+    return LINK.sub(lambda found: f"]({'' if '://' in found['target'] else up}"
+                                  f"{site_target(found['target'], folder)}"
                                   f"{found['anchor'] or ''})", text)
 
 
@@ -233,6 +245,31 @@ def with_labels(text: str) -> str:
     """The errata with labels, to which the API pages can link, and in the index, for the search."""
     labelled = r"```{index} single: \1\n```\n\n(erratum-\1)=\n### \1"
     return re.sub(r"^### ([BEGHL]\d+)$", labelled, text, flags=re.MULTILINE)
+
+
+SEARCHED = {
+    "questions": {
+        "How many points can I take?": ["laptop", "how many points", "largest n", "memory"],
+        "I have POT's reg_m": ["reach", "reg_m", "tau", "rho"],
+        "I have GeomLoss's blur": ["blur"],
+        "I have Cuturi's": ["Cuturi", "Sinkhorn distance"],
+        "I have potentials from elsewhere": ["TF32"],
+        "How do I run it on a cluster?": ["cluster", "SLURM"]},
+    "batches": {"What may be given": ["ragged"]},
+    "exact": {"Beside POT": ["ot.emd", "ot.emd2", "emd"]},
+    "command-line": {"The exit status": ["exit status", "exit code"]},
+}
+"""Words that are typed into the search, by the page and the beginning of the heading below which
+they are answered: as entries of the index, which the search puts before mere words of a text."""
+
+
+def with_words(text: str, heading: str, words: list[str]) -> str:
+    """The text with the words in the index at that heading, which must be there once."""
+    entries_of = "\n".join(f"```{{index}} single: {word}\n```" for word in words)
+    text, found = re.subn(rf"^(#+ {re.escape(heading)})", rf"{entries_of}\n\n\1", text,
+                          flags=re.MULTILINE)
+    assert found == 1, f"{found} headings {heading!r}"
+    return text
 
 
 def clear(folder: Path) -> None:

@@ -1,11 +1,11 @@
 """EOTGAN, the entropy-regularised optimal transport GAN of L (Liu et al.): with learned features.
 
-    max_f min_g W,   M_ij = |f(x_i) - f(y_j)|^2
+    min_g max_f W,   M_ij = |f(x_i) - f(y_j)|^2
 
 with W as in EOTGM (`eotgm`), and a network f whose features are compared, not the data. The poster
-states the problem, but not how f and g are optimised. Chosen here: `ascents` steps of f up W, then
-one of g down W, by Adam. Each step has its own mini-batch, and follows the gradient of W with the
-plan held fixed.
+states W and the map f, but prints no order of min and max and no algorithm. Chosen here: `ascents`
+steps of f up W, then one of g down W, by Adam. Each step has its own mini-batch, and follows the
+gradient of W with the plan held fixed.
 
 f must be bounded, because M, and W with it, grows with the scale of f. Here f ends in tanh and is
 divided by sqrt(p), p its number of features, so that M <= 4. W is not 0 where both laws agree

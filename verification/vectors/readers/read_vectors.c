@@ -24,8 +24,8 @@ int main(int count, char **arguments) {
     char path[MOST], word[64], name[64];  /* of a line: "case ID", "in NAME ...", "out NAME ..." */
     snprintf(path, sizeof path, "%s/text/softmin.txt", count > 1 ? arguments[1] : ".");
     FILE *file = fopen(path, "r");
-    int all = 0, right = 0, m = 0;
-    while (file && fscanf(file, "%63s %63s", word, name) == 2) {
+    int all = 0, right = 0, m = file ? 0 : (printf("no file %s: give FOLDER\n", path), exit(2), 0);
+    while (fscanf(file, "%63s %63s", word, name) == 2) {
         if (!strcmp(word, "case")) continue;
         int size = entries(file), good = size > 0;
         double *to = !strcmp(name, "C") ? C : !strcmp(name, "h") ? (m = size, h) : &eps;
