@@ -6,6 +6,7 @@ the sharp cost, and `ot.solve` an OTResult with a KL or entropy value and log sc
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
@@ -152,9 +153,10 @@ def _solve_sample(ot: ModuleType) -> Iterator[Part]:
         divergence(points, torch.tensor(a), torch.tensor(y), torch.tensor(b), eps, cost).backward()
         return points.grad.numpy()
 
-    yield Part("ot.solve_sample(debias=True)",
-               {"divergence": divergence, "divergence_gradient": gradient},
-               calls="pot.solve_sample(debias)", allows=EXACT)
+    if "debias" in inspect.signature(ot.solve_sample).parameters:  # from POT 0.9.7 on
+        yield Part("ot.solve_sample(debias=True)",
+                   {"divergence": divergence, "divergence_gradient": gradient},
+                   calls="pot.solve_sample(debias)", allows=EXACT)
 
 
 def _lazy(ot: ModuleType) -> Part:
