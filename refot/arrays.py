@@ -37,9 +37,10 @@ Weights: TypeAlias = Any
 """Weights (n,) of points: none negative, their sum 1."""
 
 REQUIRED: Any = None
-"""The default of an argument that must be given, such as eps, but that in a signature follows
-weights, which may be left out. Python then demands a default. It is None, for which the check of
-the argument raises an error that names the argument."""
+"""The default of an argument that must be given all the same, such as eps. In signatures eps
+follows the weights, which may be left out, and after an argument with a default Python allows only
+others with one. If eps is left out, its check finds this None, and raises an error that names
+eps."""
 
 Potential: TypeAlias = Any
 """A potential: one number for each point, (n,), in cost units."""

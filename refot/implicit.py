@@ -138,9 +138,9 @@ def adjoint(pr: Problem, g: Array) -> Adjoint:
 def _softmax(exponents: Array) -> Array:
     """exp of the exponents, each row divided by its sum.
 
-    With exponents (G - C) / eps the result is exp((f + G - C) / eps), where f is the transform of
-    g. It is not computed from f, because for a far point of weight 0, f_i may be so large that it
-    is rounded by more than eps.
+    With exponents (G - C) / eps, where G = g + eps log b (not the paper G), the result is
+    exp((f + G - C) / eps), where f is the transform of g. It is not computed from f, because for a
+    far point of weight 0, f_i may be so large that it is rounded by more than eps.
     """
     weights = namespace(exponents).exp(exponents - exponents.max(axis=1)[:, None])
     return weights / weights.sum(axis=1)[:, None]

@@ -57,8 +57,9 @@ def semi_dual_plan(
 ) -> Array:
     """The plan of (g^(c,eps), g), (n, m): its rows sum to a for every g (m,). B-29.
 
-    For the cost c(x, x) it is B-30. For the cost C - lam Q of B-23, with a table Q
-    (`refot.information`), give `informative_cost(C, Q, lam)` as C (erratum E3).
+    For the cost c(x, x) it is B-30. In B-23 the cost is C - lam Q, with a table Q of scores
+    (`refot.information`). For the plan of that problem give `informative_cost(C, Q, lam)` as C:
+    then the transform has this cost too, as it must; in B it is printed with C alone (erratum E3).
     """
     p = problem(C, a, b, eps, backend, normalise)
     g = p.column_potential(g)

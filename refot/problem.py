@@ -123,8 +123,8 @@ class Problem:
         return h
 
     def best_pair(self, h: Array, g: Array) -> tuple[Array, Array]:
-        """(f + t, g - t) for the best f and the best level t, where h is the transform of g. Here
-        the dual does not depend on t."""
+        """(f, g - t) with the best level t and the best f for g - t, where h is the transform of
+        g. Here every t gives the same dual, so t = 0 is taken, and h is the best f."""
         return h, g
 
     def shifted(self, f: Array, g: Array) -> tuple[Array, Array]:
@@ -136,8 +136,8 @@ class Problem:
         return float(self.a @ f + self.b @ g)
 
     def value_size(self, f: Array, g: Array) -> float:
-        """The size of the terms of `semi_dual`, in cost units: its rounding error is a share of
-        this."""
+        """A number, in cost units, to which the rounding error of `semi_dual` is taken to be
+        relative. Here it is |semi_dual| + eps, which is > 0 even where the semi-dual is 0."""
         return abs(self.semi_dual(f, g)) + self.eps
 
     def stiffness(self, f: Array) -> Array | float:

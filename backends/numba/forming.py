@@ -1,8 +1,9 @@
 """A cost between points as a matrix, filled in place by all threads.
 
-Costs come from differences x - y, so that nothing cancels. In the many dimensions in which a matrix
-is formed at all, that takes about as long as a product of matrices; and BLAS, whose threads wait by
-turning in circles, takes several times as long on a machine that is busy.
+Costs come from differences x - y, so that nothing cancels. The backend forms matrices here from
+DEAR_DIMENSION on (refot/costs/formed.py). In so many dimensions that takes about as long as the
+matrix product of |x|^2 + |y|^2 - 2 x.y takes in BLAS on an idle machine. On a busy one BLAS takes
+several times as long, because its threads busy-wait for each other.
 """
 
 from __future__ import annotations

@@ -17,8 +17,9 @@ class FunctionCost(PairCost):
     """A cost from a function that takes some rows of x (r, d) and all of y (m, d), and returns the
     block of costs (r, m). Each row of the result must depend on its own row of x alone.
 
-    There are no derivatives in the points. Certified intervals assume that the error of the
-    function is at most `roundings`; this cannot be checked.
+    There are no derivatives in the points. Certified intervals assume that each cost c that
+    the function returns has an error of at most `roundings(d)` u |c|, where u = 2^-53 in float64;
+    this cannot be checked.
     """
 
     function: Callable[[Array, Array], Array]
@@ -84,6 +85,7 @@ class FunctionCost(PairCost):
             yield float(block.min()), float(block.max())
 
     def roundings(self, d: int) -> int:
-        """The error of the function, in roundings of c. It is not known; as much is assumed as a
-        sum over d coordinates would have, with a margin."""
+        """d + 8: the error of a cost c in d dimensions as a multiple of u |c|, u = 2^-53 in
+        float64. The true error is not known; as much is assumed as a sum over d coordinates would
+        have, with a margin."""
         return d + 8

@@ -13,8 +13,9 @@ import numpy as np
 from refot.arrays import Array
 
 TOLERANCE = 1e-10
-"""By how much HiGHS may miss a marginal, for a total mass of 1, and by how much a reduced cost over
-the penalty may be below 0. HiGHS accepts no smaller number."""
+"""By how much HiGHS may miss a marginal, for a total mass of 1; and how far below 0 it may leave
+(C_ij - f_i - g_j) / penalty, which is >= 0 for every listed pair if the potentials (f, g) are
+exact. HiGHS accepts no smaller number."""
 
 
 class LinearProgramme:
@@ -32,8 +33,9 @@ class LinearProgramme:
         self.costs = np.append(self.costs, costs)
 
     def steps(self) -> Iterator[None]:
-        """Solve the programme, without a pause. Its variables are the flow on each pair, and for
-        each atom the mass that no pair moves, at the cost `penalty`."""
+        """Solve the programme. A call of HiGHS cannot be interrupted, so this yields only once, at
+        the end. The variables are the flow on each pair, and for each atom the mass that no pair
+        moves, at the cost `penalty`."""
         from scipy.optimize import linprog  # 0.2 s to import: only where it is used
         from scipy.sparse import csr_array, eye_array, hstack
 

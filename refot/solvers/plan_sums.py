@@ -1,4 +1,5 @@
-"""Sums over the plan as a backend computes them, and how far they can be from the exact ones.
+"""Sums over the plan as a backend computes them, and how far they can be from the exact ones. The
+certified gap (`gap.py`, `unbalanced/gap.py`) is made of these sums.
 
 The plan meant here is P_ij = exp((F_i + G_j - C_ij) / eps), without any rounding, for the floats F
 and G that are handed over: F = f + eps log a and G = g + eps log b for potentials f and g.

@@ -6,7 +6,8 @@ MMD: g descends the squared maximum mean discrepancy between a batch of samples 
 (G-2). WGAN: a critic f takes n_c steps up mean f(y) - mean f(g(z)) (H-14), then g one step down
 (H-15). The maximum over all 1-Lipschitz f is a Wasserstein distance (H-11, H-13). H names two ways
 to keep f nearly Lipschitz: clipping its weights (Arjovsky et al. 2017), and a penalty on the norm
-of its gradient (Gulrajani et al. 2017). Defaults are the numbers of these two papers.
+of its gradient (Gulrajani et al. 2017). Defaults of the two WGANs are the numbers of these
+two papers; MMD's default betas are from neither.
 """
 
 from __future__ import annotations

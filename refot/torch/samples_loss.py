@@ -32,9 +32,9 @@ class SamplesLoss(torch.nn.Module):
 
         loss = refot.torch.SamplesLoss("sinkhorn", p=2, blur=0.05); loss(x, y).backward()
 
-    `debias=False` gives F in place of S. `tol` and `backend` are refot's; a `backend` of GeomLoss
-    ("tensorized", "online", "multiscale", "auto") means refot's default. Other losses, costs of
-    your own and `potentials=True` raise InputError.
+    The loss is the Sinkhorn divergence, or with `debias=False` the entropic value. `tol` and
+    `backend` are refot's; a `backend` of GeomLoss ("tensorized", "online", "multiscale", "auto")
+    means refot's default. Other losses, costs of your own and `potentials=True` raise InputError.
     """
 
     def __init__(self, loss: str = "sinkhorn", p: int = 2, blur: float = 0.05,

@@ -13,5 +13,6 @@ peer is run at the loosest accuracy of its own that meets the criterion, in turn
     command.py               what `refot bench` does with its options
 
 Other switches of the command compare other things: `batches.py`, `unbalanced.py`, `training.py` and
-`weak.py` have a docstring each.
+`weak.py` have a docstring each, and so has `machine.py`, which compares softmin with the most that
+the processor can do.
 """

@@ -1,10 +1,12 @@
 """The most multiply-adds that this machine can do in a second, and the share that softmin reaches.
 
-The processor has units that each begin one vector operation in a *slot* of time: an add, a
-multiply, a fused multiply-add, a maximum or an integer shift. So it has as many slots in a second
-as it can do multiply-adds in a second, which is measured here by code that does nothing else. With
-the slots that softmin needs for a pair of points (`SLOTS`), that says how many pairs a second are
-possible.
+A vector operation does the same to several numbers at once: an add, a multiply, a fused
+multiply-add, a maximum or an integer shift. The processor has a few units that each can begin one
+such operation in a clock cycle; this chance is called a *slot*. Code that does nothing but
+multiply-adds uses all slots, which measures how many there are in a second. Softmin treats a vector
+of pairs of points at once, as many pairs as a vector has numbers, and needs `SLOTS` for it. Here
+multiply-adds are counted by numbers and softmin by pairs, so that the length of a vector cancels:
+(multiply-adds in a second) / (the sum of SLOTS) pairs in a second are possible.
 """
 
 from __future__ import annotations
@@ -30,13 +32,14 @@ SLOTS = {
                            "whole and fractional part": 3, "polynomial": 6, "power of 2": 2,
                            "sum": 1},
 }
-"""Vector operations of softmin for one pair, squared Euclidean cost in two dimensions, as counted
-in the assembly of the loop (by `tests/verification/bench/test_machine.py`)."""
+"""The operations of softmin for one vector of pairs, with the squared Euclidean cost in two
+dimensions. `tests/verification/bench/test_machine.py` counts them in the assembly of the loop."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """Rates of one processor: `multiply_adds` and `pairs` in a second, and the slots for a pair."""
+    """Rates of one processor: `multiply_adds` and `pairs` in a second, and the `slots` for a vector
+    of pairs."""
 
     multiply_adds: float
     pairs: float

@@ -1,4 +1,5 @@
-"""Reports of a run: on the terminal, as JSON and HTML, compared, and on the scoreboard.
+"""Reports of a run: on the terminal, as JSON and HTML, compared, and on the scoreboard. `rerun` has
+the commands that repeat a run or one of its checks, which the terminal, HTML and scoreboard show.
 
 A report is about a *subject*, the library that was verified. Its *parts* are functions of the
 library; a part offers *capabilities*, such as `value`. A result is that of one check of one part on

@@ -1,4 +1,5 @@
-"""The command line of a run, and the commands that repeat the run or one of its checks."""
+"""The `refot verify` commands that reports print for the reader: one repeats the whole run, one
+repeats a single check of it on a single case."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ class Asked(Protocol):
 
 @dataclass(frozen=True)
 class Rerun:
-    """The command line of a run; `words` are those after `refot verify`."""
+    """The command line of a run, from which its commands are made. `words` are the arguments after
+    `refot verify`."""
 
     words: tuple[str, ...]
 

@@ -31,8 +31,9 @@ def wrong_answers(answer: Answer, inputs: Mapping[str, Any]) -> list[Array]:
     """All answers that a mistake may give to the arguments; none where it cannot be made.
 
     The answers are computed with refot's functions. Where these raise RangeError, an implementation
-    with the mistake would return an infinity. Where they refuse an argument, it would raise an
-    error that its author sees, so there is no answer.
+    with the mistake would return an infinity. Where they refuse an argument (any other InputError)
+    or the computation fails (ArithmeticError, such as a division by zero), it would raise an error
+    that its author sees, so there is no answer.
     """
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

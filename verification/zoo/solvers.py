@@ -1,8 +1,9 @@
 """Solvers of the zoo's right subjects: six methods, written without refot.
 
 Each takes (C, a, b, eps) and returns potentials (f, g) with the plan a_i b_j exp((f_i + g_j - C_ij)
-/ eps), whose marginals are right to 1e-11. On a problem that its method does not solve so well, it
-raises NotImplementedError: a right subject may refuse a problem, but must not be wrong.
+/ eps), whose marginals are right to 1e-11. Only `symmetric`, for a measure and itself, takes
+(C, a, eps) and returns f alone, since g = f. On a problem that its method does not solve so well,
+a solver raises NotImplementedError: a right subject may refuse a problem, but must not be wrong.
 """
 
 from __future__ import annotations

@@ -12,8 +12,11 @@ groups (`groups`). A pair of groups is summed in one of three ways:
 
 `softmin_sorted` and `plan_apply_sorted` go through the groups by the same loop, which is written
 twice: all that they do in it differs, except `choose_way`. Numba could share the loop only through
-functions to which all their work arrays are passed. Exponents and levels are in base 2,
-ks = log2(e) scale / eps, and q is the `curvature` of the cost.
+functions to which all their work arrays are passed.
+
+Exponents are F_i + h_j - ks c_ij, in base 2. Here c_ij is the cost without its factor `scale`, and
+ks = log2(e) scale / eps. The levels are F_i, 0 in a softmin, and h_j: potentials times
+log2(e) / eps. q is 1 for the squared Euclidean cost and 0 for the others (`curvature`).
 """
 
 from __future__ import annotations
@@ -67,14 +70,17 @@ class GroupedProblem(NamedTuple):
 
     height: Array
     slope: Array
-    """The tangent of each group of columns, height + slope . offset, which is at least the level of
-    each of its points (`groups.tangents`): (groups,) and (groups, AXES)."""
+    """The tangent of each group of columns, a linear upper bound of the levels of its points
+    (`groups.tangents`): a point at an offset from the centre of the box, in units of the box's
+    half-widths, has at most the level height + slope . offset. (groups,) and (groups, AXES)."""
 
 
 @elementwise
 def choose_way(C: Any, grouped: GroupedProblem, A: int, B: int, ks: Number, pair: Pair, keep: bool,
                height_A: Number, slope_A: Array) -> tuple[int, Number, Number]:
-    """(p, base, rho): p says how the groups A and B are summed; base and rho are from `between`.
+    """(p, base, rho): p says how the groups A and B are summed. base is ks times the cost between
+    the centres of their boxes, and rho a bound of the coupling of any two of their points, in base
+    e; both are from `between`.
 
     p = 0: not at all, because B is far away; `keep` forbids that, and saves computing the bound.
     0 < p <= grouped.most: by a series of p terms. p > grouped.most: term by term."""
@@ -95,8 +101,8 @@ def _part_in_tile(j: int, end: int) -> tuple[int, int, int]:
 
 @elementwise
 def _scratch(number: Array) -> Any:
-    """Work arrays that are filled anew for each pair of groups: a Pair, and y and M of `moments`.
-    """
+    """(pair, y, M): work arrays that are filled anew for each pair of groups. `between` fills the
+    Pair; `moments` fills M with the moments of the columns, and y with factors for them."""
     dtype = number.dtype
     pair = Pair(np.empty(AXES, dtype), np.empty(AXES, dtype), np.empty(AXES, dtype),
                 np.empty(AXES, dtype))
@@ -129,9 +135,11 @@ def _raise_shifts(v: Array, s: Number, span: float, shift: Array, total: Array) 
 def _add(S: Array, v: Array, s: Number, low: Number, shift: Array, top: Array, total: Array
          ) -> None:
     """total_l += S[0, l] 2^(v_l + s), in units of 2^shift_l, where S[0, l] is the sum of the series
-    at row l. top_l is a lower bound of the largest
-    exponent of the row so far. It is raised to v_l + low, the lower bound from this group, if that
-    is larger."""
+    at row l.
+
+    top_l is a lower bound of the largest exponent of the row so far. It is raised to v_l + low if
+    that is larger. `low` is the largest number v_columns_j of a column in this group, less a bound
+    of the coupling, so that the group has an exponent of at least v_l + low."""
     full_width()
     for l in range(total.size):
         total[l] += S[0, l] * exp2_about(v[l] + s, shift[l])
@@ -144,7 +152,10 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Number, eps: float, allowed: Ra
     """`softmin.softmin` over sorted points, with the same arguments and `grouped`. i0 is a multiple
     of the size of the groups."""
     rows, columns, size, dtype = grouped.rows, grouped.columns, grouped.rows.size, h.dtype
-    no_mass = 2 * allowed.limit  # a column whose level is below minus this has no mass
+    # Costs are >= 0, so that a term of column j is at most 2^(v_columns_j + coupling), and `finish`
+    # makes rows with a shift below -limit NaN. So to all other rows a column with v_columns_j <
+    # -2 limit adds nothing; it counts as a column without mass.
+    no_mass = 2 * allowed.limit
     pair, y, M = _scratch(h)
     t, S, slope_A = np.empty((3, size), dtype), np.empty((3, size), dtype), np.empty(AXES, dtype)
     v_rows, v_columns, zero = np.empty(size, dtype), np.empty(size, dtype), np.zeros(size, dtype)
@@ -188,7 +199,8 @@ def softmin_sorted(C: Any, h: Array, m: int, ks: Number, eps: float, allowed: Ra
 
 # ------------------------------------------------------------------ the plan times a matrix
 def _product_loop(cost: Any) -> Any:
-    """The compiled loop of `add_product`, for one function `cost` of `costs_at`."""
+    """The compiled loop of `add_product` for one of the functions in `costs_at`: `cost` computes
+    c_ij from the points i and j."""
 
     @reduction
     @variant(cost)
@@ -217,7 +229,9 @@ PRODUCT_LOOPS = {cost: _product_loop(cost) for (_, d), cost in costs_at.items() 
 def add_product(C: Any, F: Array, start: int, G: Array, k: Number, tile: int, j0: int, j1: int,
                 V: Array, t: Array, largest: Array, out: Array) -> None:
     """out_ic += sum_j P_ij V_jc and largest_r = max_j P_ij for the rows i = start + r and the
-    columns j0 to j1 - 1 of a tile, in DIRECT dimensions. t is a work array for a row of P."""
+    columns in the places j0 to j1 - 1 of a tile (TILE consecutive columns, see `costs`). It is for
+    points in one to three dimensions (DIRECT) only, since each c_ij is computed where it is used.
+    V is stored transposed, as V[c, j]. t is a work array for a row of P."""
     raise NotImplementedError("compiled code only")
 
 
@@ -255,9 +269,12 @@ def _add_scaled(S: Array, weights: Array, size: int, out: Array, start: int, c: 
 @kernel
 def plan_apply_sorted(C: Any, F: Array, G: Array, m: int, k: Number, allowed: Range, V: Array,
                       grouped: GroupedProblem, out: Array, i0: int, i1: int) -> None:
-    """out (n, columns of V), in float64, += P @ V for the rows i0 to i1 - 1; `V` is V', (columns of
-    V, m). F and G are in cost units; k = log2(e) / eps. i0 is a multiple of the size of the groups.
-    """
+    """out += P @ V for the rows i0 to i1 - 1, with P_ij = 2^(k (F_i + G_j - C_ij)), k = log2(e) /
+    eps. out (n, number of columns of V) is in float64.
+
+    V is stored transposed, as V[c, j]. F = f + eps log a and G = g + eps log b are potentials with
+    their weights, in cost units; F is (n,), G is laid out by tiles, (tiles, TILE). i0 is a multiple
+    of the size of the groups."""
     rows, columns, size, dtype = grouped.rows, grouped.columns, grouped.rows.size, F.dtype
     no_mass, height_A = 2 * allowed.limit, dtype.type(0)
     pair, y, M = _scratch(F)

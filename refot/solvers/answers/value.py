@@ -60,8 +60,9 @@ def transform_about_the_mean(p: Problem, g: Array) -> Array:
     """B-25 for eps far above the cost, (n,): -mu_i - eps log(1 + sum_j b_j (exp(z_ij) - 1)).
 
     mu_i = sum_j b_j (g_j - C_ij) is the mean, and z_ij = (g_j - C_ij - mu_i) / eps. The usual
-    softmin of g + eps log b would lose the rounding of eps log b, far above the cost; here no
-    number is larger than the cost.
+    formula, the softmin of g + eps log b, adds the costs to eps log b, which is far larger than
+    they are: the rounding of these sums would swallow the last digits of the costs. Here no number
+    in a sum with the costs is much larger than they are.
     """
     xp = namespace(g)
 

@@ -1,5 +1,5 @@
 """The translation-invariant iteration (`iteration`) over-relaxed: f <- f + w (f* - f), where f* is
-the best f for g up to a level (`Problem.answer`).
+the best f for g up to a level (`UnbalancedProblem.answer`).
 
 "Best" means: with the largest dual. The level of potentials is the t in (f + t, g - t). The dual at
 the best level is a function of f and g that does not depend on their level. It is maximised in f
@@ -39,8 +39,8 @@ IN_ONE_CALL = 1 << 20
 call is faster."""
 
 IN_CACHE = 1 << 18
-"""Up to this number of pairs, K stays in the processor's cache in float64: float32 would save
-nothing."""
+"""Up to this number of pairs, the kernel matrix K of `FreeKernel` stays in the processor's cache
+even in float64, so that float32 would save nothing."""
 
 
 class FreeStep(NamedTuple):
@@ -137,10 +137,14 @@ def half_step(p: UnbalancedProblem, f: Array | None, answer: Array, h: Array, g:
 
 # ------------------------------------------------------------------ with an absorbed kernel
 class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
-    """The kernel K at (f0, g0) for an unbalanced problem (`stabilised`), which is multiplied by
-    v = b exp((g - g0) / eps). The scaling u = a exp((f - f0) / eps) of the new f is a power of
-    1 / (K v) times factors that are known before K v is. Only the level of f is not: it is computed
-    from K v afterwards, and added then.
+    """Steps for an unbalanced problem with the matrix K_ij = exp((f0_i + g0_j - C_ij) / eps), which
+    is formed at the potentials (f0, g0) of an earlier step (`stabilised`).
+
+    A step needs K v for v = b exp((g - g0) / eps), and K'u for u = a exp((f - f0) / eps) with the
+    new f. One call of the backend (`sweep`) computes both. That is possible because u is a power of
+    1 / (K v) times factors that are known before, except for a constant in f, the lag
+    (`UnbalancedProblem.lag`). It follows only from the whole of K v, so it is left out of u, and
+    accounted for afterwards.
 
     For a small problem the backend may make a whole step in one call (`FreeSweeper`).
     """
@@ -160,7 +164,10 @@ class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
         return stepped_free(self.p, f, g, w)
 
     def _swept(self, f: Array | None, g: Array, w: float) -> FreeStep | None:
-        """The step with K as it is; None where a sum is not `_reliable`."""
+        """The step with the present K, not formed anew; None where a sum is not `_reliable`.
+
+        The lag is what has to be subtracted from prox(h), where h is the transform of g, to get the
+        best f for g up to a level (`UnbalancedProblem.answer`)."""
         p, w = self.p, 1.0 if f is None else w
         if self.compiled is not None and p.is_smooth:
             return self._in_one_call(self.compiled, self.f0 if f is None else f, g, w)
@@ -175,7 +182,8 @@ class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
         if moved is answer and w != 1:
             w = 1.0
             _, column_sums = self._free_sums(v, f, w)
-        # K'u was computed before the lag was known: for moved + w lag in place of `moved`.
+        # K'u was computed before the lag was known, for moved + w lag in place of `moved`. So the
+        # transform that follows from K'u is too low by w lag, which is added to it.
         lag *= w
         if not self._reliable(column_sums, self._scaling(p.a, moved + lag, self.f0)):
             return None
@@ -189,8 +197,11 @@ class FreeKernel(AbsorbedKernel[UnbalancedProblem, FreeStep]):
         return None if swept is None else FreeStep(swept.f, g, swept.level, swept.residual, swept.g)
 
     def _free_sums(self, v: Array, f: Array | None, w: float) -> tuple[Array, Array]:
-        """(K v, K'u) with u_i = a_i exp((f1_i - f0_i) / eps), f1 = (1 - w) f + w coupling h, h the
-        transform of g that follows from K v."""
+        """(K v, K'u) with u_i = a_i exp((f1_i - f0_i) / eps) and f1 = (1 - w) f + w coupling h.
+
+        h is the transform of g, which follows from K v. For KL and exact marginals the best f for
+        g is coupling h, where coupling is the number p.coupling: rho / (rho + eps), or 1. So f1 is
+        the f of an over-relaxed step before the lag is subtracted."""
         p, power = self.p, w * self.p.coupling
         known = (power - 1) * self.f0 + (0 if w == 1.0 or f is None else (1 - w) * f)
         return self._sums(v, self._scaling(p.a, known, 0), power)
@@ -207,4 +218,5 @@ overrelaxed_free = scheduled(free_iterates)
 """Over-relaxation under an eps schedule."""
 
 FREE = Sweeps(free_iterates, FreeKernel)
-"""The sweeps of an unbalanced problem."""
+"""How an unbalanced problem is swept: by `free_iterates`, with the transforms of the backend, or
+with a `FreeKernel`."""

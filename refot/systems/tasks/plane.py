@@ -1,7 +1,9 @@
-"""Gaussians on a grid in the plane: as a law to draw from (B) and as a finite set (H, baselines).
+"""Two tasks whose data are a mixture of Gaussians on a grid in the plane.
 
-B = Bréchet et al. 2019, H = Houdard et al. 2023. B prints the networks for the law in its Table 3a.
-The networks for the finite set and the measures are chosen here.
+`GridLaw` draws new points for each batch, as B does. `GridPoints` draws a finite set once, for the
+systems of H and for the baselines. B = Bréchet et al. 2019, H = Houdard et al. 2023. B prints the
+networks of the first task in its Table 3a. The networks of the second, and what `judge` measures in
+both, are chosen here.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ class GridLaw:
         return mlp([self.law.size, h, h, h, 2], rng, LeakyReLU(0.2), dtype=dtype, xp=xp)
 
     def duals(self, rng: np.random.Generator, xp: ModuleType, dtype: Any) -> Heads:
-        """D2, D4 and D_Q on one trunk."""
+        """The networks that B trains besides the generator: the potentials D2 and D4, and D_Q,
+        which scores codes (`systems.info_sinkhorn`). Each is a head of its own on one trunk, the
+        layers that all three share."""
         return dense_duals(2, self.width, self.width, self.law.informative)(rng, xp, dtype)
 
     # -------------------------------------------------------------- draws
@@ -105,7 +109,9 @@ class GridPoints(FiniteSet):
         return mlp([self.law.size, h, h, h, 2], rng, LeakyReLU(0.2), dtype=dtype, xp=xp)
 
     def dual(self, rng: np.random.Generator, xp: ModuleType, dtype: Any) -> Sequential:
-        """A new psi of H or critic of a WGAN: points (n, 2) to (n, 1)."""
+        """A new network from points (n, 2) to numbers (n, 1). As `dual` it is the potential psi of
+        the data in H (`systems.semidual`), as `critic` the critic f of a WGAN
+        (`systems.baselines`)."""
         h = self.width
         return mlp([2, h, h, h, 1], rng, LeakyReLU(0.2), dtype=dtype, xp=xp)
 

@@ -1,4 +1,5 @@
-"""Adapters: other libraries as subjects. A library has a file, each of its functions is a part.
+"""Adapters: other libraries as subjects. Each library has a file, or several whose names begin with
+its name, such as the three of GeomLoss. Each of its functions that is verified is a part.
 
 A part has the name by which a user calls the function. It uses the library's own tolerances and
 iteration limits unless its name says otherwise, and offers what the documentation of the function

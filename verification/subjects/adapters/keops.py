@@ -24,8 +24,9 @@ HOW = "pip install pykeops, and a C++ compiler"
 """How to get the library."""
 
 DIMENSIONS = 64
-"""The points of `as_clouds` are padded to this dimension, so that one formula is compiled for all
-costs with at most this many columns."""
+"""`as_clouds` turns a cost matrix with m columns into points with m coordinates. They are padded
+with zeros to this many, so that one compiled formula serves all costs with at most this many
+columns."""
 
 COSTS: dict[str, Callable[[Any], Any]] = {
     "sqeuclidean": lambda r: (r**2).sum(-1),
@@ -89,7 +90,8 @@ def _differentiated(loss: Callable[..., Any]) -> Capabilities:
 
 
 def _of_points() -> Part:
-    """-eps log sum_j exp((h_j - |x_i - y_j|^2) / eps) at the points of `as_clouds`."""
+    """-eps log sum_j exp((h_j - C_ij) / eps), computed from the points of `as_clouds`: their
+    squared distances are C_ij + r_i, so r_i is subtracted from the result."""
     import torch
 
     def padded(points: Array) -> Any:
