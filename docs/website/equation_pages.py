@@ -51,10 +51,8 @@ def formulas(row: Row, note: Note) -> Iterator[str]:
         yield f"{row.work} prints no formula for this; what follows is refot's."
     yield "## As refot computes it" if note.printed else "## In one formula"
     yield display(note.discrete)
-    if note.trained:
-        title = (DOCS / f"{note.trained}.md").read_text(encoding="utf-8").partition("\n# ")[2]
-        yield (f"Everything that was chosen for its training: "
-               f"[{title.partition(chr(10))[0]}](../{note.trained}.md).")
+    if note.more:
+        yield note.more
     yield f"In plain text: {row.form.replace(chr(92) + '|', '|')}. {SYMBOLS}"
 
 

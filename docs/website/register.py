@@ -77,8 +77,8 @@ class Note:
 
     `printed` is empty where the work shows no formula (a figure, a table of settings). `near` names
     related equations by label, `conventions` the kind of number that libraries define differently:
-    "value", "divergence" or "potentials". `figure` is the name of an interactive figure. `trained`
-    is the page of docs/ about the system that is trained by it.
+    "value", "divergence" or "potentials". `figure` is the name of an interactive figure. `more` is a
+    sentence in Markdown that leads to the page which uses it.
     """
 
     title: str
@@ -88,7 +88,7 @@ class Note:
     near: tuple[str, ...] = ()
     conventions: str = ""
     figure: str = ""
-    trained: str = ""
+    more: str = ""
 
 
 @cache
