@@ -77,8 +77,8 @@ class Note:
 
     `printed` is empty where the work shows no formula (a figure, a table of settings). `near` names
     related equations by label, `conventions` the kind of number that libraries define differently:
-    "value", "divergence" or "potentials". `figure` is the name of an interactive figure. `more` is a
-    sentence in Markdown that leads to the page which uses it.
+    "value", "divergence" or "potentials". `figure` is the name of an interactive figure. `more` is
+    a sentence in Markdown that leads to the page which uses it.
     """
 
     title: str

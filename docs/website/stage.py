@@ -6,8 +6,6 @@ The pages in docs/ are read on their own, too, and stay as they are; what the si
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import re
 import shutil
@@ -130,15 +128,9 @@ def without_links_beyond(names: set[str], page: str, text: str) -> str:
 
 
 def home(names: set[str]) -> str:
-    """The first page: docs/website/home.md, what its example prints, a picture in place of
-    the drawing in letters, and the navigation."""
+    """The first page: docs/website/home.md, a picture in place of the drawing in letters, and the
+    navigation."""
     text = relinked(HERE / "home.md")
-    example = re.search(r"```python\n(.*?)```\n", text, re.DOTALL)
-    assert example is not None
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(example[1], "home.md", "exec"), {})
-    text = text.replace(example[0], f"{example[0]}\n```text\n{printed.getvalue()}```\n")
     text = re.sub(r"```text\n +points x, y.*?```\n",
                   f"```{{raw}} html\n{picture(names)}\n```\n", text, flags=re.DOTALL)
     return text + "".join(toctree(title, pages) for title, pages in navigation(names).items()

@@ -5,20 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
+from worker_threads import NAMES, nothing, threads
 
 from refot.verification.runs.environment import share_of_threads
 from refot.verification.runs.workers import Worker, Workers
-from refot.verification.subjects.subject import Subject
-
-NAMES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-
-
-def nothing() -> Subject:
-    return Subject("s", "")
-
-
-def threads(_: Worker) -> dict[str, str | None]:
-    return {name: os.environ.get(name) for name in NAMES}
 
 
 def test_a_worker_has_its_share_and_keeps_what_the_user_has_set(
