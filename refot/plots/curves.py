@@ -44,9 +44,9 @@ def plot_compared(runs: Mapping[str, Rows]) -> Figure:
     found = {(kind, name): {run: curve(rows, kind, name) for run, rows in runs.items()}
              for kind in KINDS for rows in runs.values() for name in names(rows, kind)}
     moving = {key: curves for key, curves in found.items() if not stands_still(curves)} or found
-    columns = min(3, max(1, len(moving)))
-    height = math.ceil(len(moving) / columns)
-    figure = new_figure(4.0 * columns, 2.9 * max(1, height))
+    height = max(1, math.ceil(len(moving) / 3))
+    columns = max(1, math.ceil(len(moving) / height))
+    figure = new_figure(4.0 * columns, 2.9 * height)
     for k, ((kind, name), curves) in enumerate(moving.items()):
         axes = figure.add_subplot(height, columns, k + 1)
         for (run, points), (colour, marker, _) in zip(curves.items(), STYLES, strict=False):
