@@ -38,8 +38,9 @@ def page(k: int, table: list[Row], said: dict[tuple[str, str], Note]) -> str:
 
 
 def index_of(row: Row) -> str:
-    """Entries of the index: the search would not find a number, such as "B-24", by itself."""
-    return "\n".join(f"```{{index}} single: {name}\n```" for name in row.names)
+    """Entries of the index, by which the search finds a number, such as "B-24". The `!` makes them
+    main entries, which the search puts first."""
+    return "\n".join(f"```{{index}} ! single: {name}\n```" for name in row.names)
 
 
 def formulas(row: Row, note: Note) -> Iterator[str]:

@@ -235,7 +235,7 @@ def copied_files(pages: Iterable[str]) -> set[Path]:
 
 def with_labels(text: str) -> str:
     """The errata with labels, to which the API pages can link, and in the index, for the search."""
-    labelled = r"```{index} single: \1\n```\n\n(erratum-\1)=\n### \1"
+    labelled = r"```{index} ! single: \1\n```\n\n(erratum-\1)=\n### \1"
     return re.sub(r"^### ([BEGHL]\d+)$", labelled, text, flags=re.MULTILINE)
 
 
@@ -257,7 +257,7 @@ they are answered: as entries of the index, which the search puts before mere wo
 
 def with_words(text: str, heading: str, words: list[str]) -> str:
     """The text with the words in the index at that heading, which must be there once."""
-    entries_of = "\n".join(f"```{{index}} single: {word}\n```" for word in words)
+    entries_of = "\n".join(f"```{{index}} ! single: {word}\n```" for word in words)
     text, found = re.subn(rf"^(#+ {re.escape(heading)})", rf"{entries_of}\n\n\1", text,
                           flags=re.MULTILINE)
     assert found == 1, f"{found} headings {heading!r}"
