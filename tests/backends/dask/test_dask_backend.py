@@ -129,6 +129,16 @@ def test_it_says_where_it_computes(client: Client) -> None:
     assert client.dashboard_link in told
 
 
+def test_it_says_once_that_one_machine_is_faster(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = dask_backend(client, "numpy")
+    for n in (30, 40):
+        prepared(backend, *problem(n, n))
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("refot")]
+    assert told == ["refot: 30 x 30 points on a cluster; one machine is faster below 100000"]
+
+
 # ------------------------------------------------------------------ shares
 def test_tiles_are_shared_out_by_what_they_take() -> None:
     assert tiles.shared_out(dict.fromkeys(range(6), 1.0), 3) == [[0, 1], [2, 3], [4, 5]]
