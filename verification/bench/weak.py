@@ -55,8 +55,8 @@ CLUSTERS = (4, 8, 16, 32, 64)
 class Half:
     """A measured half-iteration with n points on each side, on `workers` workers.
 
-    `scaling` says what it is for ("small", "strong", "weak", "large"). It took `seconds`, for `computing` of
-    which the busiest worker computed; its messages had `bytes` in all."""
+    `scaling` says what it is for ("small", "strong", "weak", "large"). It took `seconds`, for
+    `computing` of which the busiest worker computed; its messages had `bytes` in all."""
 
     scaling: str
     n: int
