@@ -21,6 +21,7 @@ from refot.backends.dask import dask_backend, tiles
 from refot.backends.dask.cluster import Cluster
 from refot.backends.numba.groups.choose import grouping
 from refot.backends.numba.groups.ordered import LARGEST_GROUP
+from refot.solvers.scales.coarser import LARGE
 from refot.verification.parity import compared, fixed_problems
 
 
@@ -108,6 +109,19 @@ def test_by_groups_the_bits_are_those_of_the_inner_backend_alone(client: Client)
                                   numba.plan_apply(here, F, G, eps, V))
     np.testing.assert_array_equal(backend.softmin(on_cluster.T, F, eps),
                                   numba.softmin(here.T, F, eps))
+
+
+def test_a_coarser_problem_starts_and_corrects_the_solve(client: Client) -> None:
+    """Large clouds are solved by grids of boxes: the coarse ones here, the points on workers."""
+    rng = np.random.default_rng(0)
+    C = refot.point_cost(rng.random((LARGE, 2)), rng.random((LARGE, 2)) ** 2)
+    given: dict[str, Any] = {"eps": 0.1, "gap": 1e-4, "certified": True}
+    found = refot.solve(C, **given, backend=dask_backend(client, "numba"))
+    here = refot.solve(C, **given, backend="numba")
+    assert found.gap is not None
+    assert found.gap.relative <= 1e-4
+    assert found.iterations == here.iterations
+    np.testing.assert_array_equal(found.f, here.f)
 
 
 def test_points_may_be_dask_arrays(client: Client) -> None:
