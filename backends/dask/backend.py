@@ -46,7 +46,7 @@ the one that was used least recently."""
 
 SMALL = 100_000
 """One machine solves a problem faster than a cluster does if the problem has fewer rows or fewer
-columns than this. The log says so when such a solve begins."""
+columns than this. A line in the log says so when the first such solve begins."""
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +66,8 @@ class DaskBackend(NumpyArrays):
         self._given, self.inner = client, get_backend(inner)
         self._longest = as_positive(longest, "longest")
         self._most = None if workers is None else as_count(workers, "workers")
+        self._has_told = False
+        """Whether the log has said that one machine would be faster."""
         self._cluster: Cluster | None = None
         self._problems: OrderedDict[str, Problem] = OrderedDict()
         _ = self.cluster  # raises an error here, and not at first use, if there is none
@@ -93,9 +95,10 @@ class DaskBackend(NumpyArrays):
         digest of a read-only array is computed once, not before each operation."""
         if not isinstance(C, PointCost):
             return C
-        if min(C.shape) < SMALL:
-            _log.info("refot: %d x %d points on a cluster; one machine is faster below %d",
-                      *C.shape, SMALL)
+        if min(C.shape) < SMALL and not self._has_told:
+            _log.warning("refot: %d x %d points on a cluster; one machine is faster below %d",
+                         *C.shape, SMALL)
+            self._has_told = True
         return prepared(self.inner, C.with_arrays(_frozen), a, b)
 
     def left_out(self, C: Cost) -> float:

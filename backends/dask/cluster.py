@@ -25,6 +25,7 @@ from distributed.scheduler import KilledWorker, NoValidWorkerError
 
 from refot.backend_contract import BackendUnavailableError
 
+from .memory import least_limit, taken_by, told
 from .share import ByRow, Computed, Share, compute
 from .tiles import shared_out
 
@@ -131,6 +132,8 @@ class Cluster:
         """The bytes of all arrays that were arguments or results of operations so far."""
         self._known_workers: tuple[float, list[str]] = (-math.inf, [])
         """When the scheduler last named its workers (by `time.monotonic`), and their addresses."""
+        self._limit: int | None = None
+        """The bytes of memory that Dask allows the worker with the least; None for no limit."""
 
     def workers(self) -> list[str]:
         """The addresses of the workers that are used; waits if there is none yet. Raises
@@ -144,11 +147,12 @@ class Cluster:
         deadline = time.monotonic() + PATIENCE
         while True:
             self._require_scheduler(deadline)
-            known: dict[str, int] = {}
+            known: dict[str, dict[str, Any]] = {}
             if self.client.status == "running":
                 with contextlib.suppress(*LOST):  # the lost scheduler may come back: ask again
-                    known = self._within(PATIENCE, lambda: self.client.nthreads(asynchronous=True))
+                    known = self._within(PATIENCE, self.client.scheduler.identity)["workers"]
             if known:
+                self._limit = least_limit(worker["memory_limit"] for worker in known.values())
                 return sorted(known)[:self.most]
             if self.client.status == "running" and time.monotonic() > deadline:
                 raise ClusterError(f"all workers are lost: none within {PATIENCE:g} s")
@@ -158,27 +162,29 @@ class Cluster:
                  ) -> list[Any]:
         """The results of an operation, one for each tile of this side of the problem, in the order
         of the tiles. An argument `ByRow([values])` is cut into one part for each tile; any other
-        goes to every worker whole."""
+        goes to every worker whole. Raises ClusterError."""
         begin, moved = time.perf_counter(), self.moved
         number, results, computing = len(problem.share.starts[side]) - 1, dict[int, Any](), 0.0
         expected = problem.seconds[side] or dict.fromkeys(range(number), 1.0)
-        for _ in range(ATTEMPTS):
-            left = {tile: expected[tile] for tile in range(number) if tile not in results}
-            try:
+        try:
+            for _ in range(ATTEMPTS):
+                left = {tile: expected[tile] for tile in range(number) if tile not in results}
                 answers = self._attempt(problem, left, side, operation, arguments)
                 computing += max((done.in_all for done in answers), default=0.0)
                 for done in answers:
                     results |= done.results
                     expected = expected | done.seconds
-            except ClusterError as error:
-                error.add_note(f"{len(results)} of {number} tiles of {operation} were computed")
-                raise
-            if len(results) == number:
-                problem.seconds[side] = expected
-                self.last = Exchange(time.perf_counter() - begin, computing, self.moved - moved)
-                return [results[tile] for tile in range(number)]
-        raise ClusterError(f"workers were lost {ATTEMPTS} times during {operation}: "
-                           f"{len(results)} of {number} tiles are computed")
+                if len(results) == number:
+                    problem.seconds[side] = expected
+                    self.last = Exchange(time.perf_counter() - begin, computing,
+                                         self.moved - moved)
+                    return [results[tile] for tile in range(number)]
+            raise ClusterError(f"workers were lost {ATTEMPTS} times during {operation}")
+        except ClusterError as error:
+            error.add_note(f"{len(results)} of {number} tiles of {operation} are computed")
+            if self._limit is not None and self.client.status == "running":
+                error.add_note(told(problem.share, self._limit))
+            raise
 
     # ------------------------------------------------------------------ one attempt
     def _attempt(self, problem: Problem, left: dict[int, float], side: int, operation: str,
@@ -212,6 +218,8 @@ class Cluster:
         new = [worker for worker in workers if worker not in problem.copies]
         if not new:
             return
+        if self._limit is not None and taken_by(problem.share) > self._limit:
+            raise ClusterError("the problem does not fit a worker, each of which holds all points")
         for worker, future in zip(new, self._scattered([(worker, problem.share) for worker in new]),
                                   strict=True):
             if future is not None:

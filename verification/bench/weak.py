@@ -55,8 +55,8 @@ CLUSTERS = (4, 8, 16, 32, 64)
 class Half:
     """A measured half-iteration with n points on each side, on `workers` workers.
 
-    `scaling` says what it is for ("small", "strong", "weak"). It took `seconds`, for `computing` of
-    which the busiest worker computed; its messages had `bytes` in all."""
+    `scaling` says what it is for ("small", "strong", "weak", "large"). It took `seconds`, for
+    `computing` of which the busiest worker computed; its messages had `bytes` in all."""
 
     scaling: str
     n: int
@@ -122,13 +122,15 @@ def fitted(halves: Sequence[Half]) -> Model:
 
 def sizes(workers: int, n: int = N) -> Iterator[tuple[str, int, int]]:
     """(scaling, n, workers) of each half-iteration to be measured on a cluster of `workers`. The
-    first, "small", has 4 n / 10 points on the most workers, and helps the fit."""
+    first and the last help the fit. On the most workers, "small" has 4 n / 10 points, and "large"
+    10 n: without it the bytes take too little time to be told from the messages."""
     counts = [2**k for k in range(workers.bit_length())]
     yield "small", 4 * n // 10, counts[-1]
     for count in counts:
         yield "strong", n, count
     for count in counts[1:]:
         yield "weak", int(n * count**0.5), count
+    yield "large", 10 * n, counts[-1]
 
 
 def measured(client: Any, n: int = N) -> Iterator[Half]:

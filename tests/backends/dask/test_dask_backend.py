@@ -21,6 +21,7 @@ from refot.backends.dask import dask_backend, tiles
 from refot.backends.dask.cluster import Cluster
 from refot.backends.numba.groups.choose import grouping
 from refot.backends.numba.groups.ordered import LARGEST_GROUP
+from refot.solvers.scales.coarser import LARGE
 from refot.verification.parity import compared, fixed_problems
 
 
@@ -110,6 +111,19 @@ def test_by_groups_the_bits_are_those_of_the_inner_backend_alone(client: Client)
                                   numba.softmin(here.T, F, eps))
 
 
+def test_a_coarser_problem_starts_and_corrects_the_solve(client: Client) -> None:
+    """Large clouds are solved by grids of boxes: the coarse ones here, the points on workers."""
+    rng = np.random.default_rng(0)
+    C = refot.point_cost(rng.random((LARGE, 2)), rng.random((LARGE, 2)) ** 2)
+    given: dict[str, Any] = {"eps": 0.1, "gap": 1e-4, "certified": True}
+    found = refot.solve(C, **given, backend=dask_backend(client, "numba"))
+    here = refot.solve(C, **given, backend="numba")
+    assert found.gap is not None
+    assert found.gap.relative <= 1e-4
+    assert found.iterations == here.iterations
+    np.testing.assert_array_equal(found.f, here.f)
+
+
 def test_points_may_be_dask_arrays(client: Client) -> None:
     import dask.array as da
 
@@ -127,6 +141,16 @@ def test_it_says_where_it_computes(client: Client) -> None:
     told = whereabouts(dask_backend(client, "numpy"))
     assert f"2 workers of {client.scheduler.address}, numpy on each" in told
     assert client.dashboard_link in told
+
+
+def test_it_says_once_that_one_machine_is_faster(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = dask_backend(client, "numpy")
+    for n in (30, 40):
+        prepared(backend, *problem(n, n))
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("refot")]
+    assert told == ["refot: 30 x 30 points on a cluster; one machine is faster below 100000"]
 
 
 # ------------------------------------------------------------------ shares

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import signal
 import threading
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dask_processes import dask_processes, problem
-from distributed import Client
+from distributed import Client, LocalCluster
 
 import refot
 from refot.backends.dask import ClusterError, cluster, dask_backend
@@ -76,8 +77,40 @@ def test_the_last_attempt_counts_and_there_is_no_further_one() -> None:
 
     most = cluster.ATTEMPTS
     assert computed(most) == [10 * tile for tile in range(most)]
-    with pytest.raises(ClusterError, match=f"{most} of {most + 1} tiles are computed"):
+    with pytest.raises(ClusterError, match=f"{most} of {most + 1} tiles of softmin"):
         computed(most + 1)
+
+
+# ------------------------------------------------------------------ workers without the memory
+def short_of_memory(n: int, limit: str, processes: bool) -> str:
+    """What is said of a softmin of n points in 50 dimensions by a worker with this limit. One that
+    is a process is killed when it takes more; a thread of this process is not."""
+    points = np.random.default_rng(0).random((n, 50))
+    C = refot.point_cost(points, points + 1)
+    with (LocalCluster(n_workers=1, threads_per_worker=1, processes=processes, memory_limit=limit,
+                       dashboard_address=":0", silence_logs=logging.CRITICAL) as workers,
+          Client(workers, set_as_default=False) as client):
+        backend = dask_backend(client, "numpy", longest=20.0)
+        with pytest.raises(ClusterError) as raised:
+            backend.softmin(C, np.zeros(n), 1.0)
+    return " ".join([str(raised.value), *raised.value.__notes__])
+
+
+def test_points_that_fit_no_worker_are_not_sent() -> None:
+    said = short_of_memory(2_000, "1MB", processes=False)
+    assert "the problem does not fit a worker" in said
+    assert "a worker may take 0.001 GB of memory" in said
+
+
+@pytest.mark.slow  # Dask starts the worker anew several times
+def test_a_worker_that_dask_kills_for_its_memory_is_an_error(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The points fit its limit, the work does not: whether Dask kills it each time, or pauses it,
+    or it is not there at the moment, the solve ends, and the limit is said."""
+    monkeypatch.setattr(cluster, "ATTEMPTS", 3)
+    assert "a worker may take 0.15 GB of memory" in short_of_memory(
+        20_000, "150MB", processes=True)
 
 
 # ------------------------------------------------------------------ of processes that are killed

@@ -59,7 +59,7 @@ def test_the_report_and_the_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         lines = list(weak.lines(tmp_path / "weak.json", tmp_path / "weak.png", n=600))
     assert weak.HEAD in lines
     stored = json.loads((tmp_path / "weak.json").read_text())
-    assert [entry["workers"] for entry in stored["halves"]] == [2, 1, 2, 2]
+    assert [entry["workers"] for entry in stored["halves"]] == [2, 1, 2, 2, 2]
     # each sends m potentials to each worker that has a tile, here one, and gets n back
     assert all(entry["bytes"] == 16 * entry["n"] for entry in stored["halves"])
     assert (tmp_path / "weak.png").stat().st_size > 1_000
