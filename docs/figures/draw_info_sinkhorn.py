@@ -1,14 +1,15 @@
 """The figures of systems-info-sinkhorn.md, from the folders of the runs that the page lists.
 
-    python docs/figures/draw_info_sinkhorn.py RUNS
+    python docs/figures/draw_info_sinkhorn.py RUNS [FIGURE ...]
 
-RUNS holds the --out folders gaussians25-quick and mnist-quick, each also with -baseline.
+RUNS holds the --out folders gaussians25-quick, mnist-quick and mnist-features, each also with
+-baseline. FIGURE is a name of FIGURES; without one all are drawn.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ def collapse(panels: Iterator[Any], cost: str, steps: int, rate: float) -> None:
         axes.set_aspect("equal")
 
 
-def main(runs: Path) -> None:
+def gaussians(runs: Path) -> None:
+    """B Fig. 3a, b."""
     presets = {"Sinkhorn, lam = 0": "gaussians25-quick-baseline",
                "Info-Sinkhorn, lam = 1": "gaussians25-quick"}
     figure, each = panels(list(presets))
@@ -85,24 +87,40 @@ def main(runs: Path) -> None:
         scatter(axes, trained(runs, preset), 2_000)
     save(figure, "info-sinkhorn-gaussians")
 
+
+def collapses(runs: Path) -> None:
+    """B Fig. 1, with points in place of a network; no run is needed."""
     figure, each = panels(["W, l1", "S, l1", "W, sqeuclidean", "S, sqeuclidean"])
     left = iter(each)
     for cost, steps, rate in (("l1", 300, 0.3), ("sqeuclidean", 150, 0.2)):
         collapse(left, cost, steps, rate)
     save(figure, "info-sinkhorn-collapse")
 
+
+def mnist(runs: Path, preset: str, informative: str, name: str) -> None:
+    """B Fig. 3c, d and 4: `preset` and its baseline; `informative` is its title."""
     noise, codes = {}, {}
-    for preset, title in (("mnist-quick-baseline", "lam = 0"), ("mnist-quick", "lam = eps = .05")):
-        system = trained(runs, preset)
+    for each, title in ((f"{preset}-baseline", "lam = 0"), (preset, informative)):
+        system = trained(runs, each)
         rng, latent = np.random.default_rng(1), system.task.law  # type: ignore[attr-defined]
         assert isinstance(latent, Latent)
         noise[f"{title};\nacross: category, down: noise"] = digits(
             system, vary_category(latent, 10, rng))
         codes[f"{title}; across: first\nuniform code, down: category"] = digits(
             system, vary_uniform(latent, 0, 10, rng))
-    save(pictures(noise | codes)[0], "info-sinkhorn-mnist")
+    save(pictures(noise | codes)[0], name)
+
+
+FIGURES: dict[str, Callable[[Path], None]] = {
+    "gaussians": gaussians,
+    "collapse": collapses,
+    "mnist": lambda runs: mnist(runs, "mnist-quick", "lam = eps = .05", "info-sinkhorn-mnist"),
+    "mnist-features": lambda runs: mnist(
+        runs, "mnist-features", "lam = eps = .15", "info-sinkhorn-mnist-features"),
+}
 
 
 if __name__ == "__main__":
     with styled():
-        main(Path(sys.argv[1]))
+        for name in sys.argv[2:] or FIGURES:
+            FIGURES[name](Path(sys.argv[1]))

@@ -14,10 +14,12 @@ from small_info_sinkhorn import SMALL, system
 from system_checks import assert_resumes, assert_slopes, captured
 
 import refot
+from refot.costs.ground import GROUND_COSTS
+from refot.costs.operands import PointCost
 from refot.gradients import points_gradient
 from refot.networks import Sequential, only
 from refot.systems.batch.plan import batch_plan, printed_batch_plan
-from refot.systems.info_sinkhorn import InfoSinkhorn
+from refot.systems.info_sinkhorn import InfoSinkhorn, moved
 from refot.systems.registry import make_system, presets
 from refot.systems.tasks.image_networks import dense_duals, table_3b_duals, table_3b_generator
 from refot.systems.tasks.latent import Latent, vary_category, vary_uniform
@@ -242,3 +244,13 @@ def test_the_presets_hold_the_numbers_of_tables_1_and_2() -> None:
         assert s.settings.rates.weight_decay_Q == (1e-3 if name == "mnist" else 0)
         assert presets("info_sinkhorn")[name].iterations == iterations
         assert s.task.law == latent  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["l1", "sqeuclidean", "euclidean"])
+def test_the_gradient_of_a_batch_is_that_of_the_cost(name: str) -> None:
+    """|x - y|^2 has it from a matrix product, in 20 dimensions as its matrix; float64."""
+    rng = np.random.default_rng(0)
+    x, y, P = rng.normal(size=(5, 20)), rng.normal(size=(7, 20)), rng.uniform(size=(5, 7))
+    cost = PointCost(x, y, GROUND_COSTS[name], 0.3)
+    expected = np.einsum("ij,ijd->id", P, cost.gradient_rows(slice(None)))
+    np.testing.assert_allclose(moved(P, cost), expected, rtol=1e-12, atol=1e-13)
