@@ -30,6 +30,7 @@ from refot.solvers.sinkhorn import centred_start, log_iterates
 from refot.solvers.stopping import Control
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
+from .accelerated import accelerated
 from .answers.gauge import in_gauge, require_gauge
 from .auto import auto
 from .mixed import mixed
@@ -47,6 +48,7 @@ from .unbalanced.overrelaxed import overrelaxed_free, stabilised_free
 from .unbalanced.result import with_mass
 
 METHODS: dict[str, Method] = {
+    "accelerated": accelerated,
     "auto": auto,
     "mixed": mixed,
     "newton": newton,

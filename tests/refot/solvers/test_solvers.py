@@ -28,7 +28,7 @@ from refot.solvers.schedule import NEAR
 
 methods = st.sampled_from(sorted(METHODS))
 
-SWEEPS = {"mixed", "overrelaxed", "schedule", "stabilised"}
+SWEEPS = {"accelerated", "mixed", "overrelaxed", "schedule", "stabilised"}
 """Methods whose number of iterations grows with 1 / eps."""
 
 
