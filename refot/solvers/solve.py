@@ -30,10 +30,8 @@ from refot.solvers.sinkhorn import centred_start, log_iterates
 from refot.solvers.stopping import Control
 from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
-from .accelerated import accelerated
 from .answers.gauge import in_gauge, require_gauge
 from .auto import auto
-from .mixed import mixed
 from .newton import newton
 from .newton_cg import newton_cg
 from .overrelaxed import overrelaxed
@@ -46,6 +44,8 @@ from .unbalanced.iteration import invariant, invariant_iterates
 from .unbalanced.newton_tv import newton_tv
 from .unbalanced.overrelaxed import overrelaxed_free, stabilised_free
 from .unbalanced.result import with_mass
+from .variants.accelerated import accelerated
+from .variants.mixed import mixed
 
 METHODS: dict[str, Method] = {
     "accelerated": accelerated,

@@ -21,9 +21,8 @@ import numpy as np
 
 from refot.arrays import Array, namespace
 from refot.problem import Problem
+from refot.solvers.schedule import Iterates, scheduled
 from refot.solvers.sinkhorn import on_support
-
-from .schedule import Iterates, scheduled
 
 
 def accelerated_iterates(p: Problem, g: Array) -> Iterates:
