@@ -30,10 +30,10 @@ LARGE = 1_000_000
 """Numba computes every problem of at least this number of pairs: NumPy takes 50 ms and more for one
 operation."""
 
-ENOUGH = 20_000_000
+ENOUGH = 6_000_000
 """Problems between SMALL and LARGE go to NumPy until their pairs, added up over the process, exceed
-this number (about one second of work), or until a LARGE one has loaded Numba. From then on they go
-to Numba."""
+this number, or until a LARGE one has loaded Numba. From then on they go to Numba. This number of
+pairs is about half a second of work, as long as it takes to load the kernels."""
 
 _log = logging.getLogger(__name__)
 

@@ -61,7 +61,11 @@ def atom_tolerance(tol: float) -> float:
 def accuracy(p: Problem, f: Array, g: Array) -> Accuracy:
     """The accuracy of (f, g). It takes one pass over the pairs, and one more for each measure with
     an atom that is not visible."""
-    rows, columns = p.backend.marginals(p.C, p.F(f), p.G(g), p.eps)
+    return accuracy_of_sums(p, f, g, *p.backend.marginals(p.C, p.F(f), p.G(g), p.eps))
+
+
+def accuracy_of_sums(p: Problem, f: Array, g: Array, rows: Array, columns: Array) -> Accuracy:
+    """The accuracy of (f, g), whose plan has these row and column sums."""
     marginal_error = p.residual(f, g, rows, columns)
     return Accuracy(marginal_error, max(_atom_error(p, f, g, rows), _atom_error(p.T, g, f, columns),
                                         key=lambda error: (math.isnan(error), error)))

@@ -23,7 +23,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, singledispatch
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -94,29 +94,52 @@ def certified_gap(
 
 
 @singledispatch
-@np.errstate(all="ignore")  # a bound that is infinite or NaN is replaced by min C or max C
-def gap_of(given: Problem, g: Array) -> CertifiedGap:
+def gap_of(p: Problem, g: Array) -> CertifiedGap:
     """`certified_gap` of a checked problem."""
+    return gap_and_sums(p, g)[0]
+
+
+class PlanOfGap(NamedTuple):
+    """The plan of (f, g) with which a gap was proved, f the transform of g: NumPy arrays in
+    float64."""
+
+    f: Floats
+    """(n,), in cost units."""
+
+    rows: Floats
+    """P 1, (n,)."""
+
+    columns: Floats
+    """P'1, (m,)."""
+
+
+@np.errstate(all="ignore")  # a bound that is infinite or NaN is replaced by min C or max C
+def gap_and_sums(given: Problem, g: Array) -> tuple[CertifiedGap, PlanOfGap]:
+    """`certified_gap` of a checked problem, and the sums that it took: they say how large the
+    marginal errors are, without further passes over the pairs."""
     p = in_float64(given)
     costs = cost_range(p.C)
-    ends = _interval(p, p.backend.to_numpy(g).astype(np.float64), costs)
+    *ends, plan = _interval(p, p.backend.to_numpy(g).astype(np.float64), costs)
     known = EPS_LIMITS[0] <= p.eps <= EPS_LIMITS[1]
     lower, upper = (end if known and math.isfinite(end) else cost
                     for end, cost in zip(ends, costs, strict=True))
     # A matrix formed from points has rounding errors, by which the optimal value may be off too.
     off = given.C.error if isinstance(given.C, FormedCost) else 0.0
-    return CertifiedGap(max(lower, costs[0]) - off, min(upper, costs[1]) + off)
+    return CertifiedGap(max(lower, costs[0]) - off, min(upper, costs[1]) + off), plan
 
 
-def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float, float]:
-    """(lower, upper); a bound that could not be proved is infinite or NaN. All entries of C lie
-    between the two numbers `costs`."""
+def _interval(p: Problem, g: Floats, costs: tuple[float, float]
+              ) -> tuple[float, float, PlanOfGap]:
+    """(lower, upper, the plan); a bound that could not be proved is infinite or NaN. All entries of
+    C lie between the two numbers `costs`."""
     largest = max(abs(cost) for cost in costs)
     a, b = (_normalised(p.backend.to_numpy(weights)) for weights in (p.a, p.b))
     i, j = np.flatnonzero(a), np.flatnonzero(b)  # where there is mass
     g = np.where(b > 0, g, 0)
-    G = g - b @ g + p.eps * log_weights(b)
-    F = softmin(p, G) + p.eps * log_weights(a)
+    level = float(b @ g)
+    G = g - level + p.eps * log_weights(b)
+    f = softmin(p, G)
+    F = f + p.eps * log_weights(a)
 
     # The column sums of P; then the row sums of P, and those of P with its columns scaled down.
     sums, error = plan_sums(p.T, largest, G, F)
@@ -140,7 +163,9 @@ def _interval(p: Problem, g: Floats, costs: tuple[float, float]) -> tuple[float,
         along_tree = _tree_excess(C, p.eps, replace(rows, sums=row_sums), columns)
         upper = min(upper if math.isfinite(upper) else math.inf,
                     rounded_up([*of_plan, along_tree], p.eps))
-    return lower, upper
+    mass = total(p.backend.to_numpy(p.a)) * total(p.backend.to_numpy(p.b))  # 1, but for roundings
+    return lower, upper, PlanOfGap(f - level, mass * _at(i, row_sums, len(a)),
+                                   mass * _at(j, columns.sums, len(b)))
 
 
 def _tree_excess(C: Floats, eps: float, rows: Side, columns: Side) -> Floats:

@@ -122,7 +122,9 @@ def iterate(
                 break
         else:  # no more iterates: max_iter were taken, or the method ended of its own accord
             stopped_by = StoppedBy.MAX_ITER if len(errors) == max_iter else watch.end(f, g)
-        if stopped_by != StoppedBy.TOLERANCE:
+        if stopped_by == StoppedBy.GAP and (known := watch.accuracy_at_proof(f, g)):
+            f, finish.found = known
+        elif stopped_by != StoppedBy.TOLERANCE:
             # An infinite error is that of a larger eps, and so is this f: take the f that fits g.
             f = f if errors[-1] < math.inf else p.best(g)
             at_floor = stopped_by == StoppedBy.ROUNDING

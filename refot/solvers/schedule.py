@@ -37,6 +37,10 @@ one, a few sweeps from g = 0 are enough."""
 SCHEDULE_FACTOR = 4.0
 """eps falls by this factor from one stage of the schedule to the next."""
 
+NEAR = 1.5
+"""No stage has an eps below this multiple of the final one: it would take as many iterations as it
+saves, and one more kernel."""
+
 STAGE_ERROR = 0.02
 """A stage above the final eps ends at this marginal error."""
 
@@ -100,8 +104,8 @@ def is_warm(p: Problem, g: Array) -> bool:
 
 
 def eps_schedule(first: float, eps: float) -> Iterator[float]:
-    """first, first/4, first/16, ... while above eps."""
-    while first > eps:
+    """first, first/4, first/16, ... while above NEAR eps."""
+    while first > NEAR * eps:
         yield first
         first /= SCHEDULE_FACTOR
 

@@ -32,7 +32,6 @@ from refot.unbalanced_problem import UnbalancedProblem, unbalanced_problem
 
 from .answers.gauge import in_gauge, require_gauge
 from .auto import auto
-from .mixed import mixed
 from .newton import newton
 from .newton_cg import newton_cg
 from .overrelaxed import overrelaxed
@@ -45,8 +44,11 @@ from .unbalanced.iteration import invariant, invariant_iterates
 from .unbalanced.newton_tv import newton_tv
 from .unbalanced.overrelaxed import overrelaxed_free, stabilised_free
 from .unbalanced.result import with_mass
+from .variants.accelerated import accelerated
+from .variants.mixed import mixed
 
 METHODS: dict[str, Method] = {
+    "accelerated": accelerated,
     "auto": auto,
     "mixed": mixed,
     "newton": newton,

@@ -16,8 +16,15 @@ from enum import StrEnum
 
 from refot.arrays import Array, InputError, TypeInputError, as_count, as_positive
 from refot.problem import Problem
-from refot.solvers.accuracy import Accuracy, accuracy, atom_tolerance, rounding_floor, swept
-from refot.solvers.gap import CertifiedGap, gap_of
+from refot.solvers.accuracy import (
+    Accuracy,
+    accuracy,
+    accuracy_of_sums,
+    atom_tolerance,
+    rounding_floor,
+    swept,
+)
+from refot.solvers.gap import CertifiedGap, PlanOfGap, gap_and_sums, gap_of
 from refot.solvers.progress import Bar, Progress
 
 GAP_SHARE = 0.08
@@ -146,6 +153,7 @@ class Watch:
         self.bar = Bar(tol) if control.progress is True else None
         self.gap: CertifiedGap | None = None  # the last one that was computed
         self.proved_at: Array | None = None  # the g of that gap
+        self.plan: PlanOfGap | None = None  # the plan with which that gap was proved, if known
         self.last_check, self.check_took = -math.inf, 0.0  # seconds: when, and how long
         self.enough = math.inf  # the error at which to look at the gap again
         self.smallest, self.waited = math.inf, 0  # the smallest error; iterations since then
@@ -219,8 +227,22 @@ class Watch:
         """The gap at g if one was asked for, else None."""
         wanted = self.control.certified or self.control.gap is not None
         if wanted and self.proved_at is not g:
-            self.gap, self.proved_at = gap_of(self.p, g), g
+            if type(self.p) is Problem:
+                self.gap, self.plan = gap_and_sums(self.p, g)
+            else:
+                self.gap = gap_of(self.p, g)
+            self.proved_at = g
         return self.gap if wanted else None
+
+    def accuracy_at_proof(self, f: Array, g: Array) -> tuple[Array, Accuracy] | None:
+        """(The transform of g, its accuracy with g) where the last gap, proved at g, has computed
+        them; it did so in float64. None elsewhere, and where f is g, the one potential of a
+        symmetric problem."""
+        p = self.p
+        if self.plan is None or self.proved_at is not g or f is g or p.C.dtype != "float64":
+            return None
+        f, rows, columns = (p.backend.asarray(array) for array in self.plan)
+        return f, accuracy_of_sums(p, f, g, rows, columns)
 
     @property
     def proved(self) -> bool:

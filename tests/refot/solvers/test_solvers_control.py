@@ -20,6 +20,7 @@ from refot import ConvergenceWarning, InputError
 from refot.costs.operands import as_cost
 from refot.problem import problem
 from refot.solvers import METHODS, newton_cg_iterates, overrelaxed_iterates
+from refot.solvers.accuracy import accuracy
 from refot.solvers.loop import iterate
 from refot.solvers.memory import within
 from refot.solvers.overrelaxed import half_step, next_relaxation
@@ -179,14 +180,14 @@ def test_checks_of_the_gap_take_a_small_part_of_the_time(monkeypatch):
     def slow(p, g):
         clock.now += 0.02
         spent[0] += 0.02
-        return stopping.CertifiedGap(0.0, 1.0)  # never narrow enough
+        return stopping.CertifiedGap(0.0, 1.0), None  # never narrow enough
 
     def paced(iterates):
         for iterate_ in iterates:
             clock.now += 1e-3
             yield iterate_
 
-    monkeypatch.setattr(stopping, "gap_of", slow)
+    monkeypatch.setattr(stopping, "gap_and_sums", slow)
     p = problem(*hard(), backend="numpy")
     with pytest.warns(ConvergenceWarning, match="rounding"):
         found = iterate(p, paced(log_iterates(p, np.zeros(60))), 1e-300, 600,
@@ -194,6 +195,21 @@ def test_checks_of_the_gap_take_a_small_part_of_the_time(monkeypatch):
     assert spent[0] >= 2 * 0.02  # it was checked on the way, too
     # the last one is the certificate of the result; before it at most one a 20 ms / 0.08
     assert spent[0] <= 0.08 * found.seconds + 2 * 0.02
+
+
+@pytest.mark.parametrize("weights", ["positive", "some 0"])
+def test_a_solve_that_ends_by_its_gap_has_the_accuracy_of_its_potentials(weights):
+    """It takes the sums from the proof of the gap. Tolerance: two sums of 60 terms may differ by 60
+    roundings, 1e-14 of their size, and the errors are sums of such differences."""
+    C, a, b, eps = hard()
+    if weights == "some 0":
+        a = np.where(np.arange(len(a)) % 7 == 0, 0, a)
+        a = a / a.sum()
+    found = refot.solve(C, a, b, eps, gap=1e-3, tol=1e-14)
+    assert found.stopped_by == "gap"
+    computed = accuracy(problem(C, a, b, eps), found.f, found.g)
+    np.testing.assert_allclose(found.marginal_error, computed.marginal_error, atol=1e-12)
+    np.testing.assert_allclose(found.atom_error, computed.atom_error, atol=1e-9)
 
 
 # ------------------------------------------------------------------ warm starts

@@ -82,7 +82,8 @@ def refot_sweep(instance: Instance, *, dtype: str = "float64") -> Callable[[], A
 def peers() -> list[Peer]:
     """Backends and methods of refot. The first is the reference with which all are compared."""
     package = ("numba", "refot")
-    methods = ("sinkhorn", "schedule", "overrelaxed", "stabilised", "newton-cg", "mixed")
+    methods = ("sinkhorn", "schedule", "accelerated", "overrelaxed", "stabilised", "newton-cg",
+               "mixed")
     return [
         Peer("refot", refot_solve, package, half=refot_sweep, halves=2),
         Peer("refot-float32", partial(refot_solve, dtype="float32"), package,

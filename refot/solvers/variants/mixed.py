@@ -10,9 +10,8 @@ import numpy as np
 
 from refot.arrays import Array, InputError, namespace
 from refot.problem import Problem
-
-from .overrelaxed import overrelaxed, overrelaxed_iterates
-from .schedule import Iterates, annealed
+from refot.solvers.overrelaxed import overrelaxed, overrelaxed_iterates
+from refot.solvers.schedule import Iterates, annealed
 
 FLOAT32_TOLERANCE = 1e-4
 """Sweeps in float32 end at this marginal error, ten times the default tolerance of float32."""

@@ -1,0 +1,1 @@
+"""Variants of other methods, which `auto` does not use."""
