@@ -16,6 +16,7 @@ from refot.autodiff.measures import Pair
 from refot.costs.operands import as_point_cost
 from refot.gradients import centred
 from refot.problem import Problem
+from refot.solvers.accuracy import sums, transform_from
 from refot.solvers.answers.solutions import (
     Near,
     Solver,
@@ -32,7 +33,8 @@ from refot.solvers.memory import gibbs_matrix, kept
 class Term:
     """The problem of a value, its cost between points, and its optimal potentials f (n,), g (m,).
 
-    Each potential is the transform of the other, which is defined at points of weight 0 too.
+    Each potential is the transform of the other, up to the accuracy of the solve, and so has a
+    meaning at points of weight 0 too.
     """
 
     p: Problem
@@ -45,7 +47,7 @@ class Term:
         return type(self)(self.p.T, self.g, self.f)
 
     def value(self) -> float:
-        """F, in cost units: a.f + b.g, for g is the transform of f. B-10, B-24."""
+        """F, in cost units: a.f + b.g at the level of `transforms`. B-10, B-24."""
         return value_of(self.p, self.g, self.f)
 
     def gradient_points(self) -> Array:
@@ -90,9 +92,23 @@ def solved_term(p: Problem, tol: float | None, solver: Solver = solution,
     # A matrix, where that is faster and memory allows it.
     in_memory = replace(p, C=kept(p.backend, p.C))
     solved = to_first_order(in_memory, tol, solver, warm=warm)
-    f = in_memory.transform(solved.g, solved.f)
-    g = in_memory.T.transform(f, solved.g)
+    f, g = transforms(in_memory, solved)
     return Term(p, f, g), replace(solved, f=f, g=g, problem=p)
+
+
+def transforms(p: Problem, solved: SinkhornResult) -> tuple[Array, Array]:
+    """The transforms of g and of f, on the level where a.f + b.g is the mean of the two semi-duals
+    (B-24) of the solution: an error of the potentials changes it to second order only.
+
+    The solve has the sums of the plan from its last look at the errors, and from these follow the
+    transforms: that saves two passes over the pairs."""
+    known = solved.sums
+    if known is None or known.f is not solved.f or known.g is not solved.g:
+        known = sums(p, solved.f, solved.g)
+    f = transform_from(p, known.f, known.g, known.rows)
+    g = transform_from(p.T, known.g, known.f, known.columns)
+    level = (p.a @ (known.f - f) + p.b @ (known.g - g)) / 4
+    return f + level, g + level
 
 
 def directions_of_self(v: Pair) -> Pair:

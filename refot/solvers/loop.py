@@ -11,7 +11,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from refot.arrays import (
     marginal_tolerance,
 )
 from refot.problem import Problem
-from refot.solvers.accuracy import accuracy
+from refot.solvers.accuracy import Sums, accuracy
 from refot.solvers.answers.answers import Answers
 from refot.solvers.gap import CertifiedGap
 from refot.solvers.stopping import Control, Finish, StoppedBy, Watch, level_outside
@@ -81,6 +81,10 @@ class SinkhornResult(Answers):
     """Where no plan avoids the forbidden pairs, and the solve did not converge, the reason; else
     ""."""
 
+    sums: Sums | None = field(default=None, compare=False)
+    """The row and column sums of the plan, which the last look at the errors has computed, beside
+    the potentials whose plan it was."""
+
     @property
     def iterations(self) -> int:
         """The number of iterations that were run."""
@@ -135,7 +139,7 @@ def iterate(
         converged = watch.proved or found.within(tol)
         result = SinkhornResult(f, g, converged, *found, tol, tuple(errors), stopped_by,
                                 watch.elapsed, p, gap,
-                                "" if converged else p.obstruction())
+                                "" if converged else p.obstruction(), finish.sums)
     if not result.converged:
         warnings.warn(_warning(result), ConvergenceWarning, stacklevel=level_outside())
     return result

@@ -37,6 +37,10 @@ one, a few sweeps from g = 0 are enough."""
 SCHEDULE_FACTOR = 4.0
 """eps falls by this factor from one stage of the schedule to the next."""
 
+NO_STAGE = 2.0
+"""A stage at less than this multiple of the final eps would cost more, with its kernel, than it
+saves there."""
+
 STAGE_ERROR = 0.02
 """A stage above the final eps ends at this marginal error."""
 
@@ -51,20 +55,28 @@ this in L1."""
 def annealed(p: P, g: Array, stage: Stage[P], good_at: float | None = None) -> Iterates:
     """Run the method `stage` roughly at each eps of a falling schedule, then at p.eps to the end.
 
-    A start g that `is_warm` at p.eps is used at once, without a schedule; any other is replaced by
-    0. With `good_at` g is known to be good at that larger eps, and the schedule begins below it.
-    Iterates of the schedule have the error inf, because they belong to another eps.
+    A start g that was given is used at once, without a schedule, if the first iterate from there
+    has an error below WARM_ERROR; otherwise it is replaced by 0. With `good_at` g is known to be
+    good at that larger eps, and the schedule begins below it. Iterates of the schedule have the
+    error inf, because they belong to another eps.
     """
-    if good_at is not None or not is_warm(p, g):
-        if good_at is None:
-            g, first = namespace(g).zeros_like(g), SCHEDULE_START * cost_scale(p)
-        else:
-            first = good_at / SCHEDULE_FACTOR
-        for eps in eps_schedule(first, p.eps):
-            for f, g_stage, error in rough(stage(replace(p, eps=eps), g)):
-                g = g_stage
-                yield f, g, error
-            g = p.levelled(g)  # a constant of the size of this eps costs digits at a smaller one
+    if good_at is not None:
+        first = good_at / SCHEDULE_FACTOR
+    else:
+        if bool((g != 0).any()):
+            warm = stage(p, g)
+            iterate = next(warm)
+            if iterate[2] < WARM_ERROR:
+                yield iterate
+                yield from warm
+                return
+            del warm, iterate  # frees the memory of the stage
+        g, first = namespace(g).zeros_like(g), SCHEDULE_START * cost_scale(p)
+    for eps in eps_schedule(first, p.eps):
+        for f, g_stage, error in rough(stage(replace(p, eps=eps), g)):
+            g = g_stage
+            yield f, g, error
+        g = p.levelled(g)  # a constant of the size of this eps costs digits at a smaller one
     yield from stage(p, g)
 
 
@@ -100,8 +112,8 @@ def is_warm(p: Problem, g: Array) -> bool:
 
 
 def eps_schedule(first: float, eps: float) -> Iterator[float]:
-    """first, first/4, first/16, ... while above eps."""
-    while first > eps:
+    """first, first/4, first/16, ... while above eps by more than NO_STAGE."""
+    while first > NO_STAGE * eps:
         yield first
         first /= SCHEDULE_FACTOR
 
