@@ -16,6 +16,7 @@ from refot.arrays import Array, InputError, namespace
 from refot.costs.forbidden import finite_range
 from refot.costs.operands import DenseCost, row_blocks
 from refot.problem import Problem
+from refot.solvers.accuracy import rounding_floor
 from refot.solvers.sinkhorn import log_iterates
 
 Iterates: TypeAlias = Iterator[tuple[Array, Array, float]]
@@ -48,8 +49,7 @@ STAGE_ITERATIONS = 40
 """A stage above the final eps ends after this number of iterations at most."""
 
 WARM_ERROR = 0.5
-"""A given start is used, without a schedule, if the column sums of its plan miss b by less than
-this in L1."""
+"""A given start is used if the marginals of its plan miss the weights by less than this in L1."""
 
 
 def annealed(p: P, g: Array, stage: Stage[P], good_at: float | None = None) -> Iterates:
@@ -64,13 +64,10 @@ def annealed(p: P, g: Array, stage: Stage[P], good_at: float | None = None) -> I
         first = good_at / SCHEDULE_FACTOR
     else:
         if bool((g != 0).any()):
-            warm = stage(p, g)
-            iterate = next(warm)
-            if iterate[2] < WARM_ERROR:
-                yield iterate
-                yield from warm
+            iterates = if_warm(p, stage(p, g))
+            if iterates is not None:
+                yield from iterates
                 return
-            del warm, iterate  # frees the memory of the stage
         g, first = namespace(g).zeros_like(g), SCHEDULE_START * cost_scale(p)
     for eps in eps_schedule(first, p.eps):
         for f, g_stage, error in rough(stage(replace(p, eps=eps), g)):
@@ -100,6 +97,16 @@ def rough(stage: Iterates) -> Iterates:
         yield f, g, math.inf
         if error < STAGE_ERROR:
             return
+
+
+def if_warm(p: Problem, iterates: Iterates) -> Iterates | None:
+    """The iterates of a method from a start that was given, if the first of them shows that it is a
+    good start, by an error below WARM_ERROR; else None. An error says nothing where potentials are
+    so large that the costs are lost in their rounding."""
+    f, g, error = next(iterates)
+    if error < WARM_ERROR and rounding_floor(p, f, g) < WARM_ERROR:
+        return itertools.chain([(f, g, error)], iterates)
+    return None
 
 
 def is_warm(p: Problem, g: Array) -> bool:
