@@ -141,6 +141,9 @@ def each(function: Callable[..., Any], x: Any, a: Any, y: Any, b: Any, loss: Los
         raise ShapeError("x", f"shape {x.shape}", "(n, d), or (B, n, d) for a batch")
     if y.ndim != x.ndim or y.shape[:-2] != x.shape[:-2]:
         raise ShapeError("y", f"shape {y.shape}", f"{(*x.shape[:-2], 'm', 'd')}, to fit x")
+    for name, points in (("x", x), ("y", y)):
+        if 0 in points.shape:
+            raise ShapeError(name, f"shape {points.shape}", "at least one point")
     a, b = _weights(a, x, "a"), _weights(b, y, "b")
     for name, array in (("y", y), ("a", a), ("b", b)):
         if array.dtype != x.dtype:

@@ -11,7 +11,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,7 +34,7 @@ FEASIBILITY_CHECK = 100
 pairs."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class SinkhornResult(Answers):
     """The potentials that a solve found, and how near they are to the optimal ones."""
 
@@ -81,7 +81,7 @@ class SinkhornResult(Answers):
     """Where no plan avoids the forbidden pairs, and the solve did not converge, the reason; else
     ""."""
 
-    sums: Sums | None = field(default=None, compare=False)
+    sums: Sums | None = None
     """The row and column sums of the plan, which the last look at the errors has computed, beside
     the potentials whose plan it was."""
 

@@ -137,6 +137,8 @@ def test_without_double_precision_it_is_float32(clouds):
 @pytest.mark.parametrize(("change", "name"), [
     (lambda x, y, a: (x[0], y, a), "x"),
     (lambda x, y, a: (x[None], y, a), "y"),
+    (lambda x, y, a: (x[:0], y, a), "x"),
+    (lambda x, y, a: (x, y[:0], a), "y"),
     (lambda x, y, a: (x, y.astype("float32"), a), "y"),
     (lambda x, y, a: (x + 0j, y, a), "x"),
     (lambda x, y, a: (np.array([[None]]), y, a), "x"),

@@ -23,7 +23,7 @@ from strategies import (
 import refot
 from refot import ConvergenceWarning, InputError
 from refot.problem import problem
-from refot.solvers import METHODS, cost_range, eps_schedule
+from refot.solvers import METHODS, cost_range, NO_STAGE, eps_schedule
 
 methods = st.sampled_from(sorted(METHODS))
 
@@ -183,9 +183,9 @@ def test_the_schedule_falls_by_quarters_from_the_range_of_the_cost(case):
     spread = cost_range(problem(*case))
     assert spread == np.ptp(case.matrix[case.a > 0][:, case.b > 0])  # of the pairs with mass
     stages = list(eps_schedule(spread, case.eps))
-    assert all(stage > case.eps for stage in stages)
+    assert all(stage > NO_STAGE * case.eps for stage in stages)
     assert stages == [spread / 4**k for k in range(len(stages))]
-    assert spread / 4 ** len(stages) <= case.eps
+    assert spread / 4 ** len(stages) <= NO_STAGE * case.eps
 
 
 @given(cases())
