@@ -61,7 +61,7 @@ def value(x: Any, a: Any, y: Any, b: Any, start: Any, loss: Loss) -> tuple[Any, 
 
 def potentials_size(x: Any, y: Any, loss: Loss) -> int:
     """How many numbers the potentials of a loss are: n + m, and as many for both self terms."""
-    return (x.shape[-2] + y.shape[-2]) * (2 if loss.debiased else 1)
+    return int(x.shape[-2] + y.shape[-2]) * (2 if loss.debiased else 1)
 
 
 def _value_forward(x: Any, a: Any, y: Any, b: Any, start: Any, loss: Loss

@@ -23,7 +23,8 @@ from strategies import (
 import refot
 from refot import ConvergenceWarning, InputError
 from refot.problem import problem
-from refot.solvers import METHODS, cost_range, NO_STAGE, eps_schedule
+from refot.solvers import METHODS, cost_range, eps_schedule
+from refot.solvers.schedule import NO_STAGE
 
 methods = st.sampled_from(sorted(METHODS))
 
