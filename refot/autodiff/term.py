@@ -8,12 +8,17 @@ B = Bréchet et al. 2019.
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass, replace
 from typing import Self
 
-from refot.arrays import Array
+from refot.arrays import Array, marginal_tolerance, namespace
 from refot.autodiff.measures import Pair
-from refot.costs.operands import as_point_cost
+from refot.backend_contract import BatchSolver
+from refot.batches.batch import batch_of
+from refot.batches.solve import MAX_ITER, solve_problems
+from refot.costs.operands import require_points
 from refot.gradients import centred
 from refot.problem import Problem
 from refot.solvers.accuracy import sums, transform_from
@@ -25,6 +30,7 @@ from refot.solvers.answers.solutions import (
     to_first_order,
 )
 from refot.solvers.answers.value import value_of
+from refot.solvers.auto import SMALL
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.memory import gibbs_matrix, kept
 
@@ -53,7 +59,7 @@ class Term:
     def gradient_points(self) -> Array:
         """dF/dx, (n, d)."""
         p = self.p
-        return p.backend.plan_cost_gradient(as_point_cost(p.C), p.F(self.f), p.G(self.g), p.eps)
+        return p.backend.plan_cost_gradient(require_points(p.C), p.F(self.f), p.G(self.g), p.eps)
 
     def slope(self) -> Array:
         """dF/da up to a constant, (n,)."""
@@ -83,7 +89,19 @@ class Term:
         return 0.0
 
 
-def solved_term(p: Problem, tol: float | None, solver: Solver = solution,
+def small_first(p: Problem, tol: float | None, g: Array | None) -> SinkhornResult:
+    """`solution`, but a small problem is first swept in one compiled call, as one of a batch, where
+    the backend has that: Newton's method, which `auto` takes there, goes on down to rounding, and a
+    loss seldom asks for that. What the sweeps do not reach, `solution` goes on with."""
+    if math.prod(p.C.shape) > SMALL or not isinstance(p.backend, BatchSolver):
+        return solution(p, tol, g)
+    start = namespace(p.b).zeros_like(p.b) if g is None else g
+    wanted = marginal_tolerance(p.C.dtype) if tol is None else tol
+    found = solve_problems(batch_of([p]), start, wanted, MAX_ITER, False, time.perf_counter())[0]
+    return found if found.converged else solution(p, tol, found.g)
+
+
+def solved_term(p: Problem, tol: float | None, solver: Solver = small_first,
                 warm: Near = None) -> tuple[Term, SinkhornResult]:
     """(the term of a problem, its solution `to_first_order`). The solve starts from `warm`, the
     solution of a nearby problem, if there is one. Warns as `solve` does."""

@@ -1,7 +1,7 @@
 """A gradient flow of the divergence S, 50 steps: refot beside GeomLoss, OTT and POT.
 
-    python -m refot.verification.bench.flows 500        # points in each cloud
-    python -m refot.verification.bench.flows 5000 5     # and steps
+    python -m refot.verification.bench.flows 500 50              # points in each cloud, and steps
+    python -m refot.verification.bench.flows 5000 2 ott pot      # beside these peers alone
 
 A cloud x is moved along -n dS/dx by Euler steps towards a cloud y. All are compared at the same
 accuracy: the relative L2 error of the way that the points have gone, against that of a flow whose
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -162,13 +162,15 @@ def seconds(flow: Flow, setting: float) -> float:
     return time.process_time() - begun
 
 
-def main(n: int, steps: int = 50, repeats: int = 3) -> None:
-    """Print a table: a row for each peer and setting."""
+def main(n: int, steps: int, names: Sequence[str] = (), repeats: int = 3) -> None:
+    """Print a table: a row for each setting of each peer, or of those with these names."""
     clouds = Clouds.of(n, steps)
     ours = refot_flow(clouds)
     exact = ours(TIGHT)
     print("peer | n | steps | setting | its error | refot's error | refot, s | peer, s | ratio")
     for prepare, settings in PEER_SETTINGS.items():
+        if names and prepare.__name__ not in names:
+            continue
         theirs = prepare(clouds)
         for setting in settings:
             error = error_of(theirs(setting), exact)
@@ -184,4 +186,4 @@ def main(n: int, steps: int = 50, repeats: int = 3) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
