@@ -43,7 +43,7 @@ from refot.costs.operands import (
     row_blocks,
 )
 from refot.foreign import as_given
-from refot.problem import Problem, problem
+from refot.problem import Problem, on_backend, problem
 from refot.solvers.answers.reuse import backend_of, reused, three
 from refot.solvers.answers.solutions import SOLVERS, solved_to, to_first_order
 from refot.solvers.answers.value import value_of
@@ -282,6 +282,8 @@ def _problems(C: Cost, xx: Cost, yy: Cost, a: Weights, b: Weights, eps: float, b
               normalise: bool, solved: SolvedDivergence | None) -> Problems:
     on = common_backend(C, backend_of(three(solved)[0], backend))
     xy = problem(C, a, b, eps, on, normalise)
+    if isinstance(xy.C, PointCost):  # of points that are checked, as their weights are
+        return xy, on_backend(xx, xy.a, xy.a, eps, on), on_backend(yy, xy.b, xy.b, eps, on)
     return xy, problem(xx, xy.a, xy.a, eps, on), problem(yy, xy.b, xy.b, eps, on)
 
 

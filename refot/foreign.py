@@ -131,9 +131,14 @@ the outermost one does."""
 
 def first_origin(arguments: Iterable[Any]) -> Origin | None:
     """Where the first array of another library came from, among the arguments and the fields of
-    dataclasses among them. A PointCost has a field that says where its points came from. Of a list
-    or a tuple only the first member is looked at."""
+    dataclasses among them. A PointCost has a field that says where its points came from. Of a named
+    tuple all members are looked at, of a list or another tuple only the first."""
     for argument in arguments:
+        if hasattr(type(argument), "_fields") and not isinstance(argument, Origin):
+            found = first_origin(argument)
+            if found is not None:
+                return found
+            continue
         while isinstance(argument, list | tuple) and argument and not isinstance(argument, Origin):
             argument = argument[0]
         record = dataclasses.is_dataclass(argument) and not isinstance(argument, type)

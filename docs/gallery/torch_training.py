@@ -25,7 +25,7 @@ def data():
 
 def transport(network, points, steps=250, batch=128):
     """Train the network; the loss (steps,) of each batch."""
-    loss, values = SinkhornDivergence(eps=0.05), []
+    loss, values = SinkhornDivergence(eps=0.05, backend="numba"), []
     optimiser = torch.optim.Adam(network.parameters(), lr=0.005)
     for _ in range(steps):
         value = loss(network(torch.randn(batch, 2)), points[torch.randperm(1000)[:batch]])

@@ -14,7 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array, ConvergenceWarning, InputError, as_positive, marginal_tolerance
+from refot.arrays import (
+    Array,
+    ConvergenceWarning,
+    InputError,
+    ShapeError,
+    as_positive,
+    marginal_tolerance,
+)
 from refot.backend_contract import BackendLike, backend_for
 from refot.batches.batch import batch_of
 from refot.batches.solve import MAX_ITER, solve_problems
@@ -53,6 +60,11 @@ def pairwise(
         S = refot.pairwise([x, y, z], 0.1)   # S[0, 2] is the divergence between x and z
     """
     laws = [_law(one, f"measures[{k}]", normalise) for k, one in enumerate(_listed(measures))]
+    d = laws[0].points.shape[1]
+    for k, law in enumerate(laws):
+        if law.points.shape[1] != d:
+            raise ShapeError(f"measures[{k}]", f"dimension {law.points.shape[1]}",
+                             f"dimension {d}, that of measures[0]")
     costs = [ground_point_cost(law.points, laws[0].points, cost) for law in laws]
     on = backend_for(sum(len(law.points) for law in laws) ** 2 // 2, backend)
     selves = [problem(self_costs(C)[0], law.weights, law.weights, eps, on)

@@ -264,9 +264,14 @@ def require_difference(C: PointCost) -> None:
 def as_point_cost(C: CostLike) -> PointCost:
     """`C` as a checked cost between points, for derivatives in the points. Raises InputError for a
     matrix, which has none."""
+    return _checked(require_points(C))
+
+
+def require_points(C: CostLike) -> PointCost:
+    """`C`, an operand that is checked already. Raises InputError for a matrix."""
     if not isinstance(C, PointCost):
         raise TypeInputError("C", f"{type(C).__name__}", "a point cost: point_cost(x, y, cost)")
-    return _checked(C)
+    return C
 
 
 def _checked(C: PointCost) -> PointCost:

@@ -1,6 +1,6 @@
 """A loss as JAX sees it: three calls of refot on the host, each the derivative of the one before.
 
-    value(x, a, y, b)                   -> the value and the potentials: the only one that solves
+    value(x, a, y, b, start)            -> the value and the potentials: the only one that solves
     gradient(x, a, y, b, potentials)    -> dx, da, dy, db
     hessian_product(..., v)             -> the change of the four gradients along v
 Each is a `pure_callback`, with `custom_vjp` around it. Each of the four gradients is a callback by
@@ -45,26 +45,36 @@ def like(array: Any, shape: tuple[int, ...] | None = None) -> jax.ShapeDtypeStru
 
 
 # ------------------------------------------------------------------ the value
-@partial(jax.custom_vjp, nondiff_argnums=(4,))
-def value(x: Any, a: Any, y: Any, b: Any, loss: Loss) -> tuple[Any, Any]:
-    """(the value, the potentials one after the other); the potentials carry no gradient."""
-    def solved(*measures: Any) -> Arrays:
-        found = loss.solved(Pair(*measures))
+@partial(jax.custom_vjp, nondiff_argnums=(5,))
+def value(x: Any, a: Any, y: Any, b: Any, start: Any, loss: Loss) -> tuple[Any, Any]:
+    """(the value, the potentials one after the other); the potentials carry no gradient. `start` is
+    what the solve begins with: such potentials, or an empty array for nothing."""
+    def solved(x: Any, a: Any, y: Any, b: Any, start: Any) -> Arrays:
+        near = get_backend(loss.backend).asarray(start) if start.size else None
+        found = loss.solved(Pair(x, a, y, b), near)
         return np.asarray(found.value(), x.dtype), host(found.potentials, loss, x.dtype)
 
-    size = (x.shape[0] + y.shape[0]) * (2 if loss.debiased else 1)
-    number, potentials = on_host(solved, (like(x, ()), like(x, (size,))), x, a, y, b)
+    shapes = like(x, ()), like(x, (potentials_size(x, y, loss),))
+    number, potentials = on_host(solved, shapes, x, a, y, b, start)
     return number, jax.lax.stop_gradient(potentials)
 
 
-def _value_forward(x: Any, a: Any, y: Any, b: Any, loss: Loss) -> tuple[Arrays, Arrays]:
-    found = value(x, a, y, b, loss)
-    return found, (x, a, y, b, found[1])
+def potentials_size(x: Any, y: Any, loss: Loss) -> int:
+    """How many numbers the potentials of a loss are: n + m, and as many for both self terms."""
+    return int(x.shape[-2] + y.shape[-2]) * (2 if loss.debiased else 1)
+
+
+def _value_forward(x: Any, a: Any, y: Any, b: Any, start: Any, loss: Loss
+                   ) -> tuple[Arrays, Arrays]:
+    found = value(x, a, y, b, start, loss)
+    return found, (x, a, y, b, found[1], start)
 
 
 def _value_backward(loss: Loss, kept: Arrays, cotangents: Arrays) -> Arrays:
-    """The gradients, times the cotangent of the value."""
-    return tuple(cotangents[0] * part for part in gradient(*kept, loss))
+    """The gradients, times the cotangent of the value; 0 in the start, which changes no answer."""
+    *solved, start = kept
+    through = (cotangents[0] * part for part in gradient(*solved, loss))
+    return *through, jax.numpy.zeros_like(start)
 
 
 value.defvjp(_value_forward, _value_backward)

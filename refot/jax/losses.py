@@ -31,12 +31,14 @@ from refot.penalties import PENALTIES
 
 class Solved(NamedTuple):
     """A value, and the potentials f (n,), g (m,) and the plan (n, m) of (x, y) from the same solve.
-    These three carry no gradient. With a batch each of the four has B as its first axis."""
+    `potentials` are f, g and for S those of both self terms, one after the other: a `start` of the
+    next solve. All but the value carry no gradient. With a batch each has B as its first axis."""
 
     value: Any
     f: Any
     g: Any
     plan: Any
+    potentials: Any
 
 
 def entropic_value(
@@ -85,24 +87,40 @@ def unbalanced_divergence(
 def solve(
     x: Any, y: Any, *, eps: float, a: Any = None, b: Any = None, cost: str = "sqeuclidean",
     tol: float | None = None, backend: str | None = None, debiased: bool = True,
+    start: Any = None,
 ) -> Solved:
-    """S, or F with `debiased=False`, with the potentials and the plan of (x, y)."""
-    found: Solved = each(solved, x, a, y, b, loss_of(eps, cost, tol, backend, debiased))
+    """S, or F with `debiased=False`, with the potentials and the plan of (x, y).
+
+    `start` are the `potentials` of a solve of the same sizes, from which this one begins. They save
+    iterations where the measures have moved little, as in a training loop or a gradient flow, and
+    change no answer beyond its tolerance:
+
+        def loss(x, start):
+            found = refot.jax.solve(x, y, eps=0.1, start=start)
+            return found.value, found.potentials
+
+        start = None
+        for _ in range(100):
+            gradient, start = jax.grad(loss, has_aux=True)(x, start)
+            x = x - 0.1 * len(x) * gradient
+    """
+    found: Solved = each(solved, x, a, y, b, loss_of(eps, cost, tol, backend, debiased), start)
     return found
 
 
 # ------------------------------------------------------------------ one pair of measures
-def value_of(x: Any, a: Any, y: Any, b: Any, loss: Loss) -> Any:
+def value_of(x: Any, a: Any, y: Any, b: Any, start: Any, loss: Loss) -> Any:
     """The value alone."""
-    return functions.value(x, a, y, b, loss)[0]
+    return functions.value(x, a, y, b, start, loss)[0]
 
 
-def solved(x: Any, a: Any, y: Any, b: Any, loss: Loss) -> Solved:
+def solved(x: Any, a: Any, y: Any, b: Any, start: Any, loss: Loss) -> Solved:
     """The value, the potentials and the plan."""
-    number, potentials = functions.value(x, a, y, b, loss)
+    number, potentials = functions.value(x, a, y, b, start, loss)
     n, m = x.shape[0], y.shape[0]
     still = jax.lax.stop_gradient((x, a, y, b, potentials))
-    return Solved(number, potentials[:n], potentials[n:n + m], functions.plan(still, loss))
+    return Solved(number, potentials[:n], potentials[n:n + m], functions.plan(still, loss),
+                  potentials)
 
 
 # ------------------------------------------------------------------ what is given
@@ -115,20 +133,37 @@ def loss_of(eps: float, cost: str, tol: float | None, backend: str | None, debia
                 backend=fastest_backend("cpu", backend).name)
 
 
-def each(function: Callable[..., Any], x: Any, a: Any, y: Any, b: Any, loss: Loss) -> Any:
+def each(function: Callable[..., Any], x: Any, a: Any, y: Any, b: Any, loss: Loss,
+         start: Any = None) -> Any:
     """`function` of two measures, or of each pair of a batch. Raises InputError."""
     x, y = _floating(x, "x"), _floating(y, "y")
     if x.ndim not in (2, 3):
         raise ShapeError("x", f"shape {x.shape}", "(n, d), or (B, n, d) for a batch")
     if y.ndim != x.ndim or y.shape[:-2] != x.shape[:-2]:
         raise ShapeError("y", f"shape {y.shape}", f"{(*x.shape[:-2], 'm', 'd')}, to fit x")
+    for name, points in (("x", x), ("y", y)):
+        if 0 in points.shape:
+            raise ShapeError(name, f"shape {points.shape}", "at least one point")
     a, b = _weights(a, x, "a"), _weights(b, y, "b")
     for name, array in (("y", y), ("a", a), ("b", b)):
         if array.dtype != x.dtype:
             raise TypeInputError(name, f"dtype {array.dtype}", f"{x.dtype}, that of x")
+    start = _start(start, x, y, loss)
     if x.ndim == 3:
-        function = jax.vmap(function, in_axes=(0, 0, 0, 0, None))
-    return function(x, a, y, b, loss)
+        function = jax.vmap(function, in_axes=(0, 0, 0, 0, 0, None))
+    return function(x, a, y, b, start, loss)
+
+
+def _start(start: Any, x: Any, y: Any, loss: Loss) -> Any:
+    """The potentials to start from, (k,) or (B, k); of length 0 where none are given."""
+    if start is None:
+        return jnp.zeros((*x.shape[:-2], 0), x.dtype)
+    start = _floating(start, "start")
+    shape = (*x.shape[:-2], functions.potentials_size(x, y, loss))
+    if start.shape != shape:
+        raise ShapeError("start", f"shape {start.shape}",
+                         f"{shape}, that of `potentials` for measures of these sizes")
+    return jax.lax.stop_gradient(start.astype(x.dtype))
 
 
 def _floating(array: Any, name: str) -> Any:

@@ -64,6 +64,10 @@ class SinkhornDistance(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def __call__(self, u: Any, v: Any) -> float:
         """The distance of two histograms (k,): a metric for scikit-learn. Much slower than
         `transform`, which solves in batches."""
+        k = self._bins()
+        for name, histogram in (("u", u), ("v", v)):
+            if np.shape(histogram) != (k,):
+                raise ValueError(f"{name}: shape {np.shape(histogram)}; allowed: ({k},)")
         X = _as_histograms(check_array(np.stack([u, v]), dtype=np.float64), self._bins())
         F = self._self_values(X)
         return math.sqrt(float(self._between(X[:1], F[:1], X[1:], F[1:])[0, 0]))

@@ -58,17 +58,37 @@ def atom_tolerance(tol: float) -> float:
     return math.sqrt(tol)
 
 
-def accuracy(p: Problem, f: Array, g: Array) -> Accuracy:
-    """The accuracy of (f, g). It takes one pass over the pairs, and one more for each measure with
-    an atom that is not visible."""
-    return accuracy_of_sums(p, f, g, *p.backend.marginals(p.C, p.F(f), p.G(g), p.eps))
+class Sums(NamedTuple):
+    """The row sums (n,) and column sums (m,) of the plan of (f, g), beside these potentials: they
+    hold for no others."""
+
+    f: Array
+    g: Array
+    rows: Array
+    columns: Array
 
 
-def accuracy_of_sums(p: Problem, f: Array, g: Array, rows: Array, columns: Array) -> Accuracy:
-    """The accuracy of (f, g), whose plan has these row and column sums."""
+def sums(p: Problem, f: Array, g: Array) -> Sums:
+    """The sums of the plan of (f, g), in one pass over the pairs."""
+    return Sums(f, g, *p.backend.marginals(p.C, p.F(f), p.G(g), p.eps))
+
+
+def accuracy(p: Problem, f: Array, g: Array, known: Sums | None = None) -> Accuracy:
+    """The accuracy of (f, g), from the sums of their plan where these are `known`. It takes one
+    pass over the pairs for the sums, and one for each measure with an atom that is not visible."""
+    _, _, rows, columns = known or sums(p, f, g)
     marginal_error = p.residual(f, g, rows, columns)
     return Accuracy(marginal_error, max(_atom_error(p, f, g, rows), _atom_error(p.T, g, f, columns),
                                         key=lambda error: (math.isnan(error), error)))
+
+
+def transform_from(p: Problem, f: Array, g: Array, rows: Array) -> Array:
+    """The transform of g, (n,), without a pass over the pairs: f less eps log of the row sums over
+    the weights. Only where a weight or a sum is not `VISIBLE` does it take the pass."""
+    xp, least = namespace(f), VISIBLE * float(np.finfo(p.C.dtype).tiny)
+    if not bool(((p.a >= least) & (rows >= least) & (rows < np.inf)).all()):
+        return p.transform(g, f)
+    return f - p.eps * xp.log(rows / p.a)
 
 
 def _atom_error(p: Problem, f: Array, g: Array, rows: Array) -> float:

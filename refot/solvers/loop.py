@@ -24,7 +24,7 @@ from refot.arrays import (
     marginal_tolerance,
 )
 from refot.problem import Problem
-from refot.solvers.accuracy import accuracy
+from refot.solvers.accuracy import Sums, accuracy
 from refot.solvers.answers.answers import Answers
 from refot.solvers.gap import CertifiedGap
 from refot.solvers.stopping import Control, Finish, StoppedBy, Watch, level_outside
@@ -34,7 +34,7 @@ FEASIBILITY_CHECK = 100
 pairs."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class SinkhornResult(Answers):
     """The potentials that a solve found, and how near they are to the optimal ones."""
 
@@ -81,6 +81,10 @@ class SinkhornResult(Answers):
     """Where no plan avoids the forbidden pairs, and the solve did not converge, the reason; else
     ""."""
 
+    sums: Sums | None = None
+    """The row and column sums of the plan, which the last look at the errors has computed, beside
+    the potentials whose plan it was."""
+
     @property
     def iterations(self) -> int:
         """The number of iterations that were run."""
@@ -122,8 +126,8 @@ def iterate(
                 break
         else:  # no more iterates: max_iter were taken, or the method ended of its own accord
             stopped_by = StoppedBy.MAX_ITER if len(errors) == max_iter else watch.end(f, g)
-        if stopped_by == StoppedBy.GAP and (known := watch.accuracy_at_proof(f, g)):
-            f, finish.found = known
+        if stopped_by == StoppedBy.GAP and (known := watch.sums_at_proof(f, g)):
+            f, finish.sums, finish.found = known.f, known, accuracy(p, known.f, g, known)
         elif stopped_by != StoppedBy.TOLERANCE:
             # An infinite error is that of a larger eps, and so is this f: take the f that fits g.
             f = f if errors[-1] < math.inf else p.best(g)
@@ -137,7 +141,7 @@ def iterate(
         converged = watch.proved or found.within(tol)
         result = SinkhornResult(f, g, converged, *found, tol, tuple(errors), stopped_by,
                                 watch.elapsed, p, gap,
-                                "" if converged else p.obstruction())
+                                "" if converged else p.obstruction(), finish.sums)
     if not result.converged:
         warnings.warn(_warning(result), ConvergenceWarning, stacklevel=level_outside())
     return result

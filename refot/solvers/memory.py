@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -39,6 +40,12 @@ into groups by a backend."""
 BLOCKS = 4
 """The number of arrays of the size of a block of rows that a solve holds."""
 
+
+FRESH = 0.05
+"""Seconds for which the number of free bytes is used again."""
+
+_free: tuple[float, int] | None = None
+"""When the free bytes were last read, and how many they were."""
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -83,7 +90,16 @@ def _as_bytes(text: str, name: str) -> int:
 
 
 def free_memory() -> int:
-    """Bytes that can be had without swapping: what the system, or a control group, leaves free."""
+    """Bytes that can be had without swapping: what the system, or a control group, leaves free.
+    They are read anew after FRESH seconds: reading takes as long as a sweep of a small problem."""
+    global _free
+    now = time.monotonic()
+    if _free is None or now - _free[0] > FRESH:
+        _free = now, _read_free_memory()
+    return _free[1]
+
+
+def _read_free_memory() -> int:
     free = [_read_number("/proc/meminfo", r"MemAvailable:\s+(\d+) kB", 1024)]
     limit = _read_number("/sys/fs/cgroup/memory.max", r"(\d+)", 1)
     used = _read_number("/sys/fs/cgroup/memory.current", r"(\d+)", 1)

@@ -16,6 +16,7 @@ from refot.arrays import Array, InputError, namespace
 from refot.costs.forbidden import finite_range
 from refot.costs.operands import DenseCost, row_blocks
 from refot.problem import Problem
+from refot.solvers.accuracy import rounding_floor
 from refot.solvers.sinkhorn import log_iterates
 
 Iterates: TypeAlias = Iterator[tuple[Array, Array, float]]
@@ -37,9 +38,9 @@ one, a few sweeps from g = 0 are enough."""
 SCHEDULE_FACTOR = 4.0
 """eps falls by this factor from one stage of the schedule to the next."""
 
-NEAR = 1.5
-"""No stage has an eps below this multiple of the final one: it would take as many iterations as it
-saves, and one more kernel."""
+NO_STAGE = 2.0
+"""A stage at less than this multiple of the final eps would cost more, with its kernel, than it
+saves there."""
 
 STAGE_ERROR = 0.02
 """A stage above the final eps ends at this marginal error."""
@@ -48,27 +49,31 @@ STAGE_ITERATIONS = 40
 """A stage above the final eps ends after this number of iterations at most."""
 
 WARM_ERROR = 0.5
-"""A given start is used, without a schedule, if the column sums of its plan miss b by less than
-this in L1."""
+"""A given start is used if the marginals of its plan miss the weights by less than this in L1."""
 
 
 def annealed(p: P, g: Array, stage: Stage[P], good_at: float | None = None) -> Iterates:
     """Run the method `stage` roughly at each eps of a falling schedule, then at p.eps to the end.
 
-    A start g that `is_warm` at p.eps is used at once, without a schedule; any other is replaced by
-    0. With `good_at` g is known to be good at that larger eps, and the schedule begins below it.
-    Iterates of the schedule have the error inf, because they belong to another eps.
+    A start g that was given is used at once, without a schedule, if the first iterate from there
+    has an error below WARM_ERROR; otherwise it is replaced by 0. With `good_at` g is known to be
+    good at that larger eps, and the schedule begins below it. Iterates of the schedule have the
+    error inf, because they belong to another eps.
     """
-    if good_at is not None or not is_warm(p, g):
-        if good_at is None:
-            g, first = namespace(g).zeros_like(g), SCHEDULE_START * cost_scale(p)
-        else:
-            first = good_at / SCHEDULE_FACTOR
-        for eps in eps_schedule(first, p.eps):
-            for f, g_stage, error in rough(stage(replace(p, eps=eps), g)):
-                g = g_stage
-                yield f, g, error
-            g = p.levelled(g)  # a constant of the size of this eps costs digits at a smaller one
+    if good_at is not None:
+        first = good_at / SCHEDULE_FACTOR
+    else:
+        if bool((g != 0).any()):
+            iterates = if_warm(p, stage(p, g))
+            if iterates is not None:
+                yield from iterates
+                return
+        g, first = namespace(g).zeros_like(g), SCHEDULE_START * cost_scale(p)
+    for eps in eps_schedule(first, p.eps):
+        for f, g_stage, error in rough(stage(replace(p, eps=eps), g)):
+            g = g_stage
+            yield f, g, error
+        g = p.levelled(g)  # a constant of the size of this eps costs digits at a smaller one
     yield from stage(p, g)
 
 
@@ -94,6 +99,16 @@ def rough(stage: Iterates) -> Iterates:
             return
 
 
+def if_warm(p: Problem, iterates: Iterates) -> Iterates | None:
+    """The iterates of a method from a start that was given, if the first of them shows that it is a
+    good start, by an error below WARM_ERROR; else None. An error says nothing where potentials are
+    so large that the costs are lost in their rounding."""
+    f, g, error = next(iterates)
+    if error < WARM_ERROR and rounding_floor(p, f, g) < WARM_ERROR:
+        return itertools.chain([(f, g, error)], iterates)
+    return None
+
+
 def is_warm(p: Problem, g: Array) -> bool:
     """Whether g was given (it is not 0) and is a good start: |P'1 - b|_1 is below WARM_ERROR for
     the plan of (g^(c,eps), g)."""
@@ -104,8 +119,8 @@ def is_warm(p: Problem, g: Array) -> bool:
 
 
 def eps_schedule(first: float, eps: float) -> Iterator[float]:
-    """first, first/4, first/16, ... while above NEAR eps."""
-    while first > NEAR * eps:
+    """first, first/4, first/16, ... while above eps by more than NO_STAGE."""
+    while first > NO_STAGE * eps:
         yield first
         first /= SCHEDULE_FACTOR
 

@@ -53,7 +53,9 @@ def on_support(p: Problem, f: Array, transform: Array) -> Array:
 
 def centred_start(p: Problem, g: Array) -> Array:
     """g less its mean under b. A large constant in g would stand in f with the opposite sign, and
-    cost both their last digits."""
+    cost both their last digits. The entry of one heavy atom is subtracted first, so that of a huge
+    constant nothing is left, not even a rounding of it."""
+    g = g - g[int(p.b.argmax())]
     return g - p.b @ g
 
 

@@ -18,10 +18,11 @@ from refot.arrays import Array, InputError, TypeInputError, as_count, as_positiv
 from refot.problem import Problem
 from refot.solvers.accuracy import (
     Accuracy,
+    Sums,
     accuracy,
-    accuracy_of_sums,
     atom_tolerance,
     rounding_floor,
+    sums,
     swept,
 )
 from refot.solvers.gap import CertifiedGap, PlanOfGap, gap_and_sums, gap_of
@@ -234,15 +235,15 @@ class Watch:
             self.proved_at = g
         return self.gap if wanted else None
 
-    def accuracy_at_proof(self, f: Array, g: Array) -> tuple[Array, Accuracy] | None:
-        """(The transform of g, its accuracy with g) where the last gap, proved at g, has computed
+    def sums_at_proof(self, f: Array, g: Array) -> Sums | None:
+        """The sums of the plan of g and its transform where the last gap, proved at g, has computed
         them; it did so in float64. None elsewhere, and where f is g, the one potential of a
         symmetric problem."""
         p = self.p
         if self.plan is None or self.proved_at is not g or f is g or p.C.dtype != "float64":
             return None
         f, rows, columns = (p.backend.asarray(array) for array in self.plan)
-        return f, accuracy_of_sums(p, f, g, rows, columns)
+        return Sums(f, g, rows, columns)
 
     @property
     def proved(self) -> bool:
@@ -262,6 +263,7 @@ class Finish:
     def __init__(self, p: Problem, tol: float) -> None:
         self.p, self.tol = p, tol
         self.found = Accuracy(math.inf, math.inf)
+        self.sums: Sums | None = None  # of the plan of which `found` is the accuracy
         self.reason: StoppedBy | None = None
         self.until_next, self.pause = 0, 1  # iterations: until the next look, and after that one
         self.sweeps = SWEEPS  # of the next attempt
@@ -288,14 +290,16 @@ class Finish:
 
     def look(self, f: Array, g: Array) -> tuple[Array, Array]:
         """(f, g), after sweeps if these lower the atom error; `found` is their accuracy."""
-        self.found = accuracy(self.p, f, g)
+        self.sums = sums(self.p, f, g)
+        self.found = accuracy(self.p, f, g, self.sums)
         if f is g or self.found.within(self.tol) or not self.found.marginal_error <= self.tol:
             return f, g  # f is g: the potential of a symmetric problem, which a sweep would split
         start = (f, g) if self.swept_to is None else self.swept_to
         self.swept_to = swept(self.p, *start, atom_tolerance(self.tol), self.sweeps)
-        found = accuracy(self.p, *self.swept_to)
+        swept_sums = sums(self.p, *self.swept_to)
+        found = accuracy(self.p, *self.swept_to, swept_sums)
         if found.marginal_error <= self.tol and found.atom_error < self.found.atom_error:
-            self.found, (f, g) = found, self.swept_to
+            self.found, self.sums, (f, g) = found, swept_sums, self.swept_to
         return f, g
 
     def _wait(self) -> None:

@@ -22,7 +22,7 @@ from refot.problem import Problem, problem
 from refot.solvers.loop import SinkhornResult, iterate
 from refot.solvers.memory import fits_matrix, kept
 
-from .schedule import Iterates
+from .schedule import Iterates, if_warm
 from .sinkhorn import on_support, row_sums
 from .stabilised import AbsorbedKernel, by_softmin
 
@@ -124,8 +124,12 @@ def sinkhorn_symmetric(
 def solve_symmetric_problem(
     p: Problem, *, tol: float | None = None, max_iter: int = 10_000, f: Potential | None = None
 ) -> SinkhornResult:
-    """`sinkhorn_symmetric` of a checked problem, in which a = b and C is known to be symmetric."""
-    start = namespace(p.a).zeros_like(p.a) if f is None else p.row_potential(f)
+    """`sinkhorn_symmetric` of a checked problem, in which a = b and C is known to be symmetric. A
+    start f that is not a good one is replaced by 0."""
     inside = replace(p, C=prepared(p.backend, kept(p.backend, p.C), p.a, p.b))
-    found = iterate(inside, fastest_iterates(inside, start), tol, max_iter)
+    iterates = None if f is None else if_warm(
+        inside, fastest_iterates(inside, p.row_potential(f)))
+    if iterates is None:
+        iterates = fastest_iterates(inside, namespace(p.a).zeros_like(p.a))
+    found = iterate(inside, iterates, tol, max_iter)
     return replace(found, problem=p)  # not the matrix that was formed for the solve

@@ -25,6 +25,9 @@ def batches(x: Any, a: Any, y: Any, b: Any) -> Pair:
     if y.ndim != x.ndim or y.shape[:-2] != x.shape[:-2]:
         raise ShapeError("y", f"shape {tuple(y.shape)}",
                          f"{'(m, d)' if x.ndim == 2 else f'({x.shape[0]}, m, d)'}, to fit x")
+    for name, points in (("x", x), ("y", y)):
+        if 0 in points.shape:
+            raise ShapeError(name, f"shape {tuple(points.shape)}", "at least one point")
     if x.ndim == 2:
         x, y = x[None], y[None]
     a, b = _weights(a, x, "a"), _weights(b, y, "b")

@@ -32,7 +32,8 @@ Run: TypeAlias = Callable[[float], Array]
 """A function that takes a setting of the package (the smaller, the more accurate) and returns the
 gradient of S in x, (n, d), in cost units per unit of length."""
 
-TOLERANCES = (0.5, 0.1, 0.02, 0.005, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11)
+TOLERANCES = tuple(
+    lead * 10.0**-power for power in range(1, 12) for lead in (5, 2, 1))
 """The tolerances of refot that are tried, until one is as accurate as the peer."""
 
 PEER_SETTINGS = {"torch": (0.5, 0.1), "jax": (1e-3, 1e-6)}

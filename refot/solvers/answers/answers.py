@@ -22,6 +22,7 @@ from refot.arrays import (
     Points,
     ShapeError,
     as_floating,
+    as_points,
     as_positive,
     namespace,
 )
@@ -134,7 +135,10 @@ class Answers:
         p = self.problem
         if not isinstance(p.C, PointCost):
             raise InputError("C", "a matrix", "a cost of points: refot.point_cost(x, y)")
-        new = as_point_cost(replace(p.C, x=p.backend.asarray(x_new), y=p.C.y))
+        points, d = as_points(x_new, "x_new"), p.C.y.shape[1]
+        if points.shape[1] != d:
+            raise ShapeError("x_new", f"dimension {points.shape[1]}", f"{d}, that of x")
+        new = as_point_cost(replace(p.C, x=p.backend.asarray(points), y=p.C.y))
         G = p.G(self.g)
         at_new = replace(p, C=new)
         return _mean(at_new, p.backend.softmin(new, G, p.eps), G, self._targets())

@@ -13,7 +13,7 @@ from refot.unbalanced_problem import UnbalancedProblem
 
 
 @methods_as_given
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class UnbalancedResult(SinkhornResult):
     """`SinkhornResult` for an unbalanced problem, whose marginals may be missed at a price.
 

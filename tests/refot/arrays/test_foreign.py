@@ -315,6 +315,18 @@ def test_the_table_has_every_function_of_the_face() -> None:
     assert set(EVERY) <= functions
 
 
+@pytest.mark.peers
+def test_a_warm_start_of_another_library_is_understood() -> None:
+    """What a step in torch has found serves as the start of one with NumPy's arrays: the results
+    are torch's, as those of any other call with an argument of torch."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 6, 2))
+    step = partial(refot.sinkhorn_divergence_value_and_gradient, a=None, b=None, eps=0.5)
+    found = step(x, y=y, warm=step(torch.tensor(x), y=torch.tensor(y)))
+    assert isinstance(found.gradient.x, torch.Tensor)
+    np.testing.assert_allclose(found.gradient.x, step(x, y=y).gradient.x, rtol=1e-12, atol=1e-14)
+
+
 # ------------------------------------------------------------------ what is imported
 def test_no_library_is_imported_that_the_caller_has_not_imported() -> None:
     """A solve of NumPy's arrays: array_api_compat itself is not needed for them."""

@@ -399,5 +399,7 @@ def test_pairwise_tells_of_what_is_short() -> None:
     for wrong in (np.zeros((3, 2)), [], clouds[0].tolist()[0]):
         with pytest.raises(refot.InputError, match="measures"):
             refot.pairwise(wrong, 0.5)
+    with pytest.raises(refot.InputError, match=r"measures\[1\]: dimension 1"):
+        refot.pairwise([clouds[0], clouds[1][:, :1]], 0.5)
     with pytest.raises(refot.InputError, match=r"measures\[1\]: weights"):
         refot.pairwise([clouds[0], (clouds[1], np.ones(6))], 0.5)

@@ -7,6 +7,7 @@ import pytest
 
 import refot
 from refot.arrays import InputError
+from refot.autodiff import losses
 
 jax = pytest.importorskip("jax")
 pytestmark = pytest.mark.peers
@@ -136,6 +137,8 @@ def test_without_double_precision_it_is_float32(clouds):
 @pytest.mark.parametrize(("change", "name"), [
     (lambda x, y, a: (x[0], y, a), "x"),
     (lambda x, y, a: (x[None], y, a), "y"),
+    (lambda x, y, a: (x[:0], y, a), "x"),
+    (lambda x, y, a: (x, y[:0], a), "y"),
     (lambda x, y, a: (x, y.astype("float32"), a), "y"),
     (lambda x, y, a: (x + 0j, y, a), "x"),
     (lambda x, y, a: (np.array([[None]]), y, a), "x"),
@@ -151,3 +154,45 @@ def test_an_error_of_refot_reaches_the_caller_of_a_compiled_function(clouds):
     x, _, y, _ = clouds
     with pytest.raises(Exception, match=r"a: sum 1\.9+8, off by 1"):
         jax.jit(lambda a: entropic_value(x, y, eps=EPS, a=a))(np.full(6, 1 / 3))
+
+
+@pytest.mark.parametrize("debiased", [True, False])
+def test_a_start_changes_the_work_and_not_the_answer(monkeypatch, debiased):
+    """From the potentials of points nearby, of points far away, and from some of no use at all.
+    Two values are as near to each other as tol times the size of the potentials."""
+    taken, solve_all = [], losses.solved_loss
+    monkeypatch.setattr(losses, "solved_loss", lambda *given: noted(solve_all(*given)))
+
+    def noted(found):
+        taken.append(sum(result.iterations for result in found[1]))
+        return found
+
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(40, 2)), rng.normal(size=(35, 2)) + 0.5
+    options = {"eps": EPS, "backend": "numpy", "tol": 1e-9, "debiased": debiased}
+    first, cold = solve(x, y, **options), solve(x + 1e-3, y, **options)
+    far = solve(5 - 20 * x, y, **options)
+    assert first.potentials.shape == ((150,) if debiased else (75,))
+    kept = taken[1]
+    for start in (first, far):
+        again = jax.jit(lambda x, start: solve(x, y, start=start, **options).value)(
+            x + 1e-3, start.potentials)
+        assert float(again) == pytest.approx(float(cold.value), rel=1e-8)
+    assert taken[3] < 0.75 * kept
+    useless = first.potentials * 1e200
+    assert float(solve(x, y, start=useless, **options).value) == pytest.approx(
+        float(first.value), rel=1e-8)
+
+
+def test_a_start_has_no_gradient_and_goes_through_batches(clouds):
+    x, y = (jnp.stack([points, points + 0.1]) for points in (clouds[0], clouds[2]))
+    first = solve(x, y, eps=EPS)
+
+    def total(x, start):
+        return solve(x, y, eps=EPS, start=start).value.sum()
+
+    in_x, in_start = jax.grad(total, argnums=(0, 1))(x, first.potentials)
+    np.testing.assert_allclose(in_x, jax.grad(total)(x, None), rtol=1e-6, atol=1e-9)
+    assert not in_start.any()
+    with pytest.raises(InputError, match=r"^start: shape \(2, 3\)"):
+        solve(x, y, eps=EPS, start=first.potentials[:, :3])

@@ -111,8 +111,8 @@ def test_a_matrix_has_no_points() -> None:
     (lambda r: r.apply(np.ones(3)), r"V: shape \(3,\)"),
     (lambda r: r.apply("abc"), "V: "),
     (lambda r: r.sparse_plan(0), "least: 0"),
-    (lambda r: r.transform(np.ones((2, 3))), "dimension"),
-    (lambda r: r.transform([[np.nan, 0]]), "x: nan"),
+    (lambda r: r.transform(np.ones((2, 3))), "x_new: dimension 3"),
+    (lambda r: r.transform([[np.nan, 0]]), "x_new: nan"),
     (lambda r: r.sample(0, 1), "k: 0"),
     (lambda r: r.sample(1, None), "rng: None"),
     (lambda r: r.sample(1, -1), "rng: -1"),
@@ -262,3 +262,11 @@ def test_a_result_survives_pickling_with_its_problem() -> None:
     again = pickle.loads(pickle.dumps(solved_before))
     assert again.value() == solved_before.value()
     assert np.array_equal(again.transform(X[:1]), solved_before.transform(X[:1]))
+
+
+def test_results_are_equal_where_they_are_one() -> None:
+    """Comparing arrays entry by entry would raise an error; and a result can be a key."""
+    first, second = (refot.solve(np.eye(3), None, None, 1.0) for _ in range(2))
+    assert [first] == [first]
+    assert first != second
+    assert {first: 1}[first] == 1

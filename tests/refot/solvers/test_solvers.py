@@ -24,7 +24,7 @@ import refot
 from refot import ConvergenceWarning, InputError
 from refot.problem import problem
 from refot.solvers import METHODS, cost_range, eps_schedule
-from refot.solvers.schedule import NEAR
+from refot.solvers.schedule import NO_STAGE
 
 methods = st.sampled_from(sorted(METHODS))
 
@@ -184,9 +184,9 @@ def test_the_schedule_falls_by_quarters_from_the_range_of_the_cost(case):
     spread = cost_range(problem(*case))
     assert spread == np.ptp(case.matrix[case.a > 0][:, case.b > 0])  # of the pairs with mass
     stages = list(eps_schedule(spread, case.eps))
-    assert all(stage > NEAR * case.eps for stage in stages)
+    assert all(stage > NO_STAGE * case.eps for stage in stages)
     assert stages == [spread / 4**k for k in range(len(stages))]
-    assert spread / 4 ** len(stages) <= NEAR * case.eps
+    assert spread / 4 ** len(stages) <= NO_STAGE * case.eps
 
 
 @given(cases())

@@ -62,3 +62,17 @@ def test_without_room_for_two_matrices_it_transforms(monkeypatch: pytest.MonkeyP
     one, other = (next(islice(way, 3, 4))[0] for way in (
         fastest_iterates(p, np.zeros_like(p.a)), symmetric_iterates(p, np.zeros_like(p.a))))
     np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("factor", [100.0, 1e200])
+def test_a_start_of_no_use_is_replaced(factor: float) -> None:
+    """Both ways of solving take it for what it is, and answer what they answer without a start."""
+    p = self_problem(0.1)
+    bad = factor * np.random.default_rng(1).normal(size=40)
+    for start in (bad, np.full(40, factor)):
+        for solve in (refot.sinkhorn_symmetric, lambda C, a, eps, f: refot.solve(
+                C, a, a, eps, g=f, method="stabilised")):
+            found = solve(p.C, p.a, p.eps, f=start)
+            assert found.converged
+            assert abs(found.f + found.g - solve(p.C, p.a, p.eps, f=0 * start).f
+                       - solve(p.C, p.a, p.eps, f=0 * start).g).max() <= 1e-6 * p.eps

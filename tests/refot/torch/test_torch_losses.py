@@ -223,6 +223,8 @@ def test_tensors_of_any_layout_are_read_right(clouds):
     (lambda x, y, a: (x.numpy(), y, a), "x"),
     (lambda x, y, a: (x[0], y, a), "x"),
     (lambda x, y, a: (x[None], y, a), "y"),
+    (lambda x, y, a: (x[:0], y, a), "x"),
+    (lambda x, y, a: (x, y[:0], a), "y"),
     (lambda x, y, a: (x, y.float(), a), "y"),
     (lambda x, y, a: (x.to(torch.complex128), y, a), "x"),
     (lambda x, y, a: (x.to_sparse(), y, a), "x"),
