@@ -133,8 +133,8 @@ def summary(outcome: Outcome, out: Path) -> list[str]:
         lines.append(f"stopped by {outcome.stopped_by.name}; --resume --out {out} goes on from "
                      f"{outcome.checkpoint.name}")
     else:
-        lines.append(f"in {out}: report.json, metrics.jsonl, curves.png, samples-*.png, "
-                     f"{outcome.checkpoint.name}")
+        lines.append(f"in {out}: report.json, metrics.jsonl, progress.html, curves.png, "
+                     f"samples-*.png, {outcome.checkpoint.name}")
     return lines
 
 

@@ -5,6 +5,7 @@ metrics.jsonl        one object for each step: iteration, seconds, losses, and m
 checkpoint-*.npz     the last two checkpoints, with the state of the random generator; no pickle
 samples-*.png        what the system generates, at several times of the training
 curves.png           losses and measures
+progress.html        the last samples and the curves, in a page that reloads itself
 report.json          how the run ended
 
 Metrics are appended line by line. Every other file is written under a temporary name and then
@@ -30,7 +31,7 @@ from refot.arrays import Array, InputError
 from refot.files import UnreadableError, open_plain, parsed, read_json, write_text
 from refot.networks import CheckpointError, load_checkpoint, save_checkpoint
 
-TEMPORARY = re.compile(r"\.(run|metrics|report|curves|samples-\d{9}|checkpoint-\d{9})\.")
+TEMPORARY = re.compile(r"\.(run|metrics|report|curves|progress|samples-\d{9}|checkpoint-\d{9})\.")
 """The beginning of the temporary names of a run's files while they are being written."""
 
 LARGEST_RUN = 1 << 20

@@ -13,13 +13,10 @@ import math
 import os
 import platform
 import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any, TextIO
 
 import numpy as np
@@ -28,10 +25,7 @@ import refot
 from refot.arrays import Array, InputError, as_count, namespace
 from refot.backend_contract import VARIABLE, Backend, BackendLike, backend_for, backend_names
 from refot.networks import generator_state
-from refot.plots.curves import plot_curves
-from refot.plots.figures import save_figure
-from refot.plots.training import plot_samples
-from refot.systems.registry import Illustrated, System, find_preset, make_system
+from refot.systems.registry import System, find_preset, make_system
 from refot.systems.training.folder import (
     Held,
     Identity,
@@ -43,10 +37,9 @@ from refot.systems.training.folder import (
     write_json,
 )
 from refot.systems.training.load import made_again, restored
+from refot.systems.training.pictures import affordable, draw
+from refot.systems.training.signals import signals
 from refot.systems.training.watcher import Watcher
-
-SAMPLES = 100
-"""The number of samples in a picture."""
 
 MEASURES, PICTURE = 0, 1
 """The purposes for which `_Run._generator` makes a random generator: each draws its own numbers."""
@@ -70,8 +63,9 @@ class DivergedError(ArithmeticError):
 class Cadence:
     """How often checkpoints are written, measures taken and losses logged.
 
-    `measure_every`, in iterations, is for measures and pictures; None stands for twenty times in a
-    run. Both are also taken at the start and at the end, and the end is always saved.
+    `measure_every`, in iterations, is for measures and pictures; None stands for twenty measures in
+    a run, and a picture with each of them as long as both together take less than a tenth of the
+    time. Both are also taken at the start and at the end, and the end is always saved.
     """
 
     checkpoint_seconds: float = 60.0
@@ -168,6 +162,8 @@ class _Run:
     watcher: Watcher
     iteration: int = 0
     seconds: float = 0.0
+    looked: float = 0.0  # seconds of measures and pictures since the start or the last resume
+    picture_took: float = 0.0  # seconds of the last picture
     losses: dict[str, float] = field(default_factory=dict)
     measures: dict[str, float | None] = field(default_factory=dict)
     checkpoint: Path | None = None
@@ -233,13 +229,20 @@ class _Run:
         row: dict[str, Any] = {"iteration": self.iteration, "seconds": round(self.seconds, 6),
                                "losses": self.losses}
         if due:
+            begun = time.monotonic()
             self._measure()
             row["measures"] = self.measures
+            self.looked += time.monotonic() - begun
         if due or self.iteration % self.cadence.log_every == 0:
             metrics.write(json.dumps(row) + "\n")
             metrics.flush()
-        if due:
+        if due and self._shows_picture():
             self._draw()
+
+    def _shows_picture(self) -> bool:
+        """Whether to draw here: at both ends, as often as was asked for, or where it is cheap."""
+        return (self.iteration in (0, self.iterations) or self.cadence.measure_every is not None
+                or affordable(self.looked, self.seconds, self.picture_took))
 
     def _measure(self) -> None:
         """Take measures of the present state; None for one that is not finite, for JSON has no such
@@ -250,12 +253,12 @@ class _Run:
         self.watcher.measured(self.iteration, self.measures)
 
     def _draw(self) -> None:
-        """Draw samples of the present state, and the curves of losses and measures so far."""
-        rng = self._generator(PICTURE)
-        samples = (self.system.picture(rng) if isinstance(self.system, Illustrated)
-                   else plot_samples(self.system.sample(SAMPLES, rng)))
-        save_figure(samples, self.folder.path / f"samples-{self.iteration:09d}.png")
-        save_figure(plot_curves(list(self.folder.rows())), self.folder.path / "curves.png")
+        """Draw the present state and the curves so far."""
+        begun = time.monotonic()
+        draw(self.system, self.folder, self.iteration, self.iterations, self.seconds,
+             self._generator(PICTURE))
+        self.picture_took = time.monotonic() - begun
+        self.looked += self.picture_took
 
     def _generator(self, purpose: int) -> np.random.Generator:
         """A random generator for one purpose, apart from the system's own, so that measures and
@@ -295,31 +298,3 @@ def first_not_finite(arrays: Mapping[str, Array]) -> str | None:
                     or bool(namespace(array).isfinite(array).all())):
                 return name
     return None
-
-
-@contextmanager
-def signals() -> Iterator[list[signal.Signals]]:
-    """Within the `with` block, the first Ctrl-C or SIGTERM is only appended to the list that is
-    yielded; the second one has its usual effect.
-
-    Python handles signals in the main thread of a process alone; in another thread the list stays
-    empty.
-    """
-    received: list[signal.Signals] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(number: int, _: FrameType | None) -> None:
-        received.append(signal.Signals(number))
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    try:
-        for each in before:
-            signal.signal(each, note)
-        yield received
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

@@ -25,6 +25,7 @@ from refot.systems.registry import SYSTEMS
 from refot.systems.training import loop
 from refot.systems.training.folder import RunFolderError, locked
 from refot.systems.training.loop import Cadence, DivergedError, train
+from refot.systems.training.pictures import AGAIN, affordable
 from refot.systems.training.watcher import Watcher
 
 NEVER = Cadence(checkpoint_seconds=1e9, measure_every=10**9)
@@ -74,7 +75,7 @@ def test_a_run_leaves_its_files(tmp_path: Path, pictures: None) -> None:
     out = tmp_path / "deep" / "run"
     outcome = toy(out, iterations=4, cadence=Cadence(measure_every=2))
     names = {path.name for path in out.iterdir()}
-    assert names == {"run.json", "metrics.jsonl", "report.json", "curves.png",
+    assert names == {"run.json", "metrics.jsonl", "report.json", "curves.png", "progress.html",
                      "checkpoint-000000004.npz", *(f"samples-{k:09d}.png" for k in (0, 2, 4))}
     assert [row["iteration"] for row in rows(out)] == [0, 1, 2, 3, 4]
     assert [row["iteration"] for row in rows(out) if "measures" in row] == [0, 2, 4]
@@ -82,6 +83,40 @@ def test_a_run_leaves_its_files(tmp_path: Path, pictures: None) -> None:
     assert report["iterations"] == 4
     assert report["measures"] == {"noisy": outcome.measures["noisy"], "undefined": None}
     assert report["losses"] == rows(out)[-1]["losses"]
+
+
+def test_the_page_of_a_run_reloads_itself_until_it_is_done(tmp_path: Path, pictures: None) -> None:
+    pages = []
+
+    class Reads(Watcher):
+        def measured(self, iteration: int, measures: dict[str, float | None]) -> None:
+            if iteration == 4:  # the page of iteration 2
+                pages.append((tmp_path / "progress.html").read_text(encoding="utf-8"))
+
+    toy(tmp_path, iterations=4, cadence=Cadence(measure_every=2), watcher=Reads())
+    pages.append((tmp_path / "progress.html").read_text(encoding="utf-8"))
+    assert [AGAIN in page for page in pages] == [True, False]
+    for iteration, page in zip((2, 4), pages, strict=True):
+        assert f"samples-{iteration:09d}.png" in page
+        assert "curves.png" in page
+        assert f"{iteration} of 4 iterations" in page
+
+
+def test_pictures_are_left_out_where_they_would_take_too_long(
+        tmp_path: Path, pictures: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measures are taken all the same: numbers must not depend on the clock."""
+    monkeypatch.setattr(loop, "affordable", lambda *_: False)
+    toy(tmp_path, iterations=40, cadence=Cadence())
+    assert {path.name for path in tmp_path.glob("samples-*")} == {
+        "samples-000000000.png", "samples-000000040.png"}
+    assert len([row for row in rows(tmp_path) if "measures" in row]) == 21
+
+
+def test_pictures_may_take_a_tenth_of_the_time() -> None:
+    assert affordable(looked=0.0, trained=9.0, next_one=1.0)
+    assert affordable(looked=0.5, trained=9.0, next_one=0.5)
+    assert not affordable(looked=0.0, trained=8.9, next_one=1.0)
+    assert not affordable(looked=1.0, trained=9.0, next_one=0.1)
 
 
 def test_two_checkpoints_are_kept(tmp_path: Path) -> None:
