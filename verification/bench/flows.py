@@ -23,7 +23,7 @@ import numpy as np
 
 from refot.arrays import Array
 
-from .losses import as_accurate, error_of
+from .losses import as_accurate, error_of, ott_gradient
 from .timing import ratios
 
 Flow: TypeAlias = Callable[[float], Array]
@@ -130,18 +130,9 @@ def pot(clouds: Clouds) -> Flow:
 def ott(clouds: Clouds) -> Flow:
     """`sinkhorn_divergence` of OTT under jit, compiled once; the setting is the threshold."""
     import jax
-    from ott.geometry.pointcloud import PointCloud
-    from ott.tools.sinkhorn_divergence import sinkhorn_divergence
 
     with jax.enable_x64(True):
-        y = jax.numpy.asarray(clouds.y)
-
-    def value(points: Any, threshold: Any) -> Any:
-        return sinkhorn_divergence(
-            PointCloud, points, y, epsilon=clouds.eps,
-            solve_kwargs={"threshold": threshold, "max_iterations": 10**5})[0]
-
-    compiled = jax.jit(jax.grad(value))
+        compiled = ott_gradient(jax.numpy.asarray(clouds.y), clouds.eps)
 
     def run(threshold: float) -> Array:
         with jax.enable_x64(True):

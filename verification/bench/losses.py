@@ -129,24 +129,31 @@ def ott(problem: Problem, dtype: str = "float64") -> Run:
     """`ott.tools.sinkhorn_divergence.sinkdiv` under jit, compiled once; the setting is the
     threshold."""
     import jax
-    from ott.geometry.pointcloud import PointCloud
-    from ott.tools.sinkhorn_divergence import sinkhorn_divergence
 
     with jax.enable_x64(True):
         x, y = (jax.numpy.asarray(points, dtype=dtype) for points in (problem.x, problem.y))
-
-    def value(points: Any, threshold: Any) -> Any:
-        return sinkhorn_divergence(
-            PointCloud, points, y, epsilon=problem.eps,
-            solve_kwargs={"threshold": threshold, "max_iterations": 10**5})[0]
-
-    gradient = jax.jit(jax.grad(value))
+    gradient = ott_gradient(y, problem.eps)
 
     def run(setting: float) -> Array:
         with jax.enable_x64(True):
             return np.asarray(gradient(x, setting))
 
     return run
+
+
+def ott_gradient(y: Any, eps: float) -> Callable[[Any, Any], Any]:
+    """From points x (n, d) and a threshold to the gradient of OTT's divergence in x, compiled."""
+    import jax
+    from ott.geometry.pointcloud import PointCloud
+    from ott.tools.sinkhorn_divergence import sinkhorn_divergence
+
+    def value(x: Any, threshold: Any) -> Any:
+        return sinkhorn_divergence(
+            PointCloud, x, y, epsilon=eps,
+            solve_kwargs={"threshold": threshold, "max_iterations": 10**5})[0]
+
+    compiled: Callable[[Any, Any], Any] = jax.jit(jax.grad(value))
+    return compiled
 
 
 PAIRS = {"torch": (refot_torch, geomloss), "jax": (refot_jax, ott)}

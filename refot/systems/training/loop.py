@@ -162,7 +162,8 @@ class _Run:
     watcher: Watcher
     iteration: int = 0
     seconds: float = 0.0
-    looked: float = 0.0  # seconds of measures and pictures since the start or the last resume
+    resumed_at: float = 0.0  # the seconds that a resumed run had when it was resumed
+    looked: float = 0.0  # seconds of measures and pictures since then
     picture_took: float = 0.0  # seconds of the last picture
     losses: dict[str, float] = field(default_factory=dict)
     measures: dict[str, float | None] = field(default_factory=dict)
@@ -180,6 +181,7 @@ class _Run:
             self.checkpoint = self.folder.checkpoint(snapshot.iteration)
             restored(self.system, snapshot, self.checkpoint)
             self.iteration, self.seconds = snapshot.iteration, snapshot.seconds
+            self.resumed_at = snapshot.seconds
         for _ in self.folder.rows():  # raises for a bad line, before any file is changed
             pass
         self.folder.begin(self.iterations)
@@ -242,7 +244,7 @@ class _Run:
     def _shows_picture(self) -> bool:
         """Whether to draw here: at both ends, as often as was asked for, or where it is cheap."""
         return (self.iteration in (0, self.iterations) or self.cadence.measure_every is not None
-                or affordable(self.looked, self.seconds, self.picture_took))
+                or affordable(self.looked, self.seconds - self.resumed_at, self.picture_took))
 
     def _measure(self) -> None:
         """Take measures of the present state; None for one that is not finite, for JSON has no such

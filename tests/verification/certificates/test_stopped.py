@@ -22,9 +22,6 @@ TOL = 1e-6
 OUTSIDE = [52, 107, 198, 211, 1114, 1127, 1147]
 """Seeds at which the sharp value was outside a bound that knew of rounding alone."""
 
-BETTER = [52, 198, 1127, 1147]
-"""Those of them whose solve ends far nearer than its tolerance asks."""
-
 Example = tuple[Any, Any, Any, float]
 
 
@@ -140,15 +137,16 @@ def test_nothing_is_known_of_what_is_no_plan(spoiled: float) -> None:
     assert np.isposinf(stopped.self_value(0.1))
 
 
-@pytest.mark.parametrize("seed", OUTSIDE)
-def test_sharp_values_that_were_outside_are_within_the_bound(seed: int) -> None:
-    """And not a hundred times as large as need be, where the solve ends near its tolerance."""
-    case = drawn(seed)
-    C, a, b = np.asarray(case.C), *(normalised(w, case.C.dtype) for w in (case.a, case.b))
-    s, why = asked(refot.sharp_value, case.C, case.a, case.b, case.eps, backend=case.backend)
-    assert not why
-    true = enclose(C, a, b, case.eps).transport_cost
-    bound = rounding_bound("transport_cost", C, a, b, case.eps)
-    assert not missed(s, [true], bound)
-    if seed not in BETTER:
-        assert missed(s, [true], bound / 100)
+def test_sharp_values_that_were_outside_are_within_the_bound() -> None:
+    """And the bound is not a hundred times what it must be for all of them to be within."""
+    within = []
+    for seed in OUTSIDE:
+        case = drawn(seed)
+        C, a, b = np.asarray(case.C), *(normalised(w, case.C.dtype) for w in (case.a, case.b))
+        s, why = asked(refot.sharp_value, case.C, case.a, case.b, case.eps, backend=case.backend)
+        assert not why
+        true = enclose(C, a, b, case.eps).transport_cost
+        bound = rounding_bound("transport_cost", C, a, b, case.eps)
+        assert not missed(s, [true], bound), seed
+        within.append(not missed(s, [true], bound / 100))
+    assert not all(within)
