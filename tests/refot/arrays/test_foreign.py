@@ -32,6 +32,8 @@ try:  # the `peers` extra
 except ImportError:
     torch = jax = None
 
+frameworks = pytest.mark.skipif(torch is None, reason="needs torch and jax: the `peers` extra")
+
 NUMPY = refot.get_backend("numpy")
 
 EVERY = CALLS | {"exact": lambda w: refot.exact(*w.matrix[:3]).value,
@@ -137,14 +139,14 @@ def test_every_function_refuses_what_is_no_array_of_numbers(name: str, kind: str
 
 
 # ------------------------------------------------------------------ the errors say what to do
-@pytest.mark.peers
+@frameworks
 def test_a_tensor_that_requires_grad_is_sent_to_refot_torch() -> None:
     x = torch.ones(3, 2, requires_grad=True)
     with pytest.raises(TypeInputError, match=r"^x: a tensor that requires grad; .*refot\.torch"):
         refot.point_cost(x, x)
 
 
-@pytest.mark.peers
+@frameworks
 def test_a_traced_array_is_sent_to_refot_jax() -> None:
     x = jax.numpy.ones((3, 2))
     with pytest.raises(TypeInputError, match=r"^x: a traced array.*refot\.jax"):
@@ -166,7 +168,7 @@ def test_each_dtype_is_computed_in_one_of_two(dtype: str, computed: str) -> None
     assert found.f.dtype.isnative
 
 
-@pytest.mark.peers
+@frameworks
 def test_bfloat16_is_computed_in_float32() -> None:
     """Of torch, and of JAX, whose arrays NumPy sees as a dtype of another library."""
     C = np.array([[0.0, 1.0], [1.0, 0.5]])
@@ -177,7 +179,7 @@ def test_bfloat16_is_computed_in_float32() -> None:
         np.testing.assert_array_equal(np.asarray(found), right)
 
 
-@pytest.mark.peers
+@frameworks
 def test_what_is_kept_in_an_operand_or_a_measure_comes_back_as_it_was_given() -> None:
     x = torch.arange(6.0).reshape(3, 2)
     assert isinstance(refot.solve(refot.point_cost(x, x), None, None, 1.0).f, torch.Tensor)
@@ -186,7 +188,7 @@ def test_what_is_kept_in_an_operand_or_a_measure_comes_back_as_it_was_given() ->
     assert isinstance(refot.measure(x).merged().points, torch.Tensor)
 
 
-@pytest.mark.peers
+@frameworks
 def test_a_result_answers_in_the_arrays_of_its_problem() -> None:
     """Its methods compute with NumPy's, from potentials that are tensors."""
     x, y = torch.arange(8.0).reshape(4, 2), torch.arange(6.0).reshape(3, 2)
@@ -201,7 +203,7 @@ def test_a_result_answers_in_the_arrays_of_its_problem() -> None:
     assert isinstance(free.plan(), torch.Tensor)
 
 
-@pytest.mark.peers
+@frameworks
 def test_many_problems_at_once_come_back_as_they_were_given() -> None:
     x, C = torch.arange(8.0).reshape(4, 2), torch.arange(12.0).reshape(2, 3, 2)
     assert isinstance(refot.pairwise([x, x[:2]], 5.0), torch.Tensor)
@@ -315,7 +317,7 @@ def test_the_table_has_every_function_of_the_face() -> None:
     assert set(EVERY) <= functions
 
 
-@pytest.mark.peers
+@frameworks
 def test_a_warm_start_of_another_library_is_understood() -> None:
     """What a step in torch has found serves as the start of one with NumPy's arrays: the results
     are torch's, as those of any other call with an argument of torch."""

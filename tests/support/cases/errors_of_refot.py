@@ -1,4 +1,7 @@
-"""Every exception class and every dataclass of refot, found in all its modules."""
+"""Every exception class and every dataclass of refot, found in all its modules.
+
+The front of a framework that is not installed is left out: it cannot be imported.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import dataclasses
 import importlib
 import inspect
 import pkgutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import refot
@@ -13,8 +17,10 @@ from refot.systems.training.loop import DivergedError
 from refot.verification.pytest_refot.plugin import CheckFailedError, RefotError
 from refot.verification.runs.run import CheckResult
 
+ABSENT = {f"refot.{front}" for front in ("jax", "sklearn", "torch") if find_spec(front) is None}
 MODULES = [importlib.import_module(name) for _, name, _ in
-           pkgutil.walk_packages(refot.__path__, "refot.") if not name.endswith("__main__")]
+           pkgutil.walk_packages(refot.__path__, "refot.")
+           if not name.endswith("__main__") and ".".join(name.split(".")[:2]) not in ABSENT]
 CLASSES = sorted({found for module in MODULES for found in vars(module).values()
                   if inspect.isclass(found) and found.__module__ == module.__name__},
                  key=lambda found: f"{found.__module__}.{found.__qualname__}")
