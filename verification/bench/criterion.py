@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from refot.arrays import Array
+from refot.backend_contract import BackendLike
 from refot.problem import Problem, problem
 from refot.solvers.gap import gap_of
 from refot.solvers.unbalanced.gap import unbalanced_gap
@@ -45,12 +46,17 @@ class Judgement:
 
 
 def judge(instance: Instance, answer: Answer) -> Judgement:
-    """Both measures of an answer. Potentials of a wrong shape or not finite: inf, inf."""
+    """Both measures of an answer, on the backend that fits its size."""
+    return judge_on("numpy" if len(instance.x) <= READABLE else "numba", instance, answer)
+
+
+def judge_on(backend: BackendLike, instance: Instance, answer: Answer) -> Judgement:
+    """Both measures of an answer, computed on this backend. Potentials of a wrong shape or not
+    finite: inf, inf."""
     n = len(instance.x)
     f, g = (np.asarray(potential, dtype=np.float64) for potential in (answer.f, answer.g))
     if f.shape != (n,) or g.shape != (n,) or not np.isfinite([f, g]).all():
         return Judgement(math.inf, math.inf)
-    backend = "numpy" if n <= READABLE else "numba"
     with np.errstate(all="ignore"):  # exponents may overflow if the answer is far off
         error, gap = (measures_free(instance, f, g, backend)
                       if isinstance(instance, UnbalancedInstance)
@@ -58,14 +64,14 @@ def judge(instance: Instance, answer: Answer) -> Judgement:
     return Judgement(*(value if value >= 0 else math.inf for value in (error, gap)))
 
 
-def measures(instance: Instance, f: Array, g: Array, backend: str) -> tuple[float, float]:
+def measures(instance: Instance, f: Array, g: Array, backend: BackendLike) -> tuple[float, float]:
     """Both measures of a balanced problem."""
     p: Problem = problem(instance.C, instance.a, instance.a, instance.eps, backend)
     return p.marginal_error(f, g), gap_of(p, g).relative
 
 
 def measures_free(
-    instance: UnbalancedInstance, f: Array, g: Array, backend: str
+    instance: UnbalancedInstance, f: Array, g: Array, backend: BackendLike
 ) -> tuple[float, float]:
     """Both measures of an unbalanced problem. The first is the L1 error of the marginals of U-4 at
     the best shift U-5 of (f, g). The gap is the smaller one of (f, g) and of g with the best f for

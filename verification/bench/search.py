@@ -21,6 +21,9 @@ CLOSE = 4.0
 """The search ends if measure >= target / CLOSE, or if an accuracy that fails is within this factor
 of one that meets the target."""
 
+PLATEAU = 1e3
+"""A solver that makes few iterations gives the same answer over a range of accuracies. It is given
+up only if its answer has not improved while the accuracy fell by this factor."""
 
 LOOSEST = 0.5
 """The loosest accuracy that is tried."""
@@ -77,11 +80,15 @@ def following(criterion: Criterion, history: list[Attempted]) -> float | None:
 
 def tighter(criterion: Criterion, history: list[Attempted]) -> float | None:
     """The next accuracy if none has met the target yet. None if of three or more the tightest did
-    not improve the measure by a tenth, or if rounding allows no tighter one."""
+    not improve the measure by a tenth over a span of PLATEAU, or if rounding allows no tighter one.
+    """
     by_accuracy = sorted(history, key=lambda trial: trial.run.accuracy)
     measures = [criterion.measure(trial.judged) for trial in by_accuracy]
-    if len(measures) >= 3 and not measures[0] < 0.9 * min(measures[1:]):
+    least = by_accuracy[0].run.accuracy
+    before = [measure for trial, measure in zip(by_accuracy, measures, strict=True)
+              if trial.run.accuracy >= PLATEAU * least]
+    if len(measures) >= 3 and before and not measures[0] < 0.9 * min(before):
         return None
     factor = 0.5 * criterion.target / measures[0] if measures[0] < math.inf else 1e-2
-    accuracy = by_accuracy[0].run.accuracy * max(factor, 1e-3)
+    accuracy = least * max(factor, 1e-3)
     return accuracy if accuracy > 1e-16 else None

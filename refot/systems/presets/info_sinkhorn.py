@@ -22,6 +22,7 @@ from refot.systems.tasks.image_networks import (
     dense_duals,
     table_3b_duals,
     table_3b_generator,
+    with_audible_category,
 )
 from refot.systems.tasks.latent import Latent
 from refot.systems.tasks.lifted_digits import LiftedDigits
@@ -54,8 +55,8 @@ QUICK_2 = replace(
 QUICK_LATENT_2 = replace(LATENT_2, noise=16)
 
 LIFTED_DIGITS = 1_000
-"""Iterations of the presets on MNIST whose cost has features; LIFTED_2 and LIFTED_LATENT_2 are
-theirs too."""
+"""Iterations of the presets on MNIST whose cost has features; LIFTED_2 is theirs too, and their
+latents are QUICK_LATENT_2."""
 
 FEATURE_WEIGHT = 0.25
 """The cost between two digits is the mean of (x - x')^2 over the pixels, plus this number times
@@ -65,9 +66,6 @@ LIFTED_2 = replace(
     QUICK_2, eps=0.15, lam=0.15, cost="sqeuclidean", batch=256, n_D=1,
     rates=replace(QUICK_2.rates, decay=(LIFTED_DIGITS // 2, LIFTED_DIGITS)))
 
-LIFTED_LATENT_2 = replace(LATENT_2, noise=4)
-"""Little noise: at the start a category then moves the generator's output as far as the noise does.
-With more noise two digits may come to share two categories, and stay so."""
 
 CLUSTERED_STEPS = 2_000
 """Iterations of the presets on 9 wide Gaussians; CLUSTERED and CLUSTERS are theirs too."""
@@ -78,7 +76,7 @@ CLUSTERS = GaussianGrid(side=3, spacing=4.0, std=0.5)
 
 _CUT = "width 128, 8 noise dimensions, rate 1e-3 falling to 2e-5, 4,000 steps"
 _CUT_2 = "dense networks of width 256, 16 noise dimensions, rate 1e-3 falling to 2e-5, 3,000 steps"
-_CUT_3 = ("dense networks of width 256, 4 noise dimensions, eps = lam = .15, n_D = 1, batch 256, "
+_CUT_3 = ("dense networks of width 256, 16 noise dimensions, eps = lam = .15, n_D = 1, batch 256, "
           "1,000 steps; the cost is squared l2 of pixels and of features")
 
 
@@ -116,9 +114,9 @@ def quick_digits(data: str | None) -> Digits:
 def lifted_digits(data: str | None) -> LiftedDigits:
     """MNIST, 28 x 28, with a cost that also compares features: see _CUT_3. `data` is as in
     `Digits`."""
-    z, h, f = LIFTED_LATENT_2, 256, digit_features(data)
+    z, h, f = QUICK_LATENT_2, 256, digit_features(data)
     generator = dense([z.size, h, h, 784], LeakyReLU(0.2), Tanh(), batch_norm=True)
-    return LiftedDigits(data, z, f, FEATURE_WEIGHT, generator,
+    return LiftedDigits(data, z, f, FEATURE_WEIGHT, with_audible_category(generator, z),
                         dense_duals(784 + COORDINATES, h, 128, z.informative))
 
 

@@ -34,6 +34,7 @@ from refot.networks import (
     Tanh,
     mlp,
 )
+from refot.systems.tasks.latent import Latent
 
 NetworkMaker: TypeAlias = Callable[[np.random.Generator, ModuleType, Any], Sequential]
 """(random generator, array library, dtype) -> a network with newly drawn weights."""
@@ -51,6 +52,25 @@ def dense(sizes: Sequence[int], activation: Layer, output: Layer | None = None,
 def layers(*given: Layer) -> NetworkMaker:
     """A network of these layers, in this order."""
     return lambda rng, xp, dtype: Sequential(given, rng, dtype, xp)
+
+
+def with_audible_category(make: NetworkMaker, law: Latent) -> NetworkMaker:
+    """The network of `make` on latents of `law`, with the weights of the category in its first
+    layer drawn sqrt(noise) times as large.
+
+    A category is a single 1, but the noise beside it has a length of about sqrt(noise), and would
+    drown it. With larger weights both move the output equally far at the start.
+    """
+
+    def made(rng: np.random.Generator, xp: ModuleType, dtype: Any) -> Sequential:
+        network = make(rng, xp, dtype)
+        first = next(iter(network.weights.values()))
+        if first.shape[0] != law.size:
+            raise ShapeError("make", f"a first layer of shape {first.shape}", f"{law.size} inputs")
+        first[: law.categories] *= law.noise**0.5
+        return network
+
+    return made
 
 
 # ------------------------------------------------------------------ generators of images

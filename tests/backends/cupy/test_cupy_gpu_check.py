@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -16,9 +18,15 @@ from cuda_host.host import COMPILER, HostBackend
 
 from refot.backend_contract import backend_status
 from refot.backends.numpy.backend import NumpyBackend
+from refot.problem import problem
+from refot.verification.bench.criterion import Answer, judge
+from refot.verification.bench.peers.peer import Solve
+from refot.verification.bench.problems import Instance
 from refot.verification.parity import ParityProblem, compared, fixed_problems
+from refot.verification.tools.gpu import accuracy as gpu_accuracy
 from refot.verification.tools.gpu import benchmark as gpu_benchmark
 from refot.verification.tools.gpu import check as gpu_check
+from refot.verification.tools.gpu.deadline import Deadline
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "verification" / "tools" / "gpu" / "check.py"
@@ -61,6 +69,7 @@ try:
 except SystemExit:
     pass
 import refot, refot.verification.parity, refot.verification.tools.gpu.benchmark
+import refot.verification.tools.gpu.accuracy
 import refot.verification.subjects.adapters.refot_itself, refot.verification.runs.run
 print(refot.__file__)
 """
@@ -136,7 +145,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> None:
         SimpleNamespace(xp=fake)))
     monkeypatch.setattr("refot.backend_contract.get_backend", lambda name: backend)
     monkeypatch.setattr(gpu_benchmark, "SOFTMIN", (("float32", 50, 3),))
-    monkeypatch.setattr(gpu_benchmark, "SOLVES", (("float64", 40, 2, 0.3, 1e-6),))
+    monkeypatch.setattr(gpu_accuracy, "PROBLEMS", ((40, 2, 0.1),))
     few = {dtype: small(dtype)[:2] for dtype in (np.float32, np.float64)}
     monkeypatch.setattr("refot.verification.parity.comparison.fixed_problems", few.get)
 
@@ -144,18 +153,71 @@ def device(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("device")
 def test_it_writes_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.json"
-    assert gpu_check.main(["--json", str(out), "--only", "parity", "--only", "benchmark"]) == 0
+    assert gpu_check.main(["--json", str(out), *only("parity", "accuracy", "benchmark")]) == 0
     report = json.loads(out.read_text())
     assert list(tmp_path.iterdir()) == [out]
     assert report["machine"]["device"] == "none"
     assert report["parity"]["passed"]
-    assert report["benchmark"]["softmin"][0]["numpy"] > 0
-    assert isinstance(report["benchmark"]["softmin"][0]["keops"], str)  # why it was not measured
-    assert report["benchmark"]["solve"][0]["marginal_error"] <= 1e-6
+    rates = report["benchmark"]["softmin"][0]
+    assert rates["numpy"] > 0
+    assert isinstance(rates["keops"], str)  # why it was not measured
+    solves = {row["solver"]: row for row in report["accuracy"]["solves"]}
+    assert solves["refot float64"]["gap"] <= 1e-4
+    assert solves["refot float32"]["gap"] <= 1e-4
+    assert set(solves) == {"refot float64", "refot float32", *gpu_accuracy.PEERS}
+    assert all("reason" in solves[name] for name in gpu_accuracy.PEERS)
     due = sum(len(list(compared(NumpyBackend(), case)))
               for dtype in (np.float32, np.float64) for case in small(dtype)[:2])
     assert due > 20
     assert f"{due} of {due} comparisons passed" in capsys.readouterr().out
+
+
+def only(*parts: str) -> list[str]:
+    return [word for part in parts for word in ("--only", part)]
+
+
+@pytest.mark.usefixtures("device")
+def test_what_begins_too_late_is_left_out_and_named(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    arguments = ["--minutes", "0", "--json", str(out), *only("accuracy", "benchmark")]
+    assert gpu_check.main(arguments) == 0
+    report = json.loads(out.read_text())
+    why = "left out: no time left of 0 minutes"
+    assert {row["reason"] for row in report["accuracy"]["solves"]} == {why}
+    assert report["benchmark"]["softmin"][0]["numpy"] == why
+
+
+MOST = 300
+
+
+def plain(instance: Instance, sharp: bool = True) -> Solve:
+    """Sinkhorn's iteration, 1 / accuracy times, MOST at most; wrong potentials if not `sharp`."""
+    def solve(accuracy: float) -> Answer:
+        p = problem(instance.C, instance.a, instance.a, instance.eps, "numpy")
+        count = min(math.ceil(1 / accuracy), MOST)
+        g = np.zeros(instance.n)
+        for _ in range(count):
+            f = p.transform(g)
+            g = p.T.transform(f)
+        return Answer(f, g if sharp else g + 0.1 * instance.x[:, 0], count)
+
+    return solve
+
+
+@pytest.mark.usefixtures("device")
+def test_each_solver_is_timed_at_the_fewest_iterations_that_reach_the_gap(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_accuracy, "PEERS", {"plain": plain,
+                                                "wrong": partial(plain, sharp=False)})
+    rows = {row["solver"]: row for row in gpu_accuracy.times_to_accuracy(NumpyBackend(),
+                                                                          Deadline(1))}
+    found = rows["plain"]
+    assert found["gap"] <= 1e-4
+    instance = gpu_accuracy.instance_of(*gpu_accuracy.PROBLEMS[0])
+    fewer = judge(instance, plain(instance)(8 / found["iterations"]))
+    assert fewer.gap > 1e-4  # an eighth of the iterations does not suffice
+    assert rows["wrong"]["reason"].startswith("does not get there; reached a gap of ")
 
 
 @pytest.mark.usefixtures("device")

@@ -16,7 +16,7 @@ from refot.systems.classifier import Classifier
 from refot.systems.info_sinkhorn import InfoSinkhorn
 from refot.systems.presets import info_sinkhorn as presets
 from refot.systems.tasks import digit_features, digits, eigenmap
-from refot.systems.tasks.image_networks import dense, dense_duals
+from refot.systems.tasks.image_networks import dense, dense_duals, with_audible_category
 from refot.systems.tasks.latent import Latent
 from refot.systems.tasks.lifted_digits import LiftedDigits, WithFeatures
 
@@ -145,6 +145,31 @@ def test_what_the_generator_makes_stands_beside_its_own_features(task: LiftedDig
     assert all((before[name] == w).all() for name, w in task.f.weights.items())
     assert s.sample(3, rng).shape == (3, 28, 28)
     assert {"nmi", "purity", "classifier_score"} <= set(s.evaluate(rng))
+
+
+def test_a_category_is_as_loud_as_the_noise_at_the_start() -> None:
+    """On average over networks a change of the category moves the first layer about as far as new
+    noise does: the two lengths are sqrt(2) sqrt(noise) and sqrt(2 noise)."""
+    law = Latent(categories=10, uniform=2, noise=16)
+    plain = dense([law.size, 400, 5], Tanh())
+    rng = np.random.default_rng
+    before = plain(rng(0), np, np.float64).weights
+    after = with_audible_category(plain, law)(rng(0), np, np.float64).weights
+    first = next(iter(before))
+    np.testing.assert_array_equal(after[first][:10], 4 * before[first][:10])
+    np.testing.assert_array_equal(after[first][10:], before[first][10:])
+    assert all((after[name] == w).all() for name, w in before.items() if name != first)
+    z, other = law.draw(rng(1), 2, 500)
+    category, noise = slice(0, 10), slice(12, 28)
+    moved = [np.linalg.norm((z - other)[:, part] @ after[first][part]) for part in
+             (category, noise)]
+    assert moved[0] == pytest.approx(moved[1], rel=0.1)
+
+
+def test_a_category_needs_a_first_layer_that_takes_the_latents() -> None:
+    make = with_audible_category(dense([5, 3], Tanh()), Latent(10, 2, 16))
+    with pytest.raises(refot.InputError, match="28 inputs"):
+        make(np.random.default_rng(0), np, np.float64)
 
 
 def test_the_presets_with_features_differ_in_lam_alone(monkeypatch: pytest.MonkeyPatch,

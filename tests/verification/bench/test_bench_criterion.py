@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,6 +97,16 @@ def test_a_peer_that_stands_still_is_given_up(value: float) -> None:
     attempt, asked = trials(lambda accuracy: value)
     assert search(attempt, MARGINAL, []) is None
     assert len(asked) == 3
+
+
+def test_a_peer_of_few_iterations_is_asked_until_it_makes_one_more() -> None:
+    """The gap of each iteration is the square of the one before; it stops by its tolerance."""
+    gaps = [0.5, 0.03, 2.7e-4, 3e-8]
+    attempt, asked = trials(lambda accuracy: next(gap for gap in gaps if gap**2 <= accuracy))
+    found = search(attempt, replace(GAP, start=1e-2), [])
+    assert found is not None
+    assert found.judged.gap == 3e-8
+    assert len(asked) <= 7
 
 
 def test_trials_of_one_criterion_serve_the_next() -> None:

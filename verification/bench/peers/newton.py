@@ -1,4 +1,4 @@
-"""Second-order peers, where the user has installed them: regot, and MDOT-TNT.
+"""Second-order peers, where the user has installed them: regot, curegot and MDOT-TNT.
 
 MDOT-TNT is licensed for non-commercial use only: nothing of refot depends on it.
 """
@@ -31,6 +31,20 @@ def regot(instance: Instance, *, method: str) -> Solve:
     return solve
 
 
+def curegot(instance: Instance, *, method: str) -> Solve:
+    """A solver of curegot, regot on a GPU. Its `dual` holds u and then v, n + m numbers in cost
+    units: P_ij = exp((u_i + v_j - C_ij) / eps). Written from its README at 0.1.0, and not run."""
+    solver = getattr(importlib.import_module("curegot").numpy, f"sinkhorn_{method}")
+    C, a, eps = np.ascontiguousarray(instance.matrix), instance.a, instance.eps
+
+    def solve(accuracy: float) -> Answer:
+        found = solver(C, a, a, eps, tol=accuracy, max_iter=UNBOUNDED)
+        u, v = np.split(np.asarray(found["dual"]), [len(a)])
+        return Answer(*density(u / eps, v / eps, instance), found["niter"])
+
+    return solve
+
+
 def mdot_tnt(instance: Instance) -> Solve:
     """`mdot` in float64 on C / max C, with gamma = max C / eps.
 
@@ -53,8 +67,11 @@ def mdot_tnt(instance: Instance) -> Solve:
 
 
 def peers() -> list[Peer]:
-    """regot's quasi-Newton, sparse-plus-low-rank and safe sparse Newton; MDOT-TNT."""
+    """regot's quasi-Newton, sparse-plus-low-rank and safe sparse Newton; curegot's solvers, which
+    need a GPU and have not been run here; MDOT-TNT."""
     solvers = {"lbfgs": "lbfgs_dual", "splr": "splr", "ssns": "ssns"}
     found = [Peer(f"regot-{name}", partial(regot, method=method), ("regot", "regot"), matrix=True)
              for name, method in solvers.items()]
+    found += [Peer(f"curegot-{method}", partial(curegot, method=method), ("curegot", "curegot"),
+                   matrix=True) for method in ("bcd", "splr")]
     return [*found, Peer("mdot-tnt", mdot_tnt, ("mdot_tnt", "mdot-tnt"), matrix=True)]

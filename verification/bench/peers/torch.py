@@ -48,21 +48,45 @@ def geomloss(instance: Instance, *, backend: str) -> Solve:
     return solve
 
 
-def keops_half(instance: Instance) -> Callable[[], Any]:
-    """KeOps's streaming log-sum-exp, as GeomLoss's online backend calls it."""
-    import torch
+def keops_softmin(x: Any, y: Any, h: Any, eps: float) -> Any:
+    """-eps log sum_j exp((h_j - |x_i - y_j|^2) / eps), (n, 1), by KeOps's streaming log-sum-exp, as
+    GeomLoss's online backend calls it. x (n, d), y (m, d), h (m,) are tensors."""
     from pykeops.torch import LazyTensor
+
+    squares = ((LazyTensor(x[:, None, :]) - LazyTensor(y[None, :, :])) ** 2).sum(-1)
+    return -eps * ((LazyTensor(h[None, :, None]) - squares) / eps).logsumexp(dim=1)
+
+
+def keops_half(instance: Instance) -> Callable[[], Any]:
+    """A half-iteration by KeOps."""
+    import torch
 
     _, x, _, y = tensors(instance, "cpu", torch.float64)
     h = torch.zeros(len(y), dtype=torch.float64)
-    squares = ((LazyTensor(x[:, None, :]) - LazyTensor(y[None, :, :])) ** 2).sum(-1)
-    exponent = (LazyTensor(h[None, :, None]) - squares) / instance.eps
-    return lambda: -instance.eps * exponent.logsumexp(dim=1)
+    return lambda: keops_softmin(x, y, h, instance.eps)
 
 
-def flash_sinkhorn(instance: Instance) -> Solve:
-    """Alternating iterations in float32, without TF32. It has no tolerance: the accuracy stands for
-    1 / the number of iterations."""
+def keops_sinkhorn(instance: Instance, *, device: str) -> Solve:
+    """Sinkhorn's iteration with KeOps's softmins, in float64. It has no tolerance: the accuracy
+    stands for 1 / the number of iterations."""
+    import torch
+
+    a, x, _, y = tensors(instance, device, torch.float64)
+    eps, eps_log_a = instance.eps, instance.eps * a.log()
+
+    def solve(accuracy: float) -> Answer:
+        iterations, g = math.ceil(1 / accuracy), torch.zeros_like(a)
+        for _ in range(iterations):
+            f = keops_softmin(x, y, g + eps_log_a, eps)[:, 0]
+            g = keops_softmin(y, x, f + eps_log_a, eps)[:, 0]
+        return Answer(f.cpu().numpy(), g.cpu().numpy(), iterations)
+
+    return solve
+
+
+def flash_sinkhorn(instance: Instance, *, allow_tf32: bool = False) -> Solve:
+    """Alternating iterations in float32, or with the products in TF32. It has no tolerance: the
+    accuracy stands for 1 / the number of iterations."""
     import torch
 
     package = importlib.import_module("flash_sinkhorn")
@@ -72,7 +96,7 @@ def flash_sinkhorn(instance: Instance) -> Solve:
         iterations = math.ceil(1 / accuracy)
         loss = package.SamplesLoss(
             "sinkhorn", backend="alternating", use_epsilon_scaling=False, eps=instance.eps,
-            n_iters=iterations, debias=False, potentials=True, allow_tf32=False)
+            n_iters=iterations, debias=False, potentials=True, allow_tf32=allow_tf32)
         f, g = (potential.double().cpu().numpy() for potential in loss(x, y))
         return Answer(f, g, iterations)
 

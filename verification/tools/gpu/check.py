@@ -4,9 +4,10 @@
 
 It runs in a plain checkout with NumPy, SciPy, Numba and CuPy: refot need not be installed, and no
 network is needed. It describes the machine, compares every operation with the NumPy backend
-(`refot.verification.parity`), runs `refot verify cupy`, and times softmins and solves
-(`benchmark.py`). Exit status: 0 all of it passed, 1 something failed, 2 there is no GPU that CuPy
-can use.
+(`refot.verification.parity`), runs `refot verify cupy`, and times softmins (`benchmark.py`) and
+solves to the same certified accuracy (`accuracy.py`) beside KeOps, flash-sinkhorn and curegot,
+where these are installed. Timings that would begin after `--minutes` are left out, and named. Exit
+status: 0 all of it passed, 1 something failed, 2 there is no GPU that CuPy can use.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import json
 import os
 import platform
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-PARTS = ("parity", "verify", "benchmark")
+PARTS = ("parity", "verify", "accuracy", "benchmark")
 
 
 def machine(backend: Any) -> dict[str, Any]:
@@ -80,21 +83,34 @@ def verify(backend: Any) -> dict[str, Any]:
     return {"passed": report.exit_status_of(strict=True) == 0, **found}
 
 
-def benchmark(backend: Any) -> dict[str, Any]:
-    """Rates of softmins and times of solves. It fails only if a solve did not converge."""
-    from refot.verification.tools.gpu.benchmark import softmin_rates, solve_times
+def benchmark(backend: Any, deadline: Any) -> dict[str, Any]:
+    """Rates of softmins, beside peers. It has no figure that could be wrong, and passes."""
+    from refot.verification.tools.gpu.benchmark import softmin_rates
 
-    rates, solves = softmin_rates(backend), solve_times(backend)
-    for row in rates:
+    rates = []
+    for row in softmin_rates(backend, deadline):
         figures = ", ".join(
             f"{name} {value:.3g} pairs/s" if isinstance(value, float) else f"{name} {value}"
             for name, value in row.items() if name not in ("dtype", "n", "d"))
         _say(f"  softmin {row['dtype']} n = m = {row['n']:,} d = {row['d']}: {figures}")
-    for row in solves:
-        _say(f"  solve {row['dtype']} n = m = {row['n']:,} d = {row['d']} eps = {row['eps']:.3g}: "
-             f"{row['seconds']:.3g} s, {row['iterations']} iterations, marginal error "
-             f"{row['marginal_error']:.2g}")
-    return {"passed": all(row["converged"] for row in solves), "softmin": rates, "solve": solves}
+        rates.append(row)
+    return {"passed": True, "softmin": rates}
+
+
+def accuracy(backend: Any, deadline: Any) -> dict[str, Any]:
+    """Times to the same certified gap, beside peers. It fails where refot, in float64, was tried
+    and does not reach the gap."""
+    from refot.verification.tools.gpu.accuracy import times_to_accuracy
+
+    rows = []
+    for row in times_to_accuracy(backend, deadline):
+        _say(f"  {row['solver']}, n = m = {row['n']:,} d = {row['d']} eps = {row['eps']:.3g}: "
+             + (f"{row['seconds']:.3g} s to a certified gap of {row['gap']:.1e}"
+                if "seconds" in row else row["reason"]))
+        rows.append(row)
+    failed = [row for row in rows if row["solver"] == "refot float64" and "seconds" not in row
+              and not row["reason"].startswith("left out")]
+    return {"passed": not failed, "solves": rows}
 
 
 def main(arguments: list[str]) -> int:
@@ -103,12 +119,16 @@ def main(arguments: list[str]) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to FILE")
     parser.add_argument("--only", choices=PARTS, action="append", help="a part, or several")
+    parser.add_argument("--minutes", type=float, default=8.0, metavar="M",
+                        help="begin no further timing after M minutes (default: 8)")
     chosen = parser.parse_args(arguments)
 
     from refot import __version__
     from refot.backend_contract import BackendUnavailableError, get_backend
     from refot.files import write_text
+    from refot.verification.tools.gpu.deadline import Deadline
 
+    deadline = Deadline(chosen.minutes)
     try:
         backend = get_backend("cupy")
     except BackendUnavailableError as error:
@@ -116,13 +136,19 @@ def main(arguments: list[str]) -> int:
         return 2
     report: dict[str, Any] = {"refot": __version__, "machine": machine(backend)}
     _say(", ".join(f"{name} {value}" for name, value in report["machine"].items()))
-    for part in (parity, verify, benchmark):
-        if chosen.only is None or part.__name__ in chosen.only:
-            _say(f"{part.__name__}:")
-            report[part.__name__] = part(backend)
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "parity": lambda: parity(backend), "verify": lambda: verify(backend),
+        "accuracy": lambda: accuracy(backend, deadline),
+        "benchmark": lambda: benchmark(backend, deadline)}
+    for name in PARTS:
+        if chosen.only is None or name in chosen.only:
+            _say(f"{name}:")
+            start = time.monotonic()
+            report[name] = parts[name]()
+            report[name]["seconds"] = time.monotonic() - start
             # Written after each part, because a later one may crash or hang.
             if chosen.json is not None:
-                write_text(chosen.json, json.dumps(report, indent=1))
+                write_text(chosen.json, json.dumps(report, indent=1, allow_nan=False))
     return int(not all(report[name]["passed"] for name in PARTS if name in report))
 
 
