@@ -97,12 +97,14 @@ def convolutional(latents: int) -> NetworkMaker:
         ConvTranspose4x4(64, 1), Sigmoid(), Flatten())  # (1, 32, 32)
 
 
-def table_3b_generator(latents: int) -> NetworkMaker:
-    """The generator G of B's Table 3b: images of 32 x 32 in [-1, 1]."""
+def table_3b_generator(latents: int, side: int = 32) -> NetworkMaker:
+    """The generator G of B's Table 3b: images in [-1, 1]. B's are of 32 x 32; `side` is a multiple
+    of 4."""
+    quarter = side // 4
     return layers(
-        *hidden(latents, 1024), *hidden(1024, 128 * 8 * 8), Reshape((128, 8, 8)),
-        ConvTranspose4x4(128, 64), BatchNorm(64), LeakyReLU(0.2),  # (64, 16, 16)
-        ConvTranspose4x4(64, 1), Tanh(), Flatten())  # (1, 32, 32)
+        *hidden(latents, 1024), *hidden(1024, 128 * quarter**2), Reshape((128, quarter, quarter)),
+        ConvTranspose4x4(128, 64), BatchNorm(64), LeakyReLU(0.2),  # (64, side / 2, side / 2)
+        ConvTranspose4x4(64, 1), Tanh(), Flatten())  # (1, side, side)
 
 
 # ------------------------------------------------------------------ features of images
