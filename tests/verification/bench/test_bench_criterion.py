@@ -133,7 +133,7 @@ def test_the_grid_is_cut_by_text() -> None:
     assert len(grid("full")) == 20
     assert [cell.n for cell in grid("full", only=("gaussians n=1000 ",))] == [1_000] * 4
     with pytest.raises(InputError, match="only"):
-        grid("quick", only=("n=7",))
+        grid("small", only=("n=7",))
 
 
 # ------------------------------------------------------------------ the adapters

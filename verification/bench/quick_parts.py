@@ -1,0 +1,191 @@
+"""The parts of `refot bench --quick`: what is solved, beside whom, and to which accuracy.
+
+A peer that is not installed, that fails, or that does not reach the criterion has a row that says
+so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
+
+import numpy as np
+
+import refot
+from refot.arrays import lookup
+
+from . import batches, losses, unbalanced
+from .child import PeerFailed, RunLimits
+from .criterion import CRITERIA, UNBALANCED, Criterion, judge
+from .peers.table import find_peer
+from .problems import Cell, Instance, UnbalancedCell
+from .quick import REPEATS, Row, Stopwatch, timed
+from .timing import REFERENCE, Runner, in_turn, refused
+
+LIMITS = RunLimits(seconds=5.0, memory=8 << 30)
+"""Of one run, by the clock, and of one process."""
+
+GAP = CRITERIA[1]
+"""A certified relative gap of 1e-4."""
+
+BALANCED = (Cell("gaussians", 1_000, 1e-1), Cell("gaussians", 1_000, 1e-3),
+            Cell("mnist", 1_000, 1e-2))
+UNBALANCED_CELL = UnbalancedCell("gaussians", 1_000, 1e-2, None, 100.0)
+LARGE = Cell("space", 20_000, 1e-2)
+
+
+# ------------------------------------------------------------------ in processes of their own
+def balanced() -> Iterator[Row]:
+    """Three problems beside POT's plain scaling and OTT with momentum."""
+    for cell in BALANCED:
+        yield from in_processes("balanced", cell, REFERENCE, ("pot-scaling", "ott-momentum"), GAP)
+
+
+def free() -> Iterator[Row]:
+    """An unbalanced problem with rho = 100 eps, beside the translation-invariant methods."""
+    yield from in_processes(
+        "unbalanced", UNBALANCED_CELL, unbalanced.REFERENCE,
+        ("pot-unbalanced-invariant", "ott-unbalanced-recentred"), UNBALANCED)
+
+
+def in_processes(kind: str, cell: Cell, ours: str, peers: Sequence[str], criterion: Criterion
+                 ) -> Iterator[Row]:
+    """A row for each peer, which has a process, as refot has."""
+    instance = cell.instance()
+    with Runner(ours, instance, LIMITS) as reference:
+        for name in peers:
+            row = Row(kind, cell.name, criterion.name, name)
+            with Runner(name, instance, LIMITS) as runner:
+                try:
+                    yield beside(row, runner, reference, criterion)
+                except PeerFailed as failed:
+                    yield replace(row, failure=str(failed))
+
+
+def beside(row: Row, runner: Runner, reference: Runner, criterion: Criterion) -> Row:
+    """The row of a peer, in turn with refot, each at the loosest accuracy that it needs. Raises
+    PeerFailed."""
+    reason = refused(row.peer, runner.instance.n, LIMITS)
+    if reason:
+        raise PeerFailed(reason)
+    theirs, ours = runner.search(criterion), reference.search(criterion)
+    found = in_turn(lambda: runner.child.run(theirs.run.accuracy),
+                    lambda: reference.child.run(ours.run.accuracy), REPEATS, 60.0)
+    reached = criterion.measure(ours.judged), criterion.measure(theirs.judged)
+    row = replace(row, version=runner.child.ready.version, reached=reached)
+    return timed(row, found[1], found[0])
+
+
+# ------------------------------------------------------------------ in this process
+def together(row: Row, ours: Callable[[], object], theirs: Callable[[], object],
+             repeats: int = REPEATS) -> Row:
+    """The row with the times of both, called in turn. Both must have been called before."""
+    pairs = [(Stopwatch.of(ours), Stopwatch.of(theirs)) for _ in range(repeats)]
+    return timed(row, [own for own, _ in pairs], [other for _, other in pairs])
+
+
+def missing(row: Row, package: str, distribution: str) -> Row:
+    """The row with the version of the peer's package, or, if it is not installed, with that as the
+    failure."""
+    if find_spec(package) is None:
+        return replace(row, failure=f"{package} is not installed")
+    return replace(row, version=version(distribution))
+
+
+def batch() -> Iterator[Row]:
+    """1,000 problems of 50 x 50 at once, beside a loop and a batch."""
+    made, eps = batches.clouds(1_000, 50), 1e-1
+    ours = batches.refot_batch(made, eps)
+    reached = batches.worst_error(made, ours(batches.CRITERION)())
+    for name, package in (("loop of ot.sinkhorn", ("ot", "POT")),
+                          ("OTT vmap, plain", ("ott", "ott-jax"))):
+        row = missing(Row("batch", f"{made.name} eps={eps:.0e}", "marginal error 1e-9", name),
+                      *package)
+        if row.failure:
+            yield row
+            continue
+        tol, error = batches.loosest(made, eps, batches.PEERS[name])
+        if np.isnan(tol):
+            yield replace(row, failure=f"does not get there; reached {error:.1e}")
+            continue
+        theirs = batches.PEERS[name](made, eps)
+        theirs(tol)
+        yield together(replace(row, reached=(reached, error)),
+                       partial(ours, batches.CRITERION), partial(theirs, tol))
+
+
+def gradient() -> Iterator[Row]:
+    """The divergence S of two clouds in space with its gradient, beside GeomLoss and OTT at their
+    default settings: refot at its loosest tolerance that is as accurate."""
+    problem = losses.Problem.of(1_000, 3, 1e-2)
+    ours = losses.refot_plain(problem)
+    exact, _ = problem.solved()
+    for name, package, prepare, setting in (
+            ("GeomLoss, scaling 0.5", ("geomloss", "geomloss"), losses.geomloss, 0.5),
+            ("OTT, threshold 1e-3", ("ott", "ott-jax"), losses.ott, 1e-3)):
+        row = missing(Row("gradient", "S, n=1000 d=3 eps=1e-02", "error of the peer", name),
+                      *package)
+        if row.failure:
+            yield row
+            continue
+        theirs = prepare(problem)
+        error = losses.error_of(theirs(setting), exact)
+        tol = losses.as_accurate(ours, exact, error)
+        reached = losses.error_of(ours(tol), exact), error
+        yield together(replace(row, reached=reached), partial(ours, tol), partial(theirs, setting))
+
+
+def exact() -> Iterator[Row]:
+    """Exact transport beside POT's network simplex, which is given the matrix. The measure of POT
+    is how far its value is outside the interval that refot proves, relative to it."""
+    instance = Cell("gaussians", 1_000, 1.0).instance()
+    row = missing(Row("exact", "gaussians n=1000", "gap 1e-6", "ot.emd2"), "ot", "POT")
+    if row.failure:
+        yield row
+        return
+    import ot
+
+    C, matrix, a = instance.C, instance.matrix, instance.a
+    ours, theirs = partial(refot.exact, C, a, a, backend="numba"), partial(ot.emd2, a, a, matrix)
+    proved = ours().gap
+    value = float(theirs())
+    outside = max(proved.lower - value, value - proved.upper, 0.0) / proved.upper
+    yield together(replace(row, reached=(proved.relative, outside)), ours, theirs, 5)
+
+
+def multiscale() -> Iterator[Row]:
+    """A large cloud in space beside GeomLoss's multiscale method, at two of its settings: refot is
+    asked for the gap that the peer's potentials are certified to have."""
+    peer = find_peer("geomloss-multiscale")
+    instance = LARGE.instance() if peer.installed else None
+    for scaling in (0.5, 0.9):
+        row = missing(Row("multiscale", LARGE.name, "gap of the peer",
+                          f"GeomLoss multiscale, scaling {scaling}"), "pykeops", "geomloss")
+        yield row if row.failure or instance is None else at_its_gap(row, instance, 1 - scaling)
+
+
+def at_its_gap(row: Row, instance: Instance, setting: float) -> Row:
+    """The row of GeomLoss's multiscale method at one of its settings."""
+    theirs = partial(find_peer("geomloss-multiscale").prepare(instance), setting)
+    gap = judge(instance, theirs()).gap
+    ours = partial(refot.solve, instance.C, instance.a, instance.a, instance.eps, gap=gap,
+                   backend="numba")
+    found = ours().gap
+    assert found is not None
+    return together(replace(row, reached=(found.relative, gap)), ours, theirs, 2)
+
+
+PARTS: dict[str, Callable[[], Iterator[Row]]] = {
+    "balanced": balanced, "unbalanced": free, "batch": batch, "gradient": gradient,
+    "exact": exact, "multiscale": multiscale}
+"""By the kind of work, the rows."""
+
+
+def parts(only: Sequence[str] = ()) -> dict[str, Callable[[], Iterator[Row]]]:
+    """All parts, or those with these names. Raises UnknownNameError."""
+    for name in only:
+        lookup(PARTS, name, "--only")
+    return {name: part for name, part in PARTS.items() if not only or name in only}
