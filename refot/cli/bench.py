@@ -15,7 +15,7 @@ def bench(
     full: Annotated[bool, typer.Option(
         "--full", help="Every size, for hours; else n = 1,000.")] = False,
     quick: Annotated[bool, typer.Option(
-        "--quick", help="Only: a fixed selection of all kinds of work, in minutes; --only takes the "
+        "--quick", help="Only: some problems of every kind of work, in minutes; --only takes the "
                         "names of its parts.")] = False,
     peers: Annotated[str | None, typer.Option(
         metavar="A,B", help="Packages beside refot; see --list. Or module:attribute.")] = None,

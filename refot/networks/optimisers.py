@@ -26,7 +26,6 @@ from refot.arrays import (
     namespace,
 )
 
-
 BLOCK = 1 << 14
 """Numbers of a weight that are updated at a time: with the four other arrays of Adam, in float32,
 they take 320 KiB."""

@@ -3,7 +3,7 @@
 It has one part for each kind of work: balanced and unbalanced problems, many small ones at once, a
 loss with its gradient, exact transport, and a large cloud beside GeomLoss's multiscale method. In
 each part refot and a peer are brought to the same accuracy, which is computed here, and then run
-in turn. Everything uses all cores. The result is a `QuickReport`, which is kept as JSON
+in turn, on one thread. The result is a `QuickReport`, which is kept as JSON
 (docs/benchmarks/) and read by the tables and the figure of docs/benchmarks.md.
 """
 
