@@ -15,8 +15,8 @@ from pathlib import Path
 from style import styled, themed
 
 from refot.plots.figures import save_figure
-from refot.verification.bench import quick_report
 from refot.verification.bench.figures import plot_half_iterations, plot_ratios
+from refot.verification.bench.quick import report as quick_report
 from refot.verification.bench.timing import Range
 
 HERE = Path(__file__).parent

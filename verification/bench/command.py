@@ -14,14 +14,15 @@ from refot.files import write_text
 from refot.plots.figures import as_figure_path, save_figure
 from refot.terminal import foreign, plain
 
-from . import batches, quick_report, unbalanced, weak
+from . import batches, unbalanced, weak
 from . import report as pages
 from .child import RunLimits
 from .figures import plot_half_iterations, plot_times
 from .peers.table import DEFAULT, find_peer, known_peers
 from .problems import GRIDS, grid
-from .quick import QuickReport, bench_quick
-from .quick_parts import PARTS, parts
+from .quick import report as quick_report
+from .quick.parts import PARTS, parts
+from .quick.rows import QuickReport, bench_quick
 from .run import HALF, BenchReport, bench
 from .training import lines
 

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from refot.arrays import InputError, UnknownNameError
 from refot.cli.app import app
-from refot.verification.bench import quick_parts
 from refot.verification.bench.criterion import CRITERIA
 from refot.verification.bench.problems import Cell
-from refot.verification.bench.quick import Row, Stopwatch, bench_quick, timed
-from refot.verification.bench.quick_report import markdown, plot, read_json, write_json
+from refot.verification.bench.quick import parts as quick_parts
+from refot.verification.bench.quick.report import markdown, plot, read_json, write_json
+from refot.verification.bench.quick.rows import Row, Stopwatch, bench_quick, timed
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 KEPT = sorted((DOCS / "benchmarks").glob("*.json"))

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from refot.arrays import InputError
 from refot.files import write_text
 from refot.plots.figures import BLUE, ORANGE, WIDTH, new_figure
+from refot.verification.bench.figures import beyond
+from refot.verification.bench.report import short, spread
+from refot.verification.bench.timing import Range
 
-from .figures import beyond
-from .quick import SCHEMA, QuickReport
-from .report import short, spread
-from .timing import Range
+from .rows import SCHEMA, QuickReport
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

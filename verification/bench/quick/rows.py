@@ -17,9 +17,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import refot
-
-from .run import machine
-from .timing import Range, ratios
+from refot.verification.bench.run import machine
+from refot.verification.bench.timing import Range, ratios
 
 SCHEMA = "refot-bench-quick/1"
 """What the JSON file of a report is: it changes when a reader of the old form would fail."""
@@ -118,7 +117,7 @@ def bench_quick(
     tell: Callable[[str], object] = lambda part: None,
     keep: Callable[[QuickReport], object] = lambda report: None,
 ) -> QuickReport:
-    """Run some of the parts (`quick_parts.PARTS`). `tell(name)` is called before each, and
+    """Run some of the parts (`parts.PARTS`). `tell(name)` is called before each, and
     `keep(report)` with the results so far after each row."""
     report, begun = QuickReport(), time.perf_counter()
     for name, part in parts.items():

@@ -19,16 +19,16 @@ import numpy as np
 
 import refot
 from refot.arrays import lookup
+from refot.verification.bench import batches, losses, unbalanced
+from refot.verification.bench.child import PeerFailed, RunLimits
+from refot.verification.bench.criterion import CRITERIA, UNBALANCED, Criterion, judge
+from refot.verification.bench.peers.table import find_peer
+from refot.verification.bench.problems import Cell, Instance, UnbalancedCell
+from refot.verification.bench.timing import REFERENCE, Runner, in_turn, refused
+from refot.verification.bench.worker import keep_to
 from refot.verification.runs.environment import THREAD_VARIABLES, environment
 
-from . import batches, losses, unbalanced
-from .child import PeerFailed, RunLimits
-from .criterion import CRITERIA, UNBALANCED, Criterion, judge
-from .peers.table import find_peer
-from .problems import Cell, Instance, UnbalancedCell
-from .quick import REPEATS, Row, Stopwatch, timed
-from .timing import REFERENCE, Runner, in_turn, refused
-from .worker import keep_to
+from .rows import REPEATS, Row, Stopwatch, timed
 
 LIMITS = RunLimits(seconds=5.0, memory=8 << 30, threads=1)
 """Of one run, by the clock, and of one process. With one thread for each, times vary least."""
