@@ -51,10 +51,11 @@ def test_the_table_has_times_and_failures() -> None:
                       "  |  |")
 
 
-def test_the_figure_has_a_bar_for_each_row_with_times() -> None:
+def test_the_figure_has_a_point_for_each_row_with_times() -> None:
     (axes,) = plot(report()).axes
-    (bar,) = axes.patches
-    assert bar.get_width() == pytest.approx(2)
+    (point,) = axes.containers
+    assert list(point.lines[0].get_xdata()) == pytest.approx([2])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["slow\nbalanced"]
 
 
 def test_a_report_is_read_back(tmp_path: Path) -> None:

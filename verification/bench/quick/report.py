@@ -11,6 +11,7 @@ from refot.arrays import InputError
 from refot.files import write_text
 from refot.plots.figures import BLUE, ORANGE, WIDTH, new_figure
 from refot.verification.bench.figures import beyond
+from refot.verification.bench.problems import FAMILIES
 from refot.verification.bench.report import short, spread
 from refot.verification.bench.timing import Range
 
@@ -68,17 +69,26 @@ def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 # ------------------------------------------------------------------ the figure
 def plot(report: Mapping[str, Any]) -> Figure:
-    """How many times refot's processor time each peer takes: a bar for each row that has times.
-    Where refot is the slower one, the bar has another colour."""
+    """How many times refot's processor time each peer takes: a point for each row that has times,
+    with the least and the most. Where refot is the slower one, it has another colour."""
     rows = [row for row in report["rows"] if not row["failure"]][::-1]
-    ratios = [Range(**row["processor"]["ratio"]) for row in rows]
-    figure = new_figure(WIDTH, 1.4 + 0.34 * len(rows))
+    figure = new_figure(WIDTH, 1.4 + 0.42 * len(rows))
     axes = figure.subplots()
-    axes.barh([f"{row['problem']}\n{row['peer']}" for row in rows],
-              [ratio.median for ratio in ratios], xerr=beyond(ratios), capsize=3, ecolor="0.6",
-              color=[BLUE if ratio.median >= 1 else ORANGE for ratio in ratios], alpha=0.75)
+    for place, row in enumerate(rows):
+        ratio = Range(**row["processor"]["ratio"])
+        below, above = beyond([ratio])
+        axes.errorbar([ratio.median], [place], xerr=(below, above), fmt="o", capsize=3,
+                      color=BLUE if ratio.median >= 1 else ORANGE)
     axes.axvline(1, color="0.6", linewidth=1)
-    axes.set(xscale="log", xlabel="times refot's processor time, to the same accuracy")
+    axes.set(xscale="log", xlabel="times refot's processor time")
+    axes.set_yticks(range(len(rows)), [f"{row['peer']}\n{row['kind']}{place_of(row)}"
+                                       for row in rows], fontsize=8)
     axes.grid(color="0.92", axis="x")
     axes.set_axisbelow(True)
     return figure
+
+
+def place_of(row: Mapping[str, Any]) -> str:
+    """The family and eps of a row's problem, where it names them: ", gaussians, eps=1e-01"."""
+    words = [word for word in row["problem"].split() if word in FAMILIES or "eps=" in word]
+    return "".join(f", {word}" for word in words)
