@@ -22,7 +22,8 @@ from refot.verification.bench.timing import Range
 HERE = Path(__file__).parent
 PATH = HERE.parent / "benchmarks.md"
 PAGE = PATH.read_text(encoding="utf-8")
-QUICK = quick_report.read_json(max((HERE.parent / "benchmarks").glob("*.json")))
+QUICK = max(map(quick_report.read_json, (HERE.parent / "benchmarks").glob("*.json")),
+            key=lambda report: str(report["date"]))
 BEFORE, AFTER = "<!-- bench --quick: begin -->\n", "<!-- bench --quick: end -->"
 RATIO = re.compile(r"([\d.]+) \(([\d.]+)-([\d.]+)\)")
 
