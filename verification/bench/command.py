@@ -110,6 +110,12 @@ def print_list(console: Console) -> None:
 def print_quick(asked: BenchOptions, console: Console, complaints: Console) -> None:
     """Run `refot bench --quick`, print its table and write its files. `asked.only` has names of
     its parts. Raises InputError for a wrong option, before any work."""
+    unused = {"full": asked.grid == "full" or None, "peers": asked.peers, "data": asked.data,
+              "plot": asked.plot}
+    for name, given in unused.items():
+        if given is not None:
+            raise InputError(f"--{name}", f"{given}", "nothing with --quick, whose problems and "
+                             "peers are fixed")
     for path in (asked.json, asked.markdown):
         _require_writable(path)
     chosen = parts(asked.only)

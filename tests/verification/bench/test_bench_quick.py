@@ -87,6 +87,13 @@ def test_a_wrong_part_is_refused() -> None:
     assert isinstance(out.exception, UnknownNameError)
 
 
+@pytest.mark.parametrize("option", [["--peers", "pot-log"], ["--full"], ["--plot", "a.png"]])
+def test_options_of_the_grid_are_refused(option: list[str]) -> None:
+    out = CliRunner().invoke(app, ["bench", "--quick", *option])
+    assert isinstance(out.exception, InputError)
+    assert "nothing with --quick" in str(out.exception)
+
+
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.name)
 def test_a_kept_report_is_that_of_its_version(path: Path) -> None:
     assert path.stem == read_json(path)["refot"]

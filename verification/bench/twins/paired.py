@@ -41,19 +41,25 @@ class PairedTimes:
         return statistics.median(self.ratios)
 
 
-def paired_times(system: NetworkSystem, pairs: int, warm_up: int = 3, seconds: float = math.inf
+def paired_times(system: NetworkSystem, pairs: int, warm_up: int = 2, seconds: float = math.inf
                  ) -> PairedTimes:
-    """Time steps of the system and of its twin in turn, on the same batches: so many pairs, or at
-    least one until `seconds` have passed."""
+    """Time steps of the system and of its twin in turn, on the same batches, after `warm_up` pairs
+    that do not count: `pairs` of them, or at least one until `seconds` have passed."""
     twin = TWINS[type(system)](system)
-    ours: list[float] = []
-    theirs: list[float] = []
-    started = time.perf_counter()
-    while len(ours) < warm_up + pairs and (
-            len(ours) <= warm_up or time.perf_counter() - started < seconds):
-        batch = system.draw()
-        for update, times in ((system.update, ours), (twin.update, theirs)):
-            begun = time.perf_counter()
-            update(batch)
-            times.append(time.perf_counter() - begun)
-    return PairedTimes(tuple(ours[warm_up:]), tuple(theirs[warm_up:]))
+    for _ in range(warm_up):
+        one_pair(system, twin)
+    begun, found = time.perf_counter(), [one_pair(system, twin)]
+    while len(found) < pairs and time.perf_counter() - begun < seconds:
+        found.append(one_pair(system, twin))
+    ours, theirs = zip(*found, strict=True)
+    return PairedTimes(ours, theirs)
+
+
+def one_pair(system: NetworkSystem, twin: Any) -> tuple[float, float]:
+    """Seconds of a step of the system, and of its twin."""
+    batch = system.draw()
+    begun = time.perf_counter()
+    system.update(batch)
+    middle = time.perf_counter()
+    twin.update(batch)
+    return middle - begun, time.perf_counter() - middle
