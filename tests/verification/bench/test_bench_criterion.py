@@ -170,6 +170,7 @@ def test_training_is_timed_in_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     tiny = Preset(lambda seed, backend: system(), 1, "a few neurons")
     monkeypatch.setitem(info_sinkhorn_presets.PRESETS, "tiny", tiny)
-    (line,) = training.lines(["tiny"], pairs=2)
-    assert line.startswith("info_sinkhorn tiny: refot ")
+    (line,) = training.lines([("info_sinkhorn", "tiny")], pairs=2)
+    assert line.startswith("info_sinkhorn tiny, ")
+    assert "threads: refot " in line
     assert line.endswith("of its time, 2 pairs")
