@@ -1,4 +1,10 @@
-"""The two figures of benchmarks.md, out of its tables: python docs/figures/draw_benchmarks.py."""
+"""The figures of benchmarks.md, and its tables that are kept as JSON.
+
+    python docs/figures/draw_benchmarks.py
+
+Two figures are drawn from tables of the page. The table of `refot bench --quick`, and its figure,
+are those of the newest report in docs/benchmarks/.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +16,15 @@ from style import styled, themed
 
 from refot.plots.figures import save_figure
 from refot.verification.bench.figures import plot_half_iterations, plot_ratios
+from refot.verification.bench.quick import report as quick_report
 from refot.verification.bench.timing import Range
 
 HERE = Path(__file__).parent
-PAGE = (HERE.parent / "benchmarks.md").read_text(encoding="utf-8")
+PATH = HERE.parent / "benchmarks.md"
+PAGE = PATH.read_text(encoding="utf-8")
+QUICK = max(map(quick_report.read_json, (HERE.parent / "benchmarks").glob("*.json")),
+            key=lambda report: str(report["date"]))
+BEFORE, AFTER = "<!-- bench --quick: begin -->\n", "<!-- bench --quick: end -->"
 RATIO = re.compile(r"([\d.]+) \(([\d.]+)-([\d.]+)\)")
 
 
@@ -49,11 +60,19 @@ def halves() -> dict[str, Range]:
     return {peer: each for peer, each in found.items() if each and "float32" not in peer}
 
 
+def with_table(page: str) -> str:
+    """The page with the table of QUICK between the two marks."""
+    start, end = page.index(BEFORE) + len(BEFORE), page.index(AFTER)
+    return page[:start] + quick_report.markdown(QUICK) + page[end:]
+
+
 if __name__ == "__main__":
+    PATH.write_text(with_table(PAGE), encoding="utf-8")
     with styled():
         for figure, name in (
             (plot_ratios({"points of the plane, n = 1,000": times()},
                          "times refot's processor time"), "benchmark-times.svg"),
             (plot_half_iterations(halves()), "benchmark-half-iterations.svg"),
+            (quick_report.plot(QUICK), "benchmark-quick.svg"),
         ):
             themed(save_figure(figure, HERE / name))

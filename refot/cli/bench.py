@@ -13,7 +13,10 @@ from refot.cli.shared import complaints, console, verification
 
 def bench(
     full: Annotated[bool, typer.Option(
-        "--full/--quick", help="Every size, for hours; or n = 1,000, for minutes.")] = False,
+        "--full", help="Every size, for hours; else n = 1,000.")] = False,
+    quick: Annotated[bool, typer.Option(
+        "--quick", help="Only: some problems of every kind of work, in minutes; --only takes the "
+                        "names of its parts.")] = False,
     peers: Annotated[str | None, typer.Option(
         metavar="A,B", help="Packages beside refot; see --list. Or module:attribute.")] = None,
     only: Annotated[list[str] | None, typer.Option(
@@ -55,9 +58,11 @@ def bench(
     elif weak:
         command.print_weak(console, json, plot)
     else:
-        asked = command.BenchOptions("full" if full else "quick", peers, tuple(only or ()), repeats,
+        asked = command.BenchOptions("full" if full else "small", peers, tuple(only or ()), repeats,
                               time_limit, memory_limit, threads, data, json, plot, markdown)
-        if unbalanced:
+        if quick:
+            command.print_quick(asked, console, complaints)
+        elif unbalanced:
             command.print_unbalanced(asked, console)
         else:
             command.run(asked, console, complaints)

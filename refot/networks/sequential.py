@@ -89,15 +89,39 @@ class Sequential:
         dy has the shape of y and the dtype of the network. A cache can be used more than once.
         Raises ShapeError and TypeInputError for another dy.
         """
+        dy, gradients = self._down_to_first(cache, dy)
+        first = self.layers[0]
+        dx, dw = first.backward(dy, cache.layers[0], self.layer_weights(0))
+        return dx, gradients | dict(zip(self._names[0][0], dw, strict=True))
+
+    def weight_gradients(self, cache: Cache, dy: Array) -> dict[str, Array]:
+        """The gradients of `backward` alone, without dx: for a network whose input is given."""
+        dy, gradients = self._down_to_first(cache, dy)
+        dw = self.layers[0].weight_gradients(dy, cache.layers[0], self.layer_weights(0))
+        return gradients | dict(zip(self._names[0][0], dw, strict=True))
+
+    def input_gradient(self, cache: Cache, dy: Array) -> Array:
+        """dx of `backward` alone: for a network whose weights stay as they are."""
+        self._expect_gradient(cache, dy)
+        for k in reversed(range(len(self.layers))):
+            dy = self.layers[k].input_gradient(dy, cache.layers[k], self.layer_weights(k))
+        return dy
+
+    def _down_to_first(self, cache: Cache, dy: Array) -> tuple[Array, dict[str, Array]]:
+        """(the gradient in the output of the first layer, gradients of all layers but that)."""
+        self._expect_gradient(cache, dy)
+        gradients: dict[str, Array] = {}
+        for k in reversed(range(1, len(self.layers))):
+            dy, dw = self.layers[k].backward(dy, cache.layers[k], self.layer_weights(k))
+            gradients |= zip(self._names[k][0], dw, strict=True)
+        return dy, gradients
+
+    def _expect_gradient(self, cache: Cache, dy: Array) -> None:
+        """Raise an error for a dy that is not like y."""
         if dy.shape != cache.y_shape:
             raise ShapeError("dy", f"shape {dy.shape}", f"{cache.y_shape}, that of y")
         if dy.dtype != self.dtype:
             raise TypeInputError("dy", f"dtype {dy.dtype}", f"{self.dtype}, that of the network")
-        gradients: dict[str, Array] = {}
-        for k in reversed(range(len(self.layers))):
-            dy, dw = self.layers[k].backward(dy, cache.layers[k], self.layer_weights(k))
-            gradients |= zip(self._names[k][0], dw, strict=True)
-        return dy, gradients
 
 
 def mlp(

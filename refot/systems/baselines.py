@@ -64,7 +64,7 @@ class MMDGenerator(GeneratorSystem):
         """One step of g down. `MMD2` is the loss before the step, in cost units."""
         x, cache = self.g.forward(batch["z"][0])
         loss = DebiasedLoss(x, batch["y"][0], self.cost, ProductTerm())
-        _, gradients = self.g.backward(cache, loss.gradient_x())
+        gradients = self.g.weight_gradients(cache, loss.gradient_x())
         self.optimisers["g"].step(self.g.weights, gradients)
         return {"MMD2": loss.value}
 
@@ -127,14 +127,14 @@ class WGAN(GeneratorSystem):
         f_x, of_x = self.f.forward(x)
         _, of_y = self.f.forward(y)
         share = self.xp.full_like(f_x, 1 / f_x.shape[0])
-        return add(self.f.backward(of_x, share)[1], self.f.backward(of_y, -share)[1])
+        return add(self.f.weight_gradients(of_x, share), self.f.weight_gradients(of_y, -share))
 
     def descend(self, z: Array, y: Array) -> float:
         """A step of g down -mean f(g(z)), H-15. Returns H-14 before it."""
         x, cache = self.g.forward(z)
         f_x, through = self.f.forward(x)
-        dx, _ = self.f.backward(through, self.xp.full_like(f_x, -1 / f_x.shape[0]))
-        _, gradients = self.g.backward(cache, dx)
+        dx = self.f.input_gradient(through, self.xp.full_like(f_x, -1 / f_x.shape[0]))
+        gradients = self.g.weight_gradients(cache, dx)
         self.optimisers["g"].step(self.g.weights, gradients)
         return float(self.f.forward(y)[0].mean() - f_x.mean())
 

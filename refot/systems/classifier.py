@@ -94,7 +94,7 @@ class ClassifierSystem(NetworkSystem):
         loss = -self.xp.log(self.xp.maximum(p[rows, batch["label"]], 1e-30)).mean()
         p[rows, batch["label"]] -= 1
         dh, of_head = self.head.backward(head, p / len(p))
-        _, of_trunk = self.trunk.backward(trunk, dh)
+        of_trunk = self.trunk.weight_gradients(trunk, dh)
         self.optimisers["head"].step(self.head.weights, of_head)
         self.optimisers["trunk"].step(self.trunk.weights, of_trunk)
         return {"cross-entropy": float(loss)}

@@ -16,7 +16,6 @@ undo. So W does not measure how good g is; the scores do.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +23,7 @@ import numpy as np
 
 from refot.arrays import Array
 from refot.backend_contract import BackendLike
-from refot.networks import Adam, add
+from refot.networks import Adam, Cache, add
 from refot.systems.base.generator_system import FeatureTask
 from refot.systems.base.network_system import Batch
 from refot.systems.batch.costs import SquaredEuclidean, pull_back
@@ -73,28 +72,27 @@ class EOTGAN(EOTGM):
     def ascend(self, z: Array, x: Array) -> float:
         """A step of f up W, whose gradient goes through the features of data x and samples g(z)."""
         y, _ = self.g.forward(z)
-        u, of_x = self.features(x)
-        v, of_y = self.features(y)
+        u, of_x, scale = self.features(x)
+        v, of_y, _ = self.features(y)
         pi, r2 = self.plan(u, v)
         du = pull_back(pi.P, SquaredEuclidean(), u, v, r2)
         dv = pull_back(pi.P.T, SquaredEuclidean(), v, u, r2.T)
-        _, through_x = of_x(-du)  # minus: an ascent
-        _, through_y = of_y(-dv)
+        through_x = self.f.weight_gradients(of_x, scale * -du)  # minus: an ascent
+        through_y = self.f.weight_gradients(of_y, scale * -dv)
         self.optimisers["f"].step(self.f.weights, add(through_x, through_y))
         return pi.value
 
     def transport(self, x: Array, y: Array) -> tuple[EntropicPlan, Array]:
         """The plan pi between the features of data x (n, d) and samples y (m, d), and dW/dy through
         f, (m, d)."""
-        u, _ = self.features(x)
-        v, of_y = self.features(y)
+        u, _, _ = self.features(x)
+        v, of_y, scale = self.features(y)
         pi, dv = super().transport(u, v)
-        dy, _ = of_y(dv)
-        return pi, dy
+        return pi, self.f.input_gradient(of_y, scale * dv)
 
-    def features(self, x: Array) -> tuple[Array, Callable[[Array], tuple[Array, dict[str, Array]]]]:
-        """u = f(x) / sqrt(p), (n, p), and its backward pass, a function of du that returns (dx,
-        gradients in the weights of f)."""
+    def features(self, x: Array) -> tuple[Array, Cache, float]:
+        """(u, cache, scale): u = scale f(x), (n, p), with scale = 1 / sqrt(p), and the cache of
+        the forward pass of f."""
         u, cache = self.f.forward(x)
         scale = 1 / math.sqrt(u.shape[1])
-        return scale * u, lambda du: self.f.backward(cache, scale * du)
+        return scale * u, cache, scale

@@ -65,7 +65,7 @@ class EOTGM(GeneratorSystem):
         ((z, x),) = zip(batch["z"], batch["y"], strict=True)
         y, cache = self.g.forward(z)
         pi, dy = self.transport(x, y)
-        _, gradients = self.g.backward(cache, dy)
+        gradients = self.g.weight_gradients(cache, dy)
         self.optimisers["g"].step(self.g.weights, gradients)
         return {"W": pi.value, "marginal_error": pi.marginal_error}
 

@@ -25,8 +25,7 @@ from typing import Any
 import numpy as np
 
 from refot.arrays import Array, as_count, as_positive, lookup
-from refot.backend_contract import BackendLike
-from refot.costs.formed import formed
+from refot.backend_contract import BackendLike, formed_by
 from refot.costs.ground import GROUND_COSTS
 from refot.costs.operands import PointCost
 from refot.gradients import dot_product_gradient, points_gradient
@@ -139,7 +138,7 @@ class InfoSinkhorn(GeneratorSystem):
         x, _ = self.G.forward(z)
         h, trunk = self.D.trunk.forward(y)
         D2, head = self.D.heads["D2"].forward(h)
-        gamma = self.plan(D2[:, 0], formed(self.cost(x, y)).matrix, self.lamQ(z, h))
+        gamma = self.plan(D2[:, 0], self.costs(x, y), self.lamQ(z, h))
         self.ascend("D2", trunk, head, gamma)
         return float(gamma.value)
 
@@ -150,7 +149,7 @@ class InfoSinkhorn(GeneratorSystem):
         x2, _ = self.G.forward(z2)
         h, trunk = self.D.trunk.forward(x2)
         D4, head = self.D.heads["D4"].forward(h)
-        eta = batch_plan(D4[:, 0], formed(self.cost(x1, x2)).matrix, self.settings.eps)
+        eta = batch_plan(D4[:, 0], self.costs(x1, x2), self.settings.eps)
         self.ascend("D4", trunk, head, eta)
         return float(eta.value)
 
@@ -160,7 +159,7 @@ class InfoSinkhorn(GeneratorSystem):
         Optimisers descend, so minus the gradient of the semi-dual goes backward.
         """
         dh, of_head = self.D.heads[name].backward(head, -plan.gradient[:, None])
-        _, of_trunk = self.D.trunk.backward(trunk, dh)
+        of_trunk = self.D.trunk.weight_gradients(trunk, dh)
         named = {f"{name}.{key}": g for key, g in of_head.items()}
         named |= {f"trunk.{key}": g for key, g in of_trunk.items()}
         self.optimisers[name].step(self.D.weights, named)
@@ -173,14 +172,15 @@ class InfoSinkhorn(GeneratorSystem):
         h, _ = self.D.trunk.forward(y)
         D2, _ = self.D.heads["D2"].forward(h)
         cost = self.cost(x, y)
-        C = formed(cost).matrix
+        C = formed_by(self.backend, cost).matrix
         gamma = self.plan(D2[:, 0], C, self.lamQ(z, h))  # line 8
         losses["W_xy"], losses["G"] = float(gamma.value), float((gamma.P * C).sum())
-        _, gradients = self.G.backward(cache, moved(gamma.P, cost))
+        gradients = self.G.weight_gradients(cache, moved(gamma.P, cost))
         if s.debiased:
             losses["W_xx"], self_loss, of_self = self.self_term(z1, z2)
             losses["G"] -= self_loss
-            gradients = {key: g - of_self[key] for key, g in gradients.items()}
+            for key, g in gradients.items():
+                g -= of_self[key]
         if s.lam > 0:
             losses["Q"] = self.descend_Q(z, h, gamma.P)
         self.optimisers["G"].step(self.G.weights, gradients)
@@ -192,12 +192,14 @@ class InfoSinkhorn(GeneratorSystem):
         x2, cache2 = self.G.forward(z2)
         D4, _ = self.D.forward(x2, "D4")
         cost = self.cost(x1, x2)
-        C = formed(cost).matrix
+        C = formed_by(self.backend, cost).matrix
         eta = batch_plan(D4[:, 0], C, self.settings.eps)
-        _, of_x1 = self.G.backward(cache1, moved(eta.P / 2, cost))
-        _, of_x2 = self.G.backward(cache2, moved(eta.P.T / 2, cost.T))
+        of_x1 = self.G.weight_gradients(cache1, moved(eta.P / 2, cost))
+        of_x2 = self.G.weight_gradients(cache2, moved(eta.P.T / 2, cost.T))
         loss = float((eta.P * C).sum()) / 2
-        return float(eta.value), loss, {key: of_x1[key] + of_x2[key] for key in of_x1}
+        for key, g in of_x1.items():
+            g += of_x2[key]
+        return float(eta.value), loss, of_x1
 
     def descend_Q(self, z: Array, h: Array, P: Array) -> float:
         """Line 10: an Adam step down B-31 in the head D_Q; the trunk stays (section 4.1).
@@ -209,7 +211,8 @@ class InfoSinkhorn(GeneratorSystem):
         z1 = code(z, D_Q)
         Q = z1 @ D_Q.T
         weight = self.xp.exp(Q) / Q.size
-        _, gradients = self.D.heads["Q"].backward(cache, dot_product_gradient(weight - P, z1))
+        gradients = self.D.heads["Q"].weight_gradients(
+            cache, dot_product_gradient(weight - P, z1))
         self.optimisers["Q"].step(only(self.D.weights, "Q"),
                                   {f"Q.{key}": g for key, g in gradients.items()})
         return float((weight - Q * P).sum())
@@ -218,6 +221,10 @@ class InfoSinkhorn(GeneratorSystem):
     def cost(self, x: Array, y: Array) -> PointCost:
         """The ground cost between points x (n, d) and y (m, d)."""
         return PointCost(x, y, GROUND_COSTS[self.settings.cost], self.settings.cost_scale)
+
+    def costs(self, x: Array, y: Array) -> Array:
+        """The cost of every pair, (n, m)."""
+        return formed_by(self.backend, self.cost(x, y)).matrix
 
     def lamQ(self, z: Array, h: Array) -> Array:
         """lam Q(z1_i, y_j) = lam z1_i . D_Q(y_j), (n, m); h is the trunk's output for y."""

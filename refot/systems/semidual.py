@@ -128,7 +128,7 @@ class SemiDual(GeneratorSystem):
     def __init__(self, seed: int, backend: BackendLike, task: SupportedTask,
                  settings: Settings, dtype: Any = np.float32) -> None:
         super().__init__(seed, backend, task, dtype)  # theta at random
-        self.lam = as_nonnegative(settings.lam, "lam")
+        self.settings, self.lam = settings, as_nonnegative(settings.lam, "lam")
         self.K, self.b = as_count(settings.K, "K"), as_count(settings.b, "b")
         self.cost = NormalisedCost(self.on_device(task.data))
         self.optimisers = {"g": Adam(settings.rate, *settings.betas)}
@@ -162,7 +162,7 @@ class SemiDual(GeneratorSystem):
         the Jacobian of g in theta. Returns H_lam before it."""
         x, cache = self.g.forward(z)
         plan = semi_discrete_plan(self.psi(), self.cost.matrix(x), self.lam)
-        _, gradients = self.g.backward(cache, self.cost.pull_back(plan.P, x))
+        gradients = self.g.weight_gradients(cache, self.cost.pull_back(plan.P, x))
         self.optimisers["g"].step(self.g.weights, gradients)
         return float(plan.value)
 
@@ -211,5 +211,5 @@ class SDOTNN(SemiDual):
         for z in batches:
             psi, cache = self.net.forward(self.y)
             D = self.plan(psi[:, 0], z).gradient
-            _, gradients = self.net.backward(cache, -D[:, None])
+            gradients = self.net.weight_gradients(cache, -D[:, None])
             self.optimisers["psi"].step(self.net.weights, gradients)

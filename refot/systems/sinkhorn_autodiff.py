@@ -109,7 +109,7 @@ class SinkhornAutoDiff(GeneratorSystem):
         """
         x, cache = self.g.forward(z)  # line 11: x_i = g_theta(z_i)
         loss, dx = self.loss_in_x(x, y)  # line 12: AutoDiff_theta
-        _, gradients = self.g.backward(cache, dx)
+        gradients = self.g.weight_gradients(cache, dx)
         self.optimisers["g"].step(self.g.weights, gradients)  # line 13: alpha RMSProp
         return loss
 
@@ -137,8 +137,8 @@ class LearnedCost(SinkhornAutoDiff):
         u, of_x = self.f.forward(x)
         v, of_y = self.f.forward(y)
         loss = DebiasedLoss(u, v, self.cost, self.term)  # line 6: AutoDiff_phi
-        _, through_x = self.f.backward(of_x, -loss.gradient_x())  # minus: an ascent
-        _, through_y = self.f.backward(of_y, -loss.gradient_y())
+        through_x = self.f.weight_gradients(of_x, -loss.gradient_x())  # minus: an ascent
+        through_y = self.f.weight_gradients(of_y, -loss.gradient_y())
         self.optimisers["f"].step(self.f.weights, add(through_x, through_y))  # line 7
         clip_weights(self.f.weights, self.settings.c)  # line 8
         return loss.value
@@ -148,5 +148,5 @@ class LearnedCost(SinkhornAutoDiff):
         u, cache = self.f.forward(x)
         v, _ = self.f.forward(y)
         loss, du = super().loss_in_x(u, v)
-        dx, _ = self.f.backward(cache, du)
+        dx = self.f.input_gradient(cache, du)
         return loss, dx

@@ -10,6 +10,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from refot.arrays import InputError
+from refot.files import write_text
 from refot.plots.figures import as_figure_path, save_figure
 from refot.terminal import foreign, plain
 
@@ -19,6 +20,9 @@ from .child import RunLimits
 from .figures import plot_half_iterations, plot_times
 from .peers.table import DEFAULT, find_peer, known_peers
 from .problems import GRIDS, grid
+from .quick import report as quick_report
+from .quick.parts import PARTS, parts
+from .quick.rows import QuickReport, bench_quick
 from .run import HALF, BenchReport, bench
 from .training import lines
 
@@ -98,8 +102,37 @@ def print_list(console: Console) -> None:
     console.print(table)
     for name in GRIDS:
         console.print(f"{name}: " + "; ".join(cell.name for cell in grid(name)), highlight=False)
+    console.print("quick: " + "; ".join(PARTS), highlight=False)
     console.print("unbalanced: " + "; ".join(cell.name for cell in unbalanced.CELLS),
                   highlight=False)
+
+
+def print_quick(asked: BenchOptions, console: Console, complaints: Console) -> None:
+    """Run `refot bench --quick`, print its table and write its files. `asked.only` has names of
+    its parts. Raises InputError for a wrong option, before any work."""
+    unused = {"full": asked.grid == "full" or None, "peers": asked.peers, "data": asked.data,
+              "plot": asked.plot}
+    for name, given in unused.items():
+        if given is not None:
+            raise InputError(f"--{name}", f"{given}", "nothing with --quick, whose problems and "
+                             "peers are fixed")
+    for path in (asked.json, asked.markdown):
+        _require_writable(path)
+    chosen = parts(asked.only)
+    with Progress(TextColumn("{task.description}", markup=False), TimeElapsedColumn(),
+                  console=complaints, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def keep(found: QuickReport) -> None:
+            if asked.json is not None:
+                quick_report.write_json(found, asked.json)
+
+        found = bench_quick(chosen, lambda part: bar.update(task, description=part), keep)
+    page = quick_report.markdown(found.as_dict())
+    if asked.markdown is not None:
+        write_text(asked.markdown, page)
+    for line in page.splitlines():
+        console.print(foreign(line), soft_wrap=True)
 
 
 def print_training(console: Console) -> None:

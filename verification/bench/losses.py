@@ -84,6 +84,18 @@ def refot_torch(problem: Problem, dtype: str = "float64") -> Run:
     return run
 
 
+def refot_plain(problem: Problem) -> Run:
+    """`refot.sinkhorn_divergence_value_and_gradient`; the setting is the tolerance."""
+    import refot
+
+    def run(setting: float) -> Array:
+        found = refot.sinkhorn_divergence_value_and_gradient(
+            problem.x, None, problem.y, None, problem.eps, tol=setting, backend="numba")
+        return found.gradient.x
+
+    return run
+
+
 def geomloss(problem: Problem, dtype: str = "float64") -> Run:
     """`SamplesLoss("sinkhorn", backend="tensorized")`; the setting is 1 - `scaling`. Its cost is
     half the squared distance, so that its gradient is doubled."""

@@ -1,4 +1,5 @@
-"""The problems of the benchmark: 2-D Gaussians and MNIST images, eps in units of max C.
+"""The problems of the benchmark: Gaussians in the plane or in space, and MNIST images; eps in units
+of max C.
 
 The cost is |x - y|^2 between two clouds of n points with uniform weights. All arrays are float64,
 and the points are drawn from fixed seeds.
@@ -125,11 +126,17 @@ def largest(C: Cost) -> float:
     return float(PointCost(x, y, C.ground, C.scale).dense().max())
 
 
-# ------------------------------------------------------------------ the two families
+# ------------------------------------------------------------------ the families
 def gaussians(n: int, data: Path | None = None) -> tuple[Array, Array]:
     """Standard normal points in the plane, and others moved by 1 along each axis; (n, 2) each."""
     rng = np.random.default_rng(n)
     return rng.normal(size=(n, 2)), rng.normal(size=(n, 2)) + 1
+
+
+def space(n: int, data: Path | None = None) -> tuple[Array, Array]:
+    """The same in three dimensions, (n, 3) each."""
+    rng = np.random.default_rng(n)
+    return rng.normal(size=(n, 3)), rng.normal(size=(n, 3)) + 1
 
 
 def mnist_images(n: int, data: Path | None = None) -> tuple[Array, Array]:
@@ -150,13 +157,13 @@ def mnist_images(n: int, data: Path | None = None) -> tuple[Array, Array]:
     return x.reshape(n, -1) / 255.0, y.reshape(n, -1) / 255.0
 
 
-FAMILIES = {"gaussians": gaussians, "mnist": mnist_images}
+FAMILIES = {"gaussians": gaussians, "space": space, "mnist": mnist_images}
 """By the name of a family, a function of n and a folder of data that draws the points x and y."""
 
 
 # ------------------------------------------------------------------ the grid
 GRIDS = {
-    "quick": (("gaussians", 1_000), ("mnist", 1_000)),
+    "small": (("gaussians", 1_000), ("mnist", 1_000)),
     "full": (("gaussians", 1_000), ("gaussians", 10_000), ("gaussians", 100_000),
              ("mnist", 1_000), ("mnist", 5_000)),
 }

@@ -77,11 +77,20 @@ def conv4x4_forward(x: Array, W: Array, b: Array) -> tuple[Array, Array]:
 
 def conv4x4_backward(dy: Array, X: Array, W: Array) -> tuple[Array, Array, Array]:
     """(dx (n, c, 2h, 2w), dW (k, c, 4, 4), db (k,)) from dy (n, k, h, w) and the patches of x."""
-    n, k, h, w = dy.shape
-    dY = channels_first(dy)  # (k, n h w)
+    dY = channels_first(dy)
+    return conv4x4_input_gradient(dY, W, dy.shape), *conv4x4_weight_gradients(dY, X, W.shape)
+
+
+def conv4x4_input_gradient(dY: Array, W: Array, shape: tuple[int, ...]) -> Array:
+    """dx (n, c, 2h, 2w): the overlay of W' dY, from dY (k, n h w) and the `shape` of dy."""
+    n, k, h, w = shape
     dX = W.reshape(k, -1).T @ dY  # (c 16, n h w)
-    dx = overlay(dX, (n, W.shape[1], 2 * h, 2 * w))
-    return dx, (dY @ X.T).reshape(W.shape), dY.sum(axis=1)
+    return overlay(dX, (n, W.shape[1], 2 * h, 2 * w))
+
+
+def conv4x4_weight_gradients(dY: Array, X: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """dW = dY X', of the `shape` of W, and db (k,), from dY (k, n h w) and the patches of x."""
+    return (dY @ X.T).reshape(shape), dY.sum(axis=1)
 
 
 # ------------------------------------------------------------------ its transpose, k -> c
@@ -140,6 +149,13 @@ class Conv4x4(Layer):
     ) -> tuple[Array, tuple[Array, ...]]:
         dx, dW, db = conv4x4_backward(dy, cache.X, weights[0])
         return dx, (dW, db)
+
+    def input_gradient(self, dy: Array, cache: Patches, weights: tuple[Array, ...]) -> Array:
+        return conv4x4_input_gradient(channels_first(dy), weights[0], dy.shape)
+
+    def weight_gradients(self, dy: Array, cache: Patches, weights: tuple[Array, ...]
+                         ) -> tuple[Array, ...]:
+        return conv4x4_weight_gradients(channels_first(dy), cache.X, weights[0].shape)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,17 @@ def dense_forward(x: Array, W: Array, b: Array) -> Array:
 
 def dense_backward(dy: Array, x: Array, W: Array) -> tuple[Array, Array, Array]:
     """(dx, dW, db): dx (n, d_in) = dy W', dW (d_in, d_out) = x' dy, db (d_out,) = sum_i dy_i."""
-    return dy @ W.T, x.T @ dy, dy.sum(axis=0)
+    return dense_input_gradient(dy, W), *dense_weight_gradients(dy, x)
+
+
+def dense_input_gradient(dy: Array, W: Array) -> Array:
+    """dx (n, d_in) = dy W'."""
+    return dy @ W.T
+
+
+def dense_weight_gradients(dy: Array, x: Array) -> tuple[Array, Array]:
+    """dW (d_in, d_out) = x' dy, db (d_out,) = sum_i dy_i."""
+    return x.T @ dy, dy.sum(axis=0)
 
 
 @dataclass(frozen=True)
@@ -47,3 +57,10 @@ class Dense(Layer):
     ) -> tuple[Array, tuple[Array, ...]]:
         dx, dW, db = dense_backward(dy, cache, weights[0])
         return dx, (dW, db)
+
+    def input_gradient(self, dy: Array, cache: Array, weights: tuple[Array, ...]) -> Array:
+        return dense_input_gradient(dy, weights[0])
+
+    def weight_gradients(self, dy: Array, cache: Array, weights: tuple[Array, ...]
+                         ) -> tuple[Array, ...]:
+        return dense_weight_gradients(dy, cache)

@@ -41,6 +41,17 @@ class Layer(ABC):
     ) -> tuple[Array, tuple[Array, ...]]:
         """(dx, gradients): those of <dy, y> in x and in each of the weights, in their order."""
 
+    def input_gradient(self, dy: Array, cache: Any, weights: tuple[Array, ...]) -> Array:
+        """dx of `backward`, for a network whose weights stay. A layer for which this saves much
+        work computes dx alone."""
+        return self.backward(dy, cache, weights)[0]
+
+    def weight_gradients(self, dy: Array, cache: Any, weights: tuple[Array, ...]
+                         ) -> tuple[Array, ...]:
+        """The gradients of `backward` in the weights, for a layer whose input is data. A layer for
+        which this saves much work computes them alone."""
+        return self.backward(dy, cache, weights)[1]
+
     def expect(self, x: Array, *shape: int | None) -> None:
         """Raise ShapeError unless x has `shape` after its batch axis; None stands for any size."""
         fits = x.ndim == len(shape) + 1 and all(

@@ -57,7 +57,7 @@ def regression(x: Array, u: Array, rng: np.random.Generator) -> Sequential:
     for step in range(STEPS):
         chosen = rng.integers(len(x), size=BATCH)
         y, trace = f.forward(x[chosen])
-        _, gradients = f.backward(trace, 2 / BATCH * (y - u[chosen]))
+        gradients = f.weight_gradients(trace, 2 / BATCH * (y - u[chosen]))
         optimiser.lr = RATE * (1 - step / STEPS)
         optimiser.step(f.weights, gradients)
     return f

@@ -42,7 +42,7 @@ class WithFeatures(Layer):
         self, dy: Array, cache: Cache, weights: tuple[Array, ...]
     ) -> tuple[Array, tuple[Array, ...]]:
         d = dy.shape[1] - cache.y_shape[1]
-        dx, _ = self.f.backward(cache, self.scale * dy[:, d:])
+        dx = self.f.input_gradient(cache, self.scale * dy[:, d:])
         return dy[:, :d] + dx, ()
 
 

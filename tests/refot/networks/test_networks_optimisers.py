@@ -107,17 +107,17 @@ def test_float32_stays_float32(make):
 
 
 @optimisers
-def test_steps_allocate_nothing_once_the_buffers_are_there(make):
+def test_steps_allocate_only_blocks_once_the_state_is_there(make):
     """Neither growth over the steps nor a temporary of the weight's size within one.
 
     The median of the steps counts: other threads of the process allocate during a few of them.
     """
     opt = make()
-    w, g = {"W": np.ones((256, 256))}, {"W": np.full((256, 256), 0.5)}
+    w, g = {"W": np.ones((4096, 256))}, {"W": np.full((4096, 256), 0.5)}
     opt.step(w, g)
     growths, peaks = [], []
     tracemalloc.start()
-    for _ in range(50):
+    for _ in range(20):
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
         opt.step(w, g)
@@ -160,6 +160,19 @@ def test_rates_out_of_range_are_refused(bad):
         bad()
     with pytest.raises(TypeInputError):
         SGD("fast")
+
+
+@optimisers
+def test_blocks_change_no_bit(make, monkeypatch):
+    whole, parted = {"W": weights(2)["0.W"].copy()}, {"W": weights(2)["0.W"].copy()}
+    g = {"W": weights(3)["0.W"]}
+    one, other = make(), make()
+    for _ in range(3):
+        one.step(whole, g)
+    monkeypatch.setattr("refot.networks.optimisers.BLOCK", 5)
+    for _ in range(3):
+        other.step(parted, g)
+    np.testing.assert_array_equal(whole["W"], parted["W"])
 
 
 def test_clipping_is_in_place_and_leaves_what_is_within():

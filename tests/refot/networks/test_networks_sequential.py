@@ -61,6 +61,21 @@ def test_backward_through_a_whole_network_is_its_complex_step(train):
     assert_near({"x": dx, **gradients}, expected, CHAIN)
 
 
+@pytest.mark.parametrize("first", [Dense(2, 8), Conv4x4(1, 2), ConvTranspose4x4(1, 2)])
+def test_one_side_of_backward_is_that_of_both(first):
+    following = [] if isinstance(first, Dense) else [Flatten()]
+    net = Sequential([first, Tanh(), *following], np.random.default_rng(5), np.float64)
+    x = np.random.default_rng(6).normal(size=(3, 2) if isinstance(first, Dense) else (3, 1, 4, 4))
+    y, cache = net.forward(x)
+    dy = np.random.default_rng(7).normal(size=y.shape)
+    dx, gradients = net.backward(cache, dy)
+    np.testing.assert_array_equal(net.input_gradient(cache, dy), dx)
+    alone = net.weight_gradients(cache, dy)
+    assert alone.keys() == gradients.keys()
+    for name, g in alone.items():
+        np.testing.assert_array_equal(g, gradients[name])
+
+
 def test_several_caches_may_be_alive_and_used_in_any_order():
     net = image_network(np.float64)
     rng = np.random.default_rng(0)

@@ -103,7 +103,7 @@ def test_the_cost_between_features_is_at_most_4() -> None:
     s = eotgan()
     for w in s.f.weights.values():
         w *= 1e3
-    u, _ = s.features(s.draw()["y"][0])
+    u, _, _ = s.features(s.draw()["y"][0])
     assert refot.point_cost(u, u).dense().max() <= 4
 
 

@@ -144,7 +144,7 @@ def test_the_grid_is_cut_by_text() -> None:
     assert len(grid("full")) == 20
     assert [cell.n for cell in grid("full", only=("gaussians n=1000 ",))] == [1_000] * 4
     with pytest.raises(InputError, match="only"):
-        grid("quick", only=("n=7",))
+        grid("small", only=("n=7",))
 
 
 # ------------------------------------------------------------------ the adapters
@@ -181,6 +181,7 @@ def test_training_is_timed_in_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
     tiny = Preset(lambda seed, backend: system(), 1, "a few neurons")
     monkeypatch.setitem(info_sinkhorn_presets.PRESETS, "tiny", tiny)
-    (line,) = training.lines(["tiny"], pairs=2)
-    assert line.startswith("info_sinkhorn tiny: refot ")
+    (line,) = training.lines([("info_sinkhorn", "tiny")], pairs=2)
+    assert line.startswith("info_sinkhorn tiny, ")
+    assert "threads: refot " in line
     assert line.endswith("of its time, 2 pairs")

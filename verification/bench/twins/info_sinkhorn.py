@@ -1,50 +1,19 @@
-"""Algorithm 1 of B (Bréchet et al. 2019) in PyTorch with autograd, with which refot's is compared.
+"""Info-Sinkhorn, Algorithm 1 of B (Bréchet et al. 2019), in PyTorch with autograd.
 
-This *twin* takes the weights of an `InfoSinkhorn` on points and does the same update on the same
-batch. A test compares the numbers, and `paired_times` the time of a step. The twin differentiates
-automatically; refot's gradients are written by hand.
+This *twin* takes the weights of an `InfoSinkhorn` whose cost is l1, and does the same update on the
+same batch. A test compares the numbers, and `paired_times` the time of a step. The twin
+differentiates automatically; refot's gradients are written by hand.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
-import time
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from refot.arrays import TypeInputError
-from refot.networks import Sequential
-from refot.networks.layers import BatchNorm, Dense, LeakyReLU
 from refot.systems.base.network_system import Batch
 from refot.systems.info_sinkhorn import InfoSinkhorn
 
-
-def as_module(net: Sequential) -> Any:
-    """The same layers as a torch.nn.Sequential, with the weights and statistics copied."""
-    import torch
-
-    modules: list[Any] = []
-    for k, layer in enumerate(net.layers):
-        arrays = {key.split(".")[1]: torch.from_numpy(np.array(array)) for key, array in
-                  (net.weights | net.statistics).items() if key.startswith(f"{k}.")}
-        if isinstance(layer, Dense):
-            module: Any = torch.nn.Linear(layer.d_in, layer.d_out)
-            named = {"weight": arrays["W"].T.contiguous(), "bias": arrays["b"]}
-        elif isinstance(layer, BatchNorm):
-            module = torch.nn.BatchNorm1d(layer.features, eps=layer.eps, momentum=layer.momentum)
-            named = {"weight": arrays["gamma"], "bias": arrays["beta"]}
-            module.running_mean, module.running_var = arrays["mean"], arrays["variance"]
-        elif isinstance(layer, LeakyReLU):
-            module, named = torch.nn.LeakyReLU(layer.slope), {}
-        else:
-            raise TypeInputError("net", f"{layer}", "Dense, BatchNorm and LeakyReLU")
-        for name, values in named.items():
-            setattr(module, name, torch.nn.Parameter(values))
-        modules.append(module)
-    return torch.nn.Sequential(*modules)
+from .modules import as_module
 
 
 class TorchInfoSinkhorn:
@@ -59,13 +28,14 @@ class TorchInfoSinkhorn:
         self.heads = {name: as_module(head) for name, head in system.D.heads.items()}
         rates, trunk = system.settings.rates, list(self.trunk.parameters())
 
-        def adam(parameters: list[Any], lr: float) -> Any:
-            return torch.optim.Adam(parameters, lr=lr, betas=rates.betas)
+        def adam(parameters: list[Any], lr: float, weight_decay: float = 0.0) -> Any:
+            return torch.optim.Adam(parameters, lr=lr, betas=rates.betas,
+                                    weight_decay=weight_decay)
 
         self.optimisers = {
             "D2": adam([*trunk, *self.heads["D2"].parameters()], rates.D),
             "D4": adam([*trunk, *self.heads["D4"].parameters()], rates.D),
-            "Q": adam([*self.heads["Q"].parameters()], rates.Q),
+            "Q": adam([*self.heads["Q"].parameters()], rates.Q, rates.weight_decay_Q),
             "G": adam([*self.G.parameters()], rates.G),
         }
 
@@ -103,8 +73,8 @@ class TorchInfoSinkhorn:
         self.optimisers[name].step()
 
     def cost(self, x: Any, y: Any) -> Any:
-        """The cost |x_i - y_j|_1 of all pairs, (n, m)."""
-        return self.torch.cdist(x, y, p=1)
+        """The cost |x_i - y_j|_1 of all pairs times `cost_scale`, (n, m)."""
+        return self.settings.cost_scale * self.torch.cdist(x, y, p=1)
 
     def Q(self, z: Any, h: Any) -> Any:
         """z1_i . D_Q(y_j), (n, m): z1 is the first part of z, and D_Q the head "Q" of the network
@@ -130,36 +100,3 @@ class TorchInfoSinkhorn:
         """The plan of a potential D (m,) and its transform, (n, m), with uniform weights: B-29 with
         the cost C - lam Q, B-30 between two samples of generated points."""
         return ((self.transform(D, C)[:, None] + D - C) / self.settings.eps).exp() / C.numel()
-
-
-@dataclass(frozen=True)
-class PairedTimes:
-    """Seconds of single steps of refot and of PyTorch, which were timed in turn."""
-
-    refot: tuple[float, ...]
-    torch: tuple[float, ...]
-
-    @property
-    def ratios(self) -> tuple[float, ...]:
-        """refot's time over PyTorch's, of each pair: below 1 where refot is faster."""
-        return tuple(ours / theirs for ours, theirs in zip(self.refot, self.torch, strict=True))
-
-    @property
-    def median(self) -> float:
-        """The median of the ratios."""
-        return statistics.median(self.ratios)
-
-
-def paired_times(system: InfoSinkhorn, pairs: int, warm_up: int = 3) -> PairedTimes:
-    """Time steps of the system and of its twin in turn, on the same batches."""
-    twin = TorchInfoSinkhorn(system)
-    ours: list[float] = []
-    theirs: list[float] = []
-    for _ in range(warm_up + pairs):
-        batch = system.draw()
-        for update, times in ((system.update, ours), (twin.update, theirs)):
-            begun = time.perf_counter()
-            update(batch)
-            times.append(time.perf_counter() - begun)
-    return PairedTimes(tuple(ours[warm_up:]), tuple(theirs[warm_up:]))
-

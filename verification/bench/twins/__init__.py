@@ -1,0 +1,1 @@
+"""The training steps of some systems in PyTorch with autograd, to compare times."""
