@@ -11,6 +11,9 @@ f must be bounded, because M, and W with it, grows with the scale of f. Here f e
 divided by sqrt(p), p its number of features, so that M <= 4. W is not 0 where both laws agree
 (erratum L1): f can raise W by spreading the features of samples and data alike, which g cannot
 undo. So W does not measure how good g is; the scores do.
+
+f alone sees little of single pixels, and g is not corrected where f does not look. `JointEOTGAN`
+keeps the data in the cost, beside their features.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array
+from refot.arrays import Array, as_positive, namespace
 from refot.backend_contract import BackendLike
 from refot.networks import Adam, add
 from refot.systems.base.generator_system import FeatureTask
@@ -40,6 +43,14 @@ class AdversarialSettings(Settings):
 
     rate_f: float = 1e-4
     ascents: int = 1
+
+
+@dataclass(frozen=True)
+class JointSettings(AdversarialSettings):
+    """The settings of EOTGAN, with lam in the units of |x - y|^2; the factor beta of the features,
+    in the units of the data."""
+
+    beta: float = 10.0
 
 
 class EOTGAN(EOTGM):
@@ -98,3 +109,28 @@ class EOTGAN(EOTGM):
         u, cache = self.f.forward(x)
         scale = 1 / math.sqrt(u.shape[1])
         return scale * u, lambda du: self.f.backward(cache, scale * du)
+
+
+class JointEOTGAN(EOTGAN):
+    """EOTGAN whose feature map keeps the data: x -> [x, beta f(x) / sqrt(p)], so that
+
+        M_ij = |x_i - y_j|^2 + beta^2 |f(x_i) - f(y_j)|^2 / p.
+
+    The first term is the cost of EOTGM. The second, at most 4 beta^2, is that of EOTGAN.
+    """
+
+    def __init__(self, seed: int, backend: BackendLike, task: FeatureTask,
+                 settings: JointSettings, dtype: Any = np.float32) -> None:
+        super().__init__(seed, backend, task, settings, dtype)
+        self.beta = as_positive(settings.beta, "beta")
+
+    def features(self, x: Array) -> tuple[Array, Callable[[Array], tuple[Array, dict[str, Array]]]]:
+        """u = [x, beta f(x) / sqrt(p)], (n, d + p), and its backward pass, as in EOTGAN."""
+        d = x.shape[1]
+        scaled, of_f = super().features(x)
+
+        def backward(du: Array) -> tuple[Array, dict[str, Array]]:
+            dx, gradients = of_f(self.beta * du[:, d:])
+            return du[:, :d] + dx, gradients
+
+        return namespace(x).concatenate([x, self.beta * scaled], axis=1), backward

@@ -294,6 +294,11 @@ class EOTGAN(EOTGM):
         return u / math.sqrt(u.shape[1])
 
 
+class JointEOTGAN(EOTGAN):
+    def features(self, x: Any) -> Any:
+        return torch.cat([x, self.s["beta"] * super().features(x)], dim=1)
+
+
 STEPS: dict[str, type[Port]] = {
     "info_sinkhorn": InfoSinkhorn,
     "sinkhorn_autodiff": AutoDiff,
@@ -302,6 +307,7 @@ STEPS: dict[str, type[Port]] = {
     "sdotnn": SemiDualNN,
     "eotgm": EOTGM,
     "eotgan": EOTGAN,
+    "eotgan_joint": JointEOTGAN,
     "mmd_energy": Energy,
     "wgan_clip": ClippedWGAN,
     "wgan_gp": PenalisedWGAN,

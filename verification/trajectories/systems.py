@@ -37,7 +37,7 @@ from refot.systems.baselines import (
     PenalisedWGAN,
 )
 from refot.systems.batch.costs import Euclidean
-from refot.systems.eotgan import EOTGAN, AdversarialSettings
+from refot.systems.eotgan import EOTGAN, AdversarialSettings, JointEOTGAN, JointSettings
 from refot.systems.eotgm import EOTGM
 from refot.systems.eotgm import Settings as EOTSettings
 from refot.systems.info_sinkhorn import InfoSinkhorn, Rates
@@ -149,6 +149,11 @@ GOLDEN: dict[str, Golden] = {
         "on the first batch, a descent in g on the second; Adam with betas .5 and .99.",
         AdversarialSettings(lam=0.05, m=6, rate=0.01, tol=1e-14, max_steps=5_000, rate_f=0.01),
         _made(EOTGAN)),
+    "eotgan_joint": Golden(
+        "L, EOTGAN, with the data beside their features",
+        "as EOTGAN, with M = |y - g(z)|^2 + beta^2 |f(y) - f(g(z))|^2 / p.",
+        JointSettings(lam=0.5, m=6, rate=0.01, tol=1e-14, max_steps=5_000, rate_f=0.01, beta=1.5),
+        _made(JointEOTGAN)),
     "mmd_energy": Golden(
         "G-2, cost |x - y|", "2 mean c(x, y) - mean c(x, x') - mean c(y, y'), all pairs; Adam.",
         MMDSettings(Euclidean(), m=6, rate=0.01), _made(MMDGenerator)),
