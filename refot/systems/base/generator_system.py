@@ -8,6 +8,7 @@ numbers, data d.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -82,6 +83,14 @@ class SupportedTask(GenerationTask, Protocol):
         """A new network psi: data (J, d) to (J, 1)."""
 
 
+class FlowTask(SupportedTask, Protocol):
+    """A task for flows: latents are noise in the space of the data, and a network is their
+    velocity."""
+
+    def velocity(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
+        """A new network v: points and times (n, d + 1) to velocities (n, d)."""
+
+
 class CodedTask(GenerationTask, Protocol):
     """A task whose latents begin with an informative code of q numbers, with the dual networks of B
     (Bréchet et al. 2019) for data and code."""
@@ -90,14 +99,38 @@ class CodedTask(GenerationTask, Protocol):
         """New networks of data (n, d): the heads D2 (n, 1), D4 (n, 1) and Q (n, q) on one trunk."""
 
 
-class GeneratorSystem(NetworkSystem):
-    """A system whose generator g, latents, data and measures are those of `task`. All its networks
-    have the dtype `dtype`."""
+class TaskSystem(NetworkSystem):
+    """A system whose latents, data and measures are those of `task`. All its networks have the
+    dtype `dtype`. A subclass says how a sample is made of a latent."""
 
     def __init__(self, seed: int, backend: BackendLike, task: GenerationTask,
                  dtype: Any = np.float32) -> None:
         super().__init__(seed, backend)
         self.task, self.dtype = task, np.dtype(dtype)
+
+    @abstractmethod
+    def generate(self, z: Array) -> Array:
+        """Samples (n, d) of the latents z (n, k), both of NumPy."""
+
+    def on_device(self, values: Array) -> Array:
+        """`values` as an array of the backend, in the dtype of the networks."""
+        return self.backend.asarray(np.asarray(values, dtype=self.dtype))
+
+    def sample(self, count: int, rng: np.random.Generator) -> Array:
+        """Generated points (count, d) or images (count, h, w)."""
+        return self.task.shown(self.generate(self.task.latent(rng, count)))
+
+    def picture(self, rng: np.random.Generator) -> Figure:
+        """The task's picture of what is generated."""
+        return self.task.picture(self.generate, rng)
+
+
+class GeneratorSystem(TaskSystem):
+    """A system with a generator, the network g of `task`: a sample is g(z)."""
+
+    def __init__(self, seed: int, backend: BackendLike, task: GenerationTask,
+                 dtype: Any = np.float32) -> None:
+        super().__init__(seed, backend, task, dtype)
         self.g: Sequential = task.generator(self.rng, self.xp, self.dtype)
         self.networks = {"g": self.g}
 
@@ -107,11 +140,6 @@ class GeneratorSystem(NetworkSystem):
         y, z = self.task.draw(self.rng, count, m), self.task.latent(self.rng, count, m)
         return {"z": self.on_device(z), "y": self.on_device(y)}
 
-    def on_device(self, values: Array) -> Array:
-        """`values` as an array of the backend, in the dtype of the networks."""
-        return self.backend.asarray(np.asarray(values, dtype=self.dtype))
-
-    # -------------------------------------------------------------- what it generates
     def generate(self, z: Array) -> Array:
         """g(z) (n, d) for z (n, k), both of NumPy; batch norm uses its running statistics."""
         parts, start = [], 0
@@ -121,14 +149,6 @@ class GeneratorSystem(NetworkSystem):
             start += count
         return np.concatenate(parts)
 
-    def sample(self, count: int, rng: np.random.Generator) -> Array:
-        """Generated points (count, d) or images (count, h, w)."""
-        return self.task.shown(self.generate(self.task.latent(rng, count)))
-
     def evaluate(self, rng: np.random.Generator) -> dict[str, float]:
         """The task's measures of what is generated."""
         return dict(self.task.judge(self.generate, self.g, rng))
-
-    def picture(self, rng: np.random.Generator) -> Figure:
-        """The task's picture of what is generated."""
-        return self.task.picture(self.generate, rng)
