@@ -31,7 +31,7 @@ from refot.backend_contract import BackendLike
 from refot.networks import Adam
 from refot.networks.optimisers import as_nonnegative
 from refot.systems.base.generator_system import FlowTask, TaskSystem
-from refot.systems.base.network_system import Batch
+from refot.systems.base.network_system import Batch, chunks
 from refot.systems.semidual import NormalisedCost, averaged_ascent, semi_discrete_plan
 
 
@@ -99,25 +99,25 @@ class FlowMatching(TaskSystem):
         return self.v.forward(namespace(x).concatenate([x, t], axis=1))
 
     # -------------------------------------------------------------- samples
-    def path(self, z: Array, steps: int) -> Iterator[Array]:
-        """x (n, d) at t = 0, 1/steps, ..., 1, by Euler's method from x = z."""
+    def path(self, z: Array) -> Iterator[Array]:
+        """x (n, d) at t = 0, 1/N, ..., 1, by N = `euler` steps of Euler's method from x = z."""
+        N = as_count(self.euler, "euler")
         x, t = z, namespace(z).zeros_like(z[:, :1])
         yield x
-        for _ in range(as_count(steps, "steps")):
-            x = x + self.velocity(x, t)[0] / steps
-            t = t + 1 / steps
+        for _ in range(N):
+            x = x + self.velocity(x, t)[0] / N
+            t = t + 1 / N
             yield x
 
-    def generate(self, z: Array, steps: int | None = None) -> Array:
-        """Where the paths from z (n, d) end, (n, d), both of NumPy. `steps` of Euler's method, by
-        default those of the settings."""
-        *_, x = self.path(self.on_device(z), self.euler if steps is None else steps)
-        return self.backend.to_numpy(x)
+    def samples_of(self, z: Array) -> Array:
+        """Where the paths from z (n, d) end, (n, d)."""
+        *_, x = self.path(z)
+        return x
 
     def curvature(self, z: Array) -> float:
         """How far the paths from z (n, d) are from straight lines: the mean of
         |x'(t) - (x(1) - x(0))|^2, divided by that of |x(1) - x(0)|^2; 0 for straight lines."""
-        x = np.stack([self.backend.to_numpy(x) for x in self.path(self.on_device(z), self.euler)])
+        x = np.stack([self.backend.to_numpy(x) for x in self.path(self.on_device(z))])
         v, line = self.euler * np.diff(x, axis=0), x[-1] - x[0]
         return float(((v - line) ** 2).mean() / (line**2).mean())
 
@@ -135,12 +135,12 @@ class FlowMatching(TaskSystem):
         J sum_j p_j^2 - 1 is estimated without bias, from the pairs of noises with one partner.
         """
         J, drawn = len(self.data), np.zeros(len(self.data))
-        for _ in range(max(1, count // 1_000)):
-            z = self.on_device(self.task.latent(rng, 1_000))
-            u = self.on_device(rng.random(1_000, dtype=np.float32))
+        for n in chunks(count):
+            z = self.on_device(self.task.latent(rng, n))
+            u = self.on_device(rng.random(n, dtype=np.float32))
             drawn += np.bincount(self.backend.to_numpy(self.partners(z, u)), minlength=J)
-        n = drawn.sum()
-        return float(max(0.0, J * (drawn * (drawn - 1)).sum() / (n * (n - 1)) - 1) ** 0.5)
+        pairs = (drawn * (drawn - 1)).sum() / (count * (count - 1))
+        return float(max(0.0, J * pairs - 1) ** 0.5)
 
 
 class SemiDiscreteFlowMatching(FlowMatching):

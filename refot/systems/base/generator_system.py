@@ -109,8 +109,18 @@ class TaskSystem(NetworkSystem):
         self.task, self.dtype = task, np.dtype(dtype)
 
     @abstractmethod
+    def samples_of(self, z: Array) -> Array:
+        """Samples (n, d) made of the latents z (n, k), both of the backend; batch norm uses its
+        running statistics."""
+
     def generate(self, z: Array) -> Array:
-        """Samples (n, d) of the latents z (n, k), both of NumPy."""
+        """Samples (n, d) made of the latents z (n, k), both of NumPy."""
+        parts, start = [], 0
+        for count in chunks(z.shape[0]):
+            part = self.samples_of(self.on_device(z[start : start + count]))
+            parts.append(self.backend.to_numpy(part))
+            start += count
+        return np.concatenate(parts)
 
     def on_device(self, values: Array) -> Array:
         """`values` as an array of the backend, in the dtype of the networks."""
@@ -140,14 +150,10 @@ class GeneratorSystem(TaskSystem):
         y, z = self.task.draw(self.rng, count, m), self.task.latent(self.rng, count, m)
         return {"z": self.on_device(z), "y": self.on_device(y)}
 
-    def generate(self, z: Array) -> Array:
-        """g(z) (n, d) for z (n, k), both of NumPy; batch norm uses its running statistics."""
-        parts, start = [], 0
-        for count in chunks(z.shape[0]):
-            part = self.on_device(z[start : start + count])
-            parts.append(self.backend.to_numpy(self.g.forward(part, train=False)[0]))
-            start += count
-        return np.concatenate(parts)
+    def samples_of(self, z: Array) -> Array:
+        """g(z) (n, d) for z (n, k); batch norm uses its running statistics."""
+        x, _ = self.g.forward(z, train=False)
+        return x
 
     def evaluate(self, rng: np.random.Generator) -> dict[str, float]:
         """The task's measures of what is generated."""
