@@ -1,0 +1,62 @@
+"""The figures of systems-flow-matching.md, from the folders of the runs.
+
+    python docs/figures/draw_flow_matching.py RUNS
+
+RUNS holds the --out folders, named as the presets.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from sheets import panels, pictures, save
+from style import styled
+
+from refot.plots.figures import BLUE
+from refot.plots.training import tiled
+from refot.systems.flow_matching import FlowMatching
+from refot.systems.training.load import load_system
+
+COUPLINGS = {"independent": "independent pairs", "semidiscrete": "semi-discrete pairs"}
+EULER = (1, 4, 16)
+
+
+def trained(runs: Path, name: str) -> FlowMatching:
+    """The system of that run."""
+    system = load_system(runs / name)
+    assert isinstance(system, FlowMatching)
+    return system
+
+
+def plane(runs: Path) -> None:
+    """The paths of 150 noises under both velocities."""
+    figure, each = panels(list(COUPLINGS.values()))
+    for axes, coupling in zip(each, COUPLINGS, strict=True):
+        system = trained(runs, f"{coupling}-gaussians25")
+        z = system.on_device(np.random.default_rng(0).normal(size=(150, 2)))
+        x = np.stack([system.backend.to_numpy(x) for x in system.path(z)])
+        axes.scatter(*system.task.data.T, s=10, color="#bfbfbf", linewidths=0)
+        axes.plot(*x.transpose(2, 0, 1), color=BLUE, linewidth=0.5)
+        axes.scatter(*x[-1].T, s=5, color=BLUE, linewidths=0)
+        axes.set(xlim=(-5, 5), ylim=(-5, 5), aspect="equal")
+    save(figure, "flow-matching-paths")
+
+
+def digits(runs: Path) -> None:
+    """Sixty-four samples of each, by 1, 4 and 16 steps of Euler's method."""
+    found = {}
+    for steps in EULER:
+        for coupling, title in COUPLINGS.items():
+            system = trained(runs, f"{coupling}-mnist-quick")
+            system.euler = steps
+            images = (1 + system.sample(64, np.random.default_rng(0))) / 2
+            found[f"{title}, {steps} step{'s' * (steps > 1)}"] = tiled(images.clip(0, 1), 8, 0.0)
+    save(pictures(found)[0], "flow-matching-digits")
+
+
+if __name__ == "__main__":
+    with styled():
+        plane(Path(sys.argv[1]))
+        digits(Path(sys.argv[1]))
