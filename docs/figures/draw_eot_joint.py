@@ -2,8 +2,8 @@
 
     python docs/figures/draw_eot_joint.py RUNS
 
-RUNS holds the --out folders eotgm, joint-dense, joint and wgan-gp, each with the number of its seed
-behind a dash. The pictures and the curves over r are those of the seeds in SHOWN. Prints the curves
+RUNS holds the --out folders eotgm, joint and wgan-gp, each with the number of its seed behind a
+dash. The pictures and the curves over r are those of the seeds in SHOWN. Prints the curves
 over r.
 """
 
@@ -26,8 +26,8 @@ from refot.systems.training.load import load_system
 
 RATIOS = [0.0, 0.25, 0.5, 0.75, 1.0]
 DISTANCE = "classifier_frechet_distance"
-SHOWN = {"eotgm-1": "EOTGM, 800 steps", "joint-dense-0": "pixels and dense f, 800 steps",
-         "joint-0": "pixels and convolutional f, 800 steps", "wgan-gp-0": "WGAN-GP, 2,400 steps"}
+SHOWN = {"eotgm-1": "EOTGM, 800 steps", "joint-0": "pixels and features, seed 0",
+         "joint-1": "pixels and features, seed 1", "wgan-gp-0": "WGAN-GP, 2,400 steps"}
 
 
 def measured(folder: Path) -> tuple[list[int], list[float]]:
@@ -57,8 +57,7 @@ def main(runs: Path) -> None:
     *above, last = figure.subplots(3, 1)
     for axes, (measure, each) in zip(above, scores.items(), strict=True):
         curves(axes, each, measure, xlabel="share r of generated images")
-    against = {f"pixels and convolutional f, seed {k}": measured(runs / f"joint-{k}")
-               for k in range(3)}
+    against = {f"pixels and features, seed {k}": measured(runs / f"joint-{k}") for k in range(3)}
     curves(last, against | {"WGAN-GP, seed 0": measured(runs / "wgan-gp-0")},
            "classifier frechet distance", xlabel="step of g", yscale="log")
     save(figure, "eot-joint-curves")

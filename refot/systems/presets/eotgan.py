@@ -26,8 +26,4 @@ PRESETS: dict[str, Preset] = {
         JointSettings(lam=1.0, m=128, rate=1e-3, rate_f=1e-4, beta=10.0), 800,
         "MNIST 32 x 32 by pixels and learned features together, f convolutional, g dense, 800 "
         "steps. After L."),
-    "mnist-joint-dense-quick": preset_on_images(
-        JointEOTGAN, lambda data: dense_digits(data, Tanh()),
-        JointSettings(lam=1.0, m=128, rate=1e-3, rate_f=1e-4, beta=10.0), 800,
-        "The same, 28 x 28, with a dense f. After L."),
 }
