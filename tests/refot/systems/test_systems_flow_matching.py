@@ -19,6 +19,7 @@ from refot.systems.flow_matching import (
     Settings,
 )
 from refot.systems.registry import make_system, presets
+from refot.systems.tasks.small_digits import SmallDigits
 from refot.verification.trajectories.systems import DATA, TinyFlowTask
 
 SMALL = Settings(m=7, rate=1e-2, euler=5)
@@ -156,3 +157,18 @@ def test_presets_make_systems_that_can_be_judged() -> None:
     measures = s.evaluate(np.random.default_rng(0))
     assert {"W", "modes", "curvature", "uneven"} <= set(measures)
     assert s.sample(5, np.random.default_rng(0)).shape == (5, 2)
+
+
+def test_small_digits_hold_out_images_and_show_them() -> None:
+    pytest.importorskip("sklearn")
+    task = SmallDigits(width=64)
+    assert task.data.shape == (1_000, 64)
+    assert task.held_out.shape == (500, 64)
+    assert task.data.min() == -1
+    assert task.data.max() == 1
+    trained_on = {image.tobytes() for image in task.data}
+    assert not any(image.tobytes() in trained_on for image in task.held_out)
+    assert task.shown(task.data[:3]).shape == (3, 8, 8)
+    copied = iter([task.held_out])
+    exact = task.judge(lambda _: next(copied), None, np.random.default_rng(0))  # type: ignore[arg-type]
+    assert exact["W"] == pytest.approx(0, abs=1e-9)
