@@ -1,8 +1,8 @@
 """Presets of flow matching, with independent and with semi-discrete couplings.
 
 Mousavi-Hosseini et al. 2025 train convolutional networks on images of 32 x 32 and more. Networks,
-rates and sizes here are chosen for a processor. The settings of the potential are those at which
-the shares of the data no longer became more even (docs/systems-flow-matching.md).
+rates and sizes here are chosen for a processor. The settings of the potential were chosen by
+how even the shares of the data are (docs/systems-flow-matching.md).
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ PRESETS: dict[str, Preset] = {
         "The same with semi-discrete pairs, lam = 0. Mousavi-Hosseini et al. 2025."),
     "independent-digits": preset(
         FlowMatching, SmallDigits, Settings(m=128, rate=1e-3), 5_000,
-        "Flow matching with independent pairs, on 1,000 digits of 8 x 8 pixels, width 256."),
+        "Flow matching with independent pairs, on 1,000 digits of 8 x 8 pixels, width 256; nobody "
+        "has trained it to its end yet."),
     "semidiscrete-digits": preset(
         SemiDiscreteFlowMatching, SmallDigits,
         SemiDiscreteSettings(m=128, rate=1e-3, K=500, gamma=10.0, rounds=4), 5_000,
-        "The same with semi-discrete pairs, lam = 0. Mousavi-Hosseini et al. 2025."),
+        "The same with semi-discrete pairs, lam = 0; nobody has trained it to its end yet. "
+        "Mousavi-Hosseini et al. 2025."),
 }
