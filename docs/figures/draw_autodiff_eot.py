@@ -19,7 +19,7 @@ from sheets import curves, panels, pictures, save
 from style import styled
 
 from refot.datasets.scikit import IRIS_SPECIES
-from refot.plots.figures import WIDTH, new_figure
+from refot.plots.figures import BLUE, GREEN, ORANGE, WIDTH, new_figure
 from refot.plots.training import tiled
 from refot.systems.base.generator_system import GeneratorSystem
 from refot.systems.tasks.digits import Digits
@@ -55,15 +55,20 @@ def iris(runs: Path) -> None:
         system = trained(runs, name)
         assert isinstance(system.task, IrisEllipses)
         z = system.task.latent(np.random.default_rng(0), 900)
-        x = system.generate(z)
-        axes.scatter(*x[:, :2].T, s=3, c=z[:, :ELLIPSES].argmax(axis=1), cmap="Set1", vmax=8,
-                     alpha=0.5, linewidths=0)
-        for label, marker in zip(IRIS_SPECIES.values(), "o^s", strict=True):
+        x, ellipse = system.generate(z), z[:, :ELLIPSES].argmax(axis=1)
+        from_left = np.argsort([x[ellipse == k, 0].mean() for k in range(ELLIPSES)])
+        for row, (k, colour) in enumerate(zip(from_left, (BLUE, ORANGE, GREEN), strict=True), 1):
+            axes.scatter(*x[ellipse == k, :2].T, s=3, color=colour, alpha=0.5, linewidths=0,
+                         label=f"ellipse {row}", rasterized=True)
+        for (species, label), marker in zip(IRIS_SPECIES.items(), "o^s", strict=True):
             axes.scatter(*system.task.data[system.task.species == label, :2].T, s=14,
-                         facecolors="none", edgecolors="0.2", linewidths=0.7, marker=marker)
+                         facecolors="none", edgecolors="0.2", linewidths=0.7, marker=marker,
+                         label=species)
         axes.set(xlim=(-4.2, 4.8), ylim=(-2.2, 2.2))
         axes.set_aspect("equal")
         print(name, table(json.loads((runs / name / "report.json").read_text(encoding="utf-8"))))
+    figure.legend(*each[0].get_legend_handles_labels(), loc="outside lower center", ncols=3,
+                  markerscale=1.6)
     save(figure, "autodiff-iris")
 
 

@@ -42,7 +42,7 @@ NAVIGATION = {
                 "forbidden-pairs", "unbalanced", "arrays", "scikit-learn", "refot-solve",
                 "backends", "gpu", "scale", "benchmarks"],
     "Train": ["training", "torch", "systems-info-sinkhorn", "systems-autodiff", "systems-semidual",
-              "systems-eot", "systems-baselines", "networks"],
+              "systems-eot", "systems-flow-matching", "systems-baselines", "networks"],
     "Reference": ["command-line", "api/index", "references"],
     "Take part": ["contributing", "contributing-backend", "contributing-check",
                   "contributing-cost", "contributing-solver", "contributing-system", "changelog"],

@@ -11,6 +11,9 @@ f must be bounded, because M, and W with it, grows with the scale of f. Here f e
 divided by sqrt(p), p its number of features, so that M <= 4. W is not 0 where both laws agree
 (erratum L1): f can raise W by spreading the features of samples and data alike, which g cannot
 undo. So W does not measure how good g is; the scores do.
+
+f alone sees little of single pixels, and g is not corrected where f does not look. `JointEOTGAN`
+keeps the data in the cost, beside their features.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array
+from refot.arrays import Array, as_positive, namespace
 from refot.backend_contract import BackendLike
 from refot.networks import Adam, Cache, add
 from refot.systems.base.generator_system import FeatureTask
@@ -39,6 +42,14 @@ class AdversarialSettings(Settings):
 
     rate_f: float = 1e-4
     ascents: int = 1
+
+
+@dataclass(frozen=True)
+class JointSettings(AdversarialSettings):
+    """The settings of EOTGAN, with lam in the units of |x - y|^2; the factor beta of the features,
+    in the units of the data."""
+
+    beta: float = 10.0
 
 
 class EOTGAN(EOTGM):
@@ -72,27 +83,69 @@ class EOTGAN(EOTGM):
     def ascend(self, z: Array, x: Array) -> float:
         """A step of f up W, whose gradient goes through the features of data x and samples g(z)."""
         y, _ = self.g.forward(z)
-        u, of_x, scale = self.features(x)
-        v, of_y, _ = self.features(y)
+        u, of_x = self.features(x)
+        v, of_y = self.features(y)
         pi, r2 = self.plan(u, v)
         du = pull_back(pi.P, SquaredEuclidean(), u, v, r2)
         dv = pull_back(pi.P.T, SquaredEuclidean(), v, u, r2.T)
-        through_x = self.f.weight_gradients(of_x, scale * -du)  # minus: an ascent
-        through_y = self.f.weight_gradients(of_y, scale * -dv)
-        self.optimisers["f"].step(self.f.weights, add(through_x, through_y))
+        through_x, through_y = self.of_weights(of_x, -du), self.of_weights(of_y, -dv)
+        self.optimisers["f"].step(self.f.weights, add(through_x, through_y))  # -: an ascent
         return pi.value
 
     def transport(self, x: Array, y: Array) -> tuple[EntropicPlan, Array]:
         """The plan pi between the features of data x (n, d) and samples y (m, d), and dW/dy through
         f, (m, d)."""
-        u, _, _ = self.features(x)
-        v, of_y, scale = self.features(y)
+        u, _ = self.features(x)
+        v, of_y = self.features(y)
         pi, dv = super().transport(u, v)
-        return pi, self.f.input_gradient(of_y, scale * dv)
+        return pi, self.of_points(of_y, dv)
 
-    def features(self, x: Array) -> tuple[Array, Cache, float]:
-        """(u, cache, scale): u = scale f(x), (n, p), with scale = 1 / sqrt(p), and the cache of
-        the forward pass of f."""
+    # -------------------------------------------------------------- the features
+    def features(self, x: Array) -> tuple[Array, Cache]:
+        """u = f(x) / sqrt(p), (n, p), and the cache of the forward pass of f."""
         u, cache = self.f.forward(x)
-        scale = 1 / math.sqrt(u.shape[1])
-        return scale * u, cache, scale
+        return scale(cache) * u, cache
+
+    def of_weights(self, cache: Cache, du: Array) -> dict[str, Array]:
+        """The gradients of <du, u> in the weights of f, for du of the shape of u."""
+        return self.f.weight_gradients(cache, scale(cache) * du)
+
+    def of_points(self, cache: Cache, du: Array) -> Array:
+        """The gradient of <du, u> in x, (n, d)."""
+        return self.f.input_gradient(cache, scale(cache) * du)
+
+
+def scale(cache: Cache) -> float:
+    """1 / sqrt(p), p the number of features."""
+    return 1 / math.sqrt(cache.y_shape[1])
+
+
+class JointEOTGAN(EOTGAN):
+    """EOTGAN whose feature map keeps the data: x -> [x, beta f(x) / sqrt(p)], so that
+
+        M_ij = |x_i - y_j|^2 + beta^2 |f(x_i) - f(y_j)|^2 / p.
+
+    The first term is the cost of EOTGM. The second, at most 4 beta^2, is that of EOTGAN.
+    """
+
+    def __init__(self, seed: int, backend: BackendLike, task: FeatureTask,
+                 settings: JointSettings, dtype: Any = np.float32) -> None:
+        super().__init__(seed, backend, task, settings, dtype)
+        self.beta = as_positive(settings.beta, "beta")
+
+    def features(self, x: Array) -> tuple[Array, Cache]:
+        """u = [x, beta f(x) / sqrt(p)], (n, d + p), and the cache of the forward pass of f."""
+        scaled, cache = super().features(x)
+        return namespace(x).concatenate([x, self.beta * scaled], axis=1), cache
+
+    def of_weights(self, cache: Cache, du: Array) -> dict[str, Array]:
+        return super().of_weights(cache, self.beta * self.of_f(cache, du))
+
+    def of_points(self, cache: Cache, du: Array) -> Array:
+        d = du.shape[1] - cache.y_shape[1]
+        return du[:, :d] + super().of_points(cache, self.beta * self.of_f(cache, du))
+
+    @staticmethod
+    def of_f(cache: Cache, du: Array) -> Array:
+        """The part of du (n, d + p) that belongs to f(x), (n, p)."""
+        return du[:, -cache.y_shape[1]:]

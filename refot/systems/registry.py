@@ -35,6 +35,7 @@ SYSTEMS: dict[str, str] = {
     "sinkhorn_autodiff": "refot.systems.presets.sinkhorn_autodiff",
     "eotgm": "refot.systems.presets.eotgm",
     "eotgan": "refot.systems.presets.eotgan",
+    "flow_matching": "refot.systems.presets.flow_matching",
     "classifier": "refot.systems.presets.classifier",
 }
 """The name of each system -> the module that holds its PRESETS."""

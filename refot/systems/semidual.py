@@ -85,6 +85,18 @@ def semi_discrete_plan(psi: Array, C: Array, lam: float) -> BatchPlan:
     return BatchPlan(transform.mean() + psi.mean(), transform, P)
 
 
+def averaged_ascent(psi: Array, costs: Iterable[Array], lam: float, gamma: float,
+                    exponent: float = 0.5) -> Array:
+    """H-28, a step for each cost matrix C (n, J), from psi_0 = psi (J,) on:
+    psi~_k = psi~_{k-1} + gamma / k^exponent mean D. Returns psi_K, the mean of psi~_1..psi~_K."""
+    total, k = namespace(psi).zeros_like(psi), 0
+    for k, C in enumerate(costs, 1):
+        D = semi_discrete_plan(psi, C, lam).gradient
+        psi = psi + gamma / k**exponent * D
+        total += psi
+    return total / as_count(k, "the number of costs")
+
+
 # ------------------------------------------------------------------ Algorithm 1
 @dataclass(frozen=True)
 class Settings:
@@ -181,14 +193,10 @@ class SDOT(SemiDual):
         return self.extra["psi"]
 
     def ascend(self, batches: Iterable[Array]) -> None:
-        """H-28: psi~_k = psi~_{k-1} + gamma / k^exponent mean D; psi_n = mean of psi~_1..psi~_K."""
-        psi_tilde = self.psi()
-        total = self.xp.zeros_like(psi_tilde)
-        for k, z in enumerate(batches, 1):
-            D = self.plan(psi_tilde, z).gradient
-            psi_tilde = psi_tilde + self.gamma / k**self.exponent * D
-            total += psi_tilde
-        self.extra["psi"][...] = total / self.K
+        """H-28, on the costs of g(z)."""
+        costs = (self.cost.matrix(self.g.forward(z)[0]) for z in batches)
+        self.extra["psi"][...] = averaged_ascent(
+            self.psi(), costs, self.lam, self.gamma, self.exponent)
 
 
 class SDOTNN(SemiDual):

@@ -236,6 +236,22 @@ class SemiDualNN(SemiDual):
             self.descend("psi", -self.H(self.psi(), self.net("g", z).detach()), "psi/")
 
 
+class FlowMatching(Port):
+    def __init__(self, settings: Any, weights: Any) -> None:
+        super().__init__(settings, weights)
+        self.y, self.psi = (
+            torch.tensor(settings["constants"][name], dtype=F64) for name in ("y", "psi"))
+
+    def update(self, z: Any, t: Any, u: Any) -> dict[str, Any]:
+        alpha = (self.y**2).sum(1).mean()
+        chi = torch.softmax((self.psi - sq(z, self.y) / alpha) / self.s["lam"], 1)
+        y = self.y[torch.searchsorted(chi.cumsum(1), u[:, None], right=True)[:, 0]]
+        v = self.net("v", torch.cat([(1 - t) * z + t * y, t], 1))
+        loss = ((v - (y - z)) ** 2).sum(1).mean()
+        self.descend("v", loss, "v/")
+        return {"loss": loss}
+
+
 class ClippedWGAN(Port):
     def update(self, z: Any, y: Any, u: Any = None) -> dict[str, Any]:
         for k in range(self.s["n_c"]):
@@ -294,14 +310,21 @@ class EOTGAN(EOTGM):
         return u / math.sqrt(u.shape[1])
 
 
+class JointEOTGAN(EOTGAN):
+    def features(self, x: Any) -> Any:
+        return torch.cat([x, self.s["beta"] * super().features(x)], dim=1)
+
+
 STEPS: dict[str, type[Port]] = {
     "info_sinkhorn": InfoSinkhorn,
     "sinkhorn_autodiff": AutoDiff,
     "sinkhorn_autodiff_learned": LearnedCost,
     "sdot": SemiDual,
     "sdotnn": SemiDualNN,
+    "flow_matching": FlowMatching,
     "eotgm": EOTGM,
     "eotgan": EOTGAN,
+    "eotgan_joint": JointEOTGAN,
     "mmd_energy": Energy,
     "wgan_clip": ClippedWGAN,
     "wgan_gp": PenalisedWGAN,

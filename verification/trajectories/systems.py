@@ -37,12 +37,13 @@ from refot.systems.baselines import (
     PenalisedWGAN,
 )
 from refot.systems.batch.costs import Euclidean
-from refot.systems.eotgan import EOTGAN, AdversarialSettings
+from refot.systems.eotgan import EOTGAN, AdversarialSettings, JointEOTGAN, JointSettings
 from refot.systems.eotgm import EOTGM
 from refot.systems.eotgm import Settings as EOTSettings
+from refot.systems.flow_matching import SemiDiscreteFlowMatching, SemiDiscreteSettings
 from refot.systems.info_sinkhorn import InfoSinkhorn, Rates
 from refot.systems.info_sinkhorn import Settings as InfoSettings
-from refot.systems.semidual import SDOT, SDOTNN, NetworkSettings, VectorSettings
+from refot.systems.semidual import SDOT, SDOTNN, NetworkSettings, SemiDual, VectorSettings
 from refot.systems.sinkhorn_autodiff import LearnedCost, SinkhornAutoDiff
 from refot.systems.sinkhorn_autodiff import Settings as AutoDiffSettings
 from refot.systems.tasks.finite_set import FiniteSet
@@ -71,6 +72,15 @@ class TinyTask(FiniteSet):
 
     def features(self, rng: np.random.Generator, xp: Any, dtype: Any) -> Sequential:
         return mlp([2, 4, 3], rng, Tanh, output=Tanh, dtype=dtype, xp=xp)
+
+
+class TinyFlowTask(TinyTask):
+    """As TinyTask, with noise in the plane and a velocity."""
+
+    law = NormalLatent(2)
+
+    def velocity(self, rng: np.random.Generator, xp: Any, dtype: Any) -> Sequential:
+        return mlp([3, 4, 2], rng, Tanh, dtype=dtype, xp=xp)
 
 
 class TinyInfoTask(FiniteSet):
@@ -138,6 +148,13 @@ GOLDEN: dict[str, Golden] = {
         "H Algorithm 1, psi a network", "K ascents in psi on all of y, each on its own batch of z, "
         "then a descent in g; lam = 0, where the transform is a minimum.",
         NetworkSettings(lam=0.0, K=2, b=5, rate=0.01, psi_rate=0.01), _made(SDOTNN)),
+    "flow_matching": Golden(
+        "Mousavi-Hosseini et al. 2025, semi-discrete couplings",
+        "descends mean |v((1 - t) z + t y, t) - (y - z)|^2 in v, whose input is (x, t); y is the "
+        "first y_j at which chi_1 + ... + chi_j exceeds u; chi is the law of y given z at "
+        "psi, cost |z - y|^2 / mean |y|^2.",
+        SemiDiscreteSettings(m=6, rate=0.01, lam=0.1, K=20, b=16, gamma=1.0, rounds=1),
+        _made(SemiDiscreteFlowMatching, TinyFlowTask)),
     "eotgm": Golden(
         "L, EOTGM",
         "W = <pi, M> - lam H(pi) with the entropy H, M = |y - g(z)|^2, uniform weights; pi is "
@@ -149,6 +166,11 @@ GOLDEN: dict[str, Golden] = {
         "on the first batch, a descent in g on the second; Adam with betas .5 and .99.",
         AdversarialSettings(lam=0.05, m=6, rate=0.01, tol=1e-14, max_steps=5_000, rate_f=0.01),
         _made(EOTGAN)),
+    "eotgan_joint": Golden(
+        "L, EOTGAN, with the data beside their features",
+        "as EOTGAN, with M = |y - g(z)|^2 + beta^2 |f(y) - f(g(z))|^2 / p.",
+        JointSettings(lam=0.5, m=6, rate=0.01, tol=1e-14, max_steps=5_000, rate_f=0.01, beta=1.5),
+        _made(JointEOTGAN)),
     "mmd_energy": Golden(
         "G-2, cost |x - y|", "2 mean c(x, y) - mean c(x, x') - mean c(y, y'), all pairs; Adam.",
         MMDSettings(Euclidean(), m=6, rate=0.01), _made(MMDGenerator)),
@@ -172,6 +194,8 @@ def golden_system(algorithm: str, *kind: type[NetworkSystem]) -> NetworkSystem:
     for network in system.networks.values():
         for w in network.weights.values():
             w[...] = gridded(w)
+    if isinstance(system, SemiDiscreteFlowMatching):
+        system.potential[...] = gridded(system.potential)
     return system
 
 
@@ -186,8 +210,18 @@ def described(algorithm: str) -> dict[str, Any]:
         "settings": numbers,
         "networks": {name: layers_of(net) for name, net in system.networks.items()},
         "optimisers": {name: rule_of(each) for name, each in system.optimisers.items()},
-        "constants": {"y": DATA.tolist()} if algorithm in ("sdot", "sdotnn") else {},
+        "constants": constants_of(system),
     }
+
+
+def constants_of(system: NetworkSystem) -> dict[str, Any]:
+    """The arrays that no step changes: the support of nu, and a flow's potential psi."""
+    constants: dict[str, Any] = {}
+    if isinstance(system, SemiDual | SemiDiscreteFlowMatching):
+        constants["y"] = DATA.tolist()
+    if isinstance(system, SemiDiscreteFlowMatching):
+        constants["psi"] = system.potential.tolist()
+    return constants
 
 
 def layers_of(net: Sequential | Heads) -> Any:

@@ -8,6 +8,7 @@ numbers, data d.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -27,15 +28,12 @@ Generate: TypeAlias = Callable[[Array], Array]
 statistics."""
 
 
-class GenerationTask(Protocol):
-    """Data, a generator network for them, its latent law, and measures of what it generates.
+class SamplingTask(Protocol):
+    """Data, a law of latents, and measures of what is made of them.
 
-    The methods that make networks draw the weights from `rng`, for the array library `xp` and a
-    dtype.
+    In the tasks below, the methods that make networks draw the weights from `rng`, for the array
+    library `xp` and a dtype.
     """
-
-    def generator(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
-        """A new network g: latents (n, k) to samples (n, d)."""
 
     def latent(self, rng: np.random.Generator, *shape: int) -> Array:
         """Latents (*shape, k), drawn from zeta."""
@@ -54,6 +52,13 @@ class GenerationTask(Protocol):
 
     def picture(self, generate: Generate, rng: np.random.Generator) -> Figure:
         """A figure of what is generated, to look at while the system trains."""
+
+
+class GenerationTask(SamplingTask, Protocol):
+    """A task with a generator network."""
+
+    def generator(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
+        """A new network g: latents (n, k) to samples (n, d)."""
 
 
 class FeatureTask(GenerationTask, Protocol):
@@ -82,6 +87,18 @@ class SupportedTask(GenerationTask, Protocol):
         """A new network psi: data (J, d) to (J, 1)."""
 
 
+class FlowTask(SamplingTask, Protocol):
+    """A task for flows, on a finite set: latents are noise in the space of the data, and a network
+    is their velocity."""
+
+    @property
+    def data(self) -> Array:
+        """All data y (J, d), of equal weight 1 / J."""
+
+    def velocity(self, rng: np.random.Generator, xp: ModuleType, dtype: Any, /) -> Sequential:
+        """A new network v: points and times (n, d + 1) to velocities (n, d)."""
+
+
 class CodedTask(GenerationTask, Protocol):
     """A task whose latents begin with an informative code of q numbers, with the dual networks of B
     (Bréchet et al. 2019) for data and code."""
@@ -90,14 +107,50 @@ class CodedTask(GenerationTask, Protocol):
         """New networks of data (n, d): the heads D2 (n, 1), D4 (n, 1) and Q (n, q) on one trunk."""
 
 
-class GeneratorSystem(NetworkSystem):
-    """A system whose generator g, latents, data and measures are those of `task`. All its networks
-    have the dtype `dtype`."""
+class TaskSystem(NetworkSystem):
+    """A system whose latents, data and measures are those of `task`. All its networks have the
+    dtype `dtype`. A subclass says how a sample is made of a latent."""
 
-    def __init__(self, seed: int, backend: BackendLike, task: GenerationTask,
+    task: SamplingTask
+
+    def __init__(self, seed: int, backend: BackendLike, task: SamplingTask,
                  dtype: Any = np.float32) -> None:
         super().__init__(seed, backend)
         self.task, self.dtype = task, np.dtype(dtype)
+
+    @abstractmethod
+    def samples_of(self, z: Array) -> Array:
+        """Samples (n, d) made of the latents z (n, k), both of the backend; batch norm uses its
+        running statistics."""
+
+    def generate(self, z: Array) -> Array:
+        """Samples (n, d) made of the latents z (n, k), both of NumPy."""
+        parts, start = [], 0
+        for count in chunks(z.shape[0]):
+            part = self.samples_of(self.on_device(z[start : start + count]))
+            parts.append(self.backend.to_numpy(part))
+            start += count
+        return np.concatenate(parts)
+
+    def on_device(self, values: Array) -> Array:
+        """`values` as an array of the backend, in the dtype of the networks."""
+        return self.backend.asarray(np.asarray(values, dtype=self.dtype))
+
+    def sample(self, count: int, rng: np.random.Generator) -> Array:
+        """Generated points (count, d) or images (count, h, w)."""
+        return self.task.shown(self.generate(self.task.latent(rng, count)))
+
+    def picture(self, rng: np.random.Generator) -> Figure:
+        """The task's picture of what is generated."""
+        return self.task.picture(self.generate, rng)
+
+
+class GeneratorSystem(TaskSystem):
+    """A system with a generator, the network g of `task`: a sample is g(z)."""
+
+    def __init__(self, seed: int, backend: BackendLike, task: GenerationTask,
+                 dtype: Any = np.float32) -> None:
+        super().__init__(seed, backend, task, dtype)
         self.g: Sequential = task.generator(self.rng, self.xp, self.dtype)
         self.networks = {"g": self.g}
 
@@ -107,28 +160,11 @@ class GeneratorSystem(NetworkSystem):
         y, z = self.task.draw(self.rng, count, m), self.task.latent(self.rng, count, m)
         return {"z": self.on_device(z), "y": self.on_device(y)}
 
-    def on_device(self, values: Array) -> Array:
-        """`values` as an array of the backend, in the dtype of the networks."""
-        return self.backend.asarray(np.asarray(values, dtype=self.dtype))
-
-    # -------------------------------------------------------------- what it generates
-    def generate(self, z: Array) -> Array:
-        """g(z) (n, d) for z (n, k), both of NumPy; batch norm uses its running statistics."""
-        parts, start = [], 0
-        for count in chunks(z.shape[0]):
-            part = self.on_device(z[start : start + count])
-            parts.append(self.backend.to_numpy(self.g.forward(part, train=False)[0]))
-            start += count
-        return np.concatenate(parts)
-
-    def sample(self, count: int, rng: np.random.Generator) -> Array:
-        """Generated points (count, d) or images (count, h, w)."""
-        return self.task.shown(self.generate(self.task.latent(rng, count)))
+    def samples_of(self, z: Array) -> Array:
+        """g(z) (n, d) for z (n, k); batch norm uses its running statistics."""
+        x, _ = self.g.forward(z, train=False)
+        return x
 
     def evaluate(self, rng: np.random.Generator) -> dict[str, float]:
         """The task's measures of what is generated."""
         return dict(self.task.judge(self.generate, self.g, rng))
-
-    def picture(self, rng: np.random.Generator) -> Figure:
-        """The task's picture of what is generated."""
-        return self.task.picture(self.generate, rng)

@@ -24,6 +24,7 @@ from refot.systems.batch.costs import Euclidean, MinusGaussianKernel
 from refot.systems.presets.recipe import preset, preset_on_images
 from refot.systems.presets.semidual import QUICK, perceptron
 from refot.systems.registry import Preset
+from refot.systems.tasks.feature_digits import dense_digits
 from refot.systems.tasks.plane import GridPoints
 
 ENERGY = MMDSettings(Euclidean(), m=256, rate=1e-3)
@@ -73,4 +74,8 @@ PRESETS: dict[str, Preset] = {
             "WGAN with weight clipping (H-13; Arjovsky et al. 2017)", rate=5e-4),
     **_four("wgan-gp", PenalisedWGAN, PenalisedSettings(), PenalisedSettings(),
             "WGAN with a gradient penalty (H-13; Gulrajani et al. 2017)", rate=5e-4),
+    "wgan-gp-mnist-dense-quick": preset_on_images(
+        PenalisedWGAN, dense_digits, PenalisedSettings(rate=5e-4), QUICK_ITERATIONS,
+        "WGAN with a gradient penalty on the data and with the generator of EOTGM's mnist-quick; "
+        "rate 5e-4."),
 }

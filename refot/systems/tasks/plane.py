@@ -117,6 +117,12 @@ class GridPoints(FiniteSet):
 
     critic = dual
 
+    def velocity(self, rng: np.random.Generator, xp: ModuleType, dtype: Any) -> Sequential:
+        """A new network from points and times (n, 3) to velocities (n, 2), for flows
+        (`systems.flow_matching`), whose latents have two numbers, too."""
+        h = self.width
+        return mlp([3, h, h, h, 2], rng, LeakyReLU(0.2), dtype=dtype, xp=xp)
+
     def judge(self, generate: Generate, g: Sequential, rng: np.random.Generator
               ) -> Mapping[str, float]:
         """`modes` and `high_quality` of 10,000 generated points, as for `GridLaw`, and `W` of 500.

@@ -15,13 +15,14 @@ from refot.entropic import entropic_transport_value
 from refot.networks import LeakyReLU, Sequential, Tanh, mlp
 from refot.scores.scores import mixture
 from refot.systems.batch.entropic_plan import entropic_plan
-from refot.systems.eotgan import EOTGAN, AdversarialSettings
+from refot.systems.eotgan import EOTGAN, AdversarialSettings, JointEOTGAN, JointSettings
 from refot.systems.eotgm import EOTGM, Settings
 from refot.systems.registry import make_system, presets
 
 EXACT = {"tol": 1e-12, "max_steps": 20_000}
 SMALL = Settings(lam=0.5, m=10, rate=1e-3, **EXACT)  # type: ignore[arg-type]
 ADVERSARIAL = AdversarialSettings(lam=0.1, m=10, rate=1e-3, ascents=2, **EXACT)  # type: ignore[arg-type]
+JOINT = JointSettings(lam=0.5, m=10, rate=1e-3, beta=1.5, **EXACT)  # type: ignore[arg-type]
 
 
 class Cloud:
@@ -46,6 +47,10 @@ def eotgm(settings: Settings = SMALL, dtype: Any = np.float64) -> EOTGM:
 
 def eotgan(settings: AdversarialSettings = ADVERSARIAL, dtype: Any = np.float64) -> EOTGAN:
     return EOTGAN(1, "numpy", Cloud(), settings, dtype)  # type: ignore[arg-type]
+
+
+def joint(settings: JointSettings = JOINT, dtype: Any = np.float64) -> JointEOTGAN:
+    return JointEOTGAN(1, "numpy", Cloud(), settings, dtype)  # type: ignore[arg-type]
 
 
 def W(x: Array, y: Array, lam: float) -> float:
@@ -84,8 +89,9 @@ def test_eotgm_descends_w_in_data_space() -> None:
                   lambda: W(batch["y"][0], s.g.forward(batch["z"][0])[0], s.settings.lam), 1e-5)
 
 
-def test_eotgan_climbs_w_in_f_and_descends_it_in_g() -> None:
-    s = eotgan()
+@pytest.mark.parametrize("make", [eotgan, joint])
+def test_eotgan_climbs_w_in_f_and_descends_it_in_g(make: Any) -> None:
+    s = make()
     batch = s.draw()
     z, x = batch["z"][0], batch["y"][0]
 
@@ -103,8 +109,22 @@ def test_the_cost_between_features_is_at_most_4() -> None:
     s = eotgan()
     for w in s.f.weights.values():
         w *= 1e3
-    u, _, _ = s.features(s.draw()["y"][0])
+    u, _ = s.features(s.draw()["y"][0])
     assert refot.point_cost(u, u).dense().max() <= 4
+
+
+def test_the_joint_cost_is_that_of_eotgm_and_beta_squared_that_of_eotgan() -> None:
+    s = joint()
+    x, y = s.draw()["y"][0], s.draw()["y"][0]
+    of_f = [EOTGAN.features(s, points)[0] for points in (x, y)]
+    expected = refot.point_cost(x, y).dense() + 1.5**2 * refot.point_cost(*of_f).dense()
+    found = refot.point_cost(s.features(x)[0], s.features(y)[0]).dense()
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+def test_a_factor_that_is_not_positive_is_refused() -> None:
+    with pytest.raises(refot.InputError, match="beta"):
+        joint(replace(JOINT, beta=0.0))
 
 
 def test_an_update_of_eotgan_reports_each_value_and_moves_both_networks() -> None:
@@ -118,10 +138,10 @@ def test_an_update_of_eotgan_reports_each_value_and_moves_both_networks() -> Non
     assert {"g", "f"} <= moved
 
 
-@pytest.mark.parametrize("make", [eotgm, eotgan])
+@pytest.mark.parametrize("make", [eotgm, eotgan, joint])
 def test_it_goes_on_where_it_was_left(make: Any) -> None:
     loose = {"tol": 1e-3, "max_steps": 100}
-    settings = replace(SMALL if make is eotgm else ADVERSARIAL, **loose)
+    settings = replace({eotgm: SMALL, eotgan: ADVERSARIAL, joint: JOINT}[make], **loose)
     assert_resumes(lambda: make(settings, np.float32))
 
 
@@ -140,7 +160,7 @@ def test_a_short_run_on_mnist_lowers_w_and_its_samples_can_be_mixed() -> None:
 
 @pytest.mark.parametrize("system", ["eotgm", "eotgan"])
 def test_presets_say_their_source(system: str) -> None:
-    assert set(presets(system)) == {"mnist", "mnist-quick"}
+    assert {"mnist", "mnist-quick"} <= set(presets(system))
     for name, preset in presets(system).items():
         assert "L" in preset.about, name
         assert preset.takes_data
