@@ -143,6 +143,9 @@ def test_without_double_precision_it_is_float32(clouds):
     (lambda x, y, a: (x + 0j, y, a), "x"),
     (lambda x, y, a: (np.array([[None]]), y, a), "x"),
     (lambda x, y, a: (x, y, a[:2]), "a"),
+    (lambda x, y, a: (x, y, 2 * a), "a"),
+    (lambda x, y, a: (x, y * np.nan, a), "y"),
+    (lambda x, y, a: (np.stack([x, x * np.inf]), np.stack([y, y]), a), "x"),
 ])
 def test_what_cannot_be_used_is_named(clouds, change, name):
     x, y, a = change(clouds[0], clouds[2], np.full(6, 1 / 6))
