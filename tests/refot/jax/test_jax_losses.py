@@ -187,6 +187,28 @@ def test_a_start_changes_the_work_and_not_the_answer(monkeypatch, debiased):
         float(first.value), rel=1e-8)
 
 
+@pytest.mark.parametrize("wanted", ["x", "a", "xb"])
+def test_the_gradients_that_are_wanted_come_with_the_value(monkeypatch, clouds, wanted):
+    """In one call on the host: nothing is restored from potentials, and no other gradient is
+    computed."""
+    x, _, y, _ = clouds
+    at, asked = {"x": x, "a": np.full(6, 1 / 6), "y": y, "b": np.full(4, 1 / 4)}, []
+    for name in at:
+        own = getattr(losses.SolvedLoss, f"gradient_{name}")
+        monkeypatch.setattr(losses.SolvedLoss, f"gradient_{name}",
+                            lambda self, own=own, name=name: (asked.append(name), own(self))[1])
+    monkeypatch.setattr(losses.Loss, "restored", None)
+
+    def loss(moved):
+        given = at | moved
+        return entropic_value(given["x"], given["y"], eps=EPS, a=given["a"], b=given["b"])
+
+    jax.jit(jax.grad(loss))({name: at[name] for name in wanted})
+    assert asked[:len(wanted)] == list(wanted)  # that in b is that in a of the exchanged loss
+    assert set(asked) <= {*wanted, "a"}
+    assert "x" in wanted or "x" not in asked
+
+
 def test_a_start_has_no_gradient_and_goes_through_batches(clouds):
     x, y = (jnp.stack([points, points + 0.1]) for points in (clouds[0], clouds[2]))
     first = solve(x, y, eps=EPS)
