@@ -268,16 +268,6 @@ def formed_by(backend: Backend, C: Cost) -> DenseCost:
     return formed(C)
 
 
-def gradient_by(backend: Backend, C: PointCost, matrix: DenseCost | None, F: Array, G: Array,
-                eps: float) -> Array:
-    """The backend's `plan_cost_gradient(C, F, G, eps)`, (n, d). Where the matrix of C is in memory,
-    a backend with a method `gradient_of_formed` reads its entries, and does not compute them."""
-    if matrix is None or not hasattr(backend, "gradient_of_formed"):
-        return backend.plan_cost_gradient(C, F, G, eps)
-    gradient: Array = backend.gradient_of_formed(C, matrix, F, G, eps)
-    return gradient
-
-
 def left_out(backend: Backend, C: Cost) -> float:
     """By which share of a row sum of the plan the backend may be wrong, beyond the rounding of a
     sum term by term, for instance because it leaves out far points: its `left_out(C)`, else 0. The

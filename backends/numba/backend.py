@@ -31,14 +31,13 @@ from refot.backend_contract import BackendUnavailableError, Entries, FreeSweep, 
 from refot.backends.numpy.backend import NumpyArrays
 from refot.backends.numpy.blocks import blocks, entries_by_blocks, plan_cost_gradient_by_blocks
 from refot.costs.formed import DEAR_DIMENSION, FormedCost, formed, forming_error
-from refot.costs.ground import SQEUCLIDEAN
 from refot.costs.operands import Cost, DenseCost, PointCost
 
 try:
     from . import columns, laplacian, sweeps, unbalanced, warm
     from . import plan as kernels
     from .batches import solve as batches
-    from .costs import FormedSquares, by_tiles, operand, row_by_tiles
+    from .costs import by_tiles, operand, row_by_tiles
     from .entries import entries
     from .flows import NetworkSimplex
     from .forming import form
@@ -176,20 +175,6 @@ class NumbaBackend(NumpyArrays):
             return plan_cost_gradient_by_blocks(C, F, G, eps)
         out = np.zeros(C.x.shape)
         _run(n, 2 * operations(C), kernels.plan_cost_gradient, operand(C), F, row_by_tiles(G), m,
-             _per_eps(eps, dtype), out)
-        return _rounded(C.scale * out, dtype)
-
-    def gradient_of_formed(self, C: PointCost, matrix: DenseCost, F: Array, G: Array, eps: float
-                           ) -> Array:
-        """`plan_cost_gradient` of points whose matrix is in memory, (n, d): its entries are read
-        where the cost is quadratic and the matrix row-major."""
-        if C.ground != SQEUCLIDEAN or not matrix.matrix.flags.c_contiguous:
-            return self.plan_cost_gradient(C, F, G, eps)
-        (n, m), dtype, out = C.shape, C.dtype, np.zeros(C.x.shape)
-        F, G = _vector(F, n, "F", dtype), _vector(G, m, "G", dtype)
-        points = FormedSquares(np.array(C.x, order="C"), by_tiles(C.y, dtype), matrix.matrix,
-                               dtype.type(1))
-        _run(n, operations(C), kernels.plan_cost_gradient, points, F, row_by_tiles(G), m,
              _per_eps(eps, dtype), out)
         return _rounded(C.scale * out, dtype)
 

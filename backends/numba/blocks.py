@@ -18,7 +18,7 @@ import numpy as np
 from refot.arrays import Array
 
 from .compile import elementwise, full_width, implements, variant
-from .costs import DIRECT, PAIR_TERMS, TILE, Euclidean, FormedSquares, Rows, unrolled
+from .costs import DIRECT, PAIR_TERMS, TILE, Euclidean, Rows, unrolled
 
 # Where the second, third and fourth row of a block start. They are constants, and unsigned, so that
 # the compiler sees that rows do not overlap and that no index is negative.
@@ -124,7 +124,7 @@ def fill(C: Any, i: int, rows: int, tile: int, columns: int, t: Array) -> None:
 
 @implements(fill)
 def _fill(C: Any, i: Any, rows: Any, tile: Any, columns: Any, t: Any) -> Any:
-    if C.instance_class in (Rows, FormedSquares):
+    if C.instance_class is Rows:
         return lambda C, i, rows, tile, columns, t: _copied_rows(C, i, rows, tile, columns, t)
     term, _ = PAIR_TERMS[C.instance_class]
     sums = _sums(term)[unrolled(C)]

@@ -76,17 +76,6 @@ class Dot(NamedTuple):
     axes: tuple[int, ...]
 
 
-class FormedSquares(NamedTuple):
-    """A `SquaredEuclidean` cost, or a multiple of it, whose matrix is in memory, row-major: its
-    entries are read there, and the points give the gradient. scale is 1, and there are no axes."""
-
-    x: Array
-    y: Array
-    matrix: Array
-    scale: Any
-    axes: tuple[()] = ()
-
-
 class Rows(NamedTuple):
     """C_ij = matrix[i, j], row-major; scale is 1, and there are no axes."""
 
@@ -119,7 +108,7 @@ POINTS: dict[PairCost, Any] = {
 }
 """The kind of operand for each cost between points that the kernels can compute."""
 
-Operand: TypeAlias = SquaredEuclidean | Euclidean | ManhattanL1 | Dot | FormedSquares | Rows
+Operand: TypeAlias = SquaredEuclidean | Euclidean | ManhattanL1 | Dot | Rows
 """A cost in the form that kernels take."""
 
 
@@ -253,7 +242,7 @@ def gradient_weight(C: Any, entry: Number, c: Number) -> Number:
 
 @implements(gradient_weight)
 def _gradient_weight(C: Any, entry: Any, c: Any) -> Any:
-    if C.instance_class in (SquaredEuclidean, FormedSquares):
+    if C.instance_class is SquaredEuclidean:
         return lambda C, entry, c: entry + entry
     if C.instance_class is Euclidean:
         return lambda C, entry, c: entry / c if c > 0 else c

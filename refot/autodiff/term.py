@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 from refot.arrays import Array, marginal_tolerance, namespace
 from refot.autodiff.measures import Pair
-from refot.backend_contract import BatchSolver, gradient_by
+from refot.backend_contract import BatchSolver
 from refot.batches.batch import batch_of
 from refot.batches.solve import MAX_ITER, solve_problems
-from refot.costs.formed import FormedCost
-from refot.costs.operands import DenseCost, require_points
+from refot.costs.operands import require_points
 from refot.gradients import centred
 from refot.problem import Problem
 from refot.solvers.accuracy import sums, transform_from
@@ -33,11 +32,7 @@ from refot.solvers.answers.solutions import (
 from refot.solvers.answers.value import value_of
 from refot.solvers.auto import SMALL
 from refot.solvers.loop import SinkhornResult
-from refot.solvers.memory import fits_matrix, gibbs_matrix, kept
-
-COPIES = 5
-"""A loss keeps the matrices of its costs for its gradients where this number of them fits the
-memory budget: those of up to three problems, and what a solve has in memory beside them."""
+from refot.solvers.memory import gibbs_matrix, kept
 
 
 @dataclass(frozen=True)
@@ -51,14 +46,11 @@ class Term:
     p: Problem
     f: Array
     g: Array
-    matrix: DenseCost | None = field(default=None, kw_only=True)
-    """The matrix of the cost between points, where the solve has formed it and memory allows to
-    keep it."""
 
     @property
     def T(self) -> Self:
         """The same value with the two measures exchanged."""
-        return type(self)(self.p.T, self.g, self.f, matrix=self.matrix and self.matrix.T)
+        return type(self)(self.p.T, self.g, self.f)
 
     def value(self) -> float:
         """F, in cost units: a.f + b.g at the level of `transforms`. B-10, B-24."""
@@ -67,8 +59,7 @@ class Term:
     def gradient_points(self) -> Array:
         """dF/dx, (n, d)."""
         p = self.p
-        return gradient_by(p.backend, require_points(p.C), self.matrix, p.F(self.f), p.G(self.g),
-                           p.eps)
+        return p.backend.plan_cost_gradient(require_points(p.C), p.F(self.f), p.G(self.g), p.eps)
 
     def slope(self) -> Array:
         """dF/da up to a constant, (n,)."""
@@ -120,9 +111,7 @@ def solved_term(p: Problem, tol: float | None, solver: Solver = small_first,
     in_memory = replace(p, C=kept(p.backend, p.C))
     solved = to_first_order(in_memory, tol, solver, warm=warm)
     f, g = transforms(in_memory, solved)
-    C = in_memory.C
-    matrix = C if isinstance(C, FormedCost) and fits_matrix(C, COPIES) else None
-    return Term(p, f, g, matrix=matrix), replace(solved, f=f, g=g, problem=p)
+    return Term(p, f, g), replace(solved, f=f, g=g, problem=p)
 
 
 def transforms(p: Problem, solved: SinkhornResult) -> tuple[Array, Array]:

@@ -56,8 +56,7 @@ def value(x: Any, a: Any, y: Any, b: Any, start: Any, loss: Loss) -> tuple[Any, 
 
 def _value_forward(x: Any, a: Any, y: Any, b: Any, start: Any, loss: Loss
                    ) -> tuple[Arrays, Arrays]:
-    """The gradients that JAX will ask for come with the value: one call, in which the costs that
-    were formed for the solve are there."""
+    """The gradients that JAX will ask for come with the value, in one call."""
     given = dict(zip(Pair._fields, (x, a, y, b), strict=True))
     measures = tuple(part.value for part in given.values())
     wanted = tuple(name for name, part in given.items() if part.perturbed)

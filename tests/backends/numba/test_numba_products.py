@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refot.backend_contract import get_backend
 from refot.backends.numba import costs as numba_costs
 from refot.backends.numba import softmin as numba_softmin
 from refot.backends.numba.groups import passes as numba_sorted
 from refot.backends.numba.launch import Launcher
 from refot.backends.numba.products import NEAR, PRODUCT_DIMENSION, cost_blocks
-from refot.costs.operands import DenseCost, point_cost
-from refot.solvers.solve import solve
+from refot.costs.operands import point_cost
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -45,25 +43,6 @@ def test_dot_products_are_within_their_bound(dtype: Any) -> None:
     assert got.dtype == dtype
     sizes = abs(wide.with_arrays(abs).dense())
     assert (abs(got - wide.dense()) <= (d + 2) * u * sizes).all()
-
-
-@pytest.mark.parametrize("scale", [1.0, 0.3])
-def test_a_gradient_may_read_costs_that_are_in_memory(scale: float) -> None:
-    """It differs from one that computes them by the rounding of the entries, some d + 8 = 28 times
-    2^-53, and that of exponents up to max C / eps = 100 or so."""
-    rng, backend, eps = np.random.default_rng(2), get_backend("numba"), 1.0
-    C = point_cost(rng.normal(size=(40, 20)), rng.normal(size=(30, 20)), "sqeuclidean", scale)
-    found = solve(C, None, None, eps, backend=backend)
-    F, G = found.f - eps * np.log(40), found.g - eps * np.log(30)
-    computed = backend.plan_cost_gradient(C, F, G, eps)
-    matrix = backend.formed(C)
-    read = backend.gradient_of_formed(C, matrix, F, G, eps)
-    np.testing.assert_allclose(read, computed, rtol=1e-11, atol=1e-13)
-    higher = DenseCost(matrix.matrix + eps)  # it does read them: each entry of the plan is less
-    np.testing.assert_allclose(backend.gradient_of_formed(C, higher, F, G, eps) * np.e, computed,
-                               rtol=1e-11, atol=1e-13)
-    by_columns = backend.gradient_of_formed(C.T, matrix.T, G, F, eps)
-    np.testing.assert_array_equal(by_columns, backend.plan_cost_gradient(C.T, G, F, eps))
 
 
 def test_every_variant_of_a_loop_has_a_name_of_its_own() -> None:

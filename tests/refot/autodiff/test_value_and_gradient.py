@@ -10,11 +10,7 @@ import pytest
 
 import refot
 from refot.arrays import InputError
-from refot.autodiff import term
-from refot.autodiff.losses import Loss
-from refot.autodiff.measures import Pair
 from refot.solvers.answers import solutions
-from refot.solvers.memory import within
 
 EPS, RHO = 0.05, 0.3
 rng = np.random.default_rng(5)
@@ -79,22 +75,6 @@ def test_a_warm_start_changes_the_work_and_not_the_answer(name: str) -> None:
     again = both(warm=first)
     assert again.value == pytest.approx(first.value, rel=1e-12)
     np.testing.assert_allclose(again.gradient.x, first.gradient.x, rtol=1e-9, atol=1e-12)
-
-
-def test_a_loss_keeps_the_matrices_of_its_costs_if_the_budget_has_room_for_all(
-        monkeypatch: pytest.MonkeyPatch) -> None:
-    """In many dimensions. The gradients are the same."""
-    x, y, a = rng.random((40, 20)), rng.random((40, 20)), np.full(40, 1 / 40)
-    loss, at = Loss(1.0, backend="numba"), Pair(x, a, y, a)
-    with within("150K"):
-        roomy = loss.solved(at)
-        monkeypatch.setattr(term, "COPIES", 12)  # 12 matrices of 40 x 40 take 154 kB
-        narrow = loss.solved(at)
-    assert [each.matrix is None for each in (roomy.xy, roomy.xx, roomy.yy)] == [False] * 3
-    assert [each.matrix is None for each in (narrow.xy, narrow.xx, narrow.yy)] == [True] * 3
-    for name in Pair._fields:
-        kept, computed = (getattr(each, f"gradient_{name}")() for each in (roomy, narrow))
-        np.testing.assert_allclose(kept, computed, rtol=1e-10, atol=1e-12)
 
 
 def test_a_fixed_target_is_solved_once_in_a_flow(monkeypatch: pytest.MonkeyPatch) -> None:
