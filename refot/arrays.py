@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import numpy as np
 
-from refot.foreign import follows_numpy, on_host
+from refot.foreign import as_plain_numbers, follows_numpy, on_host
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -164,18 +164,21 @@ def _as_array(values: Any, name: str) -> Array:
     _refuse_mask(values, name)
     if hasattr(values, "toarray") or hasattr(values, "todense"):
         raise TypeInputError(name, "a sparse array", f"a dense one: {name}.toarray()")
-    if getattr(values, "requires_grad", False) is True:
-        raise TypeInputError(name, "a tensor that requires grad",
-                             "a loss of refot.torch, which torch can differentiate; or "
-                             f"{name}.detach()")
+    _refuse_gradient(values, name, "a loss of refot.torch, which torch can differentiate")
     try:
-        array = on_host(values)
+        array = on_host(as_plain_numbers(values))
         return (namespace(array) if follows_numpy(array) else np).asarray(array)
     except (ValueError, TypeError, RuntimeError, BufferError) as error:
         if type(error).__module__.startswith("jax"):  # raised for a tracer, in grad, jit or vmap
             raise TypeInputError(name, "a traced array, which has no numbers yet",
                                  "a loss of refot.jax, which jax can trace") from None
         raise TypeInputError(name, f"not an array ({error})", "an array of real numbers") from None
+
+
+def _refuse_gradient(values: Any, name: str, instead: str) -> None:
+    """Raise TypeInputError for a tensor that requires grad: none would come back through NumPy."""
+    if getattr(values, "requires_grad", False) is True:
+        raise TypeInputError(name, "a tensor that requires grad", f"{instead}; or {name}.detach()")
 
 
 def is_masked(values: Any) -> bool:
@@ -311,7 +314,8 @@ def _check_total(total: float, dtype: Any, name: str, normalise: bool) -> None:
     tolerance = weight_tolerance(dtype)
     if not abs(total - 1.0) <= tolerance:
         raise WeightError(name, f"sum {total!r}, off by {total - 1.0:.2g}",
-                          f"sum 1 within {tolerance:g}: {name} / {name}.sum(), or normalise=True")
+                          f"sum 1 within {tolerance:g}: {name} / {name}.sum(), or normalise=True "
+                          "where that is an option")
 
 
 def uniform(n: int, like: Array | None = None) -> Array:
@@ -324,6 +328,7 @@ def uniform(n: int, like: Array | None = None) -> Array:
 def as_number(value: Any, name: str) -> float:
     """A finite real number. Raises InputError."""
     _refuse_mask(value, name)
+    _refuse_gradient(value, name, "a number: no loss has a gradient in it")
     not_real = bool | np.bool_ | str | bytes | complex | np.complexfloating
     kind = getattr(getattr(value, "dtype", None), "kind", "f")  # a number may have no dtype
     if isinstance(value, not_real) or getattr(value, "ndim", 0) != 0 or kind not in "fiu":

@@ -75,6 +75,19 @@ def on_host(values: Any) -> Any:
         return np.asarray(to_device(values, "cpu"))  # it lies on a GPU, which NumPy does not read
 
 
+def as_plain_numbers(values: Any) -> Any:
+    """A frame or a column of nullable numbers, as pandas has them ("Float64", "Int64"), in float64,
+    with NaN for what is missing: NumPy alone would make objects of them. Anything else unchanged.
+    """
+    if not hasattr(values, "to_numpy") or not hasattr(values, "dtypes"):
+        return values
+    kinds = values.dtypes if hasattr(values.dtypes, "__iter__") else [values.dtypes]
+    numbers = all(getattr(kind, "kind", "O") in "fiub" for kind in kinds)  # Polars has no kinds
+    if not numbers or all(isinstance(kind, np.dtype) for kind in kinds):
+        return values
+    return values.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
 def follows_numpy(values: Any) -> bool:
     """Whether an array has NumPy's interface, and its dtypes, as CuPy's arrays do. refot computes
     with such arrays on the device where they lie."""

@@ -194,12 +194,16 @@ def main(names: list[str], repeats: int = 5) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # Linux; before cores are counted
     import jax
     import torch
+    from threadpoolctl import threadpool_limits
 
     jax.config.update("jax_enable_x64", True)
     torch.set_num_threads(1)
     print("| | refot | POT | OTT | GeomLoss |\n|---|---|---|---|---|")
-    for name in names or EXAMPLES:
-        print(compared(name, repeats), flush=True)
+    # NumPy's BLAS has counted the cores already: two of its threads on one core would wait for each
+    # other in circles, and the processor time would be that of waiting.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for name in names or EXAMPLES:
+            print(compared(name, repeats), flush=True)
 
 
 if __name__ == "__main__":

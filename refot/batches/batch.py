@@ -20,6 +20,7 @@ from refot.arrays import (
     CostLike,
     InputError,
     ShapeError,
+    TypeInputError,
     Weights,
     as_floating,
     as_positive,
@@ -172,6 +173,10 @@ def _costs(C: Any) -> Costs:
         return Costs(flat, [cost.shape], (cost,), True, size_bound(flat))
     if isinstance(C, list | tuple) and any(hasattr(one, "shape") for one in C):
         return _costs_of_a_list(C)
+    if isinstance(C, list | tuple) and C and isinstance(C[0], tuple):
+        raise TypeInputError("C", "a list of tuples",
+                             "an array; or a list of matrices, or of costs between points: "
+                             "[refot.point_cost(x, y) for x, y in clouds]")
     stack, size = sized_matrix(C, ndim=(2, 3))
     number = 1 if stack.ndim == 2 else len(stack)
     return Costs(stack.reshape(-1), [stack.shape[-2:]] * number, None, stack.ndim == 2, size)

@@ -49,6 +49,13 @@ class BatchResult:
         """The name of the backend that solved the problems."""
         return self.problems.backend.name
 
+    def __repr__(self) -> str:
+        """How many problems converged and the worst error, in a line."""
+        return (f"BatchResult({len(self)} problems, {int(self.converged.sum())} converged, "
+                f"iterations {int(self.iterations.min())} to {int(self.iterations.max())}, "
+                f"marginal errors up to {float(self.marginal_error.max()):.3g} "
+                f"(tol {self.tolerance:g}), backend {self.backend})")
+
     def __len__(self) -> int:
         return len(self.problems)
 

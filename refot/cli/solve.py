@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from refot.arrays import InputError, as_weights
 from refot.cli.shared import console
 from refot.terminal import foreign
 
@@ -24,6 +25,8 @@ def solve(
     = None,
     b: Annotated[Path | None, typer.Option(
         metavar="FILE", help="Weights of the columns, likewise.")] = None,
+    normalise: Annotated[bool, typer.Option(
+        "--normalise", help="The weights are counts: divide them by their sum.")] = False,
     cost: Annotated[str | None, typer.Option(help="The ground cost of points.")] = None,
     rho: Annotated[float | None, typer.Option(
         help="Marginals may be missed, at this price in cost units (unbalanced).")] = None,
@@ -64,7 +67,7 @@ def solve(
     Exit status: 0, or 1 if the solve did not converge, or 2 if the call was wrong.
     """
     from refot.backend_contract import whereabouts
-    from refot.datasets.problem_file import problem_of
+    from refot.datasets.problem_file import FileError, problem_of
     from refot.solvers.solve import solve_problem
     from refot.solvers.stopping import Control
 
@@ -72,7 +75,11 @@ def solve(
     for name, file in (("a", a), ("b", b)):
         if file is not None:
             arrays[name] = _weights(file, name)
+    if "eps" not in arrays:
+        raise FileError(f"{files[0]}: lacks eps, which --eps sets")
     _with_uniform(arrays)
+    if normalise:
+        _normalise(arrays)
     p = problem_of(arrays, files[0], backend)
     if where := whereabouts(p.backend):
         console.print(foreign(where), soft_wrap=True)
@@ -122,6 +129,15 @@ def _with_uniform(arrays: dict[str, Any]) -> None:
         if name not in arrays and ("C" in arrays or points in arrays):
             n = arrays["C"].shape[axis] if "C" in arrays else len(arrays[points])
             arrays[name] = np.full(n, 1 / n)
+
+
+def _normalise(arrays: dict[str, Any]) -> None:
+    """Divide a and b by their sums. Raises InputError for an unbalanced problem, whose masses may
+    have any total."""
+    if "rho" in arrays:
+        raise InputError("--normalise", "given beside rho", "without it: masses may have any total")
+    for name in ("a", "b"):
+        arrays[name] = as_weights(arrays[name], None, name, normalise=True)
 
 
 def _summary(found: Any) -> list[str]:

@@ -14,8 +14,8 @@ to more than 1 GiB.
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def problem_of(arrays: dict[str, Array], path: Path, backend: BackendLike = None
     FileError, InputError."""
     missing = [name for name in ("a", "b", "eps") if name not in arrays]
     if missing:
-        raise FileError(f"{path}: lacks {', '.join(missing)}; it holds {', '.join(arrays) or '-'}")
+        raise FileError(f"{path}: lacks {', '.join(missing)}; there is {', '.join(arrays) or '-'}")
     given = _cost(arrays, path), arrays["a"], arrays["b"], arrays["eps"]
     if "rho" in arrays:
         return unbalanced_problem(*given, arrays["rho"], _text(arrays, "penalty", "kl"), backend)
@@ -111,12 +111,37 @@ def _is_number(cell: str) -> bool:
 
 
 def _parquet(path: Path) -> Array:
+    """The table of a .parquet file, read by Polars or by PyArrow, whichever is installed. They are
+    imported only if there is such a file."""
+    if not path.is_file():
+        raise UnreadableError("no such file")
+    for read in (_by_polars, _by_pyarrow):
+        with suppress(ImportError):
+            return read(path)
+    raise UnreadableError("a .parquet file needs polars or pyarrow: pip install polars")
+
+
+def _by_polars(path: Path) -> Array:
+    import polars as pl
+
     try:
-        import pandas as pd  # imported only if there is such a file
-    except ImportError:
-        raise UnreadableError("a .parquet file needs pandas and pyarrow") from None
-    try:
-        table: Any = pd.read_parquet(path)
-    except ImportError as error:
-        raise UnreadableError(str(error)) from None
-    return np.asarray(table.to_numpy(), dtype=np.float64)
+        table = pl.scan_parquet(path)
+        _require_room(table.select(pl.len()).collect().item(), len(table.collect_schema()))
+        return np.asarray(table.collect().to_numpy(), dtype=np.float64)
+    except pl.exceptions.PolarsError as error:
+        raise UnreadableError(f"not a table of numbers ({error})") from None
+
+
+def _by_pyarrow(path: Path) -> Array:
+    from pyarrow import parquet
+
+    about = parquet.read_metadata(path)
+    _require_room(about.num_rows, about.num_columns)
+    columns = parquet.read_table(path).columns
+    return np.stack([np.asarray(column.to_numpy(), dtype=np.float64) for column in columns], axis=1)
+
+
+def _require_room(rows: int, columns: int) -> None:
+    """Raise UnreadableError for a table of more than LARGEST bytes."""
+    if 8 * rows * columns > LARGEST:
+        raise UnreadableError(f"{rows} x {columns} numbers, more than {LARGEST:,} bytes")

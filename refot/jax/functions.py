@@ -1,6 +1,7 @@
 """A loss as JAX sees it: three calls of refot on the host, each the derivative of the one before.
 
-    value(x, a, y, b, start)            -> the value and the potentials: the only one that solves
+    value(x, a, y, b, start)            -> the value and the potentials: the only one that solves;
+                                           with the gradients, where JAX will ask for them
     gradient(x, a, y, b, potentials)    -> dx, da, dy, db
     hessian_product(..., v)             -> the change of the four gradients along v
 Each is a `pure_callback`, with `custom_vjp` around it. Each of the four gradients is a callback by
@@ -49,14 +50,51 @@ def like(array: Any, shape: tuple[int, ...] | None = None) -> jax.ShapeDtypeStru
 def value(x: Any, a: Any, y: Any, b: Any, start: Any, loss: Loss) -> tuple[Any, Any]:
     """(the value, the potentials one after the other); the potentials carry no gradient. `start` is
     what the solve begins with: such potentials, or an empty array for nothing."""
-    def solved(x: Any, a: Any, y: Any, b: Any, start: Any) -> Arrays:
-        near = get_backend(loss.backend).asarray(start) if start.size else None
-        found = loss.solved(Pair(x, a, y, b), near)
-        return np.asarray(found.value(), x.dtype), host(found.potentials, loss, x.dtype)
+    number, potentials = value_with((x, a, y, b), start, loss, ())
+    return number, potentials
 
-    shapes = like(x, ()), like(x, (potentials_size(x, y, loss),))
-    number, potentials = on_host(solved, shapes, x, a, y, b, start)
-    return number, jax.lax.stop_gradient(potentials)
+
+def _value_forward(x: Any, a: Any, y: Any, b: Any, start: Any, loss: Loss
+                   ) -> tuple[Arrays, Arrays]:
+    """The gradients that JAX will ask for come with the value, in one call."""
+    given = dict(zip(Pair._fields, (x, a, y, b), strict=True))
+    measures = tuple(part.value for part in given.values())
+    wanted = tuple(name for name, part in given.items() if part.perturbed)
+    number, potentials, *gradients = value_with(measures, start.value, loss, wanted)
+    return (number, potentials), (measures, start.value, dict(zip(wanted, gradients, strict=True)))
+
+
+def _value_backward(loss: Loss, kept: Arrays, cotangents: Arrays) -> Arrays:
+    """The gradients, times the cotangent of the value; 0 in the start, which changes no answer."""
+    measures, start, gradients = kept
+    change = cotangents[0]
+    none = isinstance(change, jax.custom_derivatives.SymbolicZero)
+    parts = (jax.numpy.zeros_like(part) if none or name not in gradients
+             else change * gradients[name]
+             for name, part in zip(Pair._fields, measures, strict=True))
+    return *parts, jax.numpy.zeros_like(start)
+
+
+value.defvjp(_value_forward, _value_backward, symbolic_zeros=True)
+
+
+# ------------------------------------------------------------------ the value with gradients
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def value_with(measures: Arrays, start: Any, loss: Loss, wanted: tuple[str, ...]) -> Arrays:
+    """(the value, the potentials, the gradients in those of x, a, y and b that are `wanted`)."""
+    def solved(*arrays: Any) -> Arrays:
+        *at, start = arrays
+        near = get_backend(loss.backend).asarray(start) if start.size else None
+        found = loss.solved(Pair(*at), near)
+        gradients = (getattr(found, f"gradient_{name}")() for name in wanted)
+        return (np.asarray(found.value(), x.dtype),
+                *(host(part, loss, x.dtype) for part in (found.potentials, *gradients)))
+
+    x, _, y, _ = measures
+    shapes = (like(x, ()), like(x, (potentials_size(x, y, loss),)),
+              *(like(getattr(Pair(*measures), name)) for name in wanted))
+    number, potentials, *gradients = on_host(solved, shapes, *measures, start)
+    return number, jax.lax.stop_gradient(potentials), *gradients
 
 
 def potentials_size(x: Any, y: Any, loss: Loss) -> int:
@@ -64,20 +102,27 @@ def potentials_size(x: Any, y: Any, loss: Loss) -> int:
     return int(x.shape[-2] + y.shape[-2]) * (2 if loss.debiased else 1)
 
 
-def _value_forward(x: Any, a: Any, y: Any, b: Any, start: Any, loss: Loss
-                   ) -> tuple[Arrays, Arrays]:
-    found = value(x, a, y, b, start, loss)
-    return found, (x, a, y, b, found[1], start)
+def _value_with_forward(measures: Arrays, start: Any, loss: Loss, wanted: tuple[str, ...]
+                        ) -> tuple[Arrays, Arrays]:
+    found = value_with(measures, start, loss, wanted)
+    return found, ((*measures, found[1]), start)
 
 
-def _value_backward(loss: Loss, kept: Arrays, cotangents: Arrays) -> Arrays:
-    """The gradients, times the cotangent of the value; 0 in the start, which changes no answer."""
-    *solved, start = kept
-    through = (cotangents[0] * part for part in gradient(*solved, loss))
-    return *through, jax.numpy.zeros_like(start)
+def _value_with_backward(loss: Loss, wanted: tuple[str, ...], kept: Arrays, cotangents: Arrays
+                         ) -> Arrays:
+    """The gradients times the cotangent of the value, and the Hessian times those of the gradients;
+    0 in the start."""
+    at, start = kept
+    change, _, *v = cotangents
+    given = dict(zip(wanted, v, strict=True))
+    directions = tuple(given.get(name, jax.numpy.zeros_like(part))
+                       for name, part in zip(Pair._fields, at[:4], strict=True))
+    through = (change * part for part in gradient(*at, loss))
+    curved = hessian_product(at, directions, loss) if wanted else directions
+    return (tuple(map(jax.numpy.add, through, curved)), jax.numpy.zeros_like(start))
 
 
-value.defvjp(_value_forward, _value_backward)
+value_with.defvjp(_value_with_forward, _value_with_backward)
 
 
 # ------------------------------------------------------------------ its gradient

@@ -20,9 +20,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from refot.arrays import ShapeError, TypeInputError, as_positive, lookup
 from refot.autodiff.losses import Loss
+from refot.autodiff.measures import Pair
 from refot.backend_contract import fastest_backend
 from refot.costs.named import as_ground
 from refot.jax import functions
@@ -149,9 +151,20 @@ def each(function: Callable[..., Any], x: Any, a: Any, y: Any, b: Any, loss: Los
         if array.dtype != x.dtype:
             raise TypeInputError(name, f"dtype {array.dtype}", f"{x.dtype}, that of x")
     start = _start(start, x, y, loss)
+    _refuse_now(x, a, y, b, loss)
     if x.ndim == 3:
         function = jax.vmap(function, in_axes=(0, 0, 0, 0, 0, None))
     return function(x, a, y, b, start, loss)
+
+
+def _refuse_now(x: Any, a: Any, y: Any, b: Any, loss: Loss) -> None:
+    """Raise InputError for numbers that no loss takes, where JAX has the numbers now. Under jit and
+    grad it has them only later, and then the error stands at the end of a long one of JAX."""
+    measures = (x, a, y, b)
+    if not any(isinstance(part, jax.core.Tracer) for part in measures):
+        batch = measures if x.ndim == 3 else (part[None] for part in measures)
+        for members in zip(*map(np.asarray, batch), strict=True):
+            loss.problems(Pair(*members))
 
 
 def _start(start: Any, x: Any, y: Any, loss: Loss) -> Any:

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from refot.arrays import Array
-from refot.costs.operands import point_cost
+from refot.costs.operands import point_cost, row_blocks
 from refot.solvers.loop import SinkhornResult
 from refot.solvers.solve import solve
 
@@ -41,7 +41,8 @@ class EntropicTransport(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, Xs: Any, ys: Any = None, Xt: Any = None, *, sample_weight: Any = None,
             target_weight: Any = None) -> Self:
         """Solve between the samples Xs (n, d) and the target Xt (m, d), of equal weights by
-        default. `ys` is not used: it is there for pipelines."""
+        default. Weights are divided by their sum, but with `rho` they are masses, and stay as they
+        are. `ys` is not used: it is there for pipelines."""
         if Xt is None:
             raise ValueError("Xt: None; allowed: the target points (m, d), as in fit(Xs, Xt=Xt)")
         Xs = validate_data(self, Xs, dtype=[np.float64, np.float32])
@@ -50,7 +51,8 @@ class EntropicTransport(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         a, b = (_equal(len(X)) if w is None else np.asarray(w)
                 for X, w in ((Xs, sample_weight), (Xt, target_weight)))
         self.eps_ = (SHARE * _mean(C, a, b) or 1.0) if self.eps == "auto" else self.eps
-        self.result_: SinkhornResult = solve(C, a, b, self.eps_, rho=self.rho, tol=self.tol)
+        self.result_: SinkhornResult = solve(C, a, b, self.eps_, rho=self.rho, tol=self.tol,
+                                             normalise=self.rho is None)
         return self
 
     def transform(self, X: Any) -> Array:
@@ -77,7 +79,8 @@ def _equal(n: int) -> Array:
 
 def _mean(C: Any, a: Array, b: Array) -> float:
     """The mean cost: sum a_i b_j C_ij over the total of a times that of b."""
-    return float(a @ C.dense() @ b) / float(a.sum() * b.sum())
+    total = sum(float(a[rows] @ C.rows(rows) @ b) for rows in row_blocks(C))
+    return total / float(a.sum() * b.sum())
 
 
 def _reversed(found: SinkhornResult) -> SinkhornResult:

@@ -47,6 +47,8 @@ def test_weights_masses_and_eps() -> None:
     assert isinstance(found.result_, refot.UnbalancedResult)
     mean = a @ refot.point_cost(X, Y).dense() @ np.full(10, 0.1) / a.sum()
     assert found.eps_ == pytest.approx(0.05 * mean)
+    relative = EntropicTransport().fit(X, Xt=Y, sample_weight=a)
+    np.testing.assert_allclose(relative.result_.problem.a, a / a.sum(), rtol=1e-14)
 
 
 def test_a_target_is_asked_for() -> None:

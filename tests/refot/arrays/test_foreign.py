@@ -114,6 +114,17 @@ def test_every_function_takes_every_kind_and_gives_it_back(name: str, kind: str)
                 assert type(result).__module__.split(".")[0] == library
 
 
+def test_nullable_numbers_of_pandas_are_numbers_unless_one_is_missing() -> None:
+    C, counts = np.arange(12.0).reshape(4, 3), np.arange(1, 5)
+    frame, column = pd.DataFrame(C).astype("Float64"), pd.Series(counts, dtype="Int64")
+    found = refot.solve(frame, column, None, 1.0, normalise=True)
+    np.testing.assert_array_equal(found.f, refot.solve(C, counts, None, 1.0, normalise=True).f)
+    with pytest.raises(InputError, match=r"C: nan at \[3, 0\]"):
+        refot.solve(frame.mask(frame == 9), None, None, 1.0)
+    with pytest.raises(TypeInputError, match="C: dtype object"):
+        refot.solve(frame.assign(words="a"), None, None, 1.0)
+
+
 REFUSED = {
     "complex": lambda array: array.astype(complex),
     "objects": lambda array: array.astype(object) * 1j,

@@ -342,6 +342,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a start": ({"g": np.full((3, 2), np.nan)}, r"g\[0\]"),
     "no problem": ({"C": np.zeros((0, 2, 2))}, "C: shape"),
     "an axis": ({"C": np.zeros(3)}, "C: shape"),
+    "pairs of clouds": ({"C": [(np.ones((2, 1)), np.ones((3, 1)))]}, r"C: a list of tuples; .*"
+                        r"refot\.point_cost\(x, y\)"),
 }
 
 
@@ -358,6 +360,12 @@ def test_an_index_beyond_the_batch() -> None:
     assert found[-1].marginal_error == found[2].marginal_error
     with pytest.raises(IndexError, match="problem 3 of 3"):
         found[3]
+
+
+def test_its_text_is_a_line() -> None:
+    text = repr(refot.solve_batch(np.ones((3, 2, 2)), None, None, 1.0, backend="numpy"))
+    assert text.startswith("BatchResult(3 problems, 3 converged, iterations 1 to 1, ")
+    assert text.endswith("(tol 1e-09), backend numpy)")
 
 
 # ------------------------------------------------------------------ all pairs

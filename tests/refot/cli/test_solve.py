@@ -47,6 +47,36 @@ def test_tables_of_costs_and_of_points(tmp_path: Path) -> None:
         assert found.value() == pytest.approx(expected, rel=1e-9)
 
 
+def test_tables_of_parquet_give_what_text_gives(tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars")
+    for name, table in {"x": X, "y": Y, "a": A[:, None]}.items():
+        polars.DataFrame(table).write_parquet(tmp_path / f"{name}.parquet")
+    done = run(tmp_path / "x.parquet", tmp_path / "y.parquet", "--a", tmp_path / "a.parquet",
+               "--eps", EPS, "--out", tmp_path / "s.npz")
+    assert done.exit_code == 0, done.output
+    found = refot.load_solution(tmp_path / "s.npz")
+    np.testing.assert_array_equal(found.f, refot.solve(refot.point_cost(X, Y), A, None, EPS).f)
+
+
+def test_a_broken_table_of_parquet_is_one_clear_error(tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars")
+    polars.DataFrame({"x": [1.0, 2.0], "name": ["a", "b"]}).write_parquet(tmp_path / "C.parquet")
+    assert "not a table of numbers" in str(run(tmp_path / "C.parquet", "--eps", EPS).exception)
+    (tmp_path / "C.parquet").write_bytes(b"no parquet")
+    assert "not a table of numbers" in str(run(tmp_path / "C.parquet", "--eps", EPS).exception)
+    assert "no such file" in str(run(tmp_path / "none.parquet", "--eps", EPS).exception)
+
+
+def test_counts_are_divided_by_their_sum_if_asked(tmp_path: Path) -> None:
+    np.savez(tmp_path / "problem.npz", C=C, a=7 * A, b=B, eps=EPS)
+    assert "a: sum 7" in str(run(tmp_path / "problem.npz").exception)
+    done = run(tmp_path / "problem.npz", "--normalise", "--out", tmp_path / "s.npz")
+    assert done.exit_code == 0, done.output
+    np.testing.assert_allclose(refot.load_solution(tmp_path / "s.npz").problem.a, A, rtol=1e-15)
+    beside = run(tmp_path / "problem.npz", "--normalise", "--rho", 1)
+    assert "--normalise: given beside rho" in str(beside.exception)
+
+
 def test_weights_are_uniform_by_default(tmp_path: Path) -> None:
     np.savetxt(tmp_path / "C.csv", C, delimiter=",", fmt="%.17g")
     assert run(tmp_path / "C.csv", "--eps", EPS, "--out", tmp_path / "s.npz").exit_code == 0

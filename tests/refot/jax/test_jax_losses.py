@@ -143,6 +143,9 @@ def test_without_double_precision_it_is_float32(clouds):
     (lambda x, y, a: (x + 0j, y, a), "x"),
     (lambda x, y, a: (np.array([[None]]), y, a), "x"),
     (lambda x, y, a: (x, y, a[:2]), "a"),
+    (lambda x, y, a: (x, y, 2 * a), "a"),
+    (lambda x, y, a: (x, y * np.nan, a), "y"),
+    (lambda x, y, a: (np.stack([x, x * np.inf]), np.stack([y, y]), a), "x"),
 ])
 def test_what_cannot_be_used_is_named(clouds, change, name):
     x, y, a = change(clouds[0], clouds[2], np.full(6, 1 / 6))
@@ -182,6 +185,28 @@ def test_a_start_changes_the_work_and_not_the_answer(monkeypatch, debiased):
     useless = first.potentials * 1e200
     assert float(solve(x, y, start=useless, **options).value) == pytest.approx(
         float(first.value), rel=1e-8)
+
+
+@pytest.mark.parametrize("wanted", ["x", "a", "xb"])
+def test_the_gradients_that_are_wanted_come_with_the_value(monkeypatch, clouds, wanted):
+    """In one call on the host: nothing is restored from potentials, and no other gradient is
+    computed."""
+    x, _, y, _ = clouds
+    at, asked = {"x": x, "a": np.full(6, 1 / 6), "y": y, "b": np.full(4, 1 / 4)}, []
+    for name in at:
+        own = getattr(losses.SolvedLoss, f"gradient_{name}")
+        monkeypatch.setattr(losses.SolvedLoss, f"gradient_{name}",
+                            lambda self, own=own, name=name: (asked.append(name), own(self))[1])
+    monkeypatch.setattr(losses.Loss, "restored", None)
+
+    def loss(moved):
+        given = at | moved
+        return entropic_value(given["x"], given["y"], eps=EPS, a=given["a"], b=given["b"])
+
+    jax.jit(jax.grad(loss))({name: at[name] for name in wanted})
+    assert asked[:len(wanted)] == list(wanted)  # that in b is that in a of the exchanged loss
+    assert set(asked) <= {*wanted, "a"}
+    assert "x" in wanted or "x" not in asked
 
 
 def test_a_start_has_no_gradient_and_goes_through_batches(clouds):
