@@ -20,6 +20,18 @@ BLOCK = 1 << 16
 """Rows that are in memory at once where all are passed over one after the other."""
 
 
+class NotInMemoryError(TypeInputError, AttributeError):
+    """Points in parts were used as an array: what was called has no way to compute by parts. An
+    AttributeError too, so that `hasattr` says no."""
+
+    def __init__(self) -> None:
+        super().__init__("points", "in parts, which solves, values and sums over the plan can read",
+                         "an array, numpy.asarray(points), where it fits the memory")
+
+    def __reduce__(self) -> Any:
+        return NotInMemoryError, ()
+
+
 class Rows(ABC):
     """Points (n, d) in float64, finite, that can be read from any process."""
 
@@ -49,9 +61,11 @@ class Rows(ABC):
 
     def __getitem__(self, rows: Any) -> Array:
         if not isinstance(rows, slice) or rows.step not in (None, 1):
-            raise TypeInputError("points", "in parts, which are read by ranges of rows",
-                                 "numpy.asarray(points) here, where they fit the memory")
+            raise NotInMemoryError
         return self.read(*rows.indices(len(self))[:2])
+
+    def __getattr__(self, name: str) -> Any:  # of an array, such as `copy`
+        raise AttributeError(name) if name.startswith("__") else NotInMemoryError
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return np.asarray(self.read(0, len(self)), dtype=dtype)

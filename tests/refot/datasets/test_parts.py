@@ -46,8 +46,10 @@ def test_any_range_of_rows_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(found), POINTS)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(found))[3:9], POINTS[3:9])
     np.testing.assert_array_equal(found.corners, [POINTS.min(axis=0), POINTS.max(axis=0)])
-    with pytest.raises(InputError, match="ranges of rows"):
-        found[[1, 2]]
+    for use in (lambda: found[[1, 2]], lambda: found.copy()):
+        with pytest.raises(InputError, match=r"points: in parts.*numpy\.asarray\(points\)"):
+            use()
+    assert not hasattr(found, "toarray")
 
 
 def test_an_npz_file_is_a_part_too(tmp_path: Path) -> None:
