@@ -20,7 +20,7 @@ BLOCK = 1 << 16
 """Rows that are in memory at once where all are passed over one after the other."""
 
 
-class NotInMemoryError(TypeInputError, AttributeError):
+class NotInMemoryError(TypeInputError, AttributeError):  # type: ignore[misc]  # both have a name
     """Points in parts were used as an array: what was called has no way to compute by parts. An
     AttributeError too, so that `hasattr` says no."""
 
