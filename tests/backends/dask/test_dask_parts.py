@@ -38,21 +38,19 @@ def in_parts(tmp_path: Path, d: int = 5) -> tuple[Any, Any, Any, Any]:
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("inner", ["numpy", "numba"])
 def test_the_bits_are_those_of_points_in_memory(
-    client: Client, tmp_path: Path, inner: str
+    client: Client, four_threads: Client, tmp_path: Path, inner: str
 ) -> None:
     """For one worker, two and four; the workers read, and the points are in no message."""
     C, stored, a, b = in_parts(tmp_path)
     given: dict[str, Any] = {"eps": 0.5, "iterations": 4, "certified": True}
     here = refot.solve(C, a, b, **given, backend=dask_backend(client, inner))
-    with Client(processes=False, n_workers=4, threads_per_worker=1, dashboard_address=":0",
-                set_as_default=False) as four:
-        for cluster, workers in ((client, 1), (client, 2), (four, 4)):
-            backend = dask_backend(cluster, inner, workers=workers)
-            found = refot.solve(stored, a, b, **given, backend=backend)
-            assert isinstance(found.problem.C.x, Rows)
-            assert found.gap == here.gap
-            np.testing.assert_array_equal(found.f, here.f)
-            np.testing.assert_array_equal(found.g, here.g)
+    for cluster, workers in ((client, 1), (client, 2), (four_threads, 4)):
+        backend = dask_backend(cluster, inner, workers=workers)
+        found = refot.solve(stored, a, b, **given, backend=backend)
+        assert isinstance(found.problem.C.x, Rows)
+        assert found.gap == here.gap
+        np.testing.assert_array_equal(found.f, here.f)
+        np.testing.assert_array_equal(found.g, here.g)
 
 
 @pytest.mark.usefixtures("small_blocks")
