@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from refot.arrays import Array, namespace
+from refot.arrays import Array
 from refot.backend_contract import Entries
 
 
@@ -21,7 +21,7 @@ def joined(operation: str, parts: list[Any], eps: float, starts: list[int]) -> A
     if len(parts) == 1:
         return parts[0]
     if operation == "softmin":
-        return _softmin(namespace(parts[0]).stack(parts), eps)
+        return _softmin(np.stack(parts), eps)
     if operation == "plan_cost":
         return math.fsum(parts)
     if operation == "plan_entries":
@@ -31,21 +31,20 @@ def joined(operation: str, parts: list[Any], eps: float, starts: list[int]) -> A
 
 def _softmin(parts: Array, eps: float) -> Array:
     """-eps log sum_k exp(-s_k / eps), (n,), for the softmins s_k of the blocks, (k, n)."""
-    xp = namespace(parts)
     least = parts.min(axis=0)
-    level = xp.where(xp.isfinite(least), least, 0)  # infinite where no column has mass, as is
-    with np.errstate(divide="ignore"):              # then the result
-        return level - eps * xp.log(xp.exp((level - parts) / eps).sum(axis=0))
+    # Where no column has mass, all s_k are infinite, and so is the result.
+    level = np.where(np.isfinite(least), least, 0)
+    with np.errstate(divide="ignore"):
+        return level - eps * np.log(np.exp((level - parts) / eps).sum(axis=0))
 
 
 def _side_by_side(parts: list[Entries], starts: list[int]) -> Entries:
     """The matrix whose blocks of columns are the sparse `parts`."""
-    xp = namespace(parts[0][0])
     values, columns, row_starts = zip(*parts, strict=True)
     lengths = [each[1:] - each[:-1] for each in row_starts]
-    rows = xp.concatenate([xp.repeat(xp.arange(len(each)), each) for each in lengths])
-    by_row = xp.argsort(rows, kind="stable")
-    at = xp.concatenate([each + start for each, start in zip(columns, starts[:-1], strict=True)])
-    ends = xp.cumsum(sum(lengths[1:], start=lengths[0]))
-    return (xp.concatenate(values)[by_row], at[by_row],
-            xp.concatenate([xp.zeros(1, ends.dtype), ends]))
+    rows = np.concatenate([np.repeat(np.arange(len(each)), each) for each in lengths])
+    by_row = np.argsort(rows, kind="stable")
+    at = np.concatenate([each + start for each, start in zip(columns, starts[:-1], strict=True)])
+    ends = np.cumsum(sum(lengths[1:], start=lengths[0]))
+    return (np.concatenate(values)[by_row], at[by_row],
+            np.concatenate([np.zeros(1, ends.dtype), ends]))

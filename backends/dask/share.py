@@ -116,7 +116,7 @@ def compute(share: Share, side: int, operation: str, tiles: Sequence[int], argum
     array, which has one entry for each column, the part of a block of columns; and the whole of any
     other."""
     backend = get_backend(share.inner)
-    eps: Any = next(filter(np.isscalar, arguments))
+    eps = float(next(each for each in arguments if isinstance(each, float | int)))
     by_block = [[backend.asarray(_unwritable(each[first:last])) if isinstance(each, np.ndarray)
                  else each for each in arguments] for first, last in pairwise(share.blocks[side])]
     seconds: dict[int, float] = {}
@@ -128,8 +128,8 @@ def compute(share: Share, side: int, operation: str, tiles: Sequence[int], argum
             for C, given in zip(share.operands(side, tiles[k]), by_block, strict=True):
                 own = [backend.asarray(each.parts[k]) if isinstance(each, ByRow) else each
                        for each in given]
-                answers.append(getattr(backend, operation)(C, *own))
-        answer = _on_host(backend, joined(operation, answers, eps, share.blocks[side]))
+                answers.append(_on_host(backend, getattr(backend, operation)(C, *own)))
+        answer = joined(operation, answers, eps, share.blocks[side])
         seconds[tiles[k]] = time.perf_counter() - start
         return answer
 

@@ -12,6 +12,7 @@ from dask_processes import problem
 from distributed import Client
 
 import refot
+from refot.arrays import InputError
 from refot.backend_contract import get_backend
 from refot.backends.dask import backend as dask_backend_module
 from refot.backends.dask import dask_backend, tiles
@@ -96,6 +97,18 @@ def test_points_in_space_are_read_whole(client: Client, tmp_path: Path) -> None:
     assert isinstance(found.problem.C.x, np.ndarray)
     np.testing.assert_array_equal(
         found.f, refot.solve(C, a, b, 0.5, iterations=2, backend=backend).f)
+
+
+def test_weights_of_zero_and_what_needs_an_array_are_refused(
+    client: Client, tmp_path: Path
+) -> None:
+    _, stored, a, b = in_parts(tmp_path)
+    backend = dask_backend(client, "numpy")
+    a[3] = 0
+    with pytest.raises(InputError, match="a: weights of 0 with points in parts"):
+        refot.solve(stored, a / a.sum(), b, 0.5, backend=backend)
+    with pytest.raises(InputError, match="points: in parts"):
+        refot.entropic_value_and_gradient(stored, eps=0.5, backend=backend)
 
 
 def test_a_part_that_a_worker_does_not_see_is_named(client: Client, tmp_path: Path) -> None:
