@@ -3,7 +3,8 @@
 The rows of a cost are cut into tiles (`tiles`). For one operation each worker gets one task: to
 compute it for some of the tiles. The points of a problem are sent to each worker once, all of them.
 After that only vectors travel: potentials to the workers, parts of the result back. No array of
-size n x m is formed anywhere; but a cost *matrix* that the caller has formed is sent whole.
+size n x m is formed anywhere; but a cost *matrix* that the caller has formed is sent whole. Points
+that are `Rows` do not travel: each worker reads those of its tiles, and all columns by blocks.
 
 The result has the same bits for any number of workers, also when a worker is lost during the
 operation: `tiles` says why.
@@ -31,8 +32,9 @@ from refot.backend_contract import (
 from refot.backends.numba.groups.ordered import LARGEST_GROUP, SortedCost
 from refot.backends.numpy.backend import NumpyArrays
 from refot.costs.operands import Cost, PointCost
+from refot.costs.rows import Rows, is_read
 
-from .tiles import tile_starts
+from .tiles import block_starts, tile_starts
 
 try:
     from .cluster import LONGEST, Cluster, Problem, current_client
@@ -43,6 +45,11 @@ except ImportError as error:
 KEPT = 4
 """The largest number of problems of which the workers keep copies. When one more comes, they forget
 the one that was used least recently."""
+
+FEW_AXES = 3
+"""Points in at most this many dimensions are read whole, into this process too: they are at most
+three times as large as their potentials, which are vectors in this process anyhow; and sorted by
+their place in space they are solved much faster."""
 
 SMALL = 100_000
 """One machine solves a problem faster than a cluster does if the problem has fewer rows or fewer
@@ -89,11 +96,17 @@ class DaskBackend(NumpyArrays):
         return f"{workers} workers of {self.cluster.address}, {self.inner.name} on each{page}"
 
     # ------------------------------------------------------------------ the contract
+    def asarray(self, values: Any) -> Any:
+        """`values` as an array; points in more than FEW_AXES dimensions that are `Rows` stay so."""
+        if isinstance(values, Rows) and values.shape[1] > FEW_AXES:
+            return values
+        return np.asarray(values)
+
     def prepared(self, C: Cost, a: Array, b: Array) -> Cost:
         """C as the inner backend prepares it, but with read-only copies of its points; a matrix as
         it is. The workers' copy of a cost is found by a digest of its points (`_key`), and the
         digest of a read-only array is computed once, not before each operation."""
-        if not isinstance(C, PointCost):
+        if not isinstance(C, PointCost) or is_read(C):
             return C
         if min(C.shape) < SMALL and not self._has_told:
             _log.warning("refot: %d x %d points on a cluster; one machine is faster below %d",
@@ -144,7 +157,8 @@ class DaskBackend(NumpyArrays):
     def gibbs(self, C: Cost, f: Array, g: Array, eps: float, least: float, K: Array) -> None:
         """K_ij = max(exp((f_i + g_j - C_ij) / eps), least), into K (n, m). It is computed in this
         process, where K is."""
-        self.inner.gibbs(C, f, g, eps, least, K)
+        here = C.with_arrays(np.asarray) if is_read(C) else C
+        self.inner.gibbs(here, f, g, eps, least, K)
 
     def sweep(self, K: Array | Entries, v: Array, s: Array, w: float) -> tuple[Array, Array]:
         """(K v, K'u) with u = s / (K v)^w, computed in this process, where K is."""
@@ -185,7 +199,11 @@ class DaskBackend(NumpyArrays):
         placed = C.in_place() if isinstance(C, SortedCost) else _plain(C)
         unit = LARGEST_GROUP if isinstance(C, SortedCost) else 1
         n, m = C.shape
-        share = Share((placed, placed.T), (tile_starts(n, unit), tile_starts(m, unit)),
+        blocks = [0, m], [0, n]
+        if type(placed) is PointCost:  # of sorted points, groups of neighbours may span all columns
+            d = placed.x.shape[1]
+            blocks = block_starts(m, d), block_starts(n, d)
+        share = Share((placed, placed.T), (tile_starts(n, unit), tile_starts(m, unit)), blocks,
                       self.inner.name)
         self._problems[_key(C)] = Problem(share)
         if len(self._problems) > KEPT:
@@ -238,6 +256,8 @@ _digests: dict[int, tuple[weakref.ref[Any], str]] = {}
 def _digest(values: Array) -> str:
     """A digest of an array's dtype, shape and values. That of a read-only array is kept, because
     its values do not change."""
+    if isinstance(values, Rows):
+        return values.identity
     if id(values) in _digests and not values.flags.writeable:
         known, found = _digests[id(values)]
         if known() is values:

@@ -9,15 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from refot.costs.operands import DenseCost
+import numpy as np
+
+from refot.costs.operands import DenseCost, PointCost
+from refot.costs.rows import is_read
 
 from .share import Share
 
 
 def taken_by(share: Share) -> int:
     """The bytes of a worker's copy of the problem as it arrives: all points, or the matrix. What
-    the worker computes of them comes on top."""
+    the worker computes of them comes on top. Points that it reads are in no copy: of these it needs
+    a tile and a block of columns at once."""
     C = share.sides[0]
+    if isinstance(C, PointCost) and is_read(C):
+        most = max(np.diff(rows).max() + np.diff(columns).max()
+                   for rows, columns in zip(share.starts, share.blocks, strict=True))
+        return int(most * C.x.shape[1] * C.dtype.itemsize)
     return int(C.matrix.nbytes if isinstance(C, DenseCost) else C.x.nbytes + C.y.nbytes)
 
 

@@ -1,8 +1,9 @@
 """How the rows of a cost are cut into tiles, and which worker computes which of them.
 
 A tile is a range of rows. The cut depends on the problem alone, never on the number of workers, and
-one thread computes a tile, from its rows and all columns. So its digits do not depend on which
-worker computes it, nor on the other tiles there: one worker, two or four give the same bits.
+one thread computes a tile, from its rows and all columns, which it takes in blocks one after the
+other. So its digits do not depend on which worker computes it, nor on the other tiles there: one
+worker, two or four give the same bits.
 """
 
 from __future__ import annotations
@@ -17,6 +18,16 @@ ROWS = 4096
 """The least number of rows of a tile (the last tile of sorted points may have fewer): to prepare a
 smaller one would take longer than to compute it. So a problem that has fewer rows than twice this
 is one tile, which one worker computes."""
+
+
+BLOCK = 1 << 23
+"""The most coordinates in a block of columns, 64 MiB: a worker that reads the columns from files
+has one block for each of its threads in memory."""
+
+
+def block_starts(m: int, d: int) -> list[int]:
+    """The first column of each block of m columns that are points in d dimensions, and m."""
+    return [*range(0, m, max(1, BLOCK // d)), m]
 
 
 def tile_starts(n: int, unit: int = 1) -> list[int]:

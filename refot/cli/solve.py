@@ -16,9 +16,10 @@ from refot.terminal import foreign
 
 def solve(
     files: Annotated[list[Path], typer.Argument(
-        metavar="PROBLEM.npz | COST.csv | X.csv Y.csv",
+        metavar="PROBLEM.npz | COST.csv | X.csv Y.csv | FOLDER",
         help="An .npz file with C, or x and y, then a, b, eps; or a table of costs; or two tables "
-             "of points. Tables are .csv or .parquet.")],
+             "of points, .csv or .parquet; or a folder with parts of them in the folders x, y, and "
+             "of weights in a, b.")],
     eps: Annotated[float | None, typer.Option(help="Regularisation, in cost units.")] = None,
     a: Annotated[Path | None, typer.Option(
         metavar="FILE", help="Weights of the rows, a table of one column; uniform by default.")]
@@ -50,7 +51,8 @@ def solve(
         help="Rule for the t in (f + t, g - t): mean-zero, weighted-zero, symmetric, last-zero.")]
     = None,
     out: Annotated[Path | None, typer.Option(
-        metavar="SOLUTION.npz", help="Write problem and potentials to this file.")] = None,
+        metavar="SOLUTION.npz", help="Write problem and potentials to this file; for a FOLDER also "
+        "a folder: potentials in as many parts as the points.")] = None,
 ) -> None:
     """Solve the problem of a file, and prove how far the answer is from the optimum.
 
@@ -63,6 +65,8 @@ def solve(
       refot solve x.csv y.csv --cost euclidean --eps 0.1 --rho 2
 
       refot solve problem.npz --checkpoint interrupted --out solution.npz
+
+      refot solve folder --eps 0.1 --backend dask --out solution
 
     Exit status: 0, or 1 if the solve did not converge, or 2 if the call was wrong.
     """
@@ -91,7 +95,9 @@ def solve(
     for line in _summary(found):
         console.print(foreign(line), soft_wrap=True)
     if out is not None:
-        console.print(foreign(f"written: {found.save(out)}"), soft_wrap=True)
+        to_folder = files[0].is_dir() and not out.suffix
+        written = _written_in_parts(found, arrays, out) if to_folder else found.save(out)
+        console.print(foreign(f"written: {written}"), soft_wrap=True)
     raise typer.Exit(int(not found.converged))
 
 
@@ -99,11 +105,25 @@ def _arrays(files: list[Path]) -> dict[str, Any]:
     """The arrays that the files hold, by name: one problem or cost, or two clouds of points."""
     from refot.datasets.problem_file import TABLES, read_problem_arrays, read_table
 
+    if len(files) == 1 and files[0].is_dir():
+        from refot.datasets.parts import problem_in_parts
+
+        return problem_in_parts(files[0])
     if len(files) == 1:
         return dict(read_problem_arrays(files[0]))
     if len(files) == 2 and all(file.suffix in TABLES for file in files):
         return {"x": read_table(files[0]), "y": read_table(files[1])}
-    raise typer.BadParameter("one file of a problem or of costs, or two tables of points")
+    raise typer.BadParameter(
+        "one file of a problem or of costs, two tables of points, or a folder of parts")
+
+
+def _written_in_parts(found: Any, arrays: dict[str, Any], out: Path) -> Path:
+    """Write the potentials f and g into the folders `f` and `g` of a folder, which is returned."""
+    from refot.datasets.parts import write_parts
+
+    write_parts(found.f, arrays["x"], out / "f")
+    write_parts(found.g, arrays["y"], out / "g")
+    return out
 
 
 def _given(**options: Any) -> dict[str, Any]:

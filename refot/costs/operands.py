@@ -27,6 +27,7 @@ from refot.arrays import (
     Points,
     ShapeError,
     TypeInputError,
+    UnknownNameError,
     as_floating,
     as_points,
     as_positive,
@@ -37,6 +38,7 @@ from refot.arrays import (
 )
 from refot.costs.ground import PairCost
 from refot.costs.named import CostName, as_difference, as_ground
+from refot.costs.rows import Rows, ends, is_read
 from refot.foreign import Origin, first_origin
 
 BLOCK_ELEMENTS = 1 << 22
@@ -94,7 +96,7 @@ class DenseCost:
 @dataclass(frozen=True)
 class PointCost:
     """The cost `scale * c(x_i, y_j)` between points x (n, d) and y (m, d), whose matrix is formed
-    block by block where it is needed."""
+    block by block where it is needed. The points are arrays, or `Rows`, which are read by parts."""
 
     x: Array
     y: Array
@@ -159,11 +161,11 @@ class PointCost:
 
     def bound(self) -> float:
         """A number >= max |C|, in cost units, in O((n + m) d)."""
-        return self.scale * self.ground.bound(self.x, self.y)
+        return self.scale * self.ground.bound(ends(self.x), ends(self.y))
 
     def spread(self) -> float:
         """A number >= max C - min C, in cost units, in O((n + m) d)."""
-        return self.scale * self.ground.spread(self.x, self.y)
+        return self.scale * self.ground.spread(ends(self.x), ends(self.y))
 
     def among(self, rows: Array, columns: Array) -> PointCost:
         """The part of C between selected rows and columns; `rows` (n,) and `columns` (m,) are
@@ -171,6 +173,9 @@ class PointCost:
         sorted."""
         if bool(rows.all() and columns.all()):
             return self
+        if is_read(self):
+            raise InputError("a", "weights of 0 with points in parts",
+                             "weights > 0: leave out the points without mass")
         return PointCost(self.x[rows], self.y[columns], self.ground, self.scale)
 
     def scaled(self, factor: float) -> PointCost:
@@ -276,13 +281,18 @@ def require_points(C: CostLike) -> PointCost:
 
 def _checked(C: PointCost) -> PointCost:
     """`C` with finite points of one dimension and dtype, and a scale > 0. Raises InputError."""
-    x, y, origin = as_points(C.x, "x"), as_points(C.y, "y"), C.origin or first_origin((C.x, C.y))
+    x, y = (points if isinstance(points, Rows) else as_points(points, name)
+            for name, points in (("x", C.x), ("y", C.y)))
+    origin = C.origin or first_origin((C.x, C.y))
     if x.shape[1] != y.shape[1]:
         raise ShapeError("y", f"dimension {y.shape[1]}", f"dimension {x.shape[1]}, that of x")
     if x.dtype != y.dtype:
         raise TypeInputError("y", f"dtype {y.dtype}", f"{x.dtype}, that of x")
     if not isinstance(C.ground, PairCost):
         raise TypeInputError("ground", f"{C.ground!r}", "a PairCost: a cost of POINT_COSTS, say")
+    if is_read(C) and not C.ground.is_difference:  # its bound needs all points, not their box
+        raise UnknownNameError("cost", f"{C.ground.name!r} with points in parts",
+                               "a cost that is a function of x - y")
     C = replace(C, x=x, y=y, scale=as_positive(C.scale, "scale"), origin=origin)
     with np.errstate(over="ignore", invalid="ignore"):  # a bound of inf or NaN is refused below
         bound = C.bound()

@@ -6,6 +6,9 @@ default). It may hold `g` (m,), a column potential to start from. If it holds `r
 unbalanced, and a and b are masses of any total. `rho` is a number or a pair (rows, columns), inf
 for an exact marginal; `penalty` may be "kl" (default) or "tv".
 
+A folder holds points too large for one file: the folders `x` and `y` with parts of the points, and
+`a` and `b` with parts of the weights (`parts`).
+
 A .csv or .parquet file holds one table of numbers. One such file is the cost matrix, a row in each
 line; two are the points of the two measures. Pickled data is never loaded, nor a file that unpacks
 to more than 1 GiB.
@@ -22,6 +25,7 @@ import numpy as np
 from refot.arrays import Array, InputError, as_floating
 from refot.backend_contract import BackendLike
 from refot.costs.operands import Cost, as_cost, point_cost
+from refot.costs.rows import Rows
 from refot.files import UnreadableError, read_arrays, read_plain
 from refot.problem import Problem, problem
 from refot.unbalanced_problem import unbalanced_problem
@@ -77,7 +81,8 @@ def _cost(arrays: dict[str, Array], path: Path) -> Cost:
         return as_cost(as_floating(arrays["C"], "C", 2).astype(np.float64))
     if "x" not in arrays or "y" not in arrays:
         raise FileError(f"{path}: lacks C, or x and y")
-    x, y = (as_floating(arrays[key], key, 2).astype(np.float64) for key in ("x", "y"))
+    x, y = (points if isinstance(points, Rows) else as_floating(points, key, 2).astype(np.float64)
+            for key, points in (("x", arrays["x"]), ("y", arrays["y"])))
     return point_cost(x, y, _text(arrays, "cost", "sqeuclidean"))
 
 

@@ -27,6 +27,7 @@ from refot.arrays import Array, InputError, as_count, namespace
 from refot.backend_contract import Backend, formed_by
 from refot.costs.formed import DEAR_DIMENSION
 from refot.costs.operands import BLOCK_ELEMENTS, Cost, DenseCost, row_blocks
+from refot.costs.rows import is_read
 
 VARIABLE = "REFOT_MEMORY"
 
@@ -173,7 +174,7 @@ def kept(backend: Backend, C: Cost) -> Cost:
     """C as a matrix, if it is a cost of points in many dimensions and the matrix fits the budget;
     else C itself. The budget is about the host's memory, so that a cost on a device stays as it is.
     """
-    if isinstance(C, DenseCost) or namespace(C.x) is not np:
+    if isinstance(C, DenseCost) or is_read(C) or namespace(C.x) is not np:
         return C
     if C.x.shape[1] < DEAR_DIMENSION or not fits_matrix(C):
         return C

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from refot.arrays import Array, InputError
+from refot.costs.rows import is_read
 from refot.problem import Problem
 from refot.solvers.memory import fits_matrix
 
@@ -50,8 +51,9 @@ def require_newton(p: Problem) -> None:
 
 
 def allows_newton(p: Problem) -> bool:
-    """Whether a dense Hessian is possible: in float64, on the processor, and within the budget."""
-    return (p.backend.xp is np and p.C.dtype == np.float64
+    """Whether a dense Hessian is possible: in float64, on the processor, of points in memory, and
+    within the budget."""
+    return (p.backend.xp is np and p.C.dtype == np.float64 and not is_read(p.C)
             and fits_matrix(p.C, copies=MATRICES))
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from refot.arrays import Array
 from refot.backend_contract import left_out
 from refot.costs.operands import Cost, DenseCost, PointCost, row_blocks
+from refot.costs.rows import Rows, blocks_of, is_read
 from refot.problem import Problem, log_weights
 
 Floats = NDArray[np.float64]
@@ -57,9 +58,9 @@ roundings of float64."""
 
 
 def in_float64(p: P) -> P:
-    """The same problem with points and weights in float64; a matrix is converted later, by
-    blocks."""
-    C = p.C if isinstance(p.C, DenseCost) else p.C.with_arrays(_doubled)
+    """The same problem with points and weights in float64; a matrix is converted later, by blocks.
+    (Points in parts are in float64.)"""
+    C = p.C if isinstance(p.C, DenseCost) or is_read(p.C) else p.C.with_arrays(_doubled)
     return replace(p, C=C, a=_doubled(p.a), b=_doubled(p.b))
 
 
@@ -180,7 +181,8 @@ def product_cost(p: Problem, largest: float, u: Floats, v: Floats) -> float:
     (n, m), on = p.C.shape, p.backend
     roundings = n + m + 4 * cost_roundings(p.C) + 64
     if isinstance(p.C, PointCost) and p.C.ground.is_quadratic:
-        x, y = on.to_numpy(p.C.x), on.to_numpy(p.C.y)
+        x, y = (points if isinstance(points, Rows) else on.to_numpy(points)
+                for points in (p.C.x, p.C.y))
         return p.C.scale * _mean_squared_distance(x, y, u, v, roundings)
     if isinstance(p.C, DenseCost):
         right = on.asarray(v)
@@ -194,11 +196,25 @@ def product_cost(p: Problem, largest: float, u: Floats, v: Floats) -> float:
     return cost + 2 * UNIT * roundings * largest
 
 
-def _mean_squared_distance(x: Floats, y: Floats, u: Floats, v: Floats, roundings: int) -> float:
+def _mean_squared_distance(x: Floats | Rows, y: Floats | Rows, u: Floats, v: Floats,
+                           roundings: int) -> float:
     """An upper bound of sum_ij u_i v_j |x_i - y_j|^2, from two variances and two means."""
-    middle = y.mean(axis=0)  # to centre: an offset common to all points would cost digits
-    x, y = x - middle, y - middle
-    x_mean, y_mean = u @ x, v @ y
-    spreads = u @ ((x - x_mean) ** 2).sum(axis=1) + v @ ((y - y_mean) ** 2).sum(axis=1)
-    farthest = float((x**2).sum(axis=1).max() + (y**2).sum(axis=1).max())
-    return float(spreads + ((x_mean - y_mean) ** 2).sum()) + 16 * UNIT * roundings * farthest
+    # To centre: an offset common to all points would cost digits.
+    middle = sum(block.sum(axis=0) for _, block in blocks_of(y)) / len(y)
+    (x_mean, x_spread, x_far), (y_mean, y_spread, y_far) = (
+        _moments(points, weights, middle) for points, weights in ((x, u), (y, v)))
+    spreads = x_spread + y_spread + float(((x_mean - y_mean) ** 2).sum())
+    return spreads + 16 * UNIT * roundings * (x_far + y_far)
+
+
+def _moments(points: Floats | Rows, weights: Floats, middle: Floats
+             ) -> tuple[Floats, float, float]:
+    """(the mean under the weights, the mean squared distance from it, the largest squared norm) of
+    points - middle. The points (n, d) are read twice, by blocks."""
+    mean = sum(weights[rows] @ (block - middle) for rows, block in blocks_of(points))
+    spread = farthest = 0.0
+    for rows, block in blocks_of(points):
+        centred = block - middle
+        spread += float(weights[rows] @ ((centred - mean) ** 2).sum(axis=1))
+        farthest = max(farthest, float((centred**2).sum(axis=1).max()))
+    return mean, spread, farthest

@@ -42,7 +42,8 @@ def load_solution(path: str | PathLike[str], *, backend: BackendLike = None) -> 
     try:
         return _result(stored, backend)
     except (KeyError, IndexError) as error:
-        raise InputError("path", f"{path}: no {error} in it", "a file that `save` wrote") from None
+        raise InputError("path", f"{path}: no {error} in it", "a file that `save` wrote, of points "
+                         "that were not in parts") from None
 
 
 def _result(stored: dict[str, Array], backend: BackendLike) -> SinkhornResult:

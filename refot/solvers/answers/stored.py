@@ -12,6 +12,7 @@ from refot.arrays import Array, InputError, UnknownNameError
 from refot.costs.forbidden import on_host
 from refot.costs.named import named_cost
 from refot.costs.operands import Cost, PointCost
+from refot.costs.rows import is_read
 from refot.files import whole_file
 from refot.penalties import as_rho
 from refot.unbalanced_problem import UnbalancedProblem
@@ -44,7 +45,8 @@ def write(result: ShownResult, path: str | PathLike[str]) -> Path:
 
 
 def _cost(C: Cost) -> dict[str, Any]:
-    """The arrays of a cost: a matrix, or points and the name of their cost."""
+    """The arrays of a cost: a matrix, or points and the name of their cost; points in parts stay
+    where they are."""
     if not isinstance(C, PointCost):
         matrix: Array = C.dense()
         return {"C": matrix}
@@ -55,4 +57,5 @@ def _cost(C: Cost) -> dict[str, Any]:
     if not known:
         raise InputError("C", f"the cost {C.ground.name!r} of your own",
                          "a cost that its name tells, or its matrix")
-    return {"x": C.x, "y": C.y, "cost": C.ground.name, "scale": C.scale}
+    kind = {"cost": C.ground.name, "scale": C.scale}
+    return kind if is_read(C) else {"x": C.x, "y": C.y, **kind}

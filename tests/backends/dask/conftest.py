@@ -18,6 +18,14 @@ def client() -> Iterator[Client]:
         yield client
 
 
+@pytest.fixture(scope="package")
+def four_threads() -> Iterator[Client]:
+    """Four workers that are threads of this process."""
+    with Client(processes=False, n_workers=4, threads_per_worker=1, dashboard_address=":0",
+                set_as_default=False) as client:
+        yield client
+
+
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several tiles for a small problem; cut here, and on no worker."""

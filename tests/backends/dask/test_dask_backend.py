@@ -23,6 +23,10 @@ from refot.backends.numba.groups.choose import grouping
 from refot.backends.numba.groups.ordered import LARGEST_GROUP
 from refot.solvers.scales.coarser import LARGE
 from refot.verification.parity import compared, fixed_problems
+from refot.verification.runs.asked import Selection
+from refot.verification.runs.levels import COUNTED
+from refot.verification.runs.selection import run_selection
+from refot.verification.subjects.loading import as_subject
 
 
 # ------------------------------------------------------------------ the operations
@@ -46,6 +50,19 @@ def test_each_operation_is_that_of_numpy(client: Client, dtype: Any, every: int)
 @pytest.mark.usefixtures("small_tiles")
 def test_the_whole_kit(client: Client, inner: str, dtype: Any) -> None:
     assert_parity(client, inner, dtype, 1)
+
+
+@pytest.mark.parametrize(("selection", "number"), [
+    (Selection("value.certified"), 10),
+    pytest.param(Selection(), 1_000, marks=pytest.mark.slow)])  # all that it asks
+def test_what_the_verifier_asks_is_answered_right(
+    client: Client, monkeypatch: pytest.MonkeyPatch, selection: Selection, number: int
+) -> None:
+    """`refot verify dask`, but with several tiles for its small problems."""
+    monkeypatch.setattr(tiles, "ROWS", 2)
+    found = run_selection(as_subject(dask_backend(client, "numpy"), "dask"), selection)
+    assert found.count("passed") > number
+    assert not found.at(*COUNTED)
 
 
 @pytest.mark.usefixtures("small_tiles")
@@ -77,7 +94,9 @@ def test_points_that_were_written_to_are_other_points(client: Client) -> None:
 # ------------------------------------------------------------------ the same bits
 @pytest.mark.usefixtures("small_tiles")
 @pytest.mark.parametrize("inner", ["numpy", "numba"])
-def test_any_number_of_workers_gives_the_same_bits(client: Client, inner: str) -> None:
+def test_any_number_of_workers_gives_the_same_bits(
+    client: Client, four_threads: Client, inner: str
+) -> None:
     C, a, b = problem()
     given: dict[str, Any] = {"eps": 0.5, "method": "sinkhorn", "tol": 1e-6, "certified": True}
     two = refot.solve(C, a, b, **given, backend=dask_backend(client, inner))
@@ -86,9 +105,7 @@ def test_any_number_of_workers_gives_the_same_bits(client: Client, inner: str) -
     assert alone.gap == two.gap
     np.testing.assert_array_equal(alone.f, two.f)
     np.testing.assert_array_equal(alone.g, two.g)
-    with Client(processes=False, n_workers=4, threads_per_worker=1, dashboard_address=":0",
-                set_as_default=False) as four_threads:
-        four = refot.solve(C, a, b, **given, backend=dask_backend(four_threads, inner))
+    four = refot.solve(C, a, b, **given, backend=dask_backend(four_threads, inner))
     np.testing.assert_array_equal(four.f, two.f)
     here = refot.solve(C, a, b, **given, backend=inner)
     np.testing.assert_allclose(two.f, here.f, rtol=0, atol=1e-12)  # both after as many sweeps

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 import refot
 from refot.cli.app import app
+from refot.datasets.problem_file import FileError
 
 RNG = np.random.default_rng(2)
 X, Y = RNG.normal(size=(7, 2)), RNG.normal(size=(5, 2)) + 0.5
@@ -75,6 +76,23 @@ def test_counts_are_divided_by_their_sum_if_asked(tmp_path: Path) -> None:
     np.testing.assert_allclose(refot.load_solution(tmp_path / "s.npz").problem.a, A, rtol=1e-15)
     beside = run(tmp_path / "problem.npz", "--normalise", "--rho", 1)
     assert "--normalise: given beside rho" in str(beside.exception)
+
+
+def test_a_folder_of_parts_is_solved_into_a_folder(tmp_path: Path) -> None:
+    for name, whole in {"x": X, "y": Y, "a": A}.items():
+        (tmp_path / "problem" / name).mkdir(parents=True)
+        for k, part in enumerate(np.array_split(whole, 3)):
+            np.save(tmp_path / "problem" / name / f"{k}.npy", part)
+    done = run(tmp_path / "problem", "--eps", EPS, "--out", tmp_path / "solution")
+    assert done.exit_code == 0, done.output
+    f, g = (np.concatenate([np.load(tmp_path / "solution" / name / f"{k}.npy") for k in range(3)])
+            for name in "fg")
+    uniform = np.full(5, 1 / 5)
+    assert A @ f + uniform @ g == pytest.approx(refot.entropic_value(C, A, uniform, EPS), rel=1e-9)
+    (tmp_path / "problem" / "x" / "1.npy").write_bytes(b"no array")
+    broken = run(tmp_path / "problem", "--eps", EPS)
+    assert isinstance(broken.exception, FileError)
+    assert "1.npy" in str(broken.exception)
 
 
 def test_weights_are_uniform_by_default(tmp_path: Path) -> None:
