@@ -72,7 +72,7 @@ def test_the_last_attempt_counts_and_there_is_no_further_one() -> None:
     C = refot.DenseCost(np.zeros((100, 1)))
 
     def computed(tiles: int) -> list[Any]:
-        share = Share((C, C.T), (list(range(tiles + 1)), [0, 1]), "numpy")
+        share = Share((C, C.T), (list(range(tiles + 1)), [0, 1]), ([0, 1], [0, 100]), "numpy")
         return Unreliable(None).on_tiles(cluster.Problem(share), 0, "softmin", ())  # type: ignore[arg-type]
 
     most = cluster.ATTEMPTS

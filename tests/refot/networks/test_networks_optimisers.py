@@ -110,7 +110,8 @@ def test_float32_stays_float32(make):
 def test_steps_allocate_only_blocks_once_the_state_is_there(make):
     """Neither growth over the steps nor a temporary of the weight's size within one.
 
-    The median of the steps counts: other threads of the process allocate during a few of them.
+    The median of the steps counts: other threads of the process allocate during a few of them. The
+    interpreter keeps some hundred bytes of its own; a growth would be of arrays, at least a block.
     """
     opt = make()
     w, g = {"W": np.ones((4096, 256))}, {"W": np.full((4096, 256), 0.5)}
@@ -125,7 +126,7 @@ def test_steps_allocate_only_blocks_once_the_state_is_there(make):
         growths.append(after - before)
         peaks.append(peak - before)
     tracemalloc.stop()
-    assert np.median(growths) < 100
+    assert np.median(growths) < 1_000
     assert np.median(peaks) < w["W"].nbytes / 8
 
 

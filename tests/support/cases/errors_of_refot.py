@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import refot
+from refot.costs.rows import NotInMemoryError
 from refot.systems.training.loop import DivergedError
 from refot.verification.pytest_refot.plugin import CheckFailedError, RefotError
 from refot.verification.runs.run import CheckResult
@@ -33,6 +34,8 @@ RESULT = CheckResult("value.certified", "a part", "value", "a case", "failed", m
 
 def error_of(kind: type[BaseException]) -> BaseException:
     """An exception of this class, with arguments like those that refot passes to it."""
+    if kind is NotInMemoryError:
+        return kind()
     if issubclass(kind, refot.InputError):
         return kind("a", "sum 3.0", "sum 1 within 1e-10")
     if kind is DivergedError:
